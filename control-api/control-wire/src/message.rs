@@ -1,0 +1,237 @@
+//! What is said on the control link. Times are Unix milliseconds of the sender's clock; durations are named `_ms`.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// From a shard of the edge to control-api.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromEdge {
+    /// The first frame of a connection.
+    Hello(Hello),
+    /// Something that happened, to be stored and acknowledged.
+    Event { id: u64, event: Event },
+    /// The command took effect or had already.
+    Ack { command_id: u64 },
+    /// State of the shard, sent once a second, not acknowledged.
+    Status(ShardStatus),
+}
+
+/// From control-api to a shard of the edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToEdge {
+    Welcome { version: u16 },
+    Refused { reason: String },
+    Command { id: u64, command: Command },
+    /// The event is durable; the edge may forget it.
+    Ack { event_id: u64 },
+}
+
+/// Who connects. Calls of another `epoch` of the same edge and shard no longer exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u16,
+    /// Configured name of the edge, unique per control-api.
+    pub edge: String,
+    /// Changes with each start of the edge process.
+    pub epoch: u64,
+    pub shard: u16,
+    /// Calls that are alive or whose `Ended` is not yet acknowledged.
+    pub live_calls: Vec<String>,
+    pub status: ShardStatus,
+}
+
+/// Load and counters of one shard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShardStatus {
+    pub draining: bool,
+    pub call_count: u32,
+    /// Most calls that the shard takes (ports and configuration).
+    pub call_capacity: u32,
+    pub free_port_pairs: u32,
+    /// Monotonic counters by name, among them each `DropReason` that occurred.
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// Asked of the edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    PlaceCall(Box<PlaceCall>),
+    /// Ends the call in any state; unknown calls are already ended.
+    HangUp { call_id: String },
+}
+
+/// A call to place: agent first, then the customer. All that the edge needs is in here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlaceCall {
+    pub call_id: String,
+    pub account_id: String,
+    pub agent: Destination,
+    pub customer: Destination,
+    /// Longest call from the request, after which the edge hangs up.
+    pub max_duration_ms: u64,
+    /// Time without any RTP from a leg after which the call ends.
+    pub no_media_ms: u64,
+    /// File name (no folder) of the recording, or `None` if the call is not recorded.
+    pub recording: Option<String>,
+}
+
+/// Where one leg is to be dialled: the routes are tried in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Destination {
+    pub ring_ms: u64,
+    pub routes: Vec<Route>,
+}
+
+/// One attempt's target: a trunk with addresses resolved and numbers in its form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    pub trunk: String,
+    pub transport: TransportKind,
+    pub address: SocketAddr,
+    /// Host part of the request-URI, To and From.
+    pub domain: String,
+    /// User part of the request-URI and To.
+    pub request_user: String,
+    /// User part of From and P-Asserted-Identity.
+    pub caller_id: String,
+    pub credentials: Option<DigestCredentials>,
+    pub media: MediaProfile,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    Udp,
+    Tcp,
+}
+
+/// How media is carried on a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaProfile {
+    /// Plain RTP/AVP.
+    Rtp,
+    /// RTP/SAVP with keys in SDP (RFC 4568).
+    SdesSrtp,
+}
+
+/// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct DigestCredentials {
+    pub username: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for DigestCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DigestCredentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Told by the edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    Milestone(Milestone),
+    Ended(Box<Ended>),
+}
+
+/// One step of a call for its timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Milestone {
+    pub call_id: String,
+    /// Counts from 1 within the call.
+    pub sequence: u32,
+    pub at_ms: u64,
+    pub leg: Option<LegName>,
+    /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
+    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …
+    pub kind: String,
+    pub sip_code: Option<u16>,
+    pub trunk: Option<String>,
+    /// One line for people; never holds a number, key or token.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegName {
+    Agent,
+    Customer,
+}
+
+/// The callback's `status` (guide; decision A11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CallStatus {
+    Answer,
+    NoAnswer,
+    Busy,
+    Failed,
+    Canceled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HangupBy {
+    Agent,
+    Customer,
+    Api,
+    /// A limit or a fault of ours: longest call, drain, no media.
+    System,
+    /// The carrier or the transport.
+    Network,
+}
+
+/// The call is over; sent once, after its recording is final.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub call_id: String,
+    pub status: CallStatus,
+    /// Stable word of decision A11, such as `agent_busy`; `None` for a plain answered call.
+    pub reason: Option<String>,
+    pub failed_leg: Option<LegName>,
+    pub sip_code: Option<u16>,
+    pub hangup_by: Option<HangupBy>,
+    /// Customer's ACK, if the call was bridged.
+    pub answered_at_ms: Option<u64>,
+    pub ended_at_ms: u64,
+    /// `floor(end − customer's answer)` on the edge's monotonic clock, in seconds; 0 unless `ANSWER`.
+    pub duration_s: u64,
+    pub attempts: Vec<Attempt>,
+    pub recording: Option<RecordingResult>,
+    pub agent_media: Option<LegMedia>,
+    pub customer_media: Option<LegMedia>,
+}
+
+/// One INVITE that was sent, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub leg: LegName,
+    pub trunk: String,
+    pub started_at_ms: u64,
+    pub ended_at_ms: u64,
+    /// Final SIP status, or `None` on a timeout or transport error.
+    pub sip_code: Option<u16>,
+    /// `answered`, or the reason of the failure.
+    pub result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordingResult {
+    pub file_name: String,
+    pub duration_ms: u64,
+    pub file_len: u64,
+}
+
+/// What one leg received from its peer, and how (RFC 3550 §6.4.1, Appendix A).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegMedia {
+    pub received_count: u64,
+    pub sent_count: u64,
+    pub lost_count: u64,
+    pub jitter_ms: f32,
+}

@@ -1,0 +1,4 @@
+//! Media of a call without any I/O: RTP, RTCP, SRTP, SDP, legs, bridges, tones and recordings.
+//! `relay` is the conductor; every other module is a leaf that knows no sibling's state.
+
+pub mod relay;

@@ -1,0 +1,4 @@
+//! SIP without any I/O: messages, transactions, dialogs and the calls of a back-to-back user agent (RFC 3261).
+//! `edge` is the conductor; every other module is a leaf that knows no sibling's state.
+
+pub mod edge;
