@@ -2,3 +2,4 @@
 //! `edge` is the conductor; every other module is a leaf that knows no sibling's state.
 
 pub mod edge;
+pub mod outcome;

@@ -1,0 +1,121 @@
+//! What the shell asks of the edge: the control link's commands with `Duration`s instead of milliseconds.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Limits and names of one shard's signalling.
+#[derive(Debug, Clone)]
+pub struct EdgeConfig {
+    /// Number of the shard, coded in the Contact's user so that a message that lands elsewhere can be sent on.
+    pub shard: u16,
+    /// Address that the shard's SIP sockets are bound to; the `local` of each flow that the edge opens.
+    pub local: SocketAddr,
+    /// Address that peers reach the shard at, written into Via and Contact.
+    pub public: SocketAddr,
+    /// `User-Agent` and `Server` header.
+    pub user_agent: String,
+    /// Most calls at a time.
+    pub call_capacity: usize,
+    /// Most transactions at a time, finished ones that absorb retransmissions included.
+    pub transaction_capacity: usize,
+}
+
+/// A call to place: agent first, then the customer.
+#[derive(Debug, Clone)]
+pub struct PlaceCall {
+    pub call_id: String,
+    pub agent: Destination,
+    pub customer: Destination,
+    /// Longest call, counted from `place_call`, after which the edge hangs up.
+    pub max_duration: Duration,
+    /// Time without any RTP from a leg after which the call ends.
+    pub no_media: Duration,
+    /// File name (no folder) of the recording, or `None` if the call is not recorded.
+    pub recording: Option<String>,
+}
+
+/// Where one leg is to be dialled: the routes are tried in order.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Longest time from the first INVITE to the answer.
+    pub ring: Duration,
+    pub routes: Vec<Route>,
+}
+
+/// One attempt's target: a trunk with addresses resolved and numbers in its form.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub trunk: String,
+    pub transport: Transport,
+    pub address: SocketAddr,
+    /// Host part of the request-URI, To and From.
+    pub domain: String,
+    /// User part of the request-URI and To.
+    pub request_user: String,
+    /// User part of From and P-Asserted-Identity.
+    pub caller_id: String,
+    pub credentials: Option<Credentials>,
+    pub media: MediaProfile,
+}
+
+/// What carries SIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl Transport {
+    /// Whether the transport retransmits by itself (RFC 3261 §17).
+    pub fn is_reliable(self) -> bool {
+        self != Transport::Udp
+    }
+}
+
+/// How media is carried on a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaProfile {
+    /// Plain RTP/AVP.
+    Rtp,
+    /// RTP/SAVP with keys in SDP (RFC 4568).
+    SdesSrtp,
+}
+
+/// Credentials for digest challenges (RFC 3261 §22, RFC 8760).
+#[derive(Clone)]
+pub struct Credentials {
+    pub username: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Where a SIP message came from or goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub transport: Transport,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    /// The stream that a message came in on, and on which its responses go back. `None` on an outgoing message over TCP: use
+    /// any open connection to `remote`, or open one. Always `None` for UDP.
+    pub connection: Option<u64>,
+}
+
+/// Why a call was not placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refusal {
+    #[error("the shard is draining")]
+    Draining,
+    #[error("the shard has its most calls")]
+    CallCapacity,
+    #[error("the shard has its most transactions")]
+    TransactionCapacity,
+    #[error("no free RTP port pair")]
+    NoPort,
+    #[error("a leg has no route")]
+    NoRoute,
+}

@@ -1,0 +1,170 @@
+//! What the edge tells the shell: messages to send, recordings to open, and the events of calls.
+
+use super::{Flow, Refusal};
+use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
+use media_core::relay::RecordingId;
+use std::time::{Duration, Instant};
+
+/// Something for the shell to do, in order. Drain to `None` after each mutation.
+#[derive(Debug)]
+pub enum Output {
+    /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
+    Sip { flow: Flow, bytes: Vec<u8> },
+    /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
+    /// the file is final.
+    OpenRecording { recording: RecordingId, file_name: String },
+    /// Something that happened to a call.
+    Event(Event),
+}
+
+#[derive(Debug, Clone)]
+pub enum Event {
+    Milestone(Milestone),
+    Ended(Box<Ended>),
+}
+
+/// One step of a call for its timeline.
+#[derive(Debug, Clone)]
+pub struct Milestone {
+    pub call_id: String,
+    /// Counts from 1 within the call.
+    pub sequence: u32,
+    pub at: Instant,
+    pub leg: Option<LegName>,
+    pub kind: MilestoneKind,
+    pub sip_code: Option<u16>,
+    pub trunk: Option<String>,
+    /// One line for people; never holds a number, key or token.
+    pub detail: Option<String>,
+}
+
+/// The stable words of a timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MilestoneKind {
+    InviteSent,
+    Trying,
+    Ringing,
+    EarlyMedia,
+    Challenged,
+    Answered,
+    Bridged,
+    CancelSent,
+    Rejected,
+    Failover,
+    RingTimeout,
+    HangUpRequested,
+    HungUp,
+    MaxDuration,
+    FirstMedia,
+    MediaLatched,
+    NoMedia,
+    Held,
+    Resumed,
+    RecordingStarted,
+    RecordingFinished,
+}
+
+impl MilestoneKind {
+    /// The word on the control link and in the timeline.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MilestoneKind::InviteSent => "invite_sent",
+            MilestoneKind::Trying => "trying",
+            MilestoneKind::Ringing => "ringing",
+            MilestoneKind::EarlyMedia => "early_media",
+            MilestoneKind::Challenged => "challenged",
+            MilestoneKind::Answered => "answered",
+            MilestoneKind::Bridged => "bridged",
+            MilestoneKind::CancelSent => "cancel_sent",
+            MilestoneKind::Rejected => "rejected",
+            MilestoneKind::Failover => "failover",
+            MilestoneKind::RingTimeout => "ring_timeout",
+            MilestoneKind::HangUpRequested => "hang_up_requested",
+            MilestoneKind::HungUp => "hung_up",
+            MilestoneKind::MaxDuration => "max_duration",
+            MilestoneKind::FirstMedia => "first_media",
+            MilestoneKind::MediaLatched => "media_latched",
+            MilestoneKind::NoMedia => "no_media",
+            MilestoneKind::Held => "held",
+            MilestoneKind::Resumed => "resumed",
+            MilestoneKind::RecordingStarted => "recording_started",
+            MilestoneKind::RecordingFinished => "recording_finished",
+        }
+    }
+}
+
+/// The call is over; told once, after its recording is final.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub call_id: String,
+    pub status: CallStatus,
+    /// `None` for a plain answered call.
+    pub reason: Option<Reason>,
+    pub failed_leg: Option<LegName>,
+    pub sip_code: Option<u16>,
+    pub hangup_by: Option<HangupBy>,
+    /// Customer's ACK, if the call was bridged.
+    pub answered_at: Option<Instant>,
+    pub ended_at: Instant,
+    /// `ended_at − answered_at` in whole seconds, rounded down; 0 unless `Answer`.
+    pub duration_s: u64,
+    pub attempts: Vec<Attempt>,
+    pub recording: Option<RecordingResult>,
+    pub agent_media: Option<LegMedia>,
+    pub customer_media: Option<LegMedia>,
+}
+
+impl Ended {
+    /// The end of a call that `Edge::place_call` refused (`Edge` itself tells nothing of it).
+    pub fn refused(call_id: String, refusal: Refusal, now: Instant) -> Ended {
+        let reason = match refusal {
+            Refusal::NoRoute => Reason::TrunkRejected,
+            Refusal::Draining | Refusal::CallCapacity | Refusal::TransactionCapacity | Refusal::NoPort => Reason::System,
+        };
+        Ended {
+            call_id,
+            status: CallStatus::Failed,
+            reason: Some(reason),
+            failed_leg: None,
+            sip_code: None,
+            hangup_by: Some(HangupBy::System),
+            answered_at: None,
+            ended_at: now,
+            duration_s: 0,
+            attempts: Vec::new(),
+            recording: None,
+            agent_media: None,
+            customer_media: None,
+        }
+    }
+}
+
+/// One INVITE that was sent, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub leg: LegName,
+    pub trunk: String,
+    pub started_at: Instant,
+    pub ended_at: Instant,
+    /// Final SIP status, or `None` on a timeout or transport error.
+    pub sip_code: Option<u16>,
+    /// `answered`, or the reason of the failure.
+    pub result: &'static str,
+}
+
+/// A final recording file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordingResult {
+    pub file_name: String,
+    pub duration: Duration,
+    pub file_len: u64,
+}
+
+/// What one leg received from its peer, and how (RFC 3550 §6.4.1, Appendix A).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LegMedia {
+    pub received_count: u64,
+    pub sent_count: u64,
+    pub lost_count: u64,
+    pub jitter: Duration,
+}
