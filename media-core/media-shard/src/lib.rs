@@ -1,1 +1,20 @@
-//! media-shard
+//! The shell under `media-core`: the UDP sockets of one shard and their epoll set (`engine`), what lets a glommio executor park until
+//! a datagram or another thread calls (`doorbell`), and the recording files (`recorder`, `recovery`).
+//! Decides nothing about packets; knows no SIP.
+
+pub mod doorbell;
+pub mod engine;
+mod foreign;
+
+use std::net::SocketAddr;
+
+/// Why the engine's sockets could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("cannot bind UDP {address}: {error}")]
+    Bind { address: SocketAddr, error: std::io::Error },
+    #[error("the media ports reach beyond 65535")]
+    PortRange,
+    #[error("epoll: {0}")]
+    Epoll(std::io::Error),
+}

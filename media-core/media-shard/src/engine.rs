@@ -1,0 +1,245 @@
+//! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs behind one epoll set, all
+//! non-blocking and owned by one task. Receives into one buffer with room before and after the datagram, so that a packet can be
+//! rewritten in place. The caller decides what happens to each datagram. Level-triggered: a voice socket holds one packet at a
+//! time, so one `recv` each is cheaper than reading until it would block.
+
+use crate::EngineError;
+use media_core::relay::SocketId;
+use rustix::event::epoll;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Bytes free before a received datagram.
+pub const HEAD_ROOM: usize = 64;
+/// Bytes free after the longest datagram.
+pub const TAIL_ROOM: usize = 64;
+/// Longest datagram that is received whole; SIP over UDP may fill one (RFC 3261 §18.1.1).
+pub const DATAGRAM_LEN: usize = 65_535;
+/// Sockets reported by one `epoll_wait`: the largest batch.
+const BATCH_LEN: usize = 256;
+/// Receive and send buffer of a media socket in bytes: half a second of 20 ms voice at the kernel's own bookkeeping size.
+const MEDIA_BUFFER_LEN: usize = 32 * 1024;
+/// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
+const SIP_BUFFER_LEN: usize = 1024 * 1024;
+/// The epoll key of the SIP socket; media sockets use their number.
+const SIP_KEY: u64 = u64::MAX;
+
+/// Addresses and size of one shard's sockets.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// SIP over UDP; port 0 lets the system choose.
+    pub sip: SocketAddr,
+    /// Address that the media sockets are bound to.
+    pub media_address: IpAddr,
+    /// First port of the pool: pair `n` is `first_port + 2n` and `+ 1`.
+    pub first_port: u16,
+    pub pair_count: u16,
+}
+
+/// Which kind of socket a datagram came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Sip,
+    Media(SocketId),
+}
+
+/// A datagram that now lies in the engine's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    pub channel: Channel,
+    pub remote: SocketAddr,
+    pub len: usize,
+}
+
+/// What the engine did since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineCounters {
+    pub received: u64,
+    pub sent: u64,
+    /// Datagrams dropped because the socket's send buffer was full.
+    pub send_would_block: u64,
+    /// Datagrams that the system refused to send, mostly after an ICMP error of the peer.
+    pub send_failed: u64,
+    /// Pending errors (ICMP) read instead of a datagram.
+    pub receive_failed: u64,
+    /// Datagrams discarded when their port was released.
+    pub discarded: u64,
+    /// Batches, that is, returns of `epoll_wait` with something.
+    pub batches: u64,
+}
+
+struct MediaSocket {
+    socket: UdpSocket,
+    /// The only source that the kernel lets through, once latched.
+    peer: Option<SocketAddr>,
+}
+
+/// All UDP sockets of one shard.
+pub struct Engine {
+    epoll: OwnedFd,
+    sip: UdpSocket,
+    media: Vec<MediaSocket>,
+    events: Vec<epoll::Event>,
+    next_event: usize,
+    buffer: Box<[u8]>,
+    counters: EngineCounters,
+}
+
+impl Engine {
+    /// Binds all sockets; fails naming the first address that cannot be bound.
+    pub fn open(config: &EngineConfig) -> Result<Self, EngineError> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| EngineError::Epoll(error.into()))?;
+        let sip = bind(config.sip, SIP_BUFFER_LEN)?;
+        watch(&epoll, sip.as_fd(), SIP_KEY)?;
+        let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
+        for offset in 0..u32::from(config.pair_count) * 2 {
+            let port = u16::try_from(u32::from(config.first_port) + offset).map_err(|_| EngineError::PortRange)?;
+            let socket = bind(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
+            watch(&epoll, socket.as_fd(), u64::from(offset))?;
+            media.push(MediaSocket { socket, peer: None });
+        }
+        Ok(Self {
+            epoll,
+            sip,
+            media,
+            events: Vec::with_capacity(BATCH_LEN),
+            next_event: 0,
+            buffer: vec![0; HEAD_ROOM + DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
+            counters: EngineCounters::default(),
+        })
+    }
+
+    /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether the batch holds anything.
+    pub fn wait(&mut self, timeout: Duration) -> bool {
+        self.next_event = 0;
+        self.events.clear();
+        let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        // An interrupted wait is an empty batch.
+        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout));
+        self.counters.batches += u64::from(!self.events.is_empty());
+        !self.events.is_empty()
+    }
+
+    /// Receives the next datagram of the batch into the buffer, or `None` at the end of the batch.
+    pub fn receive(&mut self) -> Option<Received> {
+        let space = &mut self.buffer[HEAD_ROOM..HEAD_ROOM + DATAGRAM_LEN];
+        while let Some(event) = self.events.get(self.next_event) {
+            self.next_event += 1;
+            let key = event.data.u64();
+            let (channel, result) = match self.media.get(key as usize) {
+                Some(MediaSocket { socket, peer: Some(peer) }) => {
+                    (Channel::Media(SocketId(key as u32)), socket.recv(space).map(|len| (len, *peer)))
+                }
+                Some(MediaSocket { socket, peer: None }) => (Channel::Media(SocketId(key as u32)), socket.recv_from(space)),
+                None => (Channel::Sip, self.sip.recv_from(space)),
+            };
+            match result {
+                Ok((len, remote)) => {
+                    self.counters.received += 1;
+                    return Some(Received { channel, remote, len });
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => self.counters.receive_failed += 1,
+            }
+        }
+        None
+    }
+
+    /// The whole buffer; the last received datagram begins at [`HEAD_ROOM`].
+    pub fn buffer(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// Sends part of the buffer from a media socket, to its peer if `remote` is `None`.
+    pub fn send_from_buffer(&mut self, socket: SocketId, remote: Option<SocketAddr>, range: std::ops::Range<usize>) {
+        let Some(media) = self.media.get(socket.0 as usize) else { return };
+        let Some(bytes) = self.buffer.get(range) else { return };
+        let result = transmit(media, remote, bytes);
+        self.count_sent(result);
+    }
+
+    /// Sends bytes from a media socket, to its peer if `remote` is `None`.
+    pub fn send(&mut self, socket: SocketId, remote: Option<SocketAddr>, bytes: &[u8]) {
+        let Some(media) = self.media.get(socket.0 as usize) else { return };
+        let result = transmit(media, remote, bytes);
+        self.count_sent(result);
+    }
+
+    /// Sends one SIP message.
+    pub fn send_sip(&mut self, remote: SocketAddr, bytes: &[u8]) {
+        let result = self.sip.send_to(bytes, remote);
+        self.count_sent(result);
+    }
+
+    /// Binds a media socket to one peer: cheaper, and the kernel then refuses every other source.
+    pub fn connect(&mut self, socket: SocketId, remote: SocketAddr) {
+        if let Some(media) = self.media.get_mut(socket.0 as usize) {
+            media.peer = media.socket.connect(remote).is_ok().then_some(remote);
+        }
+    }
+
+    /// Frees a media socket of its peer and discards what it still holds, so that nothing of an old call reaches a new one.
+    pub fn release(&mut self, socket: SocketId) {
+        let Some(media) = self.media.get_mut(socket.0 as usize) else { return };
+        if media.peer.take().is_some() {
+            // The only failure is a dead descriptor.
+            let _ = rustix::net::connect_unspec(&media.socket);
+        }
+        let space = &mut self.buffer[HEAD_ROOM..HEAD_ROOM + DATAGRAM_LEN];
+        loop {
+            match media.socket.recv(space) {
+                Ok(_) => self.counters.discarded += 1,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.counters.receive_failed += 1,
+            }
+        }
+    }
+
+    /// The address of the SIP socket.
+    pub fn sip_address(&self) -> std::io::Result<SocketAddr> {
+        self.sip.local_addr()
+    }
+
+    pub fn counters(&self) -> EngineCounters {
+        self.counters
+    }
+
+    /// Becomes readable with the first waiting datagram.
+    pub fn readiness(&self) -> std::io::Result<OwnedFd> {
+        self.epoll.try_clone()
+    }
+
+    fn count_sent(&mut self, result: std::io::Result<usize>) {
+        match result {
+            Ok(_) => self.counters.sent += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.counters.send_would_block += 1,
+            Err(_) => self.counters.send_failed += 1,
+        }
+    }
+}
+
+fn transmit(media: &MediaSocket, remote: Option<SocketAddr>, bytes: &[u8]) -> std::io::Result<usize> {
+    match remote {
+        Some(remote) if media.peer != Some(remote) => media.socket.send_to(bytes, remote),
+        _ => media.socket.send(bytes),
+    }
+}
+
+fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        socket.set_recv_buffer_size(buffer_len)?;
+        socket.set_send_buffer_size(buffer_len)?;
+        socket.bind(&address.into())?;
+        Ok(UdpSocket::from(socket))
+    };
+    open().map_err(|error| EngineError::Bind { address, error })
+}
+
+fn watch(epoll: &OwnedFd, socket: BorrowedFd<'_>, key: u64) -> Result<(), EngineError> {
+    epoll::add(epoll, socket, epoll::EventData::new_u64(key), epoll::EventFlags::IN)
+        .map_err(|error| EngineError::Epoll(error.into()))
+}

@@ -1,0 +1,42 @@
+//! The `unsafe` of this package: handing a foreign descriptor to glommio, and a one-entry ring that turns "this descriptor is
+//! readable" into an eventfd that glommio can read.
+
+use glommio::io::BufferedFile;
+use io_uring::{IoUring, opcode, types};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+/// Gives a descriptor to glommio, whose file then owns and closes it. Must run inside a glommio executor.
+pub fn glommio_file(descriptor: OwnedFd) -> BufferedFile {
+    // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the file becomes the only owner.
+    unsafe { BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
+}
+
+/// Rings an eventfd when a descriptor becomes readable. One-shot: armed again for each wait.
+pub struct ReadinessRing {
+    watched: OwnedFd,
+    ring: IoUring,
+    armed: bool,
+}
+
+impl ReadinessRing {
+    pub fn new(watched: OwnedFd, eventfd: &OwnedFd) -> io::Result<Self> {
+        let ring = IoUring::new(2)?;
+        ring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        Ok(Self { watched, ring, armed: false })
+    }
+
+    /// Asks for one signal; nothing if it is asked for already.
+    pub fn arm(&mut self) -> io::Result<()> {
+        self.armed &= self.ring.completion().count() == 0;
+        if self.armed {
+            return Ok(());
+        }
+        let poll = opcode::PollAdd::new(types::Fd(self.watched.as_raw_fd()), rustix::event::PollFlags::IN.bits().into()).build();
+        // SAFETY: the entry refers to no memory, and `self.watched` stays open as long as the ring.
+        unsafe { self.ring.submission().push(&poll) }.map_err(io::Error::other)?;
+        self.ring.submit()?;
+        self.armed = true;
+        Ok(())
+    }
+}
