@@ -1,0 +1,76 @@
+//! Prints our descriptions: one audio stream, rtcp-mux offered or answered, 20 ms packets.
+
+use std::fmt::Write;
+
+use super::{Direction, OfferSpec, Origin, sdes};
+use crate::codec::{Codec, PayloadType};
+use crate::relay::LocalMedia;
+use crate::srtp;
+
+/// Prints an offer of one audio stream.
+pub fn offer(spec: &OfferSpec) -> String {
+    let profile = if spec.srtp.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+    let formats: Vec<_> = spec.codecs.iter().map(|codec| (codec.payload_type(), *codec)).collect();
+    let mut text = session(&spec.local, spec.origin);
+    Audio {
+        local: &spec.local,
+        profile,
+        formats: &formats,
+        telephone_event: spec.telephone_event,
+        direction: spec.direction,
+        rtcp_mux: true,
+    }
+    .print(&mut text);
+    for (tag, keys) in (1..).zip(&spec.srtp) {
+        crypto_line(&mut text, tag, keys);
+    }
+    text
+}
+
+/// The session part, up to the first media line.
+pub(super) fn session(local: &LocalMedia, origin: Origin) -> String {
+    let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
+    let mut text = String::with_capacity(512);
+    let Origin { id, version } = origin;
+    put(&mut text, format_args!("v=0\r\no=- {id} {version} IN {family} {}\r\ns=-\r\n", local.address));
+    put(&mut text, format_args!("c=IN {family} {}\r\nt=0 0\r\n", local.address));
+    text
+}
+
+/// The audio stream of a description.
+pub(super) struct Audio<'a> {
+    pub(super) local: &'a LocalMedia,
+    pub(super) profile: &'a str,
+    pub(super) formats: &'a [(PayloadType, Codec)],
+    pub(super) telephone_event: Option<PayloadType>,
+    pub(super) direction: Direction,
+    pub(super) rtcp_mux: bool,
+}
+
+impl Audio<'_> {
+    pub(super) fn print(&self, text: &mut String) {
+        put(text, format_args!("m=audio {} {}", self.local.rtp_port, self.profile));
+        let numbers = self.formats.iter().map(|(number, _)| *number).chain(self.telephone_event);
+        numbers.for_each(|number| put(text, format_args!(" {}", number.number())));
+        put(text, format_args!("\r\n"));
+        for (number, codec) in self.formats {
+            put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
+        }
+        if let Some(number) = self.telephone_event {
+            let number = number.number();
+            put(text, format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"));
+        }
+        put(text, format_args!("a=ptime:20\r\na={}\r\na=rtcp:{}\r\n", self.direction, self.local.rtcp_port));
+        if self.rtcp_mux {
+            put(text, format_args!("a=rtcp-mux\r\n"));
+        }
+    }
+}
+
+pub(super) fn crypto_line(text: &mut String, tag: u32, keys: &srtp::Keys) {
+    put(text, format_args!("a=crypto:{}\r\n", sdes::print(tag, keys)));
+}
+
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a String takes every write");
+}

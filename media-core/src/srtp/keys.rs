@@ -1,0 +1,91 @@
+//! Crypto suites and master keys (RFC 3711 §8.2, RFC 4568 §6.2, RFC 7714 §14.2).
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The longest master key and salt together, in bytes.
+const MAX_MATERIAL_LEN: usize = 30;
+
+/// A crypto suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suite {
+    AeadAes128Gcm,
+    AesCm128HmacSha1_80,
+    AesCm128HmacSha1_32,
+}
+
+impl Suite {
+    /// All suites, the preferred one first.
+    pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
+
+    /// The name in SDES (RFC 4568 §6.2, RFC 7714 §14.2).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+        }
+    }
+
+    /// Master key length in bytes.
+    pub const fn key_len(self) -> usize {
+        16
+    }
+
+    /// Master salt length in bytes.
+    pub const fn salt_len(self) -> usize {
+        match self {
+            Self::AeadAes128Gcm => 12,
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 14,
+        }
+    }
+
+    /// Length of master key and salt together, in bytes: what `Keys::new` takes.
+    pub const fn material_len(self) -> usize {
+        self.key_len() + self.salt_len()
+    }
+}
+
+/// A suite with its master key and salt. Debug output shows the suite only; memory is wiped on drop.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Keys {
+    #[zeroize(skip)]
+    suite: Suite,
+    material: [u8; MAX_MATERIAL_LEN],
+}
+
+impl Keys {
+    /// Takes master key followed by master salt; `None` unless `material` is `suite.material_len()` bytes long.
+    pub fn new(suite: Suite, material: &[u8]) -> Option<Self> {
+        if material.len() != suite.material_len() {
+            return None;
+        }
+        let mut keys = Self { suite, material: [0; MAX_MATERIAL_LEN] };
+        keys.material[..material.len()].copy_from_slice(material);
+        Some(keys)
+    }
+
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Master key followed by master salt.
+    pub(crate) fn material(&self) -> &[u8] {
+        &self.material[..self.suite.material_len()]
+    }
+
+    pub(super) fn master_key(&self) -> &[u8] {
+        &self.material[..self.suite.key_len()]
+    }
+
+    pub(super) fn master_salt(&self) -> &[u8] {
+        &self.material[self.suite.key_len()..self.suite.material_len()]
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Keys").field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
