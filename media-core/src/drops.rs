@@ -1,0 +1,94 @@
+//! Why a datagram or a piece of work was refused, and how often. Each reason is one plain integer.
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// Why something was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum DropReason { $($(#[$doc])* $variant,)* }
+
+        impl DropReason {
+            pub const ALL: &'static [DropReason] = &[$(DropReason::$variant,)*];
+
+            /// Stable snake-case name for metrics.
+            pub fn name(self) -> &'static str {
+                match self { $(DropReason::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// The socket belongs to no open leg.
+    NoLeg => "no_leg",
+    /// Longer than the buffer allows with its tail room.
+    Oversized => "oversized",
+    /// Neither RTP nor RTCP by its first byte (RFC 7983), or shorter than a header.
+    NotRtp => "not_rtp",
+    /// RTP whose header, extension or padding does not fit its length.
+    MalformedRtp => "malformed_rtp",
+    /// The leg's peer is not known yet.
+    NotNegotiated => "not_negotiated",
+    /// RTP on the RTCP port, or RTCP on the RTP port without rtcp-mux.
+    WrongPort => "wrong_port",
+    /// From an address that is neither signalled nor latched.
+    ForeignSource => "foreign_source",
+    /// From a new source that has not yet shown enough consecutive packets.
+    Probation => "probation",
+    /// A payload type that was not negotiated.
+    PayloadType => "payload_type",
+    /// SRTP or SRTCP whose authentication failed.
+    Unauthentic => "unauthentic",
+    /// SRTP or SRTCP seen before, or older than the replay window.
+    Replayed => "replayed",
+    /// SRTP could not be made (a key's lifetime is over).
+    Unprotectable => "unprotectable",
+    /// A sequence number far from the stream's (RFC 3550 A.1).
+    Sequence => "sequence",
+    /// A sequence number seen before.
+    Duplicate => "duplicate",
+    /// Older than the reordering window or than the last change of source.
+    Late => "late",
+    /// The negotiated direction forbids the peer to send.
+    NotReceiving => "not_receiving",
+    /// Nobody hears this leg.
+    NotBridged => "not_bridged",
+    /// The hearing leg must not be sent to: no peer yet, on hold, or no address.
+    NotSending => "not_sending",
+    /// The hearing leg did not negotiate telephone-event.
+    NoTelephoneEvent => "no_telephone_event",
+    /// RTCP that breaks RFC 3550 A.2.
+    MalformedRtcp => "malformed_rtcp",
+    /// An event could not be queued.
+    EventQueueFull => "event_queue_full",
+    /// A datagram of our own could not be queued.
+    TransmitQueueFull => "transmit_queue_full",
+    /// Audio that came after its part of the recording was written.
+    RecordingLate => "recording_late",
+    /// Audio that lies beyond the recording's buffer.
+    RecordingFull => "recording_full",
+}
+
+/// One integer per reason.
+#[derive(Debug, Clone)]
+pub struct DropCounters([u64; DropReason::ALL.len()]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        DropCounters([0; DropReason::ALL.len()])
+    }
+}
+
+impl DropCounters {
+    pub fn count(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Every reason's name and count.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        DropReason::ALL.iter().map(|reason| (reason.name(), self.of(*reason)))
+    }
+}

@@ -1,0 +1,52 @@
+//! What the relay asks of the shell and tells the call machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{LegId, RecordingId, SocketId};
+use crate::drops::DropReason;
+
+/// Something for the shell to do, in order. Drained to `None` after each mutation and after each batch of `forward`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// The socket is in use from now on: discard what its queue holds, then read it.
+    Open { socket: SocketId },
+    /// Send these bytes from this socket; `remote` is `None` when the socket is connected to its peer.
+    Transmit { socket: SocketId, remote: Option<SocketAddr>, bytes: &'a [u8] },
+    /// The source is latched safely: connect the socket. What was queued before the connect may be of another source: read it with
+    /// its addresses, or discard it.
+    Connect { socket: SocketId, remote: SocketAddr },
+    /// The peer may change its address: dissolve the connection.
+    Disconnect { socket: SocketId },
+    /// The leg is closed: dissolve the connection and stop reading the socket.
+    Release { socket: SocketId },
+    /// Write these bytes at this offset of the recording's file; offset and length are multiples of `recording::BLOCK_LEN`. The writes
+    /// of one recording are done in the order given, so that the header never promises what is not there.
+    Record { recording: RecordingId, offset: u64, bytes: &'a [u8] },
+    /// All is written: cut the file to `len` bytes and give it its final name.
+    Finish { recording: RecordingId, len: u64, duration: Duration },
+}
+
+/// Something for the call machine to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// First valid RTP of this leg.
+    FirstMedia(LegId),
+    /// The leg's source is known; sending goes there.
+    Latched(LegId),
+    /// No RTP from this leg for the limit given to `watch_media`; told once per `watch_media`.
+    NoMedia(LegId),
+    /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
+    TelephoneEvent(LegId, u8),
+}
+
+/// What to do with a datagram that was given to `Relay::forward`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forward {
+    /// Send `buf[start..start + len]` from `socket`, to `remote` or, when that is `None`, to the socket's connected peer.
+    To { socket: SocketId, remote: Option<SocketAddr>, start: usize, len: usize },
+    /// Refused and counted.
+    Drop(DropReason),
+    /// Consumed by the relay itself; there may be output and events.
+    Local,
+}
