@@ -5,3 +5,5 @@ pub mod codec;
 pub mod drops;
 pub mod g711;
 pub mod relay;
+pub mod sdp;
+pub mod srtp;

@@ -6,5 +6,7 @@ mod output;
 pub use media::{LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId};
 pub use output::{Event, Forward, Output};
 
+pub use crate::sdp::Negotiated as RemoteMedia;
+
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
 pub const TAIL_ROOM: usize = 32;

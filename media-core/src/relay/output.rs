@@ -11,8 +11,8 @@ use crate::drops::DropReason;
 pub enum Output<'a> {
     /// The socket is in use from now on: discard what its queue holds, then read it.
     Open { socket: SocketId },
-    /// Send these bytes from this socket; `remote` is `None` when the socket is connected to its peer.
-    Transmit { socket: SocketId, remote: Option<SocketAddr>, bytes: &'a [u8] },
+    /// Send these bytes from this socket to this address, which is also the peer of a connected socket.
+    Transmit { socket: SocketId, remote: SocketAddr, bytes: &'a [u8] },
     /// The source is latched safely: connect the socket. What was queued before the connect may be of another source: read it with
     /// its addresses, or discard it.
     Connect { socket: SocketId, remote: SocketAddr },
@@ -43,8 +43,8 @@ pub enum Event {
 /// What to do with a datagram that was given to `Relay::forward`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forward {
-    /// Send `buf[start..start + len]` from `socket`, to `remote` or, when that is `None`, to the socket's connected peer.
-    To { socket: SocketId, remote: Option<SocketAddr>, start: usize, len: usize },
+    /// Send `buf[start..start + len]` from `socket` to `remote`, which is also the peer of a connected socket.
+    To { socket: SocketId, remote: SocketAddr, start: usize, len: usize },
     /// Refused and counted.
     Drop(DropReason),
     /// Consumed by the relay itself; there may be output and events.
