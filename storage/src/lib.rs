@@ -1,1 +1,42 @@
-//! storage
+//! What the product remembers, on disk: accounts and all that onboarding sets, calls, their timelines, the callback outbox,
+//! recordings' retention. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
+//! Knows no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
+
+pub mod record;
+
+mod calls;
+mod codec;
+mod create;
+mod key;
+mod onboarding;
+mod outbox;
+mod retention;
+mod store;
+
+pub use calls::{CallFilter, Finish, FinishOutcome, MilestoneOutcome, Page, TIMELINE_CAP};
+pub use create::{CreateOutcome, NewCall};
+pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, RequeueOutcome};
+pub use record::*;
+pub use retention::Expired;
+pub use store::Storage;
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("database: {0}")]
+    Database(#[from] rocksdb::Error),
+    /// A record on disk cannot be read.
+    #[error("unreadable {kind} record: {reason}")]
+    Corrupt { kind: &'static str, reason: String },
+    /// The record was written by a newer release.
+    #[error("{kind} record of version {version}, newer than this release")]
+    NewerVersion { kind: &'static str, version: u8 },
+    /// The operation contradicts what is stored; the text says how.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// A page cursor that this storage did not make.
+    #[error("not a cursor of this listing")]
+    BadCursor,
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

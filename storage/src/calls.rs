@@ -1,0 +1,282 @@
+//! A call from its placement to its end, and how calls are found again.
+
+use crate::key::{Key, KeyReader};
+use crate::outbox::NewCallback;
+use crate::record::*;
+use crate::store::{Durability, Family};
+use crate::{Error, Result, Storage};
+use std::sync::MutexGuard;
+
+/// Most steps kept of one call; later ones are refused and counted by the caller.
+pub const TIMELINE_CAP: u32 = 1_000;
+/// Most calls looked at for one page; a page may be short and still have a cursor.
+const SCAN_CAP: usize = 5_000;
+const PAGE_CAP: usize = 1_000;
+
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "returned once per milestone and taken apart at once")]
+pub enum MilestoneOutcome {
+    Applied(Call),
+    /// This sequence number was applied before.
+    Duplicate,
+    UnknownCall,
+    /// The call's timeline has `TIMELINE_CAP` steps.
+    Full,
+}
+
+/// A call that just ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    pub call: Call,
+    /// Queue of the callback job that was stored with it.
+    pub endpoint: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "returned once per call and taken apart at once")]
+pub enum FinishOutcome {
+    Finished(Finish),
+    /// It had ended before; nothing changed.
+    AlreadyFinished(Call),
+    UnknownCall,
+}
+
+/// Which calls to list; unset fields match all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    pub uuid: Option<String>,
+    pub status: Option<CallStatus>,
+    pub live: Option<bool>,
+    pub call_type: Option<CallType>,
+    pub crm_username: Option<String>,
+    pub agent_number_e164: Option<String>,
+    pub customer_number_e164: Option<String>,
+    pub from_number: Option<String>,
+    pub disposition: Option<String>,
+    /// Calls that started at or after.
+    pub from_ms: Option<u64>,
+    /// Calls that started before.
+    pub until_ms: Option<u64>,
+}
+
+impl CallFilter {
+    fn matches(&self, call: &Call) -> bool {
+        fn is<T: PartialEq>(wanted: &Option<T>, actual: &T) -> bool {
+            wanted.as_ref().is_none_or(|wanted| wanted == actual)
+        }
+        is(&self.uuid, &call.uuid)
+            && self.status.is_none_or(|status| call.status == Some(status))
+            && is(&self.live, &call.is_live())
+            && is(&self.call_type, &call.call_type)
+            && (self.crm_username.is_none() || self.crm_username == call.crm_username)
+            && (self.agent_number_e164.is_none() || self.agent_number_e164 == call.agent_number_e164)
+            && is(&self.customer_number_e164, &call.customer_number_e164)
+            && is(&self.from_number, &call.from_number)
+            && is(&self.disposition, &call.disposition)
+    }
+}
+
+/// Part of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Newest first.
+    pub calls: Vec<Call>,
+    /// Where the next page starts; `None` at the end of the listing.
+    pub next_cursor: Option<String>,
+    /// Calls looked at, whether or not they matched.
+    pub examined_count: usize,
+}
+
+impl Storage {
+    pub fn call(&self, call_id: &str) -> Result<Option<Call>> {
+        self.load(Family::Calls, call_id.as_bytes())
+    }
+
+    /// Notes which shard gets the call. `None` if the call is unknown or has ended.
+    pub fn assign_call(&self, call_id: &str, owner: Owner) -> Result<Option<Call>> {
+        self.change_live_call(call_id, Durability::Logged, |call| {
+            call.owner = Some(owner);
+            call.state = call.state.max(CallState::Placed);
+        })
+    }
+
+    /// Notes that the API asked for the call's end. `None` if the call is unknown or has ended.
+    pub fn request_hang_up(&self, call_id: &str) -> Result<Option<Call>> {
+        self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
+    }
+
+    /// Adds one step to a call's timeline, once per sequence number, and moves its state forward.
+    pub fn apply_milestone(&self, call_id: &str, entry: &TimelineEntry, state: Option<CallState>) -> Result<MilestoneOutcome> {
+        if entry.sequence > TIMELINE_CAP {
+            return Ok(MilestoneOutcome::Full);
+        }
+        let _held = self.lock_call(call_id);
+        let Some(mut call) = self.call(call_id)? else { return Ok(MilestoneOutcome::UnknownCall) };
+        let key = Key::of(call_id).number(u64::from(entry.sequence)).bytes();
+        if self.read(Family::Timeline, &key)?.is_some() {
+            return Ok(MilestoneOutcome::Duplicate);
+        }
+        let mut batch = self.batch();
+        batch.put(Family::Timeline, &key, entry);
+        if let Some(state) = state.filter(|state| *state > call.state && *state != CallState::Ended) {
+            call.state = state;
+            if state == CallState::Bridged {
+                call.answer_ms = Some(entry.at_ms);
+            }
+            batch.put(Family::Calls, call_id.as_bytes(), &call);
+        }
+        batch.commit(Durability::Logged)?;
+        Ok(MilestoneOutcome::Applied(call))
+    }
+
+    /// Ends a call: its record, its recording and its callback job are on disk together when it returns, once. `job` makes the
+    /// callback from the final record; `None` if the account has no callback.
+    pub fn finish_call(
+        &self,
+        call_id: &str,
+        end: FinalCall,
+        job: impl FnOnce(&Call) -> Result<Option<NewCallback>>,
+    ) -> Result<FinishOutcome> {
+        let _held = self.lock_call(call_id);
+        let Some(mut call) = self.call(call_id)? else { return Ok(FinishOutcome::UnknownCall) };
+        if !call.is_live() {
+            return Ok(FinishOutcome::AlreadyFinished(call));
+        }
+        close(&mut call, end);
+        let mut batch = self.batch();
+        if let Some(recording) = &call.recording {
+            let entry = RecordingEntry {
+                file_name: recording.file_name.clone(),
+                call_id: call.call_id.clone(),
+                account_id: call.account_id.clone(),
+                start_ms: call.start_ms,
+                expired_ms: None,
+            };
+            batch.put(Family::Recordings, entry.file_name.as_bytes(), &entry);
+            let key = Key::of(&entry.account_id).number(entry.start_ms).rest(&entry.file_name).bytes();
+            batch.index(Family::AccountRecordings, &key, b"");
+        }
+        let endpoint = job(&call)?.map(|new| {
+            let endpoint = new.target.endpoint.clone();
+            self.queue_callback(&mut batch, &call, new);
+            endpoint
+        });
+        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        batch.delete(Family::LiveCalls, call_id.as_bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(FinishOutcome::Finished(Finish { call, endpoint }))
+    }
+
+    /// Every call that has not ended.
+    pub fn live_calls(&self) -> Result<Vec<Call>> {
+        let mut calls = Vec::new();
+        let mut scan = self.scan(Family::LiveCalls, b"");
+        while let Some((key, _)) = scan.current()? {
+            calls.extend(self.load::<Call>(Family::Calls, key)?.filter(Call::is_live));
+            scan.advance();
+        }
+        Ok(calls)
+    }
+
+    /// An account's calls, newest first, at most `limit` (and at most 1,000) a page.
+    pub fn calls(&self, account_id: &str, filter: &CallFilter, cursor: Option<&str>, limit: usize) -> Result<Page> {
+        let prefix = Key::of(account_id).bytes();
+        let after = cursor.map(|cursor| parse_cursor(account_id, cursor)).transpose()?;
+        let mut scan = self.scan(Family::AccountCalls, &prefix);
+        if let Some(until_ms) = filter.until_ms {
+            let newest = until_ms.checked_sub(1).map(|newest| Key::of(account_id).newest(newest).bytes());
+            scan.seek(&newest.unwrap_or_else(|| crate::store::behind(&prefix)));
+        }
+        if let Some(after) = &after
+            && scan.current()?.is_some_and(|(key, _)| key <= after.as_slice())
+        {
+            scan.seek(after);
+            if scan.current()?.is_some_and(|(key, _)| key == after) {
+                scan.advance();
+            }
+        }
+        let mut page = Page { calls: Vec::new(), next_cursor: None, examined_count: 0 };
+        let mut last: Option<(u64, String)> = None;
+        while let Some((key, _)) = scan.current()? {
+            let (start_ms, call_id) = parse_account_call_key(key)?;
+            if filter.from_ms.is_some_and(|from_ms| start_ms < from_ms) {
+                break;
+            }
+            if page.calls.len() >= limit.clamp(1, PAGE_CAP) || page.examined_count >= SCAN_CAP {
+                page.next_cursor = last.map(|(start_ms, call_id)| format!("{start_ms}.{call_id}"));
+                break;
+            }
+            page.examined_count += 1;
+            page.calls.extend(self.call(call_id)?.filter(|call| filter.matches(call)));
+            last = Some((start_ms, call_id.to_owned()));
+            scan.advance();
+        }
+        Ok(page)
+    }
+
+    /// The steps of a call in their order.
+    pub fn timeline(&self, call_id: &str) -> Result<Vec<TimelineEntry>> {
+        self.load_all(Family::Timeline, &Key::of(call_id).bytes())
+    }
+
+    /// Sets a call's disposition, live or ended. `None` if unknown.
+    pub fn set_disposition(&self, call_id: &str, disposition: &str) -> Result<Option<Call>> {
+        let _held = self.lock_call(call_id);
+        let Some(mut call) = self.call(call_id)? else { return Ok(None) };
+        disposition.clone_into(&mut call.disposition);
+        let mut batch = self.batch();
+        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        batch.commit(Durability::Synced)?;
+        Ok(Some(call))
+    }
+
+    /// Holds one call still for a read-modify-write.
+    pub(crate) fn lock_call(&self, call_id: &str) -> Vec<MutexGuard<'_, ()>> {
+        self.lock(&[call_lock(call_id)])
+    }
+
+    fn change_live_call(&self, call_id: &str, durability: Durability, change: impl FnOnce(&mut Call)) -> Result<Option<Call>> {
+        let _held = self.lock_call(call_id);
+        let Some(mut call) = self.call(call_id)?.filter(Call::is_live) else { return Ok(None) };
+        change(&mut call);
+        let mut batch = self.batch();
+        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        batch.commit(durability)?;
+        Ok(Some(call))
+    }
+}
+
+/// Name of a call's lock.
+pub(crate) fn call_lock(call_id: &str) -> Vec<u8> {
+    [b"call:", call_id.as_bytes()].concat()
+}
+
+fn close(call: &mut Call, end: FinalCall) {
+    call.state = CallState::Ended;
+    call.status = Some(end.status);
+    call.reason = end.reason;
+    call.failed_leg = end.failed_leg;
+    call.sip_code = end.sip_code;
+    call.hangup_by = end.hangup_by;
+    // A call that a crash ended may be known to have been answered only by its milestones.
+    call.answer_ms = end.answer_ms.or(call.answer_ms);
+    call.end_ms = Some(end.end_ms);
+    call.duration_s = end.duration_s;
+    call.attempts = end.attempts;
+    call.recording = end.recording;
+    call.agent_media = end.agent_media;
+    call.customer_media = end.customer_media;
+}
+
+/// Start and call id of a key made by `account_call_key`.
+pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, &str)> {
+    let mut reader = KeyReader(key);
+    let parsed = reader.text().and_then(|_| reader.newest()).and_then(|start_ms| reader.rest().map(|id| (start_ms, id)));
+    parsed.ok_or_else(|| Error::Corrupt { kind: "account call", reason: "malformed key".to_owned() })
+}
+
+fn parse_cursor(account_id: &str, cursor: &str) -> Result<Vec<u8>> {
+    let (start_ms, call_id) = cursor.split_once('.').ok_or(Error::BadCursor)?;
+    let start_ms = start_ms.parse().map_err(|_| Error::BadCursor)?;
+    Ok(Key::of(account_id).newest(start_ms).rest(call_id).bytes())
+}

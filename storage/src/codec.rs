@@ -1,0 +1,228 @@
+//! Records as bytes: one version byte, then JSON. A reader knows every version that was ever released; fields that a later
+//! version adds have serde defaults. `tests/golden` keeps bytes of each version.
+
+use crate::record::*;
+use crate::{Error, Result};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A kind of record with its version.
+pub(crate) trait Record: Serialize + DeserializeOwned {
+    const KIND: &'static str;
+    const VERSION: u8 = 1;
+}
+
+macro_rules! records {
+    ($($record:ty => $kind:literal),* $(,)?) => { $(impl Record for $record { const KIND: &'static str = $kind; })* };
+}
+
+records! {
+    Account => "account",
+    Number => "number",
+    Agent => "agent",
+    ApiKey => "api key",
+    Trunk => "trunk",
+    Call => "call",
+    TimelineEntry => "timeline",
+    IdempotencyEntry => "idempotency",
+    RecordingEntry => "recording",
+    CallbackJob => "callback job",
+    DeliveryAttempt => "delivery",
+}
+
+/// Prints a record with its version byte.
+pub(crate) fn encode<R: Record>(record: &R) -> Vec<u8> {
+    let mut bytes = vec![R::VERSION];
+    serde_json::to_writer(&mut bytes, record).expect("records have string keys and plain values only");
+    bytes
+}
+
+/// Parses a record of any version up to this release's.
+pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
+    let corrupt = |reason: String| Error::Corrupt { kind: R::KIND, reason };
+    match bytes.split_first() {
+        Some((&version, _)) if version > R::VERSION => Err(Error::NewerVersion { kind: R::KIND, version }),
+        Some((1.., json)) => serde_json::from_slice(json).map_err(|error| corrupt(error.to_string())),
+        _ => Err(corrupt("no version byte".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Old bytes still load, and what is written today is what the golden file holds. A new version adds a file, never edits one.
+    #[track_caller]
+    fn check<R: Record + PartialEq + std::fmt::Debug>(file_name: &str, expected: &R) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file_name);
+        let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(&decode::<R>(&golden).unwrap(), expected, "{file_name} no longer loads as it was meant");
+        let written = encode(expected);
+        assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&golden), "{file_name}: the written form changed");
+    }
+
+    #[test]
+    fn golden_records_load() {
+        check("account.v1", &sample::account());
+        check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
+        check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
+        check("api_key.v1", &sample::api_key());
+        check("trunk.v1", &sample::trunk());
+        check("call.v1", &sample::ended_call());
+        check("timeline.v1", &sample::timeline_entry());
+        check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
+        check("recording.v1", &sample::recording());
+        check("callback_job.v1", &sample::job());
+        check("delivery.v1", &sample::delivery());
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        assert!(matches!(decode::<Number>(b""), Err(Error::Corrupt { kind: "number", .. })));
+        assert!(matches!(decode::<Number>(b"\x00{}"), Err(Error::Corrupt { .. })));
+        assert!(matches!(decode::<Number>(b"\x01{\"e164\""), Err(Error::Corrupt { .. })));
+        assert!(matches!(decode::<Number>(b"\x02{}"), Err(Error::NewerVersion { version: 2, .. })));
+    }
+
+    mod sample {
+        use super::*;
+
+        pub fn account() -> Account {
+            let mut account = Account::new("demo", "Demo Realty");
+            account.callback = Some(CallbackSettings {
+                url: "https://crm.example/calls".into(),
+                auth_header: Some(AuthHeader { name: "X-Token".into(), value: Sealed(vec![1, 0xab]) }),
+                signing_secret: Sealed(vec![0xff, 0]),
+                max_retries: 3,
+            });
+            account.trunks = vec!["t1".into(), "t2".into()];
+            account
+        }
+
+        pub fn api_key() -> ApiKey {
+            ApiKey {
+                id: "k1".into(),
+                account_id: Some("demo".into()),
+                class: KeyClass::Server,
+                hash: KeyHash([7; 32]),
+                prefix: "sk_abcd".into(),
+                created_ms: 1_000,
+                expires_ms: Some(9_000),
+                cidrs: vec!["203.0.113.0/24".into()],
+            }
+        }
+
+        pub fn trunk() -> Trunk {
+            Trunk {
+                id: "t1".into(),
+                host: "sip.carrier.example".into(),
+                port: 5060,
+                transport: TransportKind::Tcp,
+                media: MediaProfile::SdesSrtp,
+                allow_plaintext: true,
+                number_format: NumberFormat::Prefix("77".into()),
+                username: Some("user".into()),
+                password: Some(Sealed(vec![3])),
+                max_calls: 30,
+            }
+        }
+
+        pub fn ended_call() -> Call {
+            Call {
+                call_id: "c1".into(),
+                account_id: "demo".into(),
+                uuid: " 😀\"x\" ".into(),
+                call_type: CallType::Server,
+                direction: Direction::Outbound,
+                customer_number: "98765 43210".into(),
+                customer_number_e164: "+919876543210".into(),
+                agent_number: Some("09876543211".into()),
+                agent_number_e164: Some("+919876543211".into()),
+                crm_username: None,
+                from_number: "+918000000001".into(),
+                disposition: "CRM_CALL".into(),
+                record: true,
+                recording_file: Some("crm_x.wav".into()),
+                fingerprint: "f1".into(),
+                state: CallState::Ended,
+                owner: Some(Owner { edge: "edge-1".into(), shard: 1, epoch: 42 }),
+                hang_up_requested: false,
+                start_ms: 1_000,
+                answer_ms: Some(2_000),
+                end_ms: Some(152_500),
+                status: Some(CallStatus::Answer),
+                reason: None,
+                failed_leg: Some(LegName::Agent),
+                sip_code: Some(200),
+                hangup_by: Some(HangupBy::Customer),
+                duration_s: 150,
+                attempts: vec![Attempt {
+                    leg: LegName::Customer,
+                    trunk: "t1".into(),
+                    start_ms: 1_500,
+                    end_ms: 2_000,
+                    sip_code: Some(200),
+                    result: "answered".into(),
+                }],
+                recording: Some(RecordingResult { file_name: "crm_x.wav".into(), duration_ms: 150_500, file_len: 4_816_044 }),
+                agent_media: Some(LegMedia { received_count: 10, sent_count: 11, lost_count: 1, jitter_ms: 0.5 }),
+                customer_media: None,
+            }
+        }
+
+        pub fn timeline_entry() -> TimelineEntry {
+            TimelineEntry {
+                sequence: 3,
+                at_ms: 1_234,
+                leg: Some(LegName::Agent),
+                kind: "ringing".into(),
+                sip_code: Some(180),
+                trunk: Some("t1".into()),
+                detail: None,
+            }
+        }
+
+        pub fn recording() -> RecordingEntry {
+            RecordingEntry {
+                file_name: "crm_x.wav".into(),
+                call_id: "c1".into(),
+                account_id: "demo".into(),
+                start_ms: 1_000,
+                expired_ms: None,
+            }
+        }
+
+        pub fn job() -> CallbackJob {
+            CallbackJob {
+                call_id: "c1".into(),
+                account_id: "demo".into(),
+                target: CallbackTarget {
+                    endpoint: "demo https://crm.example:443".into(),
+                    url: "https://crm.example/calls".into(),
+                    auth_header: None,
+                    signing_secret: Sealed(vec![0xff, 0]),
+                    max_retries: 3,
+                },
+                body: "{\"call_id\":\"c1\"}".into(),
+                state: JobState::Pending,
+                cycle: 1,
+                attempt_count: 1,
+                delivery_count: 1,
+                next_ms: 5_000,
+            }
+        }
+
+        pub fn delivery() -> DeliveryAttempt {
+            DeliveryAttempt {
+                at_ms: 4_000,
+                cycle: 1,
+                attempt: 1,
+                url: "https://crm.example/calls".into(),
+                http_status: Some(500),
+                error: None,
+                duration_ms: 12,
+                delivered: false,
+            }
+        }
+    }
+}

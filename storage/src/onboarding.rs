@@ -1,0 +1,212 @@
+//! Accounts, numbers, agents, API keys and trunks: set, read, listed, removed. Every change is on disk when it returns.
+
+use crate::key::Key;
+use crate::record::*;
+use crate::store::{Durability, Family};
+use crate::{Error, Result, Storage};
+
+impl Storage {
+    /// Creates or replaces an account.
+    pub fn put_account(&self, account: &Account) -> Result<()> {
+        let _held = self.lock_onboarding();
+        let mut batch = self.batch();
+        batch.put(Family::Accounts, account.id.as_bytes(), account);
+        batch.commit(Durability::Synced)
+    }
+
+    pub fn account(&self, account_id: &str) -> Result<Option<Account>> {
+        self.load(Family::Accounts, account_id.as_bytes())
+    }
+
+    /// All accounts by id.
+    pub fn accounts(&self) -> Result<Vec<Account>> {
+        self.load_all(Family::Accounts, b"")
+    }
+
+    /// Removes an account with its numbers, agents and keys; its calls stay for the default retention. False if unknown.
+    pub fn delete_account(&self, account_id: &str) -> Result<bool> {
+        let _held = self.lock_onboarding();
+        if self.account(account_id)?.is_none() {
+            return Ok(false);
+        }
+        let mut batch = self.batch();
+        for number in self.numbers(account_id)? {
+            batch.delete(Family::Numbers, number.e164.as_bytes());
+            batch.delete(Family::AccountNumbers, &Key::of(account_id).rest(&number.e164).bytes());
+        }
+        for agent in self.agents(account_id)? {
+            batch.delete(Family::Agents, &Key::of(account_id).rest(&agent.crm_username).bytes());
+        }
+        for key in self.api_keys(Some(account_id))? {
+            batch.delete(Family::ApiKeys, key.id.as_bytes());
+            batch.delete(Family::ApiKeyHashes, &key.hash.0);
+        }
+        batch.delete(Family::Accounts, account_id.as_bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(true)
+    }
+
+    /// Assigns a number. Refused if another account has it or the account is unknown.
+    pub fn put_number(&self, number: &Number) -> Result<()> {
+        let _held = self.lock_onboarding();
+        self.require_account(&number.account_id)?;
+        if self.number(&number.e164)?.is_some_and(|known| known.account_id != number.account_id) {
+            return Err(Error::Conflict("the number is assigned to another account"));
+        }
+        let mut batch = self.batch();
+        batch.put(Family::Numbers, number.e164.as_bytes(), number);
+        batch.index(Family::AccountNumbers, &Key::of(&number.account_id).rest(&number.e164).bytes(), b"");
+        batch.commit(Durability::Synced)
+    }
+
+    pub fn number(&self, e164: &str) -> Result<Option<Number>> {
+        self.load(Family::Numbers, e164.as_bytes())
+    }
+
+    /// The numbers of an account, ascending.
+    pub fn numbers(&self, account_id: &str) -> Result<Vec<Number>> {
+        let prefix = Key::of(account_id).bytes();
+        let mut numbers = Vec::new();
+        let mut scan = self.scan(Family::AccountNumbers, &prefix);
+        while let Some((key, _)) = scan.current()? {
+            let e164 = String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+            numbers.push(Number { e164, account_id: account_id.to_owned() });
+            scan.advance();
+        }
+        Ok(numbers)
+    }
+
+    /// Takes a number from an account. False if the account does not have it.
+    pub fn delete_number(&self, account_id: &str, e164: &str) -> Result<bool> {
+        let _held = self.lock_onboarding();
+        if self.number(e164)?.is_none_or(|number| number.account_id != account_id) {
+            return Ok(false);
+        }
+        let mut batch = self.batch();
+        batch.delete(Family::Numbers, e164.as_bytes());
+        batch.delete(Family::AccountNumbers, &Key::of(account_id).rest(e164).bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(true)
+    }
+
+    /// Registers or renames an agent. Refused if the account is unknown.
+    pub fn put_agent(&self, agent: &Agent) -> Result<()> {
+        let _held = self.lock_onboarding();
+        self.require_account(&agent.account_id)?;
+        let mut batch = self.batch();
+        batch.put(Family::Agents, &Key::of(&agent.account_id).rest(&agent.crm_username).bytes(), agent);
+        batch.commit(Durability::Synced)
+    }
+
+    pub fn agent(&self, account_id: &str, crm_username: &str) -> Result<Option<Agent>> {
+        self.load(Family::Agents, &Key::of(account_id).rest(crm_username).bytes())
+    }
+
+    /// The agents of an account by name.
+    pub fn agents(&self, account_id: &str) -> Result<Vec<Agent>> {
+        self.load_all(Family::Agents, &Key::of(account_id).bytes())
+    }
+
+    /// False if unknown.
+    pub fn delete_agent(&self, account_id: &str, crm_username: &str) -> Result<bool> {
+        let _held = self.lock_onboarding();
+        if self.agent(account_id, crm_username)?.is_none() {
+            return Ok(false);
+        }
+        let mut batch = self.batch();
+        batch.delete(Family::Agents, &Key::of(account_id).rest(crm_username).bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(true)
+    }
+
+    /// Creates or changes a key. Refused if its hash is another key's, it changed, or the account is unknown.
+    pub fn put_api_key(&self, key: &ApiKey) -> Result<()> {
+        let _held = self.lock_onboarding();
+        if let Some(account_id) = &key.account_id {
+            self.require_account(account_id)?;
+        }
+        if self.read(Family::ApiKeyHashes, &key.hash.0)?.is_some_and(|id| id != key.id.as_bytes()) {
+            return Err(Error::Conflict("another key has this hash"));
+        }
+        if self.api_key(&key.id)?.is_some_and(|known| known.hash != key.hash) {
+            return Err(Error::Conflict("a key never changes: create its successor"));
+        }
+        let mut batch = self.batch();
+        batch.put(Family::ApiKeys, key.id.as_bytes(), key);
+        batch.index(Family::ApiKeyHashes, &key.hash.0, key.id.as_bytes());
+        batch.commit(Durability::Synced)
+    }
+
+    pub fn api_key(&self, key_id: &str) -> Result<Option<ApiKey>> {
+        self.load(Family::ApiKeys, key_id.as_bytes())
+    }
+
+    /// The keys of an account, or the administrators' keys, expired ones included.
+    pub fn api_keys(&self, account_id: Option<&str>) -> Result<Vec<ApiKey>> {
+        let mut keys: Vec<ApiKey> = self.load_all(Family::ApiKeys, b"")?;
+        keys.retain(|key| key.account_id.as_deref() == account_id);
+        Ok(keys)
+    }
+
+    /// False if unknown.
+    pub fn delete_api_key(&self, key_id: &str) -> Result<bool> {
+        let _held = self.lock_onboarding();
+        let Some(key) = self.api_key(key_id)? else { return Ok(false) };
+        let mut batch = self.batch();
+        batch.delete(Family::ApiKeys, key_id.as_bytes());
+        batch.delete(Family::ApiKeyHashes, &key.hash.0);
+        batch.commit(Durability::Synced)?;
+        Ok(true)
+    }
+
+    /// The key with this hash, unless it has expired.
+    pub fn authenticate(&self, hash: &KeyHash, now_ms: u64) -> Result<Option<ApiKey>> {
+        let Some(key_id) = self.read(Family::ApiKeyHashes, &hash.0)? else { return Ok(None) };
+        let key: Option<ApiKey> = self.load(Family::ApiKeys, &key_id)?;
+        Ok(key.filter(|key| key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)))
+    }
+
+    /// Creates or replaces a trunk.
+    pub fn put_trunk(&self, trunk: &Trunk) -> Result<()> {
+        let _held = self.lock_onboarding();
+        let mut batch = self.batch();
+        batch.put(Family::Trunks, trunk.id.as_bytes(), trunk);
+        batch.commit(Durability::Synced)
+    }
+
+    pub fn trunk(&self, trunk_id: &str) -> Result<Option<Trunk>> {
+        self.load(Family::Trunks, trunk_id.as_bytes())
+    }
+
+    /// All trunks by id.
+    pub fn trunks(&self) -> Result<Vec<Trunk>> {
+        self.load_all(Family::Trunks, b"")
+    }
+
+    /// False if unknown. Refused while an account uses it.
+    pub fn delete_trunk(&self, trunk_id: &str) -> Result<bool> {
+        let _held = self.lock_onboarding();
+        if self.trunk(trunk_id)?.is_none() {
+            return Ok(false);
+        }
+        if self.accounts()?.iter().any(|account| account.trunks.iter().any(|id| id == trunk_id)) {
+            return Err(Error::Conflict("an account uses the trunk"));
+        }
+        let mut batch = self.batch();
+        batch.delete(Family::Trunks, trunk_id.as_bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(true)
+    }
+
+    /// Onboarding is rare: one change at a time.
+    fn lock_onboarding(&self) -> Vec<std::sync::MutexGuard<'_, ()>> {
+        self.lock(&[b"onboarding".to_vec()])
+    }
+
+    fn require_account(&self, account_id: &str) -> Result<()> {
+        match self.account(account_id)? {
+            Some(_) => Ok(()),
+            None => Err(Error::Conflict("unknown account")),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and recording lookups keep.
+
+use serde::{Deserialize, Serialize};
+
+/// Which of the two ways placed the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallType {
+    Browser,
+    Server,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Outbound,
+}
+
+/// Where a call stands; it only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// Durable, not yet given to an edge.
+    Accepted,
+    /// Given to an edge.
+    Placed,
+    AgentRinging,
+    AgentAnswered,
+    CustomerRinging,
+    Bridged,
+    Ended,
+}
+
+/// Final disposition (guide; decision A11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CallStatus {
+    Answer,
+    NoAnswer,
+    Busy,
+    Failed,
+    Canceled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegName {
+    Agent,
+    Customer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HangupBy {
+    Agent,
+    Customer,
+    Api,
+    /// A limit or a fault of ours.
+    System,
+    /// The carrier or the transport.
+    Network,
+}
+
+/// The shard that holds a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    pub edge: String,
+    pub shard: u16,
+    /// Changes with each start of the edge process.
+    pub epoch: u64,
+}
+
+/// One conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub call_id: String,
+    pub account_id: String,
+    /// The caller's own id, echoed unchanged; equals `call_id` if none was given (A3).
+    pub uuid: String,
+    pub call_type: CallType,
+    pub direction: Direction,
+    /// As received.
+    pub customer_number: String,
+    pub customer_number_e164: String,
+    /// As received; `None` for an agent with a softphone.
+    pub agent_number: Option<String>,
+    pub agent_number_e164: Option<String>,
+    pub crm_username: Option<String>,
+    /// Caller ID, E.164.
+    pub from_number: String,
+    pub disposition: String,
+    /// Whether recording was asked for.
+    pub record: bool,
+    /// Name of the recording's file, reserved with the call; `None` if not recorded.
+    pub recording_file: Option<String>,
+    /// Hash of the request's body, compared by the uuid and Idempotency-Key rules.
+    pub fingerprint: String,
+    pub state: CallState,
+    pub owner: Option<Owner>,
+    /// The API asked for its end; kept so that an edge that was away is told again.
+    pub hang_up_requested: bool,
+    /// Request accepted (A12).
+    pub start_ms: u64,
+    /// Customer's ACK.
+    pub answer_ms: Option<u64>,
+    pub end_ms: Option<u64>,
+    pub status: Option<CallStatus>,
+    /// Stable word of decision A11.
+    pub reason: Option<String>,
+    pub failed_leg: Option<LegName>,
+    pub sip_code: Option<u16>,
+    pub hangup_by: Option<HangupBy>,
+    /// Talk time in seconds; 0 unless `ANSWER`.
+    pub duration_s: u64,
+    pub attempts: Vec<Attempt>,
+    pub recording: Option<RecordingResult>,
+    pub agent_media: Option<LegMedia>,
+    pub customer_media: Option<LegMedia>,
+}
+
+impl Call {
+    /// Whether the call has not ended.
+    pub fn is_live(&self) -> bool {
+        self.state != CallState::Ended
+    }
+}
+
+/// One INVITE that was sent, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub leg: LegName,
+    pub trunk: String,
+    pub start_ms: u64,
+    pub end_ms: u64,
+    /// Final SIP status, or `None` on a timeout or transport error.
+    pub sip_code: Option<u16>,
+    /// `answered`, or the reason of the failure.
+    pub result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordingResult {
+    pub file_name: String,
+    pub duration_ms: u64,
+    pub file_len: u64,
+}
+
+/// What one leg received from and sent to its peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegMedia {
+    pub received_count: u64,
+    pub sent_count: u64,
+    pub lost_count: u64,
+    pub jitter_ms: f32,
+}
+
+/// How a call ended; joined with the stored call by `Storage::finish_call`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FinalCall {
+    pub status: CallStatus,
+    pub reason: Option<String>,
+    pub failed_leg: Option<LegName>,
+    pub sip_code: Option<u16>,
+    pub hangup_by: Option<HangupBy>,
+    pub answer_ms: Option<u64>,
+    pub end_ms: u64,
+    pub duration_s: u64,
+    pub attempts: Vec<Attempt>,
+    pub recording: Option<RecordingResult>,
+    pub agent_media: Option<LegMedia>,
+    pub customer_media: Option<LegMedia>,
+}
+
+impl FinalCall {
+    /// A call that failed through no party's doing (A11: capacity, drain, crash recovery).
+    pub fn failed(reason: impl Into<String>, end_ms: u64) -> Self {
+        Self {
+            status: CallStatus::Failed,
+            reason: Some(reason.into()),
+            failed_leg: None,
+            sip_code: None,
+            hangup_by: Some(HangupBy::System),
+            answer_ms: None,
+            end_ms,
+            duration_s: 0,
+            attempts: Vec::new(),
+            recording: None,
+            agent_media: None,
+            customer_media: None,
+        }
+    }
+}
+
+/// One step of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// Counts from 1 within the call.
+    pub sequence: u32,
+    pub at_ms: u64,
+    pub leg: Option<LegName>,
+    /// Stable word, such as `invite_sent`.
+    pub kind: String,
+    pub sip_code: Option<u16>,
+    pub trunk: Option<String>,
+    /// One line for people; never holds a number, key or token.
+    pub detail: Option<String>,
+}
+
+/// The call that an `Idempotency-Key` created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyEntry {
+    pub call_id: String,
+    pub fingerprint: String,
+    pub created_ms: u64,
+}
+
+/// A recording's file, or the trace that it leaves after its retention.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingEntry {
+    pub file_name: String,
+    pub call_id: String,
+    pub account_id: String,
+    pub start_ms: u64,
+    /// When the retention ended: the file is gone and its link answers 410.
+    pub expired_ms: Option<u64>,
+}

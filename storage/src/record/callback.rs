@@ -1,0 +1,58 @@
+//! The outbox: one job per ended call whose account has a callback, and the log of its attempts.
+
+use super::{AuthHeader, Sealed};
+use serde::{Deserialize, Serialize};
+
+/// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts of one cycle are alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackTarget {
+    /// Queue of the job: one per account and origin, so that a dead one delays no other (A23).
+    pub endpoint: String,
+    pub url: String,
+    pub auth_header: Option<AuthHeader>,
+    pub signing_secret: Sealed,
+    pub max_retries: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    Pending,
+    Delivered,
+    /// All attempts of the cycle failed; may be queued again by hand (A1).
+    Exhausted,
+}
+
+/// One call result to push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackJob {
+    pub call_id: String,
+    pub account_id: String,
+    pub target: CallbackTarget,
+    /// The body, byte for byte as every attempt sends it.
+    pub body: String,
+    pub state: JobState,
+    /// Counts from 1; each redelivery by hand starts another.
+    pub cycle: u32,
+    /// Attempts made in this cycle.
+    pub attempt_count: u32,
+    /// Attempts made in all cycles.
+    pub delivery_count: u32,
+    /// When the next attempt is due, while pending.
+    pub next_ms: u64,
+}
+
+/// One attempt to push a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryAttempt {
+    pub at_ms: u64,
+    pub cycle: u32,
+    /// Counts from 1 within the cycle.
+    pub attempt: u32,
+    pub url: String,
+    pub http_status: Option<u16>,
+    /// Stable word when no status was received, such as `timeout`, `refused`, `tls`.
+    pub error: Option<String>,
+    pub duration_ms: u64,
+    pub delivered: bool,
+}

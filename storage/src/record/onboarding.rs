@@ -1,0 +1,205 @@
+//! What onboarding sets: accounts with their limits and callback, numbers, agents, API keys, trunks.
+
+use super::{Sealed, from_hex, to_hex};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    pub id: String,
+    pub name: String,
+    /// ISO 3166-1 alpha-2 country whose national numbers are accepted (A8).
+    pub region: String,
+    pub limits: Limits,
+    /// Whether calls are recorded unless the request says otherwise (A16).
+    pub record_by_default: bool,
+    /// Ring time of the agent's leg (A20).
+    pub agent_ring_ms: u64,
+    /// Ring time of the customer's leg (A20).
+    pub customer_ring_ms: u64,
+    /// Longest call (A20).
+    pub max_duration_ms: u64,
+    /// Time without media from a leg after which a call ends (A20).
+    pub no_media_ms: u64,
+    pub retention: Retention,
+    /// Where results are pushed; `None` means that they are only stored (A17).
+    pub callback: Option<CallbackSettings>,
+    /// Trunk ids in the order in which they are tried.
+    pub trunks: Vec<String>,
+}
+
+impl Account {
+    /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no callback, no trunk.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            region: "IN".to_owned(),
+            limits: Limits::default(),
+            record_by_default: true,
+            agent_ring_ms: 30_000,
+            customer_ring_ms: 45_000,
+            max_duration_ms: 4 * 3_600_000,
+            no_media_ms: 30_000,
+            retention: Retention::default(),
+            callback: None,
+            trunks: Vec::new(),
+        }
+    }
+}
+
+/// What an account may use at once (S44).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub max_concurrent_calls: u32,
+    pub calls_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_concurrent_calls: 100, calls_per_second: 10 }
+    }
+}
+
+/// How long results are kept, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    pub record_days: u32,
+    pub recording_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { record_days: 365, recording_days: 90 }
+    }
+}
+
+/// Where and how the result of each call is pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackSettings {
+    pub url: String,
+    /// The customer's own header, sent unchanged on every attempt.
+    pub auth_header: Option<AuthHeader>,
+    /// Secret of the Standard Webhooks signature, in its `whsec_…` text form before sealing.
+    pub signing_secret: Sealed,
+    /// Retries after the first attempt; 3 unless set (A1).
+    pub max_retries: u32,
+}
+
+/// A header whose value is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthHeader {
+    pub name: String,
+    pub value: Sealed,
+}
+
+/// A caller ID that belongs to one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Number {
+    pub e164: String,
+    pub account_id: String,
+}
+
+/// An agent of an account; `crm_username` is exact and case-sensitive (S05).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    pub account_id: String,
+    pub crm_username: String,
+    pub display_name: String,
+}
+
+/// What a key opens (guide, "Two keys, two sensitivities").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyClass {
+    Browser,
+    Server,
+    Admin,
+}
+
+/// Hash of an API key. Written as hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash(..)")
+    }
+}
+
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&to_hex(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = from_hex(&text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(KeyHash).ok_or_else(|| serde::de::Error::custom("not 64 hexadecimal digits"))
+    }
+}
+
+/// An API key, of which only the hash is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    pub id: String,
+    /// `None` for an administrator's key.
+    pub account_id: Option<String>,
+    pub class: KeyClass,
+    pub hash: KeyHash,
+    /// First characters of the clear key, by which people recognise it.
+    pub prefix: String,
+    pub created_ms: u64,
+    /// From then on the key is refused; set when a successor takes over (S06).
+    pub expires_ms: Option<u64>,
+    /// Networks from which the key may be used; empty means any (A19).
+    pub cidrs: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransportKind {
+    Udp,
+    Tcp,
+}
+
+/// How media is carried on a trunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaProfile {
+    Rtp,
+    SdesSrtp,
+}
+
+/// How a trunk wants numbers written (A8).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberFormat {
+    /// `+919876543210`
+    E164Plus,
+    /// `919876543210`
+    E164,
+    /// `09876543210` for numbers of the account's region, `00…` for others.
+    National0,
+    /// The text, then the digits of E.164 without `+`.
+    Prefix(String),
+}
+
+/// A configured SIP peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trunk {
+    pub id: String,
+    /// Host name or address.
+    pub host: String,
+    pub port: u16,
+    pub transport: TransportKind,
+    pub media: MediaProfile,
+    /// Consent to SIP or media without encryption (A14, S42).
+    pub allow_plaintext: bool,
+    pub number_format: NumberFormat,
+    pub username: Option<String>,
+    pub password: Option<Sealed>,
+    pub max_calls: u32,
+}

@@ -1,0 +1,275 @@
+//! The database itself: column families, locks, batches, scans. Nothing here knows what a call is.
+
+use crate::codec::{Record, decode, encode};
+use crate::{Error, Result};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
+    WriteBatch, WriteOptions,
+};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Locks that read-modify-write operations share by the hash of what they change.
+const STRIPE_COUNT: usize = 1024;
+const BLOCK_CACHE_LEN: usize = 64 << 20;
+/// Most unflushed data, over all families, and so most log that a start has to replay.
+const WRITE_BUFFER_LEN: usize = 64 << 20;
+const OPEN_FILE_COUNT: i32 = 256;
+
+/// One column family per kind of record or index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// account id → `Account`
+    Accounts,
+    /// e164 → `Number`
+    Numbers,
+    /// account, e164 → nothing
+    AccountNumbers,
+    /// account, crm_username → `Agent`
+    Agents,
+    /// key id → `ApiKey`
+    ApiKeys,
+    /// key hash → key id
+    ApiKeyHashes,
+    /// trunk id → `Trunk`
+    Trunks,
+    /// call id → `Call`
+    Calls,
+    /// account, newest first, call id → nothing
+    AccountCalls,
+    /// call id → nothing
+    LiveCalls,
+    /// account, uuid → id of the last call
+    Uuids,
+    /// account, Idempotency-Key → `IdempotencyEntry`
+    Idempotency,
+    /// created, key of `Idempotency` → nothing
+    IdempotencyExpiry,
+    /// call id, sequence → `TimelineEntry`
+    Timeline,
+    /// call id → `CallbackJob`
+    CallbackJobs,
+    /// endpoint, due, call id → nothing
+    CallbacksDue,
+    /// call id, number of the attempt → `DeliveryAttempt`
+    Deliveries,
+    /// file name → `RecordingEntry`
+    Recordings,
+    /// account, start, file name → nothing
+    AccountRecordings,
+    /// file name → nothing: files whose retention ended and that may still exist
+    RecordingDeletions,
+    /// expired, file name → nothing
+    RecordingTombstones,
+}
+
+impl Family {
+    const ALL: [(Family, &'static str); 21] = [
+        (Family::Accounts, "accounts"),
+        (Family::Numbers, "numbers"),
+        (Family::AccountNumbers, "account_numbers"),
+        (Family::Agents, "agents"),
+        (Family::ApiKeys, "api_keys"),
+        (Family::ApiKeyHashes, "api_key_hashes"),
+        (Family::Trunks, "trunks"),
+        (Family::Calls, "calls"),
+        (Family::AccountCalls, "account_calls"),
+        (Family::LiveCalls, "live_calls"),
+        (Family::Uuids, "uuids"),
+        (Family::Idempotency, "idempotency"),
+        (Family::IdempotencyExpiry, "idempotency_expiry"),
+        (Family::Timeline, "timeline"),
+        (Family::CallbackJobs, "callback_jobs"),
+        (Family::CallbacksDue, "callbacks_due"),
+        (Family::Deliveries, "deliveries"),
+        (Family::Recordings, "recordings"),
+        (Family::AccountRecordings, "account_recordings"),
+        (Family::RecordingDeletions, "recording_deletions"),
+        (Family::RecordingTombstones, "recording_tombstones"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// When a write counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// On the disk: survives a power failure. Whatever an acknowledgement promises.
+    Synced,
+    /// With the kernel: survives the end of this process.
+    Logged,
+}
+
+/// The database, shared by clones.
+#[derive(Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: DB,
+    stripes: Vec<Mutex<()>>,
+}
+
+impl Storage {
+    /// Opens or creates the database in a folder; fails if another process has it open.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_open_files(OPEN_FILE_COUNT);
+        options.set_db_write_buffer_size(WRITE_BUFFER_LEN);
+        options.set_max_total_wal_size(WRITE_BUFFER_LEN as u64);
+        options.set_keep_log_file_num(4);
+        let mut blocks = BlockBasedOptions::default();
+        blocks.set_block_cache(&Cache::new_lru_cache(BLOCK_CACHE_LEN));
+        blocks.set_bloom_filter(10.0, false);
+        let families = Family::ALL.map(|(_, name)| {
+            let mut options = Options::default();
+            options.set_compression_type(DBCompressionType::Lz4);
+            options.set_block_based_table_factory(&blocks);
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        let db = DB::open_cf_descriptors(&options, folder, families)?;
+        let stripes = (0..STRIPE_COUNT).map(|_| Mutex::new(())).collect();
+        Ok(Self { inner: Arc::new(Inner { db, stripes }) })
+    }
+
+    fn family(&self, family: Family) -> &ColumnFamily {
+        self.inner.db.cf_handle(family.name()).expect("every family is opened with the database")
+    }
+
+    /// Holds everything named still, in an order that no two callers take differently.
+    pub(crate) fn lock(&self, names: &[Vec<u8>]) -> Vec<MutexGuard<'_, ()>> {
+        let stripes: BTreeSet<usize> = names
+            .iter()
+            .map(|name| {
+                let mut hasher = DefaultHasher::new();
+                name.hash(&mut hasher);
+                hasher.finish() as usize % STRIPE_COUNT
+            })
+            .collect();
+        stripes.into_iter().map(|stripe| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+
+    pub(crate) fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.inner.db.get_cf(self.family(family), key)?)
+    }
+
+    pub(crate) fn load<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
+        self.inner.db.get_pinned_cf(self.family(family), key)?.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    /// All records whose key has the prefix, in key order.
+    pub(crate) fn load_all<R: Record>(&self, family: Family, prefix: &[u8]) -> Result<Vec<R>> {
+        let mut records = Vec::new();
+        let mut scan = self.scan(family, prefix);
+        while let Some((_, value)) = scan.current()? {
+            records.push(decode(value)?);
+            scan.advance();
+        }
+        Ok(records)
+    }
+
+    /// A walk over the keys that have the prefix, standing at the first.
+    pub(crate) fn scan(&self, family: Family, prefix: &[u8]) -> Scan<'_> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix));
+        let mut iterator = self.inner.db.raw_iterator_cf_opt(self.family(family), options);
+        iterator.seek_to_first();
+        Scan { iterator }
+    }
+
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch { storage: self, writes: WriteBatch::default() }
+    }
+}
+
+/// A bounded walk over part of a family.
+pub(crate) struct Scan<'a> {
+    iterator: DBRawIterator<'a>,
+}
+
+impl Scan<'_> {
+    pub(crate) fn current(&self) -> Result<Option<(&[u8], &[u8])>> {
+        match self.iterator.item() {
+            Some(item) => Ok(Some(item)),
+            None => self.iterator.status().map(|()| None).map_err(Error::from),
+        }
+    }
+
+    pub(crate) fn advance(&mut self) {
+        self.iterator.next();
+    }
+
+    pub(crate) fn step_back(&mut self) {
+        self.iterator.prev();
+    }
+
+    pub(crate) fn seek(&mut self, key: &[u8]) {
+        self.iterator.seek(key);
+    }
+
+    pub(crate) fn seek_to_last(&mut self) {
+        self.iterator.seek_to_last();
+    }
+}
+
+/// The least key that sorts behind all keys with the prefix. The prefix starts with a length, so it is never all 0xff.
+pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
+    let kept = prefix.iter().rposition(|&byte| byte != 0xff).map_or(0, |at| at + 1);
+    let mut key = prefix[..kept].to_vec();
+    if let Some(last) = key.last_mut() {
+        *last += 1;
+    }
+    key
+}
+
+/// Writes that become visible and durable together.
+pub(crate) struct Batch<'a> {
+    storage: &'a Storage,
+    writes: WriteBatch,
+}
+
+impl Batch<'_> {
+    pub(crate) fn put<R: Record>(&mut self, family: Family, key: &[u8], record: &R) {
+        self.writes.put_cf(self.storage.family(family), key, encode(record));
+    }
+
+    /// Writes a bare value, empty for an index that is all key.
+    pub(crate) fn index(&mut self, family: Family, key: &[u8], value: &[u8]) {
+        self.writes.put_cf(self.storage.family(family), key, value);
+    }
+
+    pub(crate) fn delete(&mut self, family: Family, key: &[u8]) {
+        self.writes.delete_cf(self.storage.family(family), key);
+    }
+
+    pub(crate) fn commit(self, durability: Durability) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Synced);
+        Ok(self.storage.inner.db.write_opt(self.writes, &options)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_its_own_place_in_the_table() {
+        for (place, (family, name)) in Family::ALL.into_iter().enumerate() {
+            assert_eq!(family as usize, place, "{name}");
+        }
+    }
+
+    #[test]
+    fn behind_a_prefix() {
+        assert_eq!(behind(&[0, 1]), [0, 2]);
+        assert_eq!(behind(&[0, 0xff, 0xff]), [1]);
+    }
+}
