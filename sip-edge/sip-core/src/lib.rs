@@ -2,4 +2,5 @@
 //! `edge` is the conductor; every other module is a leaf that knows no sibling's state.
 
 pub mod edge;
+pub mod message;
 pub mod outcome;

@@ -1,0 +1,132 @@
+//! The lexical pieces of RFC 3261 §25.1 that several header readers share: tokens, quoted strings, lists and hosts.
+
+/// `token` characters.
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+}
+
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+/// `word` characters, of which Call-ID is made.
+pub(crate) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| is_token_byte(byte) || b"()<>:\\\"/[]?{}".contains(&byte))
+}
+
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// Position of the first `wanted` outside quoted strings and angle brackets.
+pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
+    let (mut quoted, mut escaped, mut angle) = (false, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        if quoted {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+        } else if byte == wanted && !angle {
+            return Some(at);
+        } else {
+            match byte {
+                b'"' if !angle => quoted = true,
+                b'<' => angle = true,
+                b'>' => angle = false,
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+/// The trimmed members of a comma-separated list.
+pub(crate) fn split_list(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let current = rest?;
+        match find_outside(current, b',') {
+            Some(at) => {
+                rest = Some(&current[at + 1..]);
+                Some(trim(&current[..at]))
+            }
+            None => {
+                rest = None;
+                Some(trim(current))
+            }
+        }
+    })
+}
+
+/// Splits a leading `quoted-string` off: its inner text (still escaped) and the rest. `None` when it is not closed.
+pub(crate) fn quoted(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('"')?;
+    let mut escaped = false;
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some((&inner[..at], &inner[at + 1..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Removes the backslashes of `quoted-pair`.
+pub(crate) fn unescape(inner: &str) -> String {
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether each `%` is followed by two hexadecimal digits (§25.1 `escaped`).
+pub(crate) fn escapes_are_whole(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| *byte != b'%' || bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// Splits `host [":" port]`; an IPv6 reference keeps its brackets. `None` when either part is malformed.
+pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, rest) = if text.starts_with('[') {
+        let end = text.find(']')?;
+        text[1..end].parse::<std::net::Ipv6Addr>().ok()?;
+        (&text[..=end], trim(&text[end + 1..]))
+    } else {
+        let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let host = trim(host);
+        // Underscores are no hostname characters, but they are met in the field and harmless.
+        if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+            return None;
+        }
+        (host, rest)
+    };
+    if rest.is_empty() {
+        return Some((host, None));
+    }
+    let digits = trim(rest.strip_prefix(':')?);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((host, Some(digits.parse().ok()?)))
+}
+
+/// A decimal number with nothing around it; `None` above `u32`.
+pub(crate) fn number(text: &str) -> Option<u32> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}

@@ -1,0 +1,248 @@
+//! Borrowed views of URIs and of name-addr header values (RFC 3261 §19.1, §20.10; RFC 3966 for `tel:`).
+//! They read what `rsip::Uri` does not: IPv6 references, `tel:`, unknown schemes, escaped and embedded characters.
+
+use super::grammar;
+
+/// The schemes this product tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Sip,
+    Sips,
+    Tel,
+    Other,
+}
+
+/// A URI whose form has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Uri<'a> {
+    text: &'a str,
+    pub scheme: Scheme,
+    /// User part of a SIP URI with its parameters, without the password; the number of a `tel:` URI.
+    pub user: Option<&'a str>,
+    pub password: Option<&'a str>,
+    /// Host; an IPv6 reference keeps its brackets. Empty for `tel:` and unknown schemes.
+    pub host: &'a str,
+    pub port: Option<u16>,
+    pub params: Params<'a>,
+    /// What follows `?`, without it.
+    pub headers: Option<&'a str>,
+}
+
+impl<'a> Uri<'a> {
+    /// Reads a whole URI; `None` when it is malformed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte)) {
+            return None;
+        }
+        let (scheme, rest) = text.split_once(':')?;
+        let mut first = scheme.bytes();
+        if !first.next()?.is_ascii_alphabetic() || !first.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+            return None;
+        }
+        let blank = |scheme| Self {
+            text,
+            scheme,
+            user: None,
+            password: None,
+            host: "",
+            port: None,
+            params: Params::default(),
+            headers: None,
+        };
+        if scheme.eq_ignore_ascii_case("sip") {
+            Self::parse_sip(blank(Scheme::Sip), rest)
+        } else if scheme.eq_ignore_ascii_case("sips") {
+            Self::parse_sip(blank(Scheme::Sips), rest)
+        } else if scheme.eq_ignore_ascii_case("tel") {
+            let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            let number_is_whole = number.bytes().any(|byte| byte.is_ascii_hexdigit() || b"*#".contains(&byte));
+            let params = Params::parse(params)?;
+            number_is_whole.then_some(Self { user: Some(number), params, ..blank(Scheme::Tel) })
+        } else {
+            (!rest.is_empty()).then_some(blank(Scheme::Other))
+        }
+    }
+
+    fn parse_sip(blank: Self, rest: &'a str) -> Option<Self> {
+        if !grammar::escapes_are_whole(rest) {
+            return None;
+        }
+        // `@` cannot stand unescaped in the user part, nor after it.
+        let (userinfo, rest) = match rest.split_once('@') {
+            Some((userinfo, rest)) => (Some(userinfo), rest),
+            None => (None, rest),
+        };
+        let (user, password) = match userinfo {
+            Some(userinfo) => match userinfo.split_once(':') {
+                Some((user, password)) => (Some(user), Some(password)),
+                None => (Some(userinfo), None),
+            },
+            None => (None, None),
+        };
+        if user.is_some_and(str::is_empty) || rest.contains('@') {
+            return None;
+        }
+        let (rest, headers) = match rest.split_once('?') {
+            Some((rest, headers)) => (rest, Some(headers)),
+            None => (rest, None),
+        };
+        let (host, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (host, port) = grammar::host_and_port(host)?;
+        Some(Self { user, password, host, port, params: Params::parse(params)?, headers, ..blank })
+    }
+
+    /// The URI as it was written.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The host as an address, when it is one.
+    pub fn ip(&self) -> Option<std::net::IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    /// The user part with its escapes undone and without its parameters; `None` when there is none or it is not UTF-8.
+    pub fn user_text(&self) -> Option<String> {
+        let user = self.user?.split(';').next()?;
+        let mut bytes = Vec::with_capacity(user.len());
+        let mut rest = user.bytes();
+        while let Some(byte) = rest.next() {
+            if byte == b'%' {
+                let hex = [rest.next()?, rest.next()?];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok()?);
+            } else {
+                bytes.push(byte);
+            }
+        }
+        String::from_utf8(bytes).ok()
+    }
+}
+
+impl std::fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+/// Puts any URI text into `rsip`'s type so that it prints unchanged: what `rsip` cannot hold apart stands in its host.
+pub fn opaque_uri(text: &str) -> rsip::Uri {
+    let host = rsip::Host::Domain(rsip::Domain::from(text));
+    rsip::Uri { host_with_port: rsip::HostWithPort { host, port: None }, ..Default::default() }
+}
+
+/// The `;name=value` parameters of a URI or header value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Params<'a>(&'a str);
+
+impl<'a> Params<'a> {
+    /// Reads parameters, each with its leading `;`; `None` when one is malformed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let text = grammar::trim(text);
+        if !text.is_empty() && !text.starts_with(';') {
+            return None;
+        }
+        let params = Self(text);
+        params.iter().all(|(name, value)| Self::is_name(name) && value.is_none_or(Self::is_value)).then_some(params)
+    }
+
+    fn is_name(name: &str) -> bool {
+        !name.is_empty() && name.bytes().all(|byte| grammar::is_token_byte(byte) || b"[]/:&$()".contains(&byte))
+    }
+
+    fn is_value(value: &str) -> bool {
+        if value.starts_with('"') {
+            return grammar::quoted(value).is_some_and(|(_, rest)| rest.is_empty());
+        }
+        !value.is_empty() && !value.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"\"<>,;=@".contains(&byte))
+    }
+
+    /// Each name with its value, quotes kept, in order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let mut rest = self.0.strip_prefix(';');
+        std::iter::from_fn(move || {
+            let current = rest?;
+            let one = match grammar::find_outside(current, b';') {
+                Some(at) => {
+                    rest = Some(&current[at + 1..]);
+                    &current[..at]
+                }
+                None => {
+                    rest = None;
+                    current
+                }
+            };
+            Some(match one.split_once('=') {
+                Some((name, value)) => (grammar::trim(name), Some(grammar::trim(value))),
+                None => (grammar::trim(one), None),
+            })
+        })
+    }
+
+    /// The value of the parameter: `Some(None)` when it stands without one. Names match without regard to case.
+    pub fn find(self, name: &str) -> Option<Option<&'a str>> {
+        self.iter().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The value of the parameter, `None` when it is absent or has none.
+    pub fn value(self, name: &str) -> Option<&'a str> {
+        self.find(name).flatten()
+    }
+
+    pub fn has(self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// The parameters as written, with the leading `;`.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+/// A From, To, Contact, Route or Record-Route value (RFC 3261 §20.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// Display name as written, without its outer quotes; empty when there is none.
+    pub display: &'a str,
+    pub uri: Uri<'a>,
+    /// Parameters of the header, outside the angle brackets.
+    pub params: Params<'a>,
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads one value; `None` when it is malformed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let text = grammar::trim(text);
+        let (display, rest) = if text.starts_with('"') {
+            let (display, rest) = grammar::quoted(text)?;
+            let rest = grammar::trim(rest);
+            (display, if rest.starts_with('<') { rest } else { return None })
+        } else {
+            match text.find('<') {
+                Some(at) => (grammar::trim(&text[..at]), &text[at..]),
+                None => return Self::parse_bare(text),
+            }
+        };
+        // A display name without quotes is a list of tokens; other characters below 0x80 need quotes (§25.1).
+        let is_plain = |byte: u8| grammar::is_token_byte(byte) || byte >= 0x80 || b" \t".contains(&byte);
+        if !text.starts_with('"') && !display.bytes().all(is_plain) {
+            return None;
+        }
+        let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
+        Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse(params)? })
+    }
+
+    /// Without angle brackets each parameter is the header's, and the URI must hold no comma and no question mark (§20.10).
+    fn parse_bare(text: &'a str) -> Option<Self> {
+        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let uri = grammar::trim(uri);
+        if uri.contains([',', '?']) {
+            return None;
+        }
+        Some(Self { display: "", uri: Uri::parse(uri)?, params: Params::parse(params)? })
+    }
+
+    /// The `tag` parameter of From and To.
+    pub fn tag(&self) -> Option<&'a str> {
+        self.params.value("tag")
+    }
+}

@@ -1,0 +1,65 @@
+//! The borrowed view of one Via value (RFC 3261 §20.42, RFC 3581).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::grammar;
+use super::uri::Params;
+
+/// Branches of RFC 3261 begin with this; others are RFC 2543's (§8.1.1.7).
+pub const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// One Via value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// `UDP`, `TCP`, … as written.
+    pub transport: &'a str,
+    /// Host of sent-by; an IPv6 reference keeps its brackets.
+    pub host: &'a str,
+    pub port: Option<u16>,
+    pub params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Reads one value; `None` when it is malformed.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (name, rest) = text.split_once('/')?;
+        let (version, rest) = rest.split_once('/')?;
+        if !grammar::trim(name).eq_ignore_ascii_case("SIP") || grammar::trim(version) != "2.0" {
+            return None;
+        }
+        let rest = grammar::trim(rest);
+        let (transport, rest) = rest.split_at(rest.find([' ', '\t'])?);
+        let rest = grammar::trim(rest);
+        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (host, port) = grammar::host_and_port(grammar::trim(sent_by))?;
+        grammar::is_token(transport).then_some(Self { transport, host, port, params: Params::parse(params)? })
+    }
+
+    pub fn branch(&self) -> Option<&'a str> {
+        self.params.value("branch")
+    }
+
+    pub fn received(&self) -> Option<IpAddr> {
+        self.params.value("received")?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    /// The filled-in `rport` (RFC 3581 §4); `None` when absent or still empty.
+    pub fn rport(&self) -> Option<u16> {
+        self.params.value("rport")?.parse().ok()
+    }
+
+    /// Whether transport, host and port name the same sender (§18.1.1, default ports filled in by the caller's convention 5060).
+    pub fn same_sent_by(&self, other: &Via<'_>) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && self.port.unwrap_or(5060) == other.port.unwrap_or(5060)
+    }
+
+    /// Where a response to this Via goes over UDP (§18.2.2, RFC 3581 §4); `None` when only DNS could tell.
+    pub fn reply_address(&self) -> Option<SocketAddr> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let ip = match self.received() {
+            Some(ip) => ip,
+            None => host.parse().ok()?,
+        };
+        Some(SocketAddr::new(ip, self.rport().or(self.port).unwrap_or(5060)))
+    }
+}
