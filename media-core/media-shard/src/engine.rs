@@ -1,10 +1,10 @@
 //! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs behind one epoll set, all
-//! non-blocking and owned by one task. Receives into one buffer with room before and after the datagram, so that a packet can be
-//! rewritten in place. The caller decides what happens to each datagram. Level-triggered: a voice socket holds one packet at a
-//! time, so one `recv` each is cheaper than reading until it would block.
+//! non-blocking and owned by one task. Receives into one buffer with room after the datagram, so that a packet can be rewritten in
+//! place. The caller decides what happens to each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds
+//! one packet at a time, so one `recv` each is cheaper than reading until it would block.
 
 use crate::EngineError;
-use media_core::relay::SocketId;
+use media_core::relay::{SocketId, TAIL_ROOM};
 use rustix::event::epoll;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
@@ -12,10 +12,6 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Bytes free before a received datagram.
-pub const HEAD_ROOM: usize = 64;
-/// Bytes free after the longest datagram.
-pub const TAIL_ROOM: usize = 64;
 /// Longest datagram that is received whole; SIP over UDP may fill one (RFC 3261 §18.1.1).
 pub const DATAGRAM_LEN: usize = 65_535;
 /// Sockets reported by one `epoll_wait`: the largest batch.
@@ -65,7 +61,7 @@ pub struct EngineCounters {
     pub send_failed: u64,
     /// Pending errors (ICMP) read instead of a datagram.
     pub receive_failed: u64,
-    /// Datagrams discarded when their port was released.
+    /// Datagrams that had come to a port before a call used it.
     pub discarded: u64,
     /// Batches, that is, returns of `epoll_wait` with something.
     pub batches: u64,
@@ -73,8 +69,17 @@ pub struct EngineCounters {
 
 struct MediaSocket {
     socket: UdpSocket,
-    /// The only source that the kernel lets through, once latched.
-    peer: Option<SocketAddr>,
+    peer: Peer,
+}
+
+/// Whom a media socket hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peer {
+    Any,
+    /// Connected, but the queue may still hold datagrams of others from before.
+    Settling(SocketAddr),
+    /// Connected: the kernel lets no other source through.
+    Only(SocketAddr),
 }
 
 /// All UDP sockets of one shard.
@@ -98,8 +103,7 @@ impl Engine {
         for offset in 0..u32::from(config.pair_count) * 2 {
             let port = u16::try_from(u32::from(config.first_port) + offset).map_err(|_| EngineError::PortRange)?;
             let socket = bind(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
-            watch(&epoll, socket.as_fd(), u64::from(offset))?;
-            media.push(MediaSocket { socket, peer: None });
+            media.push(MediaSocket { socket, peer: Peer::Any });
         }
         Ok(Self {
             epoll,
@@ -107,7 +111,7 @@ impl Engine {
             media,
             events: Vec::with_capacity(BATCH_LEN),
             next_event: 0,
-            buffer: vec![0; HEAD_ROOM + DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
+            buffer: vec![0; DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
             counters: EngineCounters::default(),
         })
     }
@@ -125,16 +129,30 @@ impl Engine {
 
     /// Receives the next datagram of the batch into the buffer, or `None` at the end of the batch.
     pub fn receive(&mut self) -> Option<Received> {
-        let space = &mut self.buffer[HEAD_ROOM..HEAD_ROOM + DATAGRAM_LEN];
+        let space = &mut self.buffer[..DATAGRAM_LEN];
         while let Some(event) = self.events.get(self.next_event) {
-            self.next_event += 1;
             let key = event.data.u64();
-            let (channel, result) = match self.media.get(key as usize) {
-                Some(MediaSocket { socket, peer: Some(peer) }) => {
-                    (Channel::Media(SocketId(key as u32)), socket.recv(space).map(|len| (len, *peer)))
+            let (channel, result) = match self.media.get_mut(key as usize) {
+                Some(media) => {
+                    let result = match media.peer {
+                        Peer::Only(peer) => media.socket.recv(space).map(|len| (len, peer)),
+                        Peer::Any | Peer::Settling(_) => media.socket.recv_from(space),
+                    };
+                    match (media.peer, &result) {
+                        (Peer::Settling(peer), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
+                            media.peer = Peer::Only(peer);
+                            self.next_event += 1;
+                        }
+                        // Read on until the queue from before the connect is empty.
+                        (Peer::Settling(_), _) => {}
+                        _ => self.next_event += 1,
+                    }
+                    (Channel::Media(SocketId(key as u32)), result)
                 }
-                Some(MediaSocket { socket, peer: None }) => (Channel::Media(SocketId(key as u32)), socket.recv_from(space)),
-                None => (Channel::Sip, self.sip.recv_from(space)),
+                None => {
+                    self.next_event += 1;
+                    (Channel::Sip, self.sip.recv_from(space))
+                }
             };
             match result {
                 Ok((len, remote)) => {
@@ -148,9 +166,18 @@ impl Engine {
         None
     }
 
-    /// The whole buffer; the last received datagram begins at [`HEAD_ROOM`].
+    /// The buffer, which begins with the last received datagram.
     pub fn buffer(&mut self) -> &mut [u8] {
         &mut self.buffer
+    }
+
+    /// Begins to read a media socket, without what came to it while nobody used it.
+    pub fn open_socket(&mut self, socket: SocketId) {
+        self.discard(socket);
+        if let Some(media) = self.media.get(socket.0 as usize) {
+            // A failure is a dead descriptor or a socket that is watched already.
+            let _ = watch(&self.epoll, media.socket.as_fd(), u64::from(socket.0));
+        }
     }
 
     /// Sends part of the buffer from a media socket, to its peer if `remote` is `None`.
@@ -177,20 +204,35 @@ impl Engine {
     /// Binds a media socket to one peer: cheaper, and the kernel then refuses every other source.
     pub fn connect(&mut self, socket: SocketId, remote: SocketAddr) {
         if let Some(media) = self.media.get_mut(socket.0 as usize) {
-            media.peer = media.socket.connect(remote).is_ok().then_some(remote);
+            media.peer = if media.socket.connect(remote).is_ok() { Peer::Settling(remote) } else { Peer::Any };
         }
     }
 
-    /// Frees a media socket of its peer and discards what it still holds, so that nothing of an old call reaches a new one.
-    pub fn release(&mut self, socket: SocketId) {
-        let Some(media) = self.media.get_mut(socket.0 as usize) else { return };
-        if media.peer.take().is_some() {
+    /// Frees a media socket of its peer.
+    pub fn disconnect(&mut self, socket: SocketId) {
+        if let Some(media) = self.media.get_mut(socket.0 as usize)
+            && media.peer != Peer::Any
+        {
+            media.peer = Peer::Any;
             // The only failure is a dead descriptor.
             let _ = rustix::net::connect_unspec(&media.socket);
         }
-        let space = &mut self.buffer[HEAD_ROOM..HEAD_ROOM + DATAGRAM_LEN];
+    }
+
+    /// Frees a media socket of its peer and stops reading it.
+    pub fn release(&mut self, socket: SocketId) {
+        self.disconnect(socket);
+        if let Some(media) = self.media.get(socket.0 as usize) {
+            // The only failure is a socket that is not watched.
+            let _ = epoll::delete(&self.epoll, &media.socket);
+        }
+        self.discard(socket);
+    }
+
+    fn discard(&mut self, socket: SocketId) {
+        let Some(media) = self.media.get(socket.0 as usize) else { return };
         loop {
-            match media.socket.recv(space) {
+            match media.socket.recv(&mut self.buffer[..1]) {
                 Ok(_) => self.counters.discarded += 1,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => self.counters.receive_failed += 1,
@@ -223,8 +265,8 @@ impl Engine {
 
 fn transmit(media: &MediaSocket, remote: Option<SocketAddr>, bytes: &[u8]) -> std::io::Result<usize> {
     match remote {
-        Some(remote) if media.peer != Some(remote) => media.socket.send_to(bytes, remote),
-        _ => media.socket.send(bytes),
+        Some(remote) => media.socket.send_to(bytes, remote),
+        None => media.socket.send(bytes),
     }
 }
 

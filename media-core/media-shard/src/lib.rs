@@ -5,6 +5,8 @@
 pub mod doorbell;
 pub mod engine;
 mod foreign;
+pub mod recorder;
+pub mod signal;
 
 use std::net::SocketAddr;
 
