@@ -8,7 +8,7 @@ pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
 pub use command::{Credentials, Destination, EdgeConfig, Flow, MediaProfile, PlaceCall, Refusal, Route, Transport};
 pub use event::{Attempt, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
 
-use media_core::relay::{RecordingId, RelayConfig};
+use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::time::{Duration, Instant};
 
 /// One shard's signalling and media.
@@ -43,6 +43,14 @@ impl Edge {
     }
     /// Sending on this flow failed, or its connection broke.
     pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
+        todo!()
+    }
+    /// The shard's media, for reports.
+    pub fn relay(&self) -> &Relay {
+        todo!()
+    }
+    /// The shard's media, for the datagram engine. Call `handle_media` after each batch.
+    pub fn relay_mut(&mut self) -> &mut Relay {
         todo!()
     }
     /// Takes the relay's events to their calls.
