@@ -1,9 +1,20 @@
 //! Media of a call without any I/O: RTP, RTCP, SRTP, SDP, legs, bridges, tones and recordings.
 //! `relay` is the conductor; every other module is a leaf that knows no sibling's state.
 
+#[cfg(test)]
+mod clock;
 pub mod codec;
 pub mod drops;
 pub mod g711;
+mod latch;
+mod ports;
+mod random;
+mod reception;
 pub mod relay;
+mod rtcp;
+pub mod rtp;
 pub mod sdp;
+mod sender;
+mod slots;
 pub mod srtp;
+pub mod tone;

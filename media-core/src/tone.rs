@@ -1,0 +1,129 @@
+//! Tones with a cadence, and their detection: ringback for callers, test signals for loads and tests.
+
+use crate::codec::Codec;
+use crate::g711;
+use crate::rtp::CLOCK_RATE;
+
+/// A sine with a repeated pattern of on and off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tone {
+    /// In Hz.
+    pub frequency: f64,
+    /// Peak sample, at most 32767.
+    pub amplitude: f64,
+    /// On and off times in samples, beginning with on, repeated; empty is on for ever.
+    pub cadence: &'static [u32],
+}
+
+/// Ringing tone of India (ITU-T E.180): 400 Hz, 0.4 s on, 0.2 off, 0.4 on, 2.0 off; at about -15 dBm0.
+pub const RINGBACK: Tone = Tone { frequency: 400.0, amplitude: 5800.0, cadence: &[3200, 1600, 3200, 16000] };
+
+impl Tone {
+    /// A tone that never pauses.
+    pub const fn steady(frequency: f64, amplitude: f64) -> Tone {
+        Tone { frequency, amplitude, cadence: &[] }
+    }
+
+    /// The sample at this position since the tone's begin.
+    pub fn sample(&self, position: u64) -> i16 {
+        if !self.is_on(position) {
+            return 0;
+        }
+        let turns = self.frequency * position as f64 / f64::from(CLOCK_RATE);
+        ((turns.fract() * std::f64::consts::TAU).sin() * self.amplitude).round() as i16
+    }
+
+    /// Fills `samples` with the tone from `position` on.
+    pub fn fill(&self, position: u64, samples: &mut [i16]) {
+        for (offset, sample) in samples.iter_mut().enumerate() {
+            *sample = self.sample(position + offset as u64);
+        }
+    }
+
+    /// Fills an RTP payload with the tone from `position` on.
+    pub fn fill_encoded(&self, position: u64, codec: Codec, payload: &mut [u8]) {
+        for (offset, byte) in payload.iter_mut().enumerate() {
+            *byte = g711::encode(codec, self.sample(position + offset as u64));
+        }
+    }
+
+    /// Length of the cadence in samples; 0 if the tone never pauses.
+    pub fn period(&self) -> u64 {
+        self.cadence.iter().map(|step| u64::from(*step)).sum()
+    }
+
+    fn is_on(&self, position: u64) -> bool {
+        let mut left = match self.period() {
+            0 => return true,
+            period => position % period,
+        };
+        for (index, step) in self.cadence.iter().enumerate() {
+            match left.checked_sub((*step).into()) {
+                None => return index % 2 == 0,
+                Some(rest) => left = rest,
+            }
+        }
+        true
+    }
+}
+
+/// Amplitude of one frequency in samples at 8 kHz, by Goertzel's algorithm: a sine of peak `a` gives about `a`.
+pub fn level(samples: &[i16], frequency: f64) -> f64 {
+    if samples.is_empty() {
+        return 0.0;
+    }
+    let omega = std::f64::consts::TAU * frequency / f64::from(CLOCK_RATE);
+    let coefficient = 2.0 * omega.cos();
+    let (mut previous, mut before) = (0.0, 0.0);
+    for sample in samples {
+        let next = f64::from(*sample) + coefficient * previous - before;
+        before = previous;
+        previous = next;
+    }
+    let power = previous * previous + before * before - coefficient * previous * before;
+    2.0 * power.max(0.0).sqrt() / samples.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_detector_hears_its_frequency_only() {
+        let mut samples = [0; 800];
+        Tone::steady(1000.0, 8000.0).fill(0, &mut samples);
+        assert!((7900.0..8100.0).contains(&level(&samples, 1000.0)));
+        assert!(level(&samples, 440.0) < 200.0);
+        assert_eq!(level(&[], 1000.0), 0.0);
+    }
+
+    #[test]
+    fn ringback_has_its_cadence() {
+        assert_eq!(RINGBACK.period(), 24_000);
+        let mut samples = vec![0; 48_000];
+        RINGBACK.fill(0, &mut samples);
+        #[track_caller]
+        fn check(samples: &[i16], from_ms: usize, to_ms: usize, on: bool) {
+            for window in samples[from_ms * 8..to_ms * 8].chunks(160) {
+                let heard = level(window, 400.0);
+                assert!(if on { (5700.0..5900.0).contains(&heard) } else { heard == 0.0 }, "{heard}");
+            }
+        }
+        for period in [0, 3000] {
+            check(&samples, period, period + 400, true);
+            check(&samples, period + 400, period + 600, false);
+            check(&samples, period + 600, period + 1000, true);
+            check(&samples, period + 1000, period + 3000, false);
+        }
+    }
+
+    #[test]
+    fn a_tone_survives_encoding() {
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            let mut payload = [0; 400];
+            Tone::steady(700.0, 6000.0).fill_encoded(1000, codec, &mut payload);
+            let samples: Vec<i16> = payload.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
+            assert!((5900.0..6100.0).contains(&level(&samples, 700.0)));
+        }
+    }
+}
