@@ -1,91 +1,243 @@
 //! The conductor of one shard: owns its calls, its transactions and its media relay, and routes SIP messages to them.
-//! Knows no socket and no clock: after each mutation the shell drains `poll_output` to `None` and arms one deadline.
+//! Knows no socket and no clock: after each mutation the shell drains `poll_output`, then the relay's outputs, to `None` and arms one
+//! deadline.
 
+mod calls;
 mod command;
+mod counters;
 mod event;
+mod inbound;
 
 pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
 pub use command::{Credentials, Destination, EdgeConfig, Flow, MediaProfile, PlaceCall, Refusal, Route, Transport};
+pub use counters::{Counter, Counters};
 pub use event::{Attempt, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
 
-use media_core::relay::{RecordingId, Relay, RelayConfig};
+use crate::call::context::{Peer, Resources};
+use crate::entropy::Entropy;
+use crate::outcome::{Cause, Failure};
+use crate::transaction::{self, Table, Timers, TransactionId};
+use calls::Calls;
+use media_core::relay::{self, RecordingId, Relay, RelayConfig};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// One shard's signalling and media.
 pub struct Edge {
-    config: EdgeConfig,
+    shard: Resources,
+    calls: Calls,
+    is_draining: bool,
 }
 
 impl Edge {
     /// Makes an edge without calls; `seed` feeds branches, tags, Call-IDs, SSRCs and keys and must be unpredictable.
     pub fn new(config: EdgeConfig, relay: RelayConfig, seed: [u8; 32], now: Instant) -> Edge {
-        todo!()
+        let mut entropy = Entropy::new(config.shard, seed);
+        let relay = Relay::new(relay, entropy.number(), now);
+        let shard = Resources {
+            relay,
+            transactions: Table::new(config.transaction_capacity, Timers::default()),
+            entropy,
+            output: VecDeque::new(),
+            counters: Counters::default(),
+            dialogs: BTreeMap::new(),
+            media_legs: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            config,
+        };
+        Edge { shard, calls: Calls::default(), is_draining: false }
     }
-    /// Starts a call with the agent's INVITE. A call that already lives is left as it is.
+
+    /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused call tells no events; see
+    /// `Ended::refused`.
     pub fn place_call(&mut self, now: Instant, call: PlaceCall) -> Result<(), Refusal> {
-        todo!()
+        if self.calls.is_live(&call.call_id) {
+            return Ok(());
+        }
+        let placed = self.admit(&call).and_then(|()| self.calls.place(now, &mut self.shard, call));
+        self.shard.counters.count(if placed.is_ok() { Counter::CallPlaced } else { Counter::CallRefused });
+        self.settle(now);
+        placed
     }
+
+    fn admit(&self, call: &PlaceCall) -> Result<(), Refusal> {
+        let config = &self.shard.config;
+        if self.is_draining {
+            Err(Refusal::Draining)
+        } else if call.agent.routes.is_empty() || call.customer.routes.is_empty() {
+            Err(Refusal::NoRoute)
+        } else if self.calls.live_count() >= config.call_capacity {
+            Err(Refusal::CallCapacity)
+        } else if self.shard.transactions.len() >= config.transaction_capacity {
+            Err(Refusal::TransactionCapacity)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Ends the call in any state; an unknown call is already ended.
     pub fn hang_up(&mut self, now: Instant, call_id: &str) {
-        todo!()
+        let Some(key) = self.calls.find(call_id) else { return };
+        self.calls.with(now, &mut self.shard, key, |call, cx| {
+            cx.milestone(None, MilestoneKind::HangUpRequested, None, None);
+            call.hang_up(cx, Cause::Api);
+        });
+        self.settle(now);
     }
+
     /// Refuses new calls from now on.
     pub fn drain(&mut self) {
-        todo!()
+        self.is_draining = true;
     }
-    /// Hangs up every call on behalf of the system: the drain's limit is over.
-    pub fn end_calls(&mut self, now: Instant) {
-        todo!()
-    }
-    /// Takes one whole SIP message: a UDP datagram, or one framed from a stream.
-    pub fn handle_sip(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        todo!()
-    }
-    /// Sending on this flow failed, or its connection broke.
-    pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
-        todo!()
-    }
-    /// The shard's media, for reports.
-    pub fn relay(&self) -> &Relay {
-        todo!()
-    }
-    /// The shard's media, for the datagram engine. Call `handle_media` after each batch.
-    pub fn relay_mut(&mut self) -> &mut Relay {
-        todo!()
-    }
-    /// Takes the relay's events to their calls.
-    pub fn handle_media(&mut self, now: Instant) {
-        todo!()
-    }
-    /// The recording's file is final.
-    pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file_len: u64, duration: Duration) {
-        todo!()
-    }
-    /// The next thing for the shell to do.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
-    }
-    /// When `handle_timeout` is due, the relay's own timers included.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
-    }
-    /// Fires each timer that is due, the relay's included.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
-    }
-    /// Calls that have not been told as ended.
-    pub fn live_calls(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
-    }
-    pub fn call_count(&self) -> usize {
-        todo!()
-    }
-    /// Monotonic counters by name: messages refused or dropped, by reason.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        std::iter::empty()
-    }
+
     /// Whether `drain` was called.
     pub fn is_draining(&self) -> bool {
-        todo!()
+        self.is_draining
     }
+
+    /// Hangs up every call on behalf of the system: the drain's limit is over.
+    pub fn end_calls(&mut self, now: Instant) {
+        for key in self.calls.keys() {
+            self.calls.with(now, &mut self.shard, key, |call, cx| call.hang_up(cx, Cause::System));
+        }
+        self.settle(now);
+    }
+
+    /// Takes one whole SIP message: a UDP datagram, or one framed from a stream.
+    pub fn handle_sip(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        self.handle_message(now, flow, bytes);
+        self.settle(now);
+    }
+
+    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs fail over (RFC 3261 §17.1.4).
+    pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
+        self.shard.counters.count(Counter::FlowError);
+        let broken = |peer: &Peer| {
+            let same = peer.flow.transport == flow.transport && peer.flow.remote == flow.remote;
+            same && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
+        };
+        let failed: Vec<TransactionId> =
+            self.shard.transactions.iter().filter(|(_, peer)| broken(peer)).map(|(id, _)| id).collect();
+        for id in failed {
+            self.shard.transactions.handle_transport_error(now, id);
+        }
+        self.settle(now);
+    }
+
+    /// The shard's media, for reports.
+    pub fn relay(&self) -> &Relay {
+        &self.shard.relay
+    }
+
+    /// The shard's media, for the datagram engine. Call `handle_media` after each batch.
+    pub fn relay_mut(&mut self) -> &mut Relay {
+        &mut self.shard.relay
+    }
+
+    /// Takes the relay's events to their calls.
+    pub fn handle_media(&mut self, now: Instant) {
+        while let Some(event) = self.shard.relay.poll_event() {
+            let (relay::Event::FirstMedia(leg)
+            | relay::Event::Latched(leg)
+            | relay::Event::NoMedia(leg)
+            | relay::Event::TelephoneEvent(leg, _)) = event;
+            let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(leg)) else { continue };
+            self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_media(cx, name, event));
+        }
+        self.settle(now);
+    }
+
+    /// The recording's file is final.
+    pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file_len: u64, duration: Duration) {
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
+        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file_len, duration));
+        self.settle(now);
+    }
+
+    /// The next thing for the shell to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.shard.output.pop_front()
+    }
+
+    /// When `handle_timeout` is due, the relay's own timers included.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let all = [self.calls.poll_timeout(), self.shard.transactions.poll_timeout(), self.shard.relay.poll_timeout()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Fires each timer that is due, the relay's included.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.shard.transactions.handle_timeout(now);
+        self.settle(now);
+        while let Some(key) = self.calls.due(now) {
+            self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_timeout(cx));
+            self.settle(now);
+        }
+        self.shard.relay.handle_timeout(now);
+        self.handle_media(now);
+    }
+
+    /// Takes the transactions' outputs to the network and to their calls until there are none.
+    fn settle(&mut self, now: Instant) {
+        while let Some((id, peer, output)) = self.shard.transactions.poll_output() {
+            use transaction::Output as From;
+            match (output, peer.owner) {
+                (From::Transmit(bytes), _) => self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes }),
+                (_, None) => {}
+                (From::Response(response), Some(owner)) => {
+                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_response(cx, owner, id, &response));
+                }
+                (From::Request(ack), Some(owner)) => {
+                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_ack(cx, owner, &ack));
+                }
+                (From::Timeout, Some(owner)) => self.fail_transaction(now, owner, id, Failure::Timeout),
+                (From::TransportError, Some(owner)) => self.fail_transaction(now, owner, id, Failure::Transport),
+                (From::Terminated, Some(owner)) => {
+                    self.calls.with(now, &mut self.shard, owner.call, |call, _| call.handle_terminated(owner, id));
+                }
+            }
+        }
+    }
+
+    fn fail_transaction(&mut self, now: Instant, owner: crate::call::context::Owner, id: TransactionId, failure: Failure) {
+        self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_failed_transaction(cx, owner, id, failure));
+    }
+
+    /// Calls that have not been told as ended.
+    pub fn live_calls(&self) -> impl Iterator<Item = &str> {
+        self.calls.live()
+    }
+
+    /// How many calls have not been told as ended.
+    pub fn call_count(&self) -> usize {
+        self.calls.live_count()
+    }
+
+    /// What the shard holds in its tables; all zero once every call is over and its transactions have run out.
+    pub fn held(&self) -> Held {
+        Held {
+            call_count: self.calls.count(),
+            dialog_count: self.shard.dialogs.len(),
+            transaction_count: self.shard.transactions.len(),
+            leg_count: self.shard.relay.leg_count(),
+            recording_count: self.shard.recordings.len(),
+        }
+    }
+
+    /// Monotonic counters by name: messages refused or dropped, by reason.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.shard.counters.iter()
+    }
+}
+
+/// Sizes of a shard's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Calls, those included that are told but still answer stray messages.
+    pub call_count: usize,
+    /// Call-IDs that are listened to.
+    pub dialog_count: usize,
+    pub transaction_count: usize,
+    pub leg_count: usize,
+    pub recording_count: usize,
 }

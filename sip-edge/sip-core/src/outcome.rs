@@ -107,7 +107,7 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// The peer's final response, with the cause of its `Reason: Q.850` header if it has one (RFC 3326).
-    Response { code: u16, q850: Option<u8> },
+    Response { code: u16, q850: Option<u16> },
     /// No response at all: timer B (RFC 3261 §17.1.1.2).
     Timeout,
     /// Our ring timer, upon which we cancelled.
@@ -196,7 +196,7 @@ pub fn judge(leg: LegName, failure: Failure, rang: Rang) -> Verdict {
     Verdict { failover, outcome }
 }
 
-fn kind_of_response(code: u16, q850: Option<u8>, rang: Rang) -> Kind {
+fn kind_of_response(code: u16, q850: Option<u16>, rang: Rang) -> Kind {
     let by_code = kind_of_code(code, rang);
     match q850 {
         Some(17) => Kind::Busy,

@@ -3,13 +3,14 @@
 use super::{Flow, Refusal};
 use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
 use media_core::relay::RecordingId;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Something for the shell to do, in order. Drain to `None` after each mutation.
 #[derive(Debug)]
 pub enum Output {
     /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
-    Sip { flow: Flow, bytes: Vec<u8> },
+    Sip { flow: Flow, bytes: Arc<[u8]> },
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
     /// the file is final.
     OpenRecording { recording: RecordingId, file_name: String },

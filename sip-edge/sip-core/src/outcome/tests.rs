@@ -16,7 +16,7 @@ fn code(code: u16) -> Failure {
     Failure::Response { code, q850: None }
 }
 
-fn cause(code: u16, q850: u8) -> Failure {
+fn cause(code: u16, q850: u16) -> Failure {
     Failure::Response { code, q850: Some(q850) }
 }
 

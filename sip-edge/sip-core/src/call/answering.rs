@@ -1,0 +1,231 @@
+//! Requests of the peer inside a leg's dialog: BYE, re-INVITE, UPDATE, INFO, OPTIONS, and the refusal of all others (RFC 3261 §12.2.2,
+//! §14.2, §15.1.2; RFC 3311; RFC 6086). A 2xx to a re-INVITE is repeated until its ACK comes (§13.3.1.4).
+//!
+//! Session timers (RFC 4028) are not supported and so not advertised: a peer that wants one then refreshes by itself (§9), and its
+//! refreshing re-INVITE or UPDATE is answered here. A dead peer is noticed by the lack of its media.
+
+use super::context::Context;
+use super::invitation::ForkState;
+use super::leg::{Leg, LegEvent};
+use super::request;
+use crate::dialog::State;
+use crate::edge::MilestoneKind;
+use crate::message::{Body, Method, Request, Response, View, header, set_body};
+use crate::transaction::TransactionId;
+use media_core::sdp::{self, AnswerSpec, Direction, Negotiated, OfferSpec, Origin, TelephoneEvents};
+use std::time::{Duration, Instant};
+
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+
+/// A 2xx that we sent to a re-INVITE and whose ACK has not come.
+pub struct AwaitedAck {
+    transaction: TransactionId,
+    cseq: u32,
+    response: Response,
+    /// Our offer in the 2xx, if the re-INVITE had none: the ACK brings the answer.
+    offer: Option<OfferSpec>,
+    repeat_at: Instant,
+    interval: Duration,
+    give_up_at: Instant,
+}
+
+impl AwaitedAck {
+    pub fn poll_timeout(&self) -> Instant {
+        self.repeat_at.min(self.give_up_at)
+    }
+}
+
+/// Where a peer's request stands.
+enum Place {
+    Early,
+    Confirmed,
+    Ended,
+}
+
+impl Leg {
+    /// Answers a request inside one of the leg's dialogs.
+    pub fn handle_request(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
+        let place = match self.admit(invitation, request) {
+            Ok(place) => place,
+            Err(code) => return self.refuse(cx, id, request, code),
+        };
+        if request.method != Method::Bye
+            && let Some(response) = request::bad_extension(cx.shard, request)
+        {
+            cx.shard.respond(cx.now, id, response);
+            return LegEvent::Nothing;
+        }
+        match (request.method, place) {
+            (Method::Bye, Place::Early) => self.refuse(cx, id, request, 481),
+            (Method::Bye, place) => {
+                self.accept(cx, id, request);
+                match place {
+                    Place::Confirmed => self.hang_up_by_peer(cx, invitation, request),
+                    _ => LegEvent::Nothing,
+                }
+            }
+            (_, Place::Ended) => self.refuse(cx, id, request, 481),
+            (Method::Options, _) => {
+                let response = request::capabilities(cx.shard, request);
+                cx.shard.respond(cx.now, id, response);
+                LegEvent::Nothing
+            }
+            (Method::Info, _) => self.accept(cx, id, request),
+            (Method::Update, Place::Early) if request.body.is_empty() => self.accept(cx, id, request),
+            // Our offer in the INVITE is not answered yet (RFC 3311 §5.2).
+            (Method::Update, Place::Early) => self.refuse(cx, id, request, 491),
+            (Method::Invite, Place::Early) => self.refuse(cx, id, request, 491),
+            (Method::Update, Place::Confirmed) if request.body.is_empty() => {
+                self.refresh(invitation, request);
+                self.accept(cx, id, request)
+            }
+            (Method::Invite | Method::Update, Place::Confirmed) => self.renegotiate(cx, invitation, id, request),
+            (Method::Refer, _) => self.refuse(cx, id, request, 603),
+            (Method::PRack | Method::Notify, _) => self.refuse(cx, id, request, 481),
+            (Method::Subscribe, _) => self.refuse(cx, id, request, 489),
+            _ => self.refuse(cx, id, request, 405),
+        }
+    }
+
+    /// Finds the request's dialog and takes its CSeq, or names the status that it is refused with.
+    fn admit(&mut self, invitation: usize, request: &Request) -> Result<Place, u16> {
+        let one = self.invitations.get_mut(invitation).ok_or(481_u16)?;
+        let fork = one.fork_of(request).ok_or(481_u16)?;
+        let cseq = request.cseq().ok_or(400_u16)?;
+        fork.dialog.take_cseq(cseq.number).map_err(|_| 500_u16)?;
+        Ok(match (fork.state, fork.dialog.state()) {
+            (ForkState::Leaving(_) | ForkState::Over, _) => Place::Ended,
+            (_, State::Early) => Place::Early,
+            (_, State::Confirmed) => Place::Confirmed,
+        })
+    }
+
+    fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
+        let response = request::response(cx.shard, request, code);
+        cx.shard.respond(cx.now, id, response);
+        LegEvent::Nothing
+    }
+
+    fn accept(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request) -> LegEvent {
+        self.refuse(cx, id, request, 200)
+    }
+
+    fn hang_up_by_peer(&mut self, cx: &mut Context<'_>, invitation: usize, request: &Request) -> LegEvent {
+        if let Some(fork) = self.invitations[invitation].fork_of(request) {
+            fork.state = ForkState::Over;
+        }
+        self.awaited_ack = None;
+        cx.milestone(Some(self.name), MilestoneKind::HungUp, None, None);
+        LegEvent::HungUp
+    }
+
+    fn refresh(&mut self, invitation: usize, request: &Request) {
+        if let Some(fork) = self.invitations[invitation].fork_of(request) {
+            fork.dialog.refresh_target(request);
+        }
+    }
+
+    /// Answers a re-INVITE, or an UPDATE with a body. The codec in use stays.
+    fn renegotiate(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
+        // RFC 3264 §4, RFC 3261 §14.2: no new offer while ours is unanswered.
+        if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) {
+            return self.refuse(cx, id, request, 491);
+        }
+        let Some(negotiated) = self.negotiated.clone() else { return self.refuse(cx, id, request, 500) };
+        let (sdp, offer) = if request.body.is_empty() {
+            let offer = self.current_offer(cx, &negotiated);
+            (sdp::offer(&offer), Some(offer))
+        } else if !request.is_content_type(request::SDP) {
+            let mut response = request::response(cx.shard, request, 415);
+            response.headers.push(header("Accept", request::SDP));
+            cx.shard.respond(cx.now, id, response);
+            return LegEvent::Nothing;
+        } else {
+            match self.answer(cx, &negotiated, &request.body) {
+                Some(sdp) => (sdp, None),
+                None => return self.refuse(cx, id, request, 488),
+            }
+        };
+        self.refresh(invitation, request);
+        let mut response = request::response(cx.shard, request, 200);
+        response.headers.push(header("Contact", self.invitations[invitation].contact()));
+        set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
+        self.local_sdp = sdp;
+        cx.shard.respond(cx.now, id, response.clone());
+        if request.method == Method::Invite {
+            let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+            let (repeat_at, give_up_at) = (cx.now + T1, cx.now + T1 * 64);
+            self.awaited_ack = Some(AwaitedAck { transaction: id, cseq, response, offer, repeat_at, interval: T1, give_up_at });
+        }
+        LegEvent::Nothing
+    }
+
+    /// The offer in a 200 to a re-INVITE without one: what is in use.
+    fn current_offer(&self, cx: &Context<'_>, negotiated: &Negotiated) -> OfferSpec {
+        let origin = Origin::of(&self.local_sdp).map_or(Origin { id: 0, version: 1 }, Origin::next);
+        OfferSpec {
+            local: cx.shard.relay.local_media(self.media),
+            origin,
+            codecs: vec![negotiated.codec],
+            telephone_event: negotiated.telephone_event.map(|numbers| numbers.receive),
+            direction: Direction::SendRecv,
+            srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
+        }
+    }
+
+    /// Answers the peer's offer and takes what it means.
+    fn answer(&mut self, cx: &mut Context<'_>, negotiated: &Negotiated, offer: &[u8]) -> Option<String> {
+        let spec = AnswerSpec {
+            local: cx.shard.relay.local_media(self.media),
+            previous: &self.local_sdp,
+            codec: negotiated.codec,
+            telephone_event: match negotiated.telephone_event {
+                Some(_) => TelephoneEvents::Relayed,
+                None => TelephoneEvents::Refused,
+            },
+            direction: Direction::SendRecv,
+            srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
+        };
+        let (sdp, negotiated) = sdp::answer(offer, &spec).ok()?;
+        self.change_media(cx, negotiated);
+        Some(sdp)
+    }
+
+    fn change_media(&mut self, cx: &mut Context<'_>, negotiated: Negotiated) {
+        let both_ways = |negotiated: &Negotiated| negotiated.direction == Direction::SendRecv;
+        let before = self.negotiated.as_ref().is_none_or(both_ways);
+        match (before, both_ways(&negotiated)) {
+            (true, false) => cx.milestone(Some(self.name), MilestoneKind::Held, None, None),
+            (false, true) => cx.milestone(Some(self.name), MilestoneKind::Resumed, None, None),
+            _ => {}
+        }
+        self.take_media(cx, negotiated);
+    }
+
+    /// Takes the ACK of a 2xx that we sent.
+    pub fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Request) {
+        let number = ack.cseq().map(|cseq| cseq.number);
+        let Some(awaited) = self.awaited_ack.take_if(|awaited| Some(awaited.cseq) == number) else { return };
+        // An answer that cannot be used leaves the media as they are (RFC 3261 §14.1).
+        let negotiated = awaited.offer.and_then(|offer| sdp::accept_answer(&offer, &request::sdp_of(ack)?).ok());
+        if let Some(negotiated) = negotiated {
+            self.change_media(cx, negotiated);
+        }
+    }
+
+    /// Repeats a 2xx that is not acknowledged; after 64·T1 the dialog is given up (§13.3.1.4).
+    pub(super) fn repeat_answer(&mut self, cx: &mut Context<'_>) -> LegEvent {
+        let Some(awaited) = &mut self.awaited_ack else { return LegEvent::Nothing };
+        if awaited.give_up_at <= cx.now {
+            self.awaited_ack = None;
+            return LegEvent::DialogLost;
+        }
+        if awaited.repeat_at <= cx.now {
+            awaited.interval = (awaited.interval * 2).min(T2);
+            awaited.repeat_at = cx.now + awaited.interval;
+            cx.shard.respond(cx.now, awaited.transaction, awaited.response.clone());
+        }
+        LegEvent::Nothing
+    }
+}

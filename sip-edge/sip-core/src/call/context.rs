@@ -1,0 +1,130 @@
+//! What a call works with beyond its own state: the instant, its identity and log, and the shard's relay, transactions, random source
+//! and outputs. Owns the indexes by which messages, media events and recordings find their call.
+
+use crate::edge::{Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output};
+use crate::entropy::Entropy;
+use crate::message::{self, Request, Response};
+use crate::outcome::LegName;
+use crate::transaction::{Full, Reliability, Table, TransactionId};
+use media_core::relay::{LegId, RecordingId, Relay};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+/// A call of the shard; the generation makes a stale key harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKey {
+    pub index: u32,
+    pub generation: u64,
+}
+
+/// Which INVITE of which leg a message concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub call: CallKey,
+    pub leg: LegName,
+    /// Place in the leg's list.
+    pub invitation: usize,
+}
+
+/// What is attached to a transaction: where its messages go, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    pub flow: Flow,
+    /// `None` for a request outside any dialog.
+    pub owner: Option<Owner>,
+}
+
+/// All that the calls of a shard share.
+pub struct Resources {
+    pub config: EdgeConfig,
+    pub relay: Relay,
+    pub transactions: Table<Peer>,
+    pub entropy: Entropy,
+    pub output: VecDeque<Output>,
+    pub counters: Counters,
+    /// By the Call-ID of an INVITE that we sent.
+    pub dialogs: BTreeMap<String, Owner>,
+    /// By index and generation of the relay's ids.
+    pub media_legs: BTreeMap<(u32, u32), (CallKey, LegName)>,
+    pub recordings: BTreeMap<(u32, u32), CallKey>,
+}
+
+impl Resources {
+    /// Sends a request in a transaction of its own; `None`, counted, if there is no room for one.
+    pub fn send_request(&mut self, now: Instant, request: Request, flow: Flow, owner: Owner) -> Option<TransactionId> {
+        let peer = Peer { flow, owner: Some(owner) };
+        match self.transactions.start_client(now, request, reliability(flow), peer) {
+            Ok(transaction) => Some(transaction),
+            Err(Full::AtCapacity | Full::Taken | Full::NoKey) => {
+                self.counters.count(Counter::TransactionCapacity);
+                None
+            }
+        }
+    }
+
+    /// Sends a request that has no transaction: the ACK of a 2xx (RFC 3261 §13.2.2.4).
+    pub fn send_alone(&mut self, request: &Request, flow: Flow) {
+        self.output.push_back(Output::Sip { flow, bytes: message::print_request(request).into() });
+    }
+
+    pub fn respond(&mut self, now: Instant, transaction: TransactionId, response: Response) {
+        self.transactions.respond(now, transaction, response);
+    }
+
+    pub fn leg_key(leg: LegId) -> (u32, u32) {
+        (leg.index, leg.generation)
+    }
+
+    pub fn recording_key(recording: RecordingId) -> (u32, u32) {
+        (recording.index, recording.generation)
+    }
+}
+
+/// How a flow's transport treats messages.
+pub fn reliability(flow: Flow) -> Reliability {
+    if flow.transport.is_reliable() { Reliability::Reliable } else { Reliability::Unreliable }
+}
+
+/// Identity and count of a call's milestones.
+pub struct Log {
+    pub call_id: String,
+    pub sequence: u32,
+}
+
+/// One input's view of the shard.
+pub struct Context<'a> {
+    pub now: Instant,
+    pub call: CallKey,
+    pub log: &'a mut Log,
+    pub shard: &'a mut Resources,
+}
+
+impl Context<'_> {
+    /// Tells one step of the call.
+    pub fn milestone(&mut self, leg: Option<LegName>, kind: MilestoneKind, sip_code: Option<u16>, trunk: Option<&str>) {
+        self.explained(leg, kind, sip_code, trunk, None);
+    }
+
+    /// Tells one step of the call with a line for people.
+    pub fn explained(
+        &mut self,
+        leg: Option<LegName>,
+        kind: MilestoneKind,
+        sip_code: Option<u16>,
+        trunk: Option<&str>,
+        detail: Option<&str>,
+    ) {
+        self.log.sequence += 1;
+        let milestone = Milestone {
+            call_id: self.log.call_id.clone(),
+            sequence: self.log.sequence,
+            at: self.now,
+            leg,
+            kind,
+            sip_code,
+            trunk: trunk.map(str::to_owned),
+            detail: detail.map(str::to_owned),
+        };
+        self.shard.output.push_back(Output::Event(Event::Milestone(milestone)));
+    }
+}

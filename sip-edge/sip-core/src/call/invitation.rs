@@ -1,0 +1,415 @@
+//! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL, the 2xx's ACK and the BYE
+//! (RFC 3261 §9.1, §13.2, §15.1.1, §22). Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
+
+use super::context::{Context, Owner};
+use super::request;
+use crate::dialog::{Dialog, Inside};
+use crate::digest::Challenge;
+use crate::edge::{Credentials, Flow, MilestoneKind, Route};
+use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
+use crate::outcome::{Failure, Rang};
+use crate::transaction::TransactionId;
+use std::time::{Duration, Instant};
+
+/// Most forks of one INVITE; early dialogs beyond it are not followed, a 2xx always is.
+const MAX_FORK_COUNT: usize = 8;
+/// 64·T1: how long the final response to a cancelled INVITE is waited for (RFC 3261 §9.1).
+const CANCEL_WAIT: Duration = Duration::from_secs(32);
+
+/// What came of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    Nothing,
+    /// A provisional response above 100, with its SDP.
+    /// `first` is set for the first 180 or its kin: the phone begins to ring.
+    Ringing {
+        code: u16,
+        first: bool,
+        sdp: Option<Vec<u8>>,
+    },
+    /// The first 2xx, already acknowledged, with its SDP.
+    Answered {
+        code: u16,
+        sdp: Option<Vec<u8>>,
+    },
+    Failed(Failure),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No response yet.
+    Calling,
+    /// A provisional response came, so that CANCEL may be sent.
+    Proceeding,
+    Answered,
+    /// A final failure, or none in time.
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForkState {
+    Early,
+    Confirmed,
+    /// BYE is sent in this transaction.
+    Leaving(TransactionId),
+    Over,
+}
+
+/// A dialog of this INVITE, one for each To tag.
+pub struct Fork {
+    pub dialog: Dialog,
+    pub state: ForkState,
+    /// Kept for retransmissions of the 2xx (RFC 3261 §13.2.2.4).
+    ack: Option<Request>,
+    bye: Option<Request>,
+    bye_challenged: bool,
+}
+
+pub struct Invitation {
+    owner: Owner,
+    flow: Flow,
+    credentials: Option<Credentials>,
+    contact: String,
+    invite: Request,
+    /// Gone when the transaction has ended, which for a 2xx is only after its retransmissions (RFC 6026).
+    transaction: Option<TransactionId>,
+    stage: Stage,
+    pub rang: Rang,
+    /// A 180, 181 or 182 came.
+    alerted: bool,
+    challenged: bool,
+    stale_challenged: bool,
+    abandoned: bool,
+    cancel_deadline: Option<Instant>,
+    early_sdp: Option<(String, Vec<u8>)>,
+    forks: Vec<Fork>,
+}
+
+impl Invitation {
+    /// Sends the INVITE with this offer; `None` when the table of transactions is full.
+    pub fn send(cx: &mut Context<'_>, owner: Owner, route: &Route, sdp: &str) -> Option<Invitation> {
+        let contact = request::contact(cx, owner.call, route.transport);
+        let call_id = cx.shard.entropy.token();
+        let tag = cx.shard.entropy.token();
+        let via = request::via(cx, route.transport);
+        let flow = Flow { transport: route.transport, local: cx.shard.config.local, remote: route.address, connection: None };
+        let invite = message::request(&RequestParts {
+            method: Method::Invite,
+            target: &request::target(route),
+            routes: &[],
+            via: &via,
+            from: &format!("{};tag={tag}", request::from(route)),
+            to: &request::to(route),
+            call_id: &call_id,
+            cseq: 1,
+            contact: Some(&contact),
+            extra: request::invite_headers(cx, route),
+            body: Some(Body { content_type: request::SDP, bytes: sdp.as_bytes() }),
+        });
+        let transaction = cx.shard.send_request(cx.now, invite.clone(), flow, owner)?;
+        cx.shard.dialogs.insert(call_id, owner);
+        Some(Invitation {
+            owner,
+            flow,
+            credentials: route.credentials.clone(),
+            contact,
+            invite,
+            transaction: Some(transaction),
+            stage: Stage::Calling,
+            rang: Rang::No,
+            alerted: false,
+            challenged: false,
+            stale_challenged: false,
+            abandoned: false,
+            cancel_deadline: None,
+            early_sdp: None,
+            forks: Vec::new(),
+        })
+    }
+
+    /// Whether any response came.
+    pub fn is_proceeding(&self) -> bool {
+        self.stage != Stage::Calling
+    }
+
+    /// Nothing more can come of it.
+    pub fn is_over(&self) -> bool {
+        self.transaction.is_none() && self.forks.iter().all(|fork| matches!(fork.state, ForkState::Early | ForkState::Over))
+    }
+
+    /// Call-ID under which its requests are found.
+    pub fn call_id(&self) -> &str {
+        self.invite.call_id().unwrap_or_default()
+    }
+
+    /// The dialog that a request of the peer belongs to.
+    pub fn fork_of(&mut self, request: &Request) -> Option<&mut Fork> {
+        self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
+    }
+
+    /// Takes a response to the INVITE or to a BYE; those to CANCEL need nothing (RFC 3261 §9.1).
+    pub fn handle_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) -> Progress {
+        if self.transaction != Some(transaction) {
+            self.handle_bye_response(cx, transaction, response);
+            return Progress::Nothing;
+        }
+        match response.status_code.code() {
+            100..200 => self.handle_provisional(cx, response),
+            200..300 => self.handle_success(cx, response),
+            _ => self.handle_failure(cx, response),
+        }
+    }
+
+    fn handle_provisional(&mut self, cx: &mut Context<'_>, response: &Response) -> Progress {
+        let code = response.status_code.code();
+        let first = self.stage == Stage::Calling;
+        if first {
+            self.stage = Stage::Proceeding;
+        }
+        if self.abandoned {
+            // §9.1: CANCEL waits for the first provisional response.
+            if first {
+                self.send_cancel(cx);
+            }
+            return Progress::Nothing;
+        }
+        if self.stage != Stage::Proceeding {
+            return Progress::Nothing;
+        }
+        if code == 100 {
+            if first {
+                cx.milestone(Some(self.owner.leg), MilestoneKind::Trying, Some(code), None);
+            }
+            return Progress::Nothing;
+        }
+        if (180..190).contains(&code) {
+            self.rang = Rang::Yes;
+        }
+        let rings = matches!(code, 180..=182);
+        let first = rings && !self.alerted;
+        self.alerted |= rings;
+        let tag = response.to_tag().unwrap_or_default();
+        if self.forks.len() < MAX_FORK_COUNT && !self.forks.iter().any(|fork| fork.dialog.remote_tag() == tag) {
+            self.forks.extend(Dialog::of_response(&self.invite, response).map(Fork::new));
+        }
+        let sdp = request::sdp_of(response);
+        if let Some(sdp) = &sdp {
+            self.early_sdp = Some((tag.to_owned(), sdp.clone()));
+        }
+        Progress::Ringing { code, first, sdp }
+    }
+
+    fn handle_success(&mut self, cx: &mut Context<'_>, response: &Response) -> Progress {
+        let tag = response.to_tag().unwrap_or_default().to_owned();
+        let index = match self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) {
+            Some(index) => index,
+            None if self.forks.len() >= 2 * MAX_FORK_COUNT => return Progress::Nothing,
+            None => match Dialog::of_response(&self.invite, response) {
+                Some(dialog) => {
+                    self.forks.push(Fork::new(dialog));
+                    self.forks.len() - 1
+                }
+                None => return Progress::Nothing,
+            },
+        };
+        let fork = &mut self.forks[index];
+        if let Some(ack) = fork.ack.clone() {
+            // A retransmission of the 2xx gets the ACK again, whatever became of the dialog.
+            let flow = self.flow_in(index);
+            cx.shard.send_alone(&ack, flow);
+            return Progress::Nothing;
+        }
+        fork.dialog.confirm(response);
+        fork.state = ForkState::Confirmed;
+        let via = request::via(cx, self.flow.transport);
+        let ack = fork.dialog.ack(&via, request::credentials_of(&self.invite));
+        fork.ack = Some(ack.clone());
+        let flow = self.flow_in(index);
+        cx.shard.send_alone(&ack, flow);
+        let first = self.stage != Stage::Answered;
+        self.stage = Stage::Answered;
+        self.cancel_deadline = None;
+        if self.abandoned || !first {
+            // A 200 that crossed our CANCEL, or another fork's: that phone is hung up at once.
+            self.leave(cx, index);
+            return Progress::Nothing;
+        }
+        let early = self.early_sdp.take().filter(|(early_tag, _)| *early_tag == tag).map(|(_, sdp)| sdp);
+        Progress::Answered { code: response.status_code.code(), sdp: request::sdp_of(response).or(early) }
+    }
+
+    fn handle_failure(&mut self, cx: &mut Context<'_>, response: &Response) -> Progress {
+        let code = response.status_code.code();
+        if self.stage == Stage::Answered {
+            return Progress::Nothing;
+        }
+        self.stage = Stage::Over;
+        // The transaction acknowledges retransmissions by itself.
+        self.transaction = None;
+        self.cancel_deadline = None;
+        self.forks.clear();
+        if self.abandoned {
+            return Progress::Nothing;
+        }
+        if matches!(code, 401 | 407) && self.answer_challenge(cx, response) {
+            return Progress::Nothing;
+        }
+        Progress::Failed(Failure::Response { code, q850: response.q850_cause() })
+    }
+
+    /// Sends the INVITE again with credentials, once, and once more if only the nonce was stale (RFC 3261 §22.2).
+    fn answer_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
+        let (Some(credentials), Ok(challenge)) = (&self.credentials, Challenge::from_response(response)) else { return false };
+        let allowed = if challenge.is_stale() { !self.stale_challenged } else { !self.challenged };
+        if !allowed {
+            return false;
+        }
+        let via = request::via(cx, self.flow.transport);
+        let mut invite = request::again(&self.invite, &via);
+        invite.headers.push(request::authorization(cx.shard, credentials, &challenge, &self.invite));
+        let Some(transaction) = cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner) else { return false };
+        self.stale_challenged |= self.challenged;
+        self.challenged = true;
+        self.invite = invite;
+        self.transaction = Some(transaction);
+        self.stage = Stage::Calling;
+        cx.milestone(Some(self.owner.leg), MilestoneKind::Challenged, Some(response.status_code.code()), None);
+        true
+    }
+
+    fn handle_bye_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) {
+        let code = response.status_code.code();
+        let Some(index) = self.forks.iter().position(|fork| fork.state == ForkState::Leaving(transaction)) else { return };
+        if code < 200 {
+            return;
+        }
+        if matches!(code, 401 | 407) && self.answer_bye_challenge(cx, index, response) {
+            return;
+        }
+        self.forks[index].state = ForkState::Over;
+    }
+
+    fn answer_bye_challenge(&mut self, cx: &mut Context<'_>, index: usize, response: &Response) -> bool {
+        let flow = self.flow_in(index);
+        let fork = &mut self.forks[index];
+        let (Some(credentials), Some(bye), false) = (&self.credentials, &fork.bye, fork.bye_challenged) else { return false };
+        let Ok(challenge) = Challenge::from_response(response) else { return false };
+        let header = request::authorization(cx.shard, credentials, &challenge, bye);
+        let via = request::via(cx, flow.transport);
+        let mut bye = request::again(bye, &via);
+        bye.headers.push(header);
+        fork.bye_challenged = true;
+        match cx.shard.send_request(cx.now, bye, flow, self.owner) {
+            Some(transaction) => fork.state = ForkState::Leaving(transaction),
+            None => return false,
+        }
+        true
+    }
+
+    /// The transaction got no final response, or its message could not be sent.
+    pub fn handle_failed_transaction(&mut self, transaction: TransactionId, failure: Failure) -> Progress {
+        if self.transaction == Some(transaction) {
+            self.transaction = None;
+            if self.stage == Stage::Answered || self.stage == Stage::Over {
+                return Progress::Nothing;
+            }
+            self.stage = Stage::Over;
+            self.cancel_deadline = None;
+            self.forks.clear();
+            return if self.abandoned { Progress::Nothing } else { Progress::Failed(failure) };
+        }
+        self.end_bye(transaction);
+        Progress::Nothing
+    }
+
+    /// The transaction has ended in order.
+    pub fn handle_terminated(&mut self, transaction: TransactionId) {
+        if self.transaction == Some(transaction) {
+            self.transaction = None;
+        }
+        self.end_bye(transaction);
+    }
+
+    fn end_bye(&mut self, transaction: TransactionId) {
+        if let Some(fork) = self.forks.iter_mut().find(|fork| fork.state == ForkState::Leaving(transaction)) {
+            fork.state = ForkState::Over;
+        }
+    }
+
+    /// Ends whatever stands: CANCEL while it rings (at once, or after the first provisional response), BYE once it is answered.
+    pub fn abandon(&mut self, cx: &mut Context<'_>) {
+        if std::mem::replace(&mut self.abandoned, true) {
+            return;
+        }
+        match self.stage {
+            Stage::Calling | Stage::Over => {}
+            Stage::Proceeding => self.send_cancel(cx),
+            Stage::Answered => {
+                for index in 0..self.forks.len() {
+                    if self.forks[index].state == ForkState::Confirmed {
+                        self.leave(cx, index);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_cancel(&mut self, cx: &mut Context<'_>) {
+        self.cancel_deadline = Some(cx.now + CANCEL_WAIT);
+        // Without room for its transaction the CANCEL goes once: better than a phone that rings on.
+        let cancel = message::cancel_for(&self.invite);
+        if cx.shard.send_request(cx.now, cancel.clone(), self.flow, self.owner).is_none() {
+            cx.shard.send_alone(&cancel, self.flow);
+        }
+        cx.milestone(Some(self.owner.leg), MilestoneKind::CancelSent, None, None);
+    }
+
+    /// Sends BYE in a fork's dialog.
+    fn leave(&mut self, cx: &mut Context<'_>, index: usize) {
+        let flow = self.flow_in(index);
+        let via = request::via(cx, flow.transport);
+        let extra = request::plain_headers(cx);
+        let fork = &mut self.forks[index];
+        let bye = fork.dialog.request(Inside { method: Method::Bye, via: &via, contact: None, extra, body: None });
+        fork.bye = Some(bye.clone());
+        fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
+            Some(transaction) => ForkState::Leaving(transaction),
+            None => {
+                cx.shard.send_alone(&bye, flow);
+                ForkState::Over
+            }
+        };
+    }
+
+    /// Where requests inside a fork's dialog go; the trunk's address if only DNS could tell.
+    fn flow_in(&self, index: usize) -> Flow {
+        let remote = self.forks[index].dialog.next_hop().unwrap_or(self.flow.remote);
+        Flow { remote, ..self.flow }
+    }
+
+    pub fn contact(&self) -> &str {
+        &self.contact
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.cancel_deadline
+    }
+
+    /// §9.1: without a final response the cancelled transaction is given up.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        if self.cancel_deadline.is_some_and(|at| at <= cx.now) {
+            self.cancel_deadline = None;
+            self.stage = Stage::Over;
+            self.forks.clear();
+            if let Some(transaction) = self.transaction.take() {
+                cx.shard.transactions.terminate(transaction);
+            }
+        }
+    }
+}
+
+impl Fork {
+    fn new(dialog: Dialog) -> Fork {
+        Fork { dialog, state: ForkState::Early, ack: None, bye: None, bye_challenged: false }
+    }
+}

@@ -1,0 +1,163 @@
+//! Headers and bodies of the messages that a call sends (RFC 3261 §8.1.1, §11.2, RFC 3325), and the SDP in those that it gets.
+
+use super::context::{CallKey, Context, Resources};
+use crate::digest::{self, Challenge};
+use crate::edge::{Credentials, Route, Transport};
+use crate::message::{self, HasHeaders, Header, Request, Response, View, header};
+
+/// Content-Type of a session description.
+pub const SDP: &str = "application/sdp";
+/// Methods that are served inside a dialog.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+
+/// The request-URI and To's URI: the number in the trunk's form.
+pub fn target(route: &Route) -> String {
+    let transport = match route.transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+    };
+    format!("sip:{}@{};user=phone{transport}", escape(&route.request_user), route.domain)
+}
+
+/// To, without a tag.
+pub fn to(route: &Route) -> String {
+    format!("<sip:{}@{};user=phone>", escape(&route.request_user), route.domain)
+}
+
+/// From, without a tag.
+pub fn from(route: &Route) -> String {
+    format!("<sip:{}@{};user=phone>", escape(&route.caller_id), route.domain)
+}
+
+/// A Contact whose user codes shard and call, so that a message that lands elsewhere can be sent on.
+pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String {
+    let config = &cx.shard.config;
+    let parameter = match transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+    };
+    format!("<sip:s{}c{}g{}@{}{parameter}>", config.shard, call.index, call.generation, config.public)
+}
+
+/// A Via with a fresh branch.
+pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
+    let name = match transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+    };
+    let branch = cx.shard.entropy.branch();
+    message::via_value(name, &cx.shard.config.public.to_string(), &branch)
+}
+
+/// Headers of a call's first INVITE.
+pub fn invite_headers(cx: &Context<'_>, route: &Route) -> Vec<Header> {
+    let mut headers = vec![header("P-Asserted-Identity", from(route)), header("Allow", ALLOW), header("Accept", SDP)];
+    headers.extend(plain_headers(cx));
+    headers
+}
+
+/// Headers of any other request.
+pub fn plain_headers(cx: &Context<'_>) -> Vec<Header> {
+    vec![header("User-Agent", cx.shard.config.user_agent.as_str())]
+}
+
+/// A response of ours with what each of them carries.
+pub fn response(shard: &mut Resources, request: &Request, code: u16) -> Response {
+    let tag = shard.entropy.token();
+    let mut response = message::respond(request, code, &tag);
+    response.headers.push(header("Server", shard.config.user_agent.as_str()));
+    if matches!(code, 200 | 405) {
+        response.headers.push(header("Allow", ALLOW));
+    }
+    response
+}
+
+/// The answer to OPTIONS, in a dialog or outside: what we can do (RFC 3261 §11.2). No extension is supported.
+pub fn capabilities(shard: &mut Resources, request: &Request) -> Response {
+    let mut response = response(shard, request, 200);
+    for (name, value) in [("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"), ("Supported", "")] {
+        response.headers.push(header(name, value));
+    }
+    response
+}
+
+/// The 420 that a request with Require gets (RFC 3261 §8.2.2.3).
+pub fn bad_extension(shard: &mut Resources, request: &Request) -> Option<Response> {
+    let unsupported: Vec<&str> = request.required().collect();
+    if unsupported.is_empty() {
+        return None;
+    }
+    let unsupported = unsupported.join(", ");
+    let mut response = response(shard, request, 420);
+    response.headers.push(header("Unsupported", unsupported));
+    Some(response)
+}
+
+/// The session description in a message, if it has one.
+pub fn sdp_of<M: HasHeaders + Body>(message: &M) -> Option<Vec<u8>> {
+    let is_sdp = !message.body().is_empty() && message.is_content_type(SDP);
+    is_sdp.then(|| message.body().to_vec())
+}
+
+/// Messages with a body.
+pub trait Body {
+    fn body(&self) -> &[u8];
+}
+
+impl Body for Request {
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Body for Response {
+    fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// The same request as a new transaction: fresh branch, CSeq raised by one, without former credentials (RFC 3261 §22.2).
+pub fn again(request: &Request, via: &str) -> Request {
+    let mut again = request.clone();
+    again.headers.retain(|each| !is_credentials(each));
+    for each in again.headers.iter_mut() {
+        match each {
+            Header::Via(_) => *each = header("Via", via),
+            Header::CSeq(_) => {
+                let number = request.cseq().map_or(0, |cseq| cseq.number) + 1;
+                *each = header("CSeq", format!("{number} {}", request.method));
+            }
+            _ => {}
+        }
+    }
+    again
+}
+
+fn is_credentials(header: &Header) -> bool {
+    matches!(header, Header::Authorization(_) | Header::ProxyAuthorization(_))
+}
+
+/// The credentials of an INVITE, which its ACK repeats (RFC 3261 §22.1).
+pub fn credentials_of(invite: &Request) -> Vec<Header> {
+    invite.headers.iter().filter(|each| is_credentials(each)).cloned().collect()
+}
+
+/// The header that answers a 401's or 407's challenge to a request; each nonce is used once.
+pub fn authorization(shard: &mut Resources, credentials: &Credentials, challenge: &Challenge, request: &Request) -> Header {
+    let client_nonce = shard.entropy.token();
+    let credentials = digest::Credentials { username: &credentials.username, password: &credentials.password };
+    challenge.authorize(request.method, &request.uri.to_string(), credentials, &client_nonce, 1)
+}
+
+/// Characters of a URI's user part that need no escape (RFC 3261 §25.1).
+fn escape(user: &str) -> String {
+    let mut out = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,160 @@
+//! One dialog on the side that sent the INVITE (RFC 3261 §12): identifiers, route set, remote target and the two CSeq spaces.
+//! Builds the requests inside it and says where they go; knows no transaction and no call.
+
+use crate::message::{self, Body, Header, Method, NameAddr, Request, RequestParts, Response, Uri, View};
+use std::net::SocketAddr;
+
+/// Most Record-Route entries that are taken over; a longer set is not a route any more.
+const MAX_ROUTE_COUNT: usize = 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Early,
+    Confirmed,
+}
+
+/// A request of the peer came with a CSeq below its last one (RFC 3261 §12.2.2): it gets a 500.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfOrder;
+
+/// What a request inside the dialog adds to the dialog's own headers.
+pub struct Inside<'a> {
+    pub method: Method,
+    pub via: &'a str,
+    pub contact: Option<&'a str>,
+    pub extra: Vec<Header>,
+    pub body: Option<Body<'a>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    state: State,
+    call_id: String,
+    /// Whole From and To values of our requests.
+    local: String,
+    remote: String,
+    local_tag: String,
+    /// Empty for a peer of RFC 2543 that gave none (§12.1.2).
+    remote_tag: String,
+    target: String,
+    routes: Vec<String>,
+    local_cseq: u32,
+    invite_cseq: u32,
+    remote_cseq: Option<u32>,
+}
+
+impl Dialog {
+    /// The dialog that a 101–299 response to `invite` makes (§12.1.2); `None` if it makes none.
+    pub fn of_response(invite: &Request, response: &Response) -> Option<Dialog> {
+        let code = u16::from(response.status_code.clone());
+        let remote_tag = response.to_tag().map(str::to_owned);
+        let state = match code {
+            101..200 if remote_tag.is_some() => State::Early,
+            200..300 => State::Confirmed,
+            _ => return None,
+        };
+        let cseq = invite.cseq()?.number;
+        let mut dialog = Dialog {
+            state,
+            call_id: invite.call_id()?.to_owned(),
+            local: invite.value("From")?.to_owned(),
+            remote: response.value("To")?.to_owned(),
+            local_tag: invite.from_tag()?.to_owned(),
+            remote_tag: remote_tag.unwrap_or_default(),
+            target: invite.uri.to_string(),
+            routes: Vec::new(),
+            local_cseq: cseq,
+            invite_cseq: cseq,
+            remote_cseq: None,
+        };
+        dialog.learn(response);
+        Some(dialog)
+    }
+
+    /// Takes the 2xx of this dialog: route set and remote target are those of the 2xx, not of the provisional (§13.2.2.4).
+    pub fn confirm(&mut self, response: &Response) {
+        self.state = State::Confirmed;
+        self.learn(response);
+    }
+
+    fn learn(&mut self, response: &Response) {
+        if let Some(contact) = response.contact_uri() {
+            self.target = contact.as_str().to_owned();
+        }
+        let routes = response.record_routes();
+        if routes.len() <= MAX_ROUTE_COUNT {
+            self.routes = routes.into_iter().rev().map(str::to_owned).collect();
+        }
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    pub fn remote_tag(&self) -> &str {
+        &self.remote_tag
+    }
+
+    /// Whether a request of the peer belongs to this dialog (§12): its To tag is ours, its From tag the peer's.
+    pub fn owns(&self, request: &Request) -> bool {
+        request.to_tag() == Some(self.local_tag.as_str()) && request.from_tag().unwrap_or_default() == self.remote_tag
+    }
+
+    /// Checks and takes the CSeq of a peer's request other than ACK (§12.2.2).
+    pub fn take_cseq(&mut self, number: u32) -> Result<(), OutOfOrder> {
+        match self.remote_cseq {
+            Some(last) if number < last => Err(OutOfOrder),
+            _ => {
+                self.remote_cseq = Some(number);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the Contact of a target refresh request (§12.2.2).
+    pub fn refresh_target(&mut self, request: &Request) {
+        if let Some(contact) = request.contact_uri() {
+            self.target = contact.as_str().to_owned();
+        }
+    }
+
+    /// The next request inside the dialog.
+    pub fn request(&mut self, inside: Inside<'_>) -> Request {
+        self.local_cseq += 1;
+        self.build(self.local_cseq, inside)
+    }
+
+    /// The ACK of the INVITE's 2xx, with the INVITE's CSeq number (§13.2.2.4).
+    pub fn ack(&self, via: &str, extra: Vec<Header>) -> Request {
+        self.build(self.invite_cseq, Inside { method: Method::Ack, via, contact: None, extra, body: None })
+    }
+
+    fn build(&self, cseq: u32, inside: Inside<'_>) -> Request {
+        message::request(&RequestParts {
+            method: inside.method,
+            target: &self.target,
+            routes: &self.routes,
+            via: inside.via,
+            from: &self.local,
+            to: &self.remote,
+            call_id: &self.call_id,
+            cseq,
+            contact: inside.contact,
+            extra: inside.extra,
+            body: inside.body,
+        })
+    }
+
+    /// Address that requests inside the dialog go to: the first route's or the remote target's (§8.1.2). `None` when only DNS could
+    /// tell it.
+    pub fn next_hop(&self) -> Option<SocketAddr> {
+        let uri = match self.routes.first() {
+            Some(route) => NameAddr::parse(route)?.uri,
+            None => Uri::parse(&self.target)?,
+        };
+        Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

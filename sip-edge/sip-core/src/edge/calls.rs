@@ -1,0 +1,110 @@
+//! The table of calls: found by key or by id, each with its log and its armed deadline. Calls that are over leave it.
+
+use super::{PlaceCall, Refusal};
+use crate::call::Call;
+use crate::call::context::{CallKey, Context, Log, Resources};
+use slab::Slab;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+struct Entry {
+    generation: u64,
+    call: Call,
+    log: Log,
+    armed: Option<Instant>,
+}
+
+#[derive(Default)]
+pub struct Calls {
+    entries: Slab<Entry>,
+    /// Those that have not been told as ended, by call id.
+    live: BTreeMap<String, CallKey>,
+    deadlines: BTreeSet<(Instant, CallKey)>,
+    next_generation: u64,
+}
+
+impl Calls {
+    pub fn place(&mut self, now: Instant, shard: &mut Resources, request: PlaceCall) -> Result<(), Refusal> {
+        let slot = self.entries.vacant_entry();
+        let index = u32::try_from(slot.key()).map_err(|_| Refusal::CallCapacity)?;
+        let key = CallKey { index, generation: self.next_generation };
+        let mut log = Log { call_id: request.call_id.clone(), sequence: 0 };
+        let mut cx = Context { now, call: key, log: &mut log, shard };
+        let call = Call::place(&mut cx, request).map_err(|_| Refusal::NoPort)?;
+        self.next_generation += 1;
+        self.live.insert(log.call_id.clone(), key);
+        slot.insert(Entry { generation: key.generation, call, log, armed: None });
+        self.settle(shard, key);
+        Ok(())
+    }
+
+    /// Lets a call take an input; nothing happens if the key is stale.
+    pub fn with(&mut self, now: Instant, shard: &mut Resources, key: CallKey, input: impl FnOnce(&mut Call, &mut Context<'_>)) {
+        let Some(entry) = self.entries.get_mut(key.index as usize).filter(|entry| entry.generation == key.generation) else {
+            return;
+        };
+        let mut cx = Context { now, call: key, log: &mut entry.log, shard };
+        input(&mut entry.call, &mut cx);
+        self.settle(shard, key);
+    }
+
+    /// Arms the call's next deadline, and forgets what is told or over.
+    fn settle(&mut self, shard: &mut Resources, key: CallKey) {
+        let Some(entry) = self.entries.get_mut(key.index as usize) else { return };
+        let due = entry.call.poll_timeout();
+        if entry.armed != due {
+            if let Some(old) = entry.armed {
+                self.deadlines.remove(&(old, key));
+            }
+            if let Some(due) = due {
+                self.deadlines.insert((due, key));
+            }
+            entry.armed = due;
+        }
+        if entry.call.is_told() && self.live.get(&entry.log.call_id) == Some(&key) {
+            self.live.remove(&entry.log.call_id);
+        }
+        if entry.call.is_over() {
+            entry.call.forget(shard);
+            if let Some(old) = entry.armed {
+                self.deadlines.remove(&(old, key));
+            }
+            self.entries.remove(key.index as usize);
+        }
+    }
+
+    pub fn find(&self, call_id: &str) -> Option<CallKey> {
+        self.live.get(call_id).copied()
+    }
+
+    pub fn is_live(&self, call_id: &str) -> bool {
+        self.live.contains_key(call_id)
+    }
+
+    /// Calls that have not been told as ended.
+    pub fn live(&self) -> impl Iterator<Item = &str> {
+        self.live.keys().map(String::as_str)
+    }
+
+    pub fn live_count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// All calls, those included that only answer stray messages.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn keys(&self) -> Vec<CallKey> {
+        self.live.values().copied().collect()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+
+    /// A call whose deadline has come.
+    pub fn due(&self, now: Instant) -> Option<CallKey> {
+        self.deadlines.first().filter(|(due, _)| *due <= now).map(|(_, key)| *key)
+    }
+}

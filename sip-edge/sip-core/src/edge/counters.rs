@@ -1,0 +1,51 @@
+//! What the shard counts: refusals and drops, each under its reason, beside the totals of calls.
+
+/// One thing that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    CallPlaced,
+    CallEnded,
+    CallRefused,
+    /// A call from outside: there are none here.
+    IncomingCall,
+    /// Not SIP, or malformed.
+    MalformedMessage,
+    /// A request inside a dialog that does not exist.
+    UnknownDialog,
+    /// A request outside dialogs that is not served.
+    UnservedRequest,
+    /// A response to nothing.
+    StrayResponse,
+    StrayAck,
+    TransactionCapacity,
+    FlowError,
+}
+
+const NAMES: [(Counter, &str); 11] = [
+    (Counter::CallPlaced, "sip_calls_placed"),
+    (Counter::CallEnded, "sip_calls_ended"),
+    (Counter::CallRefused, "sip_calls_refused"),
+    (Counter::IncomingCall, "sip_incoming_calls"),
+    (Counter::MalformedMessage, "sip_malformed_messages"),
+    (Counter::UnknownDialog, "sip_unknown_dialogs"),
+    (Counter::UnservedRequest, "sip_unserved_requests"),
+    (Counter::StrayResponse, "sip_stray_responses"),
+    (Counter::StrayAck, "sip_stray_acks"),
+    (Counter::TransactionCapacity, "sip_transactions_refused"),
+    (Counter::FlowError, "sip_flow_errors"),
+];
+
+/// Monotonic counts.
+#[derive(Debug, Default)]
+pub struct Counters([u64; NAMES.len()]);
+
+impl Counters {
+    pub fn count(&mut self, counter: Counter) {
+        self.0[counter as usize] += 1;
+    }
+
+    /// Name and count of each counter.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        NAMES.iter().map(|(counter, name)| (*name, self.0[*counter as usize]))
+    }
+}

@@ -1,0 +1,48 @@
+//! The shard's random source: a ChaCha stream from the seed that the shell passed in. Branches, tags, Call-IDs and SRTP keys must not
+//! be guessed (RFC 3261 §8.1.1.4, §19.3), so the seed must come from the system's generator.
+
+use media_core::srtp::{Keys, Suite};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::fmt::Write;
+
+/// Bytes of a tag, branch or Call-ID.
+const TOKEN_LEN: usize = 12;
+
+pub struct Entropy {
+    shard: u16,
+    rng: ChaCha12Rng,
+}
+
+impl Entropy {
+    pub fn new(shard: u16, seed: [u8; 32]) -> Entropy {
+        Entropy { shard, rng: ChaCha12Rng::from_seed(seed) }
+    }
+
+    pub fn number(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    /// A tag or Call-ID that begins with the shard's number.
+    pub fn token(&mut self) -> String {
+        let mut bytes = [0; TOKEN_LEN];
+        self.rng.fill_bytes(&mut bytes);
+        let mut token = format!("s{}-", self.shard);
+        for byte in bytes {
+            write!(token, "{byte:02x}").expect("a String takes every write");
+        }
+        token
+    }
+
+    /// A branch of RFC 3261 §8.1.1.7.
+    pub fn branch(&mut self) -> String {
+        format!("z9hG4bK{}", self.token())
+    }
+
+    /// A new SRTP master key and salt.
+    pub fn keys(&mut self, suite: Suite) -> Keys {
+        let mut material = vec![0; suite.material_len()];
+        self.rng.fill_bytes(&mut material);
+        Keys::new(suite, &material).expect("the material has the suite's length")
+    }
+}
