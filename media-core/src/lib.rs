@@ -10,6 +10,7 @@ mod latch;
 mod ports;
 mod random;
 mod reception;
+pub mod recording;
 pub mod relay;
 mod rtcp;
 pub mod rtp;

@@ -58,7 +58,8 @@ impl Sender {
             sequence_offset: 0,
             timestamp_offset: 0,
             depth: 0,
-            last_sequence: random.next_u16(),
+            // RFC 3711 §3.3.1: a start in the lower half keeps a receiver that misses the first packets in the right rollover period.
+            last_sequence: random.next_u16() & 0x7fff,
             last_timestamp: random.next_u32(),
             last_sent: None,
             packet_count: 0,

@@ -1,0 +1,47 @@
+//! What a file that a killed process left behind can still become.
+
+use super::{FRAME_LEN, HEADER_LEN, header};
+
+/// How to finish a file that was left behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Write `header` at offset 0 and cut the file to `len` bytes; then it is a valid recording.
+    Finalise { header: [u8; HEADER_LEN], len: u64 },
+    /// No audio was written yet.
+    Empty,
+    /// Not a recording of this format; leave it alone.
+    Foreign,
+}
+
+/// Judges a file by its first bytes (at least `HEADER_LEN` of them, if it has so many) and its length.
+pub fn repair(head: &[u8], file_len: u64) -> Repair {
+    let Some(stored_len) = file_len.checked_sub(HEADER_LEN as u64).filter(|stored| *stored >= FRAME_LEN as u64) else {
+        return Repair::Empty;
+    };
+    let Some(head) = head.first_chunk::<HEADER_LEN>() else { return Repair::Foreign };
+    let declared_len = match declared_len(head) {
+        Some(len) => len,
+        // The blocks after the first one are written before it: the header is still a hole.
+        None if head.iter().all(|byte| *byte == 0) => stored_len,
+        None => return Repair::Foreign,
+    };
+    match declared_len.min(stored_len) / FRAME_LEN as u64 {
+        0 => Repair::Empty,
+        frame_count => {
+            let len = HEADER_LEN as u64 + frame_count * FRAME_LEN as u64;
+            Repair::Finalise { header: header(frame_count), len }
+        }
+    }
+}
+
+/// The length of the samples that a header of ours promises.
+fn declared_len(head: &[u8; HEADER_LEN]) -> Option<u64> {
+    let ours = header(0);
+    let (lengths, fixed) = ([4..8, 40..44], [0..4, 8..40]);
+    if fixed.into_iter().any(|range| head[range.clone()] != ours[range]) {
+        return None;
+    }
+    let [_, data] = lengths;
+    let bytes = head[data].first_chunk::<4>()?;
+    Some(u32::from_le_bytes(*bytes).into())
+}

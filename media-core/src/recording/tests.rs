@@ -1,0 +1,288 @@
+use super::*;
+use crate::clock;
+use crate::tone::{self, Tone};
+
+const A: Tone = Tone::steady(400.0, 8000.0);
+const B: Tone = Tone::steady(1000.0, 8000.0);
+const PACKET: u32 = 160;
+
+/// A disk that checks what direct I/O demands.
+#[derive(Default)]
+struct Disk(Vec<u8>);
+
+impl Disk {
+    #[track_caller]
+    fn write(&mut self, write: &Write, buffer: &[u8]) {
+        let bytes = &buffer[write.bytes.clone()];
+        assert_eq!((write.offset as usize % BLOCK_LEN, bytes.len() % BLOCK_LEN), (0, 0));
+        let end = write.offset as usize + bytes.len();
+        if self.0.len() < end {
+            self.0.resize(end, 0);
+        }
+        self.0[write.offset as usize..end].copy_from_slice(bytes);
+    }
+
+    /// What a reader of the file hears: left and right samples up to the promised length.
+    #[track_caller]
+    fn read(&self) -> (Vec<i16>, Vec<i16>) {
+        let word = |at: usize| u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap()) as usize;
+        assert_eq!((&self.0[..4], &self.0[8..16], &self.0[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
+        assert_eq!((word(4), word(24), word(28)), (word(40) + 36, 8000, 32_000));
+        let frames = self.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(FRAME_LEN);
+        frames.map(|f| (i16::from_le_bytes([f[0], f[1]]), i16::from_le_bytes([f[2], f[3]]))).unzip()
+    }
+}
+
+struct Rig {
+    start: Instant,
+    recording: Recording,
+    disk: Disk,
+    buffer: Vec<u8>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let start = clock::start();
+        let recording = Recording::new(start, Codec::Pcmu, Codec::Pcma);
+        Rig { start, recording, disk: Disk::default(), buffer: Vec::new() }
+    }
+
+    fn at(&self, ms: u64) -> Instant {
+        self.start + Duration::from_millis(ms)
+    }
+
+    fn flush(&mut self, ms: u64) {
+        self.buffer.clear();
+        for write in self.recording.flush(self.at(ms), &mut self.buffer).iter().flatten() {
+            self.disk.write(write, &self.buffer);
+        }
+    }
+
+    /// Packet `n` of a tone, arriving at `ms`.
+    fn packet(&mut self, ms: u64, channel: Channel, tone: &Tone, n: u32) -> Result<(), DropReason> {
+        let codec = if channel == Channel::Left { Codec::Pcmu } else { Codec::Pcma };
+        let mut audio = [0; PACKET as usize];
+        tone.fill_encoded((n * PACKET).into(), codec, &mut audio);
+        let timestamp = 0xffff_fc00u32.wrapping_add(n * PACKET);
+        self.recording.tap(self.at(ms), channel, StreamId(1), timestamp, &audio)
+    }
+
+    fn finish(&mut self, ms: u64) -> (Vec<i16>, Vec<i16>) {
+        self.flush(ms);
+        self.disk.0.truncate(self.recording.file_len(self.at(ms)) as usize);
+        self.disk.read()
+    }
+}
+
+#[track_caller]
+fn check_tone(samples: &[i16], frequency: f64) {
+    for window in samples.chunks_exact(400) {
+        let heard = tone::level(window, frequency);
+        assert!((7700.0..8300.0).contains(&heard), "{frequency} Hz at {heard}");
+    }
+}
+
+#[track_caller]
+fn check_silence(samples: &[i16]) {
+    assert!(samples.iter().all(|sample| sample.abs() <= 8), "not silent");
+}
+
+#[test]
+fn both_parties_are_on_their_channel_at_their_time() {
+    let mut rig = Rig::new();
+    for n in 0..200u32 {
+        let ms = u64::from(n) * 20;
+        if (25..150).contains(&n) {
+            rig.packet(ms, Channel::Left, &A, n - 25).unwrap();
+        }
+        if (50..175).contains(&n) {
+            rig.packet(ms, Channel::Right, &B, n - 50).unwrap();
+        }
+        if n % 40 == 39 {
+            rig.flush(ms);
+        }
+    }
+    let (left, right) = rig.finish(4000);
+    assert_eq!(left.len(), 32_000);
+    check_silence(&left[..4000]);
+    check_tone(&left[4000..24_000], 400.0);
+    check_silence(&left[24_000..]);
+    check_silence(&right[..8000]);
+    check_tone(&right[8000..28_000], 1000.0);
+    check_silence(&right[28_000..]);
+    assert_eq!(rig.recording.duration(rig.at(4000)), Duration::from_secs(4));
+}
+
+#[test]
+fn jitter_makes_no_gaps() {
+    let mut rig = Rig::new();
+    let mut random = crate::random::Random::new(5);
+    let mut arrivals: Vec<(u64, u32)> = (0..500).map(|n| (u64::from(n) * 20 + random.next_u64() % 50, n)).collect();
+    arrivals.sort();
+    let mut flushed = 0;
+    for (ms, n) in arrivals {
+        rig.packet(ms, Channel::Left, &A, n).unwrap();
+        if ms >= flushed + 800 {
+            rig.flush(ms);
+            flushed = ms;
+        }
+    }
+    let (left, _) = rig.finish(10_000);
+    check_tone(&left[800..79_200], 400.0);
+}
+
+#[test]
+fn a_late_packet_is_written_in_its_place_while_its_block_is_held() {
+    let mut rig = Rig::new();
+    for n in (0..60).filter(|n| *n != 50) {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+    }
+    rig.flush(1180);
+    rig.packet(1190, Channel::Left, &A, 50).unwrap();
+    // Its block is final: the file must not change.
+    assert_eq!(rig.packet(1190, Channel::Left, &A, 2), Err(DropReason::RecordingLate));
+    let (left, _) = rig.finish(1200);
+    check_tone(&left[..9600], 400.0);
+}
+
+#[test]
+fn a_lost_packet_leaves_silence_of_its_length() {
+    let mut rig = Rig::new();
+    for n in (0..100).filter(|n| *n != 50) {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        if n % 40 == 39 {
+            rig.flush(u64::from(n) * 20);
+        }
+    }
+    let (left, _) = rig.finish(2000);
+    check_tone(&left[..8000], 400.0);
+    check_silence(&left[8000..8160]);
+    check_tone(&left[8160..], 400.0);
+}
+
+#[test]
+fn a_jump_of_the_clock_or_a_new_source_is_anchored_at_its_arrival() {
+    let mut rig = Rig::new();
+    for n in 0..25 {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+    }
+    // The timestamp jumps by 100 s, then back: the first packets back may be stragglers, so they wait for confirmation.
+    for n in 0..25 {
+        rig.packet(500 + u64::from(n) * 20, Channel::Left, &A, 5000 + n).unwrap();
+    }
+    for n in 0..25 {
+        let refused = Err(DropReason::RecordingLate);
+        assert_eq!(rig.packet(1000 + u64::from(n) * 20, Channel::Left, &A, n), if n < 5 { refused } else { Ok(()) });
+    }
+    let (left, _) = rig.finish(1500);
+    check_tone(&left[..4000], 400.0);
+    check_tone(&left[4000..8000], 400.0);
+    check_silence(&left[8000..8800]);
+    check_tone(&left[8800..], 400.0);
+}
+
+#[test]
+fn a_delay_in_the_network_moves_nothing_but_a_drifting_clock_is_followed() {
+    let mut rig = Rig::new();
+    for n in 0..50u32 {
+        // Ten packets stuck behind 300 ms of congestion.
+        let ms = if (20..30).contains(&n) { 700 } else { u64::from(n) * 20 };
+        rig.packet(ms.max(if n >= 30 { 700 } else { 0 }), Channel::Left, &A, n).unwrap();
+    }
+    check_tone(&rig.finish(1000).0, 400.0);
+
+    let mut rig = Rig::new();
+    for n in 0..100u32 {
+        rig.packet(u64::from(n) * 20 + if n >= 20 { 100 } else { 0 }, Channel::Left, &A, n).unwrap();
+        if n % 40 == 39 {
+            rig.flush(u64::from(n) * 20 + 100);
+        }
+    }
+    let (left, _) = rig.finish(2100);
+    check_tone(&left[left.len() - 4000..], 400.0);
+}
+
+#[test]
+fn a_change_of_codec_keeps_what_is_buffered() {
+    let mut rig = Rig::new();
+    for n in 0..25 {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+    }
+    rig.recording.set_codec(Channel::Left, Codec::Pcma);
+    check_tone(&rig.finish(500).0, 400.0);
+}
+
+#[test]
+fn the_file_is_valid_after_each_flush_and_reads_silence_after_a_stall() {
+    let mut rig = Rig::new();
+    for n in 0..40 {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+    }
+    rig.flush(800);
+    assert_eq!(rig.disk.read().0.len(), 6400);
+    check_tone(&rig.disk.read().0, 400.0);
+    // Nothing for ten seconds, not even a flush.
+    rig.flush(10_800);
+    let (left, _) = rig.disk.read();
+    assert_eq!(left.len(), 86_400);
+    check_tone(&left[..6400], 400.0);
+    check_silence(&left[6400..]);
+    rig.packet(10_820, Channel::Left, &A, 541).unwrap();
+    let (left, _) = rig.finish(10_840);
+    check_tone(&left[86_560..86_720], 400.0);
+}
+
+#[test]
+fn audio_beyond_the_buffer_is_refused() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.packet(5000, Channel::Left, &A, 0), Err(DropReason::RecordingFull));
+    rig.flush(5000);
+    assert_eq!(rig.packet(5020, Channel::Left, &A, 1), Ok(()));
+}
+
+#[test]
+fn an_empty_recording_is_a_valid_file() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.finish(0), (vec![], vec![]));
+    assert_eq!(rig.disk.0.len(), HEADER_LEN);
+}
+
+#[test]
+fn a_file_cut_anywhere_is_repaired_to_the_longest_valid_one() {
+    let mut rig = Rig::new();
+    for n in 0..50 {
+        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+    }
+    rig.flush(1000);
+    let whole = rig.disk.0.clone();
+    let promised = HEADER_LEN as u64 + 8000 * 4;
+    for file_len in 0..=whole.len() {
+        let file = &whole[..file_len];
+        match repair(&file[..file_len.min(HEADER_LEN)], file_len as u64) {
+            Repair::Finalise { header, len } => {
+                assert_eq!(len, promised.min((file_len as u64 - 44) / 4 * 4 + 44));
+                let mut repaired = Disk(file[..len as usize].to_vec());
+                repaired.0[..HEADER_LEN].copy_from_slice(&header);
+                assert_eq!(repaired.read().0.len() as u64, (len - 44) / 4);
+            }
+            Repair::Empty => assert!(file_len < HEADER_LEN + FRAME_LEN, "{file_len}"),
+            Repair::Foreign => panic!("{file_len} bytes taken for foreign"),
+        }
+    }
+}
+
+#[test]
+fn files_without_header_and_foreign_files() {
+    #[track_caller]
+    fn check(head: &[u8], file_len: u64, expected: Repair) {
+        assert_eq!(repair(head, file_len), expected);
+    }
+    check(&[0; HEADER_LEN], 8192, Repair::Finalise { header: header(2037), len: 8192 });
+    check(&header(0), 8192, Repair::Empty);
+    check(&header(100), 44 + 400, Repair::Finalise { header: header(100), len: 444 });
+    check(b"RIFF", 8192, Repair::Foreign);
+    check(&[b'x'; HEADER_LEN], 8192, Repair::Foreign);
+    let mut mono = header(100);
+    mono[22] = 1;
+    check(&mono, 8192, Repair::Foreign);
+}

@@ -1,0 +1,107 @@
+//! One channel of a recording: places packets on the recording's clock and buffers them, encoded, until they are written.
+//! The first packet of a source is placed by its arrival, the next ones by their timestamps, so that jitter makes no gaps.
+
+use super::WINDOW_FRAMES;
+use crate::codec::Codec;
+use crate::drops::DropReason;
+use crate::g711;
+use crate::rtp::CLOCK_RATE;
+use crate::sender::StreamId;
+
+/// Distance of a packet's place from its arrival that is still jitter, in frames.
+const TOLERANCE: i64 = CLOCK_RATE as i64 * 60 / 1000;
+/// Packets in a row beyond the tolerance that show a drifting clock rather than a delay in the network.
+const DRIFT_COUNT: u8 = 25;
+/// Lateness that is hardly a delay in the network; such a packet counts for several.
+const JUMP: i64 = CLOCK_RATE as i64;
+const JUMP_WEIGHT: u8 = 5;
+
+/// Where a source's timestamps lie on the recording's clock.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    stream: StreamId,
+    timestamp: u32,
+    frame: i64,
+    late_count: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct Track {
+    codec: Codec,
+    anchor: Option<Anchor>,
+    /// Frame `n` lies at `n % WINDOW_FRAMES`; what was not received is silence.
+    ring: Box<[u8]>,
+}
+
+impl Track {
+    pub fn new(codec: Codec) -> Track {
+        Track { codec, anchor: None, ring: vec![g711::silence(codec); WINDOW_FRAMES as usize].into() }
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    pub fn set_codec(&mut self, codec: Codec) {
+        g711::transcode(&mut self.ring, self.codec, codec);
+        self.codec = codec;
+    }
+
+    /// Buffers a packet that arrived at frame `arrival`; `base` is the first frame that may still change.
+    pub fn write(&mut self, base: u64, arrival: i64, stream: StreamId, timestamp: u32, audio: &[u8]) -> Result<(), DropReason> {
+        let place = self.place(arrival, stream, timestamp);
+        let late = (base as i64 - place).max(0) as usize;
+        let audio = audio.get(late..).filter(|audio| !audio.is_empty()).ok_or(DropReason::RecordingLate)?;
+        let from = place.max(base as i64) as u64;
+        if from + audio.len() as u64 > base + WINDOW_FRAMES {
+            return Err(DropReason::RecordingFull);
+        }
+        let start = (from % WINDOW_FRAMES) as usize;
+        let (head, tail) = audio.split_at(audio.len().min(self.ring.len() - start));
+        self.ring[start..start + head.len()].copy_from_slice(head);
+        self.ring[..tail.len()].copy_from_slice(tail);
+        Ok(())
+    }
+
+    fn place(&mut self, arrival: i64, stream: StreamId, timestamp: u32) -> i64 {
+        if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.stream == stream) {
+            let place = anchor.frame + i64::from(timestamp.wrapping_sub(anchor.timestamp) as i32);
+            let lateness = arrival - place;
+            if lateness.abs() <= TOLERANCE {
+                anchor.late_count = 0;
+                return place;
+            }
+            if lateness > TOLERANCE && anchor.late_count < DRIFT_COUNT {
+                anchor.late_count += if lateness > JUMP { JUMP_WEIGHT } else { 1 };
+                return place;
+            }
+            // Audio from the future, or late for long: the source's clock jumped or drifted.
+        }
+        self.anchor = Some(Anchor { stream, timestamp, frame: arrival, late_count: 0 });
+        arrival
+    }
+
+    /// Fills the frames from `from` to `to` with silence again.
+    pub fn clear(&mut self, from: u64, to: u64) {
+        let silence = g711::silence(self.codec);
+        if to - from >= WINDOW_FRAMES {
+            self.ring.fill(silence);
+            return;
+        }
+        let (start, end) = ((from % WINDOW_FRAMES) as usize, (to % WINDOW_FRAMES) as usize);
+        if start <= end {
+            self.ring[start..end].fill(silence);
+        } else {
+            self.ring[start..].fill(silence);
+            self.ring[..end].fill(silence);
+        }
+    }
+
+    /// The buffered bytes from `from` to `to`, at most a window, in one or two pieces.
+    pub fn pieces(&self, from: u64, to: u64) -> [&[u8]; 2] {
+        let len = (to - from) as usize;
+        let start = (from % WINDOW_FRAMES) as usize;
+        let head = len.min(self.ring.len() - start);
+        [&self.ring[start..start + head], &self.ring[..len - head]]
+    }
+}
