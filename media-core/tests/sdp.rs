@@ -1,0 +1,66 @@
+//! SDP offers and answers: what peers of several makes answer, hold and resume, refusals, SDES keys, and hostile bodies.
+
+#[path = "sdp/answers.rs"]
+mod answers;
+#[path = "sdp/crypto.rs"]
+mod crypto;
+#[path = "sdp/hostile.rs"]
+mod hostile;
+#[path = "sdp/reoffers.rs"]
+mod reoffers;
+
+use media_core::codec::{Codec, PayloadType};
+use media_core::relay::LocalMedia;
+use media_core::sdp::{AnswerSpec, Direction, OfferSpec, Origin, TelephoneEvents};
+use media_core::srtp::{Keys, Suite};
+
+fn number(number: u8) -> PayloadType {
+    PayloadType::new(number).unwrap()
+}
+
+fn local() -> LocalMedia {
+    LocalMedia { address: "192.0.2.10".parse().unwrap(), rtp_port: 20_000, rtcp_port: 20_001 }
+}
+
+/// What the agent leg is offered on a plain trunk.
+fn plain_offer() -> OfferSpec {
+    OfferSpec {
+        local: local(),
+        origin: Origin { id: 4711, version: 1 },
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        telephone_event: Some(number(101)),
+        direction: Direction::SendRecv,
+        srtp: Vec::new(),
+    }
+}
+
+fn keys(suite: Suite) -> Keys {
+    Keys::new(suite, &(1..=suite.material_len() as u8).collect::<Vec<_>>()).unwrap()
+}
+
+/// What the agent leg is offered on a secure trunk.
+fn secure_offer() -> OfferSpec {
+    OfferSpec { srtp: vec![keys(Suite::AeadAes128Gcm), keys(Suite::AesCm128HmacSha1_80)], ..plain_offer() }
+}
+
+fn plain_answer(previous: &str) -> AnswerSpec<'_> {
+    AnswerSpec {
+        local: local(),
+        previous,
+        codec: Codec::Pcma,
+        telephone_event: TelephoneEvents::Relayed,
+        direction: Direction::SendRecv,
+        srtp: Vec::new(),
+    }
+}
+
+/// Lines as a body: each of them ended by CR LF.
+fn body(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| [line.as_bytes(), b"\r\n"].concat()).collect()
+}
+
+/// A minimal description whose stream consists of these lines.
+fn description(stream: &[&str]) -> Vec<u8> {
+    let session = ["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "c=IN IP4 198.51.100.7", "t=0 0"];
+    body(&[&session, stream].concat())
+}

@@ -1,0 +1,285 @@
+//! Answers to our offer.
+
+use media_core::codec::Codec;
+use media_core::sdp::{Direction, MAX_DESCRIPTION_LEN, Negotiated, Numbers, SdpError, accept_answer, offer};
+
+use super::{body, description, number, plain_offer};
+
+/// What a test expects of an answer.
+struct Expected {
+    rtp: Option<&'static str>,
+    rtcp: Option<&'static str>,
+    rtcp_mux: bool,
+    codec: Codec,
+    audio: u8,
+    telephone_event: Option<u8>,
+    direction: Direction,
+}
+
+const PLAIN: Expected = Expected {
+    rtp: Some("198.51.100.7:4000"),
+    rtcp: Some("198.51.100.7:4001"),
+    rtcp_mux: false,
+    codec: Codec::Pcmu,
+    audio: 0,
+    telephone_event: None,
+    direction: Direction::SendRecv,
+};
+
+#[track_caller]
+fn check(answer: &[u8], expected: Expected) {
+    let negotiated = accept_answer(&plain_offer(), answer).expect("the answer is accepted");
+    let receive = expected.codec.payload_type();
+    let events = expected.telephone_event.map(|send| Numbers { send: number(send), receive: number(101) });
+    let expected = Negotiated {
+        rtp: expected.rtp.map(|address| address.parse().unwrap()),
+        rtcp: expected.rtcp.map(|address| address.parse().unwrap()),
+        rtcp_mux: expected.rtcp_mux,
+        codec: expected.codec,
+        audio: Numbers { send: number(expected.audio), receive },
+        telephone_event: events,
+        direction: expected.direction,
+        srtp: None,
+    };
+    assert_eq!(negotiated, expected);
+}
+
+#[track_caller]
+fn refuse(answer: &[u8], error: SdpError) {
+    assert_eq!(accept_answer(&plain_offer(), answer), Err(error));
+}
+
+#[test]
+fn the_offer_is_printed_byte_for_byte() {
+    let expected = body(&[
+        "v=0",
+        "o=- 4711 1 IN IP4 192.0.2.10",
+        "s=-",
+        "c=IN IP4 192.0.2.10",
+        "t=0 0",
+        "m=audio 20000 RTP/AVP 0 8 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+        "a=ptime:20",
+        "a=sendrecv",
+        "a=rtcp:20001",
+        "a=rtcp-mux",
+    ]);
+    assert_eq!(offer(&plain_offer()).as_bytes(), expected);
+}
+
+#[test]
+fn an_ipv6_offer_names_its_family() {
+    let mut spec = plain_offer();
+    spec.local.address = "2001:db8::1".parse().unwrap();
+    spec.telephone_event = None;
+    let text = offer(&spec);
+    assert!(text.contains("\r\nc=IN IP6 2001:db8::1\r\n") && text.contains("\r\nm=audio 20000 RTP/AVP 0 8\r\n"), "{text}");
+    let answer = "v=0\r\no=- 1 1 IN IP6 2001:db8::2\r\ns=-\r\nc=IN IP6 2001:db8::2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+    let negotiated = accept_answer(&spec, answer.as_bytes()).unwrap();
+    assert_eq!(negotiated.rtp, Some("[2001:db8::2]:4000".parse().unwrap()));
+    assert_eq!(accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 8"])), Err(SdpError::AddressFamily));
+}
+
+#[test]
+fn answers_of_known_peers_are_accepted() {
+    let asterisk = [
+        "v=0",
+        "o=- 4711 3 IN IP4 198.51.100.7",
+        "s=Asterisk",
+        "c=IN IP4 198.51.100.7",
+        "t=0 0",
+        "m=audio 4000 RTP/AVP 0 8 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-16",
+        "a=ptime:20",
+        "a=maxptime:140",
+        "a=sendrecv",
+    ];
+    check(&body(&asterisk), Expected { telephone_event: Some(101), ..PLAIN });
+
+    let freeswitch = [
+        "v=0",
+        "o=FreeSWITCH 1700000000 1700000001 IN IP4 198.51.100.7",
+        "s=FreeSWITCH",
+        "c=IN IP4 198.51.100.7",
+        "t=0 0",
+        "m=audio 4000 RTP/AVP 8 101",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+        "a=silenceSupp:off - - - -",
+        "a=ptime:20",
+        "a=rtcp:4000 IN IP4 198.51.100.7",
+        "a=rtcp-mux",
+    ];
+    let muxed = Expected { rtcp: PLAIN.rtp, rtcp_mux: true, codec: Codec::Pcma, audio: 8, telephone_event: Some(101), ..PLAIN };
+    check(&body(&freeswitch), muxed);
+
+    let cisco = [
+        "v=0",
+        "o=CiscoSystemsSIP-GW-UserAgent 5597 4082 IN IP4 203.0.113.20",
+        "s=SIP Call",
+        "c=IN IP4 203.0.113.20",
+        "t=0 0",
+        "m=audio 17008 RTP/AVP 0 96",
+        "c=IN IP4 203.0.113.21",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:96 telephone-event/8000",
+        "a=fmtp:96 0-15",
+    ];
+    let gateway =
+        Expected { rtp: Some("203.0.113.21:17008"), rtcp: Some("203.0.113.21:17009"), telephone_event: Some(96), ..PLAIN };
+    check(&body(&cisco), gateway);
+
+    let session_border_controller = [
+        "v=0",
+        "o=SBC 0 0 IN IP4 198.51.100.7",
+        "s=sip call",
+        "i=A session border controller",
+        "b=AS:80",
+        "t=0 0",
+        "a=sendonly",
+        "m=audio 4000/1 rtp/avp 8 ",
+        "c=IN IP4 198.51.100.7/127",
+        "b=TIAS:64000",
+        "a=rtcp:9000",
+        "a=recvonly",
+        "a=mystery:value",
+        "x=unknown line",
+    ];
+    let controller =
+        Expected { rtcp: Some("198.51.100.7:9000"), codec: Codec::Pcma, audio: 8, direction: Direction::SendOnly, ..PLAIN };
+    check(&body(&session_border_controller), controller);
+
+    let latin_1 = [b"v=0\no=- 1 1 IN IP4 198.51.100.7\ns=caf\xe9\n".as_slice(), b"c=IN IP4 198.51.100.7\nt=0 0\n"].concat();
+    check(&[latin_1.as_slice(), b"m=audio 4000 RTP/AVP 0\n"].concat(), PLAIN);
+}
+
+#[test]
+fn payload_types_follow_the_mapping_or_the_static_table() {
+    check(&description(&["m=audio 4000 RTP/AVP 8"]), Expected { codec: Codec::Pcma, audio: 8, ..PLAIN });
+    let dynamic = ["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 pcma/8000/1"];
+    check(&description(&dynamic), Expected { codec: Codec::Pcma, audio: 97, ..PLAIN });
+    let unknown_first = ["m=audio 4000 RTP/AVP 9 18 0", "a=rtpmap:9 G722/8000", "a=rtpmap:18 G729/8000"];
+    check(&description(&unknown_first), PLAIN);
+    let wideband_event = ["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/48000"];
+    check(&description(&wideband_event), PLAIN);
+    let renumbered = ["m=audio 4000 RTP/AVP 0 127", "a=rtpmap:127 Telephone-Event/8000"];
+    check(&description(&renumbered), Expected { telephone_event: Some(127), ..PLAIN });
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtpmap:0 L16/44100"]), SdpError::Codec);
+    refuse(&description(&["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 PCMU/16000"]), SdpError::Codec);
+    refuse(&description(&["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 PCMU/8000/2"]), SdpError::Codec);
+    refuse(&description(&["m=audio 4000 RTP/AVP 97"]), SdpError::Codec);
+}
+
+#[test]
+fn telephone_event_is_taken_only_if_it_was_offered() {
+    let mut spec = plain_offer();
+    spec.telephone_event = None;
+    let answer = description(&["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/8000"]);
+    assert_eq!(accept_answer(&spec, &answer).unwrap().telephone_event, None);
+}
+
+#[test]
+fn a_codec_that_was_not_offered_is_refused() {
+    let mut spec = plain_offer();
+    spec.codecs = vec![Codec::Pcma];
+    assert_eq!(accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 0"])), Err(SdpError::Codec));
+}
+
+#[test]
+fn directions_are_seen_from_our_side() {
+    for (attribute, direction) in [
+        ("a=sendrecv", Direction::SendRecv),
+        ("a=sendonly", Direction::RecvOnly),
+        ("a=recvonly", Direction::SendOnly),
+        ("a=inactive", Direction::Inactive),
+    ] {
+        check(&description(&["m=audio 4000 RTP/AVP 0", attribute]), Expected { direction, ..PLAIN });
+    }
+    let mut spec = plain_offer();
+    spec.direction = Direction::SendOnly;
+    let answer = description(&["m=audio 4000 RTP/AVP 0", "a=sendrecv"]);
+    assert_eq!(accept_answer(&spec, &answer).unwrap().direction, Direction::SendOnly);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=sendonly", "a=recvonly"]), SdpError::Duplicate);
+}
+
+/// RFC 3264 §8.4 on the hold of RFC 2543.
+#[test]
+fn the_unspecified_address_holds() {
+    let held = Expected { rtp: None, rtcp: None, direction: Direction::RecvOnly, ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0"]), held);
+    let inactive = Expected { rtp: None, rtcp: None, direction: Direction::Inactive, ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=recvonly"]), inactive);
+    let no_rtcp = Expected { rtcp: None, ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:4001 IN IP4 0.0.0.0"]), no_rtcp);
+}
+
+#[test]
+fn rtcp_goes_where_it_is_asked_for() {
+    let elsewhere = Expected { rtcp: Some("203.0.113.9:7001"), ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:7001 IN IP4 203.0.113.9"]), elsewhere);
+    let muxed = Expected { rtcp: PLAIN.rtp, rtcp_mux: true, ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:7001", "a=rtcp-mux"]), muxed);
+    let same_twice = Expected { rtcp: Some("198.51.100.7:7001"), ..PLAIN };
+    check(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:7001", "a=rtcp:7001"]), same_twice);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:7001", "a=rtcp:7003"]), SdpError::Duplicate);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:0"]), SdpError::Rtcp);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:99999"]), SdpError::Rtcp);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp"]), SdpError::Rtcp);
+    refuse(&description(&["m=audio 65535 RTP/AVP 0"]), SdpError::Rtcp);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtcp:7001 IN IP6 2001:db8::1"]), SdpError::AddressFamily);
+}
+
+#[test]
+fn streams_must_match_the_offer() {
+    refuse(&description(&[]), SdpError::NoAudio);
+    refuse(&description(&["m=audio 0 RTP/AVP 0"]), SdpError::Rejected);
+    refuse(&description(&["m=video 4000 RTP/AVP 0"]), SdpError::MediaMismatch);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP 96"]), SdpError::MediaMismatch);
+    refuse(&description(&["m=audio 4000 RTP/SAVP 0"]), SdpError::Profile);
+    refuse(&description(&["m=audio 4000 RTP/AVPF 0"]), SdpError::Profile);
+    refuse(&description(&["m=audio 4000 udptl t38"]), SdpError::Profile);
+}
+
+#[test]
+fn addresses_must_be_usable() {
+    let stream = |connection| description(&["m=audio 4000 RTP/AVP 0", connection]);
+    refuse(&stream("c=IN IP4 media.example.com"), SdpError::Address);
+    refuse(&stream("c=IN IP4 224.2.1.1/127"), SdpError::Address);
+    refuse(&stream("c=IN IP4 255.255.255.255"), SdpError::Address);
+    refuse(&stream("c=IN IP4 2001:db8::1"), SdpError::Address);
+    refuse(&stream("c=IN IP6 198.51.100.7"), SdpError::Address);
+    refuse(&stream("c=ATM NSAP 47.0091"), SdpError::Address);
+    refuse(&stream("c=IN IP6 2001:db8::1"), SdpError::AddressFamily);
+    check(&stream("c=IN IP6 ::ffff:198.51.100.7"), PLAIN);
+    let none = body(&["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "t=0 0", "m=audio 4000 RTP/AVP 0"]);
+    refuse(&none, SdpError::Address);
+    let two = ["m=audio 4000 RTP/AVP 0", "c=IN IP4 198.51.100.7", "c=IN IP4 198.51.100.8"];
+    refuse(&description(&two), SdpError::Duplicate);
+}
+
+#[test]
+fn absurd_descriptions_get_their_errors() {
+    refuse(b"", SdpError::Malformed);
+    refuse(b"hello", SdpError::Malformed);
+    refuse(&vec![b'\n'; 300], SdpError::TooLarge);
+    refuse(&vec![b'v'; MAX_DESCRIPTION_LEN + 1], SdpError::TooLarge);
+    refuse(&description(&["m=audio 70000 RTP/AVP 0"]), SdpError::Malformed);
+    refuse(&description(&["m=audio -1 RTP/AVP 0"]), SdpError::Malformed);
+    refuse(&description(&["m=audio 4000 RTP/AVP 128"]), SdpError::Format);
+    refuse(&description(&["m=audio 4000 RTP/AVP *"]), SdpError::Format);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtpmap:999 PCMU/8000"]), SdpError::Format);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0", "a=rtpmap:0 PCMU/99999999999"]), SdpError::Format);
+    refuse(&description(&["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 PCMU/8000", "a=rtpmap:97 PCMA/8000"]), SdpError::Duplicate);
+    let many: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    refuse(&description(&[&format!("m=audio 4000 RTP/AVP {}", many.join(" "))]), SdpError::TooLarge);
+    refuse(&description(&["m=audio 4000 RTP/AVP 0"; 9]), SdpError::TooLarge);
+    refuse(&body(&["v=0", "s=-", "s=-"]), SdpError::Malformed);
+    refuse(&description(&["c=IN IP4 198.51.100.7", "m=audio 4000 RTP/AVP 0"]), SdpError::Malformed);
+}
