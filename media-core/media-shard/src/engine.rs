@@ -180,16 +180,16 @@ impl Engine {
         }
     }
 
-    /// Sends part of the buffer from a media socket, to its peer if `remote` is `None`.
-    pub fn send_from_buffer(&mut self, socket: SocketId, remote: Option<SocketAddr>, range: std::ops::Range<usize>) {
+    /// Sends part of the buffer from a media socket.
+    pub fn send_from_buffer(&mut self, socket: SocketId, remote: SocketAddr, range: std::ops::Range<usize>) {
         let Some(media) = self.media.get(socket.0 as usize) else { return };
         let Some(bytes) = self.buffer.get(range) else { return };
         let result = transmit(media, remote, bytes);
         self.count_sent(result);
     }
 
-    /// Sends bytes from a media socket, to its peer if `remote` is `None`.
-    pub fn send(&mut self, socket: SocketId, remote: Option<SocketAddr>, bytes: &[u8]) {
+    /// Sends bytes from a media socket.
+    pub fn send(&mut self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) {
         let Some(media) = self.media.get(socket.0 as usize) else { return };
         let result = transmit(media, remote, bytes);
         self.count_sent(result);
@@ -263,10 +263,10 @@ impl Engine {
     }
 }
 
-fn transmit(media: &MediaSocket, remote: Option<SocketAddr>, bytes: &[u8]) -> std::io::Result<usize> {
-    match remote {
-        Some(remote) => media.socket.send_to(bytes, remote),
-        None => media.socket.send(bytes),
+fn transmit(media: &MediaSocket, remote: SocketAddr, bytes: &[u8]) -> std::io::Result<usize> {
+    match media.peer {
+        Peer::Settling(peer) | Peer::Only(peer) if peer == remote => media.socket.send(bytes),
+        _ => media.socket.send_to(bytes, remote),
     }
 }
 
@@ -285,3 +285,6 @@ fn watch(epoll: &OwnedFd, socket: BorrowedFd<'_>, key: u64) -> Result<(), Engine
     epoll::add(epoll, socket, epoll::EventData::new_u64(key), epoll::EventFlags::IN)
         .map_err(|error| EngineError::Epoll(error.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,15 @@ pub mod doorbell;
 pub mod engine;
 mod foreign;
 pub mod recorder;
+pub mod recovery;
 pub mod signal;
 
 use std::net::SocketAddr;
+
+/// Whether the kernel lets this process have an io_uring.
+pub fn ring_is_available() -> std::io::Result<()> {
+    io_uring::IoUring::new(2).map(drop)
+}
 
 /// Why the engine's sockets could not be opened.
 #[derive(Debug, thiserror::Error)]

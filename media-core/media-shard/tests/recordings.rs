@@ -1,0 +1,131 @@
+//! Recording files: written while they run, final after the end, and finished after a kill.
+
+use glommio::{LocalExecutorBuilder, Placement, timer::Timer};
+use media_core::recording::{BLOCK_LEN, HEADER_LEN};
+use media_core::relay::RecordingId;
+use media_shard::recorder::{Finished, Recorder};
+use media_shard::recovery::{Recovered, own};
+use media_shard::signal::Signal;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+const RECORDING: RecordingId = RecordingId { index: 0, generation: 1 };
+
+fn run<F: Future<Output = ()> + 'static>(test: F) {
+    LocalExecutorBuilder::new(Placement::Unbound).make().expect("an executor").run(test);
+}
+
+/// An empty folder of this test on a real disk.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn block(fill: u8) -> Vec<u8> {
+    vec![fill; BLOCK_LEN]
+}
+
+/// The header that a recording of one block has.
+fn first_block() -> Vec<u8> {
+    let data_len = (BLOCK_LEN - HEADER_LEN) as u32;
+    let mut bytes = Vec::from(*b"RIFF");
+    bytes.extend((data_len + 36).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
+    bytes.extend(8000u32.to_le_bytes());
+    bytes.extend(32000u32.to_le_bytes());
+    bytes.extend(b"\x04\0\x10\0data");
+    bytes.extend(data_len.to_le_bytes());
+    assert_eq!(bytes.len(), HEADER_LEN);
+    bytes.resize(BLOCK_LEN, 7);
+    bytes
+}
+
+#[test]
+fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
+    let folder = folder("finished");
+    let path = folder.join("crm_a.wav");
+    run(async move {
+        let finished = Rc::new((RefCell::new(None), Signal::default()));
+        let told = finished.clone();
+        let mut recorder = Recorder::new(folder, move |file| {
+            told.0.replace(Some(file));
+            told.1.set();
+        });
+        recorder.open(RECORDING, "crm_a.wav");
+        recorder.write(RECORDING, BLOCK_LEN as u64, &block(1));
+        recorder.write(RECORDING, 0, &block(2));
+        recorder.write(RECORDING, 0, &block(3));
+        recorder.finish(RECORDING, BLOCK_LEN as u64 + 100, Duration::from_secs(1));
+        finished.1.wait().await;
+        let expected = Finished { recording: RECORDING, file_len: BLOCK_LEN as u64 + 100, duration: Duration::from_secs(1) };
+        assert_eq!(*finished.0.borrow(), Some(expected));
+        assert_eq!(recorder.counters().written_len.get(), 3 * BLOCK_LEN as u64);
+        assert_eq!(recorder.counters().failed.get(), 0);
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes, [block(3), vec![1; 100]].concat());
+        assert!(!path.with_file_name("crm_a.wav.part").exists());
+    });
+}
+
+#[test]
+fn a_slow_disk_costs_writes_and_never_the_end() {
+    let folder = folder("overflow");
+    run(async move {
+        let finished = Rc::new(Signal::default());
+        let told = finished.clone();
+        let mut recorder = Recorder::new(folder, move |_| told.set());
+        recorder.open(RECORDING, "crm_b.wav");
+        // The writer had no turn yet.
+        for _ in 0..100 {
+            recorder.write(RECORDING, 0, &block(1));
+        }
+        assert_eq!(recorder.counters().overflowed.get(), 36);
+        recorder.finish(RECORDING, 5, Duration::ZERO);
+        finished.wait().await;
+    });
+}
+
+#[test]
+fn a_name_with_a_path_is_refused() {
+    let folder = folder("name");
+    run(async move {
+        let mut recorder = Recorder::new(folder.join("inner"), |_| panic!("nothing is finished"));
+        for name in ["../crm.wav", "a/b.wav", "/tmp/c.wav", "..", ""] {
+            recorder.open(RECORDING, name);
+            assert_eq!(recorder.open_count(), 0, "{name}");
+        }
+        assert_eq!(recorder.counters().failed.get(), 5);
+    });
+}
+
+#[test]
+fn what_a_killed_process_left_is_finished_by_the_next() {
+    let folder = folder("killed");
+    let in_executor = folder.clone();
+    run(async move {
+        let mut recorder = Recorder::new(in_executor, |_| panic!("nothing is finished"));
+        recorder.open(RECORDING, "crm_c.wav");
+        recorder.write(RECORDING, BLOCK_LEN as u64, &block(1));
+        recorder.write(RECORDING, 0, &first_block());
+        let patience = Cell::new(1000);
+        while recorder.counters().written_len.get() < 2 * BLOCK_LEN as u64 && patience.get() > 0 {
+            patience.set(patience.get() - 1);
+            Timer::new(Duration::from_millis(5)).await;
+        }
+        // The executor ends here, as a killed process does, with the file open.
+    });
+    std::fs::write(folder.join("crm_empty.wav.part"), b"").unwrap();
+    std::fs::write(folder.join("notes.part"), vec![9; 100]).unwrap();
+    let owned = own(&folder).unwrap();
+    assert_eq!(owned.recovered, Recovered { repaired: 1, removed: 1, left: 1 });
+    // What the header promised: the first block.
+    assert_eq!(std::fs::read(folder.join("crm_c.wav")).unwrap(), first_block());
+    let busy = own(&folder).unwrap_err();
+    assert!(busy.to_string().contains("another edge"), "{busy}");
+    drop(owned);
+    assert_eq!(own(&folder).unwrap().recovered, Recovered { repaired: 0, removed: 0, left: 1 });
+}
