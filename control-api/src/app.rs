@@ -1,0 +1,94 @@
+//! What the parts of the process share: configuration, store, link, use of limits, metrics. Owns no behaviour of its own.
+
+use crate::{
+    callback::{self, Callbacks},
+    config::Config,
+    limits::LimitUse,
+    link::Link,
+    metrics::Metrics,
+    routing::Resolver,
+    secret::{self, MasterKey, Secret, SecretError},
+};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use storage::Storage;
+use tokio_util::sync::CancellationToken;
+
+/// Why the process cannot start on its files.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("storage.folder: {0}")]
+    Storage(#[from] storage::Error),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    #[error(transparent)]
+    Callback(#[from] callback::StartError),
+    #[error("{key}: {path}: {error}")]
+    Folder { key: &'static str, path: String, error: std::io::Error },
+}
+
+/// Shared by all requests and tasks of the process.
+pub struct App {
+    pub config: Config,
+    pub store: Storage,
+    pub master_key: Arc<MasterKey>,
+    /// Opens the admin API.
+    pub admin_token: Secret,
+    pub link: Link,
+    pub lines: LimitUse,
+    pub metrics: Metrics,
+    pub resolver: Resolver,
+    pub callbacks: Callbacks,
+    /// Cancelled when the process is to stop.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// Opens the store and the secrets that the configuration names; makes what does not exist. Blocks.
+    pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        for (key, folder) in [("storage.folder", &config.storage.folder), ("recordings.folder", &config.recordings.folder)] {
+            std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder {
+                key,
+                path: folder.display().to_string(),
+                error,
+            })?;
+        }
+        let store = Storage::open(&config.storage.folder)?;
+        let master_key = Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?);
+        let metrics = Metrics::default();
+        let delivery = callback::Settings {
+            allow_private_targets: config.callback.allow_private_targets,
+            extra_roots: config.callback.extra_roots.clone(),
+            connections_per_endpoint: config.callback.connections_per_endpoint,
+        };
+        Ok(Arc::new(Self {
+            callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone())?,
+            store,
+            master_key,
+            admin_token: secret::load_or_create_admin_token(&config.admin.token_file)?,
+            link: Link::default(),
+            lines: LimitUse::default(),
+            metrics,
+            resolver: Resolver::new(&config.calls),
+            shutdown: CancellationToken::new(),
+            config,
+        }))
+    }
+
+    /// Runs a storage operation on a thread that may block: writes wait for the disk.
+    pub async fn with_store<T, F>(&self, operation: F) -> Result<T, storage::Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
+    {
+        let store = self.store.clone();
+        tokio::task::spawn_blocking(move || operation(&store)).await.expect("storage operations do not panic")
+    }
+}
+
+/// Unix milliseconds of the system's clock.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

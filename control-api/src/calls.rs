@@ -1,0 +1,163 @@
+//! The `/calls` resource: reading, listing, ending and changing calls. Creation is in `calls::create`, shapes in `calls::view`.
+//! A call of another account does not exist for the caller.
+
+pub mod create;
+pub mod list;
+pub mod timeline;
+pub mod view;
+
+pub use view::CallView;
+
+use crate::{
+    app::{App, now_ms},
+    auth::ServerCaller,
+    callback, lifecycle,
+    problem::{JsonBody, PathParams, Problem, ProblemDetails},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use storage::{Call, RequeueOutcome};
+use utoipa::ToSchema;
+
+/// Longest disposition in characters.
+const MAX_DISPOSITION_CHARS: usize = 64;
+
+/// The call, if it is the caller's.
+async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
+    let call = app.with_store(move |store| store.call(&call_id)).await?;
+    call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
+}
+
+fn unknown_call() -> Problem {
+    Problem::not_found("there is no such call")
+}
+
+/// Reads one call, live or ended.
+#[utoipa::path(
+    get, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call", body = CallView),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn read(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(call_id): PathParams<String>) -> Result<Json<CallView>, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// Ends a call in any state: hangs up, or cancels what rings. Repeating it, also after the end, changes nothing.
+#[utoipa::path(
+    delete, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 204, description = "The call has ended or is being ended; its result comes as for any call"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn end(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(call_id): PathParams<String>) -> Result<StatusCode, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    if !call.is_live() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let call_id = call.call_id.clone();
+    if let Some(call) = app.with_store(move |store| store.request_hang_up(&call_id)).await?
+        && !app.link.hang_up(&call.call_id)
+    {
+        // No shard has it, nor will one come back with it.
+        lifecycle::end_lost_call(&app, &call, Some(now_ms())).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What may be changed of a call.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChangeCall {
+    /// The agent's verdict, 1 to 64 characters. A callback that was already made keeps the earlier one.
+    #[schema(example = "CALLBACK_LATER", min_length = 1, max_length = 64)]
+    pub disposition: String,
+}
+
+/// Changes a call's disposition, live or ended.
+#[utoipa::path(
+    patch, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    request_body = ChangeCall,
+    responses(
+        (status = 200, description = "The call as it is now", body = CallView),
+        (status = 400, description = "Not the expected JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "Disposition empty or too long", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(change): JsonBody<ChangeCall>,
+) -> Result<Json<CallView>, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    check_disposition(&change.disposition)?;
+    let call_id = call.call_id;
+    let changed = app.with_store(move |store| store.set_disposition(&call_id, &change.disposition)).await?;
+    Ok(Json(CallView::of(&changed.ok_or_else(unknown_call)?, &app.config.public.url)))
+}
+
+fn check_disposition(disposition: &str) -> Result<(), Problem> {
+    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count()) && !disposition.chars().any(char::is_control);
+    let detail = format!("allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters");
+    if is_fine { Ok(()) } else { Err(Problem::unprocessable("disposition", "invalid_disposition", detail)) }
+}
+
+/// Queues the result of an ended call for delivery once more.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/callback/redeliver", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 202, description = "Queued: the same body, to the account's present callback URL", body = CallView),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call is live, its callback is still being tried, or the account has no callback URL", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn redeliver(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<(StatusCode, Json<CallView>), Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let outcome = {
+        let (call_id, public_url) = (call.call_id.clone(), app.config.public.url.clone());
+        app.with_store(move |store| {
+            store.requeue_callback(&call_id, |call| {
+                let account = store.account(&call.account_id)?;
+                Ok(account.and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
+            })
+        })
+        .await?
+    };
+    match outcome {
+        RequeueOutcome::Queued(job) => {
+            app.callbacks.notify(&job.target.endpoint);
+            Ok((StatusCode::ACCEPTED, Json(CallView::of(&call, &app.config.public.url))))
+        }
+        RequeueOutcome::StillPending => Err(Problem::conflict("callback_pending", "the callback of this call is still being tried")),
+        RequeueOutcome::StillLive => Err(Problem::conflict("call_live", "the call has not ended")),
+        RequeueOutcome::NotConfigured => Err(Problem::conflict("no_callback", "the account has no callback URL")),
+        RequeueOutcome::UnknownCall => Err(unknown_call()),
+    }
+}

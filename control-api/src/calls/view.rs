@@ -1,0 +1,205 @@
+//! A call as the API shows it: the guide's keys with the guide's types, and more of them (S27, S31–S35).
+
+use crate::recordings;
+use serde::{Deserialize, Serialize};
+use storage::{Call, CallState, CallStatus, CallType, Direction, HangupBy, LegName};
+use time::{OffsetDateTime, macros::format_description};
+use utoipa::ToSchema;
+
+/// A call. Every key is always there, `null` where it does not apply; only `recording_url` may be absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallView {
+    /// Our id of the call.
+    #[schema(example = "5deb67aa-d54d-4536-9a25-a29813b3bddd", format = "uuid")]
+    pub call_id: String,
+    /// The caller's own id, unchanged; `call_id` if none was given.
+    #[schema(example = "your-own-call-id")]
+    pub uuid: String,
+    /// Where the call stands.
+    #[schema(inline)]
+    pub state: State,
+    /// Final disposition; `null` while the call is live.
+    #[schema(inline)]
+    pub status: Option<Status>,
+    /// Talk time in whole seconds; 0 unless `ANSWER`.
+    #[schema(example = 150)]
+    pub duration: u64,
+    /// The number that was called, as received.
+    #[schema(example = "9876543210")]
+    pub customer_number: String,
+    #[schema(example = "+919876543210")]
+    pub customer_number_e164: String,
+    /// The agent's number, as received.
+    #[schema(example = "9876543211")]
+    pub agent_number: Option<String>,
+    pub crm_username: Option<String>,
+    /// Caller ID shown to the customer.
+    #[schema(example = "+918047000000")]
+    pub from_number: String,
+    #[schema(inline)]
+    pub call_type: Kind,
+    #[schema(example = "CRM_CALL")]
+    pub disposition: String,
+    #[schema(inline)]
+    pub direction: Way,
+    /// When the request was accepted.
+    #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
+    pub start_time: String,
+    /// When the customer answered.
+    #[schema(example = "2026-07-03T10:00:12Z", format = "date-time")]
+    pub answer_time: Option<String>,
+    #[schema(example = "2026-07-03T10:02:30Z", format = "date-time")]
+    pub end_time: Option<String>,
+    /// Whether recording was asked for.
+    pub record: bool,
+    /// Direct download link; there if the call was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub recording_url: Option<String>,
+    /// Stable word for why a call did not go as wished.
+    #[schema(example = "agent_busy")]
+    pub reason: Option<String>,
+    #[schema(inline)]
+    pub failed_leg: Option<Leg>,
+    /// The final SIP status that decided.
+    pub sip_code: Option<u16>,
+    #[schema(inline)]
+    pub hangup_by: Option<Party>,
+    /// Each dialling of a leg.
+    pub attempts: Vec<AttemptView>,
+}
+
+/// One dialling of a leg through one trunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AttemptView {
+    #[schema(inline)]
+    pub leg: Leg,
+    pub trunk: String,
+    #[schema(format = "date-time")]
+    pub start_time: String,
+    #[schema(format = "date-time")]
+    pub end_time: String,
+    /// Final SIP status; `null` on a timeout or transport error.
+    pub sip_code: Option<u16>,
+    /// `answered`, or the reason of the failure.
+    pub result: String,
+}
+
+macro_rules! shown {
+    ($(#[$meta:meta])* $name:ident of $stored:ident as $case:literal: $($variant:ident),+) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = $case)]
+        pub enum $name { $($variant),+ }
+
+        impl From<$stored> for $name {
+            fn from(stored: $stored) -> Self {
+                match stored { $($stored::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+shown!(
+    /// Where a call stands; it only moves forward.
+    State of CallState as "snake_case": Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged, Ended
+);
+shown!(
+    /// Final disposition.
+    Status of CallStatus as "SCREAMING_SNAKE_CASE": Answer, NoAnswer, Busy, Failed, Canceled
+);
+shown!(
+    /// Softphone or server-to-server.
+    Kind of CallType as "snake_case": Browser, Server
+);
+shown!(Way of Direction as "snake_case": Outbound);
+shown!(
+    /// One of the two parties.
+    Leg of LegName as "snake_case": Agent, Customer
+);
+shown!(
+    /// Who ended the call.
+    Party of HangupBy as "snake_case": Agent, Customer, Api, System, Network
+);
+
+impl From<Status> for CallStatus {
+    fn from(shown: Status) -> Self {
+        match shown {
+            Status::Answer => Self::Answer,
+            Status::NoAnswer => Self::NoAnswer,
+            Status::Busy => Self::Busy,
+            Status::Failed => Self::Failed,
+            Status::Canceled => Self::Canceled,
+        }
+    }
+}
+
+impl CallView {
+    pub fn of(call: &Call, public_url: &str) -> Self {
+        Self {
+            call_id: call.call_id.clone(),
+            uuid: call.uuid.clone(),
+            state: call.state.into(),
+            status: call.status.map(Into::into),
+            duration: call.duration_s,
+            customer_number: call.customer_number.clone(),
+            customer_number_e164: call.customer_number_e164.clone(),
+            agent_number: call.agent_number.clone(),
+            crm_username: call.crm_username.clone(),
+            from_number: call.from_number.clone(),
+            call_type: call.call_type.into(),
+            disposition: call.disposition.clone(),
+            direction: call.direction.into(),
+            start_time: timestamp(call.start_ms),
+            answer_time: call.answer_ms.map(timestamp),
+            end_time: call.end_ms.map(timestamp),
+            record: call.record,
+            recording_url: call.recording.as_ref().map(|recording| recordings::url(public_url, &recording.file_name)),
+            reason: call.reason.clone(),
+            failed_leg: call.failed_leg.map(Into::into),
+            sip_code: call.sip_code,
+            hangup_by: call.hangup_by.map(Into::into),
+            attempts: call.attempts.iter().map(AttemptView::of).collect(),
+        }
+    }
+}
+
+impl AttemptView {
+    fn of(attempt: &storage::Attempt) -> Self {
+        Self {
+            leg: attempt.leg.into(),
+            trunk: attempt.trunk.clone(),
+            start_time: timestamp(attempt.start_ms),
+            end_time: timestamp(attempt.end_ms),
+            sip_code: attempt.sip_code,
+            result: attempt.result.clone(),
+        }
+    }
+}
+
+/// Unix milliseconds as UTC with whole seconds: `2026-07-03T10:00:00Z` (S35).
+pub fn timestamp(at_ms: u64) -> String {
+    let at = i64::try_from(at_ms / 1000).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    at.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(format).expect("each component is printable")
+}
+
+/// The same with milliseconds, for timelines.
+pub fn timestamp_ms(at_ms: u64) -> String {
+    let whole = timestamp(at_ms);
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), at_ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // S35
+    #[test]
+    fn times_are_utc_with_whole_seconds() {
+        assert_eq!(timestamp(1_783_072_800_999), "2026-07-03T10:00:00Z");
+        assert_eq!(timestamp_ms(1_783_072_800_009), "2026-07-03T10:00:00.009Z");
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(u64::MAX), "1970-01-01T00:00:00Z");
+    }
+}

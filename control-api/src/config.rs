@@ -1,0 +1,333 @@
+//! The configuration file: every key with its meaning, unit, default and cost, and the checks on it.
+//! Accounts, numbers, keys and trunks are not here: they live in the store and change while the process runs.
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Why a configuration cannot be used: one line that names the key and what is allowed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: {message}")]
+pub struct ConfigError {
+    file: String,
+    message: String,
+}
+
+/// The whole file. Each section and key may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub public: Public,
+    pub admin: Admin,
+    pub link: Link,
+    pub storage: Storage,
+    pub recordings: Recordings,
+    pub callback: Callback,
+    pub calls: Calls,
+    pub log: Log,
+}
+
+/// The listener that customers reach.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Public {
+    /// Address and port. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// How customers reach the listener: the head of each recording link. No slash at the end. Default `http://127.0.0.1:8080`.
+    pub url: String,
+    /// Most connections at once; more wait in the kernel's backlog. Default 4096. About 30 KB of memory each.
+    pub max_connections: usize,
+    /// Networks whose `X-Forwarded-For` is believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    pub tls: Tls,
+}
+
+/// The listener of operators: admin API, `/healthz`, `/readyz`, `/metrics`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port. Default `127.0.0.1:8081`.
+    pub listen: SocketAddr,
+    /// File with the admin API's bearer token; written with a fresh one (mode 0600) if it does not exist. Default `data/admin.token`.
+    pub token_file: PathBuf,
+    pub tls: Tls,
+}
+
+/// How a listener speaks HTTPS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// `plain` (no TLS; loopback only), `self_signed` (development: a certificate made at start) or `files`. Default `plain`.
+    pub mode: TlsMode,
+    /// PEM chain for `files`, read again when it changes. No default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// PEM private key for `files`. No default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    #[default]
+    Plain,
+    SelfSigned,
+    Files,
+}
+
+/// The control link to the edges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// Unix socket that the edge's shards connect to; made with mode 0600. Default `data/control.sock`.
+    pub socket: PathBuf,
+    /// Seconds after which the calls of an edge that stays away are ended, 1–3600. Default 30. Shorter frees lines sooner after a
+    /// crash; longer survives longer restarts of this process's host network.
+    pub edge_lost_after_s: u64,
+}
+
+/// The database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Folder of the database. Default `data/db`.
+    pub folder: PathBuf,
+    /// File with the key that seals trunk passwords and callback headers; written with a fresh one (mode 0600) if it does not exist.
+    /// Losing it loses those secrets. Default `data/secret.key`.
+    pub secret_key_file: PathBuf,
+}
+
+/// The recordings that the edge writes and the public listener serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recordings {
+    /// Folder, the same as the edge's. Default `data/recordings`. One hour of a call takes 115 MB.
+    pub folder: PathBuf,
+}
+
+/// Delivery of call results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Callback {
+    /// Development switch: also accept `http://` and private or loopback targets. Default false.
+    pub allow_private_targets: bool,
+    /// PEM file of certificate authorities to trust besides the system's. No default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_roots: Option<PathBuf>,
+    /// Most deliveries at once to one endpoint, 1–256. Default 16. A socket each.
+    pub connections_per_endpoint: usize,
+}
+
+/// Limits of calls that hold for every account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calls {
+    /// Milliseconds for a DNS answer about a trunk's host, 100–10000. Default 2000. A `POST /calls` waits for it at most so long.
+    pub dns_timeout_ms: u64,
+    /// Seconds for which a trunk's addresses are kept, 1–3600. Default 30.
+    pub dns_cache_s: u64,
+}
+
+/// The log, on stderr.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `tracing` filter. Default `info`; `debug` costs a few lines a call.
+    pub filter: String,
+    /// One JSON object a line instead of text. Default false.
+    pub json: bool,
+}
+
+impl Default for Public {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            url: "http://127.0.0.1:8080".into(),
+            max_connections: 4096,
+            trusted_proxies: Vec::new(),
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            token_file: "data/admin.token".into(),
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { socket: "data/control.sock".into(), edge_lost_after_s: 30 }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { folder: "data/db".into(), secret_key_file: "data/secret.key".into() }
+    }
+}
+
+impl Default for Recordings {
+    fn default() -> Self {
+        Self { folder: "data/recordings".into() }
+    }
+}
+
+impl Default for Callback {
+    fn default() -> Self {
+        Self { allow_private_targets: false, extra_roots: None, connections_per_endpoint: 16 }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { dns_timeout_ms: 2000, dns_cache_s: 30 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), json: false }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError { file: file.clone(), message: format!("cannot be read: {error}") })?;
+        Self::parse(&text).map_err(|message| ConfigError { file, message })
+    }
+
+    /// Parses and checks a text; the error is one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| syntax_error(text, &error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let url = self.public.url.as_str();
+        if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
+            return Err(format!("public.url = {url:?}: allowed is http:// or https://, a host and no slash at the end"));
+        }
+        in_range("public.max_connections", self.public.max_connections as u64, 1, 1_000_000)?;
+        in_range("link.edge_lost_after_s", self.link.edge_lost_after_s, 1, 3600)?;
+        in_range("callback.connections_per_endpoint", self.callback.connections_per_endpoint as u64, 1, 256)?;
+        in_range("calls.dns_timeout_ms", self.calls.dns_timeout_ms, 100, 10_000)?;
+        in_range("calls.dns_cache_s", self.calls.dns_cache_s, 1, 3600)?;
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(format!("log.filter: {error}; allowed are tracing filters such as \"info\" or \"control_api=debug\""));
+        }
+        self.public.tls.check("public", self.public.listen)?;
+        self.admin.tls.check("admin", self.admin.listen)
+    }
+
+    /// Time after which the calls of an edge that stays away are ended.
+    pub fn edge_lost_after(&self) -> Duration {
+        Duration::from_secs(self.link.edge_lost_after_s)
+    }
+}
+
+impl Tls {
+    fn check(&self, section: &str, listen: SocketAddr) -> Result<(), String> {
+        let files = self.certificate.is_some() && self.private_key.is_some();
+        match self.mode {
+            TlsMode::Files if !files => {
+                Err(format!("{section}.tls.mode = \"files\": needs {section}.tls.certificate and {section}.tls.private_key"))
+            }
+            TlsMode::Plain | TlsMode::SelfSigned if self.certificate.is_some() || self.private_key.is_some() => {
+                Err(format!("{section}.tls.certificate and private_key: allowed only with {section}.tls.mode = \"files\""))
+            }
+            TlsMode::Plain if !listen.ip().is_loopback() => Err(format!(
+                "{section}.tls.mode = \"plain\": allowed only when {section}.listen is a loopback address; use \"files\" or \"self_signed\""
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn in_range(key: &str, value: u64, min: u64, max: u64) -> Result<(), String> {
+    if (min..=max).contains(&value) { Ok(()) } else { Err(format!("{key} = {value}: allowed is {min} to {max}")) }
+}
+
+/// One line: where, which key, and what TOML or serde found wrong with it.
+fn syntax_error(text: &str, error: &toml::de::Error) -> String {
+    let what = error.message().lines().collect::<Vec<_>>().join(" ");
+    let Some(span) = error.span() else { return what };
+    let before = &text[..span.start.min(text.len())];
+    let line_number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(line_number - 1).unwrap_or_default();
+    let section = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default().trim();
+    let section = section.trim_matches(['[', ']']);
+    match line.split_once('=') {
+        Some((key, _)) if section.is_empty() => format!("line {line_number}: {}: {what}", key.trim()),
+        Some((key, _)) => format!("line {line_number}: {section}.{}: {what}", key.trim()),
+        None => format!("line {line_number}: {}: {what}", line.trim()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../control-api.example.toml");
+
+    #[test]
+    fn example_file_equals_the_defaults_and_has_every_key() {
+        assert_eq!(Config::parse(EXAMPLE), Ok(Config::default()));
+        let keys = |value: &toml::Table| {
+            let mut keys = Vec::new();
+            flatten("", value, &mut keys);
+            keys
+        };
+        let example: toml::Table = EXAMPLE.parse().unwrap();
+        let defaults = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(keys(&example), keys(&defaults));
+    }
+
+    fn flatten(prefix: &str, table: &toml::Table, keys: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, keys),
+                _ => keys.push(format!("{prefix}{key}")),
+            }
+        }
+        keys.sort();
+    }
+
+    #[track_caller]
+    fn check_error(text: &str, parts: &[&str]) {
+        let error = Config::parse(text).expect_err("the text is wrong");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_one_line_that_names_the_key_and_what_is_allowed() {
+        check_error("[public]\nlistne = \"127.0.0.1:1\"", &["line 2", "listne", "expected one of", "`listen`"]);
+        check_error("[public]\nlisten = 8080", &["line 2", "public.listen", "invalid type"]);
+        check_error("[public]\nlisten = \"localhost\"", &["public.listen"]);
+        check_error("[public]\nurl = \"https://x/\"", &["public.url", "no slash"]);
+        check_error("[public]\nlisten = \"0.0.0.0:80\"", &["public.tls.mode", "loopback"]);
+        check_error("[admin.tls]\nmode = \"files\"", &["admin.tls.certificate"]);
+        check_error("[admin.tls]\nmode = \"none\"", &["mode", "`plain`, `self_signed`, `files`"]);
+        check_error("[callback]\nconnections_per_endpoint = 0", &["callback.connections_per_endpoint", "1 to 256"]);
+        check_error("[link]\nedge_lost_after_s = 0", &["link.edge_lost_after_s", "1 to 3600"]);
+        check_error("[log]\nfilter = \"a=b=c\"", &["log.filter", "tracing filters"]);
+        check_error("public = [", &["line 1"]);
+    }
+}

@@ -1,0 +1,81 @@
+//! What operators' machines ask: is the process alive, can it place calls, and its metrics. Served on the admin listener without a token.
+
+use crate::app::App;
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Whether the process is ready, part by part.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    pub ready: bool,
+    /// Whether records can be read.
+    pub store: bool,
+    /// Whether a shard that takes calls is connected.
+    pub edge: bool,
+    /// Calls that have not ended.
+    pub live_calls: u64,
+    pub shards: Vec<ShardState>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ShardState {
+    pub edge: String,
+    pub shard: u16,
+    pub connected: bool,
+    pub draining: bool,
+    pub calls: u32,
+    pub capacity: u32,
+}
+
+/// The process is alive.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "Alive", body = String)))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether calls can be placed.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operations",
+    responses(
+        (status = 200, description = "Calls can be placed", body = Readiness),
+        (status = 503, description = "Calls cannot be placed; the body says why", body = Readiness),
+    ),
+)]
+async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let store = app.with_store(|store| store.account("")).await.is_ok();
+    let edge = app.link.is_ready();
+    let ready = store && edge && !app.shutdown.is_cancelled();
+    let shards = app.link.shards().into_iter().map(|shard| ShardState {
+        edge: shard.edge,
+        shard: shard.shard,
+        connected: shard.is_connected,
+        draining: shard.status.draining,
+        calls: shard.status.call_count,
+        capacity: shard.status.call_capacity,
+    });
+    let body = Readiness { ready, store, edge, live_calls: app.lines.live_count(), shards: shards.collect() };
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+/// Metrics in the OpenMetrics text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operations",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
+)]
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let text = app.metrics.print(app.lines.live_count(), &app.link.shards());
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}
+
+/// The three routes.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+}

@@ -1,0 +1,136 @@
+//! Per-account limits on concurrent calls and calls per second (S44). The limits themselves are the account's and are passed in with
+//! each call, so that a change holds from the next call on; only the use of them is kept here.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Wait that is proposed when all lines are in use; calls end at any time.
+const BUSY_LINES_RETRY: Duration = Duration::from_secs(5);
+
+/// Why a call may not start now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    Concurrency { retry_after: Duration },
+    Rate { retry_after: Duration },
+}
+
+/// What an account uses at the moment.
+#[derive(Debug)]
+struct Usage {
+    live_count: u32,
+    /// Calls that may start at once; refilled by the account's rate up to one second's worth.
+    tokens: f64,
+    refilled: Instant,
+}
+
+/// The use of all accounts.
+#[derive(Debug, Clone, Default)]
+pub struct LimitUse(Arc<Mutex<HashMap<String, Usage>>>);
+
+impl LimitUse {
+    /// Takes a line of the account, or says when to come again. The line is given back when the result is dropped unless it is kept.
+    pub fn take(&self, account_id: &str, limits: &storage::Limits, now: Instant) -> Result<Line, Exceeded> {
+        let rate = f64::from(limits.calls_per_second);
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let usage = accounts.entry(account_id.to_owned()).or_insert(Usage { live_count: 0, tokens: rate, refilled: now });
+        if usage.live_count >= limits.max_concurrent_calls {
+            return Err(Exceeded::Concurrency { retry_after: BUSY_LINES_RETRY });
+        }
+        let elapsed = now.saturating_duration_since(usage.refilled).as_secs_f64();
+        usage.tokens = (usage.tokens + elapsed * rate).min(rate);
+        usage.refilled = now;
+        if usage.tokens < 1.0 {
+            let wait = if rate > 0.0 { (1.0 - usage.tokens) / rate } else { 60.0 };
+            return Err(Exceeded::Rate { retry_after: Duration::from_secs_f64(wait) });
+        }
+        usage.tokens -= 1.0;
+        usage.live_count += 1;
+        Ok(Line { lines: Some((self.clone(), account_id.to_owned())) })
+    }
+
+    /// Counts a call that was live when this process started.
+    pub fn adopt(&self, account_id: &str, now: Instant) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let usage = accounts.entry(account_id.to_owned()).or_insert(Usage { live_count: 0, tokens: 1.0, refilled: now });
+        usage.live_count += 1;
+    }
+
+    /// Gives back the line of a call that ended.
+    pub fn give_back(&self, account_id: &str) {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(usage) = accounts.get_mut(account_id) {
+            usage.live_count = usage.live_count.saturating_sub(1);
+        }
+    }
+
+    /// Calls that are live in all accounts.
+    pub fn live_count(&self) -> u64 {
+        let accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.values().map(|usage| u64::from(usage.live_count)).sum()
+    }
+}
+
+/// A line taken for a call that is being created.
+#[derive(Debug)]
+pub struct Line {
+    lines: Option<(LimitUse, String)>,
+}
+
+impl Line {
+    /// The call is durable: its end gives the line back.
+    pub fn keep(mut self) {
+        self.lines = None;
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some((lines, account_id)) = self.lines.take() {
+            lines.give_back(&account_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: storage::Limits = storage::Limits { max_concurrent_calls: 2, calls_per_second: 2 };
+
+    #[test]
+    fn lines_come_back_when_a_creation_fails_or_a_call_ends() {
+        let (lines, now) = (LimitUse::default(), Instant::now());
+        drop(lines.take("a", &LIMITS, now).unwrap());
+        assert_eq!(lines.live_count(), 0);
+        lines.take("a", &LIMITS, now).unwrap().keep();
+        lines.adopt("a", now);
+        let later = now + Duration::from_secs(10);
+        assert!(matches!(lines.take("a", &LIMITS, later), Err(Exceeded::Concurrency { .. })));
+        lines.give_back("a");
+        assert!(lines.take("a", &LIMITS, later).is_ok());
+    }
+
+    #[test]
+    fn raised_limit_holds_at_once_and_accounts_are_apart() {
+        let (lines, now) = (LimitUse::default(), Instant::now());
+        let one = storage::Limits { max_concurrent_calls: 1, ..LIMITS };
+        lines.take("a", &one, now).unwrap().keep();
+        assert!(matches!(lines.take("a", &one, now), Err(Exceeded::Concurrency { .. })));
+        assert!(lines.take("b", &one, now).is_ok());
+        assert!(lines.take("a", &LIMITS, now).is_ok());
+    }
+
+    #[test]
+    fn rate_says_when_the_next_call_may_start() {
+        let (lines, now) = (LimitUse::default(), Instant::now());
+        let limits = storage::Limits { max_concurrent_calls: 100, calls_per_second: 2 };
+        lines.take("a", &limits, now).unwrap().keep();
+        lines.take("a", &limits, now).unwrap().keep();
+        let Err(Exceeded::Rate { retry_after }) = lines.take("a", &limits, now) else { panic!("third call in the same instant") };
+        assert_eq!(retry_after, Duration::from_millis(500));
+        assert!(lines.take("a", &limits, now + retry_after).is_ok());
+    }
+}

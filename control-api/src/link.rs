@@ -1,0 +1,383 @@
+//! The registry of the edge's shards: who is connected, which calls each holds, which commands are not yet acknowledged.
+//! Knows no socket (`link::connection`) and no record (`link::reconcile`, `lifecycle`). The lock is never held across an await.
+
+mod connection;
+mod reconcile;
+
+pub use connection::{bind, serve};
+pub use reconcile::{adopt_live_calls, watch};
+
+use control_wire::{Command, PlaceCall, ShardStatus, ToEdge};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use storage::Owner;
+use tokio::sync::mpsc;
+
+/// Messages that may wait for one shard's socket.
+const OUTGOING_CAP: usize = 1024;
+/// Commands that may wait for one shard's acknowledgement; a shard with more takes no new calls.
+const PENDING_CAP: usize = 4096;
+/// RTP port pairs that a call needs.
+const PORT_PAIRS_PER_CALL: u32 = 2;
+
+/// The shards that connected to this process, and the calls that they hold.
+#[derive(Debug, Clone, Default)]
+pub struct Link(Arc<Mutex<Registry>>);
+
+#[derive(Debug, Default)]
+struct Registry {
+    shards: BTreeMap<ShardId, Shard>,
+    /// Where each live call is.
+    calls: HashMap<String, ShardId>,
+    last_generation: u64,
+}
+
+/// One shard of one edge, over all its epochs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ShardId {
+    edge: String,
+    shard: u16,
+}
+
+#[derive(Debug)]
+struct Shard {
+    epoch: u64,
+    status: ShardStatus,
+    /// Live calls: reserved for it, or given to it.
+    calls: HashMap<String, CallLink>,
+    connection: Option<Connection>,
+    disconnected: Instant,
+    /// Unix milliseconds of the last message in this or the epoch before; `None` if none came since this process started.
+    last_seen_ms: Option<u64>,
+    last_command_id: u64,
+    /// Commands that were not acknowledged, by id.
+    pending: BTreeMap<u64, Pending>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallLink {
+    /// Its record is being written; the shard does not know it. A hang-up that comes meanwhile follows it.
+    Reserved { hang_up: bool },
+    Placed,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// Tells this connection from an older one of the same shard.
+    generation: u64,
+    /// Whether calls and commands may be sent: what went on before was reconciled.
+    is_open: bool,
+    outgoing: mpsc::Sender<ToEdge>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    command: Command,
+    is_sent: bool,
+}
+
+/// What operators see of one shard.
+#[derive(Debug, Clone)]
+pub struct ShardView {
+    pub edge: String,
+    pub shard: u16,
+    pub is_connected: bool,
+    pub status: ShardStatus,
+}
+
+/// Why no shard takes a call now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoShard {
+    Disconnected,
+    Draining,
+    Full,
+}
+
+/// The shard that a call was promised to restarted meanwhile: the call cannot be placed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardGone;
+
+impl Link {
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves room for a call on the least loaded shard.
+    pub fn reserve(&self, call_id: &str) -> Result<Placement, NoShard> {
+        let mut registry = self.lock();
+        let mut refusal = NoShard::Disconnected;
+        let mut best: Option<(u64, ShardId)> = None;
+        for (id, shard) in &registry.shards {
+            match shard.load_permille() {
+                Ok(load) if best.as_ref().is_none_or(|(least, _)| load < *least) => best = Some((load, id.clone())),
+                Ok(_) => {}
+                Err(NoShard::Disconnected) => {}
+                Err(other) => refusal = other,
+            }
+        }
+        let (_, id) = best.ok_or(refusal)?;
+        let shard = registry.shards.get_mut(&id).expect("the shard was found under the same lock");
+        shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false });
+        let owner = Owner { edge: id.edge.clone(), shard: id.shard, epoch: shard.epoch };
+        registry.calls.insert(call_id.to_owned(), id);
+        Ok(Placement { link: self.clone(), call_id: call_id.to_owned(), owner, is_used: false })
+    }
+
+    /// Asks the shard that holds the call to end it, again and again until it acknowledges. False if no shard holds the call.
+    pub fn hang_up(&self, call_id: &str) -> bool {
+        let mut registry = self.lock();
+        let Some(id) = registry.calls.get(call_id).cloned() else { return false };
+        let Some(shard) = registry.shards.get_mut(&id) else { return false };
+        if let Some(CallLink::Reserved { hang_up }) = shard.calls.get_mut(call_id) {
+            *hang_up = true;
+            return true;
+        }
+        let asked = |pending: &Pending| matches!(&pending.command, Command::HangUp { call_id: other } if other == call_id);
+        if !shard.pending.values().any(asked) {
+            shard.send(Command::HangUp { call_id: call_id.to_owned() });
+        }
+        true
+    }
+
+    /// Forgets a call that ended, and what was still to be said about it.
+    pub fn release(&self, call_id: &str) {
+        let mut registry = self.lock();
+        let Some(id) = registry.calls.remove(call_id) else { return };
+        if let Some(shard) = registry.shards.get_mut(&id) {
+            shard.calls.remove(call_id);
+            let connected = shard.connection.is_some();
+            // A hang-up that was sent stays until it is acknowledged: the edge may still hold the call.
+            shard.pending.retain(|_, pending| match &pending.command {
+                Command::PlaceCall(place) => place.call_id != call_id,
+                Command::HangUp { call_id: other } => other != call_id || (connected && pending.is_sent),
+            });
+        }
+    }
+
+    /// Whether a shard, connected or expected back, has the call.
+    fn holds(&self, call_id: &str) -> bool {
+        self.lock().calls.contains_key(call_id)
+    }
+
+    /// Whether a call could be placed now, as far as the shards go.
+    pub fn is_ready(&self) -> bool {
+        self.lock().shards.values().any(|shard| shard.is_connected() && !shard.status.draining)
+    }
+
+    pub fn shards(&self) -> Vec<ShardView> {
+        let view = |(id, shard): (&ShardId, &Shard)| ShardView {
+            edge: id.edge.clone(),
+            shard: id.shard,
+            is_connected: shard.is_connected(),
+            status: shard.status.clone(),
+        };
+        self.lock().shards.iter().map(view).collect()
+    }
+
+    /// Counts a call that was live on a shard when this process started; the shard may come back.
+    fn adopt(&self, owner: &Owner, call_id: &str, hang_up: bool, now: Instant) {
+        let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
+        let mut registry = self.lock();
+        let shard = registry.shards.entry(id.clone()).or_insert_with(|| Shard::new(owner.epoch, now));
+        // A shard of several epochs keeps the newest; calls of the older end when it says Hello or stays away.
+        shard.epoch = shard.epoch.max(owner.epoch);
+        shard.calls.insert(call_id.to_owned(), CallLink::Placed);
+        if hang_up {
+            shard.send(Command::HangUp { call_id: call_id.to_owned() });
+        }
+        registry.calls.insert(call_id.to_owned(), id);
+    }
+
+    /// Registers a connection that said Hello and returns its generation. Nothing is sent to it through the registry until
+    /// [`Link::open`].
+    fn connect(&self, id: &ShardId, epoch: u64, status: ShardStatus, outgoing: mpsc::Sender<ToEdge>, now: Instant) -> u64 {
+        let mut registry = self.lock();
+        registry.last_generation += 1;
+        let generation = registry.last_generation;
+        let shard = registry.shards.entry(id.clone()).or_insert_with(|| Shard::new(epoch, now));
+        if shard.epoch != epoch {
+            shard.epoch = epoch;
+            shard.pending.clear();
+        }
+        shard.status = status;
+        shard.connection = Some(Connection { generation, is_open: false, outgoing });
+        generation
+    }
+
+    /// Whether a live call of the shard still waits to be sent there, so that the shard cannot know it.
+    fn is_on_its_way(&self, id: &ShardId, call_id: &str) -> bool {
+        let registry = self.lock();
+        let Some(shard) = registry.shards.get(id) else { return false };
+        let waits = |pending: &Pending| matches!(&pending.command, Command::PlaceCall(place) if place.call_id == call_id);
+        matches!(shard.calls.get(call_id), Some(CallLink::Reserved { .. })) || shard.pending.values().any(waits)
+    }
+
+    /// Opens a reconciled connection for commands and sends what was not acknowledged; `stray_calls` are to be hung up.
+    fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<String>) {
+        let mut registry = self.lock();
+        let Some(shard) = registry.shards.get_mut(id) else { return };
+        let Some(connection) = shard.connection.as_mut().filter(|connection| connection.generation == generation) else { return };
+        connection.is_open = true;
+        for pending in shard.pending.values_mut() {
+            pending.is_sent = false;
+        }
+        for call_id in stray_calls {
+            shard.send(Command::HangUp { call_id });
+        }
+        shard.flush();
+    }
+
+    fn disconnect(&self, id: &ShardId, generation: u64, now: Instant) {
+        let mut registry = self.lock();
+        if let Some(shard) = registry.shards.get_mut(id)
+            && shard.connection.as_ref().is_some_and(|connection| connection.generation == generation)
+        {
+            shard.connection = None;
+            shard.disconnected = now;
+        }
+    }
+
+    /// Notes that the shard lives.
+    fn touch(&self, id: &ShardId, now_ms: u64) {
+        if let Some(shard) = self.lock().shards.get_mut(id) {
+            shard.last_seen_ms = Some(now_ms);
+        }
+    }
+
+    fn last_seen_ms(&self, id: &ShardId) -> Option<u64> {
+        self.lock().shards.get(id)?.last_seen_ms
+    }
+
+    fn update(&self, id: &ShardId, status: ShardStatus) {
+        if let Some(shard) = self.lock().shards.get_mut(id) {
+            shard.status = status;
+        }
+    }
+
+    fn acknowledge(&self, id: &ShardId, command_id: u64) {
+        if let Some(shard) = self.lock().shards.get_mut(id) {
+            shard.pending.remove(&command_id);
+        }
+    }
+
+    /// Sends what did not fit into a queue before.
+    fn flush(&self) {
+        for shard in self.lock().shards.values_mut() {
+            shard.flush();
+        }
+    }
+
+    /// Forgets the shards that stayed away, and returns their calls, each with when its shard was last seen.
+    fn take_lost(&self, lost_after: Duration, now: Instant) -> Vec<(String, Option<u64>)> {
+        let mut registry = self.lock();
+        let is_lost =
+            |shard: &Shard| shard.connection.is_none() && now.saturating_duration_since(shard.disconnected) >= lost_after;
+        let mut lost = Vec::new();
+        registry.shards.retain(|_, shard| {
+            if is_lost(shard) {
+                let last_seen_ms = shard.last_seen_ms;
+                lost.extend(shard.calls.drain().map(|(call_id, _)| (call_id, last_seen_ms)));
+                return false;
+            }
+            true
+        });
+        for (call_id, _) in &lost {
+            registry.calls.remove(call_id);
+        }
+        lost
+    }
+}
+
+impl Shard {
+    fn new(epoch: u64, now: Instant) -> Self {
+        Self {
+            epoch,
+            status: ShardStatus::default(),
+            calls: HashMap::new(),
+            connection: None,
+            disconnected: now,
+            last_seen_ms: None,
+            last_command_id: 0,
+            pending: BTreeMap::new(),
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_open)
+    }
+
+    /// Share of the shard's capacity that is in use, or why it takes no call.
+    fn load_permille(&self) -> Result<u64, NoShard> {
+        if !self.is_connected() {
+            return Err(NoShard::Disconnected);
+        }
+        if self.status.draining {
+            return Err(NoShard::Draining);
+        }
+        // The shard's own count lags behind by up to a second, ours leaves out calls that it still winds up.
+        let call_count = (self.calls.len() as u64).max(u64::from(self.status.call_count));
+        let capacity = u64::from(self.status.call_capacity);
+        let has_room = call_count < capacity && self.status.free_port_pairs >= PORT_PAIRS_PER_CALL;
+        if has_room && self.pending.len() < PENDING_CAP { Ok(call_count * 1000 / capacity) } else { Err(NoShard::Full) }
+    }
+
+    fn send(&mut self, command: Command) {
+        self.last_command_id += 1;
+        self.pending.insert(self.last_command_id, Pending { command, is_sent: false });
+        self.flush();
+    }
+
+    /// Hands unsent commands to the socket's queue, in order, as far as it has room.
+    fn flush(&mut self) {
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_open) else { return };
+        for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_sent) {
+            if connection.outgoing.try_send(ToEdge::Command { id: *id, command: pending.command.clone() }).is_err() {
+                return;
+            }
+            pending.is_sent = true;
+        }
+    }
+}
+
+/// Room on a shard for one call, given back when dropped unless the call is sent.
+#[derive(Debug)]
+pub struct Placement {
+    link: Link,
+    call_id: String,
+    owner: Owner,
+    is_used: bool,
+}
+
+impl Placement {
+    /// The shard, to be stored with the call.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Sends the call, whose record is durable by now. If the shard is away for a moment, the call goes out when it is back.
+    pub fn send(mut self, place: PlaceCall) -> Result<(), ShardGone> {
+        let mut registry = self.link.lock();
+        let id = ShardId { edge: self.owner.edge.clone(), shard: self.owner.shard };
+        let shard = registry.shards.get_mut(&id).filter(|shard| shard.epoch == self.owner.epoch).ok_or(ShardGone)?;
+        let call = shard.calls.get_mut(&self.call_id).ok_or(ShardGone)?;
+        let reserved = std::mem::replace(call, CallLink::Placed);
+        shard.send(Command::PlaceCall(Box::new(place)));
+        if reserved == (CallLink::Reserved { hang_up: true }) {
+            shard.send(Command::HangUp { call_id: self.call_id.clone() });
+        }
+        drop(registry);
+        self.is_used = true;
+        Ok(())
+    }
+}
+
+impl Drop for Placement {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.link.release(&self.call_id);
+        }
+    }
+}

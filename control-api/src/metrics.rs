@@ -1,0 +1,168 @@
+//! The process's Prometheus metrics, and the shards' own counters under the names that the edge gives them.
+
+use crate::link::ShardView;
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::Response,
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+use std::time::Instant;
+
+/// Upper bounds of the request latency buckets in seconds.
+const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    listener: &'static str,
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    listener: &'static str,
+    method: String,
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    status: String,
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallbackLabels {
+    result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardLabels {
+    edge: String,
+    shard: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardCounterLabels {
+    edge: String,
+    shard: u16,
+    name: String,
+}
+
+/// All metrics that this process counts itself.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    latencies: Family<RouteLabels, Latency>,
+    calls: Family<CallLabels, Counter>,
+    callback_attempts: Family<CallbackLabels, Counter>,
+}
+
+/// A histogram with [`LATENCY_BUCKETS`].
+#[derive(Debug, Clone)]
+struct Latency(Histogram);
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Histogram::new(LATENCY_BUCKETS))
+    }
+}
+
+impl prometheus_client::encoding::EncodeMetric for Latency {
+    fn encode(&self, encoder: prometheus_client::encoding::MetricEncoder) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> prometheus_client::metrics::MetricType {
+        self.0.metric_type()
+    }
+}
+
+impl prometheus_client::metrics::TypedMetric for Latency {
+    const TYPE: prometheus_client::metrics::MetricType = prometheus_client::metrics::MetricType::Histogram;
+}
+
+impl Metrics {
+    /// Counts a call that ended.
+    pub fn call_ended(&self, status: &str, reason: Option<&str>) {
+        let labels = CallLabels { status: status.into(), reason: reason.unwrap_or("none").into() };
+        self.calls.get_or_create(&labels).inc();
+    }
+
+    /// Counts one attempt to deliver a callback by its result: `delivered`, an HTTP status class, or the word of the failure.
+    pub fn callback_attempted(&self, result: &str) {
+        self.callback_attempts.get_or_create(&CallbackLabels { result: result.into() }).inc();
+    }
+
+    /// Prints everything in the OpenMetrics text format.
+    pub fn print(&self, live_count: u64, shards: &[ShardView]) -> String {
+        let mut registry = Registry::with_prefix("control_api");
+        registry.register("http_requests", "HTTP requests answered", self.requests.clone());
+        registry.register("http_request_duration_seconds", "Time to answer an HTTP request", self.latencies.clone());
+        registry.register("calls_ended", "Calls that ended, by status and reason", self.calls.clone());
+        registry.register("callback_attempts", "Callback attempts, by result", self.callback_attempts.clone());
+        let live = Gauge::<i64>::default();
+        live.set(live_count as i64);
+        registry.register("calls_live", "Calls that have not ended", live);
+        register_shards(&mut registry, shards);
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("writing to a String cannot fail");
+        text
+    }
+}
+
+fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
+    let [connected, draining, calls, capacity, ports] = std::array::from_fn(|_| Family::<ShardLabels, Gauge>::default());
+    let counters = Family::<ShardCounterLabels, Counter>::default();
+    for shard in shards {
+        let labels = ShardLabels { edge: shard.edge.clone(), shard: shard.shard };
+        connected.get_or_create(&labels).set(i64::from(shard.is_connected));
+        draining.get_or_create(&labels).set(i64::from(shard.status.draining));
+        calls.get_or_create(&labels).set(i64::from(shard.status.call_count));
+        capacity.get_or_create(&labels).set(i64::from(shard.status.call_capacity));
+        ports.get_or_create(&labels).set(i64::from(shard.status.free_port_pairs));
+        for (name, value) in &shard.status.counters {
+            let labels = ShardCounterLabels { edge: shard.edge.clone(), shard: shard.shard, name: name.clone() };
+            counters.get_or_create(&labels).inc_by(*value);
+        }
+    }
+    registry.register("edge_connected", "Whether the shard's link is up", connected);
+    registry.register("edge_draining", "Whether the shard takes no new calls", draining);
+    registry.register("edge_calls", "Calls on the shard", calls);
+    registry.register("edge_call_capacity", "Most calls that the shard takes", capacity);
+    registry.register("edge_free_port_pairs", "RTP port pairs that the shard has free", ports);
+    registry.register("edge_events", "The shard's own counters by name, drop reasons among them", counters);
+}
+
+/// Which listener a request came to, with the metrics to count it in.
+#[derive(Debug, Clone)]
+pub struct RequestCounter {
+    pub metrics: Metrics,
+    pub listener: &'static str,
+}
+
+/// Middleware that counts each request by its route (never by its path: paths hold recording tokens).
+pub async fn count_request(State(counter): State<RequestCounter>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
+    let method = match *request.method() {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => request.method().to_string(),
+        _ => "other".to_owned(),
+    };
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let elapsed = start.elapsed();
+    let listener = counter.listener;
+    let status = response.status().as_u16();
+    tracing::debug!(listener, %method, %route, status, elapsed_us = elapsed.as_micros() as u64, "request");
+    let labels = RouteLabels { listener, method: method.clone(), route: route.clone() };
+    counter.metrics.latencies.get_or_create(&labels).0.observe(elapsed.as_secs_f64());
+    counter.metrics.requests.get_or_create(&RequestLabels { listener, method, route, status }).inc();
+    response
+}

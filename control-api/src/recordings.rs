@@ -1,0 +1,283 @@
+//! Recordings over HTTP (S34, S41): unguessable names, single ranges (RFC 9110 §14), streamed from disk. The edge writes the files.
+
+use crate::{
+    app::App,
+    auth,
+    problem::{PathParams, Problem, ProblemDetails},
+};
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SecureRandom;
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+use storage::RecordingResult;
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncSeekExt},
+};
+use tokio_util::io::ReaderStream;
+
+/// Random bytes of a recording's name: 192 bits.
+const NAME_LEN: usize = 24;
+/// Bytes read from disk at a time; what one download holds in memory.
+const CHUNK_LEN: usize = 64 * 1024;
+/// Part of a file in which a WAV header ends.
+const HEADER_LEN: u64 = 8 * 1024;
+
+/// A fresh name for a recording.
+pub fn fresh_name() -> String {
+    let mut bytes = [0; NAME_LEN];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the kernel gives random bytes");
+    format!("crm_{}.wav", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The link under which a recording is downloaded.
+pub fn url(public_url: &str, file_name: &str) -> String {
+    format!("{public_url}/recordings/{file_name}")
+}
+
+/// Whether a text has the shape of a recording's name; nothing else is looked up, on disk or elsewhere.
+fn is_name(text: &str) -> bool {
+    let token = text.strip_prefix("crm_").and_then(|rest| rest.strip_suffix(".wav"));
+    token.is_some_and(|token| {
+        (22..=64).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    })
+}
+
+/// Opens a recording, or what a crashed edge left of it.
+async fn open(folder: &Path, file_name: &str) -> io::Result<File> {
+    match File::open(folder.join(file_name)).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(folder.join(format!("{file_name}.part"))).await,
+        other => other,
+    }
+}
+
+/// What is on disk of the recording of a call whose edge is gone; `None` if nothing was recorded.
+pub async fn recover(folder: &Path, file_name: &str) -> Option<RecordingResult> {
+    let file = open(folder, file_name).await.ok()?;
+    let file_len = file.metadata().await.ok()?.len();
+    let mut head = Vec::new();
+    file.take(HEADER_LEN).read_to_end(&mut head).await.ok()?;
+    let duration_ms = wav_duration_ms(&head, file_len)?;
+    Some(RecordingResult { file_name: file_name.to_owned(), duration_ms, file_len })
+}
+
+/// Duration of a PCM WAVE file of `file_len` bytes by its `fmt ` and `data` chunks. `None` if it is no such file or holds no sound.
+fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
+    let number = |at: usize| head.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("4 bytes")));
+    if head.get(..4) != Some(b"RIFF") || head.get(8..12) != Some(b"WAVE") {
+        return None;
+    }
+    let (mut at, mut bytes_per_second) = (12, None);
+    loop {
+        let (name, len) = (head.get(at..at + 4)?, number(at + 4)?);
+        match name {
+            b"fmt " => bytes_per_second = Some(u64::from(number(at + 16)?)).filter(|rate| *rate > 0),
+            b"data" => {
+                let data_len = u64::from(len).min(file_len.saturating_sub(at as u64 + 8));
+                return Some(data_len * 1000 / bytes_per_second?).filter(|duration_ms| *duration_ms > 0);
+            }
+            _ => {}
+        }
+        at = at.checked_add(8)?.checked_add(len as usize)?.checked_add(len as usize % 2)?;
+    }
+}
+
+/// Downloads a recording.
+///
+/// The link of `recording_url` needs no header: its name is the secret. One range is served; several are answered with the whole file.
+#[utoipa::path(
+    method(get, head), path = "/recordings/{name}", tag = "recordings",
+    params(
+        ("name" = String, Path, description = "File name from `recording_url`"),
+        ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`"),
+        ("If-Range" = Option<String>, Header, description = "`ETag` of an earlier answer: the range is served only if it still holds"),
+    ),
+    responses(
+        (status = 200, description = "The whole recording: stereo, left the agent, right the customer", content_type = "audio/wav", body = [u8]),
+        (status = 206, description = "The range", content_type = "audio/wav", body = [u8]),
+        (status = 403, description = "A browser key or a key in the query string was sent", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 410, description = "The recording's retention is over", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 416, description = "The range lies outside the recording", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn download(
+    State(app): State<Arc<App>>,
+    PathParams(name): PathParams<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    serve(&app, name, &method, &headers).await.map_err(|problem| private(problem.into_response()))
+}
+
+async fn serve(app: &App, name: String, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+    if auth::has_browser_key(app, headers).await? {
+        return Err(Problem::forbidden("key_class", "a browser key does not open recordings"));
+    }
+    let unknown = || Problem::not_found("there is no such recording");
+    // Names are found by their whole value, so that the time of a miss tells nothing about names that exist.
+    let wanted = if is_name(&name) { name } else { String::new() };
+    let entry = app.with_store(move |store| store.recording(&wanted)).await?.ok_or_else(unknown)?;
+    if entry.expired_ms.is_some() {
+        return Err(Problem::gone("the retention of this recording is over"));
+    }
+    let file = open(&app.config.recordings.folder, &entry.file_name).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => unknown(),
+        _ => Problem::internal(&error),
+    })?;
+    let metadata = file.metadata().await.map_err(|error| Problem::internal(&error))?;
+    let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
+    let etag = format!("\"{:x}-{:x}\"", metadata.len(), modified.as_millis());
+    send_file(file, metadata.len(), &etag, method, headers).await
+}
+
+async fn send_file(mut file: File, len: u64, etag: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+    let range = match wanted_range(headers, etag, len) {
+        Wanted::Whole => None,
+        Wanted::Part { first, last } => Some((first, last)),
+        Wanted::Outside => {
+            let total = HeaderValue::from_str(&format!("bytes */{len}")).expect("digits");
+            let detail = format!("the recording has {len} bytes");
+            return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail).with_header(header::CONTENT_RANGE, total));
+        }
+    };
+    let (first, send_len) = range.map_or((0, len), |(first, last)| (first, last - first + 1));
+    let body = if method == Method::HEAD {
+        Body::empty()
+    } else {
+        file.seek(io::SeekFrom::Start(first)).await.map_err(|error| Problem::internal(&error))?;
+        Body::from_stream(ReaderStream::with_capacity(file.take(send_len), CHUNK_LEN))
+    };
+    let mut response = private(body.into_response());
+    let answer = response.headers_mut();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("audio/wav"));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(send_len));
+    answer.insert(header::ETAG, HeaderValue::from_str(etag).expect("hexadecimal digits in quotes"));
+    if let Some((first, last)) = range {
+        let range = format!("bytes {first}-{last}/{len}");
+        answer.insert(header::CONTENT_RANGE, HeaderValue::from_str(&range).expect("digits"));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
+}
+
+/// Keeps an answer out of caches, indexes and guesses at its type.
+fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Whole,
+    /// Both ends included.
+    Part {
+        first: u64,
+        last: u64,
+    },
+    Outside,
+}
+
+/// What of a file of `len` bytes is asked for. A range that cannot be read, several ranges, and a range whose `If-Range` does not
+/// hold count as none (RFC 9110 §14.2).
+fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE) != Some(etag) {
+        return Wanted::Whole;
+    }
+    let Some((first, last)) = text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
+    else {
+        return Wanted::Whole;
+    };
+    match (first.trim(), last.trim()) {
+        ("", suffix) => match suffix.parse::<u64>() {
+            Ok(0) => Wanted::Outside,
+            Ok(_) if len == 0 => Wanted::Outside,
+            Ok(suffix) => Wanted::Part { first: len.saturating_sub(suffix), last: len - 1 },
+            Err(_) => Wanted::Whole,
+        },
+        (first, last) => match (first.parse::<u64>(), if last.is_empty() { Ok(u64::MAX) } else { last.parse::<u64>() }) {
+            (Ok(first), Ok(last)) if first <= last && first < len => Wanted::Part { first, last: last.min(len - 1) },
+            (Ok(first), Ok(last)) if first <= last => Wanted::Outside,
+            _ => Wanted::Whole,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_range(range: &str, if_range: Option<&str>, expected: Wanted) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RANGE, range.parse().unwrap());
+        if let Some(if_range) = if_range {
+            headers.insert(header::IF_RANGE, if_range.parse().unwrap());
+        }
+        assert_eq!(wanted_range(&headers, "\"e\"", 100), expected, "{range}");
+    }
+
+    #[test]
+    fn ranges() {
+        check_range("bytes=0-9", None, Wanted::Part { first: 0, last: 9 });
+        check_range("bytes=90-", None, Wanted::Part { first: 90, last: 99 });
+        check_range("bytes=90-1000", None, Wanted::Part { first: 90, last: 99 });
+        check_range("bytes=-5", None, Wanted::Part { first: 95, last: 99 });
+        check_range("bytes=-500", None, Wanted::Part { first: 0, last: 99 });
+        check_range("bytes=100-", None, Wanted::Outside);
+        check_range("bytes=-0", None, Wanted::Outside);
+        check_range("bytes=9-0", None, Wanted::Whole);
+        check_range("bytes=0-1,5-6", None, Wanted::Whole);
+        check_range("bytes=-", None, Wanted::Whole);
+        check_range("bytes=x-y", None, Wanted::Whole);
+        check_range("lines=0-9", None, Wanted::Whole);
+        check_range("bytes=0-99999999999999999999", None, Wanted::Whole);
+        check_range("bytes=0-9", Some("\"e\""), Wanted::Part { first: 0, last: 9 });
+        check_range("bytes=0-9", Some("\"other\""), Wanted::Whole);
+    }
+
+    // S41
+    #[test]
+    fn names_are_random_and_nothing_else_is_a_name() {
+        let name = fresh_name();
+        assert!(is_name(&name) && name != fresh_name());
+        assert_eq!(name.len(), 4 + 32 + 4);
+        for text in ["", "crm_.wav", "crm_short.wav", "../crm_0123456789012345678901.wav", "crm_01234567890123456789012/.wav"] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn duration_is_of_what_is_on_disk() {
+        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".to_vec();
+        for number in [8000_u32, 32_000] {
+            file.extend(number.to_le_bytes());
+        }
+        file.extend(*b"\x04\0\x10\0LIST\x03\0\0\0abc\0data");
+        file.extend(64_000_u32.to_le_bytes());
+        let header_len = file.len() as u64;
+        assert_eq!(wav_duration_ms(&file, header_len + 64_000), Some(2_000));
+        assert_eq!(wav_duration_ms(&file, header_len + 16_000), Some(500), "cut short by a crash");
+        assert_eq!(wav_duration_ms(&file, header_len), None);
+        for len in 0..file.len() {
+            assert_eq!(wav_duration_ms(&file[..len], 1_000_000), None);
+        }
+        assert_eq!(wav_duration_ms(b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", 1_000), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Forgets what is past its account's retention: records, recordings with their files, idempotency keys. What is due is `storage`'s.
+
+use crate::app::{App, now_ms};
+use std::{io, path::Path, sync::Arc, time::Duration};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// Records of each kind that one turn forgets.
+const TURN_LIMIT: usize = 500;
+
+/// Forgets until the process is to stop; the first look is at once.
+pub async fn run(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = app.shutdown.cancelled() => return,
+        }
+        while !app.shutdown.is_cancelled() {
+            match expire_once(&app, now_ms()).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(%error, "retention failed; tried again in 10 min");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// One turn. True if more is due.
+pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::Error> {
+    let folder = app.config.recordings.folder.clone();
+    let expired = app
+        .with_store(move |store| {
+            let expired = store.expire(now_ms, TURN_LIMIT)?;
+            let deleted: Vec<String> = expired.recording_files.iter().filter(|name| delete(&folder, name)).cloned().collect();
+            store.confirm_recordings_deleted(&deleted)?;
+            // Files that cannot be deleted are named again; they must not make a turn follow a turn for ever.
+            Ok((expired.more && deleted.len() == expired.recording_files.len(), expired))
+        })
+        .await?;
+    let (more, expired) = expired;
+    if expired.call_count + expired.recording_count > 0 {
+        tracing::info!(calls = expired.call_count, recordings = expired.recording_count, "retention is over");
+    }
+    Ok(more)
+}
+
+/// Whether nothing is left of the file.
+fn delete(folder: &Path, file_name: &str) -> bool {
+    [file_name.to_owned(), format!("{file_name}.part")].iter().all(|name| match std::fs::remove_file(folder.join(name)) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!(%error, "a recording past its retention cannot be deleted");
+            false
+        }
+    })
+}

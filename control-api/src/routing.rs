@@ -1,0 +1,206 @@
+//! Where a call is to be dialled: the account's trunks in their order, hosts resolved, numbers in each trunk's form, credentials opened.
+//! Both legs go through the same trunks (S43). Ownership of caller IDs is checked before, by the resource.
+
+use crate::{
+    config,
+    number::{self, E164, Region},
+    secret::{MasterKey, Purpose},
+};
+use control_wire::{Destination, DigestCredentials, MediaProfile, Route, TransportKind};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use storage::{NumberFormat, Trunk};
+
+/// Addresses of one trunk that are tried.
+const MAX_ADDRESSES: usize = 2;
+/// Hosts whose addresses are kept.
+const CACHE_CAP: usize = 1024;
+
+/// Resolves the hosts of trunks, with a cache.
+#[derive(Debug)]
+pub struct Resolver {
+    timeout: Duration,
+    keep: Duration,
+    cache: Mutex<HashMap<(String, u16), Resolved>>,
+}
+
+#[derive(Debug, Clone)]
+struct Resolved {
+    addresses: Vec<SocketAddr>,
+    at: Instant,
+}
+
+/// A trunk that can be dialled now.
+#[derive(Debug, Clone)]
+pub struct ResolvedTrunk {
+    trunk: Trunk,
+    addresses: Vec<SocketAddr>,
+    credentials: Option<DigestCredentials>,
+}
+
+impl Resolver {
+    pub fn new(config: &config::Calls) -> Self {
+        Self {
+            timeout: Duration::from_millis(config.dns_timeout_ms),
+            keep: Duration::from_secs(config.dns_cache_s),
+            cache: Mutex::default(),
+        }
+    }
+
+    /// Addresses of a host, at most [`MAX_ADDRESSES`]. When DNS fails, what was known before still holds; empty if nothing was.
+    async fn resolve(&self, host: &str, port: u16) -> Vec<SocketAddr> {
+        let key = (host.to_owned(), port);
+        let known = self.lock().get(&key).cloned();
+        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < self.keep) {
+            return known.addresses.clone();
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match tokio::time::timeout(self.timeout, tokio::net::lookup_host((bare, port))).await {
+            Ok(Ok(addresses)) => {
+                let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
+                let mut cache = self.lock();
+                if cache.len() >= CACHE_CAP {
+                    cache.clear();
+                }
+                cache.insert(key, Resolved { addresses: addresses.clone(), at: Instant::now() });
+                addresses
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(host, %error, "trunk: host cannot be resolved");
+                known.map(|known| known.addresses).unwrap_or_default()
+            }
+            Err(_) => {
+                tracing::warn!(host, "trunk: no answer from DNS in time");
+                known.map(|known| known.addresses).unwrap_or_default()
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u16), Resolved>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those of the trunks that can be dialled, in their order.
+    pub async fn ready_trunks(&self, trunks: Vec<Trunk>, master_key: &MasterKey) -> Vec<ResolvedTrunk> {
+        let mut ready = Vec::with_capacity(trunks.len());
+        for trunk in trunks {
+            let credentials = match credentials(&trunk, master_key) {
+                Ok(credentials) => credentials,
+                Err(error) => {
+                    tracing::error!(trunk = %trunk.id, %error, "trunk: its password cannot be opened");
+                    continue;
+                }
+            };
+            let addresses = self.resolve(&trunk.host, trunk.port).await;
+            if !addresses.is_empty() {
+                ready.push(ResolvedTrunk { trunk, addresses, credentials });
+            }
+        }
+        ready
+    }
+}
+
+fn credentials(trunk: &Trunk, master_key: &MasterKey) -> Result<Option<DigestCredentials>, crate::secret::SecretError> {
+    let (Some(username), Some(sealed)) = (&trunk.username, &trunk.password) else { return Ok(None) };
+    let password = master_key.open(Purpose::TrunkPassword, sealed)?;
+    Ok(Some(DigestCredentials { username: username.clone(), password: password.expose().to_owned() }))
+}
+
+/// One leg's destination through the trunks.
+pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, region: Region, ring_ms: u64) -> Destination {
+    let routes = trunks.iter().flat_map(|ready| {
+        let trunk = &ready.trunk;
+        ready.addresses.iter().map(move |address| Route {
+            trunk: trunk.id.clone(),
+            transport: match trunk.transport {
+                storage::TransportKind::Udp => TransportKind::Udp,
+                storage::TransportKind::Tcp => TransportKind::Tcp,
+            },
+            address: *address,
+            domain: trunk.host.clone(),
+            request_user: number::wire(number, &trunk.number_format, region),
+            caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
+            credentials: ready.credentials.clone(),
+            media: match trunk.media {
+                storage::MediaProfile::Rtp => MediaProfile::Rtp,
+                storage::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
+            },
+        })
+    });
+    Destination { ring_ms, routes: routes.collect() }
+}
+
+/// A routing prefix belongs to the number that is dialled, not to the one that is shown.
+fn shown_format(format: &NumberFormat) -> &NumberFormat {
+    match format {
+        NumberFormat::Prefix(_) => &NumberFormat::E164,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
+        Trunk {
+            id: id.into(),
+            host: host.into(),
+            port: 5060,
+            transport: storage::TransportKind::Udp,
+            media: storage::MediaProfile::Rtp,
+            allow_plaintext: true,
+            number_format,
+            username: None,
+            password: None,
+            max_calls: 10,
+        }
+    }
+
+    // S07, S08, S43
+    #[tokio::test]
+    async fn routes_follow_the_trunks_order_and_forms() {
+        let trunks = vec![
+            trunk("plus", "127.0.0.1", NumberFormat::E164Plus),
+            trunk("digits", "[::1]", NumberFormat::E164),
+            trunk("home", "127.0.0.2", NumberFormat::National0),
+            trunk("prefixed", "127.0.0.3", NumberFormat::Prefix("77".into())),
+            trunk("nowhere", "name.invalid", NumberFormat::E164),
+        ];
+        let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
+        let ready = resolver.ready_trunks(trunks, &MasterKey::new([1; 32])).await;
+        let number = number::normalise("9876543210", Region::INDIA).unwrap();
+        let caller_id = number::normalise("+918047000000", Region::INDIA).unwrap();
+        let destination = destination(&ready, &number, &caller_id, Region::INDIA, 30_000);
+        let routes: Vec<_> = destination
+            .routes
+            .iter()
+            .map(|route| (route.trunk.as_str(), route.address.to_string(), route.request_user.as_str(), route.caller_id.as_str()))
+            .collect();
+        assert_eq!(
+            routes,
+            [
+                ("plus", "127.0.0.1:5060".to_owned(), "+919876543210", "+918047000000"),
+                ("digits", "[::1]:5060".to_owned(), "919876543210", "918047000000"),
+                ("home", "127.0.0.2:5060".to_owned(), "09876543210", "08047000000"),
+                ("prefixed", "127.0.0.3:5060".to_owned(), "77919876543210", "918047000000"),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_password_that_cannot_be_opened_takes_its_trunk_out() {
+        let mut locked = trunk("locked", "127.0.0.1", NumberFormat::E164);
+        let secret = crate::secret::Secret::new("p");
+        locked.username = Some("u".into());
+        locked.password = Some(MasterKey::new([2; 32]).seal(Purpose::TrunkPassword, &secret));
+        let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
+        assert!(resolver.ready_trunks(vec![locked.clone()], &MasterKey::new([1; 32])).await.is_empty());
+        let ready = resolver.ready_trunks(vec![locked], &MasterKey::new([2; 32])).await;
+        assert_eq!(ready[0].credentials.as_ref().map(|credentials| credentials.password.as_str()), Some("p"));
+    }
+}

@@ -1,0 +1,135 @@
+//! The running process: what is served where, the background tasks, and the order of starting and stopping.
+
+use crate::{
+    admin,
+    app::App,
+    auth, callback, calls, health, link, listener,
+    metrics::{self, RequestCounter},
+    openapi, problem, recordings, retention,
+    tls::{Security, TlsError},
+};
+use axum::{Json, Router, middleware, routing};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Time that requests and deliveries have to finish when the process is to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Why the process cannot serve: the configuration's key and the cause.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{key}: {address}: {error}")]
+    Listen { key: &'static str, address: String, error: std::io::Error },
+    #[error("{key}: {error}")]
+    Tls { key: &'static str, error: TlsError },
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    #[error(transparent)]
+    Callback(#[from] callback::StartError),
+}
+
+/// The resources of customers, with their OpenAPI document.
+pub fn public_resources() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::empty())
+        .routes(routes!(calls::create::create, calls::list::list))
+        .routes(routes!(calls::read, calls::end, calls::change))
+        .routes(routes!(calls::timeline::read))
+        .routes(routes!(calls::redeliver))
+        .routes(routes!(recordings::download))
+        .routes(routes!(openapi::read))
+}
+
+/// Everything on the public listener.
+pub fn public_router(app: &Arc<App>) -> Router {
+    let router: Router<Arc<App>> = public_resources().into();
+    router
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::unknown_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), auth::refuse_keys_in_query))
+        .layer(middleware::from_fn_with_state(counter(app, "public"), metrics::count_request))
+        .with_state(Arc::clone(app))
+}
+
+/// Everything on the operators' listener.
+pub fn admin_router(app: &Arc<App>) -> Router {
+    let (operations, mut document) = health::routes().split_for_parts();
+    document.merge(admin::document());
+    operations
+        .route("/openapi.json", routing::get(|| async move { Json(document) }))
+        .with_state(Arc::clone(app))
+        .merge(admin::router(Arc::clone(app)))
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::unknown_method)
+        .layer(middleware::from_fn_with_state(counter(app, "admin"), metrics::count_request))
+}
+
+fn counter(app: &App, listener: &'static str) -> RequestCounter {
+    RequestCounter { metrics: app.metrics.clone(), listener }
+}
+
+/// A process that serves.
+pub struct Running {
+    /// Where the public listener is, with the port that was bound.
+    pub public: SocketAddr,
+    /// Where the operators' listener is, with the port that was bound.
+    pub admin: SocketAddr,
+    app: Arc<App>,
+    tasks: JoinSet<()>,
+}
+
+/// Takes over live calls, then starts the link, the deliverer, both listeners and the background tasks.
+pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
+    let config = &app.config;
+    let (public, public_security) = open("public.listen", config.public.listen, "public.tls", &config.public.tls, &config.public.url).await?;
+    let (admin, admin_security) = open("admin.listen", config.admin.listen, "admin.tls", &config.admin.tls, &config.public.url).await?;
+    let socket = link::bind(&config.link.socket).map_err(|error| StartError::Listen {
+        key: "link.socket",
+        address: config.link.socket.display().to_string(),
+        error,
+    })?;
+    let addresses = [&public, &admin].map(|listener| listener.local_addr().expect("a bound listener has an address"));
+    link::adopt_live_calls(&app).await?;
+    app.callbacks.start().await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(link::serve(Arc::clone(&app), socket));
+    tasks.spawn(link::watch(Arc::clone(&app)));
+    tasks.spawn(retention::run(Arc::clone(&app)));
+    tasks.spawn(listener::serve(public, public_security, public_router(&app), config.public.max_connections, app.shutdown.clone()));
+    tasks.spawn(listener::serve(admin, admin_security, admin_router(&app), config.public.max_connections, app.shutdown.clone()));
+    let [public, admin] = addresses;
+    tracing::info!(%public, %admin, link = %app.config.link.socket.display(), "serving");
+    Ok(Running { public, admin, app, tasks })
+}
+
+async fn open(
+    key: &'static str,
+    address: SocketAddr,
+    tls_key: &'static str,
+    tls: &crate::config::Tls,
+    url: &str,
+) -> Result<(TcpListener, Security), StartError> {
+    let host = url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default();
+    let security = Security::new(tls, host).map_err(|error| StartError::Tls { key: tls_key, error })?;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| StartError::Listen { key, address: address.to_string(), error })?;
+    Ok((listener, security))
+}
+
+impl Running {
+    /// Stops accepting, lets requests and attempts finish, closes the link. Calls go on at the edge.
+    pub async fn stop(mut self) {
+        self.app.shutdown.cancel();
+        let finished = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.app.callbacks.stop().await;
+        };
+        if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
+            tracing::warn!("requests were cut off: they did not finish within 15 s");
+        }
+        tracing::info!("stopped");
+    }
+}
