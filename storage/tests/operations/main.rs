@@ -1,0 +1,101 @@
+//! The storage's operations, through its public functions only, on a real database in a temporary folder.
+
+mod calls;
+mod crash;
+mod onboarding;
+mod outbox;
+mod retention;
+
+use storage::*;
+use tempfile::TempDir;
+
+/// A time of day in 2026.
+pub const NOW: u64 = 1_783_072_800_000;
+pub const ACCOUNT: &str = "demo";
+
+pub struct Opened {
+    pub storage: Storage,
+    pub folder: TempDir,
+}
+
+impl Opened {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
+        Self { storage, folder }
+    }
+
+    pub fn reopen(self) -> Self {
+        let Self { storage, folder } = self;
+        drop(storage);
+        Self { storage: Storage::open(folder.path()).unwrap(), folder }
+    }
+}
+
+pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
+    NewCall {
+        call_id: call_id.into(),
+        account_id: ACCOUNT.into(),
+        uuid: None,
+        call_type: CallType::Server,
+        customer_number: "98765 43210".into(),
+        customer_number_e164: "+919876543210".into(),
+        agent_number: Some("9876543211".into()),
+        agent_number_e164: Some("+919876543211".into()),
+        crm_username: None,
+        from_number: "+918047000000".into(),
+        disposition: "CRM_CALL".into(),
+        recording_file: Some(format!("crm_{call_id}.wav")),
+        fingerprint: "body".into(),
+        idempotency_key: None,
+        start_ms,
+    }
+}
+
+#[track_caller]
+pub fn create(storage: &Storage, new: NewCall) -> Call {
+    match storage.create_call(new).unwrap() {
+        CreateOutcome::Created(call) => call,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
+    let recording = RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 5_000, file_len: 160_044 };
+    FinalCall {
+        status: CallStatus::Answer,
+        reason: None,
+        failed_leg: None,
+        sip_code: Some(200),
+        hangup_by: Some(HangupBy::Customer),
+        answer_ms: Some(end_ms - 5_000),
+        end_ms,
+        duration_s: 5,
+        attempts: Vec::new(),
+        recording: Some(recording),
+        agent_media: None,
+        customer_media: None,
+    }
+}
+
+pub fn callback(call: &Call, endpoint: &str, due_ms: u64) -> NewCallback {
+    let target = CallbackTarget {
+        endpoint: endpoint.into(),
+        url: "https://crm.example/calls".into(),
+        auth_header: None,
+        signing_secret: Sealed(vec![1]),
+        max_retries: 3,
+    };
+    NewCallback { target, body: format!("{{\"call_id\":\"{}\"}}", call.call_id), due_ms }
+}
+
+/// Ends a call with a callback to the endpoint, if one is named.
+#[track_caller]
+pub fn finish(storage: &Storage, call_id: &str, end_ms: u64, endpoint: Option<&str>) -> Finish {
+    let job = |call: &Call| Ok(endpoint.map(|endpoint| callback(call, endpoint, end_ms)));
+    match storage.finish_call(call_id, answered(call_id, end_ms), job).unwrap() {
+        FinishOutcome::Finished(finish) => finish,
+        other => panic!("{other:?}"),
+    }
+}

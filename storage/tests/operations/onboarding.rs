@@ -1,0 +1,138 @@
+//! Accounts, numbers, agents, keys, trunks.
+
+use crate::*;
+
+#[track_caller]
+fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {
+    match result {
+        Err(Error::Conflict(text)) => assert!(text.contains(what), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn number(e164: &str, account: &str) -> Number {
+    Number { e164: e164.into(), account_id: account.into() }
+}
+
+fn agent(name: &str) -> Agent {
+    Agent { account_id: ACCOUNT.into(), crm_username: name.into(), display_name: name.to_uppercase() }
+}
+
+fn key(id: &str, hash: u8) -> ApiKey {
+    ApiKey {
+        id: id.into(),
+        account_id: Some(ACCOUNT.into()),
+        class: KeyClass::Server,
+        hash: KeyHash([hash; 32]),
+        prefix: "cds_abcdef".into(),
+        created_ms: NOW,
+        expires_ms: None,
+        cidrs: Vec::new(),
+    }
+}
+
+#[test]
+fn numbers_belong_to_one_account() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    storage.put_account(&Account::new("other", "Other")).unwrap();
+    storage.put_number(&number("+918047000001", ACCOUNT)).unwrap();
+    storage.put_number(&number("+918047000000", ACCOUNT)).unwrap();
+    storage.put_number(&number("+918047000000", ACCOUNT)).unwrap();
+    check_conflict(storage.put_number(&number("+918047000000", "other")), "another account");
+    check_conflict(storage.put_number(&number("+918047000009", "nobody")), "unknown account");
+    let numbers: Vec<_> = storage.numbers(ACCOUNT).unwrap().into_iter().map(|number| number.e164).collect();
+    assert_eq!(numbers, ["+918047000000", "+918047000001"]);
+    assert!(!storage.delete_number("other", "+918047000000").unwrap());
+    assert!(storage.delete_number(ACCOUNT, "+918047000000").unwrap());
+    storage.put_number(&number("+918047000000", "other")).unwrap();
+    assert_eq!(storage.numbers("other").unwrap().len(), 1);
+}
+
+// S05
+#[test]
+fn agents_are_exact() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    for name in ["agent.1", "Agent.1", "agent.10", "अंजलि"] {
+        storage.put_agent(&agent(name)).unwrap();
+    }
+    assert_eq!(storage.agent(ACCOUNT, "Agent.1").unwrap().unwrap().crm_username, "Agent.1");
+    assert_eq!(storage.agent(ACCOUNT, "AGENT.1").unwrap(), None);
+    assert_eq!(storage.agent("other", "agent.1").unwrap(), None);
+    assert!(storage.delete_agent(ACCOUNT, "agent.1").unwrap());
+    assert!(!storage.delete_agent(ACCOUNT, "agent.1").unwrap());
+    assert_eq!(storage.agents(ACCOUNT).unwrap().len(), 3);
+}
+
+// S06
+#[test]
+fn keys_rotate_and_expire() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    storage.put_api_key(&key("k1", 1)).unwrap();
+    storage.put_api_key(&key("k2", 2)).unwrap();
+    storage.put_api_key(&ApiKey { expires_ms: Some(NOW + 100), ..key("k1", 1) }).unwrap();
+    storage.put_api_key(&ApiKey { account_id: None, class: KeyClass::Admin, ..key("k3", 3) }).unwrap();
+    let authenticate = |hash: u8, now| storage.authenticate(&KeyHash([hash; 32]), now).unwrap().map(|key| key.id);
+    assert_eq!(authenticate(1, NOW + 99).as_deref(), Some("k1"));
+    assert_eq!(authenticate(2, NOW + 99).as_deref(), Some("k2"));
+    assert_eq!(authenticate(1, NOW + 100), None);
+    assert_eq!(authenticate(9, NOW), None);
+    check_conflict(storage.put_api_key(&key("k4", 2)), "another key");
+    check_conflict(storage.put_api_key(&key("k2", 5)), "never changes");
+    assert_eq!(storage.api_keys(None).unwrap().len(), 1);
+    assert!(storage.delete_api_key("k2").unwrap());
+    assert_eq!(authenticate(2, NOW), None);
+    assert_eq!(storage.api_keys(Some(ACCOUNT)).unwrap().len(), 1);
+}
+
+#[test]
+fn a_removed_account_takes_its_things_along() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    storage.put_account(&Account::new("demo2", "Second")).unwrap();
+    storage.put_number(&number("+918047000000", ACCOUNT)).unwrap();
+    storage.put_number(&number("+918047000001", "demo2")).unwrap();
+    storage.put_agent(&agent("a")).unwrap();
+    storage.put_api_key(&key("k1", 1)).unwrap();
+    assert!(storage.delete_account(ACCOUNT).unwrap());
+    assert!(!storage.delete_account(ACCOUNT).unwrap());
+    assert_eq!(storage.number("+918047000000").unwrap(), None);
+    assert_eq!(storage.agents(ACCOUNT).unwrap(), []);
+    assert_eq!(storage.authenticate(&KeyHash([1; 32]), NOW).unwrap(), None);
+    assert_eq!(storage.numbers("demo2").unwrap().len(), 1);
+    let accounts: Vec<_> = storage.accounts().unwrap().into_iter().map(|account| account.id).collect();
+    assert_eq!(accounts, ["demo2"]);
+}
+
+#[test]
+fn a_used_trunk_stays() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    let trunk = Trunk {
+        id: "t1".into(),
+        host: "sip.carrier.example".into(),
+        port: 5060,
+        transport: TransportKind::Udp,
+        media: MediaProfile::Rtp,
+        allow_plaintext: true,
+        number_format: NumberFormat::National0,
+        username: None,
+        password: None,
+        max_calls: 30,
+    };
+    storage.put_trunk(&trunk).unwrap();
+    storage.put_account(&Account { trunks: vec!["t1".into()], ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();
+    check_conflict(storage.delete_trunk("t1"), "uses the trunk");
+    storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
+    assert_eq!(storage.trunks().unwrap(), [trunk]);
+    assert!(storage.delete_trunk("t1").unwrap());
+    assert!(!storage.delete_trunk("t1").unwrap());
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let shown = format!("{:?} {:?}", Sealed(b"secret".to_vec()), KeyHash([0xab; 32]));
+    assert_eq!(shown, "Sealed(..) KeyHash(..)");
+}

@@ -1,0 +1,123 @@
+//! The callback outbox.
+
+use crate::*;
+
+const E1: &str = "demo https://a.example";
+const E2: &str = "demo https://b.example";
+
+fn ended(storage: &Storage, call_id: &str, end_ms: u64, endpoint: &str) {
+    create(storage, new_call(call_id, NOW));
+    finish(storage, call_id, end_ms, Some(endpoint));
+}
+
+fn attempt(job: &CallbackJob, delivered: bool) -> DeliveryAttempt {
+    DeliveryAttempt {
+        at_ms: job.next_ms,
+        cycle: job.cycle,
+        attempt: job.attempt_count + 1,
+        url: job.target.url.clone(),
+        http_status: Some(if delivered { 200 } else { 500 }),
+        error: None,
+        duration_ms: 3,
+        delivered,
+    }
+}
+
+fn due_ids(storage: &Storage, endpoint: &str, now_ms: u64) -> (Vec<String>, Option<u64>) {
+    let due = storage.due_callbacks(endpoint, now_ms, 100, |_| false).unwrap();
+    (due.jobs.into_iter().map(|job| job.call_id).collect(), due.next_ms)
+}
+
+// A23
+#[test]
+fn endpoints_have_their_own_queues_in_order_of_time() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
+    ended(storage, "c1", NOW + 20_000, E1);
+    ended(storage, "c2", NOW + 10_000, E1);
+    ended(storage, "c3", NOW + 30_000, E2);
+    let mut endpoints = storage.pending_endpoints().unwrap();
+    endpoints.sort();
+    assert_eq!(endpoints, [E1, E2]);
+    assert_eq!(due_ids(storage, E1, NOW + 9_999), (vec![], Some(NOW + 10_000)));
+    assert_eq!(due_ids(storage, E1, NOW + 10_000), (vec!["c2".into()], Some(NOW + 20_000)));
+    assert_eq!(due_ids(storage, E1, NOW + 20_000), (vec!["c2".into(), "c1".into()], None));
+    let due = storage.due_callbacks(E1, NOW + 20_000, 1, |call_id| call_id == "c2").unwrap();
+    assert_eq!((due.jobs[0].call_id.as_str(), due.next_ms), ("c1", None));
+    let due = storage.due_callbacks(E1, NOW + 20_000, 1, |_| false).unwrap();
+    assert_eq!((due.jobs.len(), due.next_ms), (1, Some(NOW + 20_000)));
+}
+
+// S26
+#[test]
+fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
+    let opened = Opened::new();
+    ended(&opened.storage, "c1", NOW, E1);
+    let job = opened.storage.callback_job("c1").unwrap().unwrap();
+    let retry = NextStep::Retry { at_ms: NOW + 1_000 };
+    let after = opened.storage.record_delivery("c1", &attempt(&job, false), retry).unwrap().unwrap();
+    assert_eq!((after.attempt_count, after.next_ms, after.state), (1, NOW + 1_000, JobState::Pending));
+    assert_eq!(
+        opened.storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap(),
+        None,
+        "recorded before"
+    );
+
+    let opened = opened.reopen();
+    let storage = &opened.storage;
+    assert_eq!(due_ids(storage, E1, NOW + 999), (vec![], Some(NOW + 1_000)));
+    let job = storage.callback_job("c1").unwrap().unwrap();
+    assert_eq!(job, after);
+    let done = storage.record_delivery("c1", &attempt(&job, true), NextStep::Delivered).unwrap().unwrap();
+    assert_eq!(done.state, JobState::Delivered);
+    assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
+    let log: Vec<_> = storage.deliveries("c1").unwrap().into_iter().map(|entry| (entry.attempt, entry.http_status)).collect();
+    assert_eq!(log, [(1, Some(500)), (2, Some(200))]);
+    assert_eq!(storage.record_delivery("c9", &attempt(&job, true), NextStep::Delivered).unwrap(), None);
+}
+
+// A1
+#[test]
+fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
+    let opened = Opened::new();
+    let storage = &opened.storage;
+    create(storage, new_call("c1", NOW));
+    let requeue = |endpoint: &'static str| {
+        storage
+            .requeue_callback("c1", |call| Ok(Some(NewCallback { body: "new".into(), ..callback(call, endpoint, NOW + 9) })))
+            .unwrap()
+    };
+    assert_eq!(requeue(E1), RequeueOutcome::StillLive);
+    finish(storage, "c1", NOW + 60_000, Some(E1));
+    assert_eq!(requeue(E1), RequeueOutcome::StillPending);
+    let job = storage.callback_job("c1").unwrap().unwrap();
+    storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap();
+    assert_eq!(storage.requeue_callback("c1", |_| Ok(None)).unwrap(), RequeueOutcome::NotConfigured);
+    let RequeueOutcome::Queued(again) = requeue(E2) else { panic!("not queued") };
+    assert_eq!((again.cycle, again.attempt_count, again.delivery_count, again.next_ms), (2, 0, 1, NOW + 9));
+    assert_eq!((again.body, again.target.endpoint.as_str()), (job.body, E2));
+    assert_eq!(due_ids(storage, E2, NOW + 9).0, ["c1"]);
+    assert_eq!(storage.requeue_callback("c9", |_| Ok(None)).unwrap(), RequeueOutcome::UnknownCall);
+}
+
+#[test]
+fn a_callback_that_was_set_up_later_can_be_asked_for() {
+    let opened = Opened::new();
+    create(&opened.storage, new_call("c1", NOW));
+    finish(&opened.storage, "c1", NOW + 60_000, None);
+    let outcome = opened.storage.requeue_callback("c1", |call| Ok(Some(callback(call, E1, NOW)))).unwrap();
+    assert!(matches!(outcome, RequeueOutcome::Queued(job) if job.cycle == 1 && job.body == "{\"call_id\":\"c1\"}"));
+}
+
+#[test]
+fn the_log_has_a_cap() {
+    let opened = Opened::new();
+    ended(&opened.storage, "c1", NOW, E1);
+    for _ in 0..DELIVERY_LOG_CAP + 3 {
+        let job = opened.storage.callback_job("c1").unwrap().unwrap();
+        opened.storage.record_delivery("c1", &attempt(&job, false), NextStep::Retry { at_ms: NOW }).unwrap().unwrap();
+    }
+    let log = opened.storage.deliveries("c1").unwrap();
+    assert_eq!((log.len(), log[0].attempt), (DELIVERY_LOG_CAP as usize, 4));
+}

@@ -1,0 +1,102 @@
+//! What is forgotten, when, and what stays.
+
+use crate::*;
+
+const DAY: u64 = 24 * 3_600_000;
+
+fn opened(record_days: u32, recording_days: u32) -> Opened {
+    let opened = Opened::new();
+    let retention = Retention { record_days, recording_days };
+    opened.storage.put_account(&Account { retention, ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();
+    opened
+}
+
+// A16
+#[test]
+fn an_expired_recording_leaves_a_trace_and_its_file_is_named_until_it_is_gone() {
+    let opened = opened(30, 10);
+    let storage = &opened.storage;
+    create(storage, new_call("c1", NOW));
+    create(storage, new_call("c2", NOW + DAY));
+    finish(storage, "c1", NOW + 60_000, None);
+    finish(storage, "c2", NOW + DAY + 60_000, None);
+    assert_eq!(storage.expire(NOW + 10 * DAY, 100).unwrap(), Expired::default());
+    let expired = storage.expire(NOW + 10 * DAY + 1, 100).unwrap();
+    assert_eq!(expired, Expired { recording_files: vec!["crm_c1.wav".into()], recording_count: 1, ..Expired::default() });
+    assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().expired_ms, Some(NOW + 10 * DAY + 1));
+    assert_eq!(storage.recording("crm_c2.wav").unwrap().unwrap().expired_ms, None);
+    assert_eq!(storage.recording("crm_c3.wav").unwrap(), None);
+    assert!(storage.call("c1").unwrap().is_some(), "the record outlives its recording");
+
+    let opened = opened.reopen();
+    let storage = &opened.storage;
+    let again = storage.expire(NOW + 10 * DAY + 2, 100).unwrap();
+    assert_eq!((again.recording_files.as_slice(), again.recording_count), (&["crm_c1.wav".to_owned()][..], 0));
+    storage.confirm_recordings_deleted(&again.recording_files).unwrap();
+    assert_eq!(storage.expire(NOW + 10 * DAY + 3, 100).unwrap(), Expired::default());
+    let much_later = storage.expire(NOW + 400 * DAY, 100).unwrap();
+    assert_eq!(much_later.tombstone_count, 1);
+    assert_eq!(storage.recording("crm_c1.wav").unwrap(), None);
+    assert!(storage.recording("crm_c2.wav").unwrap().is_some());
+}
+
+#[test]
+fn an_expired_record_goes_with_all_that_hangs_on_it() {
+    let opened = opened(30, 90);
+    let storage = &opened.storage;
+    let uuid = Some("u".to_owned());
+    create(storage, NewCall { uuid: uuid.clone(), ..new_call("c1", NOW) });
+    create(storage, new_call("c2", NOW + 5 * DAY));
+    let step =
+        TimelineEntry { sequence: 1, at_ms: NOW, leg: None, kind: "trying".into(), sip_code: None, trunk: None, detail: None };
+    storage.apply_milestone("c1", &step, None).unwrap();
+    finish(storage, "c1", NOW + 60_000, Some("demo https://a.example"));
+    let expired = storage.expire(NOW + 30 * DAY + 1, 100).unwrap();
+    assert_eq!((expired.call_count, expired.more), (1, false));
+    assert_eq!(storage.call("c1").unwrap(), None);
+    assert_eq!(storage.timeline("c1").unwrap(), []);
+    assert_eq!(storage.callback_job("c1").unwrap(), None);
+    assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
+    let listed = storage.calls(ACCOUNT, &CallFilter::default(), None, 10).unwrap();
+    assert_eq!(listed.calls.iter().map(|call| call.call_id.as_str()).collect::<Vec<_>>(), ["c2"]);
+    create(storage, NewCall { uuid, ..new_call("c3", NOW + 31 * DAY) });
+}
+
+#[test]
+fn a_live_call_is_never_forgotten() {
+    let opened = opened(1, 1);
+    create(&opened.storage, new_call("c1", NOW));
+    let expired = opened.storage.expire(NOW + 9 * DAY, 100).unwrap();
+    assert_eq!(expired.call_count, 0);
+    assert!(opened.storage.call("c1").unwrap().is_some());
+}
+
+#[test]
+fn turns_are_bounded() {
+    let opened = opened(1, 1);
+    for n in 0..5 {
+        let call_id = format!("c{n}");
+        create(&opened.storage, NewCall { idempotency_key: Some(call_id.clone()), ..new_call(&call_id, NOW + n) });
+        finish(&opened.storage, &call_id, NOW + 60_000, None);
+    }
+    let later = NOW + 2 * DAY;
+    let first = opened.storage.expire(later, 2).unwrap();
+    assert_eq!((first.call_count, first.recording_count, first.idempotency_count, first.more), (2, 2, 2, true));
+    assert_eq!(first.recording_files.len(), 2);
+    assert!(opened.storage.call("c0").unwrap().is_none() && opened.storage.call("c2").unwrap().is_some(), "the oldest go first");
+    opened.storage.confirm_recordings_deleted(&first.recording_files).unwrap();
+    let second = opened.storage.expire(later, 2).unwrap();
+    opened.storage.confirm_recordings_deleted(&second.recording_files).unwrap();
+    let third = opened.storage.expire(later, 2).unwrap();
+    assert_eq!((third.call_count, third.recording_count, third.idempotency_count, third.more), (1, 1, 1, false));
+}
+
+#[test]
+fn calls_of_a_removed_account_stay_for_the_default_retention() {
+    let opened = opened(1, 1);
+    create(&opened.storage, new_call("c1", NOW));
+    finish(&opened.storage, "c1", NOW + 60_000, None);
+    opened.storage.delete_account(ACCOUNT).unwrap();
+    assert_eq!(opened.storage.expire(NOW + 9 * DAY, 100).unwrap().call_count, 0);
+    assert_eq!(opened.storage.expire(NOW + 366 * DAY, 100).unwrap().call_count, 1);
+}
