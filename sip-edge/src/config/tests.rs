@@ -1,0 +1,47 @@
+use super::*;
+
+#[test]
+fn example_holds_the_defaults() {
+    let text = include_str!("../../sip-edge.example.toml");
+    assert_eq!(Config::parse(text).unwrap(), Config::default());
+    // Every key is shown: what the file says is all there is to say.
+    let shown: toml::Table = text.parse().unwrap();
+    assert_eq!(shown, toml::Table::try_from(Config::default()).unwrap());
+}
+
+#[track_caller]
+fn check(text: &str, message: &str) {
+    let error = Config::parse(text).unwrap_err().to_string();
+    assert!(error.contains(message), "{error:?} lacks {message:?}");
+    assert!(!error.contains('\n'), "{error:?} has several lines");
+}
+
+#[test]
+fn bad_keys_are_named_in_one_line() {
+    check("colour = 1", "unknown field `colour`, expected one of `name`, `shards`");
+    check("[sip]\nprot = 1", "sip");
+    check("[sip]\nprot = 1", "unknown field `prot`");
+    check("[sip]\nport = 70000", "`sip.port`");
+    check("[sip]\nport = \"x\"", "`sip.port`: invalid type: string \"x\", expected u16");
+    check("[sip]\nport = 0", "`sip.port`: 1 to 65535 are allowed");
+    check("[sip]\nbind_address = \"0.0.0.0\"", "`sip.bind_address`");
+    check("[sip]\npublic_address = \"host\"", "`sip.public_address`: invalid IP address syntax");
+    check("[sip]\npublic_address = \"::1\"", "`sip.public_address`: the same IP version");
+    check("[media]\nfirst_port = 20001", "`media.first_port`: an even port");
+    check("[media]\nlast_port = 1025", "`media.last_port`: an odd port");
+    check("[limits]\nmax_calls = 0", "`limits.max_calls`: 1 to 5000 are allowed");
+    check("[log]\nformat = \"xml\"", "`log.format`: unknown variant `xml`, expected `text` or `json`");
+    check("name = \"a b\"", "`name`");
+    check("[sip", "line 1");
+    check("name = \"x\"\nname = \"y\"", "line 2");
+}
+
+#[test]
+fn shards_share_no_port() {
+    let config = Config { media: MediaConfig { first_port: 20_000, last_port: 20_019, quarantine_ms: 0 }, ..Config::default() };
+    let plans = ShardPlan::cut(&config, 3).unwrap();
+    let ranges: Vec<_> =
+        plans.iter().map(|plan| (plan.sip.port(), plan.first_port, plan.pair_count, plan.call_capacity)).collect();
+    assert_eq!(ranges, [(5060, 20_000, 3, 1), (5061, 20_006, 3, 1), (5062, 20_012, 3, 1)]);
+    assert!(ShardPlan::cut(&config, 6).unwrap_err().to_string().starts_with("`media.last_port`: 6 shards need"));
+}

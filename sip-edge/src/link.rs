@@ -1,0 +1,220 @@
+//! One shard's connection to control-api: says hello, takes commands, tells events until they are acknowledged, and reports the
+//! shard's state each second. Calls go on while control-api is away; the link comes back by itself.
+
+mod outbox;
+mod translate;
+
+pub use outbox::Outbox;
+pub use translate::{ClockPair, event, place_call};
+
+use control_wire::{Command, Event, FrameDecoder, FrameError, FromEdge, Hello, ShardStatus, ToEdge, VERSION, encode};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use glommio::net::UnixStream;
+use glommio::timer::Timer;
+use media_shard::signal::Signal;
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Waits between attempts to connect, doubled from the first to the last.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const STATUS_PERIOD: Duration = Duration::from_secs(1);
+/// Longest wait for the answer to Hello.
+const WELCOME_LIMIT: Duration = Duration::from_secs(5);
+/// Frames are gathered up to about this many bytes for one write.
+const WRITE_LEN: usize = 64 * 1024;
+/// Most acknowledgements that wait for a control-api that does not read.
+const ACK_CAPACITY: usize = 4096;
+
+/// What the link asks of its shard.
+pub trait LinkPeer {
+    fn hello(&self) -> Hello;
+    fn status(&self) -> ShardStatus;
+    /// Does what is commanded; a repeated command has no effect.
+    fn command(&self, command: Command);
+}
+
+/// What waits to be sent to control-api.
+pub struct Mailbox {
+    outbox: RefCell<Outbox>,
+    acks: RefCell<Vec<u64>>,
+    status_due: Cell<bool>,
+    filled: Signal,
+    pub reconnects: Cell<u64>,
+}
+
+impl Mailbox {
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            outbox: RefCell::new(Outbox::new(capacity)),
+            acks: RefCell::default(),
+            status_due: Cell::new(false),
+            filled: Signal::default(),
+            reconnects: Cell::new(0),
+        }
+    }
+
+    /// Queues an event for control-api.
+    pub fn tell(&self, event: Event) {
+        self.outbox.borrow_mut().push(event);
+        self.filled.set();
+    }
+
+    /// Reports the shard's state now instead of at the next second.
+    pub fn report_status(&self) {
+        self.status_due.set(true);
+        self.filled.set();
+    }
+
+    pub fn outbox(&self) -> std::cell::Ref<'_, Outbox> {
+        self.outbox.borrow()
+    }
+}
+
+/// Why a connection to control-api ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("control-api closed the connection")]
+    Closed,
+    #[error("control-api refused this edge: {0}")]
+    Refused(String),
+    #[error("control-api speaks version {0} of the link, this edge version {VERSION}")]
+    Version(u16),
+    #[error("control-api sent something else than an answer to hello")]
+    Unexpected,
+    #[error("control-api did not answer hello in time")]
+    NoWelcome,
+    #[error("control-api does not read its acknowledgements")]
+    Stuck,
+}
+
+impl<T> From<glommio::GlommioError<T>> for LinkError {
+    fn from(error: glommio::GlommioError<T>) -> Self {
+        LinkError::Io(error.into())
+    }
+}
+
+/// Keeps the shard connected for ever.
+pub async fn run(socket: &Path, mailbox: Rc<Mailbox>, peer: Rc<dyn LinkPeer>) {
+    let mut wait = BACK_OFF.0;
+    let mut was_welcome = true;
+    loop {
+        let welcome = Cell::new(false);
+        let error = match connection(socket, &mailbox, &*peer, &welcome).await {
+            Err(error) => error,
+            Ok(never) => match never {},
+        };
+        mailbox.reconnects.set(mailbox.reconnects.get() + 1);
+        // Said once per loss, not at each attempt.
+        if welcome.get() || was_welcome {
+            tracing::warn!(%error, "no control link; running calls go on");
+        }
+        was_welcome = welcome.get();
+        wait = if was_welcome { BACK_OFF.0 } else { (wait * 2).min(BACK_OFF.1) };
+        Timer::new(wait).await;
+    }
+}
+
+async fn connection(
+    socket: &Path,
+    mailbox: &Mailbox,
+    peer: &dyn LinkPeer,
+    welcome: &Cell<bool>,
+) -> Result<std::convert::Infallible, LinkError> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let mut frames = Vec::new();
+    encode(&FromEdge::Hello(peer.hello()), &mut frames)?;
+    stream.write_all(&frames).await?;
+    let mut decoder = FrameDecoder::default();
+    future::or(greeting(&mut stream, &mut decoder), async {
+        Timer::new(WELCOME_LIMIT).await;
+        Err(LinkError::NoWelcome)
+    })
+    .await?;
+    welcome.set(true);
+    tracing::info!("control link is up");
+    mailbox.outbox.borrow_mut().rewind();
+    mailbox.acks.borrow_mut().clear();
+    let (mut reader, mut writer) = futures_lite::io::split(stream);
+    future::or(read(&mut reader, decoder, mailbox, peer), write(&mut writer, frames, mailbox, peer)).await
+}
+
+async fn greeting(stream: &mut UnixStream, decoder: &mut FrameDecoder) -> Result<(), LinkError> {
+    let mut bytes = [0; 4096];
+    loop {
+        let len = stream.read(&mut bytes).await?;
+        decoder.push(bytes.get(..len).filter(|read| !read.is_empty()).ok_or(LinkError::Closed)?);
+        match decoder.poll::<ToEdge>()? {
+            None => {}
+            Some(ToEdge::Welcome { version }) if version == VERSION => return Ok(()),
+            Some(ToEdge::Welcome { version }) => return Err(LinkError::Version(version)),
+            Some(ToEdge::Refused { reason }) => return Err(LinkError::Refused(reason)),
+            Some(_) => return Err(LinkError::Unexpected),
+        }
+    }
+}
+
+async fn read<T>(
+    reader: &mut (impl futures_lite::AsyncRead + Unpin),
+    mut decoder: FrameDecoder,
+    mailbox: &Mailbox,
+    peer: &dyn LinkPeer,
+) -> Result<T, LinkError> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        while let Some(message) = decoder.poll::<ToEdge>()? {
+            match message {
+                ToEdge::Ack { event_id } => mailbox.outbox.borrow_mut().acknowledge(event_id),
+                ToEdge::Command { id, command } => {
+                    peer.command(command);
+                    if mailbox.acks.borrow().len() >= ACK_CAPACITY {
+                        return Err(LinkError::Stuck);
+                    }
+                    mailbox.acks.borrow_mut().push(id);
+                    mailbox.filled.set();
+                }
+                ToEdge::Welcome { .. } | ToEdge::Refused { .. } => return Err(LinkError::Unexpected),
+            }
+        }
+        let len = reader.read(&mut bytes).await?;
+        decoder.push(bytes.get(..len).filter(|read| !read.is_empty()).ok_or(LinkError::Closed)?);
+    }
+}
+
+async fn write<T>(
+    writer: &mut (impl futures_lite::AsyncWrite + Unpin),
+    mut frames: Vec<u8>,
+    mailbox: &Mailbox,
+    peer: &dyn LinkPeer,
+) -> Result<T, LinkError> {
+    let mut next_status = Instant::now();
+    loop {
+        frames.clear();
+        for command_id in mailbox.acks.borrow_mut().drain(..) {
+            encode(&FromEdge::Ack { command_id }, &mut frames)?;
+        }
+        let now = Instant::now();
+        if mailbox.status_due.take() || next_status <= now {
+            next_status = now + STATUS_PERIOD;
+            encode(&FromEdge::Status(peer.status()), &mut frames)?;
+        }
+        while frames.len() < WRITE_LEN {
+            let mut outbox = mailbox.outbox.borrow_mut();
+            let Some((id, event)) = outbox.poll_unsent() else { break };
+            encode(&FromEdge::Event { id, event: event.clone() }, &mut frames)?;
+        }
+        if frames.is_empty() {
+            future::or(mailbox.filled.wait(), async {
+                Timer::new(next_status.saturating_duration_since(now)).await;
+            })
+            .await;
+        } else {
+            writer.write_all(&frames).await?;
+        }
+    }
+}

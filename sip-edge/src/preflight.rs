@@ -1,0 +1,164 @@
+//! What the machine must offer before the shards start, each lack told with what to do about it.
+
+use crate::config::{Config, ShardPlan};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Locked memory that one glommio executor asks for, in bytes.
+const LOCKED_MEMORY: u64 = 512 * 1024;
+/// Descriptors besides ports, calls and connections: rings, logs, the link.
+const SPARE_DESCRIPTORS: u64 = 256;
+
+/// Something that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    pub what: String,
+    pub remedy: String,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} — {}", self.what, self.remedy)
+    }
+}
+
+/// Checks everything and raises the descriptor limit as far as needed; returns all that is missing.
+pub fn check(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
+    let lacks = [
+        ring(media_shard::ring_is_available()),
+        locked_memory(getrlimit(Resource::Memlock)),
+        descriptors(config, plans),
+        folder(&config.recordings.folder),
+        link(&config.link.socket),
+    ];
+    let mut lacks: Vec<Lack> = lacks.into_iter().flatten().collect();
+    // Ports need descriptors.
+    if lacks.is_empty() {
+        lacks.extend(ports(config, plans));
+    }
+    lacks
+}
+
+fn ring(available: io::Result<()>) -> Option<Lack> {
+    available.err().map(|error| Lack {
+        what: format!("io_uring is not available ({error})"),
+        remedy: "use Linux 5.8 or later with sysctl kernel.io_uring_disabled=0, and let the container's seccomp profile allow io_uring_setup, io_uring_enter and io_uring_register".into(),
+    })
+}
+
+fn locked_memory(limit: Rlimit) -> Option<Lack> {
+    limit.current.filter(|limit| *limit < LOCKED_MEMORY).map(|limit| Lack {
+        what: format!("only {} KiB of memory may be locked, {} KiB are needed", limit / 1024, LOCKED_MEMORY / 1024),
+        remedy: "raise it: `ulimit -l 8192`, LimitMEMLOCK=8M (systemd) or --ulimit memlock=8388608 (container)".into(),
+    })
+}
+
+fn descriptors(config: &Config, plans: &[ShardPlan]) -> Option<Lack> {
+    let needed = plans
+        .iter()
+        .map(|plan| u64::from(plan.pair_count) * 2 + u64::from(plan.call_capacity) + u64::from(config.limits.max_tcp_connections))
+        .sum::<u64>()
+        + SPARE_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return None;
+    }
+    let raised = limit.maximum.map_or(needed, |maximum| maximum.max(needed));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum.map(|_| raised) })
+        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }));
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (current < needed).then(|| Lack {
+        what: format!("only {current} open files are allowed, {needed} are needed"),
+        remedy: "raise it (`ulimit -Hn`, LimitNOFILE= or --ulimit nofile=), or narrow `media.first_port` to `media.last_port`"
+            .into(),
+    })
+}
+
+fn folder(folder: &Path) -> Option<Lack> {
+    let probe = folder.join(".sip-edge-probe");
+    let write = || {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(&probe, b"probe")?;
+        std::fs::remove_file(&probe)
+    };
+    write().err().map(|error| Lack {
+        what: format!("the recordings' folder {} cannot be written ({error})", folder.display()),
+        remedy: "set `recordings.folder` to a folder that this user may write".into(),
+    })
+}
+
+fn link(socket: &Path) -> Option<Lack> {
+    let parent = socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (!parent.is_dir()).then(|| Lack {
+        what: format!("the folder of the control link's socket {} does not exist", socket.display()),
+        remedy: "set `link.socket` to the socket of control-api".into(),
+    })
+}
+
+fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
+    let mut taken = Vec::new();
+    for plan in plans {
+        let media = (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
+        let udp = media.map(|port| ("media", SocketAddr::new(config.sip.bind_address, port))).chain([("sip.port", plan.sip)]);
+        for (key, address) in udp {
+            if let Err(error) = bind(address, Type::DGRAM, Protocol::UDP) {
+                taken.push((key, "UDP", address, error));
+            }
+        }
+        if let Err(error) = bind(plan.sip, Type::STREAM, Protocol::TCP) {
+            taken.push(("sip.port", "TCP", plan.sip, error));
+        }
+    }
+    let (first, more) = match taken.split_first() {
+        Some((first, rest)) => (first, rest.len()),
+        None => return Vec::new(),
+    };
+    let (key, protocol, address, error) = first;
+    let others = if more > 0 { format!(", nor {more} others") } else { String::new() };
+    vec![Lack {
+        what: format!("{protocol} {address} cannot be bound ({error}){others}"),
+        remedy: format!("end the program that holds it, or change `{key}` or `sip.bind_address`"),
+    }]
+}
+
+fn bind(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if kind == Type::STREAM {
+        // As the listener does; without it connections that wait for their last packets would keep the port.
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lacks_say_what_to_do() {
+        let lack = ring(Err(io::Error::from_raw_os_error(1))).unwrap();
+        assert!(lack.to_string().contains("seccomp"), "{lack}");
+        let lack = locked_memory(Rlimit { current: Some(64 * 1024), maximum: None }).unwrap();
+        assert!(lack.to_string().contains("only 64 KiB"), "{lack}");
+        assert_eq!(locked_memory(Rlimit { current: None, maximum: None }), None);
+        assert!(folder(Path::new("/proc/no")).unwrap().remedy.contains("`recordings.folder`"));
+        assert!(link(Path::new("/no/such/control.sock")).unwrap().remedy.contains("`link.socket`"));
+        assert_eq!(link(Path::new("control.sock")), None);
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let holder = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut config = Config::default();
+        config.sip.port = holder.local_addr().unwrap().port();
+        let plan = ShardPlan { index: 0, sip: holder.local_addr().unwrap(), first_port: 0, pair_count: 0, call_capacity: 0 };
+        let lacks = ports(&config, &[plan]);
+        assert_eq!(lacks.len(), 1);
+        assert!(lacks[0].what.starts_with(&format!("UDP {}", plan.sip)), "{}", lacks[0]);
+        assert!(lacks[0].remedy.contains("`sip.port`"));
+    }
+}

@@ -1,0 +1,264 @@
+//! One shard: its edge machine, its datagram engine, its recordings and streams, and what waits for control-api. `pump` carries what
+//! the machines put out to where it belongs; nothing in here waits (see `run`).
+
+mod run;
+mod status;
+
+pub use run::{ShardInput, run};
+
+use crate::config::{Config, ShardPlan};
+use crate::link::{ClockPair, Mailbox, event, place_call};
+use crate::transport::{StreamConfig, StreamEvent, Streams};
+use anyhow::Context;
+use control_wire::Command;
+use media_core::relay::{Forward, Output as MediaOutput, RelayConfig};
+use media_shard::engine::{Channel, Engine, EngineConfig, Received};
+use media_shard::recorder::{Finished, Recorder};
+use media_shard::signal::Signal;
+use sip_core::edge::{Edge, EdgeConfig, Ended, Event, Flow, Output, Transport};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+/// Longest wait for datagrams while media flows, after which the shard's other tasks run.
+const BUSY_WAIT: Duration = Duration::from_millis(1);
+/// Milestones kept for an absent control-api, per call that the shard can take.
+const MILESTONES_PER_CALL: usize = 32;
+/// Transactions per call: two INVITEs, CANCELs, BYEs and what waits for retransmissions.
+const TRANSACTIONS_PER_CALL: usize = 12;
+
+/// What the shard's task does after a turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Media flows: take the next turn as soon as other tasks had theirs.
+    Again,
+    /// Wait for a datagram, for another task, or for this moment.
+    Park(Option<Instant>),
+}
+
+/// All that one executor owns.
+pub(crate) struct Shard {
+    edge: Edge,
+    engine: Engine,
+    recorder: Recorder,
+    streams: Streams,
+    mailbox: Rc<Mailbox>,
+    /// Wakes the shard's task after a mutation by another task.
+    wake: Rc<Signal>,
+    sip_address: SocketAddr,
+    plan: ShardPlan,
+    name: String,
+    epoch: u64,
+}
+
+impl Shard {
+    /// Opens all sockets and files. Must run inside the shard's executor.
+    pub(crate) fn open(config: &Config, plan: ShardPlan, epoch: u64, seed: [u8; 32]) -> anyhow::Result<Rc<RefCell<Self>>> {
+        let engine = Engine::open(&EngineConfig {
+            sip: plan.sip,
+            media_address: config.sip.bind_address,
+            first_port: plan.first_port,
+            pair_count: plan.pair_count,
+        })?;
+        let local = engine.sip_address()?;
+        let capacity = usize::from(plan.call_capacity);
+        let edge_config = EdgeConfig {
+            shard: plan.index,
+            local,
+            public: SocketAddr::new(config.sip.public_address, local.port()),
+            user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
+            call_capacity: capacity,
+            transaction_capacity: capacity * TRANSACTIONS_PER_CALL + 64,
+        };
+        let relay_config = RelayConfig {
+            public_address: config.sip.public_address,
+            first_port: plan.first_port,
+            pair_count: plan.pair_count,
+            quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
+        };
+        let stream_config =
+            StreamConfig { local, max_connections: config.limits.max_tcp_connections.into(), idle: config.tcp_idle() };
+        let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
+            let (for_recorder, for_streams) = (shard.clone(), shard.clone());
+            let recorder = Recorder::new(config.recordings.folder.clone(), move |finished| {
+                on(&for_recorder, |shard| shard.recording_finished(finished));
+            });
+            let streams = Streams::new(stream_config, move |event| on(&for_streams, |shard| shard.stream_event(event)));
+            RefCell::new(Self {
+                edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
+                engine,
+                recorder,
+                streams,
+                mailbox: Rc::new(Mailbox::new((capacity * MILESTONES_PER_CALL).max(1024))),
+                wake: Rc::default(),
+                sip_address: local,
+                plan,
+                name: config.name.clone(),
+                epoch,
+            })
+        });
+        shard.borrow().streams.listen().with_context(|| format!("TCP {local} cannot be bound"))?;
+        Ok(shard)
+    }
+
+    /// Fires due timers, then takes one batch of datagrams.
+    pub(crate) fn turn(&mut self) -> Next {
+        let now = Instant::now();
+        let deadline = self.edge.poll_timeout();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.edge.handle_timeout(now);
+            self.pump(now);
+        }
+        let is_busy = self.edge.relay().leg_count() > 0;
+        let wait = match self.edge.poll_timeout() {
+            _ if !is_busy => Duration::ZERO,
+            Some(deadline) => deadline.saturating_duration_since(now).min(BUSY_WAIT),
+            None => BUSY_WAIT,
+        };
+        let received = self.engine.wait(wait);
+        if received {
+            self.take_batch();
+        }
+        if is_busy || received { Next::Again } else { Next::Park(self.edge.poll_timeout()) }
+    }
+
+    fn take_batch(&mut self) {
+        let now = Instant::now();
+        while let Some(Received { channel, remote, len }) = self.engine.receive() {
+            match channel {
+                Channel::Media(socket) => match self.edge.relay_mut().forward(now, socket, remote, self.engine.buffer(), len) {
+                    Forward::To { socket, remote, start, len } => {
+                        self.engine.send_from_buffer(socket, remote, start..start + len);
+                    }
+                    Forward::Drop(_) | Forward::Local => {}
+                },
+                Channel::Sip => {
+                    let flow = Flow { transport: Transport::Udp, local: self.sip_address, remote, connection: None };
+                    self.edge.handle_sip(now, flow, &self.engine.buffer()[..len]);
+                    self.pump(now);
+                }
+            }
+        }
+        self.pump(now);
+    }
+
+    /// Carries out all that the edge and its relay ask, in order, until nothing is left.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            self.edge.handle_media(now);
+            let mut is_quiet = true;
+            while let Some(output) = self.edge.poll_output() {
+                is_quiet = false;
+                match output {
+                    Output::Sip { flow, bytes } if flow.transport == Transport::Udp => self.engine.send_sip(flow.remote, &bytes),
+                    Output::Sip { flow, bytes } => self.streams.send(flow, &bytes),
+                    Output::OpenRecording { recording, file_name } => self.recorder.open(recording, &file_name),
+                    Output::Event(event) => tell(&self.mailbox, event),
+                }
+            }
+            while let Some(output) = self.edge.relay_mut().poll_output() {
+                is_quiet = false;
+                match output {
+                    MediaOutput::Open { socket } => self.engine.open_socket(socket),
+                    MediaOutput::Transmit { socket, remote, bytes } => self.engine.send(socket, remote, bytes),
+                    MediaOutput::Connect { socket, remote } => self.engine.connect(socket, remote),
+                    MediaOutput::Disconnect { socket } => self.engine.disconnect(socket),
+                    MediaOutput::Release { socket } => self.engine.release(socket),
+                    MediaOutput::Record { recording, offset, bytes } => self.recorder.write(recording, offset, bytes),
+                    MediaOutput::Finish { recording, len, duration } => self.recorder.finish(recording, len, duration),
+                }
+            }
+            if is_quiet {
+                return;
+            }
+        }
+    }
+
+    /// Does what control-api commands; a repeated command has no effect.
+    pub(crate) fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::PlaceCall(call) if self.mailbox.outbox().holds_end_of(&call.call_id) => {}
+            Command::PlaceCall(call) => {
+                let call_id = call.call_id.clone();
+                if let Err(refusal) = self.edge.place_call(now, place_call(*call)) {
+                    tracing::info!(call_id, %refusal, "call refused");
+                    tell(&self.mailbox, Event::Ended(Box::new(Ended::refused(call_id, refusal, now))));
+                }
+            }
+            Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
+        }
+        self.settle(now);
+    }
+
+    fn recording_finished(&mut self, finished: Finished) {
+        let now = Instant::now();
+        self.edge.recording_finished(now, finished.recording, finished.file_len, finished.duration);
+        self.settle(now);
+    }
+
+    fn stream_event(&mut self, event: StreamEvent<'_>) {
+        let now = Instant::now();
+        match event {
+            StreamEvent::Message { flow, bytes } => self.edge.handle_sip(now, flow, bytes),
+            StreamEvent::Failed { flow } => self.edge.handle_flow_error(now, flow),
+        }
+        self.settle(now);
+    }
+
+    /// Refuses new calls from now on, and says so.
+    pub(crate) fn drain(&mut self) {
+        self.edge.drain();
+        self.mailbox.report_status();
+    }
+
+    /// Hangs up what still runs.
+    pub(crate) fn end_calls(&mut self) {
+        let now = Instant::now();
+        self.edge.end_calls(now);
+        self.settle(now);
+    }
+
+    /// Whether no call lives and nothing waits for control-api or the disk.
+    pub(crate) fn is_done(&self) -> bool {
+        self.edge.call_count() == 0 && self.recorder.open_count() == 0 && self.mailbox.outbox().is_empty()
+    }
+
+    pub(crate) fn call_count(&self) -> usize {
+        self.edge.call_count()
+    }
+
+    /// After a mutation outside of the shard's own turn.
+    fn settle(&mut self, now: Instant) {
+        self.pump(now);
+        self.wake.set();
+    }
+}
+
+fn on(shard: &Weak<RefCell<Shard>>, act: impl FnOnce(&mut Shard)) {
+    if let Some(shard) = shard.upgrade() {
+        act(&mut shard.borrow_mut());
+    }
+}
+
+fn tell(mailbox: &Mailbox, told: Event) {
+    match &told {
+        Event::Milestone(milestone) => tracing::info!(
+            call_id = milestone.call_id,
+            leg = milestone.leg.map(|leg| format!("{leg:?}")),
+            sip_code = milestone.sip_code,
+            trunk = milestone.trunk,
+            "{}",
+            milestone.kind.as_str()
+        ),
+        Event::Ended(ended) => tracing::info!(
+            call_id = ended.call_id,
+            status = ?ended.status,
+            reason = ended.reason.map(|reason| reason.as_str()),
+            duration_s = ended.duration_s,
+            "ended"
+        ),
+    }
+    mailbox.tell(event(ClockPair::now(), told));
+}

@@ -1,0 +1,118 @@
+//! The tasks of one shard's executor: turns of the shard, its link to control-api, and its way out.
+
+use super::status::LinkedShard;
+use super::{Next, Shard};
+use crate::config::{Config, ShardPlan};
+use crate::link;
+use anyhow::Context;
+use futures_lite::future;
+use glommio::timer::Timer;
+use media_shard::doorbell::{ClosedDoorbell, Doorbell, EngineBell};
+use media_shard::signal::Signal;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How often a draining shard looks whether it is done.
+const DRAIN_PERIOD: Duration = Duration::from_millis(50);
+/// Time for hung-up calls to say goodbye and for their ends to be acknowledged.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+/// Time for the last BYEs to be repeated once.
+const LINGER: Duration = Duration::from_millis(600);
+
+/// What a shard is started with.
+pub struct ShardInput {
+    pub config: Config,
+    pub plan: ShardPlan,
+    pub epoch: u64,
+    /// Unpredictable bytes.
+    pub seed: [u8; 32],
+    /// Rings to drain; rings again to hang up at once.
+    pub stop: ClosedDoorbell,
+}
+
+/// Runs a shard until it was told to stop and is done. Must be the main task of a pinned executor.
+pub async fn run(input: ShardInput) -> anyhow::Result<()> {
+    let ShardInput { config, plan, epoch, seed, stop } = input;
+    let shard = Shard::open(&config, plan, epoch, seed).with_context(|| format!("shard {}", plan.index))?;
+    let bell = EngineBell::new(&shard.borrow().engine)?;
+    tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
+    let mailbox = shard.borrow().mailbox.clone();
+    let linked = Rc::new(LinkedShard(shard.clone()));
+    let socket = config.link.socket.clone();
+    glommio::spawn_local(async move { link::run(&socket, mailbox, linked).await }).detach();
+    let limit = Duration::from_secs(config.drain_limit_s.into());
+    future::or(turns(shard.clone(), bell), drain(shard, Doorbell::open(stop), limit)).await
+}
+
+async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) -> anyhow::Result<()> {
+    let wake = shard.borrow().wake.clone();
+    let parked = Rc::new(Signal::default());
+    glommio::spawn_local(ring_when_parked(bell, parked.clone(), wake.clone())).detach();
+    loop {
+        let next = shard.borrow_mut().turn();
+        match next {
+            Next::Again => {
+                // Lets tasks that this turn woke run; the reactor polls once per preemption period.
+                future::yield_now().await;
+                glommio::yield_if_needed().await;
+            }
+            Next::Park(deadline) => {
+                parked.set();
+                let timer = async {
+                    let _slept = match deadline {
+                        Some(deadline) => Timer::new(deadline.saturating_duration_since(Instant::now())).await,
+                        None => future::pending().await,
+                    };
+                };
+                future::or(wake.wait(), timer).await;
+            }
+        }
+    }
+}
+
+/// A task of its own, since a wait that is given up could swallow the ring.
+async fn ring_when_parked(mut bell: EngineBell, parked: Rc<Signal>, wake: Rc<Signal>) {
+    loop {
+        parked.wait().await;
+        if let Err(error) = bell.rung().await {
+            tracing::warn!(%error, "the engine's bell failed; datagrams are looked for each 5 ms instead");
+            loop {
+                Timer::new(Duration::from_millis(5)).await;
+                wake.set();
+            }
+        }
+        wake.set();
+    }
+}
+
+async fn drain(shard: Rc<RefCell<Shard>>, stop: Doorbell, limit: Duration) -> anyhow::Result<()> {
+    stop.rung().await?;
+    shard.borrow_mut().drain();
+    tracing::info!(calls = shard.borrow().call_count(), "draining");
+    let all_ended = async {
+        while shard.borrow().call_count() > 0 {
+            Timer::new(DRAIN_PERIOD).await;
+        }
+    };
+    let told_again = async {
+        // A broken bell cannot ring again; the limit still ends the drain.
+        if stop.rung().await.is_err() {
+            future::pending::<()>().await;
+        }
+    };
+    let limit = async {
+        Timer::new(limit).await;
+    };
+    future::or(all_ended, future::or(told_again, limit)).await;
+    if shard.borrow().call_count() > 0 {
+        tracing::info!(calls = shard.borrow().call_count(), "hanging up");
+        shard.borrow_mut().end_calls();
+        Timer::new(LINGER).await;
+    }
+    let goodbye = Instant::now() + GOODBYE_LIMIT;
+    while !shard.borrow().is_done() && Instant::now() < goodbye {
+        Timer::new(DRAIN_PERIOD).await;
+    }
+    Ok(())
+}

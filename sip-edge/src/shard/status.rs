@@ -1,0 +1,81 @@
+//! What a shard reports of itself on the control link.
+
+use super::Shard;
+use crate::link::LinkPeer;
+use control_wire::{Command, Hello, ShardStatus, VERSION};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A shard as its link sees it.
+pub(crate) struct LinkedShard(pub Rc<RefCell<Shard>>);
+
+impl LinkPeer for LinkedShard {
+    fn hello(&self) -> Hello {
+        let shard = self.0.borrow();
+        let outbox = shard.mailbox.outbox();
+        Hello {
+            version: VERSION,
+            edge: shard.name.clone(),
+            epoch: shard.epoch,
+            shard: shard.plan.index,
+            live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).map(String::from).collect(),
+            status: shard.status(),
+        }
+    }
+
+    fn status(&self) -> ShardStatus {
+        self.0.borrow().status()
+    }
+
+    fn command(&self, command: Command) {
+        self.0.borrow_mut().command(command);
+    }
+}
+
+impl Shard {
+    fn status(&self) -> ShardStatus {
+        ShardStatus {
+            draining: self.edge.is_draining(),
+            call_count: self.edge.call_count() as u32,
+            call_capacity: self.plan.call_capacity.into(),
+            free_port_pairs: usize::from(self.plan.pair_count).saturating_sub(self.edge.relay().leg_count()) as u32,
+            counters: self.counters(),
+        }
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let engine = self.engine.counters();
+        let recorder = self.recorder.counters();
+        let streams = self.streams.counters();
+        let own = [
+            ("udp_received", engine.received),
+            ("udp_sent", engine.sent),
+            ("udp_send_would_block", engine.send_would_block),
+            ("udp_send_failed", engine.send_failed),
+            ("udp_receive_failed", engine.receive_failed),
+            ("udp_discarded", engine.discarded),
+            ("udp_batches", engine.batches),
+            ("recording_written_len", recorder.written_len.get()),
+            ("recording_overflowed", recorder.overflowed.get()),
+            ("recording_failed", recorder.failed.get()),
+            ("recording_finished", recorder.finished.get()),
+            ("tcp_accepted", streams.accepted.get()),
+            ("tcp_opened", streams.opened.get()),
+            ("tcp_over_limit", streams.over_limit.get()),
+            ("tcp_malformed", streams.malformed.get()),
+            ("tcp_overflowed", streams.overflowed.get()),
+            ("tcp_idle_closed", streams.idle_closed.get()),
+            ("link_reconnects", self.mailbox.reconnects.get()),
+            ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
+        ];
+        let media = self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
+        let sip = self.edge.counters().map(|(name, count)| (format!("sip_{name}"), count));
+        own.into_iter()
+            .map(|(name, count)| (name.to_string(), count))
+            .chain(media)
+            .chain(sip)
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
