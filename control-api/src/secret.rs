@@ -121,7 +121,7 @@ impl Purpose {
     }
 }
 
-/// The key under which recoverable secrets are kept.
+/// Seals and opens recoverable secrets under the master key.
 pub struct MasterKey(LessSafeKey);
 
 impl std::fmt::Debug for MasterKey {
@@ -292,7 +292,15 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         for (name, text) in [("short", "00ff"), ("long", &"0".repeat(66)), ("odd", &"0".repeat(63)), ("words", &"z".repeat(64))] {
             let path = folder.join(name);
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
             assert!(matches!(MasterKey::load_or_create(&path), Err(SecretError::NotAKey { .. })), "{name}");
         }
         std::fs::remove_dir_all(folder).unwrap();

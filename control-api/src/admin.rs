@@ -1,0 +1,171 @@
+//! The admin API, on the listener of operators: everything of onboarding, live for the next call. One bearer token opens all of it.
+//! Which settings are allowed is each resource's; what is kept is `storage`'s.
+
+pub mod account;
+pub mod callback;
+pub mod field;
+pub mod identity;
+pub mod key;
+pub mod trunk;
+
+use crate::app::App;
+use crate::problem::{self, Problem};
+use crate::{apply, onboarding};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::{HeaderValue, header, request::Parts};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
+use field::Context;
+use serde::de::DeserializeOwned;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use storage::Account;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What the admin API works on.
+pub struct Admin {
+    pub app: Arc<App>,
+    /// Changes read and write: one at a time.
+    changes: Mutex<()>,
+}
+
+impl Admin {
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app, changes: Mutex::new(()) }
+    }
+
+    /// Held from the first read of a change to its last write.
+    pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context { secrets: &self.app.master_key, allow_private_targets: self.app.config.callback.allow_private_targets }
+    }
+
+    /// The account, or 404.
+    pub(crate) fn account(&self, id: &str) -> Result<Account, Problem> {
+        self.app.store.account(id)?.ok_or_else(|| unknown("account", id))
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "control-api: admin API",
+        description = "Onboarding: accounts, numbers, agents, keys, trunks, callbacks. Changes hold from the next call on."
+    ),
+    tags(
+        (name = "accounts", description = "Customers with their region, limits, recording, timers and retention"),
+        (name = "numbers", description = "Caller IDs assigned to an account"),
+        (name = "agents", description = "Agents registered with an account"),
+        (name = "keys", description = "API keys, told once"),
+        (name = "callback", description = "Where an account's results are pushed"),
+        (name = "trunks", description = "SIP peers"),
+        (name = "onboarding", description = "The declarative file and the customer's pack")
+    ),
+    modifiers(&Token),
+    security(("admin_token" = []))
+)]
+struct Document;
+
+struct Token;
+
+impl utoipa::Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("Content of the admin token file")).build();
+        document.components.get_or_insert_default().add_security_scheme("admin_token", SecurityScheme::Http(scheme));
+    }
+}
+
+fn resources() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(account::list))
+        .routes(routes!(account::read, account::set, account::remove))
+        .routes(routes!(identity::list_numbers))
+        .routes(routes!(identity::assign_number, identity::withdraw_number))
+        .routes(routes!(identity::list_agents))
+        .routes(routes!(identity::register_agent, identity::remove_agent))
+        .routes(routes!(key::list, key::create))
+        .routes(routes!(key::change, key::revoke))
+        .routes(routes!(key::rotate))
+        .routes(routes!(callback::read, callback::set, callback::remove))
+        .routes(routes!(callback::renew_signing_secret))
+        .routes(routes!(trunk::list))
+        .routes(routes!(trunk::read, trunk::set, trunk::remove))
+        .routes(routes!(apply::apply))
+        .routes(routes!(onboarding::read_pack))
+}
+
+/// The OpenAPI document of the admin API.
+pub fn document() -> utoipa::openapi::OpenApi {
+    resources().split_for_parts().1
+}
+
+/// All paths below `/admin`, for who has the token.
+pub fn router(app: Arc<App>) -> Router {
+    let admin = Arc::new(Admin::new(app));
+    let router: Router<Arc<Admin>> = resources().into();
+    let guarded = router.route_layer(middleware::from_fn_with_state(Arc::clone(&admin), guard));
+    guarded.method_not_allowed_fallback(problem::unknown_method).with_state(admin)
+}
+
+/// Lets in who has the token, keeps answers out of caches, and notes changes.
+async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let token = given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if !token.is_some_and(|(_, token)| admin.app.admin_token.matches(token.trim())) {
+        let error = given.map(|_| "invalid_token");
+        return Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN").into_response();
+    }
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if !method.is_safe() {
+        let route = route.as_ref().map_or("", MatchedPath::as_str);
+        tracing::info!(%method, route, status = response.status().as_u16(), "admin request");
+    }
+    response
+}
+
+/// Runs a database operation where it may block.
+pub(crate) async fn blocking<T, F>(admin: &Arc<Admin>, operation: F) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    F: FnOnce(&Admin) -> Result<T, Problem> + Send + 'static,
+{
+    let admin = Arc::clone(admin);
+    tokio::task::spawn_blocking(move || operation(&admin)).await.expect("admin operations do not panic")
+}
+
+pub(crate) fn unknown(kind: &str, id: &str) -> Problem {
+    Problem::not_found(format!("there is no {kind} {id:?}"))
+}
+
+/// Refusals of the database are the client's: 409.
+pub(crate) fn conflict(error: storage::Error) -> Problem {
+    match error {
+        storage::Error::Conflict(why) => Problem::conflict("conflict", why),
+        other => Problem::from(other),
+    }
+}
+
+/// Path parameters; those that cannot be read are a 400.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|error| Problem::bad_request("malformed_path", error.body_text()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

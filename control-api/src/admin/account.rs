@@ -1,0 +1,230 @@
+//! Accounts: name, region, limits, recording, timers, retention, trunks. Their callback, numbers, agents and keys are beside this file.
+
+use super::callback::CallbackView;
+use super::field::{self, Refusals};
+use super::{Admin, Path, blocking};
+use crate::problem::{JsonBody, Problem, ProblemDetails};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use storage::Account;
+use utoipa::ToSchema;
+
+/// An account as it is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AccountView {
+    #[schema(example = "demo")]
+    pub id: String,
+    pub name: String,
+    /// ISO 3166-1 country whose national numbers are accepted.
+    #[schema(example = "IN")]
+    pub region: String,
+    pub limits: LimitsView,
+    /// Whether calls are recorded unless the request says otherwise.
+    pub record: bool,
+    /// Seconds for which the agent's phone rings.
+    pub agent_ring_s: u64,
+    /// Seconds for which the customer's phone rings.
+    pub customer_ring_s: u64,
+    /// Seconds after which a call is ended.
+    pub max_duration_s: u64,
+    /// Seconds without media from a party after which a call is ended.
+    pub no_media_s: u64,
+    pub retention: RetentionView,
+    /// Trunk ids in the order in which they are tried.
+    pub trunks: Vec<String>,
+    /// Where results are pushed; null if they are only stored.
+    pub callback: Option<CallbackView>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LimitsView {
+    pub max_concurrent_calls: u32,
+    pub calls_per_second: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RetentionView {
+    pub record_days: u32,
+    pub recording_days: u32,
+}
+
+impl From<&Account> for AccountView {
+    fn from(account: &Account) -> Self {
+        Self {
+            id: account.id.clone(),
+            name: account.name.clone(),
+            region: account.region.clone(),
+            limits: LimitsView {
+                max_concurrent_calls: account.limits.max_concurrent_calls,
+                calls_per_second: account.limits.calls_per_second,
+            },
+            record: account.record_by_default,
+            agent_ring_s: account.agent_ring_ms / 1000,
+            customer_ring_s: account.customer_ring_ms / 1000,
+            max_duration_s: account.max_duration_ms / 1000,
+            no_media_s: account.no_media_ms / 1000,
+            retention: RetentionView {
+                record_days: account.retention.record_days,
+                recording_days: account.retention.recording_days,
+            },
+            trunks: account.trunks.clone(),
+            callback: account.callback.as_ref().map(CallbackView::from),
+        }
+    }
+}
+
+/// Settings of an account; those left out keep their value, or get the default when the account is new.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountSettings {
+    /// Default: the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Default `IN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsSettings>,
+    /// Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<bool>,
+    /// 1–300. Default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_ring_s: Option<u64>,
+    /// 1–300. Default 45.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_ring_s: Option<u64>,
+    /// 10–86400. Default 14400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration_s: Option<u64>,
+    /// 2–3600. Default 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_media_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<RetentionSettings>,
+    /// Trunks that exist, in the order in which they are tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunks: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSettings {
+    /// 0–100000; 0 stops new calls. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_calls: Option<u32>,
+    /// 0–10000; 0 stops new calls. Default 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<u32>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSettings {
+    /// 1–3650. Default 365.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_days: Option<u32>,
+    /// 1–3650. Default 90.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_days: Option<u32>,
+}
+
+impl AccountSettings {
+    /// The account with these settings over the present ones; `is_trunk` knows the trunks that exist.
+    pub fn over(self, mut account: Account, is_trunk: impl Fn(&str) -> bool, refusals: &mut Refusals) -> Account {
+        if let Some(name) = self.name
+            && refusals.take("name", field::text(&name)).is_some()
+        {
+            account.name = name;
+        }
+        if let Some(region) = self.region
+            && refusals.take("region", field::region(&region)).is_some()
+        {
+            account.region = region;
+        }
+        account.record_by_default = self.record.unwrap_or(account.record_by_default);
+        refusals.seconds("agent_ring_s", self.agent_ring_s, 1..=300, &mut account.agent_ring_ms);
+        refusals.seconds("customer_ring_s", self.customer_ring_s, 1..=300, &mut account.customer_ring_ms);
+        refusals.seconds("max_duration_s", self.max_duration_s, 10..=86_400, &mut account.max_duration_ms);
+        refusals.seconds("no_media_s", self.no_media_s, 2..=3_600, &mut account.no_media_ms);
+        let given = self.limits.unwrap_or_default();
+        refusals.within("limits", |refusals| {
+            refusals.number(
+                "max_concurrent_calls",
+                given.max_concurrent_calls,
+                0..=100_000,
+                &mut account.limits.max_concurrent_calls,
+            );
+            refusals.number("calls_per_second", given.calls_per_second, 0..=10_000, &mut account.limits.calls_per_second);
+        });
+        let given = self.retention.unwrap_or_default();
+        refusals.within("retention", |refusals| {
+            refusals.number("record_days", given.record_days, 1..=3_650, &mut account.retention.record_days);
+            refusals.number("recording_days", given.recording_days, 1..=3_650, &mut account.retention.recording_days);
+        });
+        if let Some(trunks) = self.trunks {
+            for (at, trunk) in trunks.iter().enumerate() {
+                if !is_trunk(trunk) {
+                    refusals
+                        .add(&format!("trunks[{at}]"), format!("{trunk:?} is no trunk; allowed are ids of trunks that exist"));
+                } else if trunks[..at].contains(trunk) {
+                    refusals.add(&format!("trunks[{at}]"), format!("{trunk:?} is named twice; allowed is each trunk once"));
+                }
+            }
+            account.trunks = trunks;
+        }
+        account
+    }
+}
+
+/// Lists all accounts.
+#[utoipa::path(get, path = "/admin/accounts", tag = "accounts", responses((status = 200, body = Vec<AccountView>)))]
+pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountView>>, Problem> {
+    let accounts = blocking(&admin, |admin| Ok(admin.app.store.accounts()?)).await?;
+    Ok(Json(accounts.iter().map(AccountView::from).collect()))
+}
+
+/// Reads one account.
+#[utoipa::path(get, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+    responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
+pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<Json<AccountView>, Problem> {
+    let account = blocking(&admin, move |admin| admin.account(&id)).await?;
+    Ok(Json(AccountView::from(&account)))
+}
+
+/// Creates an account, or changes the settings that are given.
+#[utoipa::path(put, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+    request_body = AccountSettings, responses((status = 200, body = AccountView, description = "changed"),
+    (status = 201, body = AccountView, description = "created"), (status = 422, body = ProblemDetails)))]
+pub async fn set(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    JsonBody(settings): JsonBody<AccountSettings>,
+) -> Result<(StatusCode, Json<AccountView>), Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let mut refusals = Refusals::default();
+        refusals.take("account", field::id(&id));
+        let known = admin.app.store.account(&id)?;
+        let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let trunks = admin.app.store.trunks()?;
+        let present = known.unwrap_or_else(|| Account::new(&id, &id));
+        let account = settings.over(present, |trunk| trunks.iter().any(|known| known.id == trunk), &mut refusals);
+        refusals.finish()?;
+        admin.app.store.put_account(&account)?;
+        Ok((status, Json(AccountView::from(&account))))
+    })
+    .await
+}
+
+/// Removes an account with its numbers, agents and keys. Its records stay for their retention.
+#[utoipa::path(delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails)))]
+pub async fn remove(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        if admin.app.store.delete_account(&id)? { Ok(StatusCode::NO_CONTENT) } else { Err(super::unknown("account", &id)) }
+    })
+    .await
+}

@@ -1,0 +1,375 @@
+//! Checks on single settings, and the list of those that were refused. Each refusal names the setting and what is allowed.
+
+use crate::number::{self, E164, Region};
+use crate::problem::{FieldError, Problem};
+use crate::secret::{MasterKey, Purpose, Secret};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use storage::Sealed;
+
+/// Header names that the HTTP client writes itself or that hold for one hop only (RFC 9110 §7.6.1), and those of the callback's
+/// own contract (S23).
+const RESERVED_HEADERS: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+    "x-delivery-attempt",
+];
+
+/// What checks need to know of the process.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub secrets: &'a MasterKey,
+    /// The development switch of the configuration (S22).
+    pub allow_private_targets: bool,
+}
+
+impl Context<'_> {
+    /// Seals a secret; the same secret keeps its present seal, so that setting it again changes nothing.
+    pub fn reseal(&self, purpose: Purpose, given: &Secret, present: Option<Sealed>) -> Sealed {
+        let same = |sealed: &Sealed| self.secrets.open(purpose, sealed).is_ok_and(|open| open == *given);
+        present.filter(same).unwrap_or_else(|| self.secrets.seal(purpose, given))
+    }
+}
+
+/// Settings that were refused, each under its path.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    prefix: String,
+    errors: Vec<FieldError>,
+}
+
+impl Refusals {
+    /// Runs `check` with `prefix` before the names of its settings.
+    pub fn within<T>(&mut self, prefix: &str, check: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.prefix.len();
+        self.prefix.push_str(prefix);
+        self.prefix.push('.');
+        let value = check(self);
+        self.prefix.truncate(outer);
+        value
+    }
+
+    pub fn add(&mut self, field: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError { field: format!("{}{field}", self.prefix), detail: detail.into() });
+    }
+
+    /// The value, or `None` after noting why not.
+    pub fn take<T>(&mut self, field: &str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|detail| self.add(field, detail)).ok()
+    }
+
+    /// Writes a given setting over the present one if it is in the range.
+    pub fn number<T: PartialOrd + Copy + std::fmt::Display>(
+        &mut self,
+        field: &str,
+        given: Option<T>,
+        range: RangeInclusive<T>,
+        target: &mut T,
+    ) {
+        let Some(given) = given else { return };
+        if range.contains(&given) {
+            *target = given;
+        } else {
+            self.add(field, format!("{given} is refused; allowed is {} to {}", range.start(), range.end()));
+        }
+    }
+
+    /// The same for a setting in seconds that is kept in milliseconds.
+    pub fn seconds(&mut self, field: &str, given: Option<u64>, range: RangeInclusive<u64>, target_ms: &mut u64) {
+        let mut seconds = *target_ms / 1000;
+        self.number(field, given, range, &mut seconds);
+        if given == Some(seconds) {
+            *target_ms = seconds * 1000;
+        }
+    }
+
+    /// Nothing was refused, or 422 with every refusal.
+    pub fn finish(self) -> Result<(), Problem> {
+        let Some(first) = self.errors.first() else { return Ok(()) };
+        let detail = match self.errors.len() - 1 {
+            0 => format!("{}: {}", first.field, first.detail),
+            more => format!("{}: {} (and {more} more)", first.field, first.detail),
+        };
+        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", detail);
+        problem.body.errors = self.errors;
+        Err(problem)
+    }
+}
+
+/// Ids of accounts and trunks, names of keys: safe in paths, in key ids and in logs.
+pub fn id(text: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("allowed are 1 to 64 letters, digits, - and _".into())
+    }
+}
+
+/// Text for people, or an agent's ID: not empty, bounded, nothing invisible at its ends or inside.
+pub fn text(value: &str) -> Result<(), String> {
+    if value.is_empty() || value.chars().count() > 128 {
+        Err("allowed are 1 to 128 characters".into())
+    } else if value.chars().any(char::is_control) || value.trim() != value {
+        Err("allowed is text without control characters and without outer spaces".into())
+    } else {
+        Ok(())
+    }
+}
+
+pub fn region(text: &str) -> Result<Region, String> {
+    text.parse().map_err(|error: number::UnknownRegion| error.to_string())
+}
+
+pub fn e164(text: &str, region: Region) -> Result<E164, String> {
+    number::normalise(text, region).map_err(|refusal| refusal.to_string())
+}
+
+/// Networks in the form that `auth` compares with; a lone address is a network of one.
+pub fn cidr(text: &str) -> Result<String, String> {
+    let network = text.parse::<ipnet::IpNet>().map(|network| network.trunc()).ok();
+    let network = network.or_else(|| text.parse::<IpAddr>().map(ipnet::IpNet::from).ok());
+    let network = network
+        .ok_or_else(|| format!("{text:?} is no network; allowed are such as 203.0.113.0/24, 203.0.113.7, 2001:db8::/32"))?;
+    Ok(network.to_string())
+}
+
+/// Host of a trunk: a DNS name or an address.
+pub fn host(text: &str) -> Result<(), String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+    };
+    let name = text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label);
+    if text.parse::<IpAddr>().is_ok() || name {
+        Ok(())
+    } else {
+        Err("allowed is a host name or an IP address, without a port".into())
+    }
+}
+
+/// A callback's target (S22): HTTPS to a public host; the development switch allows the rest.
+pub fn callback_url(text: &str, allow_private_targets: bool) -> Result<(), String> {
+    let url = reqwest::Url::parse(text).map_err(|error| format!("not a URL ({error}); allowed is https://host/path"))?;
+    if text.len() > 2048 {
+        return Err("allowed are up to 2048 characters".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err("allowed is a URL without user, password and fragment; use auth_header for credentials".into());
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_private_targets => {}
+        _ => return Err("allowed is https:// only".into()),
+    }
+    let Some(host) = url.host_str() else { return Err("allowed is a URL with a host".into()) };
+    if !allow_private_targets && is_private_host(host) {
+        return Err("private and loopback targets are refused; allowed are public hosts".into());
+    }
+    Ok(())
+}
+
+/// Names and literal addresses that lead into this machine or network. What a public name resolves to is checked on delivery.
+fn is_private_host(host: &str) -> bool {
+    let literal = host.trim_matches(['[', ']']);
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        return is_private(address);
+    }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let private_zones = ["localhost", "local", "internal", "intranet", "lan", "home.arpa"];
+    !name.contains('.')
+        || private_zones.iter().any(|zone| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// RFC 6890: addresses that are not of the public Internet.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            v4.is_loopback()
+                || v4.is_private()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_documentation()
+                || matches!((a, b, c), (0, ..) | (100, 64..=127, _) | (192, 0, 0) | (198, 18 | 19, _) | (240..=255, ..))
+        }
+        IpAddr::V6(v6) => {
+            let first = v6.segments()[0];
+            // Only 2000::/3 is global unicast; 2001:db8::/32 documents, 64:ff9b::/96 and 2002::/16 embed IPv4.
+            first & 0xE000 != 0x2000 || first == 0x2002 || (first == 0x2001 && matches!(v6.segments()[1], 0 | 0x0db8))
+        }
+    }
+}
+
+/// Name of the customer's own header on callbacks (S23).
+pub fn header_name(text: &str) -> Result<(), String> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "allowed is an HTTP header name".to_owned())?;
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        return Err(format!("{name} is written by the sender; allowed is any other header, such as Authorization"));
+    }
+    Ok(())
+}
+
+/// Value of that header; the text itself is never told.
+pub fn header_value(text: &str) -> Result<(), String> {
+    let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if text.is_empty() || text.len() > 4096 || !printable || text.trim() != text || HeaderValue::from_str(text).is_err() {
+        return Err("allowed are 1 to 4096 printable ASCII characters without outer spaces".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T>(what: &str, result: Result<T, String>, allowed: bool) {
+        assert_eq!(result.is_ok(), allowed, "{what:?}");
+    }
+
+    #[test]
+    fn callback_targets_are_public_and_encrypted_unless_switched() {
+        // S22: target, allowed, allowed with the development switch.
+        for (url, public, development) in [
+            ("https://crm.example.com/hook?x=1", true, true),
+            ("https://crm.example.com:8443/", true, true),
+            ("https://8.8.8.8/", true, true),
+            ("https://[2606:4700::1111]/", true, true),
+            ("http://crm.example.com/", false, true),
+            ("https://127.0.0.1/", false, true),
+            ("http://127.0.0.1:9000/hook", false, true),
+            ("https://localhost/", false, true),
+            ("https://LOCALHOST./", false, true),
+            ("https://crm.localhost/", false, true),
+            ("https://crm.internal/", false, true),
+            ("https://crm/", false, true),
+            ("https://10.0.0.1/", false, true),
+            ("https://172.16.5.5/", false, true),
+            ("https://192.168.1.1/", false, true),
+            ("https://169.254.169.254/latest", false, true),
+            ("https://100.64.0.1/", false, true),
+            ("https://0.0.0.0/", false, true),
+            ("https://0x7f000001/", false, true),
+            ("https://2130706433/", false, true),
+            ("https://[::1]/", false, true),
+            ("https://[::ffff:10.0.0.1]/", false, true),
+            ("https://[fe80::1]/", false, true),
+            ("https://[fd00::1]/", false, true),
+            ("https://[2002:7f00:1::]/", false, true),
+            ("https://user:password@crm.example.com/", false, false),
+            ("https://crm.example.com/#part", false, false),
+            ("ftp://crm.example.com/", false, false),
+            ("file:///etc/passwd", false, false),
+            ("crm.example.com/hook", false, false),
+            ("", false, false),
+        ] {
+            check(url, callback_url(url, false), public);
+            check(url, callback_url(url, true), development);
+        }
+    }
+
+    #[test]
+    fn headers_of_the_connection_cannot_be_set() {
+        for (name, allowed) in [
+            ("Authorization", true),
+            ("X-Api-Key", true),
+            ("x-token", true),
+            ("Host", false),
+            ("host", false),
+            ("Connection", false),
+            ("Transfer-Encoding", false),
+            ("Content-Length", false),
+            ("Keep-Alive", false),
+            ("TE", false),
+            ("Upgrade", false),
+            ("Webhook-Signature", false),
+            ("", false),
+            ("bad name", false),
+            ("a:b", false),
+            ("a\r\nb", false),
+        ] {
+            check(name, header_name(name), allowed);
+        }
+        for (value, allowed) in [("Bearer abc", true), ("a", true), ("", false), (" a", false), ("a\r\nb", false), ("é", false)]
+        {
+            check(value, header_value(value), allowed);
+        }
+    }
+
+    #[test]
+    fn networks_get_one_spelling() {
+        for (given, expected) in [
+            ("203.0.113.0/24", Some("203.0.113.0/24")),
+            ("203.0.113.77/24", Some("203.0.113.0/24")),
+            ("203.0.113.7", Some("203.0.113.7/32")),
+            ("2001:DB8::1", Some("2001:db8::1/128")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("203.0.113.0/33", None),
+            ("example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(cidr(given).ok().as_deref(), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn ids_texts_and_hosts() {
+        for (given, allowed) in [("demo", true), ("a-b_9", true), ("", false), ("a.b", false), ("a/b", false), ("é", false)] {
+            check(given, id(given), allowed);
+        }
+        check("long", id(&"a".repeat(65)), false);
+        for (given, allowed) in
+            [("agent.017", true), ("Jörg आशा", true), ("", false), (" a", false), ("a\n", false), ("a\u{0}b", false)]
+        {
+            check(given, text(given), allowed);
+        }
+        for (given, allowed) in [
+            ("sip.example.com", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("localhost", true),
+            ("_sip.example.com", true),
+            ("", false),
+            ("a:5060", false),
+            ("a b", false),
+            ("-a.example", false),
+            ("a..b", false),
+        ] {
+            check(given, host(given), allowed);
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_told_under_its_path() {
+        let mut refusals = Refusals::default();
+        let mut limit = 5;
+        refusals.within("account.demo", |refusals| {
+            refusals.within("limits", |refusals| refusals.number("calls_per_second", Some(99), 0..=10, &mut limit));
+            refusals.add("name", "allowed are letters");
+        });
+        assert_eq!(limit, 5);
+        let problem = refusals.finish().unwrap_err();
+        let fields: Vec<_> = problem.body.errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["account.demo.limits.calls_per_second", "account.demo.name"]);
+        assert_eq!(problem.body.detail, "account.demo.limits.calls_per_second: 99 is refused; allowed is 0 to 10 (and 1 more)");
+    }
+}

@@ -1,0 +1,160 @@
+//! What an account calls with: its caller-ID numbers and its agents.
+
+use super::field::{self, Refusals};
+use super::{Admin, Path, blocking};
+use crate::number::E164;
+use crate::problem::{JsonBody, Problem, ProblemDetails};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use storage::{Account, Agent, Number};
+use utoipa::ToSchema;
+
+/// An agent as registered; the ID is exact and case-sensitive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    #[schema(example = "agent.017")]
+    pub crm_username: String,
+    pub display_name: String,
+}
+
+impl From<&Agent> for AgentView {
+    fn from(agent: &Agent) -> Self {
+        Self { crm_username: agent.crm_username.clone(), display_name: agent.display_name.clone() }
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentSettings {
+    /// Default: the ID, or the present name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+}
+
+impl AgentSettings {
+    pub fn over(self, account: &str, crm_username: &str, present: Option<Agent>, refusals: &mut Refusals) -> Agent {
+        refusals.take("crm_username", field::text(crm_username));
+        if let Some(name) = &self.display_name {
+            refusals.take("display_name", field::text(name));
+        }
+        let display_name = self.display_name.or(present.map(|present| present.display_name));
+        Agent {
+            account_id: account.to_owned(),
+            crm_username: crm_username.to_owned(),
+            display_name: display_name.unwrap_or_else(|| crm_username.to_owned()),
+        }
+    }
+}
+
+/// A number of the account's region or in international form.
+pub fn caller_id(text: &str, account: &Account) -> Result<E164, String> {
+    field::region(&account.region).and_then(|region| field::e164(text, region))
+}
+
+fn path_number(text: &str, account: &Account) -> Result<E164, Problem> {
+    let mut refusals = Refusals::default();
+    let number = refusals.take("number", caller_id(text, account));
+    refusals.finish()?;
+    Ok(number.expect("a number that is not refused is read"))
+}
+
+/// Lists an account's caller-ID numbers in E.164.
+#[utoipa::path(get, path = "/admin/accounts/{account}/numbers", tag = "numbers", params(("account" = String, Path)),
+    responses((status = 200, body = Vec<String>), (status = 404, body = ProblemDetails)))]
+pub async fn list_numbers(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Vec<String>>, Problem> {
+    let numbers = blocking(&admin, move |admin| {
+        admin.account(&account)?;
+        Ok(admin.app.store.numbers(&account)?)
+    });
+    Ok(Json(numbers.await?.into_iter().map(|number| number.e164).collect()))
+}
+
+/// Assigns a caller-ID number, written in any form, to an account.
+#[utoipa::path(put, path = "/admin/accounts/{account}/numbers/{number}", tag = "numbers",
+    params(("account" = String, Path), ("number" = String, Path)), responses((status = 200, body = String, description = "in E.164"),
+    (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+pub async fn assign_number(
+    State(admin): State<Arc<Admin>>,
+    Path((account, number)): Path<(String, String)>,
+) -> Result<Json<String>, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let e164 = path_number(&number, &admin.account(&account)?)?.to_string();
+        let number = Number { e164: e164.clone(), account_id: account };
+        admin.app.store.put_number(&number).map_err(super::conflict)?;
+        Ok(Json(e164))
+    })
+    .await
+}
+
+/// Takes a caller-ID number from an account.
+#[utoipa::path(delete, path = "/admin/accounts/{account}/numbers/{number}", tag = "numbers",
+    params(("account" = String, Path), ("number" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+pub async fn withdraw_number(
+    State(admin): State<Arc<Admin>>,
+    Path((account, number)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let e164 = path_number(&number, &admin.account(&account)?)?;
+        match admin.app.store.delete_number(&account, e164.as_str())? {
+            true => Ok(StatusCode::NO_CONTENT),
+            false => Err(Problem::not_found(format!("the account {account:?} does not have this number"))),
+        }
+    })
+    .await
+}
+
+/// Lists an account's agents.
+#[utoipa::path(get, path = "/admin/accounts/{account}/agents", tag = "agents", params(("account" = String, Path)),
+    responses((status = 200, body = Vec<AgentView>), (status = 404, body = ProblemDetails)))]
+pub async fn list_agents(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Vec<AgentView>>, Problem> {
+    let agents = blocking(&admin, move |admin| {
+        admin.account(&account)?;
+        Ok(admin.app.store.agents(&account)?)
+    });
+    Ok(Json(agents.await?.iter().map(AgentView::from).collect()))
+}
+
+/// Registers an agent, or renames one.
+#[utoipa::path(put, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
+    params(("account" = String, Path), ("crm_username" = String, Path)), request_body = AgentSettings,
+    responses((status = 200, body = AgentView), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+pub async fn register_agent(
+    State(admin): State<Arc<Admin>>,
+    Path((account, crm_username)): Path<(String, String)>,
+    JsonBody(settings): JsonBody<AgentSettings>,
+) -> Result<Json<AgentView>, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        admin.account(&account)?;
+        let mut refusals = Refusals::default();
+        let present = admin.app.store.agent(&account, &crm_username)?;
+        let agent = settings.over(&account, &crm_username, present, &mut refusals);
+        refusals.finish()?;
+        admin.app.store.put_agent(&agent)?;
+        Ok(Json(AgentView::from(&agent)))
+    })
+    .await
+}
+
+/// Removes an agent.
+#[utoipa::path(delete, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
+    params(("account" = String, Path), ("crm_username" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails)))]
+pub async fn remove_agent(
+    State(admin): State<Arc<Admin>>,
+    Path((account, crm_username)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        admin.account(&account)?;
+        match admin.app.store.delete_agent(&account, &crm_username)? {
+            true => Ok(StatusCode::NO_CONTENT),
+            false => Err(Problem::not_found(format!("the account {account:?} has no agent {crm_username:?}"))),
+        }
+    })
+    .await
+}

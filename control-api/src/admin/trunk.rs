@@ -1,0 +1,269 @@
+//! Trunks: the SIP peers that calls are placed through. Encryption is asked for; plaintext needs consent and carries a warning (A14, S42).
+
+use super::field::{self, Context, Refusals};
+use super::{Admin, Path, blocking, unknown};
+use crate::problem::{JsonBody, Problem, ProblemDetails};
+use crate::secret::{Purpose, Secret};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use storage::{MediaProfile, NumberFormat, TransportKind, Trunk};
+use utoipa::ToSchema;
+
+/// A trunk as it is set; the password is never told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkView {
+    #[schema(example = "carrier-a")]
+    pub id: String,
+    pub host: String,
+    pub port: u16,
+    pub transport: Transport,
+    pub media: Media,
+    pub allow_plaintext: bool,
+    pub number_format: NumberForm,
+    pub username: Option<String>,
+    pub has_password: bool,
+    pub max_calls: u32,
+    /// What an operator should know of this trunk.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    Udp,
+    Tcp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Media {
+    /// Plain RTP.
+    Rtp,
+    /// SRTP with keys in SDP (RFC 4568).
+    SdesSrtp,
+}
+
+/// How the trunk wants numbers written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberForm {
+    /// `+919876543210`
+    E164Plus,
+    /// `919876543210`
+    E164,
+    /// `09876543210` for numbers of the account's region, `00…` for others.
+    National0,
+    /// The text, then the digits of E.164 without `+`.
+    Prefix(String),
+}
+
+impl From<NumberForm> for NumberFormat {
+    fn from(form: NumberForm) -> Self {
+        match form {
+            NumberForm::E164Plus => NumberFormat::E164Plus,
+            NumberForm::E164 => NumberFormat::E164,
+            NumberForm::National0 => NumberFormat::National0,
+            NumberForm::Prefix(prefix) => NumberFormat::Prefix(prefix),
+        }
+    }
+}
+
+impl From<&NumberFormat> for NumberForm {
+    fn from(format: &NumberFormat) -> Self {
+        match format {
+            NumberFormat::E164Plus => NumberForm::E164Plus,
+            NumberFormat::E164 => NumberForm::E164,
+            NumberFormat::National0 => NumberForm::National0,
+            NumberFormat::Prefix(prefix) => NumberForm::Prefix(prefix.clone()),
+        }
+    }
+}
+
+impl From<&Trunk> for TrunkView {
+    fn from(trunk: &Trunk) -> Self {
+        let transport = match trunk.transport {
+            TransportKind::Udp => Transport::Udp,
+            TransportKind::Tcp => Transport::Tcp,
+        };
+        let media = match trunk.media {
+            MediaProfile::Rtp => Media::Rtp,
+            MediaProfile::SdesSrtp => Media::SdesSrtp,
+        };
+        Self {
+            id: trunk.id.clone(),
+            host: trunk.host.clone(),
+            port: trunk.port,
+            transport,
+            media,
+            allow_plaintext: trunk.allow_plaintext,
+            number_format: NumberForm::from(&trunk.number_format),
+            username: trunk.username.clone(),
+            has_password: trunk.password.is_some(),
+            max_calls: trunk.max_calls,
+            warnings: plaintext_warnings(trunk),
+        }
+    }
+}
+
+/// What travels unprotected on the trunk.
+fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
+    let mut warnings = Vec::new();
+    match trunk.transport {
+        TransportKind::Udp | TransportKind::Tcp => {
+            warnings.push("SIP is not encrypted: anyone on the path can read who calls whom".to_owned());
+            if trunk.media == MediaProfile::SdesSrtp {
+                warnings.push(
+                    "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can decrypt the audio".to_owned(),
+                );
+            }
+        }
+    }
+    if trunk.media == MediaProfile::Rtp {
+        warnings.push("audio is not encrypted: anyone on the path can listen".to_owned());
+    }
+    warnings
+}
+
+/// Settings of a trunk; those left out keep their value, or get the default when the trunk is new.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkSettings {
+    /// Host name or address. Needed when the trunk is new.
+    pub host: Option<String>,
+    /// 1–65535. Default 5060.
+    pub port: Option<u16>,
+    /// Needed when the trunk is new.
+    pub transport: Option<Transport>,
+    /// Default `sdes_srtp`.
+    pub media: Option<Media>,
+    /// Consent to SIP or audio without encryption. Default false: such a trunk is refused.
+    pub allow_plaintext: Option<bool>,
+    /// Default `e164_plus`.
+    pub number_format: Option<NumberForm>,
+    /// For digest challenges; an empty text removes it. Default none.
+    pub username: Option<String>,
+    /// For digest challenges; an empty text removes it. Default none.
+    #[schema(value_type = Option<String>)]
+    pub password: Option<Secret>,
+    /// 1–100000. Default 1000.
+    pub max_calls: Option<u32>,
+}
+
+impl TrunkSettings {
+    /// The trunk with these settings over the present one, if all that it needs is there.
+    pub fn over(self, id: &str, present: Option<Trunk>, context: Context<'_>, refusals: &mut Refusals) -> Option<Trunk> {
+        let (is_new, known) = (present.is_none(), present.as_ref());
+        if let Some(host) = &self.host {
+            refusals.take("host", field::host(host));
+        } else if is_new {
+            refusals.add("host", "missing; allowed is a host name or an IP address, without a port");
+        }
+        let transport = self.transport.map(|transport| match transport {
+            Transport::Udp => TransportKind::Udp,
+            Transport::Tcp => TransportKind::Tcp,
+        });
+        if transport.is_none() && is_new {
+            refusals.add("transport", "missing; allowed are udp, tcp");
+        }
+        let media = self.media.map(|media| match media {
+            Media::Rtp => MediaProfile::Rtp,
+            Media::SdesSrtp => MediaProfile::SdesSrtp,
+        });
+        let mut port = known.map_or(5060, |known| known.port);
+        refusals.number("port", self.port, 1..=u16::MAX, &mut port);
+        let mut max_calls = known.map_or(1000, |known| known.max_calls);
+        refusals.number("max_calls", self.max_calls, 1..=100_000, &mut max_calls);
+        if let Some(NumberForm::Prefix(prefix)) = &self.number_format {
+            refusals.take("number_format.prefix", check_prefix(prefix));
+        }
+        if let Some(username) = self.username.as_deref().filter(|username| !username.is_empty()) {
+            refusals.take("username", field::text(username));
+        }
+        let allow_plaintext = self.allow_plaintext.unwrap_or_else(|| known.is_some_and(|known| known.allow_plaintext));
+        let username = self.username.or_else(|| known.and_then(|known| known.username.clone())).filter(|text| !text.is_empty());
+        let known_password = known.and_then(|known| known.password.clone());
+        let password = match self.password {
+            Some(given) if given.expose().is_empty() => None,
+            Some(given) => Some(context.reseal(Purpose::TrunkPassword, &given, known_password)),
+            None => known_password,
+        };
+        let trunk = Trunk {
+            id: id.to_owned(),
+            host: self.host.or_else(|| known.map(|known| known.host.clone()))?,
+            port,
+            transport: transport.or_else(|| known.map(|known| known.transport))?,
+            media: media.or_else(|| known.map(|known| known.media)).unwrap_or(MediaProfile::SdesSrtp),
+            allow_plaintext,
+            number_format: self
+                .number_format
+                .map(NumberFormat::from)
+                .or_else(|| known.map(|known| known.number_format.clone()))
+                .unwrap_or(NumberFormat::E164Plus),
+            username,
+            password,
+            max_calls,
+        };
+        if !trunk.allow_plaintext && !plaintext_warnings(&trunk).is_empty() {
+            let why = plaintext_warnings(&trunk).join("; ");
+            refusals.add("allow_plaintext", format!("{why}; allowed only with allow_plaintext = true"));
+        }
+        Some(trunk)
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'*' | b'#');
+    if prefix.len() <= 16 && prefix.bytes().all(allowed) { Ok(()) } else { Err("allowed are up to 16 of 0-9, +, *, #".into()) }
+}
+
+/// Lists all trunks.
+#[utoipa::path(get, path = "/admin/trunks", tag = "trunks", responses((status = 200, body = Vec<TrunkView>)))]
+pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>>, Problem> {
+    let trunks = blocking(&admin, |admin| Ok(admin.app.store.trunks()?)).await?;
+    Ok(Json(trunks.iter().map(TrunkView::from).collect()))
+}
+
+/// Reads one trunk.
+#[utoipa::path(get, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+    responses((status = 200, body = TrunkView), (status = 404, body = ProblemDetails)))]
+pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<Json<TrunkView>, Problem> {
+    let trunk = blocking(&admin, move |admin| admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))).await?;
+    Ok(Json(TrunkView::from(&trunk)))
+}
+
+/// Creates a trunk, or changes the settings that are given.
+#[utoipa::path(put, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+    request_body = TrunkSettings, responses((status = 200, body = TrunkView, description = "changed"),
+    (status = 201, body = TrunkView, description = "created"), (status = 422, body = ProblemDetails)))]
+pub async fn set(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<String>,
+    JsonBody(settings): JsonBody<TrunkSettings>,
+) -> Result<(StatusCode, Json<TrunkView>), Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let mut refusals = Refusals::default();
+        refusals.take("trunk", field::id(&id));
+        let known = admin.app.store.trunk(&id)?;
+        let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+        let trunk = settings.over(&id, known, admin.context(), &mut refusals);
+        refusals.finish()?;
+        let trunk = trunk.expect("a trunk without host or transport is refused");
+        admin.app.store.put_trunk(&trunk)?;
+        Ok((status, Json(TrunkView::from(&trunk))))
+    })
+    .await
+}
+
+/// Removes a trunk that no account uses.
+#[utoipa::path(delete, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
+pub async fn remove(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let removed = admin.app.store.delete_trunk(&id).map_err(super::conflict)?;
+        if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", &id)) }
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! The declarative file, applied idempotently: what it names is created or changed, what it does not name stays as it is. All of it is
+//! checked before the first write. Reading the file and its references to secrets is the CLI's.
+
+mod difference;
+mod plan;
+
+use crate::admin::account::{AccountSettings, LimitsSettings, RetentionSettings};
+use crate::admin::callback::CallbackInput;
+use crate::admin::key::Class;
+use crate::admin::trunk::TrunkSettings;
+use crate::admin::{Admin, blocking, field::Refusals};
+use crate::problem::{Problem, ProblemDetails, QueryParams};
+use crate::secret::Secret;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+pub use difference::Difference;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Longest document: some ten thousand agents and numbers.
+const MAX_DOCUMENT_LEN: usize = 8 << 20;
+
+/// The file's content.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Trunks by id.
+    pub trunks: Option<BTreeMap<String, TrunkSettings>>,
+    /// Accounts by id.
+    pub accounts: Option<BTreeMap<String, AccountEntry>>,
+}
+
+/// An account with all that belongs to it. Settings left out keep their value.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountEntry {
+    pub name: Option<String>,
+    pub region: Option<String>,
+    pub limits: Option<LimitsSettings>,
+    pub record: Option<bool>,
+    pub agent_ring_s: Option<u64>,
+    pub customer_ring_s: Option<u64>,
+    pub max_duration_s: Option<u64>,
+    pub no_media_s: Option<u64>,
+    pub retention: Option<RetentionSettings>,
+    /// Ids of trunks, in the order in which they are tried.
+    pub trunks: Option<Vec<String>>,
+    /// Caller IDs to assign, in any form.
+    pub numbers: Option<Vec<String>>,
+    /// Agents to register: ID and display name.
+    pub agents: Option<BTreeMap<String, String>>,
+    /// Keys by name; each is made once and then kept.
+    pub keys: Option<BTreeMap<String, KeyEntry>>,
+    pub callback: Option<CallbackInput>,
+}
+
+impl AccountEntry {
+    fn settings(&mut self) -> AccountSettings {
+        AccountSettings {
+            name: self.name.take(),
+            region: self.region.take(),
+            limits: self.limits.take(),
+            record: self.record,
+            agent_ring_s: self.agent_ring_s,
+            customer_ring_s: self.customer_ring_s,
+            max_duration_s: self.max_duration_s,
+            no_media_s: self.no_media_s,
+            retention: self.retention.take(),
+            trunks: self.trunks.take(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    pub class: Class,
+    pub cidrs: Option<Vec<String>>,
+    /// The key itself, at least 24 characters. Default: one is made and told once.
+    #[schema(value_type = Option<String>)]
+    pub value: Option<Secret>,
+}
+
+/// What became of one thing that the file names.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    pub kind: Kind,
+    /// Its id; for what belongs to an account, after the account's and a slash.
+    #[schema(example = "demo/agent.017")]
+    pub id: String,
+    pub outcome: Outcome,
+    /// The settings that changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// What an operator should know of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Trunk,
+    Account,
+    Callback,
+    Number,
+    Agent,
+    Key,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// A secret that was just made, told only in this answer.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct MadeSecret {
+    pub kind: Kind,
+    #[schema(example = "demo/backend")]
+    pub id: String,
+    pub secret: String,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct Applied {
+    /// False for a dry run, which writes nothing.
+    pub written: bool,
+    pub changes: Vec<Change>,
+    /// Keys and signing secrets that were made; empty in a dry run.
+    pub secrets: Vec<MadeSecret>,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mode {
+    /// Check and compare only; write nothing. Default false.
+    pub dry_run: bool,
+}
+
+/// Applies a declaration: the TOML file as JSON, with its secrets in place.
+#[utoipa::path(post, path = "/admin/apply", tag = "onboarding", params(Mode), request_body = Declaration,
+    responses((status = 200, body = Applied), (status = 409, body = ProblemDetails), (status = 413, body = ProblemDetails),
+    (status = 422, body = ProblemDetails)))]
+pub async fn apply(
+    State(admin): State<Arc<Admin>>,
+    QueryParams(mode): QueryParams<Mode>,
+    request: Request,
+) -> Result<Json<Applied>, Problem> {
+    let bytes = axum::body::to_bytes(request.into_body(), MAX_DOCUMENT_LEN).await.map_err(|_| {
+        let detail = format!("the document did not arrive whole or is longer than {MAX_DOCUMENT_LEN} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    })?;
+    let declaration = read(&bytes)?;
+    blocking(&admin, move |admin| run(admin, declaration, mode)).await.map(Json)
+}
+
+fn read(bytes: &[u8]) -> Result<Declaration, Problem> {
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let mut refusals = Refusals::default();
+        refusals.add(&error.path().to_string(), error.inner().to_string());
+        refusals.finish().expect_err("one setting was refused")
+    })
+}
+
+fn run(admin: &Admin, declaration: Declaration, mode: Mode) -> Result<Applied, Problem> {
+    let _held = admin.change();
+    let mut refusals = Refusals::default();
+    let plan = plan::Plan::of(admin, declaration, &mut refusals)?;
+    refusals.finish()?;
+    if mode.dry_run {
+        return Ok(Applied { written: false, changes: plan.changes, secrets: Vec::new() });
+    }
+    for write in &plan.writes {
+        write.commit(&admin.app.store).map_err(crate::admin::conflict)?;
+    }
+    Ok(Applied { written: true, changes: plan.changes, secrets: plan.secrets })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! Accounts and what is set with them: numbers, agents, callback.
+
+use super::table::{joined, or_dash, settings, table, yes_no};
+use super::{CliError, Session, given, secret_from};
+use crate::admin::account::{AccountSettings, AccountView, LimitsSettings, RetentionSettings};
+use crate::admin::callback::{CallbackAnswer, CallbackView};
+use crate::admin::identity::AgentView;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// List all accounts
+    List,
+    /// Show an account
+    Show { account: String },
+    /// Create an account, or change the settings that are given
+    Set(Box<AccountArgs>),
+    /// Remove an account with its numbers, agents and keys
+    Remove { account: String },
+}
+
+#[derive(Debug, Args)]
+pub struct AccountArgs {
+    account: String,
+    #[arg(long)]
+    name: Option<String>,
+    /// Country whose national numbers are accepted, such as IN
+    #[arg(long)]
+    region: Option<String>,
+    /// Calls at once, 0-100000
+    #[arg(long)]
+    max_concurrent_calls: Option<u32>,
+    /// New calls per second, 0-10000
+    #[arg(long)]
+    calls_per_second: Option<u32>,
+    /// Whether calls are recorded unless the request says otherwise
+    #[arg(long)]
+    record: Option<bool>,
+    /// Seconds for which the agent's phone rings, 1-300
+    #[arg(long)]
+    agent_ring_s: Option<u64>,
+    /// Seconds for which the customer's phone rings, 1-300
+    #[arg(long)]
+    customer_ring_s: Option<u64>,
+    /// Seconds after which a call is ended, 10-86400
+    #[arg(long)]
+    max_duration_s: Option<u64>,
+    /// Seconds without media after which a call is ended, 2-3600
+    #[arg(long)]
+    no_media_s: Option<u64>,
+    /// Days for which records are kept, 1-3650
+    #[arg(long)]
+    record_days: Option<u32>,
+    /// Days for which recordings are kept, 1-3650
+    #[arg(long)]
+    recording_days: Option<u32>,
+    /// Trunk to place calls through; give it again for the next one to try
+    #[arg(long = "trunk")]
+    trunks: Vec<String>,
+}
+
+impl AccountArgs {
+    fn settings(self) -> AccountSettings {
+        AccountSettings {
+            name: self.name,
+            region: self.region,
+            limits: Some(LimitsSettings {
+                max_concurrent_calls: self.max_concurrent_calls,
+                calls_per_second: self.calls_per_second,
+            }),
+            record: self.record,
+            agent_ring_s: self.agent_ring_s,
+            customer_ring_s: self.customer_ring_s,
+            max_duration_s: self.max_duration_s,
+            no_media_s: self.no_media_s,
+            retention: Some(RetentionSettings { record_days: self.record_days, recording_days: self.recording_days }),
+            trunks: (!self.trunks.is_empty()).then_some(self.trunks),
+        }
+    }
+}
+
+impl AccountCommand {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
+        match self {
+            AccountCommand::List => {
+                let accounts: Vec<AccountView> = session.client.read(&["accounts"]).await?;
+                session.show(&accounts, |accounts| list_text(accounts))
+            }
+            AccountCommand::Show { account } => {
+                let account: AccountView = session.client.read(&["accounts", &account]).await?;
+                session.show(&account, account_text)
+            }
+            AccountCommand::Set(args) => {
+                let id = args.account.clone();
+                let account: AccountView = session.client.put(&["accounts", &id], &args.settings()).await?;
+                session.show(&account, account_text)
+            }
+            AccountCommand::Remove { account } => {
+                session.client.delete(&["accounts", &account]).await?;
+                session.done(format!("removed account {account}"))
+            }
+        }
+    }
+}
+
+fn list_text(accounts: &[AccountView]) -> String {
+    let row = |account: &AccountView| {
+        [
+            account.id.clone(),
+            account.name.clone(),
+            account.region.clone(),
+            account.limits.max_concurrent_calls.to_string(),
+            account.limits.calls_per_second.to_string(),
+            yes_no(account.record),
+            joined(&account.trunks),
+            or_dash(account.callback.as_ref().map(|callback| callback.url.as_str())),
+        ]
+    };
+    table(["ID", "NAME", "REGION", "CALLS", "PER SECOND", "RECORD", "TRUNKS", "CALLBACK"], accounts.iter().map(row).collect())
+}
+
+fn account_text(account: &AccountView) -> String {
+    settings(vec![
+        ("id", account.id.clone()),
+        ("name", account.name.clone()),
+        ("region", account.region.clone()),
+        ("calls at once", account.limits.max_concurrent_calls.to_string()),
+        ("calls per second", account.limits.calls_per_second.to_string()),
+        ("record", yes_no(account.record)),
+        ("agent rings", format!("{} s", account.agent_ring_s)),
+        ("customer rings", format!("{} s", account.customer_ring_s)),
+        ("longest call", format!("{} s", account.max_duration_s)),
+        ("no media", format!("{} s", account.no_media_s)),
+        ("records kept", format!("{} days", account.retention.record_days)),
+        ("recordings kept", format!("{} days", account.retention.recording_days)),
+        ("trunks", joined(&account.trunks)),
+        ("callback", or_dash(account.callback.as_ref().map(|callback| callback.url.as_str()))),
+    ])
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NumberCommand {
+    /// List an account's numbers
+    List { account: String },
+    /// Assign numbers, written in any form, to an account
+    Add {
+        account: String,
+        #[arg(required = true)]
+        numbers: Vec<String>,
+    },
+    /// Take a number from an account
+    Remove { account: String, number: String },
+}
+
+impl NumberCommand {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
+        match self {
+            NumberCommand::List { account } => {
+                let numbers: Vec<String> = session.client.read(&["accounts", &account, "numbers"]).await?;
+                session.show(&numbers, |numbers| if numbers.is_empty() { "none".into() } else { numbers.join("\n") })
+            }
+            NumberCommand::Add { account, numbers } => {
+                let mut assigned: Vec<String> = Vec::new();
+                for number in &numbers {
+                    assigned.push(session.client.put(&["accounts", &account, "numbers", number], &json!(null)).await?);
+                }
+                session.show(&assigned, |assigned| format!("assigned {}", assigned.join(", ")))
+            }
+            NumberCommand::Remove { account, number } => {
+                session.client.delete(&["accounts", &account, "numbers", &number]).await?;
+                session.done(format!("removed number {number}"))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// List an account's agents
+    List { account: String },
+    /// Register an agent, or rename one
+    Set {
+        account: String,
+        /// The CRM's own ID of the agent: exact and case-sensitive
+        crm_username: String,
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+    /// Remove an agent
+    Remove { account: String, crm_username: String },
+}
+
+impl AgentCommand {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
+        match self {
+            AgentCommand::List { account } => {
+                let agents: Vec<AgentView> = session.client.read(&["accounts", &account, "agents"]).await?;
+                session.show(&agents, |agents| agents_text(agents))
+            }
+            AgentCommand::Set { account, crm_username, display_name } => {
+                let body = given([("display_name", display_name.map(Into::into))]);
+                let agent: AgentView = session.client.put(&["accounts", &account, "agents", &crm_username], &body).await?;
+                session.show(&agent, |agent| agents_text(std::slice::from_ref(agent)))
+            }
+            AgentCommand::Remove { account, crm_username } => {
+                session.client.delete(&["accounts", &account, "agents", &crm_username]).await?;
+                session.done(format!("removed agent {crm_username}"))
+            }
+        }
+    }
+}
+
+fn agents_text(agents: &[AgentView]) -> String {
+    let rows = agents.iter().map(|agent| [agent.crm_username.clone(), agent.display_name.clone()]);
+    table(["CRM_USERNAME", "NAME"], rows.collect())
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CallbackCommand {
+    /// Show an account's callback
+    Show { account: String },
+    /// Set an account's callback, or change the settings that are given
+    Set {
+        account: String,
+        /// https:// and a public host
+        #[arg(long)]
+        url: Option<String>,
+        /// Name of the customer's own header
+        #[arg(long, requires = "auth_value_file")]
+        auth_header: Option<String>,
+        /// File with that header's value
+        #[arg(long, requires = "auth_header")]
+        auth_value_file: Option<PathBuf>,
+        /// File with the signing secret, whsec_...; without it one is made
+        #[arg(long)]
+        signing_secret_file: Option<PathBuf>,
+        /// Retries after the first attempt, 0-3
+        #[arg(long)]
+        max_retries: Option<u32>,
+    },
+    /// Make a new signing secret and show it once
+    NewSecret { account: String },
+    /// Remove an account's callback
+    Remove { account: String },
+}
+
+impl CallbackCommand {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
+        match self {
+            CallbackCommand::Show { account } => {
+                let callback: CallbackView = session.client.read(&["accounts", &account, "callback"]).await?;
+                session.show(&callback, callback_text)
+            }
+            CallbackCommand::Set { account, url, auth_header, auth_value_file, signing_secret_file, max_retries } => {
+                let value = auth_value_file.as_deref().map(secret_from).transpose()?;
+                let header = auth_header.zip(value).map(|(name, value)| json!({ "name": name, "value": value }));
+                let body = given([
+                    ("url", url.map(Into::into)),
+                    ("auth_header", header),
+                    ("signing_secret", signing_secret_file.as_deref().map(secret_from).transpose()?),
+                    ("max_retries", max_retries.map(Into::into)),
+                ]);
+                let answer: CallbackAnswer = session.client.put(&["accounts", &account, "callback"], &body).await?;
+                session.show(&answer, answer_text)
+            }
+            CallbackCommand::NewSecret { account } => {
+                let path = ["accounts", &account, "callback", "signing-secret"];
+                let answer: CallbackAnswer = session.client.post(&path, &json!({})).await?;
+                session.show(&answer, answer_text)
+            }
+            CallbackCommand::Remove { account } => {
+                session.client.delete(&["accounts", &account, "callback"]).await?;
+                session.done(format!("removed the callback of {account}"))
+            }
+        }
+    }
+}
+
+fn callback_text(callback: &CallbackView) -> String {
+    settings(vec![
+        ("url", callback.url.clone()),
+        ("auth header", or_dash(callback.auth_header.as_deref())),
+        ("retries", callback.max_retries.to_string()),
+    ])
+}
+
+fn answer_text(answer: &CallbackAnswer) -> String {
+    let text = callback_text(&answer.callback);
+    match &answer.signing_secret {
+        Some(secret) => format!("{text}\n\nsigning secret (shown only now): {secret}"),
+        None => text,
+    }
+}

@@ -1,0 +1,149 @@
+//! One HTTP client for the admin API: token, path segments, problems told as they are.
+
+use crate::problem::ProblemDetails;
+use reqwest::{Certificate, Method, Url, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::time::Duration;
+
+/// A large apply takes a synced write for each record.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error("--url {url}: {reason}; allowed is http://host:port or https://host:port")]
+    Url { url: String, reason: String },
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
+    #[error("{path}: {reason}")]
+    Content { path: String, reason: String },
+    #[error("{0} is not set; the file asks for it")]
+    NoVariable(String),
+    #[error("the admin API cannot be reached at {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    #[error("{}", refusal(.0))]
+    Refused(Box<ProblemDetails>),
+    #[error("the admin API answered {status} with something that is not its own: is this its address?")]
+    Foreign { status: u16 },
+    #[error("{0}")]
+    Output(std::io::Error),
+}
+
+/// The problem's sentence, then each refused field if there are several.
+fn refusal(problem: &ProblemDetails) -> String {
+    let mut text = format!("{} {}: {}", problem.status, problem.code, problem.detail);
+    if problem.errors.len() > 1 {
+        for error in &problem.errors {
+            text.push_str(&format!("\n  {}: {}", error.field, error.detail));
+        }
+    }
+    text
+}
+
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: String,
+}
+
+impl Client {
+    pub fn open(url: &str, token_file: &Path, ca: Option<&Path>) -> Result<Self, CliError> {
+        let wrong = |reason: String| CliError::Url { url: url.to_owned(), reason };
+        let base = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(wrong("not an HTTP address".into()));
+        }
+        let token = read(token_file)?;
+        // Fails only if a provider is installed already, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none());
+        if let Some(ca) = ca {
+            let content = |reason: String| CliError::Content { path: ca.display().to_string(), reason };
+            let roots = Certificate::from_pem_bundle(read(ca)?.as_bytes()).map_err(|error| content(error.to_string()))?;
+            builder = builder.tls_certs_only(roots);
+        } else if base.scheme() == "http" {
+            // No certificate is looked at, so the system's need not be there.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| wrong(error.to_string()))?;
+        Ok(Self { http, base, token: token.trim().to_owned() })
+    }
+
+    pub async fn read<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
+        self.answer(self.request(Method::GET, path)).await
+    }
+
+    pub async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+        self.answer(self.request(Method::PUT, path).json(body)).await
+    }
+
+    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+        self.answer(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub async fn post_with_query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        (name, value): (&str, &str),
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().append_pair(name, value);
+        self.answer(self.authorized(Method::POST, url).json(body)).await
+    }
+
+    pub async fn patch<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+        self.answer(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    pub async fn delete(&self, path: &[&str]) -> Result<(), CliError> {
+        self.bytes(self.request(Method::DELETE, path)).await.map(drop)
+    }
+
+    /// The address of a resource: `/admin` and one segment each.
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("HTTP addresses have a path").pop_if_empty().push("admin").extend(path);
+        url
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> reqwest::RequestBuilder {
+        self.authorized(method, self.url(path))
+    }
+
+    fn authorized(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
+        self.http.request(method, url).header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CliError> {
+        let (status, body) = self.bytes(request).await?;
+        serde_json::from_slice(&body).map_err(|_| CliError::Foreign { status })
+    }
+
+    async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<(u16, bytes::Bytes), CliError> {
+        let unreachable = |error: reqwest::Error| CliError::Unreachable { url: self.base.to_string(), reason: innermost(&error) };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok((status.as_u16(), body));
+        }
+        match serde_json::from_slice(&body) {
+            Ok(problem) => Err(CliError::Refused(Box::new(problem))),
+            Err(_) => Err(CliError::Foreign { status: status.as_u16() }),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

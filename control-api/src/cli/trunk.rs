@@ -1,0 +1,164 @@
+//! Trunks. Each answer shows what travels unprotected.
+
+use super::table::{or_dash, settings, table, yes_no};
+use super::{CliError, Session, given, secret_from};
+use crate::admin::trunk::{Media, NumberForm, Transport, TrunkView};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TransportArg {
+    Udp,
+    Tcp,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MediaArg {
+    /// Plain RTP
+    Rtp,
+    /// SRTP with keys in SDP
+    SdesSrtp,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TrunkCommand {
+    /// List all trunks
+    List,
+    /// Show a trunk
+    Show { trunk: String },
+    /// Create a trunk, or change the settings that are given
+    Set(Box<TrunkArgs>),
+    /// Remove a trunk that no account uses
+    Remove { trunk: String },
+}
+
+#[derive(Debug, Args)]
+pub struct TrunkArgs {
+    trunk: String,
+    /// Host name or address
+    #[arg(long)]
+    host: Option<String>,
+    #[arg(long)]
+    port: Option<u16>,
+    #[arg(long)]
+    transport: Option<TransportArg>,
+    #[arg(long)]
+    media: Option<MediaArg>,
+    /// Consent to SIP or audio without encryption
+    #[arg(long)]
+    allow_plaintext: Option<bool>,
+    /// e164-plus (+9198…), e164 (9198…), national0 (098…) or prefix:TEXT (TEXT9198…)
+    #[arg(long)]
+    number_format: Option<String>,
+    #[arg(long)]
+    username: Option<String>,
+    /// File with the password; an empty one removes it
+    #[arg(long)]
+    password_file: Option<PathBuf>,
+    /// Calls at once, 1-100000
+    #[arg(long)]
+    max_calls: Option<u32>,
+}
+
+impl TrunkArgs {
+    fn body(&self) -> Result<Value, CliError> {
+        let transport = self.transport.map(|transport| match transport {
+            TransportArg::Udp => "udp".into(),
+            TransportArg::Tcp => "tcp".into(),
+        });
+        let media = self.media.map(|media| match media {
+            MediaArg::Rtp => "rtp".into(),
+            MediaArg::SdesSrtp => "sdes_srtp".into(),
+        });
+        let number_format = self.number_format.as_deref().map(|format| match format.strip_prefix("prefix:") {
+            Some(prefix) => json!({ "prefix": prefix }),
+            None => format.replace('-', "_").into(),
+        });
+        Ok(given([
+            ("host", self.host.clone().map(Value::from)),
+            ("port", self.port.map(Value::from)),
+            ("transport", transport),
+            ("media", media),
+            ("allow_plaintext", self.allow_plaintext.map(Value::from)),
+            ("number_format", number_format),
+            ("username", self.username.clone().map(Value::from)),
+            ("password", self.password_file.as_deref().map(secret_from).transpose()?),
+            ("max_calls", self.max_calls.map(Value::from)),
+        ]))
+    }
+}
+
+impl TrunkCommand {
+    pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
+        match self {
+            TrunkCommand::List => {
+                let trunks: Vec<TrunkView> = session.client.read(&["trunks"]).await?;
+                session.show(&trunks, |trunks| list_text(trunks))
+            }
+            TrunkCommand::Show { trunk } => {
+                let trunk: TrunkView = session.client.read(&["trunks", &trunk]).await?;
+                session.show(&trunk, trunk_text)
+            }
+            TrunkCommand::Set(args) => {
+                let trunk: TrunkView = session.client.put(&["trunks", &args.trunk], &args.body()?).await?;
+                session.show(&trunk, trunk_text)
+            }
+            TrunkCommand::Remove { trunk } => {
+                session.client.delete(&["trunks", &trunk]).await?;
+                session.done(format!("removed trunk {trunk}"))
+            }
+        }
+    }
+}
+
+fn address(trunk: &TrunkView) -> String {
+    let host = if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
+    let transport = match trunk.transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    };
+    format!("{transport}:{host}:{}", trunk.port)
+}
+
+fn media(trunk: &TrunkView) -> String {
+    match trunk.media {
+        Media::Rtp => "rtp".into(),
+        Media::SdesSrtp => "sdes-srtp".into(),
+    }
+}
+
+fn number_format(trunk: &TrunkView) -> String {
+    match &trunk.number_format {
+        NumberForm::E164Plus => "e164-plus".into(),
+        NumberForm::E164 => "e164".into(),
+        NumberForm::National0 => "national0".into(),
+        NumberForm::Prefix(prefix) => format!("prefix:{prefix}"),
+    }
+}
+
+fn list_text(trunks: &[TrunkView]) -> String {
+    let row = |trunk: &TrunkView| {
+        [trunk.id.clone(), address(trunk), media(trunk), number_format(trunk), trunk.max_calls.to_string(), protection(trunk)]
+    };
+    table(["ID", "ADDRESS", "MEDIA", "NUMBERS", "CALLS", "PROTECTION"], trunks.iter().map(row).collect())
+}
+
+fn protection(trunk: &TrunkView) -> String {
+    if trunk.warnings.is_empty() { "encrypted".into() } else { "WARNING: plaintext".into() }
+}
+
+fn trunk_text(trunk: &TrunkView) -> String {
+    let text = settings(vec![
+        ("id", trunk.id.clone()),
+        ("address", address(trunk)),
+        ("media", media(trunk)),
+        ("plaintext allowed", yes_no(trunk.allow_plaintext)),
+        ("numbers", number_format(trunk)),
+        ("username", or_dash(trunk.username.as_deref())),
+        ("password set", yes_no(trunk.has_password)),
+        ("calls at once", trunk.max_calls.to_string()),
+    ]);
+    let warnings = trunk.warnings.iter().map(|warning| format!("\nwarning: {warning}"));
+    std::iter::once(text).chain(warnings).collect()
+}
