@@ -83,6 +83,13 @@ impl DropCounters {
         self.0[reason as usize] += 1;
     }
 
+    /// Counts what a queue or a recording refused.
+    pub fn note(&mut self, result: Result<(), DropReason>) {
+        if let Err(reason) = result {
+            self.count(reason);
+        }
+    }
+
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }

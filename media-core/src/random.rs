@@ -24,4 +24,9 @@ impl Random {
     pub fn next_u16(&mut self) -> u16 {
         (self.next_u64() >> 48) as u16
     }
+
+    /// In `0.0..1.0`.
+    pub fn next_fraction(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
 }

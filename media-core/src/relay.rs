@@ -1,10 +1,24 @@
 //! The conductor of media: owns legs, ports, bridges, playback and recordings of one shard, and forwards each packet in place.
+//! Operations with a stale id do nothing. Operations take the time even where they need none yet, so that callers need not know.
 
+mod forward;
+mod leg;
 mod media;
 mod output;
+mod queues;
+mod tick;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use crate::drops::DropCounters;
+use crate::ports::Ports;
+use crate::random::Random;
+use crate::recording::{Channel, Recording};
+use crate::rtcp::CNAME_LEN;
+use crate::sender::{Sender, StreamId, StreamIds};
+use crate::slots::Slots;
+use leg::{Leg, Playing, Watch};
+use queues::Queues;
 
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use media::{LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId};
@@ -18,89 +32,233 @@ pub const TAIL_ROOM: usize = 32;
 #[error("no free port pair")]
 pub struct NoPort;
 
-/// One shard's media.
-pub struct Relay;
+/// A running recording and whom it records.
+struct Tape {
+    recording: Recording,
+    left: LegId,
+    right: LegId,
+    /// Visits since the last flush.
+    visits: u8,
+}
 
-#[allow(unused_variables)]
+/// One shard's media.
+pub struct Relay {
+    config: RelayConfig,
+    started: Instant,
+    cname: [u8; CNAME_LEN],
+    random: Random,
+    ports: Ports,
+    /// A leg's index is its port pair.
+    legs: Slots<Leg>,
+    /// A recording's index is its left leg's.
+    recordings: Slots<Tape>,
+    /// Who may be playing; an entry is stale when the leg plays another stream.
+    playing: Vec<(LegId, StreamId)>,
+    streams: StreamIds,
+    queues: Queues,
+    drops: DropCounters,
+    next_tick: Option<Instant>,
+    slice: u32,
+}
+
 impl Relay {
-    /// Makes a relay without legs; `seed` feeds SSRCs, sequence numbers and report intervals and must be unpredictable.
-    pub fn new(config: RelayConfig, seed: u64, now: Instant) -> Relay {
-        todo!()
+    /// Makes a relay without legs; `seed` feeds SSRCs, sequence numbers and report intervals and must be unpredictable. Pairs whose
+    /// ports would lie beyond 65535 are left out.
+    pub fn new(mut config: RelayConfig, seed: u64, now: Instant) -> Relay {
+        let room = (u32::from(u16::MAX) + 1 - u32::from(config.first_port)) / 2;
+        config.pair_count = config.pair_count.min(room as u16);
+        let mut random = Random::new(seed);
+        let leg_count = usize::from(config.pair_count);
+        Relay {
+            started: now,
+            cname: cname(random.next_u64()),
+            ports: Ports::new(config.pair_count, config.quarantine),
+            legs: Slots::new(leg_count),
+            recordings: Slots::new(leg_count),
+            playing: Vec::new(),
+            streams: StreamIds::default(),
+            queues: Queues::new(leg_count),
+            drops: DropCounters::default(),
+            next_tick: None,
+            slice: 0,
+            random,
+            config,
+        }
     }
+
     /// Takes a port pair for a new leg.
     pub fn open_leg(&mut self, now: Instant) -> Result<LegId, NoPort> {
-        todo!()
+        let index = u32::from(self.ports.take(now).ok_or(NoPort)?);
+        let sender = Sender::new(&mut self.random);
+        let id = self.legs.insert(index, |generation| Leg::new(now, LegId { index, generation }, sender));
+        let leg = id.expect("a free port pair has no leg");
+        self.queues.open(leg.rtp_socket());
+        self.queues.open(leg.rtcp_socket());
+        let id = leg.id;
+        self.arm(now);
+        Ok(id)
     }
+
     /// What our SDP says of the leg; the ports of a stale leg are 0.
     pub fn local_media(&self, leg: LegId) -> LocalMedia {
-        todo!()
+        let ports = self.legs.get(leg.index, leg.generation).map(|leg| {
+            let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
+            (rtp_port, rtp_port + 1)
+        });
+        let (rtp_port, rtcp_port) = ports.unwrap_or_default();
+        LocalMedia { address: self.config.public_address, rtp_port, rtcp_port }
     }
+
     /// Tells a leg its peer, at first or after a new negotiation. A new address is latched anew; unchanged keys keep their contexts.
     pub fn set_remote(&mut self, now: Instant, leg: LegId, remote: RemoteMedia) {
-        todo!()
+        let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        if leg.remote.is_none() {
+            // RFC 3550 §6.2: the first report comes after half the time.
+            leg.reports.next = now + Duration::from_secs_f64(1.25 + 2.5 * self.random.next_fraction());
+        }
+        if leg.set_remote(now, remote) {
+            self.queues.disconnect(leg.rtp_socket());
+        }
+        if let Some((id, channel)) = leg.tap
+            && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
+        {
+            tape.recording.set_codec(channel, leg.codec());
+        }
     }
+
     /// Lets two legs hear each other, instead of whom they heard before.
-    pub fn bridge(&mut self, now: Instant, a: LegId, b: LegId) {
-        todo!()
+    pub fn bridge(&mut self, _now: Instant, a: LegId, b: LegId) {
+        if self.legs.pair_mut((a.index, a.generation), (b.index, b.generation)).is_none() {
+            return;
+        }
+        self.part(a);
+        self.part(b);
+        if let Some((first, second)) = self.legs.pair_mut((a.index, a.generation), (b.index, b.generation)) {
+            first.peer = Some(b);
+            second.peer = Some(a);
+        }
     }
+
     /// Ends a bridge, if it is between these two.
-    pub fn unbridge(&mut self, now: Instant, a: LegId, b: LegId) {
-        todo!()
+    pub fn unbridge(&mut self, _now: Instant, a: LegId, b: LegId) {
+        if self.legs.get(a.index, a.generation).is_some_and(|leg| leg.peer == Some(b)) {
+            self.part(a);
+        }
     }
+
+    /// Takes a leg out of its bridge.
+    fn part(&mut self, leg: LegId) {
+        let peer = self.legs.get_mut(leg.index, leg.generation).and_then(|leg| leg.peer.take());
+        if let Some(peer) = peer.and_then(|peer| self.legs.get_mut(peer.index, peer.generation)) {
+            peer.peer = None;
+        }
+    }
+
     /// Plays ringback to the leg until `stop_playing`, or until media of the leg that it is bridged with arrives.
-    pub fn play_ringback(&mut self, now: Instant, leg: LegId) {
-        todo!()
+    pub fn play_ringback(&mut self, _now: Instant, leg: LegId) {
+        let Some(leg) = self.legs.get_mut(leg.index, leg.generation).filter(|leg| leg.playing.is_none()) else { return };
+        let stream = self.streams.next();
+        leg.playing = Some(Playing { stream, position: 0 });
+        self.playing.push((leg.id, stream));
     }
+
     pub fn stop_playing(&mut self, leg: LegId) {
-        todo!()
+        if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
+            leg.playing = None;
+        }
     }
+
     /// Reports `Event::NoMedia` once when no RTP comes from the leg for `limit`, counted from now or from its last packet. Time
     /// in which the peer may not send does not count.
     pub fn watch_media(&mut self, now: Instant, leg: LegId, limit: Duration) {
-        todo!()
+        if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
+            leg.watch = Some(Watch { limit, since: now });
+        }
     }
-    /// Records two legs from now on, `left` and `right` being the channels. `None` if either is closed or `left` is recorded already.
-    /// Closing `left` stops the recording.
+
+    /// Records two legs from now on, `left` and `right` being the channels. `None` if either is closed or recorded already.
+    /// Closing `left` stops the recording; after `right` is closed its channel is silent.
     pub fn start_recording(&mut self, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-        todo!()
+        let pair = self.legs.pair_mut((left.index, left.generation), (right.index, right.generation));
+        let (first, second) = pair.filter(|(first, second)| first.tap.is_none() && second.tap.is_none())?;
+        let recording = Recording::new(now, first.codec(), second.codec());
+        let mut id = RecordingId { index: left.index, generation: 0 };
+        self.recordings.insert(left.index, |generation| {
+            id.generation = generation;
+            Tape { recording, left, right, visits: 0 }
+        })?;
+        first.tap = Some((id, Channel::Left));
+        second.tap = Some((id, Channel::Right));
+        Some(id)
     }
+
     /// Writes what is left; `Output::Finish` comes last.
     pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) {
-        todo!()
+        let Some(mut tape) = self.recordings.remove(recording.index, recording.generation) else { return };
+        for leg in [tape.left, tape.right] {
+            if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
+                leg.tap = None;
+            }
+        }
+        self.queues.record(recording, |buffer| tape.recording.flush(now, buffer));
+        self.queues.finish(recording, tape.recording.file_len(now), tape.recording.duration(now));
     }
+
     /// Says goodbye by RTCP, releases the sockets and lets the port pair rest.
     pub fn close_leg(&mut self, now: Instant, leg: LegId) {
-        todo!()
+        let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
+        let (tap, spoke) = (open.tap, open.reports.sent_any || open.sender.packet_count() > 0);
+        if let Some((recording, Channel::Left)) = tap {
+            self.stop_recording(now, recording);
+        }
+        self.part(leg);
+        // RFC 3550 §6.3.7: who never sent must not send BYE.
+        if spoke {
+            self.send_report(now, leg.index, true);
+        }
+        let Some(closed) = self.legs.remove(leg.index, leg.generation) else { return };
+        self.queues.release(closed.rtp_socket());
+        self.queues.release(closed.rtcp_socket());
+        self.ports.release(now, leg.index as u16);
+        if self.legs.used_count() == 0 {
+            self.next_tick = None;
+            self.playing.clear();
+        }
     }
+
     /// Totals of the leg since it was opened; zeros for a stale leg.
     pub fn leg_report(&self, leg: LegId) -> LegReport {
-        todo!()
+        self.legs.get(leg.index, leg.generation).map(Leg::totals).unwrap_or_default()
     }
+
     pub fn leg_count(&self) -> usize {
-        todo!()
+        self.legs.used_count()
     }
+
+    pub fn recording_count(&self) -> usize {
+        self.recordings.used_count()
+    }
+
     /// Name and count of each drop reason.
     pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        std::iter::empty()
+        self.drops.pairs()
     }
-    /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has `TAIL_ROOM` bytes beyond `len`.
-    pub fn forward(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, buffer: &mut [u8], len: usize) -> Forward {
-        todo!()
-    }
+
     /// The next thing for the shell to do.
     pub fn poll_output(&mut self) -> Option<Output<'_>> {
-        todo!()
+        self.queues.pop_output()
     }
+
     /// The next thing for the call machine to know.
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
-    }
-    /// When `handle_timeout` is due.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
-    }
-    /// Fires each timer that is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.queues.pop_event()
     }
 }
+
+/// A canonical name that says nothing of us (RFC 7022 §4.2), in hexadecimal.
+fn cname(random: u64) -> [u8; CNAME_LEN] {
+    std::array::from_fn(|digit| b"0123456789abcdef"[(random >> (4 * digit)) as usize & 15])
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,17 @@ use crate::rtp::{CLOCK_RATE, Ssrc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StreamId(pub u32);
 
+/// Gives each stream its name.
+#[derive(Debug, Default)]
+pub(crate) struct StreamIds(u32);
+
+impl StreamIds {
+    pub fn next(&mut self) -> StreamId {
+        self.0 = self.0.wrapping_add(1);
+        StreamId(self.0)
+    }
+}
+
 /// Smallest timestamp step at a switch of source: one 20 ms packet.
 const SWITCH_STEP: u32 = CLOCK_RATE / 50;
 /// How far back packets of the same source may come late.

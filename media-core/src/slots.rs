@@ -23,13 +23,12 @@ impl<T> Slots<T> {
         self.used_count
     }
 
-    /// Fills an empty place and returns its generation; `None` if it is not empty or does not exist.
-    pub fn insert(&mut self, index: u32, value: T) -> Option<u32> {
+    /// Fills an empty place with what `make` makes of its new generation; `None` if it is not empty or does not exist.
+    pub fn insert(&mut self, index: u32, make: impl FnOnce(u32) -> T) -> Option<&mut T> {
         let slot = self.slots.get_mut(index as usize).filter(|slot| slot.value.is_none())?;
         slot.generation = slot.generation.wrapping_add(1);
-        slot.value = Some(value);
         self.used_count += 1;
-        Some(slot.generation)
+        Some(slot.value.insert(make(slot.generation)))
     }
 
     pub fn remove(&mut self, index: u32, generation: u32) -> Option<T> {
@@ -61,14 +60,6 @@ impl<T> Slots<T> {
         }
         Some((first.value.as_mut()?, second.value.as_mut()?))
     }
-
-    /// Every value with its place and generation.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, u32, &mut T)> {
-        self.slots
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(index, slot)| slot.value.as_mut().map(|value| (index as u32, slot.generation, value)))
-    }
 }
 
 #[cfg(test)]
@@ -78,14 +69,14 @@ mod tests {
     #[test]
     fn a_stale_id_finds_nothing() {
         let mut slots = Slots::new(2);
-        let first = slots.insert(1, 'a').unwrap();
-        assert_eq!(slots.insert(1, 'b'), None);
-        assert_eq!(slots.insert(2, 'b'), None);
-        assert_eq!(slots.remove(1, first), Some('a'));
+        let first = *slots.insert(1, |generation| generation).unwrap();
+        assert_eq!(slots.insert(1, |_| 9), None);
+        assert_eq!(slots.insert(2, |_| 9), None);
+        assert_eq!(slots.remove(1, first), Some(first));
         assert_eq!(slots.remove(1, first), None);
-        let second = slots.insert(1, 'b').unwrap();
+        let second = *slots.insert(1, |generation| generation).unwrap();
         assert_eq!(slots.get(1, first), None);
-        assert_eq!(slots.get(1, second), Some(&'b'));
+        assert_eq!(slots.get(1, second), Some(&second));
         assert_eq!(slots.pair_mut((1, second), (1, second)), None);
         assert_eq!(slots.pair_mut((1, second), (0, 0)), None);
         assert_eq!(slots.used_count(), 1);

@@ -1,0 +1,191 @@
+//! The packet path: one datagram runs to its end in its receive buffer, without allocation, queue or log (RFC 7983, 3550, 4733).
+//! Classify, check the source, unprotect, rewrite the header, copy to the recording, protect.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::leg::Kind;
+use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
+use crate::codec::Codec;
+use crate::drops::DropReason;
+use crate::g711;
+use crate::latch::Verdict;
+use crate::rtcp;
+use crate::rtp::{self, Class, HEADER_LEN, Header, Packet};
+use crate::sender::{StreamId, samples_between};
+use crate::srtp::SrtpError;
+
+/// The longest datagram that is taken; a voice packet that is longer would be fragmented on its way.
+const MAX_DATAGRAM_LEN: usize = 1500;
+/// A telephone-event payload (RFC 4733 §2.3).
+const EVENT_LEN: usize = 4;
+
+/// A packet of a leg that passed all checks; it is plain now.
+struct Accepted {
+    packet: Packet,
+    kind: Kind,
+    codec: Codec,
+    stream: StreamId,
+    peer: Option<LegId>,
+}
+
+impl Relay {
+    /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has `TAIL_ROOM` bytes beyond `len`.
+    pub fn forward(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, buffer: &mut [u8], len: usize) -> Forward {
+        let handled = self.handle_datagram(now, socket, remote, buffer, len);
+        handled.unwrap_or_else(|reason| {
+            self.drops.count(reason);
+            if let Some((_, leg)) = self.legs.at_mut(socket.0 / 2) {
+                leg.dropped_count += 1;
+            }
+            Forward::Drop(reason)
+        })
+    }
+
+    fn handle_datagram(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Result<Forward, DropReason> {
+        if len > MAX_DATAGRAM_LEN || buffer.len() < len + TAIL_ROOM {
+            return Err(DropReason::Oversized);
+        }
+        match (rtp::classify(&buffer[..len]), socket.0 % 2) {
+            (Class::Other, _) => Err(DropReason::NotRtp),
+            (Class::Rtp, 0) => {
+                let accepted = self.accept(now, socket, source, buffer, len)?;
+                self.pass_on(now, &accepted, buffer)
+            }
+            (Class::Rtp, _) => Err(DropReason::WrongPort),
+            (Class::Rtcp, _) => self.consume_rtcp(now, socket, source, buffer, len),
+        }
+    }
+
+    /// Takes one RTP packet from its leg's peer.
+    fn accept(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Result<Accepted, DropReason> {
+        let (_, leg) = self.legs.at_mut(socket.0 / 2).ok_or(DropReason::NoLeg)?;
+        let header = Header::peek(&buffer[..len]).ok_or(DropReason::NotRtp)?;
+        if leg.latch.is_none() {
+            return Err(DropReason::NotNegotiated);
+        }
+        let kind = leg.kind_of(header.payload_type).ok_or(DropReason::PayloadType)?;
+        if !leg.receives() {
+            return Err(DropReason::NotReceiving);
+        }
+        let latch = leg.latch.as_mut().ok_or(DropReason::NotNegotiated)?;
+        let verdict = latch.judge(now, source, &header);
+        match verdict {
+            Verdict::Known | Verdict::Settle => {}
+            Verdict::Probation => return Err(DropReason::Probation),
+            Verdict::Foreign => return Err(DropReason::ForeignSource),
+        }
+        let len = match &mut leg.inbound {
+            Some(inbound) => inbound.unprotect_rtp(buffer, len).map_err(srtp_reason)?,
+            None => len,
+        };
+        let packet = rtp::parse(&buffer[..len]).map_err(|_| DropReason::MalformedRtp)?;
+        if verdict == Verdict::Settle {
+            latch.settle(source);
+            self.queues.connect(socket, source);
+            self.drops.note(self.queues.event(Event::Latched(leg.id)));
+        }
+        let arrival = samples_between(self.started, now);
+        let stream = leg.receive(now, &packet.header, kind, arrival, &mut self.streams)?;
+        if leg.received_count == 1 {
+            self.drops.note(self.queues.event(Event::FirstMedia(leg.id)));
+        }
+        let payload = &buffer[packet.payload_start..packet.payload_start + packet.payload_len];
+        match kind {
+            Kind::TelephoneEvent => {
+                let event: &[u8; EVENT_LEN] = payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
+                if leg.ends_event(stream, packet.header.timestamp, event[1]) {
+                    self.drops.note(self.queues.telephone_event(leg.id, event[0]));
+                }
+            }
+            Kind::Audio => {
+                if let Some((id, channel)) = leg.tap
+                    && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
+                {
+                    self.drops.note(tape.recording.tap(now, channel, stream, packet.header.timestamp, payload));
+                }
+            }
+        }
+        Ok(Accepted { packet, kind, codec: leg.codec(), stream, peer: leg.peer })
+    }
+
+    /// Rewrites an accepted packet for the leg that hears it.
+    fn pass_on(&mut self, now: Instant, accepted: &Accepted, buffer: &mut [u8]) -> Result<Forward, DropReason> {
+        let Packet { header, payload_start, payload_len } = accepted.packet;
+        let peer = accepted.peer.ok_or(DropReason::NotBridged)?;
+        let leg = self.legs.get_mut(peer.index, peer.generation).ok_or(DropReason::NotBridged)?;
+        let payload_type = leg.payload_type(accepted.kind)?;
+        let remote = leg.destination().ok_or(DropReason::NotSending)?;
+        let placed = leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?;
+        if accepted.kind == Kind::Audio && accepted.codec != leg.codec() {
+            g711::transcode(&mut buffer[payload_start..payload_start + payload_len], accepted.codec, leg.codec());
+        }
+        // CSRCs, extension and padding were for us: the new header lies right before the payload.
+        let start = payload_start - HEADER_LEN;
+        let header = Header {
+            payload_type,
+            marker: header.marker || placed.switched,
+            sequence: placed.sequence,
+            timestamp: placed.timestamp,
+            ssrc: leg.sender.ssrc(),
+        };
+        buffer[start..payload_start].copy_from_slice(&header.to_bytes());
+        let mut len = HEADER_LEN + payload_len;
+        if let Some(outbound) = &mut leg.outbound {
+            len = outbound.protect_rtp(&mut buffer[start..], len).map_err(|_| DropReason::Unprotectable)?;
+        }
+        leg.sender.count(payload_len);
+        // Real media ends a tone.
+        leg.playing = None;
+        Ok(Forward::To { socket: leg.rtp_socket(), remote, start, len })
+    }
+
+    fn consume_rtcp(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Result<Forward, DropReason> {
+        let ntp_middle = (self.ntp(now) >> 16) as u32;
+        let (_, leg) = self.legs.at_mut(socket.0 / 2).ok_or(DropReason::NoLeg)?;
+        let remote = leg.remote.as_ref().ok_or(DropReason::NotNegotiated)?;
+        if remote.rtcp_mux != (socket.0 % 2 == 0) {
+            return Err(DropReason::WrongPort);
+        }
+        if !leg.accepts_rtcp_from(source) {
+            return Err(DropReason::ForeignSource);
+        }
+        let len = match &mut leg.inbound {
+            Some(inbound) => inbound.unprotect_rtcp(buffer, len).map_err(srtp_reason)?,
+            None => len,
+        };
+        let heard = rtcp::parse(&buffer[..len], leg.sender.ssrc()).map_err(|_| DropReason::MalformedRtcp)?;
+        leg.hear(now, ntp_middle, source, &heard);
+        Ok(Forward::Local)
+    }
+}
+
+fn srtp_reason(error: SrtpError) -> DropReason {
+    match error {
+        SrtpError::AuthenticationFailed => DropReason::Unauthentic,
+        SrtpError::Replayed | SrtpError::TooOld => DropReason::Replayed,
+        SrtpError::Malformed => DropReason::MalformedRtp,
+        SrtpError::NoRoom | SrtpError::TooManyStreams | SrtpError::KeyExhausted => DropReason::Unprotectable,
+    }
+}

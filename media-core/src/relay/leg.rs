@@ -1,0 +1,275 @@
+//! One leg: what is known of its peer, its incoming and its outgoing stream. It knows neither the other legs nor the queues.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId};
+use crate::codec::{Codec, PayloadType};
+use crate::drops::DropReason;
+use crate::latch::Latch;
+use crate::reception::{Arrival, Reception};
+use crate::recording::Channel;
+use crate::rtcp::{self, Block, Heard};
+use crate::rtp::{CLOCK_RATE, Header};
+use crate::sdp::Direction;
+use crate::sender::{Sender, StreamId, StreamIds};
+use crate::srtp::{Inbound, Outbound};
+
+/// What a packet carries, by its payload type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Audio,
+    TelephoneEvent,
+}
+
+/// The stream that comes in now.
+pub(super) struct Incoming {
+    pub id: StreamId,
+    pub reception: Reception,
+}
+
+/// Playback to the leg: packet `position` comes next.
+pub(super) struct Playing {
+    pub stream: StreamId,
+    pub position: u32,
+}
+
+/// The no-media limit and the time from which it counts.
+pub(super) struct Watch {
+    pub limit: Duration,
+    pub since: Instant,
+}
+
+/// RTCP of the leg.
+pub(super) struct Reports {
+    pub next: Instant,
+    /// Packets sent at the time of our last report.
+    pub reported_count: u64,
+    pub sent_any: bool,
+    /// The peer's last sender report and when it came.
+    pub heard: Option<(u32, Instant)>,
+    pub round_trip: Option<Duration>,
+    /// Where the peer's RTCP comes from, if it has its own port.
+    pub source: Option<SocketAddr>,
+}
+
+pub(super) struct Leg {
+    pub id: LegId,
+    pub remote: Option<RemoteMedia>,
+    pub latch: Option<Latch>,
+    pub inbound: Option<Box<Inbound>>,
+    pub outbound: Option<Box<Outbound>>,
+    pub sender: Sender,
+    pub incoming: Option<Incoming>,
+    /// Who hears this leg, and whom it hears.
+    pub peer: Option<LegId>,
+    pub tap: Option<(RecordingId, Channel)>,
+    pub playing: Option<Playing>,
+    pub watch: Option<Watch>,
+    pub reports: Reports,
+    pub last_received: Option<Instant>,
+    /// Stream and timestamp of the last key press that was told.
+    pub last_event: Option<(StreamId, u32)>,
+    pub received_count: u64,
+    pub dropped_count: u64,
+    /// Loss of the streams before `incoming`.
+    pub lost_before: u64,
+}
+
+impl Leg {
+    pub fn new(now: Instant, id: LegId, sender: Sender) -> Leg {
+        Leg {
+            id,
+            remote: None,
+            latch: None,
+            inbound: None,
+            outbound: None,
+            sender,
+            incoming: None,
+            peer: None,
+            tap: None,
+            playing: None,
+            watch: None,
+            reports: Reports { next: now, reported_count: 0, sent_any: false, heard: None, round_trip: None, source: None },
+            last_received: None,
+            last_event: None,
+            received_count: 0,
+            dropped_count: 0,
+            lost_before: 0,
+        }
+    }
+
+    pub fn rtp_socket(&self) -> SocketId {
+        SocketId(self.id.index * 2)
+    }
+
+    pub fn rtcp_socket(&self) -> SocketId {
+        SocketId(self.id.index * 2 + 1)
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
+    }
+
+    /// Takes what was negotiated. Returns whether the socket's connection must be dissolved.
+    pub fn set_remote(&mut self, now: Instant, remote: RemoteMedia) -> bool {
+        let keys = remote.srtp.as_ref();
+        let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
+        // A context lives as long as its key: a second one would use its key stream again.
+        if keys.map(|keys| &keys.outbound) != before.map(|keys| &keys.outbound) {
+            self.outbound = keys.map(|keys| Box::new(Outbound::new(&keys.outbound)));
+        }
+        if keys.map(|keys| &keys.inbound) != before.map(|keys| &keys.inbound) {
+            self.inbound = keys.map(|keys| Box::new(Inbound::new(&keys.inbound)));
+        }
+        let mut moved = false;
+        if let Some(signalled) = remote.rtp
+            && self.latch.as_ref().is_none_or(|latch| latch.signalled() != signalled)
+        {
+            moved = self.latch.replace(Latch::new(now, signalled)).is_some_and(|latch| latch.latched().is_some());
+            self.reports.source = None;
+        }
+        self.remote = Some(remote);
+        moved
+    }
+
+    /// Whether the peer may send.
+    pub fn receives(&self) -> bool {
+        let direction = self.remote.as_ref().map(|remote| remote.direction);
+        matches!(direction, Some(Direction::SendRecv | Direction::RecvOnly))
+    }
+
+    /// What a payload type that the peer sends stands for.
+    pub fn kind_of(&self, payload_type: PayloadType) -> Option<Kind> {
+        let remote = self.remote.as_ref()?;
+        if payload_type == remote.audio.receive {
+            return Some(Kind::Audio);
+        }
+        let event = remote.telephone_event?;
+        (payload_type == event.receive).then_some(Kind::TelephoneEvent)
+    }
+
+    /// The payload type that we send, unless it was not negotiated or the peer must not be sent to.
+    pub fn payload_type(&self, kind: Kind) -> Result<PayloadType, DropReason> {
+        let sends = |direction| matches!(direction, Direction::SendRecv | Direction::SendOnly);
+        let remote = self.remote.as_ref().filter(|remote| remote.rtp.is_some() && sends(remote.direction));
+        let remote = remote.ok_or(DropReason::NotSending)?;
+        match kind {
+            Kind::Audio => Ok(remote.audio.send),
+            Kind::TelephoneEvent => remote.telephone_event.map(|event| event.send).ok_or(DropReason::NoTelephoneEvent),
+        }
+    }
+
+    /// Where RTP is sent; `None` while the peer has no usable address.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        let destination = self.latch.as_ref()?.destination();
+        (destination.port() != 0 && !destination.ip().is_unspecified()).then_some(destination)
+    }
+
+    /// Where and from which socket RTCP is sent.
+    pub fn rtcp_path(&self) -> Option<(SocketId, SocketAddr)> {
+        let remote = self.remote.as_ref()?;
+        let signalled = remote.rtcp?;
+        if remote.rtcp_mux {
+            return Some((self.rtp_socket(), self.destination()?));
+        }
+        // Behind a translator the signalled port says nothing: wait until the peer's own RTCP shows it.
+        let reachable = self.destination().is_some_and(|rtp| Some(rtp.ip()) == remote.rtp.map(|rtp| rtp.ip()));
+        let destination = self.reports.source.or_else(|| reachable.then_some(signalled))?;
+        Some((self.rtcp_socket(), destination))
+    }
+
+    /// Takes a valid packet into the statistics; `streams` names a new stream.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        kind: Kind,
+        arrival: u32,
+        streams: &mut StreamIds,
+    ) -> Result<StreamId, DropReason> {
+        let incoming = match &mut self.incoming {
+            Some(incoming) if incoming.reception.ssrc() == header.ssrc => {
+                let lost = incoming.reception.lost();
+                if incoming.reception.accept(header)? == Arrival::Restarted {
+                    self.lost_before += lost.max(0) as u64;
+                    incoming.id = streams.next();
+                }
+                incoming
+            }
+            other => {
+                let before = other.as_ref().map_or(0, |incoming| incoming.reception.lost());
+                self.lost_before += before.max(0) as u64;
+                other.insert(Incoming { id: streams.next(), reception: Reception::new(header) })
+            }
+        };
+        if kind == Kind::Audio {
+            incoming.reception.measure_jitter(header.timestamp, arrival);
+        }
+        self.received_count += 1;
+        self.last_received = Some(now);
+        Ok(incoming.id)
+    }
+
+    /// Whether this telephone-event packet ends a key press that was not told yet (RFC 4733 §2.5.1.4: the end is sent three times).
+    pub fn ends_event(&mut self, stream: StreamId, timestamp: u32, flags: u8) -> bool {
+        let ended = flags & 0x80 != 0 && self.last_event != Some((stream, timestamp));
+        if ended {
+            self.last_event = Some((stream, timestamp));
+        }
+        ended
+    }
+
+    /// Whether RTCP may come from here: the peer's RTP address when multiplexed, else its host.
+    pub fn accepts_rtcp_from(&self, source: SocketAddr) -> bool {
+        let (Some(remote), Some(latch)) = (&self.remote, &self.latch) else { return false };
+        if remote.rtcp_mux {
+            return source == latch.destination();
+        }
+        source.ip() == latch.destination().ip() || Some(source) == remote.rtcp
+    }
+
+    /// Takes what a compound packet told.
+    pub fn hear(&mut self, now: Instant, ntp_middle: u32, source: SocketAddr, heard: &Heard) {
+        if let Some(middle) = heard.sender_report {
+            self.reports.heard = Some((middle, now));
+        }
+        if let Some(round_trip) = heard.echo.and_then(|echo| echo.round_trip(ntp_middle)) {
+            self.reports.round_trip = Some(round_trip);
+        }
+        if self.remote.as_ref().is_some_and(|remote| !remote.rtcp_mux) {
+            self.reports.source = Some(source);
+        }
+    }
+
+    /// Our next report, as of `now`.
+    pub fn report<'a>(&mut self, now: Instant, ntp: u64, cname: &'a [u8; rtcp::CNAME_LEN], goodbye: bool) -> rtcp::Report<'a> {
+        let sent_count = self.sender.packet_count();
+        let sender = (sent_count > self.reports.reported_count).then(|| (ntp, self.sender.totals(now)));
+        self.reports.reported_count = sent_count;
+        self.reports.sent_any = true;
+        let reception = self.incoming.as_mut().map(|incoming| {
+            let (last_report, delay) = match self.reports.heard {
+                Some((middle, at)) => (middle, (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32),
+                None => (0, 0),
+            };
+            Block { reception: incoming.reception.report(), last_report, delay }
+        });
+        rtcp::Report { ssrc: self.sender.ssrc(), sender, reception, cname, goodbye }
+    }
+
+    pub fn totals(&self) -> LegReport {
+        let (lost, jitter) = match &self.incoming {
+            Some(incoming) => (incoming.reception.lost().max(0) as u64, incoming.reception.jitter()),
+            None => (0, 0),
+        };
+        LegReport {
+            received: self.received_count,
+            sent: self.sender.packet_count(),
+            lost: self.lost_before + lost,
+            jitter: Duration::from_micros(u64::from(jitter) * 1_000_000 / u64::from(CLOCK_RATE)),
+            round_trip: self.reports.round_trip,
+            dropped: self.dropped_count,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Who hears whom: headers, payload types, switches of source, ringback, hold, key presses.
+
+use super::*;
+
+/// The packet after another in the same outgoing stream, `step` samples later.
+#[track_caller]
+fn check_next(before: &Heard, after: &Heard, step: u32) {
+    let (before, after) = (before.packet.header, after.packet.header);
+    assert_eq!(after.ssrc, before.ssrc);
+    assert_eq!(after.sequence, before.sequence.wrapping_add(1));
+    assert_eq!(after.timestamp, before.timestamp.wrapping_add(step));
+}
+
+#[test]
+fn packets_go_to_the_other_leg_with_its_own_header() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let first = rig.hear(agent, AGENT, &a.audio());
+    assert_eq!((first.socket, first.remote), (SocketId(customer.index * 2), address(CUSTOMER)));
+    assert_eq!(first.payload, [0x2a; 160]);
+    assert_ne!(first.packet.header.ssrc, Ssrc(a.ssrc));
+    let second = rig.hear(agent, AGENT, &a.audio());
+    check_next(&first, &second, 160);
+    let back = rig.hear(customer, CUSTOMER, &b.audio());
+    assert_eq!((back.socket, back.remote), (SocketId(agent.index * 2), address(AGENT)));
+    assert_ne!(back.packet.header.ssrc, first.packet.header.ssrc);
+}
+
+#[test]
+fn csrcs_extension_and_padding_stay_behind() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let plain = a.audio();
+    let mut datagram = plain[..12].to_vec();
+    datagram[0] = 0x80 | 0x20 | 0x10 | 2;
+    datagram.extend_from_slice(&[9; 8]);
+    datagram.extend_from_slice(&[0xbe, 0xde, 0, 1, 1, 2, 3, 4]);
+    datagram.extend_from_slice(&plain[12..]);
+    datagram.extend_from_slice(&[0, 0, 0, 4]);
+    let heard = rig.hear(agent, AGENT, &datagram);
+    assert_eq!((heard.packet.payload_start, heard.payload), (12, vec![0x2a; 160]));
+}
+
+#[test]
+fn a_switch_of_source_is_one_marked_step_in_one_stream() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let before = rig.hear(agent, AGENT, &a.audio());
+    // The agent's phone starts a new stream after 60 ms.
+    rig.now += Duration::from_millis(60);
+    let mut other = Talker::new(0x1234_5678);
+    let after = rig.hear(agent, AGENT, &other.audio());
+    check_next(&before, &after, 480);
+    assert!(after.packet.header.marker);
+    let next = rig.hear(agent, AGENT, &other.audio());
+    check_next(&after, &next, 160);
+    assert!(!next.packet.header.marker);
+}
+
+#[test]
+fn ringback_gives_way_to_early_media_in_one_stream() {
+    let mut rig = Rig::new();
+    let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
+    rig.relay.bridge(rig.now, agent, customer);
+    rig.relay.play_ringback(rig.now, agent);
+    let tones = rtp_among(&rig.pass_ms(1000));
+    assert_eq!(tones.len(), 50);
+    assert!(tones[0].packet.header.marker);
+    for pair in tones.windows(2) {
+        check_next(&pair[0], &pair[1], 160);
+        assert!(!pair[1].packet.header.marker);
+    }
+    for (position, tone) in tones.iter().enumerate() {
+        assert_eq!((tone.socket, tone.remote), (SocketId(agent.index * 2), address(AGENT)));
+        let samples: Vec<i16> =
+            tone.payload.iter().map(|byte| crate::g711::decode_table(Codec::Pcmu)[usize::from(*byte)]).collect();
+        let on = !(20..30).contains(&position);
+        assert_eq!(crate::tone::level(&samples, 400.0) > 5000.0, on, "packet {position}");
+    }
+    let mut b = Talker::new(0xb000_0001);
+    let media = rig.hear(customer, CUSTOMER, &b.audio());
+    check_next(tones.last().unwrap(), &media, 160);
+    assert!(media.packet.header.marker);
+    // The tone is over.
+    assert_eq!(rtp_among(&rig.pass_ms(1000)), []);
+}
+
+#[test]
+fn ringback_begins_when_the_peer_is_known_and_ends_when_stopped() {
+    let mut rig = Rig::new();
+    let agent = rig.relay.open_leg(rig.now).unwrap();
+    rig.relay.play_ringback(rig.now, agent);
+    assert_eq!(rtp_among(&rig.pass_ms(100)), []);
+    rig.relay.set_remote(rig.now, agent, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(AGENT) });
+    let tones = rtp_among(&rig.pass_ms(100));
+    assert_eq!(tones.len(), 5);
+    assert_eq!(tones[0].packet.header.payload_type, number(8));
+    rig.relay.stop_playing(agent);
+    rig.relay.stop_playing(agent);
+    assert_eq!(rtp_among(&rig.pass_ms(100)), []);
+    // Twice is not double.
+    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.stop_playing(agent);
+    rig.relay.play_ringback(rig.now, agent);
+    assert_eq!(rtp_among(&rig.pass_ms(100)).len(), 5);
+    assert_eq!(rig.relay.leg_report(agent).sent, 10);
+}
+
+#[test]
+fn a_shell_that_stood_still_makes_up_for_a_little_only() {
+    let mut rig = Rig::new();
+    let agent = rig.open(AGENT);
+    rig.relay.play_ringback(rig.now, agent);
+    rig.now += Duration::from_secs(10);
+    rig.relay.handle_timeout(rig.now);
+    assert_eq!(rtp_among(&rig.outputs()).len(), 5);
+    assert!(rig.relay.poll_timeout().unwrap() > rig.now);
+}
+
+#[test]
+fn payload_types_are_each_legs_own() {
+    let mut rig = Rig::new();
+    let (agent, customer) = (rig.relay.open_leg(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap());
+    let renumbered = Numbers { send: number(96), receive: number(101) };
+    rig.relay.set_remote(rig.now, agent, RemoteMedia { telephone_event: Some(renumbered), ..remote(AGENT) });
+    rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: Some(numbers(100)), ..remote(CUSTOMER) });
+    rig.relay.bridge(rig.now, agent, customer);
+    let (mut a, mut b) = (Talker::new(1), Talker::new(2));
+    let pressed = rig.hear(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]));
+    assert_eq!(pressed.packet.header.payload_type, number(100));
+    let pressed = rig.hear(customer, CUSTOMER, &packet(b.header(100), &[5, 10, 0, 160]));
+    assert_eq!(pressed.packet.header.payload_type, number(96));
+    rig.dropped(agent, AGENT, &packet(a.header(96), &[5, 10, 0, 160]), DropReason::PayloadType);
+    rig.dropped(agent, AGENT, &packet(a.header(13), &[5]), DropReason::PayloadType);
+    rig.dropped(agent, AGENT, &packet(a.header(8), &[5; 160]), DropReason::PayloadType);
+    rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: None, ..remote(CUSTOMER) });
+    rig.dropped(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]), DropReason::NoTelephoneEvent);
+}
+
+#[test]
+fn a_key_press_is_relayed_whole_and_told_once() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let timestamp = a.header(EVENT).timestamp;
+    let mut press = |rig: &mut Rig, code: u8, end: u8, timestamp: u32| {
+        let header = Header { timestamp, ..a.header(EVENT) };
+        rig.hear(agent, AGENT, &packet(header, &[code, end, 1, 0])).packet.header.timestamp
+    };
+    let stamps: Vec<u32> = [0, 0, 0x80, 0x80, 0x80].into_iter().map(|end| press(&mut rig, 7, end, timestamp)).collect();
+    assert!(stamps.iter().all(|stamp| *stamp == stamps[0]), "one press has one timestamp");
+    assert_eq!(rig.events(), [Event::TelephoneEvent(agent, 7)]);
+    press(&mut rig, 7, 0x80, timestamp + 1600);
+    assert_eq!(rig.events(), [Event::TelephoneEvent(agent, 7)]);
+    let short = packet(Talker { sequence: a.sequence, ..a }.header(EVENT), &[1, 2]);
+    rig.dropped(agent, AGENT, &short, DropReason::MalformedRtp);
+}
+
+#[test]
+fn codecs_that_differ_after_a_renegotiation_are_translated() {
+    let (mut rig, agent, customer, mut a, _) = Rig::talking();
+    rig.relay.set_remote(rig.now, customer, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(CUSTOMER) });
+    let sample = crate::g711::encode(Codec::Pcmu, 5000);
+    let heard = rig.hear(agent, AGENT, &packet(a.header(AUDIO), &[sample; 160]));
+    assert_eq!(heard.packet.header.payload_type, number(8));
+    assert_eq!(heard.payload, [crate::g711::encode(Codec::Pcma, 5000); 160]);
+}
+
+#[test]
+fn hold_stops_each_direction_by_itself() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let held = |direction| RemoteMedia { direction, ..remote(CUSTOMER) };
+    rig.relay.set_remote(rig.now, customer, held(Direction::RecvOnly));
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotSending);
+    rig.hear(customer, CUSTOMER, &b.audio());
+    rig.relay.set_remote(rig.now, customer, held(Direction::SendOnly));
+    rig.hear(agent, AGENT, &a.audio());
+    rig.dropped(customer, CUSTOMER, &b.audio(), DropReason::NotReceiving);
+    // The old way: the address 0.0.0.0.
+    rig.relay.set_remote(rig.now, customer, RemoteMedia { rtp: None, rtcp: None, ..held(Direction::RecvOnly) });
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotSending);
+    rig.hear(customer, CUSTOMER, &b.audio());
+    // Resumed at the same address: no new latch.
+    rig.relay.set_remote(rig.now, customer, remote(CUSTOMER));
+    rig.hear(agent, AGENT, &a.audio());
+    rig.hear(customer, CUSTOMER, &b.audio());
+    assert_eq!(rig.outputs(), []);
+}
+
+#[test]
+fn legs_hear_nobody_after_the_bridge() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let third = rig.open(FOREIGN);
+    rig.relay.unbridge(rig.now, agent, third);
+    rig.hear(agent, AGENT, &a.audio());
+    rig.relay.bridge(rig.now, third, agent);
+    assert_eq!(rig.hear(agent, AGENT, &a.audio()).remote, address(FOREIGN));
+    rig.dropped(customer, CUSTOMER, &b.audio(), DropReason::NotBridged);
+    rig.relay.unbridge(rig.now, agent, third);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
+    rig.relay.bridge(rig.now, agent, agent);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
+}
+
+#[test]
+fn loss_and_reordering_pass_but_duplicates_do_not() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let packets: Vec<_> = (0..4).map(|_| a.audio()).collect();
+    let first = rig.hear(agent, AGENT, &packets[0]).packet.header;
+    let fourth = rig.hear(agent, AGENT, &packets[3]).packet.header;
+    assert_eq!(fourth.sequence, first.sequence.wrapping_add(3));
+    assert_eq!(rig.relay.leg_report(agent).lost, 2);
+    let second = rig.hear(agent, AGENT, &packets[1]).packet.header;
+    assert_eq!((second.sequence, second.timestamp), (first.sequence.wrapping_add(1), first.timestamp.wrapping_add(160)));
+    rig.dropped(agent, AGENT, &packets[1], DropReason::Duplicate);
+    assert_eq!(rig.relay.leg_report(agent).lost, 1);
+}

@@ -1,0 +1,203 @@
+//! Legs from open to close: ports, latch and its connects, silence, stale ids.
+
+use super::*;
+
+#[test]
+fn ports_are_pairs_that_rest_after_use() {
+    let mut rig = Rig::with_pairs(2);
+    let first = rig.relay.open_leg(rig.now).unwrap();
+    let second = rig.relay.open_leg(rig.now).unwrap();
+    assert_eq!(rig.relay.open_leg(rig.now), Err(NoPort));
+    let local = rig.relay.local_media(second);
+    assert_eq!((local.rtp_port, local.rtcp_port), (20_002, 20_003));
+    assert_eq!(rig.outputs(), [0, 1, 2, 3].map(|socket| Done::Open(SocketId(socket))));
+    rig.relay.close_leg(rig.now, first);
+    assert_eq!(rig.outputs(), [0, 1].map(|socket| Done::Release(SocketId(socket))));
+    rig.pass_ms(4999);
+    assert_eq!(rig.relay.open_leg(rig.now), Err(NoPort));
+    rig.pass_ms(1);
+    let third = rig.relay.open_leg(rig.now).unwrap();
+    assert_eq!((third.index, third.generation), (first.index, first.generation + 1));
+}
+
+#[test]
+fn pairs_beyond_the_last_port_are_left_out() {
+    let config = RelayConfig {
+        public_address: "127.0.0.1".parse().unwrap(),
+        first_port: 65_532,
+        pair_count: 100,
+        quarantine: Duration::ZERO,
+    };
+    let now = clock::start();
+    let mut relay = Relay::new(config, 1, now);
+    relay.open_leg(now).unwrap();
+    let last = relay.open_leg(now).unwrap();
+    assert_eq!(relay.local_media(last).rtcp_port, 65_535);
+    assert_eq!(relay.open_leg(now), Err(NoPort));
+}
+
+#[test]
+fn stale_ids_are_harmless() {
+    let mut rig = Rig::with_pairs(2);
+    let (old, other) = (rig.open(AGENT), rig.open(CUSTOMER));
+    let recording = rig.relay.start_recording(rig.now, old, other).unwrap();
+    rig.relay.close_leg(rig.now, old);
+    rig.pass_ms(5000);
+    let new = rig.open(AGENT);
+    assert_eq!(new.index, old.index);
+    let fresh = rig.relay.start_recording(rig.now, new, other);
+    assert!(fresh.is_some(), "closing the left leg ended the recording");
+    rig.outputs();
+    rig.relay.set_remote(rig.now, old, remote(FOREIGN));
+    rig.relay.bridge(rig.now, old, other);
+    rig.relay.bridge(rig.now, other, old);
+    rig.relay.unbridge(rig.now, old, other);
+    rig.relay.play_ringback(rig.now, old);
+    rig.relay.stop_playing(old);
+    rig.relay.watch_media(rig.now, old, Duration::ZERO);
+    rig.relay.stop_recording(rig.now, recording);
+    assert_eq!(rig.relay.start_recording(rig.now, old, other), None);
+    rig.relay.close_leg(rig.now, old);
+    assert_eq!(rig.relay.leg_report(old), LegReport::default());
+    assert_eq!(rig.relay.local_media(old).rtp_port, 0);
+    assert_eq!((rig.relay.leg_count(), rig.relay.recording_count()), (2, 1));
+    assert_eq!((rig.outputs(), rig.events()), (vec![], vec![]));
+    let mut a = Talker::new(1);
+    rig.relay.bridge(rig.now, new, other);
+    assert_eq!(rig.hear(new, AGENT, &a.audio()).remote, address(CUSTOMER));
+}
+
+#[test]
+fn nothing_is_left_after_ten_thousand_calls() {
+    let mut rig = Rig::with_pairs(4);
+    for _ in 0..10_000 {
+        let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
+        rig.relay.bridge(rig.now, agent, customer);
+        rig.relay.play_ringback(rig.now, agent);
+        rig.relay.start_recording(rig.now, agent, customer).unwrap();
+        rig.hear(agent, AGENT, &Talker::new(1).audio());
+        rig.relay.close_leg(rig.now, customer);
+        rig.relay.close_leg(rig.now, agent);
+        rig.outputs();
+        rig.events();
+        rig.now += Duration::from_secs(5);
+        assert_eq!((rig.relay.leg_count(), rig.relay.recording_count(), rig.relay.poll_timeout()), (0, 0, None));
+    }
+}
+
+#[test]
+fn a_latched_source_is_connected_and_told_once() {
+    let mut rig = Rig::new();
+    let agent = rig.open(AGENT);
+    rig.outputs();
+    let mut a = Talker::new(1);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
+    assert_eq!(rig.outputs(), [Done::Connect(SocketId(agent.index * 2), address(AGENT))]);
+    assert_eq!(rig.events(), [Event::Latched(agent), Event::FirstMedia(agent)]);
+}
+
+#[test]
+fn media_before_the_negotiation_is_nobodys() {
+    let mut rig = Rig::new();
+    let agent = rig.relay.open_leg(rig.now).unwrap();
+    rig.dropped(agent, AGENT, &Talker::new(1).audio(), DropReason::NotNegotiated);
+}
+
+/// RTPbleed: a stranger sends to an open port and hopes to be sent the call.
+#[test]
+fn a_stranger_neither_hears_nor_speaks() {
+    let mut rig = Rig::new();
+    let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
+    rig.relay.bridge(rig.now, agent, customer);
+    let (mut a, mut stranger) = (Talker::new(1), Talker::new(2));
+    for _ in 0..100 {
+        rig.dropped(customer, FOREIGN, &stranger.audio(), DropReason::ForeignSource);
+        assert_eq!(rig.hear(agent, AGENT, &a.audio()).remote, address(CUSTOMER));
+        rig.pass_ms(20);
+    }
+    rig.hear(customer, CUSTOMER, &Talker::new(3).audio());
+    rig.dropped(customer, FOREIGN, &stranger.audio(), DropReason::ForeignSource);
+    assert_eq!(rig.relay.leg_report(customer).dropped, 101);
+}
+
+#[test]
+fn a_party_behind_a_translator_is_found() {
+    let mut rig = Rig::new();
+    let (agent, customer) = (rig.open("10.0.0.5:7078"), rig.open(CUSTOMER));
+    rig.relay.bridge(rig.now, agent, customer);
+    let (mut a, mut b) = (Talker::new(1), Talker::new(2));
+    rig.pass_ms(300);
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address("10.0.0.5:7078"));
+    for _ in 0..4 {
+        rig.dropped(agent, FOREIGN, &a.audio(), DropReason::Probation);
+    }
+    rig.hear(agent, FOREIGN, &a.audio());
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address(FOREIGN));
+}
+
+#[test]
+fn a_new_address_is_latched_anew_and_the_old_one_dropped() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let socket = SocketId(agent.index * 2);
+    rig.relay.set_remote(rig.now, agent, remote("198.51.100.1:9000"));
+    assert_eq!(rig.outputs(), [Done::Disconnect(socket)]);
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address("198.51.100.1:9000"));
+    rig.dropped(agent, CUSTOMER, &a.audio(), DropReason::ForeignSource);
+    rig.hear(agent, "198.51.100.1:9000", &a.audio());
+    assert_eq!(rig.outputs(), [Done::Connect(socket, address("198.51.100.1:9000"))]);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::ForeignSource);
+}
+
+#[test]
+fn a_source_that_fell_silent_may_return_from_another_port() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    rig.dropped(agent, "198.51.100.1:4444", &a.audio(), DropReason::ForeignSource);
+    let outputs = rig.pass_ms(3300);
+    assert!(outputs.contains(&Done::Disconnect(SocketId(agent.index * 2))));
+    // Sending still goes to the last source.
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address(AGENT));
+    for _ in 0..4 {
+        rig.dropped(agent, "198.51.100.1:4444", &a.audio(), DropReason::Probation);
+    }
+    rig.dropped(agent, FOREIGN, &a.audio(), DropReason::ForeignSource);
+    rig.hear(agent, "198.51.100.1:4444", &a.audio());
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address("198.51.100.1:4444"));
+}
+
+#[test]
+fn silence_is_told_once_after_its_limit() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
+    rig.pass_ms(1500);
+    rig.hear(agent, AGENT, &a.audio());
+    rig.pass_ms(1900);
+    assert_eq!(rig.events(), []);
+    rig.pass_ms(400);
+    assert_eq!(rig.events(), [Event::NoMedia(agent)]);
+    rig.pass_ms(10_000);
+    assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_party_on_hold_is_not_missed() {
+    let (mut rig, agent, _, ..) = Rig::talking();
+    rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
+    rig.relay.set_remote(rig.now, agent, RemoteMedia { direction: Direction::SendOnly, ..remote(AGENT) });
+    rig.pass_ms(10_000);
+    assert_eq!(rig.events(), []);
+    rig.relay.set_remote(rig.now, agent, remote(AGENT));
+    rig.pass_ms(1700);
+    assert_eq!(rig.events(), []);
+    rig.pass_ms(600);
+    assert_eq!(rig.events(), [Event::NoMedia(agent)]);
+}
+
+#[test]
+fn a_leg_that_never_sends_is_missed_too() {
+    let mut rig = Rig::new();
+    let agent = rig.open(AGENT);
+    rig.relay.watch_media(rig.now, agent, Duration::from_secs(1));
+    rig.pass_ms(1300);
+    assert_eq!(rig.events(), [Event::NoMedia(agent)]);
+}

@@ -1,0 +1,192 @@
+//! What happens by time: a tick of 20 ms sends playback and visits a tenth of the legs for silence, reports and recordings, so that
+//! neither a packet nor a tick ever scans all legs.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use super::leg::Kind;
+use super::{Event, Relay, TAIL_ROOM};
+use crate::codec::Codec;
+use crate::drops::DropReason;
+use crate::latch::RELATCH_SILENCE;
+use crate::rtcp::{self, MAX_REPORT_LEN};
+use crate::rtp::{CLOCK_RATE, HEADER_LEN, Header};
+use crate::srtp::RTCP_TAIL_LEN;
+use crate::tone;
+
+/// One packet of playback.
+const TICK: Duration = Duration::from_millis(20);
+/// Samples of a tick.
+const TICK_SAMPLES: usize = CLOCK_RATE as usize / 50;
+/// Ticks that are made up for when the shell comes late; beyond, time is skipped.
+const MAX_LATE_TICKS: u32 = 5;
+/// Ticks between two visits of a leg: 200 ms.
+const SLICE_COUNT: u32 = 10;
+/// Visits between two flushes of a recording: 800 ms, so that a killed process loses less than a second.
+const FLUSH_VISITS: u8 = 4;
+/// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised; reconsideration changes nothing.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One period of ringback, encoded for each codec.
+struct Ringback {
+    pcmu: Box<[u8]>,
+    pcma: Box<[u8]>,
+}
+
+static RINGBACK: LazyLock<Ringback> = LazyLock::new(|| {
+    let encode = |codec| {
+        let mut period = vec![0; tone::RINGBACK.period() as usize].into_boxed_slice();
+        tone::RINGBACK.fill_encoded(0, codec, &mut period);
+        period
+    };
+    Ringback { pcmu: encode(Codec::Pcmu), pcma: encode(Codec::Pcma) }
+});
+
+impl Ringback {
+    /// The payload of the packet at this position; a period is a whole number of packets.
+    fn packet(&self, codec: Codec, position: u32) -> &[u8] {
+        let period = match codec {
+            Codec::Pcmu => &self.pcmu,
+            Codec::Pcma => &self.pcma,
+        };
+        let start = position as usize % (period.len() / TICK_SAMPLES) * TICK_SAMPLES;
+        &period[start..start + TICK_SAMPLES]
+    }
+}
+
+impl Relay {
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_tick
+    }
+
+    /// Fires each timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Some(mut due) = self.next_tick else { return };
+        let mut late_ticks = 0;
+        while due <= now && late_ticks < MAX_LATE_TICKS {
+            self.tick(now);
+            due += TICK;
+            late_ticks += 1;
+        }
+        self.next_tick = Some(if due <= now { now + TICK } else { due });
+    }
+
+    /// Starts ticking with the first leg.
+    pub(super) fn arm(&mut self, now: Instant) {
+        self.next_tick.get_or_insert(now + TICK);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let mut at = 0;
+        while at < self.playing.len() {
+            if self.play_packet(now, at) {
+                at += 1;
+            } else {
+                self.playing.swap_remove(at);
+            }
+        }
+        self.slice = (self.slice + 1) % SLICE_COUNT;
+        let mut index = self.slice;
+        while index < u32::from(self.config.pair_count) {
+            self.visit_leg(now, index);
+            index += SLICE_COUNT;
+        }
+    }
+
+    /// Sends the next packet of one playback; returns whether it goes on.
+    fn play_packet(&mut self, now: Instant, at: usize) -> bool {
+        let (id, stream) = self.playing[at];
+        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
+        let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else { return false };
+        let position = playing.position;
+        playing.position = position.wrapping_add(1);
+        let (Ok(payload_type), Some(remote)) = (leg.payload_type(Kind::Audio), leg.destination()) else { return true };
+        let timestamp = position.wrapping_mul(TICK_SAMPLES as u32);
+        let Ok(placed) = leg.sender.place(now, stream, position as u16, timestamp) else { return true };
+        let header = Header {
+            payload_type,
+            marker: placed.switched,
+            sequence: placed.sequence,
+            timestamp: placed.timestamp,
+            ssrc: leg.sender.ssrc(),
+        };
+        let mut datagram = [0; HEADER_LEN + TICK_SAMPLES + TAIL_ROOM];
+        let payload = RINGBACK.packet(leg.codec(), position);
+        let Some(mut len) = header.write(payload, &mut datagram) else { return true };
+        if let Some(outbound) = &mut leg.outbound {
+            match outbound.protect_rtp(&mut datagram, len) {
+                Ok(protected) => len = protected,
+                Err(_) => {
+                    self.drops.count(DropReason::Unprotectable);
+                    return true;
+                }
+            }
+        }
+        match self.queues.transmit(leg.rtp_socket(), remote, &datagram[..len]) {
+            Ok(()) => leg.sender.count(payload.len()),
+            Err(reason) => self.drops.count(reason),
+        }
+        true
+    }
+
+    fn visit_leg(&mut self, now: Instant, index: u32) {
+        let Some((_, leg)) = self.legs.at_mut(index) else { return };
+        let silent_for = leg.last_received.map(|last| now.saturating_duration_since(last));
+        if silent_for.is_some_and(|silent| silent >= RELATCH_SILENCE) && leg.latch.as_mut().is_some_and(|latch| latch.loosen()) {
+            self.queues.disconnect(leg.rtp_socket());
+        }
+        let receives = leg.receives();
+        if let Some(watch) = &mut leg.watch {
+            if !receives {
+                watch.since = now;
+            }
+            let since = leg.last_received.map_or(watch.since, |last| last.max(watch.since));
+            if now.saturating_duration_since(since) >= watch.limit {
+                leg.watch = None;
+                self.drops.note(self.queues.event(Event::NoMedia(leg.id)));
+            }
+        }
+        if leg.remote.is_some() && leg.reports.next <= now {
+            // RFC 3550 §6.3.1: between a half and one and a half of the interval.
+            leg.reports.next = now + REPORT_INTERVAL / 2 + REPORT_INTERVAL.mul_f64(self.random.next_fraction());
+            self.send_report(now, index, false);
+        }
+        self.visit_recording(now, index);
+    }
+
+    /// Sends SR or RR with SDES, and with BYE when the leg says goodbye.
+    pub(super) fn send_report(&mut self, now: Instant, index: u32, goodbye: bool) {
+        let ntp = self.ntp(now);
+        let Some((_, leg)) = self.legs.at_mut(index) else { return };
+        let Some((socket, remote)) = leg.rtcp_path() else { return };
+        let mut datagram = [0; MAX_REPORT_LEN + RTCP_TAIL_LEN];
+        let Some(room) = datagram.first_chunk_mut() else { return };
+        let mut len = rtcp::write(&leg.report(now, ntp, &self.cname, goodbye), room);
+        if let Some(outbound) = &mut leg.outbound {
+            match outbound.protect_rtcp(&mut datagram, len) {
+                Ok(protected) => len = protected,
+                Err(_) => return self.drops.count(DropReason::Unprotectable),
+            }
+        }
+        self.drops.note(self.queues.transmit(socket, remote, &datagram[..len]));
+    }
+
+    /// Flushes the recording whose left leg has this index, when its time has come; waits while the shell is behind.
+    fn visit_recording(&mut self, now: Instant, index: u32) {
+        let Some((generation, tape)) = self.recordings.at_mut(index) else { return };
+        tape.visits += 1;
+        if tape.visits >= FLUSH_VISITS && !self.queues.is_full() {
+            tape.visits = 0;
+            let id = super::RecordingId { index, generation };
+            self.queues.record(id, |buffer| tape.recording.flush(now, buffer));
+        }
+    }
+
+    /// Time in NTP's format; its zero is arbitrary (RFC 3550 §6.4.1: elapsed time will do).
+    pub(super) fn ntp(&self, now: Instant) -> u64 {
+        // One second ahead, because a last report of 0 means that there was none.
+        let elapsed = now.saturating_duration_since(self.started) + Duration::from_secs(1);
+        elapsed.as_secs() << 32 | (u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000
+    }
+}
