@@ -1,0 +1,8 @@
+//! The real edge with the real relay on a virtual clock: scripts that read as the RFC, and seeded random peers on a bad network
+//! (ARCHITECTURE §3.6).
+
+mod dialogs;
+mod interleavings;
+mod rig;
+mod scripts;
+mod session;

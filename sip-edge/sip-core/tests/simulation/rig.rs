@@ -1,0 +1,270 @@
+//! An edge between two hand-driven peers: each message that it sends is taken and answered by the test, in order and without delay.
+
+use crate::session::{self, EDGE, FIRST_PORT, address};
+use media_core::relay::{self, Forward, SocketId};
+use sip_core::edge::{Edge, Ended, Event, Flow, LegName, MilestoneKind, Output, PlaceCall, Transport};
+use sip_core::message::{
+    self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
+};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+pub const AGENT: &str = "10.0.1.1:5060";
+pub const AGENT_MEDIA: &str = "10.0.1.2:30000";
+pub const CUSTOMER: &str = "10.0.2.1:5060";
+pub const CUSTOMER_MEDIA: &str = "10.0.2.2:40000";
+
+pub struct Rig {
+    pub edge: Edge,
+    pub now: Instant,
+    pub sent: VecDeque<(Flow, SipMessage)>,
+    pub milestones: Vec<(MilestoneKind, Option<LegName>)>,
+    pub ended: Vec<Ended>,
+    /// RTP that the edge sent: port it left, address it went to.
+    pub media: Vec<(u16, SocketAddr)>,
+    pub opened_recordings: Vec<relay::RecordingId>,
+    branch: u32,
+}
+
+/// A dialog as its callee sees it.
+#[derive(Clone)]
+pub struct Callee {
+    pub address: SocketAddr,
+    pub tag: String,
+    invite: Request,
+    cseq: u32,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        let now = Instant::now();
+        Rig {
+            edge: Edge::new(session::edge_config(10), session::relay_config(20), [7; 32], now),
+            now,
+            sent: VecDeque::new(),
+            milestones: Vec::new(),
+            ended: Vec::new(),
+            media: Vec::new(),
+            opened_recordings: Vec::new(),
+            branch: 0,
+        }
+    }
+
+    /// One call between the two peers, each over one trunk.
+    pub fn plain_call() -> PlaceCall {
+        let agent = vec![session::route("agents", address(AGENT), "1001")];
+        let customer = vec![session::route("carrier", address(CUSTOMER), "9876543210")];
+        session::call("call-1", agent, customer)
+    }
+
+    /// A rig with the plain call placed.
+    pub fn placed() -> Rig {
+        let mut rig = Rig::new();
+        rig.place(Rig::plain_call());
+        rig
+    }
+
+    pub fn place(&mut self, call: PlaceCall) {
+        self.edge.place_call(self.now, call).unwrap();
+        self.drain();
+    }
+
+    /// A rig whose agent has answered; the customer's INVITE is the next message.
+    pub fn agent_answered() -> (Rig, Callee) {
+        let mut rig = Rig::placed();
+        let agent = rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        (rig, agent)
+    }
+
+    /// A rig with a bridged call.
+    pub fn bridged() -> (Rig, Callee, Callee) {
+        let (mut rig, agent) = Rig::agent_answered();
+        let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        rig.expect_silence();
+        (rig, agent, customer)
+    }
+
+    /// Takes the INVITE that was just sent to `at` and answers it with 200.
+    #[track_caller]
+    pub fn answer_invite(&mut self, at: &str, tag: &str, media: &str) -> Callee {
+        let invite = self.expect_request(Method::Invite, at);
+        self.reply_with_sdp(&invite, 200, tag, media);
+        self.callee(at, tag, &invite)
+    }
+
+    pub fn callee(&self, at: &str, tag: &str, invite: &Request) -> Callee {
+        Callee { address: address(at), tag: tag.into(), invite: invite.clone(), cseq: 100 }
+    }
+
+    pub fn drain(&mut self) {
+        while let Some(output) = self.edge.poll_output() {
+            match output {
+                Output::Sip { flow, bytes } => self.sent.push_back((flow, message::parse(&bytes, &Limits::default()).unwrap())),
+                Output::OpenRecording { recording, .. } => self.opened_recordings.push(recording),
+                Output::Event(Event::Milestone(milestone)) => self.milestones.push((milestone.kind, milestone.leg)),
+                Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
+            }
+        }
+        while let Some(output) = self.edge.relay_mut().poll_output() {
+            if let relay::Output::Transmit { socket, remote, .. } = output {
+                self.media.push((FIRST_PORT + socket.0 as u16, remote));
+            }
+        }
+    }
+
+    /// Lets the clock run, firing each timer when it is due.
+    pub fn advance(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(due) = self.edge.poll_timeout().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.edge.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    pub fn hang_up(&mut self) {
+        self.edge.hang_up(self.now, "call-1");
+        self.drain();
+    }
+
+    /// Takes the next message that was sent: a request of this method, to this address.
+    #[track_caller]
+    pub fn expect_request(&mut self, method: Method, to: &str) -> Request {
+        match self.sent.pop_front() {
+            Some((flow, SipMessage::Request(request))) => {
+                assert_eq!((request.method, flow.remote), (method, address(to)));
+                request
+            }
+            other => panic!("{method} expected, not {other:?}"),
+        }
+    }
+
+    /// Takes the next message that was sent: a response with this status.
+    #[track_caller]
+    pub fn expect_response(&mut self, code: u16) -> Response {
+        match self.sent.pop_front() {
+            Some((_, SipMessage::Response(response))) => {
+                assert_eq!(response.status_code.code(), code);
+                response
+            }
+            other => panic!("{code} expected, not {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn expect_silence(&self) {
+        assert!(self.sent.is_empty(), "nothing expected, not {:?}", self.sent);
+    }
+
+    /// The end of the only call, told exactly once.
+    #[track_caller]
+    pub fn ended(&self) -> &Ended {
+        assert_eq!(self.ended.len(), 1, "ends that were told");
+        &self.ended[0]
+    }
+
+    /// Nothing is left once all transactions have run out.
+    #[track_caller]
+    pub fn expect_nothing_held(&mut self) {
+        self.advance(Duration::from_secs(70));
+        assert_eq!(self.edge.held(), Default::default());
+        assert_eq!(self.ended.len(), 1, "ends that were told");
+    }
+
+    pub fn flow(from: SocketAddr) -> Flow {
+        Flow { transport: Transport::Udp, local: address(EDGE), remote: from, connection: None }
+    }
+
+    pub fn deliver(&mut self, from: SocketAddr, bytes: &[u8]) {
+        self.edge.handle_sip(self.now, Rig::flow(from), bytes);
+        self.drain();
+    }
+
+    fn response(request: &Request, code: u16, tag: &str) -> Response {
+        let mut response = message::respond(request, code, tag);
+        if (101..300).contains(&code) && request.method == Method::Invite {
+            response.headers.push(header("Contact", format!("<sip:phone@{}>", Rig::home(request))));
+        }
+        response
+    }
+
+    /// The peer that a request was for, by its number.
+    fn home(request: &Request) -> &'static str {
+        if request.to_addr().unwrap().uri.user == Some("1001") { AGENT } else { CUSTOMER }
+    }
+
+    pub fn reply(&mut self, request: &Request, code: u16, tag: &str) {
+        let response = Rig::response(request, code, tag);
+        self.deliver(address(Rig::home(request)), &message::print_response(&response));
+    }
+
+    pub fn reply_with(&mut self, request: &Request, code: u16, tag: &str, name: &str, value: &str) {
+        let mut response = Rig::response(request, code, tag);
+        response.headers.push(header(name, value));
+        self.deliver(address(Rig::home(request)), &message::print_response(&response));
+    }
+
+    pub fn reply_with_sdp(&mut self, request: &Request, code: u16, tag: &str, media: &str) {
+        let offered = session::formats_of(&request.body);
+        self.reply_with_body(request, code, tag, &session::sdp(address(media), offered[0], "sendrecv"));
+    }
+
+    pub fn reply_with_body(&mut self, request: &Request, code: u16, tag: &str, sdp: &str) {
+        let mut response = Rig::response(request, code, tag);
+        set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        self.deliver(address(Rig::home(request)), &message::print_response(&response));
+    }
+
+    /// A request of a callee inside its dialog, delivered at once.
+    pub fn request(&mut self, callee: &mut Callee, method: Method, sdp: Option<&str>) -> Request {
+        callee.cseq += 1;
+        let request = self.build(callee, method, callee.cseq, sdp);
+        self.deliver(callee.address, &message::print_request(&request));
+        request
+    }
+
+    /// The ACK of a 2xx that the edge sent to a callee's last INVITE.
+    pub fn ack(&mut self, callee: &Callee, sdp: Option<&str>) {
+        let ack = self.build(callee, Method::Ack, callee.cseq, sdp);
+        self.deliver(callee.address, &message::print_request(&ack));
+    }
+
+    pub fn build(&mut self, callee: &Callee, method: Method, cseq: u32, sdp: Option<&str>) -> Request {
+        self.branch += 1;
+        let contact = NameAddr::parse(callee.invite.value("Contact").unwrap()).unwrap();
+        message::request(&RequestParts {
+            method,
+            target: contact.uri.as_str(),
+            routes: &[],
+            via: &via_value("UDP", &callee.address.to_string(), &format!("z9hG4bKpeer{}", self.branch)),
+            from: &format!("{};tag={}", callee.invite.value("To").unwrap(), callee.tag),
+            to: callee.invite.value("From").unwrap(),
+            call_id: callee.invite.call_id().unwrap(),
+            cseq,
+            contact: Some(&format!("<sip:phone@{}>", callee.address)),
+            extra: Vec::new(),
+            body: sdp.map(|sdp| Body { content_type: "application/sdp", bytes: sdp.as_bytes() }),
+        })
+    }
+
+    /// Sends one RTP packet to the port that the edge offered in `invite`.
+    pub fn rtp(&mut self, from: &str, invite: &Request, sequence: u16) -> Forward {
+        let port = session::media_of(&invite.body).port();
+        let mut buffer = session::rtp(session::formats_of(&invite.body)[0], sequence, 0x1234);
+        let len = buffer.len();
+        buffer.resize(len + relay::TAIL_ROOM, 0);
+        let socket = SocketId(u32::from(port - FIRST_PORT));
+        let forward = self.edge.relay_mut().forward(self.now, socket, address(from), &mut buffer, len);
+        self.edge.handle_media(self.now);
+        self.drain();
+        forward
+    }
+
+    pub fn has_milestone(&self, kind: MilestoneKind) -> bool {
+        self.milestones.iter().any(|(each, _)| *each == kind)
+    }
+}

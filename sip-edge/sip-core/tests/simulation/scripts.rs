@@ -1,0 +1,371 @@
+//! The call's course, step by step, as rows S07, S08, S11, S14, S17 and table A11 want it.
+
+use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
+use crate::session::{self, address};
+use media_core::relay::Forward;
+use sip_core::edge::{
+    CallStatus, Credentials, Edge, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, Refusal, Transport,
+};
+use sip_core::message::{Method, SipMessage, View};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const BACKUP: &str = "10.0.3.1:5060";
+
+// S07, S08: request-URI and caller id, on both legs.
+#[test]
+fn an_invite_carries_number_and_caller_id() {
+    let (mut rig, _) = Rig::agent_answered();
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    assert_eq!(invite.uri.to_string(), "sip:9876543210@carrier.example;user=phone");
+    assert_eq!(invite.to_addr().unwrap().uri.as_str(), "sip:9876543210@carrier.example;user=phone");
+    let from = invite.from_addr().unwrap();
+    assert_eq!(from.uri.as_str(), "sip:+911140000000@carrier.example;user=phone");
+    assert_eq!(invite.value("P-Asserted-Identity"), Some("<sip:+911140000000@carrier.example;user=phone>"));
+    assert_eq!(invite.max_forwards(), Some(70));
+    assert_eq!(invite.value("User-Agent"), Some("test"));
+    assert!(invite.value("Allow").unwrap().contains("UPDATE"));
+    assert!(invite.contact_uri().unwrap().user.unwrap().starts_with("s0c"));
+    assert!(invite.top_via().unwrap().branch().unwrap().starts_with("z9hG4bK"));
+    assert!(from.tag().is_some_and(|tag| tag.len() > 16));
+}
+
+// S17: not on 180, not on 183: only after the agent's 200 was acknowledged.
+#[test]
+fn the_customer_is_called_after_the_agents_200() {
+    let mut rig = Rig::placed();
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    assert_eq!(session::formats_of(&invite.body), [0, 8, 101]);
+    rig.reply(&invite, 100, "");
+    rig.reply(&invite, 180, "agent");
+    rig.reply_with_sdp(&invite, 183, "agent", AGENT_MEDIA);
+    rig.advance(SECOND);
+    rig.expect_silence();
+    rig.reply_with_body(&invite, 200, "agent", &session::sdp(address(AGENT_MEDIA), 8, "sendrecv"));
+    rig.expect_request(Method::Ack, AGENT);
+    let customer = rig.expect_request(Method::Invite, CUSTOMER);
+    // The customer is offered what the agent chose.
+    assert_eq!(session::formats_of(&customer.body), [8, 101]);
+}
+
+// S17: the agent hears ringback, and the customer's early media instead as soon as it arrives.
+#[test]
+fn ringback_gives_way_to_early_media() {
+    let mut rig = Rig::placed();
+    let agent_invite = rig.expect_request(Method::Invite, AGENT);
+    rig.reply_with_sdp(&agent_invite, 200, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply(&invite, 180, "customer");
+    rig.advance(SECOND);
+    let ringback = rig.media.iter().filter(|(_, remote)| *remote == address(AGENT_MEDIA)).count();
+    assert!((45..=55).contains(&ringback), "{ringback} packets of ringback in a second");
+    rig.reply_with_sdp(&invite, 183, "customer", CUSTOMER_MEDIA);
+    assert!(rig.has_milestone(MilestoneKind::EarlyMedia));
+    for sequence in 0..10 {
+        rig.advance(Duration::from_millis(20));
+        rig.media.clear();
+        let forward = rig.rtp(CUSTOMER_MEDIA, &invite, sequence);
+        if sequence > 5 {
+            assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+        }
+    }
+    rig.media.clear();
+    rig.advance(Duration::from_millis(100));
+    assert!(rig.media.iter().all(|(_, remote)| *remote != address(AGENT_MEDIA)), "ringback over early media");
+    rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);
+    rig.expect_request(Method::Ack, CUSTOMER);
+    assert!(rig.has_milestone(MilestoneKind::Bridged));
+}
+
+#[test]
+fn milestones_tell_the_story() {
+    let (mut rig, _, mut customer) = Rig::bridged();
+    rig.request(&mut customer, Method::Bye, None);
+    use MilestoneKind::*;
+    let (agent, party) = (Some(LegName::Agent), Some(LegName::Customer));
+    assert_eq!(
+        rig.milestones,
+        [
+            (InviteSent, agent),
+            (Answered, agent),
+            (InviteSent, party),
+            (Answered, party),
+            (Bridged, None),
+            (HungUp, party)
+        ]
+    );
+}
+
+// S29, A11: a failure of the customer's leg ends the agent's with BYE.
+#[test]
+fn a_busy_customer_ends_the_call() {
+    let (mut rig, _) = Rig::agent_answered();
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply(&invite, 180, "customer");
+    rig.reply(&invite, 486, "customer");
+    rig.expect_request(Method::Ack, CUSTOMER);
+    rig.expect_request(Method::Bye, AGENT);
+    let ended = rig.ended();
+    assert_eq!((ended.status, ended.reason, ended.sip_code), (CallStatus::Busy, Some(Reason::Busy), Some(486)));
+    let attempts: Vec<_> = ended.attempts.iter().map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result)).collect();
+    let expected = [(LegName::Agent, "agents", Some(200), "answered"), (LegName::Customer, "carrier", Some(486), "busy")];
+    assert_eq!(attempts, expected);
+    rig.expect_nothing_held();
+}
+
+#[test]
+fn a_failed_agent_leg_never_calls_the_customer() {
+    let mut rig = Rig::placed();
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    rig.reply_with(&invite, 480, "agent", "Reason", "Q.850;cause=17;text=\"User busy\"");
+    rig.expect_request(Method::Ack, AGENT);
+    rig.expect_silence();
+    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::AgentBusy)));
+}
+
+fn with_backup(mut call: PlaceCall) -> PlaceCall {
+    call.customer.routes.push(session::route("backup", address(BACKUP), "009876543210"));
+    call
+}
+
+/// A rig whose agent has answered and whose customer has two routes.
+fn with_two_routes() -> Rig {
+    let mut rig = Rig::new();
+    rig.place(with_backup(Rig::plain_call()));
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    rig
+}
+
+#[test]
+fn a_failing_trunk_is_failed_over() {
+    let mut rig = with_two_routes();
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply(&invite, 503, "carrier");
+    rig.expect_request(Method::Ack, CUSTOMER);
+    let second = rig.expect_request(Method::Invite, BACKUP);
+    assert_eq!(second.uri.to_string(), "sip:009876543210@carrier.example;user=phone");
+    assert_ne!(second.call_id(), invite.call_id());
+    rig.reply_with_sdp(&second, 200, "customer", CUSTOMER_MEDIA);
+    assert!(rig.has_milestone(MilestoneKind::Bridged));
+    rig.hang_up();
+    let results: Vec<_> = rig.ended().attempts.iter().map(|each| each.result).collect();
+    assert_eq!(results, ["answered", "trunk_failed", "answered"]);
+}
+
+// A11: "never after 18x".
+#[test]
+fn a_trunk_that_rang_is_not_failed_over() {
+    let mut rig = with_two_routes();
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply(&invite, 180, "customer");
+    rig.reply(&invite, 503, "customer");
+    rig.expect_request(Method::Ack, CUSTOMER);
+    rig.expect_request(Method::Bye, AGENT);
+    rig.expect_silence();
+    assert_eq!(rig.ended().reason, Some(Reason::TrunkFailed));
+}
+
+// Timer B without any response; the first trunk wakes up late and is cancelled.
+#[test]
+fn a_silent_trunk_is_failed_over() {
+    let mut rig = with_two_routes();
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.advance(Duration::from_millis(31_900));
+    rig.sent.clear();
+    rig.advance(Duration::from_millis(200));
+    let second = rig.expect_request(Method::Invite, BACKUP);
+    rig.reply(&invite, 180, "late");
+    rig.expect_silence();
+    rig.reply_with_sdp(&second, 200, "customer", CUSTOMER_MEDIA);
+    assert!(rig.has_milestone(MilestoneKind::Bridged));
+}
+
+#[test]
+fn a_silent_trunk_is_left_when_the_ring_timer_fires_first_and_cancelled_when_it_wakes() {
+    let mut rig = Rig::new();
+    let mut call = with_backup(Rig::plain_call());
+    call.customer.ring = Duration::from_secs(10);
+    rig.place(call);
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.advance(Duration::from_millis(9_900));
+    rig.sent.clear();
+    rig.advance(Duration::from_millis(100));
+    rig.expect_request(Method::Invite, BACKUP);
+    rig.sent.clear();
+    rig.reply(&invite, 180, "late");
+    rig.expect_request(Method::Cancel, CUSTOMER);
+    assert!(rig.ended.is_empty());
+}
+
+#[test]
+fn a_transport_error_is_failed_over() {
+    let mut rig = with_two_routes();
+    rig.expect_request(Method::Invite, CUSTOMER);
+    rig.edge.handle_flow_error(rig.now, Rig::flow(address(CUSTOMER)));
+    rig.drain();
+    rig.expect_request(Method::Invite, BACKUP);
+}
+
+// RFC 3261 §22.2: the same Call-ID, the next CSeq, credentials; a stale nonce once more; then it is final.
+#[test]
+fn a_challenge_is_answered_once_and_a_stale_nonce_once_more() {
+    let mut rig = Rig::new();
+    let mut call = Rig::plain_call();
+    call.agent.routes[0].credentials = Some(Credentials { username: "us".into(), password: "secret".into() });
+    rig.place(call);
+    let first = rig.expect_request(Method::Invite, AGENT);
+    let challenge = "Digest realm=\"trunk\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+    rig.reply_with(&first, 407, "proxy", "Proxy-Authenticate", challenge);
+    rig.expect_request(Method::Ack, AGENT);
+    let second = rig.expect_request(Method::Invite, AGENT);
+    assert_eq!((second.call_id(), second.from_tag()), (first.call_id(), first.from_tag()));
+    assert_eq!(second.cseq().unwrap().number, first.cseq().unwrap().number + 1);
+    assert!(second.value("Proxy-Authorization").unwrap().contains("username=\"us\""));
+    assert_eq!(second.to_tag(), None);
+    let stale = "Digest realm=\"trunk\", nonce=\"n2\", algorithm=MD5, qop=\"auth\", stale=true";
+    rig.reply_with(&second, 407, "proxy", "Proxy-Authenticate", stale);
+    rig.expect_request(Method::Ack, AGENT);
+    let third = rig.expect_request(Method::Invite, AGENT);
+    assert!(third.value("Proxy-Authorization").unwrap().contains("n2"));
+    rig.reply_with(&third, 407, "proxy", "Proxy-Authenticate", stale);
+    rig.expect_request(Method::Ack, AGENT);
+    rig.expect_silence();
+    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::TrunkRejected)));
+}
+
+#[test]
+fn unusable_media_is_acknowledged_and_ended() {
+    let mut rig = Rig::placed();
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    rig.reply_with_body(&invite, 200, "agent", &session::sdp(address("10.0.1.2:0"), 0, "sendrecv"));
+    rig.expect_request(Method::Ack, AGENT);
+    rig.expect_request(Method::Bye, AGENT);
+    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::Media)));
+}
+
+// S42: a trunk marked secure gets SRTP or nothing.
+#[test]
+fn a_secure_trunk_that_answers_plain_rtp_fails() {
+    let mut rig = Rig::new();
+    let mut call = Rig::plain_call();
+    call.agent.routes[0].media = MediaProfile::SdesSrtp;
+    rig.place(call);
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    let offer = String::from_utf8(invite.body.clone()).unwrap();
+    assert!(offer.contains("RTP/SAVP") && offer.contains("AEAD_AES_128_GCM") && offer.contains("AES_CM_128_HMAC_SHA1_80"));
+    rig.reply_with_sdp(&invite, 200, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    rig.expect_request(Method::Bye, AGENT);
+    assert_eq!(rig.ended().reason, Some(Reason::Media));
+}
+
+#[test]
+fn the_longest_call_ends() {
+    let mut rig = Rig::new();
+    rig.place(PlaceCall { max_duration: Duration::from_secs(60), no_media: Duration::from_secs(600), ..Rig::plain_call() });
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.advance(10 * SECOND);
+    rig.sent.retain(|(_, message)| matches!(message, SipMessage::Request(r) if r.method == Method::Invite));
+    rig.sent.truncate(1);
+    rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+    rig.advance(60 * SECOND);
+    let ended = rig.ended();
+    assert_eq!((ended.status, ended.reason, ended.duration_s), (CallStatus::Answer, Some(Reason::MaxDuration), 50));
+    assert_eq!(ended.hangup_by, Some(HangupBy::System));
+}
+
+// A call without media ends; it stays an answered one.
+#[test]
+fn a_leg_without_media_ends_the_call() {
+    let (mut rig, ..) = Rig::bridged();
+    rig.advance(121 * SECOND);
+    let ended = rig.ended();
+    assert_eq!((ended.status, ended.reason), (CallStatus::Answer, Some(Reason::NoMedia)));
+    assert_eq!(ended.hangup_by, Some(HangupBy::System));
+    assert_eq!(ended.duration_s, 120);
+}
+
+// The agent's phone sends nothing while the customer rings.
+#[test]
+fn an_agent_without_media_never_gets_a_customer() {
+    let mut rig = Rig::new();
+    rig.place(PlaceCall { no_media: 20 * SECOND, ..Rig::plain_call() });
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply(&invite, 180, "customer");
+    rig.advance(21 * SECOND);
+    rig.expect_request(Method::Cancel, CUSTOMER);
+    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::AgentMedia)));
+}
+
+// A2: the end is told after the recording is final, or 2 s later without it.
+#[test]
+fn the_end_waits_for_the_recording() {
+    for is_finished in [true, false] {
+        let mut rig = Rig::new();
+        rig.place(PlaceCall { recording: Some("crm_1.wav".into()), ..Rig::plain_call() });
+        rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        let recording = rig.opened_recordings[0];
+        rig.advance(3 * SECOND);
+        rig.hang_up();
+        assert!(rig.ended.is_empty());
+        if is_finished {
+            rig.edge.recording_finished(rig.now, recording, 48_044, 3 * SECOND);
+            rig.drain();
+        } else {
+            rig.advance(2 * SECOND);
+        }
+        let ended = rig.ended();
+        assert_eq!(ended.recording.is_some(), is_finished);
+        assert_eq!(ended.duration_s, 3);
+        rig.edge.recording_finished(rig.now, recording, 48_044, 3 * SECOND);
+        rig.expect_nothing_held();
+    }
+}
+
+#[test]
+fn refusals() {
+    let mut rig = Rig::new();
+    let call = |id: &str| PlaceCall { call_id: id.into(), ..Rig::plain_call() };
+    let place = |edge: &mut Edge, call| edge.place_call(rig.now, call);
+    for each in 0..10 {
+        assert_eq!(place(&mut rig.edge, call(&each.to_string())), Ok(()));
+        assert_eq!(place(&mut rig.edge, call(&each.to_string())), Ok(()), "a live call is not placed twice");
+    }
+    assert_eq!(rig.edge.call_count(), 10);
+    assert_eq!(place(&mut rig.edge, call("one more")), Err(Refusal::CallCapacity));
+    rig.edge.end_calls(rig.now);
+    assert_eq!(place(&mut rig.edge, call("no port")), Err(Refusal::NoPort), "all ports rest in quarantine");
+    let mut empty = call("empty");
+    empty.customer.routes.clear();
+    assert_eq!(place(&mut rig.edge, empty), Err(Refusal::NoRoute));
+    rig.edge.drain();
+    assert_eq!(place(&mut rig.edge, call("draining")), Err(Refusal::Draining));
+    rig.drain();
+    assert_eq!(rig.ended.len(), 10);
+    assert!(rig.ended.iter().all(|ended| ended.reason == Some(Reason::System)));
+}
+
+#[test]
+fn tcp_needs_no_retransmission_and_breaks_with_its_connection() {
+    let mut rig = Rig::new();
+    let mut call = Rig::plain_call();
+    call.agent.routes[0].transport = Transport::Tcp;
+    rig.place(call);
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    assert_eq!(invite.top_via().unwrap().transport, "TCP");
+    assert!(invite.contact_uri().unwrap().as_str().ends_with(";transport=tcp"));
+    rig.advance(10 * SECOND);
+    rig.expect_silence();
+    let flow = sip_core::edge::Flow { transport: Transport::Tcp, ..Rig::flow(address(AGENT)) };
+    rig.edge.handle_flow_error(rig.now, flow);
+    rig.drain();
+    assert_eq!(rig.ended().reason, Some(Reason::TrunkFailed));
+}

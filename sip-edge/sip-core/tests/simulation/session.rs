@@ -1,0 +1,91 @@
+//! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
+
+use sip_core::edge::{Destination, EdgeConfig, MediaProfile, PlaceCall, Route, Transport};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub const EDGE: &str = "10.0.0.1:5060";
+pub const FIRST_PORT: u16 = 20_000;
+
+pub fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn edge_config(call_capacity: usize) -> EdgeConfig {
+    EdgeConfig {
+        shard: 0,
+        local: address(EDGE),
+        public: address(EDGE),
+        user_agent: "test".into(),
+        call_capacity,
+        transaction_capacity: 10_000,
+    }
+}
+
+pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
+    media_core::relay::RelayConfig {
+        public_address: address(EDGE).ip(),
+        first_port: FIRST_PORT,
+        pair_count,
+        quarantine: Duration::from_secs(1),
+    }
+}
+
+pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
+    Route {
+        trunk: trunk.into(),
+        transport: Transport::Udp,
+        address,
+        domain: "carrier.example".into(),
+        request_user: user.into(),
+        caller_id: "+911140000000".into(),
+        credentials: None,
+        media: MediaProfile::Rtp,
+    }
+}
+
+pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall {
+    PlaceCall {
+        call_id: call_id.into(),
+        agent: Destination { ring: Duration::from_secs(30), routes: agent },
+        customer: Destination { ring: Duration::from_secs(45), routes: customer },
+        max_duration: Duration::from_secs(4 * 3600),
+        no_media: Duration::from_secs(120),
+        recording: None,
+    }
+}
+
+/// A description with one audio stream at `media`, in the offered codec `payload_type`.
+pub fn sdp(media: SocketAddr, payload_type: u8, direction: &str) -> String {
+    let (ip, port) = (media.ip(), media.port());
+    let name = if payload_type == 8 { "PCMA" } else { "PCMU" };
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {payload_type} 101\r\n\
+         a=rtpmap:{payload_type} {name}/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+    )
+}
+
+/// Address of the audio stream in a description.
+pub fn media_of(sdp: &[u8]) -> SocketAddr {
+    let text = std::str::from_utf8(sdp).unwrap();
+    let ip = text.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")).unwrap();
+    let port = text.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap().split(' ').next().unwrap();
+    SocketAddr::new(ip.parse().unwrap(), port.parse().unwrap())
+}
+
+/// Payload types of the audio stream in a description, in order.
+pub fn formats_of(sdp: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(sdp).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+    line.split(' ').skip(2).map(|format| format.parse().unwrap()).collect()
+}
+
+/// An RTP packet of 20 ms.
+pub fn rtp(payload_type: u8, sequence: u16, ssrc: u32) -> Vec<u8> {
+    let mut packet = vec![0x80, payload_type];
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+    packet.extend_from_slice(&ssrc.to_be_bytes());
+    packet.extend_from_slice(&[0xd5; 160]);
+    packet
+}
