@@ -84,7 +84,7 @@ const PCMU_CLIP: i32 = 32635;
 const fn decode_pcmu(byte: u8) -> i16 {
     let bits = !byte;
     let exponent = (bits >> 4) & 7;
-    let magnitude = ((((bits & 0x0f) as i32) << 3) + PCMU_BIAS << exponent) - PCMU_BIAS;
+    let magnitude = (((((bits & 0x0f) as i32) << 3) + PCMU_BIAS) << exponent) - PCMU_BIAS;
     if bits & 0x80 != 0 { -magnitude as i16 } else { magnitude as i16 }
 }
 

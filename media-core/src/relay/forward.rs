@@ -165,7 +165,7 @@ impl Relay {
         let ntp_middle = (self.ntp(now) >> 16) as u32;
         let (_, leg) = self.legs.at_mut(socket.0 / 2).ok_or(DropReason::NoLeg)?;
         let remote = leg.remote.as_ref().ok_or(DropReason::NotNegotiated)?;
-        if remote.rtcp_mux != (socket.0 % 2 == 0) {
+        if remote.rtcp_mux != (socket.0.is_multiple_of(2)) {
             return Err(DropReason::WrongPort);
         }
         if !leg.accepts_rtcp_from(source) {

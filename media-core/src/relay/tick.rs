@@ -187,6 +187,6 @@ impl Relay {
     pub(super) fn ntp(&self, now: Instant) -> u64 {
         // One second ahead, because a last report of 0 means that there was none.
         let elapsed = now.saturating_duration_since(self.started) + Duration::from_secs(1);
-        elapsed.as_secs() << 32 | (u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000
+        (elapsed.as_secs() << 32) | ((u64::from(elapsed.subsec_nanos()) << 32) / 1_000_000_000)
     }
 }

@@ -181,7 +181,7 @@ fn silence_is_told_once_after_its_limit() {
 
 #[test]
 fn a_party_on_hold_is_not_missed() {
-    let (mut rig, agent, _, ..) = Rig::talking();
+    let (mut rig, agent, ..) = Rig::talking();
     rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
     rig.relay.set_remote(rig.now, agent, RemoteMedia { direction: Direction::SendOnly, ..remote(AGENT) });
     rig.pass_ms(10_000);

@@ -41,7 +41,7 @@ impl Secured {
 
     /// Sends from the agent and opens what the customer gets.
     #[track_caller]
-    fn to_customer(&mut self, datagram: &[u8]) -> Heard {
+    fn reach_customer(&mut self, datagram: &[u8]) -> Heard {
         let (forward, mut buffer) = self.rig.forward_on(SocketId(self.agent.index * 2), AGENT, datagram);
         let Forward::To { socket, remote, start, len } = forward else { panic!("{forward:?}") };
         let sealed = &mut buffer[start..start + len];
@@ -54,7 +54,7 @@ impl Secured {
 fn a_plain_and_a_protected_leg_hear_each_other() {
     let mut rig = Secured::new();
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
-    assert_eq!(rig.to_customer(&a.audio()).payload, [0x2a; 160]);
+    assert_eq!(rig.reach_customer(&a.audio()).payload, [0x2a; 160]);
     let sealed = seal(&mut rig.customer_out, &b.audio());
     assert_eq!(rig.rig.hear(rig.customer, CUSTOMER, &sealed).payload, [0x2a; 160]);
     rig.rig.dropped(rig.customer, CUSTOMER, &sealed, DropReason::Replayed);
@@ -77,17 +77,17 @@ fn what_is_not_authentic_neither_passes_nor_latches() {
 fn a_renegotiation_with_the_same_keys_goes_on_with_the_contexts() {
     let mut rig = Secured::new();
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
-    let before = rig.to_customer(&a.audio()).packet.header;
+    let before = rig.reach_customer(&a.audio()).packet.header;
     let sealed = seal(&mut rig.customer_out, &b.audio());
     rig.rig.hear(rig.customer, CUSTOMER, &sealed);
     rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 1, 2));
     // A fresh context would take the old packet again.
     rig.rig.dropped(rig.customer, CUSTOMER, &sealed, DropReason::Replayed);
-    assert_eq!(rig.to_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(1));
+    assert_eq!(rig.reach_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(1));
     // New keys in one direction.
     rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 7, 2));
     rig.customer_in = Inbound::new(&keys(7));
-    assert_eq!(rig.to_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(2));
+    assert_eq!(rig.reach_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(2));
     let sealed = seal(&mut rig.customer_out, &b.audio());
     rig.rig.hear(rig.customer, CUSTOMER, &sealed);
 }

@@ -1,0 +1,162 @@
+//! The packet path allocates nothing, whatever comes in: counted by the allocator itself.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use media_core::codec::{Codec, PayloadType};
+use media_core::relay::{Forward, LegId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
+use media_core::rtp::{Header, Ssrc};
+use media_core::sdp::{Direction, Numbers, SrtpKeys};
+use media_core::srtp::{Inbound, Keys, Outbound, Suite};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system allocator unchanged; the counter is a plain integer without destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[track_caller]
+fn check<T>(work: impl FnOnce() -> T) -> T {
+    let before = ALLOCATIONS.with(Cell::get);
+    let result = work();
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "allocations");
+    result
+}
+
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn numbers(number: u8) -> Numbers {
+    let number = PayloadType::new(number).unwrap();
+    Numbers { send: number, receive: number }
+}
+
+fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
+    let keys = |suite: Suite, fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).unwrap();
+    RemoteMedia {
+        rtp: Some(rtp),
+        rtcp: Some(rtp),
+        rtcp_mux: true,
+        codec: Codec::Pcmu,
+        audio: numbers(0),
+        telephone_event: Some(numbers(101)),
+        direction: Direction::SendRecv,
+        srtp: suite.map(|suite| SrtpKeys { outbound: keys(suite, 1), inbound: keys(suite, 2) }),
+    }
+}
+
+struct Rig {
+    now: Instant,
+    relay: Relay,
+    legs: [LegId; 2],
+    peers: [SocketAddr; 2],
+    buffer: [u8; 2048],
+}
+
+impl Rig {
+    fn new(suite: Option<Suite>) -> Rig {
+        let now = start();
+        let config = RelayConfig {
+            public_address: "127.0.0.1".parse().unwrap(),
+            first_port: 10_000,
+            pair_count: 4,
+            quarantine: Duration::from_secs(1),
+        };
+        let mut relay = Relay::new(config, 1, now);
+        let peers = ["127.0.0.1:4000".parse().unwrap(), "127.0.0.1:5000".parse().unwrap()];
+        let legs = [relay.open_leg(now).unwrap(), relay.open_leg(now).unwrap()];
+        relay.set_remote(now, legs[0], remote(peers[0], None));
+        relay.set_remote(now, legs[1], remote(peers[1], suite));
+        relay.bridge(now, legs[0], legs[1]);
+        relay.start_recording(now, legs[0], legs[1]).unwrap();
+        Rig { now, relay, legs, peers, buffer: [0; 2048] }
+    }
+
+    /// Forwards a datagram from one party; nothing may be allocated.
+    #[track_caller]
+    fn forward(&mut self, party: usize, datagram: &[u8]) -> Forward {
+        self.buffer[..datagram.len()].copy_from_slice(datagram);
+        let (now, socket, source) = (self.now, SocketId(self.legs[party].index * 2), self.peers[party]);
+        let Rig { relay, buffer, .. } = self;
+        check(|| relay.forward(now, socket, source, buffer, datagram.len()))
+    }
+}
+
+fn voice(n: u32, payload_type: u8) -> Vec<u8> {
+    let mut datagram = vec![0; 172];
+    let header = Header {
+        payload_type: PayloadType::new(payload_type).unwrap(),
+        marker: false,
+        sequence: n as u16,
+        timestamp: n * 160,
+        ssrc: Ssrc(7),
+    };
+    header.write(&[0x55; 160], &mut datagram).unwrap();
+    datagram
+}
+
+#[test]
+fn forwarding_allocates_nothing() {
+    for suite in [None, Some(Suite::AeadAes128Gcm), Some(Suite::AesCm128HmacSha1_80)] {
+        let mut rig = Rig::new(suite);
+        let mut sealer = suite.map(|suite| Outbound::new(&Keys::new(suite, &vec![2; suite.material_len()]).unwrap()));
+        let mut opener = suite.map(|suite| Inbound::new(&Keys::new(suite, &vec![1; suite.material_len()]).unwrap()));
+        for n in 0..500 {
+            let Forward::To { start, len, .. } = rig.forward(0, &voice(n, 0)) else { panic!() };
+            if let Some(opener) = &mut opener {
+                opener.unprotect_rtp(&mut rig.buffer[start..start + len], len).unwrap();
+            }
+            let mut back = voice(n, 0);
+            if let Some(sealer) = &mut sealer {
+                back.resize(172 + TAIL_ROOM, 0);
+                let len = sealer.protect_rtp(&mut back, 172).unwrap();
+                back.truncate(len);
+            }
+            assert!(matches!(rig.forward(1, &back), Forward::To { .. }));
+            rig.now += Duration::from_millis(20);
+            rig.relay.handle_timeout(rig.now);
+            while rig.relay.poll_output().is_some() {}
+        }
+    }
+}
+
+#[test]
+fn refusals_and_full_queues_allocate_nothing() {
+    let mut rig = Rig::new(None);
+    // Nobody takes outputs or events: each packet is a new key press, then a new source.
+    for n in 0..2000u32 {
+        let mut press = voice(n, 101);
+        press[12..16].copy_from_slice(&[1, 0x80, 0, 160]);
+        rig.forward(0, &press);
+        press[8..12].copy_from_slice(&n.to_be_bytes());
+        rig.forward(0, &press);
+    }
+    for datagram in [&[][..], &[0x80], &[0; 40], &[0x80, 200, 0, 1], &[0x80, 201, 0, 1, 0, 0, 0, 9], &[0xff; 1400], &[0x9f; 172]]
+    {
+        rig.forward(0, datagram);
+        rig.forward(1, datagram);
+    }
+    rig.peers[0] = "192.0.2.1:1".parse().unwrap();
+    assert!(matches!(rig.forward(0, &voice(1, 0)), Forward::Drop(_)));
+}
