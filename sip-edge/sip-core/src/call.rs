@@ -154,7 +154,7 @@ impl Call {
             (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
             (LegName::Agent, LegEvent::Answered) => self.call_customer(cx),
             // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
-            (LegName::Customer, LegEvent::EarlyMedia) => cx.shard.relay.bridge(self.agent.media, self.customer.media),
+            (LegName::Customer, LegEvent::EarlyMedia) => cx.shard.relay.bridge(cx.now, self.agent.media, self.customer.media),
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
@@ -168,7 +168,7 @@ impl Call {
         let offered = Offered { codecs: vec![negotiated.codec], telephone_event: negotiated.telephone_event.is_some() };
         self.phase = Phase::Customer;
         cx.shard.relay.watch_media(cx.now, self.agent.media, self.no_media);
-        cx.shard.relay.play_ringback(self.agent.media);
+        cx.shard.relay.play_ringback(cx.now, self.agent.media);
         let event = self.customer.dial(cx, offered);
         self.handle_leg(cx, LegName::Customer, event);
     }
@@ -178,7 +178,7 @@ impl Call {
         self.phase = Phase::Bridged;
         self.answered_at = Some(cx.now);
         cx.shard.relay.stop_playing(agent);
-        cx.shard.relay.bridge(agent, customer);
+        cx.shard.relay.bridge(cx.now, agent, customer);
         cx.shard.relay.watch_media(cx.now, agent, self.no_media);
         cx.shard.relay.watch_media(cx.now, customer, self.no_media);
         cx.milestone(None, MilestoneKind::Bridged, None, None);
