@@ -31,7 +31,7 @@ enum Command {
         check_config: bool,
     },
     /// Onboarding: talks to the admin API of a running process.
-    Admin(cli::AdminArgs),
+    Admin(cli::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
