@@ -1,1 +1,7 @@
-//! loadtest
+//! SIP and RTP peers of the edge, for load tests, for the sandbox and for end-to-end tests. Written apart from `sip-core`, so that
+//! a mistake in our parser cannot hide itself.
+
+pub mod carrier;
+pub mod children;
+pub mod load;
+pub mod sandbox;

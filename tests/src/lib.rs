@@ -1,1 +1,1 @@
-//! tests
+//! End-to-end tests on the real binaries and real peers; see `tests/tests`.

@@ -1,0 +1,23 @@
+//! The `sandbox` command; see `loadtest::sandbox`.
+
+use clap::Parser;
+use loadtest::sandbox::{SandboxSpec, run};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Starts the edge, the API, a scripted carrier and a make-believe CRM on this machine, with a demo account.
+#[derive(Parser)]
+struct Arguments {
+    /// Address of the CRM's page
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// Folder of the sandbox's data, kept between runs
+    #[arg(long, default_value = "var/sandbox")]
+    folder: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    run(SandboxSpec { page: arguments.listen, folder: arguments.folder }).await
+}

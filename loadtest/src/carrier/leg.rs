@@ -1,0 +1,293 @@
+//! One leg at the carrier: its dialog as text, its outgoing tone and what it receives.
+
+use super::script::{Behaviour, Outcome};
+use super::text::{Message, uri};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// Marks a probe packet's payload: this word, a counter and the sending time in nanoseconds.
+const PROBE: [u8; 4] = *b"prb0";
+/// One in this many probe packets gives a delay sample.
+const DELAY_EVERY: u32 = 25;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Invited,
+    Ringing,
+    Answered,
+    Confirmed,
+    Refused,
+    HangingUp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The edge sent BYE.
+    Peer,
+    /// The edge sent CANCEL.
+    Cancel,
+    /// This side hung up as scripted.
+    Script,
+    /// This side refused as scripted.
+    Refusal,
+    /// No ACK or no answer to BYE came.
+    Timeout,
+    /// The carrier was stopped.
+    Stop,
+}
+
+/// What came of one leg.
+#[derive(Debug)]
+pub struct LegReport {
+    /// The dialled user part.
+    pub user: String,
+    pub ended_by: EndedBy,
+    pub invited_at: Instant,
+    pub answered_at: Option<Instant>,
+    pub acknowledged_at: Option<Instant>,
+    pub first_media_at: Option<Instant>,
+    pub sent_count: u64,
+    pub received_count: u64,
+    /// Probe packets that the other party sent and this one did not receive.
+    pub lost_count: u64,
+    /// One-way delays of some probe packets, in nanoseconds.
+    pub delays: Vec<u64>,
+}
+
+pub struct Leg {
+    id: u64,
+    pub call_id: String,
+    pub phase: Phase,
+    pub behaviour: Behaviour,
+    pub signalling: SocketAddr,
+    pub remote_media: SocketAddr,
+    pub ended_by: Option<EndedBy>,
+    pub retransmit_count: u32,
+    pub last_sent: String,
+    invite: String,
+    contact: String,
+    sdp: String,
+    payload_type: u8,
+    user: String,
+    sequence: u16,
+    tone_position: u32,
+    probe_sent_count: u32,
+    probe_first: Option<u32>,
+    probe_last: u32,
+    report: LegReport,
+}
+
+impl Leg {
+    /// Reads the INVITE; `None` if its offer has no G.711.
+    pub fn new(
+        id: u64,
+        now: Instant,
+        from: SocketAddr,
+        invite: &Message,
+        behaviour: Behaviour,
+        sip_port: u16,
+        media_port: u16,
+    ) -> Option<Leg> {
+        let (remote_media, payload_type, event) = read_offer(invite.body)?;
+        let user = invite.request_user().to_owned();
+        let telephone_event =
+            event.map_or(String::new(), |pt| format!("a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-16\r\n"));
+        let formats = event.map_or(payload_type.to_string(), |pt| format!("{payload_type} {pt}"));
+        let codec = if payload_type == 0 { "PCMU" } else { "PCMA" };
+        let sdp = format!(
+            "v=0\r\no=carrier {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {media_port} RTP/AVP {formats}\r\n\
+             a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}a=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\n"
+        );
+        let report = LegReport {
+            user: user.clone(),
+            ended_by: EndedBy::Stop,
+            invited_at: now,
+            answered_at: None,
+            acknowledged_at: None,
+            first_media_at: None,
+            sent_count: 0,
+            received_count: 0,
+            lost_count: 0,
+            delays: Vec::new(),
+        };
+        Some(Leg {
+            id,
+            call_id: invite.header("Call-ID").to_owned(),
+            phase: Phase::Invited,
+            behaviour,
+            signalling: from,
+            remote_media,
+            ended_by: None,
+            retransmit_count: 0,
+            last_sent: String::new(),
+            // Kept as text: responses echo its headers until the call ends.
+            invite: invite.response(100, "Trying", "", "", ""),
+            contact: uri(invite.header("Contact")).to_owned(),
+            sdp,
+            payload_type,
+            sequence: id as u16,
+            tone_position: 0,
+            probe_sent_count: 0,
+            probe_first: None,
+            probe_last: 0,
+            report,
+            user: format!("sip:{user}@127.0.0.1:{sip_port}"),
+        })
+    }
+
+    pub fn trying(&self) -> String {
+        self.invite.clone()
+    }
+
+    fn respond(&mut self, status: u16, phrase: &str, with_session: bool) -> String {
+        let (_, headers) = self.invite.split_once("\r\n").expect("a status line");
+        let headers = headers.split("Content-Length").next().expect("a first part").replacen(
+            "\r\nCall-ID",
+            &format!(";tag=c{}\r\nCall-ID", self.id),
+            1,
+        );
+        let body = if with_session { self.sdp.as_str() } else { "" };
+        let kind = if with_session { "Content-Type: application/sdp\r\n" } else { "" };
+        self.last_sent = format!(
+            "SIP/2.0 {status} {phrase}\r\n{headers}Contact: <{}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            self.user,
+            body.len()
+        );
+        self.last_sent.clone()
+    }
+
+    pub fn ring(&mut self) -> String {
+        self.phase = Phase::Ringing;
+        if self.behaviour.early_media { self.respond(183, "Session Progress", true) } else { self.respond(180, "Ringing", false) }
+    }
+
+    pub fn answer(&mut self, now: Instant) -> String {
+        self.phase = Phase::Answered;
+        self.report.answered_at = Some(now);
+        self.respond(200, "OK", true)
+    }
+
+    pub fn refuse(&mut self, status: u16, phrase: &str) -> String {
+        self.phase = Phase::Refused;
+        self.respond(status, phrase, false)
+    }
+
+    pub fn acknowledge(&mut self, now: Instant) {
+        self.phase = Phase::Confirmed;
+        self.report.acknowledged_at = Some(now);
+    }
+
+    /// Answers an INVITE of a known Call-ID: the last response to a retransmission, a 200 to a re-INVITE.
+    pub fn answer_again(&mut self, message: &Message) -> String {
+        if self.phase != Phase::Confirmed {
+            return if self.last_sent.is_empty() { self.invite.clone() } else { self.last_sent.clone() };
+        }
+        message.response(200, "OK", "", &self.user, &self.sdp)
+    }
+
+    /// BYE towards the edge's Contact (RFC 3261 §15.1.1).
+    pub fn bye(&mut self) -> String {
+        self.phase = Phase::HangingUp;
+        self.retransmit_count = 0;
+        let field = |name: &str| {
+            let line = self.invite.lines().find(|line| line.starts_with(name));
+            line.map_or("", |line| line[name.len()..].trim()).to_owned()
+        };
+        let (us, peer) = (format!("{};tag=c{}", field("To:"), self.id), field("From:"));
+        self.last_sent = format!(
+            "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKb{};rport\r\nMax-Forwards: 70\r\nFrom: {us}\r\nTo: {peer}\r\n\
+             Call-ID: {}\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+            self.contact,
+            self.user.rsplit('@').next().expect("a host"),
+            self.id,
+            self.call_id
+        );
+        self.last_sent.clone()
+    }
+
+    /// Writes the next RTP packet of the tone, or `None` while this leg is silent.
+    pub fn next_packet(&mut self, packet: &mut [u8; 172], probe_nanos: Option<u64>) -> Option<SocketAddr> {
+        let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else { return None };
+        let talking = matches!(self.phase, Phase::Answered | Phase::Confirmed);
+        if !talking && !(self.behaviour.early_media && self.phase == Phase::Ringing) {
+            return None;
+        }
+        packet[0] = 0x80;
+        packet[1] = self.payload_type;
+        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&self.tone_position.to_be_bytes());
+        packet[8..12].copy_from_slice(&(0xC0DE_0000u32.wrapping_add(self.id as u32)).to_be_bytes());
+        match probe_nanos {
+            Some(nanos) => {
+                packet[12..].fill(0xD5);
+                packet[12..16].copy_from_slice(&PROBE);
+                packet[16..20].copy_from_slice(&self.probe_sent_count.to_be_bytes());
+                packet[20..28].copy_from_slice(&nanos.to_be_bytes());
+                self.probe_sent_count += 1;
+            }
+            None => fill_tone(&mut packet[12..], self.payload_type, frequency, self.tone_position),
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        self.tone_position = self.tone_position.wrapping_add(160);
+        self.report.sent_count += 1;
+        Some(self.remote_media)
+    }
+
+    /// Counts a received packet; false if it is not RTP audio of this leg.
+    pub fn on_media(&mut self, packet: &[u8], nanos: u64, probe: bool) -> bool {
+        if packet.len() < 12 || packet[0] >> 6 != 2 || packet[1] & 0x7F != self.payload_type {
+            return false;
+        }
+        if probe {
+            let Some([mark @ .., _, _, _, _, _, _, _, _, _, _, _, _]) = packet.get(12..28) else { return false };
+            if mark != PROBE {
+                return false; // ringback of the edge
+            }
+            let counter = u32::from_be_bytes(packet[16..20].try_into().expect("four bytes"));
+            if counter.is_multiple_of(DELAY_EVERY) {
+                let sent = u64::from_be_bytes(packet[20..28].try_into().expect("eight bytes"));
+                self.report.delays.push(nanos.saturating_sub(sent));
+            }
+            self.probe_first.get_or_insert(counter);
+            self.probe_last = self.probe_last.max(counter);
+        }
+        if self.report.first_media_at.is_none() {
+            self.report.first_media_at = Some(Instant::now());
+        }
+        self.report.received_count += 1;
+        true
+    }
+
+    pub fn into_report(mut self, ended_by: EndedBy) -> LegReport {
+        if let Some(first) = self.probe_first {
+            let expected = u64::from(self.probe_last - first) + 1;
+            self.report.lost_count = expected.saturating_sub(self.report.received_count);
+        }
+        self.report.ended_by = ended_by;
+        self.report
+    }
+}
+
+/// Fills a payload with a sine of `frequency` hertz at −10 dBov, continuing at sample `position`.
+fn fill_tone(payload: &mut [u8], payload_type: u8, frequency: f32, position: u32) {
+    for (n, byte) in payload.iter_mut().enumerate() {
+        let turn = (f64::from(position) + n as f64) * f64::from(frequency) / 8000.0;
+        let sample = ((turn.fract() * std::f64::consts::TAU).sin() * 10_000.0) as i16;
+        *byte = if payload_type == 0 { media_core::g711::encode_ulaw(sample) } else { media_core::g711::encode_alaw(sample) };
+    }
+}
+
+/// Address, first G.711 payload type and telephone-event payload type of an SDP offer.
+fn read_offer(sdp: &str) -> Option<(SocketAddr, u8, Option<u8>)> {
+    let line = |prefix: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
+    let address: IpAddr = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.parse().ok()?;
+    let mut media = line("m=audio ")?.split(' ');
+    let port = media.next()?.parse().ok()?;
+    let formats: Vec<u8> = media.skip(1).filter_map(|format| format.parse().ok()).collect();
+    let codec = formats.iter().copied().find(|format| matches!(format, 0 | 8))?;
+    let event = sdp
+        .lines()
+        .find(|line| line.contains("telephone-event"))
+        .and_then(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next()?.parse().ok());
+    Some((SocketAddr::new(address, port), codec, event))
+}

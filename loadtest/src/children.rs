@@ -1,0 +1,316 @@
+//! Both processes as children on free loopback ports, configured and with one demo account, for load runs, the sandbox and the
+//! end-to-end tests. Ends only what it started.
+
+use anyhow::Context;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to become ready or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the pair of processes is to be.
+pub struct StackSpec {
+    /// Folder of data, configuration and logs; a temporary one that is removed at the end if `None`.
+    pub folder: Option<PathBuf>,
+    /// The trunk's address.
+    pub carrier: SocketAddr,
+    pub callback_url: String,
+    /// PEM file with an authority to trust for callbacks.
+    pub callback_roots: Option<PathBuf>,
+    /// Address of the public API; port 0 takes a free one.
+    pub api: SocketAddr,
+    pub shards: u16,
+    pub max_calls: u32,
+    pub calls_per_second: u32,
+    /// Seconds that a customer's phone may ring.
+    pub customer_ring_s: u32,
+    pub edge_log: &'static str,
+}
+
+impl StackSpec {
+    /// For end-to-end tests: small, quick to give up.
+    pub fn test(carrier: SocketAddr, callback_url: String) -> StackSpec {
+        StackSpec {
+            folder: None,
+            carrier,
+            callback_url,
+            callback_roots: None,
+            api: ([127, 0, 0, 1], 0).into(),
+            shards: 1,
+            max_calls: 20,
+            calls_per_second: 50,
+            customer_ring_s: 5,
+            edge_log: "info",
+        }
+    }
+
+    /// For a load run: limits above the load, no log line per call.
+    pub fn load(carrier: SocketAddr, callback_url: String, calls: u32, shards: u16) -> StackSpec {
+        StackSpec {
+            max_calls: calls + 200,
+            calls_per_second: 10_000,
+            shards,
+            customer_ring_s: 45,
+            edge_log: "warn",
+            ..StackSpec::test(carrier, callback_url)
+        }
+    }
+
+    /// For people: a fixed API port and a folder that stays.
+    pub fn sandbox(folder: PathBuf, carrier: SocketAddr, callback_url: String) -> StackSpec {
+        StackSpec {
+            folder: Some(folder),
+            api: ([127, 0, 0, 1], 8080).into(),
+            customer_ring_s: 20,
+            ..StackSpec::test(carrier, callback_url)
+        }
+    }
+}
+
+/// CPU, memory and descriptors of one process, from `/proc`.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    pub cpu_s: f64,
+    pub rss_kib: u64,
+    pub fd_count: usize,
+}
+
+/// The running pair.
+pub struct Stack {
+    pub api_url: String,
+    pub admin_url: String,
+    pub server_key: String,
+    pub from_number: String,
+    pub folder: PathBuf,
+    temporary: bool,
+    pub control_api: Process,
+    pub edge: Process,
+}
+
+/// One child process, killed when dropped.
+pub struct Process {
+    child: Child,
+    program: &'static str,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+/// The demo account's only caller ID.
+const FROM_NUMBER: &str = "+918045670001";
+/// The demo account's server key; it opens nothing but this machine's loopback.
+const SERVER_KEY: &str = "cds_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
+
+impl Stack {
+    /// Starts both, applies the demo account, and waits until a call can be placed.
+    pub async fn start(spec: StackSpec) -> anyhow::Result<Stack> {
+        let (folder, temporary) = match &spec.folder {
+            Some(folder) => (folder.clone(), false),
+            None => (temporary_folder(), true),
+        };
+        std::fs::create_dir_all(folder.join("recordings")).with_context(|| format!("making {}", folder.display()))?;
+        let folder = folder.canonicalize()?;
+        let (api, admin) = (free_address(spec.api)?, free_address(([127, 0, 0, 1], 0).into())?);
+        std::fs::write(folder.join("control-api.toml"), control_api_config(&spec, &folder, api, admin))?;
+        std::fs::write(folder.join("sip-edge.toml"), edge_config(&spec, &folder)?)?;
+        std::fs::write(folder.join("account.toml"), account(&spec))?;
+        let config = |name: &str| folder.join(name).display().to_string();
+        let mut control_api =
+            Process::start("control-api", vec!["serve".into(), "--config".into(), config("control-api.toml")], &folder)?;
+        let admin_url = format!("http://{admin}");
+        control_api.wait_for(&format!("{admin_url}/healthz")).await?;
+        apply(&folder, &admin_url).await?;
+        let mut edge = Process::start("sip-edge", vec!["--config".into(), config("sip-edge.toml")], &folder)?;
+        edge.wait_for(&format!("{admin_url}/readyz")).await?;
+        Ok(Stack {
+            api_url: format!("http://{api}"),
+            admin_url,
+            server_key: SERVER_KEY.into(),
+            from_number: FROM_NUMBER.into(),
+            folder,
+            temporary,
+            control_api,
+            edge,
+        })
+    }
+
+    /// What the edge has used so far.
+    pub fn edge_usage(&self) -> anyhow::Result<Usage> {
+        self.edge.usage()
+    }
+
+    /// Ends both by SIGTERM, the edge first, and removes a temporary folder.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.edge.terminate().await?;
+        self.control_api.terminate().await?;
+        if self.temporary {
+            std::fs::remove_dir_all(&self.folder)?;
+        }
+        Ok(())
+    }
+}
+
+fn temporary_folder() -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::env::temp_dir().join(format!("dialer-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The same address, with a free port in place of 0.
+fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(wanted).with_context(|| format!("{wanted} is taken: end what listens there first"))?;
+    Ok(listener.local_addr()?)
+}
+
+/// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
+fn free_ports(count: u16) -> anyhow::Result<u16> {
+    let mut first = 20_000 + (std::process::id() % 8) as u16 * 256;
+    while first < 60_000 - count {
+        let taken = (first..first + count).step_by(64).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
+        match taken {
+            None => return Ok(first),
+            Some(port) => first = (port + 64) & !1,
+        }
+    }
+    anyhow::bail!("no {count} free UDP ports in a row on loopback")
+}
+
+fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: SocketAddr) -> String {
+    let folder = folder.display();
+    let roots = spec.callback_roots.as_ref().map_or(String::new(), |path| format!("extra_roots = \"{}\"\n", path.display()));
+    format!(
+        "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
+         [link]\nsocket = \"{folder}/control.sock\"\n\n[storage]\nfolder = \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
+         [recordings]\nfolder = \"{folder}/recordings\"\n\n[callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
+    )
+}
+
+fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
+    let folder = folder.display();
+    // Two legs of two ports each, and as many again that rest.
+    let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 4 * spec.shards.min(2);
+    let first_port = free_ports(port_count)?;
+    let sip_port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let (last_port, max_calls, level, shards) =
+        (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
+    Ok(format!(
+        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
+         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
+         [link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
+    ))
+}
+
+fn account(spec: &StackSpec) -> String {
+    let (host, port) = (spec.carrier.ip(), spec.carrier.port());
+    let (calls, rate, ring, url) = (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
+    format!(
+        "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
+         [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\nagents = {{ \"agent.017\" = \"Asha\" }}\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n"
+    )
+}
+
+/// Applies the account as an operator would: with the CLI.
+async fn apply(folder: &Path, admin_url: &str) -> anyhow::Result<()> {
+    let output = tokio::process::Command::new(program_path("control-api")?)
+        .args(["admin", "--url", admin_url, "--token-file"])
+        .arg(folder.join("admin.token"))
+        .arg("apply")
+        .arg(folder.join("account.toml"))
+        .output()
+        .await?;
+    anyhow::ensure!(output.status.success(), "applying the demo account: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// The binary of this workspace that was built beside the one that runs.
+fn program_path(program: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.with_context(|| format!("no {program} beside {}: run `make build` first", own.display()))
+}
+
+impl Process {
+    fn start(program: &'static str, arguments: Vec<String>, folder: &Path) -> anyhow::Result<Process> {
+        let log = folder.join(format!("{program}.log"));
+        Ok(Process { child: spawn(program, &arguments, &log)?, program, arguments, log })
+    }
+
+    /// Waits until `url` answers 200.
+    pub async fn wait_for(&mut self, url: &str) -> anyhow::Result<()> {
+        let client = reqwest::Client::new();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if client.get(url).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::bail!("{} ended with {status}: {}", self.program, self.last_lines());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{} is not ready after {PATIENCE:?}: {}", self.program, self.last_lines());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the process wrote last.
+    fn last_lines(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().rev().take(12).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Ends it without a chance to clean up, as a crash would.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after `kill`.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.child = spawn(self.program, &self.arguments, &self.log)?;
+        Ok(())
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub async fn terminate(&mut self) -> anyhow::Result<()> {
+        // SAFETY: plain system call on the id of a child that is not yet waited for.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait()?.is_none() {
+            anyhow::ensure!(Instant::now() < deadline, "{} does not end after SIGTERM", self.program);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub fn usage(&self) -> anyhow::Result<Usage> {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let stat = std::fs::read_to_string(folder.join("stat"))?;
+        // Fields 14 and 15 are utime and stime; the name in field 2 may hold spaces (proc(5)).
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+        let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+        // SAFETY: sysconf has no preconditions.
+        let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+        let status = std::fs::read_to_string(folder.join("status"))?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+        let fd_count = std::fs::read_dir(folder.join("fd"))?.count();
+        Ok(Usage { cpu_s: (ticks(11) + ticks(12)) / ticks_per_s, rss_kib: rss.unwrap_or(0), fd_count })
+    }
+}
+
+fn spawn(program: &'static str, arguments: &[String], log: &Path) -> anyhow::Result<Child> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(program_path(program)?);
+    command.args(arguments).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    command.spawn().with_context(|| format!("starting {program}"))
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

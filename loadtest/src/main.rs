@@ -1,0 +1,58 @@
+//! The `loadtest` command: a load run with live progress, then its figures as a table and, if asked, as JSON.
+
+use anyhow::Context;
+use clap::Parser;
+use loadtest::load::{LoadSpec, run};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Places calls through the REST API of a fresh pair of processes, with SIP and RTP peers of its own, and measures them.
+#[derive(Parser)]
+struct Arguments {
+    /// Most calls at a time
+    #[arg(long, default_value_t = 100)]
+    calls: u32,
+    /// Calls placed a second
+    #[arg(long, default_value_t = 20.0)]
+    rate: f64,
+    /// Calls placed in all [default: as many as --calls]
+    #[arg(long)]
+    total: Option<u32>,
+    /// Seconds from a customer's answer to its hang-up
+    #[arg(long, default_value_t = 30.0)]
+    hold: f64,
+    /// Record the calls
+    #[arg(long)]
+    record: bool,
+    /// Signalling only: the peers send no RTP
+    #[arg(long)]
+    no_media: bool,
+    /// Shards of the edge
+    #[arg(long, default_value_t = 1)]
+    shards: u16,
+    /// Write the figures and samples to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    anyhow::ensure!(arguments.rate > 0.0 && arguments.hold >= 0.0, "--rate must be above 0, --hold at least 0");
+    let spec = LoadSpec {
+        calls: arguments.calls,
+        rate: arguments.rate,
+        total: arguments.total.unwrap_or(arguments.calls),
+        hold: Duration::from_secs_f64(arguments.hold),
+        record: arguments.record,
+        media: !arguments.no_media,
+        shards: arguments.shards,
+    };
+    let report = run(spec, &mut |line| eprintln!("{line}")).await?;
+    print!("{}", report.table());
+    if let Some(path) = arguments.json {
+        std::fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| format!("writing {}", path.display()))?;
+    }
+    anyhow::ensure!(report.callbacks_missing == 0, "{} calls have no callback", report.callbacks_missing);
+    Ok(())
+}
