@@ -41,7 +41,8 @@ pub struct Mailbox {
     acks: RefCell<Vec<u64>>,
     status_due: Cell<bool>,
     filled: Signal,
-    pub reconnects: Cell<u64>,
+    /// Connections to control-api that were lost.
+    pub losses: Cell<u64>,
 }
 
 impl Mailbox {
@@ -51,7 +52,7 @@ impl Mailbox {
             acks: RefCell::default(),
             status_due: Cell::new(false),
             filled: Signal::default(),
-            reconnects: Cell::new(0),
+            losses: Cell::new(0),
         }
     }
 
@@ -102,21 +103,24 @@ impl<T> From<glommio::GlommioError<T>> for LinkError {
 /// Keeps the shard connected for ever.
 pub async fn run(socket: &Path, mailbox: Rc<Mailbox>, peer: Rc<dyn LinkPeer>) {
     let mut wait = BACK_OFF.0;
-    let mut was_welcome = true;
+    let mut last_error = String::new();
     loop {
         let welcome = Cell::new(false);
         let error = match connection(socket, &mailbox, &*peer, &welcome).await {
-            Err(error) => error,
+            Err(error) => error.to_string(),
             Ok(never) => match never {},
         };
-        mailbox.reconnects.set(mailbox.reconnects.get() + 1);
-        // Said once per loss, not at each attempt.
-        if welcome.get() || was_welcome {
-            tracing::warn!(%error, "no control link; running calls go on");
+        // Said when it changes, not at each attempt.
+        if error != last_error {
+            tracing::warn!(error, "no control link; running calls go on");
+            last_error = error;
         }
-        was_welcome = welcome.get();
-        wait = if was_welcome { BACK_OFF.0 } else { (wait * 2).min(BACK_OFF.1) };
+        if welcome.get() {
+            mailbox.losses.set(mailbox.losses.get() + 1);
+            wait = BACK_OFF.0;
+        }
         Timer::new(wait).await;
+        wait = (wait * 2).min(BACK_OFF.1);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use sip_edge::config::{Config, LogConfig, LogFormat, LogLevel};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,7 +50,8 @@ fn start_log(config: &LogConfig) {
     };
     // glommio warns of what the preflight has said already.
     let filter = tracing_subscriber::EnvFilter::new(format!("{level},glommio=error"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

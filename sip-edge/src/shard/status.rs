@@ -66,11 +66,11 @@ impl Shard {
             ("tcp_malformed", streams.malformed.get()),
             ("tcp_overflowed", streams.overflowed.get()),
             ("tcp_idle_closed", streams.idle_closed.get()),
-            ("link_reconnects", self.mailbox.reconnects.get()),
+            ("link_losses", self.mailbox.losses.get()),
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let media = self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
-        let sip = self.edge.counters().map(|(name, count)| (format!("sip_{name}"), count));
+        let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));
         own.into_iter()
             .map(|(name, count)| (name.to_string(), count))
             .chain(media)
