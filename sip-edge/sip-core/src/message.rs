@@ -98,3 +98,6 @@ impl ParseError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ pub enum Output {
     /// The last output: the transaction is over.
     Terminated,
 }
+
+#[cfg(test)]
+mod tests;

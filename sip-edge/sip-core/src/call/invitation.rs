@@ -307,11 +307,15 @@ impl Invitation {
     }
 
     /// The transaction got no final response, or its message could not be sent.
-    pub fn handle_failed_transaction(&mut self, transaction: TransactionId, failure: Failure) -> Progress {
+    pub fn handle_failed_transaction(&mut self, cx: &mut Context<'_>, transaction: TransactionId, failure: Failure) -> Progress {
         if self.transaction == Some(transaction) {
             self.transaction = None;
             if self.stage == Stage::Answered || self.stage == Stage::Over {
                 return Progress::Nothing;
+            }
+            if self.stage == Stage::Proceeding && !self.abandoned {
+                // The peer had the INVITE before its connection broke: over a new one, its phone is kept from ringing on.
+                self.send_cancel(cx);
             }
             self.stage = Stage::Over;
             self.cancel_deadline = None;

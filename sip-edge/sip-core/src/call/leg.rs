@@ -145,7 +145,7 @@ impl Leg {
         failure: Failure,
     ) -> LegEvent {
         let Some(one) = self.invitations.get_mut(invitation) else { return LegEvent::Nothing };
-        let progress = one.handle_failed_transaction(transaction, failure);
+        let progress = one.handle_failed_transaction(cx, transaction, failure);
         self.handle_progress(cx, invitation, progress)
     }
 

@@ -174,8 +174,13 @@ fn rsip_uri(uri: &Uri<'_>) -> rsip::Uri {
         Ok(v4) => rsip::Host::IpAddr(std::net::IpAddr::V4(v4)),
         Err(_) => rsip::Host::Domain(uri.host.into()),
     };
+    // A typed parameter that would print in another spelling is kept as written.
     let param = |(name, value): (&str, Option<&str>)| {
-        rsip::Param::try_from((name, value)).unwrap_or_else(|_| rsip::Param::Other(name.into(), value.map(Into::into)))
+        let written = rsip::Param::Other(name.into(), value.map(Into::into));
+        match rsip::Param::try_from((name, value)) {
+            Ok(typed) if typed.to_string() == written.to_string() => typed,
+            _ => written,
+        }
     };
     let structured = rsip::Uri {
         scheme: Some(scheme),

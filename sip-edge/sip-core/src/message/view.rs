@@ -70,6 +70,7 @@ pub trait View: HasHeaders {
         })
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "From is the header's name")]
     fn from_addr(&self) -> Option<NameAddr<'_>> {
         self.headers().iter().find_map(|header| match header {
             Header::From(from) => Some(NameAddr::parse(from.value())),
@@ -84,6 +85,7 @@ pub trait View: HasHeaders {
         })?
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "From is the header's name")]
     fn from_tag(&self) -> Option<&str> {
         self.from_addr()?.tag()
     }

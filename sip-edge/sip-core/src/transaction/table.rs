@@ -40,6 +40,7 @@ pub struct Counters {
 }
 
 #[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "the RFC's names")]
 enum Machine {
     ClientInvite(ClientInvite),
     ClientNonInvite(ClientNonInvite),
@@ -212,6 +213,7 @@ impl<U: Clone> Table<U> {
     }
 
     /// Gives the message to its transaction, or gives it back: then it is the user's own.
+    #[expect(clippy::result_large_err, reason = "the message itself is given back")]
     pub fn handle_message(&mut self, now: Instant, message: SipMessage) -> Result<TransactionId, SipMessage> {
         let Some(id) = self.route(&message) else {
             self.counters.unmatched_count += 1;

@@ -3,6 +3,10 @@
 
 mod dialogs;
 mod interleavings;
+mod network;
+mod peer;
+mod random;
 mod rig;
 mod scripts;
 mod session;
+mod world;

@@ -86,14 +86,7 @@ fn milestones_tell_the_story() {
     let (agent, party) = (Some(LegName::Agent), Some(LegName::Customer));
     assert_eq!(
         rig.milestones,
-        [
-            (InviteSent, agent),
-            (Answered, agent),
-            (InviteSent, party),
-            (Answered, party),
-            (Bridged, None),
-            (HungUp, party)
-        ]
+        [(InviteSent, agent), (Answered, agent), (InviteSent, party), (Answered, party), (Bridged, None), (HungUp, party)]
     );
 }
 
@@ -108,7 +101,8 @@ fn a_busy_customer_ends_the_call() {
     rig.expect_request(Method::Bye, AGENT);
     let ended = rig.ended();
     assert_eq!((ended.status, ended.reason, ended.sip_code), (CallStatus::Busy, Some(Reason::Busy), Some(486)));
-    let attempts: Vec<_> = ended.attempts.iter().map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result)).collect();
+    let attempts: Vec<_> =
+        ended.attempts.iter().map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result)).collect();
     let expected = [(LegName::Agent, "agents", Some(200), "answered"), (LegName::Customer, "carrier", Some(486), "busy")];
     assert_eq!(attempts, expected);
     rig.expect_nothing_held();

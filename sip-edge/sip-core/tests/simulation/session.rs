@@ -58,7 +58,11 @@ pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall
 /// A description with one audio stream at `media`, in the offered codec `payload_type`.
 pub fn sdp(media: SocketAddr, payload_type: u8, direction: &str) -> String {
     let (ip, port) = (media.ip(), media.port());
-    let name = if payload_type == 8 { "PCMA" } else { "PCMU" };
+    let name = match payload_type {
+        0 => "PCMU",
+        8 => "PCMA",
+        _ => "G729",
+    };
     format!(
         "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {payload_type} 101\r\n\
          a=rtpmap:{payload_type} {name}/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"

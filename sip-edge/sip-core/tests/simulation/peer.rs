@@ -1,0 +1,434 @@
+//! A scripted phone behind a carrier: answers, rings for ever, is busy, fails, hangs up, forks, holds, or says nothing at all. Its own
+//! small SIP side retransmits as RFC 3261 wants, independent of the machines under test.
+
+use crate::network::Dice;
+use crate::session;
+use sip_core::edge::LegName;
+use sip_core::message::{
+    self, Body, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
+};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    Answer,
+    Reject { code: u16, q850: Option<u16> },
+    Never,
+}
+
+/// What a phone does with its INVITE.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// No response to anything.
+    pub is_dead: bool,
+    pub challenges: bool,
+    /// 180, or 183 with SDP and early media.
+    pub progress: Option<u16>,
+    pub finish: Finish,
+    pub finish_after: Duration,
+    pub hang_up_after: Option<Duration>,
+    pub has_media: bool,
+    /// Media come from another port than signalled (NAT).
+    pub is_translated: bool,
+    /// Answers the INVITE when CANCEL comes: they crossed.
+    pub crosses_cancel: bool,
+    /// A second phone answers the same INVITE a little later.
+    pub forks: bool,
+    pub holds_after: Option<Duration>,
+    pub has_bad_sdp: bool,
+}
+
+impl Plan {
+    pub fn roll(dice: &mut Dice, leg: LegName) -> Plan {
+        let answers = dice.chance(if leg == LegName::Agent { 85 } else { 60 });
+        let codes = [486, 600, 603, 480, 404, 500, 503, 302, 408, 487, 403, 488];
+        let finish = match (answers, dice.chance(20)) {
+            (true, _) => Finish::Answer,
+            (false, true) => Finish::Never,
+            (false, false) => {
+                let q850 = dice.chance(20).then(|| dice.pick(&[17, 18, 1, 34, 16]));
+                Finish::Reject { code: dice.pick(&codes), q850 }
+            }
+        };
+        Plan {
+            is_dead: dice.chance(4),
+            challenges: dice.chance(10),
+            progress: dice.pick(&[None, Some(180), Some(180), Some(183)]),
+            finish,
+            finish_after: Duration::from_millis(dice.between(0, 8_000)),
+            hang_up_after: dice.chance(70).then(|| Duration::from_millis(dice.between(0, 30_000))),
+            has_media: !dice.chance(5),
+            is_translated: dice.chance(20),
+            crosses_cancel: dice.chance(30),
+            forks: dice.chance(10),
+            holds_after: dice.chance(20).then(|| Duration::from_millis(dice.between(100, 5_000))),
+            has_bad_sdp: dice.chance(2),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    Progress,
+    Finish,
+    SecondFork,
+    HangUp,
+    Hold,
+    Resume,
+}
+
+/// Something sent again until it is answered.
+struct Repeat {
+    what: What,
+    bytes: Vec<u8>,
+    at: Instant,
+    interval: Duration,
+    until: Instant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// A final response to the INVITE of this CSeq, under this tag.
+    Final { cseq: u32, tag: String },
+    /// Our own request of this CSeq.
+    Own { cseq: u32 },
+}
+
+struct Dialog {
+    tag: String,
+    is_acked: bool,
+    is_over: bool,
+}
+
+pub struct Phone {
+    pub number: usize,
+    pub leg: LegName,
+    pub plan: Plan,
+    pub home: SocketAddr,
+    /// Address in our SDP, and the one that our packets come from.
+    pub media: SocketAddr,
+    pub source: SocketAddr,
+    invite: Request,
+    is_challenged: bool,
+    is_ringing: bool,
+    dialogs: Vec<Dialog>,
+    cseq: u32,
+    hold: Option<Request>,
+    timers: Vec<(Instant, Timer)>,
+    repeats: Vec<Repeat>,
+    answered: Vec<(String, Vec<u8>)>,
+    sequence: u16,
+    next_packet: Option<Instant>,
+    payload_type: u8,
+    /// RTP packets that came from the edge.
+    pub heard: u64,
+    pub out: Vec<Vec<u8>>,
+}
+
+impl Phone {
+    pub fn new(number: usize, leg: LegName, plan: Plan, home: SocketAddr, invite: Request) -> Phone {
+        let media = SocketAddr::new(home.ip(), 30_000 + 4 * number as u16);
+        let source = if plan.is_translated { SocketAddr::new(media.ip(), media.port() + 2) } else { media };
+        Phone {
+            number,
+            leg,
+            plan,
+            home,
+            media,
+            source,
+            payload_type: session::formats_of(&invite.body)[0],
+            invite,
+            is_challenged: false,
+            is_ringing: false,
+            dialogs: Vec::new(),
+            cseq: 1,
+            hold: None,
+            timers: Vec::new(),
+            repeats: Vec::new(),
+            answered: Vec::new(),
+            sequence: 0,
+            next_packet: None,
+            heard: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// It neither rings nor believes to be in a call.
+    pub fn is_idle(&self) -> bool {
+        !self.is_ringing && self.dialogs.iter().all(|dialog| dialog.is_over)
+    }
+
+    /// When it acts next by itself.
+    pub fn next_at(&self) -> Option<Instant> {
+        let timers = self.timers.iter().map(|(at, _)| *at);
+        timers.chain(self.repeats.iter().map(|repeat| repeat.at)).chain(self.next_packet).min()
+    }
+
+    pub fn handle(&mut self, now: Instant, message: SipMessage) {
+        if self.plan.is_dead {
+            return;
+        }
+        match message {
+            SipMessage::Request(request) => self.handle_request(now, request),
+            SipMessage::Response(response) => self.handle_response(&response),
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, request: Request) {
+        let key = format!("{} {}", request.top_via().unwrap().branch().unwrap(), request.method);
+        if let Some((_, bytes)) = self.answered.iter().rev().find(|(each, _)| *each == key) {
+            return self.out.push(bytes.clone());
+        }
+        match request.method {
+            Method::Invite => self.handle_invite(now, request),
+            Method::Ack => self.handle_ack(now, &request),
+            Method::Cancel => self.handle_cancel(now, &request),
+            Method::Bye => {
+                let tag = request.to_tag().unwrap_or_default().to_owned();
+                let dialog = self.dialogs.iter_mut().find(|dialog| dialog.tag == tag && !dialog.is_over);
+                let code = match dialog {
+                    Some(dialog) => {
+                        dialog.is_over = true;
+                        200
+                    }
+                    None => 481,
+                };
+                self.repeats.retain(|repeat| !matches!(&repeat.what, What::Final { tag: each, .. } if *each == tag));
+                self.answer(&request, code, &tag, None);
+            }
+            method => panic!("the edge sent {method}"),
+        }
+    }
+
+    fn handle_invite(&mut self, now: Instant, invite: Request) {
+        if invite.cseq() == self.invite.cseq() && !self.timers.is_empty() {
+            return;
+        }
+        assert_eq!(invite.to_tag(), None, "the edge re-invites");
+        self.invite = invite;
+        if self.plan.challenges && !self.is_challenged {
+            self.is_challenged = true;
+            let mut response = message::respond(&self.invite, 407, "proxy");
+            response.headers.push(header("Proxy-Authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\""));
+            return self.send_final(now, response, "proxy");
+        }
+        self.is_ringing = true;
+        self.answer(&self.invite.clone(), 100, "", None);
+        self.answered.pop();
+        self.timers.push((now + Duration::from_millis(50), Timer::Progress));
+        if self.plan.finish != Finish::Never {
+            self.timers.push((now + Duration::from_millis(60) + self.plan.finish_after, Timer::Finish));
+        }
+    }
+
+    fn sdp(&self, direction: &str) -> String {
+        let payload_type = if self.plan.has_bad_sdp { 18 } else { self.payload_type };
+        session::sdp(self.media, payload_type, direction)
+    }
+
+    fn answer(&mut self, request: &Request, code: u16, tag: &str, sdp: Option<&str>) -> Vec<u8> {
+        let mut response = message::respond(request, code, tag);
+        if request.method == Method::Invite && (101..300).contains(&code) {
+            response.headers.push(header("Contact", format!("<sip:phone@{}>", self.home)));
+        }
+        if let Some(sdp) = sdp {
+            set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        }
+        let bytes = message::print_response(&response);
+        let key = format!("{} {}", request.top_via().unwrap().branch().unwrap(), request.method);
+        self.answered.push((key, bytes.clone()));
+        self.out.push(bytes.clone());
+        bytes
+    }
+
+    fn send_final(&mut self, now: Instant, response: Response, tag: &str) {
+        let bytes = message::print_response(&response);
+        let key = format!("{} INVITE", self.invite.top_via().unwrap().branch().unwrap());
+        self.answered.push((key, bytes.clone()));
+        self.repeat(now, What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() }, bytes);
+    }
+
+    fn repeat(&mut self, now: Instant, what: What, bytes: Vec<u8>) {
+        self.out.push(bytes.clone());
+        self.repeats.push(Repeat { what, bytes, at: now + T1, interval: T1, until: now + T1 * 64 });
+    }
+
+    fn pick_up(&mut self, now: Instant, tag: &str) {
+        self.is_ringing = false;
+        let sdp = self.sdp("sendrecv");
+        let bytes = self.answer(&self.invite.clone(), 200, tag, Some(&sdp));
+        self.out.pop();
+        self.repeat(now, What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() }, bytes);
+        self.dialogs.push(Dialog { tag: tag.into(), is_acked: false, is_over: false });
+        self.timers.retain(|(_, timer)| !matches!(timer, Timer::Finish | Timer::Progress));
+    }
+
+    fn reject(&mut self, now: Instant, code: u16, q850: Option<u16>) {
+        self.is_ringing = false;
+        self.next_packet = None;
+        let mut response = message::respond(&self.invite, code, "one");
+        if let Some(cause) = q850 {
+            response.headers.push(header("Reason", format!("Q.850;cause={cause}")));
+        }
+        self.send_final(now, response, "one");
+        self.timers.clear();
+    }
+
+    fn handle_ack(&mut self, now: Instant, ack: &Request) {
+        let (cseq, tag) = (ack.cseq().unwrap().number, ack.to_tag().unwrap_or_default().to_owned());
+        self.repeats.retain(|repeat| repeat.what != What::Final { cseq, tag: tag.clone() });
+        let Some(dialog) = self.dialogs.iter_mut().find(|dialog| dialog.tag == tag) else { return };
+        let is_repeated = std::mem::replace(&mut dialog.is_acked, true);
+        if self.plan.has_media {
+            self.next_packet = self.next_packet.or(Some(now));
+        }
+        if is_repeated || tag != "one" {
+            return;
+        }
+        if let Some(after) = self.plan.hang_up_after {
+            self.timers.push((now + after, Timer::HangUp));
+        }
+        if let Some(after) = self.plan.holds_after {
+            self.timers.push((now + after, Timer::Hold));
+            self.timers.push((now + after + Duration::from_secs(2), Timer::Resume));
+        }
+    }
+
+    fn handle_cancel(&mut self, now: Instant, cancel: &Request) {
+        self.answer(cancel, 200, "one", None);
+        if !self.is_ringing {
+            return;
+        }
+        if self.plan.crosses_cancel {
+            self.pick_up(now, "one");
+        } else {
+            self.reject(now, 487, None);
+        }
+    }
+
+    fn handle_response(&mut self, response: &Response) {
+        let cseq = response.cseq().unwrap();
+        if response.status_code.code() < 200 {
+            return;
+        }
+        self.repeats.retain(|repeat| repeat.what != What::Own { cseq: cseq.number });
+        if cseq.method == Method::Invite
+            && let Some(hold) = self.hold.clone().filter(|hold| hold.cseq().unwrap() == cseq)
+        {
+            let ack = if response.status_code.code() >= 300 {
+                message::ack_for(&hold, response)
+            } else {
+                self.build(Method::Ack, cseq.number, None)
+            };
+            self.out.push(message::print_request(&ack));
+        }
+    }
+
+    fn build(&mut self, method: Method, cseq: u32, sdp: Option<&str>) -> Request {
+        let contact = NameAddr::parse(self.invite.value("Contact").unwrap()).unwrap();
+        let branch = format!("z9hG4bK{}.{}.{cseq}.{method}.{}", self.home, self.number, self.answered.len());
+        message::request(&RequestParts {
+            method,
+            target: contact.uri.as_str(),
+            routes: &[],
+            via: &via_value("UDP", &self.home.to_string(), &branch.replace(':', "-")),
+            from: &format!("{};tag=one", self.invite.value("To").unwrap()),
+            to: self.invite.value("From").unwrap(),
+            call_id: self.invite.call_id().unwrap(),
+            cseq,
+            contact: Some(&format!("<sip:phone@{}>", self.home)),
+            extra: Vec::new(),
+            body: sdp.map(|sdp| Body { content_type: "application/sdp", bytes: sdp.as_bytes() }),
+        })
+    }
+
+    fn send_own(&mut self, now: Instant, method: Method, sdp: Option<&str>) -> Request {
+        self.cseq += 1;
+        let request = self.build(method, self.cseq, sdp);
+        self.repeat(now, What::Own { cseq: self.cseq }, message::print_request(&request));
+        request
+    }
+
+    fn is_talking(&self) -> bool {
+        self.dialogs.iter().any(|dialog| dialog.tag == "one" && dialog.is_acked && !dialog.is_over)
+    }
+
+    /// Does what is due; gives the RTP packets to send.
+    pub fn handle_timeout(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let due: Vec<Timer> = self.timers.iter().filter(|(at, _)| *at <= now).map(|(_, timer)| *timer).collect();
+        self.timers.retain(|(at, _)| *at > now);
+        due.into_iter().for_each(|timer| self.fire(now, timer));
+        self.repeats.retain(|repeat| repeat.until > now);
+        for repeat in &mut self.repeats {
+            if repeat.at <= now {
+                repeat.interval = (repeat.interval * 2).min(T2);
+                repeat.at = now + repeat.interval;
+                self.out.push(repeat.bytes.clone());
+            }
+        }
+        let mut packets = Vec::new();
+        if self.next_packet.is_some_and(|at| at <= now) {
+            self.next_packet = Some(now + Duration::from_millis(100));
+            self.sequence += 1;
+            packets.push(session::rtp(self.payload_type, self.sequence, 77 + self.number as u32));
+            if self.is_idle() {
+                self.next_packet = None;
+            }
+        }
+        packets
+    }
+
+    fn fire(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            Timer::Progress => match self.plan.progress {
+                Some(183) => {
+                    let sdp = self.sdp("sendrecv");
+                    self.answer(&self.invite.clone(), 183, "one", Some(&sdp));
+                    if self.plan.has_media {
+                        self.next_packet = Some(now);
+                    }
+                }
+                Some(code) => drop(self.answer(&self.invite.clone(), code, "one", None)),
+                None => {}
+            },
+            Timer::Finish if !self.is_ringing => {}
+            Timer::Finish => match self.plan.finish {
+                Finish::Answer => {
+                    self.pick_up(now, "one");
+                    if self.plan.forks {
+                        self.timers.push((now + Duration::from_millis(700), Timer::SecondFork));
+                    }
+                }
+                Finish::Reject { code, q850 } => self.reject(now, code, q850),
+                Finish::Never => {}
+            },
+            Timer::SecondFork => self.pick_up(now, "two"),
+            Timer::HangUp if self.is_talking() => {
+                self.dialogs.iter_mut().filter(|dialog| dialog.tag == "one").for_each(|dialog| dialog.is_over = true);
+                self.repeats.retain(|repeat| !matches!(repeat.what, What::Own { .. }));
+                self.send_own(now, Method::Bye, None);
+            }
+            Timer::Hold if self.is_talking() => {
+                let sdp = self.sdp("sendonly");
+                self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp)));
+            }
+            Timer::Resume if self.is_talking() => {
+                let sdp = (self.number % 2 == 0).then(|| self.sdp("sendrecv"));
+                match sdp {
+                    Some(sdp) => self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp))),
+                    None => drop(self.send_own(now, Method::Info, None)),
+                }
+            }
+            Timer::HangUp | Timer::Hold | Timer::Resume => {}
+        }
+    }
+
+    /// Where the edge wants our media.
+    pub fn edge_media(&self) -> SocketAddr {
+        session::media_of(&self.invite.body)
+    }
+}

@@ -1,0 +1,31 @@
+//! Seeded runs of the whole edge. A failure names its seed; `SEED=n cargo test -p sip-core --test simulation one_seed` repeats it.
+
+use crate::world::World;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+const SEED_COUNT: u64 = 240;
+const CALL_COUNT: usize = 5;
+
+fn run(seed: u64) {
+    let result = catch_unwind(AssertUnwindSafe(|| World::new(seed, CALL_COUNT).run()));
+    if let Err(panic) = result {
+        eprintln!("the seed that failed: {seed}");
+        resume_unwind(panic);
+    }
+}
+
+#[test]
+fn random_calls_first_half() {
+    (0..SEED_COUNT / 2).for_each(run);
+}
+
+#[test]
+fn random_calls_second_half() {
+    (SEED_COUNT / 2..SEED_COUNT).for_each(run);
+}
+
+/// Repeats the seed in the environment, or one of the first.
+#[test]
+fn one_seed() {
+    run(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+}

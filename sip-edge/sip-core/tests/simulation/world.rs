@@ -1,0 +1,518 @@
+//! The edge, the network and the phones on one clock, and a reference model that watches the edge's boundary: what came in, what went
+//! out, and what the end of each call must therefore be.
+
+use crate::network::{Dice, Kind, Network, Packet};
+use crate::peer::{Phone, Plan};
+use crate::session::{self, EDGE, FIRST_PORT, address};
+use media_core::relay::{self, Forward, RecordingId, SocketId};
+use sip_core::edge::{
+    CallStatus, Credentials, Edge, Ended, Event, Flow, HangupBy, LegName, Output, PlaceCall, Reason, Route, Transport,
+};
+use sip_core::message::{self, Limits, Method, Request, Response, SipMessage, View};
+use sip_core::outcome::{self, Failure, Rang};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const AGENTS: &str = "10.0.1.1:5060";
+const CARRIER: &str = "10.0.2.1:5060";
+const BACKUP: &str = "10.0.3.1:5060";
+pub const ATTACKER: &str = "10.66.6.6:6666";
+
+/// What the model knows of one INVITE.
+#[derive(Default)]
+struct Invitation {
+    rang: bool,
+    answered_at: Option<Instant>,
+}
+
+/// What came to the edge for a call.
+#[derive(Debug, Clone)]
+enum Input {
+    HangUp,
+    Bye(LegName),
+    Final { leg: LegName, code: u16, q850: Option<u16>, rang: bool },
+    Answer,
+    FlowError,
+}
+
+/// One call as the model sees it.
+#[derive(Default)]
+struct Model {
+    inputs: Vec<(Instant, Input)>,
+    /// Sent: the ACK of the agent's 2xx.
+    agent_acked: bool,
+    customer_answered_at: Option<Instant>,
+    ended: Option<Ended>,
+    sequence: u32,
+}
+
+/// Whose dialog a Call-ID is.
+struct Dialogs {
+    call: usize,
+    leg: LegName,
+    invitation: Invitation,
+}
+
+pub struct World {
+    seed: u64,
+    pub now: Instant,
+    pub edge: Edge,
+    dice: Dice,
+    network: Network,
+    phones: BTreeMap<(SocketAddr, String), Phone>,
+    plans: BTreeMap<(SocketAddr, usize), Plan>,
+    calls: Vec<Model>,
+    dialogs: BTreeMap<String, Dialogs>,
+    connected: BTreeMap<SocketId, SocketAddr>,
+    /// Addresses that may be sent to: signalled, or the phones' own.
+    sip_addresses: BTreeSet<SocketAddr>,
+    media_addresses: BTreeSet<SocketAddr>,
+    finals: Vec<(Instant, RecordingId, Duration)>,
+    actions: Vec<(Instant, Action)>,
+    transports: BTreeMap<SocketAddr, Transport>,
+    pub is_broken: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    Place(usize),
+    HangUp(usize),
+    Attack,
+    BreakCarrier,
+}
+
+impl World {
+    pub fn new(seed: u64, call_count: usize) -> World {
+        let mut dice = Dice::new(seed);
+        let now = Instant::now();
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let carrier = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
+        let transports = [(AGENTS, Transport::Udp), (CARRIER, carrier), (BACKUP, Transport::Udp)];
+        let mut world = World {
+            seed,
+            now,
+            edge: Edge::new(session::edge_config(call_count), session::relay_config(2 * call_count as u16), bytes, now),
+            network: Network::new(Dice::new(dice.roll())),
+            phones: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            calls: Vec::new(),
+            dialogs: BTreeMap::new(),
+            connected: BTreeMap::new(),
+            sip_addresses: transports.iter().map(|(at, _)| address(at)).collect(),
+            media_addresses: BTreeSet::new(),
+            finals: Vec::new(),
+            actions: Vec::new(),
+            transports: transports.map(|(at, transport)| (address(at), transport)).into(),
+            is_broken: false,
+            dice,
+        };
+        for number in 0..call_count {
+            world.plan_call(number);
+        }
+        for _ in 0..5 {
+            let at = world.after(0, 40_000);
+            world.actions.push((at, Action::Attack));
+        }
+        if world.dice.chance(10) {
+            let at = world.after(0, 40_000);
+            world.actions.push((at, Action::BreakCarrier));
+        }
+        world
+    }
+
+    fn after(&mut self, from: u64, to: u64) -> Instant {
+        self.now + Duration::from_micros(self.dice.between(from * 1000, to * 1000))
+    }
+
+    fn plan_call(&mut self, number: usize) {
+        for (at, leg) in [(AGENTS, LegName::Agent), (CARRIER, LegName::Customer), (BACKUP, LegName::Customer)] {
+            let plan = Plan::roll(&mut self.dice, leg);
+            self.plans.insert((address(at), number), plan);
+        }
+        let at = self.after(0, 20_000);
+        self.actions.push((at, Action::Place(number)));
+        if self.dice.chance(25) {
+            let at = self.after(0, 60_000);
+            self.actions.push((at, Action::HangUp(number)));
+        }
+        self.calls.push(Model::default());
+    }
+
+    fn route(&self, trunk: &str, at: &str, user: String) -> Route {
+        Route {
+            transport: self.transports[&address(at)],
+            credentials: Some(Credentials { username: "u".into(), password: "p".into() }),
+            ..session::route(trunk, address(at), &user)
+        }
+    }
+
+    fn place(&mut self, number: usize) {
+        let agent = vec![self.route("agents", AGENTS, format!("1{number}"))];
+        let customer =
+            vec![self.route("carrier", CARRIER, format!("2{number}")), self.route("backup", BACKUP, format!("2{number}"))];
+        let call = PlaceCall {
+            recording: (number % 2 == 0).then(|| format!("crm_{number}.wav")),
+            no_media: Duration::from_secs(20),
+            max_duration: Duration::from_secs(120),
+            ..session::call(&number.to_string(), agent, customer)
+        };
+        self.edge.place_call(self.now, call).unwrap();
+    }
+
+    /// Runs until every call has ended and everything has run out.
+    pub fn run(&mut self) {
+        let deadline = self.now + Duration::from_secs(600);
+        let mut quiet_until = None;
+        while let Some(at) = self.next_at() {
+            // Each input has an instant of its own, so that the end of a call names its cause.
+            self.now = at.max(self.now + Duration::from_nanos(1));
+            self.step();
+            self.check_invariants();
+            if quiet_until.is_none() && self.actions.is_empty() && self.calls.iter().all(|call| call.ended.is_some()) {
+                quiet_until = Some(self.now + Duration::from_secs(100));
+            }
+            assert!(self.now < deadline, "a call never ended");
+            if quiet_until.is_some_and(|until| self.now > until) {
+                break;
+            }
+        }
+        self.check_end();
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let phones = self.phones.values().filter_map(Phone::next_at);
+        let finals = self.finals.iter().map(|(at, ..)| *at);
+        let actions = self.actions.iter().map(|(at, _)| *at);
+        let machines = [self.edge.poll_timeout(), self.network.next_at()];
+        phones.chain(finals).chain(actions).chain(machines.into_iter().flatten()).min()
+    }
+
+    /// Handles one thing that is due.
+    fn step(&mut self) {
+        if let Some(packet) = self.network.receive(self.now) {
+            self.deliver(packet);
+        } else if let Some(index) = self.actions.iter().position(|(at, _)| *at <= self.now) {
+            let (_, action) = self.actions.swap_remove(index);
+            self.act(action);
+        } else if let Some(index) = self.finals.iter().position(|(at, ..)| *at <= self.now) {
+            let (_, recording, duration) = self.finals.swap_remove(index);
+            self.edge.recording_finished(self.now, recording, 1, duration);
+        } else if self.edge.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.edge.handle_timeout(self.now);
+        } else {
+            self.run_phones();
+        }
+        self.drain();
+    }
+
+    fn run_phones(&mut self) {
+        let now = self.now;
+        let mut packets = Vec::new();
+        for phone in self.phones.values_mut().filter(|phone| phone.next_at().is_some_and(|at| at <= now)) {
+            let kind = Kind::Sip(self.transports[&phone.home]);
+            let to = phone.edge_media();
+            packets.extend(phone.handle_timeout(now).into_iter().map(|bytes| (Kind::Rtp, phone.source, to, bytes)));
+            packets.extend(phone.out.drain(..).map(|bytes| (kind, phone.home, address(EDGE), bytes)));
+            self.media_addresses.insert(phone.source);
+        }
+        for (kind, from, to, bytes) in packets {
+            self.network.send(now, Packet { kind, from, to, bytes });
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Place(number) => self.place(number),
+            Action::HangUp(number) => {
+                self.calls[number].inputs.push((self.now, Input::HangUp));
+                self.edge.hang_up(self.now, &number.to_string());
+            }
+            Action::Attack => {
+                for port in 0..20 {
+                    for sequence in 0..3 {
+                        let to = SocketAddr::new(address(EDGE).ip(), FIRST_PORT + port);
+                        let bytes = session::rtp(0, sequence, 666);
+                        self.network.send(self.now, Packet { kind: Kind::Rtp, from: address(ATTACKER), to, bytes });
+                    }
+                }
+            }
+            Action::BreakCarrier => {
+                self.is_broken = true;
+                let remote = address(CARRIER);
+                let flow = Flow { transport: self.transports[&remote], local: address(EDGE), remote, connection: None };
+                for call in &mut self.calls {
+                    call.inputs.push((self.now, Input::FlowError));
+                }
+                self.edge.handle_flow_error(self.now, flow);
+            }
+        }
+    }
+
+    fn deliver(&mut self, packet: Packet) {
+        match packet.kind {
+            Kind::Rtp if packet.to.ip() == address(EDGE).ip() => self.deliver_rtp(packet),
+            Kind::Rtp => {
+                let phones = self.phones.values_mut().filter(|phone| phone.source == packet.to || phone.media == packet.to);
+                phones.for_each(|phone| phone.heard += 1);
+            }
+            Kind::Sip(transport) if packet.to == address(EDGE) => {
+                let message = message::parse(&packet.bytes, &Limits::default()).unwrap();
+                self.note_input(&message);
+                let connection = (transport == Transport::Tcp).then_some(1);
+                let flow = Flow { transport, local: packet.to, remote: packet.from, connection };
+                self.edge.handle_sip(self.now, flow, &packet.bytes);
+            }
+            Kind::Sip(_) => self.deliver_to_phone(packet),
+        }
+    }
+
+    fn deliver_rtp(&mut self, packet: Packet) {
+        let socket = SocketId(u32::from(packet.to.port() - FIRST_PORT));
+        if self.connected.get(&socket).is_some_and(|peer| *peer != packet.from) {
+            return;
+        }
+        let len = packet.bytes.len();
+        let mut buffer = packet.bytes;
+        buffer.resize(len + relay::TAIL_ROOM, 0);
+        if let Forward::To { remote, start, len, .. } =
+            self.edge.relay_mut().forward(self.now, socket, packet.from, &mut buffer, len)
+        {
+            self.send_rtp(packet.to, remote, buffer[start..start + len].to_vec());
+        }
+        self.edge.handle_media(self.now);
+    }
+
+    fn send_rtp(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        // RTCP goes to the port above.
+        let rtp = SocketAddr::new(to.ip(), to.port() & !1);
+        assert!(self.media_addresses.contains(&rtp), "seed {}: media to {to}, neither signalled nor latched", self.seed);
+        self.network.send(self.now, Packet { kind: Kind::Rtp, from, to, bytes });
+    }
+
+    fn deliver_to_phone(&mut self, packet: Packet) {
+        let message = message::parse(&packet.bytes, &Limits::default()).unwrap();
+        let key = (packet.to, call_id(&message).to_owned());
+        if let SipMessage::Request(request) = &message
+            && request.method == Method::Invite
+            && !self.phones.contains_key(&key)
+        {
+            let dialogs = &self.dialogs[&key.1];
+            let plan = self.plans[&(packet.to, dialogs.call)];
+            self.phones.insert(key.clone(), Phone::new(dialogs.call, dialogs.leg, plan, packet.to, request.clone()));
+        }
+        let Some(phone) = self.phones.get_mut(&key) else { return };
+        phone.handle(self.now, message);
+        let (kind, from) = (packet.kind, phone.home);
+        for bytes in std::mem::take(&mut phone.out) {
+            self.network.send(self.now, Packet { kind, from, to: address(EDGE), bytes });
+        }
+    }
+
+    /// Notes what a message to the edge means for its call, before the edge has it.
+    fn note_input(&mut self, message: &SipMessage) {
+        let Some(dialogs) = self.dialogs.get_mut(call_id(message)) else { return };
+        let (call, leg) = (&mut self.calls[dialogs.call], dialogs.leg);
+        let body = match message {
+            SipMessage::Request(request) => {
+                if request.method == Method::Bye {
+                    call.inputs.push((self.now, Input::Bye(leg)));
+                }
+                &request.body
+            }
+            SipMessage::Response(response) => {
+                note_response(call, leg, &mut dialogs.invitation, self.now, response);
+                &response.body
+            }
+        };
+        if !body.is_empty() {
+            self.media_addresses.insert(session::media_of(body));
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.edge.poll_output() {
+            match output {
+                Output::Sip { flow, bytes } => self.send_sip(flow, &bytes),
+                Output::OpenRecording { .. } => {}
+                Output::Event(Event::Milestone(milestone)) => {
+                    let call = &mut self.calls[milestone.call_id.parse::<usize>().unwrap()];
+                    call.sequence += 1;
+                    assert_eq!(milestone.sequence, call.sequence, "seed {}: a milestone is missing", self.seed);
+                    assert!(call.ended.is_none() || milestone.leg.is_some(), "seed {}: {:?} after the end", self.seed, milestone);
+                }
+                Output::Event(Event::Ended(ended)) => self.note_end(*ended),
+            }
+        }
+        let mut sent = Vec::new();
+        while let Some(output) = self.edge.relay_mut().poll_output() {
+            match output {
+                relay::Output::Transmit { socket, remote, bytes } => sent.push((socket, remote, bytes.to_vec())),
+                relay::Output::Connect { socket, remote } => drop(self.connected.insert(socket, remote)),
+                relay::Output::Open { socket } | relay::Output::Disconnect { socket } | relay::Output::Release { socket } => {
+                    self.connected.remove(&socket);
+                }
+                relay::Output::Finish { recording, duration, .. } => {
+                    // Sometimes the disk takes longer than the end may wait.
+                    let wait = if self.dice.chance(10) { 5_000 } else { self.dice.between(1, 500) };
+                    self.finals.push((self.now + Duration::from_millis(wait), recording, duration));
+                }
+                relay::Output::Record { .. } => {}
+            }
+        }
+        for (socket, remote, bytes) in sent {
+            let from = SocketAddr::new(address(EDGE).ip(), FIRST_PORT + socket.0 as u16);
+            self.send_rtp(from, remote, bytes);
+        }
+    }
+
+    fn send_sip(&mut self, flow: Flow, bytes: &[u8]) {
+        assert!(self.sip_addresses.contains(&flow.remote), "seed {}: SIP to {}", self.seed, flow.remote);
+        let message = message::parse(bytes, &Limits::default()).unwrap();
+        if let SipMessage::Request(request) = &message {
+            self.note_request(request);
+        }
+        let kind = Kind::Sip(flow.transport);
+        self.network.send(self.now, Packet { kind, from: flow.local, to: flow.remote, bytes: bytes.to_vec() });
+    }
+
+    /// Notes what the edge sends. S11, S17: no INVITE to the customer before the agent's 2xx was acknowledged.
+    fn note_request(&mut self, request: &Request) {
+        let id = request.call_id().unwrap();
+        let user = request.to_addr().unwrap().uri.user.unwrap();
+        let leg = if user.starts_with('1') { LegName::Agent } else { LegName::Customer };
+        let call: usize = user[1..].parse().unwrap();
+        match request.method {
+            Method::Invite => {
+                if leg == LegName::Customer {
+                    assert!(self.calls[call].agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
+                }
+                let invitation = Invitation::default();
+                self.dialogs.entry(id.to_owned()).or_insert(Dialogs { call, leg, invitation });
+            }
+            Method::Ack if leg == LegName::Agent && self.dialogs[id].invitation.answered_at.is_some() => {
+                self.calls[call].agent_acked = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn note_end(&mut self, ended: Ended) {
+        let number: usize = ended.call_id.parse().unwrap();
+        let call = &mut self.calls[number];
+        assert!(call.ended.is_none(), "seed {}: call {number} ended twice", self.seed);
+        check_outcome(self.seed, number, call, &ended);
+        call.ended = Some(ended);
+    }
+
+    fn check_invariants(&self) {
+        let held = self.edge.held();
+        let live = self.edge.call_count();
+        assert!(held.leg_count <= 2 * live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.recording_count <= live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.call_count >= live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.call_count > 0 || held.dialog_count == 0, "seed {}: {held:?}", self.seed);
+    }
+
+    fn check_end(&self) {
+        assert_eq!(self.edge.held(), Default::default(), "seed {}: something is left", self.seed);
+        for phone in self.phones.values() {
+            // A phone whose carrier broke away is beyond our reach.
+            assert!(
+                self.is_broken || phone.is_idle(),
+                "seed {}: {:?} phone of call {} is left",
+                self.seed,
+                phone.leg,
+                phone.number
+            );
+        }
+        for (number, call) in self.calls.iter().enumerate() {
+            let ended = call.ended.as_ref().unwrap();
+            if ended.duration_s >= 3 {
+                let heard =
+                    |leg| self.phones.values().filter(|each| each.number == number && each.leg == leg).any(|each| each.heard > 0);
+                assert!(heard(LegName::Agent), "seed {}: agent of call {number} heard nothing", self.seed);
+                let other_spoke = self.plans[&(address(AGENTS), number)].has_media;
+                assert!(!other_spoke || heard(LegName::Customer), "seed {}: customer of call {number} heard nothing", self.seed);
+            }
+        }
+    }
+}
+
+fn call_id(message: &SipMessage) -> &str {
+    match message {
+        SipMessage::Request(request) => request.call_id().unwrap(),
+        SipMessage::Response(response) => response.call_id().unwrap(),
+    }
+}
+
+fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation, now: Instant, response: &Response) {
+    let code = response.status_code.code();
+    if response.cseq().unwrap().method != Method::Invite {
+        return;
+    }
+    match code {
+        180..=189 => invitation.rang = true,
+        200..=299 => {
+            invitation.answered_at.get_or_insert(now);
+            call.inputs.push((now, Input::Answer));
+        }
+        300.. => call.inputs.push((now, Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang })),
+        _ => {}
+    }
+    if (200..300).contains(&code) && leg == LegName::Customer {
+        call.customer_answered_at.get_or_insert(now);
+    }
+}
+
+/// The end of a call follows from the input at its instant, or from a timer if there was none.
+fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
+    let input = call.inputs.iter().find(|(at, _)| *at == ended.ended_at).map(|(_, input)| input);
+    let context = format!("seed {seed}: call {number}: {input:?} {ended:?}");
+    let is_answered = ended.status == CallStatus::Answer;
+    assert_eq!(ended.answered_at.is_some(), is_answered, "{context}");
+    // An INVITE whose flow broke may have been answered by a phone that nobody listened to any more.
+    let has_broken = call.inputs.iter().any(|(at, input)| matches!(input, Input::FlowError) && *at <= ended.ended_at);
+    match ended.answered_at {
+        Some(at) => {
+            assert!(has_broken || Some(at) == call.customer_answered_at, "{context}");
+            assert_eq!(ended.duration_s, ended.ended_at.duration_since(at).as_secs(), "{context}");
+        }
+        None => {
+            assert_eq!(ended.duration_s, 0, "{context}");
+            let early = call.customer_answered_at.is_some_and(|at| at < ended.ended_at);
+            assert!(has_broken || !early, "the customer's answer was overlooked: {context}");
+        }
+    }
+    let found = (ended.status, ended.reason, ended.hangup_by);
+    match input {
+        Some(Input::HangUp) if is_answered => assert_eq!(ended.hangup_by, Some(HangupBy::Api), "{context}"),
+        Some(Input::HangUp) => {
+            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some(HangupBy::Api)), "{context}");
+        }
+        Some(Input::Bye(leg)) if is_answered => assert_eq!(ended.hangup_by, Some((*leg).into()), "{context}"),
+        Some(Input::Bye(leg)) => {
+            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some((*leg).into())), "{context}");
+        }
+        Some(Input::Final { leg, code, q850, rang }) => {
+            let rang = if *rang { Rang::Yes } else { Rang::No };
+            let expected = outcome::judge(*leg, Failure::Response { code: *code, q850: *q850 }, rang).outcome;
+            assert_eq!(
+                (ended.status, ended.reason, ended.failed_leg),
+                (expected.status, expected.reason, expected.failed_leg),
+                "{context}"
+            );
+        }
+        // An answer ends a call only if its media cannot be used.
+        Some(Input::Answer) => assert_eq!(ended.reason, Some(Reason::Media), "{context}"),
+        Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
+        None => {
+            use Reason::{AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout};
+            let by_timer =
+                [AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout];
+            assert!(ended.reason.is_some_and(|reason| by_timer.contains(&reason)), "{context}");
+        }
+    }
+    assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");
+}
