@@ -89,7 +89,7 @@ fn mutated(mut bytes: Vec<u8>, other: &[u8], random: &mut Random) -> Vec<u8> {
         b"?",
     ]
     .as_slice();
-    for _ in 0..=random.below(4) {
+    for _ in 0..=random.below(2) {
         let at = random.below(bytes.len());
         match random.below(6) {
             0 if !bytes.is_empty() => bytes[at] = random.next() as u8,
@@ -142,7 +142,7 @@ fn mutations_do_no_harm() {
             Err(_) => panic!("seed {seed}: {:?}", String::from_utf8_lossy(&bytes)),
         }
     }
-    assert!((2_000..18_000).contains(&accepted_count), "both paths are walked: {accepted_count}");
+    assert!((1_000..19_000).contains(&accepted_count), "both paths are walked: {accepted_count}");
 }
 
 #[test]
