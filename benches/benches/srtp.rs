@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use benches::thread_cpu_time;
 use criterion::{Criterion, criterion_group, criterion_main};
 use media_core::srtp::{Inbound, Keys, Outbound, RTP_TAIL_LEN, Suite};
 use webrtc_srtp::context::Context;
@@ -58,15 +59,6 @@ fn sealed_packets(suite: Suite) -> Vec<Vec<u8>> {
     plain_packets().into_iter().map(seal).collect()
 }
 
-/// CPU time that this thread has used.
-fn cpu_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is valid for writes and the clock exists on Linux since 2.6.12.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert_eq!(result, 0, "the thread has a CPU clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
-
 /// Times `work` over `count` packets; `prepare` makes what one pass needs and is not timed.
 fn timed<S>(count: u64, mut prepare: impl FnMut() -> S, mut work: impl FnMut(&mut S, usize)) -> Duration {
     let mut total = Duration::ZERO;
@@ -74,9 +66,9 @@ fn timed<S>(count: u64, mut prepare: impl FnMut() -> S, mut work: impl FnMut(&mu
     while left > 0 {
         let mut state = prepare();
         let pass_len = left.min(PASS_LEN);
-        let start = cpu_time();
+        let start = thread_cpu_time();
         (0..pass_len).for_each(|at| work(&mut state, at));
-        total += cpu_time() - start;
+        total += thread_cpu_time() - start;
         left -= pass_len;
     }
     total
