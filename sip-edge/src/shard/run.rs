@@ -1,4 +1,6 @@
 //! The tasks of one shard's executor: turns of the shard, its link to control-api, and its way out.
+//! A glommio file read keeps one waker per poll until it completes, so doorbells are awaited by tasks of their own and never beside
+//! another future.
 
 use super::status::LinkedShard;
 use super::{Next, Shard};
@@ -41,11 +43,14 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     let linked = Rc::new(LinkedShard(shard.clone()));
     let socket = config.link.socket.clone();
     glommio::spawn_local(async move { link::run(&socket, mailbox, linked).await }).detach();
-    let limit = Duration::from_secs(config.drain_limit_s.into());
-    future::or(turns(shard.clone(), bell), drain(shard, Doorbell::open(stop), limit)).await
+    glommio::spawn_local(turns(shard.clone(), bell)).detach();
+    let told = Rc::new(Signal::default());
+    glommio::spawn_local(pass_on(Doorbell::open(stop), told.clone())).detach();
+    drain(shard, told, Duration::from_secs(config.drain_limit_s.into())).await;
+    Ok(())
 }
 
-async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) -> anyhow::Result<()> {
+async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
     let wake = shard.borrow().wake.clone();
     let parked = Rc::new(Signal::default());
     glommio::spawn_local(ring_when_parked(bell, parked.clone(), wake.clone())).detach();
@@ -60,7 +65,7 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) -> anyhow::Result<()
             Next::Park(deadline) => {
                 parked.set();
                 let timer = async {
-                    let _slept = match deadline {
+                    match deadline {
                         Some(deadline) => Timer::new(deadline.saturating_duration_since(Instant::now())).await,
                         None => future::pending().await,
                     };
@@ -71,7 +76,6 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) -> anyhow::Result<()
     }
 }
 
-/// A task of its own, since a wait that is given up could swallow the ring.
 async fn ring_when_parked(mut bell: EngineBell, parked: Rc<Signal>, wake: Rc<Signal>) {
     loop {
         parked.wait().await;
@@ -86,8 +90,18 @@ async fn ring_when_parked(mut bell: EngineBell, parked: Rc<Signal>, wake: Rc<Sig
     }
 }
 
-async fn drain(shard: Rc<RefCell<Shard>>, stop: Doorbell, limit: Duration) -> anyhow::Result<()> {
-    stop.rung().await?;
+async fn pass_on(stop: Doorbell, told: Rc<Signal>) {
+    loop {
+        if let Err(error) = stop.rung().await {
+            return tracing::warn!(%error, "the shard cannot hear that it is to stop");
+        }
+        told.set();
+    }
+}
+
+/// Waits until the shard is told to stop, then until it is done.
+async fn drain(shard: Rc<RefCell<Shard>>, told: Rc<Signal>, limit: Duration) {
+    told.wait().await;
     shard.borrow_mut().drain();
     tracing::info!(calls = shard.borrow().call_count(), "draining");
     let all_ended = async {
@@ -95,16 +109,10 @@ async fn drain(shard: Rc<RefCell<Shard>>, stop: Doorbell, limit: Duration) -> an
             Timer::new(DRAIN_PERIOD).await;
         }
     };
-    let told_again = async {
-        // A broken bell cannot ring again; the limit still ends the drain.
-        if stop.rung().await.is_err() {
-            future::pending::<()>().await;
-        }
-    };
     let limit = async {
         Timer::new(limit).await;
     };
-    future::or(all_ended, future::or(told_again, limit)).await;
+    future::or(all_ended, future::or(told.wait(), limit)).await;
     if shard.borrow().call_count() > 0 {
         tracing::info!(calls = shard.borrow().call_count(), "hanging up");
         shard.borrow_mut().end_calls();
@@ -114,5 +122,4 @@ async fn drain(shard: Rc<RefCell<Shard>>, stop: Doorbell, limit: Duration) -> an
     while !shard.borrow().is_done() && Instant::now() < goodbye {
         Timer::new(DRAIN_PERIOD).await;
     }
-    Ok(())
 }
