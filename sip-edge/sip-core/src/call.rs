@@ -7,7 +7,7 @@ mod invitation;
 mod leg;
 pub mod request;
 
-use crate::edge::{Counter, Ended, Event, MilestoneKind, Output, PlaceCall, RecordingResult};
+use crate::edge::{Counter, Ended, Event, LegMedia, MilestoneKind, Output, PlaceCall, RecordingResult};
 use crate::message::{Request, Response};
 use crate::outcome::{self, Bridged, Cause, Failure, LegName, Outcome};
 use crate::transaction::TransactionId;
@@ -40,8 +40,8 @@ struct End {
     at: Instant,
     /// Until when the recording is waited for.
     tell_by: Instant,
-    agent_media: Option<crate::edge::LegMedia>,
-    customer_media: Option<crate::edge::LegMedia>,
+    agent_media: Option<LegMedia>,
+    customer_media: Option<LegMedia>,
 }
 
 pub struct Call {
@@ -254,6 +254,7 @@ impl Call {
     fn tell_end(&mut self, cx: &mut Context<'_>) {
         let (Phase::Closing, Some(end)) = (self.phase, &self.end) else { return };
         self.phase = Phase::Told;
+        cx.log.is_closed = true;
         if let Some(recording) = self.recording.take() {
             cx.shard.recordings.remove(&Resources::recording_key(recording));
         }

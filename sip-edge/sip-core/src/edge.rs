@@ -13,7 +13,7 @@ pub use command::{Credentials, Destination, EdgeConfig, Flow, MediaProfile, Plac
 pub use counters::{Counter, Counters};
 pub use event::{Attempt, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
 
-use crate::call::context::{Peer, Resources};
+use crate::call::context::{Owner, Peer, Resources};
 use crate::entropy::Entropy;
 use crate::outcome::{Cause, Failure};
 use crate::transaction::{self, Table, Timers, TransactionId};
@@ -27,6 +27,8 @@ pub struct Edge {
     shard: Resources,
     calls: Calls,
     is_draining: bool,
+    /// Makes the tags of answers to strays unforeseeable.
+    tag_key: u64,
 }
 
 impl Edge {
@@ -34,6 +36,7 @@ impl Edge {
     pub fn new(config: EdgeConfig, relay: RelayConfig, seed: [u8; 32], now: Instant) -> Edge {
         let mut entropy = Entropy::new(config.shard, seed);
         let relay = Relay::new(relay, entropy.number(), now);
+        let tag_key = entropy.number();
         let shard = Resources {
             relay,
             transactions: Table::new(config.transaction_capacity, Timers::default()),
@@ -45,7 +48,7 @@ impl Edge {
             recordings: BTreeMap::new(),
             config,
         };
-        Edge { shard, calls: Calls::default(), is_draining: false }
+        Edge { shard, calls: Calls::default(), is_draining: false, tag_key }
     }
 
     /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused call tells no events; see
@@ -199,7 +202,7 @@ impl Edge {
         }
     }
 
-    fn fail_transaction(&mut self, now: Instant, owner: crate::call::context::Owner, id: TransactionId, failure: Failure) {
+    fn fail_transaction(&mut self, now: Instant, owner: Owner, id: TransactionId, failure: Failure) {
         self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_failed_transaction(cx, owner, id, failure));
     }
 

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
+/// Requests inside a dialog bring our tag.
+const NO_TAG: &str = "";
 
 /// A 2xx that we sent to a re-INVITE and whose ACK has not come.
 pub struct AwaitedAck {
@@ -37,6 +39,7 @@ impl AwaitedAck {
 }
 
 /// Where a peer's request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Early,
     Confirmed,
@@ -51,7 +54,7 @@ impl Leg {
             Err(code) => return self.refuse(cx, id, request, code),
         };
         if request.method != Method::Bye
-            && let Some(response) = request::bad_extension(cx.shard, request)
+            && let Some(response) = request::bad_extension(&cx.shard.config, request, NO_TAG)
         {
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
@@ -67,19 +70,20 @@ impl Leg {
             }
             (_, Place::Ended) => self.refuse(cx, id, request, 481),
             (Method::Options, _) => {
-                let response = request::capabilities(cx.shard, request);
+                let response = request::capabilities(&cx.shard.config, request, NO_TAG);
                 cx.shard.respond(cx.now, id, response);
                 LegEvent::Nothing
             }
             (Method::Info, _) => self.accept(cx, id, request),
-            (Method::Update, Place::Early) if request.body.is_empty() => self.accept(cx, id, request),
+            (Method::Update, place @ (Place::Early | Place::Confirmed)) if request.body.is_empty() => {
+                if place == Place::Confirmed {
+                    self.refresh(invitation, request);
+                }
+                self.accept(cx, id, request)
+            }
             // Our offer in the INVITE is not answered yet (RFC 3311 §5.2).
             (Method::Update, Place::Early) => self.refuse(cx, id, request, 491),
             (Method::Invite, Place::Early) => self.refuse(cx, id, request, 491),
-            (Method::Update, Place::Confirmed) if request.body.is_empty() => {
-                self.refresh(invitation, request);
-                self.accept(cx, id, request)
-            }
             (Method::Invite | Method::Update, Place::Confirmed) => self.renegotiate(cx, invitation, id, request),
             (Method::Refer, _) => self.refuse(cx, id, request, 603),
             (Method::PRack | Method::Notify, _) => self.refuse(cx, id, request, 481),
@@ -102,7 +106,10 @@ impl Leg {
     }
 
     fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
-        let response = request::response(cx.shard, request, code);
+        let mut response = request::response(&cx.shard.config, request, code, NO_TAG);
+        if let (200, Method::Update, Some(one)) = (code, request.method, self.invitations.last()) {
+            response.headers.push(header("Contact", one.contact()));
+        }
         cx.shard.respond(cx.now, id, response);
         LegEvent::Nothing
     }
@@ -137,7 +144,7 @@ impl Leg {
             let offer = self.current_offer(cx, &negotiated);
             (sdp::offer(&offer), Some(offer))
         } else if !request.is_content_type(request::SDP) {
-            let mut response = request::response(cx.shard, request, 415);
+            let mut response = request::response(&cx.shard.config, request, 415, NO_TAG);
             response.headers.push(header("Accept", request::SDP));
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
@@ -148,7 +155,7 @@ impl Leg {
             }
         };
         self.refresh(invitation, request);
-        let mut response = request::response(cx.shard, request, 200);
+        let mut response = request::response(&cx.shard.config, request, 200, NO_TAG);
         response.headers.push(header("Contact", self.invitations[invitation].contact()));
         set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
         self.local_sdp = sdp;

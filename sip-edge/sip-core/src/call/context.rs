@@ -85,10 +85,11 @@ pub fn reliability(flow: Flow) -> Reliability {
     if flow.transport.is_reliable() { Reliability::Reliable } else { Reliability::Unreliable }
 }
 
-/// Identity and count of a call's milestones.
+/// Identity and count of a call's milestones; none is told after the end.
 pub struct Log {
     pub call_id: String,
     pub sequence: u32,
+    pub is_closed: bool,
 }
 
 /// One input's view of the shard.
@@ -114,6 +115,9 @@ impl Context<'_> {
         trunk: Option<&str>,
         detail: Option<&str>,
     ) {
+        if self.log.is_closed {
+            return;
+        }
         self.log.sequence += 1;
         let milestone = Milestone {
             call_id: self.log.call_id.clone(),

@@ -2,7 +2,7 @@
 
 use super::context::{CallKey, Context, Resources};
 use crate::digest::{self, Challenge};
-use crate::edge::{Credentials, Route, Transport};
+use crate::edge::{Credentials, EdgeConfig, Route, Transport};
 use crate::message::{self, HasHeaders, Header, Request, Response, View, header};
 
 /// Content-Type of a session description.
@@ -61,11 +61,10 @@ pub fn plain_headers(cx: &Context<'_>) -> Vec<Header> {
     vec![header("User-Agent", cx.shard.config.user_agent.as_str())]
 }
 
-/// A response of ours with what each of them carries.
-pub fn response(shard: &mut Resources, request: &Request, code: u16) -> Response {
-    let tag = shard.entropy.token();
-    let mut response = message::respond(request, code, &tag);
-    response.headers.push(header("Server", shard.config.user_agent.as_str()));
+/// A response of ours with what each of them carries; `tag` is ours if the request's To has none.
+pub fn response(config: &EdgeConfig, request: &Request, code: u16, tag: &str) -> Response {
+    let mut response = message::respond(request, code, tag);
+    response.headers.push(header("Server", config.user_agent.as_str()));
     if matches!(code, 200 | 405) {
         response.headers.push(header("Allow", ALLOW));
     }
@@ -73,8 +72,8 @@ pub fn response(shard: &mut Resources, request: &Request, code: u16) -> Response
 }
 
 /// The answer to OPTIONS, in a dialog or outside: what we can do (RFC 3261 §11.2). No extension is supported.
-pub fn capabilities(shard: &mut Resources, request: &Request) -> Response {
-    let mut response = response(shard, request, 200);
+pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Response {
+    let mut response = response(config, request, 200, tag);
     for (name, value) in [("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"), ("Supported", "")] {
         response.headers.push(header(name, value));
     }
@@ -82,13 +81,13 @@ pub fn capabilities(shard: &mut Resources, request: &Request) -> Response {
 }
 
 /// The 420 that a request with Require gets (RFC 3261 §8.2.2.3).
-pub fn bad_extension(shard: &mut Resources, request: &Request) -> Option<Response> {
+pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Option<Response> {
     let unsupported: Vec<&str> = request.required().collect();
     if unsupported.is_empty() {
         return None;
     }
     let unsupported = unsupported.join(", ");
-    let mut response = response(shard, request, 420);
+    let mut response = response(config, request, 420, tag);
     response.headers.push(header("Unsupported", unsupported));
     Some(response)
 }

@@ -12,6 +12,7 @@ pub enum Counter {
     MalformedMessage,
     /// A request inside a dialog that does not exist.
     UnknownDialog,
+    OptionsAnswered,
     /// A request outside dialogs that is not served.
     UnservedRequest,
     /// A response to nothing.
@@ -21,13 +22,14 @@ pub enum Counter {
     FlowError,
 }
 
-const NAMES: [(Counter, &str); 11] = [
+const NAMES: [(Counter, &str); 12] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
     (Counter::IncomingCall, "sip_incoming_calls"),
     (Counter::MalformedMessage, "sip_malformed_messages"),
     (Counter::UnknownDialog, "sip_unknown_dialogs"),
+    (Counter::OptionsAnswered, "sip_options_answered"),
     (Counter::UnservedRequest, "sip_unserved_requests"),
     (Counter::StrayResponse, "sip_stray_responses"),
     (Counter::StrayAck, "sip_stray_acks"),

@@ -4,8 +4,8 @@
 use super::{Counter, Edge, Flow, Output};
 use crate::call::context::{Peer, reliability};
 use crate::call::request;
-use crate::message::{self, Limits, Method, Request, SipMessage, View};
-use crate::transaction::TransactionId;
+use crate::message::{self, Limits, Method, Request, Response, SipMessage, View};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 impl Edge {
@@ -38,61 +38,68 @@ impl Edge {
             }
             return;
         }
-        let owner = owner.filter(|_| request.to_tag().is_some());
-        let peer = Peer { flow: reply_flow(flow, &request), owner };
-        let cancelled = self.shard.transactions.cancelled(&request).filter(|_| request.method == Method::Cancel);
-        let Ok(id) = self.shard.transactions.start_server(now, &request, reliability(flow), peer) else {
-            self.refuse_alone(peer.flow, &request);
-            return;
+        let flow = reply_flow(flow, &request);
+        let Some(owner) = owner.filter(|_| request.to_tag().is_some()) else {
+            return self.answer_stray(flow, &request);
         };
-        match (request.method, owner) {
+        let cancelled = self.shard.transactions.cancelled(&request).filter(|_| request.method == Method::Cancel);
+        let peer = Peer { flow, owner: Some(owner) };
+        let Ok(id) = self.shard.transactions.start_server(now, &request, reliability(flow), peer) else {
+            return self.refuse_for_capacity(flow, &request);
+        };
+        if request.method == Method::Cancel {
             // Each INVITE to us has its final response already, so there is nothing to cancel (§9.2).
-            (Method::Cancel, _) => self.respond(now, id, &request, if cancelled.is_some() { 200 } else { 481 }),
-            (_, Some(owner)) => {
-                self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_request(cx, owner, id, &request));
-            }
-            (_, None) => self.handle_stray(now, id, &request),
-        }
-    }
-
-    /// Answers a request that belongs to no call.
-    fn handle_stray(&mut self, now: Instant, id: TransactionId, request: &Request) {
-        if request.to_tag().is_some() {
-            self.shard.counters.count(Counter::UnknownDialog);
-            return self.respond(now, id, request, 481);
-        }
-        if let Some(response) = request::bad_extension(&mut self.shard, request) {
-            self.shard.counters.count(Counter::UnservedRequest);
+            let code = if cancelled.is_some() { 200 } else { 481 };
+            let response = request::response(&self.shard.config, &request, code, "");
             return self.shard.respond(now, id, response);
         }
-        match request.method {
-            Method::Options => {
-                let response = request::capabilities(&mut self.shard, request);
-                self.shard.respond(now, id, response);
-            }
-            Method::Invite => {
-                self.shard.counters.count(Counter::IncomingCall);
-                self.respond(now, id, request, 403);
-            }
-            method => {
-                self.shard.counters.count(Counter::UnservedRequest);
-                let inside_only = matches!(method, Method::Bye | Method::Info | Method::Update | Method::PRack | Method::Notify);
-                self.respond(now, id, request, if inside_only { 481 } else { 405 });
-            }
-        }
+        self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_request(cx, owner, id, &request));
     }
 
-    fn respond(&mut self, now: Instant, id: TransactionId, request: &Request, code: u16) {
-        let response = request::response(&mut self.shard, request, code);
-        self.shard.respond(now, id, response);
+    /// Answers a request that belongs to no call, without a transaction (§8.2.7), so that strangers cannot fill the table.
+    fn answer_stray(&mut self, flow: Flow, request: &Request) {
+        let tag = self.stray_tag(request);
+        let config = &self.shard.config;
+        let response = |code| request::response(config, request, code, &tag);
+        let (counter, response) = if request.to_tag().is_some() {
+            (Counter::UnknownDialog, response(481))
+        } else if request.method == Method::Cancel {
+            (Counter::UnservedRequest, response(481))
+        } else if let Some(refusal) = request::bad_extension(config, request, &tag) {
+            (Counter::UnservedRequest, refusal)
+        } else {
+            match request.method {
+                Method::Options => (Counter::OptionsAnswered, request::capabilities(config, request, &tag)),
+                Method::Invite => (Counter::IncomingCall, response(403)),
+                Method::Bye | Method::Info | Method::Update | Method::PRack | Method::Notify => {
+                    (Counter::UnservedRequest, response(481))
+                }
+                _ => (Counter::UnservedRequest, response(405)),
+            }
+        };
+        self.shard.counters.count(counter);
+        self.send_response(flow, &response);
+    }
+
+    /// The same To tag for each retransmission of a request (§8.2.7), which strangers cannot foresee.
+    fn stray_tag(&self, request: &Request) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.tag_key.hash(&mut hasher);
+        request.call_id().hash(&mut hasher);
+        request.top_via().and_then(|via| via.branch()).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// No room for a transaction: the peer may try again later (§21.5.4).
-    fn refuse_alone(&mut self, flow: Flow, request: &Request) {
+    fn refuse_for_capacity(&mut self, flow: Flow, request: &Request) {
         self.shard.counters.count(Counter::TransactionCapacity);
-        let mut response = request::response(&mut self.shard, request, 503);
+        let mut response = request::response(&self.shard.config, request, 503, "");
         response.headers.push(message::header("Retry-After", "5"));
-        self.shard.output.push_back(Output::Sip { flow, bytes: message::print_response(&response).into() });
+        self.send_response(flow, &response);
+    }
+
+    fn send_response(&mut self, flow: Flow, response: &Response) {
+        self.shard.output.push_back(Output::Sip { flow, bytes: message::print_response(response).into() });
     }
 }
 

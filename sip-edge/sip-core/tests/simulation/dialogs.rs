@@ -191,6 +191,23 @@ fn requests_outside_any_dialog() {
     assert!(rig.edge.counters().any(|counter| counter == ("sip_incoming_calls", 1)));
 }
 
+// RFC 3261 §8.2.7: a stateless answer is the same for each retransmission, and strangers take no room.
+#[test]
+fn a_stray_takes_no_transaction() {
+    let mut rig = Rig::new();
+    let request = message::print_request(&outside(Method::Invite));
+    let mut tags = Vec::new();
+    for _ in 0..2 {
+        rig.deliver(address("10.9.9.9:5060"), &request);
+        tags.push(rig.expect_response(403).to_tag().unwrap().to_owned());
+    }
+    assert_eq!(tags[0], tags[1]);
+    let ack = message::print_request(&outside(Method::Ack));
+    rig.deliver(address("10.9.9.9:5060"), &ack);
+    rig.expect_silence();
+    assert_eq!(rig.edge.held(), Default::default());
+}
+
 // A request with the right Call-ID but wrong tags belongs to no dialog (§12.2.2).
 #[test]
 fn wrong_tags_end_nothing() {

@@ -340,7 +340,7 @@ impl World {
                     let call = &mut self.calls[milestone.call_id.parse::<usize>().unwrap()];
                     call.sequence += 1;
                     assert_eq!(milestone.sequence, call.sequence, "seed {}: a milestone is missing", self.seed);
-                    assert!(call.ended.is_none() || milestone.leg.is_some(), "seed {}: {:?} after the end", self.seed, milestone);
+                    assert!(call.ended.is_none(), "seed {}: {:?} after the end", self.seed, milestone);
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
             }
