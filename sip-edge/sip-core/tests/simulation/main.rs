@@ -2,7 +2,9 @@
 //! (ARCHITECTURE §3.6).
 
 mod dialogs;
+mod hostile;
 mod interleavings;
+mod model;
 mod network;
 mod peer;
 mod random;

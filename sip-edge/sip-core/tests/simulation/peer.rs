@@ -417,7 +417,7 @@ impl Phone {
                 self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp)));
             }
             Timer::Resume if self.is_talking() => {
-                let sdp = (self.number % 2 == 0).then(|| self.sdp("sendrecv"));
+                let sdp = self.number.is_multiple_of(2).then(|| self.sdp("sendrecv"));
                 match sdp {
                     Some(sdp) => self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp))),
                     None => drop(self.send_own(now, Method::Info, None)),

@@ -38,7 +38,7 @@ pub struct Callee {
 
 impl Rig {
     pub fn new() -> Rig {
-        let now = Instant::now();
+        let now = session::start();
         Rig {
             edge: Edge::new(session::edge_config(10), session::relay_config(20), [7; 32], now),
             now,
@@ -102,7 +102,12 @@ impl Rig {
     pub fn drain(&mut self) {
         while let Some(output) = self.edge.poll_output() {
             match output {
-                Output::Sip { flow, bytes } => self.sent.push_back((flow, message::parse(&bytes, &Limits::default()).unwrap())),
+                Output::Sip { flow, bytes } => match message::parse(&bytes, &Limits::default()) {
+                    Ok(message) => self.sent.push_back((flow, message)),
+                    // The refusal of a malformed request repeats its headers as they came.
+                    Err(_) if bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5") => {}
+                    Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
+                },
                 Output::OpenRecording { recording, .. } => self.opened_recordings.push(recording),
                 Output::Event(Event::Milestone(milestone)) => self.milestones.push((milestone.kind, milestone.leg)),
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),

@@ -1,15 +1,13 @@
 //! The edge, the network and the phones on one clock, and a reference model that watches the edge's boundary: what came in, what went
 //! out, and what the end of each call must therefore be.
 
+use crate::model::{Dialogs, Input, Invitation, Model, check_outcome, note_response};
 use crate::network::{Dice, Kind, Network, Packet};
 use crate::peer::{Phone, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RecordingId, SocketId};
-use sip_core::edge::{
-    CallStatus, Credentials, Edge, Ended, Event, Flow, HangupBy, LegName, Output, PlaceCall, Reason, Route, Transport,
-};
-use sip_core::message::{self, Limits, Method, Request, Response, SipMessage, View};
-use sip_core::outcome::{self, Failure, Rang};
+use sip_core::edge::{Credentials, Edge, Ended, Event, Flow, LegName, Output, PlaceCall, Route, Transport};
+use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,41 +16,6 @@ const AGENTS: &str = "10.0.1.1:5060";
 const CARRIER: &str = "10.0.2.1:5060";
 const BACKUP: &str = "10.0.3.1:5060";
 pub const ATTACKER: &str = "10.66.6.6:6666";
-
-/// What the model knows of one INVITE.
-#[derive(Default)]
-struct Invitation {
-    rang: bool,
-    answered_at: Option<Instant>,
-}
-
-/// What came to the edge for a call.
-#[derive(Debug, Clone)]
-enum Input {
-    HangUp,
-    Bye(LegName),
-    Final { leg: LegName, code: u16, q850: Option<u16>, rang: bool },
-    Answer,
-    FlowError,
-}
-
-/// One call as the model sees it.
-#[derive(Default)]
-struct Model {
-    inputs: Vec<(Instant, Input)>,
-    /// Sent: the ACK of the agent's 2xx.
-    agent_acked: bool,
-    customer_answered_at: Option<Instant>,
-    ended: Option<Ended>,
-    sequence: u32,
-}
-
-/// Whose dialog a Call-ID is.
-struct Dialogs {
-    call: usize,
-    leg: LegName,
-    invitation: Invitation,
-}
 
 pub struct World {
     seed: u64,
@@ -85,7 +48,7 @@ enum Action {
 impl World {
     pub fn new(seed: u64, call_count: usize) -> World {
         let mut dice = Dice::new(seed);
-        let now = Instant::now();
+        let now = session::start();
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let carrier = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
@@ -153,7 +116,7 @@ impl World {
         let customer =
             vec![self.route("carrier", CARRIER, format!("2{number}")), self.route("backup", BACKUP, format!("2{number}"))];
         let call = PlaceCall {
-            recording: (number % 2 == 0).then(|| format!("crm_{number}.wav")),
+            recording: number.is_multiple_of(2).then(|| format!("crm_{number}.wav")),
             no_media: Duration::from_secs(20),
             max_duration: Duration::from_secs(120),
             ..session::call(&number.to_string(), agent, customer)
@@ -445,74 +408,4 @@ fn call_id(message: &SipMessage) -> &str {
         SipMessage::Request(request) => request.call_id().unwrap(),
         SipMessage::Response(response) => response.call_id().unwrap(),
     }
-}
-
-fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation, now: Instant, response: &Response) {
-    let code = response.status_code.code();
-    if response.cseq().unwrap().method != Method::Invite {
-        return;
-    }
-    match code {
-        180..=189 => invitation.rang = true,
-        200..=299 => {
-            invitation.answered_at.get_or_insert(now);
-            call.inputs.push((now, Input::Answer));
-        }
-        300.. => call.inputs.push((now, Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang })),
-        _ => {}
-    }
-    if (200..300).contains(&code) && leg == LegName::Customer {
-        call.customer_answered_at.get_or_insert(now);
-    }
-}
-
-/// The end of a call follows from the input at its instant, or from a timer if there was none.
-fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
-    let input = call.inputs.iter().find(|(at, _)| *at == ended.ended_at).map(|(_, input)| input);
-    let context = format!("seed {seed}: call {number}: {input:?} {ended:?}");
-    let is_answered = ended.status == CallStatus::Answer;
-    assert_eq!(ended.answered_at.is_some(), is_answered, "{context}");
-    // An INVITE whose flow broke may have been answered by a phone that nobody listened to any more.
-    let has_broken = call.inputs.iter().any(|(at, input)| matches!(input, Input::FlowError) && *at <= ended.ended_at);
-    match ended.answered_at {
-        Some(at) => {
-            assert!(has_broken || Some(at) == call.customer_answered_at, "{context}");
-            assert_eq!(ended.duration_s, ended.ended_at.duration_since(at).as_secs(), "{context}");
-        }
-        None => {
-            assert_eq!(ended.duration_s, 0, "{context}");
-            let early = call.customer_answered_at.is_some_and(|at| at < ended.ended_at);
-            assert!(has_broken || !early, "the customer's answer was overlooked: {context}");
-        }
-    }
-    let found = (ended.status, ended.reason, ended.hangup_by);
-    match input {
-        Some(Input::HangUp) if is_answered => assert_eq!(ended.hangup_by, Some(HangupBy::Api), "{context}"),
-        Some(Input::HangUp) => {
-            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some(HangupBy::Api)), "{context}");
-        }
-        Some(Input::Bye(leg)) if is_answered => assert_eq!(ended.hangup_by, Some((*leg).into()), "{context}"),
-        Some(Input::Bye(leg)) => {
-            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some((*leg).into())), "{context}");
-        }
-        Some(Input::Final { leg, code, q850, rang }) => {
-            let rang = if *rang { Rang::Yes } else { Rang::No };
-            let expected = outcome::judge(*leg, Failure::Response { code: *code, q850: *q850 }, rang).outcome;
-            assert_eq!(
-                (ended.status, ended.reason, ended.failed_leg),
-                (expected.status, expected.reason, expected.failed_leg),
-                "{context}"
-            );
-        }
-        // An answer ends a call only if its media cannot be used.
-        Some(Input::Answer) => assert_eq!(ended.reason, Some(Reason::Media), "{context}"),
-        Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
-        None => {
-            use Reason::{AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout};
-            let by_timer =
-                [AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout];
-            assert!(ended.reason.is_some_and(|reason| by_timer.contains(&reason)), "{context}");
-        }
-    }
-    assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");
 }

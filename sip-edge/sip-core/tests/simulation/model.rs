@@ -1,0 +1,111 @@
+//! The reference model: it sees what comes to the edge and derives what the end of each call must be (table A11, rows S29 and S30).
+
+use sip_core::edge::{CallStatus, Ended, HangupBy, LegName, Reason};
+use sip_core::message::{Method, Response, View};
+use sip_core::outcome::{self, Failure, Rang};
+use std::time::Instant;
+
+/// What the model knows of one INVITE.
+#[derive(Default)]
+pub struct Invitation {
+    pub rang: bool,
+    pub answered_at: Option<Instant>,
+}
+
+/// What came to the edge for a call.
+#[derive(Debug, Clone)]
+pub enum Input {
+    HangUp,
+    Bye(LegName),
+    Final { leg: LegName, code: u16, q850: Option<u16>, rang: bool },
+    Answer,
+    FlowError,
+}
+
+/// One call as the model sees it.
+#[derive(Default)]
+pub struct Model {
+    pub inputs: Vec<(Instant, Input)>,
+    /// Sent: the ACK of the agent's 2xx.
+    pub agent_acked: bool,
+    pub customer_answered_at: Option<Instant>,
+    pub ended: Option<Ended>,
+    pub sequence: u32,
+}
+
+/// Whose dialog a Call-ID is.
+pub struct Dialogs {
+    pub call: usize,
+    pub leg: LegName,
+    pub invitation: Invitation,
+}
+
+pub fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation, now: Instant, response: &Response) {
+    let code = response.status_code.code();
+    if response.cseq().unwrap().method != Method::Invite {
+        return;
+    }
+    match code {
+        180..=189 => invitation.rang = true,
+        200..=299 => {
+            invitation.answered_at.get_or_insert(now);
+            call.inputs.push((now, Input::Answer));
+        }
+        300.. => call.inputs.push((now, Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang })),
+        _ => {}
+    }
+    if (200..300).contains(&code) && leg == LegName::Customer {
+        call.customer_answered_at.get_or_insert(now);
+    }
+}
+
+/// The end of a call follows from the input at its instant, or from a timer if there was none.
+pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
+    let input = call.inputs.iter().find(|(at, _)| *at == ended.ended_at).map(|(_, input)| input);
+    let context = format!("seed {seed}: call {number}: {input:?} {ended:?}");
+    let is_answered = ended.status == CallStatus::Answer;
+    assert_eq!(ended.answered_at.is_some(), is_answered, "{context}");
+    // An INVITE whose flow broke may have been answered by a phone that nobody listened to any more.
+    let has_broken = call.inputs.iter().any(|(at, input)| matches!(input, Input::FlowError) && *at <= ended.ended_at);
+    match ended.answered_at {
+        Some(at) => {
+            assert!(has_broken || Some(at) == call.customer_answered_at, "{context}");
+            assert_eq!(ended.duration_s, ended.ended_at.duration_since(at).as_secs(), "{context}");
+        }
+        None => {
+            assert_eq!(ended.duration_s, 0, "{context}");
+            let early = call.customer_answered_at.is_some_and(|at| at < ended.ended_at);
+            assert!(has_broken || !early, "the customer's answer was overlooked: {context}");
+        }
+    }
+    let found = (ended.status, ended.reason, ended.hangup_by);
+    match input {
+        Some(Input::HangUp) if is_answered => assert_eq!(ended.hangup_by, Some(HangupBy::Api), "{context}"),
+        Some(Input::HangUp) => {
+            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some(HangupBy::Api)), "{context}");
+        }
+        Some(Input::Bye(leg)) if is_answered => assert_eq!(ended.hangup_by, Some((*leg).into()), "{context}"),
+        Some(Input::Bye(leg)) => {
+            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some((*leg).into())), "{context}");
+        }
+        Some(Input::Final { leg, code, q850, rang }) => {
+            let rang = if *rang { Rang::Yes } else { Rang::No };
+            let expected = outcome::judge(*leg, Failure::Response { code: *code, q850: *q850 }, rang).outcome;
+            assert_eq!(
+                (ended.status, ended.reason, ended.failed_leg),
+                (expected.status, expected.reason, expected.failed_leg),
+                "{context}"
+            );
+        }
+        // An answer ends a call only if its media cannot be used.
+        Some(Input::Answer) => assert_eq!(ended.reason, Some(Reason::Media), "{context}"),
+        Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
+        None => {
+            use Reason::{AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout};
+            let by_timer =
+                [AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout];
+            assert!(ended.reason.is_some_and(|reason| by_timer.contains(&reason)), "{context}");
+        }
+    }
+    assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");
+}
