@@ -37,7 +37,7 @@ pub struct PlaceCall {
 /// Where one leg is to be dialled: the routes are tried in order.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// Longest time from the first INVITE to the answer.
+    /// Longest time from a route's INVITE to its answer.
     pub ring: Duration,
     pub routes: Vec<Route>,
 }

@@ -32,7 +32,7 @@ pub struct Rig {
 pub struct Callee {
     pub address: SocketAddr,
     pub tag: String,
-    invite: Request,
+    pub invite: Request,
     cseq: u32,
 }
 

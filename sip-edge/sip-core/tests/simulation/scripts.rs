@@ -258,6 +258,28 @@ fn a_secure_trunk_that_answers_plain_rtp_fails() {
 }
 
 #[test]
+fn a_secure_trunk_bridges_to_a_plain_one() {
+    let mut rig = Rig::new();
+    let mut call = Rig::plain_call();
+    call.agent.routes[0].media = MediaProfile::SdesSrtp;
+    rig.place(call);
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    let key = "A".repeat(38) + "==";
+    let answer = session::sdp(address(AGENT_MEDIA), 0, "sendrecv").replace("RTP/AVP", "RTP/SAVP")
+        + &format!("a=crypto:1 AEAD_AES_128_GCM inline:{key}\r\n");
+    rig.reply_with_body(&invite, 200, "agent", &answer);
+    rig.expect_request(Method::Ack, AGENT);
+    let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+    rig.expect_request(Method::Ack, CUSTOMER);
+    for sequence in 0..6 {
+        rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence);
+    }
+    let forward = rig.rtp(CUSTOMER_MEDIA, &customer.invite, 6);
+    // 12 bytes of header, 160 of voice, 16 of authentication tag (RFC 7714).
+    assert!(matches!(forward, Forward::To { remote, len: 188, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+}
+
+#[test]
 fn the_longest_call_ends() {
     let mut rig = Rig::new();
     rig.place(PlaceCall { max_duration: Duration::from_secs(60), no_media: Duration::from_secs(600), ..Rig::plain_call() });
