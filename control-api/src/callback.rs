@@ -1,0 +1,38 @@
+//! Pushing call results (S20–S26, A1, A2, A23): a call's job is stored in the write that ends the call (`for_call`), then `Callbacks`
+//! tries it, endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on disk before the next wait,
+//! so a restart neither loses nor skips an attempt. Which URLs and headers may be configured is `admin::field`'s.
+
+mod attempt;
+mod payload;
+mod queue;
+mod schedule;
+
+#[cfg(test)]
+mod sink;
+#[cfg(test)]
+mod tests;
+
+pub use payload::Payload;
+pub use queue::{Callbacks, Settings, StartError};
+
+use storage::{Account, Call, CallbackTarget, NewCallback};
+
+/// The callback of an ended call, due now; `None` if the account has no callback (A17).
+pub fn for_call(account: &Account, call: &Call, public_url: &str, now_ms: u64) -> Option<NewCallback> {
+    let settings = account.callback.as_ref()?;
+    let target = CallbackTarget {
+        endpoint: endpoint(&account.id, &settings.url),
+        url: settings.url.clone(),
+        auth_header: settings.auth_header.clone(),
+        signing_secret: settings.signing_secret.clone(),
+        max_retries: settings.max_retries,
+    };
+    let body = serde_json::to_string(&Payload::of(call, public_url)).expect("a payload has string keys and plain values only");
+    Some(NewCallback { target, body, due_ms: now_ms })
+}
+
+/// Name of the queue that a URL's jobs wait in: one per account, scheme, host and port.
+fn endpoint(account_id: &str, url: &str) -> String {
+    let origin = reqwest::Url::parse(url).map(|url| url.origin().ascii_serialization());
+    format!("{account_id} {}", origin.as_deref().unwrap_or(url))
+}

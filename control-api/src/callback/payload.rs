@@ -1,0 +1,140 @@
+//! The body of a callback: the guide's keys with the guide's types in the guide's order, then ours (S27). Every key is always there,
+//! `null` where it does not apply; `recording_url` alone may be absent (A18).
+
+use crate::calls::view::timestamp;
+use crate::recordings;
+use serde::Serialize;
+use storage::{Call, CallStatus, CallType, Direction, HangupBy, LegName};
+
+/// The result of one call.
+#[derive(Debug, Serialize)]
+pub struct Payload<'a> {
+    call_id: &'a str,
+    uuid: &'a str,
+    status: Option<CallStatus>,
+    duration: u64,
+    customer_number: &'a str,
+    agent_number: Option<&'a str>,
+    crm_username: Option<&'a str>,
+    call_type: CallType,
+    disposition: &'a str,
+    direction: Direction,
+    start_time: String,
+    end_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording_url: Option<String>,
+    answer_time: Option<String>,
+    customer_number_e164: &'a str,
+    agent_number_e164: Option<&'a str>,
+    from_number: &'a str,
+    reason: Option<&'a str>,
+    failed_leg: Option<LegName>,
+    sip_code: Option<u16>,
+    hangup_by: Option<HangupBy>,
+    attempts: Vec<Attempt<'a>>,
+}
+
+/// One dialling of a leg.
+#[derive(Debug, Serialize)]
+struct Attempt<'a> {
+    leg: LegName,
+    trunk: &'a str,
+    start_time: String,
+    end_time: String,
+    sip_code: Option<u16>,
+    result: &'a str,
+}
+
+impl<'a> Payload<'a> {
+    pub fn of(call: &'a Call, public_url: &str) -> Self {
+        Self {
+            call_id: &call.call_id,
+            uuid: &call.uuid,
+            status: call.status,
+            duration: call.duration_s,
+            customer_number: &call.customer_number,
+            agent_number: call.agent_number.as_deref(),
+            crm_username: call.crm_username.as_deref(),
+            call_type: call.call_type,
+            disposition: &call.disposition,
+            direction: call.direction,
+            start_time: timestamp(call.start_ms),
+            end_time: call.end_ms.map(timestamp),
+            recording_url: call.recording.as_ref().map(|recording| recordings::url(public_url, &recording.file_name)),
+            answer_time: call.answer_ms.map(timestamp),
+            customer_number_e164: &call.customer_number_e164,
+            agent_number_e164: call.agent_number_e164.as_deref(),
+            from_number: &call.from_number,
+            reason: call.reason.as_deref(),
+            failed_leg: call.failed_leg,
+            sip_code: call.sip_code,
+            hangup_by: call.hangup_by,
+            attempts: call.attempts.iter().map(Attempt::of).collect(),
+        }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    fn of(attempt: &'a storage::Attempt) -> Self {
+        Self {
+            leg: attempt.leg,
+            trunk: &attempt.trunk,
+            start_time: timestamp(attempt.start_ms),
+            end_time: timestamp(attempt.end_ms),
+            sip_code: attempt.sip_code,
+            result: &attempt.result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callback::tests::ended_call;
+
+    const GUIDE_KEYS: [&str; 13] = [
+        "call_id", "uuid", "status", "duration", "customer_number", "agent_number", "crm_username", "call_type", "disposition",
+        "direction", "start_time", "end_time", "recording_url",
+    ];
+
+    fn print(call: &Call) -> String {
+        serde_json::to_string(&Payload::of(call, "https://api.example")).unwrap()
+    }
+
+    // S27, S28, S30–S35
+    #[test]
+    fn the_guides_keys_come_first_in_its_order_with_its_types() {
+        let call = ended_call("c1");
+        let text = print(&call);
+        let places: Vec<_> = GUIDE_KEYS.iter().map(|key| text.find(&format!("\"{key}\":")).expect(key)).collect();
+        assert!(places.is_sorted(), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["uuid"], " 😀 \"quoted\" ");
+        assert_eq!(value["status"], "ANSWER");
+        assert_eq!(value["duration"], 150);
+        assert_eq!(value["customer_number"], "98765 43210");
+        assert_eq!(value["customer_number_e164"], "+919876543210");
+        assert_eq!(value["call_type"], "server");
+        assert_eq!(value["direction"], "outbound");
+        assert_eq!(value["start_time"], "2026-07-03T10:00:00Z");
+        assert_eq!(value["end_time"], "2026-07-03T10:02:35Z");
+        assert_eq!(value["recording_url"], "https://api.example/recordings/crm_c1.wav");
+        assert_eq!(value["attempts"][0]["result"], "answered");
+    }
+
+    // A18
+    #[test]
+    fn only_the_recordings_link_may_be_absent() {
+        let mut call = ended_call("c1");
+        call.recording = None;
+        call.status = Some(CallStatus::NoAnswer);
+        call.agent_number = None;
+        let value: serde_json::Value = serde_json::from_str(&print(&call)).unwrap();
+        let keys = value.as_object().unwrap();
+        for key in GUIDE_KEYS {
+            assert_eq!(keys.contains_key(key), key != "recording_url", "{key}");
+        }
+        assert_eq!(value["status"], "NO_ANSWER");
+        assert!(value["agent_number"].is_null() && value["crm_username"].is_null() && value["reason"].is_null());
+    }
+}

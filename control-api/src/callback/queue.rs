@@ -1,0 +1,274 @@
+//! Who is tried when: one worker per endpoint that has jobs, with a cap on its connections, reading its own queue from storage, so that
+//! a dead endpoint delays no other (A23) and a backlog costs no memory. Workers end with their queue and come back with the next job.
+
+use super::attempt::{Failure, Sender, SenderError, discard_body};
+use super::schedule;
+use crate::app::now_ms;
+use crate::metrics::Metrics;
+use crate::secret::MasterKey;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Storage};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+/// Pause after storage failed, before it is asked again.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How callbacks are delivered.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Development switch: `http://` and private targets (S22).
+    pub allow_private_targets: bool,
+    /// PEM file of authorities to trust besides the system's.
+    pub extra_roots: Option<PathBuf>,
+    /// Most attempts at once to one endpoint.
+    pub connections_per_endpoint: usize,
+}
+
+/// Why deliveries cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    #[error("callback queue: {0}")]
+    Storage(#[from] storage::Error),
+}
+
+/// Delivers what the outbox holds. Clones share the workers.
+#[derive(Clone)]
+pub struct Callbacks {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sender: Sender,
+    store: Storage,
+    metrics: Metrics,
+    connections_per_endpoint: usize,
+    workers: Mutex<Workers>,
+}
+
+struct Workers {
+    bells: HashMap<String, Arc<Bell>>,
+    /// Held by each worker; closed when all are gone. `None` once stopping.
+    alive: Option<mpsc::Sender<()>>,
+    gone: Option<mpsc::Receiver<()>>,
+}
+
+/// Tells a worker that its queue changed.
+#[derive(Default)]
+struct Bell {
+    notify: Notify,
+    rung: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.rung.store(true, Ordering::SeqCst);
+        self.notify.notify_one();
+    }
+}
+
+impl Callbacks {
+    /// Prepares deliveries; none is made before `start`.
+    pub fn new(settings: &Settings, store: Storage, secrets: Arc<MasterKey>, metrics: Metrics) -> Result<Self, StartError> {
+        let roots = settings.extra_roots.as_deref();
+        let sender = Sender::new(secrets, settings.allow_private_targets, roots, settings.connections_per_endpoint)?;
+        Ok(Self::with_sender(sender, settings.connections_per_endpoint, store, metrics))
+    }
+
+    pub(super) fn with_sender(sender: Sender, connections_per_endpoint: usize, store: Storage, metrics: Metrics) -> Self {
+        let (alive, gone) = mpsc::channel(1);
+        let workers = Workers { bells: HashMap::new(), alive: Some(alive), gone: Some(gone) };
+        Self { shared: Arc::new(Shared { sender, store, metrics, connections_per_endpoint, workers: Mutex::new(workers) }) }
+    }
+
+    /// Takes up what an earlier run left.
+    pub async fn start(&self) -> Result<(), StartError> {
+        let store = self.shared.store.clone();
+        let endpoints = blocking(move || store.pending_endpoints()).await?;
+        for endpoint in endpoints {
+            self.notify(&endpoint);
+        }
+        Ok(())
+    }
+
+    /// Tells that a job for the endpoint was stored: it is tried at once. Called within the runtime.
+    pub fn notify(&self, endpoint: &str) {
+        let mut workers = self.shared.lock();
+        if let Some(bell) = workers.bells.get(endpoint) {
+            bell.ring();
+        } else if let Some(alive) = workers.alive.clone() {
+            let bell = Arc::new(Bell::default());
+            workers.bells.insert(endpoint.to_owned(), Arc::clone(&bell));
+            let worker = Worker { shared: Arc::clone(&self.shared), endpoint: endpoint.to_owned(), bell };
+            tokio::spawn(async move {
+                worker.run().await;
+                drop(alive);
+            });
+        }
+    }
+
+    /// Starts no further attempt and waits for those under way. What is left stays in the outbox.
+    pub async fn stop(&self) {
+        let gone = {
+            let mut workers = self.shared.lock();
+            workers.alive = None;
+            for bell in workers.bells.values() {
+                bell.stopping.store(true, Ordering::SeqCst);
+                bell.ring();
+            }
+            workers.gone.take()
+        };
+        if let Some(mut gone) = gone {
+            // Nothing is ever sent: this ends when the last worker has dropped its end.
+            gone.recv().await;
+        }
+    }
+
+    /// Sends a job that is not in the outbox, once: the status that answered, or the word of the failure. Nothing is stored.
+    pub async fn send_once(&self, job: &CallbackJob) -> Result<u16, &'static str> {
+        let response = self.shared.sender.send(job, now_ms()).await.map_err(|Failure(word)| word)?;
+        let status = response.status().as_u16();
+        discard_body(response).await;
+        Ok(status)
+    }
+
+    /// Makes one attempt at a job as if it began at `now_ms`, and stores what came of it.
+    #[cfg(test)]
+    pub(super) async fn attempt(&self, job: CallbackJob, now_ms: u64) -> Result<(), storage::Error> {
+        self.shared.attempt(job, now_ms).await
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Workers> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<(), storage::Error> {
+        let started = Instant::now();
+        let sent = self.sender.send(&job, at_ms).await;
+        let duration_ms = started.elapsed().as_millis() as u64;
+        let delivered = sent.as_ref().is_ok_and(|response| response.status().is_success());
+        let attempt = DeliveryAttempt {
+            at_ms,
+            cycle: job.cycle,
+            attempt: job.attempt_count + 1,
+            url: job.target.url.clone(),
+            http_status: sent.as_ref().ok().map(|response| response.status().as_u16()),
+            error: sent.as_ref().err().map(|Failure(word)| (*word).to_owned()),
+            duration_ms,
+            delivered,
+        };
+        let next = schedule::after(&job, delivered, at_ms.saturating_add(duration_ms));
+        self.tell(&job, &attempt, next);
+        let (store, call_id) = (self.store.clone(), job.call_id);
+        blocking(move || store.record_delivery(&call_id, &attempt, next)).await?;
+        if let Ok(response) = sent {
+            discard_body(response).await;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, job: &CallbackJob, attempt: &DeliveryAttempt, next: NextStep) {
+        let result = match (attempt.http_status, &attempt.error) {
+            (Some(_), _) if attempt.delivered => "delivered".to_owned(),
+            (Some(status), _) => format!("{}xx", status / 100),
+            (None, error) => error.clone().unwrap_or_default(),
+        };
+        self.metrics.callback_attempted(&result);
+        let (call_id, account_id) = (&job.call_id, &job.account_id);
+        match next {
+            NextStep::Delivered => tracing::info!(%call_id, attempt = attempt.attempt, "callback delivered"),
+            NextStep::Retry { .. } => tracing::info!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback attempt failed"),
+            NextStep::Exhausted => tracing::warn!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback given up"),
+        }
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    endpoint: String,
+    bell: Arc<Bell>,
+}
+
+impl Worker {
+    async fn run(self) {
+        let mut tasks = JoinSet::new();
+        let mut trying: HashMap<tokio::task::Id, String> = HashMap::new();
+        loop {
+            self.bell.rung.store(false, Ordering::SeqCst);
+            let stopping = self.bell.stopping.load(Ordering::SeqCst);
+            let free_count = if stopping { 0 } else { self.shared.connections_per_endpoint.saturating_sub(trying.len()) };
+            let mut next_ms = None;
+            if free_count > 0 {
+                match self.due(free_count, trying.values().cloned().collect()).await {
+                    Ok(due) => {
+                        next_ms = due.next_ms;
+                        for job in due.jobs {
+                            let call_id = job.call_id.clone();
+                            let task = tasks.spawn(attempt(Arc::clone(&self.shared), job));
+                            trying.insert(task.id(), call_id);
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "callback queue cannot be read");
+                        next_ms = Some(now_ms() + STORAGE_PAUSE.as_millis() as u64);
+                    }
+                }
+            }
+            if trying.is_empty() && next_ms.is_none() && self.retire() {
+                return;
+            }
+            // With every connection in use, only an attempt's end can change anything.
+            let is_full = trying.len() >= self.shared.connections_per_endpoint;
+            let wait = next_ms.filter(|_| !is_full).map(|next_ms| Duration::from_millis(next_ms.saturating_sub(now_ms())));
+            tokio::select! {
+                Some(ended) = tasks.join_next_with_id() => {
+                    trying.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                }
+                () = self.bell.notify.notified() => {}
+                () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            }
+        }
+    }
+
+    async fn due(&self, limit: usize, trying: Vec<String>) -> Result<Due, storage::Error> {
+        let (store, endpoint) = (self.shared.store.clone(), self.endpoint.clone());
+        blocking(move || store.due_callbacks(&endpoint, now_ms(), limit, |call_id| trying.iter().any(|id| id == call_id))).await
+    }
+
+    /// Leaves unless the queue changed since it was read.
+    fn retire(&self) -> bool {
+        let mut workers = self.shared.lock();
+        let stopping = self.bell.stopping.load(Ordering::SeqCst);
+        let leaves = stopping || !self.bell.rung.load(Ordering::SeqCst);
+        if leaves {
+            workers.bells.remove(&self.endpoint);
+        }
+        leaves
+    }
+}
+
+async fn attempt(shared: Arc<Shared>, job: CallbackJob) {
+    let call_id = job.call_id.clone();
+    if let Err(error) = shared.attempt(job, now_ms()).await {
+        // The job is still due; the worker takes it up again after the pause.
+        tracing::error!(%call_id, %error, "callback attempt cannot be stored");
+        tokio::time::sleep(STORAGE_PAUSE).await;
+    }
+}
+
+async fn blocking<T, F>(operation: F) -> Result<T, storage::Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, storage::Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(operation).await.expect("storage operations do not panic")
+}

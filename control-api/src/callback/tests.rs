@@ -1,0 +1,322 @@
+//! Deliveries against a real HTTPS endpoint. The schedule runs on times that are passed in, so nothing waits for it.
+
+use super::attempt::Sender;
+use super::sink::{Answer, Identity, Sink};
+use super::{Callbacks, for_call};
+use crate::app::now_ms;
+use crate::metrics::Metrics;
+use crate::secret::{MasterKey, Purpose, Secret};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::*;
+use tempfile::TempDir;
+
+const START: u64 = 1_783_072_800_000;
+const ACCOUNT: &str = "demo";
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const AUTH: &str = "Bearer  abc+/=~";
+/// Long enough for any local answer, on any machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answered, recorded call.
+pub fn ended_call(call_id: &str) -> Call {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Storage::open(folder.path()).unwrap();
+    end_call(&store, call_id, |_| Ok(None))
+}
+
+fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::Result<Option<NewCallback>>) -> Call {
+    let new = NewCall {
+        call_id: call_id.into(),
+        // One each: all calls here have the same uuid.
+        account_id: format!("of {call_id}"),
+        uuid: Some(" 😀 \"quoted\" ".into()),
+        call_type: CallType::Server,
+        customer_number: "98765 43210".into(),
+        customer_number_e164: "+919876543210".into(),
+        agent_number: Some("9876543211".into()),
+        agent_number_e164: Some("+919876543211".into()),
+        crm_username: None,
+        from_number: "+918047000000".into(),
+        disposition: "CRM_CALL".into(),
+        recording_file: Some(format!("crm_{call_id}.wav")),
+        fingerprint: call_id.into(),
+        idempotency_key: None,
+        start_ms: START,
+    };
+    assert!(matches!(store.create_call(new).unwrap(), CreateOutcome::Created(_)));
+    let end = FinalCall {
+        status: CallStatus::Answer,
+        reason: None,
+        failed_leg: None,
+        sip_code: Some(200),
+        hangup_by: Some(HangupBy::Agent),
+        answer_ms: Some(START + 5_000),
+        end_ms: START + 155_900,
+        duration_s: 150,
+        attempts: vec![Attempt {
+            leg: LegName::Customer,
+            trunk: "t1".into(),
+            start_ms: START,
+            end_ms: START + 5_000,
+            sip_code: Some(200),
+            result: "answered".into(),
+        }],
+        recording: Some(RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 150_900, file_len: 1 }),
+        agent_media: None,
+        customer_media: None,
+    };
+    match store.finish_call(call_id, end, job).unwrap() {
+        FinishOutcome::Finished(finish) => finish.call,
+        other => panic!("{other:?}"),
+    }
+}
+
+struct Rig {
+    store: Storage,
+    folder: TempDir,
+    secrets: Arc<MasterKey>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { store: Storage::open(folder.path()).unwrap(), folder, secrets: Arc::new(MasterKey::new([7; 32])) }
+    }
+
+    fn reopen(self) -> Self {
+        let Self { store, folder, secrets } = self;
+        drop(store);
+        Self { store: Storage::open(folder.path()).unwrap(), folder, secrets }
+    }
+
+    fn callbacks(&self, sink: &Sink, timeout: Duration, connections: usize) -> Callbacks {
+        let sender = Sender::new(Arc::clone(&self.secrets), true, Some(sink.roots.path()), connections).unwrap();
+        Callbacks::with_sender(sender.with_timeout(timeout), connections, self.store.clone(), Metrics::default())
+    }
+
+    /// Ends a call whose account has this callback URL; returns the endpoint.
+    fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> String {
+        let auth_header =
+            AuthHeader { name: "X-Crm-Auth".into(), value: self.secrets.seal(Purpose::CallbackHeader, &Secret::new(AUTH)) };
+        let callback = CallbackSettings {
+            url: url.into(),
+            auth_header: Some(auth_header),
+            signing_secret: self.secrets.seal(Purpose::SigningSecret, &Secret::new(SECRET)),
+            max_retries: 3,
+        };
+        let account = Account { callback: Some(callback), ..Account::new(account_id, "Demo Realty") };
+        end_call(&self.store, call_id, |call| Ok(for_call(&account, call, "https://api.example", due_ms)));
+        self.store.callback_job(call_id).unwrap().unwrap().target.endpoint
+    }
+
+    /// Makes the attempt that is due at `now_ms`, if any; returns the job after it.
+    async fn turn(&self, callbacks: &Callbacks, endpoint: &str, now_ms: u64) -> Option<CallbackJob> {
+        let job = self.store.due_callbacks(endpoint, now_ms, 1, |_| false).unwrap().jobs.pop()?;
+        let call_id = job.call_id.clone();
+        callbacks.attempt(job, now_ms).await.unwrap();
+        self.store.callback_job(&call_id).unwrap()
+    }
+
+    fn log(&self, call_id: &str) -> Vec<DeliveryAttempt> {
+        self.store.deliveries(call_id).unwrap()
+    }
+}
+
+/// Makes one attempt and checks what was noted of it: a status or the word of the failure, and whether the job goes on.
+#[track_caller]
+fn check_noted(rig: &Rig, what: &str, expected: &str, state: JobState) {
+    let log = rig.log("c1");
+    assert_eq!(log.len(), 1, "{what}");
+    let noted = log[0].http_status.map(|status| status.to_string()).or(log[0].error.clone()).unwrap();
+    assert_eq!(noted, expected, "{what}");
+    assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, state, "{what}");
+}
+
+async fn attempt_once(rig: &Rig, sink: &Sink, url: &str, timeout: Duration) {
+    let endpoint = rig.end_call("c1", ACCOUNT, url, START);
+    rig.turn(&rig.callbacks(sink, timeout, 4), &endpoint, START).await.unwrap();
+}
+
+// S24
+#[tokio::test]
+async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
+    use Answer::{Close, EndlessBody, Noise, Redirect, Status};
+    let delivered = [200, 201, 204, 299].map(|status| (Status(status), status.to_string(), JobState::Delivered));
+    let redirects = [301, 302, 307, 308].map(|status| (Redirect(status), status.to_string(), JobState::Pending));
+    let failed =
+        [300, 400, 401, 404, 410, 429, 500, 503].map(|status| (Status(status), status.to_string(), JobState::Pending));
+    let others = [
+        (Close, "reset".to_owned(), JobState::Pending),
+        (Noise, "malformed_response".to_owned(), JobState::Pending),
+        (EndlessBody, "200".to_owned(), JobState::Delivered),
+    ];
+    for (answer, noted, state) in delivered.into_iter().chain(redirects).chain(failed).chain(others) {
+        let (rig, sink) = (Rig::new(), Sink::good(move |_| answer).await);
+        attempt_once(&rig, &sink, &sink.url, PATIENCE).await;
+        check_noted(&rig, &format!("{answer:?}"), &noted, state);
+        assert_eq!(sink.seen().len(), 1, "{answer:?}: one request, no redirect followed");
+    }
+}
+
+// S22, S24
+#[tokio::test]
+async fn who_cannot_be_reached_or_trusted_has_failed() {
+    for identity in [Identity::Expired, Identity::OtherName, Identity::SelfSigned] {
+        let (rig, sink) = (Rig::new(), Sink::open(identity, |_| Answer::Status(200)).await);
+        attempt_once(&rig, &sink, &sink.url, PATIENCE).await;
+        check_noted(&rig, &format!("{identity:?}"), "tls", JobState::Pending);
+        assert_eq!(sink.seen(), [], "{identity:?}: nothing is told to it");
+    }
+    let sink = Sink::good(|_| Answer::Status(200)).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, word) in [(format!("https://{closed}/"), "refused"), ("https://callback.invalid/".to_owned(), "dns")] {
+        let rig = Rig::new();
+        attempt_once(&rig, &sink, &url, PATIENCE).await;
+        check_noted(&rig, &url, word, JobState::Pending);
+    }
+}
+
+// S25
+#[tokio::test]
+async fn connect_tls_and_headers_share_one_time_limit() {
+    let limit = Duration::from_millis(200);
+    for (identity, answer) in [(Identity::Mute, Answer::Close), (Identity::Good, Answer::Silence)] {
+        let (rig, sink) = (Rig::new(), Sink::open(identity, move |_| answer).await);
+        attempt_once(&rig, &sink, &sink.url, limit).await;
+        check_noted(&rig, &format!("{identity:?}"), "timeout", JobState::Pending);
+        assert!(rig.log("c1")[0].duration_ms >= 200);
+    }
+}
+
+// S22
+#[tokio::test]
+async fn without_the_switch_no_connection_is_made_into_the_own_network() {
+    let sink = Sink::good(|_| Answer::Status(200)).await;
+    let port = sink.url.split(':').nth(2).unwrap().split('/').next().unwrap().to_owned();
+    for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "10.0.0.1", "169.254.169.254"] {
+        let rig = Rig::new();
+        let endpoint = rig.end_call("c1", ACCOUNT, &format!("https://{host}:{port}/"), START);
+        let sender = Sender::new(Arc::clone(&rig.secrets), false, Some(sink.roots.path()), 4).unwrap();
+        let callbacks = Callbacks::with_sender(sender, 4, rig.store.clone(), Metrics::default());
+        rig.turn(&callbacks, &endpoint, START).await.unwrap();
+        check_noted(&rig, host, "blocked_address", JobState::Pending);
+    }
+    assert_eq!(sink.connection_count(), 0);
+}
+
+// S23, S26, S28
+#[tokio::test]
+async fn a_failing_endpoint_gets_four_equal_requests_and_no_more() {
+    let sink = Sink::good(|_| Answer::Status(500)).await;
+    let mut rig = Rig::new();
+    let endpoint = rig.end_call("c1", ACCOUNT, &sink.url, START);
+    let mut now = START;
+    for (number, wait) in [(1, Some(1_000)), (2, Some(2_000)), (3, Some(4_000)), (4, None)] {
+        let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+        assert_eq!(rig.turn(&callbacks, &endpoint, now - 1).await, None, "not before its time");
+        let job = rig.turn(&callbacks, &endpoint, now).await.unwrap();
+        let last = rig.log("c1").pop().unwrap();
+        assert_eq!((last.attempt, last.at_ms, last.http_status), (number, now, Some(500)));
+        match wait {
+            Some(wait) => {
+                assert_eq!(job.next_ms, now + last.duration_ms + wait, "waits count from the failure");
+                now = job.next_ms;
+            }
+            None => assert_eq!(job.state, JobState::Exhausted),
+        }
+        drop(callbacks);
+        rig = rig.reopen();
+    }
+    let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+    assert_eq!(rig.turn(&callbacks, &endpoint, now + 1_000_000).await, None);
+
+    let seen = sink.seen();
+    assert_eq!(seen.len(), 4);
+    for (number, request) in seen.iter().enumerate() {
+        assert_eq!(request.request_line, "POST /calls?x=1 HTTP/1.1");
+        assert_eq!(request.body, seen[0].body);
+        assert_eq!(request.header("content-type"), "application/json");
+        assert_eq!(request.header("x-crm-auth"), AUTH);
+        assert_eq!(request.header("webhook-id"), "c1");
+        assert_eq!(request.header("x-delivery-attempt"), (number + 1).to_string());
+        assert!(request.header("webhook-signature").starts_with("v1,"));
+        assert!(request.header("user-agent").starts_with("control-api/"));
+    }
+    let body: serde_json::Value = serde_json::from_str(&seen[0].body).unwrap();
+    assert_eq!(body["uuid"], " 😀 \"quoted\" ");
+}
+
+// S26
+#[tokio::test]
+async fn success_on_any_attempt_stops_the_rest() {
+    let sink = Sink::good(|number| Answer::Status(if number < 2 { 503 } else { 202 })).await;
+    let rig = Rig::new();
+    let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+    let endpoint = rig.end_call("c1", ACCOUNT, &sink.url, START);
+    let mut now = START;
+    while let Some(job) = rig.turn(&callbacks, &endpoint, now).await {
+        now = job.next_ms;
+    }
+    assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, JobState::Delivered);
+    let statuses: Vec<_> = rig.log("c1").into_iter().map(|attempt| attempt.http_status.unwrap()).collect();
+    assert_eq!(statuses, [503, 503, 202]);
+    assert_eq!(rig.store.pending_endpoints().unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn secrets_of_another_master_key_are_a_failure_and_nothing_is_sent() {
+    let sink = Sink::good(|_| Answer::Status(200)).await;
+    let mut rig = Rig::new();
+    let endpoint = rig.end_call("c1", ACCOUNT, &sink.url, START);
+    rig.secrets = Arc::new(MasterKey::new([8; 32]));
+    rig.turn(&rig.callbacks(&sink, PATIENCE, 4), &endpoint, START).await.unwrap();
+    check_noted(&rig, "other master key", "secret_unreadable", JobState::Pending);
+    assert_eq!(sink.connection_count(), 0);
+}
+
+async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} never happened"))
+}
+
+// A23
+#[tokio::test]
+async fn a_dead_endpoint_delays_no_other_and_gets_few_connections() {
+    let dead = Sink::good(|_| Answer::Silence).await;
+    let live = Sink::good(|_| Answer::Status(200)).await;
+    let rig = Rig::new();
+    // Both have the authority that is trusted; only one of them answers.
+    let roots = [std::fs::read(dead.roots.path()).unwrap(), std::fs::read(live.roots.path()).unwrap()].concat();
+    std::fs::write(live.roots.path(), roots).unwrap();
+    let callbacks = rig.callbacks(&live, PATIENCE, 2);
+    for n in 0..10 {
+        callbacks.notify(&rig.end_call(&format!("dead{n}"), ACCOUNT, &dead.url, now_ms()));
+    }
+    in_time("the cap of the dead endpoint", dead.wait_for(2)).await;
+    for n in 0..10 {
+        callbacks.notify(&rig.end_call(&format!("live{n}"), "other", &live.url, now_ms()));
+    }
+    in_time("delivery", live.wait_for(10)).await;
+    assert_eq!((dead.seen().len(), dead.connection_count()), (2, 2));
+}
+
+// S20
+#[tokio::test]
+async fn a_start_takes_up_what_was_left_and_a_stop_waits_for_what_is_under_way() {
+    let sink = Sink::good(|_| Answer::Status(200)).await;
+    let rig = Rig::new();
+    for n in 0..5 {
+        rig.end_call(&format!("c{n}"), ACCOUNT, &sink.url, now_ms());
+    }
+    let rig = rig.reopen();
+    let callbacks = rig.callbacks(&sink, PATIENCE, 2);
+    callbacks.start().await.unwrap();
+    in_time("delivery", sink.wait_for(5)).await;
+    in_time("the stop", callbacks.stop()).await;
+    assert_eq!(rig.store.pending_endpoints().unwrap(), [""; 0]);
+    // After the stop nothing is tried any more.
+    let endpoint = rig.end_call("late", ACCOUNT, &sink.url, now_ms());
+    callbacks.notify(&endpoint);
+    assert_eq!(rig.store.pending_endpoints().unwrap(), [endpoint]);
+    assert_eq!(sink.seen().len(), 5);
+}
