@@ -105,6 +105,8 @@ const SERVER_KEY: &str = "cds_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
 impl Stack {
     /// Starts both, applies the demo account, and waits until a call can be placed.
     pub async fn start(spec: StackSpec) -> anyhow::Result<Stack> {
+        // The HTTP client is built without a default; a second start finds it set, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (folder, temporary) = match &spec.folder {
             Some(folder) => (folder.clone(), false),
             None => (temporary_folder(), true),

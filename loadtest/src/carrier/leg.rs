@@ -2,6 +2,8 @@
 
 use super::script::{Behaviour, Outcome};
 use super::text::{Message, uri};
+use media_core::codec::Codec;
+use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -268,13 +270,10 @@ impl Leg {
     }
 }
 
-/// Fills a payload with a sine of `frequency` hertz at −10 dBov, continuing at sample `position`.
+/// Fills a payload with a sine of `frequency` hertz, continuing at sample `position`.
 fn fill_tone(payload: &mut [u8], payload_type: u8, frequency: f32, position: u32) {
-    for (n, byte) in payload.iter_mut().enumerate() {
-        let turn = (f64::from(position) + n as f64) * f64::from(frequency) / 8000.0;
-        let sample = ((turn.fract() * std::f64::consts::TAU).sin() * 10_000.0) as i16;
-        *byte = if payload_type == 0 { media_core::g711::encode_ulaw(sample) } else { media_core::g711::encode_alaw(sample) };
-    }
+    let codec = if payload_type == 0 { Codec::Pcmu } else { Codec::Pcma };
+    Tone::steady(f64::from(frequency), 10_000.0).fill_encoded(u64::from(position), codec, payload);
 }
 
 /// Address, first G.711 payload type and telephone-event payload type of an SDP offer.
