@@ -11,8 +11,9 @@ use crate::link::{ClockPair, Mailbox, event, place_call};
 use crate::transport::{StreamConfig, StreamEvent, Streams};
 use anyhow::Context;
 use control_wire::Command;
-use media_core::relay::{Forward, Output as MediaOutput, RelayConfig};
-use media_shard::engine::{Channel, Engine, EngineConfig, Received};
+use media_core::relay::RelayConfig;
+use media_shard::carry::{carry_out, forward};
+use media_shard::engine::{Channel, Engine, EngineConfig};
 use media_shard::recorder::{Finished, Recorder};
 use media_shard::signal::Signal;
 use sip_core::edge::{Edge, EdgeConfig, Ended, Event, Flow, Output, Transport};
@@ -125,17 +126,13 @@ impl Shard {
 
     fn take_batch(&mut self) {
         let now = Instant::now();
-        while let Some(Received { channel, remote, len }) = self.engine.receive() {
-            match channel {
-                Channel::Media(socket) => match self.edge.relay_mut().forward(now, socket, remote, self.engine.buffer(), len) {
-                    Forward::To { socket, remote, start, len } => {
-                        self.engine.send_from_buffer(socket, remote, start..start + len);
-                    }
-                    Forward::Drop(_) | Forward::Local => {}
-                },
+        while let Some(received) = self.engine.receive() {
+            match received.channel {
+                Channel::Media(socket) => forward(now, self.edge.relay_mut(), &mut self.engine, socket, received),
                 Channel::Sip => {
-                    let flow = Flow { transport: Transport::Udp, local: self.sip_address, remote, connection: None };
-                    self.edge.handle_sip(now, flow, &self.engine.buffer()[..len]);
+                    let (transport, remote) = (Transport::Udp, received.remote);
+                    let flow = Flow { transport, local: self.sip_address, remote, connection: None };
+                    self.edge.handle_sip(now, flow, &self.engine.buffer()[..received.len]);
                     self.pump(now);
                 }
             }
@@ -157,18 +154,7 @@ impl Shard {
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
             }
-            while let Some(output) = self.edge.relay_mut().poll_output() {
-                is_quiet = false;
-                match output {
-                    MediaOutput::Open { socket } => self.engine.open_socket(socket),
-                    MediaOutput::Transmit { socket, remote, bytes } => self.engine.send(socket, remote, bytes),
-                    MediaOutput::Connect { socket, remote } => self.engine.connect(socket, remote),
-                    MediaOutput::Disconnect { socket } => self.engine.disconnect(socket),
-                    MediaOutput::Release { socket } => self.engine.release(socket),
-                    MediaOutput::Record { recording, offset, bytes } => self.recorder.write(recording, offset, bytes),
-                    MediaOutput::Finish { recording, len, duration } => self.recorder.finish(recording, len, duration),
-                }
-            }
+            is_quiet &= !carry_out(self.edge.relay_mut(), &mut self.engine, &mut self.recorder);
             if is_quiet {
                 return;
             }

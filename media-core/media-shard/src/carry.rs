@@ -1,0 +1,32 @@
+//! Carries out what the relay asks: on its sockets and in its recordings' files.
+
+use crate::engine::{Engine, Received};
+use crate::recorder::Recorder;
+use media_core::relay::{Forward, Output, Relay, SocketId};
+use std::time::Instant;
+
+/// Lets the relay handle the datagram that the engine received on this media socket, and sends on what comes of it.
+pub fn forward(now: Instant, relay: &mut Relay, engine: &mut Engine, socket: SocketId, received: Received) {
+    match relay.forward(now, socket, received.remote, engine.buffer(), received.len) {
+        Forward::To { socket, remote, start, len } => engine.send_from_buffer(socket, remote, start..start + len),
+        Forward::Drop(_) | Forward::Local => {}
+    }
+}
+
+/// Drains the relay's outputs. Returns whether there were any.
+pub fn carry_out(relay: &mut Relay, engine: &mut Engine, recorder: &mut Recorder) -> bool {
+    let mut had_output = false;
+    while let Some(output) = relay.poll_output() {
+        had_output = true;
+        match output {
+            Output::Open { socket } => engine.open_socket(socket),
+            Output::Transmit { socket, remote, bytes } => engine.send(socket, remote, bytes),
+            Output::Connect { socket, remote } => engine.connect(socket, remote),
+            Output::Disconnect { socket } => engine.disconnect(socket),
+            Output::Release { socket } => engine.release(socket),
+            Output::Record { recording, offset, bytes } => recorder.write(recording, offset, bytes),
+            Output::Finish { recording, len, duration } => recorder.finish(recording, len, duration),
+        }
+    }
+    had_output
+}
