@@ -28,6 +28,10 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<SipMessage, ParseError> {
     let text = String::from_utf8_lossy(head_bytes);
     let (start, lines) = text.split_once("\r\n").ok_or(ParseError::NotSip)?;
     let start = start_line(start)?;
+    if head_bytes.len() == bytes.len() {
+        // Without the empty line the head may be cut short, and its last value with it.
+        return Err(ParseError::HeaderLine);
+    }
     let mut headers = Vec::with_capacity(16);
     for line in header_lines(lines) {
         let (name, value) = line?;

@@ -191,11 +191,6 @@ impl<'a> Params<'a> {
     pub fn has(self, name: &str) -> bool {
         self.find(name).is_some()
     }
-
-    /// The parameters as written, with the leading `;`.
-    pub fn as_str(self) -> &'a str {
-        self.0
-    }
 }
 
 /// A From, To, Contact, Route or Record-Route value (RFC 3261 §20.10).

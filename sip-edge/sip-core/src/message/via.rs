@@ -48,11 +48,6 @@ impl<'a> Via<'a> {
         self.params.value("rport")?.parse().ok()
     }
 
-    /// Whether transport, host and port name the same sender (§18.1.1, default ports filled in by the caller's convention 5060).
-    pub fn same_sent_by(&self, other: &Via<'_>) -> bool {
-        self.host.eq_ignore_ascii_case(other.host) && self.port.unwrap_or(5060) == other.port.unwrap_or(5060)
-    }
-
     /// Where a response to this Via goes over UDP (§18.2.2, RFC 3581 §4); `None` when only DNS could tell.
     pub fn reply_address(&self) -> Option<SocketAddr> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');

@@ -164,11 +164,6 @@ pub trait View: HasHeaders {
         Some(SessionExpires { interval: grammar::number(grammar::trim(interval))?, refresher })
     }
 
-    /// Seconds of Min-SE (RFC 4028 §5).
-    fn min_se(&self) -> Option<u32> {
-        grammar::number(grammar::trim(self.value("Min-SE")?.split(';').next()?))
-    }
-
     fn max_forwards(&self) -> Option<u32> {
         grammar::number(self.value("Max-Forwards")?)
     }

@@ -48,7 +48,6 @@ fn a_response_is_read() {
          Reason: SIP;cause=480;text=\"a, b\", Q.850 ;cause=17;text=\"User busy\"\n\
          Retry-After: 120 (in a meeting);duration=60\n\
          x: 1800;refresher=uas\n\
-         Min-SE: 90\n\
          Require: 100rel, timer\n\
          Supported: replaces,timer\n\
          l: 0\n\n",
@@ -60,7 +59,6 @@ fn a_response_is_read() {
     assert_eq!(response.q850_cause(), Some(17));
     assert_eq!(response.retry_after(), Some(120));
     assert_eq!(response.session_expires(), Some(SessionExpires { interval: 1800, refresher: Some("uas") }));
-    assert_eq!(response.min_se(), Some(90));
     assert!(response.requires("100rel") && response.requires("Timer") && !response.requires("replaces"));
     assert!(response.supports("replaces") && !response.supports("100rel"));
     assert_eq!(response.top_via().unwrap().reply_address(), Some("192.0.2.1:5060".parse().unwrap()));
@@ -181,6 +179,7 @@ fn each_refusal_has_its_error() {
     check_refused(("Max-Forwards: 69", "Max-Forwards 69"), ParseError::HeaderLine);
     check_refused(("Max-Forwards: 69", "Max Forwards: 69"), ParseError::HeaderLine);
     check_refused(("Max-Forwards: 69", ": 69"), ParseError::HeaderLine);
+    check_refused(("\n\nv=0", ""), ParseError::HeaderLine);
     check_refused(("Max-Forwards: 69", "Max-Forwards: 256"), ParseError::HeaderValue);
     check_refused(("Max-Forwards: 69", "Max-Forwards: 69\nMax-Forwards: 69"), ParseError::RepeatedHeader);
     check_refused(("314159 INVITE", "2147483648 INVITE"), ParseError::HeaderValue);
