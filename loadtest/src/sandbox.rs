@@ -32,7 +32,8 @@ struct CrmCall {
     call_id: String,
     to_number: String,
     state: String,
-    callback: Option<Value>,
+    /// The body as it came.
+    callback: Option<String>,
 }
 
 struct Crm {
@@ -151,8 +152,9 @@ async fn timeline(State(crm): State<Arc<Crm>>, Path(id): Path<uuid::Uuid>) -> Re
 }
 
 /// The customer's callback URL: a retry repeats the same body, so it overwrites itself.
-async fn receive(State(crm): State<Arc<Crm>>, Json(body): Json<Value>) -> StatusCode {
-    let text = |key: &str| body[key].as_str().unwrap_or("").to_owned();
-    crm.change(&text("call_id"), &text("customer_number"), |call| call.callback = Some(body.clone()));
+async fn receive(State(crm): State<Arc<Crm>>, body: String) -> StatusCode {
+    let Ok(record) = serde_json::from_str::<Value>(&body) else { return StatusCode::BAD_REQUEST };
+    let text = |key: &str| record[key].as_str().unwrap_or("").to_owned();
+    crm.change(&text("call_id"), &text("customer_number"), |call| call.callback = Some(body));
     StatusCode::NO_CONTENT
 }

@@ -11,7 +11,7 @@ mod message;
 
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    Attempt, CallStatus, Command, DigestCredentials, Destination, Ended, Event, FromEdge, HangupBy, Hello, LegMedia, LegName,
+    Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia, LegName,
     MediaProfile, Milestone, PlaceCall, RecordingResult, Route, ShardStatus, ToEdge, TransportKind,
 };
 

@@ -21,11 +21,20 @@ pub enum FromEdge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToEdge {
-    Welcome { version: u16 },
-    Refused { reason: String },
-    Command { id: u64, command: Command },
+    Welcome {
+        version: u16,
+    },
+    Refused {
+        reason: String,
+    },
+    Command {
+        id: u64,
+        command: Command,
+    },
     /// The event is durable; the edge may forget it.
-    Ack { event_id: u64 },
+    Ack {
+        event_id: u64,
+    },
 }
 
 /// Who connects. Calls of another `epoch` of the same edge and shard no longer exist.
@@ -60,7 +69,9 @@ pub struct ShardStatus {
 pub enum Command {
     PlaceCall(Box<PlaceCall>),
     /// Ends the call in any state; unknown calls are already ended.
-    HangUp { call_id: String },
+    HangUp {
+        call_id: String,
+    },
 }
 
 /// A call to place: agent first, then the customer. All that the edge needs is in here.
