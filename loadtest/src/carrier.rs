@@ -99,7 +99,7 @@ impl Drop for Carrier {
 }
 
 /// A socket for hundreds of calls needs more than the default 208 KiB; root may go past the system's limit.
-fn enlarge_buffers(socket: &UdpSocket) {
+pub(crate) fn enlarge_buffers(socket: &UdpSocket) {
     use std::os::fd::AsRawFd;
     let len: libc::c_int = 16 << 20;
     for option in [libc::SO_RCVBUFFORCE, libc::SO_SNDBUFFORCE, libc::SO_RCVBUF] {

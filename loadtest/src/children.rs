@@ -4,7 +4,8 @@
 use anyhow::Context;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a process may take to become ready or to end.
@@ -26,6 +27,8 @@ pub struct StackSpec {
     pub calls_per_second: u32,
     /// Seconds that a customer's phone may ring.
     pub customer_ring_s: u32,
+    /// Further settings of the demo account, as lines of TOML.
+    pub account_settings: &'static str,
     pub edge_log: &'static str,
 }
 
@@ -42,6 +45,7 @@ impl StackSpec {
             max_calls: 20,
             calls_per_second: 50,
             customer_ring_s: 5,
+            account_settings: "",
             edge_log: "info",
         }
     }
@@ -137,6 +141,11 @@ impl Stack {
         })
     }
 
+    /// Applies the account's file again, after it was changed.
+    pub async fn apply(&self) -> anyhow::Result<()> {
+        apply(&self.folder, &self.admin_url).await
+    }
+
     /// What the edge has used so far.
     pub fn edge_usage(&self) -> anyhow::Result<Usage> {
         self.edge.usage()
@@ -144,8 +153,10 @@ impl Stack {
 
     /// Ends both by SIGTERM, the edge first, and removes a temporary folder.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.edge.terminate().await?;
-        self.control_api.terminate().await?;
+        for process in [&mut self.edge, &mut self.control_api] {
+            let status = process.terminate().await?;
+            anyhow::ensure!(status.success(), "{} ended with {status}: {}", process.program, process.last_lines());
+        }
         if self.temporary {
             std::fs::remove_dir_all(&self.folder)?;
         }
@@ -167,11 +178,17 @@ fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
 fn free_ports(count: u16) -> anyhow::Result<u16> {
-    let mut first = 20_000 + (std::process::id() % 8) as u16 * 256;
+    // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
+    static NEXT: Mutex<u16> = Mutex::new(0);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut first = 20_000 + (std::process::id() % 8) as u16 * 256 + *next;
     while first < 60_000 - count {
         let taken = (first..first + count).step_by(64).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
         match taken {
-            None => return Ok(first),
+            None => {
+                *next = first + count - 20_000;
+                return Ok(first);
+            }
             Some(port) => first = (port + 64) & !1,
         }
     }
@@ -209,8 +226,9 @@ fn account(spec: &StackSpec) -> String {
     format!(
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
          [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
-         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\nagents = {{ \"agent.017\" = \"Asha\" }}\n\n\
-         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n"
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\" }}\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
+        spec.account_settings
     )
 }
 
@@ -228,7 +246,7 @@ async fn apply(folder: &Path, admin_url: &str) -> anyhow::Result<()> {
 }
 
 /// The binary of this workspace that was built beside the one that runs.
-fn program_path(program: &str) -> anyhow::Result<PathBuf> {
+pub fn program_path(program: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(program)).find(|path| path.is_file());
     found.with_context(|| format!("no {program} beside {}: run `make build` first", own.display()))
@@ -277,15 +295,17 @@ impl Process {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub async fn terminate(&mut self) -> anyhow::Result<()> {
+    pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
         // SAFETY: plain system call on the id of a child that is not yet waited for.
         unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
         let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait()?.is_none() {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
             anyhow::ensure!(Instant::now() < deadline, "{} does not end after SIGTERM", self.program);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Ok(())
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {

@@ -3,5 +3,6 @@
 
 pub mod carrier;
 pub mod children;
+pub mod floor;
 pub mod load;
 pub mod sandbox;

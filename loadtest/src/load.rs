@@ -2,7 +2,8 @@
 
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
-use crate::children::{Stack, StackSpec};
+use crate::children::{Stack, StackSpec, Usage};
+use crate::floor::{self, Floor};
 use anyhow::Context;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -82,6 +83,8 @@ pub struct LoadReport {
     pub packets_lost: u64,
     /// Microseconds of edge CPU per relayed packet while at least 95 % of the peak's legs were up.
     pub cpu_per_packet_us: Option<f64>,
+    /// The same packets through a bare loop, right after the run; `None` without media.
+    pub floor: Option<Floor>,
     /// Edge CPU of the whole run, in milliseconds per call.
     pub cpu_per_call_ms: f64,
     /// Growth of the edge's resident memory from before the first call to the peak, per call.
@@ -108,6 +111,8 @@ struct Ledger {
     statuses: BTreeMap<String, usize>,
 }
 
+/// How long the bare loop runs.
+const FLOOR_SPAN: Duration = Duration::from_secs(10);
 const AGENT_PREFIX: &str = "98760";
 const CUSTOMER_PREFIX: &str = "98761";
 
@@ -132,9 +137,16 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     let after = stack.edge_usage()?;
     let legs: Vec<LegReport> = carrier.reports.try_iter().collect();
     stack.stop().await?;
+    drop(carrier);
+    let floor = if spec.media {
+        progress("measuring the kernel's floor with the same packets".into());
+        Some(tokio::task::spawn_blocking(move || floor::measure(spec.calls, FLOOR_SPAN)).await??)
+    } else {
+        None
+    };
     let ledger = Arc::try_unwrap(ledger)
         .map_or_else(|shared| std::mem::take(&mut *shared.lock().expect("ledger")), |own| own.into_inner().expect("ledger"));
-    Ok(report(spec, &legs, ledger, samples, before, after))
+    Ok(LoadReport { floor, ..report(spec, &legs, ledger, samples, before, after) })
 }
 
 struct Run<'a> {
@@ -269,14 +281,7 @@ async fn callback_sink(ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<String> {
     Ok(url)
 }
 
-fn report(
-    spec: LoadSpec,
-    legs: &[LegReport],
-    ledger: Ledger,
-    samples: Vec<Sample>,
-    before: crate::children::Usage,
-    after: crate::children::Usage,
-) -> LoadReport {
+fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sample>, before: Usage, after: Usage) -> LoadReport {
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     let customers: Vec<(&LegReport, Placed)> = legs
         .iter()
@@ -321,6 +326,7 @@ fn report(
         packets_received: legs.iter().map(|leg| leg.received_count).sum(),
         packets_lost: legs.iter().map(|leg| leg.lost_count).sum(),
         cpu_per_packet_us,
+        floor: None,
         cpu_per_call_ms: (after.cpu_s - before.cpu_s) * 1e3 / answered.max(1) as f64,
         memory_per_call_kib: peak_rss.saturating_sub(before.rss_kib) as f64 / (peak_legs / 2).max(1) as f64,
         fd_count_before: before.fd_count,
@@ -356,6 +362,12 @@ impl LoadReport {
             format!("{} / {} / {}", self.packets_sent, self.packets_received, self.packets_lost),
         );
         row("edge CPU per relayed packet", self.cpu_per_packet_us.map_or("-".into(), |us| format!("{us:.2} µs")));
+        if let Some(floor) = self.floor {
+            let ratio = self
+                .cpu_per_packet_us
+                .map_or(String::new(), |us| format!(", edge is {:.2} times that", us / floor.cpu_per_packet_us));
+            row("bare loop, CPU per packet", format!("{:.2} µs{ratio} ({} lost)", floor.cpu_per_packet_us, floor.lost_count));
+        }
         row("edge CPU per call, whole run", format!("{:.2} ms", self.cpu_per_call_ms));
         row("edge memory per call", format!("{:.1} KiB", self.memory_per_call_kib));
         row("edge descriptors before / after", format!("{} / {}", self.fd_count_before, self.fd_count_after));

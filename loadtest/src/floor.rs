@@ -1,0 +1,106 @@
+//! The kernel's own floor under a relay: the least that relaying the same packets costs, one thread that receives on connected sockets
+//! by epoll and sends on their partners, without reading a byte. Run beside a load run, it makes that run's figure comparable.
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// RTP of 20 ms of G.711.
+const PACKET: [u8; 172] = [0xD5; 172];
+const EVENT_CAP: usize = 256;
+/// Sending slots of a millisecond in the 20 ms of a packet.
+const SLOT_COUNT: usize = 20;
+
+/// What the bare loop used.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Floor {
+    pub cpu_per_packet_us: f64,
+    pub relayed_count: u64,
+    pub lost_count: u64,
+}
+
+/// Relays the packets of `calls` two-way calls for `span` at 50 packets a second each way.
+pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
+    let generator = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    generator.set_nonblocking(true)?;
+    crate::carrier::enlarge_buffers(&generator);
+    let sockets = (0..calls * 2).map(|_| leg_socket(generator.local_addr()?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let ports = sockets.iter().map(UdpSocket::local_addr).collect::<std::io::Result<Vec<_>>>()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let relay_stop = stop.clone();
+    let relay = std::thread::spawn(move || relay(&sockets, &relay_stop));
+    let (sent_count, received_count) = generate(&generator, &ports, span);
+    stop.store(true, Ordering::Relaxed);
+    let (relayed_count, cpu) = relay.join().expect("the relay's thread does not panic")?;
+    let cpu_per_packet_us = cpu.as_secs_f64() * 1e6 / relayed_count.max(1) as f64;
+    Ok(Floor { cpu_per_packet_us, relayed_count, lost_count: sent_count - received_count })
+}
+
+fn leg_socket(generator: SocketAddr) -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(generator)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Sends on the wheel and counts what comes back.
+fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
+    let (started, mut slot, mut sent_count, mut received_count) = (Instant::now(), 0usize, 0u64, 0u64);
+    let mut buffer = [0; 256];
+    let grace = Duration::from_millis(200);
+    while started.elapsed() < span + grace {
+        if started.elapsed() < span && started.elapsed() >= Duration::from_millis(slot as u64) {
+            for port in ports.iter().skip(slot % SLOT_COUNT).step_by(SLOT_COUNT) {
+                sent_count += u64::from(socket.send_to(&PACKET, port).is_ok());
+            }
+            slot += 1;
+        }
+        while socket.recv(&mut buffer).is_ok() {
+            received_count += 1;
+        }
+        let due = started + Duration::from_millis(slot as u64);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));
+    }
+    (sent_count, received_count)
+}
+
+/// The bare loop: packets relayed, and the thread's CPU time.
+fn relay(sockets: &[UdpSocket], stop: &AtomicBool) -> anyhow::Result<(u64, Duration)> {
+    // SAFETY: no pointers; the descriptor is closed when `epoll` is dropped.
+    let epoll = unsafe {
+        use std::os::fd::FromRawFd;
+        let descriptor = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        anyhow::ensure!(descriptor >= 0, "epoll_create1: {}", std::io::Error::last_os_error());
+        std::os::fd::OwnedFd::from_raw_fd(descriptor)
+    };
+    for (n, socket) in sockets.iter().enumerate() {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: n as u64 };
+        // SAFETY: both descriptors are open, and `event` lives through the call.
+        let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut event) };
+        anyhow::ensure!(added == 0, "epoll_ctl: {}", std::io::Error::last_os_error());
+    }
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENT_CAP];
+    let (mut buffer, mut relayed_count) = ([0; 2048], 0);
+    let before = thread_cpu();
+    while !stop.load(Ordering::Relaxed) {
+        // SAFETY: `events` has room for EVENT_CAP entries and lives through the call.
+        let ready = unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), EVENT_CAP as i32, 10) };
+        for event in &events[..ready.max(0) as usize] {
+            let n = event.u64 as usize;
+            while let Ok(len) = sockets[n].recv(&mut buffer) {
+                relayed_count += u64::from(sockets[n ^ 1].send(&buffer[..len]).is_ok());
+            }
+        }
+    }
+    Ok((relayed_count, thread_cpu() - before))
+}
+
+/// CPU time of the calling thread.
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec that lives through the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
