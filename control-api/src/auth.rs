@@ -84,12 +84,14 @@ pub async fn has_browser_key(app: &App, headers: &HeaderMap) -> Result<bool, Pro
 /// Middleware: a server key in a query string is refused wherever it appears, for it ends up in logs and histories (S39).
 pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let values: Vec<String> = form_values(query).filter(|value| value.len() >= secret::MIN_KEY_CHARS).take(MAX_QUERY_VALUES).collect();
+    let values: Vec<String> =
+        form_values(query).filter(|value| value.len() >= secret::MIN_KEY_CHARS).take(MAX_QUERY_VALUES).collect();
     for value in values {
         match find_key(&app, &value).await {
             Ok(Some(key)) if key.class == KeyClass::Server => {
                 tracing::warn!(key_id = %key.id, "a server key was sent in a query string and should be rotated");
-                let detail = "a server key was sent in the query string; send it as Authorization: Bearer KEY and have it rotated";
+                let detail =
+                    "a server key was sent in the query string; send it as Authorization: Bearer KEY and have it rotated";
                 return Problem::forbidden("key_in_query", detail).into_response();
             }
             Ok(_) => {}
@@ -109,7 +111,8 @@ fn percent_decode(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = (byte == b'%').then(|| after.get(..2)).flatten();
-        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped =
+            escaped.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
@@ -146,7 +149,8 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
 
 /// Whether a key with these networks may be used from the address. No network means any (A19); a network that cannot be read admits none.
 fn is_allowed(cidrs: &[String], client: Option<IpAddr>) -> bool {
-    cidrs.is_empty() || client.is_some_and(|client| cidrs.iter().filter_map(|cidr| parse_network(cidr)).any(|net| contains(&net, client)))
+    cidrs.is_empty()
+        || client.is_some_and(|client| cidrs.iter().filter_map(|cidr| parse_network(cidr)).any(|net| contains(&net, client)))
 }
 
 fn parse_network(text: &str) -> Option<IpNet> {

@@ -14,11 +14,7 @@ use crate::{
     callback, lifecycle,
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
 };
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, RequeueOutcome};
@@ -43,12 +39,17 @@ fn unknown_call() -> Problem {
     params(("call_id" = String, Path, description = "`call_id` of the call")),
     responses(
         (status = 200, description = "The call", body = CallView),
+        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
-pub async fn read(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(call_id): PathParams<String>) -> Result<Json<CallView>, Problem> {
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     Ok(Json(CallView::of(&call, &app.config.public.url)))
 }
@@ -59,12 +60,17 @@ pub async fn read(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(
     params(("call_id" = String, Path, description = "`call_id` of the call")),
     responses(
         (status = 204, description = "The call has ended or is being ended; its result comes as for any call"),
+        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
-pub async fn end(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(call_id): PathParams<String>) -> Result<StatusCode, Problem> {
+pub async fn end(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<StatusCode, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     if !call.is_live() {
         return Ok(StatusCode::NO_CONTENT);
@@ -117,7 +123,8 @@ pub async fn change(
 }
 
 fn check_disposition(disposition: &str) -> Result<(), Problem> {
-    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count()) && !disposition.chars().any(char::is_control);
+    let is_fine =
+        (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count()) && !disposition.chars().any(char::is_control);
     let detail = format!("allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters");
     if is_fine { Ok(()) } else { Err(Problem::unprocessable("disposition", "invalid_disposition", detail)) }
 }
@@ -128,6 +135,7 @@ fn check_disposition(disposition: &str) -> Result<(), Problem> {
     params(("call_id" = String, Path, description = "`call_id` of the call")),
     responses(
         (status = 202, description = "Queued: the same body, to the account's present callback URL", body = CallView),
+        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
@@ -155,7 +163,9 @@ pub async fn redeliver(
             app.callbacks.notify(&job.target.endpoint);
             Ok((StatusCode::ACCEPTED, Json(CallView::of(&call, &app.config.public.url))))
         }
-        RequeueOutcome::StillPending => Err(Problem::conflict("callback_pending", "the callback of this call is still being tried")),
+        RequeueOutcome::StillPending => {
+            Err(Problem::conflict("callback_pending", "the callback of this call is still being tried"))
+        }
         RequeueOutcome::StillLive => Err(Problem::conflict("call_live", "the call has not ended")),
         RequeueOutcome::NotConfigured => Err(Problem::conflict("no_callback", "the account has no callback URL")),
         RequeueOutcome::UnknownCall => Err(unknown_call()),

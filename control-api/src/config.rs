@@ -157,11 +157,7 @@ impl Default for Public {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            token_file: "data/admin.token".into(),
-            tls: Tls::default(),
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8081)), token_file: "data/admin.token".into(), tls: Tls::default() }
     }
 }
 

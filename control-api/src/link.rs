@@ -60,7 +60,9 @@ struct Shard {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallLink {
     /// Its record is being written; the shard does not know it. A hang-up that comes meanwhile follows it.
-    Reserved { hang_up: bool },
+    Reserved {
+        hang_up: bool,
+    },
     Placed,
 }
 

@@ -1,6 +1,9 @@
 //! The OpenAPI document of the public API: its head here, its paths and schemas from the resources that are served.
 
-use crate::{problem::Problem, server};
+use crate::{
+    problem::{Problem, ProblemDetails},
+    server,
+};
 use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -42,7 +45,13 @@ pub fn empty() -> utoipa::openapi::OpenApi {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "meta", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "meta",
+    responses(
+        (status = 200, description = "OpenAPI 3.1", body = Object),
+        (status = 403, description = "A key was sent in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
 pub async fn read() -> Result<Response, Problem> {
     static TEXT: LazyLock<Result<String, String>> =
         LazyLock::new(|| server::public_resources().into_openapi().to_json().map_err(|error| error.to_string()));

@@ -196,6 +196,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             ));
         }
         let bytes = read_body(&parts, body).await?;
+        // serde would also take an array for the fields of a struct in their order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::bad_request("malformed_json", "the body must be a JSON object"));
+        }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| json_problem(&error))?;
         reader.end().map_err(|error| Problem::bad_request("malformed_json", error.to_string()))?;
@@ -253,6 +257,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = axum::extract::Path::from_request_parts(parts, state).await;
-        path.map(|axum::extract::Path(value)| Self(value)).map_err(|error| Problem::bad_request("malformed_path", error.body_text()))
+        path.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|error| Problem::bad_request("malformed_path", error.body_text()))
     }
 }

@@ -114,10 +114,12 @@ fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
 )]
 pub async fn download(
     State(app): State<Arc<App>>,
-    PathParams(name): PathParams<String>,
+    name: Result<PathParams<String>, Problem>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
+    // A name that is not even text is no name.
+    let name = name.map(|PathParams(name)| name).unwrap_or_default();
     serve(&app, name, &method, &headers).await.map_err(|problem| private(problem.into_response()))
 }
 
@@ -149,7 +151,9 @@ async fn send_file(mut file: File, len: u64, etag: &str, method: &Method, header
         Wanted::Outside => {
             let total = HeaderValue::from_str(&format!("bytes */{len}")).expect("digits");
             let detail = format!("the recording has {len} bytes");
-            return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail).with_header(header::CONTENT_RANGE, total));
+            return Err(
+                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail).with_header(header::CONTENT_RANGE, total)
+            );
         }
     };
     let (first, send_len) = range.map_or((0, len), |(first, last)| (first, last - first + 1));
@@ -200,7 +204,8 @@ fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
     if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE) != Some(etag) {
         return Wanted::Whole;
     }
-    let Some((first, last)) = text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
+    let Some((first, last)) =
+        text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
     else {
         return Wanted::Whole;
     };

@@ -10,10 +10,7 @@ use crate::{
 };
 use axum::{Json, Router, middleware, routing};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    net::TcpListener,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, task::JoinSet};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Time that requests and deliveries have to finish when the process is to stop.
@@ -84,8 +81,10 @@ pub struct Running {
 /// Takes over live calls, then starts the link, the deliverer, both listeners and the background tasks.
 pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let config = &app.config;
-    let (public, public_security) = open("public.listen", config.public.listen, "public.tls", &config.public.tls, &config.public.url).await?;
-    let (admin, admin_security) = open("admin.listen", config.admin.listen, "admin.tls", &config.admin.tls, &config.public.url).await?;
+    let (public, public_security) =
+        open("public.listen", config.public.listen, "public.tls", &config.public.tls, &config.public.url).await?;
+    let (admin, admin_security) =
+        open("admin.listen", config.admin.listen, "admin.tls", &config.admin.tls, &config.public.url).await?;
     let socket = link::bind(&config.link.socket).map_err(|error| StartError::Listen {
         key: "link.socket",
         address: config.link.socket.display().to_string(),
@@ -98,7 +97,13 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     tasks.spawn(link::serve(Arc::clone(&app), socket));
     tasks.spawn(link::watch(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
-    tasks.spawn(listener::serve(public, public_security, public_router(&app), config.public.max_connections, app.shutdown.clone()));
+    tasks.spawn(listener::serve(
+        public,
+        public_security,
+        public_router(&app),
+        config.public.max_connections,
+        app.shutdown.clone(),
+    ));
     tasks.spawn(listener::serve(admin, admin_security, admin_router(&app), config.public.max_connections, app.shutdown.clone()));
     let [public, admin] = addresses;
     tracing::info!(%public, %admin, link = %app.config.link.socket.display(), "serving");

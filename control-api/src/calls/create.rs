@@ -268,7 +268,8 @@ fn check_text(field: &str, text: Option<&str>, max_chars: usize) -> Result<(), P
 
 fn required_number(field: &str, text: Option<&String>, region: Region) -> Result<(String, E164), Problem> {
     let text = text.ok_or_else(|| Problem::unprocessable(field, "missing_field", "is required"))?;
-    let e164 = number::normalise(text, region).map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
+    let e164 = number::normalise(text, region)
+        .map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
     Ok((text.clone(), e164))
 }
 
@@ -283,7 +284,8 @@ fn assigned_number(store: &Storage, account_id: &str, text: Option<&str>, region
     let numbers = store.numbers(account_id)?;
     let named = numbers.into_iter().take(MAX_NAMED_NUMBERS).map(|number| number.e164).collect();
     let detail = "from_number: not one of the numbers assigned to the account";
-    let problem = Problem::forbidden("from_number_not_assigned", detail).with_field("from_number", "allowed are assigned_numbers");
+    let problem =
+        Problem::forbidden("from_number_not_assigned", detail).with_field("from_number", "allowed are assigned_numbers");
     Err(problem.with_assigned_numbers(named))
 }
 

@@ -6,10 +6,7 @@ use crate::{
     auth::ServerCaller,
     problem::{PathParams, Problem, ProblemDetails},
 };
-use axum::{
-    Json,
-    extract::State,
-};
+use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{DeliveryAttempt, TimelineEntry};
@@ -31,7 +28,6 @@ pub struct Step {
     pub time: String,
     /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`, `callback_attempt`.
     pub kind: String,
-    #[schema(inline)]
     pub leg: Option<Leg>,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
@@ -51,12 +47,17 @@ pub struct Step {
     params(("call_id" = String, Path, description = "`call_id` of the call")),
     responses(
         (status = 200, description = "Each SIP and media milestone and each callback attempt", body = Timeline),
+        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
-pub async fn read(State(app): State<Arc<App>>, caller: ServerCaller, PathParams(call_id): PathParams<String>) -> Result<Json<Timeline>, Problem> {
+pub async fn read(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<Timeline>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call_id = call.call_id.clone();
     let (steps, deliveries) = app.with_store(move |store| Ok((store.timeline(&call_id)?, store.deliveries(&call_id)?))).await?;

@@ -16,10 +16,8 @@ pub struct CallView {
     #[schema(example = "your-own-call-id")]
     pub uuid: String,
     /// Where the call stands.
-    #[schema(inline)]
-    pub state: State,
+    pub state: Stage,
     /// Final disposition; `null` while the call is live.
-    #[schema(inline)]
     pub status: Option<Status>,
     /// Talk time in whole seconds; 0 unless `ANSWER`.
     #[schema(example = 150)]
@@ -36,11 +34,9 @@ pub struct CallView {
     /// Caller ID shown to the customer.
     #[schema(example = "+918047000000")]
     pub from_number: String,
-    #[schema(inline)]
     pub call_type: Kind,
     #[schema(example = "CRM_CALL")]
     pub disposition: String,
-    #[schema(inline)]
     pub direction: Way,
     /// When the request was accepted.
     #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
@@ -59,11 +55,9 @@ pub struct CallView {
     /// Stable word for why a call did not go as wished.
     #[schema(example = "agent_busy")]
     pub reason: Option<String>,
-    #[schema(inline)]
     pub failed_leg: Option<Leg>,
     /// The final SIP status that decided.
     pub sip_code: Option<u16>,
-    #[schema(inline)]
     pub hangup_by: Option<Party>,
     /// Each dialling of a leg.
     pub attempts: Vec<AttemptView>,
@@ -72,7 +66,6 @@ pub struct CallView {
 /// One dialling of a leg through one trunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
-    #[schema(inline)]
     pub leg: Leg,
     pub trunk: String,
     #[schema(format = "date-time")]
@@ -86,10 +79,9 @@ pub struct AttemptView {
 }
 
 macro_rules! shown {
-    ($(#[$meta:meta])* $name:ident of $stored:ident as $case:literal: $($variant:ident),+) => {
-        $(#[$meta])*
+    ($(#[$meta:meta])* $name:ident of $stored:ident: $($variant:ident),+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        #[serde(rename_all = $case)]
+        $(#[$meta])*
         pub enum $name { $($variant),+ }
 
         impl From<$stored> for $name {
@@ -102,24 +94,33 @@ macro_rules! shown {
 
 shown!(
     /// Where a call stands; it only moves forward.
-    State of CallState as "snake_case": Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged, Ended
+    #[serde(rename_all = "snake_case")]
+    Stage of CallState: Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged, Ended
 );
 shown!(
     /// Final disposition.
-    Status of CallStatus as "SCREAMING_SNAKE_CASE": Answer, NoAnswer, Busy, Failed, Canceled
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    Status of CallStatus: Answer, NoAnswer, Busy, Failed, Canceled
 );
 shown!(
     /// Softphone or server-to-server.
-    Kind of CallType as "snake_case": Browser, Server
+    #[serde(rename_all = "snake_case")]
+    Kind of CallType: Browser, Server
 );
-shown!(Way of Direction as "snake_case": Outbound);
+shown!(
+    /// Who called whom.
+    #[serde(rename_all = "snake_case")]
+    Way of Direction: Outbound
+);
 shown!(
     /// One of the two parties.
-    Leg of LegName as "snake_case": Agent, Customer
+    #[serde(rename_all = "snake_case")]
+    Leg of LegName: Agent, Customer
 );
 shown!(
     /// Who ended the call.
-    Party of HangupBy as "snake_case": Agent, Customer, Api, System, Network
+    #[serde(rename_all = "snake_case")]
+    Party of HangupBy: Agent, Customer, Api, System, Network
 );
 
 impl From<Status> for CallStatus {

@@ -1,0 +1,324 @@
+//! The control link: states, ends, replays, restarts of either side.
+
+use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, status, wav};
+use control_wire::{CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, RecordingResult, ShardStatus, ToEdge};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+
+#[tokio::test]
+async fn milestones_move_a_call_forward_and_its_end_is_final() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let steps = [
+        (Some(LegName::Agent), "invite_sent", "placed"),
+        (Some(LegName::Agent), "ringing", "agent_ringing"),
+        (Some(LegName::Agent), "answered", "agent_answered"),
+        (Some(LegName::Customer), "invite_sent", "agent_answered"),
+        (Some(LegName::Customer), "early_media", "customer_ringing"),
+        (None, "bridged", "bridged"),
+        (Some(LegName::Agent), "ringing", "bridged"),
+    ];
+    for (sequence, (leg, kind, state)) in (1..).zip(steps) {
+        shard.milestone(&call_id, sequence, leg, kind).await;
+        assert_eq!(rig.call(&call_id).await["state"], state, "{kind}");
+    }
+    let mut end = ended(&call_id, CallStatus::Answer);
+    end.hangup_by = Some(HangupBy::Customer);
+    end.answered_at_ms = Some(end.ended_at_ms - 150_700);
+    end.duration_s = 150;
+    shard.tell(Event::Ended(Box::new(end))).await;
+    let call = rig.call(&call_id).await;
+    for (key, value) in [("status", "ANSWER"), ("hangup_by", "customer"), ("state", "ended")] {
+        assert_eq!(call[key], value, "{key}");
+    }
+    assert_eq!(call["duration"], 150);
+    assert_eq!(rig.app.lines.live_count(), 0);
+    let job = rig.app.store.callback_job(&call_id).unwrap().expect("the callback is stored with the end");
+    let body: Value = serde_json::from_str(&job.body).unwrap();
+    assert_eq!((&body["status"], &body["end_time"]), (&call["status"], &call["end_time"]));
+
+    // Told again after a reconnect, it is acknowledged and changes nothing.
+    shard.milestone(&call_id, 3, Some(LegName::Agent), "answered").await;
+    shard.end(&call_id, CallStatus::Failed).await;
+    assert_eq!(rig.call(&call_id).await, call);
+    assert_eq!(rig.app.lines.live_count(), 0);
+    // Calls that nobody knows are acknowledged, too: the edge may forget them.
+    shard.end("unknown", CallStatus::Failed).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn many_events_at_once_are_all_acknowledged_in_order() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(rig.place(&mut shard).await.0);
+    }
+    let mut id = 0;
+    for sequence in 1..=10 {
+        for call_id in &calls {
+            id += 1;
+            shard.write(&FromEdge::Event { id, event: Event::Milestone(milestone(call_id, sequence, None, "step")) }).await;
+        }
+    }
+    for call_id in &calls {
+        id += 1;
+        shard.write(&FromEdge::Event { id, event: Event::Ended(Box::new(ended(call_id, CallStatus::Busy))) }).await;
+    }
+    for event_id in 1..=id {
+        assert_eq!(shard.read().await, Some(ToEdge::Ack { event_id }));
+    }
+    assert_eq!(rig.app.lines.live_count(), 0);
+    for call_id in &calls {
+        assert_eq!(rig.call(call_id).await["status"], "BUSY");
+        assert_eq!(rig.app.store.timeline(call_id).unwrap().len(), 10);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn unacknowledged_commands_are_sent_again_in_order() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.post_call(crate::rig::guide_call()).await.expect(201).json()["call_id"].as_str().unwrap().to_owned();
+    rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
+    let commands = [shard.command().await, shard.command().await];
+    drop(shard);
+    let mut again = rig.greet(hello(1, &[])).await;
+    assert_eq!([again.command().await, again.command().await], commands);
+    for (command_id, _) in commands {
+        again.write(&FromEdge::Ack { command_id }).await;
+    }
+    again.end(&call_id, CallStatus::Canceled).await;
+    drop(again);
+    let mut last = rig.greet(hello(1, &[])).await;
+    // Nothing is left to say: the first thing that comes is the next call.
+    rig.place(&mut last).await;
+    rig.stop().await;
+}
+
+// S20
+#[tokio::test]
+async fn calls_of_an_edge_that_restarted_end_truthfully() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (ringing, _) = rig.place(&mut shard).await;
+    shard.milestone(&ringing, 1, Some(LegName::Agent), "ringing").await;
+    let (talking, place) = rig.place(&mut shard).await;
+    shard.bridge(&talking).await;
+    let (cancelled, _) = rig.place(&mut shard).await;
+    rig.send(Method::DELETE, &format!("/calls/{cancelled}"), None).await.expect(204);
+    drop(shard);
+    std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+
+    let mut restarted = rig.shard(2, &[]).await;
+    let call = rig.ended_call(&ringing).await;
+    assert_eq!((&call["status"], &call["reason"], &call["hangup_by"]), (&json!("FAILED"), &json!("system"), &json!("system")));
+    let call = rig.ended_call(&talking).await;
+    assert_eq!((&call["status"], &call["reason"], &call["duration"]), (&json!("ANSWER"), &json!("edge_restarted"), &json!(2)));
+    let path = call["recording_url"].as_str().unwrap().strip_prefix("https://api.example").unwrap().to_owned();
+    assert_eq!(rig.get(&path).await.expect(200).body, wav());
+    let call = rig.ended_call(&cancelled).await;
+    assert_eq!((&call["status"], &call["hangup_by"]), (&json!("CANCELED"), &json!("api")));
+    for call_id in [&ringing, &talking, &cancelled] {
+        assert!(rig.app.store.callback_job(call_id).unwrap().is_some());
+    }
+    assert_eq!(rig.app.lines.live_count(), 0);
+    // The commands of the old epoch are gone with it.
+    rig.place(&mut restarted).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_crashed_edge_left_unfinished_can_be_downloaded() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, place) = rig.place(&mut shard).await;
+    shard.bridge(&call_id).await;
+    drop(shard);
+    let name = place.recording.unwrap();
+    std::fs::write(rig.recording_path(&format!("{name}.part")), wav()).unwrap();
+    // The edge stays away longer than it may.
+    let call = rig.ended_call(&call_id).await;
+    assert_eq!((&call["status"], &call["reason"]), (&json!("ANSWER"), &json!("edge_restarted")));
+    assert_eq!(rig.get(&format!("/recordings/{name}")).await.expect(200).body.len(), wav().len());
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_greeting_settles_what_both_sides_know() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (kept, _) = rig.place(&mut shard).await;
+    let (lost, _) = rig.place(&mut shard).await;
+    let (over, _) = rig.place(&mut shard).await;
+    shard.end(&over, CallStatus::Busy).await;
+    drop(shard);
+    let mut again = rig.greet(hello(1, &[&kept, &over, "never-heard-of"])).await;
+    let mut stray = [again.expect_hang_up().await, again.expect_hang_up().await];
+    stray.sort();
+    let mut expected = [over.clone(), "never-heard-of".to_owned()];
+    expected.sort();
+    assert_eq!(stray, expected);
+    assert_eq!(rig.call(&lost).await["reason"], "system");
+    assert_eq!(rig.call(&kept).await["state"], "placed");
+    rig.stop().await;
+}
+
+// S20
+#[tokio::test]
+async fn calls_survive_a_restart_of_this_process() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (talking, _) = rig.place(&mut shard).await;
+    let (leaving, _) = rig.place(&mut shard).await;
+    shard.bridge(&talking).await;
+    rig.send(Method::DELETE, &format!("/calls/{leaving}"), None).await.expect(204);
+    drop(shard);
+    let rig = rig.restart().await;
+    assert_eq!(rig.app.lines.live_count(), 2);
+    let mut again = rig.greet(hello(1, &[&talking, &leaving])).await;
+    assert_eq!(again.expect_hang_up().await, leaving, "asked for before the restart");
+    again.end(&leaving, CallStatus::Canceled).await;
+    again.end(&talking, CallStatus::Answer).await;
+    assert_eq!(rig.call(&talking).await["status"], "ANSWER");
+    assert_eq!(rig.call(&leaving).await["status"], "CANCELED");
+    assert_eq!(rig.app.lines.live_count(), 0);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn calls_that_no_shard_got_end_at_start() {
+    let rig = Rig::start().await;
+    let new = storage::NewCall {
+        call_id: "c1".into(),
+        account_id: crate::rig::ACCOUNT.into(),
+        uuid: None,
+        call_type: storage::CallType::Server,
+        customer_number: "9876543210".into(),
+        customer_number_e164: "+919876543210".into(),
+        agent_number: Some("9876543211".into()),
+        agent_number_e164: Some("+919876543211".into()),
+        crm_username: None,
+        from_number: crate::rig::CALLER_ID.into(),
+        disposition: "CRM_CALL".into(),
+        recording_file: None,
+        fingerprint: String::new(),
+        idempotency_key: None,
+        start_ms: control_api::app::now_ms(),
+    };
+    rig.app.store.create_call(new).unwrap();
+    let rig = rig.restart().await;
+    let call = rig.call("c1").await;
+    assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
+    assert_eq!(rig.app.lines.live_count(), 0);
+    rig.stop().await;
+}
+
+// A11: crash recovery
+#[tokio::test]
+async fn calls_of_an_edge_that_stays_away_end() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    drop(shard);
+    let call = rig.ended_call(&call_id).await;
+    assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
+    // Should it come back with the call after all, the call is hung up there.
+    let mut late = rig.greet(hello(1, &[&call_id])).await;
+    assert_eq!(late.expect_hang_up().await, call_id);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn recordings_are_announced_with_the_end() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, place) = rig.place(&mut shard).await;
+    shard.bridge(&call_id).await;
+    let file_name = place.recording.unwrap();
+    std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
+    let recording = RecordingResult { file_name: file_name.clone(), duration_ms: 2_000, file_len: wav().len() as u64 };
+    shard
+        .tell(Event::Ended(Box::new(control_wire::Ended { recording: Some(recording), ..ended(&call_id, CallStatus::Answer) })))
+        .await;
+    let url = format!("https://api.example/recordings/{file_name}");
+    assert_eq!(rig.call(&call_id).await["recording_url"], url);
+    let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&job.body).unwrap()["recording_url"], url);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn calls_go_to_the_least_loaded_shard() {
+    let rig = Rig::start().await;
+    let mut shards: Vec<Shard> = Vec::new();
+    for (shard, call_count) in [(0, 50), (1, 0), (2, 0)] {
+        let status = ShardStatus { call_count, draining: shard == 2, ..status() };
+        shards.push(rig.greet(Hello { shard, status, ..hello(1, &[]) }).await);
+    }
+    let opened = async {
+        while rig.app.link.shards().iter().filter(|shard| shard.is_connected).count() < 3 {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(DEADLINE, opened).await.unwrap();
+    for _ in 0..3 {
+        rig.place(&mut shards[1]).await;
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn malformed_peers_are_turned_away() {
+    let rig = Rig::start().await;
+    let mut old = rig.connect().await;
+    old.write(&FromEdge::Hello(Hello { version: 9, ..hello(1, &[]) })).await;
+    assert!(matches!(old.read().await, Some(ToEdge::Refused { reason }) if reason.contains("version 9")));
+    assert_eq!(old.read().await, None);
+    for bytes in [b"\xff\xff\xff\xff".as_slice(), b"\0\0\0\x02{}", b"\0\0\0\x04nope"] {
+        let mut peer = rig.connect().await;
+        peer.write_bytes(bytes).await;
+        assert_eq!(peer.read().await, None);
+    }
+    let mut early = rig.connect().await;
+    early.write(&FromEdge::Ack { command_id: 1 }).await;
+    assert_eq!(early.read().await, None);
+    let mut twice = rig.greet(hello(1, &[])).await;
+    twice.write(&FromEdge::Hello(hello(1, &[]))).await;
+    assert_eq!(twice.read().await, None);
+    // None of them did harm.
+    let mut shard = rig.shard(2, &[]).await;
+    rig.place(&mut shard).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_socket_is_the_owners_alone_and_a_stale_one_is_replaced() {
+    let rig = Rig::start().await;
+    let socket = rig.app.config.link.socket.clone();
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let taken = control_api::link::bind(&socket).expect_err("this process listens there");
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    // The file of a process that is gone is still there; nobody answers on it.
+    let rig = rig.restart().await;
+    let mut shard = rig.shard(1, &[]).await;
+    rig.place(&mut shard).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_hang_up_that_is_not_acknowledged_is_not_forgotten() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
+    assert!(matches!(shard.command().await, (_, Command::HangUp { .. })));
+    drop(shard);
+    let mut again = rig.greet(hello(1, &[&call_id])).await;
+    assert_eq!(again.expect_hang_up().await, call_id);
+    rig.stop().await;
+}

@@ -1,0 +1,9 @@
+//! The served process from outside: HTTP over real sockets, a fake shard over the real link, real storage in a temporary folder.
+
+mod calls;
+mod keys;
+mod link;
+mod listing;
+mod operations;
+mod recordings;
+mod rig;

@@ -1,0 +1,115 @@
+//! The operators' listener, the OpenAPI documents, and stopping.
+
+use crate::rig::Rig;
+use control_wire::CallStatus;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn readiness_follows_the_edge() {
+    let rig = Rig::start().await;
+    assert_eq!(rig.operator("/healthz").await.expect(200).body, b"ok\n");
+    let unready = rig.operator("/readyz").await;
+    assert_eq!(
+        unready.expect(503).json(),
+        json!({ "ready": false, "store": true, "edge": false, "live_calls": 0, "shards": [] })
+    );
+    let mut shard = rig.shard(1, &[]).await;
+    rig.place(&mut shard).await;
+    let ready = rig.operator("/readyz").await.expect(200).json();
+    assert_eq!(
+        (&ready["ready"], &ready["live_calls"], &ready["shards"][0]["connected"]),
+        (&json!(true), &json!(1), &json!(true))
+    );
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        rig.request(Method::GET, path, |request| request).await.expect_problem(404, "not_found");
+    }
+    rig.operator("/nowhere").await.expect_problem(404, "not_found");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_count_what_happened_without_telling_secrets() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, place) = rig.place(&mut shard).await;
+    shard.end(&call_id, CallStatus::Busy).await;
+    let recording = place.recording.unwrap();
+    rig.get(&format!("/recordings/{recording}")).await.expect(404);
+    let text = String::from_utf8(rig.operator("/metrics").await.expect(200).body.clone()).unwrap();
+    for line in [
+        "control_api_http_requests_total{listener=\"public\",method=\"POST\",route=\"/calls\",status=\"201\"} 1",
+        "control_api_http_request_duration_seconds_count{listener=\"public\",method=\"POST\",route=\"/calls\"} 1",
+        "control_api_calls_ended_total{status=\"BUSY\",reason=\"none\"} 1",
+        "control_api_calls_live 0",
+        "control_api_edge_connected{edge=\"edge-1\",shard=\"0\"} 1",
+        "control_api_edge_events_total{edge=\"edge-1\",shard=\"0\",name=\"drop_unknown_source\"} 7",
+    ] {
+        assert!(text.lines().any(|actual| actual == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains(&recording) && !text.contains(&call_id));
+    assert!(text.ends_with("# EOF\n"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn every_route_is_documented_and_every_documented_route_is_served() {
+    let rig = Rig::start().await;
+    let document = rig.request(Method::GET, "/openapi.json", |request| request).await.expect(200).json();
+    let paths = document["paths"].as_object().unwrap();
+    let mut documented: Vec<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, operations)| operations.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone())))
+        .collect();
+    documented.sort();
+    let routes = [
+        ("/calls", "get"),
+        ("/calls", "post"),
+        ("/calls/{call_id}", "delete"),
+        ("/calls/{call_id}", "get"),
+        ("/calls/{call_id}", "patch"),
+        ("/calls/{call_id}/callback/redeliver", "post"),
+        ("/calls/{call_id}/timeline", "get"),
+        ("/openapi.json", "get"),
+        ("/recordings/{name}", "get"),
+        ("/recordings/{name}", "head"),
+    ];
+    assert_eq!(documented, routes.map(|(path, method)| (path.to_owned(), method.to_owned())));
+    for (path, operations) in paths {
+        let example = path.replace("{call_id}", "x").replace("{name}", "x");
+        for method in ["get", "head", "post", "put", "patch", "delete"] {
+            let request = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+            let answer = rig.request(request, &example, |request| request).await;
+            // A GET route answers HEAD as well (RFC 9110 §9.3.2).
+            let is_served = operations.get(method).is_some() || (method == "head" && operations.get("get").is_some());
+            assert_eq!(answer.status != 405, is_served, "{method} {path}");
+        }
+    }
+    for (_, operation) in paths.values().flat_map(|operations| operations.as_object().unwrap()) {
+        let summary = operation["summary"].as_str().unwrap_or_default();
+        assert!(!summary.is_empty(), "{}", operation["operationId"]);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_operators_document_holds_operations_and_the_admin_api() {
+    let rig = Rig::start().await;
+    let document: Value = rig.operator("/openapi.json").await.expect(200).json();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert!(document["paths"].get(path).is_some(), "{path}");
+    }
+    assert!(document["paths"].as_object().unwrap().keys().any(|path| path.starts_with("/admin/")));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_closes_the_link_but_ends_no_call() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let rig = rig.restart().await;
+    assert_eq!(shard.read().await, None);
+    assert_eq!(rig.call(&call_id).await["state"], "placed");
+    rig.stop().await;
+}
