@@ -6,6 +6,7 @@ pub mod callback;
 pub mod field;
 pub mod identity;
 pub mod key;
+pub mod trial;
 pub mod trunk;
 
 use crate::app::App;
@@ -94,6 +95,7 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(key::rotate))
         .routes(routes!(callback::read, callback::set, callback::remove))
         .routes(routes!(callback::renew_signing_secret))
+        .routes(routes!(trial::run))
         .routes(routes!(trunk::list))
         .routes(routes!(trunk::read, trunk::set, trunk::remove))
         .routes(routes!(apply::apply))
@@ -168,4 +170,4 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -123,7 +123,7 @@ fn check_signing_secret(secret: &Secret) -> Result<(), String> {
     }
 }
 
-fn no_callback(account: &str) -> Problem {
+pub(super) fn no_callback(account: &str) -> Problem {
     Problem::not_found(format!("the account {account:?} has no callback"))
 }
 

@@ -5,6 +5,7 @@ use super::{CliError, Session, given, secret_from};
 use crate::admin::account::{AccountSettings, AccountView, LimitsSettings, RetentionSettings};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
 use crate::admin::identity::AgentView;
+use crate::admin::trial::Trial;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
@@ -224,9 +225,9 @@ pub enum CallbackCommand {
     /// Set an account's callback, or change the settings that are given
     Set {
         account: String,
-        /// https:// and a public host
-        #[arg(long)]
-        url: Option<String>,
+        /// Where results are pushed: https:// and a public host
+        #[arg(long, value_name = "URL")]
+        target: Option<String>,
         /// Name of the customer's own header
         #[arg(long, requires = "auth_value_file")]
         auth_header: Option<String>,
@@ -240,6 +241,8 @@ pub enum CallbackCommand {
         #[arg(long)]
         max_retries: Option<u32>,
     },
+    /// Send the result of a call that never took place, and show what came of it
+    Test { account: String },
     /// Make a new signing secret and show it once
     NewSecret { account: String },
     /// Remove an account's callback
@@ -253,17 +256,21 @@ impl CallbackCommand {
                 let callback: CallbackView = session.client.read(&["accounts", &account, "callback"]).await?;
                 session.show(&callback, callback_text)
             }
-            CallbackCommand::Set { account, url, auth_header, auth_value_file, signing_secret_file, max_retries } => {
+            CallbackCommand::Set { account, target, auth_header, auth_value_file, signing_secret_file, max_retries } => {
                 let value = auth_value_file.as_deref().map(secret_from).transpose()?;
                 let header = auth_header.zip(value).map(|(name, value)| json!({ "name": name, "value": value }));
                 let body = given([
-                    ("url", url.map(Into::into)),
+                    ("url", target.map(Into::into)),
                     ("auth_header", header),
                     ("signing_secret", signing_secret_file.as_deref().map(secret_from).transpose()?),
                     ("max_retries", max_retries.map(Into::into)),
                 ]);
                 let answer: CallbackAnswer = session.client.put(&["accounts", &account, "callback"], &body).await?;
                 session.show(&answer, answer_text)
+            }
+            CallbackCommand::Test { account } => {
+                let trial: Trial = session.client.post(&["accounts", &account, "callback", "test"], &json!({})).await?;
+                session.show(&trial, trial_text)
             }
             CallbackCommand::NewSecret { account } => {
                 let path = ["accounts", &account, "callback", "signing-secret"];
@@ -284,6 +291,14 @@ fn callback_text(callback: &CallbackView) -> String {
         ("auth header", or_dash(callback.auth_header.as_deref())),
         ("retries", callback.max_retries.to_string()),
     ])
+}
+
+fn trial_text(trial: &Trial) -> String {
+    let outcome = if trial.delivered { "delivered" } else { "failed" };
+    match (trial.http_status, &trial.error) {
+        (Some(status), _) => format!("{outcome}: the target answered {status}"),
+        (None, error) => format!("{outcome}: {}", error.as_deref().unwrap_or("no answer")),
+    }
 }
 
 fn answer_text(answer: &CallbackAnswer) -> String {

@@ -98,7 +98,25 @@ fn other_numbers_of_the_world_are_read() {
 #[test]
 fn numbers_that_must_not_be_dialled_are_refused_with_the_reason() {
     use NumberRefusal::*;
-    for input in ["112", "100", "101", "102", "108", "911", "999", "000", "0112", "+91112", "+91 100", "0091 112", "1098", "tel:112", " 112", "１１２", "91112"] {
+    for input in [
+        "112",
+        "100",
+        "101",
+        "102",
+        "108",
+        "911",
+        "999",
+        "000",
+        "0112",
+        "+91112",
+        "+91 100",
+        "0091 112",
+        "1098",
+        "tel:112",
+        " 112",
+        "１１２",
+        "91112",
+    ] {
         check("IN", input, Err(Emergency));
     }
     check("US", "911", Err(Emergency));
@@ -123,7 +141,20 @@ fn text_that_is_no_number_is_refused() {
     for input in ["", " ", "\u{a0}", "\u{200b}", "tel:", "---", "()", "+", "tel:;phone-context=crm.example"] {
         check("IN", input, Err(Empty));
     }
-    for input in ["hello", "98765FLOWERS", "98765 4321O", "sip:9876543210@example.com", "9876543210@example.com", "98765+43210", "++919876543210", "=9876543210", "98765*43210", "null", "९८७६५४३२१०\u{1F600}", "<9876543210>"] {
+    for input in [
+        "hello",
+        "98765FLOWERS",
+        "98765 4321O",
+        "sip:9876543210@example.com",
+        "9876543210@example.com",
+        "98765+43210",
+        "++919876543210",
+        "=9876543210",
+        "98765*43210",
+        "null",
+        "९८७६५४३२१०\u{1F600}",
+        "<9876543210>",
+    ] {
         check("IN", input, Err(Unreadable));
     }
     for input in ["9876543210x12", "9876543210,12", "+919876543210;12", "9876543210#1", "tel:+919876543210;ext=12"] {
@@ -178,7 +209,8 @@ fn each_trunk_sees_the_number_in_its_form() {
 
 #[test]
 fn regions_are_countries_with_a_numbering_plan() {
-    for (text, known) in [("IN", true), ("US", true), ("in", false), ("", false), ("XX", false), ("India", false), ("AQ", false)] {
+    for (text, known) in [("IN", true), ("US", true), ("in", false), ("", false), ("XX", false), ("India", false), ("AQ", false)]
+    {
         assert_eq!(text.parse::<Region>().is_ok(), known, "{text}");
     }
 }
