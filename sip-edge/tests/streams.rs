@@ -1,0 +1,142 @@
+//! SIP over TCP: messages are cut from the stream, sent on the connection they belong to, and failures name their flow.
+
+use glommio::{LocalExecutorBuilder, Placement, timer::sleep};
+use sip_core::edge::{Flow, Transport};
+use sip_edge::transport::{StreamConfig, StreamEvent, Streams};
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+const MESSAGE: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 2\r\n\r\nhi";
+
+#[derive(Debug, Clone, PartialEq)]
+enum Seen {
+    Message(Flow, Vec<u8>),
+    Failed(Flow),
+}
+
+struct Rig {
+    streams: Streams,
+    seen: Rc<RefCell<Vec<Seen>>>,
+    local: SocketAddr,
+}
+
+impl Rig {
+    fn new(max_connections: usize) -> Self {
+        // Free now, and nobody else of this machine's tests asks for it by number.
+        let local = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let seen = Rc::<RefCell<Vec<Seen>>>::default();
+        let told = seen.clone();
+        let config = StreamConfig { local, max_connections, idle: Duration::from_secs(60) };
+        let streams = Streams::new(config, move |event| {
+            told.borrow_mut().push(match event {
+                StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
+                StreamEvent::Failed { flow } => Seen::Failed(flow),
+            });
+        });
+        streams.listen().unwrap();
+        Self { streams, seen, local }
+    }
+
+    async fn seen(&self, count: usize) -> Vec<Seen> {
+        until(|| self.seen.borrow().len() >= count).await;
+        self.seen.take()
+    }
+
+    fn to(&self, remote: SocketAddr, connection: Option<u64>) -> Flow {
+        Flow { transport: Transport::Tcp, local: self.local, remote, connection }
+    }
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came");
+}
+
+/// Reads what has come without blocking the executor that has to send it.
+async fn read(peer: &mut TcpStream, len: usize) -> Vec<u8> {
+    peer.set_nonblocking(true).unwrap();
+    let mut bytes = Vec::new();
+    until(|| {
+        let mut chunk = [0; 256];
+        if let Ok(count) = peer.read(&mut chunk) {
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        bytes.len() >= len
+    })
+    .await;
+    bytes
+}
+
+fn run<F: Future<Output = ()> + 'static>(test: F) {
+    LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(test);
+}
+
+#[test]
+fn an_accepted_connection_carries_messages_both_ways_until_it_breaks() {
+    run(async {
+        let rig = Rig::new(4);
+        let mut peer = TcpStream::connect(rig.local).unwrap();
+        let remote = peer.local_addr().unwrap();
+        peer.write_all(&[MESSAGE, MESSAGE, b"\r\n\r\n", &MESSAGE[..9]].concat()).unwrap();
+        let flow = rig.to(remote, Some(1));
+        assert_eq!(rig.seen(2).await, vec![Seen::Message(flow, MESSAGE.to_vec()); 2]);
+        // RFC 5626 §4.4.1: the keep-alive is answered; then what we send.
+        rig.streams.send(flow, b"SIP/2.0 200 OK");
+        // Without naming it the open connection to this peer is used as well.
+        rig.streams.send(rig.to(remote, None), b" again");
+        assert_eq!(read(&mut peer, 22).await, b"\r\nSIP/2.0 200 OK again");
+        drop(peer);
+        assert_eq!(rig.seen(2).await, [Seen::Failed(flow), Seen::Failed(rig.to(remote, None))]);
+        rig.streams.send(flow, b"too late");
+        assert_eq!(rig.seen(1).await, [Seen::Failed(flow)]);
+        assert_eq!(rig.streams.connection_count(), 0);
+    });
+}
+
+#[test]
+fn a_connection_is_opened_once_for_a_peer_and_refusal_is_told() {
+    run(async {
+        let rig = Rig::new(4);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let carrier = listener.local_addr().unwrap();
+        rig.streams.send(rig.to(carrier, None), b"INVITE");
+        rig.streams.send(rig.to(carrier, None), b" ACK");
+        listener.set_nonblocking(true).unwrap();
+        let mut accepted = None;
+        until(|| {
+            accepted = listener.accept().ok();
+            accepted.is_some()
+        })
+        .await;
+        let (mut accepted, _) = accepted.expect("accepted");
+        assert_eq!(read(&mut accepted, 10).await, b"INVITE ACK");
+        assert_eq!(rig.streams.connection_count(), 1);
+        drop((accepted, listener));
+        rig.seen(2).await;
+        rig.streams.send(rig.to(carrier, None), b"INVITE");
+        let seen = rig.seen(2).await;
+        assert!(seen.contains(&Seen::Failed(rig.to(carrier, None))), "{seen:?}");
+    });
+}
+
+#[test]
+fn strangers_beyond_the_cap_and_bytes_that_are_not_sip_are_cut_off() {
+    run(async {
+        let rig = Rig::new(1);
+        let mut first = TcpStream::connect(rig.local).unwrap();
+        until(|| rig.streams.connection_count() == 1).await;
+        let _second = TcpStream::connect(rig.local).unwrap();
+        until(|| rig.streams.counters().over_limit.get() == 1).await;
+        first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        until(|| rig.streams.connection_count() == 0).await;
+        assert_eq!(rig.streams.counters().malformed.get(), 1);
+    });
+}
