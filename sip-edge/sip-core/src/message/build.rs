@@ -194,7 +194,7 @@ fn stamped_via(value: &str, source: SocketAddr) -> Option<String> {
 /// ACK, or a head without the headers an answer copies (§8.2.6.2).
 pub fn refusal(message: &[u8], error: ParseError, source: SocketAddr) -> Option<Vec<u8>> {
     let Answer::Status(code) = error.answer() else { return None };
-    let head = String::from_utf8_lossy(parse::head(message));
+    let head = parse::head_text(parse::head(message));
     let (start, lines) = head.split_once("\r\n")?;
     if start.starts_with("ACK ") || start.starts_with("SIP/") {
         return None;

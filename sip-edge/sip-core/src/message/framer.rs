@@ -82,13 +82,12 @@ impl Framer {
                 self.scanned_len = 0;
                 continue;
             }
-            let from = self.scanned_len.saturating_sub(3);
-            let Some(at) = pending[from..].windows(4).position(|window| window == b"\r\n\r\n") else {
+            let Some(at) = parse::head_len(pending, self.scanned_len) else {
                 self.scanned_len = pending.len();
                 return if pending.len() > self.limits.head_len { Err(FrameError::HeadTooLarge) } else { Ok(None) };
             };
-            let head_len = from + at + 4;
-            self.scanned_len = from + at;
+            let head_len = at + 4;
+            self.scanned_len = at;
             if head_len > self.limits.head_len {
                 return Err(FrameError::HeadTooLarge);
             }
@@ -102,7 +101,7 @@ impl Framer {
 
     /// A stream message must say its length (§20.14).
     fn body_len(head: &[u8]) -> Option<usize> {
-        let head = String::from_utf8_lossy(parse::head(head));
+        let head = parse::head_text(parse::head(head));
         let (_, lines) = head.split_once("\r\n")?;
         let mut found = None;
         for (name, value) in parse::header_lines(lines).flatten() {

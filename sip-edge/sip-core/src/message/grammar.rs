@@ -1,8 +1,19 @@
 //! The lexical pieces of RFC 3261 §25.1 that several header readers share: tokens, quoted strings, lists and hosts.
 
-/// `token` characters.
+/// `token` characters by their value: each name and parameter of a message goes through this.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        byte += 1;
+    }
+    table
+};
+
 pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    TOKEN_BYTES[usize::from(byte)]
 }
 
 pub(crate) fn is_token(text: &str) -> bool {

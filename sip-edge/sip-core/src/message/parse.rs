@@ -25,7 +25,7 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<SipMessage, ParseError> {
     if head_bytes.len() > limits.head_len {
         return Err(ParseError::TooLarge);
     }
-    let text = String::from_utf8_lossy(head_bytes);
+    let text = head_text(head_bytes);
     let (start, lines) = text.split_once("\r\n").ok_or(ParseError::NotSip)?;
     let start = start_line(start)?;
     if head_bytes.len() == bytes.len() {
@@ -66,7 +66,28 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<SipMessage, ParseError> {
 
 /// The start line and headers, without the empty line; everything when there is no empty line.
 pub(super) fn head(bytes: &[u8]) -> &[u8] {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes, |at| &bytes[..at])
+    head_len(bytes, 0).map_or(bytes, |len| &bytes[..len])
+}
+
+/// Position of the first CRLF CRLF that ends at or after `from`.
+pub(super) fn head_len(bytes: &[u8], from: usize) -> Option<usize> {
+    // The last byte of a window tells how far the next possible end is.
+    let mut last = from.max(3);
+    while let Some(byte) = bytes.get(last) {
+        last += match byte {
+            b'\n' if bytes[last - 3..].starts_with(b"\r\n\r") => return Some(last - 3),
+            b'\n' => 2,
+            b'\r' => 1,
+            _ => 4,
+        };
+    }
+    None
+}
+
+/// A head as text; bytes that are no UTF-8 are replaced, so such a value is not copied back byte for byte.
+pub(super) fn head_text(head: &[u8]) -> Cow<'_, str> {
+    // Checking alone is much faster than `from_utf8_lossy`.
+    std::str::from_utf8(head).map_or_else(|_| String::from_utf8_lossy(head), Cow::Borrowed)
 }
 
 /// Name and unfolded value of each header line; names keep their case but compact ones are long.
@@ -77,25 +98,34 @@ pub(super) fn header_lines(text: &str) -> impl Iterator<Item = Result<(&str, Cow
             return None;
         }
         // A line goes on while the next begins with a blank (§7.3.1).
-        let mut end = 0;
-        let mut folded = false;
+        let (mut end, mut folded) = (0, false);
         let next = loop {
-            match rest[end..].find("\r\n") {
+            match line_end(&rest[end..]) {
                 None => break rest.len(),
                 Some(at) if rest[end + at + 2..].starts_with([' ', '\t']) => {
                     folded = true;
                     end += at + 2;
                 }
-                Some(at) => {
-                    end += at;
-                    break end + 2;
-                }
+                Some(at) => break end + at + 2,
             }
         };
         let line = if next == rest.len() && !rest.ends_with("\r\n") { rest } else { &rest[..next - 2] };
         rest = &rest[next..];
         Some(header_line(line, folded))
     })
+}
+
+/// Position of the first CRLF. Looking for one byte is several times faster than for two.
+fn line_end(text: &str) -> Option<usize> {
+    let mut from = 0;
+    while let Some(at) = text[from..].find('\n') {
+        let at = from + at;
+        if at > 0 && text.as_bytes()[at - 1] == b'\r' {
+            return Some(at - 1);
+        }
+        from = at + 1;
+    }
+    None
 }
 
 fn header_line(line: &str, folded: bool) -> Result<(&str, Cow<'_, str>), ParseError> {
@@ -111,7 +141,7 @@ fn header_line(line: &str, folded: bool) -> Result<(&str, Cow<'_, str>), ParseEr
         Cow::Borrowed(grammar::trim(value))
     };
     // A bare CR or LF would become a line of its own at some reader downstream.
-    if value.contains(['\r', '\n']) {
+    if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
         return Err(ParseError::HeaderLine);
     }
     Ok((header::long_name(name), value))
@@ -180,10 +210,11 @@ fn rsip_uri(uri: &Uri<'_>) -> rsip::Uri {
     };
     // A typed parameter that would print in another spelling is kept as written.
     let param = |(name, value): (&str, Option<&str>)| {
-        let written = rsip::Param::Other(name.into(), value.map(Into::into));
+        let written = || rsip::Param::Other(name.into(), value.map(Into::into));
         match rsip::Param::try_from((name, value)) {
-            Ok(typed) if typed.to_string() == written.to_string() => typed,
-            _ => written,
+            Ok(other @ rsip::Param::Other(..)) => other,
+            Ok(typed) if typed.to_string() == written().to_string() => typed,
+            _ => written(),
         }
     };
     let structured = rsip::Uri {

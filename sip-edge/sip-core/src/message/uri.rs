@@ -31,7 +31,7 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads a whole URI; `None` when it is malformed.
     pub fn parse(text: &'a str) -> Option<Self> {
-        if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"<>\"".contains(&byte)) {
+        if text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')) {
             return None;
         }
         let (scheme, rest) = text.split_once(':')?;
@@ -153,7 +153,8 @@ impl<'a> Params<'a> {
         if value.starts_with('"') {
             return grammar::quoted(value).is_some_and(|(_, rest)| rest.is_empty());
         }
-        !value.is_empty() && !value.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"\"<>,;=@".contains(&byte))
+        !value.is_empty()
+            && !value.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'"' | b'<' | b'>' | b',' | b';' | b'=' | b'@'))
     }
 
     /// Each name with its value, quotes kept, in order.
