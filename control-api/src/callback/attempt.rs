@@ -165,13 +165,15 @@ fn word(error: &(dyn Error + 'static)) -> Option<&'static str> {
         return if error.is_incomplete_message() { Some("reset") } else { error.is_parse().then_some("malformed_response") };
     }
     let error = error.downcast_ref::<std::io::Error>()?;
-    if let Some(inner) = error.get_ref() {
-        // `source` of such an error skips what it wraps.
-        return word(inner);
+    // `source` of such an error skips what it wraps.
+    if let Some(word) = error.get_ref().and_then(|inner| word(inner)) {
+        return Some(word);
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => Some("refused"),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => Some("reset"),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
+            Some("reset")
+        }
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Some("unreachable"),
         ErrorKind::TimedOut => Some("timeout"),
         _ => None,
@@ -216,7 +218,12 @@ mod tests {
     // Test vector of the Standard Webhooks reference implementations.
     #[test]
     fn signs_as_standard_webhooks() {
-        let signed = signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
+        let signed = signature(
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+        );
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
         assert_eq!(signature("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "id", 1, ""), None);
         assert_eq!(signature("whsec_*", "id", 1, ""), None);

@@ -93,8 +93,19 @@ mod tests {
     use crate::callback::tests::ended_call;
 
     const GUIDE_KEYS: [&str; 13] = [
-        "call_id", "uuid", "status", "duration", "customer_number", "agent_number", "crm_username", "call_type", "disposition",
-        "direction", "start_time", "end_time", "recording_url",
+        "call_id",
+        "uuid",
+        "status",
+        "duration",
+        "customer_number",
+        "agent_number",
+        "crm_username",
+        "call_type",
+        "disposition",
+        "direction",
+        "start_time",
+        "end_time",
+        "recording_url",
     ];
 
     fn print(call: &Call) -> String {

@@ -186,7 +186,9 @@ impl Shared {
         let (call_id, account_id) = (&job.call_id, &job.account_id);
         match next {
             NextStep::Delivered => tracing::info!(%call_id, attempt = attempt.attempt, "callback delivered"),
-            NextStep::Retry { .. } => tracing::info!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback attempt failed"),
+            NextStep::Retry { .. } => {
+                tracing::info!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback attempt failed")
+            }
             NextStep::Exhausted => tracing::warn!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback given up"),
         }
     }

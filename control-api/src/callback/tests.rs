@@ -144,8 +144,7 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
     use Answer::{Close, EndlessBody, Noise, Redirect, Status};
     let delivered = [200, 201, 204, 299].map(|status| (Status(status), status.to_string(), JobState::Delivered));
     let redirects = [301, 302, 307, 308].map(|status| (Redirect(status), status.to_string(), JobState::Pending));
-    let failed =
-        [300, 400, 401, 404, 410, 429, 500, 503].map(|status| (Status(status), status.to_string(), JobState::Pending));
+    let failed = [300, 400, 401, 404, 410, 429, 500, 503].map(|status| (Status(status), status.to_string(), JobState::Pending));
     let others = [
         (Close, "reset".to_owned(), JobState::Pending),
         (Noise, "malformed_response".to_owned(), JobState::Pending),
