@@ -33,7 +33,6 @@ pub struct Finish {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "returned once per call and taken apart at once")]
 pub enum FinishOutcome {
     Finished(Finish),
     /// It had ended before; nothing changed.

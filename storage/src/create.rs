@@ -39,7 +39,6 @@ pub struct NewCall {
 
 /// What became of a request for a call.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "returned once per request and taken apart at once")]
 pub enum CreateOutcome {
     /// Durable, and to be placed.
     Created(Call),

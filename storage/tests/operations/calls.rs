@@ -17,7 +17,7 @@ fn request(uuid: Option<&'static str>, key: Option<&'static str>, body: &'static
 /// Sends a first request, ends its call if asked, then a second; tells what became of the second.
 #[track_caller]
 fn check(first: Request, ended: bool, second: Request, expected: &str) {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let new = |call_id: &str, request: Request| NewCall {
         uuid: request.uuid.map(Into::into),
         idempotency_key: request.key.map(Into::into),
@@ -75,7 +75,7 @@ fn the_idempotency_key_rule() {
 
 #[test]
 fn one_account_does_not_see_anothers_uuids_and_keys() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let new = |call_id: &str, account: &str| NewCall {
         account_id: account.into(),
         uuid: Some("u".into()),
@@ -88,7 +88,7 @@ fn one_account_does_not_see_anothers_uuids_and_keys() {
 
 #[test]
 fn requests_at_the_same_moment_make_one_call() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let created_count: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
             .map(|n| {
@@ -105,7 +105,7 @@ fn requests_at_the_same_moment_make_one_call() {
 
 #[test]
 fn a_new_call_is_whole() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let call = create(&opened.storage, new_call("c1", NOW));
     assert_eq!(call.uuid, "c1");
     assert_eq!((call.state, call.status, call.start_ms), (CallState::Accepted, None, NOW));
@@ -130,7 +130,7 @@ fn milestone(sequence: u32, kind: &str) -> TimelineEntry {
 
 #[test]
 fn milestones_apply_once_and_move_forward() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     let owner = Owner { edge: "edge-1".into(), shard: 1, epoch: 42 };
@@ -155,7 +155,7 @@ fn milestones_apply_once_and_move_forward() {
 
 #[test]
 fn a_call_ends_once() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     create(storage, new_call("c2", NOW));
@@ -179,7 +179,7 @@ fn a_call_ends_once() {
 
 #[test]
 fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     opened.storage.apply_milestone("c1", &milestone(1, "bridged"), Some(CallState::Bridged)).unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
@@ -189,7 +189,7 @@ fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
 
 #[test]
 fn wishes_are_kept() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     assert!(opened.storage.request_hang_up("c1").unwrap().unwrap().hang_up_requested);
     finish(&opened.storage, "c1", NOW + 60_000, None);
@@ -206,7 +206,7 @@ fn ids(page: &Page) -> Vec<&str> {
 
 #[test]
 fn pages_run_from_the_newest_to_the_oldest_without_gap_or_repetition() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     for n in 0..7 {
         // Two calls share each moment.
         create(&opened.storage, new_call(&format!("c{n}"), NOW + n / 2));
@@ -234,7 +234,7 @@ fn pages_run_from_the_newest_to_the_oldest_without_gap_or_repetition() {
 
 #[test]
 fn filters() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     for n in 0..4 {
         create(&opened.storage, new_call(&format!("c{n}"), NOW + n));
     }

@@ -19,7 +19,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    pub fn new() -> Self {
+    pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path()).unwrap();
         storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();

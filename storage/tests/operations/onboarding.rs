@@ -33,7 +33,7 @@ fn key(id: &str, hash: u8) -> ApiKey {
 
 #[test]
 fn numbers_belong_to_one_account() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     storage.put_account(&Account::new("other", "Other")).unwrap();
     storage.put_number(&number("+918047000001", ACCOUNT)).unwrap();
@@ -52,7 +52,7 @@ fn numbers_belong_to_one_account() {
 // S05
 #[test]
 fn agents_are_exact() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     for name in ["agent.1", "Agent.1", "agent.10", "अंजलि"] {
         storage.put_agent(&agent(name)).unwrap();
@@ -68,7 +68,7 @@ fn agents_are_exact() {
 // S06
 #[test]
 fn keys_rotate_and_expire() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     storage.put_api_key(&key("k1", 1)).unwrap();
     storage.put_api_key(&key("k2", 2)).unwrap();
@@ -89,7 +89,7 @@ fn keys_rotate_and_expire() {
 
 #[test]
 fn a_removed_account_takes_its_things_along() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     storage.put_account(&Account::new("demo2", "Second")).unwrap();
     storage.put_number(&number("+918047000000", ACCOUNT)).unwrap();
@@ -108,7 +108,7 @@ fn a_removed_account_takes_its_things_along() {
 
 #[test]
 fn a_used_trunk_stays() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     let trunk = Trunk {
         id: "t1".into(),

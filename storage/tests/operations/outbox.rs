@@ -31,7 +31,7 @@ fn due_ids(storage: &Storage, endpoint: &str, now_ms: u64) -> (Vec<String>, Opti
 // A23
 #[test]
 fn endpoints_have_their_own_queues_in_order_of_time() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
     ended(storage, "c1", NOW + 20_000, E1);
@@ -52,7 +52,7 @@ fn endpoints_have_their_own_queues_in_order_of_time() {
 // S26
 #[test]
 fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     ended(&opened.storage, "c1", NOW, E1);
     let job = opened.storage.callback_job("c1").unwrap().unwrap();
     let retry = NextStep::Retry { at_ms: NOW + 1_000 };
@@ -80,7 +80,7 @@ fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
 // A1
 #[test]
 fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     let requeue = |endpoint: &'static str| {
@@ -103,7 +103,7 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
 
 #[test]
 fn a_callback_that_was_set_up_later_can_be_asked_for() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     finish(&opened.storage, "c1", NOW + 60_000, None);
     let outcome = opened.storage.requeue_callback("c1", |call| Ok(Some(callback(call, E1, NOW)))).unwrap();
@@ -112,7 +112,7 @@ fn a_callback_that_was_set_up_later_can_be_asked_for() {
 
 #[test]
 fn the_log_has_a_cap() {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     ended(&opened.storage, "c1", NOW, E1);
     for _ in 0..DELIVERY_LOG_CAP + 3 {
         let job = opened.storage.callback_job("c1").unwrap().unwrap();

@@ -5,7 +5,7 @@ use crate::*;
 const DAY: u64 = 24 * 3_600_000;
 
 fn opened(record_days: u32, recording_days: u32) -> Opened {
-    let opened = Opened::new();
+    let opened = Opened::fresh();
     let retention = Retention { record_days, recording_days };
     opened.storage.put_account(&Account { retention, ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();
     opened
