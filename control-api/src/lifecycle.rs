@@ -76,6 +76,7 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
         tokio::task::spawn_blocking(finish).await.expect("storage operations do not panic")?
     };
     app.link.release(call_id);
+    app.trunk_lines.give_back(call_id);
     match outcome {
         FinishOutcome::Finished(finish) => {
             let call = &finish.call;

@@ -1,5 +1,6 @@
-//! Per-account limits on concurrent calls and calls per second (S44). The limits themselves are the account's and are passed in with
-//! each call, so that a change holds from the next call on; only the use of them is kept here.
+//! Per-account limits on concurrent calls and calls per second (S44), and per-trunk limits on concurrent calls. The limits themselves
+//! are the account's or trunk's and are passed in with each call, so that a change holds from the next call on; only the use of them is
+//! kept here.
 
 use std::{
     collections::HashMap,
@@ -94,6 +95,36 @@ impl Drop for Line {
     }
 }
 
+/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs; calls that were live before this
+/// process started are not counted.
+#[derive(Debug, Default)]
+pub struct TrunkUse {
+    lines: LimitUse,
+    held: Mutex<HashMap<String, Line>>,
+}
+
+impl TrunkUse {
+    /// Takes a line of a trunk; `None` if it has as many calls as it may.
+    pub fn take(&self, trunk_id: &str, max_calls: u32, now: Instant) -> Option<Line> {
+        let limits = storage::Limits { max_concurrent_calls: max_calls, calls_per_second: u32::MAX };
+        self.lines.take(trunk_id, &limits, now).ok()
+    }
+
+    /// Keeps a line until the call ends.
+    pub fn hold(&self, call_id: &str, line: Line) {
+        self.lock().insert(call_id.to_owned(), line);
+    }
+
+    /// Gives back the line of a call that ended.
+    pub fn give_back(&self, call_id: &str) {
+        self.lock().remove(call_id);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Line>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +152,17 @@ mod tests {
         assert!(matches!(lines.take("a", &one, now), Err(Exceeded::Concurrency { .. })));
         assert!(lines.take("b", &one, now).is_ok());
         assert!(lines.take("a", &LIMITS, now).is_ok());
+    }
+
+    #[test]
+    fn a_trunk_has_room_again_when_a_call_ends() {
+        let (trunks, now) = (TrunkUse::default(), Instant::now());
+        let line = trunks.take("t", 1, now).unwrap();
+        trunks.hold("c", line);
+        assert!(trunks.take("t", 1, now).is_none());
+        assert!(trunks.take("t", 2, now).is_some() && trunks.take("u", 1, now).is_some());
+        trunks.give_back("c");
+        assert!(trunks.take("t", 1, now).is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod connection;
 mod reconcile;
 
 pub use connection::{bind, serve};
-pub use reconcile::{adopt_live_calls, watch};
+pub use reconcile::{adopt_live_calls, sweep, watch};
 
 use control_wire::{Command, PlaceCall, ShardStatus, ToEdge};
 use std::{
@@ -383,3 +383,6 @@ impl Drop for Placement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,17 @@ pub struct ResolvedTrunk {
     credentials: Option<DigestCredentials>,
 }
 
+impl ResolvedTrunk {
+    pub fn id(&self) -> &str {
+        &self.trunk.id
+    }
+
+    /// Calls that it may carry at once.
+    pub fn max_calls(&self) -> u32 {
+        self.trunk.max_calls
+    }
+}
+
 impl Resolver {
     pub fn new(config: &config::Calls) -> Self {
         Self {

@@ -100,23 +100,19 @@ pub async fn create(
     };
     let request = match request {
         Checked::New(request) => *request,
-        Checked::Earlier(outcome) => return answer(&app, outcome),
+        Checked::Earlier(outcome) => return answer(&app, *outcome),
     };
     let line = app.lines.take(&request.account.id, &request.account.limits, Instant::now()).map_err(limit_problem)?;
-    let trunks = app.resolver.ready_trunks(request.trunks.clone(), &app.master_key).await;
-    if trunks.is_empty() {
-        let detail = "no trunk of the account can be reached";
-        return Err(Problem::unavailable("no_trunk", detail, NO_TRUNK_RETRY));
-    }
+    let (trunks, trunk_line) = free_trunks(&app, request.trunks.clone()).await?;
     let placement = app.link.reserve(&request.new.call_id).map_err(no_shard_problem)?;
-    place(&app, request, line, trunks, placement).await
+    place(&app, request, [line, trunk_line], trunks, placement).await
 }
 
 /// Makes the call durable, then sends it. Runs to its end even if the client goes away meanwhile.
 async fn place(
     app: &Arc<App>,
     request: Request,
-    line: Line,
+    [line, trunk_line]: [Line; 2],
     trunks: Vec<ResolvedTrunk>,
     placement: Placement,
 ) -> Result<Response, Problem> {
@@ -136,6 +132,7 @@ async fn place(
             .await?;
         if let CreateOutcome::Created(call) = &outcome {
             line.keep();
+            app.trunk_lines.hold(&call.call_id, trunk_line);
             tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
             if placement.send(place_call).is_err() {
                 lifecycle::end_call(&app, &call.call_id, FinalCall::failed("system", now_ms())).await?;
@@ -144,6 +141,23 @@ async fn place(
         Ok::<_, Problem>(outcome)
     });
     answer(app, task.await.expect("placing a call does not panic")?)
+}
+
+/// The trunks that can be reached and have room, and a line of the first.
+async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
+    let ready = app.resolver.ready_trunks(trunks, &app.master_key).await;
+    if ready.is_empty() {
+        return Err(Problem::unavailable("no_trunk", "no trunk of the account can be reached", NO_TRUNK_RETRY));
+    }
+    let now = Instant::now();
+    let take = |trunk: ResolvedTrunk| app.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line));
+    let (trunks, lines): (Vec<_>, Vec<_>) = ready.into_iter().filter_map(take).unzip();
+    // The lines of the trunks that are only there for failover are given back at once.
+    let line = lines.into_iter().next();
+    let line = line.ok_or_else(|| {
+        Problem::unavailable("trunks_full", "the account's trunks carry all the calls that they may", NO_SHARD_RETRY)
+    })?;
+    Ok((trunks, line))
 }
 
 fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
@@ -206,7 +220,7 @@ struct Request {
 enum Checked {
     New(Box<Request>),
     /// The uuid or Idempotency-Key rule answers it.
-    Earlier(CreateOutcome),
+    Earlier(Box<CreateOutcome>),
 }
 
 impl Request {
@@ -239,7 +253,7 @@ impl Request {
             start_ms,
         };
         if let Some(outcome) = store.earlier_call(&new)? {
-            return Ok(Checked::Earlier(outcome));
+            return Ok(Checked::Earlier(Box::new(outcome)));
         }
         let trunks: Result<Vec<_>, _> = account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         let trunks = trunks?.into_iter().flatten().collect();

@@ -81,7 +81,8 @@ async fn end_lost(app: &Arc<App>, now: Instant) -> Result<(), storage::Error> {
     Ok(())
 }
 
-async fn sweep(app: &Arc<App>, now_ms: u64) -> Result<(), storage::Error> {
+/// Hangs up calls that outlived their longest time, and ends those that outlived it long ago or that no shard has.
+pub async fn sweep(app: &Arc<App>, now_ms: u64) -> Result<(), storage::Error> {
     let (live, longest) = app
         .with_store(|store| {
             let longest: HashMap<String, u64> =

@@ -237,6 +237,9 @@ async fn no_line_answers_503() {
     };
     tokio::time::timeout(crate::rig::DEADLINE, drained).await.unwrap();
     unavailable("draining").await;
+    let trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
+    rig.app.store.put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
+    unavailable("trunks_full").await;
     rig.change_account(|account| account.trunks.clear());
     unavailable("no_trunk").await;
     assert_eq!(rig.app.lines.live_count(), 1, "a refused request holds no line");

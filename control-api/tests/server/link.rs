@@ -322,3 +322,21 @@ async fn a_hang_up_that_is_not_acknowledged_is_not_forgotten() {
     assert_eq!(again.expect_hang_up().await, call_id);
     rig.stop().await;
 }
+
+// Nothing stays unfinished past the longest call.
+#[tokio::test]
+async fn calls_that_outlive_their_longest_time_are_swept() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let longest_ms = 4 * 3_600_000;
+    let later = |late_ms: u64| control_api::app::now_ms() + longest_ms + late_ms;
+    control_api::link::sweep(&rig.app, later(50_000)).await.unwrap();
+    assert_eq!(rig.call(&call_id).await["state"], "placed");
+    control_api::link::sweep(&rig.app, later(70_000)).await.unwrap();
+    assert_eq!(shard.expect_hang_up().await, call_id);
+    control_api::link::sweep(&rig.app, later(130_000)).await.unwrap();
+    let call = rig.call(&call_id).await;
+    assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
+    rig.stop().await;
+}
