@@ -42,8 +42,10 @@ pub struct App {
     pub metrics: Metrics,
     pub resolver: Resolver,
     pub callbacks: Callbacks,
-    /// Cancelled when the process is to stop.
+    /// Cancelled when the process is to stop: nothing new is begun.
     pub shutdown: CancellationToken,
+    /// Cancelled when what was begun is done, so that calls that were just accepted still reach their shard.
+    pub link_shutdown: CancellationToken,
 }
 
 impl App {
@@ -75,6 +77,7 @@ impl App {
             metrics,
             resolver: Resolver::new(&config.calls),
             shutdown: CancellationToken::new(),
+            link_shutdown: CancellationToken::new(),
             config,
         }))
     }

@@ -8,7 +8,7 @@ use control_api::{
     config::{self, Config},
     server,
 };
-use std::path::PathBuf;
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Places calls between agents and customers through a SIP edge.
@@ -34,8 +34,19 @@ enum Command {
     Admin(cli::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+/// Every failure is one line on stderr and exit status 1.
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("control-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
         Command::Serve { config, check_config } => {
             let config = config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
             if check_config {
@@ -55,7 +66,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn log_to_stderr(log: &config::Log) {
     let filter = tracing_subscriber::EnvFilter::new(&log.filter);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     if log.json { builder.json().init() } else { builder.init() }
 }
 

@@ -75,6 +75,7 @@ pub struct Running {
     /// Where the operators' listener is, with the port that was bound.
     pub admin: SocketAddr,
     app: Arc<App>,
+    link: JoinSet<()>,
     tasks: JoinSet<()>,
 }
 
@@ -93,8 +94,8 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let addresses = [&public, &admin].map(|listener| listener.local_addr().expect("a bound listener has an address"));
     link::adopt_live_calls(&app).await?;
     app.callbacks.start().await?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(link::serve(Arc::clone(&app), socket));
+    let (mut link, mut tasks) = (JoinSet::new(), JoinSet::new());
+    link.spawn(link::serve(Arc::clone(&app), socket));
     tasks.spawn(link::watch(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
     tasks.spawn(listener::serve(
@@ -107,7 +108,7 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     tasks.spawn(listener::serve(admin, admin_security, admin_router(&app), config.public.max_connections, app.shutdown.clone()));
     let [public, admin] = addresses;
     tracing::info!(%public, %admin, link = %app.config.link.socket.display(), "serving");
-    Ok(Running { public, admin, app, tasks })
+    Ok(Running { public, admin, app, link, tasks })
 }
 
 async fn open(
@@ -125,11 +126,13 @@ async fn open(
 }
 
 impl Running {
-    /// Stops accepting, lets requests and attempts finish, closes the link. Calls go on at the edge.
+    /// Stops accepting, lets requests finish, closes the link, lets attempts finish. Calls go on at the edge.
     pub async fn stop(mut self) {
         self.app.shutdown.cancel();
         let finished = async {
             while self.tasks.join_next().await.is_some() {}
+            self.app.link_shutdown.cancel();
+            while self.link.join_next().await.is_some() {}
             self.app.callbacks.stop().await;
         };
         if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {

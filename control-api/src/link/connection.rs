@@ -62,11 +62,11 @@ pub async fn serve(app: Arc<App>, listener: UnixListener) {
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
-            () = app.shutdown.cancelled() => break,
+            () = app.link_shutdown.cancelled() => break,
         };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = app.shutdown.cancelled() => break,
+            () = app.link_shutdown.cancelled() => break,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -144,7 +144,7 @@ async fn serve_shard(
         let read = tokio::select! {
             read = timeout(SILENCE_TIMEOUT, reader.read()) => read,
             () = outgoing.closed() => return Err(io::ErrorKind::BrokenPipe.into()),
-            () = app.shutdown.cancelled() => return Ok(()),
+            () = app.link_shutdown.cancelled() => return Ok(()),
         };
         messages = read.map_err(|_| invalid("silent for 15 s"))??;
         if messages.is_empty() {
