@@ -179,14 +179,14 @@ fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
 fn free_ports(count: u16) -> anyhow::Result<u16> {
     // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
-    static NEXT: Mutex<u16> = Mutex::new(0);
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut first = 20_000 + (std::process::id() % 8) as u16 * 256 + *next;
+    let mut first = next.unwrap_or(20_000 + (std::process::id() % 8) as u16 * 256);
     while first < 60_000 - count {
         let taken = (first..first + count).step_by(64).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
         match taken {
             None => {
-                *next = first + count - 20_000;
+                *next = Some(first + count);
                 return Ok(first);
             }
             Some(port) => first = (port + 64) & !1,

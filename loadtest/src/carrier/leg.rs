@@ -210,8 +210,12 @@ impl Leg {
     /// Writes the next RTP packet of the tone, or `None` while this leg is silent.
     pub fn next_packet(&mut self, packet: &mut [u8; 172], probe_nanos: Option<u64>) -> Option<SocketAddr> {
         let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else { return None };
-        let talking = matches!(self.phase, Phase::Answered | Phase::Confirmed);
-        if !talking && !(self.behaviour.early_media && self.phase == Phase::Ringing) {
+        let silent = match self.phase {
+            Phase::Answered | Phase::Confirmed => false,
+            Phase::Ringing => !self.behaviour.early_media,
+            Phase::Invited | Phase::Refused | Phase::HangingUp => true,
+        };
+        if silent {
             return None;
         }
         packet[0] = 0x80;
