@@ -11,7 +11,10 @@ use axum::{
 use std::sync::LazyLock;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        Content, Ref, ResponseBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
 #[derive(OpenApi)]
@@ -42,6 +45,18 @@ impl Modify for Keys {
 /// The document without any path.
 pub fn empty() -> utoipa::openapi::OpenApi {
     Document::openapi()
+}
+
+/// Says for each operation what its other errors look like: 405, 408, 500.
+pub fn document_other_errors(document: &mut utoipa::openapi::OpenApi) {
+    let content = Content::new(Some(Ref::from_schema_name("ProblemDetails")));
+    let response = ResponseBuilder::new().description("Any other error").content("application/problem+json", content).build();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.head, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), response.clone().into());
+        }
+    }
 }
 
 /// This document.

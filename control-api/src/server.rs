@@ -31,13 +31,15 @@ pub enum StartError {
 
 /// The resources of customers, with their OpenAPI document.
 pub fn public_resources() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::with_openapi(openapi::empty())
+    let mut resources = OpenApiRouter::with_openapi(openapi::empty())
         .routes(routes!(calls::create::create, calls::list::list))
         .routes(routes!(calls::read, calls::end, calls::change))
         .routes(routes!(calls::timeline::read))
         .routes(routes!(calls::redeliver))
         .routes(routes!(recordings::download))
-        .routes(routes!(openapi::read))
+        .routes(routes!(openapi::read));
+    openapi::document_other_errors(resources.get_openapi_mut());
+    resources
 }
 
 /// Everything on the public listener.
