@@ -1,3 +1,5 @@
+//! Numbers as CRMs hold them, and as trunks want them (S04, S07, A8).
+
 use super::*;
 
 #[track_caller]

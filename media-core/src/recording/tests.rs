@@ -1,3 +1,5 @@
+//! Recordings on one clock: alignment, silence, late packets, and repair at any point of a crash.
+
 use super::*;
 use crate::clock;
 use crate::tone::{self, Tone};

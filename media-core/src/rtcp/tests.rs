@@ -1,3 +1,5 @@
+//! RTCP against RFC 3550's layouts: what is printed, what is read, what is refused.
+
 use super::*;
 
 const OURS: Ssrc = Ssrc(0x1122_3344);

@@ -1,3 +1,5 @@
+//! The example file against the defaults, and one-line errors that name the key.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! The engine on real loopback sockets.
+
 use super::*;
 use std::net::Ipv4Addr;
 
