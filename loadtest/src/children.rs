@@ -5,6 +5,7 @@ use anyhow::Context;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -165,15 +166,23 @@ impl Stack {
 }
 
 fn temporary_folder() -> PathBuf {
-    use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
     std::env::temp_dir().join(format!("dialer-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// The same address, with a free port in place of 0.
+/// The same address, with a free port in place of 0. Such a port lies below those that the system gives to outgoing connections, so
+/// that it is still free when the process binds it, also after a restart.
 fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(wanted).with_context(|| format!("{wanted} is taken: end what listens there first"))?;
-    Ok(listener.local_addr()?)
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    if wanted.port() != 0 {
+        TcpListener::bind(wanted).with_context(|| format!("{wanted} is taken: end what listens there first"))?;
+        return Ok(wanted);
+    }
+    let first = 10_000 + (std::process::id() % 64) as u16 * 128;
+    let ports = (0..2_000).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000);
+    let mut addresses = ports.map(|port| SocketAddr::new(wanted.ip(), port));
+    let free = addresses.find(|address| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok());
+    free.context("no free port on loopback from 10,000 on")
 }
 
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
@@ -210,7 +219,7 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     // Two legs of two ports each, and as many again that rest.
     let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 4 * spec.shards.min(2);
     let first_port = free_ports(port_count)?;
-    let sip_port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let sip_port = free_address(([127, 0, 0, 1], 0).into())?.port();
     let (last_port, max_calls, level, shards) =
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
     Ok(format!(
@@ -296,8 +305,21 @@ impl Process {
 
     /// Sends SIGTERM and waits for the end.
     pub async fn terminate(&mut self) -> anyhow::Result<ExitStatus> {
-        // SAFETY: plain system call on the id of a child that is not yet waited for.
-        unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        self.ask_to_end()?;
+        self.ended().await
+    }
+
+    /// Sends SIGTERM if it still runs.
+    pub fn ask_to_end(&mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_none() {
+            // SAFETY: plain system call on the id of a child that is not yet waited for.
+            unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        }
+        Ok(())
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait()? {

@@ -32,7 +32,8 @@ fn check_no_import(package: &str, forbidden: &[&str]) {
     assert!(found.is_empty(), "{package} must not import {found:?}");
 }
 
-const SHELL_CRATES: [&str; 9] = ["glommio", "tokio", "rocksdb", "socket2", "reqwest", "hyper", "io-uring", "libc", "tracing-subscriber"];
+const SHELL_CRATES: [&str; 9] =
+    ["glommio", "tokio", "rocksdb", "socket2", "reqwest", "hyper", "io-uring", "libc", "tracing-subscriber"];
 
 #[test]
 fn pure_packages_import_no_shell() {

@@ -30,6 +30,8 @@ pub struct CallView {
     /// The agent's number, as received.
     #[schema(example = "9876543211")]
     pub agent_number: Option<String>,
+    #[schema(example = "+919876543211")]
+    pub agent_number_e164: Option<String>,
     pub crm_username: Option<String>,
     /// Caller ID shown to the customer.
     #[schema(example = "+918047000000")]
@@ -146,6 +148,7 @@ impl CallView {
             customer_number: call.customer_number.clone(),
             customer_number_e164: call.customer_number_e164.clone(),
             agent_number: call.agent_number.clone(),
+            agent_number_e164: call.agent_number_e164.clone(),
             crm_username: call.crm_username.clone(),
             from_number: call.from_number.clone(),
             call_type: call.call_type.into(),

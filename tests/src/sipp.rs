@@ -1,0 +1,197 @@
+//! SIPp as all phones of a carrier: its process, what each dialled number does, and its trace of every message.
+
+use anyhow::Context;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a phone does; the number is the last two digits that dial it (`scenarios/phones.xml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phone {
+    /// Rings, answers, and talks until the other side hangs up.
+    Talks = 1,
+    /// Answers, and hangs up after 1 s.
+    HangsUp = 2,
+    /// Rings until it is cancelled.
+    Rings = 3,
+    /// 183 with SDP, and 200 after 1.5 s.
+    Announces = 4,
+    Busy = 5,
+    Declines = 6,
+    Unknown = 7,
+    Fails = 8,
+    /// 180, then 480.
+    IsOff = 9,
+    /// 180, then 408.
+    TimesOut = 10,
+    /// 180, then 500 with cause 17 of Q.850.
+    BusyByCause = 11,
+    /// Answers, and sends an INVITE inside the dialog after 1 s.
+    Reinvites = 12,
+    /// Rings, and answers when the CANCEL comes.
+    Crosses = 13,
+}
+
+/// Number of an agent's phone, in national form.
+pub fn agent_number(phone: Phone) -> String {
+    fresh_number("98764", phone)
+}
+
+/// Number of a customer's phone, in national form.
+pub fn customer_number(phone: Phone) -> String {
+    fresh_number("98765", phone)
+}
+
+fn fresh_number(prefix: &str, phone: Phone) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}{:03}{:02}", NEXT.fetch_add(1, Ordering::Relaxed) % 1000, phone as u32)
+}
+
+/// G.711 as the phones choose it from an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Law {
+    Mu,
+    A,
+}
+
+/// A running SIPp.
+pub struct Sipp {
+    pub address: SocketAddr,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Sipp {
+    /// Starts SIPp on a free port of loopback; its phones' media is said to be at these ports.
+    pub async fn start(agent_port: u16, customer_port: u16, law: Law) -> anyhow::Result<Sipp> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder)?;
+        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/phones.xml");
+        let (payload_type, codec) = match law {
+            Law::Mu => ("0", "PCMU"),
+            Law::A => ("8", "PCMA"),
+        };
+        let child = Command::new("sipp")
+            .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin", "-sf"])
+            .arg(scenario)
+            .args(["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"])
+            .args(["-key", "agent_port", &agent_port.to_string(), "-key", "customer_port", &customer_port.to_string()])
+            .args(["-key", "payload_type", payload_type, "-key", "codec", codec])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting sipp (Debian package sip-tester)")?;
+        let mut sipp = Sipp { address, child, folder };
+        let deadline = Instant::now() + crate::PATIENCE;
+        while UdpSocket::bind(address).is_ok() {
+            let ended = sipp.child.try_wait()?;
+            anyhow::ensure!(ended.is_none() && Instant::now() < deadline, "sipp does not start: {ended:?} {}", sipp.errors());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(sipp)
+    }
+
+    /// Every message so far, in order.
+    pub fn messages(&self) -> Vec<Message> {
+        let bytes = std::fs::read(self.folder.join("messages.log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.split(SEPARATOR).filter_map(Message::parse).collect()
+    }
+
+    /// The messages of the dialog that rang this number.
+    pub fn messages_of(&self, number: &str) -> Vec<Message> {
+        let messages = self.messages();
+        let invite = messages.iter().find(|message| message.is_invite_of(number));
+        let Some(dialog) = invite.map(|invite| invite.header("Call-ID").to_owned()) else { return Vec::new() };
+        messages.into_iter().filter(|message| message.header("Call-ID") == dialog).collect()
+    }
+
+    /// What SIPp found unexpected; empty if all went as the phones' scenario says.
+    pub fn errors(&self) -> String {
+        std::fs::read_to_string(self.folder.join("errors.log")).unwrap_or_default()
+    }
+
+    /// Ends SIPp and forgets its traces.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        self.end();
+        Ok(std::fs::remove_dir_all(&self.folder)?)
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+const SEPARATOR: &str = "-----------------------------------------------";
+
+/// One message of the trace.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Seconds since midnight.
+    pub at_s: f64,
+    /// Whether a phone sent it.
+    pub is_sent: bool,
+    text: String,
+}
+
+impl Message {
+    fn parse(entry: &str) -> Option<Message> {
+        let (head, text) = entry.split_once("\n\n")?;
+        let (time, what) = head.split_once('\n')?;
+        let mut clock = time.split_whitespace().last()?.split(':').map(str::parse::<f64>);
+        let mut next = || clock.next()?.ok();
+        let at_s = next()? * 3600.0 + next()? * 60.0 + next()?;
+        Some(Message { at_s, is_sent: what.contains(" sent "), text: text.trim_start().to_owned() })
+    }
+
+    /// `INVITE`, or `200 INVITE` for a response to it.
+    pub fn name(&self) -> String {
+        let mut words = self.text.split(' ');
+        match (words.next(), words.next()) {
+            (Some("SIP/2.0"), Some(status)) => format!("{status} {}", self.header("CSeq").split(' ').nth(1).unwrap_or("")),
+            (method, _) => method.unwrap_or("").to_owned(),
+        }
+    }
+
+    /// The first header of this name, or an empty text.
+    pub fn header(&self, name: &str) -> &str {
+        let lines = self.text.lines().take_while(|line| !line.is_empty());
+        let mut values = lines.filter_map(|line| line.split_once(':')).filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        values.next().map_or("", |(_, value)| value.trim())
+    }
+
+    /// The request-URI, or the status and its phrase.
+    pub fn target(&self) -> &str {
+        self.text.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or("")
+    }
+
+    pub fn is_invite_of(&self, number: &str) -> bool {
+        !self.is_sent && self.name() == "INVITE" && self.target().contains(number)
+    }
+
+    /// Where the sender of this SDP wants its audio.
+    pub fn media_address(&self) -> Option<SocketAddr> {
+        let line = |prefix: &str| self.text.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
+        let address: IpAddr = line("c=IN IP4 ")?.parse().ok()?;
+        Some(SocketAddr::new(address, line("m=audio ")?.split(' ').next()?.parse().ok()?))
+    }
+}
+
+/// The names of messages, in order, for comparison with a script.
+pub fn names(messages: &[Message]) -> Vec<String> {
+    messages.iter().map(Message::name).collect()
+}

@@ -1,0 +1,13 @@
+//! End to end: the binaries `control-api` and `sip-edge`, SIPp as agents' and customers' phones, tones as their voices.
+//! One binary for all topics, so that tests which wait for seconds run beside the others.
+
+#[path = "e2e/callbacks.rs"]
+mod callbacks;
+#[path = "e2e/crash.rs"]
+mod crash;
+#[path = "e2e/limits.rs"]
+mod limits;
+#[path = "e2e/matrix.rs"]
+mod matrix;
+#[path = "e2e/media.rs"]
+mod media;

@@ -1,0 +1,101 @@
+//! `kill -9` of each process, and its ordinary end: no call is lost, none stays unfinished (S20).
+
+use std::time::{Duration, Instant};
+use tests::audio::{Wav, heard_ms};
+use tests::eventually;
+use tests::party::{AGENT_HZ, CUSTOMER_HZ};
+use tests::rig::Rig;
+use tests::sink::Sink;
+use tests::sipp::Law;
+use tests::sipp::Phone::*;
+use tests::sipp::{agent_number, customer_number};
+
+// S20
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_survives_the_death_of_control_api() {
+    let mut rig = Rig::start().await;
+    for delay_ms in [0, 1, 4, 15] {
+        let call = rig.talk(Talks, HangsUp).await;
+        // The phone's BYE is the end; the trace is read as fast as it grows.
+        while !rig.sipp.messages_of(&call.customer_number).iter().any(|message| message.name() == "BYE") {}
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        rig.stack.control_api.kill().expect("killed");
+        rig.stack.control_api.restart().expect("restarted");
+        let ready = format!("{}/readyz", rig.stack.admin_url);
+        rig.stack.control_api.wait_for(&ready).await.expect("ready again");
+        // One that was on its way at the kill comes again; its link could not answer then.
+        let callback = eventually("a callback whose recording answers", async || {
+            rig.sink.received(&call.call_id).into_iter().find(|one| one.recording.is_some())
+        })
+        .await;
+        assert_eq!((callback.field("status"), callback.field("hangup_by")), ("ANSWER", "customer"), "{}", callback.text);
+        let recording = callback.recording.as_ref().expect("a recording that answers");
+        let wav = Wav::parse(&recording.bytes).expect("a WAV file");
+        assert!(heard_ms(&wav.agent, AGENT_HZ) > 300 && heard_ms(&wav.customer, CUSTOMER_HZ) > 300);
+        let bodies = rig.sink.received(&call.call_id);
+        assert!(bodies.iter().all(|one| one.text == bodies[0].text));
+        let view = rig.call(&call).await;
+        assert_eq!((&view["state"], &view["status"]), (&"ended".into(), &"ANSWER".into()));
+    }
+    rig.stop().await;
+}
+
+// S20
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_end_truly_when_the_edge_dies() {
+    let mut rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.customer_ring_s = 60).await;
+    let ringing = rig.place(Talks, Rings).await;
+    rig.state(&ringing, "customer_ringing").await;
+    let call = rig.talk(Talks, Talks).await;
+    let bridged = Instant::now();
+    rig.both_hear_each_other().await;
+    // Long enough for more than what a crash may cost.
+    eventually("two seconds of talk", async || (bridged.elapsed() > Duration::from_secs(2)).then_some(())).await;
+    rig.stack.edge.kill().expect("killed");
+    let talked_s = bridged.elapsed().as_secs_f64();
+    rig.stack.edge.restart().expect("restarted");
+    let ready = format!("{}/readyz", rig.stack.admin_url);
+    rig.stack.edge.wait_for(&ready).await.expect("ready again");
+    let callback = rig.callback(&call).await;
+    assert_eq!((callback.field("status"), callback.field("reason")), ("ANSWER", "edge_restarted"), "{}", callback.text);
+    let recording = callback.recording.as_ref().expect("a recording that answers");
+    assert_eq!((recording.status, recording.content_type.as_str()), (200, "audio/wav"));
+    let wav = Wav::parse(&recording.bytes).expect("a WAV file");
+    println!("S20: {:.2} s recorded of {talked_s:.2} s and more", wav.duration_s());
+    assert!(wav.duration_s() > talked_s - 1.0);
+    assert!(heard_ms(&wav.agent, AGENT_HZ) > 500 && heard_ms(&wav.customer, CUSTOMER_HZ) > 500);
+    let failed = rig.callback(&ringing).await;
+    assert_eq!((failed.field("status"), failed.field("reason")), ("FAILED", "system"), "{}", failed.text);
+    // The phones of the dead edge's calls still wait; what is new works.
+    let next = rig.place(Busy, Talks).await;
+    assert_eq!(rig.callback(&next).await.field("status"), "FAILED");
+    rig.stop().await;
+}
+
+// A7, A11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_edge_drains_on_sigterm() {
+    let mut rig = Rig::start().await;
+    let long = rig.talk(Talks, Talks).await;
+    let short = rig.place(Talks, HangsUp).await;
+    rig.state(&short, "bridged").await;
+    rig.stack.edge.ask_to_end().expect("SIGTERM");
+    let refusal = eventually("a refusal", async || {
+        let answer = rig.post(&agent_number(Busy), &customer_number(Talks)).await;
+        (answer.status() == 503).then_some(answer)
+    })
+    .await;
+    assert!(refusal.headers().contains_key("retry-after"));
+    rig.both_hear_each_other().await;
+    let ended = rig.callback(&short).await;
+    assert_eq!((ended.field("status"), ended.field("hangup_by")), ("ANSWER", "customer"), "{}", ended.text);
+    // The test's edge drains for 2 s.
+    let ended = rig.callback(&long).await;
+    assert_eq!((ended.field("status"), ended.field("hangup_by")), ("ANSWER", "system"), "{}", ended.text);
+    for number in [&long.agent_number, &long.customer_number] {
+        rig.message(number, "BYE").await;
+    }
+    let status = rig.stack.edge.ended().await.expect("an end");
+    assert!(status.success(), "{status}");
+    rig.stop().await;
+}
