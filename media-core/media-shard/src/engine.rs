@@ -16,6 +16,9 @@ use std::time::Duration;
 pub const DATAGRAM_LEN: usize = 65_535;
 /// Sockets reported by one `epoll_wait`: the largest batch.
 const BATCH_LEN: usize = 256;
+/// Most SIP messages of one batch. More than one, so that a shard busy with media still answers before its peers repeat; capped, so that a
+/// flood of signalling leaves the media its turn.
+const SIP_BATCH_LEN: u32 = 32;
 /// Receive and send buffer of a media socket in bytes: half a second of 20 ms voice at the kernel's own bookkeeping size.
 const MEDIA_BUFFER_LEN: usize = 32 * 1024;
 /// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
@@ -89,6 +92,8 @@ pub struct Engine {
     media: Vec<MediaSocket>,
     events: Vec<epoll::Event>,
     next_event: usize,
+    /// SIP messages that this batch may still bring.
+    sip_budget: u32,
     buffer: Box<[u8]>,
     counters: EngineCounters,
 }
@@ -111,6 +116,7 @@ impl Engine {
             media,
             events: Vec::with_capacity(BATCH_LEN),
             next_event: 0,
+            sip_budget: 0,
             buffer: vec![0; DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
             counters: EngineCounters::default(),
         })
@@ -119,6 +125,7 @@ impl Engine {
     /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether the batch holds anything.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         self.next_event = 0;
+        self.sip_budget = SIP_BATCH_LEN;
         self.events.clear();
         let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         // An interrupted wait is an empty batch.
@@ -150,8 +157,12 @@ impl Engine {
                     (Channel::Media(SocketId(key as u32)), result)
                 }
                 None => {
-                    self.next_event += 1;
-                    (Channel::Sip, self.sip.recv_from(space))
+                    let result = self.sip.recv_from(space);
+                    self.sip_budget -= 1;
+                    if self.sip_budget == 0 || result.is_err() {
+                        self.next_event += 1;
+                    }
+                    (Channel::Sip, result)
                 }
             };
             match result {

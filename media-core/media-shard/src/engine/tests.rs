@@ -97,3 +97,16 @@ fn a_taken_port_is_named() {
     let error = Engine::open(&config).err().expect("the port is taken").to_string();
     assert!(error.starts_with(&format!("cannot bind UDP {address}: ")), "{error}");
 }
+
+#[test]
+fn a_batch_brings_many_sip_messages_but_not_all_of_a_flood() {
+    let (mut engine, _) = engine(1);
+    let phone = phone();
+    for _ in 0..SIP_BATCH_LEN + 8 {
+        phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
+    }
+    for expected in [SIP_BATCH_LEN, 8] {
+        assert!(engine.wait(PATIENCE), "nothing came");
+        assert_eq!(std::iter::from_fn(|| engine.receive()).count() as u32, expected);
+    }
+}
