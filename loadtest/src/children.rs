@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a process may take to become ready or to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the pair of processes is to be.
 pub struct StackSpec {
@@ -190,15 +190,15 @@ fn free_ports(count: u16) -> anyhow::Result<u16> {
     // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
     static NEXT: Mutex<Option<u16>> = Mutex::new(None);
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut first = next.unwrap_or(20_000 + (std::process::id() % 8) as u16 * 256);
+    let mut first = next.unwrap_or(20_000 + (std::process::id() % 4) as u16 * 3_400);
     while first < 60_000 - count {
-        let taken = (first..first + count).step_by(64).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
+        let taken = (first..first + count).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
         match taken {
             None => {
                 *next = Some(first + count);
                 return Ok(first);
             }
-            Some(port) => first = (port + 64) & !1,
+            Some(port) => first = (port + 2) & !1,
         }
     }
     anyhow::bail!("no {count} free UDP ports in a row on loopback")

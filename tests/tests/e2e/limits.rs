@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 use std::process::Command;
 use tests::eventually;
-use tests::rig::Rig;
+use tests::rig::{Placed, Rig};
 use tests::sipp::Phone::*;
 use tests::sipp::{agent_number, customer_number};
 
@@ -15,16 +15,16 @@ async fn limits_refuse_and_are_raised_live() {
     let rig = Rig::start().await;
     change_account(&rig, "max_concurrent_calls = 20", "max_concurrent_calls = 2").await;
     let running = rig.talk(Talks, Talks).await;
-    let ringing = rig.place(Rings, Talks).await;
+    let ringing = ring(&rig).await;
     check_refused(&rig).await;
     rig.both_hear_each_other().await;
     change_account(&rig, "max_concurrent_calls = 2", "max_concurrent_calls = 3").await;
-    let third = rig.place(Rings, Talks).await;
+    let third = ring(&rig).await;
     check_refused(&rig).await;
     // A call that ends gives its line back.
     rig.hang_up(&third).await;
     rig.callback(&third).await;
-    let again = rig.place(Rings, Talks).await;
+    let again = ring(&rig).await;
     change_account(&rig, "max_concurrent_calls = 3, calls_per_second = 50", "max_concurrent_calls = 9, calls_per_second = 0")
         .await;
     check_refused(&rig).await;
@@ -45,6 +45,13 @@ async fn limits_refuse_and_are_raised_live() {
         rig.callback(&call).await;
     }
     rig.stop().await;
+}
+
+/// A call that rings at the agent's.
+async fn ring(rig: &Rig) -> Placed {
+    let call = rig.place(Rings, Talks).await;
+    rig.state(&call, "agent_ringing").await;
+    call
 }
 
 /// The next call is refused with a time to wait, and no phone rings.

@@ -75,27 +75,26 @@ async fn each_end_is_told_once_and_truly() {
     let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
         spec.customer_ring_s = 3;
         spec.max_calls = 40;
-        spec.account_settings = "agent_ring_s = 3\nno_media_s = 4\n";
+        spec.account_settings = "agent_ring_s = 3\nno_media_s = 6\n";
     })
     .await;
     let cases = cases();
     let mut placed = Vec::new();
     for case in &cases {
-        placed.push(rig.place(case.agent, case.customer).await);
-    }
-    for (case, call) in cases.iter().zip(&placed) {
+        let call = rig.place(case.agent, case.customer).await;
         match case.meanwhile {
             Meanwhile::Nothing => {}
             Meanwhile::ApiEndsIt(state) => {
-                rig.state(call, state).await;
-                rig.hang_up(call).await;
-                rig.hang_up(call).await;
+                rig.state(&call, state).await;
+                rig.hang_up(&call).await;
+                rig.hang_up(&call).await;
             }
             Meanwhile::OnlyCustomerSpeaks => {
                 let invite = rig.message(&call.customer_number, "ACK").await.0;
                 rig.customer.speak_to(invite.media_address().expect("an address in the offer"));
             }
         }
+        placed.push(call);
     }
     let mut wrong = Vec::new();
     for (case, call) in cases.iter().zip(&placed) {
