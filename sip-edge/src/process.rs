@@ -14,8 +14,9 @@ use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long a busy shard's task may run before the executor looks at its files, timers and streams.
-const PREEMPTION: Duration = Duration::from_millis(1);
+/// How long a busy shard's task may run before the executor looks at its files, timers and streams. glommio 0.9 takes an executor for
+/// idle, and sleeps with tasks ready, when this has run out before the first task's turn: short values make that likely.
+const PREEMPTION: Duration = Duration::from_millis(10);
 /// Registered memory of an executor for recordings; what is beyond comes from the heap.
 const IO_MEMORY: usize = 2 << 20;
 
