@@ -174,6 +174,7 @@ impl Shard {
                 }
             }
             Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
+            Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => {}
         }
         self.settle(now);
     }

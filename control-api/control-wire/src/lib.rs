@@ -11,9 +11,9 @@ mod message;
 
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia, LegName,
-    MediaProfile, Milestone, PlaceCall, RecordingResult, Route, ShardStatus, ToEdge, TransportKind,
+    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia, LegName,
+    MediaProfile, Milestone, PlaceCall, Presence, RecordingResult, Route, ShardStatus, SoftphoneGrant, ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

@@ -15,6 +15,8 @@ pub enum FromEdge {
     Ack { command_id: u64 },
     /// State of the shard, sent once a second, not acknowledged.
     Status(ShardStatus),
+    /// An agent's softphone came or went. Not acknowledged: `Hello` tells who is there after each reconnect.
+    Presence(Presence),
 }
 
 /// From control-api to a shard of the edge.
@@ -49,6 +51,17 @@ pub struct Hello {
     /// Calls that are alive or whose `Ended` is not yet acknowledged.
     pub live_calls: Vec<String>,
     pub status: ShardStatus,
+    /// Where browsers reach this shard, such as `wss://edge.example:8443/`; `None` if it takes no softphones.
+    pub softphone_url: Option<String>,
+    /// Agents (`SoftphoneGrant::agent`) whose softphones are registered with this shard.
+    pub softphones: Vec<String>,
+}
+
+/// Whether an agent's softphone is registered, as the shard sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    pub agent: String,
+    pub online: bool,
 }
 
 /// Load and counters of one shard.
@@ -72,6 +85,29 @@ pub enum Command {
     HangUp {
         call_id: String,
     },
+    /// Lets an agent's softphone register. Replaces the agent's former grant; a softphone registered by that one is cut off once the
+    /// new one registers.
+    GrantSoftphone(SoftphoneGrant),
+    /// Ends the agent's grant and cuts its softphone off; its running call goes on as after a lost connection.
+    RevokeSoftphone {
+        agent: String,
+    },
+}
+
+/// A credential by which one agent's softphone may register until it expires.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct SoftphoneGrant {
+    /// Opaque name of the agent, unique among all accounts: user part of its address-of-record and user name of its digest. Letters,
+    /// digits and `-` only.
+    pub agent: String,
+    pub password: String,
+    pub expires_at_ms: u64,
+}
+
+impl std::fmt::Debug for SoftphoneGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SoftphoneGrant").field("agent", &self.agent).finish_non_exhaustive()
+    }
 }
 
 /// A call to place: agent first, then the customer. All that the edge needs is in here.
@@ -79,7 +115,7 @@ pub enum Command {
 pub struct PlaceCall {
     pub call_id: String,
     pub account_id: String,
-    pub agent: Destination,
+    pub agent: AgentTarget,
     pub customer: Destination,
     /// Longest call from the request, after which the edge hangs up.
     pub max_duration_ms: u64,
@@ -87,6 +123,15 @@ pub struct PlaceCall {
     pub no_media_ms: u64,
     /// File name (no folder) of the recording, or `None` if the call is not recorded.
     pub recording: Option<String>,
+}
+
+/// How the agent is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentTarget {
+    Phone(Destination),
+    /// A softphone registered with this shard. It answers by itself; the customer is dialled once the agent's media flows.
+    Softphone { agent: String, ring_ms: u64 },
 }
 
 /// Where one leg is to be dialled: the routes are tried in order.

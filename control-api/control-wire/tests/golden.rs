@@ -1,4 +1,4 @@
-//! The link's messages as bytes: what a peer of version 1 sent is still understood, and what is sent now is the same to the letter.
+//! The link's messages as bytes: what a peer of version 2 sent is still understood, and what is sent now is the same to the letter.
 
 use control_wire::*;
 use std::collections::BTreeMap;
@@ -32,15 +32,28 @@ fn status() -> ShardStatus {
     }
 }
 
+fn grant() -> SoftphoneGrant {
+    SoftphoneGrant { agent: "a1".into(), password: "s3cret".into(), expires_at_ms: 1_782_900_000_000 }
+}
+
 #[test]
 fn hello() {
-    let hello = Hello { version: 1, edge: "edge-1".into(), epoch: 7, shard: 0, live_calls: vec!["c1".into()], status: status() };
+    let hello = Hello {
+        version: 2,
+        edge: "edge-1".into(),
+        epoch: 7,
+        shard: 0,
+        live_calls: vec!["c1".into()],
+        status: status(),
+        softphone_url: Some("wss://edge.example:8443/".into()),
+        softphones: vec!["a1".into()],
+    };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello));
 }
 
 #[test]
 fn place_call() {
-    let agent = Destination { ring_ms: 30_000, routes: vec![route()] };
+    let agent = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route()] });
     let customer = Destination {
         ring_ms: 45_000,
         routes: vec![Route { transport: TransportKind::Tcp, media: MediaProfile::Rtp, credentials: None, ..route() }],
@@ -103,15 +116,32 @@ fn ended() {
 fn short_messages() {
     check(r#"{"ack":{"command_id":9}}"#, FromEdge::Ack { command_id: 9 });
     check(r#"{"ack":{"event_id":5}}"#, ToEdge::Ack { event_id: 5 });
-    check(r#"{"welcome":{"version":1}}"#, ToEdge::Welcome { version: 1 });
-    check(r#"{"refused":{"reason":"version 2"}}"#, ToEdge::Refused { reason: "version 2".into() });
+    check(r#"{"welcome":{"version":2}}"#, ToEdge::Welcome { version: 2 });
+    check(r#"{"refused":{"reason":"version 3"}}"#, ToEdge::Refused { reason: "version 3".into() });
     check(
         r#"{"command":{"id":3,"command":{"hang_up":{"call_id":"c1"}}}}"#,
         ToEdge::Command { id: 3, command: Command::HangUp { call_id: "c1".into() } },
+    );
+    check(
+        r#"{"command":{"id":4,"command":{"grant_softphone":{"agent":"a1","password":"s3cret","expires_at_ms":1782900000000}}}}"#,
+        ToEdge::Command { id: 4, command: Command::GrantSoftphone(grant()) },
+    );
+    check(
+        r#"{"command":{"id":5,"command":{"revoke_softphone":{"agent":"a1"}}}}"#,
+        ToEdge::Command { id: 5, command: Command::RevokeSoftphone { agent: "a1".into() } },
+    );
+    check(
+        r#"{"presence":{"agent":"a1","online":true}}"#,
+        FromEdge::Presence(Presence { agent: "a1".into(), online: true }),
+    );
+    check(
+        r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#,
+        AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 },
     );
 }
 
 #[test]
 fn credentials_do_not_print_their_password() {
     assert!(!format!("{:?}", route()).contains("s3cret"));
+    assert!(!format!("{:?}", grant()).contains("s3cret"));
 }

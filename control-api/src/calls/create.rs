@@ -19,7 +19,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use control_wire::PlaceCall;
+use control_wire::{AgentTarget, PlaceCall};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::Arc,
@@ -265,7 +265,7 @@ impl Request {
         PlaceCall {
             call_id: self.new.call_id.clone(),
             account_id: self.account.id.clone(),
-            agent: leg(&self.agent, self.account.agent_ring_ms),
+            agent: AgentTarget::Phone(leg(&self.agent, self.account.agent_ring_ms)),
             customer: leg(&self.customer, self.account.customer_ring_ms),
             max_duration_ms: self.account.max_duration_ms,
             no_media_ms: self.account.no_media_ms,

@@ -166,6 +166,7 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
             }
             FromEdge::Ack { command_id } => app.link.acknowledge(id, command_id),
             FromEdge::Status(status) => app.link.update(id, status),
+            FromEdge::Presence(_) => {}
             FromEdge::Hello(_) => return Err(invalid("a second Hello")),
         }
     }

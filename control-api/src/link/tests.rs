@@ -1,7 +1,7 @@
 //! The registry alone: what is sent when, without a socket.
 
 use super::*;
-use control_wire::Destination;
+use control_wire::{AgentTarget, Destination};
 
 fn id() -> ShardId {
     ShardId { edge: "e".into(), shard: 0 }
@@ -23,7 +23,7 @@ fn place_call(call_id: &str) -> PlaceCall {
     PlaceCall {
         call_id: call_id.into(),
         account_id: "a".into(),
-        agent: destination.clone(),
+        agent: AgentTarget::Phone(destination.clone()),
         customer: destination,
         max_duration_ms: 1,
         no_media_ms: 1,

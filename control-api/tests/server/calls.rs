@@ -1,7 +1,7 @@
 //! Placing, ending and changing calls.
 
 use crate::rig::{ACCOUNT, CALLER_ID, Rig, guide_call};
-use control_wire::{CallStatus, FromEdge, TransportKind};
+use control_wire::{AgentTarget, CallStatus, FromEdge, TransportKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -45,9 +45,10 @@ async fn the_guides_request_places_a_call() {
 
     let place = shard.expect_call().await;
     assert_eq!((place.call_id.as_str(), place.account_id.as_str()), (call_id, ACCOUNT));
-    assert_eq!((place.agent.ring_ms, place.customer.ring_ms), (30_000, 45_000));
+    let AgentTarget::Phone(agent) = &place.agent else { panic!("a phone") };
+    assert_eq!((agent.ring_ms, place.customer.ring_ms), (30_000, 45_000));
     assert_eq!((place.max_duration_ms, place.no_media_ms), (4 * 3_600_000, 30_000));
-    for (destination, user) in [(&place.agent, "+919876543211"), (&place.customer, "+919876543210")] {
+    for (destination, user) in [(agent, "+919876543211"), (&place.customer, "+919876543210")] {
         let [route] = destination.routes.as_slice() else { panic!("one trunk, one address") };
         assert_eq!((route.request_user.as_str(), route.caller_id.as_str()), (user, CALLER_ID));
         assert_eq!((route.transport, route.address.to_string().as_str()), (TransportKind::Udp, "127.0.0.1:5060"));

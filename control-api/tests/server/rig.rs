@@ -345,6 +345,8 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         shard: 0,
         live_calls: live_calls.iter().map(|call_id| (*call_id).to_owned()).collect(),
         status: status(),
+        softphone_url: None,
+        softphones: Vec::new(),
     }
 }
 

@@ -30,7 +30,13 @@ impl ClockPair {
 pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
     edge::PlaceCall {
         call_id: call.call_id,
-        agent: destination(call.agent),
+        agent: match call.agent {
+            wire::AgentTarget::Phone(phone) => destination(phone),
+            // Refused as a leg without a route.
+            wire::AgentTarget::Softphone { ring_ms, .. } => {
+                edge::Destination { ring: Duration::from_millis(ring_ms), routes: Vec::new() }
+            }
+        },
         customer: destination(call.customer),
         max_duration: Duration::from_millis(call.max_duration_ms),
         no_media: Duration::from_millis(call.no_media_ms),

@@ -21,6 +21,8 @@ impl LinkPeer for LinkedShard {
             shard: shard.plan.index,
             live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).map(String::from).collect(),
             status: shard.status(),
+            softphone_url: None,
+            softphones: Vec::new(),
         }
     }
 
