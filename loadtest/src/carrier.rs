@@ -5,6 +5,7 @@ mod leg;
 pub mod script;
 mod text;
 
+use crate::batch::Batch;
 use leg::{Leg, Phase};
 use script::{Behaviour, Outcome};
 use std::cmp::Reverse;
@@ -82,6 +83,8 @@ impl Carrier {
             reports: report_sender,
             totals: totals.clone(),
             epoch: Instant::now(),
+            incoming: Batch::default(),
+            outgoing: Batch::default(),
         };
         let thread_stop = stop.clone();
         let thread = std::thread::Builder::new().name("carrier".into()).spawn(move || peer.run(&thread_stop))?;
@@ -140,6 +143,8 @@ struct Peer {
     reports: mpsc::Sender<LegReport>,
     totals: Arc<Totals>,
     epoch: Instant,
+    incoming: Batch,
+    outgoing: Batch,
 }
 
 impl Peer {
@@ -154,7 +159,7 @@ impl Peer {
                     self.on_sip(Instant::now(), from, &message);
                 }
             }
-            self.receive_media(&mut buffer);
+            self.receive_media();
             while let Some(Reverse((at, id, timer))) = self.timers.peek().copied() {
                 if at > now {
                     break;
@@ -177,12 +182,14 @@ impl Peer {
         }
     }
 
-    fn receive_media(&mut self, buffer: &mut [u8]) {
+    fn receive_media(&mut self) {
         let mut count = 0;
-        while let Ok((len, from)) = self.media.recv_from(buffer) {
+        while self.incoming.receive(&self.media) > 0 {
             let nanos = self.epoch.elapsed().as_nanos() as u64;
-            if let Some(leg) = self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id)) {
-                count += u64::from(leg.on_media(&buffer[..len], nanos, self.probe));
+            for (from, packet) in self.incoming.received() {
+                if let Some(leg) = self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id)) {
+                    count += u64::from(leg.on_media(packet, nanos, self.probe));
+                }
             }
         }
         self.totals.received_count.fetch_add(count, Ordering::Relaxed);
@@ -196,8 +203,12 @@ impl Peer {
             let Some(remote) = leg.next_packet(&mut packet, self.probe.then(|| self.epoch.elapsed().as_nanos() as u64)) else {
                 continue;
             };
-            count += u64::from(self.media.send_to(&packet, remote).is_ok());
+            self.outgoing.push(remote, &packet);
+            if self.outgoing.is_full() {
+                count += self.outgoing.send(&self.media) as u64;
+            }
         }
+        count += self.outgoing.send(&self.media) as u64;
         self.totals.sent_count.fetch_add(count, Ordering::Relaxed);
     }
 

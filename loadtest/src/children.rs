@@ -172,7 +172,7 @@ fn temporary_folder() -> PathBuf {
 
 /// The same address, with a free port in place of 0. Such a port lies below those that the system gives to outgoing connections, so
 /// that it is still free when the process binds it, also after a restart.
-fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
+pub fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     if wanted.port() != 0 {
         TcpListener::bind(wanted).with_context(|| format!("{wanted} is taken: end what listens there first"))?;

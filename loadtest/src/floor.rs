@@ -1,6 +1,7 @@
 //! The kernel's own floor under a relay: the least that relaying the same packets costs, one thread that receives on connected sockets
 //! by epoll and sends on their partners, without reading a byte. Run beside a load run, it makes that run's figure comparable.
 
+use crate::batch::Batch;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -48,17 +49,24 @@ fn leg_socket(generator: SocketAddr) -> anyhow::Result<UdpSocket> {
 /// Sends on the wheel and counts what comes back.
 fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
     let (started, mut slot, mut sent_count, mut received_count) = (Instant::now(), 0usize, 0u64, 0u64);
-    let mut buffer = [0; 256];
+    let (mut outgoing, mut incoming) = (Batch::default(), Batch::default());
     let grace = Duration::from_millis(200);
     while started.elapsed() < span + grace {
         if started.elapsed() < span && started.elapsed() >= Duration::from_millis(slot as u64) {
             for port in ports.iter().skip(slot % SLOT_COUNT).step_by(SLOT_COUNT) {
-                sent_count += u64::from(socket.send_to(&PACKET, port).is_ok());
+                outgoing.push(*port, &PACKET);
+                if outgoing.is_full() {
+                    sent_count += outgoing.send(socket) as u64;
+                }
             }
+            sent_count += outgoing.send(socket) as u64;
             slot += 1;
         }
-        while socket.recv(&mut buffer).is_ok() {
-            received_count += 1;
+        loop {
+            match incoming.receive(socket) {
+                0 => break,
+                count => received_count += count as u64,
+            }
         }
         let due = started + Duration::from_millis(slot as u64);
         std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));

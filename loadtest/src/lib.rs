@@ -1,6 +1,7 @@
 //! SIP and RTP peers of the edge, for load tests, for the sandbox and for end-to-end tests. Written apart from `sip-core`, so that
 //! a mistake in our parser cannot hide itself.
 
+mod batch;
 pub mod carrier;
 pub mod children;
 pub mod floor;

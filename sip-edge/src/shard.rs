@@ -26,8 +26,11 @@ use std::time::{Duration, Instant};
 const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// Milestones kept for an absent control-api, per call that the shard can take.
 const MILESTONES_PER_CALL: usize = 32;
-/// Transactions per call: two INVITEs, CANCELs, BYEs and what waits for retransmissions.
+/// Transactions of a running call: INVITEs and what comes inside its dialogs.
 const TRANSACTIONS_PER_CALL: usize = 12;
+/// Transactions of calls that are over: each absorbs retransmissions for 32 s (RFC 3261 timers D, J and RFC 6026's L, M), and a short call
+/// leaves five, so that this is room for 200 calls a second. About 7 KB each.
+const LINGERING_TRANSACTIONS: usize = 200 * 32 * 5;
 
 /// What the shard's task does after a turn.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Shard {
             public: SocketAddr::new(config.sip.public_address, local.port()),
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
             call_capacity: capacity,
-            transaction_capacity: capacity * TRANSACTIONS_PER_CALL + 64,
+            transaction_capacity: capacity * TRANSACTIONS_PER_CALL + LINGERING_TRANSACTIONS,
         };
         let relay_config = RelayConfig {
             public_address: config.sip.public_address,

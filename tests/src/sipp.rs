@@ -70,7 +70,7 @@ impl Sipp {
         let name = format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
-        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let address = loadtest::children::free_address(([127, 0, 0, 1], 0).into())?;
         let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/phones.xml");
         let (payload_type, codec) = match law {
             Law::Mu => ("0", "PCMU"),

@@ -71,7 +71,8 @@ impl Edge {
             Err(Refusal::NoRoute)
         } else if self.calls.live_count() >= config.call_capacity {
             Err(Refusal::CallCapacity)
-        } else if self.shard.transactions.len() >= config.transaction_capacity {
+        } else if self.shard.transactions.len() >= config.transaction_capacity - config.transaction_capacity / 4 {
+            // The last quarter is for the requests of running calls: what runs must be able to end.
             Err(Refusal::TransactionCapacity)
         } else {
             Ok(())

@@ -11,7 +11,7 @@ use futures_lite::future;
 use glommio::timer::Timer;
 use media_shard::doorbell::{ClosedDoorbell, Doorbell, EngineBell};
 use media_shard::signal::Signal;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ const DRAIN_PERIOD: Duration = Duration::from_millis(50);
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 /// Time for the last BYEs to be repeated once.
 const LINGER: Duration = Duration::from_millis(600);
+/// Longest mistaken sleep of the executor while a call is up.
+const MISTAKEN_SLEEP_LIMIT: Duration = Duration::from_millis(2);
 
 /// What a shard is started with.
 pub struct ShardInput {
@@ -54,15 +56,21 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
     let wake = shard.borrow().wake.clone();
     let parked = Rc::new(Signal::default());
     glommio::spawn_local(ring_when_parked(bell, parked.clone(), wake.clone())).detach();
+    let (is_busy, began) = (Rc::new(Cell::new(false)), Rc::new(Signal::default()));
+    glommio::spawn_local(bound_sleep(is_busy.clone(), began.clone())).detach();
     loop {
         let next = shard.borrow_mut().turn();
         match next {
             Next::Again => {
+                if !is_busy.replace(true) {
+                    began.set();
+                }
                 // Lets tasks that this turn woke run; the reactor polls once per preemption period.
                 future::yield_now().await;
                 glommio::yield_if_needed().await;
             }
             Next::Park(deadline) => {
+                is_busy.set(false);
                 parked.set();
                 let timer = async {
                     match deadline {
@@ -72,6 +80,18 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
                 };
                 future::or(wake.wait(), timer).await;
             }
+        }
+    }
+}
+
+/// Keeps a short timer set while the shard is busy. glommio 0.9 takes an executor for idle when its preemption timer has already run out
+/// before the first task got its turn (the thread was descheduled in between), and then sleeps until the next event although tasks
+/// are ready: without this timer, that is the status report, up to a second later.
+async fn bound_sleep(is_busy: Rc<Cell<bool>>, began: Rc<Signal>) {
+    loop {
+        began.wait().await;
+        while is_busy.get() {
+            Timer::new(MISTAKEN_SLEEP_LIMIT).await;
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address};
 use media_core::relay::Forward;
 use sip_core::edge::{
-    CallStatus, Credentials, Edge, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, Refusal, Transport,
+    CallStatus, Credentials, Edge, EdgeConfig, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, Refusal,
+    Transport,
 };
 use sip_core::message::{Method, SipMessage, View};
 use std::time::Duration;
@@ -367,6 +368,30 @@ fn refusals() {
     rig.drain();
     assert_eq!(rig.ended.len(), 10);
     assert!(rig.ended.iter().all(|ended| ended.reason == Some(Reason::System)));
+}
+
+#[test]
+fn a_full_table_refuses_new_calls_and_lets_running_ones_end() {
+    let mut rig = Rig::new();
+    let config = EdgeConfig { transaction_capacity: 8, ..session::edge_config(10) };
+    rig.edge = Edge::new(config, session::relay_config(20), [7; 32], rig.now);
+    rig.place(Rig::plain_call());
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let mut customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+    rig.expect_request(Method::Ack, CUSTOMER);
+    // The unanswered INVITEs of others fill the table up to what is kept for running calls.
+    for each in 0..5 {
+        let call = PlaceCall { call_id: format!("more-{each}"), ..Rig::plain_call() };
+        let placed = rig.edge.place_call(rig.now, call);
+        assert_eq!(placed, if each < 4 { Ok(()) } else { Err(Refusal::TransactionCapacity) });
+    }
+    rig.drain();
+    rig.sent.clear();
+    rig.request(&mut customer, Method::Bye, None);
+    assert_eq!(rig.expect_response(200).cseq().unwrap().method, Method::Bye);
+    rig.expect_request(Method::Bye, AGENT);
+    assert_eq!(rig.ended().status, CallStatus::Answer);
 }
 
 #[test]

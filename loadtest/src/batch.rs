@@ -1,0 +1,117 @@
+//! Datagrams in batches, many for one system call, so that the peers of a load run leave the cores to what is measured. IPv4 only.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
+
+/// Datagrams of one system call.
+const BATCH_LEN: usize = 64;
+/// Longest datagram that is received whole; RTP of 20 ms of G.711 has 172 bytes.
+const DATAGRAM_LEN: usize = 512;
+
+/// Buffers for [`BATCH_LEN`] datagrams, sent or received.
+pub struct Batch {
+    bytes: Box<[[u8; DATAGRAM_LEN]; BATCH_LEN]>,
+    lens: [usize; BATCH_LEN],
+    addresses: [libc::sockaddr_in; BATCH_LEN],
+    len: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        // SAFETY: sockaddr_in is plain numbers, for which zeros are valid.
+        let address = unsafe { std::mem::zeroed() };
+        Batch { bytes: Box::new([[0; DATAGRAM_LEN]; BATCH_LEN]), lens: [0; BATCH_LEN], addresses: [address; BATCH_LEN], len: 0 }
+    }
+}
+
+impl Batch {
+    /// Puts a datagram into the batch, which must not be full.
+    pub fn push(&mut self, remote: SocketAddr, datagram: &[u8]) {
+        let SocketAddr::V4(remote) = remote else { return };
+        self.bytes[self.len][..datagram.len()].copy_from_slice(datagram);
+        self.lens[self.len] = datagram.len();
+        let address = &mut self.addresses[self.len];
+        address.sin_family = libc::AF_INET as libc::sa_family_t;
+        address.sin_port = remote.port().to_be();
+        address.sin_addr.s_addr = u32::from(*remote.ip()).to_be();
+        self.len += 1;
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.len == BATCH_LEN
+    }
+
+    /// Sends what was pushed and empties the batch. Returns how many were sent; the rest met a full buffer.
+    pub fn send(&mut self, socket: &UdpSocket) -> usize {
+        let mut vectors = self.vectors();
+        let mut headers = self.headers(&mut vectors);
+        // SAFETY: the first `len` headers point to buffers and addresses that outlive the call.
+        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), self.len as u32, 0) };
+        self.len = 0;
+        sent.max(0) as usize
+    }
+
+    /// Receives what waits, at most a batch; 0 if nothing does.
+    pub fn receive(&mut self, socket: &UdpSocket) -> usize {
+        self.lens = [DATAGRAM_LEN; BATCH_LEN];
+        let mut vectors = self.vectors();
+        let mut headers = self.headers(&mut vectors);
+        // SAFETY: the headers point to buffers and addresses that outlive the call.
+        let received = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH_LEN as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
+        };
+        self.len = received.max(0) as usize;
+        for (len, header) in self.lens.iter_mut().zip(&headers[..self.len]) {
+            *len = header.msg_len as usize;
+        }
+        self.len
+    }
+
+    /// What was received, with its source.
+    pub fn received(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        (0..self.len).map(|n| {
+            let address = &self.addresses[n];
+            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            (SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into(), &self.bytes[n][..self.lens[n]])
+        })
+    }
+
+    fn vectors(&mut self) -> [libc::iovec; BATCH_LEN] {
+        let bytes = &mut self.bytes;
+        std::array::from_fn(|n| libc::iovec { iov_base: bytes[n].as_mut_ptr().cast(), iov_len: self.lens[n] })
+    }
+
+    fn headers(&mut self, vectors: &mut [libc::iovec; BATCH_LEN]) -> [libc::mmsghdr; BATCH_LEN] {
+        std::array::from_fn(|n| {
+            // SAFETY: mmsghdr is numbers and pointers, for which zeros are valid.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            header.msg_hdr.msg_name = (&raw mut self.addresses[n]).cast();
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
+            header.msg_hdr.msg_iov = &raw mut vectors[n];
+            header.msg_hdr.msg_iovlen = 1;
+            header
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_arrive_whole_with_their_source() {
+        let [a, b] = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let mut batch = Batch::default();
+        for n in 0..BATCH_LEN {
+            batch.push(b.local_addr().unwrap(), &vec![n as u8; n + 1]);
+        }
+        assert!(batch.is_full());
+        assert_eq!(batch.send(&a), BATCH_LEN);
+        let mut received = Batch::default();
+        assert_eq!(received.receive(&b), BATCH_LEN);
+        for (n, (source, bytes)) in received.received().enumerate() {
+            assert_eq!((source, bytes), (a.local_addr().unwrap(), vec![n as u8; n + 1].as_slice()));
+        }
+        assert_eq!(received.receive(&b), 0);
+    }
+}
