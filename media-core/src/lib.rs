@@ -5,7 +5,9 @@
 mod clock;
 pub mod codec;
 pub mod drops;
+pub mod dtls;
 pub mod g711;
+pub mod ice;
 mod latch;
 mod ports;
 mod random;

@@ -21,7 +21,8 @@ use leg::{Leg, Playing, Watch};
 use queues::Queues;
 
 pub use crate::sdp::Negotiated as RemoteMedia;
-pub use media::{LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId};
+pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
+pub use media::{LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal, Tone, WebRtcConfig};
 pub use output::{Event, Forward, Output};
 
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
@@ -154,11 +155,30 @@ impl Relay {
         }
     }
 
-    /// Plays ringback to the leg until `stop_playing`, or until media of the leg that it is bridged with arrives.
-    pub fn play_ringback(&mut self, _now: Instant, leg: LegId) {
-        let Some(leg) = self.legs.get_mut(leg.index, leg.generation).filter(|leg| leg.playing.is_none()) else { return };
+    /// Opens a leg on the softphones' socket.
+    pub fn open_softphone(&mut self, _now: Instant) -> Result<LegId, NoPort> {
+        Err(NoPort)
+    }
+
+    /// What our SDP says of a softphone leg; `None` for any other leg.
+    pub fn softphone_local(&self, _leg: LegId) -> Option<SoftphoneLocal> {
+        None
+    }
+
+    /// Tells a softphone leg its peer, at first or after a new negotiation. Another ICE name restarts ICE, another fingerprint DTLS.
+    pub fn set_softphone_remote(&mut self, _now: Instant, _leg: LegId, _remote: SoftphoneRemote) {}
+
+    /// Lets `to` take the place of `from`: its bridge, its channel of the recording and its playback. `from` may be closed then.
+    pub fn hand_over(&mut self, _now: Instant, _from: LegId, _to: LegId) {}
+
+    /// Plays a tone to the leg, instead of another one, until `stop_playing` or until media of the leg that it is bridged with arrives.
+    pub fn play(&mut self, _now: Instant, leg: LegId, tone: Tone) {
+        let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        if leg.playing.as_ref().is_some_and(|playing| playing.tone == tone) {
+            return;
+        }
         let stream = self.streams.next();
-        leg.playing = Some(Playing { stream, position: 0 });
+        leg.playing = Some(Playing { tone, stream, position: 0 });
         self.playing.push((leg.id, stream));
     }
 

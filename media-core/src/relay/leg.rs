@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId};
+use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::Latch;
@@ -30,6 +30,7 @@ pub(super) struct Incoming {
 
 /// Playback to the leg: packet `position` comes next.
 pub(super) struct Playing {
+    pub tone: Tone,
     pub stream: StreamId,
     pub position: u32,
 }
