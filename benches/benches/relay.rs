@@ -47,6 +47,7 @@ impl Calls {
             first_port: 10_000,
             pair_count: load.call_count * 2,
             quarantine: Duration::ZERO,
+            webrtc: None,
         };
         let mut relay = Relay::new(config, 1, now);
         let mut speakers = Vec::new();

@@ -4,8 +4,11 @@
 #[cfg(test)]
 mod clock;
 pub mod codec;
+mod demultiplex;
 pub mod drops;
+pub mod dtls;
 pub mod g711;
+pub mod ice;
 mod latch;
 mod ports;
 mod random;
@@ -18,4 +21,5 @@ pub mod sdp;
 mod sender;
 mod slots;
 pub mod srtp;
+mod stun;
 pub mod tone;

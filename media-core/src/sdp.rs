@@ -5,6 +5,7 @@ mod description;
 mod negotiate;
 mod print;
 mod sdes;
+pub mod webrtc;
 
 use std::net::SocketAddr;
 
@@ -155,4 +156,12 @@ pub enum SdpError {
     CryptoLifetime,
     #[error("crypto attribute demands session parameters that are not supported")]
     CryptoParameter,
+    #[error("ICE name or password missing or malformed")]
+    Ice,
+    #[error("no SHA-256 fingerprint of a certificate, or several")]
+    Fingerprint,
+    #[error("the peer does not begin the DTLS handshake")]
+    Setup,
+    #[error("RTCP is not multiplexed with RTP")]
+    RtcpMux,
 }

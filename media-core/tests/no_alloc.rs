@@ -82,6 +82,7 @@ impl Rig {
             first_port: 10_000,
             pair_count: 4,
             quarantine: Duration::from_secs(1),
+            webrtc: None,
         };
         let mut relay = Relay::new(config, 1, now);
         let peers = ["127.0.0.1:4000".parse().unwrap(), "127.0.0.1:5000".parse().unwrap()];

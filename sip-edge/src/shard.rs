@@ -64,6 +64,7 @@ impl Shard {
             media_address: config.sip.bind_address,
             first_port: plan.first_port,
             pair_count: plan.pair_count,
+            webrtc: None,
         })?;
         let local = engine.sip_address()?;
         let capacity = usize::from(plan.call_capacity);
@@ -80,6 +81,7 @@ impl Shard {
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
+            webrtc: None,
         };
         let stream_config =
             StreamConfig { local, max_connections: config.limits.max_tcp_connections.into(), idle: config.tcp_idle() };

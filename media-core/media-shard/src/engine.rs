@@ -36,6 +36,8 @@ pub struct EngineConfig {
     /// First port of the pool: pair `n` is `first_port + 2n` and `+ 1`.
     pub first_port: u16,
     pub pair_count: u16,
+    /// The softphones' socket, if there are any; port 0 lets the system choose.
+    pub webrtc: Option<SocketAddr>,
 }
 
 /// Which kind of socket a datagram came from.

@@ -25,9 +25,16 @@ struct Rig {
 impl Rig {
     fn new(recorder: Recorder) -> Self {
         for first_port in (42_000..60_000).step_by(64) {
-            let config = EngineConfig { sip: (LOCALHOST, 0).into(), media_address: LOCALHOST, first_port, pair_count: 2 };
+            let config =
+                EngineConfig { sip: (LOCALHOST, 0).into(), media_address: LOCALHOST, first_port, pair_count: 2, webrtc: None };
             if let Ok(engine) = Engine::open(&config) {
-                let config = RelayConfig { public_address: LOCALHOST, first_port, pair_count: 2, quarantine: Duration::ZERO };
+                let config = RelayConfig {
+                    public_address: LOCALHOST,
+                    first_port,
+                    pair_count: 2,
+                    quarantine: Duration::ZERO,
+                    webrtc: None,
+                };
                 return Self { relay: Relay::new(config, 1, Instant::now()), engine, recorder, first_port };
             }
         }

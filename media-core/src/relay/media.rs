@@ -1,7 +1,11 @@
 //! Names and limits of the relay's public face: sockets, legs, recordings, what SDP needs of a leg and what a leg has seen.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use crate::dtls::Fingerprint;
+use crate::ice::Credentials;
 
 /// Limits and addresses of one shard's media.
 #[derive(Debug, Clone)]
@@ -14,13 +18,38 @@ pub struct RelayConfig {
     pub pair_count: u16,
     /// Time a released pair rests before it is used again, so that late packets of one call never reach another.
     pub quarantine: Duration,
+    /// The shard's softphone socket; `None` if the shard takes no softphones.
+    pub webrtc: Option<WebRtcConfig>,
+}
+
+/// One shard's softphones: they share one UDP socket.
+#[derive(Clone)]
+pub struct WebRtcConfig {
+    /// UDP port of the socket, which SDP names as the only candidate.
+    pub port: u16,
+    /// Most softphone legs.
+    pub capacity: u16,
+    /// Unpredictable bytes from which certificate, names and passwords are made.
+    pub secret: [u8; 32],
+}
+
+impl fmt::Debug for WebRtcConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("WebRtcConfig");
+        shown.field("port", &self.port).field("capacity", &self.capacity).finish_non_exhaustive()
+    }
 }
 
 /// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP. The shell keeps a table of sockets by this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 
-/// One party's media; `index` is its port pair, and the generation makes a stale id harmless.
+impl SocketId {
+    /// The one socket that all softphones of the shard share. It is always open, never connected and carries RTP and RTCP.
+    pub const WEBRTC: SocketId = SocketId(u32::MAX);
+}
+
+/// One party's media; `index` is its port pair, or lies beyond the pairs for a softphone, and the generation makes a stale id harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LegId {
     pub index: u32,
@@ -40,6 +69,29 @@ pub struct LocalMedia {
     pub address: IpAddr,
     pub rtp_port: u16,
     pub rtcp_port: u16,
+}
+
+/// What an SDP body says of our side of a softphone leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoftphoneLocal {
+    /// The only candidate.
+    pub address: SocketAddr,
+    pub ice: Credentials,
+    /// What the answer to an offer that restarts ICE has to say (RFC 8445 §9).
+    pub next_ice: Credentials,
+    /// The peer's name in ICE as last told by `set_softphone_remote`; another one restarts ICE.
+    pub peer_ufrag: Option<Box<str>>,
+    /// Of our certificate.
+    pub fingerprint: Fingerprint,
+}
+
+/// What is played to a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// The other party is alerted.
+    Ringback,
+    /// The other party is away and expected back.
+    Hold,
 }
 
 /// What a leg has seen; packets are RTP packets.

@@ -38,6 +38,30 @@ pub enum Event {
     NoMedia(LegId),
     /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
     TelephoneEvent(LegId, u8),
+    /// The softphone's checks chose an address. Told again when they do so after `ConsentLost`.
+    IceConnected(LegId),
+    /// The softphone's certificate is the signalled one and media can flow.
+    DtlsConnected(LegId),
+    /// The softphone's handshake failed, or its certificate is not the signalled one; the leg stays without media.
+    DtlsFailed(LegId),
+    /// No check of the softphone came for 15 s; nothing is sent to it until its checks come again.
+    ConsentLost(LegId),
+}
+
+impl Event {
+    /// The leg that it happened to.
+    pub fn leg(&self) -> LegId {
+        match *self {
+            Event::FirstMedia(leg)
+            | Event::Latched(leg)
+            | Event::NoMedia(leg)
+            | Event::TelephoneEvent(leg, _)
+            | Event::IceConnected(leg)
+            | Event::DtlsConnected(leg)
+            | Event::DtlsFailed(leg)
+            | Event::ConsentLost(leg) => leg,
+        }
+    }
 }
 
 /// What to do with a datagram that was given to `Relay::forward`.

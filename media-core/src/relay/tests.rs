@@ -122,6 +122,7 @@ impl Rig {
             first_port: 20_000,
             pair_count,
             quarantine: Duration::from_secs(5),
+            webrtc: None,
         };
         let now = clock::start();
         Rig { now, relay: Relay::new(config, 42, now) }

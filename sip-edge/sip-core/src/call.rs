@@ -168,7 +168,7 @@ impl Call {
         let offered = Offered { codecs: vec![negotiated.codec], telephone_event: negotiated.telephone_event.is_some() };
         self.phase = Phase::Customer;
         cx.shard.relay.watch_media(cx.now, self.agent.media, self.no_media);
-        cx.shard.relay.play_ringback(cx.now, self.agent.media);
+        cx.shard.relay.play(cx.now, self.agent.media, relay::Tone::Ringback);
         let event = self.customer.dial(cx, offered);
         self.handle_leg(cx, LegName::Customer, event);
     }
@@ -204,6 +204,11 @@ impl Call {
             }
             // The digits themselves are nobody's business here.
             relay::Event::TelephoneEvent(..) => {}
+            // This leg is no softphone.
+            relay::Event::IceConnected(_)
+            | relay::Event::DtlsConnected(_)
+            | relay::Event::DtlsFailed(_)
+            | relay::Event::ConsentLost(_) => {}
         }
     }
 

@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 use crate::outcome::{Cause, Failure};
 use crate::transaction::{self, Table, Timers, TransactionId};
 use calls::Calls;
-use media_core::relay::{self, RecordingId, Relay, RelayConfig};
+use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -141,11 +141,7 @@ impl Edge {
     /// Takes the relay's events to their calls.
     pub fn handle_media(&mut self, now: Instant) {
         while let Some(event) = self.shard.relay.poll_event() {
-            let (relay::Event::FirstMedia(leg)
-            | relay::Event::Latched(leg)
-            | relay::Event::NoMedia(leg)
-            | relay::Event::TelephoneEvent(leg, _)) = event;
-            let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(leg)) else { continue };
+            let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(event.leg())) else { continue };
             self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_media(cx, name, event));
         }
         self.settle(now);

@@ -9,7 +9,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An engine on ports that nobody else of this machine's tests uses at the moment.
 fn engine(pair_count: u16) -> (Engine, u16) {
     for first_port in (41_000..60_000).step_by(64) {
-        let config = EngineConfig { sip: SocketAddr::new(LOCALHOST, 0), media_address: LOCALHOST, first_port, pair_count };
+        let config =
+            EngineConfig { sip: SocketAddr::new(LOCALHOST, 0), media_address: LOCALHOST, first_port, pair_count, webrtc: None };
         if let Ok(engine) = Engine::open(&config) {
             return (engine, first_port);
         }
@@ -93,7 +94,7 @@ fn a_connected_socket_hears_its_peer_alone_until_released() {
 fn a_taken_port_is_named() {
     let holder = phone();
     let address = holder.local_addr().unwrap();
-    let config = EngineConfig { sip: address, media_address: LOCALHOST, first_port: 1024, pair_count: 0 };
+    let config = EngineConfig { sip: address, media_address: LOCALHOST, first_port: 1024, pair_count: 0, webrtc: None };
     let error = Engine::open(&config).err().expect("the port is taken").to_string();
     assert!(error.starts_with(&format!("cannot bind UDP {address}: ")), "{error}");
 }

@@ -59,7 +59,7 @@ fn ringback_gives_way_to_early_media_in_one_stream() {
     let mut rig = Rig::new();
     let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
     rig.relay.bridge(rig.now, agent, customer);
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
     let tones = rtp_among(&rig.pass_ms(1000));
     assert_eq!(tones.len(), 50);
     assert!(tones[0].packet.header.marker);
@@ -86,7 +86,7 @@ fn ringback_gives_way_to_early_media_in_one_stream() {
 fn ringback_begins_when_the_peer_is_known_and_ends_when_stopped() {
     let mut rig = Rig::new();
     let agent = rig.relay.open_leg(rig.now).unwrap();
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
     assert_eq!(rtp_among(&rig.pass_ms(100)), []);
     rig.relay.set_remote(rig.now, agent, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(AGENT) });
     let tones = rtp_among(&rig.pass_ms(100));
@@ -96,10 +96,10 @@ fn ringback_begins_when_the_peer_is_known_and_ends_when_stopped() {
     rig.relay.stop_playing(agent);
     assert_eq!(rtp_among(&rig.pass_ms(100)), []);
     // Twice is not double.
-    rig.relay.play_ringback(rig.now, agent);
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
     rig.relay.stop_playing(agent);
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
     assert_eq!(rtp_among(&rig.pass_ms(100)).len(), 5);
     assert_eq!(rig.relay.leg_report(agent).sent, 10);
 }
@@ -108,7 +108,7 @@ fn ringback_begins_when_the_peer_is_known_and_ends_when_stopped() {
 fn a_shell_that_stood_still_makes_up_for_a_little_only() {
     let mut rig = Rig::new();
     let agent = rig.open(AGENT);
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, Tone::Ringback);
     rig.now += Duration::from_secs(10);
     rig.relay.handle_timeout(rig.now);
     assert_eq!(rtp_among(&rig.outputs()).len(), 5);

@@ -124,7 +124,7 @@ fn outputs_that_nobody_takes_are_bounded() {
     let mut rig = Rig::with_pairs(500);
     for _ in 0..500 {
         let leg = rig.open(AGENT);
-        rig.relay.play_ringback(rig.now, leg);
+        rig.relay.play(rig.now, leg, Tone::Ringback);
     }
     for _ in 0..100 {
         rig.now += Duration::from_millis(20);

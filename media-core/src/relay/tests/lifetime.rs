@@ -27,6 +27,7 @@ fn pairs_beyond_the_last_port_are_left_out() {
         first_port: 65_532,
         pair_count: 100,
         quarantine: Duration::ZERO,
+        webrtc: None,
     };
     let now = clock::start();
     let mut relay = Relay::new(config, 1, now);
@@ -52,7 +53,7 @@ fn stale_ids_are_harmless() {
     rig.relay.bridge(rig.now, old, other);
     rig.relay.bridge(rig.now, other, old);
     rig.relay.unbridge(rig.now, old, other);
-    rig.relay.play_ringback(rig.now, old);
+    rig.relay.play(rig.now, old, Tone::Ringback);
     rig.relay.stop_playing(old);
     rig.relay.watch_media(rig.now, old, Duration::ZERO);
     rig.relay.stop_recording(rig.now, recording);
@@ -73,7 +74,7 @@ fn nothing_is_left_after_ten_thousand_calls() {
     for _ in 0..10_000 {
         let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
         rig.relay.bridge(rig.now, agent, customer);
-        rig.relay.play_ringback(rig.now, agent);
+        rig.relay.play(rig.now, agent, Tone::Ringback);
         rig.relay.start_recording(rig.now, agent, customer).unwrap();
         rig.hear(agent, AGENT, &Talker::new(1).audio());
         rig.relay.close_leg(rig.now, customer);

@@ -95,7 +95,7 @@ fn a_renegotiation_with_the_same_keys_goes_on_with_the_contexts() {
 #[test]
 fn playback_and_reports_are_protected_too() {
     let mut rig = Secured::new();
-    rig.rig.relay.play_ringback(rig.rig.now, rig.customer);
+    rig.rig.relay.play(rig.rig.now, rig.customer, Tone::Ringback);
     let (mut rtp_count, mut rtcp_count) = (0, 0);
     for done in rig.rig.pass_ms(4000) {
         let Done::Transmit(socket, _, mut bytes) = done else { continue };

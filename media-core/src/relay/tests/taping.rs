@@ -96,7 +96,7 @@ fn each_channel_holds_its_own_party_only() {
 fn ringback_is_not_recorded_and_a_held_party_still_is() {
     let (mut rig, agent, customer, _, mut b) = Rig::talking();
     let id = rig.relay.start_recording(rig.now, agent, customer).unwrap();
-    rig.relay.play_ringback(rig.now, agent);
+    rig.relay.play(rig.now, agent, crate::relay::Tone::Ringback);
     // The customer speaks while the agent does not listen.
     rig.relay.set_remote(rig.now, agent, RemoteMedia { direction: Direction::RecvOnly, ..remote(AGENT) });
     let mut disk = Disk::default();

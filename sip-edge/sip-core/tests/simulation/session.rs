@@ -34,6 +34,7 @@ pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
         first_port: FIRST_PORT,
         pair_count,
         quarantine: Duration::from_secs(1),
+        webrtc: None,
     }
 }
 

@@ -1,0 +1,294 @@
+//! Offers to and answers of browsers (RFC 8829, 8839, 8842, 8843, 5763): one audio stream over ICE and DTLS, bundled, RTCP
+//! multiplexed. We are ICE-lite with one candidate, so the peer's candidates mean nothing here; the peer begins the handshake.
+
+use std::fmt::Write;
+
+use sdp_types::{Direction, Session};
+
+use super::description::{self, Stream};
+use super::{Numbers, Origin, SdpError, TelephoneEvents};
+use crate::codec::{Codec, PayloadType};
+use crate::dtls::Fingerprint;
+use crate::ice::Credentials;
+use crate::relay::SoftphoneLocal;
+
+/// What is offered to a softphone.
+#[derive(Debug, Clone)]
+pub struct SoftphoneOffer {
+    pub local: SoftphoneLocal,
+    pub origin: Origin,
+    /// In order of preference, not empty.
+    pub codecs: Vec<Codec>,
+    /// Offers telephone-event (RFC 4733, digits 0–15) under this number.
+    pub telephone_event: Option<PayloadType>,
+    pub direction: Direction,
+}
+
+/// What we answer to a softphone's offer.
+#[derive(Debug, Clone)]
+pub struct SoftphoneAnswer<'a> {
+    pub local: SoftphoneLocal,
+    /// The description that we last sent in this dialog; its version is kept when nothing changes.
+    pub previous: &'a str,
+    /// What can be answered; inside a call only the codec in use.
+    pub codecs: Vec<Codec>,
+    /// Whether telephone-event is answered when it is offered.
+    pub telephone_event: TelephoneEvents,
+    /// The direction that we would have without the peer's wish, normally `SendRecv`.
+    pub direction: Direction,
+}
+
+/// The outcome of one offer and answer for a softphone leg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoftphoneNegotiated {
+    /// The peer's name in ICE. Its password is for checks of ours, which an ICE-lite agent never sends.
+    pub ufrag: Box<str>,
+    /// Of the peer's certificate.
+    pub fingerprint: Fingerprint,
+    pub codec: Codec,
+    pub audio: Numbers,
+    pub telephone_event: Option<Numbers>,
+    /// As seen from us: `SendOnly` means that the peer only listens.
+    pub direction: Direction,
+}
+
+/// Prints an offer of one audio stream.
+pub fn offer(spec: &SoftphoneOffer) -> String {
+    let formats: Vec<_> = spec.codecs.iter().map(|codec| (codec.payload_type(), *codec)).collect();
+    let mut text = session(&spec.local, spec.origin, "0");
+    let audio = Audio {
+        local: &spec.local,
+        ice: &spec.local.ice,
+        profile: "UDP/TLS/RTP/SAVPF",
+        mid: "0",
+        formats: &formats,
+        telephone_event: spec.telephone_event,
+        direction: spec.direction,
+        setup: "actpass",
+    };
+    audio.print(&mut text);
+    text
+}
+
+/// Reads the answer to `offer(spec)`.
+///
+/// # Errors
+/// The peer refused the stream or answered something that was not offered; the leg then has no media.
+pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNegotiated, SdpError> {
+    let session = description::parse(answer)?;
+    let stream = match session.medias.as_slice() {
+        [] => return Err(SdpError::NoAudio),
+        [media] => Stream { session: &session, media },
+        _ => return Err(SdpError::MediaMismatch),
+    };
+    if !stream.is_audio() {
+        return Err(SdpError::MediaMismatch);
+    }
+    check_transport(stream)?;
+    // RFC 8842 §5.3: after `actpass` the answer chooses a role.
+    if !attribute(stream, "setup")?.is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
+        return Err(SdpError::Setup);
+    }
+    let formats = stream.formats()?;
+    let (number, codec) = formats.codec(&spec.codecs).ok_or(SdpError::Codec)?;
+    let events = spec.telephone_event.zip(formats.telephone_event());
+    Ok(SoftphoneNegotiated {
+        ufrag: ufrag(stream)?,
+        fingerprint: fingerprint(stream)?,
+        codec,
+        audio: Numbers { send: number, receive: codec.payload_type() },
+        telephone_event: events.map(|(receive, send)| Numbers { send, receive }),
+        direction: spec.direction.intersect_with_remote(stream.direction()?),
+    })
+}
+
+/// Answers an offer of the softphone and tells what it means. The first usable audio stream is taken, every other stream is
+/// rejected with port 0. An offer with a new name in ICE is answered with `local.next_ice`.
+///
+/// # Errors
+/// Nothing of the offer can be accepted: the media stay as they are.
+pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, SoftphoneNegotiated), SdpError> {
+    let session = description::parse(offer)?;
+    let index = usable_stream(&session)?;
+    let stream = Stream { session: &session, media: &session.medias[index] };
+    let begins = |setup: &str| ["actpass", "active"].iter().any(|role| setup.eq_ignore_ascii_case(role));
+    if !attribute(stream, "setup")?.is_some_and(begins) {
+        return Err(SdpError::Setup);
+    }
+    let formats = stream.formats()?;
+    let (number, codec) = formats.codec(&spec.codecs).ok_or(SdpError::Codec)?;
+    let event = match spec.telephone_event {
+        TelephoneEvents::Relayed => formats.telephone_event(),
+        TelephoneEvents::Refused => None,
+    };
+    let both = |number: PayloadType| Numbers { send: number, receive: number };
+    let negotiated = SoftphoneNegotiated {
+        ufrag: ufrag(stream)?,
+        fingerprint: fingerprint(stream)?,
+        codec,
+        audio: both(number),
+        telephone_event: event.map(both),
+        direction: spec.direction.intersect_with_remote(stream.direction()?),
+    };
+    let restarts = spec.local.peer_ufrag.as_ref().is_some_and(|before| *before != negotiated.ufrag);
+    let audio = Audio {
+        local: &spec.local,
+        ice: if restarts { &spec.local.next_ice } else { &spec.local.ice },
+        profile: &stream.media.proto,
+        mid: mid(stream),
+        formats: &[(number, codec)],
+        telephone_event: event,
+        direction: negotiated.direction,
+        setup: "passive",
+    };
+    let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
+    let unchanged = answer_body(&session, index, &audio, previous);
+    // RFC 3264 §8: the same version means the same description.
+    let text = if unchanged == spec.previous { unchanged } else { answer_body(&session, index, &audio, previous.next()) };
+    Ok((text, negotiated))
+}
+
+fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origin) -> String {
+    let mut text = self::session(audio.local, origin, audio.mid);
+    for (at, media) in session.medias.iter().enumerate() {
+        if at == index {
+            audio.print(&mut text);
+            continue;
+        }
+        put(&mut text, format_args!("m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n", media.media, media.proto, media.fmt));
+        let mid = mid(Stream { session, media });
+        if !mid.is_empty() {
+            put(&mut text, format_args!("a=mid:{mid}\r\n"));
+        }
+        put(&mut text, format_args!("a=inactive\r\n"));
+    }
+    text
+}
+
+/// The first audio stream that a softphone leg can carry, or why there is none.
+fn usable_stream(session: &Session) -> Result<usize, SdpError> {
+    let mut refusal = SdpError::NoAudio;
+    for (index, media) in session.medias.iter().enumerate() {
+        let stream = Stream { session, media };
+        if !stream.is_audio() {
+            continue;
+        }
+        match check_transport(stream) {
+            Ok(()) => return Ok(index),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+fn check_transport(stream: Stream<'_>) -> Result<(), SdpError> {
+    if stream.media.port == 0 {
+        return Err(SdpError::Rejected);
+    }
+    if !["UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"].iter().any(|profile| stream.media.proto.eq_ignore_ascii_case(profile)) {
+        return Err(SdpError::Profile);
+    }
+    if stream.has_rtcp_mux() { Ok(()) } else { Err(SdpError::RtcpMux) }
+}
+
+/// The value of an attribute of the media, or else of the session.
+fn attribute<'a>(stream: Stream<'a>, name: &str) -> Result<Option<&'a str>, SdpError> {
+    for attributes in [&stream.media.attributes, &stream.session.attributes] {
+        let mut found = attributes.iter().filter(|attribute| attribute.attribute == name);
+        if let Some(first) = found.next() {
+            return if found.next().is_some() { Err(SdpError::Duplicate) } else { Ok(first.value.as_deref().map(str::trim)) };
+        }
+    }
+    Ok(None)
+}
+
+/// The peer's name in ICE; its password is only checked for its form (RFC 8839 §5.4).
+fn ufrag(stream: Stream<'_>) -> Result<Box<str>, SdpError> {
+    let read = |name, least: usize| {
+        let value = attribute(stream, name)?.ok_or(SdpError::Ice)?;
+        let is_sound =
+            value.bytes().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/' | b'-' | b'_' | b'='));
+        if is_sound && (least..=256).contains(&value.len()) { Ok(value) } else { Err(SdpError::Ice) }
+    };
+    read("ice-pwd", 22)?;
+    read("ice-ufrag", 4).map(Box::from)
+}
+
+/// The one SHA-256 fingerprint; those of other hashes are passed over (RFC 8122 §5).
+fn fingerprint(stream: Stream<'_>) -> Result<Fingerprint, SdpError> {
+    for attributes in [&stream.media.attributes, &stream.session.attributes] {
+        let values = attributes.iter().filter(|attribute| attribute.attribute == "fingerprint");
+        let mut values = values.filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' ')).peekable();
+        if values.peek().is_some() {
+            let mut usable = values.filter(|(hash, _)| hash.eq_ignore_ascii_case("sha-256"));
+            let (Some((_, text)), None) = (usable.next(), usable.next()) else { return Err(SdpError::Fingerprint) };
+            return Fingerprint::parse(text.trim()).ok_or(SdpError::Fingerprint);
+        }
+    }
+    Err(SdpError::Fingerprint)
+}
+
+/// The stream's name in the bundle (RFC 9143 §7.1); empty if it has none.
+fn mid(stream: Stream<'_>) -> &str {
+    let mut attributes = stream.media.attributes.iter();
+    attributes.find(|attribute| attribute.attribute == "mid").and_then(|mid| mid.value.as_deref()).unwrap_or_default().trim()
+}
+
+/// The session part, up to the first media line.
+fn session(local: &SoftphoneLocal, origin: Origin, mid: &str) -> String {
+    let mut text = String::with_capacity(1024);
+    let (family, address) = (family(local), local.address.ip());
+    let Origin { id, version } = origin;
+    put(&mut text, format_args!("v=0\r\no=- {id} {version} IN {family} {address}\r\ns=-\r\nt=0 0\r\n"));
+    if !mid.is_empty() {
+        put(&mut text, format_args!("a=group:BUNDLE {mid}\r\n"));
+    }
+    // RFC 8839 §5.3; RFC 8830 §3.
+    put(&mut text, format_args!("a=ice-lite\r\na=msid-semantic: WMS dialer\r\n"));
+    text
+}
+
+fn family(local: &SoftphoneLocal) -> &'static str {
+    if local.address.is_ipv4() { "IP4" } else { "IP6" }
+}
+
+/// The audio stream of a description.
+struct Audio<'a> {
+    local: &'a SoftphoneLocal,
+    ice: &'a Credentials,
+    profile: &'a str,
+    mid: &'a str,
+    formats: &'a [(PayloadType, Codec)],
+    telephone_event: Option<PayloadType>,
+    direction: Direction,
+    setup: &'a str,
+}
+
+impl Audio<'_> {
+    fn print(&self, text: &mut String) {
+        let (address, port) = (self.local.address.ip(), self.local.address.port());
+        put(text, format_args!("m=audio {port} {}", self.profile));
+        let numbers = self.formats.iter().map(|(number, _)| *number).chain(self.telephone_event);
+        numbers.for_each(|number| put(text, format_args!(" {}", number.number())));
+        put(text, format_args!("\r\nc=IN {} {address}\r\n", family(self.local)));
+        if !self.mid.is_empty() {
+            put(text, format_args!("a=mid:{}\r\n", self.mid));
+        }
+        for (number, codec) in self.formats {
+            put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
+        }
+        if let Some(number) = self.telephone_event {
+            let number = number.number();
+            put(text, format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"));
+        }
+        put(text, format_args!("a=ptime:20\r\na={}\r\na=msid:dialer audio\r\na=rtcp-mux\r\n", self.direction));
+        put(text, format_args!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.ice.ufrag(), self.ice.password()));
+        put(text, format_args!("a=fingerprint:sha-256 {}\r\na=setup:{}\r\n", self.local.fingerprint, self.setup));
+        // RFC 8445 §5.1.2.1: type preference 126 of a host, local preference 65535, component 1.
+        put(text, format_args!("a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\na=end-of-candidates\r\n"));
+    }
+}
+
+fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a String takes every write");
+}
