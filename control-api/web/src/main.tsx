@@ -1,0 +1,4 @@
+// The page's entry.
+import './style.css';
+
+document.getElementById('app')!.textContent = 'Softphone';
