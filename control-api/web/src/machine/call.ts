@@ -162,11 +162,11 @@ export function parseRenewal(value: unknown): Renewal | null {
 }
 
 /** Whether anybody is, or may soon be, on the line. */
-export function isLive(call: CallState | null): call is CallState {
+export function isLive(call: CallState | null): call is CallState & { readonly phase: Exclude<CallPhase, 'ended'> } {
   return call !== null && call.phase !== 'ended';
 }
 
 /** Whether the customer is on the line. */
-export function isAnswered(call: CallState | null): call is CallState {
+export function isAnswered(call: CallState | null): call is CallState & { readonly phase: 'bridged' | 'held' } {
   return call !== null && (call.phase === 'bridged' || call.phase === 'held');
 }

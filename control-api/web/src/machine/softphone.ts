@@ -25,12 +25,14 @@ export interface State {
   readonly line: Line;
   readonly media: Media;
   readonly microphone: 'unknown' | 'asking' | 'granted' | MicrophoneFault;
-  /** A call is to be placed as soon as the line is there: `first` by the link, `again` by the button. */
-  readonly wanted: 'first' | 'again' | null;
+  /** A call is to be placed as soon as the line is there, by the link or by the button. */
+  readonly wanted: boolean;
   readonly conflict: Conflict | null;
   readonly muted: boolean;
   readonly hangingUp: boolean;
   readonly soundBlocked: boolean;
+  /** The network changed: ICE is to be restarted as soon as the line is back. */
+  readonly restartDue: boolean;
   readonly problem: Problem | null;
   readonly pending: readonly PendingInvite[];
   readonly closed: boolean;
@@ -49,6 +51,7 @@ export type Event =
   | { kind: 'line_refused'; problem: Problem }
   | { kind: 'taken_over' }
   | { kind: 'use_this_tab' }
+  | { kind: 'retry_pressed' }
   | { kind: 'call_changed'; call: CallState; now: number }
   | { kind: 'call_fetched'; call: CallState | null; now: number }
   | { kind: 'call_refused'; problem: Problem }
@@ -65,6 +68,7 @@ export type Event =
 export type Effect =
   | { kind: 'exchange'; launch: Launch }
   | { kind: 'renew' }
+  | { kind: 'open_again' }
   | { kind: 'forget_session' }
   | { kind: 'watch_call' }
   | { kind: 'ask_microphone' }
@@ -90,11 +94,12 @@ export const INITIAL: State = {
   line: 'none',
   media: 'none',
   microphone: 'unknown',
-  wanted: null,
+  wanted: false,
   conflict: null,
   muted: false,
   hangingUp: false,
   soundBlocked: false,
+  restartDue: false,
   problem: null,
   pending: [],
   closed: false,
@@ -110,7 +115,7 @@ export function handle(state: State, event: Event): Turn {
     case 'session_renewed':
       return sessionRenewed(state, event.call, event.now);
     case 'session_refused':
-      return stop(state, event.problem, [{ kind: 'forget_session' }]);
+      return stop({ ...state, line: 'none', media: 'none' }, event.problem, [{ kind: 'forget_session' }]);
     case 'microphone_ready':
       return microphoneReady(state);
     case 'microphone_failed':
@@ -126,7 +131,9 @@ export function handle(state: State, event: Event): Turn {
     case 'taken_over':
       return [{ ...state, line: 'elsewhere', media: 'none', pending: [] }, [{ kind: 'release_media' }]];
     case 'use_this_tab':
-      return [{ ...state, line: 'connecting', step: 'session', problem: null }, [{ kind: 'renew' }]];
+      return [{ ...state, line: 'none', step: 'session', problem: null }, [{ kind: 'renew' }]];
+    case 'retry_pressed':
+      return [{ ...state, step: 'session', problem: null }, [{ kind: 'open_again' }]];
     default:
       return handleCall(state, event);
   }
@@ -134,7 +141,7 @@ export function handle(state: State, event: Event): Turn {
 
 type CallEvent = Extract<
   Event,
-  { kind: `call_${string}` | 'invited' | 'media_changed' | 'network_changed' | 'sound_blocked' | `${string}_pressed` | 'hang_up_failed' }
+  { kind: `call_${string}` | 'invited' | 'media_changed' | 'network_changed' | 'sound_blocked' | `${'mute' | 'hang_up' | 'again' | 'close'}_pressed` | 'hang_up_failed' }
 >;
 
 function handleCall(state: State, event: CallEvent): Turn {
@@ -144,13 +151,13 @@ function handleCall(state: State, event: CallEvent): Turn {
     case 'call_fetched':
       return callFetched(state, event.call, event.now);
     case 'call_refused':
-      return [{ ...state, step: 'online', wanted: null, problem: event.problem }, []];
+      return [{ ...state, step: 'online', wanted: false, problem: event.problem }, []];
     case 'invited':
       return invited(state, event.invite);
     case 'media_changed':
       return mediaChanged(state, event.media);
     case 'network_changed':
-      return [state, state.line === 'online' && state.media !== 'none' ? [{ kind: 'restart_ice' }] : []];
+      return [{ ...state, restartDue: state.media !== 'none' }, []];
     case 'sound_blocked':
       return [{ ...state, soundBlocked: event.blocked }, []];
     case 'mute_pressed':
@@ -167,19 +174,19 @@ function handleCall(state: State, event: CallEvent): Turn {
 }
 
 function stop(state: State, problem: Problem, effects: readonly Effect[] = []): Turn {
-  return [{ ...state, step: 'stopped', wanted: null, problem }, effects];
+  return [{ ...state, step: 'stopped', problem }, effects];
 }
 
 function opened(state: State, { launch, stored, obstacle }: Extract<Event, { kind: 'opened' }>): Turn {
   const party = launch?.party ?? stored;
   if (obstacle) return stop({ ...state, party }, obstacle);
-  if (launch) return [{ ...state, step: 'session', party, wanted: 'first' }, [{ kind: 'exchange', launch }]];
+  if (launch) return [{ ...state, step: 'session', party, wanted: true }, [{ kind: 'exchange', launch }]];
   if (stored) return [{ ...state, step: 'session', party }, [{ kind: 'renew' }]];
   return stop(state, { kind: 'no_link', detail: null });
 }
 
 function sessionOpened(state: State, session: Session): Turn {
-  const wanted = isLive(session.call) ? null : state.wanted;
+  const wanted = state.wanted && !isLive(session.call);
   const next: State = { ...state, step: 'microphone', party: session.party, conflict: session.conflict, microphone: 'asking', wanted };
   const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'ask_microphone' }];
   // A call that had ended before this link was clicked is no concern of it.
@@ -202,18 +209,19 @@ function microphoneReady(state: State): Turn {
 
 /** The customer is never rung then (S11): a call that was to be placed is reported with the fault instead. */
 function microphoneFailed(state: State, fault: MicrophoneFault): Turn {
-  const report: Effect[] = state.wanted ? [{ kind: 'report_microphone', fault }] : [];
-  return stop({ ...state, microphone: fault }, microphoneProblem(fault), report);
+  const next: State = { ...state, microphone: fault };
+  if (isAnswered(state.call)) return [{ ...next, problem: microphoneProblem(fault) }, []];
+  return stop(next, microphoneProblem(fault), state.wanted ? [{ kind: 'report_microphone', fault }] : []);
 }
 
 function registered(state: State): Turn {
   const next: State = { ...state, line: 'online', problem: state.problem?.kind === 'line_refused' ? null : state.problem };
   if (state.step === 'registering' && state.wanted) {
-    return [{ ...next, step: 'placing' }, [{ kind: 'place_call', again: state.wanted === 'again' }]];
+    return [{ ...next, step: 'placing' }, [{ kind: 'place_call', again: state.call !== null }]];
   }
   const effects: Effect[] = [{ kind: 'fetch_call' }];
-  if (state.media === 'broken') effects.push({ kind: 'restart_ice' });
-  return [state.step === 'registering' ? { ...next, step: 'online' } : next, effects];
+  if (state.media === 'broken' || state.restartDue) effects.push({ kind: 'restart_ice' });
+  return [{ ...next, restartDue: false, step: state.step === 'registering' ? 'online' : state.step }, effects];
 }
 
 /** Takes over the server's view of the call and answers the INVITEs that waited for it. */
@@ -228,7 +236,7 @@ function adopt(state: State, call: CallState, now: number): Turn {
     call,
     pending,
     step: placed ? 'online' : state.step,
-    wanted: placed ? null : state.wanted,
+    wanted: state.wanted && !placed,
     talkingSince: talkingSince(state, before, call, now),
     problem: isLive(call) && state.step !== 'stopped' ? null : state.problem,
   };
@@ -264,10 +272,10 @@ function mediaChanged(state: State, media: Media): Turn {
 
 function callAgain(state: State): Turn {
   if (isLive(state.call) || state.step === 'placing' || !state.party) return [state, []];
-  const next: State = { ...state, wanted: state.call ? 'again' : 'first', problem: null, conflict: null };
+  const next: State = { ...state, wanted: true, problem: null, conflict: null };
   if (state.microphone !== 'granted') return [{ ...next, step: 'microphone', microphone: 'asking' }, [{ kind: 'ask_microphone' }]];
   if (state.line === 'online') return registered({ ...next, step: 'registering' });
-  return [{ ...next, step: 'registering' }, []];
+  return [{ ...next, step: 'registering' }, [{ kind: 'register' }]];
 }
 
 function join([state, first]: Turn, second: readonly Effect[]): Turn {
