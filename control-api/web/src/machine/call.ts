@@ -1,0 +1,172 @@
+// The session API's JSON as types, parsed once: what the server sends is checked here and trusted nowhere else. Pure.
+
+/** Where the call stands, as the server sees it. */
+export type CallPhase = 'starting' | 'agent' | 'ringing' | 'bridged' | 'held' | 'ended';
+export type CallStatus = 'ANSWER' | 'NO_ANSWER' | 'BUSY' | 'FAILED' | 'CANCELED';
+
+/** One call, as `GET session/call` and each event tell it. */
+export interface CallState {
+  readonly callId: string;
+  readonly phase: CallPhase;
+  readonly status: CallStatus | null;
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly sipCode: number | null;
+  readonly answerTime: string | null;
+  /** Seconds of talk when the server said so. */
+  readonly duration: number;
+  readonly disposition: string;
+  readonly recording: boolean;
+  readonly toNumber: string;
+  readonly fromNumber: string;
+  readonly hangupBy: string | null;
+}
+
+/** Who calls whom. */
+export interface Party {
+  readonly agent: string;
+  readonly agentName: string | null;
+  readonly toNumber: string;
+  readonly toNumberE164: string | null;
+  readonly fromNumber: string;
+  readonly account: string | null;
+}
+
+/** What the launch page carries. */
+export interface Launch {
+  readonly token: string;
+  readonly party: Party;
+}
+
+/** How to register: address of the WebSocket and a credential that lives for minutes. */
+export interface SipCredential {
+  readonly url: string;
+  readonly uri: string;
+  readonly username: string;
+  readonly password: string;
+  readonly expiresS: number;
+}
+
+export type Conflict = 'in_call' | 'double_click';
+
+/** The answer to `POST session`. */
+export interface Session {
+  readonly secret: string;
+  readonly party: Party;
+  readonly sip: SipCredential;
+  readonly call: CallState | null;
+  readonly conflict: Conflict | null;
+}
+
+/** The answer to `POST session/renew`. */
+export interface Renewal {
+  readonly sip: SipCredential;
+  readonly call: CallState | null;
+}
+
+type Json = Record<string, unknown>;
+
+const PHASES: readonly string[] = ['starting', 'agent', 'ringing', 'bridged', 'held', 'ended'];
+const STATUSES: readonly string[] = ['ANSWER', 'NO_ANSWER', 'BUSY', 'FAILED', 'CANCELED'];
+
+function object(value: unknown): Json | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function number(value: unknown): number | null {
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+}
+
+/** `null` for anything that is not a call. */
+export function parseCall(value: unknown): CallState | null {
+  const json = object(value);
+  const callId = text(json?.['call_id']);
+  const phase = text(json?.['state']);
+  if (!json || !callId || !phase || !PHASES.includes(phase)) return null;
+  const status = text(json['status']);
+  return {
+    callId,
+    phase: phase as CallPhase,
+    status: status && STATUSES.includes(status) ? (status as CallStatus) : null,
+    reason: text(json['reason']),
+    detail: text(json['detail']),
+    sipCode: number(json['sip_code']),
+    answerTime: text(json['answer_time']),
+    duration: Math.max(0, number(json['duration']) ?? 0),
+    disposition: text(json['disposition']) ?? '',
+    recording: json['recording'] === true,
+    toNumber: text(json['to_number']) ?? '',
+    fromNumber: text(json['from_number']) ?? '',
+    hangupBy: text(json['hangup_by']),
+  };
+}
+
+function parseParty(json: Json): Party | null {
+  const agent = object(json['agent']);
+  const name = text(agent?.['crm_username']);
+  const toNumber = text(json['to_number']);
+  const fromNumber = text(json['from_number']);
+  if (!name || !toNumber || !fromNumber) return null;
+  return {
+    agent: name,
+    agentName: text(agent?.['name']),
+    toNumber,
+    toNumberE164: text(json['to_number_e164']),
+    fromNumber,
+    account: text(json['account']),
+  };
+}
+
+/** The text of the page's `launch` element; `null` when the page was opened without a link. */
+export function parseLaunch(source: string): Launch | null {
+  try {
+    const json = object(JSON.parse(source));
+    const token = text(json?.['token']);
+    const party = json && parseParty(json);
+    return token && party ? { token, party } : null;
+  } catch {
+    return null;
+  }
+}
+
+function parseCredential(value: unknown): SipCredential | null {
+  const json = object(value);
+  const url = text(json?.['url']);
+  const uri = text(json?.['uri']);
+  const username = text(json?.['username']);
+  const password = text(json?.['password']);
+  if (!url || !uri || !username || !password) return null;
+  return { url, uri, username, password, expiresS: Math.max(30, number(json?.['expires_s']) ?? 300) };
+}
+
+/** `launched` fills in what the answer does not repeat. */
+export function parseSession(value: unknown, launched: Party): Session | null {
+  const json = object(value);
+  const secret = text(json?.['session']);
+  const sip = parseCredential(json?.['sip']);
+  if (!json || !secret || !sip) return null;
+  const told = parseParty(json);
+  const party = told ? { ...told, toNumberE164: told.toNumberE164 ?? launched.toNumberE164, account: told.account ?? launched.account } : launched;
+  const conflict = json['conflict'] === 'in_call' || json['conflict'] === 'double_click' ? json['conflict'] : null;
+  return { secret, party, sip, call: parseCall(json['call']), conflict };
+}
+
+export function parseRenewal(value: unknown): Renewal | null {
+  const json = object(value);
+  const sip = parseCredential(json?.['sip']);
+  return sip && { sip, call: parseCall(json?.['call']) };
+}
+
+/** Whether anybody is, or may soon be, on the line. */
+export function isLive(call: CallState | null): call is CallState & { readonly phase: Exclude<CallPhase, 'ended'> } {
+  return call !== null && call.phase !== 'ended';
+}
+
+/** Whether the customer is on the line. */
+export function isAnswered(call: CallState | null): call is CallState & { readonly phase: 'bridged' | 'held' } {
+  return call !== null && (call.phase === 'bridged' || call.phase === 'held');
+}

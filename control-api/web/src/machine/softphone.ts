@@ -1,0 +1,283 @@
+// The softphone's machine: an event comes in, the next state and the effects to run come out. It owns the order of things (microphone,
+// registration, call) and which INVITE is answered; the server's CallState is the truth about the call. Pure: no clock, no browser.
+
+import { type CallState, type Conflict, type Launch, type Party, type Session, isAnswered, isLive } from './call.ts';
+import { type MicrophoneFault, type Problem, microphoneProblem } from './problem.ts';
+
+/** Where the page stands on its way to a call. `online` is the end of the way: the call, if any, speaks for itself. */
+export type Step = 'opening' | 'session' | 'microphone' | 'registering' | 'placing' | 'online' | 'stopped';
+/** The registration, as far as the page knows. `elsewhere`: another tab took it. */
+export type Line = 'none' | 'connecting' | 'online' | 'lost' | 'elsewhere';
+export type Media = 'none' | 'flowing' | 'broken';
+
+/** An INVITE that waits for the word whether its call is ours. */
+export interface PendingInvite {
+  readonly key: number;
+  readonly callId: string;
+}
+
+export interface State {
+  readonly step: Step;
+  readonly party: Party | null;
+  readonly call: CallState | null;
+  /** Page clock in ms at which the talk began. */
+  readonly talkingSince: number | null;
+  readonly line: Line;
+  readonly media: Media;
+  readonly microphone: 'unknown' | 'asking' | 'granted' | MicrophoneFault;
+  /** A call is to be placed as soon as the line is there, by the link or by the button. */
+  readonly wanted: boolean;
+  readonly conflict: Conflict | null;
+  readonly muted: boolean;
+  readonly hangingUp: boolean;
+  readonly soundBlocked: boolean;
+  /** The network changed: ICE is to be restarted as soon as the line is back. */
+  readonly restartDue: boolean;
+  readonly problem: Problem | null;
+  readonly pending: readonly PendingInvite[];
+  readonly closed: boolean;
+}
+
+export type Event =
+  | { kind: 'opened'; launch: Launch | null; stored: Party | null; obstacle: Problem | null }
+  | { kind: 'session_opened'; session: Session }
+  | { kind: 'session_renewed'; call: CallState | null; now: number }
+  | { kind: 'session_refused'; problem: Problem }
+  | { kind: 'microphone_ready' }
+  | { kind: 'microphone_failed'; fault: MicrophoneFault }
+  | { kind: 'microphone_retry' }
+  | { kind: 'registered' }
+  | { kind: 'line_lost' }
+  | { kind: 'line_refused'; problem: Problem }
+  | { kind: 'taken_over' }
+  | { kind: 'use_this_tab' }
+  | { kind: 'retry_pressed' }
+  | { kind: 'call_changed'; call: CallState; now: number }
+  | { kind: 'call_fetched'; call: CallState | null; now: number }
+  | { kind: 'call_refused'; problem: Problem }
+  | { kind: 'invited'; invite: PendingInvite }
+  | { kind: 'media_changed'; media: Media }
+  | { kind: 'network_changed' }
+  | { kind: 'sound_blocked'; blocked: boolean }
+  | { kind: 'mute_pressed' }
+  | { kind: 'hang_up_pressed' }
+  | { kind: 'hang_up_failed'; problem: Problem }
+  | { kind: 'again_pressed' }
+  | { kind: 'close_pressed' };
+
+export type Effect =
+  | { kind: 'exchange'; launch: Launch }
+  | { kind: 'renew' }
+  | { kind: 'open_again' }
+  | { kind: 'forget_session' }
+  | { kind: 'watch_call' }
+  | { kind: 'ask_microphone' }
+  | { kind: 'report_microphone'; fault: MicrophoneFault }
+  | { kind: 'register' }
+  | { kind: 'place_call'; again: boolean }
+  | { kind: 'fetch_call' }
+  | { kind: 'answer'; key: number }
+  | { kind: 'reject'; key: number }
+  | { kind: 'restart_ice' }
+  | { kind: 'set_muted'; muted: boolean }
+  | { kind: 'release_media' }
+  | { kind: 'hang_up' }
+  | { kind: 'close' };
+
+export type Turn = readonly [State, readonly Effect[]];
+
+export const INITIAL: State = {
+  step: 'opening',
+  party: null,
+  call: null,
+  talkingSince: null,
+  line: 'none',
+  media: 'none',
+  microphone: 'unknown',
+  wanted: false,
+  conflict: null,
+  muted: false,
+  hangingUp: false,
+  soundBlocked: false,
+  restartDue: false,
+  problem: null,
+  pending: [],
+  closed: false,
+};
+
+/** Takes one event. */
+export function handle(state: State, event: Event): Turn {
+  switch (event.kind) {
+    case 'opened':
+      return opened(state, event);
+    case 'session_opened':
+      return sessionOpened(state, event.session);
+    case 'session_renewed':
+      return sessionRenewed(state, event.call, event.now);
+    case 'session_refused':
+      return stop({ ...state, line: 'none', media: 'none' }, event.problem, [{ kind: 'forget_session' }]);
+    case 'microphone_ready':
+      return microphoneReady(state);
+    case 'microphone_failed':
+      return microphoneFailed(state, event.fault);
+    case 'microphone_retry':
+      return [{ ...state, step: 'microphone', microphone: 'asking', problem: null }, [{ kind: 'ask_microphone' }]];
+    case 'registered':
+      return registered(state);
+    case 'line_lost':
+      return [state.line === 'elsewhere' ? state : { ...state, line: 'lost' }, []];
+    case 'line_refused':
+      return [{ ...state, line: 'lost', problem: event.problem }, []];
+    case 'taken_over':
+      return [{ ...state, line: 'elsewhere', media: 'none', pending: [] }, [{ kind: 'release_media' }]];
+    case 'use_this_tab':
+      return [{ ...state, line: 'none', step: 'session', problem: null }, [{ kind: 'renew' }]];
+    case 'retry_pressed':
+      return [{ ...state, step: 'session', problem: null }, [{ kind: 'open_again' }]];
+    default:
+      return handleCall(state, event);
+  }
+}
+
+type CallEvent = Extract<
+  Event,
+  { kind: `call_${string}` | 'invited' | 'media_changed' | 'network_changed' | 'sound_blocked' | `${'mute' | 'hang_up' | 'again' | 'close'}_pressed` | 'hang_up_failed' }
+>;
+
+function handleCall(state: State, event: CallEvent): Turn {
+  switch (event.kind) {
+    case 'call_changed':
+      return adopt(state, event.call, event.now);
+    case 'call_fetched':
+      return callFetched(state, event.call, event.now);
+    case 'call_refused':
+      return [{ ...state, step: 'online', wanted: false, problem: event.problem }, []];
+    case 'invited':
+      return invited(state, event.invite);
+    case 'media_changed':
+      return mediaChanged(state, event.media);
+    case 'network_changed':
+      return [{ ...state, restartDue: state.media !== 'none' }, []];
+    case 'sound_blocked':
+      return [{ ...state, soundBlocked: event.blocked }, []];
+    case 'mute_pressed':
+      return [{ ...state, muted: !state.muted }, [{ kind: 'set_muted', muted: !state.muted }]];
+    case 'hang_up_pressed':
+      return isLive(state.call) && !state.hangingUp ? [{ ...state, hangingUp: true }, [{ kind: 'hang_up' }]] : [state, []];
+    case 'hang_up_failed':
+      return [{ ...state, hangingUp: false, problem: event.problem }, []];
+    case 'again_pressed':
+      return callAgain(state);
+    case 'close_pressed':
+      return [{ ...state, closed: true }, [{ kind: 'close' }]];
+  }
+}
+
+function stop(state: State, problem: Problem, effects: readonly Effect[] = []): Turn {
+  return [{ ...state, step: 'stopped', problem }, effects];
+}
+
+function opened(state: State, { launch, stored, obstacle }: Extract<Event, { kind: 'opened' }>): Turn {
+  const party = launch?.party ?? stored;
+  if (obstacle) return stop({ ...state, party }, obstacle);
+  if (launch) return [{ ...state, step: 'session', party, wanted: true }, [{ kind: 'exchange', launch }]];
+  if (stored) return [{ ...state, step: 'session', party }, [{ kind: 'renew' }]];
+  return stop(state, { kind: 'no_link', detail: null });
+}
+
+function sessionOpened(state: State, session: Session): Turn {
+  const wanted = state.wanted && !isLive(session.call);
+  const next: State = { ...state, step: 'microphone', party: session.party, conflict: session.conflict, microphone: 'asking', wanted };
+  const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'ask_microphone' }];
+  // A call that had ended before this link was clicked is no concern of it.
+  return isLive(session.call) ? join(adopt(next, session.call, 0), effects) : [next, effects];
+}
+
+/** A renewal either opens the page again (a reload, a tab taken back) or only prolongs the credential. */
+function sessionRenewed(state: State, call: CallState | null, now: number): Turn {
+  const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
+  if (next.step !== 'session') return [next, effects];
+  const asking: State = { ...next, step: 'microphone', microphone: 'asking' };
+  return [asking, [...effects, { kind: 'watch_call' }, { kind: 'ask_microphone' }]];
+}
+
+function microphoneReady(state: State): Turn {
+  const next: State = { ...state, microphone: 'granted', step: 'registering', problem: null };
+  if (next.line === 'online') return registered(next);
+  return [{ ...next, line: 'connecting' }, [{ kind: 'register' }]];
+}
+
+/** The customer is never rung then (S11): a call that was to be placed is reported with the fault instead. */
+function microphoneFailed(state: State, fault: MicrophoneFault): Turn {
+  const next: State = { ...state, microphone: fault };
+  if (isAnswered(state.call)) return [{ ...next, problem: microphoneProblem(fault) }, []];
+  return stop(next, microphoneProblem(fault), state.wanted ? [{ kind: 'report_microphone', fault }] : []);
+}
+
+function registered(state: State): Turn {
+  const next: State = { ...state, line: 'online', problem: state.problem?.kind === 'line_refused' ? null : state.problem };
+  if (state.step === 'registering' && state.wanted) {
+    return [{ ...next, step: 'placing' }, [{ kind: 'place_call', again: state.call !== null }]];
+  }
+  const effects: Effect[] = [{ kind: 'fetch_call' }];
+  if (state.media === 'broken' || state.restartDue) effects.push({ kind: 'restart_ice' });
+  return [{ ...next, restartDue: false, step: state.step === 'registering' ? 'online' : state.step }, effects];
+}
+
+/** Takes over the server's view of the call and answers the INVITEs that waited for it. */
+function adopt(state: State, call: CallState, now: number): Turn {
+  const before = state.call?.callId === call.callId ? state.call : null;
+  if (before?.phase === 'ended' && call.phase !== 'ended') return [state, []];
+  const effects: Effect[] = state.pending.filter(invite => isLive(call) && invite.callId === call.callId).map(({ key }) => ({ kind: 'answer', key }));
+  const pending = state.pending.filter(invite => invite.callId !== call.callId);
+  const placed = state.step === 'placing';
+  const next: State = {
+    ...state,
+    call,
+    pending,
+    step: placed ? 'online' : state.step,
+    wanted: state.wanted && !placed,
+    talkingSince: talkingSince(state, before, call, now),
+    problem: isLive(call) && state.step !== 'stopped' ? null : state.problem,
+  };
+  if (isLive(call)) return [next, effects];
+  if (state.muted) effects.push({ kind: 'set_muted', muted: false });
+  if (isLive(state.call) || state.media !== 'none') effects.push({ kind: 'release_media' });
+  return [{ ...next, media: 'none', muted: false, hangingUp: false, soundBlocked: false, conflict: null }, effects];
+}
+
+/** The clocks of server and page need not agree, so the talk is counted from when the page learnt of it, less what the server counted. */
+function talkingSince(state: State, before: CallState | null, call: CallState, now: number): number | null {
+  if (before && isAnswered(before) && state.talkingSince !== null) return state.talkingSince;
+  return isAnswered(call) ? now - call.duration * 1000 : null;
+}
+
+function callFetched(state: State, call: CallState | null, now: number): Turn {
+  const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
+  const rejected: Effect[] = next.pending.map(({ key }) => ({ kind: 'reject', key }));
+  return [{ ...next, pending: [] }, [...effects, ...rejected]];
+}
+
+/** The softphone answers by itself what belongs to its call, also a second INVITE after a re-attachment; it asks before it rejects. */
+function invited(state: State, invite: PendingInvite): Turn {
+  if (isLive(state.call) && state.call.callId === invite.callId) return [state, [{ kind: 'answer', key: invite.key }]];
+  return [{ ...state, pending: [...state.pending, invite] }, [{ kind: 'fetch_call' }]];
+}
+
+function mediaChanged(state: State, media: Media): Turn {
+  if (!isLive(state.call) && media !== 'none') return [state, []];
+  const restart = media === 'broken' && state.media !== 'broken' && state.line === 'online';
+  return [{ ...state, media }, restart ? [{ kind: 'restart_ice' }] : []];
+}
+
+function callAgain(state: State): Turn {
+  if (isLive(state.call) || state.step === 'placing' || !state.party) return [state, []];
+  const next: State = { ...state, wanted: true, problem: null, conflict: null };
+  if (state.microphone !== 'granted') return [{ ...next, step: 'microphone', microphone: 'asking' }, [{ kind: 'ask_microphone' }]];
+  if (state.line === 'online') return registered({ ...next, step: 'registering' });
+  return [{ ...next, step: 'registering' }, [{ kind: 'register' }]];
+}
+
+function join([state, first]: Turn, second: readonly Effect[]): Turn {
+  return [state, [...first, ...second]];
+}

@@ -1,0 +1,150 @@
+// The agent's leg of a call: one INVITE dialog with its peer connection. It answers, restarts ICE, sends digits, and measures.
+
+import type { RTCSession } from 'jssip/lib/RTCSession';
+import type { Reading } from '../machine/quality.ts';
+
+export interface LegListener {
+  /** The far end's audio, to be played. */
+  sound(key: number, stream: MediaStream): void;
+  /** ICE and DTLS stand. */
+  flowing(key: number): void;
+  /** ICE lost the far end. */
+  broken(key: number): void;
+  ended(key: number): void;
+}
+
+/** How long a `disconnected` may heal by itself before ICE is restarted. */
+const HEAL_MS = 1_500;
+/** Least time between two restarts. */
+const RESTART_GAP_MS = 2_500;
+/** RFC 4733 tone and gap that every gateway detects. */
+const TONE_MS = 120;
+const TONE_GAP_MS = 80;
+
+export class Leg {
+  #connection: RTCPeerConnection | null = null;
+  #terminate: (options?: object) => void;
+  #heal: ReturnType<typeof setTimeout> | null = null;
+  #restartedAt = 0;
+  #ended: (() => void)[] = [];
+  #flowing: (() => void)[] = [];
+  #released = false;
+
+  constructor(
+    readonly key: number,
+    private readonly session: RTCSession,
+    private readonly listener: LegListener,
+  ) {
+    this.#terminate = session.terminate.bind(session);
+    // JsSIP sends BYE on its own when ICE fails, a re-INVITE is refused or the WebSocket breaks. The customer is kept then (the grace is
+    // the server's), so only `reject` and `bye` below may end the dialog.
+    session.terminate = () => undefined;
+    session.on('peerconnection', ({ peerconnection }) => this.#watch(peerconnection));
+    // The edge is ICE-lite and learns our address from the checks, so the first candidate is enough to answer.
+    session.on('icecandidate', event => event.ready());
+    session.on('ended', () => this.#end());
+    session.on('failed', () => this.#end());
+  }
+
+  onEnd(callback: () => void): void {
+    this.#ended.push(callback);
+  }
+
+  /** Called once, when media stands for the first time. */
+  onFlowing(callback: () => void): void {
+    this.#flowing.push(callback);
+  }
+
+  answer(microphone: MediaStream): void {
+    this.session.answer({
+      mediaStream: microphone,
+      pcConfig: { iceServers: [], bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' },
+    });
+  }
+
+  reject(): void {
+    this.#terminate({ status_code: 486 });
+  }
+
+  bye(): void {
+    this.#terminate();
+  }
+
+  /** Frees media without a word to the server, which holds the call or has moved it to another leg. */
+  release(): void {
+    this.#released = true;
+    this.#clearHeal();
+    this.#connection?.close();
+  }
+
+  /** Offers new ICE credentials by a re-INVITE, so that media finds its way over the network that is there now. */
+  restartIce(): void {
+    if (this.#released || !this.session.isEstablished() || performance.now() - this.#restartedAt < RESTART_GAP_MS) return;
+    this.#restartedAt = performance.now();
+    this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+  }
+
+  /** Plays digits as telephone events; `false` when the far end takes none. */
+  sendDigits(digits: string): boolean {
+    const sender = this.#connection?.getSenders().find(({ track }) => track?.kind === 'audio')?.dtmf;
+    if (!sender?.canInsertDTMF) return false;
+    sender.insertDTMF(sender.toneBuffer + digits, TONE_MS, TONE_GAP_MS);
+    return true;
+  }
+
+  /** Sends another microphone from now on. */
+  async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
+    await this.#connection?.getSenders().find(sender => sender.track?.kind === 'audio' || sender.track === null)?.replaceTrack(track);
+  }
+
+  /** One reading of the statistics, with the microphone's level (0–1) where the browser measures it. */
+  async read(): Promise<{ reading: Reading; level: number | null } | null> {
+    if (!this.#connection || this.#released) return null;
+    let reading: Reading = { receivedCount: 0, lostCount: 0, jitterS: null, roundTripS: null, farLoss: null };
+    let level: number | null = null;
+    (await this.#connection.getStats()).forEach((entry: Record<string, unknown>) => {
+      const figure = (name: string): number | null => (typeof entry[name] === 'number' ? entry[name] : null);
+      if (entry['type'] === 'inbound-rtp') {
+        reading = { ...reading, receivedCount: figure('packetsReceived') ?? 0, lostCount: figure('packetsLost') ?? 0, jitterS: figure('jitter') };
+      } else if (entry['type'] === 'remote-inbound-rtp') {
+        reading = { ...reading, farLoss: figure('fractionLost') };
+      } else if (entry['type'] === 'candidate-pair' && entry['nominated'] === true && entry['state'] === 'succeeded') {
+        reading = { ...reading, roundTripS: figure('currentRoundTripTime') };
+      } else if (entry['type'] === 'media-source') {
+        level = figure('audioLevel');
+      }
+    });
+    return { reading, level };
+  }
+
+  #watch(connection: RTCPeerConnection): void {
+    this.#connection = connection;
+    connection.addEventListener('track', ({ track, streams }) => {
+      if (!this.#released) this.listener.sound(this.key, streams[0] ?? new MediaStream([track]));
+    });
+    connection.addEventListener('connectionstatechange', () => this.#changed(connection.connectionState));
+  }
+
+  #changed(state: RTCPeerConnectionState): void {
+    if (this.#released) return;
+    this.#clearHeal();
+    if (state === 'connected') {
+      for (const callback of this.#flowing.splice(0)) callback();
+      this.listener.flowing(this.key);
+    }
+    if (state === 'failed') this.listener.broken(this.key);
+    if (state === 'disconnected') this.#heal = setTimeout(() => this.listener.broken(this.key), HEAL_MS);
+  }
+
+  #clearHeal(): void {
+    if (this.#heal !== null) clearTimeout(this.#heal);
+    this.#heal = null;
+  }
+
+  #end(): void {
+    this.#clearHeal();
+    for (const callback of this.#ended) callback();
+    if (!this.#released) this.listener.ended(this.key);
+    this.#released = true;
+  }
+}

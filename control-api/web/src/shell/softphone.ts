@@ -1,0 +1,362 @@
+// The conductor: feeds the machine with events, runs its effects on the session API, SIP and media, and tells the view of changes.
+
+import { type Launch, type SipCredential, parseCall } from '../machine/call.ts';
+import type { Problem } from '../machine/problem.ts';
+import type { Quality } from '../machine/quality.ts';
+import { type Effect, type Event, INITIAL, type State, handle } from '../machine/softphone.ts';
+import { ApiError, type SessionApi } from './api.ts';
+import { CallEvents } from './events.ts';
+import type { Leg } from './leg.ts';
+import { type Devices, Media, MicrophoneError } from './media.ts';
+import { cleanAddress, launchData, loadSession, obstacle, storeSession, whenVisible } from './page.ts';
+import { QualityWatch } from './quality-watch.ts';
+import { Sip } from './sip.ts';
+
+/** A credential is renewed at this share of its life. */
+const RENEW_SHARE = 0.6;
+/** Attempts to reach a service that does not answer, and the pause between them, before the agent is told. */
+const ATTEMPTS = 4;
+const PAUSE_MS = 900;
+
+export class Softphone {
+  state: State = INITIAL;
+  devices: Devices | null = null;
+  quality: Quality | null = null;
+
+  readonly #media: Media;
+  readonly #sip: Sip;
+  readonly #events: CallEvents;
+  readonly #watch: QualityWatch;
+  #launch: Launch | null = null;
+  #credential: SipCredential | null = null;
+  #renewal: ReturnType<typeof setTimeout> | null = null;
+  #renewing = false;
+  #leg: Leg | null = null;
+
+  constructor(
+    private readonly api: SessionApi,
+    private readonly base: string,
+    private readonly changed: () => void,
+  ) {
+    this.#media = new Media(() => void this.#microphoneLost());
+    this.#events = new CallEvents(api, {
+      call: json => this.#told(json),
+      opened: () => void this.#fetchCall(),
+      refused: problem => this.dispatch({ kind: 'session_refused', problem }),
+    });
+    this.#sip = new Sip({
+      registered: () => this.dispatch({ kind: 'registered' }),
+      lost: () => this.dispatch({ kind: 'line_lost' }),
+      takenOver: () => this.#takenOver(),
+      credentialOver: () => void this.#renew(),
+      refused: () => this.dispatch({ kind: 'line_refused', problem: { kind: 'line_refused', detail: null } }),
+      invited: (key, callId) => this.dispatch({ kind: 'invited', invite: { key, callId } }),
+      sound: (key, stream) => void this.#sound(key, stream),
+      flowing: key => this.#flowing(key),
+      broken: key => this.#leg?.key === key && this.dispatch({ kind: 'media_changed', media: 'broken' }),
+      ended: key => this.#legEnded(key),
+    });
+    this.#watch = new QualityWatch(
+      () => this.#leg,
+      (quality, level) => this.#measured(quality, level),
+    );
+  }
+
+  /** Runs from the page's first moment. */
+  async open(): Promise<void> {
+    this.#launch = launchData().launch;
+    const stored = this.#launch ? null : loadSession();
+    cleanAddress(this.base);
+    if (stored) this.api.resume(stored.secret);
+    await whenVisible();
+    this.#listen();
+    this.dispatch({ kind: 'opened', launch: this.#launch, stored: stored?.party ?? null, obstacle: obstacle() });
+  }
+
+  /** Takes an event of the view or of a shell. */
+  dispatch(event: Event): void {
+    const [state, effects] = handle(this.state, event);
+    this.state = state;
+    for (const effect of effects) this.#run(effect);
+    this.changed();
+  }
+
+  level(): number {
+    return this.#media.level();
+  }
+
+  /** Plays digits to the customer; `false` when that is not possible. */
+  sendDigits(digits: string): boolean {
+    return this.#leg?.sendDigits(digits) ?? false;
+  }
+
+  async chooseMicrophone(device: string): Promise<void> {
+    try {
+      const stream = await this.#media.open(device);
+      const track = stream.getAudioTracks()[0];
+      if (track) await this.#leg?.replaceMicrophone(track);
+      await this.#refreshDevices();
+    } catch (error) {
+      this.dispatch({ kind: 'microphone_failed', fault: error instanceof MicrophoneError ? error.fault : 'in_use' });
+    }
+  }
+
+  async chooseSpeaker(device: string): Promise<void> {
+    await this.#media.setSpeaker(device).catch(() => undefined);
+    await this.#refreshDevices();
+  }
+
+  /** Throws when the server did not take it. */
+  async setDisposition(disposition: string): Promise<void> {
+    const call = await this.api.setDisposition(disposition);
+    if (call) this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+  }
+
+  async turnOnSound(): Promise<void> {
+    this.dispatch({ kind: 'sound_blocked', blocked: !(await this.#media.resumeSound()) });
+  }
+
+  #listen(): void {
+    window.addEventListener('online', () => {
+      this.dispatch({ kind: 'network_changed' });
+      this.#sip.reconnect();
+      this.#events.hurry();
+    });
+    document.addEventListener('visibilitychange', () => {
+      if (document.visibilityState !== 'visible' || !this.api.secret || this.state.line === 'elsewhere') return;
+      this.#sip.connectNow();
+      this.#events.hurry();
+      void this.#fetchCall();
+    });
+    navigator.mediaDevices?.addEventListener('devicechange', () => void this.#refreshDevices());
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.kind) {
+      case 'exchange':
+        return void this.#exchange(effect.launch);
+      case 'renew':
+        return void this.#renew();
+      case 'open_again':
+        return void (this.api.secret || !this.#launch ? this.#renew() : this.#exchange(this.#launch));
+      case 'forget_session':
+        return this.#forget();
+      case 'watch_call':
+        return this.#events.start();
+      case 'ask_microphone':
+        return void this.#openMicrophone();
+      case 'report_microphone':
+        return void this.#place(effect.fault, false);
+      case 'register':
+        return this.#credential ? this.#sip.use(this.#credential) : undefined;
+      case 'place_call':
+        return void this.#place('granted', effect.again);
+      case 'fetch_call':
+        return void this.#fetchCall();
+      default:
+        return this.#runOnCall(effect);
+    }
+  }
+
+  #runOnCall(effect: Extract<Effect, { kind: 'answer' | 'reject' | 'restart_ice' | 'set_muted' | 'release_media' | 'hang_up' | 'close' }>): void {
+    switch (effect.kind) {
+      case 'answer':
+        return this.#answer(effect.key);
+      case 'reject':
+        return this.#sip.leg(effect.key)?.reject();
+      case 'restart_ice':
+        return this.#leg?.restartIce();
+      case 'set_muted':
+        return this.#media.setMuted(effect.muted);
+      case 'release_media':
+        return this.#release();
+      case 'hang_up':
+        return void this.#hangUp();
+      case 'close':
+        return void this.#close();
+    }
+  }
+
+  async #exchange(launch: Launch): Promise<void> {
+    try {
+      const session = await patiently(() => this.api.open(launch));
+      storeSession({ secret: this.api.secret ?? '', party: session.party });
+      this.#keep(session.sip);
+      this.dispatch({ kind: 'session_opened', session });
+    } catch (error) {
+      this.dispatch({ kind: 'session_refused', problem: problemOf(error) });
+    }
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#renewing) return;
+    this.#renewing = true;
+    try {
+      const renewal = await patiently(() => this.api.renew());
+      this.#keep(renewal.sip);
+      if (this.state.line !== 'none' && this.state.line !== 'elsewhere') this.#sip.use(renewal.sip);
+      this.dispatch({ kind: 'session_renewed', call: renewal.call, now: performance.now() });
+    } catch (error) {
+      const over = error instanceof ApiError && error.problem.kind === 'session_over';
+      if (over || this.state.step === 'session') this.dispatch({ kind: 'session_refused', problem: problemOf(error) });
+      else this.#renewal = setTimeout(() => void this.#renew(), 5 * PAUSE_MS);
+    } finally {
+      this.#renewing = false;
+    }
+  }
+
+  #keep(credential: SipCredential): void {
+    this.#credential = credential;
+    if (this.#renewal !== null) clearTimeout(this.#renewal);
+    this.#renewal = setTimeout(() => void this.#renew(), credential.expiresS * 1000 * RENEW_SHARE);
+  }
+
+  #forget(): void {
+    const over = this.state.problem?.kind === 'session_over' || this.state.problem?.kind === 'link_used';
+    this.#rest();
+    if (!over) return;
+    storeSession(null);
+    this.api.forget();
+  }
+
+  /** No more renewals, events or registration; a call is the server's. */
+  #rest(): void {
+    if (this.#renewal !== null) clearTimeout(this.#renewal);
+    this.#renewal = null;
+    this.#events.stop();
+    this.#sip.stop();
+  }
+
+  #takenOver(): void {
+    this.#rest();
+    this.dispatch({ kind: 'taken_over' });
+  }
+
+  async #openMicrophone(): Promise<void> {
+    try {
+      if (!this.#media.stream?.active) await this.#media.open();
+      this.dispatch({ kind: 'microphone_ready' });
+      await this.#refreshDevices();
+    } catch (error) {
+      this.dispatch({ kind: 'microphone_failed', fault: error instanceof MicrophoneError ? error.fault : 'missing' });
+    }
+  }
+
+  /** Unplugged in mid-call: whatever microphone is left goes on. */
+  async #microphoneLost(): Promise<void> {
+    await this.chooseMicrophone('');
+  }
+
+  async #place(microphone: Parameters<SessionApi['place']>[0], again: boolean): Promise<void> {
+    try {
+      const call = await patiently(() => this.api.place(microphone, again), ['offline', 'agent_offline']);
+      this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+    } catch (error) {
+      // A fault of the microphone is on the page already; that it could not be reported adds nothing for the agent.
+      if (microphone === 'granted') this.dispatch({ kind: 'call_refused', problem: problemOf(error) });
+    }
+  }
+
+  async #fetchCall(): Promise<void> {
+    try {
+      const call = await (this.state.pending.length > 0 ? patiently(() => this.api.call()) : this.api.call());
+      this.dispatch({ kind: 'call_fetched', call, now: performance.now() });
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem.kind === 'session_over') this.dispatch({ kind: 'session_refused', problem });
+      else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_fetched', call: null, now: performance.now() });
+    }
+  }
+
+  #told(json: unknown): void {
+    const call = parseCall(json);
+    if (call) this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+  }
+
+  #answer(key: number): void {
+    const leg = this.#sip.leg(key);
+    if (!leg) return;
+    const stream = this.#media.stream;
+    if (stream) leg.answer(stream);
+    else leg.reject();
+  }
+
+  async #sound(key: number, stream: MediaStream): Promise<void> {
+    const leg = this.#sip.leg(key);
+    if (!leg) return;
+    const before = this.#leg;
+    this.#leg = leg;
+    // The older leg of a re-attached call goes on until the newer one stands, then it only wastes packets.
+    if (before && before !== leg) leg.onFlowing(() => before.release());
+    const playing = await this.#media.play(stream);
+    this.dispatch({ kind: 'sound_blocked', blocked: !playing });
+  }
+
+  #flowing(key: number): void {
+    if (this.#leg?.key !== key) return;
+    this.#watch.start();
+    this.dispatch({ kind: 'media_changed', media: 'flowing' });
+  }
+
+  #legEnded(key: number): void {
+    if (this.#leg?.key !== key) return;
+    this.#release();
+    this.dispatch({ kind: 'media_changed', media: 'none' });
+    void this.#fetchCall();
+  }
+
+  #release(): void {
+    this.#leg?.release();
+    this.#leg = null;
+    this.#watch.stop();
+    this.quality = null;
+    this.#media.silence();
+  }
+
+  #measured(quality: Quality | null, level: number | null): void {
+    if (level !== null) this.#media.setStatsLevel(level);
+    if (quality === null) return;
+    this.quality = quality;
+    this.changed();
+  }
+
+  async #hangUp(): Promise<void> {
+    try {
+      await this.api.hangUp();
+    } catch (error) {
+      if (this.#leg && this.#sip.registered) this.#leg.bye();
+      else this.dispatch({ kind: 'hang_up_failed', problem: problemOf(error) });
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.api.close().catch(() => undefined);
+    this.#rest();
+    this.#release();
+    this.#media.close();
+    storeSession(null);
+    this.api.forget();
+    window.close();
+  }
+
+  async #refreshDevices(): Promise<void> {
+    this.devices = await this.#media.devices();
+    this.changed();
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  return error instanceof ApiError ? error.problem : { kind: 'server', detail: null };
+}
+
+/** Tries again what failed for want of an answer, or by one of `kinds`. */
+async function patiently<T>(work: () => Promise<T>, kinds: readonly Problem['kind'][] = ['offline', 'unavailable']): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt >= ATTEMPTS || !(error instanceof ApiError) || !kinds.includes(error.problem.kind)) throw error;
+      await new Promise(resolve => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}

@@ -1,0 +1,6 @@
+// Tests of the built page in real Chromium against a small stand-in for the session API.
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: { include: ['tests/browser/**/*.test.ts'], environment: 'node', testTimeout: 30_000, hookTimeout: 30_000, fileParallelism: false },
+});
