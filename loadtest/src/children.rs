@@ -28,6 +28,11 @@ pub struct StackSpec {
     pub calls_per_second: u32,
     /// Seconds that a customer's phone may ring.
     pub customer_ring_s: u32,
+    /// Serves softphones over `wss://` with a certificate of its own, or over `ws://` as a browser without exceptions takes it from
+    /// `http://localhost`.
+    pub softphones: Softphones,
+    /// Agents besides the demo account's one, named `agent.1000` and up.
+    pub more_agents: u32,
     /// Further settings of the demo account, as lines of TOML.
     pub account_settings: &'static str,
     pub edge_log: &'static str,
@@ -46,6 +51,8 @@ impl StackSpec {
             max_calls: 20,
             calls_per_second: 50,
             customer_ring_s: 5,
+            softphones: Softphones::None,
+            more_agents: 0,
             account_settings: "",
             edge_log: "info",
         }
@@ -69,9 +76,19 @@ impl StackSpec {
             folder: Some(folder),
             api: ([127, 0, 0, 1], 8080).into(),
             customer_ring_s: 20,
+            softphones: Softphones::Plaintext,
+            more_agents: 2,
             ..StackSpec::test(carrier, callback_url)
         }
     }
+}
+
+/// How browsers reach the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Softphones {
+    None,
+    SelfSigned,
+    Plaintext,
 }
 
 /// CPU, memory and descriptors of one process, from `/proc`.
@@ -87,6 +104,8 @@ pub struct Stack {
     pub api_url: String,
     pub admin_url: String,
     pub server_key: String,
+    /// Opens launch links.
+    pub browser_key: String,
     pub from_number: String,
     pub folder: PathBuf,
     temporary: bool,
@@ -106,6 +125,9 @@ pub struct Process {
 const FROM_NUMBER: &str = "+918045670001";
 /// The demo account's server key; it opens nothing but this machine's loopback.
 const SERVER_KEY: &str = "cds_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// The demo account's browser key.
+const BROWSER_KEY: &str = "cdb_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
 
 impl Stack {
     /// Starts both, applies the demo account, and waits until a call can be placed.
@@ -134,6 +156,7 @@ impl Stack {
             api_url: format!("http://{api}"),
             admin_url,
             server_key: SERVER_KEY.into(),
+            browser_key: BROWSER_KEY.into(),
             from_number: FROM_NUMBER.into(),
             folder,
             temporary,
@@ -145,6 +168,18 @@ impl Stack {
     /// Applies the account's file again, after it was changed.
     pub async fn apply(&self) -> anyhow::Result<()> {
         apply(&self.folder, &self.admin_url).await
+    }
+
+    /// What an agent's Dial button opens for this number.
+    pub fn launch_url(&self, crm_username: &str, to_number: &str) -> String {
+        let query = [
+            ("crm_username", crm_username),
+            ("api_key", &self.browser_key),
+            ("to_number", to_number),
+            ("from_number", &self.from_number),
+        ];
+        let url = reqwest::Url::parse_with_params(&format!("{}/CRM_API/webphone/launch", self.api_url), query);
+        url.expect("an address of ours").into()
     }
 
     /// What the edge has used so far.
@@ -222,21 +257,34 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let sip_port = free_address(([127, 0, 0, 1], 0).into())?.port();
     let (last_port, max_calls, level, shards) =
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
+    let softphone = match spec.softphones {
+        Softphones::None => String::new(),
+        Softphones::SelfSigned => softphone_config("self_signed = true")?,
+        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true")?,
+    };
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
          quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
-         [link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
+         {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
     ))
+}
+
+fn softphone_config(transport: &str) -> anyhow::Result<String> {
+    let [port, media_port] = [(); 2].map(|()| free_address(([127, 0, 0, 1], 0).into()).map(|address| address.port()));
+    let (port, media_port) = (port?, media_port?);
+    Ok(format!("[softphone]\nenabled = true\nport = {port}\nmedia_port = {media_port}\n{transport}\n\n"))
 }
 
 fn account(spec: &StackSpec) -> String {
     let (host, port) = (spec.carrier.ip(), spec.carrier.port());
+    let more: String = (0..spec.more_agents).map(|n| format!(", \"agent.{}\" = \"Agent {}\"", 1000 + n, 1000 + n)).collect();
     let (calls, rate, ring, url) = (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
     format!(
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
          [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
-         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\" }}\n\n\
-         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\"{more} }}\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n\
+         [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings
     )
 }

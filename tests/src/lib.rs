@@ -2,6 +2,7 @@
 //! between them. Each child ends with the test that started it.
 
 pub mod audio;
+pub mod browser;
 pub mod party;
 pub mod rig;
 pub mod sink;

@@ -11,3 +11,5 @@ mod limits;
 mod matrix;
 #[path = "e2e/media.rs"]
 mod media;
+#[path = "e2e/softphone.rs"]
+mod softphone;
