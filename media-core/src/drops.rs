@@ -62,6 +62,28 @@ drop_reasons! {
     EventQueueFull => "event_queue_full",
     /// A datagram of our own could not be queued.
     TransmitQueueFull => "transmit_queue_full",
+    /// On the softphones' socket, and no protocol of it (RFC 7983).
+    NotWebRtc => "not_webrtc",
+    /// STUN that is malformed or without a valid fingerprint.
+    StunMalformed => "stun_malformed",
+    /// STUN other than a Binding request.
+    StunUnexpected => "stun_unexpected",
+    /// A check for no open leg, by nobody whom it knows, or with a wrong integrity.
+    StunUnauthentic => "stun_unauthentic",
+    /// A copy of an earlier check, from another address.
+    StunReplayed => "stun_replayed",
+    /// DTLS or SRTP from an address that no check has shown to be a softphone's.
+    Unchecked => "unchecked_source",
+    /// SRTP of a softphone before its handshake is done.
+    NoKeys => "no_keys",
+    /// DTLS beyond what one tick may cost, of one leg or of all.
+    DtlsBudget => "dtls_budget",
+    /// A handshake beyond the most at a time.
+    HandshakesFull => "handshakes_full",
+    /// DTLS of a leg whose handshake failed, or long after it was done.
+    DtlsOver => "dtls_over",
+    /// The datagram with which a handshake failed.
+    DtlsFailed => "dtls_failed",
     /// Audio that came after its part of the recording was written.
     RecordingLate => "recording_late",
     /// Audio that lies beyond the recording's buffer.

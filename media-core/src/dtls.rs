@@ -1,8 +1,28 @@
-//! DTLS-SRTP with browsers (RFC 5763, 5764): the fingerprint that ties a certificate to a description.
+//! DTLS-SRTP with browsers (RFC 5763, 5764): our certificate, one handshake as its server, the fingerprint that ties the peer's
+//! certificate to its description, and the SRTP keys that come of it. The handshake itself, 1.2 or 1.3, is `dimpl`'s.
+//! Deviates: `dimpl` takes its random numbers from the system, because it has no way to be given them.
 
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ring::digest;
+use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
+use p256::pkcs8::EncodePrivateKey;
+use ring::{digest, hmac};
+use zeroize::Zeroizing;
+
+use crate::sdp::SrtpKeys;
+use crate::srtp::{Keys, Suite};
+
+/// The longest handshake; a browser without an answer gives up about then.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
+/// First interval of repetition; the path was checked just before.
+const FIRST_REPETITION: Duration = Duration::from_millis(200);
+const REPETITIONS: usize = 6;
+/// Time for which a finished association answers repetitions of the peer's last flight.
+const LINGER: Duration = Duration::from_secs(10);
+/// Room for the longest record that a datagram of ours or the peer's holds, and for the peer's certificate.
+const RECORD_LEN: usize = 4096;
 
 /// Bytes of a SHA-256 fingerprint.
 const FINGERPRINT_LEN: usize = 32;
@@ -39,19 +59,150 @@ impl Display for Fingerprint {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Our certificate, and what all handshakes of a shard share.
+pub(crate) struct Identity {
+    config: Arc<Config>,
+    certificate: DtlsCertificate,
+    fingerprint: Fingerprint,
+}
 
-    #[test]
-    fn a_fingerprint_reads_as_it_is_shown() {
-        let fingerprint = Fingerprint::of(b"abc");
-        let shown = fingerprint.to_string();
-        assert!(shown.starts_with("BA:78:16:BF:8F:01:CF:EA:") && shown.len() == 95, "{shown}");
-        assert_eq!(Fingerprint::parse(&shown), Some(fingerprint));
-        assert_eq!(Fingerprint::parse(&shown.to_lowercase()), Some(fingerprint));
-        for wrong in [&shown[3..], &format!("{shown}:00"), &shown.replace("BA", "+A"), &shown.replace(':', ""), ""] {
-            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
+impl Identity {
+    /// Makes key and certificate from the shard's secret; equal secrets have equal keys.
+    pub fn new(secret: &[u8]) -> Identity {
+        let pkcs8 = private_key(secret).to_pkcs8_der().expect("a P-256 key has a PKCS #8 form");
+        let key_pair = rcgen::KeyPair::try_from(pkcs8.as_bytes()).expect("a P-256 key signs");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "WebRTC");
+        let certificate = params.self_signed(&key_pair).expect("a P-256 key signs").der().to_vec();
+        let config = Config::builder()
+            // The path was checked by ICE: a cookie would prove nothing more.
+            .use_server_cookie(false)
+            .handshake_timeout(HANDSHAKE_LIMIT)
+            .flight_start_rto(FIRST_REPETITION)
+            .flight_retries(REPETITIONS)
+            .build()
+            .expect("the limits are sound");
+        Identity {
+            config: Arc::new(config),
+            fingerprint: Fingerprint::of(&certificate),
+            certificate: DtlsCertificate { certificate, private_key: pkcs8.as_bytes().to_vec() },
         }
     }
+
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
 }
+
+/// A P-256 key of the secret: the first number that is one.
+fn private_key(secret: &[u8]) -> p256::SecretKey {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let numbers = (0u32..).map(|attempt| {
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"certificate");
+        context.update(&attempt.to_be_bytes());
+        p256::SecretKey::from_slice(context.sign().as_ref())
+    });
+    numbers.flatten().next().expect("all but one number in 2^32 are keys")
+}
+
+/// The association cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Failed;
+
+/// One handshake as the server, and for a while what is left of it.
+pub(crate) struct Association {
+    dtls: Dtls,
+    /// When `handle_timeout` is due.
+    due: Instant,
+    /// Of the certificate whose key the peer proved to hold, once `finished` is set.
+    peer: Option<Fingerprint>,
+    keys: Option<SrtpKeys>,
+    finished: Option<Instant>,
+}
+
+impl Association {
+    pub fn new(now: Instant, identity: &Identity) -> Association {
+        let dtls = Dtls::new_auto(Arc::clone(&identity.config), identity.certificate.clone(), now);
+        Association { dtls, due: now + HANDSHAKE_LIMIT, peer: None, keys: None, finished: None }
+    }
+
+    /// Takes one datagram; `send` gets those that answer it.
+    ///
+    /// # Errors
+    /// The handshake failed: the association must be dropped.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], send: impl FnMut(&[u8])) -> Result<(), Failed> {
+        self.dtls.handle_timeout(now).map_err(|_| Failed)?;
+        self.dtls.handle_packet(datagram).map_err(|_| Failed)?;
+        self.drain(now, send)
+    }
+
+    /// Repeats what was lost.
+    ///
+    /// # Errors
+    /// The handshake took too long: the association must be dropped.
+    pub fn handle_timeout(&mut self, now: Instant, send: impl FnMut(&[u8])) -> Result<(), Failed> {
+        self.dtls.handle_timeout(now).map_err(|_| Failed)?;
+        self.drain(now, send)
+    }
+
+    fn drain(&mut self, now: Instant, mut send: impl FnMut(&[u8])) -> Result<(), Failed> {
+        let mut record = [0; RECORD_LEN];
+        loop {
+            match self.dtls.poll_output(&mut record) {
+                Output::Packet(datagram) => send(datagram),
+                Output::PeerCert(certificate) => self.peer = Some(Fingerprint::of(certificate)),
+                Output::KeyingMaterial(material, profile) => self.keys = Some(srtp_keys(material, profile).ok_or(Failed)?),
+                Output::Connected => self.finished = Some(now),
+                Output::Timeout(due) => {
+                    self.due = due;
+                    break;
+                }
+                Output::BufferTooSmall { .. } => return Err(Failed),
+                // There is no data channel, and the end of a call is told by SIP.
+                _ => {}
+            }
+        }
+        // RFC 5764 §4.1: without a common profile there is no media.
+        if self.finished.is_some() && (self.keys.is_none() || self.peer.is_none()) { Err(Failed) } else { Ok(()) }
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// Whether the association has answered the peer's repetitions for long enough.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.finished.is_some_and(|finished| now.saturating_duration_since(finished) >= LINGER)
+    }
+
+    /// The peer's certificate and the keys once the handshake is done.
+    pub fn outcome(&self) -> Option<(Fingerprint, &SrtpKeys)> {
+        self.finished?;
+        Some((self.peer?, self.keys.as_ref()?))
+    }
+}
+
+/// RFC 5764 §4.2: the client's key, the server's, the client's salt, the server's.
+fn srtp_keys(material: KeyingMaterial, profile: SrtpProfile) -> Option<SrtpKeys> {
+    let suite = match profile {
+        SrtpProfile::AEAD_AES_128_GCM => Suite::AeadAes128Gcm,
+        SrtpProfile::AEAD_AES_256_GCM => Suite::AeadAes256Gcm,
+        SrtpProfile::AES128_CM_SHA1_80 => Suite::AesCm128HmacSha1_80,
+        _ => return None,
+    };
+    let (keys, salts) = material.split_at_checked(2 * suite.key_len())?;
+    let (client_key, server_key) = keys.split_at(suite.key_len());
+    let (client_salt, server_salt) = salts.split_at_checked(suite.salt_len())?;
+    let join = |key: &[u8], salt: &[u8]| Keys::new(suite, &Zeroizing::new([key, salt].concat()));
+    Some(SrtpKeys { outbound: join(server_key, server_salt)?, inbound: join(client_key, client_salt)? })
+}
+
+#[cfg(test)]
+mod tests;

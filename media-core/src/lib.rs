@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod clock;
 pub mod codec;
+mod demultiplex;
 pub mod drops;
 pub mod dtls;
 pub mod g711;
@@ -20,4 +21,5 @@ pub mod sdp;
 mod sender;
 mod slots;
 pub mod srtp;
+mod stun;
 pub mod tone;

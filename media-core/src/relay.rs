@@ -6,6 +6,7 @@ mod leg;
 mod media;
 mod output;
 mod queues;
+mod softphone;
 mod tick;
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use crate::sender::{Sender, StreamId, StreamIds};
 use crate::slots::Slots;
 use leg::{Leg, Playing, Watch};
 use queues::Queues;
+use softphone::Softphones;
 
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
@@ -28,9 +30,9 @@ pub use output::{Event, Forward, Output};
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
 pub const TAIL_ROOM: usize = 32;
 
-/// All port pairs are in use or resting.
+/// All port pairs, or all places of softphones, are in use or resting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no free port pair")]
+#[error("no free port pair or place of a softphone")]
 pub struct NoPort;
 
 /// A running recording and whom it records.
@@ -49,10 +51,12 @@ pub struct Relay {
     cname: [u8; CNAME_LEN],
     random: Random,
     ports: Ports,
-    /// A leg's index is its port pair.
+    softphones: Option<Softphones>,
+    /// A leg's index is its port pair; the softphones' lie beyond.
     legs: Slots<Leg>,
-    /// A recording's index is its left leg's.
     recordings: Slots<Tape>,
+    /// Indices without a recording.
+    free_recordings: Vec<u32>,
     /// Who may be playing; an entry is stale when the leg plays another stream.
     playing: Vec<(LegId, StreamId)>,
     streams: StreamIds,
@@ -69,13 +73,16 @@ impl Relay {
         let room = (u32::from(u16::MAX) + 1 - u32::from(config.first_port)) / 2;
         config.pair_count = config.pair_count.min(room as u16);
         let mut random = Random::new(seed);
-        let leg_count = usize::from(config.pair_count);
+        let softphone_count = config.webrtc.as_ref().map_or(0, |webrtc| webrtc.capacity);
+        let leg_count = usize::from(config.pair_count) + usize::from(softphone_count);
         Relay {
             started: now,
             cname: cname(random.next_u64()),
             ports: Ports::new(config.pair_count, config.quarantine),
             legs: Slots::new(leg_count),
             recordings: Slots::new(leg_count),
+            free_recordings: (0..leg_count as u32).rev().collect(),
+            softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
             streams: StreamIds::default(),
             queues: Queues::new(leg_count),
@@ -100,9 +107,9 @@ impl Relay {
         Ok(id)
     }
 
-    /// What our SDP says of the leg; the ports of a stale leg are 0.
+    /// What our SDP says of the leg; the ports of a stale leg and of a softphone are 0.
     pub fn local_media(&self, leg: LegId) -> LocalMedia {
-        let ports = self.legs.get(leg.index, leg.generation).map(|leg| {
+        let ports = self.legs.get(leg.index, leg.generation).filter(|leg| leg.softphone.is_none()).map(|leg| {
             let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
             (rtp_port, rtp_port + 1)
         });
@@ -112,6 +119,12 @@ impl Relay {
 
     /// Tells a leg its peer, at first or after a new negotiation. A new address is latched anew; unchanged keys keep their contexts.
     pub fn set_remote(&mut self, now: Instant, leg: LegId, remote: RemoteMedia) {
+        if self.legs.get(leg.index, leg.generation).is_some_and(|leg| leg.softphone.is_none()) {
+            self.set_media(now, leg, remote);
+        }
+    }
+
+    fn set_media(&mut self, now: Instant, leg: LegId, remote: RemoteMedia) {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         if leg.remote.is_none() {
             // RFC 3550 §6.2: the first report comes after half the time.
@@ -155,21 +168,43 @@ impl Relay {
         }
     }
 
-    /// Opens a leg on the softphones' socket.
-    pub fn open_softphone(&mut self, _now: Instant) -> Result<LegId, NoPort> {
-        Err(NoPort)
+    /// Lets `to` take the place of `from`: its bridge, its channel of the recording and its playback; the recording goes on. What
+    /// `to` was part of before ends. Nothing happens if either is closed.
+    pub fn hand_over(&mut self, now: Instant, from: LegId, to: LegId) {
+        let both = (from.index, from.generation);
+        if self.legs.pair_mut(both, (to.index, to.generation)).is_none() {
+            return;
+        }
+        let tap_of = |relay: &Relay, leg: LegId| relay.legs.get(leg.index, leg.generation).and_then(|leg| leg.tap);
+        if let Some((recording, _)) = tap_of(self, to).filter(|(id, _)| tap_of(self, from).is_none_or(|(other, _)| other != *id))
+        {
+            self.stop_recording(now, recording);
+        }
+        let peer = self.legs.get(from.index, from.generation).and_then(|leg| leg.peer);
+        self.part(from);
+        match peer.filter(|peer| *peer != to) {
+            Some(peer) => self.bridge(now, to, peer),
+            None => self.part(to),
+        }
+        let Some((old, new)) = self.legs.pair_mut(both, (to.index, to.generation)) else { return };
+        if let Some(playing) = old.playing.take() {
+            // A stream has one place in one leg's sequence.
+            let playing = Playing { stream: self.streams.next(), ..playing };
+            self.playing.push((to, playing.stream));
+            new.playing = Some(playing);
+        }
+        if new.tap.is_none()
+            && let Some((id, channel)) = old.tap.take()
+            && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
+        {
+            new.tap = Some((id, channel));
+            tape.recording.set_codec(channel, new.codec());
+            match channel {
+                Channel::Left => tape.left = to,
+                Channel::Right => tape.right = to,
+            }
+        }
     }
-
-    /// What our SDP says of a softphone leg; `None` for any other leg.
-    pub fn softphone_local(&self, _leg: LegId) -> Option<SoftphoneLocal> {
-        None
-    }
-
-    /// Tells a softphone leg its peer, at first or after a new negotiation. Another ICE name restarts ICE, another fingerprint DTLS.
-    pub fn set_softphone_remote(&mut self, _now: Instant, _leg: LegId, _remote: SoftphoneRemote) {}
-
-    /// Lets `to` take the place of `from`: its bridge, its channel of the recording and its playback. `from` may be closed then.
-    pub fn hand_over(&mut self, _now: Instant, _from: LegId, _to: LegId) {}
 
     /// Plays a tone to the leg, instead of another one, until `stop_playing` or until media of the leg that it is bridged with arrives.
     pub fn play(&mut self, _now: Instant, leg: LegId, tone: Tone) {
@@ -202,8 +237,8 @@ impl Relay {
         let pair = self.legs.pair_mut((left.index, left.generation), (right.index, right.generation));
         let (first, second) = pair.filter(|(first, second)| first.tap.is_none() && second.tap.is_none())?;
         let recording = Recording::new(now, first.codec(), second.codec());
-        let mut id = RecordingId { index: left.index, generation: 0 };
-        self.recordings.insert(left.index, |generation| {
+        let mut id = RecordingId { index: self.free_recordings.pop()?, generation: 0 };
+        self.recordings.insert(id.index, |generation| {
             id.generation = generation;
             Tape { recording, left, right, visits: 0 }
         })?;
@@ -215,6 +250,7 @@ impl Relay {
     /// Writes what is left; `Output::Finish` comes last.
     pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) {
         let Some(mut tape) = self.recordings.remove(recording.index, recording.generation) else { return };
+        self.free_recordings.push(recording.index);
         for leg in [tape.left, tape.right] {
             if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
                 leg.tap = None;
@@ -237,9 +273,14 @@ impl Relay {
             self.send_report(now, leg.index, true);
         }
         let Some(closed) = self.legs.remove(leg.index, leg.generation) else { return };
-        self.queues.release(closed.rtp_socket());
-        self.queues.release(closed.rtcp_socket());
-        self.ports.release(now, leg.index as u16);
+        match (&mut self.softphones, leg.index.checked_sub(self.config.pair_count.into())) {
+            (Some(softphones), Some(place)) => softphones.close(now, &closed, place as u16),
+            _ => {
+                self.queues.release(closed.rtp_socket());
+                self.queues.release(closed.rtcp_socket());
+                self.ports.release(now, leg.index as u16);
+            }
+        }
         if self.legs.used_count() == 0 {
             self.next_tick = None;
             self.playing.clear();

@@ -19,6 +19,10 @@ impl<T> Slots<T> {
         Slots { slots, used_count: 0 }
     }
 
+    pub fn place_count(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     pub fn used_count(&self) -> usize {
         self.used_count
     }

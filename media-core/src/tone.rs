@@ -1,4 +1,4 @@
-//! Tones with a cadence, and their detection: ringback for callers, test signals for loads and tests.
+//! Tones with a cadence, and their detection: ringback and hold for callers, test signals for loads and tests.
 
 use crate::codec::Codec;
 use crate::g711;
@@ -17,6 +17,9 @@ pub struct Tone {
 
 /// Ringing tone of India (ITU-T E.180): 400 Hz, 0.4 s on, 0.2 off, 0.4 on, 2.0 off; at about -15 dBm0.
 pub const RINGBACK: Tone = Tone { frequency: 400.0, amplitude: 5800.0, cadence: &[3200, 1600, 3200, 16000] };
+
+/// What a party hears while the other one is away: two soft beeps each 4 s, at about -22 dBm0.
+pub const HOLD: Tone = Tone { frequency: 480.0, amplitude: 2600.0, cadence: &[1600, 1600, 1600, 27200] };
 
 impl Tone {
     /// A tone that never pauses.

@@ -33,6 +33,7 @@ fn reference(suite: Suite) -> Context {
     let (_, material) = keys(suite);
     let profile = match suite {
         Suite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        Suite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
         Suite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
         Suite::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
     };

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::leg::Kind;
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
 use crate::codec::Codec;
+use crate::demultiplex::{self, Protocol};
 use crate::drops::DropReason;
 use crate::g711;
 use crate::latch::Verdict;
@@ -32,16 +33,26 @@ struct Accepted {
 impl Relay {
     /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has `TAIL_ROOM` bytes beyond `len`.
     pub fn forward(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, buffer: &mut [u8], len: usize) -> Forward {
-        let handled = self.handle_datagram(now, socket, remote, buffer, len);
+        let softphone = (socket == SocketId::WEBRTC).then(|| self.softphones.as_ref()?.leg_at(remote));
+        let index = match softphone {
+            None => socket.0 / 2,
+            Some(leg) => leg.map_or(u32::MAX, |leg| leg.index),
+        };
+        let handled = match softphone {
+            _ if len > MAX_DATAGRAM_LEN || buffer.len() < len + TAIL_ROOM => Err(DropReason::Oversized),
+            None => self.handle_datagram(now, socket, remote, buffer, len),
+            Some(leg) => self.handle_webrtc(now, leg, remote, buffer, len),
+        };
         handled.unwrap_or_else(|reason| {
             self.drops.count(reason);
-            if let Some((_, leg)) = self.legs.at_mut(socket.0 / 2) {
+            if let Some((_, leg)) = self.legs.at_mut(index) {
                 leg.dropped_count += 1;
             }
             Forward::Drop(reason)
         })
     }
 
+    /// Handles what came to a socket of a port pair.
     fn handle_datagram(
         &mut self,
         now: Instant,
@@ -50,17 +61,43 @@ impl Relay {
         buffer: &mut [u8],
         len: usize,
     ) -> Result<Forward, DropReason> {
-        if len > MAX_DATAGRAM_LEN || buffer.len() < len + TAIL_ROOM {
-            return Err(DropReason::Oversized);
-        }
+        let index = socket.0 / 2;
         match (rtp::classify(&buffer[..len]), socket.0 % 2) {
             (Class::Other, _) => Err(DropReason::NotRtp),
             (Class::Rtp, 0) => {
-                let accepted = self.accept(now, socket, source, buffer, len)?;
+                let accepted = self.accept(now, index, source, buffer, len)?;
                 self.pass_on(now, &accepted, buffer)
             }
             (Class::Rtp, _) => Err(DropReason::WrongPort),
-            (Class::Rtcp, _) => self.consume_rtcp(now, socket, source, buffer, len),
+            (Class::Rtcp, _) => {
+                let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
+                let remote = leg.remote.as_ref().ok_or(DropReason::NotNegotiated)?;
+                if remote.rtcp_mux != (socket.0.is_multiple_of(2)) {
+                    return Err(DropReason::WrongPort);
+                }
+                self.consume_rtcp(now, index, source, buffer, len)
+            }
+        }
+    }
+
+    /// Handles what came to the softphones' socket; `leg` is whose checks showed the source.
+    fn handle_webrtc(
+        &mut self,
+        now: Instant,
+        leg: Option<LegId>,
+        source: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Result<Forward, DropReason> {
+        match demultiplex::classify(&buffer[..len]) {
+            Protocol::Stun => self.handle_check(now, source, buffer, len),
+            Protocol::Other => Err(DropReason::NotWebRtc),
+            Protocol::Dtls => self.handle_handshake(now, leg.ok_or(DropReason::Unchecked)?, &buffer[..len]),
+            Protocol::Rtp => {
+                let accepted = self.accept(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len)?;
+                self.pass_on(now, &accepted, buffer)
+            }
+            Protocol::Rtcp => self.consume_rtcp(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len),
         }
     }
 
@@ -68,22 +105,19 @@ impl Relay {
     fn accept(
         &mut self,
         now: Instant,
-        socket: SocketId,
+        index: u32,
         source: SocketAddr,
         buffer: &mut [u8],
         len: usize,
     ) -> Result<Accepted, DropReason> {
-        let (_, leg) = self.legs.at_mut(socket.0 / 2).ok_or(DropReason::NoLeg)?;
+        let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
         let header = Header::peek(&buffer[..len]).ok_or(DropReason::NotRtp)?;
-        if leg.latch.is_none() {
-            return Err(DropReason::NotNegotiated);
-        }
+        leg.is_negotiated()?;
         let kind = leg.kind_of(header.payload_type).ok_or(DropReason::PayloadType)?;
         if !leg.receives() {
             return Err(DropReason::NotReceiving);
         }
-        let latch = leg.latch.as_mut().ok_or(DropReason::NotNegotiated)?;
-        let verdict = latch.judge(now, source, &header);
+        let verdict = leg.latch.as_mut().map_or(Verdict::Known, |latch| latch.judge(now, source, &header));
         match verdict {
             Verdict::Known | Verdict::Settle => {}
             Verdict::Probation => return Err(DropReason::Probation),
@@ -94,9 +128,11 @@ impl Relay {
             None => len,
         };
         let packet = rtp::parse(&buffer[..len]).map_err(|_| DropReason::MalformedRtp)?;
-        if verdict == Verdict::Settle {
+        if verdict == Verdict::Settle
+            && let Some(latch) = &mut leg.latch
+        {
             latch.settle(source);
-            self.queues.connect(socket, source);
+            self.queues.connect(leg.rtp_socket(), source);
             self.drops.note(self.queues.event(Event::Latched(leg.id)));
         }
         let arrival = samples_between(self.started, now);
@@ -157,17 +193,14 @@ impl Relay {
     fn consume_rtcp(
         &mut self,
         now: Instant,
-        socket: SocketId,
+        index: u32,
         source: SocketAddr,
         buffer: &mut [u8],
         len: usize,
     ) -> Result<Forward, DropReason> {
         let ntp_middle = (self.ntp(now) >> 16) as u32;
-        let (_, leg) = self.legs.at_mut(socket.0 / 2).ok_or(DropReason::NoLeg)?;
-        let remote = leg.remote.as_ref().ok_or(DropReason::NotNegotiated)?;
-        if remote.rtcp_mux != (socket.0.is_multiple_of(2)) {
-            return Err(DropReason::WrongPort);
-        }
+        let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
+        leg.is_negotiated()?;
         if !leg.accepts_rtcp_from(source) {
             return Err(DropReason::ForeignSource);
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
@@ -57,7 +58,9 @@ pub(super) struct Reports {
 pub(super) struct Leg {
     pub id: LegId,
     pub remote: Option<RemoteMedia>,
+    /// Not of a softphone, whose addresses are shown by checks.
     pub latch: Option<Latch>,
+    pub softphone: Option<Box<Softphone>>,
     pub inbound: Option<Box<Inbound>>,
     pub outbound: Option<Box<Outbound>>,
     pub sender: Sender,
@@ -83,6 +86,7 @@ impl Leg {
             id,
             remote: None,
             latch: None,
+            softphone: None,
             inbound: None,
             outbound: None,
             sender,
@@ -101,11 +105,11 @@ impl Leg {
     }
 
     pub fn rtp_socket(&self) -> SocketId {
-        SocketId(self.id.index * 2)
+        if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2) }
     }
 
     pub fn rtcp_socket(&self) -> SocketId {
-        SocketId(self.id.index * 2 + 1)
+        if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2 + 1) }
     }
 
     pub fn codec(&self) -> Codec {
@@ -116,7 +120,11 @@ impl Leg {
     pub fn set_remote(&mut self, now: Instant, remote: RemoteMedia) -> bool {
         let keys = remote.srtp.as_ref();
         let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
-        // A context lives as long as its key: a second one would use its key stream again.
+        // A context lives as long as its key: a second one would use its key stream again. A softphone's keys come by DTLS.
+        if self.softphone.is_some() {
+            self.remote = Some(remote);
+            return false;
+        }
         if keys.map(|keys| &keys.outbound) != before.map(|keys| &keys.outbound) {
             self.outbound = keys.map(|keys| Box::new(Outbound::new(&keys.outbound)));
         }
@@ -153,7 +161,8 @@ impl Leg {
     /// The payload type that we send, unless it was not negotiated or the peer must not be sent to.
     pub fn payload_type(&self, kind: Kind) -> Result<PayloadType, DropReason> {
         let sends = |direction| matches!(direction, Direction::SendRecv | Direction::SendOnly);
-        let remote = self.remote.as_ref().filter(|remote| remote.rtp.is_some() && sends(remote.direction));
+        let is_reachable = |remote: &RemoteMedia| remote.rtp.is_some() || self.softphone.is_some();
+        let remote = self.remote.as_ref().filter(|remote| is_reachable(remote) && sends(remote.direction));
         let remote = remote.ok_or(DropReason::NotSending)?;
         match kind {
             Kind::Audio => Ok(remote.audio.send),
@@ -161,8 +170,11 @@ impl Leg {
         }
     }
 
-    /// Where RTP is sent; `None` while the peer has no usable address.
+    /// Where RTP is sent; `None` while the peer has no usable address, and to a softphone before there are keys.
     pub fn destination(&self) -> Option<SocketAddr> {
+        if let Some(softphone) = &self.softphone {
+            return softphone.selected().filter(|_| self.outbound.is_some());
+        }
         let destination = self.latch.as_ref()?.destination();
         (destination.port() != 0 && !destination.ip().is_unspecified()).then_some(destination)
     }
@@ -170,6 +182,9 @@ impl Leg {
     /// Where and from which socket RTCP is sent.
     pub fn rtcp_path(&self) -> Option<(SocketId, SocketAddr)> {
         let remote = self.remote.as_ref()?;
+        if self.softphone.is_some() {
+            return Some((SocketId::WEBRTC, self.destination()?));
+        }
         let signalled = remote.rtcp?;
         if remote.rtcp_mux {
             return Some((self.rtp_socket(), self.destination()?));
@@ -221,8 +236,20 @@ impl Leg {
         ended
     }
 
-    /// Whether RTCP may come from here: the peer's RTP address when multiplexed, else its host.
+    /// Whether what the peer sends can be told from nonsense: its address or its keys are known.
+    pub fn is_negotiated(&self) -> Result<(), DropReason> {
+        match (&self.softphone, &self.latch) {
+            (None, None) => Err(DropReason::NotNegotiated),
+            (Some(_), _) if self.inbound.is_none() => Err(DropReason::NoKeys),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether RTCP may come from here: the peer's RTP address when multiplexed, else its host. A softphone's address was checked.
     pub fn accepts_rtcp_from(&self, source: SocketAddr) -> bool {
+        if self.softphone.is_some() {
+            return true;
+        }
         let (Some(remote), Some(latch)) = (&self.remote, &self.latch) else { return false };
         if remote.rtcp_mux {
             return source == latch.destination();

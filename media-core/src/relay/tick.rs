@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::leg::Kind;
-use super::{Event, Relay, TAIL_ROOM};
+use super::{Event, Relay, TAIL_ROOM, Tone};
 use crate::codec::Codec;
 use crate::drops::DropReason;
 use crate::latch::RELATCH_SILENCE;
@@ -27,22 +27,25 @@ const FLUSH_VISITS: u8 = 4;
 /// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised; reconsideration changes nothing.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// One period of ringback, encoded for each codec.
-struct Ringback {
+/// One period of a tone, encoded for each codec.
+struct Period {
     pcmu: Box<[u8]>,
     pcma: Box<[u8]>,
 }
 
-static RINGBACK: LazyLock<Ringback> = LazyLock::new(|| {
-    let encode = |codec| {
-        let mut period = vec![0; tone::RINGBACK.period() as usize].into_boxed_slice();
-        tone::RINGBACK.fill_encoded(0, codec, &mut period);
-        period
-    };
-    Ringback { pcmu: encode(Codec::Pcmu), pcma: encode(Codec::Pcma) }
-});
+static RINGBACK: LazyLock<Period> = LazyLock::new(|| Period::of(&tone::RINGBACK));
+static HOLD: LazyLock<Period> = LazyLock::new(|| Period::of(&tone::HOLD));
 
-impl Ringback {
+impl Period {
+    fn of(tone: &tone::Tone) -> Period {
+        let encode = |codec| {
+            let mut period = vec![0; tone.period() as usize].into_boxed_slice();
+            tone.fill_encoded(0, codec, &mut period);
+            period
+        };
+        Period { pcmu: encode(Codec::Pcmu), pcma: encode(Codec::Pcma) }
+    }
+
     /// The payload of the packet at this position; a period is a whole number of packets.
     fn packet(&self, codec: Codec, position: u32) -> &[u8] {
         let period = match codec {
@@ -78,6 +81,7 @@ impl Relay {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.tick_handshakes(now);
         let mut at = 0;
         while at < self.playing.len() {
             if self.play_packet(now, at) {
@@ -88,8 +92,9 @@ impl Relay {
         }
         self.slice = (self.slice + 1) % SLICE_COUNT;
         let mut index = self.slice;
-        while index < u32::from(self.config.pair_count) {
+        while index < self.legs.place_count() {
             self.visit_leg(now, index);
+            self.visit_recording(now, index);
             index += SLICE_COUNT;
         }
     }
@@ -99,7 +104,7 @@ impl Relay {
         let (id, stream) = self.playing[at];
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
         let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else { return false };
-        let position = playing.position;
+        let (tone, position) = (playing.tone, playing.position);
         playing.position = position.wrapping_add(1);
         let (Ok(payload_type), Some(remote)) = (leg.payload_type(Kind::Audio), leg.destination()) else { return true };
         let timestamp = position.wrapping_mul(TICK_SAMPLES as u32);
@@ -112,7 +117,11 @@ impl Relay {
             ssrc: leg.sender.ssrc(),
         };
         let mut datagram = [0; HEADER_LEN + TICK_SAMPLES + TAIL_ROOM];
-        let payload = RINGBACK.packet(leg.codec(), position);
+        let period = match tone {
+            Tone::Ringback => &RINGBACK,
+            Tone::Hold => &HOLD,
+        };
+        let payload = period.packet(leg.codec(), position);
         let Some(mut len) = header.write(payload, &mut datagram) else { return true };
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtp(&mut datagram, len) {
@@ -152,7 +161,7 @@ impl Relay {
             leg.reports.next = now + REPORT_INTERVAL / 2 + REPORT_INTERVAL.mul_f64(self.random.next_fraction());
             self.send_report(now, index, false);
         }
-        self.visit_recording(now, index);
+        self.visit_softphone(now, index);
     }
 
     /// Sends SR or RR with SDES, and with BYE when the leg says goodbye.
@@ -172,7 +181,7 @@ impl Relay {
         self.drops.note(self.queues.transmit(socket, remote, &datagram[..len]));
     }
 
-    /// Flushes the recording whose left leg has this index, when its time has come; waits while the shell is behind.
+    /// Flushes the recording with this index, when its time has come; waits while the shell is behind.
     fn visit_recording(&mut self, now: Instant, index: u32) {
         let Some((generation, tape)) = self.recordings.at_mut(index) else { return };
         tape.visits += 1;

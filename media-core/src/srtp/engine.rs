@@ -1,12 +1,12 @@
 //! The ciphers of one direction and protocol with their derived session keys (RFC 3711 §4, RFC 7714 §8, §9).
 //! Knows where tags go; knows no stream state.
 
-use aes::Aes128Enc;
 use aes::cipher::{InnerIvInit, KeyInit, KeyIvInit, StreamCipher, StreamCipherCoreWrapper};
+use aes::{Aes128Enc, Aes256Enc};
 use ctr::CtrCore;
 use ctr::flavors::Ctr128BE;
 use hmac::{Hmac, Mac};
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
@@ -55,11 +55,16 @@ pub(super) struct Gcm {
 
 impl Engine {
     pub(super) fn new(keys: &Keys, protocol: Protocol) -> Self {
-        let cipher_key: Zeroizing<[u8; 16]> = derive(keys, protocol as u8);
-        if keys.suite() == Suite::AeadAes128Gcm {
-            let key = UnboundKey::new(&AES_128_GCM, &*cipher_key).expect("the key has the cipher's length");
-            return Self::Gcm(Gcm { key: LessSafeKey::new(key), salt: *derive(keys, protocol as u8 + 2) });
+        let gcm = |cipher, key: &[u8]| {
+            let key = UnboundKey::new(cipher, key).expect("the key has the cipher's length");
+            Self::Gcm(Gcm { key: LessSafeKey::new(key), salt: *derive(keys, protocol as u8 + 2) })
+        };
+        match keys.suite() {
+            Suite::AeadAes128Gcm => return gcm(&AES_128_GCM, &*derive::<16>(keys, protocol as u8)),
+            Suite::AeadAes256Gcm => return gcm(&AES_256_GCM, &*derive::<32>(keys, protocol as u8)),
+            Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {}
         }
+        let cipher_key: Zeroizing<[u8; 16]> = derive(keys, protocol as u8);
         let mac_key: Zeroizing<[u8; AUTHENTICATION_KEY_LEN]> = derive(keys, protocol as u8 + 1);
         // RFC 4568 §6.2.2: the short tag is for SRTP only.
         let has_short_tag = keys.suite() == Suite::AesCm128HmacSha1_32 && protocol == Protocol::Rtp;
@@ -261,8 +266,18 @@ fn derive<const N: usize>(keys: &Keys, label: u8) -> Zeroizing<[u8; N]> {
     iv[..keys.master_salt().len()].copy_from_slice(keys.master_salt());
     iv[7] ^= label;
     let mut derived = Zeroizing::new([0; N]);
-    let mut prf = ctr::Ctr128BE::<Aes128Enc>::new_from_slices(keys.master_key(), &iv).expect("key and vector have 16 bytes");
-    prf.apply_keystream(&mut *derived);
+    // RFC 7714 §12: the pseudo-random function has the master key's length.
+    let fits = "the vector has 16 bytes, the key the suite's length";
+    match keys.suite() {
+        Suite::AeadAes256Gcm => {
+            let mut prf = ctr::Ctr128BE::<Aes256Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
+            prf.apply_keystream(&mut *derived);
+        }
+        Suite::AeadAes128Gcm | Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {
+            let mut prf = ctr::Ctr128BE::<Aes128Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
+            prf.apply_keystream(&mut *derived);
+        }
+    }
     derived
 }
 

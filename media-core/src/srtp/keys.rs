@@ -5,24 +5,26 @@ use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The longest master key and salt together, in bytes.
-const MAX_MATERIAL_LEN: usize = 30;
+const MAX_MATERIAL_LEN: usize = 44;
 
 /// A crypto suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suite {
     AeadAes128Gcm,
+    AeadAes256Gcm,
     AesCm128HmacSha1_80,
     AesCm128HmacSha1_32,
 }
 
 impl Suite {
     /// All suites, the preferred one first.
-    pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
+    pub const ALL: [Self; 4] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
 
     /// The name in SDES (RFC 4568 §6.2, RFC 7714 §14.2).
     pub const fn name(self) -> &'static str {
         match self {
             Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
             Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
             Self::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
         }
@@ -30,13 +32,16 @@ impl Suite {
 
     /// Master key length in bytes.
     pub const fn key_len(self) -> usize {
-        16
+        match self {
+            Self::AeadAes256Gcm => 32,
+            Self::AeadAes128Gcm | Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 16,
+        }
     }
 
     /// Master salt length in bytes.
     pub const fn salt_len(self) -> usize {
         match self {
-            Self::AeadAes128Gcm => 12,
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
             Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 14,
         }
     }
