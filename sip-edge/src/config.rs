@@ -1,6 +1,10 @@
 //! The edge's configuration file (TOML): each key with its meaning, unit, default and cost. `sip-edge.example.toml` holds the defaults.
 //! Checks what can be told from the file alone; what the machine offers is `preflight`'s to say.
 
+mod softphone;
+
+pub use softphone::{SoftphoneConfig, SoftphonePlan};
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -18,6 +22,7 @@ pub struct Config {
     pub drain_limit_s: u32,
     pub sip: SipConfig,
     pub media: MediaConfig,
+    pub softphone: SoftphoneConfig,
     pub limits: LimitsConfig,
     pub recordings: RecordingsConfig,
     pub link: LinkConfig,
@@ -111,6 +116,7 @@ impl Default for Config {
             drain_limit_s: 300,
             sip: SipConfig::default(),
             media: MediaConfig::default(),
+            softphone: SoftphoneConfig::default(),
             limits: LimitsConfig::default(),
             recordings: RecordingsConfig::default(),
             link: LinkConfig::default(),
@@ -233,7 +239,8 @@ impl Config {
             ("recordings.folder", !self.recordings.folder.as_os_str().is_empty(), "a folder is needed"),
             ("link.socket", (1..=107).contains(&socket_len), "a path of 1 to 107 bytes is allowed"),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
+        let mut rules = rules.into_iter().chain(self.softphone.rules(self.shards));
+        match rules.find(|(_, holds, _)| !holds) {
             Some((key, _, problem)) => Err(ConfigError::Key { key: key.into(), problem: problem.into() }),
             None => Ok(()),
         }
@@ -254,6 +261,8 @@ pub struct ShardPlan {
     pub first_port: u16,
     pub pair_count: u16,
     pub call_capacity: u16,
+    /// `None` if no softphones are served.
+    pub softphone: Option<SoftphonePlan>,
 }
 
 impl ShardPlan {
@@ -270,13 +279,16 @@ impl ShardPlan {
                 problem: format!("{shard_count} ports from it on do not exist"),
             });
         }
+        let softphones = config.softphone.cut(config, shard_count)?;
         Ok((0..shard_count)
-            .map(|index| Self {
+            .zip(softphones)
+            .map(|(index, softphone)| Self {
                 index,
                 sip: SocketAddr::new(config.sip.bind_address, config.sip.port + if config.sip.port == 0 { 0 } else { index }),
                 first_port: config.media.first_port + index * pair_count * 2,
                 pair_count,
                 call_capacity: config.limits.max_calls.min(pair_count / 2),
+                softphone,
             })
             .collect())
     }

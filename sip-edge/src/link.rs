@@ -5,14 +5,15 @@ mod outbox;
 mod translate;
 
 pub use outbox::Outbox;
-pub use translate::{ClockPair, event, place_call};
+pub use translate::{ClockPair, Told, grant, place_call, told};
 
-use control_wire::{Command, Event, FrameDecoder, FrameError, FromEdge, Hello, ShardStatus, ToEdge, VERSION, encode};
+use control_wire::{Command, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence, ShardStatus, ToEdge, VERSION, encode};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::net::UnixStream;
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub struct Mailbox {
     outbox: RefCell<Outbox>,
     acks: RefCell<Vec<u64>>,
     status_due: Cell<bool>,
+    /// Who came or went since it was told last, each agent once.
+    presences: RefCell<BTreeMap<String, bool>>,
     filled: Signal,
     /// Connections to control-api that were lost.
     pub losses: Cell<u64>,
@@ -51,6 +54,7 @@ impl Mailbox {
             outbox: RefCell::new(Outbox::new(capacity)),
             acks: RefCell::default(),
             status_due: Cell::new(false),
+            presences: RefCell::default(),
             filled: Signal::default(),
             losses: Cell::new(0),
         }
@@ -59,6 +63,12 @@ impl Mailbox {
     /// Queues an event for control-api.
     pub fn tell(&self, event: Event) {
         self.outbox.borrow_mut().push(event);
+        self.filled.set();
+    }
+
+    /// Tells who came or went; who is there anyway is told by Hello after a reconnect.
+    pub fn tell_presence(&self, presence: Presence) {
+        self.presences.borrow_mut().insert(presence.agent, presence.online);
         self.filled.set();
     }
 
@@ -132,6 +142,8 @@ async fn connection(
 ) -> Result<std::convert::Infallible, LinkError> {
     let mut stream = UnixStream::connect(socket).await?;
     let mut frames = Vec::new();
+    // Hello tells who is there; what changes after it is told by the writer.
+    mailbox.presences.borrow_mut().clear();
     encode(&FromEdge::Hello(peer.hello()), &mut frames)?;
     stream.write_all(&frames).await?;
     let mut decoder = FrameDecoder::default();
@@ -201,6 +213,9 @@ async fn write<T>(
         frames.clear();
         for command_id in mailbox.acks.borrow_mut().drain(..) {
             encode(&FromEdge::Ack { command_id }, &mut frames)?;
+        }
+        for (agent, online) in mailbox.presences.take() {
+            encode(&FromEdge::Presence(Presence { agent, online }), &mut frames)?;
         }
         let now = Instant::now();
         if mailbox.status_due.take() || next_status <= now {

@@ -27,8 +27,16 @@ fn main() -> ExitCode {
         }
     };
     if arguments.check_config {
-        println!("configuration is valid");
-        return ExitCode::SUCCESS;
+        return match sip_edge::process::check_config(&config) {
+            Ok(()) => {
+                println!("configuration is valid");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("sip-edge: configuration: {error:#}");
+                ExitCode::from(2)
+            }
+        };
     }
     start_log(&config.log);
     match sip_edge::process::run(config) {

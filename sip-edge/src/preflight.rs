@@ -1,6 +1,7 @@
 //! What the machine must offer before the shards start, each lack told with what to do about it.
 
 use crate::config::{Config, ShardPlan};
+use crate::transport::Certificate;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
@@ -34,6 +35,7 @@ pub fn check(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
         descriptors(config, plans),
         folder(&config.recordings.folder),
         link(&config.link.socket),
+        certificate(config),
     ];
     let mut lacks: Vec<Lack> = lacks.into_iter().flatten().collect();
     // Ports need descriptors.
@@ -60,7 +62,12 @@ fn locked_memory(limit: Rlimit) -> Option<Lack> {
 fn descriptors(config: &Config, plans: &[ShardPlan]) -> Option<Lack> {
     let needed = plans
         .iter()
-        .map(|plan| u64::from(plan.pair_count) * 2 + u64::from(plan.call_capacity) + u64::from(config.limits.max_tcp_connections))
+        .map(|plan| {
+            u64::from(plan.pair_count) * 2
+                + u64::from(plan.call_capacity)
+                + u64::from(config.limits.max_tcp_connections)
+                + plan.softphone.map_or(0, |softphone| 2 * u64::from(softphone.capacity))
+        })
         .sum::<u64>()
         + SPARE_DESCRIPTORS;
     let limit = getrlimit(Resource::Nofile);
@@ -99,11 +106,23 @@ fn link(socket: &Path) -> Option<Lack> {
     })
 }
 
+/// Reads the softphones' certificate, or makes it.
+pub fn certificate(config: &Config) -> Option<Lack> {
+    let source = config.softphone.certificate_source(config.sip.public_address).filter(|_| config.softphone.enabled)?;
+    let error = Certificate::open(source).err()?;
+    Some(Lack {
+        what: format!("softphones have no certificate ({error})"),
+        remedy: "set `softphone.certificate` and `softphone.private_key` to PEM files that this user may read, or, for development only, `softphone.self_signed = true`".into(),
+    })
+}
+
 fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
     let mut taken = Vec::new();
     for plan in plans {
         let media = (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
+        let softphone = plan.softphone.map(|softphone| ("softphone.media_port", softphone.media));
         let udp = media.map(|port| ("media", SocketAddr::new(config.sip.bind_address, port))).chain([("sip.port", plan.sip)]);
+        let udp = udp.chain(softphone);
         for (key, address) in udp {
             if let Err(error) = bind(address, Type::DGRAM, Protocol::UDP) {
                 taken.push((key, "UDP", address, error));
@@ -111,6 +130,11 @@ fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
         }
         if let Err(error) = bind(plan.sip, Type::STREAM, Protocol::TCP) {
             taken.push(("sip.port", "TCP", plan.sip, error));
+        }
+        if let Some(softphone) = plan.softphone
+            && let Err(error) = bind(softphone.listener, Type::STREAM, Protocol::TCP)
+        {
+            taken.push(("softphone.port", "TCP", softphone.listener, error));
         }
     }
     let (first, more) = match taken.split_first() {
@@ -155,7 +179,14 @@ mod tests {
         let holder = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut config = Config::default();
         config.sip.port = holder.local_addr().unwrap().port();
-        let plan = ShardPlan { index: 0, sip: holder.local_addr().unwrap(), first_port: 0, pair_count: 0, call_capacity: 0 };
+        let plan = ShardPlan {
+            index: 0,
+            sip: holder.local_addr().unwrap(),
+            first_port: 0,
+            pair_count: 0,
+            call_capacity: 0,
+            softphone: None,
+        };
         let lacks = ports(&config, &[plan]);
         assert_eq!(lacks.len(), 1);
         assert!(lacks[0].what.starts_with(&format!("UDP {}", plan.sip)), "{}", lacks[0]);

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ShardPlan};
 use crate::preflight;
-use crate::shard::{ShardInput, run as run_shard};
+use crate::shard::{Secrets, ShardInput, run as run_shard};
 use anyhow::{Context, bail};
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{BellButton, doorbell};
@@ -20,12 +20,27 @@ const PREEMPTION: Duration = Duration::from_millis(10);
 /// Registered memory of an executor for recordings; what is beyond comes from the heap.
 const IO_MEMORY: usize = 2 << 20;
 
+/// Checks what the file alone cannot tell, without touching a port: whether each of this machine's shards gets its ports, and whether
+/// the softphones' certificate can be used.
+pub fn check_config(config: &Config) -> anyhow::Result<()> {
+    plan(config, &cores()?)?;
+    match preflight::certificate(config) {
+        Some(lack) => bail!("{lack}"),
+        None => Ok(()),
+    }
+}
+
+fn plan(config: &Config, cores: &[usize]) -> anyhow::Result<Vec<ShardPlan>> {
+    let shard_count = if config.shards == 0 { cores.len() as u16 } else { config.shards };
+    Ok(ShardPlan::cut(config, shard_count)?)
+}
+
 /// Runs the edge until it was told to stop.
 pub fn run(config: Config) -> anyhow::Result<()> {
     abort_on_panic();
     let cores = cores()?;
-    let shard_count = if config.shards == 0 { cores.len() as u16 } else { config.shards };
-    let plans = ShardPlan::cut(&config, shard_count)?;
+    let plans = plan(&config, &cores)?;
+    let shard_count = plans.len();
     let lacks = preflight::check(&config, &plans);
     if !lacks.is_empty() {
         let lines: Vec<_> = lacks.iter().map(|lack| format!("\n  {lack}")).collect();
@@ -38,9 +53,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     for (plan, core) in plans.into_iter().zip(cores.iter().cycle()) {
         let (button, stop) = doorbell()?;
         buttons.push(button);
-        let mut seed = [0; 32];
-        SystemRandom::new().fill(&mut seed).ok().context("no random bytes")?;
-        let input = ShardInput { config: config.clone(), plan, epoch, seed, stop };
+        let secrets = Secrets { seed: random()?, media: random()? };
+        let input = ShardInput { config: config.clone(), plan, epoch, secrets, stop };
         let ended = ended.clone();
         LocalExecutorBuilder::new(Placement::Fixed(*core))
             .name(&format!("shard-{}", plan.index))
@@ -56,11 +70,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     drop(ended);
     let signals = Signals::new([SIGTERM, SIGINT]).context("signals")?;
     std::thread::spawn(move || pass_on(signals, &buttons));
-    for end in ends.iter().take(shard_count.into()) {
+    for end in ends.iter().take(shard_count) {
         end?;
     }
     tracing::info!("done");
     Ok(())
+}
+
+fn random() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).ok().context("no random bytes")?;
+    Ok(bytes)
 }
 
 /// Each signal rings every shard: the first to drain, the second to hang up.

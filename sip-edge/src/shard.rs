@@ -6,17 +6,17 @@ mod status;
 
 pub use run::{ShardInput, run};
 
-use crate::config::{Config, ShardPlan};
-use crate::link::{ClockPair, Mailbox, event, place_call};
-use crate::transport::{StreamConfig, StreamEvent, Streams};
+use crate::config::{Config, ShardPlan, SoftphonePlan};
+use crate::link::{ClockPair, Mailbox, Told, grant, place_call, told};
+use crate::transport::{Certificate, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
 use anyhow::Context;
 use control_wire::Command;
-use media_core::relay::RelayConfig;
+use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::{carry_out, forward};
 use media_shard::engine::{Channel, Engine, EngineConfig};
 use media_shard::recorder::{Finished, Recorder};
 use media_shard::signal::Signal;
-use sip_core::edge::{Edge, EdgeConfig, Ended, Event, Flow, Output, Transport};
+use sip_core::edge::{CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RegistrarConfig, Transport};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for datagrams while media flows, after which the shard's other tasks run.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
+/// A timer that fires this much after its time is late.
+const LATE: Duration = Duration::from_millis(20);
 /// Milestones kept for an absent control-api, per call that the shard can take.
 const MILESTONES_PER_CALL: usize = 32;
 /// Transactions of a running call: INVITEs and what comes inside its dialogs.
@@ -31,6 +33,15 @@ const TRANSACTIONS_PER_CALL: usize = 12;
 /// Transactions of calls that are over: each absorbs retransmissions for 32 s (RFC 3261 timers D, J and RFC 6026's L, M), and a short call
 /// leaves five, so that this is room for 200 calls a second. About 7 KB each.
 const LINGERING_TRANSACTIONS: usize = 200 * 32 * 5;
+
+/// Unpredictable bytes.
+#[derive(Clone, Copy)]
+pub struct Secrets {
+    /// Feeds the shard's random source.
+    pub seed: [u8; 32],
+    /// Makes the softphones' certificate and ICE names.
+    pub media: [u8; 32],
+}
 
 /// What the shard's task does after a turn.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +58,9 @@ pub(crate) struct Shard {
     engine: Engine,
     recorder: Recorder,
     streams: Streams,
+    websockets: Option<WebSockets>,
+    /// Where browsers reach the softphones' listener.
+    softphone_url: Option<String>,
     mailbox: Rc<Mailbox>,
     /// Wakes the shard's task after a mutation by another task.
     wake: Rc<Signal>,
@@ -58,13 +72,14 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Opens all sockets and files. Must run inside the shard's executor.
-    pub(crate) fn open(config: &Config, plan: ShardPlan, epoch: u64, seed: [u8; 32]) -> anyhow::Result<Rc<RefCell<Self>>> {
+    pub(crate) fn open(config: &Config, plan: ShardPlan, epoch: u64, secrets: Secrets) -> anyhow::Result<Rc<RefCell<Self>>> {
+        let Secrets { seed, media: media_secret } = secrets;
         let engine = Engine::open(&EngineConfig {
             sip: plan.sip,
             media_address: config.sip.bind_address,
             first_port: plan.first_port,
             pair_count: plan.pair_count,
-            webrtc: None,
+            webrtc: plan.softphone.map(|softphone| softphone.media),
         })?;
         let local = engine.sip_address()?;
         let capacity = usize::from(plan.call_capacity);
@@ -75,27 +90,40 @@ impl Shard {
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
             call_capacity: capacity,
             transaction_capacity: capacity * TRANSACTIONS_PER_CALL + LINGERING_TRANSACTIONS,
+            softphones: plan.softphone.map(|softphone| RegistrarConfig {
+                domain: config.softphone.domain.clone(),
+                capacity: softphone.capacity.into(),
+            }),
         };
         let relay_config = RelayConfig {
             public_address: config.sip.public_address,
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
-            webrtc: None,
+            webrtc: plan.softphone.map(|softphone| WebRtcConfig {
+                port: softphone.media.port(),
+                capacity: 2 * plan.call_capacity,
+                secret: media_secret,
+            }),
         };
+        let websocket_config = plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
         let stream_config =
             StreamConfig { local, max_connections: config.limits.max_tcp_connections.into(), idle: config.tcp_idle() };
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
-            let (for_recorder, for_streams) = (shard.clone(), shard.clone());
+            let (for_recorder, for_streams, for_websockets) = (shard.clone(), shard.clone(), shard.clone());
             let recorder = Recorder::new(config.recordings.folder.clone(), move |finished| {
                 on(&for_recorder, |shard| shard.recording_finished(finished));
             });
             let streams = Streams::new(stream_config, move |event| on(&for_streams, |shard| shard.stream_event(event)));
+            let websockets = websocket_config
+                .map(|config| WebSockets::new(config, move |event| on(&for_websockets, |shard| shard.stream_event(event))));
             RefCell::new(Self {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
                 engine,
                 recorder,
                 streams,
+                websockets,
+                softphone_url: None,
                 mailbox: Rc::new(Mailbox::new((capacity * MILESTONES_PER_CALL).max(1024))),
                 wake: Rc::default(),
                 sip_address: local,
@@ -105,14 +133,25 @@ impl Shard {
             })
         });
         shard.borrow().streams.listen().with_context(|| format!("TCP {local} cannot be bound"))?;
+        let websockets = shard.borrow().websockets.clone();
+        if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
+            let listener = websockets.listen().with_context(|| format!("TCP {} cannot be bound", softphone.listener))?;
+            let url = config.softphone.url(config.sip.public_address, &plan, listener.port());
+            shard.borrow_mut().softphone_url = Some(url);
+        }
         Ok(shard)
     }
 
-    /// Fires due timers, then takes one batch of datagrams.
+    /// Fires due timers, then takes one batch of datagrams. After a delay the datagrams come first: they may answer what a timer would
+    /// repeat.
     pub(crate) fn turn(&mut self) -> Next {
-        let now = Instant::now();
         let deadline = self.edge.poll_timeout();
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        let is_late = deadline.is_some_and(|deadline| deadline + LATE <= Instant::now());
+        if is_late && self.engine.wait(Duration::ZERO) {
+            self.take_batch();
+        }
+        let now = Instant::now();
+        if self.edge.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.edge.handle_timeout(now);
             self.pump(now);
         }
@@ -154,7 +193,11 @@ impl Shard {
                 is_quiet = false;
                 match output {
                     Output::Sip { flow, bytes } if flow.transport == Transport::Udp => self.engine.send_sip(flow.remote, &bytes),
-                    Output::Sip { flow, bytes } => self.streams.send(flow, &bytes),
+                    Output::Sip { flow, bytes } if flow.transport == Transport::Tcp => self.streams.send(flow, &bytes),
+                    Output::Sip { flow, bytes } => self.with_websockets(|sockets| sockets.send(flow, &bytes)),
+                    Output::CloseFlow { flow, reason } => {
+                        self.with_websockets(|sockets| sockets.close(flow, reason.code(), reason.text()));
+                    }
                     Output::OpenRecording { recording, file_name } => self.recorder.open(recording, &file_name),
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
@@ -163,6 +206,12 @@ impl Shard {
             if is_quiet {
                 return;
             }
+        }
+    }
+
+    fn with_websockets(&self, act: impl FnOnce(&WebSockets)) {
+        if let Some(websockets) = &self.websockets {
+            act(websockets);
         }
     }
 
@@ -179,7 +228,8 @@ impl Shard {
                 }
             }
             Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
-            Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => {}
+            Command::GrantSoftphone(granted) => self.edge.grant_softphone(now, grant(ClockPair::now(), granted)),
+            Command::RevokeSoftphone { agent } => self.edge.revoke_softphone(now, &agent),
         }
         self.settle(now);
     }
@@ -201,7 +251,9 @@ impl Shard {
 
     /// Refuses new calls from now on, and says so.
     pub(crate) fn drain(&mut self) {
-        self.edge.drain();
+        let now = Instant::now();
+        self.edge.drain(now);
+        self.settle(now);
         self.mailbox.report_status();
     }
 
@@ -210,6 +262,12 @@ impl Shard {
         let now = Instant::now();
         self.edge.end_calls(now);
         self.settle(now);
+    }
+
+    /// Tells the softphones that are left that the shard ends.
+    pub(crate) fn close_softphones(&self) {
+        let reason = CloseReason::ShuttingDown;
+        self.with_websockets(|sockets| sockets.close_all(reason.code(), reason.text()));
     }
 
     /// Whether no call lives and nothing waits for control-api or the disk.
@@ -228,14 +286,29 @@ impl Shard {
     }
 }
 
+/// The softphones' listener. Pages are closed and opened again, so that there are more connections than softphones for a while.
+fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result<WebSocketConfig> {
+    let security = match config.softphone.certificate_source(config.sip.public_address) {
+        None => Security::Plain,
+        Some(source) => Security::Tls(Rc::new(Certificate::open(source).context("softphone.certificate")?)),
+    };
+    Ok(WebSocketConfig {
+        local: softphone.listener,
+        max_connections: 2 * usize::from(softphone.capacity),
+        security,
+        origins: config.softphone.allowed_origins.clone(),
+        limits: WebSocketLimits::default(),
+    })
+}
+
 fn on(shard: &Weak<RefCell<Shard>>, act: impl FnOnce(&mut Shard)) {
     if let Some(shard) = shard.upgrade() {
         act(&mut shard.borrow_mut());
     }
 }
 
-fn tell(mailbox: &Mailbox, told: Event) {
-    match &told {
+fn tell(mailbox: &Mailbox, event: Event) {
+    match &event {
         Event::Milestone(milestone) => tracing::info!(
             call_id = milestone.call_id,
             leg = milestone.leg.map(|leg| format!("{leg:?}")),
@@ -251,6 +324,11 @@ fn tell(mailbox: &Mailbox, told: Event) {
             duration_s = ended.duration_s,
             "ended"
         ),
+        // Who works when is not for the log.
+        Event::Presence { .. } => {}
     }
-    mailbox.tell(event(ClockPair::now(), told));
+    match told(ClockPair::now(), event) {
+        Told::Event(event) => mailbox.tell(event),
+        Told::Presence(presence) => mailbox.tell_presence(presence),
+    }
 }

@@ -65,7 +65,16 @@ struct Peer {
 impl LinkPeer for Peer {
     fn hello(&self) -> Hello {
         let (edge, live_calls) = ("edge".into(), Vec::new());
-        Hello { version: VERSION, edge, epoch: 1, shard: 3, live_calls, status: self.status(), softphone_url: None, softphones: Vec::new() }
+        Hello {
+            version: VERSION,
+            edge,
+            epoch: 1,
+            shard: 3,
+            live_calls,
+            status: self.status(),
+            softphone_url: None,
+            softphones: Vec::new(),
+        }
     }
 
     fn status(&self) -> ShardStatus {

@@ -2,19 +2,25 @@
 //! hears whom and what the end means; each party's SIP is its leg's, each packet the relay's.
 
 mod answering;
+mod callee;
 pub mod context;
+mod description;
 mod invitation;
 mod leg;
 pub mod request;
+mod softphone;
 
-use crate::edge::{Counter, Ended, Event, LegMedia, MilestoneKind, Output, PlaceCall, RecordingResult};
+use crate::edge::{AgentTarget, Counter, Ended, Event, LegMedia, MilestoneKind, Output, PlaceCall, RecordingResult};
 use crate::message::{Request, Response};
 use crate::outcome::{self, Bridged, Cause, Failure, LegName, Outcome};
 use crate::transaction::TransactionId;
+use callee::Callee;
 use context::{Context, Owner, Resources};
-use leg::{Leg, LegEvent, Offered};
+use description::{Agreement, Offered};
+use leg::{Leg, LegEvent};
 use media_core::codec::Codec;
-use media_core::relay::{self, LegId, NoPort, RecordingId};
+use media_core::relay::{self, LegId, NoPort, RecordingId, Tone};
+use softphone::Softphone;
 use std::time::{Duration, Instant};
 
 /// How long the end waits for the recording's file (decision A2).
@@ -23,7 +29,7 @@ const RECORDING_WAIT: Duration = Duration::from_secs(2);
 /// How far the call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The agent's phone is called.
+    /// The agent is called, or its softphone's audio is waited for.
     Agent,
     /// The agent is there, the customer is called.
     Customer,
@@ -47,6 +53,7 @@ struct End {
 pub struct Call {
     agent: Leg,
     customer: Leg,
+    softphone: Option<Softphone>,
     phase: Phase,
     /// `max_duration` after the request.
     limit_at: Instant,
@@ -61,7 +68,14 @@ pub struct Call {
 impl Call {
     /// Opens the media of both legs and sends the agent's INVITE.
     pub fn place(cx: &mut Context<'_>, request: PlaceCall) -> Result<Call, NoPort> {
-        let agent_media = cx.shard.relay.open_leg(cx.now)?;
+        let softphone = match &request.agent {
+            AgentTarget::Phone(_) => None,
+            AgentTarget::Softphone { agent, .. } => Some(Softphone::new(agent.clone())),
+        };
+        let agent_media = match softphone {
+            None => cx.shard.relay.open_leg(cx.now)?,
+            Some(_) => cx.shard.relay.open_softphone(cx.now)?,
+        };
         let customer_media = match cx.shard.relay.open_leg(cx.now) {
             Ok(leg) => leg,
             Err(error) => {
@@ -72,9 +86,13 @@ impl Call {
         for (leg, name) in [(agent_media, LegName::Agent), (customer_media, LegName::Customer)] {
             cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, name));
         }
+        if let Some(softphone) = &softphone {
+            cx.shard.agents.insert(softphone.agent.clone(), cx.call);
+        }
         let mut call = Call {
-            agent: Leg::new(LegName::Agent, agent_media, request.agent),
-            customer: Leg::new(LegName::Customer, customer_media, request.customer),
+            agent: Leg::new(LegName::Agent, agent_media, request.agent.into()),
+            customer: Leg::new(LegName::Customer, customer_media, Callee::Trunks(request.customer)),
+            softphone,
             phase: Phase::Agent,
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
@@ -152,10 +170,11 @@ impl Call {
         }
         match (name, event) {
             (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
-            (LegName::Agent, LegEvent::Answered) => self.call_customer(cx),
+            (LegName::Agent, LegEvent::Answered) => self.take_agent_answer(cx),
             // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
             (LegName::Customer, LegEvent::EarlyMedia) => cx.shard.relay.bridge(cx.now, self.agent.media, self.customer.media),
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
+            (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => self.give_up_arriving(cx),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
             (name, LegEvent::DialogLost) => self.hang_up(cx, Cause::DialogLost(name)),
@@ -164,11 +183,9 @@ impl Call {
 
     /// The agent has answered: the customer is offered what the agent has chosen, so that relaying needs no transcoding.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
-        let Some(negotiated) = &self.agent.negotiated else { return };
-        let offered = Offered { codecs: vec![negotiated.codec], telephone_event: negotiated.telephone_event.is_some() };
+        let Some(offered) = self.agent.agreed.as_ref().map(Agreement::offered) else { return };
         self.phase = Phase::Customer;
-        cx.shard.relay.watch_media(cx.now, self.agent.media, self.no_media);
-        cx.shard.relay.play(cx.now, self.agent.media, relay::Tone::Ringback);
+        cx.shard.relay.play(cx.now, self.agent.media, Tone::Ringback);
         let event = self.customer.dial(cx, offered);
         self.handle_leg(cx, LegName::Customer, event);
     }
@@ -182,6 +199,7 @@ impl Call {
         cx.shard.relay.watch_media(cx.now, agent, self.no_media);
         cx.shard.relay.watch_media(cx.now, customer, self.no_media);
         cx.milestone(None, MilestoneKind::Bridged, None, None);
+        self.hold_customer(cx);
         let Some(file_name) = self.recording_name.clone() else { return };
         let Some(recording) = cx.shard.relay.start_recording(cx.now, agent, customer) else { return };
         cx.shard.recordings.insert(Resources::recording_key(recording), cx.call);
@@ -196,6 +214,16 @@ impl Call {
             return;
         }
         match event {
+            relay::Event::NoMedia(leg) if self.agent.arriving == Some(leg) => {}
+            relay::Event::FirstMedia(leg)
+            | relay::Event::IceConnected(leg)
+            | relay::Event::DtlsConnected(leg)
+            | relay::Event::DtlsFailed(leg)
+            | relay::Event::ConsentLost(leg)
+                if name == LegName::Agent && self.softphone.is_some() =>
+            {
+                self.handle_softphone_media(cx, leg, event);
+            }
             relay::Event::FirstMedia(_) => cx.milestone(Some(name), MilestoneKind::FirstMedia, None, None),
             relay::Event::Latched(_) => cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None),
             relay::Event::NoMedia(_) => {
@@ -222,6 +250,7 @@ impl Call {
     /// Leaves both legs, closes their media and waits for the recording, if there is one.
     fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
         self.customer.abandon(cx);
+        self.leave_softphone(cx);
         self.agent.abandon(cx);
         if let Some(recording) = self.recording {
             cx.shard.relay.stop_recording(cx.now, recording);
@@ -292,13 +321,17 @@ impl Call {
             (Some(end), Phase::Closing) => Some(end.tell_by),
             (Some(_), _) => None,
         };
-        legs.into_iter().flatten().chain(own).min()
+        let softphone = self.softphone.as_ref().filter(|_| !self.is_ended()).and_then(Softphone::poll_timeout);
+        legs.into_iter().flatten().chain(own).chain(softphone).min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
         for name in [LegName::Agent, LegName::Customer] {
             let event = self.leg(name).handle_timeout(cx);
             self.handle_leg(cx, name, event);
+        }
+        if !self.is_ended() {
+            self.handle_softphone_timeout(cx);
         }
         match &self.end {
             None if self.limit_at <= cx.now => {

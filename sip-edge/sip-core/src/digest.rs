@@ -1,5 +1,10 @@
 //! The client's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): from a 401's or 407's challenge to the credentials.
-//! MD5 and SHA-256 with qop `auth` or none. The client nonce and the nonce count come from the caller; nothing is kept here.
+//! MD5 and SHA-256 with qop `auth` or none. The client nonce and the nonce count come from the caller; nothing is kept here. The
+//! server's side is `proof`.
+
+mod proof;
+
+pub use proof::{Proof, ProofError, challenges};
 
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
@@ -70,15 +75,8 @@ impl Challenge {
             return Err(ChallengeError::Unsupported);
         }
         let (mut realm, mut nonce, mut opaque, mut algorithm_text, mut qop, mut is_stale) = (None, None, None, None, None, false);
-        for param in grammar::split_list(params).filter(|param| !param.is_empty()) {
-            let (name, value) = param.split_once('=').ok_or(ChallengeError::Malformed)?;
-            let (name, value) = (grammar::trim(name), grammar::trim(value));
-            let value = match grammar::quoted(value) {
-                Some((inner, "")) => grammar::unescape(inner),
-                None if grammar::is_token(value) => value.to_owned(),
-                _ => return Err(ChallengeError::Malformed),
-            };
-            match name.to_ascii_lowercase().as_str() {
+        for (name, value) in parameters(params).ok_or(ChallengeError::Malformed)? {
+            match name.as_str() {
                 "realm" => realm = Some(value),
                 "nonce" => nonce = Some(value),
                 "opaque" => opaque = Some(value),
@@ -172,6 +170,21 @@ impl Algorithm {
             Self::Sha256 | Self::Sha256Sess => hex(&Sha256::digest(bytes)),
         }
     }
+}
+
+/// The `name=value` pairs of a challenge or of credentials, names in lower case, quotes undone; `None` when malformed.
+fn parameters(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = grammar::split_list(text).filter(|param| !param.is_empty()).map(|param| {
+        let (name, value) = param.split_once('=')?;
+        let value = grammar::trim(value);
+        let value = match grammar::quoted(value) {
+            Some((inner, "")) => grammar::unescape(inner),
+            None if grammar::is_token(value) => value.to_owned(),
+            _ => return None,
+        };
+        Some((grammar::trim(name).to_ascii_lowercase(), value))
+    });
+    pairs.collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

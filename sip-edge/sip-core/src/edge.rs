@@ -7,15 +7,20 @@ mod command;
 mod counters;
 mod event;
 mod inbound;
+mod softphones;
 
 pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
-pub use command::{Credentials, Destination, EdgeConfig, Flow, MediaProfile, PlaceCall, Refusal, Route, Transport};
+pub use command::{
+    AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall, Refusal, RegistrarConfig, Route,
+    Transport,
+};
 pub use counters::{Counter, Counters};
-pub use event::{Attempt, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
+pub use event::{Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
 
 use crate::call::context::{Owner, Peer, Resources};
 use crate::entropy::Entropy;
 use crate::outcome::{Cause, Failure};
+use crate::registrar::Registrar;
 use crate::transaction::{self, Table, Timers, TransactionId};
 use calls::Calls;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
@@ -46,6 +51,8 @@ impl Edge {
             dialogs: BTreeMap::new(),
             media_legs: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            registrar: config.softphones.clone().map(Registrar::new),
+            agents: BTreeMap::new(),
             config,
         };
         Edge { shard, calls: Calls::default(), is_draining: false, tag_key }
@@ -67,7 +74,7 @@ impl Edge {
         let config = &self.shard.config;
         if self.is_draining {
             Err(Refusal::Draining)
-        } else if call.agent.routes.is_empty() || call.customer.routes.is_empty() {
+        } else if !has_route(&call.agent) || call.customer.routes.is_empty() {
             Err(Refusal::NoRoute)
         } else if self.calls.live_count() >= config.call_capacity {
             Err(Refusal::CallCapacity)
@@ -75,7 +82,7 @@ impl Edge {
             // The last quarter is for the requests of running calls: what runs must be able to end.
             Err(Refusal::TransactionCapacity)
         } else {
-            Ok(())
+            self.admit_agent(&call.agent)
         }
     }
 
@@ -89,9 +96,12 @@ impl Edge {
         self.settle(now);
     }
 
-    /// Refuses new calls from now on.
-    pub fn drain(&mut self) {
+    /// Refuses new calls and softphones from now on, and sends away the softphones that are in no call.
+    pub fn drain(&mut self, now: Instant) {
         self.is_draining = true;
+        self.close_idle_softphones();
+        self.settle_softphones(now);
+        self.settle(now);
     }
 
     /// Whether `drain` was called.
@@ -113,9 +123,11 @@ impl Edge {
         self.settle(now);
     }
 
-    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs fail over (RFC 3261 §17.1.4).
+    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs fail over (RFC 3261 §17.1.4). Must be
+    /// told of each WebSocket that ends: its softphone is offline from then on.
     pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
         self.shard.counters.count(Counter::FlowError);
+        self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
             let same = peer.flow.transport == flow.transport && peer.flow.remote == flow.remote;
             same && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
@@ -161,12 +173,14 @@ impl Edge {
 
     /// When `handle_timeout` is due, the relay's own timers included.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let all = [self.calls.poll_timeout(), self.shard.transactions.poll_timeout(), self.shard.relay.poll_timeout()];
+        let registrar = self.shard.registrar.as_ref().and_then(Registrar::poll_timeout);
+        let all = [self.calls.poll_timeout(), self.shard.transactions.poll_timeout(), self.shard.relay.poll_timeout(), registrar];
         all.into_iter().flatten().min()
     }
 
     /// Fires each timer that is due, the relay's included.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire_softphones(now);
         self.shard.transactions.handle_timeout(now);
         self.settle(now);
         while let Some(key) = self.calls.due(now) {
@@ -221,12 +235,20 @@ impl Edge {
             transaction_count: self.shard.transactions.len(),
             leg_count: self.shard.relay.leg_count(),
             recording_count: self.shard.recordings.len(),
+            busy_agent_count: self.shard.agents.len(),
         }
     }
 
     /// Monotonic counters by name: messages refused or dropped, by reason.
     pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.shard.counters.iter()
+    }
+}
+
+fn has_route(agent: &AgentTarget) -> bool {
+    match agent {
+        AgentTarget::Phone(destination) => !destination.routes.is_empty(),
+        AgentTarget::Softphone { .. } => true,
     }
 }
 
@@ -240,4 +262,6 @@ pub struct Held {
     pub transaction_count: usize,
     pub leg_count: usize,
     pub recording_count: usize,
+    /// Agents that are in a call by softphone.
+    pub busy_agent_count: usize,
 }

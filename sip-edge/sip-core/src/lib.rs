@@ -8,4 +8,5 @@ pub mod edge;
 mod entropy;
 pub mod message;
 pub mod outcome;
+pub mod registrar;
 pub mod transaction;

@@ -15,7 +15,7 @@ mod view;
 pub use build::{Body, RequestParts, ack_for, cancel_for, refusal, request, respond, set_body, stamp_source, via_value};
 pub use framer::{Frame, FrameError, Framer};
 pub use header::header;
-pub use parse::parse;
+pub use parse::{is_single, parse};
 pub use print::{print, print_request, print_response};
 pub use rsip::message::HasHeaders;
 pub use rsip::{Header, Headers, Method, Request, Response, SipMessage, StatusCode};

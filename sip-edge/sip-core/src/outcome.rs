@@ -63,6 +63,8 @@ pub enum Reason {
     AgentUnreachable,
     AgentNumberInvalid,
     AgentMedia,
+    /// The agent's softphone went away and did not come back in time.
+    AgentLost,
     TrunkTimeout,
     TrunkRejected,
     TrunkFailed,
@@ -90,6 +92,7 @@ impl Reason {
             Reason::AgentUnreachable => "agent_unreachable",
             Reason::AgentNumberInvalid => "agent_number_invalid",
             Reason::AgentMedia => "agent_media",
+            Reason::AgentLost => "agent_lost",
             Reason::TrunkTimeout => "trunk_timeout",
             Reason::TrunkRejected => "trunk_rejected",
             Reason::TrunkFailed => "trunk_failed",
@@ -257,6 +260,10 @@ pub enum Cause {
     NoMedia(LegName),
     /// The dialog of this leg is gone.
     DialogLost(LegName),
+    /// The agent's softphone has no media: its microphone, ICE or DTLS failed.
+    AgentMedia,
+    /// The agent's softphone is gone and did not come back in time.
+    AgentLost,
     /// Capacity, or the end of a drain.
     System,
 }
@@ -276,11 +283,14 @@ pub fn of_cause(cause: Cause, bridged: Bridged) -> Outcome {
         Cause::MaxDuration => (Some(Reason::MaxDuration), None, HangupBy::System),
         Cause::NoMedia(leg) => (Some(Reason::NoMedia), Some(leg), HangupBy::System),
         Cause::DialogLost(leg) => (Some(Reason::DialogLost), Some(leg), HangupBy::Network),
+        Cause::AgentMedia => (Some(Reason::AgentMedia), Some(LegName::Agent), HangupBy::System),
+        Cause::AgentLost => (Some(Reason::AgentLost), Some(LegName::Agent), HangupBy::Agent),
         Cause::System => (Some(Reason::System), None, HangupBy::System),
     };
     let (status, reason) = match (bridged, cause) {
         (Bridged::Yes, _) => (CallStatus::Answer, reason),
         (Bridged::No, Cause::Bye(_) | Cause::Api) => (CallStatus::Canceled, Some(Reason::Canceled)),
+        (Bridged::No, Cause::AgentLost) => (CallStatus::Canceled, reason),
         (Bridged::No, Cause::NoMedia(LegName::Agent)) => (CallStatus::Failed, Some(Reason::AgentMedia)),
         (Bridged::No, _) => (CallStatus::Failed, reason),
     };

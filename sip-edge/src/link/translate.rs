@@ -17,6 +17,13 @@ impl ClockPair {
         Self { monotonic: Instant::now(), unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
     }
 
+    /// The moment of Unix milliseconds, not before the reading.
+    pub fn instant(&self, unix_ms: u64) -> Instant {
+        // A century is as good as never, and an Instant can hold it.
+        let left = Duration::from_millis(unix_ms).saturating_sub(self.unix).min(Duration::from_secs(100 * 365 * 86_400));
+        self.monotonic + left
+    }
+
     /// Unix milliseconds of a moment before or after the reading.
     pub fn unix_ms(&self, at: Instant) -> u64 {
         let unix = match at.checked_duration_since(self.monotonic) {
@@ -31,10 +38,9 @@ pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
     edge::PlaceCall {
         call_id: call.call_id,
         agent: match call.agent {
-            wire::AgentTarget::Phone(phone) => destination(phone),
-            // Refused as a leg without a route.
-            wire::AgentTarget::Softphone { ring_ms, .. } => {
-                edge::Destination { ring: Duration::from_millis(ring_ms), routes: Vec::new() }
+            wire::AgentTarget::Phone(phone) => edge::AgentTarget::Phone(destination(phone)),
+            wire::AgentTarget::Softphone { agent, ring_ms } => {
+                edge::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
             }
         },
         customer: destination(call.customer),
@@ -72,8 +78,22 @@ fn route(route: wire::Route) -> edge::Route {
     }
 }
 
-pub fn event(clocks: ClockPair, event: edge::Event) -> wire::Event {
-    match event {
+/// The grant with its end on our clock.
+pub fn grant(clocks: ClockPair, grant: wire::SoftphoneGrant) -> edge::Grant {
+    let expires_at = clocks.instant(grant.expires_at_ms);
+    edge::Grant { agent: grant.agent, password: grant.password, expires_at }
+}
+
+/// What is to be told of an event.
+pub enum Told {
+    /// Kept until it is acknowledged.
+    Event(wire::Event),
+    Presence(wire::Presence),
+}
+
+pub fn told(clocks: ClockPair, event: edge::Event) -> Told {
+    Told::Event(match event {
+        edge::Event::Presence { agent, is_online } => return Told::Presence(wire::Presence { agent, online: is_online }),
         edge::Event::Milestone(milestone) => wire::Event::Milestone(wire::Milestone {
             call_id: milestone.call_id,
             sequence: milestone.sequence,
@@ -85,7 +105,7 @@ pub fn event(clocks: ClockPair, event: edge::Event) -> wire::Event {
             detail: milestone.detail,
         }),
         edge::Event::Ended(ended) => wire::Event::Ended(Box::new(self::ended(clocks, *ended))),
-    }
+    })
 }
 
 fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
@@ -160,5 +180,8 @@ mod tests {
         assert_eq!(clocks.unix_ms(clocks.monotonic), 1_000_000);
         assert_eq!(clocks.unix_ms(clocks.monotonic + second), 1_001_000);
         assert_eq!(clocks.unix_ms(clocks.monotonic - second), 999_000);
+        assert_eq!(clocks.instant(1_001_000), clocks.monotonic + second);
+        assert_eq!(clocks.instant(999_000), clocks.monotonic);
+        assert!(clocks.instant(u64::MAX) > clocks.monotonic + second);
     }
 }

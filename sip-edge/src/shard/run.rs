@@ -3,7 +3,7 @@
 //! another future.
 
 use super::status::LinkedShard;
-use super::{Next, Shard};
+use super::{Next, Secrets, Shard};
 use crate::config::{Config, ShardPlan};
 use crate::link;
 use anyhow::Context;
@@ -29,16 +29,15 @@ pub struct ShardInput {
     pub config: Config,
     pub plan: ShardPlan,
     pub epoch: u64,
-    /// Unpredictable bytes.
-    pub seed: [u8; 32],
+    pub secrets: Secrets,
     /// Rings to drain; rings again to hang up at once.
     pub stop: ClosedDoorbell,
 }
 
 /// Runs a shard until it was told to stop and is done. Must be the main task of a pinned executor.
 pub async fn run(input: ShardInput) -> anyhow::Result<()> {
-    let ShardInput { config, plan, epoch, seed, stop } = input;
-    let shard = Shard::open(&config, plan, epoch, seed).with_context(|| format!("shard {}", plan.index))?;
+    let ShardInput { config, plan, epoch, secrets, stop } = input;
+    let shard = Shard::open(&config, plan, epoch, secrets).with_context(|| format!("shard {}", plan.index))?;
     let bell = EngineBell::new(&shard.borrow().engine)?;
     tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
     let mailbox = shard.borrow().mailbox.clone();
@@ -138,6 +137,7 @@ async fn drain(shard: Rc<RefCell<Shard>>, told: Rc<Signal>, limit: Duration) {
         shard.borrow_mut().end_calls();
         Timer::new(LINGER).await;
     }
+    shard.borrow().close_softphones();
     let goodbye = Instant::now() + GOODBYE_LIMIT;
     while !shard.borrow().is_done() && Instant::now() < goodbye {
         Timer::new(DRAIN_PERIOD).await;

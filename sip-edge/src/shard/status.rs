@@ -21,8 +21,8 @@ impl LinkPeer for LinkedShard {
             shard: shard.plan.index,
             live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).map(String::from).collect(),
             status: shard.status(),
-            softphone_url: None,
-            softphones: Vec::new(),
+            softphone_url: shard.softphone_url.clone(),
+            softphones: shard.edge.softphones().map(String::from).collect(),
         }
     }
 
@@ -71,12 +71,15 @@ impl Shard {
             ("link_losses", self.mailbox.losses.get()),
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
+        let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());
+        let websockets = websockets.map(|(name, count)| (name.to_string(), count));
         let media = self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));
         own.into_iter()
             .map(|(name, count)| (name.to_string(), count))
             .chain(media)
             .chain(sip)
+            .chain(websockets)
             .filter(|(_, count)| *count > 0)
             .collect()
     }

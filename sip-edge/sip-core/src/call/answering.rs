@@ -5,6 +5,7 @@
 //! refreshing re-INVITE or UPDATE is answered here. A dead peer is noticed by the lack of its media.
 
 use super::context::Context;
+use super::description::{Agreement, Offer};
 use super::invitation::ForkState;
 use super::leg::{Leg, LegEvent};
 use super::request;
@@ -12,7 +13,6 @@ use crate::dialog::State;
 use crate::edge::MilestoneKind;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
 use crate::transaction::TransactionId;
-use media_core::sdp::{self, AnswerSpec, Direction, Negotiated, OfferSpec, Origin, TelephoneEvents};
 use std::time::{Duration, Instant};
 
 const T1: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub struct AwaitedAck {
     cseq: u32,
     response: Response,
     /// Our offer in the 2xx, if the re-INVITE had none: the ACK brings the answer.
-    offer: Option<OfferSpec>,
+    offer: Option<Offer>,
     repeat_at: Instant,
     interval: Duration,
     give_up_at: Instant,
@@ -139,18 +139,23 @@ impl Leg {
         if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) {
             return self.refuse(cx, id, request, 491);
         }
-        let Some(negotiated) = self.negotiated.clone() else { return self.refuse(cx, id, request, 500) };
+        let Some(agreed) = self.agreed.clone() else { return self.refuse(cx, id, request, 500) };
         let (sdp, offer) = if request.body.is_empty() {
-            let offer = self.current_offer(cx, &negotiated);
-            (sdp::offer(&offer), Some(offer))
+            match Offer::again(cx, self.described_media(), &self.local_sdp, &agreed) {
+                Some(offer) => (offer.print(), Some(offer)),
+                None => return self.refuse(cx, id, request, 500),
+            }
         } else if !request.is_content_type(request::SDP) {
             let mut response = request::response(&cx.shard.config, request, 415, NO_TAG);
             response.headers.push(header("Accept", request::SDP));
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
         } else {
-            match self.answer(cx, &negotiated, &request.body) {
-                Some(sdp) => (sdp, None),
+            match agreed.answer(cx, self.described_media(), &self.local_sdp, &request.body) {
+                Some((sdp, agreed)) => {
+                    self.change_media(cx, agreed);
+                    (sdp, None)
+                }
                 None => return self.refuse(cx, id, request, 488),
             }
         };
@@ -168,46 +173,14 @@ impl Leg {
         LegEvent::Nothing
     }
 
-    /// The offer in a 200 to a re-INVITE without one: what is in use.
-    fn current_offer(&self, cx: &Context<'_>, negotiated: &Negotiated) -> OfferSpec {
-        let origin = Origin::of(&self.local_sdp).map_or(Origin { id: 0, version: 1 }, Origin::next);
-        OfferSpec {
-            local: cx.shard.relay.local_media(self.media),
-            origin,
-            codecs: vec![negotiated.codec],
-            telephone_event: negotiated.telephone_event.map(|numbers| numbers.receive),
-            direction: Direction::SendRecv,
-            srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
-        }
-    }
-
-    /// Answers the peer's offer and takes what it means.
-    fn answer(&mut self, cx: &mut Context<'_>, negotiated: &Negotiated, offer: &[u8]) -> Option<String> {
-        let spec = AnswerSpec {
-            local: cx.shard.relay.local_media(self.media),
-            previous: &self.local_sdp,
-            codec: negotiated.codec,
-            telephone_event: match negotiated.telephone_event {
-                Some(_) => TelephoneEvents::Relayed,
-                None => TelephoneEvents::Refused,
-            },
-            direction: Direction::SendRecv,
-            srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
-        };
-        let (sdp, negotiated) = sdp::answer(offer, &spec).ok()?;
-        self.change_media(cx, negotiated);
-        Some(sdp)
-    }
-
-    fn change_media(&mut self, cx: &mut Context<'_>, negotiated: Negotiated) {
-        let both_ways = |negotiated: &Negotiated| negotiated.direction == Direction::SendRecv;
-        let before = self.negotiated.as_ref().is_none_or(both_ways);
-        match (before, both_ways(&negotiated)) {
+    fn change_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) {
+        let before = self.agreed.as_ref().is_none_or(Agreement::is_both_ways);
+        match (before, agreed.is_both_ways()) {
             (true, false) => cx.milestone(Some(self.name), MilestoneKind::Held, None, None),
             (false, true) => cx.milestone(Some(self.name), MilestoneKind::Resumed, None, None),
             _ => {}
         }
-        self.take_media(cx, negotiated);
+        self.take_media(cx, agreed);
     }
 
     /// Takes the ACK of a 2xx that we sent.
@@ -215,9 +188,9 @@ impl Leg {
         let number = ack.cseq().map(|cseq| cseq.number);
         let Some(awaited) = self.awaited_ack.take_if(|awaited| Some(awaited.cseq) == number) else { return };
         // An answer that cannot be used leaves the media as they are (RFC 3261 §14.1).
-        let negotiated = awaited.offer.and_then(|offer| sdp::accept_answer(&offer, &request::sdp_of(ack)?).ok());
-        if let Some(negotiated) = negotiated {
-            self.change_media(cx, negotiated);
+        let agreed = awaited.offer.and_then(|offer| offer.accept(&request::sdp_of(ack)?).ok());
+        if let Some(agreed) = agreed {
+            self.change_media(cx, agreed);
         }
     }
 

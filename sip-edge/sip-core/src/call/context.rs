@@ -5,6 +5,7 @@ use crate::edge::{Counter, Counters, EdgeConfig, Event, Flow, Milestone, Milesto
 use crate::entropy::Entropy;
 use crate::message::{self, Request, Response};
 use crate::outcome::LegName;
+use crate::registrar::Registrar;
 use crate::transaction::{Full, Reliability, Table, TransactionId};
 use media_core::relay::{LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, VecDeque};
@@ -47,6 +48,9 @@ pub struct Resources {
     /// By index and generation of the relay's ids.
     pub media_legs: BTreeMap<(u32, u32), (CallKey, LegName)>,
     pub recordings: BTreeMap<(u32, u32), CallKey>,
+    pub registrar: Option<Registrar>,
+    /// The running call of each agent that is reached by softphone.
+    pub agents: BTreeMap<String, CallKey>,
 }
 
 impl Resources {

@@ -5,7 +5,7 @@ use super::context::{Context, Owner};
 use super::request;
 use crate::dialog::{Dialog, Inside};
 use crate::digest::Challenge;
-use crate::edge::{Credentials, Flow, MilestoneKind, Route};
+use crate::edge::{Credentials, Flow, MilestoneKind, Transport};
 use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
 use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
@@ -87,23 +87,23 @@ pub struct Invitation {
 
 impl Invitation {
     /// Sends the INVITE with this offer; `None` when the table of transactions is full.
-    pub fn send(cx: &mut Context<'_>, owner: Owner, route: &Route, sdp: &str) -> Option<Invitation> {
-        let contact = request::contact(cx, owner.call, route.transport);
+    pub fn send(cx: &mut Context<'_>, owner: Owner, target: request::Target, sdp: &str) -> Option<Invitation> {
+        let request::Target { flow, uri, from, to, headers, credentials } = target;
+        let contact = request::contact(cx, owner.call, flow.transport);
         let call_id = cx.shard.entropy.token();
         let tag = cx.shard.entropy.token();
-        let via = request::via(cx, route.transport);
-        let flow = Flow { transport: route.transport, local: cx.shard.config.local, remote: route.address, connection: None };
+        let via = request::via(cx, flow.transport);
         let invite = message::request(&RequestParts {
             method: Method::Invite,
-            target: &request::target(route),
+            target: &uri,
             routes: &[],
             via: &via,
-            from: &format!("{};tag={tag}", request::from(route)),
-            to: &request::to(route),
+            from: &format!("{from};tag={tag}"),
+            to: &to,
             call_id: &call_id,
             cseq: 1,
             contact: Some(&contact),
-            extra: request::invite_headers(cx, route),
+            extra: headers,
             body: Some(Body { content_type: request::SDP, bytes: sdp.as_bytes() }),
         });
         let transaction = cx.shard.send_request(cx.now, invite.clone(), flow, owner)?;
@@ -111,7 +111,7 @@ impl Invitation {
         Some(Invitation {
             owner,
             flow,
-            credentials: route.credentials.clone(),
+            credentials,
             contact,
             invite,
             transaction: Some(transaction),
@@ -313,7 +313,7 @@ impl Invitation {
             if self.stage == Stage::Answered || self.stage == Stage::Over {
                 return Progress::Nothing;
             }
-            if self.stage == Stage::Proceeding && !self.abandoned {
+            if self.stage == Stage::Proceeding && !self.abandoned && self.flow.transport != Transport::Wss {
                 // The peer had the INVITE before its connection broke: over a new one, its phone is kept from ringing on.
                 self.send_cancel(cx);
             }
@@ -385,8 +385,46 @@ impl Invitation {
         };
     }
 
-    /// Where requests inside a fork's dialog go; the trunk's address if only DNS could tell.
+    /// The flow is gone. Without an answer so far none will come; a dialog stays, for the softphone may come back to it.
+    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>) {
+        if let Some(transaction) = self.transaction.take() {
+            cx.shard.transactions.terminate(transaction);
+        }
+        for fork in &mut self.forks {
+            if let ForkState::Leaving(transaction) = fork.state {
+                cx.shard.transactions.terminate(transaction);
+                fork.state = ForkState::Over;
+            }
+        }
+        if matches!(self.stage, Stage::Calling | Stage::Proceeding) {
+            self.stage = Stage::Over;
+            self.cancel_deadline = None;
+            self.forks.clear();
+        }
+    }
+
+    /// Requests inside the dialog go over this flow from now on (RFC 5626 §5.3, §6: the flow that a registration came over).
+    pub fn rebind(&mut self, flow: Flow) {
+        self.flow = flow;
+    }
+
+    /// Whether its dialog stands and nobody has left it.
+    pub fn is_answered(&self) -> bool {
+        self.stage == Stage::Answered && !self.abandoned
+    }
+
+    /// Forgets its dialogs without a word: their flow is gone for good.
+    pub fn drop_dialogs(&mut self) {
+        self.abandoned = true;
+        self.forks.clear();
+    }
+
+    /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid` Contact says; the trunk's address if
+    /// only DNS could tell.
     fn flow_in(&self, index: usize) -> Flow {
+        if self.flow.transport == Transport::Wss {
+            return self.flow;
+        }
         let remote = self.forks[index].dialog.next_hop().unwrap_or(self.flow.remote);
         Flow { remote, ..self.flow }
     }

@@ -2,22 +2,17 @@
 //! what SDP negotiates. Knows nothing of the other leg.
 
 use super::answering::AwaitedAck;
+use super::callee::Callee;
 use super::context::{Context, Owner, Resources};
+use super::description::{Agreement, Offer, Offered};
 use super::invitation::{Invitation, Progress};
-use crate::edge::{Attempt, Destination, LegMedia, MediaProfile, MilestoneKind};
+use crate::edge::{Attempt, LegMedia, MilestoneKind};
 use crate::message::Response;
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::Codec;
 use media_core::relay::LegId;
-use media_core::sdp::{self, Direction, Negotiated, OfferSpec, Origin};
-use media_core::srtp::Suite;
 use std::time::Instant;
-
-/// Dynamic payload type under which telephone-event is offered.
-const TELEPHONE_EVENT: PayloadType = PayloadType::new(101).expect("below 128");
-/// Crypto suites that are offered, the preferred one first (RFC 4568, RFC 7714).
-const SUITES: [Suite; 2] = [Suite::AeadAes128Gcm, Suite::AesCm128HmacSha1_80];
 
 /// What a leg tells its call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,38 +30,34 @@ pub enum LegEvent {
     DialogLost,
 }
 
-/// What may be offered to a party.
-#[derive(Debug, Clone)]
-pub struct Offered {
-    pub codecs: Vec<Codec>,
-    pub telephone_event: bool,
-}
-
 pub struct Leg {
     pub name: LegName,
     pub media: LegId,
-    pub(super) destination: Destination,
+    /// The media of a softphone that came back, until they flow and take the place of `media`.
+    pub(super) arriving: Option<LegId>,
+    pub(super) callee: Callee,
     route: usize,
-    offered: Offered,
+    pub(super) offered: Offered,
     pub(super) invitations: Vec<Invitation>,
-    ring_deadline: Option<Instant>,
+    pub(super) ring_deadline: Option<Instant>,
     /// A route was left because of its credentials: that is done once.
     left_for_credentials: bool,
     attempt_started: Option<Instant>,
     pub attempts: Vec<Attempt>,
     /// Our last offer and how it was printed, until it is answered and after.
-    pub(super) spec: Option<OfferSpec>,
+    pub(super) offer: Option<Offer>,
     pub(super) local_sdp: String,
-    pub negotiated: Option<Negotiated>,
+    pub agreed: Option<Agreement>,
     pub(super) awaited_ack: Option<AwaitedAck>,
 }
 
 impl Leg {
-    pub fn new(name: LegName, media: LegId, destination: Destination) -> Leg {
+    pub fn new(name: LegName, media: LegId, callee: Callee) -> Leg {
         Leg {
             name,
             media,
-            destination,
+            arriving: None,
+            callee,
             route: 0,
             offered: Offered { codecs: vec![Codec::Pcmu, Codec::Pcma], telephone_event: true },
             invitations: Vec::new(),
@@ -74,9 +65,9 @@ impl Leg {
             left_for_credentials: false,
             attempt_started: None,
             attempts: Vec::new(),
-            spec: None,
+            offer: None,
             local_sdp: String::new(),
-            negotiated: None,
+            agreed: None,
             awaited_ack: None,
         }
     }
@@ -87,37 +78,36 @@ impl Leg {
         self.try_route(cx)
     }
 
-    fn try_route(&mut self, cx: &mut Context<'_>) -> LegEvent {
-        let route = self.destination.routes[self.route].clone();
-        let spec = self.offer(cx, route.media);
-        self.local_sdp = sdp::offer(&spec);
-        self.spec = Some(spec);
-        self.attempt_started = Some(cx.now);
-        let owner = Owner { call: cx.call, leg: self.name, invitation: self.invitations.len() };
-        let Some(invitation) = Invitation::send(cx, owner, &route, &self.local_sdp) else {
-            let outcome = outcome::of_cause(outcome::Cause::System, outcome::Bridged::No);
-            return LegEvent::Failed(Outcome { failed_leg: Some(self.name), ..outcome });
-        };
-        cx.milestone(Some(self.name), MilestoneKind::InviteSent, None, Some(&route.trunk));
-        self.invitations.push(invitation);
-        self.ring_deadline = Some(cx.now + self.destination.ring);
-        LegEvent::Nothing
+    pub(super) fn try_route(&mut self, cx: &mut Context<'_>) -> LegEvent {
+        match self.invite(cx) {
+            Some(invitation) => {
+                let name = self.callee.route_name(self.route);
+                cx.milestone(Some(self.name), MilestoneKind::InviteSent, None, Some(name));
+                self.invitations.push(invitation);
+                self.attempt_started = Some(cx.now);
+                self.ring_deadline = Some(cx.now + self.callee.ring());
+                LegEvent::Nothing
+            }
+            None => {
+                let outcome = outcome::of_cause(outcome::Cause::System, outcome::Bridged::No);
+                LegEvent::Failed(Outcome { failed_leg: Some(self.name), ..outcome })
+            }
+        }
     }
 
-    fn offer(&self, cx: &mut Context<'_>, media: MediaProfile) -> OfferSpec {
-        let srtp = match media {
-            MediaProfile::Rtp => Vec::new(),
-            MediaProfile::SdesSrtp => SUITES.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect(),
-        };
-        OfferSpec {
-            local: cx.shard.relay.local_media(self.media),
-            // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
-            origin: Origin { id: cx.shard.entropy.number() >> 1, version: 1 },
-            codecs: self.offered.codecs.clone(),
-            telephone_event: self.offered.telephone_event.then_some(TELEPHONE_EVENT),
-            direction: Direction::SendRecv,
-            srtp,
-        }
+    /// Sends an INVITE; `None` without room for its transaction, or nowhere to send it.
+    fn invite(&mut self, cx: &mut Context<'_>) -> Option<Invitation> {
+        let target = self.callee.target(cx, self.route)?;
+        let offer = Offer::first(cx, self.described_media(), &self.offered, self.callee.carriage(self.route))?;
+        self.local_sdp = offer.print();
+        self.offer = Some(offer);
+        let owner = Owner { call: cx.call, leg: self.name, invitation: self.invitations.len() };
+        Invitation::send(cx, owner, target, &self.local_sdp)
+    }
+
+    /// The media that our descriptions are about.
+    pub(super) fn described_media(&self) -> LegId {
+        self.arriving.unwrap_or(self.media)
     }
 
     /// The INVITE whose outcome counts; earlier ones only wind down.
@@ -171,14 +161,14 @@ impl Leg {
         if first {
             cx.milestone(Some(self.name), MilestoneKind::Ringing, Some(code), None);
         }
-        let negotiated = sdp.zip(self.spec.as_ref()).and_then(|(sdp, spec)| sdp::accept_answer(spec, &sdp).ok());
-        match negotiated {
+        let agreed = sdp.zip(self.offer.as_ref()).and_then(|(sdp, offer)| offer.accept(&sdp).ok());
+        match agreed {
             // Early media that cannot be used is no reason to give up: the answer decides.
             None => LegEvent::Nothing,
-            Some(negotiated) if self.negotiated.as_ref() == Some(&negotiated) => LegEvent::Nothing,
-            Some(negotiated) => {
+            Some(agreed) if self.agreed.as_ref() == Some(&agreed) => LegEvent::Nothing,
+            Some(agreed) => {
                 cx.milestone(Some(self.name), MilestoneKind::EarlyMedia, Some(code), None);
-                self.take_media(cx, negotiated);
+                self.take_media(cx, agreed);
                 LegEvent::EarlyMedia
             }
         }
@@ -186,12 +176,12 @@ impl Leg {
 
     fn handle_answer(&mut self, cx: &mut Context<'_>, code: u16, sdp: Option<Vec<u8>>) -> LegEvent {
         self.ring_deadline = None;
-        let negotiated = sdp.zip(self.spec.as_ref()).map(|(sdp, spec)| sdp::accept_answer(spec, &sdp));
-        match negotiated {
-            Some(Ok(negotiated)) => {
+        let agreed = sdp.zip(self.offer.as_ref()).map(|(sdp, offer)| offer.accept(&sdp));
+        match agreed {
+            Some(Ok(agreed)) => {
                 self.end_attempt(cx, Some(code), "answered");
                 cx.milestone(Some(self.name), MilestoneKind::Answered, Some(code), None);
-                self.take_media(cx, negotiated);
+                self.take_media(cx, agreed);
                 LegEvent::Answered
             }
             Some(Err(error)) => self.refuse_answer(cx, &error.to_string()),
@@ -206,9 +196,9 @@ impl Leg {
         self.judge(cx, Failure::Media)
     }
 
-    pub(super) fn take_media(&mut self, cx: &mut Context<'_>, negotiated: Negotiated) {
-        cx.shard.relay.set_remote(cx.now, self.media, negotiated.clone());
-        self.negotiated = Some(negotiated);
+    pub(super) fn take_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) {
+        agreed.apply(cx, self.described_media());
+        self.agreed = Some(agreed);
     }
 
     fn handle_failure(&mut self, cx: &mut Context<'_>, failure: Failure) -> LegEvent {
@@ -237,18 +227,18 @@ impl Leg {
             Failover::Once => !std::mem::replace(&mut self.left_for_credentials, true),
             Failover::Always => true,
         };
-        if !may_move || self.route + 1 >= self.destination.routes.len() {
+        if !may_move || self.route + 1 >= self.callee.route_count() {
             return LegEvent::Failed(verdict.outcome);
         }
         self.abandon_current(cx);
         self.route += 1;
-        cx.milestone(Some(self.name), MilestoneKind::Failover, None, Some(&self.destination.routes[self.route].trunk));
+        cx.milestone(Some(self.name), MilestoneKind::Failover, None, Some(self.callee.route_name(self.route)));
         self.try_route(cx)
     }
 
-    fn end_attempt(&mut self, cx: &Context<'_>, sip_code: Option<u16>, result: &'static str) {
+    pub(super) fn end_attempt(&mut self, cx: &Context<'_>, sip_code: Option<u16>, result: &'static str) {
         let Some(started_at) = self.attempt_started.take() else { return };
-        let trunk = self.destination.routes[self.route].trunk.clone();
+        let trunk = self.callee.route_name(self.route).to_owned();
         self.attempts.push(Attempt { leg: self.name, trunk, started_at, ended_at: cx.now, sip_code, result });
     }
 
@@ -299,7 +289,7 @@ impl Leg {
     }
 
     pub fn report(&self, shard: &Resources) -> Option<LegMedia> {
-        self.negotiated.as_ref()?;
+        self.agreed.as_ref()?;
         let report = shard.relay.leg_report(self.media);
         Some(LegMedia {
             received_count: report.received,

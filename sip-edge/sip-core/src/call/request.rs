@@ -2,40 +2,76 @@
 
 use super::context::{CallKey, Context, Resources};
 use crate::digest::{self, Challenge};
-use crate::edge::{Credentials, EdgeConfig, Route, Transport};
-use crate::message::{self, HasHeaders, Header, Request, Response, View, header};
+use crate::edge::{Credentials, EdgeConfig, Flow, Route, Transport};
+use crate::message::{self, HasHeaders, Header, Method, Request, Response, View, header};
+use crate::registrar::Binding;
 
 /// Content-Type of a session description.
 pub const SDP: &str = "application/sdp";
 /// Methods that are served inside a dialog.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
 
-/// The request-URI and To's URI: the number in the trunk's form.
-pub fn target(route: &Route) -> String {
-    let transport = match route.transport {
+/// Whom an INVITE is for, and what it says beside its offer.
+pub struct Target {
+    pub flow: Flow,
+    /// The request-URI.
+    pub uri: String,
+    /// From and To, without tags.
+    pub from: String,
+    pub to: String,
+    pub headers: Vec<Header>,
+    pub credentials: Option<Credentials>,
+}
+
+/// The target of a trunk's route: the number in the trunk's form.
+pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
+    let from = format!("<sip:{}@{};user=phone>", escape(&route.caller_id), route.domain);
+    let mut headers = vec![header("P-Asserted-Identity", from.as_str())];
+    headers.extend(invite_headers(cx));
+    let address = format!("sip:{}@{};user=phone", escape(&route.request_user), route.domain);
+    Target {
+        flow: Flow { transport: route.transport, local: cx.shard.config.local, remote: route.address, connection: None },
+        uri: format!("{address}{}", transport_parameter(route.transport)),
+        from,
+        to: format!("<{address}>"),
+        headers,
+        credentials: route.credentials.clone(),
+    }
+}
+
+/// The target of an agent's registered softphone, told which call it is for and that it answers by itself; the customer's number is not
+/// its business.
+pub fn softphone_target(cx: &Context<'_>, agent: &str, binding: &Binding) -> Target {
+    let domain = cx.shard.registrar.as_ref().map_or("", |registrar| registrar.domain());
+    let mut headers = vec![
+        header("X-Call-Id", cx.log.call_id.as_str()),
+        header("Call-Info", "<urn:dialer:call>;answer-after=0"),
+        header("Alert-Info", "<urn:alert:service:auto-answer>"),
+    ];
+    headers.extend(invite_headers(cx));
+    Target {
+        flow: binding.flow,
+        uri: binding.target.clone(),
+        from: format!("<sip:dialer@{domain}>"),
+        to: format!("<sip:{agent}@{domain}>"),
+        headers,
+        credentials: None,
+    }
+}
+
+/// The URI parameter that names a transport (RFC 3261 §19.1.1, RFC 7118 §5.2).
+fn transport_parameter(transport: Transport) -> &'static str {
+    match transport {
         Transport::Udp => "",
         Transport::Tcp => ";transport=tcp",
-    };
-    format!("sip:{}@{};user=phone{transport}", escape(&route.request_user), route.domain)
-}
-
-/// To, without a tag.
-pub fn to(route: &Route) -> String {
-    format!("<sip:{}@{};user=phone>", escape(&route.request_user), route.domain)
-}
-
-/// From, without a tag.
-pub fn from(route: &Route) -> String {
-    format!("<sip:{}@{};user=phone>", escape(&route.caller_id), route.domain)
+        Transport::Wss => ";transport=ws",
+    }
 }
 
 /// A Contact whose user codes shard and call, so that a message that lands elsewhere can be sent on.
 pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String {
     let config = &cx.shard.config;
-    let parameter = match transport {
-        Transport::Udp => "",
-        Transport::Tcp => ";transport=tcp",
-    };
+    let parameter = transport_parameter(transport);
     format!("<sip:s{}c{}g{}@{}{parameter}>", config.shard, call.index, call.generation, config.public)
 }
 
@@ -44,14 +80,15 @@ pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
     let name = match transport {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
+        Transport::Wss => "WSS",
     };
     let branch = cx.shard.entropy.branch();
     message::via_value(name, &cx.shard.config.public.to_string(), &branch)
 }
 
-/// Headers of a call's first INVITE.
-pub fn invite_headers(cx: &Context<'_>, route: &Route) -> Vec<Header> {
-    let mut headers = vec![header("P-Asserted-Identity", from(route)), header("Allow", ALLOW), header("Accept", SDP)];
+/// Headers of every first INVITE.
+fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
+    let mut headers = vec![header("Allow", ALLOW), header("Accept", SDP)];
     headers.extend(plain_headers(cx));
     headers
 }
@@ -82,7 +119,8 @@ pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Respon
 
 /// The 420 that a request with Require gets (RFC 3261 §8.2.2.3).
 pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Option<Response> {
-    let unsupported: Vec<&str> = request.required().collect();
+    let is_known = |option: &&str| request.method == Method::Register && option.eq_ignore_ascii_case("outbound");
+    let unsupported: Vec<&str> = request.required().filter(|option| !is_known(option)).collect();
     if unsupported.is_empty() {
         return None;
     }

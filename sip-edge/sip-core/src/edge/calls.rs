@@ -73,6 +73,12 @@ impl Calls {
         }
     }
 
+    /// Looks at a call.
+    pub fn get(&self, key: CallKey) -> Option<&Call> {
+        let entry = self.entries.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
+        Some(&entry.call)
+    }
+
     pub fn find(&self, call_id: &str) -> Option<CallKey> {
         self.live.get(call_id).copied()
     }

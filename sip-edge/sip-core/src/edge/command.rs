@@ -1,5 +1,6 @@
 //! What the shell asks of the edge: the control link's commands with `Duration`s instead of milliseconds.
 
+pub use crate::registrar::{Grant, RegistrarConfig};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,13 +19,15 @@ pub struct EdgeConfig {
     pub call_capacity: usize,
     /// Most transactions at a time, finished ones that absorb retransmissions included.
     pub transaction_capacity: usize,
+    /// Softphones that may register over WebSocket; `None` if there are none.
+    pub softphones: Option<RegistrarConfig>,
 }
 
 /// A call to place: agent first, then the customer.
 #[derive(Debug, Clone)]
 pub struct PlaceCall {
     pub call_id: String,
-    pub agent: Destination,
+    pub agent: AgentTarget,
     pub customer: Destination,
     /// Longest call, counted from `place_call`, after which the edge hangs up.
     pub max_duration: Duration,
@@ -32,6 +35,17 @@ pub struct PlaceCall {
     pub no_media: Duration,
     /// File name (no folder) of the recording, or `None` if the call is not recorded.
     pub recording: Option<String>,
+}
+
+/// How the agent is reached.
+#[derive(Debug, Clone)]
+pub enum AgentTarget {
+    Phone(Destination),
+    /// A softphone registered with this shard; `ring` is the longest time to its answer. The customer is dialled once its media flow.
+    Softphone {
+        agent: String,
+        ring: Duration,
+    },
 }
 
 /// Where one leg is to be dialled: the routes are tried in order.
@@ -63,6 +77,8 @@ pub struct Route {
 pub enum Transport {
     Udp,
     Tcp,
+    /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload. `Flow::connection` names the WebSocket.
+    Wss,
 }
 
 impl Transport {
@@ -118,4 +134,8 @@ pub enum Refusal {
     NoPort,
     #[error("a leg has no route")]
     NoRoute,
+    #[error("the agent's softphone is not registered")]
+    AgentUnreachable,
+    #[error("the agent is in a call")]
+    AgentBusy,
 }

@@ -20,9 +20,19 @@ pub enum Counter {
     StrayAck,
     TransactionCapacity,
     FlowError,
+    /// A REGISTER that was answered 200.
+    Registered,
+    /// A REGISTER that was refused; a challenge is none.
+    RegistrationRefused,
+    /// A flow that was closed because its agent registered from elsewhere.
+    SoftphoneTakenOver,
+    /// A request over a WebSocket that is not registered, or in another agent's dialog.
+    ForeignRequest,
+    /// A grant that did not fit.
+    GrantRefused,
 }
 
-const NAMES: [(Counter, &str); 12] = [
+const NAMES: [(Counter, &str); 17] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -35,6 +45,11 @@ const NAMES: [(Counter, &str); 12] = [
     (Counter::StrayAck, "sip_stray_acks"),
     (Counter::TransactionCapacity, "sip_transactions_refused"),
     (Counter::FlowError, "sip_flow_errors"),
+    (Counter::Registered, "sip_registrations"),
+    (Counter::RegistrationRefused, "sip_registrations_refused"),
+    (Counter::SoftphoneTakenOver, "sip_softphones_taken_over"),
+    (Counter::ForeignRequest, "sip_foreign_requests"),
+    (Counter::GrantRefused, "sip_grants_refused"),
 ];
 
 /// Monotonic counts.

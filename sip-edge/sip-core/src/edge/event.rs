@@ -2,6 +2,7 @@
 
 use super::{Flow, Refusal};
 use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
+pub use crate::registrar::CloseReason;
 use media_core::relay::RecordingId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,9 @@ pub enum Output {
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
     /// the file is final.
     OpenRecording { recording: RecordingId, file_name: String },
-    /// Something that happened to a call.
+    /// Close this flow once what was sent on it is out.
+    CloseFlow { flow: Flow, reason: CloseReason },
+    /// Something that happened.
     Event(Event),
 }
 
@@ -22,6 +25,11 @@ pub enum Output {
 pub enum Event {
     Milestone(Milestone),
     Ended(Box<Ended>),
+    /// An agent's softphone came or went.
+    Presence {
+        agent: String,
+        is_online: bool,
+    },
 }
 
 /// One step of a call for its timeline.
@@ -63,6 +71,14 @@ pub enum MilestoneKind {
     Resumed,
     RecordingStarted,
     RecordingFinished,
+    /// Decrypted audio of the softphone flows.
+    AgentMedia,
+    /// The softphone's connection or media are gone; it is waited for.
+    AgentLost,
+    /// The softphone's media flow again, or from its next page.
+    AgentBack,
+    IceConnected,
+    DtlsConnected,
 }
 
 impl MilestoneKind {
@@ -90,6 +106,11 @@ impl MilestoneKind {
             MilestoneKind::Resumed => "resumed",
             MilestoneKind::RecordingStarted => "recording_started",
             MilestoneKind::RecordingFinished => "recording_finished",
+            MilestoneKind::AgentMedia => "agent_media",
+            MilestoneKind::AgentLost => "agent_lost",
+            MilestoneKind::AgentBack => "agent_back",
+            MilestoneKind::IceConnected => "ice_connected",
+            MilestoneKind::DtlsConnected => "dtls_connected",
         }
     }
 }
@@ -120,13 +141,15 @@ impl Ended {
     pub fn refused(call_id: String, refusal: Refusal, now: Instant) -> Ended {
         let reason = match refusal {
             Refusal::NoRoute => Reason::TrunkRejected,
+            Refusal::AgentUnreachable => Reason::AgentUnreachable,
+            Refusal::AgentBusy => Reason::AgentBusy,
             Refusal::Draining | Refusal::CallCapacity | Refusal::TransactionCapacity | Refusal::NoPort => Reason::System,
         };
         Ended {
             call_id,
             status: CallStatus::Failed,
             reason: Some(reason),
-            failed_leg: None,
+            failed_leg: matches!(refusal, Refusal::AgentUnreachable | Refusal::AgentBusy).then_some(LegName::Agent),
             sip_code: None,
             hangup_by: Some(HangupBy::System),
             answered_at: None,

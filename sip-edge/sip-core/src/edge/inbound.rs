@@ -1,6 +1,7 @@
 //! Where a message from the network belongs: a transaction, a dialog, or nowhere, and what a stray one gets (RFC 3261 §8.2, §9.2,
 //! §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is refused.
 
+use super::softphones::Admitted;
 use super::{Counter, Edge, Flow, Output};
 use crate::call::context::{Peer, reliability};
 use crate::call::request;
@@ -30,7 +31,9 @@ impl Edge {
 
     fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
         message::stamp_source(&mut request, flow.remote);
+        let Admitted::Yes = self.admit_softphone(now, flow, &request) else { return };
         let owner = request.call_id().and_then(|call_id| self.shard.dialogs.get(call_id)).copied();
+        let owner = owner.filter(|owner| self.is_reached_over(*owner, flow));
         if request.method == Method::Ack {
             match owner {
                 Some(owner) => self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_ack(cx, owner, &request)),
@@ -82,7 +85,7 @@ impl Edge {
     }
 
     /// The same To tag for each retransmission of a request (§8.2.7), which strangers cannot foresee.
-    fn stray_tag(&self, request: &Request) -> String {
+    pub(super) fn stray_tag(&self, request: &Request) -> String {
         let mut hasher = DefaultHasher::new();
         self.tag_key.hash(&mut hasher);
         request.call_id().hash(&mut hasher);
@@ -98,7 +101,7 @@ impl Edge {
         self.send_response(flow, &response);
     }
 
-    fn send_response(&mut self, flow: Flow, response: &Response) {
+    pub(super) fn send_response(&mut self, flow: Flow, response: &Response) {
         self.shard.output.push_back(Output::Sip { flow, bytes: message::print_response(response).into() });
     }
 }

@@ -64,6 +64,20 @@ pub fn parse(bytes: &[u8], limits: &Limits) -> Result<SipMessage, ParseError> {
     }
 }
 
+/// Whether the bytes look like one SIP message and nothing behind it, as a WebSocket's message must be (RFC 7118 §5).
+pub fn is_single(bytes: &[u8]) -> bool {
+    let head_bytes = head(bytes);
+    let text = head_text(head_bytes);
+    let Some((start, lines)) = text.split_once("\r\n") else { return false };
+    if !start.starts_with("SIP/") && !start.rsplit(' ').next().is_some_and(|version| version.starts_with("SIP/")) {
+        return false;
+    }
+    let body_len = bytes.len().saturating_sub(head_bytes.len() + 4);
+    let is_len = |name: &str| ["Content-Length", "l"].iter().any(|each| each.eq_ignore_ascii_case(name));
+    let mut lens = header_lines(lines).flatten().filter(|(name, _)| is_len(name));
+    lens.all(|(_, value)| grammar::number(grammar::trim(&value)).is_some_and(|len| len as usize >= body_len))
+}
+
 /// The start line and headers, without the empty line; everything when there is no empty line.
 pub(super) fn head(bytes: &[u8]) -> &[u8] {
     head_len(bytes, 0).map_or(bytes, |len| &bytes[..len])

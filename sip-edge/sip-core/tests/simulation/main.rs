@@ -1,6 +1,8 @@
 //! The real edge with the real relay on a virtual clock: scripts that read as the RFC, and seeded random peers on a bad network
 //! (ARCHITECTURE §3.6).
 
+#[path = "../../../../media-core/tests/softphone/client.rs"]
+mod client;
 mod dialogs;
 mod hostile;
 mod interleavings;
@@ -11,4 +13,6 @@ mod random;
 mod rig;
 mod scripts;
 mod session;
+mod softphone;
+mod softphones;
 mod world;

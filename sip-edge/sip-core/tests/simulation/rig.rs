@@ -2,7 +2,7 @@
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, SocketId};
-use sip_core::edge::{Edge, Ended, Event, Flow, LegName, MilestoneKind, Output, PlaceCall, Transport};
+use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, MilestoneKind, Output, PlaceCall, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
 };
@@ -24,6 +24,10 @@ pub struct Rig {
     /// RTP that the edge sent: port it left, address it went to.
     pub media: Vec<(u16, SocketAddr)>,
     pub opened_recordings: Vec<relay::RecordingId>,
+    pub presences: Vec<(String, bool)>,
+    pub closed: Vec<(Flow, CloseReason)>,
+    /// Datagrams to softphones.
+    pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     branch: u32,
 }
 
@@ -47,6 +51,9 @@ impl Rig {
             ended: Vec::new(),
             media: Vec::new(),
             opened_recordings: Vec::new(),
+            presences: Vec::new(),
+            closed: Vec::new(),
+            softphone_media: VecDeque::new(),
             branch: 0,
         }
     }
@@ -111,11 +118,17 @@ impl Rig {
                 Output::OpenRecording { recording, .. } => self.opened_recordings.push(recording),
                 Output::Event(Event::Milestone(milestone)) => self.milestones.push((milestone.kind, milestone.leg)),
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
+                Output::Event(Event::Presence { agent, is_online }) => self.presences.push((agent, is_online)),
+                Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
             }
         }
         while let Some(output) = self.edge.relay_mut().poll_output() {
-            if let relay::Output::Transmit { socket, remote, .. } = output {
-                self.media.push((FIRST_PORT + socket.0 as u16, remote));
+            match output {
+                relay::Output::Transmit { socket: SocketId::WEBRTC, remote, bytes } => {
+                    self.softphone_media.push_back((remote, bytes.to_vec()));
+                }
+                relay::Output::Transmit { socket, remote, .. } => self.media.push((FIRST_PORT + socket.0 as u16, remote)),
+                _ => {}
             }
         }
     }
@@ -185,7 +198,11 @@ impl Rig {
     }
 
     pub fn deliver(&mut self, from: SocketAddr, bytes: &[u8]) {
-        self.edge.handle_sip(self.now, Rig::flow(from), bytes);
+        self.deliver_over(Rig::flow(from), bytes);
+    }
+
+    pub fn deliver_over(&mut self, flow: Flow, bytes: &[u8]) {
+        self.edge.handle_sip(self.now, flow, bytes);
         self.drain();
     }
 

@@ -1,11 +1,14 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
-use sip_core::edge::{Destination, EdgeConfig, MediaProfile, PlaceCall, Route, Transport};
+use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
+use media_core::relay::WebRtcConfig;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub const EDGE: &str = "10.0.0.1:5060";
 pub const FIRST_PORT: u16 = 20_000;
+/// Domain of the softphones.
+pub const DOMAIN: &str = "dialer.example";
 
 /// Where each run's clock starts.
 #[expect(clippy::disallowed_methods, reason = "an Instant can be made in no other way; from here on the clock is virtual")]
@@ -25,6 +28,7 @@ pub fn edge_config(call_capacity: usize) -> EdgeConfig {
         user_agent: "test".into(),
         call_capacity,
         transaction_capacity: 10_000,
+        softphones: Some(RegistrarConfig { domain: DOMAIN.into(), capacity: 100 }),
     }
 }
 
@@ -34,7 +38,7 @@ pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
         first_port: FIRST_PORT,
         pair_count,
         quarantine: Duration::from_secs(1),
-        webrtc: None,
+        webrtc: Some(WebRtcConfig { port: 30_000, capacity: 8, secret: [5; 32] }),
     }
 }
 
@@ -54,11 +58,19 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
 pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall {
     PlaceCall {
         call_id: call_id.into(),
-        agent: Destination { ring: Duration::from_secs(30), routes: agent },
+        agent: AgentTarget::Phone(Destination { ring: Duration::from_secs(30), routes: agent }),
         customer: Destination { ring: Duration::from_secs(45), routes: customer },
         max_duration: Duration::from_secs(4 * 3600),
         no_media: Duration::from_secs(120),
         recording: None,
+    }
+}
+
+/// The first route to an agent's phone.
+pub fn agent_route(call: &mut PlaceCall) -> &mut Route {
+    match &mut call.agent {
+        AgentTarget::Phone(destination) => &mut destination.routes[0],
+        AgentTarget::Softphone { .. } => panic!("a softphone has no route"),
     }
 }
 

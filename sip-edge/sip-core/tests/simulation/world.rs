@@ -306,6 +306,7 @@ impl World {
                     assert!(call.ended.is_none(), "seed {}: {:?} after the end", self.seed, milestone);
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
+                Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => panic!("nobody registers here"),
             }
         }
         let mut sent = Vec::new();

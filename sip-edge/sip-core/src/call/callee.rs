@@ -1,0 +1,67 @@
+//! Whom a leg calls: a number through trunks, tried in order, or an agent's registered softphone.
+
+use super::context::Context;
+use super::description::Carriage;
+use super::request::{self, Target};
+use crate::edge::{AgentTarget, Destination};
+use std::time::Duration;
+
+/// What a softphone is called where a trunk has its name.
+const SOFTPHONE: &str = "softphone";
+
+pub enum Callee {
+    Trunks(Destination),
+    Softphone { agent: String, ring: Duration },
+}
+
+impl From<AgentTarget> for Callee {
+    fn from(target: AgentTarget) -> Callee {
+        match target {
+            AgentTarget::Phone(destination) => Callee::Trunks(destination),
+            AgentTarget::Softphone { agent, ring } => Callee::Softphone { agent, ring },
+        }
+    }
+}
+
+impl Callee {
+    /// Longest time from an INVITE to its answer.
+    pub fn ring(&self) -> Duration {
+        match self {
+            Callee::Trunks(destination) => destination.ring,
+            Callee::Softphone { ring, .. } => *ring,
+        }
+    }
+
+    /// The name of a route in timelines and attempts.
+    pub fn route_name(&self, route: usize) -> &str {
+        match self {
+            Callee::Trunks(destination) => &destination.routes[route].trunk,
+            Callee::Softphone { .. } => SOFTPHONE,
+        }
+    }
+
+    pub fn route_count(&self) -> usize {
+        match self {
+            Callee::Trunks(destination) => destination.routes.len(),
+            Callee::Softphone { .. } => 1,
+        }
+    }
+
+    pub fn carriage(&self, route: usize) -> Carriage {
+        match self {
+            Callee::Trunks(destination) => Carriage::Trunk(destination.routes[route].media),
+            Callee::Softphone { .. } => Carriage::Softphone,
+        }
+    }
+
+    /// Where an INVITE goes; `None` if the softphone is not registered now.
+    pub fn target(&self, cx: &Context<'_>, route: usize) -> Option<Target> {
+        match self {
+            Callee::Trunks(destination) => Some(request::trunk_target(cx, &destination.routes[route])),
+            Callee::Softphone { agent, .. } => {
+                let binding = cx.shard.registrar.as_ref()?.binding(agent)?;
+                Some(request::softphone_target(cx, agent, binding))
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! An agent's softphone in its call: the customer is dialled once its audio flows (row S11), and when its connection or its media are
+//! lost it is waited for, while the customer hears that (decision A10). A page that comes back is called anew and takes the place of
+//! the former; a connection alone that comes back takes the dialog over.
+//!
+//! A lost connection interrupts nothing while media flow. So from its loss on, what the leg has received is looked at again and again.
+
+use super::context::{Context, Resources};
+use super::{Call, Phase};
+use crate::edge::MilestoneKind;
+use crate::outcome::{self, Cause, LegName};
+use crate::registrar::Kinship;
+use media_core::relay::{self, LegId, Tone};
+use std::time::{Duration, Instant};
+
+/// How long a softphone's audio may take from its answer.
+const MEDIA_LIMIT: Duration = Duration::from_secs(10);
+/// How long a lost softphone is waited for.
+const ABSENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How long nothing may come from a softphone without connection until it is lost.
+const SILENCE_LIMIT: Duration = Duration::from_secs(1);
+const PROBE_PERIOD: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Up,
+    Lost,
+}
+
+/// A look at what comes from a softphone.
+struct Probe {
+    next: Instant,
+    received_count: u64,
+    /// When something came last, as far as the probe knows.
+    heard_at: Instant,
+}
+
+/// How the call's softphone fares.
+pub struct Softphone {
+    pub agent: String,
+    connection: Connection,
+    /// Its audio has come.
+    is_heard: bool,
+    /// Until when the audio must come, once it has answered.
+    media_by: Option<Instant>,
+    /// Until when it is waited for.
+    absent_until: Option<Instant>,
+    probe: Option<Probe>,
+}
+
+impl Softphone {
+    pub fn new(agent: String) -> Softphone {
+        let (connection, is_heard) = (Connection::Up, false);
+        Softphone { agent, connection, is_heard, media_by: None, absent_until: None, probe: None }
+    }
+
+    pub fn is_absent(&self) -> bool {
+        self.absent_until.is_some()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let probe = self.probe.as_ref().map(|probe| probe.next);
+        [self.media_by, self.absent_until, probe].into_iter().flatten().min()
+    }
+}
+
+impl Call {
+    /// The agent that is reached by softphone, if it is so.
+    pub fn softphone(&self) -> Option<&str> {
+        self.softphone.as_ref().map(|softphone| softphone.agent.as_str())
+    }
+
+    /// The agent has answered: a phone's customer is called at once, a softphone's when its audio flows.
+    pub(super) fn take_agent_answer(&mut self, cx: &mut Context<'_>) {
+        let Some(softphone) = &mut self.softphone else { return self.call_customer(cx) };
+        softphone.media_by = Some(cx.now + MEDIA_LIMIT);
+        if softphone.is_heard && self.agent.arriving.is_none() {
+            self.take_first_audio(cx);
+        }
+    }
+
+    fn take_first_audio(&mut self, cx: &mut Context<'_>) {
+        let Some(softphone) = &mut self.softphone else { return };
+        softphone.is_heard = true;
+        // Audio may overtake the answer; the customer waits for both.
+        let is_answered = softphone.media_by.take().is_some();
+        if is_answered && self.phase == Phase::Agent {
+            self.call_customer(cx);
+        }
+    }
+
+    /// Something of the softphone's media; `leg` is the present one or that of its next page.
+    pub(super) fn handle_softphone_media(&mut self, cx: &mut Context<'_>, leg: LegId, event: relay::Event) {
+        let is_arriving = self.agent.arriving == Some(leg);
+        let Some(softphone) = &mut self.softphone else { return };
+        let agent = Some(LegName::Agent);
+        match event {
+            relay::Event::FirstMedia(_) => {
+                cx.milestone(agent, MilestoneKind::AgentMedia, None, None);
+                if is_arriving { self.hand_over(cx, leg) } else { self.take_first_audio(cx) }
+            }
+            relay::Event::IceConnected(_) => cx.milestone(agent, MilestoneKind::IceConnected, None, None),
+            relay::Event::DtlsConnected(_) => cx.milestone(agent, MilestoneKind::DtlsConnected, None, None),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => self.give_up_arriving(cx),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard => self.lose_softphone(cx),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.hang_up(cx, Cause::AgentMedia),
+            relay::Event::Latched(_) | relay::Event::NoMedia(_) | relay::Event::TelephoneEvent(..) => {}
+        }
+    }
+
+    /// The connection of the agent's registration is gone, or its registration is over.
+    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>) {
+        if self.is_ended() {
+            return;
+        }
+        self.cut_agent(cx);
+        if self.agent.arriving.is_some() {
+            self.give_up_arriving(cx);
+        }
+        let Some(softphone) = &mut self.softphone else { return };
+        softphone.connection = Connection::Lost;
+        if softphone.is_heard {
+            self.watch_agent(cx);
+        } else {
+            self.lose_softphone(cx);
+        }
+    }
+
+    /// The agent has registered over another connection.
+    pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, kinship: Kinship) {
+        if self.is_ended() {
+            return;
+        }
+        let Some(softphone) = &mut self.softphone else { return };
+        softphone.connection = Connection::Up;
+        let flow =
+            cx.shard.registrar.as_ref().and_then(|registrar| registrar.binding(&softphone.agent)).map(|binding| binding.flow);
+        let dialog = self.agent.invitations.last_mut().filter(|invitation| invitation.is_answered());
+        match (kinship, dialog, flow) {
+            (Kinship::Same, Some(invitation), Some(flow)) => {
+                invitation.rebind(flow);
+                if !softphone.is_heard {
+                    softphone.absent_until = None;
+                    softphone.media_by = Some(cx.now + MEDIA_LIMIT);
+                    cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
+                } else if !softphone.is_absent() {
+                    softphone.probe = None;
+                }
+            }
+            _ => self.call_next_page(cx),
+        }
+    }
+
+    /// Calls the agent's new page, which knows nothing of the former one's dialog. Until its audio flows the former one's media stay.
+    fn call_next_page(&mut self, cx: &mut Context<'_>) {
+        self.cut_agent(cx);
+        if let Some(arriving) = self.agent.arriving.take() {
+            self.close_media(cx, arriving);
+        }
+        if let Some(agreed) = &self.agent.agreed {
+            // The customer has agreed to this codec.
+            self.agent.offered = agreed.offered();
+            let Ok(leg) = cx.shard.relay.open_softphone(cx.now) else { return };
+            cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, LegName::Agent));
+            self.agent.arriving = Some(leg);
+        }
+        let Some(softphone) = &mut self.softphone else { return };
+        if softphone.is_heard {
+            self.watch_agent(cx);
+        } else {
+            // It is called as at first, with its own time to ring and to be heard.
+            let was_absent = softphone.absent_until.take().is_some();
+            softphone.media_by = None;
+            if was_absent {
+                cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
+            }
+        }
+        let event = self.agent.try_route(cx);
+        self.handle_leg(cx, LegName::Agent, event);
+    }
+
+    /// Nothing can be said in the agent's dialogs any more.
+    fn cut_agent(&mut self, cx: &mut Context<'_>) {
+        self.agent.awaited_ack = None;
+        self.agent.ring_deadline = None;
+        self.agent.end_attempt(cx, None, outcome::Reason::AgentLost.as_str());
+        if let Some(invitation) = self.agent.invitations.last_mut() {
+            invitation.handle_lost_flow(cx);
+        }
+    }
+
+    /// The INVITE to the next page came to nothing; whether the former one's media still flow decides what follows.
+    pub(super) fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
+        if let Some(arriving) = self.agent.arriving.take() {
+            self.close_media(cx, arriving);
+        }
+        self.agent.abandon(cx);
+        if let Some(softphone) = &mut self.softphone {
+            softphone.media_by = None;
+        }
+    }
+
+    fn hand_over(&mut self, cx: &mut Context<'_>, arriving: LegId) {
+        let former = std::mem::replace(&mut self.agent.media, arriving);
+        self.agent.arriving = None;
+        cx.shard.relay.hand_over(cx.now, former, arriving);
+        self.close_media(cx, former);
+        if self.phase == Phase::Bridged {
+            cx.shard.relay.watch_media(cx.now, arriving, self.no_media);
+        }
+        if let Some(softphone) = &mut self.softphone {
+            softphone.probe = None;
+        }
+        self.welcome_back(cx);
+        self.take_first_audio(cx);
+    }
+
+    fn watch_agent(&mut self, cx: &mut Context<'_>) {
+        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
+        if let Some(softphone) = self.softphone.as_mut().filter(|softphone| softphone.probe.is_none()) {
+            softphone.probe = Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
+        }
+    }
+
+    fn lose_softphone(&mut self, cx: &mut Context<'_>) {
+        let Some(softphone) = self.softphone.as_mut().filter(|softphone| !softphone.is_absent()) else { return };
+        softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
+        softphone.media_by = None;
+        let is_heard = softphone.is_heard;
+        cx.milestone(Some(LegName::Agent), MilestoneKind::AgentLost, None, None);
+        self.hold_customer(cx);
+        if is_heard {
+            self.watch_agent(cx);
+        }
+    }
+
+    /// A customer whose agent is waited for hears so.
+    pub(super) fn hold_customer(&mut self, cx: &mut Context<'_>) {
+        if self.phase == Phase::Bridged && self.softphone.as_ref().is_some_and(Softphone::is_absent) {
+            cx.shard.relay.play(cx.now, self.customer.media, Tone::Hold);
+        }
+    }
+
+    fn welcome_back(&mut self, cx: &mut Context<'_>) {
+        if let Some(softphone) = &mut self.softphone {
+            softphone.absent_until = None;
+        }
+        if self.phase == Phase::Bridged {
+            cx.shard.relay.stop_playing(self.customer.media);
+        }
+        cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
+    }
+
+    pub(super) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) {
+        let Some(softphone) = &mut self.softphone else { return };
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now);
+        if is_due(softphone.absent_until) {
+            self.hang_up(cx, Cause::AgentLost);
+        } else if is_due(softphone.media_by) {
+            match self.agent.arriving {
+                Some(_) => self.give_up_arriving(cx),
+                None => self.hang_up(cx, Cause::AgentMedia),
+            }
+        } else if is_due(softphone.probe.as_ref().map(|probe| probe.next)) {
+            self.probe_agent(cx);
+        }
+    }
+
+    fn probe_agent(&mut self, cx: &mut Context<'_>) {
+        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
+        let Some(softphone) = &mut self.softphone else { return };
+        let is_absent = softphone.is_absent();
+        let Some(probe) = &mut softphone.probe else { return };
+        probe.next = cx.now + PROBE_PERIOD;
+        if probe.received_count != received_count {
+            probe.received_count = received_count;
+            probe.heard_at = cx.now;
+            let has_dialog = self.agent.invitations.last().is_some_and(|invitation| invitation.is_answered());
+            if softphone.connection == Connection::Up && has_dialog && self.agent.arriving.is_none() {
+                softphone.probe = None;
+            }
+            if is_absent {
+                self.welcome_back(cx);
+            }
+        } else if !is_absent && cx.now.saturating_duration_since(probe.heard_at) >= SILENCE_LIMIT {
+            self.lose_softphone(cx);
+        }
+    }
+
+    /// The call is over: the agent is free, and a dialog whose connection is gone needs no goodbye.
+    pub(super) fn leave_softphone(&mut self, cx: &mut Context<'_>) {
+        if let Some(arriving) = self.agent.arriving.take() {
+            self.close_media(cx, arriving);
+        }
+        let Some(softphone) = &self.softphone else { return };
+        if cx.shard.agents.get(&softphone.agent) == Some(&cx.call) {
+            cx.shard.agents.remove(&softphone.agent);
+        }
+        if softphone.connection == Connection::Lost
+            && let Some(invitation) = self.agent.invitations.last_mut()
+        {
+            invitation.handle_lost_flow(cx);
+            invitation.drop_dialogs();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The softphones of the shard: their grants, their registrations, what they may send, and what their coming and going means for the
+//! calls that they are in. Who may register is decided by the registrar.
+
+use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, Transport};
+use crate::call::context::Owner;
+use crate::call::request as sip;
+use crate::message::{Method, Request, header};
+use crate::outcome::LegName;
+use crate::registrar::{Notice, Registrar};
+use std::time::Instant;
+
+/// Whether a request goes on to its call, or is answered already.
+pub enum Admitted {
+    Yes,
+    Answered,
+}
+
+impl Edge {
+    /// Lets an agent's softphone register; see `control_wire`'s `GrantSoftphone`.
+    pub fn grant_softphone(&mut self, now: Instant, grant: Grant) {
+        let granted = self.shard.registrar.as_mut().is_some_and(|registrar| registrar.grant(now, grant));
+        if !granted {
+            self.shard.counters.count(Counter::GrantRefused);
+        }
+    }
+
+    /// Ends an agent's grant and cuts its softphone off. Its call goes on as after a lost connection.
+    pub fn revoke_softphone(&mut self, now: Instant, agent: &str) {
+        if let Some(registrar) = &mut self.shard.registrar {
+            registrar.revoke(agent);
+        }
+        self.settle_softphones(now);
+        self.settle(now);
+    }
+
+    /// Agents whose softphones are registered.
+    pub fn softphones(&self) -> impl Iterator<Item = &str> {
+        self.shard.registrar.iter().flat_map(Registrar::online)
+    }
+
+    /// An agent is called only where it is, and only for one call at a time.
+    pub(super) fn admit_agent(&self, agent: &AgentTarget) -> Result<(), Refusal> {
+        let AgentTarget::Softphone { agent, .. } = agent else { return Ok(()) };
+        if self.shard.agents.contains_key(agent) {
+            Err(Refusal::AgentBusy)
+        } else if self.shard.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none()) {
+            Err(Refusal::AgentUnreachable)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a WebSocket may send: REGISTER and OPTIONS always, all else once it is registered.
+    pub(super) fn admit_softphone(&mut self, now: Instant, flow: Flow, request: &Request) -> Admitted {
+        if flow.transport != Transport::Wss {
+            return Admitted::Yes;
+        }
+        let is_registered = self.shard.registrar.as_ref().is_some_and(|registrar| registrar.agent_of(flow).is_some());
+        match request.method {
+            Method::Register if self.shard.registrar.is_some() => self.register(now, flow, request),
+            Method::Options => return Admitted::Yes,
+            _ if is_registered => return Admitted::Yes,
+            Method::Ack => self.shard.counters.count(Counter::ForeignRequest),
+            _ => {
+                self.shard.counters.count(Counter::ForeignRequest);
+                let response = sip::response(&self.shard.config, request, 403, &self.stray_tag(request));
+                self.send_response(flow, &response);
+            }
+        }
+        Admitted::Answered
+    }
+
+    /// The stream delivers by itself, so a REGISTER needs no transaction (RFC 3261 §8.2.7).
+    fn register(&mut self, now: Instant, flow: Flow, request: &Request) {
+        let tag = self.stray_tag(request);
+        let nonce = self.shard.entropy.token();
+        let is_draining = self.is_draining;
+        let (Some(registrar), agents) = (&mut self.shard.registrar, &self.shard.agents) else { return };
+        let is_known = registrar.agent_of(flow).is_some();
+        let (code, headers) = if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
+            return self.send_response(flow, &refusal);
+        } else if is_draining && !is_known {
+            (503, vec![header("Retry-After", "30")])
+        } else {
+            let answer = registrar.handle_register(now, flow, request, nonce, |agent| agents.contains_key(agent));
+            (answer.code, answer.headers)
+        };
+        match code {
+            200 => self.shard.counters.count(Counter::Registered),
+            401 => {}
+            _ => self.shard.counters.count(Counter::RegistrationRefused),
+        }
+        let mut response = sip::response(&self.shard.config, request, code, &tag);
+        headers.into_iter().for_each(|each| response.headers.push(each));
+        self.send_response(flow, &response);
+        self.settle_softphones(now);
+    }
+
+    /// A softphone's dialog is reached only over its agent's flow, all others never over a WebSocket.
+    pub(super) fn is_reached_over(&mut self, owner: Owner, flow: Flow) -> bool {
+        let softphone = self.calls.get(owner.call).filter(|_| owner.leg == LegName::Agent).and_then(|call| call.softphone());
+        let sender = self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
+        let is_reached = softphone == sender && (flow.transport == Transport::Wss) == softphone.is_some();
+        if !is_reached {
+            self.shard.counters.count(Counter::ForeignRequest);
+        }
+        is_reached
+    }
+
+    pub(super) fn lose_softphone(&mut self, now: Instant, flow: Flow) {
+        if let (Some(registrar), Transport::Wss) = (&mut self.shard.registrar, flow.transport) {
+            registrar.handle_lost_flow(flow);
+            self.settle_softphones(now);
+        }
+    }
+
+    pub(super) fn expire_softphones(&mut self, now: Instant) {
+        let agents = &self.shard.agents;
+        if let Some(registrar) = &mut self.shard.registrar
+            && registrar.poll_timeout().is_some_and(|due| due <= now)
+        {
+            registrar.handle_timeout(now, |agent| agents.contains_key(agent));
+            self.settle_softphones(now);
+        }
+    }
+
+    /// Those in a call stay until its end.
+    pub(super) fn close_idle_softphones(&mut self) {
+        let is_idle = |agent: &&str| !self.shard.agents.contains_key(*agent);
+        let leaving: Vec<String> = self.softphones().filter(is_idle).map(String::from).collect();
+        if let Some(registrar) = &mut self.shard.registrar {
+            leaving.iter().for_each(|agent| registrar.unbind(agent, Some(CloseReason::ShuttingDown)));
+        }
+    }
+
+    /// Tells what the registrar has to tell, to control-api and to the calls.
+    pub(super) fn settle_softphones(&mut self, now: Instant) {
+        while let Some(notice) = self.shard.registrar.as_mut().and_then(Registrar::poll_notice) {
+            match notice {
+                Notice::Registered { agent, kinship } => {
+                    let call = self.shard.agents.get(&agent).copied();
+                    self.tell_presence(agent, true);
+                    if let Some(call) = call {
+                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_softphone_back(cx, kinship));
+                    }
+                }
+                Notice::Lost { agent } => {
+                    let call = self.shard.agents.get(&agent).copied();
+                    self.tell_presence(agent, false);
+                    if let Some(call) = call {
+                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_lost_flow(cx));
+                    }
+                }
+                Notice::Close { flow, reason } => {
+                    if reason == CloseReason::TakenOver {
+                        self.shard.counters.count(Counter::SoftphoneTakenOver);
+                    }
+                    self.shard.output.push_back(Output::CloseFlow { flow, reason });
+                }
+            }
+        }
+    }
+
+    fn tell_presence(&mut self, agent: String, is_online: bool) {
+        self.shard.output.push_back(Output::Event(Event::Presence { agent, is_online }));
+    }
+}

@@ -1,0 +1,352 @@
+//! Calls to a softphone, step by step: who is called when, and what a page's coming and going means (rows S11, S14; decisions A10, A11).
+
+use crate::network::Dice;
+use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig};
+use crate::session::address;
+use crate::softphone::{ANN, Office};
+use sip_core::edge::{CallStatus, CloseReason, HangupBy, MilestoneKind, Reason, Refusal};
+use sip_core::message::{self, Body, Method, View};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[track_caller]
+fn check_end(office: &Office, status: CallStatus, reason: Option<Reason>, by: HangupBy) {
+    let ended = office.rig.ended();
+    assert_eq!((ended.status, ended.reason, ended.hangup_by), (status, reason, Some(by)));
+}
+
+/// The disk is done with the call's recording.
+fn finish_recording(office: &mut Office) {
+    let recording = office.rig.opened_recordings[0];
+    office.rig.edge.recording_finished(office.rig.now, recording, 1, SECOND);
+    office.rig.drain();
+}
+
+// S11: 200, ACK, first decrypted audio, and only then the customer.
+#[test]
+fn the_customer_is_called_when_the_agents_audio_flows() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    office.answer(page);
+    office.pages[page].is_alive = false;
+    office.run(3 * SECOND);
+    office.expect_no_customer();
+    office.pages[page].is_alive = true;
+    office.run(2 * SECOND);
+    office.customer_request(Method::Invite);
+    let kinds: Vec<_> = office.rig.milestones.iter().map(|(kind, _)| *kind).collect();
+    use MilestoneKind::{AgentMedia, Answered, DtlsConnected, IceConnected, InviteSent};
+    assert_eq!(kinds, [InviteSent, Answered, IceConnected, DtlsConnected, AgentMedia, InviteSent]);
+    assert!(office.heard(page) > 0, "the agent hears the ringback");
+}
+
+#[test]
+fn a_softphone_without_audio_gets_no_customer() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    office.answer(page);
+    office.pages[page].is_alive = false;
+    office.run(11 * SECOND);
+    office.request(page, Method::Bye);
+    office.expect_no_customer();
+    check_end(&office, CallStatus::Failed, Some(Reason::AgentMedia), HangupBy::System);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn an_agent_elsewhere_or_in_a_call_is_refused() {
+    let mut office = Office::new();
+    assert_eq!(office.place(Office::call()), Err(Refusal::AgentUnreachable));
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    let mut second = Office::call();
+    second.call_id = "call-2".into();
+    assert_eq!(office.place(second), Err(Refusal::AgentBusy));
+    office.take_invite(page);
+    let invite = office.pages[page].invite.clone().unwrap();
+    let busy = message::respond(&invite, 486, "p0");
+    office.respond(page, &busy);
+    check_end(&office, CallStatus::Failed, Some(Reason::AgentBusy), HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
+    let (mut office, page, mut customer) = Office::bridged();
+    let heard = office.heard(page);
+    for _ in 0..50 {
+        let invite = customer.invite.clone();
+        office.customer_speaks(&invite);
+        office.run(Duration::from_millis(20));
+    }
+    assert!(office.heard(page) >= heard + 45, "{} packets", office.heard(page) - heard);
+    assert!(office.take_customer_media() >= 45);
+    let info = office.inside(page, Method::Info, Some(Body { content_type: "application/dtmf-relay", bytes: b"Signal=5\r\n" }));
+    office.send(page, &info);
+    assert_eq!(office.response(page).status_code.code(), 200);
+    let bye = office.inside(page, Method::Bye, None);
+    office.send(page, &bye);
+    assert_eq!(office.response(page).status_code.code(), 200);
+    let bye = office.customer_request(Method::Bye);
+    office.rig.reply(&bye, 200, "customer");
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
+    assert!(office.rig.ended().recording.is_some() && office.rig.ended().agent_media.is_some());
+    office.expect_nothing_held();
+    customer.tag.clear();
+}
+
+/// The browser renegotiates after a change of network (RFC 8445 §9): new names, same DTLS.
+#[test]
+fn a_restart_of_ice_is_answered_and_audio_goes_on() {
+    let (mut office, page, _) = Office::bridged();
+    let offer = office.restart_ice(page);
+    office.send(page, &offer);
+    let answer = office.response(page);
+    assert_eq!(answer.status_code.code(), 200);
+    let ack = office.inside(page, Method::Ack, None);
+    let mut ack = ack;
+    let number = offer.cseq().unwrap().number;
+    ack.headers.iter_mut().for_each(|each| {
+        if matches!(each, message::Header::CSeq(_)) {
+            *each = message::header("CSeq", format!("{number} ACK"));
+        }
+    });
+    office.send(page, &ack);
+    office.set_remote(page, &answer.body);
+    office.take_customer_media();
+    office.run(2 * SECOND);
+    assert!(office.take_customer_media() >= 80);
+    assert!(office.next(page).is_none(), "the 200 is repeated");
+    assert_eq!(office.count(MilestoneKind::AgentLost), 0);
+}
+
+// A10: a reload keeps the customer.
+#[test]
+fn a_reloaded_page_takes_the_call_over_and_the_customer_hears_hold_meanwhile() {
+    let (mut office, page, _) = Office::bridged();
+    office.close(page);
+    office.run(2 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentLost), 1);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!(office.take_customer_media() >= 45, "the hold tone");
+    let next = office.open(ANN);
+    office.answer(next);
+    office.run(2 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio, and no tone beside it");
+    assert_eq!(office.rig.edge.held().leg_count, 2, "the former media are closed");
+    assert_eq!(office.rig.edge.held().recording_count, 1, "the recording goes on");
+    let bye = office.inside(next, Method::Bye, None);
+    office.send(next, &bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn an_agent_who_does_not_come_back_ends_the_call() {
+    let (mut office, page, _) = Office::bridged();
+    office.close(page);
+    office.run(10 * SECOND);
+    assert!(office.rig.ended.is_empty());
+    office.run(2 * SECOND);
+    office.customer_request(Method::Bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn a_page_closed_while_the_customer_rings_cancels_after_ten_seconds() {
+    let (mut office, page, _) = Office::ringing();
+    office.close(page);
+    office.run(12 * SECOND);
+    let cancel = office.customer_request(Method::Cancel);
+    office.rig.reply(&cancel, 200, "customer");
+    check_end(&office, CallStatus::Canceled, Some(Reason::AgentLost), HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn a_page_reloaded_before_its_answer_is_called_again() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    office.take_invite(page);
+    office.close(page);
+    office.run(5 * SECOND);
+    let next = office.open(ANN);
+    office.answer(next);
+    office.run(SECOND);
+    office.customer_request(Method::Invite);
+    assert_eq!(office.rig.edge.held().leg_count, 2);
+}
+
+/// Only the WebSocket broke: nobody hears anything of it, and the dialog goes on over the next one.
+#[test]
+fn a_lost_connection_interrupts_nothing_while_audio_flows() {
+    let (mut office, page, _) = Office::bridged();
+    office.disconnect(page);
+    office.run(20 * SECOND);
+    office.reconnect(page);
+    office.run(20 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentLost), 0);
+    assert!(office.next(page).is_none(), "no second INVITE");
+    let bye = office.inside(page, Method::Bye, None);
+    office.send(page, &bye);
+    assert_eq!(office.response(page).status_code.code(), 200);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+/// Another tab: the newest one owns the agent and its call.
+#[test]
+fn a_second_tab_takes_the_call_over_without_a_gap() {
+    let (mut office, first, _) = Office::bridged();
+    let second = office.open(ANN);
+    assert!(!office.pages[first].is_connected);
+    office.answer(second);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!(office.take_customer_media() >= 45);
+    assert_eq!((office.count(MilestoneKind::AgentLost), office.count(MilestoneKind::AgentBack)), (0, 1));
+    assert_eq!(office.rig.edge.held().leg_count, 2);
+    office.rig.hang_up();
+    office.request(second, Method::Bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Api);
+}
+
+/// A tab that refuses the call leaves it with the former one as long as that one is heard.
+#[test]
+fn a_tab_that_declines_leaves_the_call_where_it_is() {
+    let (mut office, first, _) = Office::bridged();
+    let second = office.open(ANN);
+    office.take_invite(second);
+    let invite = office.pages[second].invite.clone().unwrap();
+    let declined = message::respond(&invite, 486, "p1");
+    office.respond(second, &declined);
+    office.run(5 * SECOND);
+    assert!(office.rig.ended.is_empty());
+    assert_eq!(office.rig.edge.held().leg_count, 2);
+    office.pages[first].is_alive = false;
+    office.run(12 * SECOND);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn nobody_else_speaks_in_an_agents_dialog() {
+    let (mut office, page, _) = Office::bridged();
+    let stranger = office.open("bob");
+    let bye = office.inside(page, Method::Bye, None);
+    office.send(stranger, &bye);
+    assert_eq!(office.response(stranger).status_code.code(), 481);
+    office.rig.deliver(address(CUSTOMER), &message::print_request(&bye));
+    office.rig.expect_response(481);
+    // Nor does a registered page speak in the customer's.
+    assert!(office.rig.ended.is_empty());
+    let revoked = office.pages[stranger].flow;
+    office.rig.edge.revoke_softphone(office.rig.now, "bob");
+    office.rig.drain();
+    assert_eq!(office.rig.closed.pop(), Some((revoked, CloseReason::Revoked)));
+    let bye = office.inside(page, Method::Bye, None);
+    office.send(stranger, &bye);
+    assert_eq!(office.response(stranger).status_code.code(), 403);
+}
+
+// S14 and A11: a 200 that crosses our CANCEL is acknowledged and ended.
+#[test]
+fn a_hang_up_crosses_the_answer() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    office.take_invite(page);
+    let invite = office.pages[page].invite.clone().unwrap();
+    let ringing = message::respond(&invite, 180, "p0");
+    office.respond(page, &ringing);
+    office.rig.hang_up();
+    office.request(page, Method::Cancel);
+    office.answer_taken(page);
+    office.request(page, Method::Ack);
+    office.request(page, Method::Bye);
+    check_end(&office, CallStatus::Canceled, Some(Reason::Canceled), HangupBy::Api);
+    office.expect_nothing_held();
+}
+
+/// Random pages: whatever order things happen in, the call ends once and nothing of it is left.
+#[test]
+fn random_pages_leave_nothing_behind() {
+    for seed in 0..40 {
+        run_seed(seed);
+    }
+}
+
+fn run_seed(seed: u64) {
+    let mut dice = Dice::new(seed);
+    let mut office = Office::new();
+    let mut page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    for _ in 0..dice.between(3, 14) {
+        match dice.between(0, 9) {
+            0 => office.close(page),
+            1 => office.disconnect(page),
+            2 if !office.pages[page].is_connected && office.pages[page].is_alive => office.reconnect(page),
+            2 | 3 => page = office.open(ANN),
+            4 if dice.chance(40) => office.rig.hang_up(),
+            5 if dice.chance(40) => office.pages[page].is_alive = false,
+            _ => {}
+        }
+        react(&mut office, &mut dice, page);
+        office.run(Duration::from_millis(dice.between(20, 4_000)));
+        react(&mut office, &mut dice, page);
+    }
+    office.rig.hang_up();
+    react(&mut office, &mut dice, page);
+    if let Some(recording) = office.rig.opened_recordings.first() {
+        office.rig.edge.recording_finished(office.rig.now, *recording, 1, SECOND);
+    }
+    office.rig.drain();
+    let ends = office.rig.ended.len();
+    assert_eq!(ends, 1, "seed {seed}");
+    office.rig.advance(70 * SECOND);
+    assert_eq!(office.rig.edge.held(), Default::default(), "seed {seed}");
+}
+
+/// Peers do what they would: pages answer or decline, the customer rings and mostly answers, everybody answers BYE and CANCEL.
+fn react(office: &mut Office, dice: &mut Dice, page: usize) {
+    while let Some((flow, message)) = office.rig.sent.pop_front() {
+        let message::SipMessage::Request(request) = message else { continue };
+        let is_customer = flow.remote == address(CUSTOMER);
+        let current = office.pages[page].flow == flow && office.pages[page].is_connected;
+        if !is_customer && !current {
+            continue;
+        }
+        match request.method {
+            Method::Invite if is_customer && dice.chance(80) => {
+                office.rig.reply_with_sdp(&request, 200, "customer", CUSTOMER_MEDIA);
+            }
+            Method::Invite if is_customer => office.rig.reply(&request, 180, "customer"),
+            Method::Invite if dice.chance(85) => {
+                office.pages[page].invite = Some(request);
+                office.answer_taken(page);
+            }
+            Method::Invite => office.respond(page, &message::respond(&request, 486, "no")),
+            Method::Bye | Method::Cancel if is_customer => {
+                let response = message::respond(&request, 200, "customer");
+                office.rig.deliver_over(Rig::flow(address(CUSTOMER)), &message::print_response(&response));
+            }
+            Method::Bye | Method::Cancel => office.respond(page, &message::respond(&request, 200, &format!("p{page}"))),
+            _ => {}
+        }
+    }
+}

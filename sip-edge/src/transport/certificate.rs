@@ -1,0 +1,108 @@
+//! TLS of the softphones' listener: TLS 1.2 and 1.3 only (RFC 9325 §3.1.1), with a certificate from files that are read again when they
+//! change, or a self-signed one for development.
+
+use futures_rustls::TlsAcceptor;
+use rustls::ServerConfig;
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// PEM: the chain, the server's own first, and its key.
+    Files { certificate: PathBuf, private_key: PathBuf },
+    /// Made at start for these names. Browsers do not trust it.
+    SelfSigned(Vec<String>),
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("{file} cannot be read: {reason}")]
+    File { file: PathBuf, reason: String },
+    #[error("self-signed certificate: {0}")]
+    SelfSigned(#[from] rcgen::Error),
+    #[error("certificate and key: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// When each file was changed last.
+type Stamps = [Option<SystemTime>; 2];
+
+/// A certificate in use.
+pub struct Certificate {
+    source: CertificateSource,
+    loaded: RefCell<(TlsAcceptor, Stamps)>,
+}
+
+impl Certificate {
+    /// Reads or makes a certificate.
+    pub fn open(source: CertificateSource) -> Result<Self, CertificateError> {
+        let stamps = stamps(&source);
+        let loaded = RefCell::new((load(&source)?, stamps));
+        Ok(Self { source, loaded })
+    }
+
+    /// What new connections are accepted with.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.loaded.borrow().0.clone()
+    }
+
+    /// Reads the files again if they changed, and tells whether they did. After an error the former certificate stays in use; the
+    /// files are read again when they change again.
+    pub fn reload(&self) -> Result<bool, CertificateError> {
+        let stamps = stamps(&self.source);
+        if stamps == self.loaded.borrow().1 {
+            return Ok(false);
+        }
+        self.loaded.borrow_mut().1 = stamps;
+        let acceptor = load(&self.source)?;
+        self.loaded.borrow_mut().0 = acceptor;
+        Ok(true)
+    }
+}
+
+fn stamps(source: &CertificateSource) -> Stamps {
+    let stamp = |path: &Path| std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
+    match source {
+        CertificateSource::Files { certificate, private_key } => [stamp(certificate), stamp(private_key)],
+        CertificateSource::SelfSigned(_) => [None, None],
+    }
+}
+
+fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
+    let (chain, key) = match source {
+        CertificateSource::Files { certificate, private_key } => {
+            let at = |file: &Path| {
+                let file = file.to_owned();
+                move |error: rustls_pki_types::pem::Error| CertificateError::File { file, reason: error.to_string() }
+            };
+            let chain = CertificateDer::pem_file_iter(certificate)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(at(certificate))?;
+            if chain.is_empty() {
+                let reason = "it holds no certificate".to_owned();
+                return Err(CertificateError::File { file: certificate.clone(), reason });
+            }
+            (chain, PrivateKeyDer::from_pem_file(private_key).map_err(at(private_key))?)
+        }
+        CertificateSource::SelfSigned(names) => {
+            let made = rcgen::generate_simple_self_signed(names.clone())?;
+            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+            (vec![made.cert.der().clone()], key)
+        }
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    // WebSocket over HTTP/2 (RFC 8441) is not served.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}

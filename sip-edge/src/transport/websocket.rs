@@ -1,0 +1,417 @@
+//! SIP over WebSocket (RFC 7118): connections that browsers opened, each message one SIP message, kept by pings, written from a bounded
+//! queue, closed with a code that says why. Knows no registration; each end of a connection is told with its flow.
+
+use super::certificate::Certificate;
+use super::stream::StreamEvent;
+use super::upgrade::{Bytes, Refused, Security, upgrade};
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::protocol::CloseFrame;
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use async_tungstenite::tungstenite::{Error, Message};
+use futures_lite::{StreamExt, future};
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::Timer;
+use media_shard::signal::Signal;
+use sip_core::edge::{Flow, Transport};
+use sip_core::message::is_single;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most bytes that wait to be written on one connection; a peer that reads slower is cut off.
+const QUEUE_LEN: usize = 256 * 1024;
+/// Most connections that are shaking hands.
+const HANDSHAKE_CAPACITY: usize = 512;
+/// Wait after a failed accept, which is nearly always a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the certificate's files are looked at.
+const RELOAD_PERIOD: Duration = Duration::from_secs(10);
+/// How long a closing connection may take to say so.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+/// RFC 6455 §7.4.1
+const UNSUPPORTED: (u16, &str) = (1003, "not one SIP message");
+const TOO_BIG: (u16, &str) = (1009, "message too big");
+
+/// How long a WebSocket's peer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebSocketLimits {
+    /// From the accepted connection to the upgraded one.
+    pub handshake: Duration,
+    /// Between pings.
+    pub ping: Duration,
+    /// From a ping to any sign of life, and for one message to be written.
+    pub pong: Duration,
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        Self { handshake: Duration::from_secs(10), ping: Duration::from_secs(15), pong: Duration::from_secs(10) }
+    }
+}
+
+/// One shard's listener for softphones.
+#[derive(Clone)]
+pub struct WebSocketConfig {
+    pub local: SocketAddr,
+    pub max_connections: usize,
+    pub security: Security,
+    /// Origins that pages may have; empty lets every page connect.
+    pub origins: Vec<String>,
+    pub limits: WebSocketLimits,
+}
+
+/// What happened to the WebSockets of a shard since its start.
+#[derive(Debug, Default)]
+pub struct WebSocketCounters {
+    pub opened: Cell<u64>,
+    pub over_limit: Cell<u64>,
+    pub tls_failed: Cell<u64>,
+    pub http_refused: Cell<u64>,
+    pub origin_refused: Cell<u64>,
+    pub sub_protocol_refused: Cell<u64>,
+    pub handshake_late: Cell<u64>,
+    pub malformed: Cell<u64>,
+    pub too_big: Cell<u64>,
+    pub overflowed: Cell<u64>,
+    pub silent: Cell<u64>,
+    pub reload_failed: Cell<u64>,
+}
+
+impl WebSocketCounters {
+    /// Name and count of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("wss_opened", &self.opened),
+            ("wss_over_limit", &self.over_limit),
+            ("wss_tls_failed", &self.tls_failed),
+            ("wss_http_refused", &self.http_refused),
+            ("wss_origin_refused", &self.origin_refused),
+            ("wss_sub_protocol_refused", &self.sub_protocol_refused),
+            ("wss_handshake_late", &self.handshake_late),
+            ("wss_malformed", &self.malformed),
+            ("wss_too_big", &self.too_big),
+            ("wss_overflowed", &self.overflowed),
+            ("wss_silent", &self.silent),
+            ("wss_reload_failed", &self.reload_failed),
+        ]
+        .map(|(name, count)| (name, count.get()))
+        .into_iter()
+    }
+}
+
+struct Connection {
+    id: u64,
+    remote: SocketAddr,
+    queue: RefCell<VecDeque<Arc<[u8]>>>,
+    queue_len: Cell<usize>,
+    /// Code and text to close with, once the queue is written.
+    close: Cell<Option<(u16, &'static str)>>,
+    /// Something is to be written, or the connection to be closed.
+    filled: Signal,
+    /// The connection is to end at once.
+    cut: Signal,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The peer left, or cannot be written to.
+    Gone,
+    Close(u16, &'static str),
+}
+
+/// The WebSockets of one shard. Lives inside a glommio executor; cheap to clone.
+#[derive(Clone)]
+pub struct WebSockets(Rc<State>);
+
+struct State {
+    config: WebSocketConfig,
+    local: Cell<SocketAddr>,
+    connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    shaking: Cell<usize>,
+    next_id: Cell<u64>,
+    counters: WebSocketCounters,
+    events: Box<dyn Fn(StreamEvent<'_>)>,
+}
+
+impl WebSockets {
+    /// `events` is called from tasks of the connections, never from within `send`.
+    pub fn new(config: WebSocketConfig, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+        Self(Rc::new(State {
+            local: Cell::new(config.local),
+            config,
+            connections: RefCell::default(),
+            shaking: Cell::new(0),
+            next_id: Cell::new(1),
+            counters: WebSocketCounters::default(),
+            events: Box::new(events),
+        }))
+    }
+
+    /// Binds the listener, accepts connections from now on, and looks after the certificate. Returns the bound address.
+    pub fn listen(&self) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind(self.0.config.local)?;
+        let local = listener.local_addr()?;
+        self.0.local.set(local);
+        let sockets = self.clone();
+        glommio::spawn_local(async move {
+            loop {
+                match listener.accept().await {
+                    Ok(stream) => sockets.accepted(stream),
+                    Err(_) => {
+                        Timer::new(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        })
+        .detach();
+        if let Security::Tls(certificate) = &self.0.config.security {
+            glommio::spawn_local(self.clone().look_after(certificate.clone())).detach();
+        }
+        Ok(local)
+    }
+
+    async fn look_after(self, certificate: Rc<Certificate>) {
+        loop {
+            Timer::new(RELOAD_PERIOD).await;
+            match certificate.reload() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("the softphones' certificate was read again"),
+                Err(error) => {
+                    count(&self.0.counters.reload_failed);
+                    tracing::warn!(%error, "the softphones' certificate has changed but cannot be used; the former one stays");
+                }
+            }
+        }
+    }
+
+    /// Queues one message; without a connection for its flow, the flow fails.
+    pub fn send(&self, flow: Flow, bytes: &Arc<[u8]>) {
+        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        let Some(connection) = connection.filter(|connection| connection.close.get().is_none()) else {
+            return self.fail_later(flow);
+        };
+        let queue_len = connection.queue_len.get() + bytes.len();
+        if queue_len > QUEUE_LEN {
+            count(&self.0.counters.overflowed);
+            return connection.cut.set();
+        }
+        connection.queue_len.set(queue_len);
+        connection.queue.borrow_mut().push_back(bytes.clone());
+        connection.filled.set();
+    }
+
+    /// Closes a flow with a code and its text, once what is queued on it is written.
+    pub fn close(&self, flow: Flow, code: u16, text: &'static str) {
+        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        if let Some(connection) = connection {
+            connection.close.set(Some((code, text)));
+            connection.filled.set();
+        }
+    }
+
+    /// Closes every flow.
+    pub fn close_all(&self, code: u16, text: &'static str) {
+        for connection in self.0.connections.borrow().values() {
+            connection.close.set(Some((code, text)));
+            connection.filled.set();
+        }
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.0.connections.borrow().len()
+    }
+
+    pub fn counters(&self) -> &WebSocketCounters {
+        &self.0.counters
+    }
+
+    fn accepted(&self, stream: TcpStream) {
+        let Ok(remote) = stream.peer_addr() else { return };
+        let shaking = self.0.shaking.get();
+        if shaking >= HANDSHAKE_CAPACITY || self.connection_count() + shaking >= self.0.config.max_connections {
+            return count(&self.0.counters.over_limit);
+        }
+        // Delays SIP messages by up to 40 ms otherwise; if it cannot be set, they are delayed.
+        let _ = stream.set_nodelay(true);
+        self.0.shaking.set(shaking + 1);
+        let sockets = self.clone();
+        glommio::spawn_local(async move {
+            let upgraded = sockets.upgrade(stream).await;
+            sockets.0.shaking.set(sockets.0.shaking.get() - 1);
+            if let Some(socket) = upgraded {
+                sockets.serve(remote, socket).await;
+            }
+        })
+        .detach();
+    }
+
+    async fn upgrade(&self, stream: TcpStream) -> Option<WebSocketStream<Box<dyn Bytes>>> {
+        let State { config, counters, .. } = &*self.0;
+        let upgraded = within(config.limits.handshake, upgrade(stream, &config.security, &config.origins)).await;
+        let refused = match upgraded {
+            Some(Ok(socket)) => return Some(socket),
+            None => &counters.handshake_late,
+            Some(Err(Refused::Tls)) => &counters.tls_failed,
+            Some(Err(Refused::Http)) => &counters.http_refused,
+            Some(Err(Refused::Origin)) => &counters.origin_refused,
+            Some(Err(Refused::SubProtocol)) => &counters.sub_protocol_refused,
+        };
+        count(refused);
+        None
+    }
+
+    /// Runs one WebSocket until its end.
+    async fn serve(&self, remote: SocketAddr, mut socket: WebSocketStream<Box<dyn Bytes>>) {
+        count(&self.0.counters.opened);
+        let id = self.0.next_id.replace(self.0.next_id.get() + 1);
+        let connection = Rc::new(Connection {
+            id,
+            remote,
+            queue: RefCell::default(),
+            queue_len: Cell::new(0),
+            close: Cell::new(None),
+            filled: Signal::default(),
+            cut: Signal::default(),
+        });
+        self.0.connections.borrow_mut().insert(id, connection.clone());
+        let cut = async {
+            connection.cut.wait().await;
+            End::Gone
+        };
+        let end = future::or(cut, self.exchange(&connection, &mut socket)).await;
+        self.0.connections.borrow_mut().remove(&id);
+        (self.0.events)(StreamEvent::Failed { flow: self.flow(&connection) });
+        if let End::Close(code, text) = end {
+            let frame = CloseFrame { code: CloseCode::from(code), reason: text.into() };
+            // Whether the peer hears it or not, the connection ends.
+            let _ = within(GOODBYE_LIMIT, say_goodbye(&mut socket, frame)).await;
+        }
+    }
+
+    /// Reads, writes and pings by turns: one task, so that the stream beneath has one waker.
+    async fn exchange(&self, connection: &Connection, socket: &mut WebSocketStream<Box<dyn Bytes>>) -> End {
+        let limits = self.0.config.limits;
+        let mut ping_at = Instant::now() + limits.ping;
+        let mut pong_by = None;
+        loop {
+            let next = connection.queue.borrow_mut().pop_front();
+            if let Some(bytes) = next {
+                connection.queue_len.set(connection.queue_len.get() - bytes.len());
+                match within(limits.pong, socket.send(message(&bytes))).await {
+                    Some(Ok(())) => continue,
+                    _ => return End::Gone,
+                }
+            }
+            if let Some((code, text)) = connection.close.get() {
+                return End::Close(code, text);
+            }
+            let now = Instant::now();
+            if pong_by.is_some_and(|by| by <= now) {
+                count(&self.0.counters.silent);
+                return End::Gone;
+            }
+            if pong_by.is_none() && ping_at <= now {
+                ping_at = now + limits.ping;
+                pong_by = Some(now + limits.pong);
+                if !matches!(within(limits.pong, socket.send(Message::Ping(Default::default()))).await, Some(Ok(()))) {
+                    return End::Gone;
+                }
+            }
+            let wake_at = pong_by.unwrap_or(ping_at);
+            let received = async { Some(socket.next().await) };
+            let filled = async {
+                connection.filled.wait().await;
+                None
+            };
+            let timer = async {
+                Timer::new(wake_at.saturating_duration_since(now)).await;
+                None
+            };
+            let Some(received) = future::or(received, future::or(filled, timer)).await else { continue };
+            pong_by = None;
+            if let Err(end) = self.take(connection, received) {
+                return end;
+            }
+        }
+    }
+
+    fn take(&self, connection: &Connection, received: Option<Result<Message, Error>>) -> Result<(), End> {
+        match received {
+            Some(Ok(Message::Text(text))) => self.take_message(connection, text.as_bytes()),
+            Some(Ok(Message::Binary(bytes))) => self.take_message(connection, &bytes),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            // The library has answered the close frame.
+            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Err(Error::Capacity(_))) => {
+                count(&self.0.counters.too_big);
+                Err(End::Close(TOO_BIG.0, TOO_BIG.1))
+            }
+            Some(Err(Error::Utf8(_) | Error::Protocol(_))) => {
+                count(&self.0.counters.malformed);
+                Err(End::Gone)
+            }
+            Some(Err(_)) => Err(End::Gone),
+        }
+    }
+
+    fn take_message(&self, connection: &Connection, bytes: &[u8]) -> Result<(), End> {
+        let flow = self.flow(connection);
+        match bytes {
+            // RFC 5626 §4.4.1; RFC 7118 §6
+            b"\r\n\r\n" => {
+                self.send(flow, &Arc::from(&b"\r\n"[..]));
+                Ok(())
+            }
+            b"\r\n" => Ok(()),
+            _ if is_single(bytes) => {
+                (self.0.events)(StreamEvent::Message { flow, bytes });
+                Ok(())
+            }
+            _ => {
+                count(&self.0.counters.malformed);
+                Err(End::Close(UNSUPPORTED.0, UNSUPPORTED.1))
+            }
+        }
+    }
+
+    fn fail_later(&self, flow: Flow) {
+        let sockets = self.clone();
+        glommio::spawn_local(async move { (sockets.0.events)(StreamEvent::Failed { flow }) }).detach();
+    }
+
+    fn flow(&self, connection: &Connection) -> Flow {
+        Flow { transport: Transport::Wss, local: self.0.local.get(), remote: connection.remote, connection: Some(connection.id) }
+    }
+}
+
+/// Text is what browsers' SIP libraries expect; what is not UTF-8 goes as it is.
+fn message(bytes: &[u8]) -> Message {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Message::text(text),
+        Err(_) => Message::binary(bytes.to_vec()),
+    }
+}
+
+/// Sends the close frame and waits for the peer's, so that unread bytes do not turn the end into a reset (RFC 6455 §7.1.1).
+async fn say_goodbye(socket: &mut WebSocketStream<Box<dyn Bytes>>, frame: CloseFrame) {
+    if socket.close(Some(frame)).await.is_ok() {
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
+
+/// What the future gives, or `None` when it takes longer than `limit`.
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    future::or(async { Some(future.await) }, async {
+        Timer::new(limit).await;
+        None
+    })
+    .await
+}
+
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}

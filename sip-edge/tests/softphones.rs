@@ -1,0 +1,139 @@
+//! SIP over a real TLS WebSocket: an agent's browser registers by digest, is called, is taken over by its next page, and everything that
+//! has no business here is refused, counted and disturbs nobody.
+
+mod softphones {
+    pub mod browser;
+    pub mod shard;
+}
+
+use softphones::browser::{Closed, Refusal};
+use softphones::shard::{AGENT, Edge, PASSWORD};
+use std::time::Duration;
+use tungstenite::Message;
+
+#[test]
+fn an_agent_registers_over_wss() {
+    let edge = Edge::start();
+    let mut browser = edge.open();
+    let challenged = browser.register(AGENT, AGENT, PASSWORD);
+    assert_eq!(challenged.challenge, 401);
+    assert_eq!(challenged.answer.status(), 200);
+    assert!(challenged.answer.header("Contact").ends_with(";expires=300"), "{}", challenged.answer.text);
+    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    drop(browser);
+    assert_eq!(edge.next_presence(), (AGENT.to_owned(), false));
+}
+
+#[test]
+fn a_newer_page_takes_over_and_the_older_is_told() {
+    let edge = Edge::start();
+    let mut first = edge.open();
+    assert_eq!(first.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    let mut second = edge.open();
+    assert_eq!(second.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    assert_eq!(first.until_closed(), Closed { code: 4001, reason: "taken over".into() });
+    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    // The older page's end is not the agent's.
+    drop(first);
+    assert_eq!(second.options().status(), 200);
+    edge.revoke(AGENT);
+    assert_eq!(second.until_closed().code, 4002);
+    let mut presence = edge.next_presence();
+    if presence.1 {
+        presence = edge.next_presence();
+    }
+    assert_eq!(presence, (AGENT.to_owned(), false));
+}
+
+#[test]
+fn wrong_credentials_and_other_agents_are_refused() {
+    let edge = Edge::start();
+    let mut guesser = edge.open();
+    for code in [401, 401, 403] {
+        assert_eq!(guesser.register(AGENT, AGENT, "guess").answer.status(), code);
+    }
+    assert_eq!(guesser.until_closed().code, 4002);
+    let mut thief = edge.open();
+    assert_eq!(thief.register("other", AGENT, PASSWORD).answer.status(), 403);
+    // Nor is anything else served before a registration.
+    assert_eq!(thief.request("INVITE").status(), 403);
+    assert_eq!(thief.request("BYE").status(), 403);
+    assert_eq!(thief.options().status(), 200);
+    assert_eq!(thief.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+}
+
+#[test]
+fn an_upgrade_needs_the_sub_protocol_and_an_allowed_origin() {
+    let edge = Edge::start();
+    assert_eq!(edge.try_open(Some("https://evil.example"), Some("sip")).err(), Some(Refusal::Status(403)));
+    assert_eq!(edge.try_open(None, Some("sip")).err(), Some(Refusal::Status(403)));
+    assert_eq!(edge.try_open(Some("https://crm.example"), None).err(), Some(Refusal::Status(400)));
+    assert_eq!(edge.try_open(Some("https://crm.example"), Some("chat")).err(), Some(Refusal::Status(400)));
+    assert_eq!(edge.open().options().status(), 200);
+    edge.speak_plain();
+    assert_eq!(edge.open().options().status(), 200);
+    let counters = edge.counters();
+    for (name, count) in [("wss_origin_refused", 2), ("wss_sub_protocol_refused", 2), ("wss_tls_failed", 1), ("wss_opened", 2)] {
+        assert_eq!(counters.get(name), Some(&count), "{name} in {counters:?}");
+    }
+}
+
+#[test]
+fn frames_that_are_not_one_sip_message_end_the_connection() {
+    let edge = Edge::start();
+    let mut bystander = edge.open();
+    assert_eq!(bystander.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    let options = edge.open().message("OPTIONS");
+    let twice = format!("{options}{options}");
+    let cases: [(Message, u16); 4] = [
+        (Message::text("x".repeat(64 * 1024 + 1)), 1009),
+        (Message::text("GET / HTTP/1.1\r\n\r\n"), 1003),
+        (Message::binary(vec![0x80; 172]), 1003),
+        (Message::text(twice), 1003),
+    ];
+    for (message, code) in cases {
+        let mut browser = edge.open();
+        browser.send(message);
+        assert_eq!(browser.until_closed().code, code);
+    }
+    // A message in several frames is one message (RFC 6455 §5.4), and so is one in a binary frame.
+    let mut browser = edge.open();
+    browser.send_fragmented(&options);
+    assert_eq!(browser.next_answer().status(), 200);
+    browser.send(Message::binary(options.into_bytes()));
+    assert_eq!(browser.next_answer().status(), 200);
+    // Keep-alives of RFC 5626 §4.4.1.
+    browser.send(Message::text("\r\n\r\n"));
+    assert_eq!(browser.next_text(), "\r\n");
+    // A malformed SIP message is answered; the connection stays.
+    let malformed = edge.open().message("OPTIONS").replace("CSeq: ", "CSeq: x");
+    browser.send(Message::text(malformed));
+    assert_eq!(browser.next_answer().status(), 400);
+    assert_eq!(browser.options().status(), 200);
+    assert_eq!(bystander.options().status(), 200, "nobody else noticed");
+    let counters = edge.counters();
+    assert_eq!((counters["wss_malformed"], counters["wss_too_big"]), (3, 1), "{counters:?}");
+}
+
+#[test]
+fn a_silent_peer_and_one_that_never_shakes_hands_are_dropped() {
+    let edge = Edge::start();
+    let idle = edge.connect();
+    let mut dead = edge.open();
+    assert_eq!(dead.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    // It does not read, and so answers no ping.
+    assert_eq!(edge.next_presence_within(Duration::from_secs(30)), (AGENT.to_owned(), false));
+    let counters = edge.counters();
+    assert_eq!((counters["wss_silent"], counters["wss_handshake_late"]), (1, 1), "{counters:?}");
+    drop((idle, dead));
+}
+
+#[test]
+fn a_living_peer_outlasts_the_pings() {
+    let edge = Edge::start();
+    let mut browser = edge.open();
+    assert_eq!(browser.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    assert!(browser.answer_pings_for(Duration::from_secs(28)) >= 1, "no ping came");
+    assert_eq!(browser.options().status(), 200);
+}
