@@ -3,9 +3,10 @@
 
 mod leg;
 pub mod script;
-mod text;
+pub(crate) mod text;
 
 use crate::batch::Batch;
+use crate::probe;
 use leg::{Leg, Phase};
 use script::{Behaviour, Outcome};
 use std::cmp::Reverse;
@@ -82,7 +83,6 @@ impl Carrier {
             next_leg: 0,
             reports: report_sender,
             totals: totals.clone(),
-            epoch: Instant::now(),
             incoming: Batch::default(),
             outgoing: Batch::default(),
         };
@@ -142,7 +142,6 @@ struct Peer {
     next_leg: u64,
     reports: mpsc::Sender<LegReport>,
     totals: Arc<Totals>,
-    epoch: Instant,
     incoming: Batch,
     outgoing: Batch,
 }
@@ -185,7 +184,7 @@ impl Peer {
     fn receive_media(&mut self) {
         let mut count = 0;
         while self.incoming.receive(&self.media) > 0 {
-            let nanos = self.epoch.elapsed().as_nanos() as u64;
+            let nanos = probe::nanos();
             for (from, packet) in self.incoming.received() {
                 if let Some(leg) = self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id)) {
                     count += u64::from(leg.on_media(packet, nanos, self.probe));
@@ -200,7 +199,7 @@ impl Peer {
         let mut count = 0;
         for id in &self.wheel[slot] {
             let Some(leg) = self.legs.get_mut(id) else { continue };
-            let Some(remote) = leg.next_packet(&mut packet, self.probe.then(|| self.epoch.elapsed().as_nanos() as u64)) else {
+            let Some(remote) = leg.next_packet(&mut packet, self.probe) else {
                 continue;
             };
             self.outgoing.push(remote, &packet);

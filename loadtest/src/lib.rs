@@ -6,4 +6,6 @@ pub mod carrier;
 pub mod children;
 pub mod floor;
 pub mod load;
+mod probe;
 pub mod sandbox;
+mod softphones;

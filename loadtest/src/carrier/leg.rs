@@ -2,15 +2,11 @@
 
 use super::script::{Behaviour, Outcome};
 use super::text::{Message, uri};
+use crate::probe;
 use media_core::codec::Codec;
 use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
-
-/// Marks a probe packet's payload: this word, a counter and the sending time in nanoseconds.
-const PROBE: [u8; 4] = *b"prb0";
-/// One in this many probe packets gives a delay sample.
-const DELAY_EVERY: u32 = 25;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -74,8 +70,7 @@ pub struct Leg {
     sequence: u16,
     tone_position: u32,
     probe_sent_count: u32,
-    probe_first: Option<u32>,
-    probe_last: u32,
+    probes: probe::Received,
     report: LegReport,
 }
 
@@ -130,8 +125,7 @@ impl Leg {
             sequence: id as u16,
             tone_position: 0,
             probe_sent_count: 0,
-            probe_first: None,
-            probe_last: 0,
+            probes: probe::Received::default(),
             report,
             user: format!("sip:{user}@127.0.0.1:{sip_port}"),
         })
@@ -208,7 +202,7 @@ impl Leg {
     }
 
     /// Writes the next RTP packet of the tone, or `None` while this leg is silent.
-    pub fn next_packet(&mut self, packet: &mut [u8; 172], probe_nanos: Option<u64>) -> Option<SocketAddr> {
+    pub fn next_packet(&mut self, packet: &mut [u8; 172], probe: bool) -> Option<SocketAddr> {
         let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else { return None };
         let silent = match self.phase {
             Phase::Answered | Phase::Confirmed => false,
@@ -223,15 +217,11 @@ impl Leg {
         packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
         packet[4..8].copy_from_slice(&self.tone_position.to_be_bytes());
         packet[8..12].copy_from_slice(&(0xC0DE_0000u32.wrapping_add(self.id as u32)).to_be_bytes());
-        match probe_nanos {
-            Some(nanos) => {
-                packet[12..].fill(0xD5);
-                packet[12..16].copy_from_slice(&PROBE);
-                packet[16..20].copy_from_slice(&self.probe_sent_count.to_be_bytes());
-                packet[20..28].copy_from_slice(&nanos.to_be_bytes());
-                self.probe_sent_count += 1;
-            }
-            None => fill_tone(&mut packet[12..], self.payload_type, frequency, self.tone_position),
+        if probe {
+            probe::write(&mut packet[12..], self.probe_sent_count, probe::nanos());
+            self.probe_sent_count += 1;
+        } else {
+            fill_tone(&mut packet[12..], self.payload_type, frequency, self.tone_position);
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.tone_position = self.tone_position.wrapping_add(160);
@@ -244,18 +234,8 @@ impl Leg {
         if packet.len() < 12 || packet[0] >> 6 != 2 || packet[1] & 0x7F != self.payload_type {
             return false;
         }
-        if probe {
-            let Some([mark @ .., _, _, _, _, _, _, _, _, _, _, _, _]) = packet.get(12..28) else { return false };
-            if mark != PROBE {
-                return false; // ringback of the edge
-            }
-            let counter = u32::from_be_bytes(packet[16..20].try_into().expect("four bytes"));
-            if counter.is_multiple_of(DELAY_EVERY) {
-                let sent = u64::from_be_bytes(packet[20..28].try_into().expect("eight bytes"));
-                self.report.delays.push(nanos.saturating_sub(sent));
-            }
-            self.probe_first.get_or_insert(counter);
-            self.probe_last = self.probe_last.max(counter);
+        if probe && !self.probes.take(&packet[12..], nanos) {
+            return false;
         }
         if self.report.first_media_at.is_none() {
             self.report.first_media_at = Some(Instant::now());
@@ -265,10 +245,8 @@ impl Leg {
     }
 
     pub fn into_report(mut self, ended_by: EndedBy) -> LegReport {
-        if let Some(first) = self.probe_first {
-            let expected = u64::from(self.probe_last - first) + 1;
-            self.report.lost_count = expected.saturating_sub(self.report.received_count);
-        }
+        self.report.lost_count = self.probes.lost_count();
+        self.report.delays = self.probes.delays;
         self.report.ended_by = ended_by;
         self.report
     }

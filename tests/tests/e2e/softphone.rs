@@ -123,7 +123,7 @@ async fn check_steps(rig: &Rig, call: &Placed, clicked_ms: u64) {
     let at = |leg: &str, kind: &str| {
         let step = timeline.iter().find(|step| step["kind"] == kind && step["leg"] == leg);
         let step = step.unwrap_or_else(|| panic!("no {kind} of the {leg} in {timeline:#?}"));
-        chrono_ms(step["at"].as_str().expect("a time"))
+        chrono_ms(step["time"].as_str().expect("a time"))
     };
     let (media, dialled) = (at("agent", "agent_media"), at("customer", "invite_sent"));
     assert!(at("agent", "answered") <= media && media <= dialled, "{timeline:#?}");

@@ -1,0 +1,180 @@
+//! The softphones' audio: one thread that checks, shakes hands and talks for all of them. A softphone has a socket of its own, looked at
+//! every few milliseconds instead of being waited for, so that the load costs little beside what is measured.
+
+#[path = "../../../media-core/tests/softphone/client.rs"]
+mod client;
+
+use crate::carrier::{EndedBy, LegReport, Totals};
+use crate::probe;
+use anyhow::Context;
+use client::{Client, Version};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Time between two packets of audio.
+const PACKET: Duration = Duration::from_millis(20);
+/// Turns of a millisecond between two looks at a softphone's socket.
+const LOOK_EVERY: usize = 4;
+/// Bytes of 20 ms of G.711.
+const PAYLOAD_LEN: usize = 160;
+
+/// A handle on the thread.
+#[derive(Clone)]
+pub struct Talker(mpsc::Sender<Asked>);
+
+enum Asked {
+    Talk(Box<Talk>),
+    HangUp(u32),
+}
+
+/// One softphone that talks.
+struct Talk {
+    agent: u32,
+    client: Client,
+    socket: UdpSocket,
+    next_packet: Instant,
+    ready: Option<oneshot::Sender<Instant>>,
+    probe_count: u32,
+    probes: probe::Received,
+    report: LegReport,
+}
+
+/// What answers an INVITE.
+pub struct Answer {
+    /// The session description.
+    pub answer: String,
+    /// When there were keys.
+    pub ready: oneshot::Receiver<Instant>,
+}
+
+impl Talker {
+    pub fn start(totals: Arc<Totals>) -> anyhow::Result<(Talker, mpsc::Receiver<LegReport>)> {
+        let (asked_sender, asked) = mpsc::channel();
+        let (report_sender, reports) = mpsc::channel();
+        std::thread::Builder::new().name("softphones".into()).spawn(move || run(&asked, &report_sender, &totals))?;
+        Ok((Talker(asked_sender), reports))
+    }
+
+    /// Begins to talk to whom this offer describes.
+    pub fn talk(&self, agent: u32, user: &str, offer: &str) -> anyhow::Result<Answer> {
+        let now = Instant::now();
+        let candidate = offer.lines().find_map(|line| line.strip_prefix("a=candidate:")).context("no candidate")?;
+        let mut fields = candidate.split(' ').skip(4);
+        let remote: SocketAddr = format!("{}:{}", fields.next().unwrap_or(""), fields.next().unwrap_or("")).parse()?;
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(remote)?;
+        socket.set_nonblocking(true)?;
+        let mut client = Client::new(now, Version::Dtls12);
+        client.set_remote(now, offer);
+        let answer = client.description("active", "sendrecv");
+        let (ready_sender, ready) = oneshot::channel();
+        let report = LegReport {
+            user: user.to_owned(),
+            ended_by: EndedBy::Stop,
+            invited_at: now,
+            answered_at: Some(now),
+            acknowledged_at: None,
+            first_media_at: None,
+            sent_count: 0,
+            received_count: 0,
+            lost_count: 0,
+            delays: Vec::new(),
+        };
+        let talk = Talk {
+            agent,
+            client,
+            socket,
+            next_packet: now,
+            ready: Some(ready_sender),
+            probe_count: 0,
+            probes: probe::Received::default(),
+            report,
+        };
+        self.0.send(Asked::Talk(Box::new(talk))).ok().context("the thread is gone")?;
+        Ok(Answer { answer, ready })
+    }
+
+    pub fn hang_up(&self, agent: u32) {
+        let _ = self.0.send(Asked::HangUp(agent));
+    }
+}
+
+/// Talks until every handle is gone.
+fn run(asked: &mpsc::Receiver<Asked>, reports: &mpsc::Sender<LegReport>, totals: &Totals) {
+    let mut talks: Vec<Box<Talk>> = Vec::new();
+    let mut buffer = [0; 2048];
+    for turn in 0usize.. {
+        loop {
+            match asked.try_recv() {
+                Ok(Asked::Talk(talk)) => {
+                    totals.live_count.fetch_add(1, Ordering::Relaxed);
+                    talks.push(talk);
+                }
+                Ok(Asked::HangUp(agent)) => {
+                    for talk in talks.extract_if(.., |talk| talk.agent == agent) {
+                        totals.live_count.fetch_sub(1, Ordering::Relaxed);
+                        let _ = reports.send(talk.into_report());
+                    }
+                }
+                Err(mpsc::TryRecvError::Empty) => break,
+                Err(mpsc::TryRecvError::Disconnected) => return,
+            }
+        }
+        let began = Instant::now();
+        for (at, talk) in talks.iter_mut().enumerate() {
+            let connected = talk.client.is_connected();
+            if !connected || (at + turn).is_multiple_of(LOOK_EVERY) {
+                talk.receive(&mut buffer, totals);
+            }
+            talk.send(began, totals);
+        }
+        std::thread::sleep(Duration::from_millis(1).saturating_sub(began.elapsed()));
+    }
+}
+
+impl Talk {
+    fn receive(&mut self, buffer: &mut [u8], totals: &Totals) {
+        let mut count = 0;
+        while let Ok(len) = self.socket.recv(buffer) {
+            self.client.handle_datagram(Instant::now(), &buffer[..len]);
+        }
+        let nanos = probe::nanos();
+        for payload in self.client.heard.drain(..) {
+            if self.probes.take(&payload, nanos) {
+                self.report.first_media_at.get_or_insert_with(Instant::now);
+                count += 1;
+            }
+        }
+        totals.received_count.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn send(&mut self, now: Instant, totals: &Totals) {
+        if self.client.poll_timeout().is_some_and(|due| due <= now) {
+            self.client.handle_timeout(now);
+        }
+        if self.client.is_connected() && self.next_packet <= now {
+            if let Some(ready) = self.ready.take() {
+                self.next_packet = now;
+                let _ = ready.send(now);
+            }
+            self.next_packet += PACKET;
+            let mut payload = [0; PAYLOAD_LEN];
+            probe::write(&mut payload, self.probe_count, probe::nanos());
+            self.probe_count += 1;
+            self.client.speak(&payload);
+            self.report.sent_count += 1;
+            totals.sent_count.fetch_add(1, Ordering::Relaxed);
+        }
+        while let Some(datagram) = self.client.poll_transmit() {
+            let _ = self.socket.send(&datagram);
+        }
+    }
+
+    fn into_report(self) -> LegReport {
+        let (received_count, lost_count) = (self.probes.count, self.probes.lost_count());
+        LegReport { received_count, lost_count, delays: self.probes.delays, ..self.report }
+    }
+}
