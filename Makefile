@@ -1,24 +1,38 @@
 # The project's commands. One cargo profile serves all of them, so RocksDB is compiled once.
-.PHONY: run test build lint bench install
+.PHONY: run test build lint bench install page
 
 CARGO := cargo
 FLAGS := --release --locked
+WEB := control-api/web
+PAGE := $(WEB)/dist/index.html
 
 run: build
 	exec target/release/sandbox
 
 test: build
+	npm --prefix $(WEB) test
 	$(CARGO) test $(FLAGS) --workspace --exclude benches --no-fail-fast
 
-lint: install
+lint: page
+	npm --prefix $(WEB) run lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
 
 bench: build
 	$(CARGO) bench --locked -p benches
 
-build: install
+build: page
 	$(CARGO) build $(FLAGS) --workspace --bins
+
+# The softphone page, which control-api embeds.
+page: install $(PAGE)
+
+$(PAGE): $(WEB)/node_modules $(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsconfig.json $(shell find $(WEB)/src -type f 2>/dev/null)
+	npm --prefix $(WEB) run build
+
+$(WEB)/node_modules: $(WEB)/package.json $(WEB)/package-lock.json
+	npm --prefix $(WEB) ci --no-audit --no-fund
+	@touch $@
 
 install:
 	@.ci/install

@@ -12,13 +12,12 @@ pub mod trunk;
 use crate::app::App;
 use crate::problem::{self, Problem};
 use crate::{apply, onboarding};
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::{HeaderValue, header, request::Parts};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use field::Context;
-use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::Account;
 use utoipa::OpenApi;
@@ -153,19 +152,6 @@ pub(crate) fn conflict(error: storage::Error) -> Problem {
     match error {
         storage::Error::Conflict(why) => Problem::conflict("conflict", why),
         other => Problem::from(other),
-    }
-}
-
-/// Path parameters; those that cannot be read are a 400.
-pub struct Path<T>(pub T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = axum::extract::Path::from_request_parts(parts, state).await;
-        path.map(|axum::extract::Path(value)| Self(value))
-            .map_err(|error| Problem::bad_request("malformed_path", error.body_text()))
     }
 }
 

@@ -8,6 +8,8 @@ use crate::{
     metrics::Metrics,
     routing::Resolver,
     secret::{self, MasterKey, Secret, SecretError},
+    softphone::Softphones,
+    webphone::rate::LaunchRate,
 };
 use std::{
     sync::Arc,
@@ -39,6 +41,8 @@ pub struct App {
     pub link: Link,
     pub lines: LimitUse,
     pub trunk_lines: TrunkUse,
+    pub softphones: Softphones,
+    pub launch_rate: LaunchRate,
     pub metrics: Metrics,
     pub resolver: Resolver,
     pub callbacks: Callbacks,
@@ -68,6 +72,8 @@ impl App {
         };
         Ok(Arc::new(Self {
             callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone())?,
+            softphones: Softphones::load(&store, &master_key)?,
+            launch_rate: LaunchRate::default(),
             store,
             master_key,
             admin_token: secret::load_or_create_admin_token(&config.admin.token_file)?,

@@ -48,6 +48,8 @@ pub struct AccountEntry {
     pub retention: Option<RetentionSettings>,
     /// Ids of trunks, in the order in which they are tried.
     pub trunks: Option<Vec<String>>,
+    /// Origins whose pages may embed the softphone.
+    pub frame_ancestors: Option<Vec<String>>,
     /// Caller IDs to assign, in any form.
     pub numbers: Option<Vec<String>>,
     /// Agents to register: ID and display name.
@@ -70,6 +72,7 @@ impl AccountEntry {
             no_media_s: self.no_media_s,
             retention: self.retention.take(),
             trunks: self.trunks.take(),
+            frame_ancestors: self.frame_ancestors.take(),
         }
     }
 }

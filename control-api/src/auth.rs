@@ -4,13 +4,13 @@
 use crate::{
     app::{App, now_ms},
     problem::Problem,
-    secret,
+    secret, webphone,
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
     http::{HeaderMap, header, request::Parts},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use ipnet::IpNet;
 use std::{
@@ -70,7 +70,7 @@ fn bearer(header: &axum::http::HeaderValue) -> Option<&str> {
 }
 
 /// Looks a key up that has not expired. What can be measured depends on its hash, which tells nothing about the key.
-async fn find_key(app: &App, clear_key: &str) -> Result<Option<ApiKey>, Problem> {
+pub(crate) async fn find_key(app: &App, clear_key: &str) -> Result<Option<ApiKey>, Problem> {
     let hash = secret::hash(clear_key);
     Ok(app.with_store(move |store| store.authenticate(&hash, now_ms())).await?)
 }
@@ -90,12 +90,13 @@ pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request,
         match find_key(&app, &value).await {
             Ok(Some(key)) if key.class == KeyClass::Server => {
                 tracing::warn!(key_id = %key.id, "a server key was sent in a query string and should be rotated");
-                let detail =
-                    "a server key was sent in the query string; send it as Authorization: Bearer KEY and have it rotated";
-                return Problem::forbidden("key_in_query", detail).into_response();
+                app.metrics.server_key_exposed();
+                let detail = "a server key was sent in the query string; have it rotated, send it as Authorization: Bearer KEY, and \
+                    put the browser key into launch links";
+                return webphone::refusal(&request, Problem::forbidden("key_in_query", detail));
             }
             Ok(_) => {}
-            Err(problem) => return problem.into_response(),
+            Err(problem) => return webphone::refusal(&request, problem),
         }
     }
     next.run(request).await
@@ -106,7 +107,8 @@ fn form_values(query: &str) -> impl Iterator<Item = String> {
     query.split('&').filter_map(|pair| percent_decode(pair.split_once('=').map_or(pair, |(_, value)| value)))
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// One name or value of a query string, where a raw `+` stands for a space; `None` if it is not UTF-8.
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

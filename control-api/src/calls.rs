@@ -3,6 +3,8 @@
 
 pub mod create;
 pub mod list;
+pub mod party;
+pub mod place;
 pub mod timeline;
 pub mod view;
 
@@ -72,17 +74,23 @@ pub async fn end(
     PathParams(call_id): PathParams<String>,
 ) -> Result<StatusCode, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
+    hang_up(&app, &call).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a call in any state.
+pub async fn hang_up(app: &Arc<App>, call: &Call) -> Result<(), Problem> {
     if !call.is_live() {
-        return Ok(StatusCode::NO_CONTENT);
+        return Ok(());
     }
     let call_id = call.call_id.clone();
     if let Some(call) = app.with_store(move |store| store.request_hang_up(&call_id)).await?
         && !app.link.hang_up(&call.call_id)
     {
         // No shard has it, nor will one come back with it.
-        lifecycle::end_lost_call(&app, &call, Some(now_ms())).await?;
+        lifecycle::end_lost_call(app, &call, Some(now_ms())).await?;
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// What may be changed of a call.
@@ -116,10 +124,17 @@ pub async fn change(
     JsonBody(change): JsonBody<ChangeCall>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    check_disposition(&change.disposition)?;
-    let call_id = call.call_id;
-    let changed = app.with_store(move |store| store.set_disposition(&call_id, &change.disposition)).await?;
-    Ok(Json(CallView::of(&changed.ok_or_else(unknown_call)?, &app.config.public.url)))
+    let changed = set_disposition(&app, call.call_id, change.disposition).await?;
+    Ok(Json(CallView::of(&changed, &app.config.public.url)))
+}
+
+/// Changes a call's disposition, for who may.
+pub async fn set_disposition(app: &App, call_id: String, disposition: String) -> Result<Call, Problem> {
+    check_disposition(&disposition)?;
+    let changed = app.with_store(move |store| store.set_disposition(&call_id, &disposition)).await?;
+    let changed = changed.ok_or_else(unknown_call)?;
+    app.softphones.call_changed(&changed);
+    Ok(changed)
 }
 
 fn check_disposition(disposition: &str) -> Result<(), Problem> {

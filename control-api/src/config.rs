@@ -28,6 +28,7 @@ pub struct Config {
     pub recordings: Recordings,
     pub callback: Callback,
     pub calls: Calls,
+    pub softphone: Softphone,
     pub log: Log,
 }
 
@@ -133,6 +134,24 @@ pub struct Calls {
     pub dns_cache_s: u64,
 }
 
+/// The launch link and the pages that it opens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Softphone {
+    /// Seconds for which a launched page's session lasts, 600–86400. Default 43200. A row in the database each.
+    pub session_s: u64,
+    /// Seconds in which a launched page has to open its session, 1–300. Default 60. Also the time that the agent has to bring a page to
+    /// the front that the browser loaded in the background.
+    pub token_s: u64,
+    /// Seconds for which a softphone may register without asking again, 30–3600. Default 300. Shorter cuts removed agents off sooner,
+    /// and costs a request each time.
+    pub credential_s: u64,
+    /// Launch links opened a minute by one agent, 1–1000. Default 30.
+    pub launch_per_minute_per_agent: u32,
+    /// Launch links opened a minute with one key, 1–100000. Default 600.
+    pub launch_per_minute_per_key: u32,
+}
+
 /// The log, on stderr.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -191,6 +210,18 @@ impl Default for Calls {
     }
 }
 
+impl Default for Softphone {
+    fn default() -> Self {
+        Self {
+            session_s: 43_200,
+            token_s: 60,
+            credential_s: 300,
+            launch_per_minute_per_agent: 30,
+            launch_per_minute_per_key: 600,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".into(), json: false }
@@ -223,6 +254,12 @@ impl Config {
         in_range("callback.connections_per_endpoint", self.callback.connections_per_endpoint as u64, 1, 256)?;
         in_range("calls.dns_timeout_ms", self.calls.dns_timeout_ms, 100, 10_000)?;
         in_range("calls.dns_cache_s", self.calls.dns_cache_s, 1, 3600)?;
+        in_range("softphone.session_s", self.softphone.session_s, 600, 86_400)?;
+        in_range("softphone.token_s", self.softphone.token_s, 1, 300)?;
+        in_range("softphone.credential_s", self.softphone.credential_s, 30, 3600)?;
+        let Softphone { launch_per_minute_per_agent, launch_per_minute_per_key, .. } = self.softphone;
+        in_range("softphone.launch_per_minute_per_agent", u64::from(launch_per_minute_per_agent), 1, 1_000)?;
+        in_range("softphone.launch_per_minute_per_key", u64::from(launch_per_minute_per_key), 1, 100_000)?;
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(format!("log.filter: {error}; allowed are tracing filters such as \"info\" or \"control_api=debug\""));
         }
@@ -323,6 +360,8 @@ mod tests {
         check_error("[admin.tls]\nmode = \"none\"", &["mode", "`plain`, `self_signed`, `files`"]);
         check_error("[callback]\nconnections_per_endpoint = 0", &["callback.connections_per_endpoint", "1 to 256"]);
         check_error("[link]\nedge_lost_after_s = 0", &["link.edge_lost_after_s", "1 to 3600"]);
+        check_error("[softphone]\nsession_s = 60", &["softphone.session_s", "600 to 86400"]);
+        check_error("[softphone]\nlaunch_per_minute_per_key = 0", &["softphone.launch_per_minute_per_key", "1 to 100000"]);
         check_error("[log]\nfilter = \"a=b=c\"", &["log.filter", "tracing filters"]);
         check_error("public = [", &["line 1"]);
     }

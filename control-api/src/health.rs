@@ -71,7 +71,7 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
 )]
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let text = app.metrics.print(app.lines.live_count(), &app.link.shards());
+    let text = app.metrics.print(app.lines.live_count(), app.link.softphone_count(), &app.link.shards());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 

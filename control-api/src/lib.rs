@@ -24,4 +24,6 @@ pub mod retention;
 pub mod routing;
 pub mod secret;
 pub mod server;
+pub mod softphone;
 pub mod tls;
+pub mod webphone;

@@ -7,7 +7,7 @@ use crate::{
 };
 use control_wire::{Ended, Event, Milestone};
 use std::sync::Arc;
-use storage::{Call, CallState, FinalCall, FinishOutcome, MilestoneOutcome, TimelineEntry};
+use storage::{Call, CallState, FinalCall, FinishOutcome, MilestoneOutcome, Progress, TimelineEntry};
 use tokio::task::JoinSet;
 
 /// Applies events in their order within each call; all are durable when it returns. Ends of different calls share disk writes.
@@ -21,7 +21,13 @@ pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Er
         }
     }
     if !milestones.is_empty() {
-        app.with_store(move |store| milestones.into_iter().try_for_each(|milestone| apply_milestone(store, milestone))).await?;
+        let applied = move |store: &storage::Storage| {
+            let applied = milestones.into_iter().map(|milestone| apply_milestone(store, milestone));
+            applied.collect::<Result<Vec<Option<Call>>, _>>()
+        };
+        for call in app.with_store(applied).await?.into_iter().flatten() {
+            app.softphones.call_changed(&call);
+        }
     }
     let mut tasks = JoinSet::new();
     for ended in ends {
@@ -37,29 +43,33 @@ pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Er
     Ok(())
 }
 
-fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<(), storage::Error> {
+/// The call, if the step is new.
+fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Option<Call>, storage::Error> {
     let Milestone { call_id, sequence, at_ms, leg, kind, sip_code, trunk, detail } = milestone;
     let leg = leg.map(stored_leg);
-    let state = state_after(&kind, leg);
+    let progress = progress(&kind, leg);
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
     let entry = TimelineEntry { sequence, at_ms, leg, kind, sip_code, trunk, detail };
-    match store.apply_milestone(&call_id, &entry, state)? {
-        MilestoneOutcome::Applied(_) | MilestoneOutcome::Duplicate => {}
+    match store.apply_milestone(&call_id, &entry, progress)? {
+        MilestoneOutcome::Applied(call) => return Ok(Some(call)),
+        MilestoneOutcome::Duplicate => {}
         MilestoneOutcome::UnknownCall => tracing::debug!(%call_id, "milestone of an unknown call"),
         MilestoneOutcome::Full => tracing::debug!(%call_id, "milestone beyond the timeline's cap"),
     }
-    Ok(())
+    Ok(None)
 }
 
-/// The state that a step brings a call to; steps that change none give `None`.
-fn state_after(kind: &str, leg: Option<storage::LegName>) -> Option<CallState> {
+/// What a step changes of a call.
+fn progress(kind: &str, leg: Option<storage::LegName>) -> Progress {
     use storage::LegName::{Agent, Customer};
     match (kind, leg) {
-        ("ringing" | "early_media", Some(Agent)) => Some(CallState::AgentRinging),
-        ("answered", Some(Agent)) => Some(CallState::AgentAnswered),
-        ("ringing" | "early_media" | "answered", Some(Customer)) => Some(CallState::CustomerRinging),
-        ("bridged", _) => Some(CallState::Bridged),
-        _ => None,
+        ("ringing" | "early_media", Some(Agent)) => Progress::to(CallState::AgentRinging),
+        ("answered", Some(Agent)) => Progress::to(CallState::AgentAnswered),
+        ("ringing" | "early_media" | "answered", Some(Customer)) => Progress::to(CallState::CustomerRinging),
+        ("bridged", _) => Progress::to(CallState::Bridged),
+        ("agent_lost", _) => Progress { agent_away: Some(true), ..Progress::default() },
+        ("agent_back", _) => Progress { agent_away: Some(false), ..Progress::default() },
+        _ => Progress::default(),
     }
 }
 
@@ -81,6 +91,7 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
         FinishOutcome::Finished(finish) => {
             let call = &finish.call;
             app.lines.give_back(&call.account_id);
+            app.softphones.call_changed(call);
             let status = call.status.map_or("none", status_word);
             app.metrics.call_ended(status, call.reason.as_deref());
             let reason = call.reason.as_deref().unwrap_or("none");
@@ -120,7 +131,7 @@ fn lost_end(call: &Call, recording: Option<storage::RecordingResult>, last_seen_
         end.recording = recording;
     } else if call.hang_up_requested {
         end.status = storage::CallStatus::Canceled;
-        end.reason = None;
+        end.reason = Some("canceled".into());
         end.hangup_by = Some(storage::HangupBy::Api);
     }
     end
@@ -161,6 +172,7 @@ fn final_call(ended: Ended) -> FinalCall {
         }),
         agent_media: ended.agent_media.map(media),
         customer_media: ended.customer_media.map(media),
+        reason_detail: None,
     }
 }
 

@@ -95,8 +95,7 @@ impl Drop for Line {
     }
 }
 
-/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs; calls that were live before this
-/// process started are not counted.
+/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs.
 #[derive(Debug, Default)]
 pub struct TrunkUse {
     lines: LimitUse,
@@ -113,6 +112,12 @@ impl TrunkUse {
     /// Keeps a line until the call ends.
     pub fn hold(&self, call_id: &str, line: Line) {
         self.lock().insert(call_id.to_owned(), line);
+    }
+
+    /// Counts a call that was live when this process started.
+    pub fn adopt(&self, call_id: &str, trunk_id: &str, now: Instant) {
+        self.lines.adopt(trunk_id, now);
+        self.hold(call_id, Line { lines: Some((self.lines.clone(), trunk_id.to_owned())) });
     }
 
     /// Gives back the line of a call that ended.
@@ -162,6 +167,11 @@ mod tests {
         assert!(trunks.take("t", 1, now).is_none());
         assert!(trunks.take("t", 2, now).is_some() && trunks.take("u", 1, now).is_some());
         trunks.give_back("c");
+        assert!(trunks.take("t", 1, now).is_some());
+        // A call that was live before this process started counts like any other.
+        trunks.adopt("old", "t", now);
+        assert!(trunks.take("t", 1, now).is_none());
+        trunks.give_back("old");
         assert!(trunks.take("t", 1, now).is_some());
     }
 

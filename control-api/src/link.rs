@@ -3,11 +3,14 @@
 
 mod connection;
 mod reconcile;
+mod softphones;
 
 pub use connection::{bind, serve};
 pub use reconcile::{adopt_live_calls, sweep, watch};
+pub use softphones::PresenceChange;
 
 use control_wire::{Command, PlaceCall, ShardStatus, ToEdge};
+use softphones::Softphones;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,6 +35,7 @@ struct Registry {
     shards: BTreeMap<ShardId, Shard>,
     /// Where each live call is.
     calls: HashMap<String, ShardId>,
+    softphones: Softphones,
     last_generation: u64,
 }
 
@@ -46,6 +50,8 @@ pub(crate) struct ShardId {
 struct Shard {
     epoch: u64,
     status: ShardStatus,
+    /// Where browsers reach it; `None` if it takes no softphones.
+    softphone_url: Option<String>,
     /// Live calls: reserved for it, or given to it.
     calls: HashMap<String, CallLink>,
     connection: Option<Connection>,
@@ -96,6 +102,8 @@ pub enum NoShard {
     Disconnected,
     Draining,
     Full,
+    /// The agent's softphone is registered with none.
+    AgentOffline,
 }
 
 /// The shard that a call was promised to restarted meanwhile: the call cannot be placed any more.
@@ -121,11 +129,16 @@ impl Link {
             }
         }
         let (_, id) = best.ok_or(refusal)?;
+        Ok(self.hold_room(&mut registry, id, call_id))
+    }
+
+    /// Room for a call on a shard that is known under the same lock.
+    fn hold_room(&self, registry: &mut Registry, id: ShardId, call_id: &str) -> Placement {
         let shard = registry.shards.get_mut(&id).expect("the shard was found under the same lock");
         shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false });
         let owner = Owner { edge: id.edge.clone(), shard: id.shard, epoch: shard.epoch };
         registry.calls.insert(call_id.to_owned(), id);
-        Ok(Placement { link: self.clone(), call_id: call_id.to_owned(), owner, is_used: false })
+        Placement { link: self.clone(), call_id: call_id.to_owned(), owner, is_used: false }
     }
 
     /// Asks the shard that holds the call to end it, again and again until it acknowledges. False if no shard holds the call.
@@ -155,6 +168,7 @@ impl Link {
             shard.pending.retain(|_, pending| match &pending.command {
                 Command::PlaceCall(place) => place.call_id != call_id,
                 Command::HangUp { call_id: other } => other != call_id || (connected && pending.is_sent),
+                Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => true,
             });
         }
     }
@@ -197,12 +211,14 @@ impl Link {
     /// [`Link::open`].
     fn connect(&self, id: &ShardId, epoch: u64, status: ShardStatus, outgoing: mpsc::Sender<ToEdge>, now: Instant) -> u64 {
         let mut registry = self.lock();
+        let registry = &mut *registry;
         registry.last_generation += 1;
         let generation = registry.last_generation;
         let shard = registry.shards.entry(id.clone()).or_insert_with(|| Shard::new(epoch, now));
         if shard.epoch != epoch {
             shard.epoch = epoch;
             shard.pending.clear();
+            registry.softphones.forget_grants_of(id);
         }
         shard.status = status;
         shard.connection = Some(Connection { generation, is_open: false, outgoing });
@@ -298,6 +314,7 @@ impl Shard {
         Self {
             epoch,
             status: ShardStatus::default(),
+            softphone_url: None,
             calls: HashMap::new(),
             connection: None,
             disconnected: now,

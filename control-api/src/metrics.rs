@@ -39,7 +39,7 @@ struct CallLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallbackLabels {
+struct ResultLabels {
     result: String,
 }
 
@@ -62,7 +62,10 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latencies: Family<RouteLabels, Latency>,
     calls: Family<CallLabels, Counter>,
-    callback_attempts: Family<CallbackLabels, Counter>,
+    callback_attempts: Family<ResultLabels, Counter>,
+    launches: Family<ResultLabels, Counter>,
+    sessions: Family<ResultLabels, Counter>,
+    exposed_keys: Counter,
 }
 
 /// A histogram with [`LATENCY_BUCKETS`].
@@ -98,16 +101,37 @@ impl Metrics {
 
     /// Counts one attempt to deliver a callback by its result: `delivered`, an HTTP status class, or the word of the failure.
     pub fn callback_attempted(&self, result: &str) {
-        self.callback_attempts.get_or_create(&CallbackLabels { result: result.into() }).inc();
+        self.callback_attempts.get_or_create(&ResultLabels { result: result.into() }).inc();
+    }
+
+    /// Counts one request for the launch page by its result: `opened`, or the code of the problem.
+    pub fn launched(&self, result: &str) {
+        self.launches.get_or_create(&ResultLabels { result: result.into() }).inc();
+    }
+
+    /// Counts one attempt of a page to open its session by its result: `opened`, or the code of the problem.
+    pub fn session_opened(&self, result: &str) {
+        self.sessions.get_or_create(&ResultLabels { result: result.into() }).inc();
+    }
+
+    /// Counts one server key that came in a query string. Worth an alert: the key is to be rotated.
+    pub fn server_key_exposed(&self) {
+        self.exposed_keys.inc();
     }
 
     /// Prints everything in the OpenMetrics text format.
-    pub fn print(&self, live_count: u64, shards: &[ShardView]) -> String {
+    pub fn print(&self, live_count: u64, softphone_count: usize, shards: &[ShardView]) -> String {
         let mut registry = Registry::with_prefix("control_api");
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());
         registry.register("http_request_duration_seconds", "Time to answer an HTTP request", self.latencies.clone());
         registry.register("calls_ended", "Calls that ended, by status and reason", self.calls.clone());
         registry.register("callback_attempts", "Callback attempts, by result", self.callback_attempts.clone());
+        registry.register("webphone_launches", "Requests for the launch page, by result", self.launches.clone());
+        registry.register("webphone_sessions", "Attempts of pages to open their session, by result", self.sessions.clone());
+        registry.register("server_keys_exposed", "Server keys that came in a query string", self.exposed_keys.clone());
+        let softphones = Gauge::<i64>::default();
+        softphones.set(softphone_count as i64);
+        registry.register("softphones_online", "Agents whose softphone is registered", softphones);
         let live = Gauge::<i64>::default();
         live.set(live_count as i64);
         registry.register("calls_live", "Calls that have not ended", live);

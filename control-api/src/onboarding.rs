@@ -3,8 +3,8 @@
 use crate::admin::account::AccountView;
 use crate::admin::identity::AgentView;
 use crate::admin::key::{Class, KeyView};
-use crate::admin::{Admin, Path, blocking};
-use crate::problem::{Problem, ProblemDetails};
+use crate::admin::{Admin, blocking};
+use crate::problem::{PathParams, Problem, ProblemDetails};
 use crate::secret::Secret;
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub struct ClearKeys {
 /// Reads what an account's onboarding pack is made of.
 #[utoipa::path(get, path = "/admin/accounts/{account}/pack", tag = "onboarding", params(("account" = String, Path)),
     responses((status = 200, body = Pack), (status = 404, body = ProblemDetails)))]
-pub async fn read_pack(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Pack>, Problem> {
+pub async fn read_pack(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Pack>, Problem> {
     blocking(&admin, move |admin| {
         let (store, now_ms) = (&admin.app.store, crate::app::now_ms());
         let keys = store.api_keys(Some(&account))?;

@@ -26,6 +26,7 @@ use utoipa::{
     ),
     tags(
         (name = "calls", description = "Server-to-server calls"),
+        (name = "softphone", description = "The browser softphone"),
         (name = "recordings", description = "Recordings of calls"),
         (name = "meta", description = "This document"),
     ),

@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Deserializer};
 use std::fs::OpenOptions;
@@ -18,6 +19,8 @@ const KEY_LEN: usize = 32;
 const SIGNING_SECRET_LEN: usize = 24;
 /// Characters of a clear key that stay readable, so that people can tell keys apart.
 const SHOWN_PREFIX_LEN: usize = 10;
+/// Bytes of an agent's opaque name.
+const AGENT_NAME_LEN: usize = 16;
 /// Shortest API key that may be given rather than minted.
 pub const MIN_KEY_CHARS: usize = 24;
 
@@ -87,6 +90,11 @@ pub fn mint_key(class: KeyClass) -> Secret {
     Secret(format!("{}{}", class_prefix(class), URL_SAFE_NO_PAD.encode(random::<KEY_LEN>())))
 }
 
+/// A fresh password or the secret part of a session, of 256 random bits, safe in headers and in SIP.
+pub fn mint_password() -> Secret {
+    Secret(URL_SAFE_NO_PAD.encode(random::<KEY_LEN>()))
+}
+
 /// A fresh signing secret in the text form of Standard Webhooks.
 pub fn mint_signing_secret() -> Secret {
     Secret(format!("whsec_{}", STANDARD.encode(random::<SIGNING_SECRET_LEN>())))
@@ -109,6 +117,8 @@ pub enum Purpose {
     TrunkPassword,
     CallbackHeader,
     SigningSecret,
+    /// What a launch link asked for, on its way through the browser.
+    LaunchToken,
 }
 
 impl Purpose {
@@ -117,12 +127,16 @@ impl Purpose {
             Purpose::TrunkPassword => b"trunk_password",
             Purpose::CallbackHeader => b"callback_header",
             Purpose::SigningSecret => b"signing_secret",
+            Purpose::LaunchToken => b"launch_token",
         })
     }
 }
 
-/// Seals and opens recoverable secrets under the master key.
-pub struct MasterKey(LessSafeKey);
+/// Seals and opens recoverable secrets under the master key, and makes names that nobody else can make.
+pub struct MasterKey {
+    seal: LessSafeKey,
+    names: hmac::Key,
+}
 
 impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -132,7 +146,19 @@ impl std::fmt::Debug for MasterKey {
 
 impl MasterKey {
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).expect("AES-256 takes 32 bytes")))
+        let seal = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).expect("AES-256 takes 32 bytes"));
+        // A key of its own for each use of the master key.
+        let names = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"names of agents");
+        Self { seal, names: hmac::Key::new(hmac::HMAC_SHA256, names.as_ref()) }
+    }
+
+    /// What an agent of an account is called towards the edge and in browsers: letters and digits, the same at all times, and telling
+    /// nothing of the agent.
+    pub fn agent_name(&self, account_id: &str, crm_username: &str) -> String {
+        let mut text = (account_id.len() as u64).to_be_bytes().to_vec();
+        text.extend_from_slice(account_id.as_bytes());
+        text.extend_from_slice(crm_username.as_bytes());
+        format!("a{}", hex(&hmac::sign(&self.names, &text).as_ref()[..AGENT_NAME_LEN]))
     }
 
     /// Reads the key's file; writes one with a fresh key (mode 0600) if there is none.
@@ -146,7 +172,7 @@ impl MasterKey {
     pub fn seal(&self, purpose: Purpose, secret: &Secret) -> Sealed {
         let nonce = random::<NONCE_LEN>();
         let mut bytes = secret.0.clone().into_bytes();
-        self.0
+        self.seal
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), purpose.associated_data(), &mut bytes)
             .expect("secrets are far shorter than the limit of AES-GCM");
         bytes.splice(0..0, nonce);
@@ -156,7 +182,7 @@ impl MasterKey {
     pub fn open(&self, purpose: Purpose, sealed: &Sealed) -> Result<Secret, SecretError> {
         let (nonce, ciphertext) = sealed.0.split_first_chunk::<NONCE_LEN>().ok_or(SecretError::Unsealable)?;
         let mut bytes = ciphertext.to_vec();
-        let clear = self.0.open_in_place(Nonce::assume_unique_for_key(*nonce), purpose.associated_data(), &mut bytes);
+        let clear = self.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), purpose.associated_data(), &mut bytes);
         let clear = clear.map_err(|_| SecretError::Unsealable)?;
         String::from_utf8(clear.to_vec()).map(Secret).map_err(|_| SecretError::Unsealable)
     }
@@ -260,6 +286,19 @@ mod tests {
         for len in 0..32 {
             assert!(key.open(Purpose::SigningSecret, &Sealed(vec![0; len])).is_err());
         }
+    }
+
+    // S05
+    #[test]
+    fn agents_names_are_stable_and_apart() {
+        let key = MasterKey::new([7; 32]);
+        let name = key.agent_name("acme", "agent.017");
+        assert_eq!(name, MasterKey::new([7; 32]).agent_name("acme", "agent.017"));
+        assert!(name.len() == 33 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
+        for (account, agent) in [("acme", "Agent.017"), ("acmea", "gent.017"), ("other", "agent.017"), ("acme", "agent.017 ")] {
+            assert_ne!(key.agent_name(account, agent), name, "{account} {agent}");
+        }
+        assert_ne!(MasterKey::new([8; 32]).agent_name("acme", "agent.017"), name);
     }
 
     #[test]

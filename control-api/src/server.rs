@@ -7,6 +7,7 @@ use crate::{
     metrics::{self, RequestCounter},
     openapi, problem, recordings, retention,
     tls::{Security, TlsError},
+    webphone,
 };
 use axum::{Json, Router, middleware, routing};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -36,6 +37,7 @@ pub fn public_resources() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(calls::read, calls::end, calls::change))
         .routes(routes!(calls::timeline::read))
         .routes(routes!(calls::redeliver))
+        .routes(routes!(webphone::launch::launch))
         .routes(routes!(recordings::download))
         .routes(routes!(openapi::read));
     openapi::document_other_errors(resources.get_openapi_mut());
@@ -46,6 +48,7 @@ pub fn public_resources() -> OpenApiRouter<Arc<App>> {
 pub fn public_router(app: &Arc<App>) -> Router {
     let router: Router<Arc<App>> = public_resources().into();
     router
+        .merge(webphone::routes())
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), auth::refuse_keys_in_query))

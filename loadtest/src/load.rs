@@ -2,8 +2,9 @@
 
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
-use crate::children::{Stack, StackSpec, Usage};
+use crate::children::{Softphones, Stack, StackSpec, Usage};
 use crate::floor::{self, Floor};
+use crate::softphones::{Fleet, Times};
 use anyhow::Context;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,8 @@ pub struct LoadSpec {
     pub record: bool,
     /// Legs send and receive RTP; without, only signalling is loaded.
     pub media: bool,
+    /// The agents are softphones that open launch links, instead of phones.
+    pub softphones: bool,
     pub shards: u16,
 }
 
@@ -76,6 +79,10 @@ pub struct LoadReport {
     pub audio: Percentiles,
     /// Hang-up by the customer to the first byte of the callback.
     pub callback: Percentiles,
+    /// Launch link opened to the softphone being registered.
+    pub registered: Percentiles,
+    /// Launch link opened to keys for the agent's audio.
+    pub agent_media: Percentiles,
     /// One way through the edge, both peers' polling included.
     pub packet_delay: Percentiles,
     pub packets_sent: u64,
@@ -109,6 +116,7 @@ struct Ledger {
     calls: HashMap<String, Placed>,
     http_errors: BTreeMap<String, usize>,
     statuses: BTreeMap<String, usize>,
+    softphones: Vec<Times>,
 }
 
 /// How long the bare loop runs.
@@ -127,15 +135,20 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     let carrier = Carrier::start(CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: true }, Box::new(script))?;
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let sink = callback_sink(ledger.clone()).await?;
-    let stack =
-        Stack::start(StackSpec::load(carrier.address, sink, spec.calls, spec.shards)).await.context("starting the processes")?;
+    let mut stack_spec = StackSpec::load(carrier.address, sink, spec.calls, spec.shards);
+    if spec.softphones {
+        (stack_spec.softphones, stack_spec.more_agents) = (Softphones::SelfSigned, spec.total);
+    }
+    let stack = Stack::start(stack_spec).await.context("starting the processes")?;
     let before = stack.edge_usage()?;
-    let mut run = Run { spec, stack: &stack, carrier: &carrier, ledger: &ledger, samples: Vec::new(), started: Instant::now() };
+    let (fleet, agents) = spec.softphones.then(|| Fleet::start(&stack, carrier.totals.clone())).transpose()?.unzip();
+    let (samples, started) = (Vec::new(), Instant::now());
+    let mut run = Run { spec, stack: &stack, carrier: &carrier, fleet, ledger: &ledger, samples, started };
     run.place_all(progress).await?;
     run.wait_for_the_end(progress).await?;
     let samples = run.samples;
     let after = stack.edge_usage()?;
-    let legs: Vec<LegReport> = carrier.reports.try_iter().collect();
+    let legs: Vec<LegReport> = carrier.reports.try_iter().chain(agents.iter().flat_map(|agents| agents.try_iter())).collect();
     stack.stop().await?;
     drop(carrier);
     let floor = if spec.media {
@@ -153,6 +166,7 @@ struct Run<'a> {
     spec: LoadSpec,
     stack: &'a Stack,
     carrier: &'a Carrier,
+    fleet: Option<Fleet>,
     ledger: &'a Arc<Mutex<Ledger>>,
     samples: Vec<Sample>,
     started: Instant,
@@ -180,16 +194,25 @@ impl Run<'_> {
                 )
                 .await;
             }
+            let customer = format!("{CUSTOMER_PREFIX}{n:05}");
+            if let Some(fleet) = &self.fleet {
+                requests.spawn(launch_one(fleet.clone(), n, customer, self.ledger.clone()));
+                continue;
+            }
             let request = client.post(format!("{}/calls", self.stack.api_url)).bearer_auth(&self.stack.server_key).json(
                 &serde_json::json!({
                     "from_number": self.stack.from_number,
-                    "to_number": format!("{CUSTOMER_PREFIX}{n:05}"),
+                    "to_number": customer,
                     "agent_number": format!("{AGENT_PREFIX}{n:05}"),
                     "record": self.spec.record,
                 }),
             );
-            requests.spawn(place_one(request, format!("{CUSTOMER_PREFIX}{n:05}"), self.ledger.clone()));
+            requests.spawn(place_one(request, customer, self.ledger.clone()));
             while requests.try_join_next().is_some() {}
+        }
+        // Softphones go on until their calls end, and are waited for with them.
+        if self.fleet.is_some() {
+            requests.detach_all();
         }
         while requests.join_next().await.is_some() {}
         Ok(())
@@ -264,6 +287,22 @@ async fn place_one(request: reqwest::RequestBuilder, customer: String, ledger: A
     }
 }
 
+/// One softphone's call from the link to its end.
+async fn launch_one(fleet: Fleet, agent: u32, customer: String, ledger: Arc<Mutex<Ledger>>) {
+    let clicked_at = Instant::now();
+    ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at = Some(clicked_at);
+    let placed = || {
+        let took = clicked_at.elapsed();
+        ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().answered_after = Some(took);
+    };
+    let outcome = fleet.call(agent, &customer, placed).await;
+    let mut ledger = ledger.lock().expect("ledger");
+    match outcome {
+        Ok(times) => ledger.softphones.push(times),
+        Err(error) => *ledger.http_errors.entry(format!("{:#}", error.root_cause())).or_default() += 1,
+    }
+}
+
 /// Listens on a free loopback port for callbacks; answers its URL.
 async fn callback_sink(ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<String> {
     use axum::{Json, Router, extract::State, routing::post};
@@ -321,6 +360,8 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
         setup: Percentiles::of(setup.collect()),
         audio: Percentiles::of(audio.collect()),
         callback: Percentiles::of(callback.collect()),
+        registered: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.registered)).collect()),
+        agent_media: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.media)).collect()),
         packet_delay: Percentiles::of(legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect()),
         packets_sent: legs.iter().map(|leg| leg.sent_count).sum(),
         packets_received: legs.iter().map(|leg| leg.received_count).sum(),
@@ -345,13 +386,17 @@ impl LoadReport {
         row("calls placed / answered / peak", format!("{} / {} / {}", self.placed, self.answered, self.peak_calls));
         row("HTTP errors", format!("{:?}", self.http_errors));
         row("callbacks by status, missing", format!("{:?}, {}", self.callback_statuses, self.callbacks_missing));
-        for (name, p) in [
-            ("POST /calls", self.post),
+        let is_measured = |(_, times): &(&str, Percentiles)| times.count > 0;
+        let times = [
+            ("link to registered", self.registered),
+            ("link to the agent's audio", self.agent_media),
+            ("POST /calls, or link to placed", self.post),
             ("POST to customer's ACK", self.setup),
             ("customer's ACK to audio", self.audio),
             ("hang-up to callback", self.callback),
             ("packet delay, one way", self.packet_delay),
-        ] {
+        ];
+        for (name, p) in times.into_iter().filter(is_measured) {
             row(
                 name,
                 format!("p50 {:.2}  p95 {:.2}  p99 {:.2}  max {:.2} ms  ({})", p.p50_ms, p.p95_ms, p.p99_ms, p.max_ms, p.count),

@@ -27,6 +27,9 @@ struct Arguments {
     /// Signalling only: the peers send no RTP
     #[arg(long)]
     no_media: bool,
+    /// The agents are softphones: launch link, WSS, DTLS-SRTP. A run with phones comes first, to compare with
+    #[arg(long, conflicts_with = "no_media")]
+    softphones: bool,
     /// Shards of the edge
     #[arg(long, default_value_t = 1)]
     shards: u16,
@@ -46,10 +49,19 @@ async fn main() -> anyhow::Result<()> {
         hold: Duration::from_secs_f64(arguments.hold),
         record: arguments.record,
         media: !arguments.no_media,
+        softphones: false,
         shards: arguments.shards,
     };
-    let report = run(spec, &mut |line| eprintln!("{line}")).await?;
+    let mut report = run(spec, &mut |line| eprintln!("{line}")).await?;
     print!("{}", report.table());
+    if arguments.softphones {
+        let phones = report;
+        report = run(LoadSpec { softphones: true, ..spec }, &mut |line| eprintln!("{line}")).await?;
+        print!("\nwith softphones\n{}", report.table());
+        if let (Some(with), Some(without)) = (report.cpu_per_packet_us, phones.cpu_per_packet_us) {
+            println!("DTLS-SRTP to RTP is {:.2} times RTP to RTP, per packet", with / without);
+        }
+    }
     if let Some(path) = arguments.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&report)?).with_context(|| format!("writing {}", path.display()))?;
     }

@@ -24,6 +24,39 @@ pub enum MilestoneOutcome {
     Full,
 }
 
+/// What a step changes of a live call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the call stands now; it never moves back, nor to its end.
+    pub state: Option<CallState>,
+    /// Whether the agent's softphone is lost.
+    pub agent_away: Option<bool>,
+}
+
+impl Progress {
+    /// Progress to a state and nothing else.
+    pub fn to(state: CallState) -> Self {
+        Self { state: Some(state), agent_away: None }
+    }
+
+    /// Whether it changed anything.
+    fn apply(self, call: &mut Call, at_ms: u64) -> bool {
+        if !call.is_live() {
+            return false;
+        }
+        let state = self.state.filter(|state| *state > call.state && *state != CallState::Ended);
+        let agent_away = self.agent_away.filter(|agent_away| *agent_away != call.agent_away);
+        if let Some(state) = state {
+            call.state = state;
+            if state == CallState::Bridged {
+                call.answer_ms = Some(at_ms);
+            }
+        }
+        call.agent_away = agent_away.unwrap_or(call.agent_away);
+        state.is_some() || agent_away.is_some()
+    }
+}
+
 /// A call that just ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finish {
@@ -91,10 +124,11 @@ impl Storage {
         self.load(Family::Calls, call_id.as_bytes())
     }
 
-    /// Notes which shard gets the call. `None` if the call is unknown or has ended.
-    pub fn assign_call(&self, call_id: &str, owner: Owner) -> Result<Option<Call>> {
+    /// Notes which shard gets the call and whose line it holds. `None` if the call is unknown or has ended.
+    pub fn assign_call(&self, call_id: &str, owner: Owner, trunk: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
             call.owner = Some(owner);
+            call.trunk = Some(trunk.to_owned());
             call.state = call.state.max(CallState::Placed);
         })
     }
@@ -104,8 +138,8 @@ impl Storage {
         self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
     }
 
-    /// Adds one step to a call's timeline, once per sequence number, and moves its state forward.
-    pub fn apply_milestone(&self, call_id: &str, entry: &TimelineEntry, state: Option<CallState>) -> Result<MilestoneOutcome> {
+    /// Adds one step to a call's timeline, once per sequence number, and changes the call as it says.
+    pub fn apply_milestone(&self, call_id: &str, entry: &TimelineEntry, progress: Progress) -> Result<MilestoneOutcome> {
         if entry.sequence > TIMELINE_CAP {
             return Ok(MilestoneOutcome::Full);
         }
@@ -117,11 +151,7 @@ impl Storage {
         }
         let mut batch = self.batch();
         batch.put(Family::Timeline, &key, entry);
-        if let Some(state) = state.filter(|state| *state > call.state && *state != CallState::Ended) {
-            call.state = state;
-            if state == CallState::Bridged {
-                call.answer_ms = Some(entry.at_ms);
-            }
+        if progress.apply(&mut call, entry.at_ms) {
             batch.put(Family::Calls, call_id.as_bytes(), &call);
         }
         batch.commit(Durability::Logged)?;
@@ -265,6 +295,8 @@ fn close(call: &mut Call, end: FinalCall) {
     call.recording = end.recording;
     call.agent_media = end.agent_media;
     call.customer_media = end.customer_media;
+    call.reason_detail = end.reason_detail;
+    call.agent_away = false;
 }
 
 /// Start and call id of a key made by `account_call_key`.

@@ -12,21 +12,28 @@ pub(crate) trait Record: Serialize + DeserializeOwned {
 }
 
 macro_rules! records {
-    ($($record:ty => $kind:literal),* $(,)?) => { $(impl Record for $record { const KIND: &'static str = $kind; })* };
+    ($($record:ty => $kind:literal $(version $version:literal)?),* $(,)?) => {
+        $(impl Record for $record {
+            const KIND: &'static str = $kind;
+            $(const VERSION: u8 = $version;)?
+        })*
+    };
 }
 
 records! {
-    Account => "account",
+    Account => "account" version 2,
     Number => "number",
     Agent => "agent",
     ApiKey => "api key",
     Trunk => "trunk",
-    Call => "call",
+    Call => "call" version 2,
     TimelineEntry => "timeline",
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
     CallbackJob => "callback job",
     DeliveryAttempt => "delivery",
+    WebphoneSession => "webphone session",
+    Softphone => "softphone",
 }
 
 /// Prints a record with its version byte.
@@ -51,29 +58,43 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Old bytes still load, and what is written today is what the golden file holds. A new version adds a file, never edits one.
+    fn golden(file_name: &str) -> Vec<u8> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file_name);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Bytes of an older version load, what was added since as its default.
+    #[track_caller]
+    fn check_old<R: Record + PartialEq + std::fmt::Debug>(file_name: &str, expected: &R) {
+        assert_eq!(&decode::<R>(&golden(file_name)).unwrap(), expected, "{file_name} no longer loads as it was meant");
+    }
+
+    /// What is written today is what the golden file holds, too. A new version adds a file, never edits one.
     #[track_caller]
     fn check<R: Record + PartialEq + std::fmt::Debug>(file_name: &str, expected: &R) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file_name);
-        let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(&decode::<R>(&golden).unwrap(), expected, "{file_name} no longer loads as it was meant");
+        check_old(file_name, expected);
+        let golden = golden(file_name);
         let written = encode(expected);
         assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&golden), "{file_name}: the written form changed");
     }
 
     #[test]
     fn golden_records_load() {
-        check("account.v1", &sample::account());
+        check_old("account.v1", &sample::account());
+        check("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
         check("api_key.v1", &sample::api_key());
         check("trunk.v1", &sample::trunk());
-        check("call.v1", &sample::ended_call());
+        check_old("call.v1", &sample::ended_call());
+        check("call.v2", &sample::softphone_call());
         check("timeline.v1", &sample::timeline_entry());
         check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
         check("recording.v1", &sample::recording());
         check("callback_job.v1", &sample::job());
         check("delivery.v1", &sample::delivery());
+        check("webphone_session.v1", &sample::session());
+        check("softphone.v1", &Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()) });
     }
 
     #[test]
@@ -167,6 +188,39 @@ mod tests {
                 recording: Some(RecordingResult { file_name: "crm_x.wav".into(), duration_ms: 150_500, file_len: 4_816_044 }),
                 agent_media: Some(LegMedia { received_count: 10, sent_count: 11, lost_count: 1, jitter_ms: 0.5 }),
                 customer_media: None,
+                reason_detail: None,
+                trunk: None,
+                agent_away: false,
+                session_id: None,
+            }
+        }
+
+        pub fn softphone_call() -> Call {
+            Call {
+                call_type: CallType::Browser,
+                crm_username: Some("agent.017".into()),
+                reason: Some("agent_media".into()),
+                reason_detail: Some("microphone_denied".into()),
+                trunk: Some("t1".into()),
+                agent_away: true,
+                session_id: Some("s1".into()),
+                ..ended_call()
+            }
+        }
+
+        pub fn session() -> WebphoneSession {
+            WebphoneSession {
+                id: "s1".into(),
+                account_id: "demo".into(),
+                crm_username: "agent.017".into(),
+                secret_hash: KeyHash([9; 32]),
+                to_number: "98765 43210".into(),
+                to_number_e164: "+919876543210".into(),
+                from_number: "+918000000001".into(),
+                created_ms: 1_000,
+                expires_ms: 44_000_000,
+                call_id: Some("c1".into()),
+                is_closed: false,
             }
         }
 

@@ -1,4 +1,5 @@
-//! Accepting a call: the uuid and Idempotency-Key rules (A3), and the first durable form of the call.
+//! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone (A4), and the first durable form of
+//! the call.
 
 use crate::key::Key;
 use crate::record::*;
@@ -9,6 +10,8 @@ use crate::{Result, Storage};
 const UUID_WINDOW_MS: u64 = 60_000;
 /// How long an Idempotency-Key is remembered (A3).
 pub(crate) const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
+/// Time in which a second click on the same customer is taken for the first (A4).
+const DOUBLE_CLICK_MS: u64 = 5_000;
 
 /// A request for a call, checked and normalised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub struct NewCall {
     /// As received.
     pub agent_number: Option<String>,
     pub agent_number_e164: Option<String>,
+    /// The agent whose softphone is to be rung.
     pub crm_username: Option<String>,
     /// Caller ID, E.164.
     pub from_number: String,
@@ -48,6 +52,25 @@ pub enum CreateOutcome {
     UuidClash { call_id: String },
     /// Another request had this Idempotency-Key in the last 24 h.
     IdempotencyClash { call_id: String },
+    /// The agent's softphone has a call already.
+    InTheWay(InTheWay),
+}
+
+/// A call for which an agent's softphone gets no other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InTheWay {
+    /// The agent is in this call.
+    InCall(Call),
+    /// This call to the same customer was started a moment ago; it may have ended.
+    DoubleClick(Call),
+}
+
+impl InTheWay {
+    pub fn into_call(self) -> Call {
+        match self {
+            Self::InCall(call) | Self::DoubleClick(call) => call,
+        }
+    }
 }
 
 impl Storage {
@@ -55,15 +78,26 @@ impl Storage {
     pub fn create_call(&self, new: NewCall) -> Result<CreateOutcome> {
         let uuid_key = new.uuid.as_deref().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key = new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
-        let lock_names: Vec<_> = [(b"uuid:", &uuid_key), (b"idem:", &idempotency_key)]
+        let agent_key = new.crm_username.as_deref().map(|crm_username| agent_key(&new.account_id, crm_username));
+        let names = [("uuid:", &uuid_key), ("idem:", &idempotency_key), ("agent:", &agent_key)];
+        let lock_names: Vec<_> = names
             .into_iter()
-            .filter_map(|(kind, key)| key.as_ref().map(|key| [kind, key.as_slice()].concat()))
+            .filter_map(|(kind, key)| key.as_ref().map(|key| [kind.as_bytes(), key.as_slice()].concat()))
             .collect();
         let _held = self.lock(&lock_names);
         if let Some(outcome) = self.earlier_call(&new)? {
             return Ok(outcome);
         }
+        if let Some(crm_username) = &new.crm_username
+            && let Some(in_the_way) =
+                self.in_the_way(&new.account_id, crm_username, new.call_type, &new.customer_number_e164, new.start_ms)?
+        {
+            return Ok(CreateOutcome::InTheWay(in_the_way));
+        }
         let mut batch = self.batch();
+        if let Some(key) = &agent_key {
+            batch.index(Family::AgentCalls, key, new.call_id.as_bytes());
+        }
         if let Some(key) = &uuid_key {
             batch.index(Family::Uuids, key, new.call_id.as_bytes());
         }
@@ -114,6 +148,42 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// The last call with an agent's softphone, live or ended.
+    pub fn softphone_call(&self, account_id: &str, crm_username: &str) -> Result<Option<Call>> {
+        let Some(call_id) = self.read(Family::AgentCalls, &agent_key(account_id, crm_username))? else { return Ok(None) };
+        self.call(&String::from_utf8_lossy(&call_id))
+    }
+
+    /// The call for which an agent's softphone would not get another to this customer now. Second clicks are made in browsers only: a
+    /// backend that asks again within seconds means it.
+    pub fn in_the_way(
+        &self,
+        account_id: &str,
+        crm_username: &str,
+        call_type: CallType,
+        customer_number_e164: &str,
+        now_ms: u64,
+    ) -> Result<Option<InTheWay>> {
+        let Some(call) = self.softphone_call(account_id, crm_username)? else { return Ok(None) };
+        // A call that failed at the agent never rang the customer: the next click is a new attempt.
+        let is_second_click = call_type == CallType::Browser
+            && call.customer_number_e164 == customer_number_e164
+            && call.failed_leg != Some(LegName::Agent)
+            && now_ms < call.start_ms.saturating_add(DOUBLE_CLICK_MS);
+        Ok(match (is_second_click, call.is_live()) {
+            (true, _) => Some(InTheWay::DoubleClick(call)),
+            (false, true) => Some(InTheWay::InCall(call)),
+            (false, false) => None,
+        })
+    }
+}
+
+/// Key under which something of an agent is kept.
+pub(crate) fn agent_key(account_id: &str, crm_username: &str) -> Vec<u8> {
+    Key::of(account_id).rest(crm_username).bytes()
+}
+
 /// Key of the index from an account's uuid to its last call.
 pub(crate) fn uuid_key(account_id: &str, uuid: &str) -> Vec<u8> {
     Key::of(account_id).rest(uuid).bytes()
@@ -157,5 +227,9 @@ fn accepted(new: NewCall) -> Call {
         recording: None,
         agent_media: None,
         customer_media: None,
+        reason_detail: None,
+        trunk: None,
+        agent_away: false,
+        session_id: None,
     }
 }

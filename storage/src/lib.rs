@@ -1,5 +1,5 @@
 //! What the product remembers, on disk: accounts and all that onboarding sets, calls, their timelines, the callback outbox,
-//! recordings' retention. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
+//! recordings' retention, webphone sessions. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
 //! Knows no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
 
 pub mod record;
@@ -12,9 +12,10 @@ mod onboarding;
 mod outbox;
 mod retention;
 mod store;
+mod webphone;
 
-pub use calls::{CallFilter, Finish, FinishOutcome, MilestoneOutcome, Page, TIMELINE_CAP};
-pub use create::{CreateOutcome, NewCall};
+pub use calls::{CallFilter, Finish, FinishOutcome, MilestoneOutcome, Page, Progress, TIMELINE_CAP};
+pub use create::{CreateOutcome, InTheWay, NewCall};
 pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, RequeueOutcome};
 pub use record::*;
 pub use retention::Expired;

@@ -1,5 +1,6 @@
 //! Accounts, numbers, agents, API keys and trunks: set, read, listed, removed. Every change is on disk when it returns.
 
+use crate::create::agent_key;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family};
@@ -35,7 +36,9 @@ impl Storage {
             batch.delete(Family::AccountNumbers, &Key::of(account_id).rest(&number.e164).bytes());
         }
         for agent in self.agents(account_id)? {
-            batch.delete(Family::Agents, &Key::of(account_id).rest(&agent.crm_username).bytes());
+            let key = agent_key(account_id, &agent.crm_username);
+            batch.delete(Family::Agents, &key);
+            batch.delete(Family::Softphones, &key);
         }
         for key in self.api_keys(Some(account_id))? {
             batch.delete(Family::ApiKeys, key.id.as_bytes());
@@ -94,12 +97,12 @@ impl Storage {
         let _held = self.lock_onboarding();
         self.require_account(&agent.account_id)?;
         let mut batch = self.batch();
-        batch.put(Family::Agents, &Key::of(&agent.account_id).rest(&agent.crm_username).bytes(), agent);
+        batch.put(Family::Agents, &agent_key(&agent.account_id, &agent.crm_username), agent);
         batch.commit(Durability::Synced)
     }
 
     pub fn agent(&self, account_id: &str, crm_username: &str) -> Result<Option<Agent>> {
-        self.load(Family::Agents, &Key::of(account_id).rest(crm_username).bytes())
+        self.load(Family::Agents, &agent_key(account_id, crm_username))
     }
 
     /// The agents of an account by name.
@@ -114,7 +117,9 @@ impl Storage {
             return Ok(false);
         }
         let mut batch = self.batch();
-        batch.delete(Family::Agents, &Key::of(account_id).rest(crm_username).bytes());
+        let key = agent_key(account_id, crm_username);
+        batch.delete(Family::Agents, &key);
+        batch.delete(Family::Softphones, &key);
         batch.commit(Durability::Synced)?;
         Ok(true)
     }

@@ -5,6 +5,7 @@
 mod call;
 mod callback;
 mod onboarding;
+mod webphone;
 
 pub use call::{
     Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy, IdempotencyEntry, LegMedia, LegName, Owner,
@@ -15,6 +16,7 @@ pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, KeyClass, KeyHash, Limits, MediaProfile, Number, NumberFormat,
     Retention, TransportKind, Trunk,
 };
+pub use webphone::{Softphone, WebphoneSession};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

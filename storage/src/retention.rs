@@ -1,8 +1,8 @@
-//! Forgetting: Idempotency-Keys after a day, records and recordings after their account's retention, expired recordings' traces
+//! Forgetting: Idempotency-Keys after a day, webphone sessions when they expire, records and recordings after their account's retention, expired recordings' traces
 //! (so that their links answer 410) after a year more. Bounded per turn; files are deleted by the caller, which then confirms.
 
 use crate::calls::{call_lock, parse_account_call_key};
-use crate::create::{IDEMPOTENCY_WINDOW_MS, uuid_key};
+use crate::create::{IDEMPOTENCY_WINDOW_MS, agent_key, uuid_key};
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Durability, Family, behind};
@@ -20,6 +20,7 @@ pub struct Expired {
     pub call_count: usize,
     pub recording_count: usize,
     pub idempotency_count: usize,
+    pub session_count: usize,
     pub tombstone_count: usize,
     /// A limit cut the turn: call again.
     pub more: bool,
@@ -29,6 +30,7 @@ impl Storage {
     /// Forgets what is due, at most `limit` of each kind.
     pub fn expire(&self, now_ms: u64, limit: usize) -> Result<Expired> {
         let mut expired = Expired { idempotency_count: self.expire_idempotency(now_ms, limit)?, ..Expired::default() };
+        expired.session_count = self.expire_sessions(now_ms, limit)?;
         for account_id in self.accounts_in(Family::AccountRecordings)? {
             let before_ms = now_ms.saturating_sub(u64::from(self.retention(&account_id)?.recording_days) * DAY_MS);
             let left = limit - expired.recording_count;
@@ -40,9 +42,9 @@ impl Storage {
             expired.call_count += self.expire_calls(&account_id, before_ms, left)?;
         }
         expired.tombstone_count = self.expire_tombstones(now_ms, limit)?;
-        expired.more = [expired.idempotency_count, expired.recording_count, expired.call_count, expired.tombstone_count]
-            .into_iter()
-            .any(|count| count >= limit);
+        let Expired { idempotency_count, session_count, recording_count, call_count, tombstone_count, .. } = expired;
+        let counts = [idempotency_count, session_count, recording_count, call_count, tombstone_count];
+        expired.more = counts.into_iter().any(|count| count >= limit);
         let mut scan = self.scan(Family::RecordingDeletions, b"");
         while let Some((key, _)) = scan.current()? {
             if expired.recording_files.len() >= limit {
@@ -109,6 +111,25 @@ impl Storage {
         Ok(count)
     }
 
+    fn expire_sessions(&self, now_ms: u64, limit: usize) -> Result<usize> {
+        let mut count = 0;
+        let mut batch = self.batch();
+        let mut scan = self.scan(Family::WebphoneSessionExpiry, b"");
+        while let Some((key, _)) = scan.current()? {
+            let mut reader = KeyReader(key);
+            let expires_ms = reader.number().ok_or_else(malformed)?;
+            if count >= limit || now_ms < expires_ms {
+                break;
+            }
+            batch.delete(Family::WebphoneSessionExpiry, key);
+            batch.delete(Family::WebphoneSessions, reader.0);
+            count += 1;
+            scan.advance();
+        }
+        batch.commit(Durability::Logged)?;
+        Ok(count)
+    }
+
     fn expire_recordings(&self, account_id: &str, before_ms: u64, now_ms: u64, limit: usize) -> Result<usize> {
         let mut count = 0;
         let mut batch = self.batch();
@@ -160,8 +181,14 @@ impl Storage {
             return Ok(false);
         }
         let uuid_key = uuid_key(&call.account_id, &call.uuid);
-        let _held = self.lock(&[call_lock(call_id), [b"uuid:", uuid_key.as_slice()].concat()]);
+        let agent_key = agent_key(&call.account_id, call.crm_username.as_deref().unwrap_or_default());
+        let locks =
+            [call_lock(call_id), [b"uuid:", uuid_key.as_slice()].concat(), [b"agent:".as_slice(), agent_key.as_slice()].concat()];
+        let _held = self.lock(&locks);
         let mut batch = self.batch();
+        if self.read(Family::AgentCalls, &agent_key)?.is_some_and(|last| last == call_id.as_bytes()) {
+            batch.delete(Family::AgentCalls, &agent_key);
+        }
         batch.delete(Family::AccountCalls, listing_key);
         batch.delete(Family::Calls, call_id.as_bytes());
         if self.read(Family::Uuids, &uuid_key)?.is_some_and(|last| last == call_id.as_bytes()) {

@@ -63,10 +63,18 @@ pub(crate) enum Family {
     RecordingDeletions,
     /// expired, file name → nothing
     RecordingTombstones,
+    /// account, crm_username → id of the last call with the agent's softphone
+    AgentCalls,
+    /// account, crm_username → `Softphone`
+    Softphones,
+    /// session id → `WebphoneSession`
+    WebphoneSessions,
+    /// expires, session id → nothing
+    WebphoneSessionExpiry,
 }
 
 impl Family {
-    const ALL: [(Family, &'static str); 21] = [
+    const ALL: [(Family, &'static str); 25] = [
         (Family::Accounts, "accounts"),
         (Family::Numbers, "numbers"),
         (Family::AccountNumbers, "account_numbers"),
@@ -88,6 +96,10 @@ impl Family {
         (Family::AccountRecordings, "account_recordings"),
         (Family::RecordingDeletions, "recording_deletions"),
         (Family::RecordingTombstones, "recording_tombstones"),
+        (Family::AgentCalls, "agent_calls"),
+        (Family::Softphones, "softphones"),
+        (Family::WebphoneSessions, "webphone_sessions"),
+        (Family::WebphoneSessionExpiry, "webphone_session_expiry"),
     ];
 
     fn name(self) -> &'static str {

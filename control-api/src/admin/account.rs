@@ -2,8 +2,8 @@
 
 use super::callback::CallbackView;
 use super::field::{self, Refusals};
-use super::{Admin, Path, blocking};
-use crate::problem::{JsonBody, Problem, ProblemDetails};
+use super::{Admin, blocking};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -33,6 +33,9 @@ pub struct AccountView {
     pub retention: RetentionView,
     /// Trunk ids in the order in which they are tried.
     pub trunks: Vec<String>,
+    /// Origins whose pages may embed the softphone; empty means any.
+    #[serde(default)]
+    pub frame_ancestors: Vec<String>,
     /// Where results are pushed; null if they are only stored.
     pub callback: Option<CallbackView>,
 }
@@ -69,6 +72,7 @@ impl From<&Account> for AccountView {
                 recording_days: account.retention.recording_days,
             },
             trunks: account.trunks.clone(),
+            frame_ancestors: account.frame_ancestors.clone(),
             callback: account.callback.as_ref().map(CallbackView::from),
         }
     }
@@ -106,6 +110,9 @@ pub struct AccountSettings {
     /// Trunks that exist, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunks: Option<Vec<String>>,
+    /// Origins whose pages may embed the softphone, such as `https://crm.example.com`; none means any. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_ancestors: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -174,6 +181,12 @@ impl AccountSettings {
             }
             account.trunks = trunks;
         }
+        if let Some(origins) = self.frame_ancestors {
+            for (at, origin) in origins.iter().enumerate() {
+                refusals.take(&format!("frame_ancestors[{at}]"), field::origin(origin));
+            }
+            account.frame_ancestors = origins;
+        }
         account
     }
 }
@@ -188,7 +201,7 @@ pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountVie
 /// Reads one account.
 #[utoipa::path(get, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
-pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<Json<AccountView>, Problem> {
+pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
     let account = blocking(&admin, move |admin| admin.account(&id)).await?;
     Ok(Json(AccountView::from(&account)))
 }
@@ -199,7 +212,7 @@ pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Re
     (status = 201, body = AccountView, description = "created"), (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
     JsonBody(settings): JsonBody<AccountSettings>,
 ) -> Result<(StatusCode, Json<AccountView>), Problem> {
     blocking(&admin, move |admin| {
@@ -221,10 +234,17 @@ pub async fn set(
 /// Removes an account with its numbers, agents and keys. Its records stay for their retention.
 #[utoipa::path(delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
-        if admin.app.store.delete_account(&id)? { Ok(StatusCode::NO_CONTENT) } else { Err(super::unknown("account", &id)) }
+        let agents = admin.app.store.agents(&id)?;
+        if !admin.app.store.delete_account(&id)? {
+            return Err(super::unknown("account", &id));
+        }
+        for agent in agents {
+            admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&id, &agent.crm_username));
+        }
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

@@ -1,8 +1,8 @@
 //! An account's callback: target, the customer's own header, signing secret. Delivery is `callback`'s.
 
 use super::field::{self, Context, Refusals};
-use super::{Admin, Path, blocking};
-use crate::problem::{JsonBody, Problem, ProblemDetails};
+use super::{Admin, blocking};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{self, Purpose, Secret};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,10 @@ pub(super) fn no_callback(account: &str) -> Problem {
 /// Reads an account's callback.
 #[utoipa::path(get, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = CallbackView), (status = 404, body = ProblemDetails)))]
-pub async fn read(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<CallbackView>, Problem> {
+pub async fn read(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<CallbackView>, Problem> {
     let found = blocking(&admin, move |admin| admin.account(&account)?.callback.ok_or_else(|| no_callback(&account))).await?;
     Ok(Json(CallbackView::from(&found)))
 }
@@ -141,7 +144,7 @@ pub async fn read(State(admin): State<Arc<Admin>>, Path(account): Path<String>) 
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    Path(account): Path<String>,
+    PathParams(account): PathParams<String>,
     JsonBody(input): JsonBody<CallbackInput>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
     blocking(&admin, move |admin| {
@@ -163,7 +166,7 @@ pub async fn set(
 /// Removes an account's callback: results are then only stored.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let mut account = admin.account(&account)?;
@@ -179,7 +182,7 @@ pub async fn remove(State(admin): State<Arc<Admin>>, Path(account): Path<String>
     params(("account" = String, Path)), responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails)))]
 pub async fn renew_signing_secret(
     State(admin): State<Arc<Admin>>,
-    Path(account): Path<String>,
+    PathParams(account): PathParams<String>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();

@@ -166,6 +166,21 @@ pub fn host(text: &str) -> Result<(), String> {
     }
 }
 
+/// An origin (RFC 6454) as it stands in a Content-Security-Policy: scheme, host and perhaps a port, nothing else. The host may begin with
+/// `*.`, for CRMs that give each customer a name of its own.
+pub fn origin(text: &str) -> Result<(), String> {
+    let host_only = text.replacen("://*.", "://", 1);
+    let is_origin = reqwest::Url::parse(&host_only).is_ok_and(|url| {
+        let is_whole_domain = host_only != text && !url.host_str().is_some_and(|host| host.contains('.'));
+        matches!(url.scheme(), "https" | "http") && url.origin().ascii_serialization() == host_only && !is_whole_domain
+    });
+    if is_origin && !host_only.contains('*') {
+        Ok(())
+    } else {
+        Err("allowed are origins such as https://crm.example.com or https://*.example.com".into())
+    }
+}
+
 /// A callback's target (S22): HTTPS to a public host; the development switch allows the rest.
 pub fn callback_url(text: &str, allow_private_targets: bool) -> Result<(), String> {
     let url = reqwest::Url::parse(text).map_err(|error| format!("not a URL ({error}); allowed is https://host/path"))?;
@@ -312,6 +327,30 @@ mod tests {
         for (value, allowed) in [("Bearer abc", true), ("a", true), ("", false), (" a", false), ("a\r\nb", false), ("é", false)]
         {
             check(value, header_value(value), allowed);
+        }
+    }
+
+    #[test]
+    fn origins_are_exact() {
+        for (given, allowed) in [
+            ("https://crm.example.com", true),
+            ("https://crm.example.com:8443", true),
+            ("http://localhost:3000", true),
+            ("https://crm.example.com/", false),
+            ("https://crm.example.com:443", false),
+            ("https://crm.example.com/page", false),
+            ("https://CRM.example.com", false),
+            ("https://u@crm.example.com", false),
+            ("https://*.example.com", true),
+            ("https://*.com", false),
+            ("https://a.*.example.com", false),
+            ("https://*.*.example.com", false),
+            ("crm.example.com", false),
+            ("https://a.example; script-src *", false),
+            ("*", false),
+            ("", false),
+        ] {
+            check(given, origin(given), allowed);
         }
     }
 

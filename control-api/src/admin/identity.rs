@@ -1,9 +1,11 @@
 //! What an account calls with: its caller-ID numbers and its agents.
 
 use super::field::{self, Refusals};
-use super::{Admin, Path, blocking};
+use super::{Admin, blocking};
+use crate::app::now_ms;
+use crate::calls::view::timestamp;
 use crate::number::E164;
-use crate::problem::{JsonBody, Problem, ProblemDetails};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -21,6 +23,42 @@ pub struct AgentView {
 impl From<&Agent> for AgentView {
     fn from(agent: &Agent) -> Self {
         Self { crm_username: agent.crm_username.clone(), display_name: agent.display_name.clone() }
+    }
+}
+
+/// An agent with what is known of its softphone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentStatus {
+    #[schema(example = "agent.017")]
+    pub crm_username: String,
+    pub display_name: String,
+    /// Whether the softphone is registered with an edge.
+    pub online: bool,
+    /// Whether the softphone has a call.
+    pub in_call: bool,
+    /// When the softphone was last registered; null if it never was.
+    #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
+    pub last_seen: Option<String>,
+    /// What the softphone's page last told of the microphone: `granted`, `denied`, `missing`, `in_use`; null if it never did.
+    #[schema(example = "granted")]
+    pub microphone: Option<String>,
+}
+
+impl AgentStatus {
+    fn of(admin: &Admin, agent: &Agent) -> Result<Self, Problem> {
+        let Agent { account_id, crm_username, display_name } = agent;
+        let store = &admin.app.store;
+        let softphone = store.softphone(account_id, crm_username)?;
+        let online = admin.app.link.is_softphone_online(&admin.app.master_key.agent_name(account_id, crm_username));
+        let last_seen_ms = if online { Some(now_ms()) } else { softphone.last_seen_ms };
+        Ok(Self {
+            crm_username: crm_username.clone(),
+            display_name: display_name.clone(),
+            online,
+            in_call: store.softphone_call(account_id, crm_username)?.is_some_and(|call| call.is_live()),
+            last_seen: last_seen_ms.map(timestamp),
+            microphone: softphone.microphone,
+        })
     }
 }
 
@@ -62,7 +100,10 @@ fn path_number(text: &str, account: &Account) -> Result<E164, Problem> {
 /// Lists an account's caller-ID numbers in E.164.
 #[utoipa::path(get, path = "/admin/accounts/{account}/numbers", tag = "numbers", params(("account" = String, Path)),
     responses((status = 200, body = Vec<String>), (status = 404, body = ProblemDetails)))]
-pub async fn list_numbers(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Vec<String>>, Problem> {
+pub async fn list_numbers(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<Vec<String>>, Problem> {
     let numbers = blocking(&admin, move |admin| {
         admin.account(&account)?;
         Ok(admin.app.store.numbers(&account)?)
@@ -76,7 +117,7 @@ pub async fn list_numbers(State(admin): State<Arc<Admin>>, Path(account): Path<S
     (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn assign_number(
     State(admin): State<Arc<Admin>>,
-    Path((account, number)): Path<(String, String)>,
+    PathParams((account, number)): PathParams<(String, String)>,
 ) -> Result<Json<String>, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
@@ -94,7 +135,7 @@ pub async fn assign_number(
     responses((status = 204), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn withdraw_number(
     State(admin): State<Arc<Admin>>,
-    Path((account, number)): Path<(String, String)>,
+    PathParams((account, number)): PathParams<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
@@ -107,15 +148,19 @@ pub async fn withdraw_number(
     .await
 }
 
-/// Lists an account's agents.
+/// Lists an account's agents with what is known of their softphones.
 #[utoipa::path(get, path = "/admin/accounts/{account}/agents", tag = "agents", params(("account" = String, Path)),
-    responses((status = 200, body = Vec<AgentView>), (status = 404, body = ProblemDetails)))]
-pub async fn list_agents(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Vec<AgentView>>, Problem> {
+    responses((status = 200, body = Vec<AgentStatus>), (status = 404, body = ProblemDetails)))]
+pub async fn list_agents(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<Vec<AgentStatus>>, Problem> {
     let agents = blocking(&admin, move |admin| {
         admin.account(&account)?;
-        Ok(admin.app.store.agents(&account)?)
+        let agents = admin.app.store.agents(&account)?;
+        agents.iter().map(|agent| AgentStatus::of(admin, agent)).collect::<Result<Vec<_>, _>>()
     });
-    Ok(Json(agents.await?.iter().map(AgentView::from).collect()))
+    Ok(Json(agents.await?))
 }
 
 /// Registers an agent, or renames one.
@@ -124,7 +169,7 @@ pub async fn list_agents(State(admin): State<Arc<Admin>>, Path(account): Path<St
     responses((status = 200, body = AgentView), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn register_agent(
     State(admin): State<Arc<Admin>>,
-    Path((account, crm_username)): Path<(String, String)>,
+    PathParams((account, crm_username)): PathParams<(String, String)>,
     JsonBody(settings): JsonBody<AgentSettings>,
 ) -> Result<Json<AgentView>, Problem> {
     blocking(&admin, move |admin| {
@@ -140,19 +185,22 @@ pub async fn register_agent(
     .await
 }
 
-/// Removes an agent.
+/// Removes an agent; its softphone is cut off.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
     params(("account" = String, Path), ("crm_username" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn remove_agent(
     State(admin): State<Arc<Admin>>,
-    Path((account, crm_username)): Path<(String, String)>,
+    PathParams((account, crm_username)): PathParams<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         admin.account(&account)?;
         match admin.app.store.delete_agent(&account, &crm_username)? {
-            true => Ok(StatusCode::NO_CONTENT),
+            true => {
+                admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&account, &crm_username));
+                Ok(StatusCode::NO_CONTENT)
+            }
             false => Err(Problem::not_found(format!("the account {account:?} has no agent {crm_username:?}"))),
         }
     })

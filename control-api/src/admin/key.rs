@@ -2,9 +2,9 @@
 //! A key has a name within its account; each rotation adds a generation, and the id is `account.name.generation`.
 
 use super::field::{self, Refusals};
-use super::{Admin, Path, blocking};
+use super::{Admin, blocking};
 use crate::app::now_ms;
-use crate::problem::{JsonBody, Problem, ProblemDetails};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{self, MIN_KEY_CHARS, Secret};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -177,7 +177,10 @@ fn no_key(account: &str, name: &str) -> Problem {
 /// Lists an account's keys, expired ones included; never their clear text.
 #[utoipa::path(get, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails)))]
-pub async fn list(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Vec<KeyView>>, Problem> {
+pub async fn list(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<Vec<KeyView>>, Problem> {
     let keys = blocking(&admin, move |admin| {
         admin.account(&account)?;
         Ok(admin.app.store.api_keys(Some(&account))?)
@@ -191,7 +194,7 @@ pub async fn list(State(admin): State<Arc<Admin>>, Path(account): Path<String>) 
     (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn create(
     State(admin): State<Arc<Admin>>,
-    Path(account): Path<String>,
+    PathParams(account): PathParams<String>,
     JsonBody(input): JsonBody<KeyInput>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
     blocking(&admin, move |admin| {
@@ -216,7 +219,7 @@ pub async fn create(
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn change(
     State(admin): State<Arc<Admin>>,
-    Path((account, name)): Path<(String, String)>,
+    PathParams((account, name)): PathParams<(String, String)>,
     JsonBody(change): JsonBody<KeyChange>,
 ) -> Result<Json<Vec<KeyView>>, Problem> {
     blocking(&admin, move |admin| {
@@ -240,7 +243,7 @@ pub async fn change(
     responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn rotate(
     State(admin): State<Arc<Admin>>,
-    Path((account, name)): Path<(String, String)>,
+    PathParams((account, name)): PathParams<(String, String)>,
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
     blocking(&admin, move |admin| {
@@ -277,7 +280,7 @@ pub async fn rotate(
     params(("account" = String, Path), ("name" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn revoke(
     State(admin): State<Arc<Admin>>,
-    Path((account, name)): Path<(String, String)>,
+    PathParams((account, name)): PathParams<(String, String)>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();

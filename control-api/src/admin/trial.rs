@@ -1,9 +1,9 @@
 //! A trial of an account's callback: the result of a call that never took place, sent once, signed and with the account's header.
 
-use super::{Admin, Path, blocking, callback::no_callback};
+use super::{Admin, blocking, callback::no_callback};
 use crate::app::now_ms;
 use crate::callback::for_call;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::{PathParams, Problem, ProblemDetails};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Trial {
 /// Sends the result of a call that never took place to the account's callback, once. Its `reason` and `uuid` are `callback_test`.
 #[utoipa::path(post, path = "/admin/accounts/{account}/callback/test", tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = Trial), (status = 404, body = ProblemDetails)))]
-pub async fn run(State(admin): State<Arc<Admin>>, Path(account): Path<String>) -> Result<Json<Trial>, Problem> {
+pub async fn run(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Trial>, Problem> {
     let job = blocking(&admin, move |admin| {
         let account = admin.account(&account)?;
         let number = admin.app.store.numbers(&account.id)?.into_iter().next().map(|number| number.e164);
@@ -74,6 +74,10 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         recording: None,
         agent_media: None,
         customer_media: None,
+        reason_detail: None,
+        trunk: None,
+        agent_away: false,
+        session_id: None,
     };
     let callback = for_call(account, &call, public_url, now_ms)?;
     Some(CallbackJob {

@@ -1,8 +1,8 @@
 //! Trunks: the SIP peers that calls are placed through. Encryption is asked for; plaintext needs consent and carries a warning (A14, S42).
 
 use super::field::{self, Context, Refusals};
-use super::{Admin, Path, blocking, unknown};
-use crate::problem::{JsonBody, Problem, ProblemDetails};
+use super::{Admin, blocking, unknown};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{Purpose, Secret};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -227,7 +227,7 @@ pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>
 /// Reads one trunk.
 #[utoipa::path(get, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
     responses((status = 200, body = TrunkView), (status = 404, body = ProblemDetails)))]
-pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<Json<TrunkView>, Problem> {
+pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<TrunkView>, Problem> {
     let trunk = blocking(&admin, move |admin| admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))).await?;
     Ok(Json(TrunkView::from(&trunk)))
 }
@@ -238,7 +238,7 @@ pub async fn read(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Re
     (status = 201, body = TrunkView, description = "created"), (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
+    PathParams(id): PathParams<String>,
     JsonBody(settings): JsonBody<TrunkSettings>,
 ) -> Result<(StatusCode, Json<TrunkView>), Problem> {
     blocking(&admin, move |admin| {
@@ -259,7 +259,7 @@ pub async fn set(
 /// Removes a trunk that no account uses.
 #[utoipa::path(delete, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let removed = admin.app.store.delete_trunk(&id).map_err(super::conflict)?;

@@ -65,6 +65,7 @@ fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::
         recording: Some(RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 150_900, file_len: 1 }),
         agent_media: None,
         customer_media: None,
+        reason_detail: None,
     };
     match store.finish_call(call_id, end, job).unwrap() {
         FinishOutcome::Finished(finish) => finish.call,

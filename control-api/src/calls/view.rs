@@ -57,6 +57,9 @@ pub struct CallView {
     /// Stable word for why a call did not go as wished.
     #[schema(example = "agent_busy")]
     pub reason: Option<String>,
+    /// More about `reason`: which trouble the agent's microphone gave, with `agent_media`.
+    #[schema(example = "microphone_denied")]
+    pub reason_detail: Option<String>,
     pub failed_leg: Option<Leg>,
     /// The final SIP status that decided.
     pub sip_code: Option<u16>,
@@ -160,6 +163,7 @@ impl CallView {
             record: call.record,
             recording_url: call.recording.as_ref().map(|recording| recordings::url(public_url, &recording.file_name)),
             reason: call.reason.clone(),
+            reason_detail: call.reason_detail.clone(),
             failed_leg: call.failed_leg.map(Into::into),
             sip_code: call.sip_code,
             hangup_by: call.hangup_by.map(Into::into),

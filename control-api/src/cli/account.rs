@@ -4,7 +4,7 @@ use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
 use crate::admin::account::{AccountSettings, AccountView, LimitsSettings, RetentionSettings};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
-use crate::admin::identity::AgentView;
+use crate::admin::identity::{AgentStatus, AgentView};
 use crate::admin::trial::Trial;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -60,6 +60,9 @@ pub struct AccountArgs {
     /// Trunk to place calls through; give it again for the next one to try
     #[arg(long = "trunk")]
     trunks: Vec<String>,
+    /// Origin whose pages may embed the softphone; give it again for the next one
+    #[arg(long = "frame-ancestor", value_name = "ORIGIN")]
+    frame_ancestors: Vec<String>,
 }
 
 impl AccountArgs {
@@ -78,6 +81,7 @@ impl AccountArgs {
             no_media_s: self.no_media_s,
             retention: Some(RetentionSettings { record_days: self.record_days, recording_days: self.recording_days }),
             trunks: (!self.trunks.is_empty()).then_some(self.trunks),
+            frame_ancestors: (!self.frame_ancestors.is_empty()).then_some(self.frame_ancestors),
         }
     }
 }
@@ -137,6 +141,7 @@ fn account_text(account: &AccountView) -> String {
         ("records kept", format!("{} days", account.retention.record_days)),
         ("recordings kept", format!("{} days", account.retention.recording_days)),
         ("trunks", joined(&account.trunks)),
+        ("may embed", if account.frame_ancestors.is_empty() { "any".into() } else { joined(&account.frame_ancestors) }),
         ("callback", or_dash(account.callback.as_ref().map(|callback| callback.url.as_str()))),
     ])
 }
@@ -197,8 +202,8 @@ impl AgentCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
             AgentCommand::List { account } => {
-                let agents: Vec<AgentView> = session.client.read(&["accounts", &account, "agents"]).await?;
-                session.show(&agents, |agents| agents_text(agents))
+                let agents: Vec<AgentStatus> = session.client.read(&["accounts", &account, "agents"]).await?;
+                session.show(&agents, |agents| presence_text(agents))
             }
             AgentCommand::Set { account, crm_username, display_name } => {
                 let body = given([("display_name", display_name.map(Into::into))]);
@@ -211,6 +216,20 @@ impl AgentCommand {
             }
         }
     }
+}
+
+fn presence_text(agents: &[AgentStatus]) -> String {
+    let row = |agent: &AgentStatus| {
+        [
+            agent.crm_username.clone(),
+            agent.display_name.clone(),
+            yes_no(agent.online),
+            yes_no(agent.in_call),
+            or_dash(agent.last_seen.as_deref()),
+            or_dash(agent.microphone.as_deref()),
+        ]
+    };
+    table(["CRM_USERNAME", "NAME", "ONLINE", "IN CALL", "LAST SEEN", "MICROPHONE"], agents.iter().map(row).collect())
 }
 
 fn agents_text(agents: &[AgentView]) -> String {

@@ -3,7 +3,7 @@
 use super::{OUTGOING_CAP, ShardId, reconcile};
 use crate::{
     app::{App, now_ms},
-    lifecycle,
+    lifecycle, softphone,
 };
 use control_wire::{Event, FrameDecoder, FromEdge, Hello, ToEdge, VERSION, encode};
 use std::{
@@ -112,7 +112,9 @@ async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<To
     let last_seen_ms = app.link.last_seen_ms(&id);
     let generation = app.link.connect(&id, hello.epoch, hello.status.clone(), outgoing.clone(), Instant::now());
     tracing::info!(edge = %id.edge, shard = id.shard, epoch = hello.epoch, live_calls = hello.live_calls.len(), "edge shard connected");
+    let presence = app.link.meet_softphones(&id, hello.softphone_url.clone(), &hello.softphones);
     let result = async {
+        softphone::presence_changed(app, presence).await;
         send(&outgoing, ToEdge::Welcome { version: VERSION }).await?;
         let stray_calls = reconcile::greet(app, &hello, last_seen_ms).await.map_err(io::Error::other)?;
         app.link.open(&id, generation, stray_calls);
@@ -158,6 +160,7 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
     app.link.touch(id, now_ms());
     let mut events: Vec<Event> = Vec::new();
     let mut event_ids = Vec::new();
+    let mut presence = Vec::new();
     for message in messages {
         match message {
             FromEdge::Event { id, event } => {
@@ -166,10 +169,11 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
             }
             FromEdge::Ack { command_id } => app.link.acknowledge(id, command_id),
             FromEdge::Status(status) => app.link.update(id, status),
-            FromEdge::Presence(_) => {}
+            FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
             FromEdge::Hello(_) => return Err(invalid("a second Hello")),
         }
     }
+    softphone::presence_changed(app, presence).await;
     if !events.is_empty() {
         lifecycle::apply(app, events).await.map_err(io::Error::other)?;
     }

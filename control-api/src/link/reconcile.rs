@@ -4,7 +4,7 @@
 use super::ShardId;
 use crate::{
     app::{App, now_ms},
-    lifecycle,
+    lifecycle, softphone,
 };
 use control_wire::Hello;
 use std::{
@@ -27,6 +27,9 @@ pub async fn adopt_live_calls(app: &Arc<App>) -> Result<(), storage::Error> {
     let now = Instant::now();
     for call in app.with_store(storage::Storage::live_calls).await? {
         app.lines.adopt(&call.account_id, now);
+        if let Some(trunk_id) = &call.trunk {
+            app.trunk_lines.adopt(&call.call_id, trunk_id, now);
+        }
         match &call.owner {
             Some(owner) => app.link.adopt(owner, &call.call_id, call.hang_up_requested, now),
             None => lifecycle::end_call(app, &call.call_id, FinalCall::failed("system", now_ms())).await?,
@@ -62,6 +65,8 @@ pub async fn watch(app: Arc<App>) {
             () = app.shutdown.cancelled() => return,
         }
         app.link.flush();
+        app.link.forget_expired_grants(now_ms());
+        softphone::take_away_lost(&app, Instant::now()).await;
         tick_count += 1;
         let swept = if tick_count.is_multiple_of(SWEEP_TICKS) { sweep(&app, now_ms()).await } else { Ok(()) };
         if let Err(error) = end_lost(&app, Instant::now()).await.and(swept) {

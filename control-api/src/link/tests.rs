@@ -1,7 +1,7 @@
 //! The registry alone: what is sent when, without a socket.
 
 use super::*;
-use control_wire::{AgentTarget, Destination};
+use control_wire::{AgentTarget, Destination, Presence};
 
 fn id() -> ShardId {
     ShardId { edge: "e".into(), shard: 0 }
@@ -38,6 +38,8 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
         texts.push(match command {
             Command::PlaceCall(place) => format!("+{}", place.call_id),
             Command::HangUp { call_id } => format!("-{call_id}"),
+            Command::GrantSoftphone(grant) => format!("grant {}", grant.agent),
+            Command::RevokeSoftphone { agent } => format!("revoke {agent}"),
         });
     }
     texts
@@ -127,4 +129,87 @@ fn only_shards_that_stay_away_are_lost() {
     assert_eq!(link.take_lost(wait, now + wait / 2), []);
     assert_eq!(link.take_lost(wait, now + wait), [("c".to_owned(), Some(77))]);
     assert!(!link.holds("c") && link.shards().is_empty());
+}
+
+fn grant(agent: &str, expires_at_ms: u64) -> control_wire::SoftphoneGrant {
+    control_wire::SoftphoneGrant { agent: agent.into(), password: "p".into(), expires_at_ms }
+}
+
+/// A link with one shard that takes softphones and has these.
+fn with_softphones(agents: &[&str]) -> (Link, mpsc::Receiver<ToEdge>, Vec<PresenceChange>) {
+    let link = Link::default();
+    let queue = connect(&link, 1);
+    let agents: Vec<String> = agents.iter().map(|agent| (*agent).to_owned()).collect();
+    let changes = link.meet_softphones(&id(), Some("wss://e/".into()), &agents);
+    (link, queue, changes)
+}
+
+#[test]
+fn the_last_word_about_an_agents_leave_is_what_waits() {
+    let (link, mut queue, _) = with_softphones(&[]);
+    assert_eq!(link.grant_softphone(grant("a", 9), None).as_deref(), Some("wss://e/"));
+    link.grant_softphone(grant("b", 9), None).unwrap();
+    // The queue is full: what follows waits, and only the last word of each agent.
+    link.grant_softphone(grant("c", 9), None).unwrap();
+    link.revoke_softphone("c");
+    link.revoke_softphone("d");
+    assert_eq!(sent(&mut queue), ["grant a", "grant b"]);
+    link.flush();
+    assert_eq!(sent(&mut queue), ["revoke c"], "nobody knows d");
+    // After a lost connection all that was not acknowledged is said again, in order, once.
+    drop(queue);
+    link.grant_softphone(grant("a", 10), None).unwrap();
+    let mut queue = connect(&link, 1);
+    let mut all = sent(&mut queue);
+    link.flush();
+    all.extend(sent(&mut queue));
+    assert_eq!(all, ["grant b", "revoke c", "grant a"]);
+}
+
+#[test]
+fn softphones_are_counted_once_and_where_they_are() {
+    let (link, mut queue, changes) = with_softphones(&["a", "b"]);
+    assert_eq!(changes.iter().filter(|change| change.is_online).count(), 2);
+    assert_eq!(link.softphone_count(), 2);
+    let told = |online| Presence { agent: "a".into(), online };
+    assert_eq!(link.set_presence(&id(), told(true)), None, "known");
+    let other = ShardId { edge: "e".into(), shard: 1 };
+    assert_eq!(link.set_presence(&other, told(false)), None, "not there");
+    assert_eq!(link.set_presence(&other, told(true)), None, "still online");
+    assert_eq!(sent(&mut queue), ["revoke a"]);
+    assert_eq!(link.set_presence(&id(), told(false)), None, "it moved");
+    assert!(link.set_presence(&other, told(false)).is_some_and(|change| !change.is_online));
+    assert_eq!(link.reserve_with("c", "a").err(), Some(NoShard::AgentOffline));
+    assert!(link.reserve_with("c", "b").is_ok());
+    link.update(&id(), ShardStatus { draining: true, ..status(10) });
+    assert_eq!(link.reserve_with("c", "b").err(), Some(NoShard::Draining));
+}
+
+#[test]
+fn a_lost_link_takes_its_softphones_away_after_a_grace() {
+    let (link, queue, _) = with_softphones(&["a"]);
+    let (long, now) = (Duration::from_secs(60), Instant::now());
+    link.touch(&id(), 77);
+    assert_eq!(link.take_lost_softphones(long, now + long), []);
+    link.disconnect(&id(), 1, now);
+    drop(queue);
+    assert_eq!(link.take_lost_softphones(long, now + Duration::from_secs(4)), []);
+    assert!(link.reserve_with("c", "a").is_ok(), "the call goes out when the link is back");
+    let lost = PresenceChange { agent: "a".into(), is_online: false, last_seen_ms: Some(77) };
+    assert_eq!(link.take_lost_softphones(long, now + Duration::from_secs(5)), [lost]);
+    assert_eq!(link.softphone_count(), 0);
+}
+
+#[test]
+fn leave_to_register_is_forgotten_when_it_expires() {
+    let (link, _queue, _) = with_softphones(&[]);
+    link.grant_softphone(grant("a", 100), None).unwrap();
+    link.forget_expired_grants(99);
+    assert_eq!(link.lock().softphones.granted_count(), 1);
+    link.forget_expired_grants(100);
+    assert_eq!(link.lock().softphones.granted_count(), 0);
+    link.grant_softphone(grant("a", 100), None).unwrap();
+    // A shard that restarted has no grant any more.
+    let _queue = connect(&link, 2);
+    assert_eq!(link.lock().softphones.granted_count(), 0);
 }

@@ -88,7 +88,7 @@ async fn refused_requests_create_no_call() {
         (with(json!({ "agent_number": null })), 422, "missing_agent", "agent_number"),
         (with(json!({ "agent_number": " " })), 422, "missing_agent", "crm_username"),
         (with(json!({ "crm_username": "agent.017" })), 422, "ambiguous_agent", "crm_username"),
-        (with(json!({ "agent_number": null, "crm_username": "agent.018" })), 422, "unknown_agent", "crm_username"),
+        (with(json!({ "agent_number": null, "crm_username": "agent.019" })), 422, "unknown_agent", "crm_username"),
         (with(json!({ "agent_number": null, "crm_username": "Agent.017" })), 422, "unknown_agent", "crm_username"),
         (with(json!({ "agent_number": null, "crm_username": long.clone() })), 422, "invalid_crm_username", "crm_username"),
         (with(json!({ "agent_number": null, "crm_username": "agent.017" })), 409, "agent_offline", ""),

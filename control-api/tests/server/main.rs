@@ -2,8 +2,12 @@
 
 mod calls;
 mod keys;
+mod launch;
 mod link;
 mod listing;
 mod operations;
+mod presence;
 mod recordings;
 mod rig;
+mod softphone;
+mod webphone;

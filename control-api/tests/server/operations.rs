@@ -63,6 +63,7 @@ async fn every_route_is_documented_and_every_documented_route_is_served() {
         .collect();
     documented.sort();
     let routes = [
+        ("/CRM_API/webphone/launch", "get"),
         ("/calls", "get"),
         ("/calls", "post"),
         ("/calls/{call_id}", "delete"),

@@ -8,8 +8,8 @@ use control_api::{
     server::{self, Running},
 };
 use control_wire::{
-    CallStatus, Command, Ended, Event, FrameDecoder, FromEdge, Hello, LegName, Milestone, PlaceCall, ShardStatus, ToEdge,
-    VERSION, encode,
+    CallStatus, Command, Ended, Event, FrameDecoder, FromEdge, Hello, LegName, Milestone, PlaceCall, Presence, ShardStatus,
+    SoftphoneGrant, ToEdge, VERSION, encode,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -78,29 +78,35 @@ pub struct Rig {
     running: Option<Running>,
     client: reqwest::Client,
     document: Value,
+    change: fn(&mut Config),
 }
 
 impl Rig {
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With a changed configuration, also after a restart.
+    pub async fn start_with(change: fn(&mut Config)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("control-api-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let app = App::open(config(&folder)).unwrap();
+        let app = App::open(config(&folder, change)).unwrap();
         let [server_key, browser_key] = onboard(&app);
-        Self::serve(app, folder, server_key, browser_key).await
+        Self::serve(app, folder, server_key, browser_key, change).await
     }
 
-    async fn serve(app: Arc<App>, folder: PathBuf, server_key: String, browser_key: String) -> Self {
+    async fn serve(app: Arc<App>, folder: PathBuf, server_key: String, browser_key: String, change: fn(&mut Config)) -> Self {
         let running = server::start(Arc::clone(&app)).await.unwrap();
         let document = serde_json::to_value(server::public_resources().into_openapi()).unwrap();
-        Self { app, folder, server_key, browser_key, running: Some(running), client: reqwest::Client::new(), document }
+        Self { app, folder, server_key, browser_key, running: Some(running), client: reqwest::Client::new(), document, change }
     }
 
     /// Stops the process and starts another on the same files.
     pub async fn restart(mut self) -> Self {
         self.running.take().unwrap().stop().await;
-        let Self { app, folder, server_key, browser_key, .. } = self;
+        let Self { app, folder, server_key, browser_key, change, .. } = self;
         // Connections that were closed a moment ago may still hold the store.
         timeout(DEADLINE, async {
             while Arc::strong_count(&app) > 1 {
@@ -112,13 +118,13 @@ impl Rig {
         drop(app);
         let app = timeout(DEADLINE, async {
             loop {
-                match App::open(config(&folder)) {
+                match App::open(config(&folder, change)) {
                     Ok(app) => return app,
                     Err(_) => sleep(Duration::from_millis(5)).await,
                 }
             }
         });
-        Self::serve(app.await.unwrap(), folder, server_key, browser_key).await
+        Self::serve(app.await.unwrap(), folder, server_key, browser_key, change).await
     }
 
     pub async fn stop(mut self) {
@@ -192,6 +198,18 @@ impl Rig {
         read(self.client.get(url).send().await.unwrap()).await
     }
 
+    /// A request to the operators' listener with the admin token.
+    pub async fn admin(&self, method: Method, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
+        read(self.client.request(method, url).bearer_auth(self.app.admin_token.expose()).send().await.unwrap()).await
+    }
+
+    /// An answer that is read as it comes.
+    pub async fn stream(&self, path: &str, authorization: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.running.as_ref().unwrap().public);
+        self.client.get(url).header("authorization", authorization).send().await.unwrap()
+    }
+
     fn check_documented(&self, method: &Method, path: &str, answer: &Answer) {
         let path = path.split('?').next().unwrap();
         let paths = self.document["paths"].as_object().unwrap();
@@ -218,7 +236,18 @@ impl Rig {
     }
 
     pub async fn shard(&self, epoch: u64, live_calls: &[&str]) -> Shard {
-        let shard = self.greet(hello(epoch, live_calls)).await;
+        self.ready(hello(epoch, live_calls)).await
+    }
+
+    /// A shard that takes softphones and has these.
+    pub async fn softphone_shard(&self, live_calls: &[&str], softphones: &[&str]) -> Shard {
+        let softphones = softphones.iter().map(|agent| (*agent).to_owned()).collect();
+        let url = Some("wss://edge.example:8443/".to_owned());
+        self.ready(Hello { softphone_url: url, softphones, ..hello(1, live_calls) }).await
+    }
+
+    async fn ready(&self, hello: Hello) -> Shard {
+        let shard = self.greet(hello).await;
         let ready = async {
             while !self.app.link.is_ready() {
                 sleep(Duration::from_millis(1)).await
@@ -266,7 +295,7 @@ fn matches_template(template: &str, path: &str) -> bool {
     template.len() == path.len() && template.iter().zip(&path).all(|(wanted, actual)| wanted.starts_with('{') || wanted == actual)
 }
 
-fn config(folder: &Path) -> Config {
+fn config(folder: &Path, change: fn(&mut Config)) -> Config {
     let mut config = Config::default();
     config.public.listen.set_port(0);
     config.public.url = "https://api.example".into();
@@ -278,6 +307,7 @@ fn config(folder: &Path) -> Config {
     config.storage.folder = folder.join("db");
     config.storage.secret_key_file = folder.join("secret.key");
     config.recordings.folder = folder.join("recordings");
+    change(&mut config);
     config
 }
 
@@ -310,8 +340,10 @@ fn onboard(app: &App) -> [String; 2] {
     for (e164, account_id) in [(CALLER_ID, ACCOUNT), ("+918047123457", "other")] {
         app.store.put_number(&Number { e164: e164.into(), account_id: account_id.into() }).unwrap();
     }
-    let agent = Agent { account_id: ACCOUNT.into(), crm_username: "agent.017".into(), display_name: "Asha".into() };
-    app.store.put_agent(&agent).unwrap();
+    for (crm_username, display_name) in [("agent.017", "Asha"), ("agent.018", "agent.018"), ("Jörg आशा", "Jörg")] {
+        let (crm_username, display_name) = (crm_username.into(), display_name.into());
+        app.store.put_agent(&Agent { account_id: ACCOUNT.into(), crm_username, display_name }).unwrap();
+    }
     [("server", KeyClass::Server), ("browser", KeyClass::Browser)].map(|(id, class)| add_key(app, id, class, |_| {}))
 }
 
@@ -423,6 +455,33 @@ impl Shard {
             }
             other => panic!("expected HangUp, got {other:?}"),
         }
+    }
+
+    /// The next command, which lets a softphone register, acknowledged.
+    pub async fn expect_grant(&mut self) -> SoftphoneGrant {
+        match self.command().await {
+            (command_id, Command::GrantSoftphone(grant)) => {
+                self.write(&FromEdge::Ack { command_id }).await;
+                grant
+            }
+            other => panic!("expected GrantSoftphone, got {other:?}"),
+        }
+    }
+
+    /// The next command, which cuts a softphone off, acknowledged.
+    pub async fn expect_revocation(&mut self) -> String {
+        match self.command().await {
+            (command_id, Command::RevokeSoftphone { agent }) => {
+                self.write(&FromEdge::Ack { command_id }).await;
+                agent
+            }
+            other => panic!("expected RevokeSoftphone, got {other:?}"),
+        }
+    }
+
+    /// Tells that a softphone came or went.
+    pub async fn presence(&mut self, agent: &str, online: bool) {
+        self.write(&FromEdge::Presence(Presence { agent: agent.to_owned(), online })).await;
     }
 
     /// Tells an event and waits until it is acknowledged.

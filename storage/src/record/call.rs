@@ -116,6 +116,18 @@ pub struct Call {
     pub recording: Option<RecordingResult>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
+    /// More about `reason`, such as `microphone_denied`. Since version 2, as all below.
+    #[serde(default)]
+    pub reason_detail: Option<String>,
+    /// Trunk whose line the call holds: the first that it is offered to.
+    #[serde(default)]
+    pub trunk: Option<String>,
+    /// The agent's softphone was lost and the customer waits for it.
+    #[serde(default)]
+    pub agent_away: bool,
+    /// The webphone session whose page carries the call.
+    #[serde(default)]
+    pub session_id: Option<String>,
 }
 
 impl Call {
@@ -169,6 +181,8 @@ pub struct FinalCall {
     pub recording: Option<RecordingResult>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
+    /// More about `reason`.
+    pub reason_detail: Option<String>,
 }
 
 impl FinalCall {
@@ -187,6 +201,7 @@ impl FinalCall {
             recording: None,
             agent_media: None,
             customer_media: None,
+            reason_detail: None,
         }
     }
 }

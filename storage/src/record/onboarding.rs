@@ -26,6 +26,9 @@ pub struct Account {
     pub callback: Option<CallbackSettings>,
     /// Trunk ids in the order in which they are tried.
     pub trunks: Vec<String>,
+    /// Origins whose pages may embed the softphone, such as `https://crm.example`; empty means any. Since version 2.
+    #[serde(default)]
+    pub frame_ancestors: Vec<String>,
 }
 
 impl Account {
@@ -44,6 +47,7 @@ impl Account {
             retention: Retention::default(),
             callback: None,
             trunks: Vec::new(),
+            frame_ancestors: Vec::new(),
         }
     }
 }

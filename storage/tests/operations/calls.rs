@@ -40,6 +40,7 @@ fn check(first: Request, ended: bool, second: Request, expected: &str) {
         CreateOutcome::Existing(call) => format!("existing {}", call.call_id),
         CreateOutcome::UuidClash { call_id } => format!("uuid of {call_id}"),
         CreateOutcome::IdempotencyClash { call_id } => format!("key of {call_id}"),
+        CreateOutcome::InTheWay(other) => panic!("{other:?}"),
     };
     assert_eq!(word, expected);
 }
@@ -134,13 +135,15 @@ fn milestones_apply_once_and_move_forward() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     let owner = Owner { edge: "edge-1".into(), shard: 1, epoch: 42 };
-    let assigned = storage.assign_call("c1", owner.clone()).unwrap().unwrap();
+    let assigned = storage.assign_call("c1", owner.clone(), "t1").unwrap().unwrap();
     assert_eq!((assigned.state, assigned.owner), (CallState::Placed, Some(owner)));
     let state = |outcome| match outcome {
         MilestoneOutcome::Applied(call) => call.state,
         other => panic!("{other:?}"),
     };
-    let apply = |sequence, kind, to| storage.apply_milestone("c1", &milestone(sequence, kind), to).unwrap();
+    let apply = |sequence, kind, state| {
+        storage.apply_milestone("c1", &milestone(sequence, kind), Progress { state, agent_away: None }).unwrap()
+    };
     assert_eq!(state(apply(2, "ringing", Some(CallState::AgentRinging))), CallState::AgentRinging);
     assert_eq!(apply(2, "ringing", Some(CallState::Bridged)), MilestoneOutcome::Duplicate);
     assert_eq!(state(apply(1, "trying", None)), CallState::AgentRinging);
@@ -150,7 +153,7 @@ fn milestones_apply_once_and_move_forward() {
     assert_eq!(apply(TIMELINE_CAP + 1, "trying", None), MilestoneOutcome::Full);
     let kinds: Vec<_> = storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
-    assert_eq!(storage.apply_milestone("c2", &milestone(1, "x"), None).unwrap(), MilestoneOutcome::UnknownCall);
+    assert_eq!(storage.apply_milestone("c2", &milestone(1, "x"), Progress::default()).unwrap(), MilestoneOutcome::UnknownCall);
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_call_ends_once() {
     assert_eq!(unknown, FinishOutcome::UnknownCall);
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     assert_eq!(live, ["c2"]);
-    assert_eq!(storage.assign_call("c1", Owner { edge: "e".into(), shard: 0, epoch: 1 }).unwrap(), None);
+    assert_eq!(storage.assign_call("c1", Owner { edge: "e".into(), shard: 0, epoch: 1 }, "t1").unwrap(), None);
     assert_eq!(storage.request_hang_up("c1").unwrap(), None);
     assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().call_id, "c1");
 
@@ -181,7 +184,7 @@ fn a_call_ends_once() {
 fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
-    opened.storage.apply_milestone("c1", &milestone(1, "bridged"), Some(CallState::Bridged)).unwrap();
+    opened.storage.apply_milestone("c1", &milestone(1, "bridged"), Progress::to(CallState::Bridged)).unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
     opened.storage.finish_call("c1", end, |_| Ok(None)).unwrap();
     assert_eq!(opened.storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 1));

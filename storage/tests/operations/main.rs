@@ -5,6 +5,7 @@ mod crash;
 mod onboarding;
 mod outbox;
 mod retention;
+mod webphone;
 
 use storage::*;
 use tempfile::TempDir;
@@ -76,6 +77,7 @@ pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
         recording: Some(recording),
         agent_media: None,
         customer_media: None,
+        reason_detail: None,
     }
 }
 

@@ -1,0 +1,87 @@
+//! The parties of a call as a request names them, checked against the account: customer, caller ID, agent.
+
+use crate::{
+    number::{self, E164, Region},
+    problem::Problem,
+};
+use axum::http::StatusCode;
+use storage::{Agent, Storage};
+
+const MAX_USERNAME_CHARS: usize = 128;
+/// Assigned numbers that an error names.
+const MAX_NAMED_NUMBERS: usize = 50;
+
+/// A number as received and as dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenNumber {
+    pub text: String,
+    pub e164: E164,
+}
+
+/// How the agent takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentLeg {
+    Phone(GivenNumber),
+    Softphone { crm_username: String },
+}
+
+/// Refuses a text that is empty or longer than it may be.
+pub fn check_text(field: &str, text: Option<&str>, max_chars: usize) -> Result<(), Problem> {
+    let is_fine = text.is_none_or(|text| (1..=max_chars).contains(&text.chars().count()));
+    let detail = format!("allowed are 1 to {max_chars} characters");
+    if is_fine { Ok(()) } else { Err(Problem::unprocessable(field, &format!("invalid_{field}"), detail)) }
+}
+
+/// A number that may be dialled (S04, A8).
+pub fn dialled(field: &str, text: Option<&str>, region: Region) -> Result<GivenNumber, Problem> {
+    let text = text.ok_or_else(|| Problem::unprocessable(field, "missing_field", "is required"))?;
+    let e164 = number::normalise(text, region)
+        .map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
+    Ok(GivenNumber { text: text.to_owned(), e164 })
+}
+
+/// The caller ID, which must be one of the account's (S08).
+pub fn caller_id(store: &Storage, account_id: &str, text: Option<&str>, region: Region) -> Result<E164, Problem> {
+    let text = text.ok_or_else(|| Problem::unprocessable("from_number", "missing_field", "is required"))?;
+    if let Ok(e164) = number::normalise(text, region)
+        && store.number(e164.as_str())?.is_some_and(|number| number.account_id == account_id)
+    {
+        return Ok(e164);
+    }
+    let numbers = store.numbers(account_id)?;
+    let named = numbers.into_iter().take(MAX_NAMED_NUMBERS).map(|number| number.e164).collect();
+    let detail = "from_number: not one of the numbers assigned to the account";
+    let problem =
+        Problem::forbidden("from_number_not_assigned", detail).with_field("from_number", "allowed are assigned_numbers");
+    Err(problem.with_assigned_numbers(named))
+}
+
+/// An agent of the account by its exact, case-sensitive ID (S05).
+pub fn registered_agent(store: &Storage, account_id: &str, crm_username: &str) -> Result<Agent, Problem> {
+    check_text("crm_username", Some(crm_username), MAX_USERNAME_CHARS)?;
+    store
+        .agent(account_id, crm_username)?
+        .ok_or_else(|| Problem::unprocessable("crm_username", "unknown_agent", "is not a registered agent of the account"))
+}
+
+/// The agent, by phone or by softphone: exactly one of both is given (S18).
+pub fn agent(
+    store: &Storage,
+    account_id: &str,
+    agent_number: Option<&str>,
+    crm_username: Option<&str>,
+    region: Region,
+) -> Result<AgentLeg, Problem> {
+    let given = |text: Option<&'_ str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let (code, detail) = match (given(agent_number), given(crm_username)) {
+        (Some(number), None) => return dialled("agent_number", Some(&number), region).map(AgentLeg::Phone),
+        (None, Some(crm_username)) => {
+            let Agent { crm_username, .. } = registered_agent(store, account_id, &crm_username)?;
+            return Ok(AgentLeg::Softphone { crm_username });
+        }
+        (Some(_), Some(_)) => ("ambiguous_agent", "give either agent_number or crm_username, not both"),
+        (None, None) => ("missing_agent", "agent_number or crm_username is required"),
+    };
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
+    Err(problem.with_field("agent_number", detail).with_field("crm_username", detail))
+}

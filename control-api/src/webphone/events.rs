@@ -1,0 +1,111 @@
+//! `GET session/events`: the calls of a page's agent as server-sent events, one at each change (WHATWG HTML §9.2). A call that the page did
+//! not start is told like its own.
+
+use super::{
+    session::{OpenSession, live_call, shown_call},
+    view::CallView,
+};
+use crate::{
+    app::{App, now_ms},
+    problem::Problem,
+    softphone::AgentId,
+};
+use axum::{
+    extract::State,
+    http::{HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use storage::{Storage, WebphoneSession};
+use tokio::sync::{mpsc, watch};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Streams that one agent may have open.
+const STREAM_CAP: usize = 16;
+/// Events that may wait for a slow page.
+const QUEUE_CAP: usize = 8;
+const BUSY_RETRY: Duration = Duration::from_secs(15);
+
+/// Streams the agent's calls, beginning with the one that the session shows.
+pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Response, Problem> {
+    let agent = open.agent_id();
+    if app.softphones.watcher_count(&agent) >= STREAM_CAP {
+        return Err(Problem::too_many_requests("too_many_streams", "the agent has too many pages open", BUSY_RETRY));
+    }
+    let changes = app.softphones.watch(&agent);
+    let (sender, receiver) = mpsc::channel(QUEUE_CAP);
+    tokio::spawn(async move { tell(&app, open.session, agent, changes, sender).await });
+    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let event: Event = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(event), receiver))
+    });
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // Proxies must not gather what is meant to arrive at once.
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Until the page is gone, its session is over or the process is to stop.
+async fn tell(
+    app: &App,
+    session: WebphoneSession,
+    agent: AgentId,
+    mut changes: watch::Receiver<()>,
+    sender: mpsc::Sender<Event>,
+) {
+    let left = Duration::from_millis(session.expires_ms.saturating_sub(now_ms()));
+    let expiry = tokio::time::sleep(left);
+    tokio::pin!(expiry);
+    let mut told: Option<CallView> = None;
+    loop {
+        changes.borrow_and_update();
+        let (session, agent) = (session.clone(), agent.clone());
+        let last = told.as_ref().map(|call| call.call_id.clone());
+        let news = match app.with_store(move |store| news(store, &session, &agent, last)).await {
+            Ok(Some(news)) => news,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "a softphone's calls cannot be read");
+                return;
+            }
+        };
+        for call in news {
+            if told.as_ref() != Some(&call) {
+                let event = Event::default().event("call").json_data(&call).expect("a call is plain data");
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+                told = Some(call);
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = sender.closed() => return,
+            () = app.shutdown.cancelled() => return,
+            () = &mut expiry => return,
+        }
+    }
+}
+
+/// The call that was told last as it is now, then the agent's live one if it is another. `None` if the session was closed.
+fn news(
+    store: &Storage,
+    session: &WebphoneSession,
+    agent: &AgentId,
+    last: Option<String>,
+) -> Result<Option<Vec<CallView>>, storage::Error> {
+    let Some(session) = store.session(&session.id)?.filter(|session| !session.is_closed) else { return Ok(None) };
+    let first = match &last {
+        Some(call_id) => store.call(call_id)?,
+        None => shown_call(store, &session)?,
+    };
+    let live = live_call(store, agent)?.filter(|live| first.as_ref().is_none_or(|first| first.call_id != live.call_id));
+    // A call that came and went between two looks is not skipped.
+    let missed = shown_call(store, &session)?.filter(|shown| {
+        live.is_none() && first.as_ref().is_some_and(|first| first.call_id != shown.call_id && first.start_ms <= shown.start_ms)
+    });
+    Ok(Some(first.iter().chain(&live).chain(&missed).map(CallView::from).collect()))
+}

@@ -1,0 +1,150 @@
+//! Who is online: as shards tell it, as operators see it, and where softphones are led.
+
+use crate::{
+    rig::{ACCOUNT, DEADLINE, Rig, Shard, guide_call, hello, status},
+    softphone::{AGENT, CUSTOMER, Page, name, wait_presence},
+};
+use control_wire::{FromEdge, Hello, ShardStatus};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+async fn agent(rig: &Rig, crm_username: &str) -> Value {
+    let agents = rig.admin(Method::GET, &format!("/admin/accounts/{ACCOUNT}/agents")).await.expect(200).json();
+    agents.as_array().unwrap().iter().find(|agent| agent["crm_username"] == crm_username).expect("the agent").clone()
+}
+
+// S18, S36
+#[tokio::test]
+async fn operators_see_who_is_online() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let fresh = json!({
+        "crm_username": AGENT, "display_name": "Asha", "online": false, "in_call": false, "last_seen": null, "microphone": null
+    });
+    assert_eq!(agent(&rig, AGENT).await, fresh);
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    page.place(&rig, &mut shard).await;
+    let seen = agent(&rig, AGENT).await;
+    let told = ["online", "in_call", "microphone"].map(|key| seen[key].clone());
+    assert_eq!(told, [json!(true), json!(true), json!("granted")]);
+    let metrics = String::from_utf8(rig.operator("/metrics").await.body.clone()).unwrap();
+    assert!(metrics.contains("control_api_softphones_online 1\n"), "{metrics}");
+    assert!(metrics.contains("control_api_webphone_sessions_total{result=\"opened\"} 1\n"), "{metrics}");
+    shard.presence(&name(&rig, AGENT), false).await;
+    wait_presence(&rig, AGENT, false).await;
+    let away = agent(&rig, AGENT).await;
+    assert_eq!((&away["online"], &away["in_call"]), (&json!(false), &json!(true)), "the call goes on for a while");
+    assert!(away["last_seen"].is_string());
+    assert_eq!(agent(&rig, "agent.018").await["online"], false);
+    // What is remembered outlives the process.
+    let last_seen = away["last_seen"].clone();
+    let rig = rig.restart().await;
+    let away = agent(&rig, AGENT).await;
+    assert_eq!((&away["last_seen"], &away["microphone"]), (&last_seen, &json!("granted")));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn presence_follows_the_link() {
+    let rig = Rig::start().await;
+    let agent = name(&rig, AGENT);
+    // A shard says with its greeting who is there; names that nobody has are cut off.
+    let mut shard = rig.softphone_shard(&[], &[&agent, "astranger"]).await;
+    wait_presence(&rig, AGENT, true).await;
+    assert_eq!(shard.expect_revocation().await, "astranger");
+    // Words of another shard that does not have it change nothing.
+    let mut other = rig.greet(Hello { shard: 1, softphone_url: Some("wss://edge.example:8444/".into()), ..hello(1, &[]) }).await;
+    other.presence(&agent, false).await;
+    other.write(&FromEdge::Status(status())).await;
+    // It moves to the other: the newest registration counts, and the old one is cut off.
+    other.presence(&agent, true).await;
+    assert_eq!(shard.expect_revocation().await, agent);
+    shard.presence(&agent, false).await;
+    let mut body = guide_call();
+    body["agent_number"] = Value::Null;
+    body["crm_username"] = json!(AGENT);
+    rig.post_call(body).await.expect(201);
+    let place = other.expect_call().await;
+    other.end(&place.call_id, control_wire::CallStatus::Failed).await;
+    // The link's end is not the softphone's, unless it lasts (1 s here).
+    drop(other);
+    assert!(rig.app.link.is_softphone_online(&agent));
+    wait_presence(&rig, AGENT, false).await;
+    // A greeting without it takes it away at once.
+    drop(shard);
+    let shard = rig.softphone_shard(&[], &[&agent]).await;
+    wait_presence(&rig, AGENT, true).await;
+    drop(shard);
+    let _shard = rig.softphone_shard(&[], &[]).await;
+    wait_presence(&rig, AGENT, false).await;
+    rig.stop().await;
+}
+
+async fn shards(rig: &Rig, loads: &[(u32, bool)]) -> Vec<Shard> {
+    let mut shards = Vec::new();
+    for (shard, (call_count, draining)) in (0..).zip(loads) {
+        let status = ShardStatus { call_count: *call_count, draining: *draining, ..status() };
+        let softphone_url = Some(format!("wss://edge.example:{}/", 8443 + shard));
+        shards.push(rig.greet(Hello { shard, status, softphone_url, ..hello(1, &[]) }).await);
+    }
+    let opened = async {
+        while rig.app.link.shards().iter().filter(|shard| shard.is_connected).count() < loads.len() {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(DEADLINE, opened).await.unwrap();
+    shards
+}
+
+#[tokio::test]
+async fn softphones_are_led_to_one_shard_each() {
+    let rig = Rig::start().await;
+    let mut shards = shards(&rig, &[(50, false), (0, false), (0, true), (0, false)]).await;
+    let url = |page: &Page| page.opened["sip"]["url"].as_str().unwrap().to_owned();
+    let page = Page::open(&rig, AGENT, CUSTOMER).await;
+    assert_eq!(url(&page), "wss://edge.example:8444/", "the least loaded that takes softphones");
+    let agent = shards[1].expect_grant().await.agent;
+    // The next agent goes where fewer were led.
+    let other = Page::open(&rig, "agent.018", CUSTOMER).await;
+    assert_eq!(url(&other), "wss://edge.example:8446/");
+    shards[3].expect_grant().await;
+    // Before it registers, and once it has, the agent is led to the same again, whatever the load.
+    shards[1].write(&FromEdge::Status(ShardStatus { call_count: 90, ..status() })).await;
+    assert_eq!(url(&Page::open(&rig, AGENT, CUSTOMER).await), "wss://edge.example:8444/");
+    shards[1].expect_grant().await;
+    shards[1].presence(&agent, true).await;
+    wait_presence(&rig, AGENT, true).await;
+    let page = Page::open(&rig, AGENT, CUSTOMER).await;
+    shards[1].expect_grant().await;
+    let (call_id, _) = page.place(&rig, &mut shards[1]).await;
+    // Its call keeps it there even when the softphone is lost and the shard drains.
+    shards[1].presence(&agent, false).await;
+    shards[1].write(&FromEdge::Status(ShardStatus { draining: true, ..status() })).await;
+    wait_presence(&rig, AGENT, false).await;
+    let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
+    assert_eq!(renewed["sip"]["url"], "wss://edge.example:8444/");
+    shards[1].expect_grant().await;
+    // After the call it is led away from the draining shard, which is told to forget it.
+    shards[1].end(&call_id, control_wire::CallStatus::Answer).await;
+    let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
+    assert_eq!(renewed["sip"]["url"], "wss://edge.example:8446/");
+    assert_eq!(shards[1].expect_revocation().await, agent);
+    assert_eq!(shards[3].expect_grant().await.agent, agent);
+    rig.stop().await;
+}
+
+// S44 over a restart
+#[tokio::test]
+async fn trunks_remember_their_calls_over_a_restart() {
+    let rig = Rig::start().await;
+    let trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
+    rig.app.store.put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let rig = rig.restart().await;
+    let mut shard = rig.shard(1, &[&call_id]).await;
+    rig.post_call(guide_call()).await.expect_problem(503, "trunks_full");
+    shard.end(&call_id, control_wire::CallStatus::Busy).await;
+    rig.place(&mut shard).await;
+    rig.stop().await;
+}

@@ -1,0 +1,33 @@
+//! What outlives a page or a process of the browser softphone: the session of a launched page, and what is known of an agent's softphone.
+
+use super::KeyHash;
+use serde::{Deserialize, Serialize};
+
+/// One launched page, from the use of its launch token to its end. Its secret is known by its hash only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebphoneSession {
+    /// The launch's id, so that a launch makes one session.
+    pub id: String,
+    pub account_id: String,
+    pub crm_username: String,
+    pub secret_hash: KeyHash,
+    /// As received.
+    pub to_number: String,
+    pub to_number_e164: String,
+    /// Caller ID, E.164.
+    pub from_number: String,
+    pub created_ms: u64,
+    pub expires_ms: u64,
+    /// The call that it started or joined last.
+    pub call_id: Option<String>,
+    /// Ended by its page. The record stays until it expires, so that the launch is not used again.
+    pub is_closed: bool,
+}
+
+/// What is remembered of an agent's softphone while it is away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Softphone {
+    pub last_seen_ms: Option<u64>,
+    /// What its page last told of the microphone, such as `granted` or `denied`.
+    pub microphone: Option<String>,
+}
