@@ -293,13 +293,16 @@ impl Office {
         count
     }
 
-    /// The next message to the customer, who is the only peer over UDP.
+    /// The next message to the customer, who is the only peer over UDP; repeated INVITEs are passed over.
     #[track_caller]
     pub fn customer_request(&mut self, method: Method) -> Request {
-        let index = self.rig.sent.iter().position(|(to, _)| to.remote == address(CUSTOMER));
-        match index.and_then(|index| self.rig.sent.remove(index)) {
-            Some((_, SipMessage::Request(request))) if request.method == method => request,
-            other => panic!("{method} expected, not {other:?}"),
+        loop {
+            let index = self.rig.sent.iter().position(|(to, _)| to.remote == address(CUSTOMER));
+            match index.and_then(|index| self.rig.sent.remove(index)) {
+                Some((_, SipMessage::Request(request))) if request.method == method => return request,
+                Some((_, SipMessage::Request(request))) if request.method == Method::Invite => {}
+                other => panic!("{method} expected, not {other:?}"),
+            }
         }
     }
 
