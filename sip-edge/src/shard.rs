@@ -245,6 +245,11 @@ impl Shard {
         match event {
             StreamEvent::Message { flow, bytes } => self.edge.handle_sip(now, flow, bytes),
             StreamEvent::Failed { flow } => self.edge.handle_flow_error(now, flow),
+            StreamEvent::Settled { flow } if self.edge.is_registered(flow) => {}
+            StreamEvent::Settled { flow } => {
+                let reason = CloseReason::Revoked;
+                self.with_websockets(|sockets| sockets.close(flow, reason.code(), reason.text()));
+            }
         }
         self.settle(now);
     }

@@ -6,6 +6,10 @@ mod softphones {
     pub mod shard;
 }
 
+use control_wire::{
+    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall, Route, TransportKind,
+};
+use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};
 use softphones::shard::{AGENT, Edge, PASSWORD};
 use std::time::Duration;
@@ -43,6 +47,64 @@ fn a_newer_page_takes_over_and_the_older_is_told() {
         presence = edge.next_presence();
     }
     assert_eq!(presence, (AGENT.to_owned(), false));
+}
+
+fn call(agent: &str) -> Command {
+    let route = Route {
+        trunk: "carrier".into(),
+        transport: TransportKind::Udp,
+        address: "127.0.0.1:9".parse().unwrap(),
+        domain: "carrier.example".into(),
+        request_user: "9876543210".into(),
+        caller_id: "+918045670001".into(),
+        credentials: None,
+        media: MediaProfile::Rtp,
+    };
+    Command::PlaceCall(Box::new(PlaceCall {
+        call_id: "call-1".into(),
+        account_id: "account".into(),
+        agent: AgentTarget::Softphone { agent: agent.into(), ring_ms: 30_000 },
+        customer: Destination { ring_ms: 45_000, routes: vec![route] },
+        max_duration_ms: 3_600_000,
+        no_media_ms: 30_000,
+        recording: None,
+    }))
+}
+
+fn end(edge: &Edge) -> Ended {
+    edge.next_event(|event| match event {
+        Event::Ended(ended) => Some((**ended).clone()),
+        Event::Milestone(_) => None,
+    })
+}
+
+#[test]
+fn a_registered_agent_is_called_and_needs_media() {
+    let edge = Edge::start();
+    let mut browser = edge.open();
+    assert_eq!(browser.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    edge.command(call(AGENT));
+    let invite = browser.next_request();
+    assert_eq!((invite.method, invite.value("X-Call-Id")), (Method::Invite, Some("call-1")));
+    browser.answer(&invite);
+    assert_eq!(browser.next_request().method, Method::Ack);
+    // No check, no handshake, no audio: the customer is never called.
+    browser.set_patience(Duration::from_secs(15));
+    let bye = browser.next_request();
+    assert_eq!(bye.method, Method::Bye);
+    browser.respond(&message::respond(&bye, 200, ""));
+    let ended = end(&edge);
+    assert_eq!((ended.status, ended.reason.as_deref()), (CallStatus::Failed, Some("agent_media")));
+    assert!(ended.attempts.iter().all(|attempt| attempt.leg == LegName::Agent), "{:?}", ended.attempts);
+}
+
+#[test]
+fn an_agent_who_is_not_there_cannot_be_called() {
+    let edge = Edge::start();
+    edge.command(call(AGENT));
+    let ended = end(&edge);
+    assert_eq!((ended.status, ended.reason.as_deref()), (CallStatus::Failed, Some("agent_unreachable")));
+    assert_eq!(ended.failed_leg, Some(LegName::Agent));
 }
 
 #[test]
@@ -106,7 +168,7 @@ fn frames_that_are_not_one_sip_message_end_the_connection() {
     browser.send(Message::text("\r\n\r\n"));
     assert_eq!(browser.next_text(), "\r\n");
     // A malformed SIP message is answered; the connection stays.
-    let malformed = edge.open().message("OPTIONS").replace("CSeq: ", "CSeq: x");
+    let malformed = edge.open().message("OPTIONS").replace(" OPTIONS\r\nSupported", " INFO\r\nSupported");
     browser.send(Message::text(malformed));
     assert_eq!(browser.next_answer().status(), 400);
     assert_eq!(browser.options().status(), 200);
@@ -127,6 +189,15 @@ fn a_silent_peer_and_one_that_never_shakes_hands_are_dropped() {
     let counters = edge.counters();
     assert_eq!((counters["wss_silent"], counters["wss_handshake_late"]), (1, 1), "{counters:?}");
     drop((idle, dead));
+}
+
+#[test]
+fn a_connection_that_nobody_registers_on_is_closed() {
+    let edge = Edge::start();
+    let mut idle = edge.open();
+    assert_eq!(idle.options().status(), 200);
+    idle.set_patience(Duration::from_secs(40));
+    assert_eq!(idle.until_closed().code, 4002);
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl Rig {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
                 StreamEvent::Failed { flow } => Seen::Failed(flow),
+                StreamEvent::Settled { .. } => panic!("TCP connections have business when they have messages"),
             });
         });
         streams.listen().unwrap();

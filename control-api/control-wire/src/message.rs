@@ -204,7 +204,8 @@ pub struct Milestone {
     pub at_ms: u64,
     pub leg: Option<LegName>,
     /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
-    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …
+    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …; of a softphone
+    /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`.
     pub kind: String,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,

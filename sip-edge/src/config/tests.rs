@@ -32,6 +32,14 @@ fn bad_keys_are_named_in_one_line() {
     check("[media]\nfirst_port = 20001", "`media.first_port`: an even port");
     check("[media]\nlast_port = 1025", "`media.last_port`: an odd port");
     check("[limits]\nmax_calls = 0", "`limits.max_calls`: 1 to 5000 are allowed");
+    check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
+    check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");
+    check("[softphone]\npublic_url = \"https://edge\"", "`softphone.public_url`: a URL that begins with wss://");
+    check("[softphone]\nallow_plaintext_loopback = true\nbind_address = \"10.0.0.1\"", "`softphone.allow_plaintext_loopback`: only");
+    check("[softphone]\nallow_plaintext_loopback = true\nself_signed = true", "`softphone.self_signed`: not together");
+    check("[softphone]\nallowed_origins = [\"https://crm.example/page\"]", "`softphone.allowed_origins`");
+    check("[softphone]\nallowed_origins = [\"*\"]", "`softphone.allowed_origins`");
+    check("[softphone]\nmax_softphones = 0", "`softphone.max_softphones`: 1 to 10000 are allowed");
     check("[log]\nformat = \"xml\"", "`log.format`: unknown variant `xml`, expected `text` or `json`");
     check("name = \"a b\"", "`name`");
     check("[sip", "line 1");
@@ -45,5 +53,27 @@ fn shards_share_no_port() {
     let ranges: Vec<_> =
         plans.iter().map(|plan| (plan.sip.port(), plan.first_port, plan.pair_count, plan.call_capacity)).collect();
     assert_eq!(ranges, [(5060, 20_000, 3, 1), (5061, 20_006, 3, 1), (5062, 20_012, 3, 1)]);
+    assert!(plans.iter().all(|plan| plan.softphone.is_none()), "not enabled");
     assert!(ShardPlan::cut(&config, 6).unwrap_err().to_string().starts_with("`media.last_port`: 6 shards need"));
+}
+
+#[test]
+fn each_shard_has_its_softphone_ports_and_url() {
+    let mut config = Config::default();
+    config.softphone.enabled = true;
+    let plans = ShardPlan::cut(&config, 2).unwrap();
+    let ports: Vec<_> = plans.iter().filter_map(|plan| plan.softphone).map(|plan| (plan.listener.port(), plan.media.port())).collect();
+    assert_eq!(ports, [(8443, 19_000), (8444, 19_001)]);
+    let url = |config: &Config| config.softphone.url(config.sip.public_address, &plans[1], 8444);
+    assert_eq!(url(&config), "wss://127.0.0.1:8444/");
+    config.softphone.public_url = "wss://edge.example/sip/{shard}".into();
+    assert_eq!(url(&config), "wss://edge.example/sip/1");
+    config.softphone.public_url = "wss://edge.example/".into();
+    assert!(ShardPlan::cut(&config, 2).unwrap_err().to_string().starts_with("`softphone.public_url`: with 2 shards"));
+    assert!(ShardPlan::cut(&config, 1).is_ok());
+    for (media_port, other) in [(19_999, "`media.first_port`"), (5_060, "`sip.port`")] {
+        config.softphone.media_port = media_port;
+        let error = ShardPlan::cut(&config, 2).unwrap_err().to_string();
+        assert!(error.starts_with("`softphone.media_port`: 2 ports from it on meet") && error.contains(other), "{error}");
+    }
 }

@@ -36,6 +36,8 @@ pub enum StreamEvent<'a> {
     Message { flow: Flow, bytes: &'a [u8] },
     /// The flow is gone, and what was sent on it lately may not have arrived.
     Failed { flow: Flow },
+    /// A WebSocket has been open for a while: who has no business on it by now is to be sent away.
+    Settled { flow: Flow },
 }
 
 /// What happened to the streams of a shard since its start.

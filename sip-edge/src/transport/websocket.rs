@@ -40,6 +40,8 @@ const TOO_BIG: (u16, &str) = (1009, "message too big");
 pub struct WebSocketLimits {
     /// From the accepted connection to the upgraded one.
     pub handshake: Duration,
+    /// From the upgrade until the connection must have some business.
+    pub settling: Duration,
     /// Between pings.
     pub ping: Duration,
     /// From a ping to any sign of life, and for one message to be written.
@@ -48,7 +50,8 @@ pub struct WebSocketLimits {
 
 impl Default for WebSocketLimits {
     fn default() -> Self {
-        Self { handshake: Duration::from_secs(10), ping: Duration::from_secs(15), pong: Duration::from_secs(10) }
+        let [handshake, settling, ping, pong] = [10, 30, 15, 10].map(Duration::from_secs);
+        Self { handshake, settling, ping, pong }
     }
 }
 
@@ -297,6 +300,7 @@ impl WebSockets {
         let limits = self.0.config.limits;
         let mut ping_at = Instant::now() + limits.ping;
         let mut pong_by = None;
+        let mut settled_at = Some(Instant::now() + limits.settling);
         loop {
             let next = connection.queue.borrow_mut().pop_front();
             if let Some(bytes) = next {
@@ -310,6 +314,10 @@ impl WebSockets {
                 return End::Close(code, text);
             }
             let now = Instant::now();
+            if settled_at.take_if(|at| *at <= now).is_some() {
+                (self.0.events)(StreamEvent::Settled { flow: self.flow(connection) });
+                continue;
+            }
             if pong_by.is_some_and(|by| by <= now) {
                 count(&self.0.counters.silent);
                 return End::Gone;
@@ -322,6 +330,7 @@ impl WebSockets {
                 }
             }
             let wake_at = pong_by.unwrap_or(ping_at);
+            let wake_at = settled_at.map_or(wake_at, |at| at.min(wake_at));
             let received = async { Some(socket.next().await) };
             let filled = async {
                 connection.filled.wait().await;

@@ -118,10 +118,15 @@ impl Browser {
         }
     }
 
+    /// How long a read may take.
+    pub fn set_patience(&self, patience: Duration) {
+        self.socket.get_ref().sock.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// Answers pings and nothing else; how many came.
     pub fn answer_pings_for(&mut self, duration: Duration) -> u32 {
         let until = Instant::now() + duration;
-        self.socket.get_ref().sock.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        self.set_patience(Duration::from_millis(500));
         let mut pings = 0;
         while Instant::now() < until {
             match self.socket.read() {
@@ -132,7 +137,7 @@ impl Browser {
                 Err(error) => panic!("{error}"),
             }
         }
-        self.socket.get_ref().sock.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        self.set_patience(Duration::from_secs(10));
         pings
     }
 
@@ -159,6 +164,27 @@ impl Browser {
 
     pub fn options(&mut self) -> Answer {
         self.request("OPTIONS")
+    }
+
+    /// Answers an INVITE as Chromium would; its media never begin.
+    pub fn answer(&mut self, invite: &Request) {
+        let offer = std::str::from_utf8(&invite.body).unwrap();
+        assert!(offer.contains("UDP/TLS/RTP/SAVPF") && offer.contains("a=ice-lite"), "{offer}");
+        let fingerprint = vec!["A7"; 32].join(":");
+        let sdp = format!(
+            "v=0\r\no=- 46117 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=mid:0\r\na=sendrecv\r\na=setup:active\r\n\
+             a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZgxx\r\na=fingerprint:sha-256 {fingerprint}\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+        );
+        let mut response = message::respond(invite, 200, "page");
+        response.headers.push(message::header("Contact", format!("<sip:p{0}@p{0}.invalid;transport=ws;ob>", self.page)));
+        message::set_body(&mut response, message::Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        self.respond(&response);
+    }
+
+    pub fn respond(&mut self, response: &Response) {
+        self.send(Message::text(String::from_utf8(message::print_response(response)).unwrap()));
     }
 
     /// Registers `user` with the credentials of `username`.

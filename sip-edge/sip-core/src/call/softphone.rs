@@ -153,6 +153,9 @@ impl Call {
     /// Calls the agent's new page, which knows nothing of the former one's dialog. Until its audio flows the former one's media stay.
     fn call_next_page(&mut self, cx: &mut Context<'_>) {
         self.cut_agent(cx);
+        if let Some(invitation) = self.agent.invitations.last_mut() {
+            invitation.drop_dialogs();
+        }
         if let Some(arriving) = self.agent.arriving.take() {
             self.close_media(cx, arriving);
         }

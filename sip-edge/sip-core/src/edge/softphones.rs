@@ -33,6 +33,11 @@ impl Edge {
         self.settle(now);
     }
 
+    /// Whether an agent registered over this flow.
+    pub fn is_registered(&self, flow: Flow) -> bool {
+        self.shard.registrar.as_ref().is_some_and(|registrar| registrar.agent_of(flow).is_some())
+    }
+
     /// Agents whose softphones are registered.
     pub fn softphones(&self) -> impl Iterator<Item = &str> {
         self.shard.registrar.iter().flat_map(Registrar::online)
@@ -55,7 +60,7 @@ impl Edge {
         if flow.transport != Transport::Wss {
             return Admitted::Yes;
         }
-        let is_registered = self.shard.registrar.as_ref().is_some_and(|registrar| registrar.agent_of(flow).is_some());
+        let is_registered = self.is_registered(flow);
         match request.method {
             Method::Register if self.shard.registrar.is_some() => self.register(now, flow, request),
             Method::Options => return Admitted::Yes,

@@ -1,7 +1,7 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
-use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
 use media_core::relay::WebRtcConfig;
+use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -38,8 +38,7 @@ pub struct Office {
 
 impl Office {
     pub fn new() -> Office {
-        let mut office =
-            Office { rig: Rig::new(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
+        let mut office = Office { rig: Rig::new(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
         for agent in [ANN, "bob"] {
             let expires_at = office.rig.now + Duration::from_secs(100_000);
             office.rig.edge.grant_softphone(office.rig.now, Grant { agent: agent.into(), password: "secret".into(), expires_at });
@@ -243,7 +242,8 @@ impl Office {
     fn carry(&mut self) {
         let now = self.rig.now;
         for page in 0..self.pages.len() {
-            let Some(client) = self.pages[page].client.as_mut().filter(|_| self.pages[page].is_alive) else { continue };
+            let is_alive = self.pages[page].is_alive;
+            let Some(client) = self.pages[page].client.as_mut().filter(|_| is_alive) else { continue };
             client.handle_timeout(now);
             client.speak(&[0xd5; 160]);
             while let Some(datagram) = self.pages[page].client.as_mut().and_then(Client::poll_transmit) {
@@ -293,13 +293,16 @@ impl Office {
         count
     }
 
-    /// The next message to the customer, who is the only peer over UDP.
+    /// The next message to the customer, who is the only peer over UDP; repeated INVITEs are passed over.
     #[track_caller]
     pub fn customer_request(&mut self, method: Method) -> Request {
-        let index = self.rig.sent.iter().position(|(to, _)| to.remote == address(CUSTOMER));
-        match index.and_then(|index| self.rig.sent.remove(index)) {
-            Some((_, SipMessage::Request(request))) if request.method == method => request,
-            other => panic!("{method} expected, not {other:?}"),
+        loop {
+            let index = self.rig.sent.iter().position(|(to, _)| to.remote == address(CUSTOMER));
+            match index.and_then(|index| self.rig.sent.remove(index)) {
+                Some((_, SipMessage::Request(request))) if request.method == method => return request,
+                Some((_, SipMessage::Request(request))) if request.method == Method::Invite => {}
+                other => panic!("{method} expected, not {other:?}"),
+            }
         }
     }
 

@@ -75,7 +75,7 @@ fn an_agent_elsewhere_or_in_a_call_is_refused() {
 
 #[test]
 fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
-    let (mut office, page, mut customer) = Office::bridged();
+    let (mut office, page, customer) = Office::bridged();
     let heard = office.heard(page);
     for _ in 0..50 {
         let invite = customer.invite.clone();
@@ -96,7 +96,6 @@ fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
     check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
     assert!(office.rig.ended().recording.is_some() && office.rig.ended().agent_media.is_some());
     office.expect_nothing_held();
-    customer.tag.clear();
 }
 
 /// The browser renegotiates after a change of network (RFC 8445 §9): new names, same DTLS.
@@ -251,9 +250,9 @@ fn nobody_else_speaks_in_an_agents_dialog() {
     let bye = office.inside(page, Method::Bye, None);
     office.send(stranger, &bye);
     assert_eq!(office.response(stranger).status_code.code(), 481);
+    office.rig.sent.clear();
     office.rig.deliver(address(CUSTOMER), &message::print_request(&bye));
     office.rig.expect_response(481);
-    // Nor does a registered page speak in the customer's.
     assert!(office.rig.ended.is_empty());
     let revoked = office.pages[stranger].flow;
     office.rig.edge.revoke_softphone(office.rig.now, "bob");
@@ -286,7 +285,7 @@ fn a_hang_up_crosses_the_answer() {
 /// Random pages: whatever order things happen in, the call ends once and nothing of it is left.
 #[test]
 fn random_pages_leave_nothing_behind() {
-    for seed in 0..40 {
+    for seed in 0..24 {
         run_seed(seed);
     }
 }
