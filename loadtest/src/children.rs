@@ -26,6 +26,8 @@ pub struct StackSpec {
     pub shards: u16,
     pub max_calls: u32,
     pub calls_per_second: u32,
+    /// Whether agents' browsers may register, in plain text on loopback: browsers trust that, and no certificate is needed.
+    pub softphone: bool,
     /// Seconds that a customer's phone may ring.
     pub customer_ring_s: u32,
     /// Further settings of the demo account, as lines of TOML.
@@ -45,6 +47,7 @@ impl StackSpec {
             shards: 1,
             max_calls: 20,
             calls_per_second: 50,
+            softphone: false,
             customer_ring_s: 5,
             account_settings: "",
             edge_log: "info",
@@ -69,6 +72,7 @@ impl StackSpec {
             folder: Some(folder),
             api: ([127, 0, 0, 1], 8080).into(),
             customer_ring_s: 20,
+            softphone: true,
             ..StackSpec::test(carrier, callback_url)
         }
     }
@@ -86,7 +90,11 @@ pub struct Usage {
 pub struct Stack {
     pub api_url: String,
     pub admin_url: String,
+    /// Token of the admin API.
+    pub admin_token: String,
     pub server_key: String,
+    /// The key that stands in launch links.
+    pub browser_key: String,
     pub from_number: String,
     pub folder: PathBuf,
     temporary: bool,
@@ -104,8 +112,9 @@ pub struct Process {
 
 /// The demo account's only caller ID.
 const FROM_NUMBER: &str = "+918045670001";
-/// The demo account's server key; it opens nothing but this machine's loopback.
+/// The demo account's keys; they open nothing but this machine's loopback.
 const SERVER_KEY: &str = "cds_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
+const BROWSER_KEY: &str = "cdb_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
 
 impl Stack {
     /// Starts both, applies the demo account, and waits until a call can be placed.
@@ -132,8 +141,10 @@ impl Stack {
         edge.wait_for(&format!("{admin_url}/readyz")).await?;
         Ok(Stack {
             api_url: format!("http://{api}"),
+            admin_token: std::fs::read_to_string(folder.join("admin.token"))?.trim().to_owned(),
             admin_url,
             server_key: SERVER_KEY.into(),
+            browser_key: BROWSER_KEY.into(),
             from_number: FROM_NUMBER.into(),
             folder,
             temporary,
@@ -222,10 +233,18 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let sip_port = free_address(([127, 0, 0, 1], 0).into())?.port();
     let (last_port, max_calls, level, shards) =
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
+    let softphone = if spec.softphone { softphone_config(shards)? } else { String::new() };
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
          quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
-         [link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
+         [link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n{softphone}"
+    ))
+}
+
+fn softphone_config(shards: u16) -> anyhow::Result<String> {
+    let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(shards.next_multiple_of(2))?);
+    Ok(format!(
+        "\n[softphone]\nenabled = true\nport = {port}\nmedia_port = {media_port}\ndomain = \"sandbox.invalid\"\nallow_plaintext_loopback = true\n"
     ))
 }
 
@@ -235,8 +254,9 @@ fn account(spec: &StackSpec) -> String {
     format!(
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
          [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
-         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\" }}\n\n\
-         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\" }}\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n\
+         [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings
     )
 }
