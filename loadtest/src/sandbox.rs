@@ -137,7 +137,9 @@ impl Crm {
 }
 
 async fn demo(State(crm): State<Arc<Crm>>) -> Json<Value> {
-    Json(json!({"curl": crm.curl(), "numbers": SANDBOX_NUMBERS, "link": crm.link_template(), "setup": format!("{}/CRM_API/webphone/setup", crm.api_url)}))
+    Json(
+        json!({"curl": crm.curl(), "numbers": SANDBOX_NUMBERS, "link": crm.link_template(), "setup": format!("{}/CRM_API/webphone/setup", crm.api_url)}),
+    )
 }
 
 /// The account's agents with what the service knows of their softphones.

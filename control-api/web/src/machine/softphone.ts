@@ -236,7 +236,8 @@ function adopt(state: State, call: CallState, now: Now): Turn {
   if (before?.phase === 'ended' && call.phase !== 'ended') return [state, []];
   const effects: Effect[] = state.pending.filter(invite => isLive(call) && invite.callId === call.callId).map(({ key }) => ({ kind: 'answer', key }));
   const pending = state.pending.filter(invite => invite.callId !== call.callId);
-  const placed = state.step === 'placing';
+  // Late word of the call that ended before is not the call that was just asked for.
+  const placed = state.step === 'placing' && before?.phase !== 'ended';
   const next: State = {
     ...state,
     call,

@@ -323,6 +323,7 @@ export class Softphone {
   async #hangUp(): Promise<void> {
     try {
       await this.api.hangUp();
+      await this.#fetchCall();
     } catch (error) {
       if (this.#leg && this.#sip.registered) this.#leg.bye();
       else this.dispatch({ kind: 'hang_up_failed', problem: problemOf(error) });

@@ -141,6 +141,13 @@ test('"Call again" places a call on the line that is there, and never beside a l
   expect(run([...TALKING, { kind: 'again_pressed' }]).kinds).toEqual([]);
 });
 
+test('late word of the ended call does not pass for the call that was just asked for', () => {
+  const ended = call('ended', { status: 'BUSY' });
+  const asked = run([...TALKING, changed(ended), { kind: 'again_pressed' }, changed(ended)]);
+  expect(asked.state.step).toBe('placing');
+  expect(run([changed(call('agent', { call_id: 'c2' }))], asked.state).state.step).toBe('online');
+});
+
 test('an obstacle or a missing link stops before anything is asked of the server', () => {
   expect(run([{ ...OPENED, obstacle: { kind: 'policy', detail: null } }]).kinds).toEqual([]);
   expect(run([{ kind: 'opened', launch: null, stored: null, obstacle: null }]).state.problem?.kind).toBe('no_link');
