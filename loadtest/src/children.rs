@@ -77,7 +77,6 @@ impl StackSpec {
             api: ([127, 0, 0, 1], 8080).into(),
             customer_ring_s: 20,
             softphones: Softphones::Plaintext,
-            more_agents: 2,
             ..StackSpec::test(carrier, callback_url)
         }
     }
@@ -103,6 +102,8 @@ pub struct Usage {
 pub struct Stack {
     pub api_url: String,
     pub admin_url: String,
+    /// Token of the admin API.
+    pub admin_token: String,
     pub server_key: String,
     /// Opens launch links.
     pub browser_key: String,
@@ -123,10 +124,8 @@ pub struct Process {
 
 /// The demo account's only caller ID.
 const FROM_NUMBER: &str = "+918045670001";
-/// The demo account's server key; it opens nothing but this machine's loopback.
+/// The demo account's keys; they open nothing but this machine's loopback.
 const SERVER_KEY: &str = "cds_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
-
-/// The demo account's browser key.
 const BROWSER_KEY: &str = "cdb_sandbox_0123456789abcdefghijklmnopqrstuvwxyz";
 
 impl Stack {
@@ -154,6 +153,7 @@ impl Stack {
         edge.wait_for(&format!("{admin_url}/readyz")).await?;
         Ok(Stack {
             api_url: format!("http://{api}"),
+            admin_token: std::fs::read_to_string(folder.join("admin.token"))?.trim().to_owned(),
             admin_url,
             server_key: SERVER_KEY.into(),
             browser_key: BROWSER_KEY.into(),
@@ -259,8 +259,8 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
-        Softphones::SelfSigned => softphone_config("self_signed = true")?,
-        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true")?,
+        Softphones::SelfSigned => softphone_config("self_signed = true", shards)?,
+        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true", shards)?,
     };
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
@@ -269,9 +269,8 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     ))
 }
 
-fn softphone_config(transport: &str) -> anyhow::Result<String> {
-    let [port, media_port] = [(); 2].map(|()| free_address(([127, 0, 0, 1], 0).into()).map(|address| address.port()));
-    let (port, media_port) = (port?, media_port?);
+fn softphone_config(transport: &str, shards: u16) -> anyhow::Result<String> {
+    let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(shards.next_multiple_of(2))?);
     Ok(format!("[softphone]\nenabled = true\nport = {port}\nmedia_port = {media_port}\n{transport}\n\n"))
 }
 
@@ -282,7 +281,7 @@ fn account(spec: &StackSpec) -> String {
     format!(
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
          [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
-         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\"{more} }}\n\n\
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\"{more} }}\n\n\
          [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n\
          [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings

@@ -39,7 +39,10 @@ struct CrmCall {
 struct Crm {
     client: reqwest::Client,
     api_url: String,
+    admin_url: String,
+    admin_token: String,
     server_key: String,
+    browser_key: String,
     from_number: String,
     calls: Mutex<VecDeque<CrmCall>>,
 }
@@ -55,7 +58,10 @@ pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
     let crm = Arc::new(Crm {
         client: reqwest::Client::new(),
         api_url: stack.api_url.clone(),
+        admin_url: stack.admin_url.clone(),
+        admin_token: stack.admin_token.clone(),
         server_key: stack.server_key.clone(),
+        browser_key: stack.browser_key.clone(),
         from_number: stack.from_number.clone(),
         calls: Mutex::default(),
     });
@@ -64,6 +70,7 @@ pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
     let router = Router::new()
         .route("/", get(|| async { Html(include_str!("sandbox/page.html")) }))
         .route("/demo", get(demo))
+        .route("/agents", get(agents))
         .route("/calls", get(list).post(place))
         .route("/calls/{id}", axum::routing::delete(hang_up))
         .route("/calls/{id}/timeline", get(timeline))
@@ -90,10 +97,26 @@ impl Crm {
         )
     }
 
-    /// Asks the API and hands its answer on, problem documents included.
+    /// The launch link as an admin pastes it into a CRM, which fills in what stands in braces on each click. The two numbers that do not
+    /// change are percent-encoded, the `+` of the caller ID above all.
+    fn link_template(&self) -> String {
+        format!(
+            "{}/CRM_API/webphone/launch?crm_username={{agent}}&api_key={}&to_number={{number}}&from_number={}",
+            self.api_url,
+            self.browser_key,
+            self.from_number.replace('+', "%2B")
+        )
+    }
+
+    /// Asks the API as the CRM's backend does.
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Value), Response> {
+        self.ask_with(&self.server_key, request).await
+    }
+
+    /// Asks and hands the answer on, problem documents included.
+    async fn ask_with(&self, key: &str, request: reqwest::RequestBuilder) -> Result<(StatusCode, Value), Response> {
         let unreachable = |_| (StatusCode::BAD_GATEWAY, Json(json!({"title": "the API is not reachable"}))).into_response();
-        let answer = request.bearer_auth(&self.server_key).send().await.map_err(unreachable)?;
+        let answer = request.bearer_auth(key).send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
@@ -114,7 +137,16 @@ impl Crm {
 }
 
 async fn demo(State(crm): State<Arc<Crm>>) -> Json<Value> {
-    Json(json!({"curl": crm.curl(), "numbers": SANDBOX_NUMBERS}))
+    Json(
+        json!({"curl": crm.curl(), "numbers": SANDBOX_NUMBERS, "link": crm.link_template(), "setup": format!("{}/CRM_API/webphone/setup", crm.api_url)}),
+    )
+}
+
+/// The account's agents with what the service knows of their softphones.
+async fn agents(State(crm): State<Arc<Crm>>) -> Result<Response, Response> {
+    let request = crm.client.get(format!("{}/admin/accounts/demo/agents", crm.admin_url));
+    let (status, answer) = crm.ask_with(&crm.admin_token, request).await?;
+    Ok((status, Json(answer)).into_response())
 }
 
 #[derive(Deserialize)]

@@ -12,11 +12,13 @@ export interface CallState {
   readonly reason: string | null;
   readonly detail: string | null;
   readonly sipCode: number | null;
-  readonly answerTime: string | null;
-  /** Seconds of talk when the server said so. */
+  /** Milliseconds of the server's clock since 1970. */
+  readonly answeredMs: number | null;
+  /** Seconds of talk of an ended call. */
   readonly duration: number;
   readonly disposition: string;
   readonly recording: boolean;
+  /** In E.164 where the server says so, else as the CRM gave it. */
   readonly toNumber: string;
   readonly fromNumber: string;
   readonly hangupBy: string | null;
@@ -81,6 +83,10 @@ function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
+function time(value: string | null): number | null {
+  return number(value === null ? null : Date.parse(value));
+}
+
 /** `null` for anything that is not a call. */
 export function parseCall(value: unknown): CallState | null {
   const json = object(value);
@@ -95,11 +101,11 @@ export function parseCall(value: unknown): CallState | null {
     reason: text(json['reason']),
     detail: text(json['detail']),
     sipCode: number(json['sip_code']),
-    answerTime: text(json['answer_time']),
+    answeredMs: time(text(json['answer_time'])),
     duration: Math.max(0, number(json['duration']) ?? 0),
     disposition: text(json['disposition']) ?? '',
     recording: json['recording'] === true,
-    toNumber: text(json['to_number']) ?? '',
+    toNumber: text(json['to_number_e164']) ?? text(json['to_number']) ?? '',
     fromNumber: text(json['from_number']) ?? '',
     hangupBy: text(json['hangup_by']),
   };

@@ -10,6 +10,12 @@ export type Step = 'opening' | 'session' | 'microphone' | 'registering' | 'placi
 export type Line = 'none' | 'connecting' | 'online' | 'lost' | 'elsewhere';
 export type Media = 'none' | 'flowing' | 'broken';
 
+/** The page's clock (ms since its load) and the wall's (ms since 1970) when an event came. */
+export interface Now {
+  readonly page: number;
+  readonly wall: number;
+}
+
 /** An INVITE that waits for the word whether its call is ours. */
 export interface PendingInvite {
   readonly key: number;
@@ -40,8 +46,8 @@ export interface State {
 
 export type Event =
   | { kind: 'opened'; launch: Launch | null; stored: Party | null; obstacle: Problem | null }
-  | { kind: 'session_opened'; session: Session }
-  | { kind: 'session_renewed'; call: CallState | null; now: number }
+  | { kind: 'session_opened'; session: Session; now: Now }
+  | { kind: 'session_renewed'; call: CallState | null; now: Now }
   | { kind: 'session_refused'; problem: Problem }
   | { kind: 'microphone_ready' }
   | { kind: 'microphone_failed'; fault: MicrophoneFault }
@@ -52,8 +58,8 @@ export type Event =
   | { kind: 'taken_over' }
   | { kind: 'use_this_tab' }
   | { kind: 'retry_pressed' }
-  | { kind: 'call_changed'; call: CallState; now: number }
-  | { kind: 'call_fetched'; call: CallState | null; now: number }
+  | { kind: 'call_changed'; call: CallState; now: Now }
+  | { kind: 'call_fetched'; call: CallState | null; now: Now }
   | { kind: 'call_refused'; problem: Problem }
   | { kind: 'invited'; invite: PendingInvite }
   | { kind: 'media_changed'; media: Media }
@@ -111,7 +117,7 @@ export function handle(state: State, event: Event): Turn {
     case 'opened':
       return opened(state, event);
     case 'session_opened':
-      return sessionOpened(state, event.session);
+      return sessionOpened(state, event.session, event.now);
     case 'session_renewed':
       return sessionRenewed(state, event.call, event.now);
     case 'session_refused':
@@ -185,16 +191,16 @@ function opened(state: State, { launch, stored, obstacle }: Extract<Event, { kin
   return stop(state, { kind: 'no_link', detail: null });
 }
 
-function sessionOpened(state: State, session: Session): Turn {
+function sessionOpened(state: State, session: Session, now: Now): Turn {
   const wanted = state.wanted && !isLive(session.call);
   const next: State = { ...state, step: 'microphone', party: session.party, conflict: session.conflict, microphone: 'asking', wanted };
   const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'ask_microphone' }];
   // A call that had ended before this link was clicked is no concern of it.
-  return isLive(session.call) ? join(adopt(next, session.call, 0), effects) : [next, effects];
+  return isLive(session.call) ? join(adopt(next, session.call, now), effects) : [next, effects];
 }
 
 /** A renewal either opens the page again (a reload, a tab taken back) or only prolongs the credential. */
-function sessionRenewed(state: State, call: CallState | null, now: number): Turn {
+function sessionRenewed(state: State, call: CallState | null, now: Now): Turn {
   const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
   if (next.step !== 'session') return [next, effects];
   const asking: State = { ...next, step: 'microphone', microphone: 'asking' };
@@ -225,12 +231,13 @@ function registered(state: State): Turn {
 }
 
 /** Takes over the server's view of the call and answers the INVITEs that waited for it. */
-function adopt(state: State, call: CallState, now: number): Turn {
+function adopt(state: State, call: CallState, now: Now): Turn {
   const before = state.call?.callId === call.callId ? state.call : null;
   if (before?.phase === 'ended' && call.phase !== 'ended') return [state, []];
   const effects: Effect[] = state.pending.filter(invite => isLive(call) && invite.callId === call.callId).map(({ key }) => ({ kind: 'answer', key }));
   const pending = state.pending.filter(invite => invite.callId !== call.callId);
-  const placed = state.step === 'placing';
+  // Late word of the call that ended before is not the call that was just asked for.
+  const placed = state.step === 'placing' && before?.phase !== 'ended';
   const next: State = {
     ...state,
     call,
@@ -246,13 +253,18 @@ function adopt(state: State, call: CallState, now: number): Turn {
   return [{ ...next, media: 'none', muted: false, hangingUp: false, soundBlocked: false, conflict: null }, effects];
 }
 
-/** The clocks of server and page need not agree, so the talk is counted from when the page learnt of it, less what the server counted. */
-function talkingSince(state: State, before: CallState | null, call: CallState, now: number): number | null {
-  if (before && isAnswered(before) && state.talkingSince !== null) return state.talkingSince;
-  return isAnswered(call) ? now - call.duration * 1000 : null;
+/**
+ * The clocks of server and page need not agree, so a talk whose beginning was seen is counted from then. After a reload the server's
+ * `answer_time` is all there is.
+ */
+function talkingSince(state: State, before: CallState | null, call: CallState, now: Now): number | null {
+  if (!isAnswered(call)) return null;
+  if (state.talkingSince !== null && before && isAnswered(before)) return state.talkingSince;
+  if (before || call.answeredMs === null) return now.page;
+  return now.page - Math.max(0, now.wall - call.answeredMs);
 }
 
-function callFetched(state: State, call: CallState | null, now: number): Turn {
+function callFetched(state: State, call: CallState | null, now: Now): Turn {
   const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
   const rejected: Effect[] = next.pending.map(({ key }) => ({ kind: 'reject', key }));
   return [{ ...next, pending: [] }, [...effects, ...rejected]];

@@ -39,7 +39,8 @@ function stepWords(state: State): Words {
     case 'placing':
       return { tone: 'wait', title: 'Connecting you', text: 'Bringing your softphone online.' };
     case 'online':
-      return { tone: 'over', title: 'Ready', text: 'No call is in progress.' };
+      if (state.problem === null) return { tone: 'over', title: 'Ready', text: 'No call is in progress.' };
+      return { tone: 'bad', title: 'Not calling', text: '' };
     case 'stopped':
       return { tone: 'bad', title: 'Not calling', text: 'Nobody was called.' };
   }
@@ -59,7 +60,7 @@ function callWords(state: State, call: CallState): Words {
     case 'bridged':
       return { tone: 'good', title: 'Talking', text: '' };
     case 'held':
-      return { tone: 'hold', title: 'On hold', text: 'The customer hears hold music.' };
+      return { tone: 'hold', title: 'On hold', text: 'The customer waits and hears a tone.' };
   }
 }
 
@@ -110,7 +111,7 @@ function answeredText(call: CallState): string {
 }
 
 function microphoneText(call: CallState): string | null {
-  const word = call.reason === 'agent_media' ? /\b(denied|missing|in_use)\b/.exec(call.detail ?? '')?.[1] : undefined;
+  const word = call.reason === 'agent_media' ? /(?:^|\W|_)(denied|missing|in_use)$/.exec(call.detail ?? '')?.[1] : undefined;
   const kind = word ? MICROPHONES[word] : undefined;
   return kind ? PROBLEMS[kind].text : null;
 }
@@ -164,9 +165,15 @@ const PROBLEMS: Record<ProblemKind, Advice> = {
 /** Title and advice for a problem, with the server's own sentence where it knows more than the page does. */
 export function problemWords(problem: Problem, state: State): Advice {
   const { title, text } = PROBLEMS[problem.kind];
-  const told = TOLD.includes(problem.kind) && problem.detail ? `${problem.detail.replace(/[.\s]*$/, '')}. ` : '';
+  const told = TOLD.includes(problem.kind) && problem.detail ? sentence(problem.detail) : '';
   const nobody = problem.kind.startsWith('microphone_') && !isLive(state.call) ? ' The customer was not called.' : '';
   return { title, text: told + text + nobody };
+}
+
+/** The server's detail without the name of the field, which means nothing to an agent. */
+function sentence(detail: string): string {
+  const text = detail.replace(/^\w+: /, '').replace(/[.\s]*$/, '');
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}. `;
 }
 
 /** What a click did not do, when the agent or the number was already in a call. */
@@ -174,7 +181,7 @@ export function conflictWords(state: State): string | null {
   if (state.conflict === null || state.call === null) return null;
   const inCall = displayNumber(state.call.toNumber);
   if (state.conflict === 'double_click') return `This call was already placed: one click is enough.`;
-  return `You are still in a call with ${inCall}. ${displayNumber(state.party?.toNumber ?? 'The new number')} was not called.`;
+  return `You are still in a call with ${inCall}. ${displayNumber(state.party?.toNumberE164 ?? state.party?.toNumber ?? 'The new number')} was not called.`;
 }
 
 /** One sentence for the live region, so that a screen reader says what changed and nothing twice. */

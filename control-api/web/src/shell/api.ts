@@ -82,8 +82,8 @@ export class SessionApi {
     await this.#ask({ method: 'DELETE', path: 'session/call' });
   }
 
-  async setDisposition(disposition: string): Promise<CallState | null> {
-    return parseCall((await this.#ask({ method: 'PATCH', path: 'session/call', body: { disposition } })).body);
+  async setDisposition(callId: string, disposition: string): Promise<CallState | null> {
+    return parseCall((await this.#ask({ method: 'PATCH', path: 'session/call', body: { call_id: callId, disposition } })).body);
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
 import { type Launch, type SipCredential, parseCall } from '../machine/call.ts';
 import type { Problem } from '../machine/problem.ts';
 import type { Quality } from '../machine/quality.ts';
-import { type Effect, type Event, INITIAL, type State, handle } from '../machine/softphone.ts';
+import { type Effect, type Event, INITIAL, type Now, type State, handle } from '../machine/softphone.ts';
 import { ApiError, type SessionApi } from './api.ts';
 import { CallEvents } from './events.ts';
 import type { Leg } from './leg.ts';
@@ -107,9 +107,9 @@ export class Softphone {
   }
 
   /** Throws when the server did not take it. */
-  async setDisposition(disposition: string): Promise<void> {
-    const call = await this.api.setDisposition(disposition);
-    if (call) this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+  async setDisposition(callId: string, disposition: string): Promise<void> {
+    const call = await this.api.setDisposition(callId, disposition);
+    if (call) this.dispatch({ kind: 'call_changed', call, now: now() });
   }
 
   async turnOnSound(): Promise<void> {
@@ -182,7 +182,7 @@ export class Softphone {
       const session = await patiently(() => this.api.open(launch));
       storeSession({ secret: this.api.secret ?? '', party: session.party });
       this.#keep(session.sip);
-      this.dispatch({ kind: 'session_opened', session });
+      this.dispatch({ kind: 'session_opened', session, now: now() });
     } catch (error) {
       this.dispatch({ kind: 'session_refused', problem: problemOf(error) });
     }
@@ -195,7 +195,7 @@ export class Softphone {
       const renewal = await patiently(() => this.api.renew());
       this.#keep(renewal.sip);
       if (this.state.line !== 'none' && this.state.line !== 'elsewhere') this.#sip.use(renewal.sip);
-      this.dispatch({ kind: 'session_renewed', call: renewal.call, now: performance.now() });
+      this.dispatch({ kind: 'session_renewed', call: renewal.call, now: now() });
     } catch (error) {
       const over = error instanceof ApiError && error.problem.kind === 'session_over';
       if (over || this.state.step === 'session') this.dispatch({ kind: 'session_refused', problem: problemOf(error) });
@@ -250,7 +250,7 @@ export class Softphone {
   async #place(microphone: Parameters<SessionApi['place']>[0], again: boolean): Promise<void> {
     try {
       const call = await patiently(() => this.api.place(microphone, again), ['offline', 'agent_offline']);
-      this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+      this.dispatch({ kind: 'call_changed', call, now: now() });
     } catch (error) {
       // A fault of the microphone is on the page already; that it could not be reported adds nothing for the agent.
       if (microphone === 'granted') this.dispatch({ kind: 'call_refused', problem: problemOf(error) });
@@ -260,17 +260,17 @@ export class Softphone {
   async #fetchCall(): Promise<void> {
     try {
       const call = await (this.state.pending.length > 0 ? patiently(() => this.api.call()) : this.api.call());
-      this.dispatch({ kind: 'call_fetched', call, now: performance.now() });
+      this.dispatch({ kind: 'call_fetched', call, now: now() });
     } catch (error) {
       const problem = problemOf(error);
       if (problem.kind === 'session_over') this.dispatch({ kind: 'session_refused', problem });
-      else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_fetched', call: null, now: performance.now() });
+      else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_fetched', call: null, now: now() });
     }
   }
 
   #told(json: unknown): void {
     const call = parseCall(json);
-    if (call) this.dispatch({ kind: 'call_changed', call, now: performance.now() });
+    if (call) this.dispatch({ kind: 'call_changed', call, now: now() });
   }
 
   #answer(key: number): void {
@@ -323,6 +323,7 @@ export class Softphone {
   async #hangUp(): Promise<void> {
     try {
       await this.api.hangUp();
+      await this.#fetchCall();
     } catch (error) {
       if (this.#leg && this.#sip.registered) this.#leg.bye();
       else this.dispatch({ kind: 'hang_up_failed', problem: problemOf(error) });
@@ -343,6 +344,10 @@ export class Softphone {
     this.devices = await this.#media.devices();
     this.changed();
   }
+}
+
+function now(): Now {
+  return { page: performance.now(), wall: Date.now() };
 }
 
 function problemOf(error: unknown): Problem {

@@ -36,7 +36,7 @@ function CallControls({ phone, panel, toggle }: Props) {
           onClick={() => phone.dispatch({ kind: 'mute_pressed' })} />
         <RoundButton icon="keypad" name="Keypad" keys="K" expanded={panel === 'keypad'} disabled={!answered} caption="Keypad" onClick={() => toggle('keypad')} />
         <RoundButton icon="devices" name="Audio devices" keys="D" expanded={panel === 'devices'} caption="Audio" onClick={() => toggle('devices')} />
-        <RoundButton icon="help" name="Keyboard shortcuts" keys="?" expanded={panel === 'shortcuts'} caption="Keys" onClick={() => toggle('shortcuts')} />
+        <RoundButton icon="help" name="Keyboard shortcuts" keys="?" expanded={panel === 'shortcuts'} caption="Shortcuts" onClick={() => toggle('shortcuts')} />
       </div>
       <button type="button" class="hang-up" aria-keyshortcuts="H" disabled={state.hangingUp} onClick={() => phone.dispatch({ kind: 'hang_up_pressed' })}>
         <Icon name="hangup" /> Hang up
@@ -89,7 +89,7 @@ function NextSteps({ phone, panel, toggle }: Props) {
           <Icon name="call" /> {state.call ? 'Call again' : 'Call'}
         </button>
       )}
-      {(microphone || call) && (
+      {call && (
         <button type="button" class="quiet" aria-expanded={panel === 'devices'} onClick={() => toggle('devices')}>Audio devices</button>
       )}
       {microphone && <a class="quiet" href="setup" target="_blank" rel="noreferrer">Open the setup page</a>}

@@ -27,14 +27,14 @@ export function DevicePickers({ devices, chooseMicrophone, chooseSpeaker }: Pick
     <>
       <label class="field">
         <span>Microphone</span>
-        <select value={devices.microphone} onChange={event => chooseMicrophone(event.currentTarget.value)}>
+        <select aria-label="Microphone" value={devices.microphone} onChange={event => chooseMicrophone(event.currentTarget.value)}>
           {devices.microphones.map(({ id, label }) => <option key={id} value={id}>{label}</option>)}
         </select>
       </label>
       {devices.speakerChoice && devices.speakers.length > 0 ? (
         <label class="field">
           <span>Speaker</span>
-          <select value={devices.speaker} onChange={event => chooseSpeaker(event.currentTarget.value)}>
+          <select aria-label="Speaker" value={devices.speaker} onChange={event => chooseSpeaker(event.currentTarget.value)}>
             {devices.speakers.map(({ id, label }) => <option key={id} value={id}>{label}</option>)}
           </select>
         </label>

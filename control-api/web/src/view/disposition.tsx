@@ -24,7 +24,7 @@ export function Disposition({ phone, call }: { phone: Softphone; call: CallState
   const save = async (disposition: string): Promise<void> => {
     setOutcome('saving');
     try {
-      await phone.setDisposition(disposition);
+      await phone.setDisposition(call.callId, disposition);
       setOutcome('saved');
     } catch {
       setOutcome('failed');

@@ -29,10 +29,13 @@ export function Phone({ phone }: { phone: Softphone }) {
   const armed = useShortcuts(phone, press, toggle);
   const answered = isAnswered(state.call);
   const live = isLive(state.call);
+  const here = state.line !== 'elsewhere';
   useEffect(() => {
     if (!answered) setPanel(current => (current === 'keypad' ? null : current));
     if (!live) setDigits('');
   }, [answered, live]);
+  // A call that failed for want of a microphone reached nobody: there is nothing to say about it.
+  const unheard = !answered && state.problem?.kind.startsWith('microphone_') === true;
   const words = headline(state);
   useEffect(() => {
     document.title = state.party ? `${words.title} – ${displayNumber(calledNumber(phone))}` : 'Softphone';
@@ -45,13 +48,13 @@ export function Phone({ phone }: { phone: Softphone }) {
         {state.party && <Called phone={phone} />}
         <div class="state">
           <span class="badge"><Icon name={words.tone} /> {words.title}</span>
-          {answered && state.talkingSince !== null && <Timer since={state.talkingSince} />}
+          {answered && here && state.talkingSince !== null && <Timer since={state.talkingSince} />}
           {!live && state.call?.status === 'ANSWER' && <Timer seconds={state.call.duration} />}
         </div>
         {words.text && !(state.problem && state.step === 'stopped') && <p class="explain">{words.text}</p>}
         <p class="unseen" role="status" aria-live="polite">{announcement(state)} {conflictWords(state)}</p>
         <Notices phone={phone} armed={armed} />
-        {live && state.line !== 'elsewhere' && (
+        {live && here && (
           <div class="gauges">
             <LevelMeter level={() => phone.level()} muted={state.muted} />
             {phone.quality && state.media === 'flowing' && <QualityLine quality={phone.quality} />}
@@ -62,7 +65,7 @@ export function Phone({ phone }: { phone: Softphone }) {
         {panel === 'devices' && <DevicePanel phone={phone} />}
         {panel === 'shortcuts' && <Shortcuts />}
       </section>
-      {state.call && !state.closed && state.line !== 'elsewhere' && (answered || !live) && <Disposition phone={phone} call={state.call} />}
+      {state.call && !state.closed && here && !unheard && (answered || !live) && <Disposition phone={phone} call={state.call} />}
     </main>
   );
 }
@@ -73,7 +76,7 @@ function calledNumber({ state }: Softphone): string {
 }
 
 function TopBar({ phone: { state } }: { phone: Softphone }) {
-  const recording = isAnswered(state.call) && state.call.recording;
+  const recording = isAnswered(state.call) && state.call.recording && state.line !== 'elsewhere';
   return (
     <header class="top">
       <span class="brand">{state.party?.account ?? 'Softphone'}</span>

@@ -8,7 +8,7 @@ import type { Peer } from './edge.ts';
 
 const SCREENS = path.resolve(import.meta.dirname, '../screens');
 const FLAGS = [
-  '--no-sandbox', '--headless=new', '--use-fake-device-for-media-stream', '--disable-background-networking', '--disable-component-update', '--no-first-run',
+  '--no-sandbox', '--headless=new', '--use-fake-device-for-media-stream', '--disable-background-networking', '--disable-component-update', '--no-first-run', '--hide-scrollbars',
 ];
 
 export interface Browser {
@@ -45,6 +45,8 @@ export async function screens(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
   await page.screenshot({ path: path.join(SCREENS, `${name}-dark.png`), fullPage: true });
   await page.setViewportSize({ width: 320, height: 560 });
+  const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
+  if (overflow > 0 && !page.url().includes('/frame')) throw new Error(`${name} is ${overflow} pixels too wide for 320`);
   await page.screenshot({ path: path.join(SCREENS, `${name}-narrow.png`), fullPage: true });
   await page.setViewportSize(size);
 }

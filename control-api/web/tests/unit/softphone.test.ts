@@ -2,10 +2,13 @@
 
 import { expect, test } from 'vitest';
 import { type CallState, parseCall } from '../../src/machine/call.ts';
-import { type Effect, type Event, INITIAL, type State, handle } from '../../src/machine/softphone.ts';
+import { type Effect, type Event, INITIAL, type Now, type State, handle } from '../../src/machine/softphone.ts';
 
 const PARTY = { agent: 'agent.017', agentName: null, toNumber: '098765', toNumberE164: '+9198765', fromNumber: '+9180', account: null };
 const LAUNCH = { token: 't', party: PARTY };
+/** A server whose clock began when the page's did. */
+const at = (ms: number): Now => ({ page: ms, wall: START + ms });
+const START = Date.parse('2026-07-03T10:00:00Z');
 const SIP = { url: 'wss://e', uri: 'sip:a@d', username: 'a', password: 'p', expiresS: 300 };
 
 function call(phase: string, more: Record<string, unknown> = {}): CallState {
@@ -24,9 +27,9 @@ function run(events: readonly Event[], from: State = INITIAL): { state: State; e
 
 const OPENED: Event = { kind: 'opened', launch: LAUNCH, stored: null, obstacle: null };
 const session = (current: CallState | null = null, conflict: 'in_call' | 'double_click' | null = null): Event => ({
-  kind: 'session_opened', session: { secret: 's', party: PARTY, sip: SIP, call: current, conflict },
+  kind: 'session_opened', now: at(0), session: { secret: 's', party: PARTY, sip: SIP, call: current, conflict },
 });
-const changed = (current: CallState, now = 0): Event => ({ kind: 'call_changed', call: current, now });
+const changed = (current: CallState, ms = 0): Event => ({ kind: 'call_changed', call: current, now: at(ms) });
 const TO_CALL: readonly Event[] = [OPENED, session(), { kind: 'microphone_ready' }, { kind: 'registered' }, changed(call('agent'))];
 const TALKING: readonly Event[] = [...TO_CALL, { kind: 'invited', invite: { key: 1, callId: 'c1' } }, { kind: 'media_changed', media: 'flowing' }, changed(call('bridged'), 5000)];
 
@@ -59,11 +62,11 @@ test('the INVITE of the session’s call is answered by itself', () => {
 test('an INVITE that comes before its call is known waits for the answer of GET session/call', () => {
   const early = run([OPENED, session(), { kind: 'microphone_ready' }, { kind: 'registered' }, { kind: 'invited', invite: { key: 7, callId: 'c1' } }]);
   expect(early.kinds).toEqual(['fetch_call']);
-  expect(run([{ kind: 'call_fetched', call: call('agent'), now: 0 }], early.state).effects).toEqual([{ kind: 'answer', key: 7 }]);
+  expect(run([{ kind: 'call_fetched', call: call('agent'), now: at(0) }], early.state).effects).toEqual([{ kind: 'answer', key: 7 }]);
 });
 
 test('an INVITE of another call is rejected after that question', () => {
-  const { effects, state } = run([...TO_CALL, { kind: 'invited', invite: { key: 9, callId: 'other' } }, { kind: 'call_fetched', call: call('agent'), now: 0 }]);
+  const { effects, state } = run([...TO_CALL, { kind: 'invited', invite: { key: 9, callId: 'other' } }, { kind: 'call_fetched', call: call('agent'), now: at(0) }]);
   expect(effects).toEqual([{ kind: 'reject', key: 9 }]);
   expect(state.pending).toEqual([]);
 });
@@ -77,7 +80,7 @@ test('S18: a call that the page did not start is taken when the server tells of 
 test('A4: a reload renews, takes the microphone, registers, places nothing, and answers the second INVITE', () => {
   const opened: Event = { kind: 'opened', launch: null, stored: PARTY, obstacle: null };
   expect(run([opened]).kinds).toEqual(['renew']);
-  const back = run([opened, { kind: 'session_renewed', call: call('bridged', { duration: 12 }), now: 100_000 }]);
+  const back = run([opened, { kind: 'session_renewed', call: call('bridged', { answer_time: '2026-07-03T10:01:28Z' }), now: at(100_000) }]);
   expect(back.kinds).toEqual(['watch_call', 'ask_microphone']);
   expect(back.state.talkingSince).toBe(88_000);
   const again = run([{ kind: 'microphone_ready' }, { kind: 'registered' }], back.state);
@@ -92,7 +95,7 @@ test('A4: a click while the agent is in a call re-attaches to that call and plac
 });
 
 test('a periodic renewal changes nothing in a running call', () => {
-  const { state, kinds } = run([...TALKING, { kind: 'session_renewed', call: call('bridged'), now: 9000 }]);
+  const { state, kinds } = run([...TALKING, { kind: 'session_renewed', call: call('bridged'), now: at(9000) }]);
   expect(kinds).toEqual([]);
   expect(state.step).toBe('online');
   expect(state.talkingSince).toBe(5000);
@@ -136,6 +139,13 @@ test('"Call again" places a call on the line that is there, and never beside a l
   expect(run([{ kind: 'again_pressed' }], ended.state).effects).toEqual([{ kind: 'place_call', again: true }]);
   expect(run([{ kind: 'again_pressed' }, { kind: 'again_pressed' }], ended.state).kinds).toEqual([]);
   expect(run([...TALKING, { kind: 'again_pressed' }]).kinds).toEqual([]);
+});
+
+test('late word of the ended call does not pass for the call that was just asked for', () => {
+  const ended = call('ended', { status: 'BUSY' });
+  const asked = run([...TALKING, changed(ended), { kind: 'again_pressed' }, changed(ended)]);
+  expect(asked.state.step).toBe('placing');
+  expect(run([changed(call('agent', { call_id: 'c2' }))], asked.state).state.step).toBe('online');
 });
 
 test('an obstacle or a missing link stops before anything is asked of the server', () => {

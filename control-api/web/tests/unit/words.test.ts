@@ -29,7 +29,7 @@ test.each([
   [{ status: 'CANCELED' }, 'Canceled', /before the customer answered/],
   [{ status: 'FAILED', reason: 'invalid_number', sip_code: 404 }, 'Call failed', /Check it in the CRM/],
   [{ status: 'FAILED', reason: 'trunk_timeout' }, 'Call failed', /did not answer/],
-  [{ status: 'FAILED', reason: 'agent_media', detail: 'the microphone is in_use' }, 'Call failed', /Another program/],
+  [{ status: 'FAILED', reason: 'agent_media', detail: 'microphone_in_use' }, 'Call failed', /Another program/],
   [{ status: 'FAILED', reason: 'never_heard_of', sip_code: 513 }, 'Call failed', /code 513/],
   [{ status: 'FAILED', reason: 'constructor' }, 'Call failed', /could not be placed/],
 ])('the end %j reads "%s"', (end, title, text) => {
@@ -80,6 +80,12 @@ test('a microphone lost in mid-talk does not claim that nobody was called', () =
 test('a click that placed no call says which call goes on', () => {
   const party = { agent: 'a', agentName: null, toNumber: '+918000000001', toNumberE164: null, fromNumber: '', account: null };
   expect(conflictWords(withCall({ state: 'bridged' }, { conflict: 'in_call', party }))).toBe('You are still in a call with +91 98765 43210. +91 80000 00001 was not called.');
+});
+
+test('the server’s sentence is shown without its field', () => {
+  expect(problemWords({ kind: 'number_refused', detail: 'to_number: premium numbers are not called.' }, INITIAL).text).toBe(
+    'Premium numbers are not called. Check the number in the CRM.',
+  );
 });
 
 test('the live region says the problem once', () => {

@@ -1,0 +1,91 @@
+// The leg's guard over JsSIP: nothing but the agent's own wish sends BYE, and a broken path restarts ICE.
+
+import { EventEmitter } from 'node:events';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Leg, type LegListener } from '../../src/shell/leg.ts';
+
+class Session extends EventEmitter {
+  readonly byes: unknown[] = [];
+  restarts = 0;
+  // As in JsSIP, where the methods lie on the prototype.
+  terminate(options?: object): void {
+    this.byes.push(options ?? null);
+  }
+  isEstablished(): boolean {
+    return true;
+  }
+  renegotiate(): boolean {
+    this.restarts += 1;
+    return true;
+  }
+}
+
+class Connection extends EventTarget {
+  connectionState = 'new';
+  becomes(state: string): void {
+    this.connectionState = state;
+    this.dispatchEvent(new Event('connectionstatechange'));
+  }
+}
+
+let session: Session;
+let connection: Connection;
+let leg: Leg;
+let told: string[];
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 100_000, toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  session = new Session();
+  connection = new Connection();
+  told = [];
+  const listener: LegListener = { sound: () => told.push('sound'), flowing: () => told.push('flowing'), broken: () => told.push('broken'), ended: () => told.push('ended') };
+  leg = new Leg(1, session as unknown as ConstructorParameters<typeof Leg>[1], listener);
+  session.emit('peerconnection', { peerconnection: connection });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('JsSIP’s own wish to terminate sends nothing; the agent’s does', () => {
+  session.terminate({ status_code: 408 });
+  expect(session.byes).toEqual([]);
+  leg.bye();
+  expect(session.byes).toEqual([null]);
+});
+
+test('another call’s INVITE is rejected as busy', () => {
+  leg.reject();
+  expect(session.byes).toEqual([{ status_code: 486 }]);
+});
+
+test('failed is broken at once; disconnected may heal first', () => {
+  connection.becomes('connected');
+  connection.becomes('disconnected');
+  vi.advanceTimersByTime(1000);
+  connection.becomes('connected');
+  vi.advanceTimersByTime(5000);
+  expect(told).toEqual(['flowing', 'flowing']);
+  connection.becomes('disconnected');
+  vi.advanceTimersByTime(1600);
+  connection.becomes('failed');
+  expect(told.slice(2)).toEqual(['broken', 'broken']);
+});
+
+test('restarts of ICE keep a distance', () => {
+  vi.advanceTimersByTime(10_000);
+  leg.restartIce();
+  leg.restartIce();
+  expect(session.restarts).toBe(1);
+  vi.advanceTimersByTime(3000);
+  leg.restartIce();
+  expect(session.restarts).toBe(2);
+});
+
+test('a released leg is silent', () => {
+  Object.assign(connection, { close: () => undefined });
+  leg.release();
+  connection.becomes('failed');
+  session.emit('ended');
+  expect(told).toEqual([]);
+});
