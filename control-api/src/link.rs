@@ -9,7 +9,7 @@ pub use connection::{bind, serve};
 pub use reconcile::{adopt_live_calls, sweep, watch};
 pub use softphones::PresenceChange;
 
-use control_wire::{Command, PlaceCall, ShardStatus, ToEdge};
+use control_wire::{Command, PlaceCall, ShardStatus, SoftphoneService, ToEdge};
 use softphones::Softphones;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -51,7 +51,7 @@ struct Shard {
     epoch: u64,
     status: ShardStatus,
     /// Where browsers reach it; `None` if it takes no softphones.
-    softphone_url: Option<String>,
+    softphone_service: Option<SoftphoneService>,
     /// Live calls: reserved for it, or given to it.
     calls: HashMap<String, CallLink>,
     connection: Option<Connection>,
@@ -314,7 +314,7 @@ impl Shard {
         Self {
             epoch,
             status: ShardStatus::default(),
-            softphone_url: None,
+            softphone_service: None,
             calls: HashMap::new(),
             connection: None,
             disconnected: now,

@@ -130,9 +130,8 @@ pub fn grant(app: &App, agent: &AgentId, live_call: Option<&Call>) -> Option<Sip
     let password = secret::mint_password().expose().to_owned();
     let expires_s = app.config.softphone.credential_s;
     let grant = SoftphoneGrant { agent: name.clone(), password: password.clone(), expires_at_ms: now_ms() + expires_s * 1000 };
-    let url = app.link.grant_softphone(grant, live_call.map(|call| call.call_id.as_str()))?;
-    let domain = reqwest::Url::parse(&url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-    Some(SipAccess { uri: format!("sip:{name}@{domain}"), url, username: name, password, expires_s })
+    let service = app.link.grant_softphone(grant, live_call.map(|call| call.call_id.as_str()))?;
+    Some(SipAccess { uri: format!("sip:{name}@{}", service.domain), url: service.url, username: name, password, expires_s })
 }
 
 /// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are cut off.

@@ -10,7 +10,7 @@ use crate::config::{Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, place_call, told};
 use crate::transport::{Certificate, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
 use anyhow::Context;
-use control_wire::Command;
+use control_wire::{Command, SoftphoneService};
 use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::{carry_out, forward};
 use media_shard::engine::{Channel, Engine, EngineConfig};
@@ -60,7 +60,7 @@ pub(crate) struct Shard {
     streams: Streams,
     websockets: Option<WebSockets>,
     /// Where browsers reach the softphones' listener.
-    softphone_url: Option<String>,
+    softphone_service: Option<SoftphoneService>,
     mailbox: Rc<Mailbox>,
     /// Wakes the shard's task after a mutation by another task.
     wake: Rc<Signal>,
@@ -123,7 +123,7 @@ impl Shard {
                 recorder,
                 streams,
                 websockets,
-                softphone_url: None,
+                softphone_service: None,
                 mailbox: Rc::new(Mailbox::new((capacity * MILESTONES_PER_CALL).max(1024))),
                 wake: Rc::default(),
                 sip_address: local,
@@ -137,7 +137,8 @@ impl Shard {
         if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
             let listener = websockets.listen().with_context(|| format!("TCP {} cannot be bound", softphone.listener))?;
             let url = config.softphone.url(config.sip.public_address, &plan, listener.port());
-            shard.borrow_mut().softphone_url = Some(url);
+            let domain = config.softphone.domain.clone();
+            shard.borrow_mut().softphone_service = Some(SoftphoneService { url, domain });
         }
         Ok(shard)
     }

@@ -72,7 +72,7 @@ impl LinkPeer for Peer {
             shard: 3,
             live_calls,
             status: self.status(),
-            softphone_url: None,
+            softphone_service: None,
             softphones: Vec::new(),
         }
     }

@@ -11,8 +11,9 @@ mod message;
 
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia, LegName,
-    MediaProfile, Milestone, PlaceCall, Presence, RecordingResult, Route, ShardStatus, SoftphoneGrant, ToEdge, TransportKind,
+    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia,
+    LegName, MediaProfile, Milestone, PlaceCall, Presence, RecordingResult, Route, ShardStatus, SoftphoneGrant, SoftphoneService,
+    ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

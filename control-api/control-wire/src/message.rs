@@ -51,10 +51,19 @@ pub struct Hello {
     /// Calls that are alive or whose `Ended` is not yet acknowledged.
     pub live_calls: Vec<String>,
     pub status: ShardStatus,
-    /// Where browsers reach this shard, such as `wss://edge.example:8443/`; `None` if it takes no softphones.
-    pub softphone_url: Option<String>,
+    /// `None` if the shard takes no softphones.
+    pub softphone_service: Option<SoftphoneService>,
     /// Agents (`SoftphoneGrant::agent`) whose softphones are registered with this shard.
     pub softphones: Vec<String>,
+}
+
+/// How softphones reach a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SoftphoneService {
+    /// Such as `wss://edge.example:8443/`.
+    pub url: String,
+    /// Domain of the agents' addresses-of-record.
+    pub domain: String,
 }
 
 /// Whether an agent's softphone is registered, as the shard sees it.
@@ -131,7 +140,10 @@ pub struct PlaceCall {
 pub enum AgentTarget {
     Phone(Destination),
     /// A softphone registered with this shard. It answers by itself; the customer is dialled once the agent's media flows.
-    Softphone { agent: String, ring_ms: u64 },
+    Softphone {
+        agent: String,
+        ring_ms: u64,
+    },
 }
 
 /// Where one leg is to be dialled: the routes are tried in order.

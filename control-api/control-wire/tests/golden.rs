@@ -45,7 +45,7 @@ fn hello() {
         shard: 0,
         live_calls: vec!["c1".into()],
         status: status(),
-        softphone_url: Some("wss://edge.example:8443/".into()),
+        softphone_service: Some(SoftphoneService { url: "wss://edge.example:8443/".into(), domain: "dialer.invalid".into() }),
         softphones: vec!["a1".into()],
     };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello));
@@ -130,14 +130,8 @@ fn short_messages() {
         r#"{"command":{"id":5,"command":{"revoke_softphone":{"agent":"a1"}}}}"#,
         ToEdge::Command { id: 5, command: Command::RevokeSoftphone { agent: "a1".into() } },
     );
-    check(
-        r#"{"presence":{"agent":"a1","online":true}}"#,
-        FromEdge::Presence(Presence { agent: "a1".into(), online: true }),
-    );
-    check(
-        r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#,
-        AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 },
-    );
+    check(r#"{"presence":{"agent":"a1","online":true}}"#, FromEdge::Presence(Presence { agent: "a1".into(), online: true }));
+    check(r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#, AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 });
 }
 
 #[test]

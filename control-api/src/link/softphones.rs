@@ -2,7 +2,7 @@
 //! shard at a time, so that two of its pages never register with two. Who the agents are is `softphone`'s.
 
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
-use control_wire::{Command, Presence, SoftphoneGrant};
+use control_wire::{Command, Presence, SoftphoneGrant, SoftphoneService};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -49,7 +49,7 @@ pub struct PresenceChange {
 impl Link {
     /// Lets an agent's softphone register, and says where: with the shard of its live call or where it is already, else with the least
     /// loaded one that takes softphones. `None` if there is none.
-    pub fn grant_softphone(&self, grant: SoftphoneGrant, call_id: Option<&str>) -> Option<String> {
+    pub fn grant_softphone(&self, grant: SoftphoneGrant, call_id: Option<&str>) -> Option<SoftphoneService> {
         let mut registry = self.lock();
         let registry = &mut *registry;
         let id = registry.softphone_shard(&grant.agent, call_id)?;
@@ -63,7 +63,7 @@ impl Link {
         let shard = registry.shards.get_mut(&id)?;
         let agent = grant.agent.clone();
         shard.send_about(&agent, Command::GrantSoftphone(grant));
-        shard.softphone_url.clone()
+        shard.softphone_service.clone()
     }
 
     /// Ends an agent's leave to register wherever it has one, and cuts its softphone off.
@@ -86,7 +86,7 @@ impl Link {
 
     /// Whether one of the shards that take softphones is reached without TLS, as in development.
     pub fn has_plain_softphones(&self) -> bool {
-        let is_plain = |shard: &Shard| shard.softphone_url.as_ref().is_some_and(|url| url.starts_with("ws://"));
+        let is_plain = |shard: &Shard| shard.softphone_service.as_ref().is_some_and(|service| service.url.starts_with("ws://"));
         self.lock().shards.values().any(is_plain)
     }
 
@@ -113,12 +113,17 @@ impl Link {
     }
 
     /// Takes over what a greeting shard says of its softphones, and returns what changed by it.
-    pub(super) fn meet_softphones(&self, id: &ShardId, url: Option<String>, agents: &[String]) -> Vec<PresenceChange> {
+    pub(super) fn meet_softphones(
+        &self,
+        id: &ShardId,
+        service: Option<SoftphoneService>,
+        agents: &[String],
+    ) -> Vec<PresenceChange> {
         let mut changes = Vec::new();
         {
             let mut registry = self.lock();
             if let Some(shard) = registry.shards.get_mut(id) {
-                shard.softphone_url = url;
+                shard.softphone_service = service;
             }
             registry.softphones.registered.retain(|agent, shard| {
                 let is_gone = shard == id && !agents.contains(agent);
@@ -184,8 +189,8 @@ impl Link {
 
 impl Registry {
     fn softphone_shard(&self, agent: &str, call_id: Option<&str>) -> Option<ShardId> {
-        let has_url = |id: &&ShardId| self.shards.get(id).is_some_and(|shard| shard.softphone_url.is_some());
-        if let Some(id) = call_id.and_then(|call_id| self.calls.get(call_id)).filter(has_url) {
+        let serves = |id: &&ShardId| self.shards.get(id).is_some_and(|shard| shard.softphone_service.is_some());
+        if let Some(id) = call_id.and_then(|call_id| self.calls.get(call_id)).filter(serves) {
             return Some(id.clone());
         }
         let takes = |id: &&ShardId| self.shards.get(id).is_some_and(Shard::takes_softphones);
@@ -203,7 +208,7 @@ impl Registry {
 
 impl Shard {
     fn takes_softphones(&self) -> bool {
-        self.is_connected() && !self.status.draining && self.softphone_url.is_some()
+        self.is_connected() && !self.status.draining && self.softphone_service.is_some()
     }
 
     /// Sends a command about an agent's leave to register in place of those about it that still wait.

@@ -53,7 +53,7 @@ async fn presence_follows_the_link() {
     wait_presence(&rig, AGENT, true).await;
     assert_eq!(shard.expect_revocation().await, "astranger");
     // Words of another shard that does not have it change nothing.
-    let mut other = rig.greet(Hello { shard: 1, softphone_url: Some("wss://edge.example:8444/".into()), ..hello(1, &[]) }).await;
+    let mut other = rig.greet(Hello { shard: 1, softphone_service: Some(service(8444)), ..hello(1, &[]) }).await;
     other.presence(&agent, false).await;
     other.write(&FromEdge::Status(status())).await;
     // It moves to the other: the newest registration counts, and the old one is cut off.
@@ -84,8 +84,8 @@ async fn shards(rig: &Rig, loads: &[(u32, bool)]) -> Vec<Shard> {
     let mut shards = Vec::new();
     for (shard, (call_count, draining)) in (0..).zip(loads) {
         let status = ShardStatus { call_count: *call_count, draining: *draining, ..status() };
-        let softphone_url = Some(format!("wss://edge.example:{}/", 8443 + shard));
-        shards.push(rig.greet(Hello { shard, status, softphone_url, ..hello(1, &[]) }).await);
+        let softphone_service = Some(service(8443 + shard));
+        shards.push(rig.greet(Hello { shard, status, softphone_service, ..hello(1, &[]) }).await);
     }
     let opened = async {
         while rig.app.link.shards().iter().filter(|shard| shard.is_connected).count() < loads.len() {

@@ -9,7 +9,7 @@ use control_api::{
 };
 use control_wire::{
     CallStatus, Command, Ended, Event, FrameDecoder, FromEdge, Hello, LegName, Milestone, PlaceCall, Presence, ShardStatus,
-    SoftphoneGrant, ToEdge, VERSION, encode,
+    SoftphoneGrant, SoftphoneService, ToEdge, VERSION, encode,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -242,8 +242,7 @@ impl Rig {
     /// A shard that takes softphones and has these.
     pub async fn softphone_shard(&self, live_calls: &[&str], softphones: &[&str]) -> Shard {
         let softphones = softphones.iter().map(|agent| (*agent).to_owned()).collect();
-        let url = Some("wss://edge.example:8443/".to_owned());
-        self.ready(Hello { softphone_url: url, softphones, ..hello(1, live_calls) }).await
+        self.ready(Hello { softphone_service: Some(service(8443)), softphones, ..hello(1, live_calls) }).await
     }
 
     async fn ready(&self, hello: Hello) -> Shard {
@@ -377,9 +376,14 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         shard: 0,
         live_calls: live_calls.iter().map(|call_id| (*call_id).to_owned()).collect(),
         status: status(),
-        softphone_url: None,
+        softphone_service: None,
         softphones: Vec::new(),
     }
+}
+
+/// Where softphones reach a shard.
+pub fn service(port: u16) -> SoftphoneService {
+    SoftphoneService { url: format!("wss://edge.example:{port}/"), domain: "dialer.invalid".into() }
 }
 
 pub fn status() -> ShardStatus {

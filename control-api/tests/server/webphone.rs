@@ -28,7 +28,7 @@ async fn a_launch_becomes_a_call() {
     }
     let sip = &opened["sip"];
     assert_eq!((&sip["url"], &sip["expires_s"]), (&json!("wss://edge.example:8443/"), &json!(300)));
-    assert_eq!((&sip["username"], &sip["uri"]), (&json!(agent), &json!(format!("sip:{agent}@edge.example"))));
+    assert_eq!((&sip["username"], &sip["uri"]), (&json!(agent), &json!(format!("sip:{agent}@dialer.invalid"))));
     page.call(&rig).await.expect_problem(404, "not_found");
 
     let call = page.start(&rig, "granted").await.expect(201).json();

@@ -21,7 +21,7 @@ impl LinkPeer for LinkedShard {
             shard: shard.plan.index,
             live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).map(String::from).collect(),
             status: shard.status(),
-            softphone_url: shard.softphone_url.clone(),
+            softphone_service: shard.softphone_service.clone(),
             softphones: shard.edge.softphones().map(String::from).collect(),
         }
     }

@@ -62,7 +62,7 @@ impl Edge {
         let mut decoder = FrameDecoder::default();
         let Some(FromEdge::Hello(hello)) = next(&mut link, &mut decoder) else { panic!("no hello") };
         send(&mut link, &ToEdge::Welcome { version: VERSION });
-        let url = hello.softphone_url.expect("softphones are served");
+        let url = hello.softphone_service.expect("softphones are served").url;
         let port =
             url.strip_prefix("wss://127.0.0.1:").and_then(|rest| rest.strip_suffix('/')).unwrap_or_else(|| panic!("{url}"));
         assert_eq!(hello.softphones, Vec::<String>::new());

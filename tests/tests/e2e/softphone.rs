@@ -195,10 +195,9 @@ async fn check_end(rig: &Rig, call: &Placed, expected: [Option<&str>; 4]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_microphone_nobody_is_rung() {
     let rig = rig().await;
-    for (microphone, words, detail) in [
-        (Microphone::Denied, "The microphone is not allowed", "denied"),
-        (Microphone::Missing, "No microphone found", "missing"),
-    ] {
+    for (microphone, words, detail) in
+        [(Microphone::Denied, "The microphone is not allowed", "denied"), (Microphone::Missing, "No microphone found", "missing")]
+    {
         let browser = Browser::start(microphone, AGENT_HZ).await;
         let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
         page.says(words).await;
@@ -308,7 +307,9 @@ async fn it_works_in_a_frame() {
     let browser = Browser::start(Microphone::Granted, AGENT_HZ).await;
     let number = customer_number(HangsUp);
     let link = rig.stack.launch_url(AGENT, &number).replace('&', "&amp;");
-    let crm = crm_page(format!("<title>CRM</title><iframe allow=\"microphone; autoplay\" width=420 height=640 src=\"{link}\"></iframe>"));
+    let crm = crm_page(format!(
+        "<title>CRM</title><iframe allow=\"microphone; autoplay\" width=420 height=640 src=\"{link}\"></iframe>"
+    ));
     let page = browser.open(&crm.await).await;
     let call = placed(&rig, &number).await;
     check_end(&rig, &call, [Some("ANSWER"), None, None, Some("customer")]).await;
