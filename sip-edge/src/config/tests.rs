@@ -35,7 +35,10 @@ fn bad_keys_are_named_in_one_line() {
     check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
     check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");
     check("[softphone]\npublic_url = \"https://edge\"", "`softphone.public_url`: a URL that begins with wss://");
-    check("[softphone]\nallow_plaintext_loopback = true\nbind_address = \"10.0.0.1\"", "`softphone.allow_plaintext_loopback`: only");
+    check(
+        "[softphone]\nallow_plaintext_loopback = true\nbind_address = \"10.0.0.1\"",
+        "`softphone.allow_plaintext_loopback`: only",
+    );
     check("[softphone]\nallow_plaintext_loopback = true\nself_signed = true", "`softphone.self_signed`: not together");
     check("[softphone]\nallowed_origins = [\"https://crm.example/page\"]", "`softphone.allowed_origins`");
     check("[softphone]\nallowed_origins = [\"*\"]", "`softphone.allowed_origins`");
@@ -62,7 +65,8 @@ fn each_shard_has_its_softphone_ports_and_url() {
     let mut config = Config::default();
     config.softphone.enabled = true;
     let plans = ShardPlan::cut(&config, 2).unwrap();
-    let ports: Vec<_> = plans.iter().filter_map(|plan| plan.softphone).map(|plan| (plan.listener.port(), plan.media.port())).collect();
+    let ports: Vec<_> =
+        plans.iter().filter_map(|plan| plan.softphone).map(|plan| (plan.listener.port(), plan.media.port())).collect();
     assert_eq!(ports, [(8443, 19_000), (8444, 19_001)]);
     let url = |config: &Config| config.softphone.url(config.sip.public_address, &plans[1], 8444);
     assert_eq!(url(&config), "wss://127.0.0.1:8444/");
