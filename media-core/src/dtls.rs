@@ -173,10 +173,6 @@ impl Association {
         self.due
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.finished.is_some()
-    }
-
     /// Whether the association has answered the peer's repetitions for long enough.
     pub fn is_over(&self, now: Instant) -> bool {
         self.finished.is_some_and(|finished| now.saturating_duration_since(finished) >= LINGER)

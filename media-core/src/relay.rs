@@ -171,8 +171,8 @@ impl Relay {
     /// Lets `to` take the place of `from`: its bridge, its channel of the recording and its playback; the recording goes on. What
     /// `to` was part of before ends. Nothing happens if either is closed.
     pub fn hand_over(&mut self, now: Instant, from: LegId, to: LegId) {
-        let both = (from.index, from.generation);
-        if self.legs.pair_mut(both, (to.index, to.generation)).is_none() {
+        let places = ((from.index, from.generation), (to.index, to.generation));
+        if self.legs.pair_mut(places.0, places.1).is_none() {
             return;
         }
         let tap_of = |relay: &Relay, leg: LegId| relay.legs.get(leg.index, leg.generation).and_then(|leg| leg.tap);
@@ -186,7 +186,7 @@ impl Relay {
             Some(peer) => self.bridge(now, to, peer),
             None => self.part(to),
         }
-        let Some((old, new)) = self.legs.pair_mut(both, (to.index, to.generation)) else { return };
+        let Some((old, new)) = self.legs.pair_mut(places.0, places.1) else { return };
         if let Some(playing) = old.playing.take() {
             // A stream has one place in one leg's sequence.
             let playing = Playing { stream: self.streams.next(), ..playing };

@@ -1,14 +1,19 @@
 //! The packet path allocates nothing, whatever comes in: counted by the allocator itself.
 
+#[allow(dead_code, reason = "the softphone's own tests need more of it")]
+#[path = "softphone/client.rs"]
+mod client;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{Forward, LegId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
+use media_core::relay::{Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig};
 use media_core::rtp::{Header, Ssrc};
-use media_core::sdp::{Direction, Numbers, SrtpKeys};
+use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
+use media_core::sdp::{Direction, Numbers, Origin, SrtpKeys};
 use media_core::srtp::{Inbound, Keys, Outbound, Suite};
 
 struct Counting;
@@ -160,4 +165,74 @@ fn refusals_and_full_queues_allocate_nothing() {
     }
     rig.peers[0] = "192.0.2.1:1".parse().unwrap();
     assert!(matches!(rig.forward(0, &voice(1, 0)), Forward::Drop(_)));
+}
+
+/// A relay whose first leg is a softphone that is connected, bridged and recorded.
+fn softphone_rig() -> (Rig, client::Client) {
+    let mut rig = Rig::new(None);
+    let config = RelayConfig {
+        public_address: "127.0.0.1".parse().unwrap(),
+        first_port: 10_000,
+        pair_count: 4,
+        quarantine: Duration::from_secs(1),
+        webrtc: Some(WebRtcConfig { port: 9_000, capacity: 4, secret: [3; 32] }),
+    };
+    rig.relay = Relay::new(config, 1, rig.now);
+    rig.legs = [rig.relay.open_softphone(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap()];
+    rig.relay.set_remote(rig.now, rig.legs[1], remote(rig.peers[1], None));
+    let mut client = client::Client::new(rig.now, client::Version::Dtls12);
+    let spec = SoftphoneOffer {
+        local: rig.relay.softphone_local(rig.legs[0]).unwrap(),
+        origin: Origin { id: 1, version: 1 },
+        codecs: vec![Codec::Pcmu],
+        telephone_event: PayloadType::new(101),
+        direction: Direction::SendRecv,
+    };
+    client.set_remote(rig.now, &offer(&spec));
+    let negotiated = accept_answer(&spec, client.description("active", "sendrecv").as_bytes()).unwrap();
+    rig.relay.set_softphone_remote(rig.now, rig.legs[0], negotiated);
+    rig.relay.bridge(rig.now, rig.legs[0], rig.legs[1]);
+    rig.relay.start_recording(rig.now, rig.legs[0], rig.legs[1]).unwrap();
+    while !client.is_connected() {
+        rig.now += Duration::from_millis(20);
+        rig.relay.handle_timeout(rig.now);
+        client.handle_timeout(rig.now);
+        while let Some(datagram) = client.poll_transmit() {
+            rig.buffer[..datagram.len()].copy_from_slice(&datagram);
+            let forward = rig.relay.forward(rig.now, SocketId::WEBRTC, rig.peers[0], &mut rig.buffer, datagram.len());
+            if let Forward::To { start, len, .. } = forward {
+                client.handle_datagram(rig.now, &rig.buffer[start..start + len]);
+            }
+        }
+        while let Some(output) = rig.relay.poll_output() {
+            if let Output::Transmit { socket: SocketId::WEBRTC, bytes, .. } = output {
+                client.handle_datagram(rig.now, bytes);
+            }
+        }
+    }
+    (rig, client)
+}
+
+#[test]
+fn softphones_media_and_checks_allocate_nothing() {
+    let (mut rig, mut client) = softphone_rig();
+    let source = rig.peers[0];
+    for n in 0..500 {
+        let voice_of_agent = client.voice(&[0x55; 160]).unwrap();
+        rig.buffer[..voice_of_agent.len()].copy_from_slice(&voice_of_agent);
+        let Rig { relay, buffer, now, .. } = &mut rig;
+        let forward = check(|| relay.forward(*now, SocketId::WEBRTC, source, buffer, voice_of_agent.len()));
+        assert!(matches!(forward, Forward::To { .. }), "{forward:?}");
+        assert!(matches!(rig.forward(1, &voice(n, 0)), Forward::To { socket: SocketId::WEBRTC, .. }));
+        // Checks of the known address, and of new ones that come and go.
+        let address = SocketAddr::new(source.ip(), if n % 2 == 0 { source.port() } else { 1_000 + n as u16 });
+        for datagram in [client.check(n % 2 == 0), client.report(), vec![1; 40], vec![0x80; 50]] {
+            rig.buffer[..datagram.len()].copy_from_slice(&datagram);
+            let Rig { relay, buffer, now, .. } = &mut rig;
+            check(|| relay.forward(*now, SocketId::WEBRTC, address, buffer, datagram.len()));
+        }
+        rig.now += Duration::from_millis(20);
+        rig.relay.handle_timeout(rig.now);
+        while rig.relay.poll_output().is_some() {}
+    }
 }

@@ -8,6 +8,8 @@ mod crypto;
 mod hostile;
 #[path = "sdp/reoffers.rs"]
 mod reoffers;
+#[path = "sdp/webrtc.rs"]
+mod webrtc;
 
 use media_core::codec::{Codec, PayloadType};
 use media_core::relay::LocalMedia;

@@ -23,7 +23,11 @@ const SIP_BATCH_LEN: u32 = 32;
 const MEDIA_BUFFER_LEN: usize = 32 * 1024;
 /// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
 const SIP_BUFFER_LEN: usize = 1024 * 1024;
-/// The epoll key of the SIP socket; media sockets use their number.
+/// Most datagrams of softphones of one batch: what 1,000 of them send in 5 ms. What is left waits for the next batch.
+const WEBRTC_BATCH_LEN: u32 = 256;
+/// Receive and send buffer of the softphones' socket in bytes, which the system may cut: a tenth of a second of 1,000 softphones.
+const WEBRTC_BUFFER_LEN: usize = 4 * 1024 * 1024;
+/// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
 
 /// Addresses and size of one shard's sockets.
@@ -91,11 +95,14 @@ enum Peer {
 pub struct Engine {
     epoll: OwnedFd,
     sip: UdpSocket,
+    webrtc: Option<UdpSocket>,
     media: Vec<MediaSocket>,
     events: Vec<epoll::Event>,
     next_event: usize,
     /// SIP messages that this batch may still bring.
     sip_budget: u32,
+    /// Datagrams of softphones that this batch may still bring.
+    webrtc_budget: u32,
     buffer: Box<[u8]>,
     counters: EngineCounters,
 }
@@ -106,6 +113,10 @@ impl Engine {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| EngineError::Epoll(error.into()))?;
         let sip = bind(config.sip, SIP_BUFFER_LEN)?;
         watch(&epoll, sip.as_fd(), SIP_KEY)?;
+        let webrtc = config.webrtc.map(|address| bind(address, WEBRTC_BUFFER_LEN)).transpose()?;
+        if let Some(webrtc) = &webrtc {
+            watch(&epoll, webrtc.as_fd(), SocketId::WEBRTC.0.into())?;
+        }
         let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
         for offset in 0..u32::from(config.pair_count) * 2 {
             let port = u16::try_from(u32::from(config.first_port) + offset).map_err(|_| EngineError::PortRange)?;
@@ -115,10 +126,12 @@ impl Engine {
         Ok(Self {
             epoll,
             sip,
+            webrtc,
             media,
             events: Vec::with_capacity(BATCH_LEN),
             next_event: 0,
             sip_budget: 0,
+            webrtc_budget: 0,
             buffer: vec![0; DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
             counters: EngineCounters::default(),
         })
@@ -128,6 +141,7 @@ impl Engine {
     pub fn wait(&mut self, timeout: Duration) -> bool {
         self.next_event = 0;
         self.sip_budget = SIP_BATCH_LEN;
+        self.webrtc_budget = WEBRTC_BATCH_LEN;
         self.events.clear();
         let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         // An interrupted wait is an empty batch.
@@ -159,12 +173,18 @@ impl Engine {
                     (Channel::Media(SocketId(key as u32)), result)
                 }
                 None => {
-                    let result = self.sip.recv_from(space);
-                    self.sip_budget -= 1;
-                    if self.sip_budget == 0 || result.is_err() {
+                    let (channel, socket, budget) = match &self.webrtc {
+                        Some(webrtc) if key == u64::from(SocketId::WEBRTC.0) => {
+                            (Channel::Media(SocketId::WEBRTC), webrtc, &mut self.webrtc_budget)
+                        }
+                        _ => (Channel::Sip, &self.sip, &mut self.sip_budget),
+                    };
+                    let result = socket.recv_from(space);
+                    *budget -= 1;
+                    if *budget == 0 || result.is_err() {
                         self.next_event += 1;
                     }
-                    (Channel::Sip, result)
+                    (channel, result)
                 }
             };
             match result {
@@ -195,17 +215,29 @@ impl Engine {
 
     /// Sends part of the buffer from a media socket.
     pub fn send_from_buffer(&mut self, socket: SocketId, remote: SocketAddr, range: std::ops::Range<usize>) {
-        let Some(media) = self.media.get(socket.0 as usize) else { return };
         let Some(bytes) = self.buffer.get(range) else { return };
-        let result = transmit(media, remote, bytes);
-        self.count_sent(result);
+        if let Some(result) = self.transmit(socket, remote, bytes) {
+            self.count_sent(result);
+        }
     }
 
     /// Sends bytes from a media socket.
     pub fn send(&mut self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) {
-        let Some(media) = self.media.get(socket.0 as usize) else { return };
-        let result = transmit(media, remote, bytes);
-        self.count_sent(result);
+        if let Some(result) = self.transmit(socket, remote, bytes) {
+            self.count_sent(result);
+        }
+    }
+
+    /// `None` if there is no such socket.
+    fn transmit(&self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) -> Option<std::io::Result<usize>> {
+        if socket == SocketId::WEBRTC {
+            return Some(self.webrtc.as_ref()?.send_to(bytes, remote));
+        }
+        let media = self.media.get(socket.0 as usize)?;
+        Some(match media.peer {
+            Peer::Settling(peer) | Peer::Only(peer) if peer == remote => media.socket.send(bytes),
+            _ => media.socket.send_to(bytes, remote),
+        })
     }
 
     /// Sends one SIP message.
@@ -258,6 +290,11 @@ impl Engine {
         self.sip.local_addr()
     }
 
+    /// The address of the softphones' socket, if there is one.
+    pub fn webrtc_address(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.webrtc.as_ref().map(UdpSocket::local_addr).transpose()
+    }
+
     pub fn counters(&self) -> EngineCounters {
         self.counters
     }
@@ -273,13 +310,6 @@ impl Engine {
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.counters.send_would_block += 1,
             Err(_) => self.counters.send_failed += 1,
         }
-    }
-}
-
-fn transmit(media: &MediaSocket, remote: SocketAddr, bytes: &[u8]) -> std::io::Result<usize> {
-    match media.peer {
-        Peer::Settling(peer) | Peer::Only(peer) if peer == remote => media.socket.send(bytes),
-        _ => media.socket.send_to(bytes, remote),
     }
 }
 

@@ -101,7 +101,7 @@ impl Path {
                 }
             }
             if self.client.sent.is_empty() {
-                if self.server.is_finished() && self.client.keys.is_some() {
+                if self.server.outcome().is_some() && self.client.keys.is_some() {
                     return Ok(());
                 }
                 self.now = self.client.due.min(self.server.due()).max(self.now);

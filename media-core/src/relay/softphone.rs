@@ -115,16 +115,6 @@ impl Softphones {
             }
         }
     }
-
-    #[cfg(test)]
-    pub fn source_count(&self) -> usize {
-        self.sources.len()
-    }
-
-    #[cfg(test)]
-    pub fn handshake_count(&self) -> usize {
-        self.handshakes.len()
-    }
 }
 
 impl Relay {

@@ -2,12 +2,10 @@
 
 use super::*;
 
-pub(crate) const SUCCESS: u16 = BINDING_SUCCESS;
-pub(crate) const ERROR: u16 = BINDING_ERROR;
-pub(crate) const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 /// RFC 5769 §2.1: a request.
-pub(crate) const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae 80220010 5354554e207465737420636c69656e74
+const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae 80220010 5354554e207465737420636c69656e74
     00240004 6e0001ff 80290008 932ff9b151263b36 00060009 6576746a3a683676592020 20
     00080014 9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2 80280004 e57a3bcf";
 /// RFC 5769 §2.2 and §2.3: answers to 192.0.2.1 and [2001:db8:1234:5678:11:2233:4455:6677], port 32853.
@@ -19,7 +17,7 @@ const RESPONSES: [&str; 2] = [
      80280004 c8fb0b4c",
 ];
 
-pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
@@ -49,7 +47,7 @@ pub(crate) fn check(transaction: u8, username: &str, password: &str, nominates: 
 }
 
 /// Type, transaction and attributes of an answer whose integrity and fingerprint are right.
-pub(crate) fn read_answer(answer: &[u8], password: &str) -> (u16, TransactionId, Vec<(u16, Vec<u8>)>) {
+fn read_answer(answer: &[u8], password: &str) -> (u16, TransactionId, Vec<(u16, Vec<u8>)>) {
     let (header, mut rest) = answer.split_first_chunk::<HEADER_LEN>().unwrap();
     let mut attributes = Vec::new();
     while let Some((head, after)) = rest.split_first_chunk::<4>() {

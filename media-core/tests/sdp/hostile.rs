@@ -40,10 +40,10 @@ fn read(body: &[u8]) {
 }
 
 /// A seeded xorshift sequence.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -52,7 +52,7 @@ impl Random {
 }
 
 /// One change: of a byte, a piece, a line, or a number.
-fn mutate(body: &mut Vec<u8>, random: &mut Random) {
+pub(super) fn mutate(body: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(body.len() + 1);
     let end = (at + random.below(40)).min(body.len());
     match random.below(8) {

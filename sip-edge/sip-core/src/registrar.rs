@@ -120,6 +120,8 @@ pub struct Registrar {
     config: RegistrarConfig,
     grants: BTreeMap<String, Granted>,
     bindings: BTreeMap<String, Binding>,
+    /// The last binding of agents that are not reached now: by it a user agent is known again.
+    parted: BTreeMap<String, Binding>,
     /// Whose flow a connection is.
     agents: BTreeMap<u64, String>,
     challenges: BTreeMap<u64, Challenge>,
@@ -135,6 +137,7 @@ impl Registrar {
             config,
             grants: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            parted: BTreeMap::new(),
             agents: BTreeMap::new(),
             challenges: BTreeMap::new(),
             notices: VecDeque::new(),
@@ -177,6 +180,15 @@ impl Registrar {
         if let Some(reason) = reason {
             self.notices.push_back(Notice::Close { flow: binding.flow, reason });
         }
+        self.part(agent.to_owned(), binding);
+    }
+
+    fn part(&mut self, agent: String, binding: Binding) {
+        if self.parted.len() >= self.config.capacity * SPARE_FACTOR {
+            // Who is forgotten is only taken for a new page when it comes back.
+            self.parted.clear();
+        }
+        self.parted.insert(agent, binding);
     }
 
     /// The flow is gone.
@@ -184,9 +196,12 @@ impl Registrar {
         let Some(connection) = flow.connection else { return };
         self.challenges.remove(&connection);
         if let Some(agent) = self.agents.remove(&connection) {
-            self.bindings.remove(&agent);
+            let binding = self.bindings.remove(&agent);
             self.rearm();
-            self.notices.push_back(Notice::Lost { agent });
+            self.notices.push_back(Notice::Lost { agent: agent.clone() });
+            if let Some(binding) = binding {
+                self.part(agent, binding);
+            }
         }
     }
 
@@ -322,7 +337,9 @@ impl Registrar {
             check_at: check_at.max(now + Duration::from_millis(1)),
             serial: by.serial,
         };
-        let kinship = self.bindings.get(by.agent).map_or(Kinship::Stranger, |former| binding.kinship(former));
+        let parted = self.parted.remove(by.agent);
+        let former = self.bindings.get(by.agent).or(parted.as_ref());
+        let kinship = former.map_or(Kinship::Stranger, |former| binding.kinship(former));
         let former = self.bindings.insert(by.agent.to_owned(), binding).map(|former| former.flow);
         self.rearm();
         if former == Some(by.flow) {

@@ -75,7 +75,6 @@ impl Check<'_> {
 }
 
 impl Callback for Check<'_> {
-    #[expect(clippy::result_large_err, reason = "the library's signature")]
     fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
         let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         if !self.origins.is_empty() && !origin.is_some_and(|origin| self.origins.iter().any(|each| each == origin)) {

@@ -111,3 +111,34 @@ fn a_batch_brings_many_sip_messages_but_not_all_of_a_flood() {
         assert_eq!(std::iter::from_fn(|| engine.receive()).count() as u32, expected);
     }
 }
+
+#[test]
+fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
+    let config = EngineConfig {
+        sip: SocketAddr::new(LOCALHOST, 0),
+        media_address: LOCALHOST,
+        first_port: 0,
+        pair_count: 0,
+        webrtc: Some(SocketAddr::new(LOCALHOST, 0)),
+    };
+    let mut engine = Engine::open(&config).unwrap();
+    let webrtc = engine.webrtc_address().unwrap().unwrap();
+    let phone = phone();
+    let address = phone.local_addr().unwrap();
+    let count = WEBRTC_BATCH_LEN + 20;
+    (0..count).for_each(|_| assert_eq!(phone.send_to(b"check", webrtc).unwrap(), 5));
+    phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
+    let mut batches = Vec::new();
+    while engine.wait(Duration::ZERO) {
+        let received: Vec<Received> = std::iter::from_fn(|| engine.receive()).collect();
+        assert!(received.iter().all(|received| received.remote == address));
+        let is_sip = |received: &&Received| received.channel == Channel::Sip;
+        batches.push((received.iter().filter(is_sip).count(), received.len()));
+    }
+    assert_eq!(batches, [(1, WEBRTC_BATCH_LEN as usize + 1), (0, 20)]);
+    engine.send(SocketId::WEBRTC, address, b"answer");
+    let mut bytes = [0; 16];
+    let (len, from) = phone.recv_from(&mut bytes).unwrap();
+    assert_eq!((&bytes[..len], from), (&b"answer"[..], webrtc));
+    assert_eq!(engine.counters().sent, 1);
+}

@@ -202,3 +202,10 @@ fn a_leg_that_never_sends_is_missed_too() {
     rig.pass_ms(1300);
     assert_eq!(rig.events(), [Event::NoMedia(agent)]);
 }
+
+#[test]
+fn legs_stay_small() {
+    let sizes = [size_of::<Leg>(), size_of::<softphone::Softphone>(), size_of::<crate::dtls::Association>()];
+    println!("leg {}, softphone {}, handshake {} bytes", sizes[0], sizes[1], sizes[2]);
+    assert!(sizes[0] <= 1_024 && sizes[1] <= 1_024, "{sizes:?}");
+}

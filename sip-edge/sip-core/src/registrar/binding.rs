@@ -81,11 +81,8 @@ pub enum Contact {
 impl Contact {
     pub fn of_request(request: &Request) -> Result<Contact, Answer> {
         let values: Vec<&str> = request.values("Contact").flat_map(crate::message::grammar::split_list).collect();
-        let header_expires = match request.value("Expires") {
-            // §10.3: a malformed one is taken for 3600.
-            Some(text) => Some(text.trim().parse().unwrap_or(3600)),
-            None => None,
-        };
+        // §10.3: a malformed one is taken for 3600.
+        let header_expires = request.value("Expires").map(|text| text.trim().parse().unwrap_or(3600));
         let value = match values.as_slice() {
             [] => return Ok(Contact::None),
             // §10.3 step 6: `*` goes with Expires 0 only.

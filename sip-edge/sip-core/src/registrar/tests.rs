@@ -254,6 +254,9 @@ fn another_page_takes_over_and_the_same_user_agent_moves() {
     rig.registrar.handle_lost_flow(flow(3));
     assert_eq!(rig.notices(), [lost()]);
     assert_eq!((rig.registrar.len(), rig.registrar.poll_timeout()), (0, None));
+    // It is known again when it comes back.
+    assert_eq!(rig.register(&Try { connection: 4, call_id: "two", ..ANN }).code, 200);
+    assert_eq!(rig.notices(), [registered(Kinship::Same)]);
 }
 
 /// §10.3 step 7: with the same Call-ID, a CSeq that is not higher "MUST abort the update and the request fails".

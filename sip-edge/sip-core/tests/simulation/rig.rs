@@ -281,6 +281,9 @@ impl Rig {
         buffer.resize(len + relay::TAIL_ROOM, 0);
         let socket = SocketId(u32::from(port - FIRST_PORT));
         let forward = self.edge.relay_mut().forward(self.now, socket, address(from), &mut buffer, len);
+        if let Forward::To { socket: SocketId::WEBRTC, remote, start, len } = forward {
+            self.softphone_media.push_back((remote, buffer[start..start + len].to_vec()));
+        }
         self.edge.handle_media(self.now);
         self.drain();
         forward
