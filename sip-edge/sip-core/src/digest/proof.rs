@@ -88,11 +88,11 @@ fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
-/// The WWW-Authenticate headers of a 401. Deviates: the preferred challenge should stand first (RFC 8760 §2.4), but MD5 does, because
-/// JsSIP reads only the first and knows only MD5; the passwords are random, live for minutes and go over TLS.
+/// The WWW-Authenticate headers of a 401, the preferred algorithm first (RFC 8760 §2.4). MD5 stands last because JsSIP keeps the last
+/// challenge and knows only MD5; the passwords are random, live for minutes and go over TLS.
 pub fn challenges(realm: &str, nonce: &str, is_stale: bool) -> [Header; 2] {
     let stale = if is_stale { ", stale=true" } else { "" };
-    ["MD5", "SHA-256"].map(|algorithm| {
+    ["SHA-256", "MD5"].map(|algorithm| {
         let (realm, nonce) = (quote(realm), quote(nonce));
         header("WWW-Authenticate", format!("Digest realm={realm}, nonce={nonce}, algorithm={algorithm}, qop=\"auth\"{stale}"))
     })

@@ -170,7 +170,7 @@ fn who_proves_nothing_is_challenged() {
     let answer = rig.send(&ANN, &request);
     assert_eq!(answer.code, 401);
     let value = |algorithm| format!("Digest realm=\"{DOMAIN}\", nonce=\"nonce1\", algorithm={algorithm}, qop=\"auth\"");
-    assert_eq!(answer.headers, ["MD5", "SHA-256"].map(|each| header("WWW-Authenticate", value(each))));
+    assert_eq!(answer.headers, ["SHA-256", "MD5"].map(|each| header("WWW-Authenticate", value(each))));
     assert_eq!(rig.notices(), []);
 }
 
