@@ -202,7 +202,7 @@ async fn without_a_microphone_nobody_is_rung() {
         let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
         page.says(words).await;
         pictures(&page, &format!("microphone-{detail}")).await;
-        check_end(&rig, &call, [Some("FAILED"), Some("agent_media"), Some("agent"), Some("agent")]).await;
+        check_end(&rig, &call, [Some("FAILED"), Some("agent_media"), Some("agent"), Some("system")]).await;
         assert!(rig.sipp.messages_of(&call.customer_number).is_empty(), "the customer was rung");
         let view = rig.call(&call).await.to_string();
         assert!(view.contains("microphone") && view.contains(detail), "{view}");

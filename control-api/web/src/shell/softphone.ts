@@ -1,6 +1,6 @@
 // The conductor: feeds the machine with events, runs its effects on the session API, SIP and media, and tells the view of changes.
 
-import { type Launch, type SipCredential, parseCall } from '../machine/call.ts';
+import { type Launch, type SipCredential, isLive, parseCall } from '../machine/call.ts';
 import type { Problem } from '../machine/problem.ts';
 import type { Quality } from '../machine/quality.ts';
 import { type Effect, type Event, INITIAL, type Now, type State, handle } from '../machine/softphone.ts';
@@ -17,6 +17,8 @@ const RENEW_SHARE = 0.6;
 /** Attempts to reach a service that does not answer, and the pause between them, before the agent is told. */
 const ATTEMPTS = 4;
 const PAUSE_MS = 900;
+/** How long a BYE may take to end the call before the session API is asked. */
+const BYE_MS = 1_000;
 
 export class Softphone {
   state: State = INITIAL;
@@ -320,13 +322,19 @@ export class Softphone {
     this.changed();
   }
 
+  /** By the leg, so that the record says that the agent hung up; by the session when the leg cannot or was not heard. */
   async #hangUp(): Promise<void> {
+    if (this.#leg && this.#sip.registered) {
+      this.#leg.bye();
+      await new Promise(resolve => setTimeout(resolve, BYE_MS));
+      await this.#fetchCall();
+      if (!isLive(this.state.call)) return;
+    }
     try {
       await this.api.hangUp();
       await this.#fetchCall();
     } catch (error) {
-      if (this.#leg && this.#sip.registered) this.#leg.bye();
-      else this.dispatch({ kind: 'hang_up_failed', problem: problemOf(error) });
+      this.dispatch({ kind: 'hang_up_failed', problem: problemOf(error) });
     }
   }
 
