@@ -136,6 +136,8 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let sink = callback_sink(ledger.clone()).await?;
     let mut stack_spec = StackSpec::load(carrier.address, sink, spec.calls, spec.shards);
+    // A launch link cannot say whether its call is recorded.
+    stack_spec.account_settings = if spec.record { "" } else { "record = false\n" };
     if spec.softphones {
         (stack_spec.softphones, stack_spec.more_agents) = (Softphones::SelfSigned, spec.total);
     }

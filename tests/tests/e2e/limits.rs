@@ -80,7 +80,7 @@ async fn the_api_answers_as_it_describes_itself() {
     let document: Value = rig.request(Method::GET, "/openapi.json", None).await.json().await.expect("JSON");
     assert!(document["openapi"].as_str().expect("a version").starts_with("3."));
     let paths = document["paths"].as_object().expect("paths");
-    for path in ["/calls", "/calls/{call_id}", "/calls/{call_id}/timeline", "/recordings/{name}"] {
+    for path in ["/CRM_API/webphone/launch", "/calls", "/calls/{call_id}", "/calls/{call_id}/timeline", "/recordings/{name}"] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
     let client = reqwest::Client::new();
@@ -89,7 +89,8 @@ async fn the_api_answers_as_it_describes_itself() {
             let method: Method = method.to_uppercase().parse().expect("a method");
             let url = format!("{}{}", rig.stack.api_url, path.replace(['{', '}'], ""));
             for key in [None, Some("wrong"), Some(rig.stack.server_key.as_str())] {
-                let mut request = client.request(method.clone(), &url).header("content-type", "application/json").body("{");
+                let request = client.request(method.clone(), &url).header("accept", "application/json");
+                let mut request = request.header("content-type", "application/json").body("{");
                 if let Some(key) = key {
                     request = request.bearer_auth(key);
                 }
