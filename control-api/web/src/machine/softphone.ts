@@ -175,7 +175,7 @@ function handleCall(state: State, event: CallEvent): Turn {
     case 'again_pressed':
       return callAgain(state);
     case 'close_pressed':
-      return [{ ...state, closed: true }, [{ kind: 'close' }]];
+      return [{ ...state, closed: true, line: 'none' }, [{ kind: 'close' }]];
   }
 }
 

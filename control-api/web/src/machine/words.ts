@@ -16,7 +16,7 @@ export interface Words {
 
 /** The one headline of the page. */
 export function headline(state: State): Words {
-  if (state.closed) return { tone: 'over', title: 'Softphone closed', text: 'You can close this tab.' };
+  if (state.closed) return { tone: 'over', title: 'Softphone closed', text: 'You can leave this page.' };
   if (state.line === 'elsewhere') {
     return { tone: 'hold', title: 'Open in another tab', text: 'The newest tab has your softphone. A call goes on there.' };
   }

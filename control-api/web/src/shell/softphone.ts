@@ -259,7 +259,9 @@ export class Softphone {
     }
   }
 
+  /** A call that this page has not met yet is told by the stream of events, unless its INVITE came first. */
   async #fetchCall(): Promise<void> {
+    if (this.state.call === null && this.state.pending.length === 0) return;
     try {
       const call = await (this.state.pending.length > 0 ? patiently(() => this.api.call()) : this.api.call());
       this.dispatch({ kind: 'call_fetched', call, now: now() });

@@ -26,7 +26,7 @@ async function open(options: Parameters<typeof launch>[0] = {}, url = service.la
   service.edge.peer = far.peer;
   const page = await browser.context.newPage();
   page.on('console', message => {
-    if (/Content Security Policy|Uncaught/.test(message.text())) violations.push(message.text());
+    if (/Content Security Policy|Uncaught|status of 404/.test(message.text())) violations.push(message.text());
   });
   page.on('pageerror', error => violations.push(String(error)));
   page.on('request', request => {
