@@ -25,23 +25,4 @@ pub(crate) fn classify(datagram: &[u8]) -> Protocol {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn first_bytes_follow_rfc_7983() {
-        for first in 0..=255 {
-            let expected = match first {
-                0..=3 => Protocol::Stun,
-                20..=63 => Protocol::Dtls,
-                128..=191 => Protocol::Rtp,
-                _ => Protocol::Other,
-            };
-            assert_eq!(classify(&[first, 0]), expected, "{first}");
-        }
-        assert_eq!(classify(&[128, 200]), Protocol::Rtcp);
-        assert_eq!(classify(&[128, 96 | 128]), Protocol::Rtp);
-        assert_eq!(classify(&[]), Protocol::Other);
-        assert_eq!(classify(&[1]), Protocol::Stun);
-    }
-}
+mod tests;

@@ -58,13 +58,18 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
+        Rig::with_capacity(4)
+    }
+
+    /// For so many softphones at a time.
+    fn with_capacity(capacity: u16) -> Rig {
         let now = start();
         let config = RelayConfig {
             public_address: "198.51.100.250".parse().unwrap(),
             first_port: 20_000,
             pair_count: 4,
             quarantine: Duration::ZERO,
-            webrtc: Some(WebRtcConfig { port: 30_000, capacity: 4, secret: [7; 32] }),
+            webrtc: Some(WebRtcConfig { port: 30_000, capacity, secret: [7; 32] }),
         };
         let mut relay = Relay::new(config, 42, now);
         let customer = relay.open_leg(now).unwrap();
@@ -325,6 +330,22 @@ fn a_foreign_certificate_gets_no_media() {
     assert!(told.contains(&Event::DtlsFailed(leg)) && !told.contains(&Event::DtlsConnected(leg)), "{told:?}");
     assert!(rig.customer_heard.is_empty() && rig.browsers[browser].client.heard.is_empty());
     assert!(rig.count("no_keys") > 0 && rig.count("not_sending") > 0);
+}
+
+/// RFC 8842 §4: another fingerprint means a new DTLS association.
+#[test]
+fn another_certificate_begins_a_new_handshake() {
+    let mut rig = Rig::talking(Version::Dtls12);
+    rig.pass(200);
+    let leg = rig.browsers[0].leg;
+    let mut next = Client::new(rig.now, Version::Dtls12);
+    next.set_remote(rig.now, &webrtc::offer(&rig.offer(leg)));
+    rig.browsers[0].client = next;
+    rig.answer(0);
+    rig.told();
+    rig.pass(1_000);
+    assert!(rig.told().contains(&Event::DtlsConnected(leg)));
+    check_both_hear(&mut rig, 0);
 }
 
 /// The client panics on media before its keys: nothing goes out in plain.

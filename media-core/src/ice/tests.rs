@@ -76,8 +76,12 @@ fn only_the_peer_is_believed() {
     rig.agent.set_peer("peer", 5, &mut rig.mint);
     let (name, password) = (rig.username(), rig.agent.credentials().password().to_owned());
     let next = rig.agent.next_credentials();
+    // The index alone does not name the leg's agent.
+    let other_end = if rig.agent.credentials().ufrag().ends_with('x') { "y" } else { "x" };
+    let other_name = format!("{}{other_end}:peer", &name[..UFRAG_LEN - 1]);
     for (username, password) in [
         (name.as_str(), "wrong"),
+        (&other_name, &password),
         (&name.replace("peer", "other"), &password),
         (&format!("{name}x"), &password),
         (&format!("{}:peer", next.ufrag()), next.password()),
@@ -140,6 +144,8 @@ fn a_restart_keeps_the_old_address_until_a_new_one_is_nominated() {
     assert_ne!(rig.agent.next_credentials(), next);
     let old_check = |transaction| check(transaction, &format!("{}:peer", old.ufrag()), old.password(), true);
     assert_eq!(rig.give(&old_check(2), FIRST).unwrap().ours, old);
+    assert!(rig.give(&old_check(5), "192.0.2.1:3000").unwrap().is_new);
+    assert_eq!(rig.selected().as_deref(), Some(FIRST), "the old names choose no other address any more");
     let new_check = check(3, &format!("{}:anew", next.ufrag()), next.password(), true);
     assert!(!rig.give(&new_check, SECOND).unwrap().connected);
     assert_eq!(rig.selected().as_deref(), Some(SECOND));

@@ -63,7 +63,7 @@ impl Softphone {
             self.budget_tick = tick;
             self.spent = 0;
         }
-        self.spent += 1;
+        self.spent = self.spent.saturating_add(1);
         self.spent <= LEG_TICK_BUDGET
     }
 }

@@ -19,6 +19,16 @@ pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
     Ok(session)
 }
 
+/// The one stream of an answer to an offer of one audio stream (RFC 3264 §6: as many as were offered).
+pub(super) fn only_audio(session: &Session) -> Result<Stream<'_>, SdpError> {
+    let stream = match session.medias.as_slice() {
+        [] => return Err(SdpError::NoAudio),
+        [media] => Stream { session, media },
+        _ => return Err(SdpError::MediaMismatch),
+    };
+    if stream.is_audio() { Ok(stream) } else { Err(SdpError::MediaMismatch) }
+}
+
 /// One media description with what it inherits from its session.
 #[derive(Clone, Copy)]
 pub(super) struct Stream<'a> {

@@ -18,14 +18,7 @@ use crate::srtp;
 /// The peer refused the stream or answered something that was not offered; the leg then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let session = description::parse(answer)?;
-    let stream = match session.medias.as_slice() {
-        [] => return Err(SdpError::NoAudio),
-        [media] => Stream { session: &session, media },
-        _ => return Err(SdpError::MediaMismatch),
-    };
-    if !stream.is_audio() {
-        return Err(SdpError::MediaMismatch);
-    }
+    let stream = description::only_audio(&session)?;
     if stream.media.port == 0 {
         return Err(SdpError::Rejected);
     }

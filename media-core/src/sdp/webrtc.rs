@@ -76,14 +76,7 @@ pub fn offer(spec: &SoftphoneOffer) -> String {
 /// The peer refused the stream or answered something that was not offered; the leg then has no media.
 pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNegotiated, SdpError> {
     let session = description::parse(answer)?;
-    let stream = match session.medias.as_slice() {
-        [] => return Err(SdpError::NoAudio),
-        [media] => Stream { session: &session, media },
-        _ => return Err(SdpError::MediaMismatch),
-    };
-    if !stream.is_audio() {
-        return Err(SdpError::MediaMismatch);
-    }
+    let stream = description::only_audio(&session)?;
     check_transport(stream)?;
     // RFC 8842 §5.3: after `actpass` the answer chooses a role.
     if !attribute(stream, "setup")?.is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {

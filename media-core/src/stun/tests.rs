@@ -1,5 +1,7 @@
 //! The vectors of RFC 5769, answers read back, and checks of a peer for the tests of others.
 
+mod mutation;
+
 use super::*;
 
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
@@ -44,6 +46,14 @@ pub(crate) fn check(transaction: u8, username: &str, password: &str, nominates: 
         [(USERNAME, username.as_bytes()), (0xc057, &[0, 1, 0, 10]), (0x802a, &[7; 8]), (PRIORITY, &[1; 4]), (USE_CANDIDATE, &[])];
     let count = if nominates { 5 } else { 4 };
     message(BINDING_REQUEST, [transaction; 12], &attributes[..count], Some(password))
+}
+
+/// Gives a message's header and attributes the fingerprint that would make them right.
+fn fingerprinted(mut message: Vec<u8>) -> Vec<u8> {
+    let checksum = fingerprint(&message);
+    message.extend_from_slice(&[FINGERPRINT.to_be_bytes(), 4u16.to_be_bytes()].concat());
+    message.extend_from_slice(&checksum.to_be_bytes());
+    message
 }
 
 /// Type, transaction and attributes of an answer whose integrity and fingerprint are right.
@@ -139,4 +149,33 @@ fn other_messages_are_refused() {
     check(&message(BINDING_REQUEST, [1; 12], &[(MESSAGE_INTEGRITY, &[0; 19])], None), Refusal::Malformed);
     let unsigned = message(BINDING_REQUEST, [1; 12], &[(USERNAME, b"a:b")], None);
     assert!(!parse(&unsigned).unwrap().is_authentic(PASSWORD));
+}
+
+/// The fingerprint vouches for the bytes, not for their meaning.
+#[test]
+fn a_right_fingerprint_makes_no_right_message() {
+    let sound = super::tests::check(1, "a:b", PASSWORD, true);
+    let bare = &sound[..sound.len() - 8];
+    assert_eq!(fingerprinted(bare.to_vec()), sound);
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = bare.to_vec();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    let declared = (sound.len() - HEADER_LEN) as u16;
+    for len in [0, declared - 4, declared + 4, declared - 1, u16::MAX] {
+        assert_eq!(parse(&fingerprinted(with(2, &len.to_be_bytes()))), Err(Refusal::Malformed), "length {len}");
+    }
+    // RFC 8489 §6.3: without the cookie it is of RFC 3489, or not STUN.
+    assert_eq!(parse(&fingerprinted(with(4, &[0x21, 0x12, 0xa4, 0x43]))), Err(Refusal::Malformed));
+    // RFC 8489 §14.7: "the FINGERPRINT attribute MUST be the last attribute in the message".
+    let longer = fingerprinted(with(2, &(declared + 4).to_be_bytes()));
+    assert_eq!(parse(&[longer, vec![0x80, 0x22, 0, 0]].concat()), Err(Refusal::Malformed));
+}
+
+#[test]
+fn of_equal_attributes_the_first_counts() {
+    let names = [(USERNAME, &b"a:b"[..]), (USERNAME, b"c:d")];
+    let message = message(BINDING_REQUEST, [1; 12], &names, Some(PASSWORD));
+    assert_eq!(parse(&message).unwrap().username, b"a:b");
 }

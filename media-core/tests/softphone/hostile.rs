@@ -68,38 +68,153 @@ fn dtls_long_after_the_handshake_is_refused() {
     check_both_hear(&mut rig, 0);
 }
 
+/// The first flight of a browser's handshake.
+struct Hello {
+    leg: LegId,
+    source: SocketAddr,
+    datagram: Vec<u8>,
+}
+
+impl Rig {
+    /// Lets a browser of this address be invited and check, and takes its hello before it is sent. The browser is gone then.
+    fn hello(&mut self, address: &str) -> Hello {
+        let at = self.invite(Version::Dtls12, address);
+        let (check, source) = (self.browsers[at].client.check(true), self.browsers[at].address);
+        self.give(SocketId::WEBRTC, source, &check);
+        let Browser { mut client, leg, .. } = self.browsers.remove(at);
+        client.handle_timeout(self.now);
+        let datagram = std::iter::from_fn(|| client.poll_transmit()).find(|datagram| datagram[0] == 22);
+        Hello { leg, source, datagram: datagram.expect("a ClientHello") }
+    }
+
+    /// How many of so many handshake datagrams, from these browsers by turns, are handled.
+    fn flood(&mut self, hellos: &[Hello], count: usize) -> usize {
+        let taken = |hello: &&Hello| self.give(SocketId::WEBRTC, hello.source, &hello.datagram) == Forward::Local;
+        hellos.iter().cycle().take(count).filter(taken).count()
+    }
+}
+
 /// A flood of handshake datagrams costs each tick what it may cost, and no more.
 #[test]
 fn handshakes_have_a_budget() {
     let mut rig = Rig::new();
-    for n in 0..4 {
-        rig.invite(Version::Dtls12, &format!("203.0.113.7:{}", 51_000 + n));
-    }
-    let mut hellos = Vec::new();
-    for at in 0..4 {
-        let (check, address) = (rig.browsers[at].client.check(true), rig.browsers[at].address);
-        rig.give(SocketId::WEBRTC, address, &check);
-        rig.browsers[at].client.handle_timeout(rig.now);
-        let mut sent = std::iter::from_fn(|| rig.browsers[at].client.poll_transmit());
-        hellos.push((address, sent.find(|datagram| datagram[0] == 22).expect("a ClientHello")));
-    }
-    rig.browsers.clear();
+    let hellos = [51_000, 51_001, 51_002, 51_003].map(|port| rig.hello(&format!("203.0.113.7:{port}")));
     for _ in 0..20 {
         rig.now += Duration::from_millis(20);
         rig.relay.handle_timeout(rig.now);
-        let mut taken = |hello: &(SocketAddr, Vec<u8>)| rig.give(SocketId::WEBRTC, hello.0, &hello.1) == Forward::Local;
-        let of_one = (0..20).filter(|_| taken(&hellos[0])).count();
-        let of_others = (0..60).filter(|n| taken(&hellos[1 + n % 3])).count();
+        // More than a byte counts.
+        let of_one = rig.flood(&hellos[..1], 600);
+        let of_others = rig.flood(&hellos[1..], 60);
         assert_eq!((of_one, of_others), (4, 4));
         rig.drain();
     }
-    assert_eq!(rig.count("dtls_budget"), 20 * 72);
+    assert_eq!(rig.count("dtls_budget"), 20 * 652);
     // Who comes after the flood is served.
     rig.relay.close_leg(rig.now, LegId { index: 4, generation: 1 });
     let browser = rig.invite(Version::Dtls12, BROWSER);
     rig.answer(browser);
     rig.pass(1_000);
     assert!(rig.browsers[browser].client.is_connected());
+}
+
+/// What handshakes may cost in a tick is counted in datagrams, so a call that runs loses none of its own to them.
+#[test]
+fn a_flood_of_handshakes_takes_nothing_from_running_calls() {
+    let mut rig = Rig::talking(Version::Dtls12);
+    rig.pass(200);
+    let hellos = [51_001, 51_002, 51_003].map(|port| rig.hello(&format!("203.0.113.7:{port}")));
+    let strange = |hello: &Hello| Hello { source: FOREIGN.parse().unwrap(), datagram: hello.datagram.clone(), ..*hello };
+    let strangers = hellos.each_ref().map(strange);
+    let before = (rig.browsers[0].client.heard.len(), rig.customer_heard.len());
+    for _ in 0..50 {
+        rig.pass(20);
+        assert_eq!(rig.flood(&strangers, 200), 0, "who was not checked costs nothing of the budget");
+        assert_eq!(rig.flood(&hellos, 600), 8);
+    }
+    rig.pass(20);
+    let after = (rig.browsers[0].client.heard.len(), rig.customer_heard.len());
+    assert_eq!((after.0 - before.0, after.1 - before.1), (51, 51));
+    assert_eq!((rig.count("unchecked_source"), rig.count("dtls_budget")), (50 * 200, 50 * 592));
+    assert_eq!(rig.browsers[0].client.refused_count, 0);
+}
+
+#[test]
+fn handshakes_at_a_time_are_bounded() {
+    let mut rig = Rig::with_capacity(130);
+    let hellos: Vec<_> = (0..130).map(|n| rig.hello(&format!("203.0.113.7:{}", 51_000 + n))).collect();
+    let mut taken = 0;
+    for hello in &hellos {
+        rig.pass_relay_only(20);
+        taken += rig.flood(std::slice::from_ref(hello), 1);
+    }
+    assert_eq!((taken, rig.count("handshakes_full")), (128, 2));
+    // Each that ends makes room for one.
+    rig.relay.close_leg(rig.now, hellos[0].leg);
+    assert_eq!(rig.flood(&hellos[128..], 2), 1);
+}
+
+#[test]
+fn closed_legs_leave_no_handshake_behind() {
+    let mut rig = Rig::new();
+    for _ in 0..130 {
+        let hello = rig.hello(BROWSER);
+        rig.pass_relay_only(20);
+        assert_eq!(rig.flood(std::slice::from_ref(&hello), 1), 1);
+        rig.relay.close_leg(rig.now, hello.leg);
+    }
+}
+
+/// RFC 6347 §4.2.4: a flight that is not answered is sent again.
+#[test]
+fn a_lost_flight_is_repeated() {
+    let mut rig = Rig::new();
+    let hello = rig.hello(BROWSER);
+    assert_eq!(rig.flood(std::slice::from_ref(&hello), 1), 1);
+    let flights = (0..50).map(|_| {
+        rig.now += Duration::from_millis(20);
+        rig.relay.handle_timeout(rig.now);
+        let mut count = 0;
+        while let Some(output) = rig.relay.poll_output() {
+            count += usize::from(matches!(output, Output::Transmit { bytes: [22, ..], remote, .. } if remote == hello.source));
+        }
+        count
+    });
+    let flights: Vec<usize> = flights.collect();
+    assert!(flights.iter().filter(|count| **count > 0).count() >= 3, "{flights:?}");
+}
+
+/// One browser's checks from many addresses admit four of them.
+#[test]
+fn an_address_that_was_replaced_is_forgotten() {
+    let mut rig = Rig::talking(Version::Dtls12);
+    rig.pass(200);
+    let others = [1, 2, 3, 4].map(|port| SocketAddr::new([203, 0, 113, 9].into(), port));
+    for (n, address) in others.iter().enumerate() {
+        if n == 3 {
+            let voice = rig.browsers[0].client.voice(&[1; 160]).unwrap();
+            assert!(matches!(rig.give(SocketId::WEBRTC, others[0], &voice), Forward::To { .. }));
+        }
+        rig.pass_relay_only(20);
+        let check = rig.browsers[0].client.check(false);
+        assert!(matches!(rig.give(SocketId::WEBRTC, *address, &check), Forward::To { .. }));
+    }
+    let voice = rig.browsers[0].client.voice(&[1; 160]).unwrap();
+    rig.dropped("203.0.113.9:1", &voice, "unchecked_source");
+    assert!(matches!(rig.give(SocketId::WEBRTC, others[1], &voice), Forward::To { .. }));
+}
+
+/// Behind one address translator, an address may be one browser's now and another's then.
+#[test]
+fn an_address_that_became_anothers_is_not_sent_to_any_more() {
+    let mut rig = Rig::talking(Version::Dtls12);
+    rig.pass(200);
+    let former = rig.browsers.remove(0).leg;
+    let newer = rig.hello(BROWSER);
+    let sent = rig.relay.leg_report(former).sent;
+    rig.relay.play(rig.now, former, Tone::Ringback);
+    rig.pass_relay_only(200);
+    assert_eq!(rig.relay.leg_report(former).sent, sent);
+    assert_eq!(rig.flood(std::slice::from_ref(&newer), 1), 1);
 }
 
 /// The fuzz target: a script of datagrams, each with two bytes of length and one that chooses its source.
