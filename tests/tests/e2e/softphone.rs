@@ -81,7 +81,7 @@ async fn pictures(page: &Page<'_>, name: &str) {
 async fn one_link_and_two_people_talk() {
     let rig = rig().await;
     let browser = Browser::start(Microphone::Granted, AGENT_HZ).await;
-    let clicked_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
+    let clicked_ms = unix_ms();
     let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
     assert_eq!(page.headers["cache-control"], "no-store");
     assert_eq!(page.headers["referrer-policy"], "no-referrer");
@@ -145,6 +145,40 @@ fn chrono_ms(text: &str) -> u64 {
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     let seconds = days * 86_400 + number(11, 13) * 3_600 + number(14, 16) * 60 + number(17, 19);
     seconds * 1000 + text.get(20..23).and_then(|millis| millis.parse::<u64>().ok()).unwrap_or(0)
+}
+
+// S10: prints how long an agent waits after a click, over a dozen of them in a warm browser.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_click_leads_to_a_call() {
+    const CLICKS: usize = 12;
+    let rig = rig().await;
+    let browser = Browser::start(Microphone::Granted, AGENT_HZ).await;
+    let mut waits: [Vec<u64>; 3] = Default::default();
+    for _ in 0..CLICKS {
+        let clicked_ms = unix_ms();
+        let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
+        page.says("Talking").await;
+        let timeline = rig.timeline(&call).await;
+        for (waited, (leg, kind)) in
+            waits.iter_mut().zip([("agent", "invite_sent"), ("agent", "agent_media"), ("customer", "answered")])
+        {
+            let step = timeline.iter().find(|step| step["kind"] == kind && step["leg"] == leg).expect("the step");
+            waited.push(chrono_ms(step["time"].as_str().expect("a time")) - clicked_ms);
+        }
+        page.click("button", "Hang up").await;
+        rig.callback(&call).await;
+        page.close().await;
+    }
+    for (name, mut waited) in ["registered and called", "agent's audio", "customer's answer"].into_iter().zip(waits) {
+        waited.sort_unstable();
+        println!("S10: from the click to {name}: median {} ms, longest {} ms", waited[CLICKS / 2], waited[CLICKS - 1]);
+    }
+    browser.stop().await;
+    rig.stop().await;
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
 }
 
 // S21: browser calls
