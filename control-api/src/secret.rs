@@ -272,7 +272,8 @@ mod tests {
         for text in ["", "p", "Bearer tökën with spaces ", &"x".repeat(4_000)] {
             let sealed = key.seal(Purpose::TrunkPassword, &Secret::new(text));
             assert_eq!(key.open(Purpose::TrunkPassword, &sealed).unwrap().expose(), text);
-            assert!(text.is_empty() || !sealed.0.windows(text.len()).any(|window| window == text.as_bytes()));
+            // A single letter may be among the random bytes.
+            assert!(text.len() < 8 || !sealed.0.windows(text.len()).any(|window| window == text.as_bytes()));
             assert!(key.open(Purpose::CallbackHeader, &sealed).is_err());
             assert!(MasterKey::new([8; 32]).open(Purpose::TrunkPassword, &sealed).is_err());
             for at in 0..sealed.0.len().min(64) {

@@ -135,19 +135,23 @@ fn grant(agent: &str, expires_at_ms: u64) -> control_wire::SoftphoneGrant {
     control_wire::SoftphoneGrant { agent: agent.into(), password: "p".into(), expires_at_ms }
 }
 
+fn service() -> SoftphoneService {
+    SoftphoneService { url: "wss://e/".into(), domain: "e.invalid".into() }
+}
+
 /// A link with one shard that takes softphones and has these.
 fn with_softphones(agents: &[&str]) -> (Link, mpsc::Receiver<ToEdge>, Vec<PresenceChange>) {
     let link = Link::default();
     let queue = connect(&link, 1);
     let agents: Vec<String> = agents.iter().map(|agent| (*agent).to_owned()).collect();
-    let changes = link.meet_softphones(&id(), Some("wss://e/".into()), &agents);
+    let changes = link.meet_softphones(&id(), Some(service()), &agents);
     (link, queue, changes)
 }
 
 #[test]
 fn the_last_word_about_an_agents_leave_is_what_waits() {
     let (link, mut queue, _) = with_softphones(&[]);
-    assert_eq!(link.grant_softphone(grant("a", 9), None).as_deref(), Some("wss://e/"));
+    assert_eq!(link.grant_softphone(grant("a", 9), None), Some(service()));
     link.grant_softphone(grant("b", 9), None).unwrap();
     // The queue is full: what follows waits, and only the last word of each agent.
     link.grant_softphone(grant("c", 9), None).unwrap();

@@ -1,7 +1,7 @@
 //! Who is online: as shards tell it, as operators see it, and where softphones are led.
 
 use crate::{
-    rig::{ACCOUNT, DEADLINE, Rig, Shard, guide_call, hello, status},
+    rig::{ACCOUNT, DEADLINE, Rig, Shard, guide_call, hello, service, status},
     softphone::{AGENT, CUSTOMER, Page, name, wait_presence},
 };
 use control_wire::{FromEdge, Hello, ShardStatus};

@@ -390,13 +390,18 @@ async fn sessions_are_known_by_their_secret_alone() {
 
 #[tokio::test]
 async fn a_session_ends_with_its_time() {
-    let rig = Rig::start().await;
+    let rig = Rig::start_with(|config| config.softphone.session_s = 2).await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     shard.expect_grant().await;
-    let expiry = control_api::app::now_ms() + 43_200_000 + 1;
-    control_api::retention::expire_once(&rig.app, expiry).await.unwrap();
+    page.call(&rig).await.expect_problem(404, "not_found");
+    let mut events = page.events(&rig).await;
+    assert_eq!(events.next().await, None, "its page hears nothing more");
     page.call(&rig).await.expect_problem(401, "session_over");
+    let (id, _) = page.secret.split_once('.').unwrap();
+    assert!(rig.app.store.session(id).unwrap().is_some());
+    control_api::retention::expire_once(&rig.app, control_api::app::now_ms()).await.unwrap();
+    assert!(rig.app.store.session(id).unwrap().is_none());
     rig.stop().await;
 }
 
