@@ -84,6 +84,13 @@ impl Link {
         self.lock().shards.values().any(Shard::takes_softphones)
     }
 
+    /// Where one of the shards that take softphones is reached, for a test of the way to it.
+    pub fn softphone_url(&self) -> Option<String> {
+        let registry = self.lock();
+        let mut takers = registry.shards.values().filter(|shard| shard.takes_softphones());
+        takers.find_map(|shard| Some(shard.softphone_service.as_ref()?.url.clone()))
+    }
+
     /// Whether one of the shards that take softphones is reached without TLS, as in development.
     pub fn has_plain_softphones(&self) -> bool {
         let is_plain = |shard: &Shard| shard.softphone_service.as_ref().is_some_and(|service| service.url.starts_with("ws://"));

@@ -20,9 +20,16 @@ pub async fn call(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     shell(&app, &headers, &[], None::<&()>)
 }
 
+/// What the setup page is told: where softphones register now.
+#[derive(Serialize)]
+struct SetupData {
+    sip_url: String,
+}
+
 /// The page on which an agent tries microphone, speaker and network; the same app in another view.
 pub async fn setup(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    shell(&app, &headers, &[], None::<&()>)
+    let data = app.link.softphone_url().map(|sip_url| SetupData { sip_url });
+    shell(&app, &headers, &[], data.as_ref())
 }
 
 /// The app, with launch data if there is some. `frame_ancestors` are the origins that may embed it; none means any.
@@ -105,15 +112,18 @@ fn quality(accept: &str, wanted: &str) -> u16 {
     best.1
 }
 
-/// Colours follow the system; nothing is loaded.
+/// The look of the softphone, as far as a message needs it; nothing is loaded.
 const STYLE: &str = "\
-:root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
-body{margin:0;min-height:100vh;display:grid;place-items:center}\
-main{max-width:34rem;padding:1.5rem}\
-h1{font-size:1.35rem;margin:0 0 .75rem}\
+:root{color-scheme:light dark;--ground:#eef1f6;--card:#fff;--ink:#17202e;--soft:#586376;--line:#d7dde7;--bad:#a61b1b;font:1rem/1.5 system-ui,sans-serif}\
+@media(prefers-color-scheme:dark){:root{--ground:#0f131a;--card:#191f29;--ink:#e9edf4;--soft:#a2adbd;--line:#313a48;--bad:#ff9d94}}\
+*{box-sizing:border-box}\
+body{margin:0;padding:max(.75rem,6vh) .75rem .75rem;background:var(--ground);color:var(--ink)}\
+main{max-width:30rem;margin:0 auto;padding:1.25rem;background:var(--card);border:1px solid var(--line);border-top:.25rem solid var(--bad);border-radius:.75rem}\
+h1{font-size:1.3rem;line-height:1.3;margin:0 0 .75rem}\
 p,ul{margin:0 0 .75rem}\
-code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}\
-small{opacity:.75}";
+ul{padding-left:1.25rem}\
+p:last-child{margin:0;color:var(--soft)}\
+code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}";
 
 /// A problem as a page for the agent: what is wrong, what to do, and the word for the support.
 pub fn failure(problem: Problem) -> Response {
@@ -133,7 +143,9 @@ pub fn failure(problem: Problem) -> Response {
 fn failure_html(problem: &Problem) -> String {
     let body = &problem.body;
     let (title, advice) = explanation(&body.code, problem.status);
-    let mut list: Vec<String> = body.errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
+    // One error alone is what the detail says.
+    let errors = if body.errors.len() > 1 { body.errors.as_slice() } else { &[] };
+    let mut list: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
     if let Some(numbers) = &body.assigned_numbers {
         let numbers = if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") };
         list.push(format!("assigned numbers: {numbers}"));
@@ -142,9 +154,9 @@ fn failure_html(problem: &Problem) -> String {
     let list = if items.is_empty() { String::new() } else { format!("<ul>{items}</ul>") };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><main role=\"alert\"><h1>{title}</h1><p>{detail}</p>{list}\
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><main role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
          <p>{advice}</p><p><small>{status} <code>{code}</code></small></p></main></body></html>\n",
-        detail = escape(&body.detail),
+        detail = escape(&sentence(&body.detail)),
         status = body.status,
         code = escape(&body.code),
     )
@@ -177,6 +189,17 @@ fn explanation(code: &str, status: StatusCode) -> (&'static str, &'static str) {
             ("The dialer cannot do this now", "Try again in a moment; if it goes on, tell your administrator.")
         }
         _ => ("This call cannot be started", LINK),
+    }
+}
+
+/// A detail as people begin sentences, unless it begins with a field's name.
+fn sentence(detail: &str) -> String {
+    let detail = detail.trim_end_matches('.');
+    let is_field = detail.split(' ').next().is_some_and(|word| word.ends_with(':'));
+    let mut letters = detail.chars();
+    match letters.next() {
+        Some(first) if !is_field => first.to_uppercase().chain(letters).collect(),
+        _ => detail.to_owned(),
     }
 }
 
@@ -226,5 +249,13 @@ mod tests {
         for part in ["This number cannot be called", "&lt;script&gt;", "Press Dial again", "422"] {
             assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part} is not in {html}");
         }
+        assert_eq!(html.matches("&lt;script&gt;").count(), 1, "said twice: {html}");
+    }
+
+    #[test]
+    fn details_begin_as_sentences_do() {
+        assert_eq!(sentence("the link lacks to_number"), "The link lacks to_number");
+        assert_eq!(sentence("api_key: unknown or expired."), "api_key: unknown or expired");
+        assert_eq!(sentence(""), "");
     }
 }

@@ -82,13 +82,19 @@ async fn the_link_renders_the_page_with_its_launch() {
 
 // A4: the page after the address was cleaned, and the setup page
 #[tokio::test]
-async fn pages_without_a_launch_hold_no_data() {
+async fn pages_without_a_launch_hold_no_launch_data() {
     let rig = Rig::start().await;
     for path in ["/CRM_API/webphone/call", "/CRM_API/webphone/setup"] {
         let answer = rig.request(Method::GET, path, |request| request).await;
         check_headers(answer.expect(200));
         assert!(html(&answer).contains("<script type=\"application/json\" id=\"launch\"></script>"));
     }
+    // The setup page tries the way to a shard that takes softphones, once there is one.
+    let _shard = rig.softphone_shard(&[], &[]).await;
+    let setup = rig.request(Method::GET, "/CRM_API/webphone/setup", |request| request).await;
+    assert_eq!(launch_data(&setup), json!({ "sip_url": "wss://edge.example:8443/" }));
+    let call = rig.request(Method::GET, "/CRM_API/webphone/call", |request| request).await;
+    assert!(!html(&call).contains("sip_url"));
     rig.stop().await;
 }
 
