@@ -12,7 +12,7 @@ use control_wire::{
 use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};
 use softphones::shard::{AGENT, Edge, PASSWORD};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::Message;
 
 #[test]
@@ -207,4 +207,39 @@ fn a_living_peer_outlasts_the_pings() {
     assert_eq!(browser.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
     assert!(browser.answer_pings_for(Duration::from_secs(28)) >= 1, "no ping came");
     assert_eq!(browser.options().status(), 200);
+}
+
+#[test]
+fn connections_are_bounded() {
+    let edge = Edge::start_with(|config| config.softphone.max_softphones = 1);
+    let (mut first, second) = (edge.open(), edge.open());
+    assert_eq!(edge.try_open(Some("https://crm.example"), Some("sip")).err(), Some(Refusal::Broken));
+    assert_eq!(first.options().status(), 200);
+    assert_eq!(edge.counters()["wss_over_limit"], 1);
+    // Who leaves makes room.
+    drop(second);
+    let until = Instant::now() + Duration::from_secs(10);
+    let later = std::iter::repeat_with(|| edge.try_open(Some("https://crm.example"), Some("sip")));
+    assert!(later.take_while(|_| Instant::now() < until).any(|opened| opened.is_ok()));
+}
+
+#[test]
+fn a_new_link_is_told_who_is_there() {
+    let edge = Edge::start();
+    let mut browser = edge.open();
+    assert_eq!(browser.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    assert_eq!(edge.greeted_again(), [AGENT]);
+}
+
+#[test]
+fn a_shard_that_ends_tells_every_page() {
+    let edge = Edge::start();
+    let (mut registered, mut idle) = (edge.open(), edge.open());
+    assert_eq!(registered.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    assert_eq!(idle.options().status(), 200);
+    edge.stop();
+    for page in [&mut registered, &mut idle] {
+        assert_eq!(page.until_closed(), Closed { code: 4003, reason: "shutting down".into() });
+    }
 }

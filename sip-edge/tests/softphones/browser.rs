@@ -11,6 +11,9 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::shard::{AGENT, DOMAIN};
 
+/// Longest wait for a close frame; longer than an edge leaves an idle connection open.
+const CLOSE_LIMIT: Duration = Duration::from_secs(45);
+
 pub type Socket = WebSocket<StreamOwned<ClientConnection, TcpStream>>;
 
 /// How the edge closed a WebSocket.
@@ -107,7 +110,9 @@ impl Browser {
     }
 
     pub fn until_closed(&mut self) -> Closed {
+        let until = Instant::now() + CLOSE_LIMIT;
         loop {
+            assert!(Instant::now() < until, "a close frame expected, not pings without end");
             match self.socket.read() {
                 Ok(Message::Close(Some(frame))) => {
                     return Closed { code: frame.code.into(), reason: frame.reason.as_str().to_owned() };

@@ -10,7 +10,7 @@ use sip_edge::config::{Config, ShardPlan};
 use sip_edge::shard::{Secrets, ShardInput, run};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -27,6 +27,7 @@ const ORIGIN: &str = "https://crm.example";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Edge {
+    listener: UnixListener,
     address: SocketAddr,
     tls: Arc<ClientConfig>,
     link: Mutex<UnixStream>,
@@ -43,13 +44,18 @@ pub struct Edge {
 impl Edge {
     /// A shard with a grant for the agent.
     pub fn start() -> Edge {
+        Edge::start_with(|_| ())
+    }
+
+    pub fn start_with(change: impl FnOnce(&mut Config)) -> Edge {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
         std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
         let socket = folder.path().join("control.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        let config = config(folder.path());
+        let mut config = config(folder.path());
+        change(&mut config);
         let plan = ShardPlan::cut(&config, 1).unwrap()[0];
         let (stop, stopped) = doorbell().unwrap();
         let secrets = Secrets { seed: [7; 32], media: [9; 32] };
@@ -84,6 +90,7 @@ impl Edge {
             }
         });
         let edge = Edge {
+            listener,
             address: format!("127.0.0.1:{port}").parse().unwrap(),
             tls: trusting(made.cert.der().clone()),
             link: Mutex::new(link),
@@ -113,6 +120,22 @@ impl Edge {
 
     pub fn revoke(&self, agent: &str) {
         self.command(Command::RevokeSoftphone { agent: agent.into() });
+    }
+
+    /// Loses the link and takes the next one; whom the shard names in its greeting. Nothing is noted from then on.
+    pub fn greeted_again(&self) -> Vec<String> {
+        let mut link = self.link.lock().unwrap();
+        link.shutdown(Shutdown::Both).unwrap();
+        *link = self.listener.accept().unwrap().0;
+        let Some(FromEdge::Hello(hello)) = next(&mut link, &mut FrameDecoder::default()) else { panic!("no hello") };
+        send(&mut link, &ToEdge::Welcome { version: VERSION });
+        hello.softphones
+    }
+
+    /// Asks the shard to drain, and then to hang up.
+    pub fn stop(&self) {
+        self.stop.ring().unwrap();
+        self.stop.ring().unwrap();
     }
 
     /// A TCP connection that does nothing.
@@ -189,9 +212,7 @@ impl Edge {
 
 impl Drop for Edge {
     fn drop(&mut self) {
-        // First to drain, then to hang up.
-        self.stop.ring().unwrap();
-        self.stop.ring().unwrap();
+        self.stop();
         let ended = self.shard.take().map(JoinHandle::join);
         if !std::thread::panicking() {
             ended.expect("one shard").expect("the shard ends well");

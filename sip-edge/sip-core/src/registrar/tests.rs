@@ -208,6 +208,9 @@ fn a_nonce_is_answered_once_by_its_own_flow_and_soon() {
     let proven = rig.proven(&ANN, &challenge, 1);
     let elsewhere = rig.send(&Try { connection: 2, ..ANN }, &proven);
     assert!(stale(&elsewhere), "{elsewhere:?}");
+    // Not even after it was asked something itself.
+    let elsewhere = rig.send(&Try { connection: 2, ..ANN }, &proven);
+    assert!(stale(&elsewhere), "{elsewhere:?}");
     assert_eq!(rig.send(&ANN, &proven).code, 200);
     let replayed = rig.send(&ANN, &proven);
     assert!(stale(&replayed), "{replayed:?}");
@@ -257,6 +260,10 @@ fn another_page_takes_over_and_the_same_user_agent_moves() {
     // It is known again when it comes back.
     assert_eq!(rig.register(&Try { connection: 4, call_id: "two", ..ANN }).code, 200);
     assert_eq!(rig.notices(), [registered(Kinship::Same)]);
+    // RFC 5626 §4.1: another instance is another user agent, whatever else it copies.
+    let other = Some("<sip:k3v9@7f3a.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:2>\"");
+    assert_eq!(rig.register(&Try { connection: 5, call_id: "two", contact: other, ..ANN }).code, 200);
+    assert_eq!(rig.notices(), [registered(Kinship::Stranger), close(4, CloseReason::TakenOver)]);
 }
 
 /// §10.3 step 7: with the same Call-ID, a CSeq that is not higher "MUST abort the update and the request fails".
@@ -360,4 +367,18 @@ fn tables_are_bounded() {
         rig.send(&by, &request).code == 401
     });
     assert_eq!(challenged.count(), 2 * SPARE_FACTOR - 3);
+}
+
+#[test]
+fn agents_who_left_are_remembered_within_bounds() {
+    let mut rig = Rig::new();
+    for connection in 10..40 {
+        let agent = format!("agent{connection}");
+        rig.grant(&agent, "secret", 600);
+        let by = Try { connection, user: &agent, username: &agent, ..ANN };
+        assert_eq!(rig.register(&by).code, 200);
+        rig.registrar.handle_lost_flow(flow(connection));
+        rig.registrar.revoke(&agent);
+        assert!((1..=2 * SPARE_FACTOR).contains(&rig.registrar.parted.len()));
+    }
 }

@@ -94,10 +94,15 @@ impl Office {
         assert_eq!(self.register(page).status_code.code(), 200);
     }
 
-    pub fn register(&mut self, page: usize) -> Response {
+    /// Registers without credentials.
+    pub fn ask_to_register(&mut self, page: usize) -> Response {
         let bare = self.build_register(page, None);
         self.send(page, &bare);
-        let challenged = self.response(page);
+        self.response(page)
+    }
+
+    pub fn register(&mut self, page: usize) -> Response {
+        let challenged = self.ask_to_register(page);
         let proven = self.build_register(page, Some(&challenged));
         self.send(page, &proven);
         let answer = self.response(page);

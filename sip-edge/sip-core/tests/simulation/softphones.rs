@@ -73,6 +73,41 @@ fn an_agent_elsewhere_or_in_a_call_is_refused() {
     office.expect_nothing_held();
 }
 
+/// S18: control-api hears who can be called.
+#[test]
+fn presence_follows_the_registration() {
+    let mut office = Office::new();
+    office.open(ANN);
+    let next = office.open(ANN);
+    office.disconnect(next);
+    office.reconnect(next);
+    office.rig.edge.revoke_softphone(office.rig.now, ANN);
+    office.rig.drain();
+    let told: Vec<_> = office.rig.presences.iter().map(|(agent, is_online)| (agent.as_str(), *is_online)).collect();
+    assert_eq!(
+        told,
+        [true, true, false, true, false].map(|is_online| (ANN, is_online)),
+        "the first page's end is not the agent's"
+    );
+}
+
+#[test]
+fn a_draining_edge_sends_away_who_is_in_no_call() {
+    let (mut office, page, _) = Office::bridged();
+    let idle = office.open("bob");
+    office.rig.edge.drain(office.rig.now);
+    office.rig.drain();
+    let closed = std::mem::take(&mut office.rig.closed);
+    assert_eq!(closed, [(office.pages[idle].flow, CloseReason::ShuttingDown)]);
+    assert_eq!(office.rig.presences.last(), Some(&("bob".to_owned(), false)));
+    office.disconnect(idle);
+    assert_eq!(office.ask_to_register(idle).status_code.code(), 503);
+    // Who is in a call may stay until its end.
+    assert_eq!(office.register(page).status_code.code(), 200);
+    office.run(SECOND);
+    assert!(office.take_customer_media() >= 45);
+}
+
 #[test]
 fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
     let (mut office, page, customer) = Office::bridged();
