@@ -1,13 +1,16 @@
-//! The softphones' audio: one thread that checks, shakes hands and talks for all of them. A softphone has a socket of its own, looked at
-//! every few milliseconds instead of being waited for, so that the load costs little beside what is measured.
+//! The softphones' audio: one thread that checks, shakes hands and talks for all of them, on one socket, as the carrier's phones do. Each
+//! softphone has an address of its own in 127.1.0.0/16, because the edge tells softphones apart by their addresses.
 
+#[expect(dead_code, reason = "the rest of the client is for the tests of media-core")]
 #[path = "../../../media-core/tests/softphone/client.rs"]
 mod client;
 
-use crate::carrier::{EndedBy, LegReport, Totals};
+use crate::batch::{Batch, tell_local_addresses};
+use crate::carrier::{EndedBy, LegReport, Totals, enlarge_buffers};
 use crate::probe;
 use anyhow::Context;
 use client::{Client, Version};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -16,8 +19,6 @@ use tokio::sync::oneshot;
 
 /// Time between two packets of audio.
 const PACKET: Duration = Duration::from_millis(20);
-/// Turns of a millisecond between two looks at a softphone's socket.
-const LOOK_EVERY: usize = 4;
 /// Bytes of 20 ms of G.711.
 const PAYLOAD_LEN: usize = 160;
 
@@ -34,7 +35,8 @@ enum Asked {
 struct Talk {
     agent: u32,
     client: Client,
-    socket: UdpSocket,
+    local: Ipv4Addr,
+    remote: SocketAddr,
     next_packet: Instant,
     ready: Option<oneshot::Sender<Instant>>,
     probe_count: u32,
@@ -54,7 +56,11 @@ impl Talker {
     pub fn start(totals: Arc<Totals>) -> anyhow::Result<(Talker, mpsc::Receiver<LegReport>)> {
         let (asked_sender, asked) = mpsc::channel();
         let (report_sender, reports) = mpsc::channel();
-        std::thread::Builder::new().name("softphones".into()).spawn(move || run(&asked, &report_sender, &totals))?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.set_nonblocking(true)?;
+        enlarge_buffers(&socket);
+        tell_local_addresses(&socket);
+        std::thread::Builder::new().name("softphones".into()).spawn(move || run(&socket, &asked, &report_sender, &totals))?;
         Ok((Talker(asked_sender), reports))
     }
 
@@ -64,9 +70,8 @@ impl Talker {
         let candidate = offer.lines().find_map(|line| line.strip_prefix("a=candidate:")).context("no candidate")?;
         let mut fields = candidate.split(' ').skip(4);
         let remote: SocketAddr = format!("{}:{}", fields.next().unwrap_or(""), fields.next().unwrap_or("")).parse()?;
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(remote)?;
-        socket.set_nonblocking(true)?;
+        let [.., high, low] = agent.to_be_bytes();
+        let local = Ipv4Addr::new(127, 1, high, low);
         let mut client = Client::new(now, Version::Dtls12);
         client.set_remote(now, offer);
         let answer = client.description("active", "sendrecv");
@@ -86,7 +91,8 @@ impl Talker {
         let talk = Talk {
             agent,
             client,
-            socket,
+            local,
+            remote,
             next_packet: now,
             ready: Some(ready_sender),
             probe_count: 0,
@@ -103,18 +109,18 @@ impl Talker {
 }
 
 /// Talks until every handle is gone.
-fn run(asked: &mpsc::Receiver<Asked>, reports: &mpsc::Sender<LegReport>, totals: &Totals) {
-    let mut talks: Vec<Box<Talk>> = Vec::new();
-    let mut buffer = [0; 2048];
-    for turn in 0usize.. {
+fn run(socket: &UdpSocket, asked: &mpsc::Receiver<Asked>, reports: &mpsc::Sender<LegReport>, totals: &Totals) {
+    let mut talks: HashMap<Ipv4Addr, Talk> = HashMap::new();
+    let (mut incoming, mut outgoing) = (Batch::default(), Batch::default());
+    loop {
         loop {
             match asked.try_recv() {
                 Ok(Asked::Talk(talk)) => {
                     totals.live_count.fetch_add(1, Ordering::Relaxed);
-                    talks.push(talk);
+                    talks.insert(talk.local, *talk);
                 }
                 Ok(Asked::HangUp(agent)) => {
-                    for talk in talks.extract_if(.., |talk| talk.agent == agent) {
+                    for (_, talk) in talks.extract_if(|_, talk| talk.agent == agent) {
                         totals.live_count.fetch_sub(1, Ordering::Relaxed);
                         let _ = reports.send(talk.into_report());
                     }
@@ -124,34 +130,40 @@ fn run(asked: &mpsc::Receiver<Asked>, reports: &mpsc::Sender<LegReport>, totals:
             }
         }
         let began = Instant::now();
-        for (at, talk) in talks.iter_mut().enumerate() {
-            let connected = talk.client.is_connected();
-            if !connected || (at + turn).is_multiple_of(LOOK_EVERY) {
-                talk.receive(&mut buffer, totals);
+        while incoming.receive(socket) > 0 {
+            for (local, datagram) in incoming.received_at() {
+                if let Some(talk) = talks.get_mut(&local) {
+                    talk.receive(datagram, totals);
+                }
             }
-            talk.send(began, totals);
         }
+        for talk in talks.values_mut() {
+            talk.speak(began, totals);
+            while let Some(datagram) = talk.client.poll_transmit() {
+                outgoing.push_from(talk.local, talk.remote, &datagram);
+                if outgoing.is_full() {
+                    outgoing.send(socket);
+                }
+            }
+        }
+        outgoing.send(socket);
         std::thread::sleep(Duration::from_millis(1).saturating_sub(began.elapsed()));
     }
 }
 
 impl Talk {
-    fn receive(&mut self, buffer: &mut [u8], totals: &Totals) {
-        let mut count = 0;
-        while let Ok(len) = self.socket.recv(buffer) {
-            self.client.handle_datagram(Instant::now(), &buffer[..len]);
-        }
+    fn receive(&mut self, datagram: &[u8], totals: &Totals) {
+        self.client.handle_datagram(Instant::now(), datagram);
         let nanos = probe::nanos();
         for payload in self.client.heard.drain(..) {
             if self.probes.take(&payload, nanos) {
                 self.report.first_media_at.get_or_insert_with(Instant::now);
-                count += 1;
+                totals.received_count.fetch_add(1, Ordering::Relaxed);
             }
         }
-        totals.received_count.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn send(&mut self, now: Instant, totals: &Totals) {
+    fn speak(&mut self, now: Instant, totals: &Totals) {
         if self.client.poll_timeout().is_some_and(|due| due <= now) {
             self.client.handle_timeout(now);
         }
@@ -167,9 +179,6 @@ impl Talk {
             self.client.speak(&payload);
             self.report.sent_count += 1;
             totals.sent_count.fetch_add(1, Ordering::Relaxed);
-        }
-        while let Some(datagram) = self.client.poll_transmit() {
-            let _ = self.socket.send(&datagram);
         }
     }
 

@@ -71,7 +71,7 @@ fn the_corpus_and_its_mutations_are_told_apart() {
             let mut mutated = datagram.clone();
             for _ in 0..1 + random.next_u64() % 3 {
                 // Mostly where the protocols differ.
-                let at = random.next_u64() as usize % if random.next_u64() % 4 == 0 { mutated.len().max(1) } else { 4 };
+                let at = random.next_u64() as usize % if random.next_u64().is_multiple_of(4) { mutated.len().max(1) } else { 4 };
                 mutated.get_mut(at).into_iter().for_each(|byte| *byte = random.next_u64() as u8);
             }
             mutated.truncate(mutated.len() - random.next_u64() as usize % 8 % (mutated.len() + 1));
