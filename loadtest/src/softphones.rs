@@ -19,13 +19,16 @@ pub struct Times {
     pub media: Duration,
 }
 
+/// The launch link of an agent and a customer's number.
+type LaunchUrl = dyn Fn(u32, &str) -> String + Send + Sync;
+
 /// The agents of one run.
 #[derive(Clone)]
 pub struct Fleet {
     client: reqwest::Client,
     tls: Arc<rustls::ClientConfig>,
     media: media::Talker,
-    launch_url: Arc<dyn Fn(u32, &str) -> String + Send + Sync>,
+    launch_url: Arc<LaunchUrl>,
     api_url: String,
 }
 
