@@ -5,22 +5,54 @@ use std::os::fd::AsRawFd;
 
 /// Datagrams of one system call.
 const BATCH_LEN: usize = 64;
-/// Longest datagram that is received whole; RTP of 20 ms of G.711 has 172 bytes.
-const DATAGRAM_LEN: usize = 512;
+/// Longest datagram that is received whole: a flight of a DTLS handshake.
+const DATAGRAM_LEN: usize = 1500;
+/// Room for one control message with an `in_pktinfo`.
+const CONTROL_LEN: usize = 32;
 
 /// Buffers for [`BATCH_LEN`] datagrams, sent or received.
 pub struct Batch {
     bytes: Box<[[u8; DATAGRAM_LEN]; BATCH_LEN]>,
     lens: [usize; BATCH_LEN],
     addresses: [libc::sockaddr_in; BATCH_LEN],
+    /// Our own addresses; zeros where the system chooses or does not tell.
+    locals: [[u64; CONTROL_LEN / 8]; BATCH_LEN],
     len: usize,
+}
+
+/// One control message as the kernel lays it out (cmsg(3), ip(7)).
+#[repr(C)]
+struct PacketInfo {
+    header: libc::cmsghdr,
+    info: libc::in_pktinfo,
+}
+
+/// Makes a socket of all of loopback tell which of its addresses a datagram came to.
+pub fn tell_local_addresses(socket: &UdpSocket) {
+    let on: libc::c_int = 1;
+    // SAFETY: the descriptor is open, and the value is a c_int that lives through the call.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_PKTINFO,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as u32,
+        );
+    }
 }
 
 impl Default for Batch {
     fn default() -> Self {
         // SAFETY: sockaddr_in is plain numbers, for which zeros are valid.
         let address = unsafe { std::mem::zeroed() };
-        Batch { bytes: Box::new([[0; DATAGRAM_LEN]; BATCH_LEN]), lens: [0; BATCH_LEN], addresses: [address; BATCH_LEN], len: 0 }
+        Batch {
+            bytes: Box::new([[0; DATAGRAM_LEN]; BATCH_LEN]),
+            lens: [0; BATCH_LEN],
+            addresses: [address; BATCH_LEN],
+            locals: [[0; CONTROL_LEN / 8]; BATCH_LEN],
+            len: 0,
+        }
     }
 }
 
@@ -34,7 +66,28 @@ impl Batch {
         address.sin_family = libc::AF_INET as libc::sa_family_t;
         address.sin_port = remote.port().to_be();
         address.sin_addr.s_addr = u32::from(*remote.ip()).to_be();
+        self.locals[self.len] = [0; CONTROL_LEN / 8];
         self.len += 1;
+    }
+
+    /// The same, sent from this address of ours.
+    pub fn push_from(&mut self, local: Ipv4Addr, remote: SocketAddr, datagram: &[u8]) {
+        let at = self.len;
+        self.push(remote, datagram);
+        let message = PacketInfo {
+            header: libc::cmsghdr {
+                cmsg_len: size_of::<PacketInfo>() - 4,
+                cmsg_level: libc::IPPROTO_IP,
+                cmsg_type: libc::IP_PKTINFO,
+            },
+            info: libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            },
+        };
+        // SAFETY: the control message is plain numbers, and its place is as long and at least as aligned.
+        unsafe { std::ptr::write(self.locals[at].as_mut_ptr().cast(), message) };
     }
 
     pub fn is_full(&self) -> bool {
@@ -45,6 +98,11 @@ impl Batch {
     pub fn send(&mut self, socket: &UdpSocket) -> usize {
         let mut vectors = self.vectors();
         let mut headers = self.headers(&mut vectors);
+        for (header, local) in headers.iter_mut().zip(&self.locals) {
+            if *local == [0; CONTROL_LEN / 8] {
+                header.msg_hdr.msg_controllen = 0;
+            }
+        }
         // SAFETY: the first `len` headers point to buffers and addresses that outlive the call.
         let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), self.len as u32, 0) };
         self.len = 0;
@@ -54,6 +112,7 @@ impl Batch {
     /// Receives what waits, at most a batch; 0 if nothing does.
     pub fn receive(&mut self, socket: &UdpSocket) -> usize {
         self.lens = [DATAGRAM_LEN; BATCH_LEN];
+        self.locals = [[0; CONTROL_LEN / 8]; BATCH_LEN];
         let mut vectors = self.vectors();
         let mut headers = self.headers(&mut vectors);
         // SAFETY: the headers point to buffers and addresses that outlive the call.
@@ -76,6 +135,15 @@ impl Batch {
         })
     }
 
+    /// What was received, with the address of ours that it came to; for a socket that tells it.
+    pub fn received_at(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
+        (0..self.len).map(|n| {
+            // SAFETY: the place is as long as a control message and aligned for it, and any bytes are valid numbers.
+            let message: &PacketInfo = unsafe { &*self.locals[n].as_ptr().cast() };
+            (Ipv4Addr::from(u32::from_be(message.info.ipi_addr.s_addr)), &self.bytes[n][..self.lens[n]])
+        })
+    }
+
     fn vectors(&mut self) -> [libc::iovec; BATCH_LEN] {
         let bytes = &mut self.bytes;
         std::array::from_fn(|n| libc::iovec { iov_base: bytes[n].as_mut_ptr().cast(), iov_len: self.lens[n] })
@@ -89,6 +157,8 @@ impl Batch {
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
             header.msg_hdr.msg_iov = &raw mut vectors[n];
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = self.locals[n].as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL_LEN;
             header
         })
     }
@@ -113,5 +183,25 @@ mod tests {
             assert_eq!((source, bytes), (a.local_addr().unwrap(), vec![n as u8; n + 1].as_slice()));
         }
         assert_eq!(received.receive(&b), 0);
+    }
+
+    #[test]
+    fn one_socket_has_many_addresses() {
+        let [shared, peer] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST].map(|ip| UdpSocket::bind((ip, 0)).unwrap());
+        tell_local_addresses(&shared);
+        let own = [Ipv4Addr::new(127, 1, 0, 1), Ipv4Addr::new(127, 1, 0, 2)];
+        let mut batch = Batch::default();
+        own.iter().for_each(|local| batch.push_from(*local, peer.local_addr().unwrap(), b"hello"));
+        assert_eq!(batch.send(&shared), 2);
+        let port = shared.local_addr().unwrap().port();
+        let mut received = Batch::default();
+        assert_eq!(received.receive(&peer), 2);
+        for ((source, _), local) in received.received().zip(own) {
+            assert_eq!(source, SocketAddr::from((local, port)));
+            batch.push(source, local.to_string().as_bytes());
+        }
+        batch.send(&peer);
+        assert_eq!(received.receive(&shared), 2);
+        assert!(received.received_at().all(|(local, bytes)| bytes == local.to_string().as_bytes()));
     }
 }

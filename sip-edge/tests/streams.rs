@@ -2,7 +2,7 @@
 
 use glommio::{LocalExecutorBuilder, Placement, timer::sleep};
 use sip_core::edge::{Flow, Transport};
-use sip_edge::transport::{StreamConfig, StreamEvent, Streams};
+use sip_edge::transport::{Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -99,6 +99,36 @@ fn an_accepted_connection_carries_messages_both_ways_until_it_breaks() {
         rig.streams.send(flow, b"too late");
         assert_eq!(rig.seen(1).await, [Seen::Failed(flow)]);
         assert_eq!(rig.streams.connection_count(), 0);
+    });
+}
+
+/// The shard sends while it is borrowed: a failure that came back at once would borrow it again.
+#[test]
+fn a_failure_is_told_after_send_has_returned() {
+    run(async {
+        let rig = Rig::new(0);
+        let to = rig.to((Ipv4Addr::LOCALHOST, 9).into(), None);
+        rig.streams.send(to, MESSAGE);
+        assert_eq!(*rig.seen.borrow(), [], "told from within send");
+        assert_eq!(rig.seen(1).await, [Seen::Failed(to)]);
+
+        let failed = Rc::<RefCell<Vec<Flow>>>::default();
+        let told = failed.clone();
+        let config = WebSocketConfig {
+            local: (Ipv4Addr::LOCALHOST, 0).into(),
+            max_connections: 1,
+            security: Security::Plain,
+            origins: Vec::new(),
+            limits: WebSocketLimits::default(),
+        };
+        let sockets = WebSockets::new(config, move |event| {
+            let StreamEvent::Failed { flow } = event else { panic!("only a failure is expected") };
+            told.borrow_mut().push(flow);
+        });
+        let gone = Flow { transport: Transport::Wss, connection: Some(7), ..to };
+        sockets.send(gone, &MESSAGE.into());
+        assert_eq!(*failed.borrow(), [], "told from within send");
+        until(|| *failed.borrow() == [gone]).await;
     });
 }
 

@@ -229,7 +229,12 @@ impl Streams {
 
     fn fail_later(&self, flow: Flow) {
         let streams = self.clone();
-        glommio::spawn_local(async move { (streams.0.events)(StreamEvent::Failed { flow }) }).detach();
+        glommio::spawn_local(async move {
+            // glommio runs a new task at once, up to its first wait.
+            future::yield_now().await;
+            (streams.0.events)(StreamEvent::Failed { flow })
+        })
+        .detach();
     }
 
     fn flow(&self, remote: SocketAddr, connection: Option<u64>) -> Flow {

@@ -389,7 +389,12 @@ impl WebSockets {
 
     fn fail_later(&self, flow: Flow) {
         let sockets = self.clone();
-        glommio::spawn_local(async move { (sockets.0.events)(StreamEvent::Failed { flow }) }).detach();
+        glommio::spawn_local(async move {
+            // glommio runs a new task at once, up to its first wait.
+            future::yield_now().await;
+            (sockets.0.events)(StreamEvent::Failed { flow })
+        })
+        .detach();
     }
 
     fn flow(&self, connection: &Connection) -> Flow {
