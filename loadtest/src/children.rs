@@ -31,7 +31,7 @@ pub struct StackSpec {
     /// Serves softphones over `wss://` with a certificate of its own, or over `ws://` as a browser without exceptions takes it from
     /// `http://localhost`.
     pub softphones: Softphones,
-    /// Agents besides the demo account's one, named `agent.1000` and up.
+    /// How many agents there are besides the demo account's own, see `more_agent`.
     pub more_agents: u32,
     /// Further settings of the demo account, as lines of TOML.
     pub account_settings: &'static str,
@@ -274,9 +274,14 @@ fn softphone_config(transport: &str, shards: u16) -> anyhow::Result<String> {
     Ok(format!("[softphone]\nenabled = true\nport = {port}\nmedia_port = {media_port}\n{transport}\n\n"))
 }
 
+/// `crm_username` of one of `StackSpec::more_agents`, counted from 0.
+pub fn more_agent(n: u32) -> String {
+    format!("agent.{}", 1000 + n)
+}
+
 fn account(spec: &StackSpec) -> String {
     let (host, port) = (spec.carrier.ip(), spec.carrier.port());
-    let more: String = (0..spec.more_agents).map(|n| format!(", \"agent.{}\" = \"Agent {}\"", 1000 + n, 1000 + n)).collect();
+    let more: String = (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
     let (calls, rate, ring, url) = (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
     format!(
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\

@@ -2,7 +2,7 @@
 
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
-use crate::children::{Softphones, Stack, StackSpec, Usage};
+use crate::children::{Softphones, Stack, StackSpec, Usage, more_agent};
 use crate::floor::{self, Floor};
 use crate::softphones::{Fleet, Times};
 use anyhow::Context;
@@ -198,7 +198,8 @@ impl Run<'_> {
             }
             let customer = format!("{CUSTOMER_PREFIX}{n:05}");
             if let Some(fleet) = &self.fleet {
-                requests.spawn(launch_one(fleet.clone(), n, customer, self.ledger.clone()));
+                let launch_url = self.stack.launch_url(&more_agent(n), &customer);
+                requests.spawn(launch_one(fleet.clone(), n, launch_url, customer, self.ledger.clone()));
                 continue;
             }
             let request = client.post(format!("{}/calls", self.stack.api_url)).bearer_auth(&self.stack.server_key).json(
@@ -290,14 +291,14 @@ async fn place_one(request: reqwest::RequestBuilder, customer: String, ledger: A
 }
 
 /// One softphone's call from the link to its end.
-async fn launch_one(fleet: Fleet, agent: u32, customer: String, ledger: Arc<Mutex<Ledger>>) {
+async fn launch_one(fleet: Fleet, agent: u32, launch_url: String, customer: String, ledger: Arc<Mutex<Ledger>>) {
     let clicked_at = Instant::now();
     ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at = Some(clicked_at);
     let placed = || {
         let took = clicked_at.elapsed();
         ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().answered_after = Some(took);
     };
-    let outcome = fleet.call(agent, &customer, placed).await;
+    let outcome = fleet.call(agent, &launch_url, placed).await;
     let mut ledger = ledger.lock().expect("ledger");
     match outcome {
         Ok(times) => ledger.softphones.push(times),

@@ -10,3 +10,12 @@ pub use certificate::{Certificate, CertificateError, CertificateSource};
 pub use stream::{StreamConfig, StreamEvent, Streams};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};
+
+/// Acts once the caller has returned. A glommio task alone would not do: it runs at once, up to its first wait.
+fn later(act: impl FnOnce() + 'static) {
+    glommio::spawn_local(async move {
+        futures_lite::future::yield_now().await;
+        act();
+    })
+    .detach();
+}

@@ -52,6 +52,24 @@ pub struct LegReport {
     pub delays: Vec<u64>,
 }
 
+impl LegReport {
+    /// Of a leg that was invited now and has done nothing yet.
+    pub fn new(user: String, now: Instant) -> LegReport {
+        LegReport {
+            user,
+            ended_by: EndedBy::Stop,
+            invited_at: now,
+            answered_at: None,
+            acknowledged_at: None,
+            first_media_at: None,
+            sent_count: 0,
+            received_count: 0,
+            lost_count: 0,
+            delays: Vec::new(),
+        }
+    }
+}
+
 pub struct Leg {
     id: u64,
     pub call_id: String,
@@ -95,18 +113,7 @@ impl Leg {
             "v=0\r\no=carrier {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {media_port} RTP/AVP {formats}\r\n\
              a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}a=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\n"
         );
-        let report = LegReport {
-            user: user.clone(),
-            ended_by: EndedBy::Stop,
-            invited_at: now,
-            answered_at: None,
-            acknowledged_at: None,
-            first_media_at: None,
-            sent_count: 0,
-            received_count: 0,
-            lost_count: 0,
-            delays: Vec::new(),
-        };
+        let report = LegReport::new(user.clone(), now);
         Some(Leg {
             id,
             call_id: invite.header("Call-ID").to_owned(),

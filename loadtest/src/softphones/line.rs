@@ -24,9 +24,9 @@ struct Account {
     password: String,
 }
 
-pub async fn run(fleet: &Fleet, agent: u32, to_number: &str, placed: impl FnOnce()) -> anyhow::Result<Times> {
+pub async fn run(fleet: &Fleet, agent: u32, launch_url: &str, placed: impl FnOnce()) -> anyhow::Result<Times> {
     let clicked = Instant::now();
-    let (session, account) = open_session(fleet, agent, to_number).await?;
+    let (session, account) = open_session(fleet, launch_url).await?;
     let mut line = Line::connect(fleet, account).await?;
     line.register().await?;
     let registered = clicked.elapsed();
@@ -36,7 +36,7 @@ pub async fn run(fleet: &Fleet, agent: u32, to_number: &str, placed: impl FnOnce
         .post(format!("{}/CRM_API/webphone/session/call", fleet.api_url))
         .header("Authorization", format!("Session {session}"))
         .json(&json!({ "microphone": "granted" }));
-    let (accepted, invite) = tokio::try_join!(
+    let ((), invite) = tokio::try_join!(
         async {
             let answer = call.send().await?;
             ensure!(answer.status() == 201, "session/call: {} {}", answer.status(), answer.text().await?);
@@ -45,9 +45,8 @@ pub async fn run(fleet: &Fleet, agent: u32, to_number: &str, placed: impl FnOnce
         },
         line.invite()
     )?;
-    let () = accepted;
     let invite = Message::parse(invite.as_bytes()).context("an INVITE")?;
-    let keys = fleet.media.talk(agent, to_number, invite.body)?;
+    let keys = fleet.media.talk(agent, invite.body)?;
     let contact = format!("sip:{}@{agent}.invalid;transport=ws", line.account.username);
     line.send(invite.response(200, "OK", &format!("s{agent}"), &contact, &keys.answer)).await?;
     let media = tokio::time::timeout(PATIENCE, keys.ready).await.context("no keys for audio in time")??;
@@ -56,8 +55,8 @@ pub async fn run(fleet: &Fleet, agent: u32, to_number: &str, placed: impl FnOnce
     Ok(Times { registered, media: media.duration_since(clicked) })
 }
 
-async fn open_session(fleet: &Fleet, agent: u32, to_number: &str) -> anyhow::Result<(String, Account)> {
-    let page = fleet.client.get((fleet.launch_url)(agent, to_number)).send().await?;
+async fn open_session(fleet: &Fleet, launch_url: &str) -> anyhow::Result<(String, Account)> {
+    let page = fleet.client.get(launch_url).send().await?;
     let (status, page) = (page.status(), page.text().await?);
     ensure!(status == 200, "launch: {status}");
     let data = page.split_once("id=\"launch\">").and_then(|(_, rest)| rest.split_once("</script>")).context("no launch data")?.0;

@@ -6,7 +6,8 @@
 mod client;
 
 use crate::batch::{Batch, tell_local_addresses};
-use crate::carrier::{EndedBy, LegReport, Totals, enlarge_buffers};
+use crate::carrier::{LegReport, Totals, enlarge_buffers};
+use crate::children::more_agent;
 use crate::probe;
 use anyhow::Context;
 use client::{Client, Version};
@@ -65,7 +66,7 @@ impl Talker {
     }
 
     /// Begins to talk to whom this offer describes.
-    pub fn talk(&self, agent: u32, user: &str, offer: &str) -> anyhow::Result<Answer> {
+    pub fn talk(&self, agent: u32, offer: &str) -> anyhow::Result<Answer> {
         let now = Instant::now();
         let candidate = offer.lines().find_map(|line| line.strip_prefix("a=candidate:")).context("no candidate")?;
         let mut fields = candidate.split(' ').skip(4);
@@ -76,18 +77,7 @@ impl Talker {
         client.set_remote(now, offer);
         let answer = client.description("active", "sendrecv");
         let (ready_sender, ready) = oneshot::channel();
-        let report = LegReport {
-            user: user.to_owned(),
-            ended_by: EndedBy::Stop,
-            invited_at: now,
-            answered_at: Some(now),
-            acknowledged_at: None,
-            first_media_at: None,
-            sent_count: 0,
-            received_count: 0,
-            lost_count: 0,
-            delays: Vec::new(),
-        };
+        let report = LegReport { answered_at: Some(now), ..LegReport::new(more_agent(agent), now) };
         let talk = Talk {
             agent,
             client,

@@ -1,6 +1,7 @@
 //! SIP over streams (RFC 3261 §18): connections that peers or we opened, cut into messages, written from a bounded queue, closed when
 //! idle. Knows no transaction; every failure is told with the flow that it ended.
 
+use super::later;
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -229,12 +230,7 @@ impl Streams {
 
     fn fail_later(&self, flow: Flow) {
         let streams = self.clone();
-        glommio::spawn_local(async move {
-            // glommio runs a new task at once, up to its first wait.
-            future::yield_now().await;
-            (streams.0.events)(StreamEvent::Failed { flow })
-        })
-        .detach();
+        later(move || (streams.0.events)(StreamEvent::Failed { flow }));
     }
 
     fn flow(&self, remote: SocketAddr, connection: Option<u64>) -> Flow {

@@ -2,6 +2,7 @@
 //! queue, closed with a code that says why. Knows no registration; each end of a connection is told with its flow.
 
 use super::certificate::Certificate;
+use super::later;
 use super::stream::StreamEvent;
 use super::upgrade::{Bytes, Refused, Security, upgrade};
 use async_tungstenite::WebSocketStream;
@@ -389,12 +390,7 @@ impl WebSockets {
 
     fn fail_later(&self, flow: Flow) {
         let sockets = self.clone();
-        glommio::spawn_local(async move {
-            // glommio runs a new task at once, up to its first wait.
-            future::yield_now().await;
-            (sockets.0.events)(StreamEvent::Failed { flow })
-        })
-        .detach();
+        later(move || (sockets.0.events)(StreamEvent::Failed { flow }));
     }
 
     fn flow(&self, connection: &Connection) -> Flow {
