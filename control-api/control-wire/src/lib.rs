@@ -4,17 +4,22 @@
 //! Order on a connection: the edge sends [`FromEdge::Hello`], control-api answers [`ToEdge::Welcome`] or [`ToEdge::Refused`] (and
 //! closes). Commands and events carry ids that count up per connection peer; each is acknowledged by id once it took effect
 //! (an event: once it is durable). What is not acknowledged is sent again after a reconnect, so both sides treat a repeated
-//! message as already done: a call is known by its `call_id`, a milestone by (`call_id`, `sequence`).
+//! message as already done: a call is known by its `call_id`, a milestone by (`call_id`, `sequence`), a verb by its `control_id`.
 
+mod control;
 mod frame;
 mod message;
 
+pub use control::{
+    Control, ControlRefusal, Conversation, Joining, NewParticipant, NewSupervisor, Party, PartyRole, PartyState, RecordingState,
+    Speaking, SupervisorRole, Verb,
+};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
     AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia,
-    LegName, MediaProfile, Milestone, PlaceCall, Presence, RecordingResult, Route, ShardStatus, SoftphoneGrant, SoftphoneService,
-    ToEdge, TransportKind,
+    LegName, MediaProfile, Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult, Route,
+    ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;

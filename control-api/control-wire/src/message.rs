@@ -1,5 +1,6 @@
 //! What is said on the control link. Times are Unix milliseconds of the sender's clock; durations are named `_ms`.
 
+use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -10,13 +11,24 @@ pub enum FromEdge {
     /// The first frame of a connection.
     Hello(Hello),
     /// Something that happened, to be stored and acknowledged.
-    Event { id: u64, event: Event },
+    Event {
+        id: u64,
+        event: Event,
+    },
     /// The command took effect or had already.
-    Ack { command_id: u64 },
+    Ack {
+        command_id: u64,
+    },
+    /// The verb was not done and will not be.
+    Refused {
+        command_id: u64,
+        refusal: ControlRefusal,
+    },
     /// State of the shard, sent once a second, not acknowledged.
     Status(ShardStatus),
     /// An agent's softphone came or went. Not acknowledged: `Hello` tells who is there after each reconnect.
     Presence(Presence),
+    Speaking(Speaking),
 }
 
 /// From control-api to a shard of the edge.
@@ -94,6 +106,8 @@ pub enum Command {
     HangUp {
         call_id: String,
     },
+    /// Asks something of a running call.
+    Control(Box<Control>),
     /// Lets an agent's softphone register. Replaces the agent's former grant; a softphone registered by that one is cut off once the
     /// new one registers.
     GrantSoftphone(SoftphoneGrant),
@@ -130,8 +144,24 @@ pub struct PlaceCall {
     pub max_duration_ms: u64,
     /// Time without any RTP from a leg after which the call ends.
     pub no_media_ms: u64,
-    /// File name (no folder) of the recording, or `None` if the call is not recorded.
+    /// File name (no folder) of the recording, or `None` if the call is not recorded from its start.
     pub recording: Option<String>,
+    pub recording_layout: RecordingLayout,
+    /// File name (no folder) of the WAV that a party on hold hears, or `None` for the bundled tone.
+    pub hold_audio: Option<String>,
+    /// Whether a REFER of the agent's phone becomes an [`Event::TransferRequested`]; else it is refused.
+    pub accepts_refer: bool,
+}
+
+/// What the channels of a recording hold; the agent's is the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingLayout {
+    /// The customer and all third parties share the second channel.
+    #[default]
+    Stereo,
+    /// Third parties have a third channel of their own.
+    ThreeChannel,
 }
 
 /// How the agent is reached.
@@ -205,6 +235,15 @@ impl std::fmt::Debug for DigestCredentials {
 pub enum Event {
     Milestone(Milestone),
     Ended(Box<Ended>),
+    /// The agent's phone asked by REFER for a blind transfer. Control-api answers it with a `Verb::AddParticipant` whose party is
+    /// `party`, or with a `Verb::Cancel` if it may not be.
+    TransferRequested {
+        call_id: String,
+        /// Name for the party that is asked for.
+        party: String,
+        /// User part of the Refer-To URI: a number as the phone wrote it.
+        target: String,
+    },
 }
 
 /// One step of a call for its timeline.
@@ -215,9 +254,16 @@ pub struct Milestone {
     pub sequence: u32,
     pub at_ms: u64,
     pub leg: Option<LegName>,
+    /// Name of the participant or supervisor, if it is one's.
+    pub party: Option<String>,
+    /// How the parties stand after it, if it changed that.
+    pub conversation: Option<Box<Conversation>>,
     /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
     /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …; of a softphone
-    /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`.
+    /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`; of
+    /// mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `participant_added`, `consulting`,
+    /// `participant_joined`, `participant_left`, `swapped`, `merged`, `agent_completed`, `supervisor_added`, `supervisor_joined`,
+    /// `supervisor_role`, `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`.
     pub kind: String,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
@@ -230,6 +276,8 @@ pub struct Milestone {
 pub enum LegName {
     Agent,
     Customer,
+    Participant,
+    Supervisor,
 }
 
 /// The callback's `status` (guide; decision A11).
@@ -248,6 +296,8 @@ pub enum CallStatus {
 pub enum HangupBy {
     Agent,
     Customer,
+    /// A third party with whom the customer was left.
+    Participant,
     Api,
     /// A limit or a fault of ours: longest call, drain, no media.
     System,
@@ -274,6 +324,20 @@ pub struct Ended {
     pub recording: Option<RecordingResult>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
+    /// The third parties and supervisors, in the order in which they came.
+    pub others: Vec<OtherParty>,
+}
+
+/// What came of a third party or a supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OtherParty {
+    pub party: String,
+    pub leg: LegName,
+    pub answered_at_ms: Option<u64>,
+    pub ended_at_ms: u64,
+    /// Why it left, as in `Party::reason`.
+    pub reason: String,
+    pub sip_code: Option<u16>,
 }
 
 /// One INVITE that was sent, and what came of it.
@@ -294,6 +358,15 @@ pub struct RecordingResult {
     pub file_name: String,
     pub duration_ms: u64,
     pub file_len: u64,
+    /// Where it was paused, in its own time.
+    pub pauses: Vec<Pause>,
+}
+
+/// A part of a recording that is silent because it was paused, in milliseconds from the recording's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// What one leg received from its peer, and how (RFC 3550 §6.4.1, Appendix A).
