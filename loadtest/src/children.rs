@@ -26,6 +26,8 @@ pub struct StackSpec {
     pub shards: u16,
     pub max_calls: u32,
     pub calls_per_second: u32,
+    /// For which there are ports.
+    pub legs_per_call: u16,
     /// Seconds that a customer's phone may ring.
     pub customer_ring_s: u32,
     /// Serves softphones over `wss://` with a certificate of its own, or over `ws://` as a browser without exceptions takes it from
@@ -50,6 +52,7 @@ impl StackSpec {
             shards: 1,
             max_calls: 20,
             calls_per_second: 50,
+            legs_per_call: 4,
             customer_ring_s: 5,
             softphones: Softphones::None,
             more_agents: 0,
@@ -63,6 +66,7 @@ impl StackSpec {
         StackSpec {
             max_calls: calls + 200,
             calls_per_second: 10_000,
+            legs_per_call: 2,
             shards,
             customer_ring_s: 45,
             edge_log: "warn",
@@ -251,8 +255,8 @@ fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: S
 
 fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let folder = folder.display();
-    // Two legs of two ports each, and as many again that rest.
-    let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 4 * spec.shards.min(2);
+    // Two ports a leg, and some that rest.
+    let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 2 * spec.legs_per_call * spec.shards.min(2);
     let first_port = free_ports(port_count)?;
     let sip_port = free_address(([127, 0, 0, 1], 0).into())?.port();
     let (last_port, max_calls, level, shards) =
@@ -380,6 +384,26 @@ impl Process {
             anyhow::ensure!(Instant::now() < deadline, "{} does not end after SIGTERM", self.program);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Datagrams that the kernel dropped from the queues of the process's UDP sockets.
+    pub fn datagrams_dropped(&self) -> anyhow::Result<u64> {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let mut sockets = std::collections::HashSet::new();
+        for entry in std::fs::read_dir(folder.join("fd"))? {
+            // One that was closed meanwhile has no link.
+            let Ok(target) = std::fs::read_link(entry?.path()) else { continue };
+            let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
+            sockets.extend(inode.map(str::to_owned));
+        }
+        let text = std::fs::read_to_string(folder.join("net/udp"))?;
+        // proc_net(5): the inode is the tenth field, the drops are the last.
+        let drops = text.lines().skip(1).filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.get(9).filter(|inode| sockets.contains(**inode))?;
+            fields.last()?.parse::<u64>().ok()
+        });
+        Ok(drops.sum())
     }
 
     pub fn usage(&self) -> anyhow::Result<Usage> {

@@ -4,6 +4,7 @@
 mod batch;
 pub mod carrier;
 pub mod children;
+mod conference;
 pub mod floor;
 pub mod load;
 mod probe;

@@ -3,6 +3,7 @@
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
 use crate::children::{Softphones, Stack, StackSpec, Usage, more_agent};
+use crate::conference::{self, Asked, THIRD_PREFIX};
 use crate::floor::{self, Floor};
 use crate::softphones::{Fleet, Times};
 use anyhow::Context;
@@ -28,7 +29,15 @@ pub struct LoadSpec {
     pub media: bool,
     /// The agents are softphones that open launch links, instead of phones.
     pub softphones: bool,
+    /// A third party joins each call once it is bridged, so that it is mixed.
+    pub three_way: bool,
     pub shards: u16,
+}
+
+impl LoadSpec {
+    fn legs_per_call(&self) -> u64 {
+        if self.three_way { 3 } else { 2 }
+    }
 }
 
 /// Percentiles of one measured time, in milliseconds.
@@ -83,11 +92,15 @@ pub struct LoadReport {
     pub registered: Percentiles,
     /// Launch link opened to keys for the agent's audio.
     pub agent_media: Percentiles,
-    /// One way through the edge, both peers' polling included.
+    /// A third party asked for to its INVITE on the wire.
+    pub verb: Percentiles,
+    /// One way through the edge, both peers' polling included; not measured where audio is mixed.
     pub packet_delay: Percentiles,
     pub packets_sent: u64,
     pub packets_received: u64,
     pub packets_lost: u64,
+    /// Datagrams that the kernel dropped before the edge read them.
+    pub datagrams_dropped: u64,
     /// Microseconds of edge CPU per relayed packet while at least 95 % of the peak's legs were up.
     pub cpu_per_packet_us: Option<f64>,
     /// The same packets through a bare loop, right after the run; `None` without media.
@@ -132,16 +145,20 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
         let is_customer = user.contains(CUSTOMER_PREFIX);
         Behaviour::answer(Duration::ZERO, tone, is_customer.then_some(hold))
     };
-    let carrier = Carrier::start(CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: true }, Box::new(script))?;
+    // A probe does not survive being mixed.
+    let config = CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: !spec.three_way };
+    let carrier = Carrier::start(config, Box::new(script))?;
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let sink = callback_sink(ledger.clone()).await?;
     let mut stack_spec = StackSpec::load(carrier.address, sink, spec.calls, spec.shards);
     // A launch link cannot say whether its call is recorded.
+    stack_spec.legs_per_call = spec.legs_per_call() as u16;
     stack_spec.account_settings = if spec.record { "" } else { "record = false\n" };
     if spec.softphones {
         (stack_spec.softphones, stack_spec.more_agents) = (Softphones::SelfSigned, spec.total);
     }
     let stack = Stack::start(stack_spec).await.context("starting the processes")?;
+    let asked = if spec.three_way { Some(conference::follow(&stack).await?) } else { None };
     let before = stack.edge_usage()?;
     let (fleet, agents) = spec.softphones.then(|| Fleet::start(&stack, carrier.totals.clone())).transpose()?.unzip();
     let (samples, started) = (Vec::new(), Instant::now());
@@ -150,6 +167,7 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     run.wait_for_the_end(progress).await?;
     let samples = run.samples;
     let after = stack.edge_usage()?;
+    let datagrams_dropped = stack.edge.datagrams_dropped()?;
     let legs: Vec<LegReport> = carrier.reports.try_iter().chain(agents.iter().flat_map(|agents| agents.try_iter())).collect();
     stack.stop().await?;
     drop(carrier);
@@ -161,7 +179,11 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     };
     let ledger = Arc::try_unwrap(ledger)
         .map_or_else(|shared| std::mem::take(&mut *shared.lock().expect("ledger")), |own| own.into_inner().expect("ledger"));
-    Ok(LoadReport { floor, ..report(spec, &legs, ledger, samples, before, after) })
+    let mut report = report(spec, &legs, ledger, samples, before, after);
+    if let Some(asked) = asked {
+        report.tell_conferences(&legs, &asked.lock().expect("asked"));
+    }
+    Ok(LoadReport { floor, datagrams_dropped, ..report })
 }
 
 struct Run<'a> {
@@ -187,7 +209,7 @@ impl Run<'_> {
                     self.sample(progress)?;
                     next_sample += Duration::from_secs(1);
                 }
-                let live_calls = self.carrier.totals.live_count.load(Ordering::Relaxed) / 2;
+                let live_calls = self.carrier.totals.live_count.load(Ordering::Relaxed) / self.spec.legs_per_call();
                 if now >= due && live_calls < u64::from(self.spec.calls) {
                     break;
                 }
@@ -208,6 +230,7 @@ impl Run<'_> {
                     "to_number": customer,
                     "agent_number": format!("{AGENT_PREFIX}{n:05}"),
                     "record": self.spec.record,
+                    "uuid": format!("{n:05}"),
                 }),
             );
             requests.spawn(place_one(request, customer, self.ledger.clone()));
@@ -263,7 +286,7 @@ impl Run<'_> {
             sample.at_s,
             ledger.calls.len(),
             self.spec.total,
-            sample.live_legs / 2,
+            sample.live_legs / self.spec.legs_per_call(),
             done,
             errors,
             sample.relayed_count,
@@ -323,6 +346,19 @@ async fn callback_sink(ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<String> {
     Ok(url)
 }
 
+impl LoadReport {
+    fn tell_conferences(&mut self, legs: &[LegReport], asked: &Asked) {
+        let invited = legs.iter().filter_map(|leg| {
+            let at = leg.user.find(THIRD_PREFIX)?;
+            Some(leg.invited_at.saturating_duration_since(*asked.at.get(&leg.user[at..])?).as_secs_f64() * 1e3)
+        });
+        self.verb = Percentiles::of(invited.collect());
+        for refusal in &asked.refusals {
+            *self.http_errors.entry(refusal.clone()).or_default() += 1;
+        }
+    }
+}
+
 fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sample>, before: Usage, after: Usage) -> LoadReport {
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     let customers: Vec<(&LegReport, Placed)> = legs
@@ -351,7 +387,7 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
     LoadReport {
         placed: ledger.calls.len(),
         answered,
-        peak_calls: peak_legs / 2,
+        peak_calls: peak_legs / spec.legs_per_call(),
         callbacks_missing: ledger
             .calls
             .values()
@@ -365,6 +401,8 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
         callback: Percentiles::of(callback.collect()),
         registered: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.registered)).collect()),
         agent_media: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.media)).collect()),
+        verb: Percentiles::default(),
+        datagrams_dropped: 0,
         packet_delay: Percentiles::of(legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect()),
         packets_sent: legs.iter().map(|leg| leg.sent_count).sum(),
         packets_received: legs.iter().map(|leg| leg.received_count).sum(),
@@ -396,6 +434,7 @@ impl LoadReport {
             ("POST /calls, or link to placed", self.post),
             ("POST to customer's ACK", self.setup),
             ("customer's ACK to audio", self.audio),
+            ("third party's request to INVITE", self.verb),
             ("hang-up to callback", self.callback),
             ("packet delay, one way", self.packet_delay),
         ];
@@ -409,6 +448,7 @@ impl LoadReport {
             "packets sent / received / lost",
             format!("{} / {} / {}", self.packets_sent, self.packets_received, self.packets_lost),
         );
+        row("dropped by the kernel before the edge", self.datagrams_dropped.to_string());
         row("edge CPU per relayed packet", self.cpu_per_packet_us.map_or("-".into(), |us| format!("{us:.2} µs")));
         if let Some(floor) = self.floor {
             let ratio = self

@@ -30,6 +30,9 @@ struct Arguments {
     /// The agents are softphones: launch link, WSS, DTLS-SRTP. A run with phones comes first, to compare with
     #[arg(long, conflicts_with = "no_media")]
     softphones: bool,
+    /// A third party joins each call, so that it is mixed. A run of as many legs without comes first, to compare with
+    #[arg(long, conflicts_with_all = ["no_media", "softphones"])]
+    three_way: bool,
     /// Shards of the edge
     #[arg(long, default_value_t = 1)]
     shards: u16,
@@ -50,9 +53,12 @@ async fn main() -> anyhow::Result<()> {
         record: arguments.record,
         media: !arguments.no_media,
         softphones: false,
+        three_way: false,
         shards: arguments.shards,
     };
-    let mut report = run(spec, &mut |line| eprintln!("{line}")).await?;
+    // Half as many calls again of two have as many legs.
+    let (calls, total) = if arguments.three_way { (spec.calls * 3 / 2, spec.total * 3 / 2) } else { (spec.calls, spec.total) };
+    let mut report = run(LoadSpec { calls, total, ..spec }, &mut |line| eprintln!("{line}")).await?;
     print!("{}", report.table());
     if arguments.softphones {
         let phones = report;
@@ -60,6 +66,15 @@ async fn main() -> anyhow::Result<()> {
         print!("\nwith softphones\n{}", report.table());
         if let (Some(with), Some(without)) = (report.cpu_per_packet_us, phones.cpu_per_packet_us) {
             println!("DTLS-SRTP to RTP is {:.2} times RTP to RTP, per packet", with / without);
+        }
+    }
+    if arguments.three_way {
+        let two = report;
+        report = run(LoadSpec { three_way: true, ..spec }, &mut |line| eprintln!("{line}")).await?;
+        print!("\nwith a third party\n{}", report.table());
+        if let (Some(with), Some(without)) = (report.cpu_per_packet_us, two.cpu_per_packet_us) {
+            // Each of the three sends and gets one packet a tick.
+            println!("mixing costs {:.2} µs of edge CPU per call and tick of 20 ms", (with - without) * 3.0);
         }
     }
     if let Some(path) = arguments.json {

@@ -45,12 +45,22 @@ pub fn heard_ms(samples: &[i16], frequency: f64) -> usize {
     samples.chunks_exact(160).filter(|piece| tone::level(piece, frequency) > AMPLITUDE / 2.0).count() * 20
 }
 
-/// Fails if a tone of this frequency is heard, be it short and not quite weak (another tone's begin has a twentieth of its strength at
+/// Whether no tone of this frequency is heard, be it short and not quite weak (another tone's begin has a twentieth of its strength at
 /// every frequency) or weak and long.
+pub fn is_absent(samples: &[i16], frequency: f64) -> bool {
+    let (loudest, whole) = levels(samples, frequency);
+    loudest < AMPLITUDE / 10.0 && whole < AMPLITUDE / 50.0
+}
+
+/// Fails unless `is_absent`.
 #[track_caller]
 pub fn assert_absent(samples: &[i16], frequency: f64) {
+    let (loudest, whole) = levels(samples, frequency);
+    assert!(is_absent(samples, frequency), "{frequency} Hz: {loudest:.0} in 20 ms, {whole:.0} all along");
+}
+
+/// Level of a tone in the loudest 20 ms, and over all.
+fn levels(samples: &[i16], frequency: f64) -> (f64, f64) {
     let loudest = samples.chunks_exact(160).map(|piece| tone::level(piece, frequency)).fold(0.0, f64::max);
-    assert!(loudest < AMPLITUDE / 10.0, "{frequency} Hz in 20 ms with a level of {loudest:.0}");
-    let whole = tone::level(samples, frequency);
-    assert!(whole < AMPLITUDE / 50.0, "{frequency} Hz all along with a level of {whole:.0}");
+    (loudest, tone::level(samples, frequency))
 }

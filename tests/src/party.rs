@@ -10,9 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Tones that are no multiples of each other, so that none is heard in another.
-pub const AGENT_HZ: f64 = 450.0;
+/// Tones that are no multiples of each other, so that none is heard in another or in the tone that is played on hold.
+pub const AGENT_HZ: f64 = 650.0;
 pub const CUSTOMER_HZ: f64 = 1050.0;
+pub const THIRD_HZ: f64 = 1450.0;
+pub const SUPERVISOR_HZ: f64 = 1850.0;
+
+/// Payload type of telephone events in the phones' answers.
+const TELEPHONE_EVENT: u8 = 101;
 
 const PACKET: Duration = Duration::from_millis(20);
 
@@ -28,6 +33,11 @@ pub struct Party {
 struct State {
     remote: Option<SocketAddr>,
     heard: Vec<(Instant, Vec<i16>)>,
+    /// Codes of telephone events (RFC 4733), each with its timestamp, once it has ended.
+    keys: Vec<(u32, u8)>,
+    /// Sequence numbers of all packets that arrived.
+    sequences: Vec<u16>,
+    sources: std::collections::BTreeSet<u32>,
 }
 
 impl Party {
@@ -61,6 +71,18 @@ impl Party {
         let state = self.state.lock().expect("state");
         state.heard.iter().filter(|(at, _)| *at >= since).flat_map(|(_, samples)| samples).copied().collect()
     }
+
+    /// Codes of the telephone events that arrived, in order.
+    pub fn keys(&self) -> Vec<u8> {
+        self.state.lock().expect("state").keys.iter().map(|(_, code)| *code).collect()
+    }
+
+    /// How many sources (SSRC) were heard, and how many packets are missing between the first and the last.
+    pub fn continuity(&self) -> (usize, usize) {
+        let state = self.state.lock().expect("state");
+        let missing = |pair: &[u16]| usize::from(pair[1].wrapping_sub(pair[0]).saturating_sub(1));
+        (state.sources.len(), state.sequences.windows(2).map(missing).sum())
+    }
 }
 
 impl Drop for Party {
@@ -87,9 +109,7 @@ impl Line {
         let mut buffer = [0; 2048];
         while !stop.load(Ordering::Relaxed) {
             while let Ok((len, _)) = self.rtp.recv_from(&mut buffer) {
-                if let Some(samples) = self.decode(&buffer[..len]) {
-                    state.lock().expect("state").heard.push((Instant::now(), samples));
-                }
+                self.receive(&buffer[..len], &mut state.lock().expect("state"));
             }
             if due <= Instant::now() {
                 due += PACKET;
@@ -102,9 +122,21 @@ impl Line {
         }
     }
 
-    fn decode(&self, packet: &[u8]) -> Option<Vec<i16>> {
-        let payload = packet.get(12..).filter(|_| packet[0] == 0x80 && packet[1] & 0x7F == self.payload_type())?;
-        Some(payload.iter().map(|byte| g711::decode_table(self.codec)[usize::from(*byte)]).collect())
+    fn receive(&self, packet: &[u8], state: &mut State) {
+        let Some((header, payload)) = packet.split_first_chunk::<12>().filter(|(header, _)| header[0] == 0x80) else { return };
+        let [_, kind, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3] = *header;
+        state.sequences.push(u16::from_be_bytes([s0, s1]));
+        state.sources.insert(u32::from_be_bytes([i0, i1, i2, i3]));
+        if kind & 0x7F == self.payload_type() {
+            let samples = payload.iter().map(|byte| g711::decode_table(self.codec)[usize::from(*byte)]).collect();
+            state.heard.push((Instant::now(), samples));
+        }
+        if let (TELEPHONE_EVENT, &[code, flags, ..]) = (kind & 0x7F, payload) {
+            let key = (u32::from_be_bytes([t0, t1, t2, t3]), code);
+            if flags & 0x80 != 0 && !state.keys.contains(&key) {
+                state.keys.push(key);
+            }
+        }
     }
 
     fn send(&mut self, remote: SocketAddr) {

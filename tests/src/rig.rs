@@ -1,9 +1,9 @@
 //! A whole system for one test: both processes, SIPp as carrier, a callback endpoint, and the API as a customer's backend uses it.
 
 use crate::eventually;
-use crate::party::{AGENT_HZ, CUSTOMER_HZ, Party};
+use crate::party::{AGENT_HZ, CUSTOMER_HZ, Party, SUPERVISOR_HZ, THIRD_HZ};
 use crate::sink::{Received, Sink};
-use crate::sipp::{Law, Message, Phone, Sipp, agent_number, customer_number};
+use crate::sipp::{Law, MediaPorts, Message, Phone, Sipp, agent_number, customer_number, third_number};
 use loadtest::children::{Stack, StackSpec};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ pub struct Rig {
     pub sink: Sink,
     pub agent: Party,
     pub customer: Party,
+    pub third: Party,
+    pub supervisor: Party,
     client: reqwest::Client,
 }
 
@@ -37,12 +39,15 @@ impl Rig {
     pub async fn with(sink: Sink, law: Law, change: impl FnOnce(&mut StackSpec)) -> Rig {
         let agent = Party::start(AGENT_HZ, law).expect("the agent's ports");
         let customer = Party::start(CUSTOMER_HZ, law).expect("the customer's ports");
-        let sipp = Sipp::start(agent.port, customer.port, law).await.expect("sipp");
+        let third = Party::start(THIRD_HZ, law).expect("the third party's ports");
+        let supervisor = Party::start(SUPERVISOR_HZ, law).expect("the supervisor's ports");
+        let ports = MediaPorts { agent: agent.port, customer: customer.port, third: third.port, supervisor: supervisor.port };
+        let sipp = Sipp::start(ports, law).await.expect("sipp");
         let mut spec = StackSpec::test(sipp.address, sink.url.clone());
         spec.callback_roots = sink.roots.clone();
         change(&mut spec);
         let stack = Stack::start(spec).await.expect("the processes");
-        Rig { stack, sipp, sink, agent, customer, client: reqwest::Client::new() }
+        Rig { stack, sipp, sink, agent, customer, third, supervisor, client: reqwest::Client::new() }
     }
 
     /// Ends everything; fails if a process did not end cleanly or a phone saw what it did not expect.
@@ -83,11 +88,16 @@ impl Rig {
     pub async fn talk(&self, agent: Phone, customer: Phone) -> Placed {
         let call = self.place(agent, customer).await;
         for (number, party) in [(&call.agent_number, &self.agent), (&call.customer_number, &self.customer)] {
-            let invite = self.message(number, "ACK").await.0;
-            party.speak_to(invite.media_address().expect("an address in the offer"));
+            self.let_speak(number, party).await;
         }
         self.state(&call, "bridged").await;
         call
+    }
+
+    /// Waits until the number's phone has answered, and lets the party speak through it.
+    pub async fn let_speak(&self, number: &str, party: &Party) {
+        let invite = self.message(number, "ACK").await.0;
+        party.speak_to(invite.media_address().expect("an address in the offer"));
     }
 
     /// Waits until the number's phone received or sent the message; gives its INVITE and it.
@@ -145,6 +155,86 @@ impl Rig {
                 heard.windows(4000).step_by(160).any(|window| crate::audio::heard_ms(window, frequency) == 500).then_some(())
             })
             .await;
+        }
+    }
+}
+
+/// Every tone that a party of a test can have.
+const ALL_HZ: [f64; 4] = [AGENT_HZ, CUSTOMER_HZ, THIRD_HZ, SUPERVISOR_HZ];
+
+impl Rig {
+    /// A verb on the call, such as `hold`; gives status and body of the answer.
+    pub async fn verb(&self, call: &Placed, verb: &str, body: Option<Value>) -> (u16, Value) {
+        let answer = self.request(Method::POST, &format!("/calls/{}/{verb}", call.call_id), body).await;
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    }
+
+    /// A verb that is done; gives the call as it is then.
+    #[track_caller]
+    pub fn does(&self, call: &Placed, verb: &str, body: Option<Value>) -> impl Future<Output = Value> {
+        let caller = std::panic::Location::caller();
+        let answer = self.verb(call, verb, body);
+        async move {
+            let (status, view) = answer.await;
+            assert!(matches!(status, 200 | 201), "{caller}: {status} {view}");
+            view
+        }
+    }
+
+    /// A verb that is refused; checks status and code.
+    #[track_caller]
+    pub fn refuses(&self, call: &Placed, verb: &str, body: Option<Value>, expected: (u16, &str)) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        let answer = self.verb(call, verb, body);
+        async move {
+            let (status, problem) = answer.await;
+            assert_eq!((status, problem["code"].as_str().unwrap_or("none")), expected, "{caller}: {problem}");
+        }
+    }
+
+    /// Dials a third party; gives its name and number. `flow` is `consult`, `join` or `transfer`.
+    pub async fn add_third(&self, call: &Placed, flow: &str, phone: Phone) -> (String, String) {
+        let number = third_number(phone);
+        let view = match flow {
+            "transfer" => self.does(call, "transfer", Some(json!({ "to_number": number }))).await,
+            flow => self.does(call, "participants", Some(json!({ "to_number": number, "flow": flow }))).await,
+        };
+        let parties = view["conversation"]["parties"].as_array().expect("parties");
+        let newest = parties.iter().rfind(|party| party["role"] == "participant").expect("a participant");
+        (newest["party"].as_str().expect("a name").to_owned(), number)
+    }
+
+    /// Waits until the party stands so; gives it as it is then.
+    pub async fn party_state(&self, call: &Placed, party: &str, state: &str) -> Value {
+        eventually(&format!("{party} {state}"), async || {
+            let view = self.call(call).await;
+            let parties = view["conversation"]["parties"].as_array()?.clone();
+            parties.into_iter().find(|one| one["party"] == party && one["state"] == state)
+        })
+        .await
+    }
+
+    /// Waits until a party hears these tones and no other for 300 ms on end, of what arrives from now on.
+    pub async fn hears(&self, party: &Party, tones: &[f64]) {
+        let since = Instant::now();
+        eventually(&format!("{tones:?} Hz and nothing else at port {}", party.port), async || {
+            let heard = party.heard_since(since);
+            let is_so = |window: &[i16]| {
+                ALL_HZ.iter().all(|tone| {
+                    let heard_ms = crate::audio::heard_ms(window, *tone);
+                    if tones.contains(tone) { heard_ms == 300 } else { heard_ms == 0 && crate::audio::is_absent(window, *tone) }
+                })
+            };
+            heard.windows(2400).step_by(160).any(is_so).then_some(())
+        })
+        .await;
+    }
+
+    /// Fails if the party heard one of the tones since then.
+    #[track_caller]
+    pub fn heard_nothing_of(&self, party: &Party, tones: &[f64], since: Instant) {
+        for tone in tones {
+            crate::audio::assert_absent(&party.heard_since(since), *tone);
         }
     }
 }

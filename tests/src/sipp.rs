@@ -32,7 +32,14 @@ pub enum Phone {
     Reinvites = 12,
     /// Rings, and answers when the CANCEL comes.
     Crosses = 13,
+    /// Answers, and tells a pressed `5` by INFO after 1 s.
+    Keys = 14,
+    /// Answers, and asks by REFER for a transfer to `TRANSFER_TARGET` after 1 s.
+    Refers = 15,
 }
+
+/// The third party's number to which a phone asks to be transferred; it talks.
+pub const TRANSFER_TARGET: &str = "9876399901";
 
 /// Number of an agent's phone, in national form.
 pub fn agent_number(phone: Phone) -> String {
@@ -42,6 +49,16 @@ pub fn agent_number(phone: Phone) -> String {
 /// Number of a customer's phone, in national form.
 pub fn customer_number(phone: Phone) -> String {
     fresh_number("98765", phone)
+}
+
+/// Number of a third party's phone, in national form.
+pub fn third_number(phone: Phone) -> String {
+    fresh_number("98763", phone)
+}
+
+/// Number of a supervisor's phone, in national form.
+pub fn supervisor_number(phone: Phone) -> String {
+    fresh_number("98762", phone)
 }
 
 fn fresh_number(prefix: &str, phone: Phone) -> String {
@@ -56,6 +73,15 @@ pub enum Law {
     A,
 }
 
+/// Where the phones of each party have their media.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaPorts {
+    pub agent: u16,
+    pub customer: u16,
+    pub third: u16,
+    pub supervisor: u16,
+}
+
 /// A running SIPp.
 pub struct Sipp {
     pub address: SocketAddr,
@@ -65,7 +91,7 @@ pub struct Sipp {
 
 impl Sipp {
     /// Starts SIPp on a free port of loopback; its phones' media is said to be at these ports.
-    pub async fn start(agent_port: u16, customer_port: u16, law: Law) -> anyhow::Result<Sipp> {
+    pub async fn start(ports: MediaPorts, law: Law) -> anyhow::Result<Sipp> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
@@ -80,7 +106,9 @@ impl Sipp {
             .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin", "-sf"])
             .arg(scenario)
             .args(["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"])
-            .args(["-key", "agent_port", &agent_port.to_string(), "-key", "customer_port", &customer_port.to_string()])
+            .args(["-key", "agent_port", &ports.agent.to_string(), "-key", "customer_port", &ports.customer.to_string()])
+            .args(["-key", "third_port", &ports.third.to_string(), "-key", "supervisor_port", &ports.supervisor.to_string()])
+            .args(["-key", "refer_to", TRANSFER_TARGET])
             // Its complaint about a busy machine is no finding.
             .args(["-watchdog_interval", "0"])
             .args(["-key", "payload_type", payload_type, "-key", "codec", codec])
@@ -181,6 +209,13 @@ impl Message {
     /// The request-URI, or the status and its phrase.
     pub fn target(&self) -> &str {
         self.text.lines().next().and_then(|line| line.split(' ').nth(1)).unwrap_or("")
+    }
+
+    /// The direction of its SDP.
+    pub fn direction(&self) -> &'static str {
+        let directions = ["sendonly", "recvonly", "inactive", "sendrecv"];
+        let line = |direction: &str| self.text.lines().any(|line| line.trim_end().strip_prefix("a=") == Some(direction));
+        directions.into_iter().find(|direction| line(direction)).unwrap_or("sendrecv")
     }
 
     pub fn is_invite_of(&self, number: &str) -> bool {

@@ -46,7 +46,7 @@ pub struct LegReport {
     pub first_media_at: Option<Instant>,
     pub sent_count: u64,
     pub received_count: u64,
-    /// Probe packets that the other party sent and this one did not receive.
+    /// Probe packets that the other party sent and this one did not receive; without probes, gaps in the sequence of what came.
     pub lost_count: u64,
     /// One-way delays of some probe packets, in nanoseconds.
     pub delays: Vec<u64>,
@@ -87,8 +87,12 @@ pub struct Leg {
     user: String,
     sequence: u16,
     tone_position: u32,
+    /// A second of the tone, once it is sent.
+    tone: Option<Box<[u8]>>,
     probe_sent_count: u32,
     probes: probe::Received,
+    /// First and highest sequence number of what came, extended, where there are no probes.
+    sequences: Option<(u64, u64)>,
     report: LegReport,
 }
 
@@ -131,8 +135,10 @@ impl Leg {
             payload_type,
             sequence: id as u16,
             tone_position: 0,
+            tone: None,
             probe_sent_count: 0,
             probes: probe::Received::default(),
+            sequences: None,
             report,
             user: format!("sip:{user}@127.0.0.1:{sip_port}"),
         })
@@ -228,7 +234,10 @@ impl Leg {
             probe::write(&mut packet[12..], self.probe_sent_count, probe::nanos());
             self.probe_sent_count += 1;
         } else {
-            fill_tone(&mut packet[12..], self.payload_type, frequency, self.tone_position);
+            let payload_type = self.payload_type;
+            let tone = self.tone.get_or_insert_with(|| tone(payload_type, frequency));
+            let start = self.tone_position as usize % tone.len();
+            packet[12..].copy_from_slice(&tone[start..start + 160]);
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.tone_position = self.tone_position.wrapping_add(160);
@@ -244,6 +253,12 @@ impl Leg {
         if probe && !self.probes.take(&packet[12..], nanos) {
             return false;
         }
+        if !probe {
+            let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+            let (_, highest) = self.sequences.get_or_insert((u64::from(sequence), u64::from(sequence)));
+            let ahead = sequence.wrapping_sub(*highest as u16);
+            *highest += u64::from(ahead).min(u64::from(u16::MAX / 2)) * u64::from(ahead <= u16::MAX / 2);
+        }
         if self.report.first_media_at.is_none() {
             self.report.first_media_at = Some(Instant::now());
         }
@@ -252,17 +267,20 @@ impl Leg {
     }
 
     pub fn into_report(mut self, ended_by: EndedBy) -> LegReport {
-        self.report.lost_count = self.probes.lost_count();
+        let missing = |(first, highest): (u64, u64)| (highest - first + 1).saturating_sub(self.report.received_count);
+        self.report.lost_count = self.sequences.map_or_else(|| self.probes.lost_count(), missing);
         self.report.delays = self.probes.delays;
         self.report.ended_by = ended_by;
         self.report
     }
 }
 
-/// Fills a payload with a sine of `frequency` hertz, continuing at sample `position`.
-fn fill_tone(payload: &mut [u8], payload_type: u8, frequency: f32, position: u32) {
+/// A second of a sine, encoded: a whole number of its turns for each whole frequency.
+fn tone(payload_type: u8, frequency: f32) -> Box<[u8]> {
     let codec = if payload_type == 0 { Codec::Pcmu } else { Codec::Pcma };
-    Tone::steady(f64::from(frequency), 10_000.0).fill_encoded(u64::from(position), codec, payload);
+    let mut second = vec![0; 8000].into_boxed_slice();
+    Tone::steady(f64::from(frequency).round(), 10_000.0).fill_encoded(0, codec, &mut second);
+    second
 }
 
 /// Address, first G.711 payload type and telephone-event payload type of an SDP offer.
