@@ -102,6 +102,9 @@ const commands = {
     const at = frame ? pages.get(page).page.frameLocator(frame) : pages.get(page).page;
     await at.getByRole(role, { name, exact: true }).first().click({ timeout: 10_000 });
   },
+  async fill({ page, label, text }) {
+    await pages.get(page).page.getByLabel(label, { exact: true }).fill(text, { timeout: 10_000 });
+  },
   async press({ page, key }) {
     await pages.get(page).page.keyboard.press(key);
   },

@@ -150,6 +150,11 @@ impl Page<'_> {
         self.browser.ask(json!({ "op": "click", "page": self.name, "role": role, "name": name, "frame": "iframe" })).await;
     }
 
+    /// Writes into the field of this label.
+    pub async fn fill(&self, label: &str, text: &str) {
+        self.browser.ask(json!({ "op": "fill", "page": self.name, "label": label, "text": text })).await;
+    }
+
     pub async fn press(&self, key: &str) {
         self.browser.ask(json!({ "op": "press", "page": self.name, "key": key })).await;
     }

@@ -15,3 +15,5 @@ mod matrix;
 mod media;
 #[path = "e2e/softphone.rs"]
 mod softphone;
+#[path = "e2e/softphone_control.rs"]
+mod softphone_control;

@@ -12,11 +12,11 @@ use tests::sink::Sink;
 use tests::sipp::Phone::{self, *};
 use tests::sipp::{Law, customer_number};
 
-const AGENT: &str = "agent.017";
+pub const AGENT: &str = "agent.017";
 /// Sizes of a CRM's popup, of a narrow one and of a tab.
 const SIZES: [(u32, u32); 3] = [(420, 640), (320, 560), (1100, 700)];
 
-async fn rig() -> Rig {
+pub async fn rig() -> Rig {
     Rig::with(Sink::ok().await, Law::Mu, |spec| {
         spec.softphones = loadtest::children::Softphones::SelfSigned;
         spec.more_agents = 3;
@@ -25,7 +25,7 @@ async fn rig() -> Rig {
 }
 
 /// Opens the launch link for a fresh number of this phone; gives the page and the call once there is one.
-async fn launch<'a>(rig: &Rig, browser: &'a Browser, agent: &str, phone: Phone) -> (Page<'a>, Placed) {
+pub async fn launch<'a>(rig: &Rig, browser: &'a Browser, agent: &str, phone: Phone) -> (Page<'a>, Placed) {
     let number = customer_number(phone);
     let page = browser.open(&rig.stack.launch_url(agent, &number)).await;
     assert_eq!(page.status, Some(200));
@@ -50,7 +50,7 @@ async fn calls_to(rig: &Rig, number: &str) -> Vec<Value> {
 }
 
 /// Lets the customer speak and waits until each hears the other.
-async fn both_talk(rig: &Rig, page: &Page<'_>, call: &Placed) {
+pub async fn both_talk(rig: &Rig, page: &Page<'_>, call: &Placed) {
     let invite = rig.message(&call.customer_number, "ACK").await.0;
     rig.customer.speak_to(invite.media_address().expect("an address in the offer"));
     page.says("Talking").await;
@@ -68,7 +68,7 @@ async fn customer_hears(rig: &Rig, frequency: f64) {
     .await;
 }
 
-async fn pictures(page: &Page<'_>, name: &str) {
+pub async fn pictures(page: &Page<'_>, name: &str) {
     for size in SIZES {
         for scheme in ["light", "dark"] {
             page.screenshot(name, size, scheme).await;
