@@ -2,7 +2,7 @@
 //! end-to-end tests. Ends only what it started.
 
 use anyhow::Context;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct StackSpec {
     /// Folder of data, configuration and logs; a temporary one that is removed at the end if `None`.
     pub folder: Option<PathBuf>,
+    /// Where the edge has its SIP and its media, softphones' WebSockets apart.
+    pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
     pub callback_url: String,
@@ -45,6 +47,7 @@ impl StackSpec {
     pub fn test(carrier: SocketAddr, callback_url: String) -> StackSpec {
         StackSpec {
             folder: None,
+            edge_address: Ipv4Addr::LOCALHOST.into(),
             carrier,
             callback_url,
             callback_roots: None,
@@ -225,13 +228,13 @@ pub fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 }
 
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
-fn free_ports(count: u16) -> anyhow::Result<u16> {
+fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
     // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
     static NEXT: Mutex<Option<u16>> = Mutex::new(None);
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut first = next.unwrap_or(20_000 + (std::process::id() % 4) as u16 * 3_400);
     while first < 60_000 - count {
-        let taken = (first..first + count).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_err());
+        let taken = (first..first + count).find(|port| UdpSocket::bind((ip, *port)).is_err());
         match taken {
             None => {
                 *next = Some(first + count);
@@ -257,25 +260,29 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let folder = folder.display();
     // Two ports a leg, and some that rest.
     let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 2 * spec.legs_per_call * spec.shards.min(2);
-    let first_port = free_ports(port_count)?;
-    let sip_port = free_address(([127, 0, 0, 1], 0).into())?.port();
+    let ip = spec.edge_address;
+    let first_port = free_ports(ip, port_count)?;
+    let sip_port = free_address((ip, 0).into())?.port();
     let (last_port, max_calls, level, shards) =
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
-        Softphones::SelfSigned => softphone_config("self_signed = true", shards)?,
-        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true", shards)?,
+        Softphones::SelfSigned => softphone_config("self_signed = true", ip, shards)?,
+        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true", ip, shards)?,
     };
     Ok(format!(
-        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
+        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
          quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
          {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
     ))
 }
 
-fn softphone_config(transport: &str, shards: u16) -> anyhow::Result<String> {
-    let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(shards.next_multiple_of(2))?);
-    Ok(format!("[softphone]\nenabled = true\nport = {port}\nmedia_port = {media_port}\n{transport}\n\n"))
+fn softphone_config(transport: &str, ip: IpAddr, shards: u16) -> anyhow::Result<String> {
+    let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(ip, shards.next_multiple_of(2))?);
+    let url = if transport.contains("plaintext") { "ws" } else { "wss" };
+    Ok(format!(
+        "[softphone]\nenabled = true\nport = {port}\npublic_url = \"{url}://127.0.0.1:{{port}}\"\nmedia_port = {media_port}\n{transport}\n\n"
+    ))
 }
 
 /// `crm_username` of one of `StackSpec::more_agents`, counted from 0.

@@ -3,6 +3,7 @@
 
 pub mod audio;
 pub mod browser;
+pub mod firefox;
 pub mod party;
 pub mod rig;
 pub mod sink;

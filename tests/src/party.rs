@@ -5,7 +5,7 @@ use crate::sipp::Law;
 use media_core::codec::Codec;
 use media_core::g711;
 use media_core::tone::Tone;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -42,8 +42,8 @@ struct State {
 
 impl Party {
     /// Binds a pair of ports and listens; silent until it is told where to speak to.
-    pub fn start(frequency: f64, law: Law) -> anyhow::Result<Party> {
-        let (rtp, rtcp) = port_pair()?;
+    pub fn start(ip: IpAddr, frequency: f64, law: Law) -> anyhow::Result<Party> {
+        let (rtp, rtcp) = port_pair(ip)?;
         let port = rtp.local_addr()?.port();
         rtp.set_nonblocking(true)?;
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
@@ -160,12 +160,12 @@ impl Line {
 }
 
 /// An even port for RTP and the next one for RTCP.
-fn port_pair() -> anyhow::Result<(UdpSocket, UdpSocket)> {
+fn port_pair(ip: IpAddr) -> anyhow::Result<(UdpSocket, UdpSocket)> {
     for _ in 0..200 {
-        let rtp = UdpSocket::bind("127.0.0.1:0")?;
+        let rtp = UdpSocket::bind((ip, 0))?;
         let port = rtp.local_addr()?.port();
         if port % 2 == 0
-            && let Ok(rtcp) = UdpSocket::bind(("127.0.0.1", port + 1))
+            && let Ok(rtcp) = UdpSocket::bind((ip, port + 1))
         {
             return Ok((rtp, rtcp));
         }

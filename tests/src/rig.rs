@@ -7,6 +7,7 @@ use crate::sipp::{Law, MediaPorts, Message, Phone, Sipp, agent_number, customer_
 use loadtest::children::{Stack, StackSpec};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 /// Everything that runs; `stop` at the end of a test that passed, dropping it kills the processes.
@@ -37,12 +38,17 @@ impl Rig {
 
     /// With changes to what `StackSpec::test` says.
     pub async fn with(sink: Sink, law: Law, change: impl FnOnce(&mut StackSpec)) -> Rig {
-        let agent = Party::start(AGENT_HZ, law).expect("the agent's ports");
-        let customer = Party::start(CUSTOMER_HZ, law).expect("the customer's ports");
-        let third = Party::start(THIRD_HZ, law).expect("the third party's ports");
-        let supervisor = Party::start(SUPERVISOR_HZ, law).expect("the supervisor's ports");
+        Rig::at(Ipv4Addr::LOCALHOST.into(), sink, law, change).await
+    }
+
+    /// With phones at this address.
+    pub async fn at(ip: IpAddr, sink: Sink, law: Law, change: impl FnOnce(&mut StackSpec)) -> Rig {
+        let agent = Party::start(ip, AGENT_HZ, law).expect("the agent's ports");
+        let customer = Party::start(ip, CUSTOMER_HZ, law).expect("the customer's ports");
+        let third = Party::start(ip, THIRD_HZ, law).expect("the third party's ports");
+        let supervisor = Party::start(ip, SUPERVISOR_HZ, law).expect("the supervisor's ports");
         let ports = MediaPorts { agent: agent.port, customer: customer.port, third: third.port, supervisor: supervisor.port };
-        let sipp = Sipp::start(ports, law).await.expect("sipp");
+        let sipp = Sipp::start(ip, ports, law).await.expect("sipp");
         let mut spec = StackSpec::test(sipp.address, sink.url.clone());
         spec.callback_roots = sink.roots.clone();
         change(&mut spec);

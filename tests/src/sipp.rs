@@ -90,20 +90,20 @@ pub struct Sipp {
 }
 
 impl Sipp {
-    /// Starts SIPp on a free port of loopback; its phones' media is said to be at these ports.
-    pub async fn start(ports: MediaPorts, law: Law) -> anyhow::Result<Sipp> {
+    /// Starts SIPp on a free port of this address; its phones' media is said to be at these ports.
+    pub async fn start(ip: IpAddr, ports: MediaPorts, law: Law) -> anyhow::Result<Sipp> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
-        let address = loadtest::children::free_address(([127, 0, 0, 1], 0).into())?;
+        let address = loadtest::children::free_address((ip, 0).into())?;
         let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/phones.xml");
         let (payload_type, codec) = match law {
             Law::Mu => ("0", "PCMU"),
             Law::A => ("8", "PCMA"),
         };
         let child = Command::new("sipp")
-            .args(["-i", "127.0.0.1", "-p", &address.port().to_string(), "-nostdin", "-sf"])
+            .args(["-i", &ip.to_string(), "-p", &address.port().to_string(), "-nostdin", "-sf"])
             .arg(scenario)
             .args(["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"])
             .args(["-key", "agent_port", &ports.agent.to_string(), "-key", "customer_port", &ports.customer.to_string()])
@@ -225,7 +225,7 @@ impl Message {
     /// Where the sender of this SDP wants its audio.
     pub fn media_address(&self) -> Option<SocketAddr> {
         let line = |prefix: &str| self.text.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
-        let address: IpAddr = line("c=IN IP4 ")?.parse().ok()?;
+        let address: IpAddr = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.parse().ok()?;
         Some(SocketAddr::new(address, line("m=audio ")?.split(' ').next()?.parse().ok()?))
     }
 }

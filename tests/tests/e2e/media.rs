@@ -20,6 +20,13 @@ async fn tones_pass_both_ways_and_into_their_own_channel() {
     tokio::join!(check_tones(mu), check_tones(a));
 }
 
+// S12, over IPv6
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tones_pass_over_ipv6() {
+    let ip = std::net::Ipv6Addr::LOCALHOST.into();
+    check_tones(Rig::at(ip, Sink::ok().await, Law::Mu, |spec| spec.edge_address = ip).await).await;
+}
+
 async fn check_tones(rig: Rig) {
     let call = rig.talk(Talks, Reinvites).await;
     let bridged = Instant::now();

@@ -1,0 +1,147 @@
+//! Firefox as an agent's browser, a second engine beside Chromium: driven by WebDriver BiDi (W3C) over its WebSocket, with a microphone of
+//! its own that brings a tone.
+
+use crate::PATIENCE;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+
+/// A running browser with one page; ended when dropped.
+pub struct Firefox {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    context: String,
+    last_id: u64,
+    _child: Child,
+    _profile: TempDir,
+}
+
+/// The functions of `browser/page.mjs`, by their text.
+const PAGE: &str = include_str!("../browser/page.mjs");
+
+impl Firefox {
+    /// Starts the browser; its microphone speaks with a tone of this frequency.
+    pub async fn start(frequency: u32) -> Firefox {
+        let profile = tempfile::tempdir().expect("a folder for the profile");
+        let preferences = [
+            ("media.navigator.permission.disabled", "true".to_owned()),
+            ("media.navigator.streams.fake", "true".to_owned()),
+            ("media.navigator.audio.fake_frequency", frequency.to_string()),
+            ("media.autoplay.default", "0".to_owned()),
+            ("media.peerconnection.ice.obfuscate_host_addresses", "false".to_owned()),
+            ("network.proxy.type", "0".to_owned()),
+            ("remote.active-protocols", "1".to_owned()),
+            ("browser.shell.checkDefaultBrowser", "false".to_owned()),
+            ("datareporting.policy.dataSubmissionEnabled", "false".to_owned()),
+            ("app.update.disabledForTesting", "true".to_owned()),
+        ];
+        let lines: String = preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n")).collect();
+        std::fs::write(profile.path().join("user.js"), lines).expect("preferences");
+        let address = loadtest::children::free_address(([127, 0, 0, 1], 0).into()).expect("a port");
+        let child = Command::new("firefox-esr")
+            .args(["--headless", "--no-remote", "--profile"])
+            .arg(profile.path())
+            .args(["--remote-debugging-port", &address.port().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("firefox-esr: run `make install` first");
+        let deadline = Instant::now() + PATIENCE;
+        let socket = loop {
+            match tokio_tungstenite::connect_async(format!("ws://{address}/session")).await {
+                Ok((socket, _)) => break socket,
+                Err(error) => assert!(Instant::now() < deadline, "Firefox does not listen: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        let mut firefox = Firefox { socket, context: String::new(), last_id: 0, _child: child, _profile: profile };
+        firefox.ask("session.new", json!({ "capabilities": {} })).await;
+        let tree = firefox.ask("browsingContext.getTree", json!({})).await;
+        firefox.context = tree["contexts"][0]["context"].as_str().expect("a page").to_owned();
+        let functions = PAGE.split("export {").next().expect("its functions");
+        let observe = format!("() => {{ {functions}\n observe(); }}");
+        firefox.ask("script.addPreloadScript", json!({ "functionDeclaration": observe })).await;
+        firefox
+    }
+
+    /// Opens an address in the page.
+    pub async fn open(&mut self, url: &str) {
+        let context = self.context.clone();
+        self.ask("browsingContext.navigate", json!({ "context": context, "url": url, "wait": "interactive" })).await;
+    }
+
+    /// What can be read on the page.
+    pub async fn text(&mut self) -> String {
+        self.evaluate("document.body.innerText").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the page says this.
+    pub async fn says(&mut self, words: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text().await;
+            if text.contains(words) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the page does not say {words:?}, but:\n{text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Presses the button of this name.
+    pub async fn click(&mut self, name: &str) {
+        let script = format!(
+            "[...document.querySelectorAll('button')].find(one => (one.getAttribute('aria-label') ?? one.innerText).trim() === {})\
+             .click()",
+            json!(name)
+        );
+        self.evaluate(&script).await;
+    }
+
+    /// Waits until the strongest thing that the page plays is this tone.
+    pub async fn hears(&mut self, frequency: f64) {
+        let functions = PAGE.split("export {").next().expect("its functions").to_owned();
+        let script = format!("(() => {{ {functions}\n return hear([{frequency}]); }})()");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let heard = self.evaluate(&script).await;
+            let is_heard = heard["strongest_hz"].as_f64().is_some_and(|hz| (hz - frequency).abs() < 15.0);
+            if is_heard && heard["strongest_db"].as_f64().is_some_and(|level| level > -60.0) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{frequency} Hz is not heard in Firefox, but {heard}");
+        }
+    }
+
+    /// The value of an expression in the page.
+    async fn evaluate(&mut self, script: &str) -> Value {
+        let expression = format!("Promise.resolve({script}).then(value => JSON.stringify(value ?? null))");
+        let target = json!({ "context": self.context });
+        let answer = json!({ "expression": expression, "target": target, "awaitPromise": true });
+        let answer = self.ask("script.evaluate", answer).await;
+        let text = answer["result"]["value"].as_str().unwrap_or_else(|| panic!("{script} gives {answer}"));
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    async fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.last_id += 1;
+        let id = self.last_id;
+        let command = json!({ "id": id, "method": method, "params": params }).to_string();
+        self.socket.send(Message::text(command)).await.expect("Firefox reads");
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("an answer in time");
+            let Message::Text(text) = message.expect("an open connection").expect("a message") else { continue };
+            let mut answer: Value = serde_json::from_str(&text).expect("JSON");
+            if answer["id"] == id {
+                assert_eq!(answer["type"], "success", "{method}: {answer}");
+                return answer["result"].take();
+            }
+        }
+    }
+}
