@@ -11,6 +11,7 @@ run: build
 
 test: build
 	npm --prefix $(WEB) test
+	npm --prefix $(WEB) run test:browser
 	$(CARGO) test $(FLAGS) --workspace --exclude benches --no-fail-fast
 
 lint: page
