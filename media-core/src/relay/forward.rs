@@ -27,7 +27,7 @@ struct Accepted {
     kind: Kind,
     codec: Codec,
     stream: StreamId,
-    peer: Option<LegId>,
+    hearer: Option<LegId>,
 }
 
 impl Relay {
@@ -149,21 +149,21 @@ impl Relay {
                 }
             }
             Kind::Audio => {
-                if let Some((id, channel)) = leg.tap
+                if let Some((id, track)) = leg.tap
                     && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
                 {
-                    self.drops.note(tape.recording.tap(now, channel, stream, packet.header.timestamp, payload));
+                    self.drops.note(tape.recording.tap(now, track, stream, packet.header.timestamp, payload));
                 }
             }
         }
-        Ok(Accepted { packet, kind, codec: leg.codec(), stream, peer: leg.peer })
+        Ok(Accepted { packet, kind, codec: leg.codec(), stream, hearer: leg.hearer })
     }
 
     /// Rewrites an accepted packet for the leg that hears it.
     fn pass_on(&mut self, now: Instant, accepted: &Accepted, buffer: &mut [u8]) -> Result<Forward, DropReason> {
         let Packet { header, payload_start, payload_len } = accepted.packet;
-        let peer = accepted.peer.ok_or(DropReason::NotBridged)?;
-        let leg = self.legs.get_mut(peer.index, peer.generation).ok_or(DropReason::NotBridged)?;
+        let hearer = accepted.hearer.ok_or(DropReason::NotBridged)?;
+        let leg = self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
         let payload_type = leg.payload_type(accepted.kind)?;
         let remote = leg.destination().ok_or(DropReason::NotSending)?;
         let placed = leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?;

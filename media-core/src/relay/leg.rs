@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::hearing::Parties;
 use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::Latch;
 use crate::reception::{Arrival, Reception};
-use crate::recording::Channel;
+use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
 use crate::rtp::{CLOCK_RATE, Header};
 use crate::sdp::Direction;
@@ -65,9 +66,12 @@ pub(super) struct Leg {
     pub outbound: Option<Box<Outbound>>,
     pub sender: Sender,
     pub incoming: Option<Incoming>,
-    /// Who hears this leg, and whom it hears.
-    pub peer: Option<LegId>,
-    pub tap: Option<(RecordingId, Channel)>,
+    /// Whom this leg hears, and who hears it.
+    pub hears: Parties,
+    pub heard_by: Parties,
+    /// Who of `heard_by` gets this leg's packets in place.
+    pub hearer: Option<LegId>,
+    pub tap: Option<(RecordingId, TrackId)>,
     pub playing: Option<Playing>,
     pub watch: Option<Watch>,
     pub reports: Reports,
@@ -91,7 +95,9 @@ impl Leg {
             outbound: None,
             sender,
             incoming: None,
-            peer: None,
+            hears: Parties::default(),
+            heard_by: Parties::default(),
+            hearer: None,
             tap: None,
             playing: None,
             watch: None,
