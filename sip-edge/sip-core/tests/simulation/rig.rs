@@ -25,6 +25,9 @@ pub struct Rig {
     pub media: Vec<(u16, SocketAddr)>,
     pub opened_recordings: Vec<relay::RecordingId>,
     pub presences: Vec<(String, bool)>,
+    /// Party and target of each.
+    pub requested_transfers: Vec<(String, String)>,
+    pub speaking: Vec<Vec<String>>,
     pub closed: Vec<(Flow, CloseReason)>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -52,6 +55,8 @@ impl Rig {
             media: Vec::new(),
             opened_recordings: Vec::new(),
             presences: Vec::new(),
+            requested_transfers: Vec::new(),
+            speaking: Vec::new(),
             closed: Vec::new(),
             softphone_media: VecDeque::new(),
             branch: 0,
@@ -119,6 +124,8 @@ impl Rig {
                 Output::Event(Event::Milestone(milestone)) => self.milestones.push((milestone.kind, milestone.leg)),
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
                 Output::Event(Event::Presence { agent, is_online }) => self.presences.push((agent, is_online)),
+                Output::Event(Event::TransferRequested { party, target, .. }) => self.requested_transfers.push((party, target)),
+                Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
             }
         }
