@@ -146,14 +146,16 @@ impl Call {
             let code = if reason == "canceled" { 487 } else { sip_code.unwrap_or(503) };
             self.end_referral_of(cx, index, code);
         }
-        self.arrange(cx);
         let kind = match name {
             LegName::Supervisor(_) => MilestoneKind::SupervisorLeft,
             _ => MilestoneKind::ParticipantLeft,
         };
-        let conversation = Some(self.conversation());
-        cx.rearranged(Some(name), kind, sip_code, Some(reason), conversation);
         let has_company = !self.is_agent_gone() || self.guests.iter().any(|guest| guest.is_participant() && guest.is_there());
+        if has_company {
+            self.arrange(cx);
+        }
+        let conversation = has_company.then(|| self.conversation());
+        cx.rearranged(Some(name), kind, sip_code, Some(reason), conversation);
         if !has_company {
             self.hang_up(cx, cause.unwrap_or(Cause::System));
         }
