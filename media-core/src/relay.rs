@@ -6,6 +6,7 @@ mod forward;
 mod hearing;
 mod leg;
 mod media;
+mod mix;
 mod output;
 mod playback;
 mod queues;
@@ -59,6 +60,11 @@ pub struct Relay {
     /// Who may be playing; an entry is stale when the leg plays another stream.
     playing: Vec<(LegId, StreamId)>,
     audios: Slots<Audio>,
+    /// Legs that are heard in a mix, and legs that hear one.
+    feeders: Vec<LegId>,
+    mixes: Vec<LegId>,
+    /// Legs to which digits are sent.
+    dialing: Vec<LegId>,
     streams: StreamIds,
     queues: Queues,
     drops: DropCounters,
@@ -84,6 +90,9 @@ impl Relay {
             free_recordings: (0..leg_count as u32).rev().collect(),
             softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
+            feeders: Vec::new(),
+            mixes: Vec::new(),
+            dialing: Vec::with_capacity(leg_count),
             audios: Slots::new(playback::MAX_AUDIO_COUNT),
             streams: StreamIds::default(),
             queues: Queues::new(leg_count),
@@ -171,6 +180,7 @@ impl Relay {
         if self.legs.used_count() == 0 {
             self.next_tick = None;
             self.playing.clear();
+            self.dialing.clear();
         }
     }
 

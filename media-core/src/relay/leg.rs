@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::digits::Digits;
 use super::hearing::Parties;
+use super::mix::{Feed, Mix};
 use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
@@ -71,6 +73,12 @@ pub(super) struct Leg {
     pub heard_by: Parties,
     /// Who of `heard_by` gets this leg's packets in place.
     pub hearer: Option<LegId>,
+    /// What waits for the mixes that this leg is heard in.
+    pub feed: Option<Box<Feed>>,
+    /// Of a leg that hears a mix.
+    pub mix: Option<Mix>,
+    /// Digits that are sent to the leg, or may have to be while it hears a mix.
+    pub digits: Option<Box<Digits>>,
     pub tap: Option<(RecordingId, TrackId)>,
     pub playing: Option<Playing>,
     pub watch: Option<Watch>,
@@ -98,6 +106,9 @@ impl Leg {
             hears: Parties::default(),
             heard_by: Parties::default(),
             hearer: None,
+            feed: None,
+            mix: None,
+            digits: None,
             tap: None,
             playing: None,
             watch: None,
@@ -120,6 +131,16 @@ impl Leg {
 
     pub fn codec(&self) -> Codec {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
+    }
+
+    /// Whether audio can be sent to the peer.
+    pub fn is_sendable(&self) -> bool {
+        self.payload_type(Kind::Audio).is_ok() && self.destination().is_some()
+    }
+
+    /// Whether a key is being sent to the leg.
+    pub fn is_dialing(&self) -> bool {
+        self.digits.as_ref().is_some_and(|digits| digits.is_dialing())
     }
 
     /// Takes what was negotiated. Returns whether the socket's connection must be dissolved.

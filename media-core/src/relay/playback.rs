@@ -5,11 +5,9 @@ use std::time::Instant;
 
 use super::leg::{Kind, Playing};
 use super::tick::TICK_SAMPLES;
-use super::{AudioId, LegId, Relay, TAIL_ROOM, Tone};
+use super::{AudioId, LegId, Relay, Tone};
 use crate::codec::Codec;
-use crate::drops::DropReason;
 use crate::g711;
-use crate::rtp::{HEADER_LEN, Header};
 use crate::tone;
 
 /// Most kept audios.
@@ -125,40 +123,25 @@ impl Relay {
     fn play_packet(&mut self, now: Instant, at: usize) -> bool {
         let (id, stream) = self.playing[at];
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
+        let is_dialing = leg.is_dialing();
         let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else { return false };
+        if is_dialing {
+            return true;
+        }
         let (tone, position) = (playing.tone, playing.position);
         playing.position = position.wrapping_add(1);
-        let (Ok(payload_type), Some(remote)) = (leg.payload_type(Kind::Audio), leg.destination()) else { return true };
-        let timestamp = position.wrapping_mul(TICK_SAMPLES as u32);
-        let Ok(placed) = leg.sender.place(now, stream, position as u16, timestamp) else { return true };
-        let header = Header {
-            payload_type,
-            marker: placed.switched,
-            sequence: placed.sequence,
-            timestamp: placed.timestamp,
-            ssrc: leg.sender.ssrc(),
-        };
-        let mut datagram = [0; HEADER_LEN + TICK_SAMPLES + TAIL_ROOM];
+        if !leg.is_sendable() {
+            return true;
+        }
         let audio = match tone {
-            Tone::Ringback => &RINGBACK,
+            Tone::Ringback => &*RINGBACK,
             Tone::Hold => &HOLD,
             Tone::Audio(id) => self.audios.get(id.index, id.generation).unwrap_or(&HOLD),
         };
-        let payload = audio.packet(leg.codec(), position);
-        let Some(mut len) = header.write(payload, &mut datagram) else { return true };
-        if let Some(outbound) = &mut leg.outbound {
-            match outbound.protect_rtp(&mut datagram, len) {
-                Ok(protected) => len = protected,
-                Err(_) => {
-                    self.drops.count(DropReason::Unprotectable);
-                    return true;
-                }
-            }
-        }
-        match self.queues.transmit(leg.rtp_socket(), remote, &datagram[..len]) {
-            Ok(()) => leg.sender.count(payload.len()),
-            Err(reason) => self.drops.count(reason),
-        }
+        let mut payload = [0; TICK_SAMPLES];
+        payload.copy_from_slice(audio.packet(leg.codec(), position));
+        let placed = leg.sender.follow(now, stream, TICK_SAMPLES as u32);
+        self.transmit(id, Kind::Audio, placed, placed.switched, &payload);
         true
     }
 }

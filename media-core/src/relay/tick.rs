@@ -1,4 +1,4 @@
-//! What happens by time: a tick of 20 ms sends playback and visits a tenth of the legs for silence, reports and recordings, so that
+//! What happens by time: a tick of 20 ms sends digits, mixes and playback, and visits a tenth of the legs for silence, reports and recordings, so that
 //! neither a packet nor a tick ever scans all legs.
 
 use std::time::{Duration, Instant};
@@ -48,6 +48,8 @@ impl Relay {
 
     fn tick(&mut self, now: Instant) {
         self.tick_handshakes(now);
+        self.tick_digits(now);
+        self.tick_mixes(now);
         self.tick_playback(now);
         self.slice = (self.slice + 1) % SLICE_COUNT;
         let mut index = self.slice;
