@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use benches::thread_cpu_time;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{Forward, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
+use media_core::relay::{Channel, Forward, Layout, LegId, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
 use media_core::sdp::{Direction, Numbers, SrtpKeys};
 use media_core::srtp::{Keys, Suite};
@@ -61,9 +61,9 @@ impl Calls {
                     speakers.push((SocketId(leg.index * 2), peer));
                 }
             }
-            relay.bridge(now, legs[0], legs[1]);
+            bridge(&mut relay, now, legs[0], legs[1]);
             if load.recorded {
-                relay.start_recording(now, legs[0], legs[1]).expect("fresh legs");
+                record(&mut relay, now, legs[0], legs[1]).expect("fresh legs");
             }
         }
         let mut calls = Calls { now, relay, speakers, round: 0, buffer: [0x55; 2048] };
@@ -104,6 +104,20 @@ impl Calls {
         }
         while self.relay.poll_event().is_some() {}
     }
+}
+
+/// Lets two legs hear each other alone.
+fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
+    relay.set_hearing(now, a, &[b]);
+    relay.set_hearing(now, b, &[a]);
+}
+
+/// Begins a stereo recording of two legs.
+fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
+    let recording = relay.start_recording(now, Layout::Stereo)?;
+    relay.record_leg(now, recording, left, Some(Channel::Agent));
+    relay.record_leg(now, recording, right, Some(Channel::Customer));
+    Some(recording)
 }
 
 fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {

@@ -86,6 +86,14 @@ drop_reasons! {
     DtlsFailed => "dtls_failed",
     /// Audio that came after its part of the recording was written.
     RecordingLate => "recording_late",
+    /// Audio for a mix that came after its time.
+    MixLate => "mix_late",
+    /// More audio waited for a mix than may: the oldest was given up.
+    MixFull => "mix_full",
+    /// Audio or a key press for a leg to which digits are sent.
+    Dialing => "dialing",
+    /// A key press for a mix's hearer to whom too many digits wait to be sent.
+    DigitsFull => "digits_full",
     /// Audio that lies beyond the recording's buffer.
     RecordingFull => "recording_full",
 }

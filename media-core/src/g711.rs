@@ -38,6 +38,45 @@ pub fn transcode(payload: &mut [u8], from: Codec, to: Codec) {
     }
 }
 
+/// Encodes samples by table, as many as there are bytes for.
+pub fn encode_all(codec: Codec, samples: &[i16], bytes: &mut [u8]) {
+    match codec {
+        // The steps of µ-law lie at multiples of 4 on both sides of 0, those of A-law at multiples of 16 below and above.
+        Codec::Pcmu => {
+            for (byte, sample) in bytes.iter_mut().zip(samples) {
+                *byte = PCMU_ENCODE[(((*sample + ((*sample >> 15) & 3)) >> 2) as u16 & 0x3fff) as usize];
+            }
+        }
+        Codec::Pcma => {
+            for (byte, sample) in bytes.iter_mut().zip(samples) {
+                *byte = PCMA_ENCODE[((*sample >> 4) as u16 & 0x0fff) as usize];
+            }
+        }
+    }
+}
+
+/// The byte of each quarter of a sample, by its 14 bits.
+static PCMU_ENCODE: [u8; 0x4000] = {
+    let mut table = [0; 0x4000];
+    let mut bits = 0;
+    while bits < 0x4000 {
+        table[bits] = encode_pcmu(((bits as u16) << 2) as i16);
+        bits += 1;
+    }
+    table
+};
+
+/// The byte of each sixteenth of a sample, by its 12 bits.
+static PCMA_ENCODE: [u8; 0x1000] = {
+    let mut table = [0; 0x1000];
+    let mut bits = 0;
+    while bits < 0x1000 {
+        table[bits] = encode_pcma(((bits as u16) << 4) as i16);
+        bits += 1;
+    }
+    table
+};
+
 static PCMU_DECODE: [i16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -150,6 +189,19 @@ mod tests {
                 let sample = decode_table(codec)[byte as usize];
                 let again = decode_table(codec)[encode(codec, sample) as usize];
                 assert_eq!(sample, again, "{codec:?} {byte:#04x}");
+            }
+        }
+    }
+
+    #[test]
+    fn tables_encode_as_single_samples_are() {
+        let samples: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            let mut bytes = vec![0; samples.len()];
+            encode_all(codec, &samples, &mut bytes);
+            for (sample, byte) in samples.iter().zip(&bytes) {
+                let expected = decode_table(codec)[encode(codec, *sample) as usize];
+                assert_eq!(decode_table(codec)[*byte as usize], expected, "{codec:?} {sample}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Media of a call without any I/O: RTP, RTCP, SRTP, SDP, legs, bridges, tones and recordings.
+//! Media of a call without any I/O: RTP, RTCP, SRTP, SDP, legs, mixes, tones and recordings.
 //! `relay` is the conductor; every other module is a leaf that knows no sibling's state.
 
 #[cfg(test)]
@@ -9,6 +9,7 @@ pub mod drops;
 pub mod dtls;
 pub mod g711;
 pub mod ice;
+mod jitter;
 mod latch;
 mod ports;
 mod random;
@@ -23,3 +24,4 @@ mod slots;
 pub mod srtp;
 mod stun;
 pub mod tone;
+pub mod wav;

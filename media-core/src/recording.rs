@@ -32,12 +32,27 @@ const HOLD_FRAMES: u64 = CLOCK_RATE as u64 / 5;
 /// The lengths in a RIFF header are 32 bits wide: about 37 hours.
 const MAX_FRAMES: u64 = (u32::MAX as u64 - BLOCK_LEN as u64) / FRAME_LEN as u64;
 
-/// Which side of the stereo file.
+/// Whose voice a channel of the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
-    Left,
-    Right,
+    /// The first channel: the agent and who speaks with the agent's voice.
+    Agent,
+    /// The second channel.
+    Customer,
+    /// The third channel, or the second of a stereo file.
+    Third,
 }
+
+/// How many channels a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    Stereo,
+    ThreeChannel,
+}
+
+/// One leg's part of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TrackId(u8);
 
 /// A write to the file: `bytes` lie in the buffer given to `flush`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,40 +69,60 @@ pub(crate) struct Recording {
     base: u64,
     left: Track,
     right: Track,
+    paused: bool,
     /// Header and first samples; written again at each flush, after the data that the header promises.
     first_block: Box<[u8; BLOCK_LEN]>,
 }
 
 impl Recording {
-    pub fn new(now: Instant, left: Codec, right: Codec) -> Recording {
+    pub fn new(now: Instant, _layout: Layout) -> Recording {
         let first_block = Box::new([0; BLOCK_LEN]);
-        Recording { started: now, base: 0, left: Track::new(left), right: Track::new(right), first_block }
+        let track = || Track::new(Codec::Pcmu);
+        Recording { started: now, base: 0, left: track(), right: track(), first_block, paused: false }
     }
 
-    /// Names the codec of what a channel receives from now on.
-    pub fn set_codec(&mut self, channel: Channel, codec: Codec) {
-        self.track_mut(channel).set_codec(codec);
+    /// Begins a track in a channel.
+    pub fn add_track(&mut self, _now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
+        let id = TrackId(if channel == Channel::Agent { 0 } else { 1 });
+        self.set_codec(id, codec);
+        Some(id)
+    }
+
+    /// Ends a track; what it holds stays.
+    pub fn end_track(&mut self, _now: Instant, _track: TrackId) {}
+
+    pub fn pause(&mut self, _now: Instant) {
+        self.paused = true;
+    }
+
+    pub fn resume(&mut self, _now: Instant) {
+        self.paused = false;
+    }
+
+    /// Names the codec of what a track receives from now on.
+    pub fn set_codec(&mut self, track: TrackId, codec: Codec) {
+        self.track_mut(track).set_codec(codec);
     }
 
     /// Takes one packet's audio.
     pub fn tap(
         &mut self,
         now: Instant,
-        channel: Channel,
+        track: TrackId,
         stream: StreamId,
         timestamp: u32,
         audio: &[u8],
     ) -> Result<(), DropReason> {
+        if self.paused {
+            return Ok(());
+        }
         let arrival = samples_between(self.started, now).into();
         let base = self.base;
-        self.track_mut(channel).write(base, arrival, stream, timestamp, audio)
+        self.track_mut(track).write(base, arrival, stream, timestamp, audio)
     }
 
-    fn track_mut(&mut self, channel: Channel) -> &mut Track {
-        match channel {
-            Channel::Left => &mut self.left,
-            Channel::Right => &mut self.right,
-        }
+    fn track_mut(&mut self, track: TrackId) -> &mut Track {
+        if track.0 == 0 { &mut self.left } else { &mut self.right }
     }
 
     /// Appends to `buffer` what makes the file valid up to `now`, and says where it goes: the data first, then the first block.

@@ -1,12 +1,17 @@
 //! The conductor of media: owns legs, ports, bridges, playback and recordings of one shard, and forwards each packet in place.
 //! Operations with a stale id do nothing. Operations take the time even where they need none yet, so that callers need not know.
 
+mod digits;
 mod forward;
+mod hearing;
 mod leg;
 mod media;
+mod mix;
 mod output;
+mod playback;
 mod queues;
 mod softphone;
+mod taping;
 mod tick;
 
 use std::time::{Duration, Instant};
@@ -14,17 +19,21 @@ use std::time::{Duration, Instant};
 use crate::drops::DropCounters;
 use crate::ports::Ports;
 use crate::random::Random;
-use crate::recording::{Channel, Recording};
 use crate::rtcp::CNAME_LEN;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::slots::Slots;
-use leg::{Leg, Playing, Watch};
+use leg::{Leg, Watch};
+use playback::Audio;
 use queues::Queues;
 use softphone::Softphones;
+use taping::Tape;
 
+pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
-pub use media::{LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal, Tone, WebRtcConfig};
+pub use digits::{DigitsRefused, PAUSE};
+pub use hearing::MAX_PARTIES;
+pub use media::{AudioId, LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal, Tone, WebRtcConfig};
 pub use output::{Event, Forward, Output};
 
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
@@ -34,15 +43,6 @@ pub const TAIL_ROOM: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no free port pair or place of a softphone")]
 pub struct NoPort;
-
-/// A running recording and whom it records.
-struct Tape {
-    recording: Recording,
-    left: LegId,
-    right: LegId,
-    /// Visits since the last flush.
-    visits: u8,
-}
 
 /// One shard's media.
 pub struct Relay {
@@ -59,6 +59,12 @@ pub struct Relay {
     free_recordings: Vec<u32>,
     /// Who may be playing; an entry is stale when the leg plays another stream.
     playing: Vec<(LegId, StreamId)>,
+    audios: Slots<Audio>,
+    /// Legs that are heard in a mix, and legs that hear one.
+    feeders: Vec<LegId>,
+    mixes: Vec<LegId>,
+    /// Legs to which digits are sent.
+    dialing: Vec<LegId>,
     streams: StreamIds,
     queues: Queues,
     drops: DropCounters,
@@ -84,6 +90,10 @@ impl Relay {
             free_recordings: (0..leg_count as u32).rev().collect(),
             softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
+            feeders: Vec::new(),
+            mixes: Vec::new(),
+            dialing: Vec::with_capacity(leg_count),
+            audios: Slots::new(playback::MAX_AUDIO_COUNT),
             streams: StreamIds::default(),
             queues: Queues::new(leg_count),
             drops: DropCounters::default(),
@@ -133,93 +143,10 @@ impl Relay {
         if leg.set_remote(now, remote) {
             self.queues.disconnect(leg.rtp_socket());
         }
-        if let Some((id, channel)) = leg.tap
+        if let Some((id, track)) = leg.tap
             && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
         {
-            tape.recording.set_codec(channel, leg.codec());
-        }
-    }
-
-    /// Lets two legs hear each other, instead of whom they heard before.
-    pub fn bridge(&mut self, _now: Instant, a: LegId, b: LegId) {
-        if self.legs.pair_mut((a.index, a.generation), (b.index, b.generation)).is_none() {
-            return;
-        }
-        self.part(a);
-        self.part(b);
-        if let Some((first, second)) = self.legs.pair_mut((a.index, a.generation), (b.index, b.generation)) {
-            first.peer = Some(b);
-            second.peer = Some(a);
-        }
-    }
-
-    /// Ends a bridge, if it is between these two.
-    pub fn unbridge(&mut self, _now: Instant, a: LegId, b: LegId) {
-        if self.legs.get(a.index, a.generation).is_some_and(|leg| leg.peer == Some(b)) {
-            self.part(a);
-        }
-    }
-
-    /// Takes a leg out of its bridge.
-    fn part(&mut self, leg: LegId) {
-        let peer = self.legs.get_mut(leg.index, leg.generation).and_then(|leg| leg.peer.take());
-        if let Some(peer) = peer.and_then(|peer| self.legs.get_mut(peer.index, peer.generation)) {
-            peer.peer = None;
-        }
-    }
-
-    /// Lets `to` take the place of `from`: its bridge, its channel of the recording and its playback; the recording goes on. What
-    /// `to` was part of before ends. Nothing happens if either is closed.
-    pub fn hand_over(&mut self, now: Instant, from: LegId, to: LegId) {
-        let places = ((from.index, from.generation), (to.index, to.generation));
-        if self.legs.pair_mut(places.0, places.1).is_none() {
-            return;
-        }
-        let tap_of = |relay: &Relay, leg: LegId| relay.legs.get(leg.index, leg.generation).and_then(|leg| leg.tap);
-        if let Some((recording, _)) = tap_of(self, to).filter(|(id, _)| tap_of(self, from).is_none_or(|(other, _)| other != *id))
-        {
-            self.stop_recording(now, recording);
-        }
-        let peer = self.legs.get(from.index, from.generation).and_then(|leg| leg.peer);
-        self.part(from);
-        match peer.filter(|peer| *peer != to) {
-            Some(peer) => self.bridge(now, to, peer),
-            None => self.part(to),
-        }
-        let Some((old, new)) = self.legs.pair_mut(places.0, places.1) else { return };
-        if let Some(playing) = old.playing.take() {
-            // A stream has one place in one leg's sequence.
-            let playing = Playing { stream: self.streams.next(), ..playing };
-            self.playing.push((to, playing.stream));
-            new.playing = Some(playing);
-        }
-        if new.tap.is_none()
-            && let Some((id, channel)) = old.tap.take()
-            && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
-        {
-            new.tap = Some((id, channel));
-            tape.recording.set_codec(channel, new.codec());
-            match channel {
-                Channel::Left => tape.left = to,
-                Channel::Right => tape.right = to,
-            }
-        }
-    }
-
-    /// Plays a tone to the leg, instead of another one, until `stop_playing` or until media of the leg that it is bridged with arrives.
-    pub fn play(&mut self, _now: Instant, leg: LegId, tone: Tone) {
-        let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
-        if leg.playing.as_ref().is_some_and(|playing| playing.tone == tone) {
-            return;
-        }
-        let stream = self.streams.next();
-        leg.playing = Some(Playing { tone, stream, position: 0 });
-        self.playing.push((leg.id, stream));
-    }
-
-    pub fn stop_playing(&mut self, leg: LegId) {
-        if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
-            leg.playing = None;
+            tape.recording.set_codec(track, leg.codec());
         }
     }
 
@@ -231,43 +158,12 @@ impl Relay {
         }
     }
 
-    /// Records two legs from now on, `left` and `right` being the channels. `None` if either is closed or recorded already.
-    /// Closing `left` stops the recording; after `right` is closed its channel is silent.
-    pub fn start_recording(&mut self, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-        let pair = self.legs.pair_mut((left.index, left.generation), (right.index, right.generation));
-        let (first, second) = pair.filter(|(first, second)| first.tap.is_none() && second.tap.is_none())?;
-        let recording = Recording::new(now, first.codec(), second.codec());
-        let mut id = RecordingId { index: self.free_recordings.pop()?, generation: 0 };
-        self.recordings.insert(id.index, |generation| {
-            id.generation = generation;
-            Tape { recording, left, right, visits: 0 }
-        })?;
-        first.tap = Some((id, Channel::Left));
-        second.tap = Some((id, Channel::Right));
-        Some(id)
-    }
-
-    /// Writes what is left; `Output::Finish` comes last.
-    pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) {
-        let Some(mut tape) = self.recordings.remove(recording.index, recording.generation) else { return };
-        self.free_recordings.push(recording.index);
-        for leg in [tape.left, tape.right] {
-            if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
-                leg.tap = None;
-            }
-        }
-        self.queues.record(recording, |buffer| tape.recording.flush(now, buffer));
-        self.queues.finish(recording, tape.recording.file_len(now), tape.recording.duration(now));
-    }
-
     /// Says goodbye by RTCP, releases the sockets and lets the port pair rest.
     pub fn close_leg(&mut self, now: Instant, leg: LegId) {
         let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
-        let (tap, spoke) = (open.tap, open.reports.sent_any || open.sender.packet_count() > 0);
-        if let Some((recording, Channel::Left)) = tap {
-            self.stop_recording(now, recording);
-        }
-        self.part(leg);
+        let spoke = open.reports.sent_any || open.sender.packet_count() > 0;
+        self.leave_recording(now, leg);
+        self.part(now, leg);
         // RFC 3550 §6.3.7: who never sent must not send BYE.
         if spoke {
             self.send_report(now, leg.index, true);
@@ -284,6 +180,7 @@ impl Relay {
         if self.legs.used_count() == 0 {
             self.next_tick = None;
             self.playing.clear();
+            self.dialing.clear();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The outgoing stream of one leg: one SSRC with continuous sequence and timestamp, whatever is heard on it (RFC 3550 §5.1).
-//! What comes in is told apart by a stream number; a change of it is a switch of source.
+//! What comes in is told apart by a stream number; a change of it is a switch of source. Packets of our own may come between those of
+//! a source, or be a source by themselves.
 
 use std::time::Instant;
 
@@ -36,6 +37,17 @@ pub(crate) struct Placed {
     pub switched: bool,
 }
 
+/// When a packet of our own between those of a source belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Now.
+    Now,
+    /// That of the packet before (RFC 4733 §2.5.1.2: all packets of an event have one timestamp).
+    Same,
+    /// So many samples after the packet before.
+    After(u32),
+}
+
 /// One outgoing stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
@@ -48,6 +60,10 @@ pub(crate) struct Sender {
     last_sequence: u16,
     last_timestamp: u32,
     last_sent: Option<Instant>,
+    /// Samples of the last packet, as far as they are known.
+    last_step: u32,
+    /// Packets of our own came between.
+    interrupted: bool,
     packet_count: u64,
     octet_count: u32,
 }
@@ -73,6 +89,8 @@ impl Sender {
             last_sequence: random.next_u16() & 0x7fff,
             last_timestamp: random.next_u32(),
             last_sent: None,
+            last_step: SWITCH_STEP,
+            interrupted: false,
             packet_count: 0,
             octet_count: 0,
         }
@@ -90,6 +108,9 @@ impl Sender {
     pub fn place(&mut self, now: Instant, source: StreamId, sequence: u16, timestamp: u32) -> Result<Placed, DropReason> {
         if self.source != Some(source) {
             return Ok(self.switch(now, source, sequence, timestamp));
+        }
+        if self.interrupted {
+            return Ok(self.resume(now, sequence, timestamp));
         }
         let placed = Placed {
             sequence: sequence.wrapping_add(self.sequence_offset),
@@ -110,13 +131,62 @@ impl Sender {
 
     fn switch(&mut self, now: Instant, source: StreamId, sequence: u16, timestamp: u32) -> Placed {
         self.source = Some(source);
+        let following = self.timestamp_at(now, self.last_step);
+        self.anchor(now, sequence, timestamp, following);
+        Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched: true }
+    }
+
+    /// Goes on with a source after packets of our own: its clock went on, but what it sent meanwhile has no number.
+    fn resume(&mut self, now: Instant, sequence: u16, timestamp: u32) -> Placed {
+        let own = timestamp.wrapping_add(self.timestamp_offset);
+        let is_after = (own.wrapping_sub(self.last_timestamp) as i32) > 0;
+        let following = if is_after { own } else { self.timestamp_at(now, self.last_step) };
+        self.anchor(now, sequence, timestamp, following);
+        Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched: false }
+    }
+
+    /// Lets a packet of the source be the stream's next, with the timestamp `following`.
+    fn anchor(&mut self, now: Instant, sequence: u16, timestamp: u32, following: u32) {
         self.depth = 0;
-        self.last_timestamp = self.timestamp_at(now, SWITCH_STEP);
         self.last_sequence = self.last_sequence.wrapping_add(1);
+        self.last_timestamp = following;
         self.last_sent = Some(now);
+        self.last_step = SWITCH_STEP;
+        self.interrupted = false;
         self.sequence_offset = self.last_sequence.wrapping_sub(sequence);
         self.timestamp_offset = self.last_timestamp.wrapping_sub(timestamp);
-        Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched: true }
+    }
+
+    /// The place of the next packet of a source that is made here, with so many samples: right after its last one.
+    pub fn follow(&mut self, now: Instant, source: StreamId, sample_count: u32) -> Placed {
+        let switched = self.source != Some(source);
+        self.source = Some(source);
+        self.last_timestamp = match switched || self.interrupted {
+            true => self.timestamp_at(now, self.last_step),
+            false => self.last_timestamp.wrapping_add(self.last_step),
+        };
+        self.last_sequence = self.last_sequence.wrapping_add(1);
+        self.last_sent = Some(now);
+        self.last_step = sample_count;
+        self.interrupted = false;
+        Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched }
+    }
+
+    /// The place of a packet of our own between those of the source, which goes on after it without a switch.
+    pub fn interject(&mut self, now: Instant, moment: Moment) -> Placed {
+        let timestamp = match moment {
+            Moment::Now => self.timestamp_at(now, self.last_step),
+            Moment::Same => self.last_timestamp,
+            Moment::After(samples) => self.last_timestamp.wrapping_add(samples),
+        };
+        if moment != Moment::Same {
+            self.last_timestamp = timestamp;
+            self.last_sent = Some(now);
+        }
+        self.last_step = SWITCH_STEP;
+        self.last_sequence = self.last_sequence.wrapping_add(1);
+        self.interrupted = true;
+        Placed { sequence: self.last_sequence, timestamp, switched: false }
     }
 
     fn timestamp_at(&self, now: Instant, least_step: u32) -> u32 {

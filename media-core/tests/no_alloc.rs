@@ -4,13 +4,15 @@
 #[path = "softphone/client.rs"]
 mod client;
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig};
+use media_core::relay::{
+    Channel, Forward, Layout, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig,
+};
 use media_core::rtp::{Header, Ssrc};
 use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
 use media_core::sdp::{Direction, Numbers, Origin, SrtpKeys};
@@ -24,13 +26,13 @@ thread_local! {
 
 // SAFETY: every call goes to the system allocator unchanged; the counter is a plain integer without destructor.
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
         // SAFETY: the caller keeps `dealloc`'s contract.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -71,6 +73,20 @@ fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
     }
 }
 
+/// Lets two legs hear each other alone.
+fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
+    relay.set_hearing(now, a, &[b]);
+    relay.set_hearing(now, b, &[a]);
+}
+
+/// Begins a stereo recording of two legs.
+fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
+    let recording = relay.start_recording(now, Layout::Stereo)?;
+    relay.record_leg(now, recording, left, Some(Channel::Agent));
+    relay.record_leg(now, recording, right, Some(Channel::Customer));
+    Some(recording)
+}
+
 struct Rig {
     now: Instant,
     relay: Relay,
@@ -94,8 +110,8 @@ impl Rig {
         let legs = [relay.open_leg(now).unwrap(), relay.open_leg(now).unwrap()];
         relay.set_remote(now, legs[0], remote(peers[0], None));
         relay.set_remote(now, legs[1], remote(peers[1], suite));
-        relay.bridge(now, legs[0], legs[1]);
-        relay.start_recording(now, legs[0], legs[1]).unwrap();
+        bridge(&mut relay, now, legs[0], legs[1]);
+        record(&mut relay, now, legs[0], legs[1]).unwrap();
         Rig { now, relay, legs, peers, buffer: [0; 2048] }
     }
 
@@ -191,8 +207,8 @@ fn softphone_rig() -> (Rig, client::Client) {
     client.set_remote(rig.now, &offer(&spec));
     let negotiated = accept_answer(&spec, client.description("active", "sendrecv").as_bytes()).unwrap();
     rig.relay.set_softphone_remote(rig.now, rig.legs[0], negotiated);
-    rig.relay.bridge(rig.now, rig.legs[0], rig.legs[1]);
-    rig.relay.start_recording(rig.now, rig.legs[0], rig.legs[1]).unwrap();
+    bridge(&mut rig.relay, rig.now, rig.legs[0], rig.legs[1]);
+    record(&mut rig.relay, rig.now, rig.legs[0], rig.legs[1]).unwrap();
     while !client.is_connected() {
         rig.now += Duration::from_millis(20);
         rig.relay.handle_timeout(rig.now);

@@ -13,7 +13,8 @@ use dimpl::SrtpProfile;
 use media_core::codec::{Codec, PayloadType};
 use media_core::g711;
 use media_core::relay::{
-    Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone, WebRtcConfig,
+    Channel, Event, Forward, Layout, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone,
+    WebRtcConfig,
 };
 use media_core::rtp::{self, Class, Header, Ssrc};
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
@@ -24,6 +25,20 @@ const BROWSER: &str = "203.0.113.7:51000";
 const TRUNK: &str = "198.51.100.1:4000";
 const AGENT_TONE: tone::Tone = tone::Tone::steady(700.0, 8000.0);
 const CUSTOMER_TONE: tone::Tone = tone::Tone::steady(1100.0, 8000.0);
+
+/// Lets two legs hear each other alone.
+fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
+    relay.set_hearing(now, a, &[b]);
+    relay.set_hearing(now, b, &[a]);
+}
+
+/// Begins a stereo recording of two legs.
+fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
+    let recording = relay.start_recording(now, Layout::Stereo)?;
+    relay.record_leg(now, recording, left, Some(Channel::Agent));
+    relay.record_leg(now, recording, right, Some(Channel::Customer));
+    Some(recording)
+}
 
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
 fn start() -> Instant {
@@ -134,7 +149,7 @@ impl Rig {
         let browser = rig.invite(version, BROWSER);
         rig.answer(browser);
         let leg = rig.browsers[browser].leg;
-        rig.relay.bridge(rig.now, leg, rig.customer);
+        bridge(&mut rig.relay, rig.now, leg, rig.customer);
         rig.pass(400);
         assert!(rig.browsers[browser].client.is_connected());
         rig.browsers[browser].speaks = true;
@@ -302,7 +317,7 @@ fn a_handshake_before_the_answer_counts_once_the_answer_vouches_for_it() {
     let mut rig = Rig::new();
     let browser = rig.invite(Version::Dtls12, BROWSER);
     let leg = rig.browsers[browser].leg;
-    rig.relay.bridge(rig.now, leg, rig.customer);
+    bridge(&mut rig.relay, rig.now, leg, rig.customer);
     rig.browsers[browser].speaks = true;
     rig.pass(600);
     assert!(rig.browsers[browser].client.is_connected(), "the browser is done");
@@ -323,7 +338,7 @@ fn a_foreign_certificate_gets_no_media() {
     let other = Client::new(rig.now, Version::Dtls12).fingerprint();
     let negotiated = SoftphoneNegotiated { fingerprint: other, ..rig.answered(browser) };
     rig.relay.set_softphone_remote(rig.now, leg, negotiated);
-    rig.relay.bridge(rig.now, leg, rig.customer);
+    bridge(&mut rig.relay, rig.now, leg, rig.customer);
     (rig.customer_speaks, rig.browsers[browser].speaks) = (true, true);
     rig.pass(1_000);
     let told = rig.told();
@@ -355,7 +370,7 @@ fn nothing_is_sent_before_there_are_keys() {
     let browser = rig.invite(Version::Dtls12, BROWSER);
     let leg = rig.browsers[browser].leg;
     rig.answer(browser);
-    rig.relay.bridge(rig.now, leg, rig.customer);
+    bridge(&mut rig.relay, rig.now, leg, rig.customer);
     rig.relay.play(rig.now, leg, Tone::Ringback);
     rig.customer_speaks = true;
     for _ in 0..10 {
@@ -420,7 +435,7 @@ fn tones_are_played_to_both_kinds_of_legs() {
 fn a_second_leg_takes_the_place_of_the_first() {
     let mut rig = Rig::talking(Version::Dtls12);
     let old = rig.browsers[0].leg;
-    let recording = rig.relay.start_recording(rig.now, old, rig.customer).unwrap();
+    let recording = record(&mut rig.relay, rig.now, old, rig.customer).unwrap();
     check_both_hear(&mut rig, 0);
     rig.browsers[0].speaks = false;
     rig.relay.play(rig.now, rig.customer, Tone::Hold);
@@ -436,7 +451,7 @@ fn a_second_leg_takes_the_place_of_the_first() {
     // The place of the closed leg serves another recording meanwhile.
     let third = rig.relay.open_softphone(rig.now).unwrap();
     let other = rig.relay.open_leg(rig.now).unwrap();
-    let beside = rig.relay.start_recording(rig.now, third, other).unwrap();
+    let beside = record(&mut rig.relay, rig.now, third, other).unwrap();
     rig.relay.stop_recording(rig.now, beside);
     rig.pass(2_000);
     rig.relay.stop_recording(rig.now, recording);
@@ -455,7 +470,7 @@ fn a_handed_over_leg_hears_what_was_played_and_its_old_bridge_ends() {
     rig.answer(second);
     rig.pass(600);
     let new = rig.browsers[second].leg;
-    rig.relay.bridge(rig.now, new, other);
+    bridge(&mut rig.relay, rig.now, new, other);
     rig.customer_speaks = false;
     rig.relay.play(rig.now, old, Tone::Ringback);
     rig.relay.hand_over(rig.now, old, new);

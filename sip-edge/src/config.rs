@@ -25,6 +25,7 @@ pub struct Config {
     pub softphone: SoftphoneConfig,
     pub limits: LimitsConfig,
     pub recordings: RecordingsConfig,
+    pub hold_audio: HoldAudioConfig,
     pub link: LinkConfig,
     pub log: LogConfig,
 }
@@ -70,6 +71,15 @@ pub struct LimitsConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RecordingsConfig {
     /// Folder that recordings are written to and control-api serves; made if missing. A recorded call writes 32 KB a second.
+    pub folder: PathBuf,
+}
+
+/// `[hold_audio]`
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldAudioConfig {
+    /// Folder with the WAV files that accounts have for parties on hold; need not exist. Each file is read once, when a call names it
+    /// first, and kept: up to 2 MB. At most 64 per shard; a call without one plays the bundled tone.
     pub folder: PathBuf,
 }
 
@@ -119,6 +129,7 @@ impl Default for Config {
             softphone: SoftphoneConfig::default(),
             limits: LimitsConfig::default(),
             recordings: RecordingsConfig::default(),
+            hold_audio: HoldAudioConfig::default(),
             link: LinkConfig::default(),
             log: LogConfig::default(),
         }
@@ -147,6 +158,12 @@ impl Default for LimitsConfig {
 impl Default for RecordingsConfig {
     fn default() -> Self {
         Self { folder: "recordings".into() }
+    }
+}
+
+impl Default for HoldAudioConfig {
+    fn default() -> Self {
+        Self { folder: "hold-audio".into() }
     }
 }
 
@@ -237,6 +254,7 @@ impl Config {
             ("limits.max_tcp_connections", (1..=10_000).contains(&self.limits.max_tcp_connections), "1 to 10000 are allowed"),
             ("limits.tcp_idle_s", (10..=86_400).contains(&self.limits.tcp_idle_s), "10 to 86400 are allowed"),
             ("recordings.folder", !self.recordings.folder.as_os_str().is_empty(), "a folder is needed"),
+            ("hold_audio.folder", !self.hold_audio.folder.as_os_str().is_empty(), "a folder is needed"),
             ("link.socket", (1..=107).contains(&socket_len), "a path of 1 to 107 bytes is allowed"),
         ];
         let mut rules = rules.into_iter().chain(self.softphone.rules(self.shards));

@@ -5,15 +5,18 @@ mod outbox;
 mod translate;
 
 pub use outbox::Outbox;
-pub use translate::{ClockPair, Told, grant, place_call, told};
+pub use translate::{ClockPair, Told, grant, place_call, refusal, told, verb};
 
-use control_wire::{Command, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence, ShardStatus, ToEdge, VERSION, encode};
+use control_wire::{
+    Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence, ShardStatus, Speaking, ToEdge, VERSION,
+    encode,
+};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::net::UnixStream;
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -25,24 +28,28 @@ const STATUS_PERIOD: Duration = Duration::from_secs(1);
 const WELCOME_LIMIT: Duration = Duration::from_secs(5);
 /// Frames are gathered up to about this many bytes for one write.
 const WRITE_LEN: usize = 64 * 1024;
-/// Most acknowledgements that wait for a control-api that does not read.
-const ACK_CAPACITY: usize = 4096;
+/// Most answers to commands that wait for a control-api that does not read.
+const ANSWER_CAPACITY: usize = 4096;
+/// Most news of who speaks that wait; beyond it the oldest are left out.
+const SPEAKING_CAPACITY: usize = 256;
 
 /// What the link asks of its shard.
 pub trait LinkPeer {
     fn hello(&self) -> Hello;
     fn status(&self) -> ShardStatus;
-    /// Does what is commanded; a repeated command has no effect.
-    fn command(&self, command: Command);
+    /// Does what is commanded, or says why not; a repeated command has no effect.
+    fn command(&self, command: Command) -> Result<(), ControlRefusal>;
 }
 
 /// What waits to be sent to control-api.
 pub struct Mailbox {
     outbox: RefCell<Outbox>,
-    acks: RefCell<Vec<u64>>,
+    /// What came of the commands, by their ids.
+    answers: RefCell<Vec<(u64, Result<(), ControlRefusal>)>>,
     status_due: Cell<bool>,
     /// Who came or went since it was told last, each agent once.
     presences: RefCell<BTreeMap<String, bool>>,
+    speaking: RefCell<VecDeque<Speaking>>,
     filled: Signal,
     /// Connections to control-api that were lost.
     pub losses: Cell<u64>,
@@ -52,9 +59,10 @@ impl Mailbox {
     pub fn new(capacity: usize) -> Self {
         Self {
             outbox: RefCell::new(Outbox::new(capacity)),
-            acks: RefCell::default(),
+            answers: RefCell::default(),
             status_due: Cell::new(false),
             presences: RefCell::default(),
+            speaking: RefCell::default(),
             filled: Signal::default(),
             losses: Cell::new(0),
         }
@@ -69,6 +77,16 @@ impl Mailbox {
     /// Tells who came or went; who is there anyway is told by Hello after a reconnect.
     pub fn tell_presence(&self, presence: Presence) {
         self.presences.borrow_mut().insert(presence.agent, presence.online);
+        self.filled.set();
+    }
+
+    /// Tells who speaks; it is not kept for an absent control-api.
+    pub fn tell_speaking(&self, speaking: Speaking) {
+        let mut waiting = self.speaking.borrow_mut();
+        if waiting.len() >= SPEAKING_CAPACITY {
+            waiting.pop_front();
+        }
+        waiting.push_back(speaking);
         self.filled.set();
     }
 
@@ -155,7 +173,8 @@ async fn connection(
     welcome.set(true);
     tracing::info!("control link is up");
     mailbox.outbox.borrow_mut().rewind();
-    mailbox.acks.borrow_mut().clear();
+    mailbox.answers.borrow_mut().clear();
+    mailbox.speaking.borrow_mut().clear();
     let (mut reader, mut writer) = futures_lite::io::split(stream);
     future::or(read(&mut reader, decoder, mailbox, peer), write(&mut writer, frames, mailbox, peer)).await
 }
@@ -187,11 +206,11 @@ async fn read<T>(
             match message {
                 ToEdge::Ack { event_id } => mailbox.outbox.borrow_mut().acknowledge(event_id),
                 ToEdge::Command { id, command } => {
-                    peer.command(command);
-                    if mailbox.acks.borrow().len() >= ACK_CAPACITY {
+                    let answer = peer.command(command);
+                    if mailbox.answers.borrow().len() >= ANSWER_CAPACITY {
                         return Err(LinkError::Stuck);
                     }
-                    mailbox.acks.borrow_mut().push(id);
+                    mailbox.answers.borrow_mut().push((id, answer));
                     mailbox.filled.set();
                 }
                 ToEdge::Welcome { .. } | ToEdge::Refused { .. } => return Err(LinkError::Unexpected),
@@ -211,8 +230,15 @@ async fn write<T>(
     let mut next_status = Instant::now();
     loop {
         frames.clear();
-        for command_id in mailbox.acks.borrow_mut().drain(..) {
-            encode(&FromEdge::Ack { command_id }, &mut frames)?;
+        for (command_id, answer) in mailbox.answers.borrow_mut().drain(..) {
+            let answer = match answer {
+                Ok(()) => FromEdge::Ack { command_id },
+                Err(refusal) => FromEdge::Refused { command_id, refusal },
+            };
+            encode(&answer, &mut frames)?;
+        }
+        for speaking in mailbox.speaking.borrow_mut().drain(..) {
+            encode(&FromEdge::Speaking(speaking), &mut frames)?;
         }
         for (agent, online) in mailbox.presences.take() {
             encode(&FromEdge::Presence(Presence { agent, online }), &mut frames)?;

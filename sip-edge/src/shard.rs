@@ -1,16 +1,18 @@
 //! One shard: its edge machine, its datagram engine, its recordings and streams, and what waits for control-api. `pump` carries what
 //! the machines put out to where it belongs; nothing in here waits (see `run`).
 
+mod hold_audio;
 mod run;
 mod status;
 
 pub use run::{ShardInput, run};
 
 use crate::config::{Config, ShardPlan, SoftphonePlan};
-use crate::link::{ClockPair, Mailbox, Told, grant, place_call, told};
+use crate::link::{ClockPair, Mailbox, Told, grant, place_call, refusal, told, verb};
 use crate::transport::{Certificate, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
 use anyhow::Context;
-use control_wire::{Command, SoftphoneService};
+use control_wire::{Command, ControlRefusal, SoftphoneService};
+use hold_audio::{HoldAudio, Reading};
 use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::{carry_out, forward};
 use media_shard::engine::{Channel, Engine, EngineConfig};
@@ -27,7 +29,7 @@ const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// A timer that fires this much after its time is late.
 const LATE: Duration = Duration::from_millis(20);
 /// Milestones kept for an absent control-api, per call that the shard can take.
-const MILESTONES_PER_CALL: usize = 32;
+const MILESTONES_PER_CALL: usize = 48;
 /// Transactions of a running call: INVITEs and what comes inside its dialogs.
 const TRANSACTIONS_PER_CALL: usize = 12;
 /// Transactions of calls that are over: each absorbs retransmissions for 32 s (RFC 3261 timers D, J and RFC 6026's L, M), and a short call
@@ -57,6 +59,7 @@ pub(crate) struct Shard {
     edge: Edge,
     engine: Engine,
     recorder: Recorder,
+    hold_audio: HoldAudio,
     streams: Streams,
     websockets: Option<WebSockets>,
     /// Where browsers reach the softphones' listener.
@@ -121,6 +124,7 @@ impl Shard {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
                 engine,
                 recorder,
+                hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
                 streams,
                 websockets,
                 softphone_service: None,
@@ -216,9 +220,25 @@ impl Shard {
         }
     }
 
-    /// Does what control-api commands; a repeated command has no effect.
-    pub(crate) fn command(&mut self, command: Command) {
+    /// The file that a command's call plays to parties on hold, if it has not been read yet.
+    pub(crate) fn hold_audio_to_read(&mut self, command: &Command) -> Option<Reading> {
+        match command {
+            Command::PlaceCall(call) => self.hold_audio.to_read(call.hold_audio.as_deref()?),
+            _ => None,
+        }
+    }
+
+    /// A party that is on hold by then hears the bundled tone until its next hold.
+    fn keep_hold_audio(&mut self, name: &str, samples: &[i16]) {
+        if !self.edge.add_hold_audio(name, samples) {
+            self.hold_audio.count_failure("the relay keeps its most");
+        }
+    }
+
+    /// Does what control-api commands, or says why not; a repeated command has no effect.
+    pub(crate) fn command(&mut self, command: Command) -> Result<(), ControlRefusal> {
         let now = Instant::now();
+        let mut answer = Ok(());
         match command {
             Command::PlaceCall(call) if self.mailbox.outbox().holds_end_of(&call.call_id) => {}
             Command::PlaceCall(call) => {
@@ -228,11 +248,17 @@ impl Shard {
                     tell(&self.mailbox, Event::Ended(Box::new(Ended::refused(call_id, refusal, now))));
                 }
             }
+            Command::Control(control) => {
+                let wire = *control;
+                let done = self.edge.control(now, &wire.call_id, &wire.control_id, verb(wire.verb));
+                answer = done.map_err(refusal);
+            }
             Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
             Command::GrantSoftphone(granted) => self.edge.grant_softphone(now, grant(ClockPair::now(), granted)),
             Command::RevokeSoftphone { agent } => self.edge.revoke_softphone(now, &agent),
         }
         self.settle(now);
+        answer
     }
 
     fn recording_finished(&mut self, finished: Finished) {
@@ -318,6 +344,7 @@ fn tell(mailbox: &Mailbox, event: Event) {
         Event::Milestone(milestone) => tracing::info!(
             call_id = milestone.call_id,
             leg = milestone.leg.map(|leg| format!("{leg:?}")),
+            party = milestone.party,
             sip_code = milestone.sip_code,
             trunk = milestone.trunk,
             "{}",
@@ -330,11 +357,13 @@ fn tell(mailbox: &Mailbox, event: Event) {
             duration_s = ended.duration_s,
             "ended"
         ),
-        // Who works when is not for the log.
-        Event::Presence { .. } => {}
+        Event::TransferRequested { call_id, party, .. } => tracing::info!(call_id, party, "transfer requested"),
+        // Who works when is not for the log, and who speaks is too much for it.
+        Event::Presence { .. } | Event::Speaking { .. } => {}
     }
     match told(ClockPair::now(), event) {
         Told::Event(event) => mailbox.tell(event),
         Told::Presence(presence) => mailbox.tell_presence(presence),
+        Told::Speaking(speaking) => mailbox.tell_speaking(speaking),
     }
 }

@@ -1,6 +1,8 @@
 //! The control link against a scripted control-api: hello, commands, events, acknowledgements, and replay after a loss.
 
-use control_wire::{Command, Event, FrameDecoder, FromEdge, Hello, Milestone, ShardStatus, ToEdge, VERSION, encode};
+use control_wire::{
+    Command, Control, ControlRefusal, Event, FrameDecoder, FromEdge, Hello, Milestone, ShardStatus, ToEdge, VERSION, Verb, encode,
+};
 use glommio::{LocalExecutorBuilder, Placement};
 use sip_edge::link::{self, LinkPeer, Mailbox};
 use std::cell::RefCell;
@@ -82,10 +84,14 @@ impl LinkPeer for Peer {
     }
 
     /// Answers with an event, as a placed call does.
-    fn command(&self, command: Command) {
+    fn command(&self, command: Command) -> Result<(), ControlRefusal> {
+        if let Command::Control(_) = &command {
+            return Err(ControlRefusal { code: "unknown_call".into(), detail: "no such call".into() });
+        }
         let Command::HangUp { call_id } = &command else { panic!("not commanded") };
         self.mailbox.tell(milestone(call_id));
         self.commands.borrow_mut().push(command);
+        Ok(())
     }
 }
 
@@ -99,6 +105,8 @@ fn milestone(call_id: &str) -> Event {
         sip_code: None,
         trunk: None,
         detail: None,
+        party: None,
+        conversation: None,
     })
 }
 
@@ -127,6 +135,10 @@ fn events_are_told_until_acknowledged_across_connections() {
         assert_eq!(server.next_but_status(), FromEdge::Ack { command_id: 6 });
         assert_eq!(server.next_but_status(), FromEdge::Event { id: 2, event: milestone("b") });
         server.send(&ToEdge::Ack { event_id: 1 });
+        let control = Control { call_id: "c".into(), control_id: "1".into(), verb: Verb::Hold };
+        server.send(&ToEdge::Command { id: 8, command: Command::Control(Box::new(control)) });
+        let refusal = ControlRefusal { code: "unknown_call".into(), detail: "no such call".into() };
+        assert_eq!(server.next_but_status(), FromEdge::Refused { command_id: 8, refusal });
         drop(server);
 
         let mut server = Server::accept(&listener);

@@ -68,13 +68,16 @@ fn call(agent: &str) -> Command {
         max_duration_ms: 3_600_000,
         no_media_ms: 30_000,
         recording: None,
+        recording_layout: RecordingLayout::Stereo,
+        hold_audio: None,
+        accepts_refer: false,
     }))
 }
 
 fn end(edge: &Edge) -> Ended {
     edge.next_event(|event| match event {
         Event::Ended(ended) => Some((**ended).clone()),
-        Event::Milestone(_) => None,
+        Event::Milestone(_) | Event::TransferRequested { .. } => None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use glommio::{LocalExecutorBuilder, Placement};
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{Relay, RelayConfig, RemoteMedia};
+use media_core::relay::{self, Layout, LegId, RecordingId, Relay, RelayConfig, RemoteMedia};
 use media_core::sdp::{Direction, Numbers};
 use media_shard::carry::{carry_out, forward};
 use media_shard::engine::{Channel, Engine, EngineConfig};
@@ -14,6 +14,20 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Lets two legs hear each other alone.
+fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
+    relay.set_hearing(now, a, &[b]);
+    relay.set_hearing(now, b, &[a]);
+}
+
+/// Begins a stereo recording of two legs.
+fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
+    let recording = relay.start_recording(now, Layout::Stereo)?;
+    relay.record_leg(now, recording, left, Some(relay::Channel::Agent));
+    relay.record_leg(now, recording, right, Some(relay::Channel::Customer));
+    Some(recording)
+}
 
 struct Rig {
     relay: Relay,
@@ -99,8 +113,8 @@ fn phones_hear_each_other_and_a_released_port_is_silent() {
         let (agent, customer) = (rig.relay.open_leg(now).unwrap(), rig.relay.open_leg(now).unwrap());
         rig.relay.set_remote(now, agent, remote(&agent_phone));
         rig.relay.set_remote(now, customer, remote(&customer_phone));
-        rig.relay.bridge(now, agent, customer);
-        let recording = rig.relay.start_recording(now, agent, customer).unwrap();
+        bridge(&mut rig.relay, now, agent, customer);
+        let recording = record(&mut rig.relay, now, agent, customer).unwrap();
         rig.recorder.open(recording, "crm_relay.wav");
         rig.pump();
         let mut bytes = [0; 256];

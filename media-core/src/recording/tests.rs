@@ -7,6 +7,8 @@ use crate::tone::{self, Tone};
 const A: Tone = Tone::steady(400.0, 8000.0);
 const B: Tone = Tone::steady(1000.0, 8000.0);
 const PACKET: u32 = 160;
+const LEFT: TrackId = TrackId(0);
+const RIGHT: TrackId = TrackId(1);
 
 /// A disk that checks what direct I/O demands.
 #[derive(Default)]
@@ -45,7 +47,9 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let start = clock::start();
-        let recording = Recording::new(start, Codec::Pcmu, Codec::Pcma);
+        let mut recording = Recording::new(start, Layout::Stereo);
+        assert_eq!(recording.add_track(start, Channel::Agent, Codec::Pcmu), Some(LEFT));
+        assert_eq!(recording.add_track(start, Channel::Customer, Codec::Pcma), Some(RIGHT));
         Rig { start, recording, disk: Disk::default(), buffer: Vec::new() }
     }
 
@@ -61,12 +65,12 @@ impl Rig {
     }
 
     /// Packet `n` of a tone, arriving at `ms`.
-    fn packet(&mut self, ms: u64, channel: Channel, tone: &Tone, n: u32) -> Result<(), DropReason> {
-        let codec = if channel == Channel::Left { Codec::Pcmu } else { Codec::Pcma };
+    fn packet(&mut self, ms: u64, track: TrackId, tone: &Tone, n: u32) -> Result<(), DropReason> {
+        let codec = if track == LEFT { Codec::Pcmu } else { Codec::Pcma };
         let mut audio = [0; PACKET as usize];
         tone.fill_encoded((n * PACKET).into(), codec, &mut audio);
         let timestamp = 0xffff_fc00u32.wrapping_add(n * PACKET);
-        self.recording.tap(self.at(ms), channel, StreamId(1), timestamp, &audio)
+        self.recording.tap(self.at(ms), track, StreamId(1), timestamp, &audio)
     }
 
     fn finish(&mut self, ms: u64) -> (Vec<i16>, Vec<i16>) {
@@ -95,10 +99,10 @@ fn both_parties_are_on_their_channel_at_their_time() {
     for n in 0..200u32 {
         let ms = u64::from(n) * 20;
         if (25..150).contains(&n) {
-            rig.packet(ms, Channel::Left, &A, n - 25).unwrap();
+            rig.packet(ms, LEFT, &A, n - 25).unwrap();
         }
         if (50..175).contains(&n) {
-            rig.packet(ms, Channel::Right, &B, n - 50).unwrap();
+            rig.packet(ms, RIGHT, &B, n - 50).unwrap();
         }
         if n % 40 == 39 {
             rig.flush(ms);
@@ -123,7 +127,7 @@ fn jitter_makes_no_gaps() {
     arrivals.sort();
     let mut flushed = 0;
     for (ms, n) in arrivals {
-        rig.packet(ms, Channel::Left, &A, n).unwrap();
+        rig.packet(ms, LEFT, &A, n).unwrap();
         if ms >= flushed + 800 {
             rig.flush(ms);
             flushed = ms;
@@ -137,12 +141,12 @@ fn jitter_makes_no_gaps() {
 fn a_late_packet_is_written_in_its_place_while_its_block_is_held() {
     let mut rig = Rig::new();
     for n in (0..60).filter(|n| *n != 50) {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
     rig.flush(1180);
-    rig.packet(1190, Channel::Left, &A, 50).unwrap();
+    rig.packet(1190, LEFT, &A, 50).unwrap();
     // Its block is final: the file must not change.
-    assert_eq!(rig.packet(1190, Channel::Left, &A, 2), Err(DropReason::RecordingLate));
+    assert_eq!(rig.packet(1190, LEFT, &A, 2), Err(DropReason::RecordingLate));
     let (left, _) = rig.finish(1200);
     check_tone(&left[..9600], 400.0);
 }
@@ -151,7 +155,7 @@ fn a_late_packet_is_written_in_its_place_while_its_block_is_held() {
 fn a_lost_packet_leaves_silence_of_its_length() {
     let mut rig = Rig::new();
     for n in (0..100).filter(|n| *n != 50) {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
         if n % 40 == 39 {
             rig.flush(u64::from(n) * 20);
         }
@@ -166,15 +170,15 @@ fn a_lost_packet_leaves_silence_of_its_length() {
 fn a_jump_of_the_clock_or_a_new_source_is_anchored_at_its_arrival() {
     let mut rig = Rig::new();
     for n in 0..25 {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
     // The timestamp jumps by 100 s, then back: the first packets back may be stragglers, so they wait for confirmation.
     for n in 0..25 {
-        rig.packet(500 + u64::from(n) * 20, Channel::Left, &A, 5000 + n).unwrap();
+        rig.packet(500 + u64::from(n) * 20, LEFT, &A, 5000 + n).unwrap();
     }
     for n in 0..25 {
         let refused = Err(DropReason::RecordingLate);
-        assert_eq!(rig.packet(1000 + u64::from(n) * 20, Channel::Left, &A, n), if n < 5 { refused } else { Ok(()) });
+        assert_eq!(rig.packet(1000 + u64::from(n) * 20, LEFT, &A, n), if n < 5 { refused } else { Ok(()) });
     }
     let (left, _) = rig.finish(1500);
     check_tone(&left[..4000], 400.0);
@@ -189,13 +193,13 @@ fn a_delay_in_the_network_moves_nothing_but_a_drifting_clock_is_followed() {
     for n in 0..50u32 {
         // Ten packets stuck behind 300 ms of congestion.
         let ms = if (20..30).contains(&n) { 700 } else { u64::from(n) * 20 };
-        rig.packet(ms.max(if n >= 30 { 700 } else { 0 }), Channel::Left, &A, n).unwrap();
+        rig.packet(ms.max(if n >= 30 { 700 } else { 0 }), LEFT, &A, n).unwrap();
     }
     check_tone(&rig.finish(1000).0, 400.0);
 
     let mut rig = Rig::new();
     for n in 0..100u32 {
-        rig.packet(u64::from(n) * 20 + if n >= 20 { 100 } else { 0 }, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20 + if n >= 20 { 100 } else { 0 }, LEFT, &A, n).unwrap();
         if n % 40 == 39 {
             rig.flush(u64::from(n) * 20 + 100);
         }
@@ -208,9 +212,9 @@ fn a_delay_in_the_network_moves_nothing_but_a_drifting_clock_is_followed() {
 fn a_change_of_codec_keeps_what_is_buffered() {
     let mut rig = Rig::new();
     for n in 0..25 {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
-    rig.recording.set_codec(Channel::Left, Codec::Pcma);
+    rig.recording.set_codec(LEFT, Codec::Pcma);
     check_tone(&rig.finish(500).0, 400.0);
 }
 
@@ -218,7 +222,7 @@ fn a_change_of_codec_keeps_what_is_buffered() {
 fn the_file_is_valid_after_each_flush_and_reads_silence_after_a_stall() {
     let mut rig = Rig::new();
     for n in 0..40 {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
     rig.flush(800);
     assert_eq!(rig.disk.read().0.len(), 6400);
@@ -229,7 +233,7 @@ fn the_file_is_valid_after_each_flush_and_reads_silence_after_a_stall() {
     assert_eq!(left.len(), 86_400);
     check_tone(&left[..6400], 400.0);
     check_silence(&left[6400..]);
-    rig.packet(10_820, Channel::Left, &A, 541).unwrap();
+    rig.packet(10_820, LEFT, &A, 541).unwrap();
     let (left, _) = rig.finish(10_840);
     check_tone(&left[86_560..86_720], 400.0);
 }
@@ -237,9 +241,9 @@ fn the_file_is_valid_after_each_flush_and_reads_silence_after_a_stall() {
 #[test]
 fn audio_beyond_the_buffer_is_refused() {
     let mut rig = Rig::new();
-    assert_eq!(rig.packet(5000, Channel::Left, &A, 0), Err(DropReason::RecordingFull));
+    assert_eq!(rig.packet(5000, LEFT, &A, 0), Err(DropReason::RecordingFull));
     rig.flush(5000);
-    assert_eq!(rig.packet(5020, Channel::Left, &A, 1), Ok(()));
+    assert_eq!(rig.packet(5020, LEFT, &A, 1), Ok(()));
 }
 
 #[test]
@@ -253,7 +257,7 @@ fn an_empty_recording_is_a_valid_file() {
 fn a_file_cut_anywhere_is_repaired_to_the_longest_valid_one() {
     let mut rig = Rig::new();
     for n in 0..50 {
-        rig.packet(u64::from(n) * 20, Channel::Left, &A, n).unwrap();
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
     rig.flush(1000);
     let whole = rig.disk.0.clone();

@@ -1,5 +1,5 @@
 //! The packet path: one datagram runs to its end in its receive buffer, without allocation, queue or log (RFC 7983, 3550, 4733).
-//! Classify, check the source, unprotect, rewrite the header, copy to the recording, protect.
+//! Classify, check the source, unprotect, copy to the recording and to the mixes, rewrite the header, protect.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -27,7 +27,11 @@ struct Accepted {
     kind: Kind,
     codec: Codec,
     stream: StreamId,
-    peer: Option<LegId>,
+    leg: LegId,
+    /// The key whose press ended.
+    pressed: Option<u8>,
+    is_mixed: bool,
+    hearer: Option<LegId>,
 }
 
 impl Relay {
@@ -141,31 +145,47 @@ impl Relay {
             self.drops.note(self.queues.event(Event::FirstMedia(leg.id)));
         }
         let payload = &buffer[packet.payload_start..packet.payload_start + packet.payload_len];
+        let mut pressed = None;
         match kind {
             Kind::TelephoneEvent => {
                 let event: &[u8; EVENT_LEN] = payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
                 if leg.ends_event(stream, packet.header.timestamp, event[1]) {
                     self.drops.note(self.queues.telephone_event(leg.id, event[0]));
+                    pressed = Some(event[0]);
                 }
             }
             Kind::Audio => {
-                if let Some((id, channel)) = leg.tap
+                if let Some((id, track)) = leg.tap
                     && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
                 {
-                    self.drops.note(tape.recording.tap(now, channel, stream, packet.header.timestamp, payload));
+                    self.drops.note(tape.recording.tap(now, track, stream, packet.header.timestamp, payload));
+                }
+                let codec = leg.codec();
+                if let Some(feed) = &mut leg.feed {
+                    self.drops.note(feed.jitter.push(stream, packet.header.timestamp, codec, payload));
                 }
             }
         }
-        Ok(Accepted { packet, kind, codec: leg.codec(), stream, peer: leg.peer })
+        let is_mixed = leg.feed.is_some();
+        Ok(Accepted { packet, kind, codec: leg.codec(), stream, leg: leg.id, pressed, is_mixed, hearer: leg.hearer })
     }
 
-    /// Rewrites an accepted packet for the leg that hears it.
+    /// Rewrites an accepted packet for the leg that hears it in place.
     fn pass_on(&mut self, now: Instant, accepted: &Accepted, buffer: &mut [u8]) -> Result<Forward, DropReason> {
         let Packet { header, payload_start, payload_len } = accepted.packet;
-        let peer = accepted.peer.ok_or(DropReason::NotBridged)?;
-        let leg = self.legs.get_mut(peer.index, peer.generation).ok_or(DropReason::NotBridged)?;
+        if let Some(code) = accepted.pressed.filter(|_| accepted.is_mixed) {
+            self.press_in_mixes(accepted.leg, code);
+        }
+        let hearer = match accepted.hearer {
+            None if accepted.is_mixed => return Ok(Forward::Local),
+            hearer => hearer.ok_or(DropReason::NotBridged)?,
+        };
+        let leg = self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
         let payload_type = leg.payload_type(accepted.kind)?;
         let remote = leg.destination().ok_or(DropReason::NotSending)?;
+        if leg.is_dialing() {
+            return Err(DropReason::Dialing);
+        }
         let placed = leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?;
         if accepted.kind == Kind::Audio && accepted.codec != leg.codec() {
             g711::transcode(&mut buffer[payload_start..payload_start + payload_len], accepted.codec, leg.codec());

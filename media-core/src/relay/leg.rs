@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::digits::Digits;
+use super::hearing::Parties;
+use super::mix::{Feed, Mix};
 use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::Latch;
 use crate::reception::{Arrival, Reception};
-use crate::recording::Channel;
+use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
 use crate::rtp::{CLOCK_RATE, Header};
 use crate::sdp::Direction;
@@ -65,9 +68,18 @@ pub(super) struct Leg {
     pub outbound: Option<Box<Outbound>>,
     pub sender: Sender,
     pub incoming: Option<Incoming>,
-    /// Who hears this leg, and whom it hears.
-    pub peer: Option<LegId>,
-    pub tap: Option<(RecordingId, Channel)>,
+    /// Whom this leg hears, and who hears it.
+    pub hears: Parties,
+    pub heard_by: Parties,
+    /// Who of `heard_by` gets this leg's packets in place.
+    pub hearer: Option<LegId>,
+    /// What waits for the mixes that this leg is heard in.
+    pub feed: Option<Box<Feed>>,
+    /// Of a leg that hears a mix.
+    pub mix: Option<Mix>,
+    /// Digits that are sent to the leg, or may have to be while it hears a mix.
+    pub digits: Option<Box<Digits>>,
+    pub tap: Option<(RecordingId, TrackId)>,
     pub playing: Option<Playing>,
     pub watch: Option<Watch>,
     pub reports: Reports,
@@ -91,7 +103,12 @@ impl Leg {
             outbound: None,
             sender,
             incoming: None,
-            peer: None,
+            hears: Parties::default(),
+            heard_by: Parties::default(),
+            hearer: None,
+            feed: None,
+            mix: None,
+            digits: None,
             tap: None,
             playing: None,
             watch: None,
@@ -114,6 +131,16 @@ impl Leg {
 
     pub fn codec(&self) -> Codec {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
+    }
+
+    /// Whether audio can be sent to the peer.
+    pub fn is_sendable(&self) -> bool {
+        self.payload_type(Kind::Audio).is_ok() && self.destination().is_some()
+    }
+
+    /// Whether a key is being sent to the leg.
+    pub fn is_dialing(&self) -> bool {
+        self.digits.as_ref().is_some_and(|digits| digits.is_dialing())
     }
 
     /// Takes what was negotiated. Returns whether the socket's connection must be dissolved.

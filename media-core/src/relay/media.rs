@@ -92,6 +92,15 @@ pub enum Tone {
     Ringback,
     /// The other party is away and expected back.
     Hold,
+    /// What `add_audio` keeps, repeated.
+    Audio(AudioId),
+}
+
+/// Audio that is kept to be played; the generation makes a stale id harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AudioId {
+    pub index: u32,
+    pub generation: u32,
 }
 
 /// What a leg has seen; packets are RTP packets.

@@ -46,6 +46,8 @@ pub enum Event {
     DtlsFailed(LegId),
     /// No check of the softphone came for 15 s; nothing is sent to it until its checks come again.
     ConsentLost(LegId),
+    /// The party of a leg that is in a mix of three or more began to speak (`true`) or stopped.
+    Speaking(LegId, bool),
 }
 
 impl Event {
@@ -59,7 +61,8 @@ impl Event {
             | Event::IceConnected(leg)
             | Event::DtlsConnected(leg)
             | Event::DtlsFailed(leg)
-            | Event::ConsentLost(leg) => leg,
+            | Event::ConsentLost(leg)
+            | Event::Speaking(leg, _) => leg,
         }
     }
 }

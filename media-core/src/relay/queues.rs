@@ -58,6 +58,11 @@ impl Queues {
         self.push_event(Event::TelephoneEvent(leg, code), self.event_limit / 2)
     }
 
+    /// Queues a change of who speaks; as many as there may be leave room for the other events. Never allocates.
+    pub fn speaking(&mut self, leg: LegId, speaks: bool) -> Result<(), DropReason> {
+        self.push_event(Event::Speaking(leg, speaks), self.event_limit / 2)
+    }
+
     fn push_event(&mut self, event: Event, limit: usize) -> Result<(), DropReason> {
         if self.events.len() >= limit {
             return Err(DropReason::EventQueueFull);

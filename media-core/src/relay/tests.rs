@@ -85,6 +85,20 @@ fn remote(rtp: &str) -> RemoteMedia {
     }
 }
 
+/// Lets two legs hear each other alone.
+fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
+    relay.set_hearing(now, a, &[b]);
+    relay.set_hearing(now, b, &[a]);
+}
+
+/// Begins a stereo recording of two legs.
+fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
+    let recording = relay.start_recording(now, Layout::Stereo)?;
+    relay.record_leg(now, recording, left, Some(Channel::Agent));
+    relay.record_leg(now, recording, right, Some(Channel::Customer));
+    Some(recording)
+}
+
 /// An output with its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Done {
@@ -132,7 +146,7 @@ impl Rig {
     fn talking() -> (Rig, LegId, LegId, Talker, Talker) {
         let mut rig = Rig::new();
         let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-        rig.relay.bridge(rig.now, agent, customer);
+        bridge(&mut rig.relay, rig.now, agent, customer);
         let (mut a, mut b) = (Talker::new(0xa000_0001), Talker::new(0xb000_0001));
         rig.hear(agent, AGENT, &a.audio());
         rig.hear(customer, CUSTOMER, &b.audio());

@@ -1,23 +1,19 @@
-//! What happens by time: a tick of 20 ms sends playback and visits a tenth of the legs for silence, reports and recordings, so that
+//! What happens by time: a tick of 20 ms sends digits, mixes and playback, and visits a tenth of the legs for silence, reports and recordings, so that
 //! neither a packet nor a tick ever scans all legs.
 
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use super::leg::Kind;
-use super::{Event, Relay, TAIL_ROOM, Tone};
-use crate::codec::Codec;
+use super::{Event, Relay};
 use crate::drops::DropReason;
 use crate::latch::RELATCH_SILENCE;
 use crate::rtcp::{self, MAX_REPORT_LEN};
-use crate::rtp::{CLOCK_RATE, HEADER_LEN, Header};
+use crate::rtp::CLOCK_RATE;
 use crate::srtp::RTCP_TAIL_LEN;
-use crate::tone;
 
 /// One packet of playback.
 const TICK: Duration = Duration::from_millis(20);
 /// Samples of a tick.
-const TICK_SAMPLES: usize = CLOCK_RATE as usize / 50;
+pub(super) const TICK_SAMPLES: usize = CLOCK_RATE as usize / 50;
 /// Ticks that are made up for when the shell comes late; beyond, time is skipped.
 const MAX_LATE_TICKS: u32 = 5;
 /// Ticks between two visits of a leg: 200 ms.
@@ -26,36 +22,6 @@ const SLICE_COUNT: u32 = 10;
 const FLUSH_VISITS: u8 = 4;
 /// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised; reconsideration changes nothing.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// One period of a tone, encoded for each codec.
-struct Period {
-    pcmu: Box<[u8]>,
-    pcma: Box<[u8]>,
-}
-
-static RINGBACK: LazyLock<Period> = LazyLock::new(|| Period::of(&tone::RINGBACK));
-static HOLD: LazyLock<Period> = LazyLock::new(|| Period::of(&tone::HOLD));
-
-impl Period {
-    fn of(tone: &tone::Tone) -> Period {
-        let encode = |codec| {
-            let mut period = vec![0; tone.period() as usize].into_boxed_slice();
-            tone.fill_encoded(0, codec, &mut period);
-            period
-        };
-        Period { pcmu: encode(Codec::Pcmu), pcma: encode(Codec::Pcma) }
-    }
-
-    /// The payload of the packet at this position; a period is a whole number of packets.
-    fn packet(&self, codec: Codec, position: u32) -> &[u8] {
-        let period = match codec {
-            Codec::Pcmu => &self.pcmu,
-            Codec::Pcma => &self.pcma,
-        };
-        let start = position as usize % (period.len() / TICK_SAMPLES) * TICK_SAMPLES;
-        &period[start..start + TICK_SAMPLES]
-    }
-}
 
 impl Relay {
     /// When `handle_timeout` is due.
@@ -82,14 +48,9 @@ impl Relay {
 
     fn tick(&mut self, now: Instant) {
         self.tick_handshakes(now);
-        let mut at = 0;
-        while at < self.playing.len() {
-            if self.play_packet(now, at) {
-                at += 1;
-            } else {
-                self.playing.swap_remove(at);
-            }
-        }
+        self.tick_digits(now);
+        self.tick_mixes(now);
+        self.tick_playback(now);
         self.slice = (self.slice + 1) % SLICE_COUNT;
         let mut index = self.slice;
         while index < self.legs.place_count() {
@@ -97,46 +58,6 @@ impl Relay {
             self.visit_recording(now, index);
             index += SLICE_COUNT;
         }
-    }
-
-    /// Sends the next packet of one playback; returns whether it goes on.
-    fn play_packet(&mut self, now: Instant, at: usize) -> bool {
-        let (id, stream) = self.playing[at];
-        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
-        let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else { return false };
-        let (tone, position) = (playing.tone, playing.position);
-        playing.position = position.wrapping_add(1);
-        let (Ok(payload_type), Some(remote)) = (leg.payload_type(Kind::Audio), leg.destination()) else { return true };
-        let timestamp = position.wrapping_mul(TICK_SAMPLES as u32);
-        let Ok(placed) = leg.sender.place(now, stream, position as u16, timestamp) else { return true };
-        let header = Header {
-            payload_type,
-            marker: placed.switched,
-            sequence: placed.sequence,
-            timestamp: placed.timestamp,
-            ssrc: leg.sender.ssrc(),
-        };
-        let mut datagram = [0; HEADER_LEN + TICK_SAMPLES + TAIL_ROOM];
-        let period = match tone {
-            Tone::Ringback => &RINGBACK,
-            Tone::Hold => &HOLD,
-        };
-        let payload = period.packet(leg.codec(), position);
-        let Some(mut len) = header.write(payload, &mut datagram) else { return true };
-        if let Some(outbound) = &mut leg.outbound {
-            match outbound.protect_rtp(&mut datagram, len) {
-                Ok(protected) => len = protected,
-                Err(_) => {
-                    self.drops.count(DropReason::Unprotectable);
-                    return true;
-                }
-            }
-        }
-        match self.queues.transmit(leg.rtp_socket(), remote, &datagram[..len]) {
-            Ok(()) => leg.sender.count(payload.len()),
-            Err(reason) => self.drops.count(reason),
-        }
-        true
     }
 
     fn visit_leg(&mut self, now: Instant, index: u32) {

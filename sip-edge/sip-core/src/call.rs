@@ -1,30 +1,48 @@
-//! A back-to-back call: the agent first, then the customer, bridge, and one end (rows S14, S17, S29–S30). Decides who is dialled, who
-//! hears whom and what the end means; each party's SIP is its leg's, each packet the relay's.
+//! A back-to-back call: the agent first, then the customer, bridge, and one end (rows S14, S17, S29–S30); third parties and supervisors in
+//! between. Decides who is dialled and what the end means; who hears whom is `conversation`'s, each party's SIP its leg's, each packet the
+//! relay's.
 
 mod answering;
 mod callee;
 pub mod context;
+mod control;
+mod conversation;
 mod description;
+mod digits;
+mod ending;
+mod exchange;
+mod guest;
 mod invitation;
 mod leg;
+mod participant;
+mod recording;
+mod referral;
+mod reoffer;
 pub mod request;
+mod rooms;
 mod softphone;
+mod speaking;
+mod supervisor;
 
-use crate::edge::{AgentTarget, Counter, Ended, Event, LegMedia, MilestoneKind, Output, PlaceCall, RecordingResult};
+use crate::edge::{AgentTarget, LegMedia, MilestoneKind, PlaceCall};
 use crate::message::{Request, Response};
-use crate::outcome::{self, Bridged, Cause, Failure, LegName, Outcome};
+use crate::outcome::{Bridged, Cause, Failure, LegName};
 use crate::transaction::TransactionId;
 use callee::Callee;
 use context::{Context, Owner, Resources};
+use control::Answers;
 use description::{Agreement, Offered};
+use ending::End;
+use guest::Guest;
 use leg::{Leg, LegEvent};
 use media_core::codec::Codec;
-use media_core::relay::{self, LegId, NoPort, RecordingId, Tone};
+use media_core::relay::{self, LegId, NoPort, Tone};
+use recording::Tape;
+use referral::Referral;
+use rooms::{Ears, Voice};
 use softphone::Softphone;
+use speaking::Speaking;
 use std::time::{Duration, Instant};
-
-/// How long the end waits for the recording's file (decision A2).
-const RECORDING_WAIT: Duration = Duration::from_secs(2);
 
 /// How far the call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,28 +58,42 @@ enum Phase {
     Told,
 }
 
-/// The end, once it is decided.
-struct End {
-    outcome: Outcome,
-    at: Instant,
-    /// Until when the recording is waited for.
-    tell_by: Instant,
-    agent_media: Option<LegMedia>,
-    customer_media: Option<LegMedia>,
+/// Where the agent is, once the call is bridged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AgentPlace {
+    Conversation,
+    Consultation,
+    /// Its work is done; the others go on.
+    Gone,
 }
 
 pub struct Call {
     agent: Leg,
     customer: Leg,
+    /// Third parties and supervisors by slot, those who left included.
+    guests: Vec<Guest>,
     softphone: Option<Softphone>,
     phase: Phase,
+    agent_place: AgentPlace,
+    /// The customer is on hold because that was asked for.
+    is_held: bool,
+    agent_voice: Voice,
+    customer_voice: Voice,
+    /// What the relay was last told.
+    heard: Vec<Ears>,
+    hold_audio: Option<String>,
+    answers: Answers,
+    accepts_refer: bool,
+    referral: Option<Referral>,
+    referral_count: u32,
+    speaking: Speaking,
     /// `max_duration` after the request.
     limit_at: Instant,
     no_media: Duration,
-    recording_name: Option<String>,
-    recording: Option<RecordingId>,
-    recorded: Option<RecordingResult>,
+    tape: Tape,
     answered_at: Option<Instant>,
+    /// Of an agent that left before the end.
+    agent_report: Option<LegMedia>,
     end: Option<End>,
 }
 
@@ -87,19 +119,30 @@ impl Call {
             cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, name));
         }
         if let Some(softphone) = &softphone {
-            cx.shard.agents.insert(softphone.agent.clone(), cx.call);
+            cx.shard.agents.insert(softphone.agent.clone(), (cx.call, LegName::Agent));
         }
         let mut call = Call {
             agent: Leg::new(LegName::Agent, agent_media, request.agent.into()),
             customer: Leg::new(LegName::Customer, customer_media, Callee::Trunks(request.customer)),
+            guests: Vec::new(),
             softphone,
             phase: Phase::Agent,
+            agent_place: AgentPlace::Conversation,
+            is_held: false,
+            agent_voice: Voice::On,
+            customer_voice: Voice::On,
+            heard: Vec::new(),
+            hold_audio: request.hold_audio,
+            answers: Answers::default(),
+            accepts_refer: request.accepts_refer,
+            referral: None,
+            referral_count: 0,
+            speaking: Speaking::default(),
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
-            recording_name: request.recording,
-            recording: None,
-            recorded: None,
+            tape: Tape::new(request.recording_layout, request.recording),
             answered_at: None,
+            agent_report: None,
             end: None,
         };
         let offered = Offered { codecs: vec![Codec::Pcmu, Codec::Pcma], telephone_event: true };
@@ -108,11 +151,25 @@ impl Call {
         Ok(call)
     }
 
+    /// Slots are given for guests that exist, and guests stay in the list.
     fn leg(&mut self, name: LegName) -> &mut Leg {
         match name {
             LegName::Agent => &mut self.agent,
             LegName::Customer => &mut self.customer,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => &mut self.guests[slot.index()].leg,
         }
+    }
+
+    fn media(&self, name: LegName) -> LegId {
+        match name {
+            LegName::Agent => self.agent.media,
+            LegName::Customer => self.customer.media,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => self.guests[slot.index()].leg.media,
+        }
+    }
+
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        [&self.agent, &self.customer].into_iter().chain(self.guests.iter().map(|guest| &guest.leg))
     }
 
     fn bridged(&self) -> Bridged {
@@ -130,13 +187,12 @@ impl Call {
 
     /// Nothing of the call is left to do.
     pub fn is_over(&self) -> bool {
-        self.is_told() && self.agent.is_over() && self.customer.is_over()
+        self.is_told() && self.legs().all(Leg::is_over)
     }
 
     /// Takes the call's entries out of the shard's indexes.
     pub fn forget(&self, shard: &mut Resources) {
-        self.agent.forget(shard);
-        self.customer.forget(shard);
+        self.legs().for_each(|leg| leg.forget(shard));
     }
 
     pub fn handle_response(&mut self, cx: &mut Context<'_>, owner: Owner, id: TransactionId, response: &Response) {
@@ -169,15 +225,19 @@ impl Call {
             return;
         }
         match (name, event) {
-            (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
+            (LegName::Participant(slot) | LegName::Supervisor(slot), event) => self.handle_guest(cx, slot.index(), event),
+            (LegName::Agent, _) if self.is_agent_gone() => {}
+            (_, LegEvent::Nothing | LegEvent::Ringing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
             (LegName::Agent, LegEvent::Answered) => self.take_agent_answer(cx),
             // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
-            (LegName::Customer, LegEvent::EarlyMedia) => cx.shard.relay.bridge(cx.now, self.agent.media, self.customer.media),
+            (LegName::Customer, LegEvent::EarlyMedia) => self.pair(cx),
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
             (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => self.give_up_arriving(cx),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
             (name, LegEvent::DialogLost) => self.hang_up(cx, Cause::DialogLost(name)),
+            (name, LegEvent::Digit(code)) => self.pass_digit(cx, name, code),
+            (_, LegEvent::Referred(referred)) => self.handle_referred(cx, *referred),
         }
     }
 
@@ -195,17 +255,11 @@ impl Call {
         self.phase = Phase::Bridged;
         self.answered_at = Some(cx.now);
         cx.shard.relay.stop_playing(agent);
-        cx.shard.relay.bridge(cx.now, agent, customer);
+        self.arrange(cx);
         cx.shard.relay.watch_media(cx.now, agent, self.no_media);
         cx.shard.relay.watch_media(cx.now, customer, self.no_media);
-        cx.milestone(None, MilestoneKind::Bridged, None, None);
-        self.hold_customer(cx);
-        let Some(file_name) = self.recording_name.clone() else { return };
-        let Some(recording) = cx.shard.relay.start_recording(cx.now, agent, customer) else { return };
-        cx.shard.recordings.insert(Resources::recording_key(recording), cx.call);
-        self.recording = Some(recording);
-        cx.shard.output.push_back(Output::OpenRecording { recording, file_name });
-        cx.milestone(None, MilestoneKind::RecordingStarted, None, None);
+        self.tell(cx, None, MilestoneKind::Bridged);
+        self.start_recording(cx);
     }
 
     /// Something of the leg's media.
@@ -215,6 +269,7 @@ impl Call {
         }
         match event {
             relay::Event::NoMedia(leg) if self.agent.arriving == Some(leg) => {}
+            relay::Event::Speaking(_, speaks) => self.handle_speaking(cx, name, speaks),
             relay::Event::FirstMedia(leg)
             | relay::Event::IceConnected(leg)
             | relay::Event::DtlsConnected(leg)
@@ -228,110 +283,49 @@ impl Call {
             relay::Event::Latched(_) => cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None),
             relay::Event::NoMedia(_) => {
                 cx.milestone(Some(name), MilestoneKind::NoMedia, None, None);
-                self.hang_up(cx, Cause::NoMedia(name));
+                match name {
+                    LegName::Agent | LegName::Customer => self.hang_up(cx, Cause::NoMedia(name)),
+                    LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                        self.dismiss(cx, slot.index(), "no_media", None, Some(Cause::NoMedia(name)));
+                    }
+                }
             }
             // The digits themselves are nobody's business here.
             relay::Event::TelephoneEvent(..) => {}
-            // This leg is no softphone.
+            // This leg is no softphone, or a supervisor's.
             relay::Event::IceConnected(_)
             | relay::Event::DtlsConnected(_)
             | relay::Event::DtlsFailed(_)
-            | relay::Event::ConsentLost(_) => {}
+            | relay::Event::ConsentLost(_) => self.handle_supervisor_media(cx, name, event),
         }
-    }
-
-    /// Ends the call in any state; nothing happens when it is over.
-    pub fn hang_up(&mut self, cx: &mut Context<'_>, cause: Cause) {
-        if !self.is_ended() {
-            self.finish(cx, outcome::of_cause(cause, self.bridged()));
-        }
-    }
-
-    /// Leaves both legs, closes their media and waits for the recording, if there is one.
-    fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
-        self.customer.abandon(cx);
-        self.leave_softphone(cx);
-        self.agent.abandon(cx);
-        if let Some(recording) = self.recording {
-            cx.shard.relay.stop_recording(cx.now, recording);
-        }
-        let (agent_media, customer_media) = (self.agent.report(cx.shard), self.customer.report(cx.shard));
-        self.close_media(cx, self.agent.media);
-        self.close_media(cx, self.customer.media);
-        self.phase = Phase::Closing;
-        self.end = Some(End { outcome, at: cx.now, tell_by: cx.now + RECORDING_WAIT, agent_media, customer_media });
-        if self.recording.is_none() {
-            self.tell_end(cx);
-        }
-    }
-
-    fn close_media(&self, cx: &mut Context<'_>, leg: LegId) {
-        cx.shard.relay.close_leg(cx.now, leg);
-        cx.shard.media_legs.remove(&Resources::leg_key(leg));
-    }
-
-    /// The recording's file is final.
-    pub fn handle_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId, file_len: u64, duration: Duration) {
-        if self.recording != Some(recording) || self.is_told() {
-            return;
-        }
-        self.recording = None;
-        cx.shard.recordings.remove(&Resources::recording_key(recording));
-        let file_name = self.recording_name.clone().unwrap_or_default();
-        self.recorded = Some(RecordingResult { file_name, duration, file_len });
-        cx.milestone(None, MilestoneKind::RecordingFinished, None, None);
-        if self.is_ended() {
-            self.tell_end(cx);
-        }
-    }
-
-    fn tell_end(&mut self, cx: &mut Context<'_>) {
-        let (Phase::Closing, Some(end)) = (self.phase, &self.end) else { return };
-        self.phase = Phase::Told;
-        cx.log.is_closed = true;
-        if let Some(recording) = self.recording.take() {
-            cx.shard.recordings.remove(&Resources::recording_key(recording));
-        }
-        let mut attempts = std::mem::take(&mut self.agent.attempts);
-        attempts.append(&mut self.customer.attempts);
-        let duration_s = self.answered_at.map_or(0, |answered| end.at.duration_since(answered).as_secs());
-        let ended = Ended {
-            call_id: cx.log.call_id.clone(),
-            status: end.outcome.status,
-            reason: end.outcome.reason,
-            failed_leg: end.outcome.failed_leg,
-            sip_code: end.outcome.sip_code,
-            hangup_by: end.outcome.hangup_by,
-            answered_at: self.answered_at,
-            ended_at: end.at,
-            duration_s,
-            attempts,
-            recording: self.recorded.take(),
-            agent_media: end.agent_media,
-            customer_media: end.customer_media,
-        };
-        cx.shard.counters.count(Counter::CallEnded);
-        cx.shard.output.push_back(Output::Event(Event::Ended(Box::new(ended))));
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let legs = [self.agent.poll_timeout(), self.customer.poll_timeout()];
+        let legs = self.legs().filter_map(Leg::poll_timeout);
         let own = match (&self.end, self.phase) {
             (None, _) => Some(self.limit_at),
             (Some(end), Phase::Closing) => Some(end.tell_by),
             (Some(_), _) => None,
         };
-        let softphone = self.softphone.as_ref().filter(|_| !self.is_ended()).and_then(Softphone::poll_timeout);
-        legs.into_iter().flatten().chain(own).chain(softphone).min()
+        let softphone = self.softphone.as_ref().and_then(Softphone::poll_timeout);
+        let referral = self.referral.as_ref().and_then(Referral::poll_timeout);
+        let running = [softphone, referral, self.speaking.poll_timeout()];
+        let running = running.into_iter().flatten().filter(|_| !self.is_ended());
+        legs.chain(own).chain(running).min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        for name in [LegName::Agent, LegName::Customer] {
+        let names: Vec<LegName> = self.legs().map(|leg| leg.name).collect();
+        for name in names {
             let event = self.leg(name).handle_timeout(cx);
             self.handle_leg(cx, name, event);
         }
         if !self.is_ended() {
             self.handle_softphone_timeout(cx);
+        }
+        if !self.is_ended() {
+            self.handle_referral_timeout(cx);
+            self.tell_speaking(cx);
         }
         match &self.end {
             None if self.limit_at <= cx.now => {

@@ -118,6 +118,13 @@ impl Dialog {
         }
     }
 
+    /// Takes the Contact of the 2xx to our own target refresh request (§12.2.1.2); the route set stays.
+    pub fn refresh_target_by(&mut self, response: &Response) {
+        if let Some(contact) = response.contact_uri() {
+            self.target = contact.as_str().to_owned();
+        }
+    }
+
     /// The next request inside the dialog.
     pub fn request(&mut self, inside: Inside<'_>) -> Request {
         self.local_cseq += 1;
@@ -126,7 +133,12 @@ impl Dialog {
 
     /// The ACK of the INVITE's 2xx, with the INVITE's CSeq number (§13.2.2.4).
     pub fn ack(&self, via: &str, extra: Vec<Header>) -> Request {
-        self.build(self.invite_cseq, Inside { method: Method::Ack, via, contact: None, extra, body: None })
+        self.ack_of(self.invite_cseq, via, extra)
+    }
+
+    /// The ACK of the 2xx to the INVITE or re-INVITE with this CSeq number.
+    pub fn ack_of(&self, cseq: u32, via: &str, extra: Vec<Header>) -> Request {
+        self.build(cseq, Inside { method: Method::Ack, via, contact: None, extra, body: None })
     }
 
     fn build(&self, cseq: u32, inside: Inside<'_>) -> Request {

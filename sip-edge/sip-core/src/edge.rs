@@ -4,18 +4,25 @@
 
 mod calls;
 mod command;
+mod control;
 mod counters;
 mod event;
 mod inbound;
 mod softphones;
 
-pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
+pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason, Slot};
 pub use command::{
     AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall, Refusal, RegistrarConfig, Route,
     Transport,
 };
+pub use control::{
+    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, Party, PartyRole, PartyState, RecordingState,
+    SupervisorRole, Verb,
+};
 pub use counters::{Counter, Counters};
-pub use event::{Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, Output, RecordingResult};
+pub use event::{
+    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output, Pause, RecordingResult,
+};
 
 use crate::call::context::{Owner, Peer, Resources};
 use crate::entropy::Entropy;
@@ -53,6 +60,7 @@ impl Edge {
             recordings: BTreeMap::new(),
             registrar: config.softphones.clone().map(Registrar::new),
             agents: BTreeMap::new(),
+            hold_audio: BTreeMap::new(),
             config,
         };
         Edge { shard, calls: Calls::default(), is_draining: false, tag_key }
@@ -94,6 +102,25 @@ impl Edge {
             call.hang_up(cx, Cause::Api);
         });
         self.settle(now);
+    }
+
+    /// Does what is asked of a running call, once for each `control_id`: a repeated one gets the same answer.
+    pub fn control(&mut self, now: Instant, call_id: &str, control_id: &str, verb: Verb) -> Result<(), ControlRefusal> {
+        let Some(key) = self.calls.find(call_id) else { return Err(ControlRefusal::UnknownCall) };
+        let mut answer = Err(ControlRefusal::UnknownCall);
+        self.calls.with(now, &mut self.shard, key, |call, cx| answer = call.control(cx, control_id.to_owned(), verb));
+        self.settle(now);
+        answer
+    }
+
+    /// Keeps what calls with this `PlaceCall::hold_audio` play to parties on hold from their next hold on: 8 kHz mono. `false` when the
+    /// relay keeps its most.
+    pub fn add_hold_audio(&mut self, name: &str, samples: &[i16]) -> bool {
+        let Some(audio) = self.shard.relay.add_audio(samples) else { return false };
+        if let Some(former) = self.shard.hold_audio.insert(name.to_owned(), audio) {
+            self.shard.relay.remove_audio(former);
+        }
+        true
     }
 
     /// Refuses new calls and softphones from now on, and sends away the softphones that are in no call.

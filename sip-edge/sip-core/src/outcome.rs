@@ -11,21 +11,32 @@ pub enum CallStatus {
     Canceled,
 }
 
-/// The two parties of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Place of a third party or supervisor in its call's list, in the order in which they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// Most places of one call, those who left included.
+    pub const COUNT: usize = 32;
+
+    /// The place with this index; `None` from `COUNT` on.
+    pub fn new(index: usize) -> Option<Slot> {
+        u8::try_from(index).ok().filter(|_| index < Slot::COUNT).map(Slot)
+    }
+
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// A party of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LegName {
     Agent,
     Customer,
-}
-
-impl LegName {
-    /// The party at the other end of the bridge.
-    pub fn other(self) -> LegName {
-        match self {
-            LegName::Agent => LegName::Customer,
-            LegName::Customer => LegName::Agent,
-        }
-    }
+    /// A third party.
+    Participant(Slot),
+    Supervisor(Slot),
 }
 
 /// Who ended the call.
@@ -33,6 +44,8 @@ impl LegName {
 pub enum HangupBy {
     Agent,
     Customer,
+    /// A third party, with whom the customer was left.
+    Participant,
     Api,
     /// A limit or a fault of ours: longest call, ring timer, drain, no media.
     System,
@@ -45,6 +58,9 @@ impl From<LegName> for HangupBy {
         match leg {
             LegName::Agent => HangupBy::Agent,
             LegName::Customer => HangupBy::Customer,
+            LegName::Participant(_) => HangupBy::Participant,
+            // A supervisor's end is never the call's.
+            LegName::Supervisor(_) => HangupBy::System,
         }
     }
 }
@@ -227,21 +243,22 @@ fn kind_of_code(code: u16, rang: Rang) -> Kind {
     }
 }
 
+/// Third parties and supervisors fail as a customer does.
 fn meaning(leg: LegName, kind: Kind) -> (CallStatus, Reason) {
     use CallStatus::{Busy, Canceled, Failed, NoAnswer};
     match (kind, leg) {
-        (Kind::Busy, LegName::Customer) => (Busy, Reason::Busy),
         (Kind::Busy, LegName::Agent) => (Failed, Reason::AgentBusy),
-        (Kind::Declined, LegName::Customer) => (Busy, Reason::Declined),
+        (Kind::Busy, _) => (Busy, Reason::Busy),
         (Kind::Declined, LegName::Agent) => (Canceled, Reason::AgentDeclined),
-        (Kind::NoAnswer, LegName::Customer) => (NoAnswer, Reason::NoAnswer),
+        (Kind::Declined, _) => (Busy, Reason::Declined),
         (Kind::NoAnswer, LegName::Agent) => (Failed, Reason::AgentNoAnswer),
-        (Kind::Unreachable, LegName::Customer) => (NoAnswer, Reason::Unreachable),
+        (Kind::NoAnswer, _) => (NoAnswer, Reason::NoAnswer),
         (Kind::Unreachable, LegName::Agent) => (Failed, Reason::AgentUnreachable),
-        (Kind::Timeout, LegName::Customer) => (Failed, Reason::TrunkTimeout),
+        (Kind::Unreachable, _) => (NoAnswer, Reason::Unreachable),
         (Kind::Timeout, LegName::Agent) => (Failed, Reason::AgentUnreachable),
-        (Kind::Number, LegName::Customer) => (Failed, Reason::InvalidNumber),
+        (Kind::Timeout, _) => (Failed, Reason::TrunkTimeout),
         (Kind::Number, LegName::Agent) => (Failed, Reason::AgentNumberInvalid),
+        (Kind::Number, _) => (Failed, Reason::InvalidNumber),
         (Kind::Credentials, _) => (Failed, Reason::TrunkRejected),
         (Kind::Media, _) => (Failed, Reason::Media),
         (Kind::Trunk | Kind::Global, _) => (Failed, Reason::TrunkFailed),

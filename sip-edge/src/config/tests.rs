@@ -43,6 +43,7 @@ fn bad_keys_are_named_in_one_line() {
     check("[softphone]\nallowed_origins = [\"https://crm.example/page\"]", "`softphone.allowed_origins`");
     check("[softphone]\nallowed_origins = [\"*\"]", "`softphone.allowed_origins`");
     check("[softphone]\nmax_softphones = 0", "`softphone.max_softphones`: 1 to 10000 are allowed");
+    check("[hold_audio]\nfolder = \"\"", "`hold_audio.folder`: a folder is needed");
     check("[log]\nformat = \"xml\"", "`log.format`: unknown variant `xml`, expected `text` or `json`");
     check("name = \"a b\"", "`name`");
     check("[sip", "line 1");

@@ -37,7 +37,7 @@ impl Outbox {
                     self.entries.remove(oldest);
                     self.dropped_milestones += 1;
                 }
-                (None, Event::Milestone(_)) => {
+                (None, Event::Milestone(_) | Event::TransferRequested { .. }) => {
                     self.dropped_milestones += 1;
                     return;
                 }
@@ -107,6 +107,8 @@ mod tests {
             sip_code: None,
             trunk: None,
             detail: None,
+            party: None,
+            conversation: None,
         })
     }
 
@@ -125,6 +127,7 @@ mod tests {
             recording: None,
             agent_media: None,
             customer_media: None,
+            others: Vec::new(),
         }))
     }
 

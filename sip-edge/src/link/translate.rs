@@ -2,6 +2,7 @@
 //! clocks at the moment of telling.
 
 use control_wire as wire;
+use media_core::relay::Layout;
 use sip_core::edge::{self, MediaProfile, Transport};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,16 +38,121 @@ impl ClockPair {
 pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
     edge::PlaceCall {
         call_id: call.call_id,
-        agent: match call.agent {
-            wire::AgentTarget::Phone(phone) => edge::AgentTarget::Phone(destination(phone)),
-            wire::AgentTarget::Softphone { agent, ring_ms } => {
-                edge::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
-            }
-        },
+        agent: agent_target(call.agent),
         customer: destination(call.customer),
         max_duration: Duration::from_millis(call.max_duration_ms),
         no_media: Duration::from_millis(call.no_media_ms),
         recording: call.recording,
+        recording_layout: match call.recording_layout {
+            wire::RecordingLayout::Stereo => Layout::Stereo,
+            wire::RecordingLayout::ThreeChannel => Layout::ThreeChannel,
+        },
+        hold_audio: call.hold_audio,
+        accepts_refer: call.accepts_refer,
+    }
+}
+
+fn agent_target(target: wire::AgentTarget) -> edge::AgentTarget {
+    match target {
+        wire::AgentTarget::Phone(phone) => edge::AgentTarget::Phone(destination(phone)),
+        wire::AgentTarget::Softphone { agent, ring_ms } => {
+            edge::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
+        }
+    }
+}
+
+pub fn verb(verb: wire::Verb) -> edge::Verb {
+    match verb {
+        wire::Verb::Hold => edge::Verb::Hold,
+        wire::Verb::Resume => edge::Verb::Resume,
+        wire::Verb::Mute { party } => edge::Verb::Mute { party },
+        wire::Verb::Unmute { party } => edge::Verb::Unmute { party },
+        wire::Verb::SendDigits { party, digits } => edge::Verb::SendDigits { party, digits: edge::Digits(digits) },
+        wire::Verb::AddParticipant(new) => edge::Verb::AddParticipant(Box::new(edge::NewParticipant {
+            party: new.party,
+            destination: destination(new.destination),
+            joining: match new.joining {
+                wire::Joining::Consult => edge::Joining::Consult,
+                wire::Joining::Join => edge::Joining::Join,
+                wire::Joining::Transfer => edge::Joining::Transfer,
+            },
+        })),
+        wire::Verb::Merge => edge::Verb::Merge,
+        wire::Verb::Swap => edge::Verb::Swap,
+        wire::Verb::Complete => edge::Verb::Complete,
+        wire::Verb::Cancel => edge::Verb::Cancel,
+        wire::Verb::Remove { party } => edge::Verb::Remove { party },
+        wire::Verb::Supervise(new) => edge::Verb::Supervise(Box::new(edge::NewSupervisor {
+            party: new.party,
+            target: agent_target(new.target),
+            role: supervisor_role(new.role),
+        })),
+        wire::Verb::SetRole { party, role } => edge::Verb::SetRole { party, role: supervisor_role(role) },
+        wire::Verb::StartRecording { file_name } => edge::Verb::StartRecording { file_name },
+        wire::Verb::PauseRecording => edge::Verb::PauseRecording,
+        wire::Verb::ResumeRecording => edge::Verb::ResumeRecording,
+    }
+}
+
+fn supervisor_role(role: wire::SupervisorRole) -> edge::SupervisorRole {
+    match role {
+        wire::SupervisorRole::Listen => edge::SupervisorRole::Listen,
+        wire::SupervisorRole::Whisper => edge::SupervisorRole::Whisper,
+        wire::SupervisorRole::Barge => edge::SupervisorRole::Barge,
+    }
+}
+
+pub fn refusal(refusal: edge::ControlRefusal) -> wire::ControlRefusal {
+    wire::ControlRefusal { code: refusal.as_str().into(), detail: refusal.to_string() }
+}
+
+fn conversation(conversation: edge::Conversation) -> wire::Conversation {
+    wire::Conversation {
+        parties: conversation.parties.into_iter().map(party).collect(),
+        recording: match conversation.recording {
+            edge::RecordingState::Off => wire::RecordingState::Off,
+            edge::RecordingState::Running => wire::RecordingState::Running,
+            edge::RecordingState::Paused => wire::RecordingState::Paused,
+        },
+    }
+}
+
+fn party(party: edge::Party) -> wire::Party {
+    let (role, joining, supervisor_role) = match party.role {
+        edge::PartyRole::Agent => (wire::PartyRole::Agent, None, None),
+        edge::PartyRole::Customer => (wire::PartyRole::Customer, None, None),
+        edge::PartyRole::Participant(edge::Joining::Consult) => {
+            (wire::PartyRole::Participant, Some(wire::Joining::Consult), None)
+        }
+        edge::PartyRole::Participant(edge::Joining::Join) => (wire::PartyRole::Participant, Some(wire::Joining::Join), None),
+        edge::PartyRole::Participant(edge::Joining::Transfer) => {
+            (wire::PartyRole::Participant, Some(wire::Joining::Transfer), None)
+        }
+        edge::PartyRole::Supervisor(role) => {
+            let role = match role {
+                edge::SupervisorRole::Listen => wire::SupervisorRole::Listen,
+                edge::SupervisorRole::Whisper => wire::SupervisorRole::Whisper,
+                edge::SupervisorRole::Barge => wire::SupervisorRole::Barge,
+            };
+            (wire::PartyRole::Supervisor, None, Some(role))
+        }
+    };
+    wire::Party {
+        party: party.party,
+        role,
+        state: match party.state {
+            edge::PartyState::Dialing => wire::PartyState::Dialing,
+            edge::PartyState::Ringing => wire::PartyState::Ringing,
+            edge::PartyState::Talking => wire::PartyState::Talking,
+            edge::PartyState::Consulting => wire::PartyState::Consulting,
+            edge::PartyState::OnHold => wire::PartyState::OnHold,
+            edge::PartyState::Away => wire::PartyState::Away,
+            edge::PartyState::Left => wire::PartyState::Left,
+        },
+        muted: party.is_muted,
+        joining,
+        supervisor_role,
+        reason: party.reason.map(Into::into),
     }
 }
 
@@ -89,16 +195,21 @@ pub enum Told {
     /// Kept until it is acknowledged.
     Event(wire::Event),
     Presence(wire::Presence),
+    Speaking(wire::Speaking),
 }
 
 pub fn told(clocks: ClockPair, event: edge::Event) -> Told {
     Told::Event(match event {
         edge::Event::Presence { agent, is_online } => return Told::Presence(wire::Presence { agent, online: is_online }),
+        edge::Event::Speaking { call_id, parties } => return Told::Speaking(wire::Speaking { call_id, parties }),
+        edge::Event::TransferRequested { call_id, party, target } => wire::Event::TransferRequested { call_id, party, target },
         edge::Event::Milestone(milestone) => wire::Event::Milestone(wire::Milestone {
             call_id: milestone.call_id,
             sequence: milestone.sequence,
             at_ms: clocks.unix_ms(milestone.at),
             leg: milestone.leg.map(leg_name),
+            party: milestone.party,
+            conversation: milestone.conversation.map(|each| Box::new(conversation(*each))),
             kind: milestone.kind.as_str().into(),
             sip_code: milestone.sip_code,
             trunk: milestone.trunk,
@@ -124,6 +235,7 @@ fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
         hangup_by: ended.hangup_by.map(|by| match by {
             edge::HangupBy::Agent => wire::HangupBy::Agent,
             edge::HangupBy::Customer => wire::HangupBy::Customer,
+            edge::HangupBy::Participant => wire::HangupBy::Participant,
             edge::HangupBy::Api => wire::HangupBy::Api,
             edge::HangupBy::System => wire::HangupBy::System,
             edge::HangupBy::Network => wire::HangupBy::Network,
@@ -147,16 +259,35 @@ fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
             file_name: recording.file_name,
             duration_ms: recording.duration.as_millis() as u64,
             file_len: recording.file_len,
+            pauses: recording.pauses.into_iter().map(pause).collect(),
         }),
         agent_media: ended.agent_media.map(leg_media),
         customer_media: ended.customer_media.map(leg_media),
+        others: ended
+            .others
+            .into_iter()
+            .map(|other| wire::OtherParty {
+                party: other.party,
+                leg: leg_name(other.leg),
+                answered_at_ms: other.answered_at.map(|at| clocks.unix_ms(at)),
+                ended_at_ms: clocks.unix_ms(other.ended_at),
+                reason: other.reason.into(),
+                sip_code: other.sip_code,
+            })
+            .collect(),
     }
+}
+
+fn pause(pause: edge::Pause) -> wire::Pause {
+    wire::Pause { from_ms: pause.from.as_millis() as u64, to_ms: pause.to.as_millis() as u64 }
 }
 
 fn leg_name(leg: edge::LegName) -> wire::LegName {
     match leg {
         edge::LegName::Agent => wire::LegName::Agent,
         edge::LegName::Customer => wire::LegName::Customer,
+        edge::LegName::Participant(_) => wire::LegName::Participant,
+        edge::LegName::Supervisor(_) => wire::LegName::Supervisor,
     }
 }
 

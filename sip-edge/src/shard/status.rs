@@ -2,7 +2,7 @@
 
 use super::Shard;
 use crate::link::LinkPeer;
-use control_wire::{Command, Hello, ShardStatus, VERSION};
+use control_wire::{Command, ControlRefusal, Hello, ShardStatus, VERSION};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -30,8 +30,12 @@ impl LinkPeer for LinkedShard {
         self.0.borrow().status()
     }
 
-    fn command(&self, command: Command) {
-        self.0.borrow_mut().command(command);
+    fn command(&self, command: Command) -> Result<(), ControlRefusal> {
+        let Some(reading) = self.0.borrow_mut().hold_audio_to_read(&command) else {
+            return self.0.borrow_mut().command(command);
+        };
+        glommio::spawn_local(reading.run(Rc::downgrade(&self.0))).detach();
+        self.0.borrow_mut().command(command)
     }
 }
 
@@ -68,6 +72,7 @@ impl Shard {
             ("tcp_malformed", streams.malformed.get()),
             ("tcp_overflowed", streams.overflowed.get()),
             ("tcp_idle_closed", streams.idle_closed.get()),
+            ("hold_audio_failed", self.hold_audio.failed_count()),
             ("link_losses", self.mailbox.losses.get()),
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];

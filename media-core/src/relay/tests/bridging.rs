@@ -58,7 +58,7 @@ fn a_switch_of_source_is_one_marked_step_in_one_stream() {
 fn ringback_gives_way_to_early_media_in_one_stream() {
     let mut rig = Rig::new();
     let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-    rig.relay.bridge(rig.now, agent, customer);
+    bridge(&mut rig.relay, rig.now, agent, customer);
     rig.relay.play(rig.now, agent, Tone::Ringback);
     let tones = rtp_among(&rig.pass_ms(1000));
     assert_eq!(tones.len(), 50);
@@ -122,7 +122,7 @@ fn payload_types_are_each_legs_own() {
     let renumbered = Numbers { send: number(96), receive: number(101) };
     rig.relay.set_remote(rig.now, agent, RemoteMedia { telephone_event: Some(renumbered), ..remote(AGENT) });
     rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: Some(numbers(100)), ..remote(CUSTOMER) });
-    rig.relay.bridge(rig.now, agent, customer);
+    bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
     let pressed = rig.hear(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]));
     assert_eq!(pressed.packet.header.payload_type, number(100));
@@ -187,14 +187,14 @@ fn hold_stops_each_direction_by_itself() {
 fn legs_hear_nobody_after_the_bridge() {
     let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
     let third = rig.open(FOREIGN);
-    rig.relay.unbridge(rig.now, agent, third);
     rig.hear(agent, AGENT, &a.audio());
-    rig.relay.bridge(rig.now, third, agent);
+    rig.relay.set_hearing(rig.now, customer, &[]);
+    bridge(&mut rig.relay, rig.now, third, agent);
     assert_eq!(rig.hear(agent, AGENT, &a.audio()).remote, address(FOREIGN));
     rig.dropped(customer, CUSTOMER, &b.audio(), DropReason::NotBridged);
-    rig.relay.unbridge(rig.now, agent, third);
+    rig.relay.set_hearing(rig.now, third, &[]);
     rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
-    rig.relay.bridge(rig.now, agent, agent);
+    rig.relay.set_hearing(rig.now, agent, &[agent]);
     rig.dropped(agent, AGENT, &a.audio(), DropReason::NotBridged);
 }
 

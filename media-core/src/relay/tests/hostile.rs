@@ -6,7 +6,7 @@ use crate::random::Random;
 /// The fuzz target: an input is a script of datagrams, each with two bytes of length and one that chooses socket and source.
 fn replay(script: &[u8]) {
     let (mut rig, agent, customer, ..) = Rig::talking();
-    rig.relay.start_recording(rig.now, agent, customer);
+    record(&mut rig.relay, rig.now, agent, customer);
     let allowed = [address(AGENT), address(CUSTOMER), address("198.51.100.1:4001"), address("203.0.113.2:5001")];
     let mut rest = script;
     while let [choice, high, low, after @ ..] = rest {

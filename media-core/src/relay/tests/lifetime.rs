@@ -41,30 +41,34 @@ fn pairs_beyond_the_last_port_are_left_out() {
 fn stale_ids_are_harmless() {
     let mut rig = Rig::with_pairs(2);
     let (old, other) = (rig.open(AGENT), rig.open(CUSTOMER));
-    let recording = rig.relay.start_recording(rig.now, old, other).unwrap();
+    let recording = record(&mut rig.relay, rig.now, old, other).unwrap();
     rig.relay.close_leg(rig.now, old);
+    rig.relay.stop_recording(rig.now, recording);
     rig.pass_ms(5000);
     let new = rig.open(AGENT);
     assert_eq!(new.index, old.index);
-    let fresh = rig.relay.start_recording(rig.now, new, other);
-    assert!(fresh.is_some(), "closing the left leg ended the recording");
+    let fresh = record(&mut rig.relay, rig.now, new, other).unwrap();
     rig.outputs();
     rig.relay.set_remote(rig.now, old, remote(FOREIGN));
-    rig.relay.bridge(rig.now, old, other);
-    rig.relay.bridge(rig.now, other, old);
-    rig.relay.unbridge(rig.now, old, other);
+    bridge(&mut rig.relay, rig.now, old, other);
+    bridge(&mut rig.relay, rig.now, other, old);
     rig.relay.play(rig.now, old, Tone::Ringback);
     rig.relay.stop_playing(old);
     rig.relay.watch_media(rig.now, old, Duration::ZERO);
     rig.relay.stop_recording(rig.now, recording);
-    assert_eq!(rig.relay.start_recording(rig.now, old, other), None);
+    rig.relay.record_leg(rig.now, recording, other, None);
+    rig.relay.record_leg(rig.now, recording, old, Some(Channel::Agent));
+    rig.relay.record_leg(rig.now, fresh, old, Some(Channel::Agent));
+    rig.relay.pause_recording(rig.now, recording);
+    rig.relay.resume_recording(rig.now, recording);
+    assert_eq!(rig.relay.send_digits(rig.now, old, &[1]), Err(DigitsRefused::NotSending));
     rig.relay.close_leg(rig.now, old);
     assert_eq!(rig.relay.leg_report(old), LegReport::default());
     assert_eq!(rig.relay.local_media(old).rtp_port, 0);
     assert_eq!((rig.relay.leg_count(), rig.relay.recording_count()), (2, 1));
     assert_eq!((rig.outputs(), rig.events()), (vec![], vec![]));
     let mut a = Talker::new(1);
-    rig.relay.bridge(rig.now, new, other);
+    bridge(&mut rig.relay, rig.now, new, other);
     assert_eq!(rig.hear(new, AGENT, &a.audio()).remote, address(CUSTOMER));
 }
 
@@ -73,12 +77,13 @@ fn nothing_is_left_after_ten_thousand_calls() {
     let mut rig = Rig::with_pairs(4);
     for _ in 0..10_000 {
         let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-        rig.relay.bridge(rig.now, agent, customer);
+        bridge(&mut rig.relay, rig.now, agent, customer);
         rig.relay.play(rig.now, agent, Tone::Ringback);
-        rig.relay.start_recording(rig.now, agent, customer).unwrap();
+        let recording = record(&mut rig.relay, rig.now, agent, customer).unwrap();
         rig.hear(agent, AGENT, &Talker::new(1).audio());
         rig.relay.close_leg(rig.now, customer);
         rig.relay.close_leg(rig.now, agent);
+        rig.relay.stop_recording(rig.now, recording);
         rig.outputs();
         rig.events();
         rig.now += Duration::from_secs(5);
@@ -110,7 +115,7 @@ fn media_before_the_negotiation_is_nobodys() {
 fn a_stranger_neither_hears_nor_speaks() {
     let mut rig = Rig::new();
     let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-    rig.relay.bridge(rig.now, agent, customer);
+    bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut stranger) = (Talker::new(1), Talker::new(2));
     for _ in 0..100 {
         rig.dropped(customer, FOREIGN, &stranger.audio(), DropReason::ForeignSource);
@@ -126,7 +131,7 @@ fn a_stranger_neither_hears_nor_speaks() {
 fn a_party_behind_a_translator_is_found() {
     let mut rig = Rig::new();
     let (agent, customer) = (rig.open("10.0.0.5:7078"), rig.open(CUSTOMER));
-    rig.relay.bridge(rig.now, agent, customer);
+    bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
     rig.pass_ms(300);
     assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address("10.0.0.5:7078"));

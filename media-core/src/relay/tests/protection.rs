@@ -35,7 +35,7 @@ impl Secured {
         let agent = rig.open(AGENT);
         let customer = rig.relay.open_leg(rig.now).unwrap();
         rig.relay.set_remote(rig.now, customer, secure(CUSTOMER, 1, 2));
-        rig.relay.bridge(rig.now, agent, customer);
+        bridge(&mut rig.relay, rig.now, agent, customer);
         Secured { rig, agent, customer, customer_out: Outbound::new(&keys(2)), customer_in: Inbound::new(&keys(1)) }
     }
 

@@ -6,12 +6,14 @@
 
 use super::context::Context;
 use super::description::{Agreement, Offer};
+use super::exchange::{Turn, Wish};
 use super::invitation::ForkState;
 use super::leg::{Leg, LegEvent};
 use super::request;
 use crate::dialog::State;
 use crate::edge::MilestoneKind;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
+use crate::outcome::LegName;
 use crate::transaction::TransactionId;
 use std::time::{Duration, Instant};
 
@@ -74,7 +76,7 @@ impl Leg {
                 cx.shard.respond(cx.now, id, response);
                 LegEvent::Nothing
             }
-            (Method::Info, _) => self.accept(cx, id, request),
+            (Method::Info, place) => self.take_info(cx, id, request, place == Place::Confirmed),
             (Method::Update, place @ (Place::Early | Place::Confirmed)) if request.body.is_empty() => {
                 if place == Place::Confirmed {
                     self.refresh(invitation, request);
@@ -85,6 +87,7 @@ impl Leg {
             (Method::Update, Place::Early) => self.refuse(cx, id, request, 491),
             (Method::Invite, Place::Early) => self.refuse(cx, id, request, 491),
             (Method::Invite | Method::Update, Place::Confirmed) => self.renegotiate(cx, invitation, id, request),
+            (Method::Refer, Place::Confirmed) if self.name == LegName::Agent => self.take_refer(cx, id, request),
             (Method::Refer, _) => self.refuse(cx, id, request, 603),
             (Method::PRack | Method::Notify, _) => self.refuse(cx, id, request, 481),
             (Method::Subscribe, _) => self.refuse(cx, id, request, 489),
@@ -105,7 +108,7 @@ impl Leg {
         })
     }
 
-    fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
+    pub(super) fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
         let mut response = request::response(&cx.shard.config, request, code, NO_TAG);
         if let (200, Method::Update, Some(one)) = (code, request.method, self.invitations.last()) {
             response.headers.push(header("Contact", one.contact()));
@@ -114,7 +117,7 @@ impl Leg {
         LegEvent::Nothing
     }
 
-    fn accept(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request) -> LegEvent {
+    pub(super) fn accept(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request) -> LegEvent {
         self.refuse(cx, id, request, 200)
     }
 
@@ -136,12 +139,13 @@ impl Leg {
     /// Answers a re-INVITE, or an UPDATE with a body. The codec in use stays.
     fn renegotiate(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
         // RFC 3264 §4, RFC 3261 §14.2: no new offer while ours is unanswered.
-        if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) {
+        if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) || self.exchange.turn() == Turn::Ours {
             return self.refuse(cx, id, request, 491);
         }
+        let wish = self.exchange.wanted();
         let Some(agreed) = self.agreed.clone() else { return self.refuse(cx, id, request, 500) };
         let (sdp, offer) = if request.body.is_empty() {
-            match Offer::again(cx, self.described_media(), &self.local_sdp, &agreed) {
+            match Offer::again(cx, self.described_media(), &self.local_sdp, &agreed, wish) {
                 Some(offer) => (offer.print(), Some(offer)),
                 None => return self.refuse(cx, id, request, 500),
             }
@@ -151,7 +155,7 @@ impl Leg {
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
         } else {
-            match agreed.answer(cx, self.described_media(), &self.local_sdp, &request.body) {
+            match agreed.answer(cx, self.described_media(), &self.local_sdp, wish, &request.body) {
                 Some((sdp, agreed)) => {
                     self.change_media(cx, agreed);
                     (sdp, None)
@@ -164,6 +168,7 @@ impl Leg {
         response.headers.push(header("Contact", self.invitations[invitation].contact()));
         set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
         self.local_sdp = sdp;
+        self.exchange.answered(request.method == Method::Invite);
         cx.shard.respond(cx.now, id, response.clone());
         if request.method == Method::Invite {
             let cseq = request.cseq().map_or(0, |cseq| cseq.number);
@@ -176,6 +181,8 @@ impl Leg {
     fn change_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) {
         let before = self.agreed.as_ref().is_none_or(Agreement::is_both_ways);
         match (before, agreed.is_both_ways()) {
+            // It is on our hold anyway.
+            _ if self.exchange.wanted() == Wish::Hold => {}
             (true, false) => cx.milestone(Some(self.name), MilestoneKind::Held, None, None),
             (false, true) => cx.milestone(Some(self.name), MilestoneKind::Resumed, None, None),
             _ => {}
@@ -192,6 +199,8 @@ impl Leg {
         if let Some(agreed) = agreed {
             self.change_media(cx, agreed);
         }
+        self.exchange.acknowledged();
+        self.offer_if_due(cx);
     }
 
     /// Repeats a 2xx that is not acknowledged; after 64·T1 the dialog is given up (§13.3.1.4).

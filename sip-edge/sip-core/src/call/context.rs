@@ -1,13 +1,13 @@
 //! What a call works with beyond its own state: the instant, its identity and log, and the shard's relay, transactions, random source
 //! and outputs. Owns the indexes by which messages, media events and recordings find their call.
 
-use crate::edge::{Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output};
+use crate::edge::{Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal};
 use crate::entropy::Entropy;
 use crate::message::{self, Request, Response};
 use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Full, Reliability, Table, TransactionId};
-use media_core::relay::{LegId, RecordingId, Relay};
+use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -49,8 +49,10 @@ pub struct Resources {
     pub media_legs: BTreeMap<(u32, u32), (CallKey, LegName)>,
     pub recordings: BTreeMap<(u32, u32), CallKey>,
     pub registrar: Option<Registrar>,
-    /// The running call of each agent that is reached by softphone.
-    pub agents: BTreeMap<String, CallKey>,
+    /// The running call of each agent that is reached by softphone, and as which party.
+    pub agents: BTreeMap<String, (CallKey, LegName)>,
+    /// What parties on hold hear, by file name.
+    pub hold_audio: BTreeMap<String, AudioId>,
 }
 
 impl Resources {
@@ -75,6 +77,17 @@ impl Resources {
         self.transactions.respond(now, transaction, response);
     }
 
+    /// A softphone is called only where it is registered, and only for one call at a time.
+    pub fn admit_softphone(&self, agent: &str) -> Result<(), Refusal> {
+        if self.agents.contains_key(agent) {
+            Err(Refusal::AgentBusy)
+        } else if self.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none()) {
+            Err(Refusal::AgentUnreachable)
+        } else {
+            Ok(())
+        }
+    }
+
     pub fn leg_key(leg: LegId) -> (u32, u32) {
         (leg.index, leg.generation)
     }
@@ -94,6 +107,8 @@ pub struct Log {
     pub call_id: String,
     pub sequence: u32,
     pub is_closed: bool,
+    /// Names of the third parties and supervisors, by their slots.
+    pub parties: Vec<String>,
 }
 
 /// One input's view of the shard.
@@ -119,20 +134,64 @@ impl Context<'_> {
         trunk: Option<&str>,
         detail: Option<&str>,
     ) {
+        let (call_id, conversation) = (String::new(), None);
+        let (trunk, detail) = (trunk.map(str::to_owned), detail.map(str::to_owned));
+        self.tell(Milestone {
+            call_id,
+            sequence: 0,
+            at: self.now,
+            leg,
+            party: None,
+            kind,
+            sip_code,
+            trunk,
+            detail,
+            conversation,
+        });
+    }
+
+    /// Tells a step after which the parties stand so.
+    pub fn rearranged(
+        &mut self,
+        leg: Option<LegName>,
+        kind: MilestoneKind,
+        sip_code: Option<u16>,
+        detail: Option<&str>,
+        conversation: Option<Conversation>,
+    ) {
+        let (call_id, trunk, detail) = (String::new(), None, detail.map(str::to_owned));
+        let conversation = conversation.map(Box::new);
+        self.tell(Milestone {
+            call_id,
+            sequence: 0,
+            at: self.now,
+            leg,
+            party: None,
+            kind,
+            sip_code,
+            trunk,
+            detail,
+            conversation,
+        });
+    }
+
+    fn tell(&mut self, milestone: Milestone) {
         if self.log.is_closed {
             return;
         }
         self.log.sequence += 1;
-        let milestone = Milestone {
-            call_id: self.log.call_id.clone(),
-            sequence: self.log.sequence,
-            at: self.now,
-            leg,
-            kind,
-            sip_code,
-            trunk: trunk.map(str::to_owned),
-            detail: detail.map(str::to_owned),
+        let party = match milestone.leg {
+            Some(LegName::Participant(slot) | LegName::Supervisor(slot)) => self.log.parties.get(slot.index()).cloned(),
+            _ => None,
         };
-        self.shard.output.push_back(Output::Event(Event::Milestone(milestone)));
+        let (call_id, sequence) = (self.log.call_id.clone(), self.log.sequence);
+        self.shard.output.push_back(Output::Event(Event::Milestone(Milestone { call_id, sequence, party, ..milestone })));
+    }
+
+    /// Says in the milestone that was just told how the parties stand after it.
+    pub fn conversation_after(&mut self, conversation: Conversation) {
+        if let Some(Output::Event(Event::Milestone(milestone))) = self.shard.output.back_mut() {
+            milestone.conversation = Some(Box::new(conversation));
+        }
     }
 }

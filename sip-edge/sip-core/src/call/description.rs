@@ -2,6 +2,7 @@
 //! is the same for both; every difference between their descriptions is here.
 
 use super::context::Context;
+use super::exchange::Wish;
 use crate::edge::MediaProfile;
 use media_core::codec::{Codec, PayloadType};
 use media_core::relay::LegId;
@@ -26,6 +27,15 @@ pub struct Offered {
 pub enum Carriage {
     Trunk(MediaProfile),
     Softphone,
+}
+
+impl Wish {
+    fn direction(self) -> Direction {
+        match self {
+            Wish::Talk => Direction::SendRecv,
+            Wish::Hold => Direction::SendOnly,
+        }
+    }
 }
 
 /// An offer of ours.
@@ -55,10 +65,10 @@ impl Offer {
         Some(Offer::Trunk(OfferSpec { local, origin, codecs, telephone_event, direction, srtp }))
     }
 
-    /// The offer in a 200 to a re-INVITE without one: what is in use. `previous` is what we last sent.
-    pub fn again(cx: &Context<'_>, media: LegId, previous: &str, agreed: &Agreement) -> Option<Offer> {
+    /// A later offer inside the dialog: what is in use, with this wish. `previous` is what we last sent.
+    pub fn again(cx: &Context<'_>, media: LegId, previous: &str, agreed: &Agreement, wish: Wish) -> Option<Offer> {
         let origin = Origin::of(previous).map_or(Origin { id: 0, version: 1 }, Origin::next);
-        let direction = Direction::SendRecv;
+        let direction = wish.direction();
         Some(match agreed {
             Agreement::Trunk(negotiated) => Offer::Trunk(OfferSpec {
                 local: cx.shard.relay.local_media(media),
@@ -127,8 +137,29 @@ impl Agreement {
         }
     }
 
-    /// Answers the peer's new offer; the codec in use stays. `previous` is what we last sent.
-    pub fn answer(&self, cx: &Context<'_>, media: LegId, previous: &str, offer: &[u8]) -> Option<(String, Agreement)> {
+    /// Whether the peer waits on our hold alone.
+    pub fn is_held_by_us(&self) -> bool {
+        matches!(self, Agreement::Trunk(Negotiated { direction: Direction::SendOnly, .. }))
+    }
+
+    /// The same, both ways.
+    pub fn both_ways(mut self) -> Agreement {
+        match &mut self {
+            Agreement::Trunk(negotiated) => negotiated.direction = Direction::SendRecv,
+            Agreement::Softphone(negotiated) => negotiated.direction = Direction::SendRecv,
+        }
+        self
+    }
+
+    /// Answers the peer's new offer with our wish; the codec in use stays. `previous` is what we last sent.
+    pub fn answer(
+        &self,
+        cx: &Context<'_>,
+        media: LegId,
+        previous: &str,
+        wish: Wish,
+        offer: &[u8],
+    ) -> Option<(String, Agreement)> {
         let events = |is_agreed| if is_agreed { TelephoneEvents::Relayed } else { TelephoneEvents::Refused };
         match self {
             Agreement::Trunk(negotiated) => {
@@ -137,7 +168,7 @@ impl Agreement {
                     previous,
                     codec: negotiated.codec,
                     telephone_event: events(negotiated.telephone_event.is_some()),
-                    direction: Direction::SendRecv,
+                    direction: wish.direction(),
                     srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
                 };
                 let (sdp, negotiated) = sdp::answer(offer, &spec).ok()?;
@@ -149,7 +180,7 @@ impl Agreement {
                     previous,
                     codecs: vec![negotiated.codec],
                     telephone_event: events(negotiated.telephone_event.is_some()),
-                    direction: Direction::SendRecv,
+                    direction: wish.direction(),
                 };
                 let (sdp, negotiated) = webrtc::answer(offer, &spec).ok()?;
                 Some((sdp, Agreement::Softphone(negotiated)))

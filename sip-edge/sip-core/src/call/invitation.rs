@@ -1,14 +1,18 @@
 //! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL, the 2xx's ACK and the BYE
-//! (RFC 3261 §9.1, §13.2, §15.1.1, §22). Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
+//! (RFC 3261 §9.1, §13.2, §15.1.1, §22), and our requests inside its dialog. Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
+
+mod farewell;
+mod inside;
 
 use super::context::{Context, Owner};
 use super::request;
-use crate::dialog::{Dialog, Inside};
+use crate::dialog::Dialog;
 use crate::digest::Challenge;
 use crate::edge::{Credentials, Flow, MilestoneKind, Transport};
 use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
 use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
+use inside::Reinvite;
 use std::time::{Duration, Instant};
 
 /// Most forks of one INVITE; early dialogs beyond it are not followed, a 2xx always is.
@@ -33,6 +37,11 @@ pub enum Progress {
         sdp: Option<Vec<u8>>,
     },
     Failed(Failure),
+    /// The final response to our re-INVITE, `None` after a timeout; a 2xx is acknowledged.
+    Reoffered {
+        code: Option<u16>,
+        sdp: Option<Vec<u8>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +92,7 @@ pub struct Invitation {
     cancel_deadline: Option<Instant>,
     early_sdp: Option<(String, Vec<u8>)>,
     forks: Vec<Fork>,
+    reinvite: Option<Reinvite>,
 }
 
 impl Invitation {
@@ -124,6 +134,7 @@ impl Invitation {
             cancel_deadline: None,
             early_sdp: None,
             forks: Vec::new(),
+            reinvite: None,
         })
     }
 
@@ -134,7 +145,9 @@ impl Invitation {
 
     /// Nothing more can come of it.
     pub fn is_over(&self) -> bool {
-        self.transaction.is_none() && self.forks.iter().all(|fork| matches!(fork.state, ForkState::Early | ForkState::Over))
+        let is_left = |fork: &Fork| matches!(fork.state, ForkState::Early | ForkState::Over);
+        let reinvites = self.reinvite.as_ref().is_some_and(Reinvite::is_open);
+        self.transaction.is_none() && !reinvites && self.forks.iter().all(is_left)
     }
 
     /// Call-ID under which its requests are found.
@@ -147,9 +160,12 @@ impl Invitation {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
     }
 
-    /// Takes a response to the INVITE or to a BYE; those to CANCEL need nothing (RFC 3261 §9.1).
+    /// Takes a response to the INVITE, to a re-INVITE or to a BYE; those to CANCEL and NOTIFY need nothing (RFC 3261 §9.1).
     pub fn handle_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) -> Progress {
         if self.transaction != Some(transaction) {
+            if let Some(progress) = self.handle_reinvite_response(cx, transaction, response) {
+                return progress;
+            }
             self.handle_bye_response(cx, transaction, response);
             return Progress::Nothing;
         }
@@ -277,35 +293,6 @@ impl Invitation {
         true
     }
 
-    fn handle_bye_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) {
-        let code = response.status_code.code();
-        let Some(index) = self.forks.iter().position(|fork| fork.state == ForkState::Leaving(transaction)) else { return };
-        if code < 200 {
-            return;
-        }
-        if matches!(code, 401 | 407) && self.answer_bye_challenge(cx, index, response) {
-            return;
-        }
-        self.forks[index].state = ForkState::Over;
-    }
-
-    fn answer_bye_challenge(&mut self, cx: &mut Context<'_>, index: usize, response: &Response) -> bool {
-        let flow = self.flow_in(index);
-        let fork = &mut self.forks[index];
-        let (Some(credentials), Some(bye), false) = (&self.credentials, &fork.bye, fork.bye_challenged) else { return false };
-        let Ok(challenge) = Challenge::from_response(response) else { return false };
-        let header = request::authorization(cx.shard, credentials, &challenge, bye);
-        let via = request::via(cx, flow.transport);
-        let mut bye = request::again(bye, &via);
-        bye.headers.push(header);
-        fork.bye_challenged = true;
-        match cx.shard.send_request(cx.now, bye, flow, self.owner) {
-            Some(transaction) => fork.state = ForkState::Leaving(transaction),
-            None => return false,
-        }
-        true
-    }
-
     /// The transaction got no final response, or its message could not be sent.
     pub fn handle_failed_transaction(&mut self, cx: &mut Context<'_>, transaction: TransactionId, failure: Failure) -> Progress {
         if self.transaction == Some(transaction) {
@@ -322,6 +309,9 @@ impl Invitation {
             self.forks.clear();
             return if self.abandoned { Progress::Nothing } else { Progress::Failed(failure) };
         }
+        if let Some(progress) = self.handle_failed_reinvite(transaction, failure) {
+            return progress;
+        }
         self.end_bye(transaction);
         Progress::Nothing
     }
@@ -331,58 +321,8 @@ impl Invitation {
         if self.transaction == Some(transaction) {
             self.transaction = None;
         }
+        self.end_reinvite(transaction);
         self.end_bye(transaction);
-    }
-
-    fn end_bye(&mut self, transaction: TransactionId) {
-        if let Some(fork) = self.forks.iter_mut().find(|fork| fork.state == ForkState::Leaving(transaction)) {
-            fork.state = ForkState::Over;
-        }
-    }
-
-    /// Ends whatever stands: CANCEL while it rings (at once, or after the first provisional response), BYE once it is answered.
-    pub fn abandon(&mut self, cx: &mut Context<'_>) {
-        if std::mem::replace(&mut self.abandoned, true) {
-            return;
-        }
-        match self.stage {
-            Stage::Calling | Stage::Over => {}
-            Stage::Proceeding => self.send_cancel(cx),
-            Stage::Answered => {
-                for index in 0..self.forks.len() {
-                    if self.forks[index].state == ForkState::Confirmed {
-                        self.leave(cx, index);
-                    }
-                }
-            }
-        }
-    }
-
-    fn send_cancel(&mut self, cx: &mut Context<'_>) {
-        self.cancel_deadline = Some(cx.now + CANCEL_WAIT);
-        // Without room for its transaction the CANCEL goes once: better than a phone that rings on.
-        let cancel = message::cancel_for(&self.invite);
-        if cx.shard.send_request(cx.now, cancel.clone(), self.flow, self.owner).is_none() {
-            cx.shard.send_alone(&cancel, self.flow);
-        }
-        cx.milestone(Some(self.owner.leg), MilestoneKind::CancelSent, None, None);
-    }
-
-    /// Sends BYE in a fork's dialog.
-    fn leave(&mut self, cx: &mut Context<'_>, index: usize) {
-        let flow = self.flow_in(index);
-        let via = request::via(cx, flow.transport);
-        let extra = request::plain_headers(cx);
-        let fork = &mut self.forks[index];
-        let bye = fork.dialog.request(Inside { method: Method::Bye, via: &via, contact: None, extra, body: None });
-        fork.bye = Some(bye.clone());
-        fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
-            Some(transaction) => ForkState::Leaving(transaction),
-            None => {
-                cx.shard.send_alone(&bye, flow);
-                ForkState::Over
-            }
-        };
     }
 
     /// The flow is gone. Without an answer so far none will come; a dialog stays, for the softphone may come back to it.
@@ -413,12 +353,6 @@ impl Invitation {
         self.stage == Stage::Answered && !self.abandoned
     }
 
-    /// Forgets its dialogs without a word: their flow is gone for good.
-    pub fn drop_dialogs(&mut self) {
-        self.abandoned = true;
-        self.forks.clear();
-    }
-
     /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid` Contact says; the trunk's address if
     /// only DNS could tell.
     fn flow_in(&self, index: usize) -> Flow {
@@ -431,22 +365,6 @@ impl Invitation {
 
     pub fn contact(&self) -> &str {
         &self.contact
-    }
-
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.cancel_deadline
-    }
-
-    /// §9.1: without a final response the cancelled transaction is given up.
-    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        if self.cancel_deadline.is_some_and(|at| at <= cx.now) {
-            self.cancel_deadline = None;
-            self.stage = Stage::Over;
-            self.forks.clear();
-            if let Some(transaction) = self.transaction.take() {
-                cx.shard.transactions.terminate(transaction);
-            }
-        }
     }
 }
 

@@ -5,7 +5,9 @@ use super::answering::AwaitedAck;
 use super::callee::Callee;
 use super::context::{Context, Owner, Resources};
 use super::description::{Agreement, Offer, Offered};
+use super::exchange::Exchange;
 use super::invitation::{Invitation, Progress};
+use super::referral::Referred;
 use crate::edge::{Attempt, LegMedia, MilestoneKind};
 use crate::message::Response;
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
@@ -15,9 +17,11 @@ use media_core::relay::LegId;
 use std::time::Instant;
 
 /// What a leg tells its call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum LegEvent {
     Nothing,
+    /// The peer's phone rings.
+    Ringing,
     /// The peer's media may come before its answer.
     EarlyMedia,
     /// Answered and acknowledged, media agreed.
@@ -28,6 +32,10 @@ pub enum LegEvent {
     HungUp,
     /// The dialog is gone without a BYE.
     DialogLost,
+    /// The peer pressed a key and says so by INFO: its RFC 4733 event code.
+    Digit(u8),
+    /// The peer asks for a transfer; the call answers.
+    Referred(Box<Referred>),
 }
 
 pub struct Leg {
@@ -49,6 +57,10 @@ pub struct Leg {
     pub(super) local_sdp: String,
     pub agreed: Option<Agreement>,
     pub(super) awaited_ack: Option<AwaitedAck>,
+    /// Whose turn it is to offer once the first offer is agreed.
+    pub(super) exchange: Exchange,
+    /// Our open offer in a re-INVITE.
+    pub(super) reoffer: Option<Offer>,
 }
 
 impl Leg {
@@ -69,6 +81,8 @@ impl Leg {
             local_sdp: String::new(),
             agreed: None,
             awaited_ack: None,
+            exchange: Exchange::new(),
+            reoffer: None,
         }
     }
 
@@ -154,6 +168,7 @@ impl Leg {
             Progress::Ringing { code, first, sdp } => self.handle_ringing(cx, code, first, sdp),
             Progress::Answered { code, sdp } => self.handle_answer(cx, code, sdp),
             Progress::Failed(failure) => self.handle_failure(cx, failure),
+            Progress::Reoffered { code, sdp } => self.handle_reoffered(cx, code, sdp),
         }
     }
 
@@ -162,10 +177,11 @@ impl Leg {
             cx.milestone(Some(self.name), MilestoneKind::Ringing, Some(code), None);
         }
         let agreed = sdp.zip(self.offer.as_ref()).and_then(|(sdp, offer)| offer.accept(&sdp).ok());
+        let rings = if first { LegEvent::Ringing } else { LegEvent::Nothing };
         match agreed {
             // Early media that cannot be used is no reason to give up: the answer decides.
-            None => LegEvent::Nothing,
-            Some(agreed) if self.agreed.as_ref() == Some(&agreed) => LegEvent::Nothing,
+            None => rings,
+            Some(agreed) if self.agreed.as_ref() == Some(&agreed) => rings,
             Some(agreed) => {
                 cx.milestone(Some(self.name), MilestoneKind::EarlyMedia, Some(code), None);
                 self.take_media(cx, agreed);
@@ -271,7 +287,7 @@ impl Leg {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ack = self.awaited_ack.as_ref().map(AwaitedAck::poll_timeout);
         let cancels = self.invitations.iter().filter_map(Invitation::poll_timeout);
-        cancels.chain(self.ring_deadline).chain(ack).min()
+        cancels.chain(self.ring_deadline).chain(ack).chain(self.exchange.poll_timeout()).min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) -> LegEvent {
@@ -285,7 +301,21 @@ impl Leg {
             let proceeding = self.invitations.last().is_some_and(Invitation::is_proceeding);
             return self.judge(cx, if proceeding { Failure::RingTimeout } else { Failure::Timeout });
         }
+        self.continue_exchange(cx);
         self.repeat_answer(cx)
+    }
+
+    /// The agent whose softphone this leg calls.
+    pub fn softphone(&self) -> Option<&str> {
+        match &self.callee {
+            Callee::Softphone { agent, .. } => Some(agent),
+            Callee::Trunks(_) => None,
+        }
+    }
+
+    /// Whether its dialog stands.
+    pub fn is_answered(&self) -> bool {
+        self.invitations.last().is_some_and(Invitation::is_answered)
     }
 
     pub fn report(&self, shard: &Resources) -> Option<LegMedia> {

@@ -86,8 +86,8 @@ pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
     message::via_value(name, &cx.shard.config.public.to_string(), &branch)
 }
 
-/// Headers of every first INVITE.
-fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
+/// Headers of every INVITE.
+pub fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
     let mut headers = vec![header("Allow", ALLOW), header("Accept", SDP)];
     headers.extend(plain_headers(cx));
     headers

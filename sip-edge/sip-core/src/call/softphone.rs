@@ -5,11 +5,12 @@
 //! A lost connection interrupts nothing while media flow. So from its loss on, what the leg has received is looked at again and again.
 
 use super::context::{Context, Resources};
+use super::leg::Leg;
 use super::{Call, Phase};
 use crate::edge::MilestoneKind;
 use crate::outcome::{self, Cause, LegName};
 use crate::registrar::Kinship;
-use media_core::relay::{self, LegId, Tone};
+use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
 
 /// How long a softphone's audio may take from its answer.
@@ -64,9 +65,9 @@ impl Softphone {
 }
 
 impl Call {
-    /// The agent that is reached by softphone, if it is so.
-    pub fn softphone(&self) -> Option<&str> {
-        self.softphone.as_ref().map(|softphone| softphone.agent.as_str())
+    /// The agent or supervisor who is reached by softphone as this party, if it is so.
+    pub fn softphone(&self, name: LegName) -> Option<&str> {
+        self.legs().find(|leg| leg.name == name).and_then(Leg::softphone)
     }
 
     /// The agent has answered: a phone's customer is called at once, a softphone's when its audio flows.
@@ -103,14 +104,20 @@ impl Call {
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => self.give_up_arriving(cx),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard => self.lose_softphone(cx),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.hang_up(cx, Cause::AgentMedia),
-            relay::Event::Latched(_) | relay::Event::NoMedia(_) | relay::Event::TelephoneEvent(..) => {}
+            relay::Event::Latched(_)
+            | relay::Event::NoMedia(_)
+            | relay::Event::TelephoneEvent(..)
+            | relay::Event::Speaking(..) => {}
         }
     }
 
     /// The connection of the agent's registration is gone, or its registration is over.
-    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>) {
+    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>, name: LegName) {
         if self.is_ended() {
             return;
+        }
+        if let LegName::Supervisor(slot) = name {
+            return self.lose_supervisor(cx, slot.index());
         }
         self.cut_agent(cx);
         if self.agent.arriving.is_some() {
@@ -126,9 +133,13 @@ impl Call {
     }
 
     /// The agent has registered over another connection.
-    pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, kinship: Kinship) {
+    pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, name: LegName, kinship: Kinship) {
         if self.is_ended() {
             return;
+        }
+        if let LegName::Supervisor(slot) = name {
+            // Its former connection, over which it was called, is gone.
+            return self.lose_supervisor(cx, slot.index());
         }
         let Some(softphone) = &mut self.softphone else { return };
         softphone.connection = Connection::Up;
@@ -229,17 +240,19 @@ impl Call {
         softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
         softphone.media_by = None;
         let is_heard = softphone.is_heard;
-        cx.milestone(Some(LegName::Agent), MilestoneKind::AgentLost, None, None);
-        self.hold_customer(cx);
+        self.tell_presence(cx, MilestoneKind::AgentLost);
         if is_heard {
             self.watch_agent(cx);
         }
     }
 
-    /// A customer whose agent is waited for hears so.
-    pub(super) fn hold_customer(&mut self, cx: &mut Context<'_>) {
-        if self.phase == Phase::Bridged && self.softphone.as_ref().is_some_and(Softphone::is_absent) {
-            cx.shard.relay.play(cx.now, self.customer.media, Tone::Hold);
+    /// The agent comes or goes: whoever is left alone by it hears so.
+    fn tell_presence(&mut self, cx: &mut Context<'_>, kind: MilestoneKind) {
+        if self.phase == Phase::Bridged {
+            self.arrange(cx);
+            self.tell(cx, Some(LegName::Agent), kind);
+        } else {
+            cx.milestone(Some(LegName::Agent), kind, None, None);
         }
     }
 
@@ -247,10 +260,7 @@ impl Call {
         if let Some(softphone) = &mut self.softphone {
             softphone.absent_until = None;
         }
-        if self.phase == Phase::Bridged {
-            cx.shard.relay.stop_playing(self.customer.media);
-        }
-        cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
+        self.tell_presence(cx, MilestoneKind::AgentBack);
     }
 
     pub(super) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) {
@@ -295,7 +305,7 @@ impl Call {
             self.close_media(cx, arriving);
         }
         let Some(softphone) = &self.softphone else { return };
-        if cx.shard.agents.get(&softphone.agent) == Some(&cx.call) {
+        if cx.shard.agents.get(&softphone.agent) == Some(&(cx.call, LegName::Agent)) {
             cx.shard.agents.remove(&softphone.agent);
         }
         if softphone.connection == Connection::Lost

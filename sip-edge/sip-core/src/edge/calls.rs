@@ -28,7 +28,7 @@ impl Calls {
         let slot = self.entries.vacant_entry();
         let index = u32::try_from(slot.key()).map_err(|_| Refusal::CallCapacity)?;
         let key = CallKey { index, generation: self.next_generation };
-        let mut log = Log { call_id: request.call_id.clone(), sequence: 0, is_closed: false };
+        let mut log = Log { call_id: request.call_id.clone(), sequence: 0, is_closed: false, parties: Vec::new() };
         let mut cx = Context { now, call: key, log: &mut log, shard };
         let call = Call::place(&mut cx, request).map_err(|_| Refusal::NoPort)?;
         self.next_generation += 1;

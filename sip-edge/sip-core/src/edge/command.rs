@@ -1,6 +1,7 @@
 //! What the shell asks of the edge: the control link's commands with `Duration`s instead of milliseconds.
 
 pub use crate::registrar::{Grant, RegistrarConfig};
+use media_core::relay::Layout;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ pub struct PlaceCall {
     pub no_media: Duration,
     /// File name (no folder) of the recording, or `None` if the call is not recorded.
     pub recording: Option<String>,
+    pub recording_layout: Layout,
+    /// File name of what a party on hold hears, if `Edge::add_hold_audio` gave it; else the bundled tone.
+    pub hold_audio: Option<String>,
+    /// Whether a REFER of the agent's phone becomes an `Event::TransferRequested`; else it is refused.
+    pub accepts_refer: bool,
 }
 
 /// How the agent is reached.

@@ -1,6 +1,6 @@
 //! What the edge tells the shell: messages to send, recordings to open, and the events of calls.
 
-use super::{Flow, Refusal};
+use super::{Conversation, Flow, Refusal};
 use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
 pub use crate::registrar::CloseReason;
 use media_core::relay::RecordingId;
@@ -25,6 +25,19 @@ pub enum Output {
 pub enum Event {
     Milestone(Milestone),
     Ended(Box<Ended>),
+    /// The agent's phone asked by REFER for a blind transfer: to be answered with `Verb::AddParticipant` for this party, or with
+    /// `Verb::Cancel`.
+    TransferRequested {
+        call_id: String,
+        party: String,
+        /// User part of the Refer-To URI.
+        target: String,
+    },
+    /// Who speaks in a conversation of three or more.
+    Speaking {
+        call_id: String,
+        parties: Vec<String>,
+    },
     /// An agent's softphone came or went.
     Presence {
         agent: String,
@@ -40,11 +53,15 @@ pub struct Milestone {
     pub sequence: u32,
     pub at: Instant,
     pub leg: Option<LegName>,
+    /// Name of the third party or supervisor, if it is one's.
+    pub party: Option<String>,
     pub kind: MilestoneKind,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
     /// One line for people; never holds a number, key or token.
     pub detail: Option<String>,
+    /// How the parties stand after it, if it changed that.
+    pub conversation: Option<Box<Conversation>>,
 }
 
 /// The stable words of a timeline.
@@ -79,6 +96,25 @@ pub enum MilestoneKind {
     AgentBack,
     IceConnected,
     DtlsConnected,
+    CustomerHeld,
+    CustomerResumed,
+    Muted,
+    Unmuted,
+    DigitsSent,
+    ParticipantAdded,
+    Consulting,
+    ParticipantJoined,
+    ParticipantLeft,
+    Swapped,
+    Merged,
+    AgentCompleted,
+    SupervisorAdded,
+    SupervisorJoined,
+    SupervisorRole,
+    SupervisorLeft,
+    RecordingPaused,
+    RecordingResumed,
+    TransferRequested,
 }
 
 impl MilestoneKind {
@@ -111,6 +147,25 @@ impl MilestoneKind {
             MilestoneKind::AgentBack => "agent_back",
             MilestoneKind::IceConnected => "ice_connected",
             MilestoneKind::DtlsConnected => "dtls_connected",
+            MilestoneKind::CustomerHeld => "customer_held",
+            MilestoneKind::CustomerResumed => "customer_resumed",
+            MilestoneKind::Muted => "muted",
+            MilestoneKind::Unmuted => "unmuted",
+            MilestoneKind::DigitsSent => "digits_sent",
+            MilestoneKind::ParticipantAdded => "participant_added",
+            MilestoneKind::Consulting => "consulting",
+            MilestoneKind::ParticipantJoined => "participant_joined",
+            MilestoneKind::ParticipantLeft => "participant_left",
+            MilestoneKind::Swapped => "swapped",
+            MilestoneKind::Merged => "merged",
+            MilestoneKind::AgentCompleted => "agent_completed",
+            MilestoneKind::SupervisorAdded => "supervisor_added",
+            MilestoneKind::SupervisorJoined => "supervisor_joined",
+            MilestoneKind::SupervisorRole => "supervisor_role",
+            MilestoneKind::SupervisorLeft => "supervisor_left",
+            MilestoneKind::RecordingPaused => "recording_paused",
+            MilestoneKind::RecordingResumed => "recording_resumed",
+            MilestoneKind::TransferRequested => "transfer_requested",
         }
     }
 }
@@ -134,6 +189,8 @@ pub struct Ended {
     pub recording: Option<RecordingResult>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
+    /// The third parties and supervisors, in the order in which they came.
+    pub others: Vec<OtherParty>,
 }
 
 impl Ended {
@@ -159,8 +216,20 @@ impl Ended {
             recording: None,
             agent_media: None,
             customer_media: None,
+            others: Vec::new(),
         }
     }
+}
+
+/// What came of a third party or a supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherParty {
+    pub party: String,
+    pub leg: LegName,
+    pub answered_at: Option<Instant>,
+    pub ended_at: Instant,
+    pub reason: &'static str,
+    pub sip_code: Option<u16>,
 }
 
 /// One INVITE that was sent, and what came of it.
@@ -182,6 +251,15 @@ pub struct RecordingResult {
     pub file_name: String,
     pub duration: Duration,
     pub file_len: u64,
+    /// Where it was paused, from the recording's start.
+    pub pauses: Vec<Pause>,
+}
+
+/// A silent part of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    pub from: Duration,
+    pub to: Duration,
 }
 
 /// What one leg received from its peer, and how (RFC 3550 §6.4.1, Appendix A).

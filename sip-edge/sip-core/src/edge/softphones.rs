@@ -5,7 +5,6 @@ use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output,
 use crate::call::context::Owner;
 use crate::call::request as sip;
 use crate::message::{Method, Request, header};
-use crate::outcome::LegName;
 use crate::registrar::{Notice, Registrar};
 use std::time::Instant;
 
@@ -46,13 +45,7 @@ impl Edge {
     /// An agent is called only where it is, and only for one call at a time.
     pub(super) fn admit_agent(&self, agent: &AgentTarget) -> Result<(), Refusal> {
         let AgentTarget::Softphone { agent, .. } = agent else { return Ok(()) };
-        if self.shard.agents.contains_key(agent) {
-            Err(Refusal::AgentBusy)
-        } else if self.shard.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none()) {
-            Err(Refusal::AgentUnreachable)
-        } else {
-            Ok(())
-        }
+        self.shard.admit_softphone(agent)
     }
 
     /// What a WebSocket may send: REGISTER and OPTIONS always, all else once it is registered.
@@ -103,7 +96,7 @@ impl Edge {
 
     /// A softphone's dialog is reached only over its agent's flow, all others never over a WebSocket.
     pub(super) fn is_reached_over(&mut self, owner: Owner, flow: Flow) -> bool {
-        let softphone = self.calls.get(owner.call).filter(|_| owner.leg == LegName::Agent).and_then(|call| call.softphone());
+        let softphone = self.calls.get(owner.call).and_then(|call| call.softphone(owner.leg));
         let sender = self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
         let is_reached = softphone == sender && (flow.transport == Transport::Wss) == softphone.is_some();
         if !is_reached {
@@ -145,15 +138,15 @@ impl Edge {
                 Notice::Registered { agent, kinship } => {
                     let call = self.shard.agents.get(&agent).copied();
                     self.tell_presence(agent, true);
-                    if let Some(call) = call {
-                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_softphone_back(cx, kinship));
+                    if let Some((call, leg)) = call {
+                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_softphone_back(cx, leg, kinship));
                     }
                 }
                 Notice::Lost { agent } => {
                     let call = self.shard.agents.get(&agent).copied();
                     self.tell_presence(agent, false);
-                    if let Some(call) = call {
-                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_lost_flow(cx));
+                    if let Some((call, leg)) = call {
+                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_lost_flow(cx, leg));
                     }
                 }
                 Notice::Close { flow, reason } => {

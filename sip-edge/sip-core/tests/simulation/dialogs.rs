@@ -126,7 +126,8 @@ fn requests_inside_a_dialog() {
         (Method::Options, 200),
         (Method::Info, 200),
         (Method::Update, 200),
-        (Method::Refer, 603),
+        // RFC 3515 §2.4.1: without a Refer-To.
+        (Method::Refer, 400),
         (Method::PRack, 481),
         (Method::Notify, 481),
         (Method::Subscribe, 489),

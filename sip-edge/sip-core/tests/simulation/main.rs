@@ -4,16 +4,20 @@
 #[path = "../../../../media-core/tests/softphone/client.rs"]
 #[expect(dead_code, reason = "media-core's own tests need more of it")]
 mod client;
+mod control;
 mod dialogs;
 mod hostile;
 mod interleavings;
 mod model;
 mod network;
+mod offers;
 mod peer;
 mod random;
+mod referrals;
 mod rig;
 mod scripts;
 mod session;
 mod softphone;
 mod softphones;
+mod talk;
 mod world;

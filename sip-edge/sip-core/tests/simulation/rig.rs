@@ -2,7 +2,7 @@
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, SocketId};
-use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, MilestoneKind, Output, PlaceCall, Transport};
+use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
 };
@@ -15,16 +15,26 @@ pub const AGENT_MEDIA: &str = "10.0.1.2:30000";
 pub const CUSTOMER: &str = "10.0.2.1:5060";
 pub const CUSTOMER_MEDIA: &str = "10.0.2.2:40000";
 
+pub const THIRD: &str = "10.0.3.1:5060";
+pub const THIRD_MEDIA: &str = "10.0.3.2:50000";
+pub const SUPERVISOR: &str = "10.0.4.1:5060";
+pub const SUPERVISOR_MEDIA: &str = "10.0.4.2:60000";
+
 pub struct Rig {
     pub edge: Edge,
     pub now: Instant,
     pub sent: VecDeque<(Flow, SipMessage)>,
     pub milestones: Vec<(MilestoneKind, Option<LegName>)>,
+    /// The same, whole.
+    pub told: Vec<Milestone>,
     pub ended: Vec<Ended>,
     /// RTP that the edge sent: port it left, address it went to.
     pub media: Vec<(u16, SocketAddr)>,
     pub opened_recordings: Vec<relay::RecordingId>,
     pub presences: Vec<(String, bool)>,
+    /// Party and target of each.
+    pub requested_transfers: Vec<(String, String)>,
+    pub speaking: Vec<Vec<String>>,
     pub closed: Vec<(Flow, CloseReason)>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
@@ -48,10 +58,13 @@ impl Rig {
             now,
             sent: VecDeque::new(),
             milestones: Vec::new(),
+            told: Vec::new(),
             ended: Vec::new(),
             media: Vec::new(),
             opened_recordings: Vec::new(),
             presences: Vec::new(),
+            requested_transfers: Vec::new(),
+            speaking: Vec::new(),
             closed: Vec::new(),
             softphone_media: VecDeque::new(),
             branch: 0,
@@ -116,9 +129,14 @@ impl Rig {
                     Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
                 },
                 Output::OpenRecording { recording, .. } => self.opened_recordings.push(recording),
-                Output::Event(Event::Milestone(milestone)) => self.milestones.push((milestone.kind, milestone.leg)),
+                Output::Event(Event::Milestone(milestone)) => {
+                    self.milestones.push((milestone.kind, milestone.leg));
+                    self.told.push(milestone);
+                }
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
                 Output::Event(Event::Presence { agent, is_online }) => self.presences.push((agent, is_online)),
+                Output::Event(Event::TransferRequested { party, target, .. }) => self.requested_transfers.push((party, target)),
+                Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
             }
         }
@@ -216,7 +234,12 @@ impl Rig {
 
     /// The peer that a request was for, by its number.
     fn home(request: &Request) -> &'static str {
-        if request.to_addr().unwrap().uri.user == Some("1001") { AGENT } else { CUSTOMER }
+        match request.to_addr().unwrap().uri.user {
+            Some("1001") => AGENT,
+            Some("3001") => THIRD,
+            Some("4001") => SUPERVISOR,
+            _ => CUSTOMER,
+        }
     }
 
     pub fn reply(&mut self, request: &Request, code: u16, tag: &str) {

@@ -1,6 +1,6 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
-use media_core::relay::WebRtcConfig;
+use media_core::relay::{Layout, WebRtcConfig};
 use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -63,6 +63,9 @@ pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall
         max_duration: Duration::from_secs(4 * 3600),
         no_media: Duration::from_secs(120),
         recording: None,
+        recording_layout: Layout::Stereo,
+        hold_audio: None,
+        accepts_refer: false,
     }
 }
 

@@ -307,6 +307,7 @@ impl World {
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
                 Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => panic!("nobody registers here"),
+                Output::Event(Event::TransferRequested { .. } | Event::Speaking { .. }) => panic!("only two talk here"),
             }
         }
         let mut sent = Vec::new();

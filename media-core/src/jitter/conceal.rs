@@ -1,0 +1,118 @@
+//! Makes up for samples that did not come: repeats the last pitch period, fading to silence, and blends back into what comes then.
+
+use super::FRAME;
+
+/// Samples after which a repeated period has faded to silence: 60 ms.
+pub(super) const FADE: u32 = 480;
+/// Samples that are remembered besides the frame.
+const HISTORY: usize = 320;
+/// Pitch periods that are looked for, in samples: 50 to 200 Hz, and multiples of shorter ones.
+const MIN_PERIOD: usize = 40;
+const MAX_PERIOD: usize = 160;
+/// Samples over which received audio takes over from concealment: 4 ms.
+const BLEND: u32 = 32;
+
+/// What was heard last, and what is repeated of it.
+#[derive(Debug)]
+pub(super) struct Concealer {
+    /// The frame comes last.
+    heard: [i16; HISTORY + FRAME],
+    /// The period that is repeated.
+    cycle: [i16; MAX_PERIOD],
+    period: usize,
+    /// Samples made up since the last received one.
+    concealed: u32,
+    /// Samples of the cycle used.
+    position: usize,
+    /// Samples that are still blended.
+    blend: u32,
+}
+
+impl Concealer {
+    pub fn new() -> Concealer {
+        Concealer { heard: [0; HISTORY + FRAME], cycle: [0; MAX_PERIOD], period: MIN_PERIOD, concealed: 0, position: 0, blend: 0 }
+    }
+
+    /// Remembers the last frame and begins a silent one.
+    pub fn begin_frame(&mut self) {
+        self.heard.copy_within(FRAME.., 0);
+        self.frame_mut().fill(0);
+    }
+
+    pub fn frame(&self) -> &[i16; FRAME] {
+        self.heard.last_chunk().expect("longer than a frame")
+    }
+
+    pub fn frame_mut(&mut self) -> &mut [i16; FRAME] {
+        self.heard.last_chunk_mut().expect("longer than a frame")
+    }
+
+    /// Whether the next sample may not just be copied.
+    pub fn is_concealing(&self) -> bool {
+        self.concealed > 0 || self.blend > 0
+    }
+
+    /// Puts one sample into the frame, or one made up for it.
+    pub fn put(&mut self, at: usize, sample: Option<i16>) {
+        let value = match sample {
+            None => {
+                if self.concealed == 0 && self.blend == 0 {
+                    self.choose_cycle(at);
+                }
+                self.blend = 0;
+                let value = self.repeat();
+                self.concealed = self.concealed.saturating_add(1);
+                value
+            }
+            Some(sample) => self.take(sample),
+        };
+        self.heard[HISTORY + at] = value;
+    }
+
+    fn take(&mut self, sample: i16) -> i16 {
+        if self.concealed > 0 && self.blend == 0 {
+            // Out of silence there is nothing to blend with.
+            self.blend = if self.concealed < FADE { BLEND } else { 0 };
+            if self.blend == 0 {
+                self.concealed = 0;
+            }
+        }
+        if self.blend == 0 {
+            return sample;
+        }
+        let made_up = i32::from(self.repeat());
+        self.blend -= 1;
+        let value = (made_up * self.blend as i32 + i32::from(sample) * (BLEND - self.blend) as i32) / BLEND as i32;
+        if self.blend == 0 {
+            self.concealed = 0;
+        }
+        value as i16
+    }
+
+    /// The next sample of the cycle, faded.
+    fn repeat(&mut self) -> i16 {
+        let sample = i32::from(self.cycle[self.position % self.period]);
+        self.position += 1;
+        (sample * FADE.saturating_sub(self.concealed) as i32 / FADE as i32) as i16
+    }
+
+    /// Takes the period with which the audio before `at` resembles itself most.
+    fn choose_cycle(&mut self, at: usize) {
+        let heard = &self.heard[at..HISTORY + at];
+        let (_, recent) = heard.split_at(HISTORY - MAX_PERIOD);
+        let likeness = |period: &usize| {
+            let earlier = &heard[HISTORY - MAX_PERIOD - period..HISTORY - period];
+            let (mut product, mut energy) = (0i64, 1i64);
+            for (a, b) in recent.iter().zip(earlier).step_by(2) {
+                product += i64::from(*a) * i64::from(*b);
+                energy += i64::from(*b) * i64::from(*b);
+            }
+            let product = product.max(0) as f32;
+            product * product / energy as f32
+        };
+        let best = (MIN_PERIOD..=MAX_PERIOD).map(|period| (likeness(&period), period));
+        self.period = best.fold((-1.0, MIN_PERIOD), |best, other| if other.0 > best.0 { other } else { best }).1;
+        self.cycle[..self.period].copy_from_slice(&heard[HISTORY - self.period..]);
+        self.position = 0;
+    }
+}

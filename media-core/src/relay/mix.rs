@@ -1,0 +1,251 @@
+//! Mixes: on each tick a frame of every leg that is heard in one is taken, and each leg that hears one is sent the sum of those that
+//! it hears, never of itself. Nothing is allocated by a tick.
+
+use std::time::Instant;
+
+use super::leg::Kind;
+use super::tick::TICK_SAMPLES;
+use super::{LegId, Relay, TAIL_ROOM};
+use crate::drops::DropReason;
+use crate::g711;
+use crate::jitter::{FRAME, Frame, Jitter, MAX_DEPTH, is_after};
+use crate::rtp::{HEADER_LEN, Header};
+use crate::sender::{Placed, StreamId};
+
+/// Longest payload of a packet that is made here: a frame, and what is left of one.
+const MAX_PAYLOAD_LEN: usize = 2 * FRAME;
+/// Frames of speech before a party is said to speak, 100 ms, and of none before it is said to have stopped, 500 ms.
+const SPEAKING_FRAMES: u8 = 5;
+const SILENT_FRAMES: u8 = 25;
+/// Bits by which samples are reduced before they are squared, so that a frame's energy fits 32 bits.
+const ENERGY_SHIFT: u32 = 5;
+/// Energy of a frame at -40 dBov: a mean amplitude of 328.
+const SPEECH_ENERGY: i32 = (328 * 328 >> (2 * ENERGY_SHIFT)) * FRAME as i32;
+
+/// What a leg gives to the mixes that it is heard in.
+pub(super) struct Feed {
+    pub jitter: Jitter,
+    voice: Voice,
+    /// Whether a mix of three or more distinct parties holds the leg.
+    in_company: bool,
+}
+
+/// A leg's mix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mix {
+    /// What the mix is in the leg's outgoing stream, while it is sent.
+    stream: Option<StreamId>,
+    /// Of this source all before this place was heard already.
+    heard: Option<(LegId, u32)>,
+}
+
+/// Whether a party speaks, and since how many frames it might be otherwise.
+#[derive(Debug, Default)]
+struct Voice {
+    speaks: bool,
+    contrary_count: u8,
+}
+
+impl Voice {
+    /// Takes a frame in; tells a change.
+    fn observe(&mut self, is_loud: bool) -> Option<bool> {
+        if is_loud == self.speaks {
+            self.contrary_count = 0;
+            return None;
+        }
+        self.contrary_count += 1;
+        if self.contrary_count < if self.speaks { SILENT_FRAMES } else { SPEAKING_FRAMES } {
+            return None;
+        }
+        self.contrary_count = 0;
+        self.speaks = is_loud;
+        Some(is_loud)
+    }
+}
+
+impl Feed {
+    fn new() -> Feed {
+        Feed { jitter: Jitter::new(), voice: Voice::default(), in_company: false }
+    }
+}
+
+impl Mix {
+    pub fn new(heard: Option<(LegId, u32)>) -> Mix {
+        Mix { stream: None, heard }
+    }
+
+    /// The place in the source's stream up to which the leg heard it otherwise.
+    pub fn heard_until(&self, source: LegId) -> Option<u32> {
+        self.heard.filter(|(heard, _)| *heard == source).map(|(_, until)| until)
+    }
+}
+
+impl Relay {
+    /// Gives a leg a buffer while it is heard in a mix, and takes it away afterwards.
+    pub(super) fn settle_feed(&mut self, source: LegId) {
+        let Some(open) = self.legs.get(source.index, source.generation) else { return };
+        let in_mix = |hearer: &&LegId| open.hearer != Some(**hearer);
+        let is_fed = open.heard_by.as_slice().iter().any(|hearer| in_mix(&hearer));
+        let in_company =
+            open.heard_by.as_slice().iter().filter(in_mix).any(|hearer| {
+                self.legs.get(hearer.index, hearer.generation).is_some_and(|hearer| hearer.hears.as_slice().len() > 1)
+            });
+        let Some(open) = self.legs.get_mut(source.index, source.generation) else { return };
+        if is_fed && open.feed.is_none() {
+            open.feed = Some(Box::new(Feed::new()));
+            self.feeders.push(source);
+        }
+        let Some(feed) = &mut open.feed else { return };
+        feed.in_company = in_company;
+        if !in_company && std::mem::take(&mut feed.voice).speaks {
+            self.drops.note(self.queues.speaking(source, false));
+        }
+        if !is_fed {
+            open.feed = None;
+            self.feeders.retain(|other| *other != source);
+        }
+    }
+
+    /// Begins a leg's mix; of `heard` all before the place was heard already.
+    pub(super) fn begin_mix(&mut self, hearer: LegId, heard: Option<(LegId, u32)>) {
+        let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) else { return };
+        open.mix = Some(Mix::new(heard));
+        open.digits.get_or_insert_default();
+        self.mixes.push(hearer);
+    }
+
+    /// Forgets what was heard of a source that the mix holds no longer.
+    pub(super) fn keep_mix(&mut self, hearer: LegId) {
+        let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) else { return };
+        if let Some(mix) = &mut open.mix {
+            mix.heard = mix.heard.filter(|(source, _)| open.hears.contains(*source));
+        }
+    }
+
+    pub(super) fn end_mix(&mut self, hearer: LegId) {
+        if let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) {
+            open.mix = None;
+        }
+        self.mixes.retain(|other| *other != hearer);
+    }
+
+    /// Sends a leg at once what still waits of a source that it heard in its mix, before the source's packets come in place.
+    pub(super) fn send_waiting(&mut self, now: Instant, source: LegId, hearer: LegId) {
+        let places = ((source.index, source.generation), (hearer.index, hearer.generation));
+        let Some((from, to)) = self.legs.pair_mut(places.0, places.1) else { return };
+        let (Some(feed), Some(mix)) = (&from.feed, to.mix) else { return };
+        let mut samples = [0; MAX_DEPTH];
+        let count = feed.jitter.waiting(mix.heard_until(source), &mut samples);
+        let codec = to.codec();
+        let stream = mix.stream.unwrap_or_else(|| self.streams.next());
+        let mut rest = &samples[..count];
+        while !rest.is_empty() {
+            // What is left of a frame goes with the last whole one.
+            let len = if rest.len() < 2 * FRAME { rest.len() } else { FRAME };
+            let mut payload = [0; MAX_PAYLOAD_LEN];
+            g711::encode_all(codec, &rest[..len], &mut payload);
+            rest = &rest[len..];
+            self.send_audio(now, hearer, stream, &payload[..len]);
+        }
+    }
+
+    /// Takes a frame of every source and sends every mix.
+    pub(super) fn tick_mixes(&mut self, now: Instant) {
+        for at in 0..self.feeders.len() {
+            let id = self.feeders[at];
+            let Some(leg) = self.legs.get_mut(id.index, id.generation) else { continue };
+            let Some(feed) = &mut leg.feed else { continue };
+            feed.jitter.pop();
+            if feed.in_company {
+                let (_, _, frame) = feed.jitter.frame();
+                if let Some(speaks) = feed.voice.observe(energy(frame) >= SPEECH_ENERGY) {
+                    self.drops.note(self.queues.speaking(id, speaks));
+                }
+            }
+        }
+        for at in 0..self.mixes.len() {
+            self.send_mix(now, self.mixes[at]);
+        }
+    }
+
+    fn send_mix(&mut self, now: Instant, id: LegId) {
+        let Some(leg) = self.legs.get(id.index, id.generation) else { return };
+        let Some(mix) = leg.mix else { return };
+        let mut sum = [0i32; FRAME];
+        let (mut is_anything, mut is_received) = (false, false);
+        for source in leg.hears.as_slice() {
+            let Some(feed) = self.legs.get(source.index, source.generation).and_then(|source| source.feed.as_ref()) else {
+                continue;
+            };
+            let (frame, start, samples) = feed.jitter.frame();
+            let skip =
+                mix.heard_until(*source).filter(|until| is_after(*until, start)).map_or(0, |until| until.wrapping_sub(start));
+            if frame == Frame::Nothing || skip as usize >= FRAME {
+                continue;
+            }
+            is_anything = true;
+            is_received |= frame == Frame::Received;
+            for (sum, sample) in sum.iter_mut().zip(samples).skip(skip as usize) {
+                *sum += i32::from(*sample);
+            }
+        }
+        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
+        // Real media ends a tone.
+        if is_received {
+            leg.playing = None;
+        }
+        let is_held_back = leg.playing.is_some() || leg.is_dialing();
+        let is_silent = !is_anything || !leg.is_sendable();
+        let Some(mix) = &mut leg.mix else { return };
+        if is_silent {
+            mix.stream = None;
+        }
+        if is_silent || is_held_back {
+            return;
+        }
+        let stream = *mix.stream.get_or_insert_with(|| self.streams.next());
+        let mut samples = [0; FRAME];
+        for (sample, sum) in samples.iter_mut().zip(sum) {
+            *sample = sum.clamp(-32_767, 32_767) as i16;
+        }
+        let mut payload = [0; TICK_SAMPLES];
+        g711::encode_all(leg.codec(), &samples, &mut payload);
+        self.send_audio(now, id, stream, &payload);
+    }
+
+    /// Sends audio that was made here, right after the last of its stream.
+    fn send_audio(&mut self, now: Instant, id: LegId, stream: StreamId, payload: &[u8]) {
+        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
+        if !leg.is_sendable() || leg.is_dialing() {
+            return;
+        }
+        leg.playing = None;
+        let placed = leg.sender.follow(now, stream, payload.len() as u32);
+        self.transmit(id, Kind::Audio, placed, placed.switched, payload);
+    }
+
+    /// Sends a packet that was made here.
+    pub(super) fn transmit(&mut self, id: LegId, kind: Kind, placed: Placed, marker: bool, payload: &[u8]) {
+        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
+        let (Ok(payload_type), Some(remote)) = (leg.payload_type(kind), leg.destination()) else { return };
+        let Placed { sequence, timestamp, .. } = placed;
+        let header = Header { payload_type, marker, sequence, timestamp, ssrc: leg.sender.ssrc() };
+        let mut datagram = [0; HEADER_LEN + MAX_PAYLOAD_LEN + TAIL_ROOM];
+        let Some(mut len) = header.write(payload, &mut datagram[..HEADER_LEN + MAX_PAYLOAD_LEN]) else { return };
+        if let Some(outbound) = &mut leg.outbound {
+            match outbound.protect_rtp(&mut datagram, len) {
+                Ok(protected) => len = protected,
+                Err(_) => return self.drops.count(DropReason::Unprotectable),
+            }
+        }
+        match self.queues.transmit(leg.rtp_socket(), remote, &datagram[..len]) {
+            Ok(()) => leg.sender.count(payload.len()),
+            Err(reason) => self.drops.count(reason),
+        }
+    }
+}
+
+/// The energy of a frame, reduced by `ENERGY_SHIFT`.
+fn energy(frame: &[i16; FRAME]) -> i32 {
+    frame.iter().map(|sample| i32::from(*sample >> ENERGY_SHIFT)).map(|sample| sample * sample).sum()
+}

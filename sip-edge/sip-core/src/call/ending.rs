@@ -1,0 +1,87 @@
+//! The end of a call: every leg is left, media are closed, the recording is waited for, and one end is told.
+
+use super::context::{Context, Resources};
+use super::{Call, Phase};
+use crate::edge::{Attempt, Counter, Ended, Event, LegMedia, Output};
+use crate::outcome::{self, Cause, Outcome};
+use media_core::relay::LegId;
+use std::time::{Duration, Instant};
+
+/// How long the end waits for the recording's file (decision A2).
+const RECORDING_WAIT: Duration = Duration::from_secs(2);
+
+/// The end, once it is decided.
+pub struct End {
+    outcome: Outcome,
+    at: Instant,
+    /// Until when the recording is waited for.
+    pub tell_by: Instant,
+    agent_media: Option<LegMedia>,
+    customer_media: Option<LegMedia>,
+}
+
+impl Call {
+    /// Ends the call in any state; nothing happens when it is over.
+    pub fn hang_up(&mut self, cx: &mut Context<'_>, cause: Cause) {
+        if !self.is_ended() {
+            self.finish(cx, outcome::of_cause(cause, self.bridged()));
+        }
+    }
+
+    /// Leaves all legs, closes their media and waits for the recording, if there is one.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
+        self.customer.abandon(cx);
+        for guest in self.guests.iter_mut().filter(|guest| guest.is_there()) {
+            let reason = if guest.is_talking() { "ended" } else { "canceled" };
+            guest.leave(cx, reason, None);
+        }
+        self.leave_softphone(cx);
+        self.agent.abandon(cx);
+        self.stop_recording(cx);
+        let agent_media = self.agent_report.or_else(|| self.agent.report(cx.shard));
+        let customer_media = self.customer.report(cx.shard);
+        self.close_media(cx, self.agent.media);
+        self.close_media(cx, self.customer.media);
+        self.phase = Phase::Closing;
+        self.end = Some(End { outcome, at: cx.now, tell_by: cx.now + RECORDING_WAIT, agent_media, customer_media });
+        if !self.tape.is_open() {
+            self.tell_end(cx);
+        }
+    }
+
+    pub(super) fn close_media(&self, cx: &mut Context<'_>, leg: LegId) {
+        cx.shard.relay.close_leg(cx.now, leg);
+        cx.shard.media_legs.remove(&Resources::leg_key(leg));
+    }
+
+    pub(super) fn tell_end(&mut self, cx: &mut Context<'_>) {
+        let (Phase::Closing, Some(end)) = (self.phase, &self.end) else { return };
+        self.phase = Phase::Told;
+        cx.log.is_closed = true;
+        let End { outcome, at: ended_at, agent_media, customer_media, .. } = *end;
+        self.forget_recording(cx);
+        let guests = self.guests.iter_mut().map(|guest| &mut guest.leg);
+        let legs = [&mut self.agent, &mut self.customer].into_iter().chain(guests);
+        let attempts: Vec<Attempt> = legs.flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
+        let others = self.guests.iter().map(|guest| guest.outcome(ended_at)).collect();
+        let duration_s = self.answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
+        let ended = Ended {
+            call_id: cx.log.call_id.clone(),
+            status: outcome.status,
+            reason: outcome.reason,
+            failed_leg: outcome.failed_leg,
+            sip_code: outcome.sip_code,
+            hangup_by: outcome.hangup_by,
+            answered_at: self.answered_at,
+            ended_at,
+            duration_s,
+            attempts,
+            recording: self.tape.take_result(),
+            agent_media,
+            customer_media,
+            others,
+        };
+        cx.shard.counters.count(Counter::CallEnded);
+        cx.shard.output.push_back(Output::Event(Event::Ended(Box::new(ended))));
+    }
+}

@@ -1,0 +1,107 @@
+//! The WAV files that accounts have for parties on hold: each is read once per shard, when a call names it first, by a task of its own.
+//! What cannot be read is counted and said, and the bundled tone takes its place.
+
+use super::Shard;
+use glommio::io::BufferedFile;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Weak;
+
+/// Most files of one shard.
+const MAX_FILE_COUNT: usize = 64;
+/// 120 s of 16-bit samples at 16 kHz, and room for other chunks.
+const MAX_FILE_LEN: u64 = 4 * 1024 * 1024;
+
+pub struct HoldAudio {
+    folder: PathBuf,
+    /// Names that were asked for, read or not.
+    names: HashSet<String>,
+    failed_count: u64,
+}
+
+/// A file that is to be read.
+pub struct Reading {
+    name: String,
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("{0}")]
+    Io(String),
+    #[error("longer than {MAX_FILE_LEN} bytes")]
+    TooLong,
+    #[error("{0}")]
+    Wav(#[from] media_core::wav::WavError),
+}
+
+impl HoldAudio {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, names: HashSet::new(), failed_count: 0 }
+    }
+
+    /// The file to read for this name; `None` if it was asked for before or cannot be had.
+    pub fn to_read(&mut self, name: &str) -> Option<Reading> {
+        if self.names.contains(name) {
+            return None;
+        }
+        if Path::new(name).file_name().is_none_or(|plain| plain != name) {
+            self.count_failure("its name is not a plain name");
+            return None;
+        }
+        if self.names.len() >= MAX_FILE_COUNT {
+            self.failed_count += 1;
+            return None;
+        }
+        self.names.insert(name.to_owned());
+        Some(Reading { name: name.to_owned(), path: self.folder.join(name) })
+    }
+
+    pub fn count_failure(&mut self, why: &str) {
+        self.failed_count += 1;
+        tracing::warn!(why, "hold audio cannot be used; the bundled tone is played");
+    }
+
+    pub fn failed_count(&self) -> u64 {
+        self.failed_count
+    }
+}
+
+impl Reading {
+    /// Reads the file and gives it to the shard.
+    pub async fn run(self, shard: Weak<RefCell<Shard>>) {
+        let samples = read(&self.path).await;
+        let Some(shard) = shard.upgrade() else { return };
+        let mut shard = shard.borrow_mut();
+        match samples {
+            Ok(samples) => shard.keep_hold_audio(&self.name, &samples),
+            Err(error) => shard.hold_audio.count_failure(&error.to_string()),
+        }
+    }
+}
+
+async fn read(path: &Path) -> Result<Vec<i16>, ReadError> {
+    let io = |error: glommio::GlommioError<()>| ReadError::Io(error.to_string());
+    let file = BufferedFile::open(path).await.map_err(io)?;
+    let bytes = read_whole(&file).await;
+    file.close().await.map_err(io)?;
+    Ok(media_core::wav::read(&bytes?)?)
+}
+
+async fn read_whole(file: &BufferedFile) -> Result<Vec<u8>, ReadError> {
+    let io = |error: glommio::GlommioError<()>| ReadError::Io(error.to_string());
+    let len = file.file_size().await.map_err(io)?;
+    if len > MAX_FILE_LEN {
+        return Err(ReadError::TooLong);
+    }
+    let mut bytes = Vec::with_capacity(len as usize);
+    while (bytes.len() as u64) < len {
+        let read = file.read_at(bytes.len() as u64, len as usize - bytes.len()).await.map_err(io)?;
+        if read.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&read);
+    }
+    Ok(bytes)
+}
