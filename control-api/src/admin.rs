@@ -4,6 +4,7 @@
 pub mod account;
 pub mod callback;
 pub mod field;
+pub mod hold_audio;
 pub mod identity;
 pub mod key;
 pub mod trial;
@@ -58,7 +59,7 @@ impl Admin {
         description = "Onboarding: accounts, numbers, agents, keys, trunks, callbacks. Changes hold from the next call on."
     ),
     tags(
-        (name = "accounts", description = "Customers with their region, limits, recording, timers and retention"),
+        (name = "accounts", description = "Customers with their region, limits, recording, hold audio, timers and retention"),
         (name = "numbers", description = "Caller IDs assigned to an account"),
         (name = "agents", description = "Agents registered with an account"),
         (name = "keys", description = "API keys, told once"),
@@ -85,6 +86,7 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(account::list))
         .routes(routes!(account::read, account::set, account::remove))
+        .routes(routes!(hold_audio::set, hold_audio::remove))
         .routes(routes!(identity::list_numbers))
         .routes(routes!(identity::assign_number, identity::withdraw_number))
         .routes(routes!(identity::list_agents))

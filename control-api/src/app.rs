@@ -9,6 +9,8 @@ use crate::{
     routing::Resolver,
     secret::{self, MasterKey, Secret, SecretError},
     softphone::Softphones,
+    speaking::Speakers,
+    streams::Streams,
     webphone::rate::LaunchRate,
 };
 use std::{
@@ -42,6 +44,8 @@ pub struct App {
     pub lines: LimitUse,
     pub trunk_lines: TrunkUse,
     pub softphones: Softphones,
+    pub speakers: Speakers,
+    pub streams: Streams,
     pub launch_rate: LaunchRate,
     pub metrics: Metrics,
     pub resolver: Resolver,
@@ -55,7 +59,12 @@ pub struct App {
 impl App {
     /// Opens the store and the secrets that the configuration names; makes what does not exist. Blocks.
     pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
-        for (key, folder) in [("storage.folder", &config.storage.folder), ("recordings.folder", &config.recordings.folder)] {
+        let folders = [
+            ("storage.folder", &config.storage.folder),
+            ("recordings.folder", &config.recordings.folder),
+            ("hold_audio.folder", &config.hold_audio.folder),
+        ];
+        for (key, folder) in folders {
             std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder {
                 key,
                 path: folder.display().to_string(),
@@ -73,6 +82,8 @@ impl App {
         Ok(Arc::new(Self {
             callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone())?,
             softphones: Softphones::load(&store, &master_key)?,
+            speakers: Speakers::default(),
+            streams: Streams::default(),
             launch_rate: LaunchRate::default(),
             store,
             master_key,

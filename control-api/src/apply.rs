@@ -4,7 +4,7 @@
 mod difference;
 mod plan;
 
-use crate::admin::account::{AccountSettings, LimitsSettings, RetentionSettings};
+use crate::admin::account::{AccountSettings, Layout, LimitsSettings, Refer, RetentionSettings};
 use crate::admin::callback::CallbackInput;
 use crate::admin::key::Class;
 use crate::admin::trunk::TrunkSettings;
@@ -50,6 +50,10 @@ pub struct AccountEntry {
     pub trunks: Option<Vec<String>>,
     /// Origins whose pages may embed the softphone.
     pub frame_ancestors: Option<Vec<String>>,
+    pub recording_layout: Option<Layout>,
+    pub refer: Option<Refer>,
+    /// Words of events, or heads of them, that are pushed to the callback as they happen.
+    pub progress_events: Option<Vec<String>>,
     /// Caller IDs to assign, in any form.
     pub numbers: Option<Vec<String>>,
     /// Agents to register: ID and display name.
@@ -73,6 +77,9 @@ impl AccountEntry {
             retention: self.retention.take(),
             trunks: self.trunks.take(),
             frame_ancestors: self.frame_ancestors.take(),
+            recording_layout: self.recording_layout,
+            refer: self.refer,
+            progress_events: self.progress_events.take(),
         }
     }
 }
@@ -82,6 +89,8 @@ impl AccountEntry {
 pub struct KeyEntry {
     pub class: Class,
     pub cidrs: Option<Vec<String>>,
+    /// Whether the key may add supervisors to calls. Default false.
+    pub supervise: Option<bool>,
     /// The key itself, at least 24 characters. Default: one is made and told once.
     #[schema(value_type = Option<String>)]
     pub value: Option<Secret>,

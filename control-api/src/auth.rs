@@ -28,6 +28,10 @@ const MAX_QUERY_VALUES: usize = 32;
 #[derive(Debug, Clone)]
 pub struct ServerCaller {
     pub account_id: String,
+    /// Id of the key.
+    pub key_id: String,
+    /// Whether the key may add supervisors to calls.
+    pub may_supervise: bool,
 }
 
 impl FromRequestParts<Arc<App>> for ServerCaller {
@@ -39,7 +43,7 @@ impl FromRequestParts<Arc<App>> for ServerCaller {
             return Err(wrong_class());
         }
         let account_id = key.account_id.ok_or_else(wrong_class)?;
-        Ok(Self { account_id })
+        Ok(Self { account_id, key_id: key.id, may_supervise: key.may_supervise })
     }
 }
 

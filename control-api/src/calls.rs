@@ -1,8 +1,12 @@
 //! The `/calls` resource: reading, listing, ending and changing calls. Creation is in `calls::create`, shapes in `calls::view`.
 //! A call of another account does not exist for the caller.
 
+pub mod control;
+pub mod conversation;
 pub mod create;
+pub mod events;
 pub mod list;
+pub mod participants;
 pub mod party;
 pub mod place;
 pub mod timeline;

@@ -26,6 +26,7 @@ pub struct Config {
     pub link: Link,
     pub storage: Storage,
     pub recordings: Recordings,
+    pub hold_audio: HoldAudio,
     pub callback: Callback,
     pub calls: Calls,
     pub softphone: Softphone,
@@ -108,6 +109,14 @@ pub struct Storage {
 #[serde(default, deny_unknown_fields)]
 pub struct Recordings {
     /// Folder, the same as the edge's. Default `data/recordings`. One hour of a call takes 115 MB.
+    pub folder: PathBuf,
+}
+
+/// What parties on hold hear, account by account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldAudio {
+    /// Folder of the WAV files that the admin API takes, the same as the edge's. Default `data/hold-audio`. At most 2 MB an account.
     pub folder: PathBuf,
 }
 
@@ -195,6 +204,12 @@ impl Default for Storage {
 impl Default for Recordings {
     fn default() -> Self {
         Self { folder: "data/recordings".into() }
+    }
+}
+
+impl Default for HoldAudio {
+    fn default() -> Self {
+        Self { folder: "data/hold-audio".into() }
     }
 }
 

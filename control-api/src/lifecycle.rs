@@ -1,33 +1,78 @@
 //! What the edge tells about calls, applied to their records: milestones move a call forward, its end makes the final record, the
 //! callback job and the accounting, exactly once. Statuses are the edge's (decision A11) except for calls whose edge is gone.
 
+mod edge;
+
 use crate::{
     app::{App, now_ms},
-    callback, recordings,
+    callback, recordings, verbs,
 };
-use control_wire::{Ended, Event, Milestone};
+use control_wire::{Event, Milestone};
+use edge::final_call;
 use std::sync::Arc;
-use storage::{Call, CallState, FinalCall, FinishOutcome, MilestoneOutcome, Progress, TimelineEntry};
+use storage::{
+    Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName, MilestoneOutcome, NewCallback, Progress,
+    TimelineEntry,
+};
 use tokio::task::JoinSet;
+
+/// Words of all events that are told of a call.
+pub const EVENT_WORDS: &[&str] = &[
+    "initiated",
+    "agent_ringing",
+    "agent_answered",
+    "ringing",
+    "answered",
+    "bridged",
+    "held",
+    "resumed",
+    "muted",
+    "unmuted",
+    "dtmf",
+    "participant.dialing",
+    "participant.ringing",
+    "participant.answered",
+    "participant.joined",
+    "participant.consulting",
+    "participant.left",
+    "swapped",
+    "merged",
+    "transferred",
+    "supervisor.joined",
+    "supervisor.role",
+    "supervisor.left",
+    "recording.started",
+    "recording.paused",
+    "recording.resumed",
+    "recording.finished",
+    "agent.away",
+    "agent.back",
+    "ended",
+];
 
 /// Applies events in their order within each call; all are durable when it returns. Ends of different calls share disk writes.
 pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Error> {
     let mut milestones = Vec::new();
     let mut ends = Vec::new();
+    let mut requests = Vec::new();
     for event in events {
         match event {
             Event::Milestone(milestone) => milestones.push(milestone),
             Event::Ended(ended) => ends.push(*ended),
+            Event::TransferRequested { call_id, party, target } => requests.push((call_id, party, target)),
         }
     }
     if !milestones.is_empty() {
         let applied = move |store: &storage::Storage| {
             let applied = milestones.into_iter().map(|milestone| apply_milestone(store, milestone));
-            applied.collect::<Result<Vec<Option<Call>>, _>>()
+            applied.collect::<Result<Vec<Option<Applied>>, _>>()
         };
-        for call in app.with_store(applied).await?.into_iter().flatten() {
-            app.softphones.call_changed(&call);
+        for applied in app.with_store(applied).await?.into_iter().flatten() {
+            moved(app, &applied);
         }
+    }
+    for (call_id, party, target) in requests {
+        tokio::spawn(verbs::answer_transfer_request(Arc::clone(app), call_id, party, target));
     }
     let mut tasks = JoinSet::new();
     for ended in ends {
@@ -43,15 +88,28 @@ pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Er
     Ok(())
 }
 
-/// The call, if the step is new.
-fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Option<Call>, storage::Error> {
-    let Milestone { call_id, sequence, at_ms, leg, kind, sip_code, trunk, detail } = milestone;
-    let leg = leg.map(stored_leg);
-    let progress = progress(&kind, leg);
+/// Tells who waits for a call's steps, and gives back the lines of those who left.
+fn moved(app: &App, applied: &Applied) {
+    let Applied { call, endpoint } = applied;
+    app.softphones.call_changed(call);
+    app.streams.wake(&call.account_id);
+    if let Some(endpoint) = endpoint {
+        app.callbacks.notify(endpoint);
+    }
+    for other in call.others.iter().filter(|other| other.end_ms.is_some()) {
+        app.trunk_lines.give_back_of(&call.call_id, &other.party);
+    }
+}
+
+/// The call after a step that was news.
+fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Option<Applied>, storage::Error> {
+    let leg = milestone.leg.map(edge::leg);
+    let progress = progress(&milestone, leg);
+    let Milestone { call_id, sequence, at_ms, kind, sip_code, trunk, detail, party, .. } = milestone;
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
-    let entry = TimelineEntry { sequence, at_ms, leg, kind, sip_code, trunk, detail };
-    match store.apply_milestone(&call_id, &entry, progress)? {
-        MilestoneOutcome::Applied(call) => return Ok(Some(call)),
+    let entry = TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail };
+    match store.apply_milestone(&call_id, &entry, &progress, |call, event| progress_callback(store, call, event))? {
+        MilestoneOutcome::Applied(applied) => return Ok(Some(applied)),
         MilestoneOutcome::Duplicate => {}
         MilestoneOutcome::UnknownCall => tracing::debug!(%call_id, "milestone of an unknown call"),
         MilestoneOutcome::Full => tracing::debug!(%call_id, "milestone beyond the timeline's cap"),
@@ -59,44 +117,96 @@ fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Opt
     Ok(None)
 }
 
-/// What a step changes of a call.
-fn progress(kind: &str, leg: Option<storage::LegName>) -> Progress {
-    use storage::LegName::{Agent, Customer};
-    match (kind, leg) {
-        ("ringing" | "early_media", Some(Agent)) => Progress::to(CallState::AgentRinging),
-        ("answered", Some(Agent)) => Progress::to(CallState::AgentAnswered),
-        ("ringing" | "early_media" | "answered", Some(Customer)) => Progress::to(CallState::CustomerRinging),
-        ("bridged", _) => Progress::to(CallState::Bridged),
-        ("agent_lost", _) => Progress { agent_away: Some(true), ..Progress::default() },
-        ("agent_back", _) => Progress { agent_away: Some(false), ..Progress::default() },
-        _ => Progress::default(),
-    }
+fn progress_callback(store: &storage::Storage, call: &Call, event: &EventRecord) -> Result<Option<NewCallback>, storage::Error> {
+    let account = store.account(&call.account_id)?;
+    Ok(account.and_then(|account| callback::for_event(&account, event, now_ms())))
 }
 
-/// Ends a call once: record and callback job in one write, then everything that waits for a call's end.
+/// What a step changes of a call.
+fn progress(milestone: &Milestone, leg: Option<LegName>) -> Progress {
+    use storage::LegName::{Agent, Customer};
+    let kind = milestone.kind.as_str();
+    let conversation = milestone.conversation.as_deref().map(edge::conversation);
+    let state = match (kind, leg) {
+        ("ringing" | "early_media", Some(Agent)) => Some(CallState::AgentRinging),
+        ("answered", Some(Agent)) => Some(CallState::AgentAnswered),
+        ("ringing" | "early_media" | "answered", Some(Customer)) => Some(CallState::CustomerRinging),
+        ("bridged", _) => Some(CallState::Bridged),
+        _ => None,
+    };
+    let agent_away = match kind {
+        "agent_lost" => Some(true),
+        "agent_back" => Some(false),
+        _ => None,
+    };
+    Progress { state, agent_away, event: word(kind, leg, conversation.is_some()), conversation }
+}
+
+/// The event that a step is, if it is one. A leg rings once, however often it is told.
+fn word(kind: &str, leg: Option<LegName>, changes_parties: bool) -> Option<EventWord> {
+    use storage::LegName::{Agent, Customer, Participant};
+    let word = match (kind, leg) {
+        ("ringing" | "early_media", Some(Agent)) => return Some(EventWord::IfMoved("agent_ringing")),
+        ("ringing" | "early_media", Some(Customer)) => return Some(EventWord::IfMoved("ringing")),
+        ("ringing", Some(Participant)) => "participant.ringing",
+        ("early_media", Some(Participant)) if changes_parties => "participant.ringing",
+        ("answered", Some(Agent)) => "agent_answered",
+        ("answered", Some(Customer)) => "answered",
+        ("answered", Some(Participant)) => "participant.answered",
+        ("bridged", _) => return Some(EventWord::IfMoved("bridged")),
+        ("customer_held", _) => "held",
+        ("customer_resumed", _) => "resumed",
+        ("muted", _) => "muted",
+        ("unmuted", _) => "unmuted",
+        ("digits_sent", _) => "dtmf",
+        ("participant_added", _) => "participant.dialing",
+        ("consulting", _) => "participant.consulting",
+        ("participant_joined", _) => "participant.joined",
+        ("participant_left", _) => "participant.left",
+        ("swapped", _) => "swapped",
+        ("merged", _) => "merged",
+        ("agent_completed", _) => "transferred",
+        ("supervisor_joined", _) => "supervisor.joined",
+        ("supervisor_role", _) => "supervisor.role",
+        ("supervisor_left", _) => "supervisor.left",
+        ("recording_started", _) => "recording.started",
+        ("recording_paused", _) => "recording.paused",
+        ("recording_resumed", _) => "recording.resumed",
+        ("recording_finished", _) => "recording.finished",
+        ("agent_lost", _) => "agent.away",
+        ("agent_back", _) => "agent.back",
+        _ => return None,
+    };
+    Some(EventWord::Always(word))
+}
+
+/// Ends a call once: record, last event and callback job in one write, then everything that waits for a call's end.
 pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(), storage::Error> {
     let outcome = {
         let (app, call_id) = (Arc::clone(app), call_id.to_owned());
         let finish = move || {
-            app.store.finish_call(&call_id, end, |call| {
+            let job = |call: &Call| {
                 let account = app.store.account(&call.account_id)?;
                 Ok(account.and_then(|account| callback::for_call(&account, call, &app.config.public.url, now_ms())))
-            })
+            };
+            app.store.finish_call(&call_id, end, job, |call, event| progress_callback(&app.store, call, event))
         };
         tokio::task::spawn_blocking(finish).await.expect("storage operations do not panic")?
     };
     app.link.release(call_id);
     app.trunk_lines.give_back(call_id);
+    app.speakers.forget(call_id);
     match outcome {
         FinishOutcome::Finished(finish) => {
             let call = &finish.call;
             app.lines.give_back(&call.account_id);
             app.softphones.call_changed(call);
+            app.streams.wake(&call.account_id);
             let status = call.status.map_or("none", status_word);
             app.metrics.call_ended(status, call.reason.as_deref());
             let reason = call.reason.as_deref().unwrap_or("none");
             tracing::info!(%call_id, account_id = %call.account_id, status, reason, duration_s = call.duration_s, "call ended");
-            if let Some(endpoint) = &finish.endpoint {
+            for endpoint in finish.endpoint.iter().chain(&finish.progress_endpoint) {
                 app.callbacks.notify(endpoint);
             }
         }
@@ -145,71 +255,5 @@ pub fn status_word(status: storage::CallStatus) -> &'static str {
         storage::CallStatus::Busy => "BUSY",
         storage::CallStatus::Failed => "FAILED",
         storage::CallStatus::Canceled => "CANCELED",
-    }
-}
-
-fn final_call(ended: Ended) -> FinalCall {
-    let media = |media: control_wire::LegMedia| storage::LegMedia {
-        received_count: media.received_count,
-        sent_count: media.sent_count,
-        lost_count: media.lost_count,
-        jitter_ms: media.jitter_ms,
-    };
-    FinalCall {
-        status: stored_status(ended.status),
-        reason: ended.reason,
-        failed_leg: ended.failed_leg.map(stored_leg),
-        sip_code: ended.sip_code,
-        hangup_by: ended.hangup_by.map(stored_party),
-        answer_ms: ended.answered_at_ms,
-        end_ms: ended.ended_at_ms,
-        duration_s: ended.duration_s,
-        attempts: ended.attempts.into_iter().map(stored_attempt).collect(),
-        recording: ended.recording.map(|recording| storage::RecordingResult {
-            file_name: recording.file_name,
-            duration_ms: recording.duration_ms,
-            file_len: recording.file_len,
-        }),
-        agent_media: ended.agent_media.map(media),
-        customer_media: ended.customer_media.map(media),
-        reason_detail: None,
-    }
-}
-
-fn stored_attempt(attempt: control_wire::Attempt) -> storage::Attempt {
-    storage::Attempt {
-        leg: stored_leg(attempt.leg),
-        trunk: attempt.trunk,
-        start_ms: attempt.started_at_ms,
-        end_ms: attempt.ended_at_ms,
-        sip_code: attempt.sip_code,
-        result: attempt.result,
-    }
-}
-
-fn stored_leg(leg: control_wire::LegName) -> storage::LegName {
-    match leg {
-        control_wire::LegName::Agent => storage::LegName::Agent,
-        control_wire::LegName::Customer => storage::LegName::Customer,
-    }
-}
-
-fn stored_status(status: control_wire::CallStatus) -> storage::CallStatus {
-    match status {
-        control_wire::CallStatus::Answer => storage::CallStatus::Answer,
-        control_wire::CallStatus::NoAnswer => storage::CallStatus::NoAnswer,
-        control_wire::CallStatus::Busy => storage::CallStatus::Busy,
-        control_wire::CallStatus::Failed => storage::CallStatus::Failed,
-        control_wire::CallStatus::Canceled => storage::CallStatus::Canceled,
-    }
-}
-
-fn stored_party(party: control_wire::HangupBy) -> storage::HangupBy {
-    match party {
-        control_wire::HangupBy::Agent => storage::HangupBy::Agent,
-        control_wire::HangupBy::Customer => storage::HangupBy::Customer,
-        control_wire::HangupBy::Api => storage::HangupBy::Api,
-        control_wire::HangupBy::System => storage::HangupBy::System,
-        control_wire::HangupBy::Network => storage::HangupBy::Network,
     }
 }

@@ -27,6 +27,26 @@ struct Usage {
     refilled: Instant,
 }
 
+impl Usage {
+    fn of<'a>(accounts: &'a mut HashMap<String, Usage>, id: &str, limits: &storage::Limits, now: Instant) -> &'a mut Usage {
+        let tokens = f64::from(limits.calls_per_second);
+        accounts.entry(id.to_owned()).or_insert(Usage { live_count: 0, tokens, refilled: now })
+    }
+
+    fn take_turn(&mut self, limits: &storage::Limits, now: Instant) -> Result<(), Exceeded> {
+        let rate = f64::from(limits.calls_per_second);
+        let elapsed = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * rate).min(rate);
+        self.refilled = now;
+        if self.tokens < 1.0 {
+            let wait = if rate > 0.0 { (1.0 - self.tokens) / rate } else { 60.0 };
+            return Err(Exceeded::Rate { retry_after: Duration::from_secs_f64(wait) });
+        }
+        self.tokens -= 1.0;
+        Ok(())
+    }
+}
+
 /// The use of all accounts.
 #[derive(Debug, Clone, Default)]
 pub struct LimitUse(Arc<Mutex<HashMap<String, Usage>>>);
@@ -34,22 +54,20 @@ pub struct LimitUse(Arc<Mutex<HashMap<String, Usage>>>);
 impl LimitUse {
     /// Takes a line of the account, or says when to come again. The line is given back when the result is dropped unless it is kept.
     pub fn take(&self, account_id: &str, limits: &storage::Limits, now: Instant) -> Result<Line, Exceeded> {
-        let rate = f64::from(limits.calls_per_second);
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let usage = accounts.entry(account_id.to_owned()).or_insert(Usage { live_count: 0, tokens: rate, refilled: now });
+        let usage = Usage::of(&mut accounts, account_id, limits, now);
         if usage.live_count >= limits.max_concurrent_calls {
             return Err(Exceeded::Concurrency { retry_after: BUSY_LINES_RETRY });
         }
-        let elapsed = now.saturating_duration_since(usage.refilled).as_secs_f64();
-        usage.tokens = (usage.tokens + elapsed * rate).min(rate);
-        usage.refilled = now;
-        if usage.tokens < 1.0 {
-            let wait = if rate > 0.0 { (1.0 - usage.tokens) / rate } else { 60.0 };
-            return Err(Exceeded::Rate { retry_after: Duration::from_secs_f64(wait) });
-        }
-        usage.tokens -= 1.0;
+        usage.take_turn(limits, now)?;
         usage.live_count += 1;
         Ok(Line { lines: Some((self.clone(), account_id.to_owned())) })
+    }
+
+    /// Takes a turn of the account's rate for a leg that is added to a call: it needs no line of its own.
+    pub fn take_turn(&self, account_id: &str, limits: &storage::Limits, now: Instant) -> Result<(), Exceeded> {
+        let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Usage::of(&mut accounts, account_id, limits, now).take_turn(limits, now)
     }
 
     /// Counts a call that was live when this process started.
@@ -95,11 +113,15 @@ impl Drop for Line {
     }
 }
 
-/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs.
+/// Name under which a call holds the line of its own two legs.
+pub const CALL_LINE: &str = "";
+
+/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs; each third party counts for itself.
 #[derive(Debug, Default)]
 pub struct TrunkUse {
     lines: LimitUse,
-    held: Mutex<HashMap<String, Line>>,
+    /// Lines by call, each under the party's name.
+    held: Mutex<HashMap<String, Vec<(String, Line)>>>,
 }
 
 impl TrunkUse {
@@ -109,23 +131,30 @@ impl TrunkUse {
         self.lines.take(trunk_id, &limits, now).ok()
     }
 
-    /// Keeps a line until the call ends.
-    pub fn hold(&self, call_id: &str, line: Line) {
-        self.lock().insert(call_id.to_owned(), line);
+    /// Keeps a line until its party left or the call ended.
+    pub fn hold(&self, call_id: &str, party: &str, line: Line) {
+        self.lock().entry(call_id.to_owned()).or_default().push((party.to_owned(), line));
     }
 
-    /// Counts a call that was live when this process started.
-    pub fn adopt(&self, call_id: &str, trunk_id: &str, now: Instant) {
+    /// Counts a party of a call that was live when this process started.
+    pub fn adopt(&self, call_id: &str, party: &str, trunk_id: &str, now: Instant) {
         self.lines.adopt(trunk_id, now);
-        self.hold(call_id, Line { lines: Some((self.lines.clone(), trunk_id.to_owned())) });
+        self.hold(call_id, party, Line { lines: Some((self.lines.clone(), trunk_id.to_owned())) });
     }
 
-    /// Gives back the line of a call that ended.
+    /// Gives back the lines of a call that ended.
     pub fn give_back(&self, call_id: &str) {
         self.lock().remove(call_id);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Line>> {
+    /// Gives back the line of a party that left, or was never dialled.
+    pub fn give_back_of(&self, call_id: &str, party: &str) {
+        if let Some(lines) = self.lock().get_mut(call_id) {
+            lines.retain(|(other, _)| other != party);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<(String, Line)>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,16 +192,39 @@ mod tests {
     fn a_trunk_has_room_again_when_a_call_ends() {
         let (trunks, now) = (TrunkUse::default(), Instant::now());
         let line = trunks.take("t", 1, now).unwrap();
-        trunks.hold("c", line);
+        trunks.hold("c", CALL_LINE, line);
         assert!(trunks.take("t", 1, now).is_none());
         assert!(trunks.take("t", 2, now).is_some() && trunks.take("u", 1, now).is_some());
         trunks.give_back("c");
         assert!(trunks.take("t", 1, now).is_some());
         // A call that was live before this process started counts like any other.
-        trunks.adopt("old", "t", now);
+        trunks.adopt("old", CALL_LINE, "t", now);
         assert!(trunks.take("t", 1, now).is_none());
         trunks.give_back("old");
         assert!(trunks.take("t", 1, now).is_some());
+    }
+
+    #[test]
+    fn parties_hold_lines_of_their_own() {
+        let (trunks, now) = (TrunkUse::default(), Instant::now());
+        trunks.hold("c", CALL_LINE, trunks.take("t", 3, now).unwrap());
+        trunks.hold("c", "participant-1", trunks.take("t", 3, now).unwrap());
+        trunks.adopt("c", "participant-2", "t", now);
+        assert!(trunks.take("t", 3, now).is_none());
+        trunks.give_back_of("c", "participant-1");
+        trunks.give_back_of("c", "participant-1");
+        assert_eq!(trunks.lines.live_count(), 2);
+        trunks.give_back("c");
+        assert_eq!(trunks.lines.live_count(), 0);
+    }
+
+    #[test]
+    fn legs_take_turns_without_lines() {
+        let (lines, now) = (LimitUse::default(), Instant::now());
+        let one = storage::Limits { max_concurrent_calls: 0, calls_per_second: 1 };
+        lines.take_turn("a", &one, now).unwrap();
+        assert!(matches!(lines.take_turn("a", &one, now), Err(Exceeded::Rate { .. })));
+        assert_eq!(lines.live_count(), 0);
     }
 
     #[test]

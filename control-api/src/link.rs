@@ -2,10 +2,12 @@
 //! Knows no socket (`link::connection`) and no record (`link::reconcile`, `lifecycle`). The lock is never held across an await.
 
 mod connection;
+mod control;
 mod reconcile;
 mod softphones;
 
 pub use connection::{bind, serve};
+pub use control::{ControlAnswer, ControlFailure, Whereabouts};
 pub use reconcile::{adopt_live_calls, sweep, watch};
 pub use softphones::PresenceChange;
 
@@ -84,7 +86,12 @@ struct Connection {
 #[derive(Debug)]
 struct Pending {
     command: Command,
+    /// Over the present connection.
     is_sent: bool,
+    /// Over this or an earlier connection: the shard may have got it.
+    was_sent: bool,
+    /// Who waits for the answer to a verb.
+    waiter: Option<control::Waiter>,
 }
 
 /// What operators see of one shard.
@@ -168,6 +175,8 @@ impl Link {
             shard.pending.retain(|_, pending| match &pending.command {
                 Command::PlaceCall(place) => place.call_id != call_id,
                 Command::HangUp { call_id: other } => other != call_id || (connected && pending.is_sent),
+                // Who waits for its answer learns of the end.
+                Command::Control(control) => control.call_id != call_id,
                 Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => true,
             });
         }
@@ -220,6 +229,7 @@ impl Link {
             shard.pending.clear();
             registry.softphones.forget_grants_of(id);
         }
+        shard.fail_unsent_verbs();
         shard.status = status;
         shard.connection = Some(Connection { generation, is_open: false, outgoing });
         generation
@@ -255,6 +265,7 @@ impl Link {
         {
             shard.connection = None;
             shard.disconnected = now;
+            shard.fail_unsent_verbs();
         }
     }
 
@@ -275,9 +286,11 @@ impl Link {
         }
     }
 
-    fn acknowledge(&self, id: &ShardId, command_id: u64) {
-        if let Some(shard) = self.lock().shards.get_mut(id) {
-            shard.pending.remove(&command_id);
+    /// Takes the shard's answer to a command; who waits for it is told.
+    fn answer(&self, id: &ShardId, command_id: u64, answer: control::Answer) {
+        let pending = self.lock().shards.get_mut(id).and_then(|shard| shard.pending.remove(&command_id));
+        if let Some(waiter) = pending.and_then(|pending| pending.waiter) {
+            waiter.tell(answer);
         }
     }
 
@@ -343,10 +356,15 @@ impl Shard {
         if has_room && self.pending.len() < PENDING_CAP { Ok(call_count * 1000 / capacity) } else { Err(NoShard::Full) }
     }
 
-    fn send(&mut self, command: Command) {
+    fn send(&mut self, command: Command) -> u64 {
+        self.send_for(command, None)
+    }
+
+    fn send_for(&mut self, command: Command, waiter: Option<control::Waiter>) -> u64 {
         self.last_command_id += 1;
-        self.pending.insert(self.last_command_id, Pending { command, is_sent: false });
+        self.pending.insert(self.last_command_id, Pending { command, is_sent: false, was_sent: false, waiter });
         self.flush();
+        self.last_command_id
     }
 
     /// Hands unsent commands to the socket's queue, in order, as far as it has room.
@@ -357,6 +375,7 @@ impl Shard {
                 return;
             }
             pending.is_sent = true;
+            pending.was_sent = true;
         }
     }
 }

@@ -69,7 +69,7 @@ pub async fn recover(folder: &Path, file_name: &str) -> Option<RecordingResult> 
     let mut head = Vec::new();
     file.take(HEADER_LEN).read_to_end(&mut head).await.ok()?;
     let duration_ms = wav_duration_ms(&head, file_len)?;
-    Some(RecordingResult { file_name: file_name.to_owned(), duration_ms, file_len })
+    Some(RecordingResult { file_name: file_name.to_owned(), duration_ms, file_len, pauses: Vec::new() })
 }
 
 /// Duration of a PCM WAVE file of `file_len` bytes by its `fmt ` and `data` chunks. `None` if it is no such file or holds no sound.

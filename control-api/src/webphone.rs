@@ -3,6 +3,7 @@
 
 mod asset;
 mod calling;
+mod control;
 mod events;
 pub mod launch;
 mod page;
@@ -39,6 +40,7 @@ pub fn routes() -> Router<Arc<App>> {
             "/CRM_API/webphone/session/call",
             routing::get(calling::read).post(calling::start).patch(calling::change).delete(calling::end),
         )
+        .route("/CRM_API/webphone/session/call/control", routing::post(control::press))
 }
 
 /// The answer to a request that is refused before it reaches its resource: a page where a person would see it, else a problem.

@@ -1,5 +1,6 @@
 //! A call from its placement to its end, and how calls are found again.
 
+use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::outbox::NewCallback;
 use crate::record::*;
@@ -7,7 +8,7 @@ use crate::store::{Durability, Family};
 use crate::{Error, Result, Storage};
 use std::sync::MutexGuard;
 
-/// Most steps kept of one call; later ones are refused and counted by the caller.
+/// Most steps kept of one call, besides the last.
 pub const TIMELINE_CAP: u32 = 1_000;
 /// Most calls looked at for one page; a page may be short and still have a cursor.
 const SCAN_CAP: usize = 5_000;
@@ -16,45 +17,108 @@ const PAGE_CAP: usize = 1_000;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "returned once per milestone and taken apart at once")]
 pub enum MilestoneOutcome {
-    Applied(Call),
+    Applied(Applied),
     /// This sequence number was applied before.
     Duplicate,
     UnknownCall,
-    /// The call's timeline has `TIMELINE_CAP` steps.
+    /// The call's timeline has `TIMELINE_CAP` steps, and this one changes nothing.
     Full,
 }
 
-/// What a step changes of a live call.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A call after a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    pub call: Call,
+    /// Queue of the progress callback that was stored with it.
+    pub endpoint: Option<String>,
+}
+
+/// What a step changes of a live call, and how it is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Where the call stands now; it never moves back, nor to its end.
     pub state: Option<CallState>,
     /// Whether the agent's softphone is lost.
     pub agent_away: Option<bool>,
+    /// How the parties stand from now on; their numbers are filled in here.
+    pub conversation: Option<Conversation>,
+    /// The event that it is.
+    pub event: Option<EventWord>,
+}
+
+/// Word of an event, and when it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventWord {
+    Always(&'static str),
+    /// Only if the step moved the call to another state.
+    IfMoved(&'static str),
+}
+
+/// What a step did to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Effect {
+    moved: bool,
+    changed: bool,
 }
 
 impl Progress {
     /// Progress to a state and nothing else.
     pub fn to(state: CallState) -> Self {
-        Self { state: Some(state), agent_away: None }
+        Self { state: Some(state), ..Self::default() }
     }
 
-    /// Whether it changed anything.
-    fn apply(self, call: &mut Call, at_ms: u64) -> bool {
-        if !call.is_live() {
-            return false;
-        }
+    fn apply(&self, call: &mut Call, entry: &TimelineEntry) -> Effect {
         let state = self.state.filter(|state| *state > call.state && *state != CallState::Ended);
         let agent_away = self.agent_away.filter(|agent_away| *agent_away != call.agent_away);
         if let Some(state) = state {
             call.state = state;
             if state == CallState::Bridged {
-                call.answer_ms = Some(at_ms);
+                call.answer_ms = Some(entry.at_ms);
             }
         }
         call.agent_away = agent_away.unwrap_or(call.agent_away);
-        state.is_some() || agent_away.is_some()
+        let conversation = self.conversation.clone();
+        let changed = state.is_some() || agent_away.is_some() || conversation.is_some();
+        if let Some(conversation) = conversation {
+            converse(call, conversation, entry);
+        }
+        Effect { moved: state.is_some(), changed }
     }
+
+    fn word(&self, effect: Effect) -> Option<&'static str> {
+        match self.event? {
+            EventWord::Always(word) => Some(word),
+            EventWord::IfMoved(word) => effect.moved.then_some(word),
+        }
+    }
+}
+
+/// Takes over how the parties stand.
+fn converse(call: &mut Call, mut conversation: Conversation, entry: &TimelineEntry) {
+    for party in &mut conversation.parties {
+        (party.number, party.crm_username) = match party.role {
+            PartyRole::Agent => (call.agent_number_e164.clone(), call.crm_username.clone()),
+            PartyRole::Customer => (Some(call.customer_number_e164.clone()), None),
+            PartyRole::Participant | PartyRole::Supervisor => {
+                call.other(&party.party).map(|other| (other.number.clone(), other.crm_username.clone())).unwrap_or_default()
+            }
+        };
+    }
+    for other in &mut call.others {
+        if let Some(shown) = conversation.party(&other.party) {
+            other.follow(shown, entry.at_ms);
+        }
+        if entry.sip_code.is_some() && entry.party.as_ref() == Some(&other.party) {
+            other.sip_code = entry.sip_code;
+        }
+    }
+    call.record |= conversation.recording != RecordingState::Off;
+    call.conversation = Some(conversation);
+}
+
+/// For steps that are pushed to nobody.
+pub fn no_progress(_: &Call, _: &EventRecord) -> Result<Option<NewCallback>> {
+    Ok(None)
 }
 
 /// A call that just ended.
@@ -63,6 +127,8 @@ pub struct Finish {
     pub call: Call,
     /// Queue of the callback job that was stored with it.
     pub endpoint: Option<String>,
+    /// Queue of the progress callback that was stored with it.
+    pub progress_endpoint: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -138,33 +204,53 @@ impl Storage {
         self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
     }
 
-    /// Adds one step to a call's timeline, once per sequence number, and changes the call as it says.
-    pub fn apply_milestone(&self, call_id: &str, entry: &TimelineEntry, progress: Progress) -> Result<MilestoneOutcome> {
-        if entry.sequence > TIMELINE_CAP {
-            return Ok(MilestoneOutcome::Full);
-        }
+    /// Adds one step to a call's timeline, once per sequence number, changes the call as it says, and notes it as an event. `job` makes the
+    /// event's progress callback. Beyond `TIMELINE_CAP` steps are applied and told, but not kept.
+    pub fn apply_milestone(
+        &self,
+        call_id: &str,
+        entry: &TimelineEntry,
+        progress: &Progress,
+        job: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
+    ) -> Result<MilestoneOutcome> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(MilestoneOutcome::UnknownCall) };
-        let key = Key::of(call_id).number(u64::from(entry.sequence)).bytes();
-        if self.read(Family::Timeline, &key)?.is_some() {
+        let is_kept = entry.sequence <= TIMELINE_CAP;
+        let key = Key::of(call_id).number(u64::from(entry.sequence.min(TIMELINE_CAP + 1))).bytes();
+        let last_unkept = || Ok::<_, Error>(self.load::<TimelineEntry>(Family::Timeline, &key)?.map(|last| last.sequence));
+        if last_unkept()?.is_some_and(|last| is_kept || entry.sequence <= last) {
             return Ok(MilestoneOutcome::Duplicate);
+        }
+        if !is_kept && (!call.is_live() || *progress == Progress::default()) {
+            return Ok(MilestoneOutcome::Full);
         }
         let mut batch = self.batch();
         batch.put(Family::Timeline, &key, entry);
-        if progress.apply(&mut call, entry.at_ms) {
-            batch.put(Family::Calls, call_id.as_bytes(), &call);
+        let mut noted = None;
+        if call.is_live() {
+            let effect = progress.apply(&mut call, entry);
+            let word = progress.word(effect);
+            if let Some(word) = word {
+                let note = step_note(word, entry, progress, &call);
+                noted = Some(self.note(&mut batch, &mut call, note, job)?);
+            }
+            if effect.changed || word.is_some() {
+                batch.put(Family::Calls, call_id.as_bytes(), &call);
+            }
         }
         batch.commit(Durability::Logged)?;
-        Ok(MilestoneOutcome::Applied(call))
+        let endpoint = noted.and_then(|noted| noted.endpoint);
+        Ok(MilestoneOutcome::Applied(Applied { call, endpoint }))
     }
 
-    /// Ends a call: its record, its recording and its callback job are on disk together when it returns, once. `job` makes the
-    /// callback from the final record; `None` if the account has no callback.
+    /// Ends a call: its record, its recording, its last event and its callback job are on disk together when it returns, once. `job`
+    /// makes the callback from the final record, `None` if the account has none; `progress` the progress callback of the end.
     pub fn finish_call(
         &self,
         call_id: &str,
         end: FinalCall,
         job: impl FnOnce(&Call) -> Result<Option<NewCallback>>,
+        progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<FinishOutcome> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(FinishOutcome::UnknownCall) };
@@ -185,15 +271,25 @@ impl Storage {
             let key = Key::of(&entry.account_id).number(entry.start_ms).rest(&entry.file_name).bytes();
             batch.index(Family::AccountRecordings, &key, b"");
         }
+        let note = Note {
+            word: "ended",
+            at_ms: call.end_ms.unwrap_or_default(),
+            leg: call.failed_leg,
+            sip_code: call.sip_code,
+            reason: call.reason.clone(),
+            ..Note::default()
+        };
+        let noted = self.note(&mut batch, &mut call, note, progress)?;
         let endpoint = job(&call)?.map(|new| {
             let endpoint = new.target.endpoint.clone();
-            self.queue_callback(&mut batch, &call, new);
+            self.queue_callback(&mut batch, &call, new, None);
             endpoint
         });
         batch.put(Family::Calls, call_id.as_bytes(), &call);
         batch.delete(Family::LiveCalls, call_id.as_bytes());
         batch.commit(Durability::Synced)?;
-        Ok(FinishOutcome::Finished(Finish { call, endpoint }))
+        let progress_endpoint = noted.endpoint.clone();
+        Ok(FinishOutcome::Finished(Finish { call, endpoint, progress_endpoint }))
     }
 
     /// Every call that has not ended.
@@ -243,7 +339,7 @@ impl Storage {
         Ok(page)
     }
 
-    /// The steps of a call in their order.
+    /// The steps of a call in their order: the first `TIMELINE_CAP`, and the last.
     pub fn timeline(&self, call_id: &str) -> Result<Vec<TimelineEntry>> {
         self.load_all(Family::Timeline, &Key::of(call_id).bytes())
     }
@@ -264,7 +360,12 @@ impl Storage {
         self.lock(&[call_lock(call_id)])
     }
 
-    fn change_live_call(&self, call_id: &str, durability: Durability, change: impl FnOnce(&mut Call)) -> Result<Option<Call>> {
+    pub(crate) fn change_live_call(
+        &self,
+        call_id: &str,
+        durability: Durability,
+        change: impl FnOnce(&mut Call),
+    ) -> Result<Option<Call>> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)?.filter(Call::is_live) else { return Ok(None) };
         change(&mut call);
@@ -297,6 +398,49 @@ fn close(call: &mut Call, end: FinalCall) {
     call.customer_media = end.customer_media;
     call.reason_detail = end.reason_detail;
     call.agent_away = false;
+    call.conversation = None;
+    close_others(call, end.others, end.end_ms);
+}
+
+/// Ends what is known of the other parties. Those that the edge does not know were never dialled.
+fn close_others(call: &mut Call, told: Option<Vec<OtherEnd>>, end_ms: u64) {
+    let Some(told) = told else {
+        for other in call.others.iter_mut().filter(|other| other.end_ms.is_none()) {
+            other.end_ms = Some(end_ms);
+            other.reason = Some("system".to_owned());
+        }
+        return;
+    };
+    let known = std::mem::take(&mut call.others);
+    let with_end = |end: OtherEnd| {
+        let known = known.iter().find(|known| known.party == end.party);
+        OtherParty {
+            party: end.party,
+            leg: end.leg,
+            number: known.and_then(|known| known.number.clone()),
+            crm_username: known.and_then(|known| known.crm_username.clone()),
+            trunk: known.and_then(|known| known.trunk.clone()),
+            answer_ms: end.answer_ms,
+            end_ms: Some(end.end_ms),
+            reason: Some(end.reason),
+            sip_code: end.sip_code,
+        }
+    };
+    call.others = told.into_iter().take(crate::parties::OTHERS_CAP).map(with_end).collect();
+}
+
+fn step_note<'a>(word: &'static str, entry: &'a TimelineEntry, progress: &Progress, call: &Call) -> Note<'a> {
+    let conversation = call.conversation.as_ref().filter(|_| progress.conversation.is_some());
+    let party = entry.party.as_deref().and_then(|party| conversation?.party(party));
+    Note {
+        word,
+        at_ms: entry.at_ms,
+        leg: entry.leg,
+        party: entry.party.as_deref(),
+        sip_code: entry.sip_code,
+        reason: party.and_then(|party| party.reason.clone()),
+        conversation: conversation.cloned(),
+    }
 }
 
 /// Start and call id of a key made by `account_call_key`.

@@ -21,19 +21,21 @@ macro_rules! records {
 }
 
 records! {
-    Account => "account" version 2,
+    Account => "account" version 3,
     Number => "number",
     Agent => "agent",
-    ApiKey => "api key",
+    ApiKey => "api key" version 2,
     Trunk => "trunk",
-    Call => "call" version 2,
-    TimelineEntry => "timeline",
+    Call => "call" version 3,
+    TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
-    CallbackJob => "callback job",
-    DeliveryAttempt => "delivery",
+    CallbackJob => "callback job" version 2,
+    DeliveryAttempt => "delivery" version 2,
     WebphoneSession => "webphone session",
     Softphone => "softphone",
+    EventRecord => "event",
+    EventMark => "event mark",
 }
 
 /// Prints a record with its version byte.
@@ -81,18 +83,26 @@ mod tests {
     #[test]
     fn golden_records_load() {
         check_old("account.v1", &sample::account());
-        check("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
+        check_old("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
+        check("account.v3", &sample::account_of_three());
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
-        check("api_key.v1", &sample::api_key());
+        check_old("api_key.v1", &sample::api_key());
+        check("api_key.v2", &ApiKey { may_supervise: true, ..sample::api_key() });
         check("trunk.v1", &sample::trunk());
         check_old("call.v1", &sample::ended_call());
-        check("call.v2", &sample::softphone_call());
-        check("timeline.v1", &sample::timeline_entry());
+        check_old("call.v2", &sample::softphone_call());
+        check("call.v3", &sample::three_party_call());
+        check_old("timeline.v1", &sample::timeline_entry());
+        check("timeline.v2", &TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() });
         check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
         check("recording.v1", &sample::recording());
-        check("callback_job.v1", &sample::job());
-        check("delivery.v1", &sample::delivery());
+        check_old("callback_job.v1", &sample::job());
+        check("callback_job.v2", &CallbackJob { sequence: Some(3), queued_ms: 4_000, ..sample::job() });
+        check_old("delivery.v1", &sample::delivery());
+        check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
+        check("event.v1", &sample::event());
+        check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
         check("webphone_session.v1", &sample::session());
         check("softphone.v1", &Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()) });
     }
@@ -130,6 +140,7 @@ mod tests {
                 created_ms: 1_000,
                 expires_ms: Some(9_000),
                 cidrs: vec!["203.0.113.0/24".into()],
+                may_supervise: false,
             }
         }
 
@@ -185,13 +196,22 @@ mod tests {
                     sip_code: Some(200),
                     result: "answered".into(),
                 }],
-                recording: Some(RecordingResult { file_name: "crm_x.wav".into(), duration_ms: 150_500, file_len: 4_816_044 }),
+                recording: Some(RecordingResult {
+                    file_name: "crm_x.wav".into(),
+                    duration_ms: 150_500,
+                    file_len: 4_816_044,
+                    pauses: vec![],
+                }),
                 agent_media: Some(LegMedia { received_count: 10, sent_count: 11, lost_count: 1, jitter_ms: 0.5 }),
                 customer_media: None,
                 reason_detail: None,
                 trunk: None,
                 agent_away: false,
                 session_id: None,
+                conversation: None,
+                others: vec![],
+                party_count: 0,
+                event_count: 0,
             }
         }
 
@@ -205,6 +225,85 @@ mod tests {
                 agent_away: true,
                 session_id: Some("s1".into()),
                 ..ended_call()
+            }
+        }
+
+        pub fn account_of_three() -> Account {
+            Account {
+                recording_layout: RecordingLayout::ThreeChannel,
+                hold_audio: Some("demo-0a.wav".into()),
+                refer: ReferPolicy::Transfer,
+                progress_events: vec!["participant".into()],
+                ..account()
+            }
+        }
+
+        fn conversation() -> Conversation {
+            let party = |party: &str, role| Party {
+                party: party.into(),
+                role,
+                state: PartyState::Talking,
+                muted: false,
+                number: None,
+                crm_username: None,
+                joining: None,
+                supervisor_role: None,
+                reason: None,
+            };
+            Conversation {
+                parties: vec![
+                    Party { crm_username: Some("agent.017".into()), ..party("agent", PartyRole::Agent) },
+                    Party { state: PartyState::OnHold, muted: true, ..party("customer", PartyRole::Customer) },
+                    Party {
+                        state: PartyState::Left,
+                        number: Some("+912227782183".into()),
+                        joining: Some(Joining::Consult),
+                        reason: Some("busy".into()),
+                        ..party("participant-1", PartyRole::Participant)
+                    },
+                    Party { supervisor_role: Some(SupervisorRole::Whisper), ..party("supervisor-2", PartyRole::Supervisor) },
+                ],
+                recording: RecordingState::Paused,
+            }
+        }
+
+        pub fn three_party_call() -> Call {
+            let other = OtherParty {
+                party: "participant-1".into(),
+                leg: LegName::Participant,
+                number: Some("+912227782183".into()),
+                crm_username: None,
+                trunk: Some("t1".into()),
+                answer_ms: None,
+                end_ms: Some(9_000),
+                reason: Some("busy".into()),
+                sip_code: Some(486),
+            };
+            let pauses = vec![Pause { from_ms: 1_000, to_ms: 2_500 }];
+            Call {
+                hangup_by: Some(HangupBy::Participant),
+                recording: ended_call().recording.map(|recording| RecordingResult { pauses, ..recording }),
+                conversation: Some(conversation()),
+                others: vec![other],
+                party_count: 2,
+                event_count: 17,
+                ..softphone_call()
+            }
+        }
+
+        pub fn event() -> EventRecord {
+            EventRecord {
+                number: 11,
+                call_id: "c1".into(),
+                uuid: "u1".into(),
+                sequence: 4,
+                at_ms: 9_000,
+                event: "participant.left".into(),
+                leg: Some(LegName::Participant),
+                party: Some("participant-1".into()),
+                sip_code: Some(486),
+                reason: Some("busy".into()),
+                conversation: Some(conversation()),
             }
         }
 
@@ -229,6 +328,7 @@ mod tests {
                 sequence: 3,
                 at_ms: 1_234,
                 leg: Some(LegName::Agent),
+                party: None,
                 kind: "ringing".into(),
                 sip_code: Some(180),
                 trunk: Some("t1".into()),
@@ -263,6 +363,8 @@ mod tests {
                 attempt_count: 1,
                 delivery_count: 1,
                 next_ms: 5_000,
+                sequence: None,
+                queued_ms: 0,
             }
         }
 
@@ -276,6 +378,7 @@ mod tests {
                 error: None,
                 duration_ms: 12,
                 delivered: false,
+                sequence: None,
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone (A4), and the first durable form of
 //! the call.
 
+use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family};
-use crate::{Result, Storage};
+use crate::{NewCallback, Result, Storage};
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
 const UUID_WINDOW_MS: u64 = 60_000;
@@ -74,8 +75,13 @@ impl InTheWay {
 }
 
 impl Storage {
-    /// Stores a call, on disk when it returns, unless the uuid or Idempotency-Key rule says otherwise.
-    pub fn create_call(&self, new: NewCall) -> Result<CreateOutcome> {
+    /// Stores a call, on disk when it returns, unless the uuid or Idempotency-Key rule says otherwise. `progress` makes the progress
+    /// callback of its event.
+    pub fn create_call(
+        &self,
+        new: NewCall,
+        progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
+    ) -> Result<CreateOutcome> {
         let uuid_key = new.uuid.as_deref().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key = new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
         let agent_key = new.crm_username.as_deref().map(|crm_username| agent_key(&new.account_id, crm_username));
@@ -107,11 +113,14 @@ impl Storage {
             batch.put(Family::Idempotency, key, &entry);
             batch.index(Family::IdempotencyExpiry, &Key::default().number(new.start_ms).raw(key).bytes(), b"");
         }
-        let call = accepted(new);
+        let mut call = accepted(new);
+        let note = Note { word: "initiated", at_ms: call.start_ms, ..Note::default() };
+        let noted = self.note(&mut batch, &mut call, note, progress)?;
         batch.put(Family::Calls, call.call_id.as_bytes(), &call);
         batch.index(Family::AccountCalls, &account_call_key(&call), b"");
         batch.index(Family::LiveCalls, call.call_id.as_bytes(), b"");
         batch.commit(Durability::Synced)?;
+        drop(noted);
         Ok(CreateOutcome::Created(call))
     }
 
@@ -231,5 +240,9 @@ fn accepted(new: NewCall) -> Call {
         trunk: None,
         agent_away: false,
         session_id: None,
+        conversation: None,
+        others: Vec::new(),
+        party_count: 0,
+        event_count: 0,
     }
 }

@@ -1,5 +1,5 @@
 //! What the product remembers, on disk: accounts and all that onboarding sets, calls, their timelines, the callback outbox,
-//! recordings' retention, webphone sessions. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
+//! recordings' retention, webphone sessions, events. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
 //! Knows no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
 
 pub mod record;
@@ -7,16 +7,22 @@ pub mod record;
 mod calls;
 mod codec;
 mod create;
+mod events;
 mod key;
 mod onboarding;
 mod outbox;
+mod parties;
 mod retention;
 mod store;
 mod webphone;
 
-pub use calls::{CallFilter, Finish, FinishOutcome, MilestoneOutcome, Page, Progress, TIMELINE_CAP};
+pub use calls::{
+    Applied, CallFilter, EventWord, Finish, FinishOutcome, MilestoneOutcome, Page, Progress, TIMELINE_CAP, no_progress,
+};
 pub use create::{CreateOutcome, InTheWay, NewCall};
+pub use events::{EVENT_CAP, EVENT_WINDOW_MS, EventRange};
 pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, RequeueOutcome};
+pub use parties::{AddOutcome, NewParty, OTHERS_CAP};
 pub use record::*;
 pub use retention::Expired;
 pub use store::Storage;

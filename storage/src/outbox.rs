@@ -1,4 +1,4 @@
-//! The callback outbox: jobs queued per endpoint by when they are due, and the log of attempts. When and whether to try again is
+//! The callback outbox: jobs (results of calls, and steps of their progress) queued per endpoint by when they are due, and the log of attempts. When and whether to try again is
 //! decided by the caller; what it decides is on disk, with the attempt, when `record_delivery` returns.
 
 use crate::key::{Key, KeyReader};
@@ -6,10 +6,10 @@ use crate::record::*;
 use crate::store::{Batch, Durability, Family, behind};
 use crate::{Error, Result, Storage};
 
-/// Most attempts kept in the log of one call; older ones make room.
+/// Most attempts kept in the log of one job; older ones make room.
 pub const DELIVERY_LOG_CAP: u32 = 64;
 
-/// A call result to push.
+/// What is to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCallback {
     pub target: CallbackTarget,
@@ -67,27 +67,29 @@ impl Storage {
         let mut scan = self.scan(Family::CallbacksDue, &Key::of(endpoint).bytes());
         while let Some((key, _)) = scan.current()? {
             let mut reader = KeyReader(key);
-            let (at_ms, call_id) = reader
+            let (at_ms, job_id) = reader
                 .text()
                 .and_then(|_| reader.number())
-                .and_then(|at_ms| reader.rest().map(|call_id| (at_ms, call_id)))
+                .and_then(|at_ms| reader.rest().map(|job_id| (at_ms, job_id)))
                 .ok_or_else(malformed)?;
-            if !skip(call_id) {
+            if !skip(job_id) {
                 if at_ms > now_ms || due.jobs.len() >= limit {
                     due.next_ms = Some(at_ms);
                     break;
                 }
-                due.jobs.extend(self.callback_job(call_id)?);
+                due.jobs.extend(self.callback_job(job_id)?);
             }
             scan.advance();
         }
         Ok(due)
     }
 
-    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was recorded before.
-    pub fn record_delivery(&self, call_id: &str, attempt: &DeliveryAttempt, next: NextStep) -> Result<Option<CallbackJob>> {
+    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was recorded before. Of a progress callback
+    /// that was delivered only the log stays.
+    pub fn record_delivery(&self, job_id: &str, attempt: &DeliveryAttempt, next: NextStep) -> Result<Option<CallbackJob>> {
+        let call_id = job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id);
         let _held = self.lock_call(call_id);
-        let Some(mut job) = self.callback_job(call_id)? else { return Ok(None) };
+        let Some(mut job) = self.callback_job(job_id)? else { return Ok(None) };
         if job.state != JobState::Pending || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1) {
             return Ok(None);
         }
@@ -103,12 +105,17 @@ impl Storage {
                 batch.index(Family::CallbacksDue, &due_key(&job), b"");
             }
         }
-        batch.put(Family::CallbackJobs, call_id.as_bytes(), &job);
-        batch.put(Family::Deliveries, &Key::of(call_id).number(u64::from(job.delivery_count)).bytes(), attempt);
-        if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
-            batch.delete(Family::Deliveries, &Key::of(call_id).number(u64::from(oldest)).bytes());
+        if job.sequence.is_some() && job.state == JobState::Delivered {
+            batch.delete(Family::CallbackJobs, job_id.as_bytes());
+        } else {
+            batch.put(Family::CallbackJobs, job_id.as_bytes(), &job);
         }
-        batch.commit(Durability::Synced)?;
+        batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
+        if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
+            batch.delete(Family::Deliveries, &delivery_key(&job, oldest));
+        }
+        // A progress callback may be sent twice after a power failure; its receiver knows it by its id.
+        batch.commit(if job.sequence.is_some() { Durability::Logged } else { Durability::Synced })?;
         Ok(Some(job))
     }
 
@@ -138,32 +145,35 @@ impl Storage {
                 next_ms: new.due_ms,
                 ..known
             },
-            None => first_job(&call, new),
+            None => first_job(&call, new, None),
         };
         put_job(&mut batch, &job);
         batch.commit(Durability::Synced)?;
         Ok(RequeueOutcome::Queued(job))
     }
 
-    pub fn callback_job(&self, call_id: &str) -> Result<Option<CallbackJob>> {
-        self.load(Family::CallbackJobs, call_id.as_bytes())
+    /// A job by its id, which is the call's for its result.
+    pub fn callback_job(&self, job_id: &str) -> Result<Option<CallbackJob>> {
+        self.load(Family::CallbackJobs, job_id.as_bytes())
     }
 
-    /// The log of attempts, oldest first.
+    /// The log of attempts of a call's jobs: of its result, then of each progress callback, oldest first.
     pub fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
         self.load_all(Family::Deliveries, &Key::of(call_id).bytes())
     }
 
-    /// Adds the first job of a call to the batch that ends it.
-    pub(crate) fn queue_callback(&self, batch: &mut Batch<'_>, call: &Call, new: NewCallback) {
-        put_job(batch, &first_job(call, new));
+    /// Adds a job of a call to the batch that makes it true: of its result, or of the progress that `sequence` names.
+    pub(crate) fn queue_callback(&self, batch: &mut Batch<'_>, call: &Call, new: NewCallback, sequence: Option<u32>) {
+        put_job(batch, &first_job(call, new, sequence));
     }
 
     /// Adds the removal of all that a call left in the outbox.
-    pub(crate) fn forget_callback(&self, batch: &mut Batch<'_>, call_id: &str) -> Result<()> {
-        if let Some(job) = self.callback_job(call_id)? {
+    pub(crate) fn forget_callbacks(&self, batch: &mut Batch<'_>, call_id: &str) -> Result<()> {
+        let mut jobs: Vec<CallbackJob> = self.callback_job(call_id)?.into_iter().collect();
+        jobs.extend(self.load_all::<CallbackJob>(Family::CallbackJobs, format!("{call_id}.").as_bytes())?);
+        for job in jobs {
             batch.delete(Family::CallbacksDue, &due_key(&job));
-            batch.delete(Family::CallbackJobs, call_id.as_bytes());
+            batch.delete(Family::CallbackJobs, job.job_id().as_bytes());
         }
         let mut scan = self.scan(Family::Deliveries, &Key::of(call_id).bytes());
         while let Some((key, _)) = scan.current()? {
@@ -174,7 +184,7 @@ impl Storage {
     }
 }
 
-fn first_job(call: &Call, new: NewCallback) -> CallbackJob {
+fn first_job(call: &Call, new: NewCallback, sequence: Option<u32>) -> CallbackJob {
     CallbackJob {
         call_id: call.call_id.clone(),
         account_id: call.account_id.clone(),
@@ -185,16 +195,23 @@ fn first_job(call: &Call, new: NewCallback) -> CallbackJob {
         attempt_count: 0,
         delivery_count: 0,
         next_ms: new.due_ms,
+        sequence,
+        queued_ms: new.due_ms,
     }
 }
 
+/// Attempts at a call's result sort before those at its progress.
+fn delivery_key(job: &CallbackJob, count: u32) -> Vec<u8> {
+    Key::of(&job.call_id).number(u64::from(job.sequence.unwrap_or(0)) << 32 | u64::from(count)).bytes()
+}
+
 fn put_job(batch: &mut Batch<'_>, job: &CallbackJob) {
-    batch.put(Family::CallbackJobs, job.call_id.as_bytes(), job);
+    batch.put(Family::CallbackJobs, job.job_id().as_bytes(), job);
     batch.index(Family::CallbacksDue, &due_key(job), b"");
 }
 
 fn due_key(job: &CallbackJob) -> Vec<u8> {
-    Key::of(&job.target.endpoint).number(job.next_ms).rest(&job.call_id).bytes()
+    Key::of(&job.target.endpoint).number(job.next_ms).rest(&job.job_id()).bytes()
 }
 
 fn malformed() -> Error {

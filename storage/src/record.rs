@@ -4,17 +4,22 @@
 
 mod call;
 mod callback;
+mod conversation;
 mod onboarding;
 mod webphone;
 
 pub use call::{
     Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy, IdempotencyEntry, LegMedia, LegName, Owner,
-    RecordingEntry, RecordingResult, TimelineEntry,
+    Pause, RecordingEntry, RecordingResult, TimelineEntry,
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
+pub use conversation::{
+    Conversation, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party, PartyRole, PartyState, RecordingState,
+    SupervisorRole,
+};
 pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, KeyClass, KeyHash, Limits, MediaProfile, Number, NumberFormat,
-    Retention, TransportKind, Trunk,
+    RecordingLayout, ReferPolicy, Retention, TransportKind, Trunk,
 };
 pub use webphone::{Softphone, WebphoneSession};
 

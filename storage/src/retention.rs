@@ -1,8 +1,9 @@
-//! Forgetting: Idempotency-Keys after a day, webphone sessions when they expire, records and recordings after their account's retention, expired recordings' traces
+//! Forgetting: Idempotency-Keys and events after a day, webphone sessions when they expire, records and recordings after their account's retention, expired recordings' traces
 //! (so that their links answer 410) after a year more. Bounded per turn; files are deleted by the caller, which then confirms.
 
 use crate::calls::{call_lock, parse_account_call_key};
 use crate::create::{IDEMPOTENCY_WINDOW_MS, agent_key, uuid_key};
+use crate::events::mark_lock;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Durability, Family, behind};
@@ -21,6 +22,7 @@ pub struct Expired {
     pub recording_count: usize,
     pub idempotency_count: usize,
     pub session_count: usize,
+    pub event_count: usize,
     pub tombstone_count: usize,
     /// A limit cut the turn: call again.
     pub more: bool,
@@ -31,6 +33,10 @@ impl Storage {
     pub fn expire(&self, now_ms: u64, limit: usize) -> Result<Expired> {
         let mut expired = Expired { idempotency_count: self.expire_idempotency(now_ms, limit)?, ..Expired::default() };
         expired.session_count = self.expire_sessions(now_ms, limit)?;
+        for account_id in self.accounts_in(Family::Events)? {
+            let left = limit - expired.event_count;
+            expired.event_count += self.expire_events(&account_id, now_ms, left)?;
+        }
         for account_id in self.accounts_in(Family::AccountRecordings)? {
             let before_ms = now_ms.saturating_sub(u64::from(self.retention(&account_id)?.recording_days) * DAY_MS);
             let left = limit - expired.recording_count;
@@ -42,8 +48,8 @@ impl Storage {
             expired.call_count += self.expire_calls(&account_id, before_ms, left)?;
         }
         expired.tombstone_count = self.expire_tombstones(now_ms, limit)?;
-        let Expired { idempotency_count, session_count, recording_count, call_count, tombstone_count, .. } = expired;
-        let counts = [idempotency_count, session_count, recording_count, call_count, tombstone_count];
+        let Expired { idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count, .. } = expired;
+        let counts = [idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count];
         expired.more = counts.into_iter().any(|count| count >= limit);
         let mut scan = self.scan(Family::RecordingDeletions, b"");
         while let Some((key, _)) = scan.current()? {
@@ -182,8 +188,12 @@ impl Storage {
         }
         let uuid_key = uuid_key(&call.account_id, &call.uuid);
         let agent_key = agent_key(&call.account_id, call.crm_username.as_deref().unwrap_or_default());
-        let locks =
-            [call_lock(call_id), [b"uuid:", uuid_key.as_slice()].concat(), [b"agent:".as_slice(), agent_key.as_slice()].concat()];
+        let locks = [
+            call_lock(call_id),
+            mark_lock(&call.account_id),
+            [b"uuid:", uuid_key.as_slice()].concat(),
+            [b"agent:".as_slice(), agent_key.as_slice()].concat(),
+        ];
         let _held = self.lock(&locks);
         let mut batch = self.batch();
         if self.read(Family::AgentCalls, &agent_key)?.is_some_and(|last| last == call_id.as_bytes()) {
@@ -199,7 +209,8 @@ impl Storage {
             batch.delete(Family::Timeline, key);
             scan.advance();
         }
-        self.forget_callback(&mut batch, call_id)?;
+        self.forget_callbacks(&mut batch, call_id)?;
+        self.forget_events(&mut batch, &call.account_id, call_id)?;
         batch.commit(Durability::Logged)?;
         Ok(true)
     }

@@ -1,6 +1,7 @@
 //! The database itself: column families, locks, batches, scans. Nothing here knows what a call is.
 
 use crate::codec::{Record, decode, encode};
+use crate::events::EventNumbers;
 use crate::{Error, Result};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
@@ -49,9 +50,9 @@ pub(crate) enum Family {
     IdempotencyExpiry,
     /// call id, sequence → `TimelineEntry`
     Timeline,
-    /// call id → `CallbackJob`
+    /// job id → `CallbackJob`
     CallbackJobs,
-    /// endpoint, due, call id → nothing
+    /// endpoint, due, job id → nothing
     CallbacksDue,
     /// call id, number of the attempt → `DeliveryAttempt`
     Deliveries,
@@ -71,10 +72,16 @@ pub(crate) enum Family {
     WebphoneSessions,
     /// expires, session id → nothing
     WebphoneSessionExpiry,
+    /// account, number → `EventRecord`
+    Events,
+    /// call id, number → nothing
+    CallEvents,
+    /// account → `EventMark`
+    EventMarks,
 }
 
 impl Family {
-    const ALL: [(Family, &'static str); 25] = [
+    const ALL: [(Family, &'static str); 28] = [
         (Family::Accounts, "accounts"),
         (Family::Numbers, "numbers"),
         (Family::AccountNumbers, "account_numbers"),
@@ -100,6 +107,9 @@ impl Family {
         (Family::Softphones, "softphones"),
         (Family::WebphoneSessions, "webphone_sessions"),
         (Family::WebphoneSessionExpiry, "webphone_session_expiry"),
+        (Family::Events, "events"),
+        (Family::CallEvents, "call_events"),
+        (Family::EventMarks, "event_marks"),
     ];
 
     fn name(self) -> &'static str {
@@ -125,6 +135,7 @@ pub struct Storage {
 struct Inner {
     db: DB,
     stripes: Vec<Mutex<()>>,
+    event_numbers: EventNumbers,
 }
 
 impl Storage {
@@ -148,7 +159,11 @@ impl Storage {
         });
         let db = DB::open_cf_descriptors(&options, folder, families)?;
         let stripes = (0..STRIPE_COUNT).map(|_| Mutex::new(())).collect();
-        Ok(Self { inner: Arc::new(Inner { db, stripes }) })
+        Ok(Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) })
+    }
+
+    pub(crate) fn event_numbers(&self) -> &EventNumbers {
+        &self.inner.event_numbers
     }
 
     fn family(&self, family: Family) -> &ColumnFamily {

@@ -1,4 +1,4 @@
-//! The link's messages as bytes: what a peer of version 2 sent is still understood, and what is sent now is the same to the letter.
+//! The link's messages as bytes: what is sent is the same to the letter as at this version's first release.
 
 use control_wire::*;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn grant() -> SoftphoneGrant {
 #[test]
 fn hello() {
     let hello = Hello {
-        version: 2,
+        version: 3,
         edge: "edge-1".into(),
         epoch: 7,
         shard: 0,
@@ -66,6 +66,9 @@ fn place_call() {
         max_duration_ms: 14_400_000,
         no_media_ms: 30_000,
         recording: Some("crm_x.wav".into()),
+        recording_layout: RecordingLayout::ThreeChannel,
+        hold_audio: Some("demo-0a.wav".into()),
+        accepts_refer: true,
     };
     check(include_str!("golden/place_call.json"), ToEdge::Command { id: 9, command: Command::PlaceCall(Box::new(call)) });
 }
@@ -77,12 +80,110 @@ fn milestone() {
         sequence: 4,
         at_ms: 1_782_900_000_123,
         leg: Some(LegName::Customer),
+        party: None,
+        conversation: None,
         kind: "ringing".into(),
         sip_code: Some(180),
         trunk: None,
         detail: None,
     };
     check(include_str!("golden/milestone.json"), FromEdge::Event { id: 5, event: Event::Milestone(milestone) });
+}
+
+fn party(party: &str, role: PartyRole, state: PartyState) -> Party {
+    Party { party: party.into(), role, state, muted: false, joining: None, supervisor_role: None, reason: None }
+}
+
+fn conversation() -> Conversation {
+    let participant = party("participant-1", PartyRole::Participant, PartyState::Left);
+    let supervisor = party("supervisor-2", PartyRole::Supervisor, PartyState::Talking);
+    Conversation {
+        parties: vec![
+            party("agent", PartyRole::Agent, PartyState::Consulting),
+            Party { muted: true, ..party("customer", PartyRole::Customer, PartyState::OnHold) },
+            Party { joining: Some(Joining::Consult), reason: Some("busy".into()), ..participant },
+            Party { supervisor_role: Some(SupervisorRole::Whisper), ..supervisor },
+        ],
+        recording: RecordingState::Paused,
+    }
+}
+
+#[test]
+fn milestone_with_a_conversation() {
+    let milestone = Milestone {
+        call_id: "c1".into(),
+        sequence: 9,
+        at_ms: 1_782_900_000_123,
+        leg: Some(LegName::Participant),
+        party: Some("participant-1".into()),
+        conversation: Some(Box::new(conversation())),
+        kind: "participant_left".into(),
+        sip_code: Some(486),
+        trunk: Some("carrier".into()),
+        detail: None,
+    };
+    check(include_str!("golden/conversation.json"), FromEdge::Event { id: 7, event: Event::Milestone(milestone) });
+}
+
+#[test]
+fn control() {
+    let destination = Destination { ring_ms: 45_000, routes: vec![Route { credentials: None, ..route() }] };
+    let verb = Verb::AddParticipant(Box::new(NewParticipant {
+        party: "participant-1".into(),
+        destination: destination.clone(),
+        joining: Joining::Consult,
+    }));
+    let control = Control { call_id: "c1".into(), control_id: "v1".into(), verb };
+    check(include_str!("golden/control.json"), ToEdge::Command { id: 11, command: Command::Control(Box::new(control)) });
+}
+
+#[test]
+fn verbs() {
+    check(r#""hold""#, Verb::Hold);
+    check(r#""resume""#, Verb::Resume);
+    check(r#"{"mute":{"party":"agent"}}"#, Verb::Mute { party: "agent".into() });
+    check(r#"{"unmute":{"party":"agent"}}"#, Verb::Unmute { party: "agent".into() });
+    check(
+        r#"{"send_digits":{"party":"customer","digits":"1,#"}}"#,
+        Verb::SendDigits { party: "customer".into(), digits: "1,#".into() },
+    );
+    check(r#""merge""#, Verb::Merge);
+    check(r#""swap""#, Verb::Swap);
+    check(r#""complete""#, Verb::Complete);
+    check(r#""cancel""#, Verb::Cancel);
+    check(r#"{"remove":{"party":"participant-1"}}"#, Verb::Remove { party: "participant-1".into() });
+    let target = AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 };
+    check(
+        r#"{"supervise":{"party":"supervisor-2","target":{"softphone":{"agent":"a1","ring_ms":15000}},"role":"listen"}}"#,
+        Verb::Supervise(Box::new(NewSupervisor { party: "supervisor-2".into(), target, role: SupervisorRole::Listen })),
+    );
+    check(
+        r#"{"set_role":{"party":"supervisor-2","role":"barge"}}"#,
+        Verb::SetRole { party: "supervisor-2".into(), role: SupervisorRole::Barge },
+    );
+    check(r#"{"start_recording":{"file_name":"crm_x.wav"}}"#, Verb::StartRecording { file_name: "crm_x.wav".into() });
+    check(r#""pause_recording""#, Verb::PauseRecording);
+    check(r#""resume_recording""#, Verb::ResumeRecording);
+    check(r#""transfer""#, Joining::Transfer);
+    check(r#""join""#, Joining::Join);
+}
+
+#[test]
+fn mid_call_messages() {
+    let refusal = ControlRefusal { code: "not_talking".into(), detail: "the call is not bridged yet".into() };
+    check(
+        r#"{"refused":{"command_id":11,"refusal":{"code":"not_talking","detail":"the call is not bridged yet"}}}"#,
+        FromEdge::Refused { command_id: 11, refusal },
+    );
+    let requested = Event::TransferRequested { call_id: "c1".into(), party: "refer-1".into(), target: "09876543210".into() };
+    check(
+        r#"{"event":{"id":8,"event":{"transfer_requested":{"call_id":"c1","party":"refer-1","target":"09876543210"}}}}"#,
+        FromEdge::Event { id: 8, event: requested },
+    );
+    check(
+        r#"{"speaking":{"call_id":"c1","parties":["agent"]}}"#,
+        FromEdge::Speaking(Speaking { call_id: "c1".into(), parties: vec!["agent".into()] }),
+    );
 }
 
 #[test]
@@ -105,9 +206,22 @@ fn ended() {
             sip_code: Some(487),
             result: "no_answer".into(),
         }],
-        recording: Some(RecordingResult { file_name: "crm_x.wav".into(), duration_ms: 1500, file_len: 48_044 }),
+        recording: Some(RecordingResult {
+            file_name: "crm_x.wav".into(),
+            duration_ms: 1500,
+            file_len: 48_044,
+            pauses: vec![Pause { from_ms: 200, to_ms: 900 }],
+        }),
         agent_media: Some(LegMedia { received_count: 100, sent_count: 99, lost_count: 1, jitter_ms: 0.5 }),
         customer_media: None,
+        others: vec![OtherParty {
+            party: "participant-1".into(),
+            leg: LegName::Participant,
+            answered_at_ms: None,
+            ended_at_ms: 1_782_900_030_000,
+            reason: "busy".into(),
+            sip_code: Some(486),
+        }],
     };
     check(include_str!("golden/ended.json"), FromEdge::Event { id: 6, event: Event::Ended(Box::new(ended)) });
 }
@@ -116,8 +230,8 @@ fn ended() {
 fn short_messages() {
     check(r#"{"ack":{"command_id":9}}"#, FromEdge::Ack { command_id: 9 });
     check(r#"{"ack":{"event_id":5}}"#, ToEdge::Ack { event_id: 5 });
-    check(r#"{"welcome":{"version":2}}"#, ToEdge::Welcome { version: 2 });
-    check(r#"{"refused":{"reason":"version 3"}}"#, ToEdge::Refused { reason: "version 3".into() });
+    check(r#"{"welcome":{"version":3}}"#, ToEdge::Welcome { version: 3 });
+    check(r#"{"refused":{"reason":"version 4"}}"#, ToEdge::Refused { reason: "version 4".into() });
     check(
         r#"{"command":{"id":3,"command":{"hang_up":{"call_id":"c1"}}}}"#,
         ToEdge::Command { id: 3, command: Command::HangUp { call_id: "c1".into() } },

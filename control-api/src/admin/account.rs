@@ -3,11 +3,12 @@
 use super::callback::CallbackView;
 use super::field::{self, Refusals};
 use super::{Admin, blocking};
+use crate::hold_audio;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::Account;
+use storage::{Account, RecordingLayout, ReferPolicy};
 use utoipa::ToSchema;
 
 /// An account as it is set.
@@ -36,8 +37,77 @@ pub struct AccountView {
     /// Origins whose pages may embed the softphone; empty means any.
     #[serde(default)]
     pub frame_ancestors: Vec<String>,
+    /// What the channels of recordings hold; the agent's is the first.
+    #[serde(default)]
+    pub recording_layout: Layout,
+    /// What becomes of a REFER from an agent's phone.
+    #[serde(default)]
+    pub refer: Refer,
+    /// Events that are pushed to the callback as they happen: their words, or the heads of them, such as `participant`.
+    #[serde(default)]
+    pub progress_events: Vec<String>,
+    /// File that parties on hold hear; null for the bundled tone.
+    #[serde(default)]
+    pub hold_audio: Option<String>,
     /// Where results are pushed; null if they are only stored.
     pub callback: Option<CallbackView>,
+}
+
+/// What the channels of recordings hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// The customer and all third parties share the second channel.
+    #[default]
+    Stereo,
+    /// Third parties have a third channel of their own.
+    ThreeChannel,
+}
+
+impl From<RecordingLayout> for Layout {
+    fn from(layout: RecordingLayout) -> Self {
+        match layout {
+            RecordingLayout::Stereo => Self::Stereo,
+            RecordingLayout::ThreeChannel => Self::ThreeChannel,
+        }
+    }
+}
+
+impl From<Layout> for RecordingLayout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Stereo => Self::Stereo,
+            Layout::ThreeChannel => Self::ThreeChannel,
+        }
+    }
+}
+
+/// What becomes of a REFER from an agent's phone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Refer {
+    #[default]
+    Refuse,
+    /// A blind transfer, admitted like one that is asked for by REST.
+    Transfer,
+}
+
+impl From<ReferPolicy> for Refer {
+    fn from(policy: ReferPolicy) -> Self {
+        match policy {
+            ReferPolicy::Refuse => Self::Refuse,
+            ReferPolicy::Transfer => Self::Transfer,
+        }
+    }
+}
+
+impl From<Refer> for ReferPolicy {
+    fn from(refer: Refer) -> Self {
+        match refer {
+            Refer::Refuse => Self::Refuse,
+            Refer::Transfer => Self::Transfer,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -73,6 +143,10 @@ impl From<&Account> for AccountView {
             },
             trunks: account.trunks.clone(),
             frame_ancestors: account.frame_ancestors.clone(),
+            recording_layout: account.recording_layout.into(),
+            refer: account.refer.into(),
+            progress_events: account.progress_events.clone(),
+            hold_audio: account.hold_audio.clone(),
             callback: account.callback.as_ref().map(CallbackView::from),
         }
     }
@@ -113,6 +187,15 @@ pub struct AccountSettings {
     /// Origins whose pages may embed the softphone, such as `https://crm.example.com`; none means any. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_ancestors: Option<Vec<String>>,
+    /// Default `stereo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording_layout: Option<Layout>,
+    /// Default `refuse`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refer: Option<Refer>,
+    /// Words of events, or heads of words such as `participant`, that are pushed to the callback as they happen. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_events: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -187,6 +270,14 @@ impl AccountSettings {
             }
             account.frame_ancestors = origins;
         }
+        account.recording_layout = self.recording_layout.map_or(account.recording_layout, Into::into);
+        account.refer = self.refer.map_or(account.refer, Into::into);
+        if let Some(words) = self.progress_events {
+            for (at, word) in words.iter().enumerate() {
+                refusals.take(&format!("progress_events[{at}]"), field::event(word));
+            }
+            account.progress_events = words;
+        }
         account
     }
 }
@@ -238,8 +329,12 @@ pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let agents = admin.app.store.agents(&id)?;
+        let hold_audio = admin.app.store.account(&id)?.and_then(|account| account.hold_audio);
         if !admin.app.store.delete_account(&id)? {
             return Err(super::unknown("account", &id));
+        }
+        if let Some(file_name) = hold_audio {
+            hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);
         }
         for agent in agents {
             admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&id, &agent.crm_username));

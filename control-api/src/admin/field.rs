@@ -1,5 +1,6 @@
 //! Checks on single settings, and the list of those that were refused. Each refusal names the setting and what is allowed.
 
+use crate::lifecycle::EVENT_WORDS;
 use crate::number::{self, E164, Region};
 use crate::problem::{FieldError, Problem};
 use crate::secret::{MasterKey, Purpose, Secret};
@@ -131,6 +132,17 @@ pub fn text(value: &str) -> Result<(), String> {
         Err("allowed is text without control characters and without outer spaces".into())
     } else {
         Ok(())
+    }
+}
+
+/// The word of an event, or its head before a dot.
+pub fn event(text: &str) -> Result<(), String> {
+    let is_known =
+        EVENT_WORDS.iter().any(|word| word.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+    if is_known {
+        Ok(())
+    } else {
+        Err(format!("{text:?} is no event; allowed are {}, and heads of them", EVENT_WORDS.join(", ")))
     }
 }
 

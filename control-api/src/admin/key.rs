@@ -53,6 +53,9 @@ pub struct KeyView {
     pub expires_ms: Option<u64>,
     /// Networks from which the key may be used; empty means any.
     pub cidrs: Vec<String>,
+    /// Whether the key may add supervisors to calls.
+    #[serde(default)]
+    pub supervise: bool,
 }
 
 impl From<&ApiKey> for KeyView {
@@ -65,6 +68,7 @@ impl From<&ApiKey> for KeyView {
             created_ms: key.created_ms,
             expires_ms: key.expires_ms,
             cidrs: key.cidrs.clone(),
+            supervise: key.may_supervise,
         }
     }
 }
@@ -87,6 +91,8 @@ pub struct KeyInput {
     pub class: Class,
     /// Networks from which the key may be used; allowed for server keys only. Default: any.
     pub cidrs: Option<Vec<String>>,
+    /// Whether the key may add supervisors to calls; allowed for server keys only. Default false.
+    pub supervise: Option<bool>,
     /// The key itself, at least 24 characters. Default: one of 256 random bits is made.
     #[schema(value_type = Option<String>)]
     pub value: Option<Secret>,
@@ -96,7 +102,9 @@ pub struct KeyInput {
 #[serde(deny_unknown_fields)]
 pub struct KeyChange {
     /// Networks from which the key may be used; empty means any.
-    pub cidrs: Vec<String>,
+    pub cidrs: Option<Vec<String>>,
+    /// Whether the key may add supervisors to calls.
+    pub supervise: Option<bool>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -139,6 +147,7 @@ impl KeyInput {
             created_ms: now_ms(),
             expires_ms: None,
             cidrs,
+            may_supervise: permission(self.supervise, class, refusals).unwrap_or(false),
         };
         (key, clear)
     }
@@ -168,6 +177,14 @@ fn networks(given: &[String], class: KeyClass, refusals: &mut Refusals) -> Vec<S
     }
     let checked = given.iter().enumerate().filter_map(|(at, text)| refusals.take(&format!("cidrs[{at}]"), field::cidr(text)));
     checked.collect()
+}
+
+/// The permission to supervise, which browser keys never have.
+pub fn permission(given: Option<bool>, class: KeyClass, refusals: &mut Refusals) -> Option<bool> {
+    if class == KeyClass::Browser && given == Some(true) {
+        refusals.add("supervise", "a browser key opens the launch link only; allowed for server keys only");
+    }
+    given
 }
 
 fn no_key(account: &str, name: &str) -> Problem {
@@ -213,7 +230,7 @@ pub async fn create(
     .await
 }
 
-/// Binds every generation of a key to networks, from the next request on.
+/// Binds every generation of a key to networks, and says what it may do, from the next request on.
 #[utoipa::path(patch, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = KeyChange,
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
@@ -226,10 +243,18 @@ pub async fn change(
         let _held = admin.change();
         let mut keys = admin.keys_named(&account, &name)?;
         let mut refusals = Refusals::default();
-        let cidrs = networks(&change.cidrs, keys[0].class, &mut refusals);
+        let class = keys[0].class;
+        let cidrs = change.cidrs.as_deref().map(|given| networks(given, class, &mut refusals));
+        let supervise = permission(change.supervise, class, &mut refusals);
+        if cidrs.is_none() && supervise.is_none() {
+            refusals.add("cidrs", "allowed are cidrs, supervise or both; neither is given");
+        }
         refusals.finish()?;
         for key in &mut keys {
-            key.cidrs.clone_from(&cidrs);
+            if let Some(cidrs) = &cidrs {
+                key.cidrs.clone_from(cidrs);
+            }
+            key.may_supervise = supervise.unwrap_or(key.may_supervise);
             admin.app.store.put_api_key(key)?;
         }
         Ok(Json(keys.iter().map(KeyView::from).collect()))

@@ -78,6 +78,10 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         trunk: None,
         agent_away: false,
         session_id: None,
+        conversation: None,
+        others: Vec::new(),
+        party_count: 0,
+        event_count: 0,
     };
     let callback = for_call(account, &call, public_url, now_ms)?;
     Some(CallbackJob {
@@ -90,5 +94,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         attempt_count: 0,
         delivery_count: 0,
         next_ms: now_ms,
+        sequence: None,
+        queued_ms: now_ms,
     })
 }

@@ -172,8 +172,8 @@ impl Plan {
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
         let known = admin.app.store.api_keys(Some(account))?;
-        for (name, KeyEntry { class, cidrs, value }) in keys {
-            let input = KeyInput { name: name.clone(), class, cidrs, value };
+        for (name, KeyEntry { class, cidrs, supervise, value }) in keys {
+            let input = KeyInput { name: name.clone(), class, cidrs, supervise, value };
             refusals.within(&name, |refusals| match key::newest(&known, &name) {
                 None => self.new_key(admin, account, &input, refusals),
                 Some(_) => {
@@ -200,7 +200,7 @@ impl Plan {
         Ok(())
     }
 
-    /// A key that exists is only bound to other networks: its class and value never change.
+    /// A key that exists is only bound to other networks or given another permission: its class and value never change.
     fn known_key(&mut self, account: &str, known: &[ApiKey], input: &KeyInput, refusals: &mut Refusals) {
         let generations: Vec<&ApiKey> = known.iter().filter(|key| key::name_of(key) == input.name).collect();
         if generations.iter().any(|key| key.class != KeyClass::from(input.class)) {
@@ -213,9 +213,11 @@ impl Plan {
             }
         }
         let cidrs = input.networks(refusals);
+        let supervise = key::permission(input.supervise, KeyClass::from(input.class), refusals);
         let mut differences = Vec::new();
         for before in generations {
-            let after = ApiKey { cidrs: cidrs.clone().unwrap_or_else(|| before.cidrs.clone()), ..before.clone() };
+            let cidrs = cidrs.clone().unwrap_or_else(|| before.cidrs.clone());
+            let after = ApiKey { cidrs, may_supervise: supervise.unwrap_or(before.may_supervise), ..before.clone() };
             if after != *before {
                 differences = difference::between(&KeyView::from(before), &KeyView::from(&after));
                 self.writes.push(Write::Key(after));

@@ -92,11 +92,11 @@ impl Sender {
         let unreadable = Failure("secret_unreadable");
         let secret = self.secrets.open(Purpose::SigningSecret, &job.target.signing_secret).map_err(|_| unreadable)?;
         let timestamp = now_ms / 1_000;
-        let signature = signature(secret.expose(), &job.call_id, timestamp, &job.body).ok_or(unreadable)?;
+        let signature = signature(secret.expose(), &job.job_id(), timestamp, &job.body).ok_or(unreadable)?;
         let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure("header"));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("webhook-id", text(&job.call_id)?);
+        headers.insert("webhook-id", text(&job.job_id())?);
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
         headers.insert("webhook-signature", text(&signature)?);
         headers.insert(ATTEMPT_HEADER, HeaderValue::from(job.attempt_count + 1));

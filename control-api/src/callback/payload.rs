@@ -1,6 +1,7 @@
 //! The body of a callback: the guide's keys with the guide's types in the guide's order, then ours (S27). Every key is always there,
 //! `null` where it does not apply; `recording_url` alone may be absent (A18).
 
+use crate::calls::conversation::{self, ParticipantView, PauseView};
 use crate::calls::view::timestamp;
 use crate::recordings;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Payload<'a> {
     sip_code: Option<u16>,
     hangup_by: Option<HangupBy>,
     attempts: Vec<Attempt<'a>>,
+    participants: Vec<ParticipantView>,
+    recording_pauses: Vec<PauseView>,
 }
 
 /// One dialling of a leg.
@@ -72,6 +75,8 @@ impl<'a> Payload<'a> {
             sip_code: call.sip_code,
             hangup_by: call.hangup_by,
             attempts: call.attempts.iter().map(Attempt::of).collect(),
+            participants: conversation::participants(call),
+            recording_pauses: conversation::pauses(call),
         }
     }
 }

@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 /// Pause after storage failed, before it is asked again.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How old a progress callback may be when it is tried: news of yesterday helps nobody, and a slow endpoint's backlog is bounded.
+const PROGRESS_LIFETIME_MS: u64 = 600_000;
+
 /// How callbacks are delivered.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -153,7 +156,8 @@ impl Shared {
 
     async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<(), storage::Error> {
         let started = Instant::now();
-        let sent = self.sender.send(&job, at_ms).await;
+        let is_stale = job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
+        let sent = if is_stale { Err(Failure("stale")) } else { self.sender.send(&job, at_ms).await };
         let duration_ms = started.elapsed().as_millis() as u64;
         let delivered = sent.as_ref().is_ok_and(|response| response.status().is_success());
         let attempt = DeliveryAttempt {
@@ -165,11 +169,15 @@ impl Shared {
             error: sent.as_ref().err().map(|Failure(word)| (*word).to_owned()),
             duration_ms,
             delivered,
+            sequence: job.sequence,
         };
-        let next = schedule::after(&job, delivered, at_ms.saturating_add(duration_ms));
+        let next = match is_stale {
+            true => NextStep::Exhausted,
+            false => schedule::after(&job, delivered, at_ms.saturating_add(duration_ms)),
+        };
         self.tell(&job, &attempt, next);
-        let (store, call_id) = (self.store.clone(), job.call_id);
-        blocking(move || store.record_delivery(&call_id, &attempt, next)).await?;
+        let (store, job_id) = (self.store.clone(), job.job_id());
+        blocking(move || store.record_delivery(&job_id, &attempt, next)).await?;
         if let Ok(response) = sent {
             discard_body(response).await;
         }
@@ -214,9 +222,9 @@ impl Worker {
                     Ok(due) => {
                         next_ms = due.next_ms;
                         for job in due.jobs {
-                            let call_id = job.call_id.clone();
+                            let job_id = job.job_id();
                             let task = tasks.spawn(attempt(Arc::clone(&self.shared), job));
-                            trying.insert(task.id(), call_id);
+                            trying.insert(task.id(), job_id);
                         }
                     }
                     Err(error) => {
@@ -243,7 +251,7 @@ impl Worker {
 
     async fn due(&self, limit: usize, trying: Vec<String>) -> Result<Due, storage::Error> {
         let (store, endpoint) = (self.shared.store.clone(), self.endpoint.clone());
-        blocking(move || store.due_callbacks(&endpoint, now_ms(), limit, |call_id| trying.iter().any(|id| id == call_id))).await
+        blocking(move || store.due_callbacks(&endpoint, now_ms(), limit, |job_id| trying.iter().any(|id| id == job_id))).await
     }
 
     /// Leaves unless the queue changed since it was read.

@@ -43,6 +43,8 @@ mod tests {
             attempt_count: attempts_before,
             delivery_count: attempts_before,
             next_ms: 0,
+            sequence: None,
+            queued_ms: 0,
         };
         assert_eq!(after(&job, delivered, 10_000), expected);
     }

@@ -44,7 +44,7 @@ fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::
         idempotency_key: None,
         start_ms: START,
     };
-    assert!(matches!(store.create_call(new).unwrap(), CreateOutcome::Created(_)));
+    assert!(matches!(store.create_call(new, storage::no_progress).unwrap(), CreateOutcome::Created(_)));
     let end = FinalCall {
         status: CallStatus::Answer,
         reason: None,
@@ -62,12 +62,18 @@ fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::
             sip_code: Some(200),
             result: "answered".into(),
         }],
-        recording: Some(RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 150_900, file_len: 1 }),
+        recording: Some(RecordingResult {
+            file_name: format!("crm_{call_id}.wav"),
+            duration_ms: 150_900,
+            file_len: 1,
+            pauses: Vec::new(),
+        }),
         agent_media: None,
         customer_media: None,
         reason_detail: None,
+        others: Some(Vec::new()),
     };
-    match store.finish_call(call_id, end, job).unwrap() {
+    match store.finish_call(call_id, end, job, storage::no_progress).unwrap() {
         FinishOutcome::Finished(finish) => finish.call,
         other => panic!("{other:?}"),
     }

@@ -73,15 +73,22 @@ pub fn agent(
     region: Region,
 ) -> Result<AgentLeg, Problem> {
     let given = |text: Option<&'_ str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
-    let (code, detail) = match (given(agent_number), given(crm_username)) {
-        (Some(number), None) => return dialled("agent_number", Some(&number), region).map(AgentLeg::Phone),
+    match (given(agent_number), given(crm_username)) {
+        (Some(number), None) => dialled("agent_number", Some(&number), region).map(AgentLeg::Phone),
         (None, Some(crm_username)) => {
             let Agent { crm_username, .. } = registered_agent(store, account_id, &crm_username)?;
-            return Ok(AgentLeg::Softphone { crm_username });
+            Ok(AgentLeg::Softphone { crm_username })
         }
-        (Some(_), Some(_)) => ("ambiguous_agent", "give either agent_number or crm_username, not both"),
-        (None, None) => ("missing_agent", "agent_number or crm_username is required"),
+        (number, _) => Err(one_agent_only(number.is_some())),
+    }
+}
+
+/// 422 for both or neither of an agent's phone and softphone.
+pub fn one_agent_only(are_both: bool) -> Problem {
+    let (code, detail) = match are_both {
+        true => ("ambiguous_agent", "give either agent_number or crm_username, not both"),
+        false => ("missing_agent", "agent_number or crm_username is required"),
     };
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
-    Err(problem.with_field("agent_number", detail).with_field("crm_username", detail))
+    problem.with_field("agent_number", detail).with_field("crm_username", detail)
 }

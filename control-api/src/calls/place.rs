@@ -4,8 +4,8 @@
 use super::party::{AgentLeg, GivenNumber};
 use crate::{
     app::{App, now_ms},
-    lifecycle,
-    limits::{Exceeded, Line},
+    callback, lifecycle,
+    limits::{CALL_LINE, Exceeded, Line},
     link::{NoShard, Placement},
     number::{E164, Region},
     problem::Problem,
@@ -13,12 +13,12 @@ use crate::{
     routing::{self, ResolvedTrunk},
     softphone::{self, AgentId},
 };
-use control_wire::{AgentTarget, PlaceCall};
+use control_wire::{AgentTarget, PlaceCall, RecordingLayout};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use storage::{Account, CallType, CreateOutcome, FinalCall, LegName, NewCall, Progress, Storage, TimelineEntry, Trunk};
+use storage::{Account, Call, CallType, CreateOutcome, FinalCall, LegName, NewCall, Progress, Storage, TimelineEntry, Trunk};
 
 const DEFAULT_DISPOSITION: &str = "CRM_CALL";
 /// Waits that are proposed when calls cannot be placed at the moment.
@@ -107,6 +107,12 @@ impl Order {
             max_duration_ms: self.account.max_duration_ms,
             no_media_ms: self.account.no_media_ms,
             recording: self.new.recording_file.clone(),
+            recording_layout: match self.account.recording_layout {
+                storage::RecordingLayout::Stereo => RecordingLayout::Stereo,
+                storage::RecordingLayout::ThreeChannel => RecordingLayout::ThreeChannel,
+            },
+            hold_audio: self.account.hold_audio.clone(),
+            accepts_refer: self.account.refer == storage::ReferPolicy::Transfer,
         }
     }
 }
@@ -134,20 +140,22 @@ async fn send(
     placement: Placement,
 ) -> Result<CreateOutcome, Problem> {
     let place_call = order.place_call(app, &trunks);
+    let account = order.account;
     let (new, owner) = (order.new, placement.owner().clone());
     let trunk_id = trunks.first().map(|trunk| trunk.id().to_owned()).unwrap_or_default();
-    let outcome = app
+    let (outcome, progress) = app
         .with_store(move |store| {
-            let outcome = store.create_call(new)?;
+            let (outcome, progress) = create(store, new, &account)?;
             if let CreateOutcome::Created(call) = &outcome {
                 store.assign_call(&call.call_id, owner, &trunk_id)?;
             }
-            Ok(outcome)
+            Ok((outcome, progress))
         })
         .await?;
     if let CreateOutcome::Created(call) = &outcome {
         line.keep();
-        app.trunk_lines.hold(&call.call_id, trunk_line);
+        app.trunk_lines.hold(&call.call_id, CALL_LINE, trunk_line);
+        told(app, call, progress.as_deref());
         tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
         app.softphones.call_changed(call);
         if placement.send(place_call).is_err() {
@@ -157,26 +165,47 @@ async fn send(
     Ok(outcome)
 }
 
+/// Makes a call durable; tells the queue of its progress callback, too.
+fn create(store: &Storage, new: NewCall, account: &Account) -> Result<(CreateOutcome, Option<String>), storage::Error> {
+    let mut endpoint = None;
+    let outcome = store.create_call(new, |_, event| {
+        let callback = callback::for_event(account, event, now_ms());
+        endpoint = callback.as_ref().map(|callback| callback.target.endpoint.clone());
+        Ok(callback)
+    })?;
+    Ok((outcome, endpoint))
+}
+
+/// The call's first event is in the log, and its progress callback in the outbox.
+fn told(app: &App, call: &Call, progress_endpoint: Option<&str>) {
+    app.streams.wake(&call.account_id);
+    if let Some(endpoint) = progress_endpoint {
+        app.callbacks.notify(endpoint);
+    }
+}
+
 /// Makes a call that fails at once for the want of the agent's media, with its record and its callback (S11); no phone rings. `detail`
 /// says what was wrong.
 pub async fn fail_for_media(app: &Arc<App>, order: Order, detail: &'static str) -> Result<CreateOutcome, Problem> {
     let line = app.lines.take(&order.account.id, &order.account.limits, Instant::now()).map_err(limit_problem)?;
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
-        let outcome = app.with_store(move |store| store.create_call(order.new)).await?;
+        let (outcome, progress) = app.with_store(move |store| create(store, order.new, &order.account)).await?;
         let CreateOutcome::Created(call) = &outcome else { return Ok(outcome) };
         line.keep();
+        told(&app, call, progress.as_deref());
         let (call_id, at_ms) = (call.call_id.clone(), call.start_ms);
         let step = TimelineEntry {
             sequence: 1,
             at_ms,
             leg: Some(LegName::Agent),
+            party: None,
             kind: "microphone".to_owned(),
             sip_code: None,
             trunk: None,
             detail: Some(detail.to_owned()),
         };
-        app.with_store(move |store| store.apply_milestone(&call_id, &step, Progress::default())).await?;
+        app.with_store(move |store| store.apply_milestone(&call_id, &step, &Progress::default(), storage::no_progress)).await?;
         let end = FinalCall {
             failed_leg: Some(LegName::Agent),
             reason_detail: Some(detail.to_owned()),
@@ -189,7 +218,7 @@ pub async fn fail_for_media(app: &Arc<App>, order: Order, detail: &'static str) 
 }
 
 /// The trunks that can be reached and have room, and a line of the first.
-async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
+pub async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
     let ready = app.resolver.ready_trunks(trunks, &app.master_key).await;
     if ready.is_empty() {
         return Err(Problem::unavailable("no_trunk", "no trunk of the account can be reached", NO_TRUNK_RETRY));
@@ -205,7 +234,8 @@ async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedTrunk
     Ok((trunks, line))
 }
 
-fn limit_problem(exceeded: Exceeded) -> Problem {
+/// Says which limit was exceeded, and when to come again.
+pub fn limit_problem(exceeded: Exceeded) -> Problem {
     match exceeded {
         Exceeded::Concurrency { retry_after } => {
             Problem::too_many_requests("concurrency_limit", "the account has as many calls as it may have at once", retry_after)

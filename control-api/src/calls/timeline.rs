@@ -26,9 +26,11 @@ pub struct Step {
     /// With milliseconds.
     #[schema(example = "2026-07-03T10:00:00.250Z", format = "date-time")]
     pub time: String,
-    /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`, `callback_attempt`.
+    /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`, `callback_attempt`, `progress_attempt`.
     pub kind: String,
     pub leg: Option<Leg>,
+    /// Name of the participant or supervisor, if it is one's.
+    pub party: Option<String>,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
     /// One line for people.
@@ -79,6 +81,7 @@ fn plain(at_ms: u64, kind: &str) -> Step {
         time: timestamp_ms(at_ms),
         kind: kind.to_owned(),
         leg: None,
+        party: None,
         sip_code: None,
         trunk: None,
         detail: None,
@@ -91,6 +94,7 @@ fn plain(at_ms: u64, kind: &str) -> Step {
 fn milestone(entry: TimelineEntry) -> Step {
     Step {
         leg: entry.leg.map(Into::into),
+        party: entry.party,
         sip_code: entry.sip_code,
         trunk: entry.trunk,
         detail: entry.detail,
@@ -104,6 +108,6 @@ fn delivery(attempt: DeliveryAttempt) -> Step {
         http_status: attempt.http_status,
         attempt: Some(attempt.attempt),
         delivered: Some(attempt.delivered),
-        ..plain(attempt.at_ms, "callback_attempt")
+        ..plain(attempt.at_ms, if attempt.sequence.is_some() { "progress_attempt" } else { "callback_attempt" })
     }
 }

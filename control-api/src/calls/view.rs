@@ -1,5 +1,6 @@
 //! A call as the API shows it: the guide's keys with the guide's types, and more of them (S27, S31–S35).
 
+use super::conversation::{self, ConversationView, ParticipantView, PauseView};
 use crate::recordings;
 use serde::{Deserialize, Serialize};
 use storage::{Call, CallState, CallStatus, CallType, Direction, HangupBy, LegName};
@@ -66,6 +67,12 @@ pub struct CallView {
     pub hangup_by: Option<Party>,
     /// Each dialling of a leg.
     pub attempts: Vec<AttemptView>,
+    /// How the parties stand; `null` before agent and customer are joined and after the end.
+    pub conversation: Option<ConversationView>,
+    /// The third parties, in the order in which they were added.
+    pub participants: Vec<ParticipantView>,
+    /// Where the recording was paused.
+    pub recording_pauses: Vec<PauseView>,
 }
 
 /// One dialling of a leg through one trunk.
@@ -83,6 +90,7 @@ pub struct AttemptView {
     pub result: String,
 }
 
+/// Declares an enum of the API beside the stored one that it shows.
 macro_rules! shown {
     ($(#[$meta:meta])* $name:ident of $stored:ident: $($variant:ident),+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -96,6 +104,8 @@ macro_rules! shown {
         }
     };
 }
+
+pub(crate) use shown;
 
 shown!(
     /// Where a call stands; it only moves forward.
@@ -118,14 +128,14 @@ shown!(
     Way of Direction: Outbound
 );
 shown!(
-    /// One of the two parties.
+    /// A kind of leg.
     #[serde(rename_all = "snake_case")]
-    Leg of LegName: Agent, Customer
+    Leg of LegName: Agent, Customer, Participant, Supervisor
 );
 shown!(
     /// Who ended the call.
     #[serde(rename_all = "snake_case")]
-    Party of HangupBy: Agent, Customer, Api, System, Network
+    Party of HangupBy: Agent, Customer, Participant, Api, System, Network
 );
 
 impl From<Status> for CallStatus {
@@ -168,6 +178,9 @@ impl CallView {
             sip_code: call.sip_code,
             hangup_by: call.hangup_by.map(Into::into),
             attempts: call.attempts.iter().map(AttemptView::of).collect(),
+            conversation: ConversationView::of(call),
+            participants: conversation::participants(call),
+            recording_pauses: conversation::pauses(call),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::account::{AccountSettings, AccountView, LimitsSettings, RetentionSettings};
+use crate::admin::account::{AccountSettings, AccountView, Layout, LimitsSettings, Refer, RetentionSettings};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
 use crate::admin::identity::{AgentStatus, AgentView};
 use crate::admin::trial::Trial;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -18,6 +18,15 @@ pub enum AccountCommand {
     Show { account: String },
     /// Create an account, or change the settings that are given
     Set(Box<AccountArgs>),
+    /// Set what parties on hold hear: a WAV file, or the bundled tone again
+    HoldAudio {
+        account: String,
+        /// Mono, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB
+        #[arg(required_unless_present = "remove", conflicts_with = "remove")]
+        file: Option<PathBuf>,
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove an account with its numbers, agents and keys
     Remove { account: String },
 }
@@ -63,6 +72,33 @@ pub struct AccountArgs {
     /// Origin whose pages may embed the softphone; give it again for the next one
     #[arg(long = "frame-ancestor", value_name = "ORIGIN")]
     frame_ancestors: Vec<String>,
+    /// What the channels of recordings hold
+    #[arg(long)]
+    recording_layout: Option<LayoutArg>,
+    /// What becomes of a REFER from an agent's phone
+    #[arg(long)]
+    refer: Option<ReferArg>,
+    /// Event that is pushed to the callback as it happens, such as participant or bridged; give it again for the next one
+    #[arg(long = "progress-event", value_name = "WORD", conflicts_with = "no_progress_events")]
+    progress_events: Vec<String>,
+    /// Push no events, only results
+    #[arg(long)]
+    no_progress_events: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LayoutArg {
+    /// The customer and all third parties share the second channel
+    Stereo,
+    /// Third parties have a third channel of their own
+    ThreeChannel,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ReferArg {
+    Refuse,
+    /// A blind transfer
+    Transfer,
 }
 
 impl AccountArgs {
@@ -82,6 +118,15 @@ impl AccountArgs {
             retention: Some(RetentionSettings { record_days: self.record_days, recording_days: self.recording_days }),
             trunks: (!self.trunks.is_empty()).then_some(self.trunks),
             frame_ancestors: (!self.frame_ancestors.is_empty()).then_some(self.frame_ancestors),
+            recording_layout: self.recording_layout.map(|layout| match layout {
+                LayoutArg::Stereo => Layout::Stereo,
+                LayoutArg::ThreeChannel => Layout::ThreeChannel,
+            }),
+            refer: self.refer.map(|refer| match refer {
+                ReferArg::Refuse => Refer::Refuse,
+                ReferArg::Transfer => Refer::Transfer,
+            }),
+            progress_events: (self.no_progress_events || !self.progress_events.is_empty()).then_some(self.progress_events),
         }
     }
 }
@@ -100,6 +145,17 @@ impl AccountCommand {
             AccountCommand::Set(args) => {
                 let id = args.account.clone();
                 let account: AccountView = session.client.put(&["accounts", &id], &args.settings()).await?;
+                session.show(&account, account_text)
+            }
+            AccountCommand::HoldAudio { account, file, .. } => {
+                let path = ["accounts", &account, "hold-audio"];
+                let account: AccountView = match file {
+                    Some(file) => {
+                        let wrong = |error| CliError::File { path: file.display().to_string(), error };
+                        session.client.put_file(&path, std::fs::read(&file).map_err(wrong)?, "audio/wav").await?
+                    }
+                    None => session.client.delete_from(&path).await?,
+                };
                 session.show(&account, account_text)
             }
             AccountCommand::Remove { account } => {
@@ -142,6 +198,10 @@ fn account_text(account: &AccountView) -> String {
         ("recordings kept", format!("{} days", account.retention.recording_days)),
         ("trunks", joined(&account.trunks)),
         ("may embed", if account.frame_ancestors.is_empty() { "any".into() } else { joined(&account.frame_ancestors) }),
+        ("channels", if account.recording_layout == Layout::Stereo { "2" } else { "3" }.into()),
+        ("hold audio", account.hold_audio.clone().unwrap_or_else(|| "tone".into())),
+        ("REFER", if account.refer == Refer::Refuse { "refused" } else { "transfers" }.into()),
+        ("progress events", joined(&account.progress_events)),
         ("callback", or_dash(account.callback.as_ref().map(|callback| callback.url.as_str()))),
     ])
 }

@@ -97,6 +97,15 @@ impl Client {
         self.answer(self.request(Method::PATCH, path).json(body)).await
     }
 
+    pub async fn put_file<T: DeserializeOwned>(&self, path: &[&str], file: Vec<u8>, kind: &'static str) -> Result<T, CliError> {
+        self.answer(self.request(Method::PUT, path).header(header::CONTENT_TYPE, kind).body(file)).await
+    }
+
+    /// Removes something that the answer shows as it is then.
+    pub async fn delete_from<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
+        self.answer(self.request(Method::DELETE, path)).await
+    }
+
     pub async fn delete(&self, path: &[&str]) -> Result<(), CliError> {
         self.bytes(self.request(Method::DELETE, path)).await.map(drop)
     }

@@ -1,6 +1,6 @@
 //! Keys, and the onboarding pack that carries them to the customer.
 
-use super::table::{or_dash, table};
+use super::table::{or_dash, table, yes_no};
 use super::{CliError, Session, given, secret_from};
 use crate::admin::key::{Class, KeyView, NewKey};
 use crate::onboarding::{ClearKeys, Pack};
@@ -42,12 +42,22 @@ pub enum KeyCommand {
         /// Network from which a server key may be used; give it again for more. Without it: any
         #[arg(long = "cidr")]
         cidrs: Vec<String>,
+        /// The key may add supervisors to calls
+        #[arg(long)]
+        supervise: bool,
         /// File with the key itself; without it one is made
         #[arg(long)]
         value_file: Option<PathBuf>,
     },
     /// Bind a key to networks; without any, the key may be used from everywhere
     Cidrs { account: String, name: String, cidrs: Vec<String> },
+    /// Say whether a server key may add supervisors to calls
+    Supervise {
+        account: String,
+        name: String,
+        #[arg(action = clap::ArgAction::Set)]
+        allowed: bool,
+    },
     /// Make a key's successor and show it once; the old key works on for the overlap
     Rotate {
         account: String,
@@ -67,11 +77,12 @@ impl KeyCommand {
                 let keys: Vec<KeyView> = session.client.read(&["accounts", &account, "keys"]).await?;
                 session.show(&keys, |keys| keys_text(keys))
             }
-            KeyCommand::Create { account, name, class, cidrs, value_file } => {
+            KeyCommand::Create { account, name, class, cidrs, supervise, value_file } => {
                 let body = given([
                     ("name", Some(name.into())),
                     ("class", Some(class.word().into())),
                     ("cidrs", Some(cidrs.into())),
+                    ("supervise", supervise.then_some(true.into())),
                     ("value", value_file.as_deref().map(secret_from).transpose()?),
                 ]);
                 let key: NewKey = session.client.post(&["accounts", &account, "keys"], &body).await?;
@@ -79,6 +90,11 @@ impl KeyCommand {
             }
             KeyCommand::Cidrs { account, name, cidrs } => {
                 let body = json!({ "cidrs": cidrs });
+                let keys: Vec<KeyView> = session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
+                session.show(&keys, |keys| keys_text(keys))
+            }
+            KeyCommand::Supervise { account, name, allowed } => {
+                let body = json!({ "supervise": allowed });
                 let keys: Vec<KeyView> = session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
                 session.show(&keys, |keys| keys_text(keys))
             }
@@ -108,9 +124,10 @@ fn keys_text(keys: &[KeyView]) -> String {
             at(key.created_ms),
             or_dash(key.expires_ms.map(at).as_deref()),
             if key.cidrs.is_empty() { "any".into() } else { key.cidrs.join(", ") },
+            yes_no(key.supervise),
         ]
     };
-    table(["ID", "CLASS", "BEGINS WITH", "CREATED", "EXPIRES", "NETWORKS"], keys.iter().map(row).collect())
+    table(["ID", "CLASS", "BEGINS WITH", "CREATED", "EXPIRES", "NETWORKS", "SUPERVISES"], keys.iter().map(row).collect())
 }
 
 fn at(unix_ms: u64) -> String {

@@ -1,6 +1,6 @@
 //! The link's sockets: accepts shards on a Unix socket, frames, the greeting, and the acknowledgement of events once they are durable.
 
-use super::{OUTGOING_CAP, ShardId, reconcile};
+use super::{ControlFailure, OUTGOING_CAP, ShardId, reconcile};
 use crate::{
     app::{App, now_ms},
     lifecycle, softphone,
@@ -161,13 +161,16 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
     let mut events: Vec<Event> = Vec::new();
     let mut event_ids = Vec::new();
     let mut presence = Vec::new();
+    let mut answers = Vec::new();
     for message in messages {
         match message {
             FromEdge::Event { id, event } => {
                 event_ids.push(id);
                 events.push(event);
             }
-            FromEdge::Ack { command_id } => app.link.acknowledge(id, command_id),
+            FromEdge::Ack { command_id } => answers.push((command_id, Ok(()))),
+            FromEdge::Refused { command_id, refusal } => answers.push((command_id, Err(ControlFailure::Refused(refusal)))),
+            FromEdge::Speaking(speaking) => app.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
             FromEdge::Hello(_) => return Err(invalid("a second Hello")),
@@ -176,6 +179,10 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
     softphone::presence_changed(app, presence).await;
     if !events.is_empty() {
         lifecycle::apply(app, events).await.map_err(io::Error::other)?;
+    }
+    // After the events, so that who is answered finds the effect in the record.
+    for (command_id, answer) in answers {
+        app.link.answer(id, command_id, answer);
     }
     for event_id in event_ids {
         send(outgoing, ToEdge::Ack { event_id }).await?;

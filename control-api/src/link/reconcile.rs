@@ -4,7 +4,9 @@
 use super::ShardId;
 use crate::{
     app::{App, now_ms},
-    lifecycle, softphone,
+    lifecycle,
+    limits::CALL_LINE,
+    softphone,
 };
 use control_wire::Hello;
 use std::{
@@ -28,7 +30,12 @@ pub async fn adopt_live_calls(app: &Arc<App>) -> Result<(), storage::Error> {
     for call in app.with_store(storage::Storage::live_calls).await? {
         app.lines.adopt(&call.account_id, now);
         if let Some(trunk_id) = &call.trunk {
-            app.trunk_lines.adopt(&call.call_id, trunk_id, now);
+            app.trunk_lines.adopt(&call.call_id, CALL_LINE, trunk_id, now);
+        }
+        for other in call.others.iter().filter(|other| other.end_ms.is_none()) {
+            if let Some(trunk_id) = &other.trunk {
+                app.trunk_lines.adopt(&call.call_id, &other.party, trunk_id, now);
+            }
         }
         match &call.owner {
             Some(owner) => app.link.adopt(owner, &call.call_id, call.hang_up_requested, now),

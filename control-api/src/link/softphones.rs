@@ -31,6 +31,11 @@ impl Softphones {
         self.granted.retain(|_, granted| granted.shard != *id);
     }
 
+    /// Where the agent's softphone is registered.
+    pub(super) fn shard_of(&self, agent: &str) -> Option<&ShardId> {
+        self.registered.get(agent)
+    }
+
     #[cfg(test)]
     pub(super) fn granted_count(&self) -> usize {
         self.granted.len()
@@ -223,7 +228,7 @@ impl Shard {
         self.pending.retain(|_, pending| match &pending.command {
             Command::GrantSoftphone(grant) => grant.agent != agent,
             Command::RevokeSoftphone { agent: other } => other != agent,
-            Command::PlaceCall(_) | Command::HangUp { .. } => true,
+            Command::PlaceCall(_) | Command::HangUp { .. } | Command::Control(_) => true,
         });
         self.send(command);
     }

@@ -28,6 +28,9 @@ fn place_call(call_id: &str) -> PlaceCall {
         max_duration_ms: 1,
         no_media_ms: 1,
         recording: None,
+        recording_layout: control_wire::RecordingLayout::Stereo,
+        hold_audio: None,
+        accepts_refer: false,
     }
 }
 
@@ -38,6 +41,7 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
         texts.push(match command {
             Command::PlaceCall(place) => format!("+{}", place.call_id),
             Command::HangUp { call_id } => format!("-{call_id}"),
+            Command::Control(control) => format!("{} {}", control.call_id, control.control_id),
             Command::GrantSoftphone(grant) => format!("grant {}", grant.agent),
             Command::RevokeSoftphone { agent } => format!("revoke {agent}"),
         });

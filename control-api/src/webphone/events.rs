@@ -1,5 +1,5 @@
 //! `GET session/events`: the calls of a page's agent as server-sent events, one at each change (WHATWG HTML §9.2). A call that the page did
-//! not start is told like its own.
+//! not start is told like its own. Besides, who speaks in the live call.
 
 use super::{
     session::{OpenSession, live_call, shown_call},
@@ -18,6 +18,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
+use control_wire::Speaking;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use storage::{Storage, WebphoneSession};
 use tokio::sync::{mpsc, watch};
@@ -60,6 +61,7 @@ async fn tell(
     let expiry = tokio::time::sleep(left);
     tokio::pin!(expiry);
     let mut told: Option<CallView> = None;
+    let mut speech = Speech::default();
     loop {
         changes.borrow_and_update();
         let (session, agent) = (session.clone(), agent.clone());
@@ -81,11 +83,49 @@ async fn tell(
                 told = Some(call);
             }
         }
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            () = sender.closed() => return,
-            () = app.shutdown.cancelled() => return,
-            () = &mut expiry => return,
+        speech.follow(app, told.as_ref());
+        loop {
+            tokio::select! {
+                changed = changes.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                event = speech.next() => if sender.send(event).await.is_err() { return },
+                () = sender.closed() => return,
+                () = app.shutdown.cancelled() => return,
+                () = &mut expiry => return,
+            }
+        }
+    }
+}
+
+/// Who speaks in the call that a page shows.
+#[derive(Default)]
+struct Speech {
+    watched: Option<(String, watch::Receiver<Vec<String>>)>,
+}
+
+impl Speech {
+    /// Listens to the call while its parties talk.
+    fn follow(&mut self, app: &App, call: Option<&CallView>) {
+        let Some(call) = call.filter(|call| call.conversation.is_some()) else {
+            self.watched = None;
+            return;
+        };
+        if self.watched.as_ref().is_none_or(|(call_id, _)| *call_id != call.call_id) {
+            self.watched = Some((call.call_id.clone(), app.speakers.watch(&call.call_id)));
+        }
+    }
+
+    /// The next change of who speaks.
+    async fn next(&mut self) -> Event {
+        loop {
+            let Some((call_id, parties)) = &mut self.watched else { return std::future::pending().await };
+            if parties.changed().await.is_ok() {
+                let speaking = Speaking { call_id: call_id.clone(), parties: parties.borrow_and_update().clone() };
+                return Event::default().event("speaking").json_data(&speaking).expect("names are plain data");
+            }
+            self.watched = None;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A call as the softphone's page shows it.
 
-use crate::calls::view::timestamp;
+use crate::calls::{conversation::ConversationView, view::timestamp};
 use serde::{Deserialize, Serialize};
 use storage::{Call, CallState, CallStatus, CallType, HangupBy};
 
@@ -27,6 +27,8 @@ pub struct CallView {
     pub from_number: String,
     pub call_type: CallType,
     pub hangup_by: Option<HangupBy>,
+    /// How the parties stand; `null` before agent and customer are joined and after the end.
+    pub conversation: Option<ConversationView>,
 }
 
 /// Where a call stands for the agent.
@@ -72,6 +74,7 @@ impl From<&Call> for CallView {
             from_number: call.from_number.clone(),
             call_type: call.call_type,
             hangup_by: call.hangup_by,
+            conversation: ConversationView::of(call),
         }
     }
 }

@@ -211,7 +211,7 @@ async fn calls_that_no_shard_got_end_at_start() {
         idempotency_key: None,
         start_ms: control_api::app::now_ms(),
     };
-    rig.app.store.create_call(new).unwrap();
+    rig.app.store.create_call(new, storage::no_progress).unwrap();
     let rig = rig.restart().await;
     let call = rig.call("c1").await;
     assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
@@ -242,7 +242,8 @@ async fn recordings_are_announced_with_the_end() {
     shard.bridge(&call_id).await;
     let file_name = place.recording.unwrap();
     std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
-    let recording = RecordingResult { file_name: file_name.clone(), duration_ms: 2_000, file_len: wav().len() as u64 };
+    let recording =
+        RecordingResult { file_name: file_name.clone(), duration_ms: 2_000, file_len: wav().len() as u64, pauses: Vec::new() };
     shard
         .tell(Event::Ended(Box::new(control_wire::Ended { recording: Some(recording), ..ended(&call_id, CallStatus::Answer) })))
         .await;

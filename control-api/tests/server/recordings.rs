@@ -13,7 +13,7 @@ async fn recorded_call(rig: &Rig) -> String {
     std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
     let path = format!("/recordings/{file_name}");
     rig.get(&path).await.expect_problem(404, "not_found");
-    let recording = RecordingResult { file_name, duration_ms: 2_000, file_len: wav().len() as u64 };
+    let recording = RecordingResult { file_name, duration_ms: 2_000, file_len: wav().len() as u64, pauses: Vec::new() };
     shard.tell(Event::Ended(Box::new(Ended { recording: Some(recording), ..ended(&call_id, CallStatus::Answer) }))).await;
     path
 }

@@ -306,6 +306,7 @@ fn config(folder: &Path, change: fn(&mut Config)) -> Config {
     config.storage.folder = folder.join("db");
     config.storage.secret_key_file = folder.join("secret.key");
     config.recordings.folder = folder.join("recordings");
+    config.hold_audio.folder = folder.join("hold-audio");
     change(&mut config);
     config
 }
@@ -357,6 +358,7 @@ fn add_key(app: &App, id: &str, class: KeyClass, change: impl FnOnce(&mut ApiKey
         created_ms: now_ms(),
         expires_ms: None,
         cidrs: Vec::new(),
+        may_supervise: false,
     };
     change(&mut key);
     app.store.put_api_key(&key).unwrap();
@@ -524,6 +526,8 @@ pub fn milestone(call_id: &str, sequence: u32, leg: Option<LegName>, kind: &str)
         sequence,
         at_ms: now_ms(),
         leg,
+        party: None,
+        conversation: None,
         kind: kind.into(),
         sip_code: None,
         trunk: Some("carrier".into()),
@@ -546,6 +550,7 @@ pub fn ended(call_id: &str, status: CallStatus) -> Ended {
         recording: None,
         agent_media: None,
         customer_media: None,
+        others: Vec::new(),
     }
 }
 

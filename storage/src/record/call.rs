@@ -1,5 +1,6 @@
 //! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and recording lookups keep.
 
+use super::{Conversation, OtherEnd, OtherParty};
 use serde::{Deserialize, Serialize};
 
 /// Which of the two ways placed the call.
@@ -47,6 +48,8 @@ pub enum CallStatus {
 pub enum LegName {
     Agent,
     Customer,
+    Participant,
+    Supervisor,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,6 +57,8 @@ pub enum LegName {
 pub enum HangupBy {
     Agent,
     Customer,
+    /// A third party with whom the customer was left.
+    Participant,
     Api,
     /// A limit or a fault of ours.
     System,
@@ -128,12 +133,29 @@ pub struct Call {
     /// The webphone session whose page carries the call.
     #[serde(default)]
     pub session_id: Option<String>,
+    /// How the parties stand, as the edge told it last; `None` before the bridge and after the end. Since version 3, as all below.
+    #[serde(default)]
+    pub conversation: Option<Conversation>,
+    /// Third parties and supervisors, in the order in which they were added.
+    #[serde(default)]
+    pub others: Vec<OtherParty>,
+    /// Names that were given to other parties; none is given twice.
+    #[serde(default)]
+    pub party_count: u32,
+    /// Events that were noted of the call.
+    #[serde(default)]
+    pub event_count: u32,
 }
 
 impl Call {
     /// Whether the call has not ended.
     pub fn is_live(&self) -> bool {
         self.state != CallState::Ended
+    }
+
+    /// The third party or supervisor of this name.
+    pub fn other(&self, party: &str) -> Option<&OtherParty> {
+        self.others.iter().find(|other| other.party == party)
     }
 }
 
@@ -155,6 +177,16 @@ pub struct RecordingResult {
     pub file_name: String,
     pub duration_ms: u64,
     pub file_len: u64,
+    /// Where it was paused. Since version 3.
+    #[serde(default)]
+    pub pauses: Vec<Pause>,
+}
+
+/// A silent part of a recording, in milliseconds from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 /// What one leg received from and sent to its peer.
@@ -183,6 +215,8 @@ pub struct FinalCall {
     pub customer_media: Option<LegMedia>,
     /// More about `reason`.
     pub reason_detail: Option<String>,
+    /// What the edge says of the other parties; `None` if it cannot be asked any more.
+    pub others: Option<Vec<OtherEnd>>,
 }
 
 impl FinalCall {
@@ -202,6 +236,7 @@ impl FinalCall {
             agent_media: None,
             customer_media: None,
             reason_detail: None,
+            others: None,
         }
     }
 }
@@ -213,6 +248,9 @@ pub struct TimelineEntry {
     pub sequence: u32,
     pub at_ms: u64,
     pub leg: Option<LegName>,
+    /// Name of the participant or supervisor, if it is one's. Since version 2.
+    #[serde(default)]
+    pub party: Option<String>,
     /// Stable word, such as `invite_sent`.
     pub kind: String,
     pub sip_code: Option<u16>,

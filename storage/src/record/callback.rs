@@ -1,4 +1,5 @@
-//! The outbox: one job per ended call whose account has a callback, and the log of its attempts.
+//! The outbox: one job per ended call whose account has a callback, jobs of its progress if the account asks for them, and the log of
+//! attempts.
 
 use super::{AuthHeader, Sealed};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub enum JobState {
     Exhausted,
 }
 
-/// One call result to push.
+/// One call result to push, or one step of a call's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackJob {
     pub call_id: String,
@@ -40,6 +41,23 @@ pub struct CallbackJob {
     pub delivery_count: u32,
     /// When the next attempt is due, while pending.
     pub next_ms: u64,
+    /// Of a progress callback: the number of its event within the call; `None` for the call's result. Since version 2.
+    #[serde(default)]
+    pub sequence: Option<u32>,
+    /// When it was stored first. Since version 2.
+    #[serde(default)]
+    pub queued_ms: u64,
+}
+
+impl CallbackJob {
+    /// Name of the job: the call's id for its result.
+    pub fn job_id(&self) -> String {
+        job_id(&self.call_id, self.sequence)
+    }
+}
+
+pub(crate) fn job_id(call_id: &str, sequence: Option<u32>) -> String {
+    sequence.map_or_else(|| call_id.to_owned(), |sequence| format!("{call_id}.{sequence}"))
 }
 
 /// One attempt to push a job.
@@ -55,4 +73,7 @@ pub struct DeliveryAttempt {
     pub error: Option<String>,
     pub duration_ms: u64,
     pub delivered: bool,
+    /// As in the job. Since version 2.
+    #[serde(default)]
+    pub sequence: Option<u32>,
 }

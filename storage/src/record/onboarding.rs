@@ -29,6 +29,39 @@ pub struct Account {
     /// Origins whose pages may embed the softphone, such as `https://crm.example`; empty means any. Since version 2.
     #[serde(default)]
     pub frame_ancestors: Vec<String>,
+    /// What the channels of recordings hold. Since version 3, as all below.
+    #[serde(default)]
+    pub recording_layout: RecordingLayout,
+    /// File name of what parties on hold hear; `None` for the bundled tone.
+    #[serde(default)]
+    pub hold_audio: Option<String>,
+    /// What becomes of a REFER from an agent's phone.
+    #[serde(default)]
+    pub refer: ReferPolicy,
+    /// Words of the events, or heads of words, that are pushed to the callback as they happen; none unless set.
+    #[serde(default)]
+    pub progress_events: Vec<String>,
+}
+
+/// What the channels of a recording hold; the agent's is the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingLayout {
+    /// The customer and all third parties share the second channel.
+    #[default]
+    Stereo,
+    /// Third parties have a third channel of their own.
+    ThreeChannel,
+}
+
+/// What becomes of a REFER from an agent's phone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferPolicy {
+    #[default]
+    Refuse,
+    /// It is a blind transfer, admitted like one that is asked for by REST.
+    Transfer,
 }
 
 impl Account {
@@ -48,6 +81,10 @@ impl Account {
             callback: None,
             trunks: Vec::new(),
             frame_ancestors: Vec::new(),
+            recording_layout: RecordingLayout::default(),
+            hold_audio: None,
+            refer: ReferPolicy::default(),
+            progress_events: Vec::new(),
         }
     }
 }
@@ -160,6 +197,9 @@ pub struct ApiKey {
     pub expires_ms: Option<u64>,
     /// Networks from which the key may be used; empty means any (A19).
     pub cidrs: Vec<String>,
+    /// Whether the key may add supervisors to calls. Since version 2.
+    #[serde(default)]
+    pub may_supervise: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,7 +30,7 @@ fn check(first: Request, ended: bool, second: Request, expected: &str) {
     }
     let second = new("second", second);
     let foreseen = opened.storage.earlier_call(&second).unwrap();
-    let outcome = opened.storage.create_call(second).unwrap();
+    let outcome = opened.storage.create_call(second, no_progress).unwrap();
     match &outcome {
         CreateOutcome::Created(_) => assert_eq!(foreseen, None),
         _ => assert_eq!(foreseen.as_ref(), Some(&outcome)),
@@ -95,7 +95,7 @@ fn requests_at_the_same_moment_make_one_call() {
             .map(|n| {
                 let storage = opened.storage.clone();
                 let new = NewCall { uuid: Some("u".into()), idempotency_key: Some("k".into()), ..new_call(&n.to_string(), NOW) };
-                scope.spawn(move || matches!(storage.create_call(new).unwrap(), CreateOutcome::Created(_)))
+                scope.spawn(move || matches!(storage.create_call(new, no_progress).unwrap(), CreateOutcome::Created(_)))
             })
             .collect();
         threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
@@ -122,6 +122,7 @@ fn milestone(sequence: u32, kind: &str) -> TimelineEntry {
         sequence,
         at_ms: NOW + u64::from(sequence),
         leg: Some(LegName::Agent),
+        party: None,
         kind: kind.into(),
         sip_code: None,
         trunk: None,
@@ -138,11 +139,13 @@ fn milestones_apply_once_and_move_forward() {
     let assigned = storage.assign_call("c1", owner.clone(), "t1").unwrap().unwrap();
     assert_eq!((assigned.state, assigned.owner), (CallState::Placed, Some(owner)));
     let state = |outcome| match outcome {
-        MilestoneOutcome::Applied(call) => call.state,
+        MilestoneOutcome::Applied(applied) => applied.call.state,
         other => panic!("{other:?}"),
     };
     let apply = |sequence, kind, state| {
-        storage.apply_milestone("c1", &milestone(sequence, kind), Progress { state, agent_away: None }).unwrap()
+        storage
+            .apply_milestone("c1", &milestone(sequence, kind), &Progress { state, ..Progress::default() }, no_progress)
+            .unwrap()
     };
     assert_eq!(state(apply(2, "ringing", Some(CallState::AgentRinging))), CallState::AgentRinging);
     assert_eq!(apply(2, "ringing", Some(CallState::Bridged)), MilestoneOutcome::Duplicate);
@@ -153,7 +156,10 @@ fn milestones_apply_once_and_move_forward() {
     assert_eq!(apply(TIMELINE_CAP + 1, "trying", None), MilestoneOutcome::Full);
     let kinds: Vec<_> = storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
-    assert_eq!(storage.apply_milestone("c2", &milestone(1, "x"), Progress::default()).unwrap(), MilestoneOutcome::UnknownCall);
+    assert_eq!(
+        storage.apply_milestone("c2", &milestone(1, "x"), &Progress::default(), no_progress).unwrap(),
+        MilestoneOutcome::UnknownCall
+    );
 }
 
 #[test]
@@ -165,9 +171,10 @@ fn a_call_ends_once() {
     let first = finish(storage, "c1", NOW + 60_000, Some("demo https://crm.example"));
     assert_eq!(first.endpoint.as_deref(), Some("demo https://crm.example"));
     assert_eq!((first.call.state, first.call.status), (CallState::Ended, Some(CallStatus::Answer)));
-    let again = storage.finish_call("c1", FinalCall::failed("system", NOW), |_| panic!("no second job is made")).unwrap();
+    let again =
+        storage.finish_call("c1", FinalCall::failed("system", NOW), |_| panic!("no second job is made"), no_progress).unwrap();
     assert_eq!(again, FinishOutcome::AlreadyFinished(first.call.clone()));
-    let unknown = storage.finish_call("c3", FinalCall::failed("system", NOW), |_| Ok(None)).unwrap();
+    let unknown = storage.finish_call("c3", FinalCall::failed("system", NOW), |_| Ok(None), no_progress).unwrap();
     assert_eq!(unknown, FinishOutcome::UnknownCall);
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     assert_eq!(live, ["c2"]);
@@ -184,9 +191,9 @@ fn a_call_ends_once() {
 fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
-    opened.storage.apply_milestone("c1", &milestone(1, "bridged"), Progress::to(CallState::Bridged)).unwrap();
+    opened.storage.apply_milestone("c1", &milestone(1, "bridged"), &Progress::to(CallState::Bridged), no_progress).unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
-    opened.storage.finish_call("c1", end, |_| Ok(None)).unwrap();
+    opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
     assert_eq!(opened.storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 1));
 }
 

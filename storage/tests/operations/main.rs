@@ -2,8 +2,10 @@
 
 mod calls;
 mod crash;
+mod events;
 mod onboarding;
 mod outbox;
+mod parties;
 mod retention;
 mod webphone;
 
@@ -56,14 +58,15 @@ pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
 
 #[track_caller]
 pub fn create(storage: &Storage, new: NewCall) -> Call {
-    match storage.create_call(new).unwrap() {
+    match storage.create_call(new, no_progress).unwrap() {
         CreateOutcome::Created(call) => call,
         other => panic!("{other:?}"),
     }
 }
 
 pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
-    let recording = RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 5_000, file_len: 160_044 };
+    let recording =
+        RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 5_000, file_len: 160_044, pauses: vec![] };
     FinalCall {
         status: CallStatus::Answer,
         reason: None,
@@ -78,6 +81,7 @@ pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
         agent_media: None,
         customer_media: None,
         reason_detail: None,
+        others: Some(vec![]),
     }
 }
 
@@ -96,7 +100,7 @@ pub fn callback(call: &Call, endpoint: &str, due_ms: u64) -> NewCallback {
 #[track_caller]
 pub fn finish(storage: &Storage, call_id: &str, end_ms: u64, endpoint: Option<&str>) -> Finish {
     let job = |call: &Call| Ok(endpoint.map(|endpoint| callback(call, endpoint, end_ms)));
-    match storage.finish_call(call_id, answered(call_id, end_ms), job).unwrap() {
+    match storage.finish_call(call_id, answered(call_id, end_ms), job, no_progress).unwrap() {
         FinishOutcome::Finished(finish) => finish,
         other => panic!("{other:?}"),
     }

@@ -28,6 +28,7 @@ fn key(id: &str, hash: u8) -> ApiKey {
         created_ms: NOW,
         expires_ms: None,
         cidrs: Vec::new(),
+        may_supervise: false,
     }
 }
 

@@ -20,6 +20,7 @@ fn attempt(job: &CallbackJob, delivered: bool) -> DeliveryAttempt {
         error: None,
         duration_ms: 3,
         delivered,
+        sequence: job.sequence,
     }
 }
 

@@ -43,10 +43,10 @@ fn check(first: NewCall, end: Option<FinalCall>, second: NewCall, expected: &str
     let first_id = first.call_id.clone();
     create(&opened.storage, first);
     if let Some(end) = end {
-        opened.storage.finish_call(&first_id, end, |_| Ok(None)).unwrap();
+        opened.storage.finish_call(&first_id, end, |_| Ok(None), no_progress).unwrap();
     }
     let opened = opened.reopen();
-    let word = match opened.storage.create_call(second).unwrap() {
+    let word = match opened.storage.create_call(second, no_progress).unwrap() {
         CreateOutcome::Created(_) => "created",
         CreateOutcome::InTheWay(InTheWay::InCall(call)) if call.call_id == first_id => "in call",
         CreateOutcome::InTheWay(InTheWay::DoubleClick(call)) if call.call_id == first_id => "double click",
@@ -84,7 +84,7 @@ fn clicks_at_the_same_moment_make_one_call() {
                 let storage = opened.storage.clone();
                 let customer = if n % 2 == 0 { ONE } else { OTHER };
                 let new = launched(&n.to_string(), customer, NOW);
-                scope.spawn(move || matches!(storage.create_call(new).unwrap(), CreateOutcome::Created(_)))
+                scope.spawn(move || matches!(storage.create_call(new, no_progress).unwrap(), CreateOutcome::Created(_)))
             })
             .collect();
         tasks.into_iter().filter_map(|task| task.join().unwrap().then_some(())).count()
@@ -143,13 +143,14 @@ fn the_agent_may_be_away_for_a_while() {
             sequence,
             at_ms: NOW,
             leg: Some(LegName::Agent),
+            party: None,
             kind: "step".into(),
             sip_code: None,
             trunk: None,
             detail: None,
         };
-        match storage.apply_milestone("c1", &entry, Progress { state: None, agent_away }).unwrap() {
-            MilestoneOutcome::Applied(call) => call.agent_away,
+        match storage.apply_milestone("c1", &entry, &Progress { agent_away, ..Progress::default() }, no_progress).unwrap() {
+            MilestoneOutcome::Applied(applied) => applied.call.agent_away,
             other => panic!("{other:?}"),
         }
     };

@@ -1,0 +1,63 @@
+//! The WAV file that an account's parties on hold hear. What a file has to be is `hold_audio`'s.
+
+use super::account::AccountView;
+use super::{Admin, blocking};
+use crate::hold_audio::{self, MAX_FILE_LEN};
+use crate::problem::{PathParams, Problem, ProblemDetails};
+use axum::extract::{Request, State};
+use axum::{Json, http::StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Account;
+
+/// Time in which a client has to send the whole file.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Sets what parties on hold hear: mono, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB.
+#[utoipa::path(put, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+    request_body(content = [u8], content_type = "audio/wav"),
+    responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails), (status = 413, body = ProblemDetails),
+    (status = 422, body = ProblemDetails)))]
+pub async fn set(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+    request: Request,
+) -> Result<Json<AccountView>, Problem> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(request.into_body(), MAX_FILE_LEN));
+    let file = match read.await {
+        Ok(Ok(file)) => file,
+        Ok(Err(_)) => {
+            let detail = format!("the file did not arrive whole or is longer than {MAX_FILE_LEN} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
+        }
+        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the file did not arrive within 30 s")),
+    };
+    blocking(&admin, move |admin| {
+        let account = admin.account(&id)?;
+        hold_audio::check(&file)
+            .map_err(|refusal| Problem::unprocessable("hold_audio", "invalid_hold_audio", refusal.to_string()))?;
+        let name = hold_audio::file_name(&account.id, &file);
+        hold_audio::write(&admin.app.config.hold_audio.folder, &name, &file).map_err(|error| Problem::internal(&error))?;
+        change(admin, &id, Some(name))
+    })
+    .await
+}
+
+/// Has parties on hold hear the bundled tone again.
+#[utoipa::path(delete, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+    responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
+pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
+    blocking(&admin, move |admin| change(admin, &id, None)).await
+}
+
+/// Names the file from the next call on; the one before is removed.
+fn change(admin: &Admin, id: &str, name: Option<String>) -> Result<Json<AccountView>, Problem> {
+    let _held = admin.change();
+    let before = admin.account(id)?;
+    let after = Account { hold_audio: name, ..before.clone() };
+    admin.app.store.put_account(&after)?;
+    if let Some(old) = before.hold_audio.filter(|old| after.hold_audio.as_ref() != Some(old)) {
+        hold_audio::remove(&admin.app.config.hold_audio.folder, &old);
+    }
+    Ok(Json(AccountView::from(&after)))
+}

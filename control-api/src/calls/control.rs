@@ -1,0 +1,354 @@
+//! Verbs on running calls by REST: hold, mute, keys, consult and transfer, recording. Each is done when it is answered, or refused with the
+//! reason. What they have in common is `verbs`'s.
+
+use super::{CallView, own_call};
+use crate::{
+    app::App,
+    auth::ServerCaller,
+    problem::{JsonBody, PathParams, Problem, ProblemDetails},
+    verbs,
+};
+use axum::{Json, extract::State};
+use control_wire::Verb;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// A party of the call.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Whom {
+    /// `agent` unless given.
+    #[serde(default = "agent")]
+    #[schema(example = "agent", default = "agent")]
+    pub party: String,
+}
+
+fn agent() -> String {
+    "agent".to_owned()
+}
+
+/// Keys to send.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct Digits {
+    /// 1 to 64 of `0`–`9`, `*`, `#`, `A`–`D`, and `,` for a pause of one second.
+    #[schema(example = "12#", min_length = 1, max_length = 64)]
+    pub digits: String,
+    /// Who hears them; `customer` unless given.
+    #[serde(default = "customer")]
+    #[schema(example = "customer", default = "customer")]
+    pub party: String,
+}
+
+fn customer() -> String {
+    "customer".to_owned()
+}
+
+async fn ask(app: &App, caller: &ServerCaller, call_id: String, verb: Verb) -> Result<Json<CallView>, Problem> {
+    let call = own_call(app, caller, call_id).await?;
+    let call = verbs::ask(app, &call, verb).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// Puts the customer on hold: the customer hears hold audio, and nobody hears the customer.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/hold", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn hold(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Hold).await
+}
+
+/// Takes the customer off hold.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/resume", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resume(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Resume).await
+}
+
+/// Joins the consultation with the conversation: all hear each other.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/merge", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn merge(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Merge).await
+}
+
+/// Lets the agent change between the conversation and the consultation.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/swap", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn swap(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Swap).await
+}
+
+/// Lets the agent leave; all others stay, together.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/complete", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn complete(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Complete).await
+}
+
+/// Ends the consultation, the dialling or the transfer; the agent is back in the conversation.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/cancel", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Cancel).await
+}
+
+/// Pauses the recording: what follows is silence in it until it is resumed.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/recording/pause", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn pause_recording(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::PauseRecording).await
+}
+
+/// Goes on recording.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/recording/resume", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resume_recording(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::ResumeRecording).await
+}
+
+/// Records from now on.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/recording/start", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn start_recording(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+) -> Result<Json<CallView>, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let call = verbs::start_recording(&app, &call).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// Mutes a party: nobody hears it.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/mute", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Whom,
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn mute(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(whom): JsonBody<Whom>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Mute { party: verbs::checked_party(whom.party)? }).await
+}
+
+/// Lets a party be heard again.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/unmute", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Whom,
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn unmute(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(whom): JsonBody<Whom>,
+) -> Result<Json<CallView>, Problem> {
+    ask(&app, &caller, call_id, Verb::Unmute { party: verbs::checked_party(whom.party)? }).await
+}
+
+/// Sends keys (DTMF) to a party.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/dtmf", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Digits,
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn dtmf(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(Digits { digits, party }): JsonBody<Digits>,
+) -> Result<Json<CallView>, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let call = verbs::send_digits(&app, &call, party, &digits).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}

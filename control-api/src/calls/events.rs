@@ -1,0 +1,316 @@
+//! `GET /events` and `GET /calls/{call_id}/events`: what happens to an account's calls as server-sent events (WHATWG HTML §9.2), resumable by
+//! their ids for as long as the log keeps them. Also the shape in which progress callbacks tell the same.
+
+use super::{
+    conversation::ConversationView,
+    own_call,
+    view::{Leg, timestamp_ms},
+};
+use crate::{
+    app::{App, now_ms},
+    auth::ServerCaller,
+    problem::{PathParams, Problem, ProblemDetails, QueryParams},
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use storage::{Call, EventRecord, Storage};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
+use utoipa::{IntoParams, ToSchema};
+
+/// Also the time between two looks whether the key still works.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Events that may wait for a slow reader, and how long they may.
+const QUEUE_CAP: usize = 64;
+const SLOW_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events read from the log at a time.
+const PAGE_LEN: usize = 100;
+const BUSY_RETRY: Duration = Duration::from_secs(15);
+
+/// One event of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    /// Rises within the account.
+    pub id: u64,
+    /// Stable word, such as `participant.joined`.
+    #[schema(example = "participant.joined")]
+    pub event: String,
+    #[schema(format = "uuid")]
+    pub call_id: String,
+    pub uuid: String,
+    /// Counts from 1 within the call.
+    pub sequence: u32,
+    #[schema(example = "2026-07-03T10:00:00.250Z", format = "date-time")]
+    pub time: String,
+    pub leg: Option<Leg>,
+    /// Name of the participant or supervisor, if it is one's.
+    pub party: Option<String>,
+    pub sip_code: Option<u16>,
+    pub reason: Option<String>,
+    /// How the parties stand after it, if it changed that.
+    pub conversation: Option<ConversationView>,
+}
+
+impl EventView {
+    pub fn of(event: &EventRecord) -> Self {
+        Self {
+            id: event.number,
+            event: event.event.clone(),
+            call_id: event.call_id.clone(),
+            uuid: event.uuid.clone(),
+            sequence: event.sequence,
+            time: timestamp_ms(event.at_ms),
+            leg: event.leg.map(Into::into),
+            party: event.party.clone(),
+            sip_code: event.sip_code,
+            reason: event.reason.clone(),
+            conversation: event.conversation.as_ref().map(ConversationView::from),
+        }
+    }
+}
+
+/// Where a stream begins.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Resume {
+    /// For clients that cannot send `Last-Event-ID`.
+    pub last_event_id: Option<u64>,
+}
+
+impl Resume {
+    /// The id that was read last; the header goes first, for browsers renew that one.
+    fn after(&self, headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+        let Some(value) = headers.get("last-event-id") else { return Ok(self.last_event_id) };
+        let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        id.map(Some).ok_or_else(|| {
+            let detail = "allowed is the id of an event";
+            Problem::bad_request("malformed_header", format!("Last-Event-ID: {detail}")).with_field("Last-Event-ID", detail)
+        })
+    }
+}
+
+/// Streams the events of all calls of the account, from now on or from behind `Last-Event-ID`.
+///
+/// Events are kept for 24 h, and at most 10,000 of an account; an event `gap` comes first if some are missing.
+#[utoipa::path(
+    get, path = "/events", tag = "calls", security(("server_key" = [])),
+    params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last")),
+    responses(
+        (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        (status = 400, description = "The id of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+    ),
+)]
+pub async fn of_account(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    QueryParams(resume): QueryParams<Resume>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let after = resume.after(&headers)?;
+    open(app, caller, Source::Account, after).await
+}
+
+/// Streams the events of one call, from its beginning or from behind `Last-Event-ID`, to its end.
+#[utoipa::path(
+    get, path = "/calls/{call_id}/events", tag = "calls", security(("server_key" = [])),
+    params(
+        ("call_id" = String, Path, description = "`call_id` of the call"), Resume,
+        ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last"),
+    ),
+    responses(
+        (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+    ),
+)]
+pub async fn of_call(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    QueryParams(resume): QueryParams<Resume>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let after = resume.after(&headers)?;
+    open(app, caller, Source::Call(Box::new(call)), after).await
+}
+
+/// Which events a stream tells.
+#[derive(Clone)]
+enum Source {
+    Account,
+    Call(Box<Call>),
+}
+
+async fn open(app: Arc<App>, caller: ServerCaller, source: Source, after: Option<u64>) -> Result<Response, Problem> {
+    let news = app.streams.open(&caller.account_id).ok_or_else(|| {
+        Problem::too_many_requests("too_many_streams", "the account has as many streams of events open as it may", BUSY_RETRY)
+    })?;
+    let (sender, receiver) = mpsc::channel(QUEUE_CAP);
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let teller = Teller { app, caller, source, sender, is_cut: Arc::clone(&is_cut) };
+    tokio::spawn(async move { teller.run(news, after).await });
+    let events = futures_util::stream::unfold((receiver, is_cut), |(mut receiver, is_cut)| async move {
+        let event: Option<Event> = receiver.recv().await;
+        // Who was too slow reads what had waited for it, and then why it ends.
+        let cut =
+            || is_cut.swap(false, Ordering::SeqCst).then(|| Event::default().comment("too slow: come again with Last-Event-ID"));
+        let event = event.or_else(cut)?;
+        Some((Ok::<_, Infallible>(event), (receiver, is_cut)))
+    });
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // Proxies must not gather what is meant to arrive at once.
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One stream's writer.
+struct Teller {
+    app: Arc<App>,
+    caller: ServerCaller,
+    source: Source,
+    sender: mpsc::Sender<Event>,
+    is_cut: Arc<AtomicBool>,
+}
+
+/// The stream is over.
+struct Over;
+
+impl Teller {
+    /// Until the reader is gone or too slow, the call has ended, the key does not work any more, or the process is to stop.
+    async fn run(self, mut news: watch::Receiver<()>, after: Option<u64>) {
+        let Ok(mut last) = self.begin(after).await else { return };
+        let mut looks = tokio::time::interval(KEEP_ALIVE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        looks.reset();
+        loop {
+            news.borrow_and_update();
+            if self.tell_news(&mut last).await.is_err() {
+                return;
+            }
+            let is_due = tokio::select! {
+                changed = news.changed() => match changed {
+                    Ok(()) => false,
+                    Err(_) => return,
+                },
+                _ = looks.tick() => true,
+                () = self.sender.closed() => return,
+                () = self.app.shutdown.cancelled() => return,
+            };
+            if is_due && !self.may_go_on().await {
+                return;
+            }
+        }
+    }
+
+    /// The number behind which the stream begins, after an event for what is missing there.
+    async fn begin(&self, after: Option<u64>) -> Result<u64, Over> {
+        let (account_id, source) = (self.caller.account_id.clone(), self.source.clone());
+        let (range, first) = self
+            .read(move |store| {
+                let first = match &source {
+                    Source::Account => None,
+                    Source::Call(call) => store.call_events(call, 0, 1)?.first().map(|event| event.sequence),
+                };
+                Ok((store.event_range(&account_id)?, first))
+            })
+            .await?;
+        let start = match (&self.source, after) {
+            (_, Some(after)) => after.min(range.last),
+            (Source::Account, None) => range.last,
+            (Source::Call(_), None) => 0,
+        };
+        let is_missing = match after {
+            Some(after) => after < range.cut_until,
+            None => first.is_some_and(|sequence| sequence > 1),
+        };
+        if is_missing {
+            let data = serde_json::json!({ "event": "gap", "after": start, "until": range.cut_until });
+            let event = Event::default().event("gap").id(range.cut_until.to_string());
+            self.send(event.json_data(data).expect("plain data")).await?;
+        }
+        Ok(start)
+    }
+
+    async fn tell_news(&self, last: &mut u64) -> Result<(), Over> {
+        loop {
+            let (account_id, source, after) = (self.caller.account_id.clone(), self.source.clone(), *last);
+            let events = self
+                .read(move |store| match &source {
+                    Source::Account => store.events(&account_id, after, PAGE_LEN),
+                    Source::Call(call) => store.call_events(call, after, PAGE_LEN),
+                })
+                .await?;
+            if events.is_empty() {
+                return self.check_end();
+            }
+            for record in events {
+                *last = record.number;
+                let event = Event::default().event(&record.event).id(record.number.to_string());
+                self.send(event.json_data(EventView::of(&record)).expect("plain data")).await?;
+                if record.event == "ended" && matches!(self.source, Source::Call(_)) {
+                    return Err(Over);
+                }
+            }
+        }
+    }
+
+    /// The stream of a call that had ended before is over when all was told.
+    fn check_end(&self) -> Result<(), Over> {
+        let Source::Call(call) = &self.source else { return Ok(()) };
+        if call.is_live() { Ok(()) } else { Err(Over) }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
+    ) -> Result<T, Over> {
+        self.app.with_store(operation).await.map_err(|error| {
+            tracing::error!(%error, "an account's events cannot be read");
+            Over
+        })
+    }
+
+    async fn send(&self, event: Event) -> Result<(), Over> {
+        match self.sender.send_timeout(event, SLOW_TIMEOUT).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let is_slow = matches!(error, mpsc::error::SendTimeoutError::Timeout(_));
+                self.is_cut.store(is_slow, Ordering::SeqCst);
+                Err(Over)
+            }
+        }
+    }
+
+    /// Whether the key still works.
+    async fn may_go_on(&self) -> bool {
+        let key_id = self.caller.key_id.clone();
+        let key = self.app.with_store(move |store| store.api_key(&key_id)).await;
+        key.is_ok_and(|key| key.is_some_and(|key| key.expires_ms.is_none_or(|expires_ms| now_ms() < expires_ms)))
+    }
+}

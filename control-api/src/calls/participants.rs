@@ -1,0 +1,310 @@
+//! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and `/supervisors`. Who may be dialled is
+//! `verbs`'s to check, what then happens the edge's.
+
+use super::{CallView, own_call};
+use crate::{
+    app::App,
+    auth::ServerCaller,
+    problem::{JsonBody, PathParams, Problem, ProblemDetails},
+    verbs::{self, NewSupervisor, NewThird},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use control_wire::{Joining, SupervisorRole, Verb};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use storage::{Call, LegName};
+use utoipa::ToSchema;
+
+/// A third party to dial.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddParticipant {
+    /// E.164, `00…`, national with or without `0`, or `tel:`.
+    #[serde(default)]
+    #[schema(example = "02227782183", required = true, nullable = false)]
+    pub to_number: Option<String>,
+    pub flow: Flow,
+    /// Caller ID: one of the account's assigned numbers; the call's unless given.
+    #[serde(default)]
+    #[schema(example = "+918047000000")]
+    pub from_number: Option<String>,
+}
+
+/// What happens while a third party is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flow {
+    /// The agent talks to it alone; the customer is on hold.
+    Consult,
+    /// All go on talking; it joins them as soon as it answers.
+    Join,
+}
+
+impl From<Flow> for Joining {
+    fn from(flow: Flow) -> Self {
+        match flow {
+            Flow::Consult => Self::Consult,
+            Flow::Join => Self::Join,
+        }
+    }
+}
+
+/// Where the call is to go.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Transfer {
+    /// E.164, `00…`, national with or without `0`, or `tel:`.
+    #[serde(default)]
+    #[schema(example = "02227782183", required = true, nullable = false)]
+    pub to_number: Option<String>,
+}
+
+/// A supervisor who is to join. Exactly one of `agent_number` and `crm_username` is given.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddSupervisor {
+    pub role: Role,
+    /// The supervisor's phone.
+    #[serde(default)]
+    pub agent_number: Option<String>,
+    /// A registered agent, whose softphone is to be rung: it must be with the media server of the call.
+    #[serde(default)]
+    pub crm_username: Option<String>,
+}
+
+/// Another role for a supervisor.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChangeSupervisor {
+    pub role: Role,
+}
+
+/// Whom a supervisor is heard by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Nobody.
+    Listen,
+    /// The agent alone.
+    Whisper,
+    /// All with whom the agent is.
+    Barge,
+}
+
+impl From<Role> for SupervisorRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Listen => Self::Listen,
+            Role::Whisper => Self::Whisper,
+            Role::Barge => Self::Barge,
+        }
+    }
+}
+
+/// Dials a third party into the call.
+///
+/// Answers when its phone is being dialled; how it goes is told by events and in the call's `conversation`.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddParticipant,
+    responses(
+        (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn add(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(body): JsonBody<AddParticipant>,
+) -> Result<Response, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let AddParticipant { to_number, flow, from_number } = body;
+    let new = NewThird { to_number, from_number, joining: flow.into(), named: None };
+    let (party, call) = verbs::add(&app, &call, new).await?;
+    Ok(created(&app, &call, "participants", &party))
+}
+
+/// Transfers the call to a third party without asking it: the agent leaves as it answers, and is back if it does not.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Transfer,
+    responses(
+        (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn transfer(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(Transfer { to_number }): JsonBody<Transfer>,
+) -> Result<Response, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None };
+    let (party, call) = verbs::add(&app, &call, new).await?;
+    Ok(created(&app, &call, "participants", &party))
+}
+
+fn created(app: &App, call: &Call, list: &str, party: &str) -> Response {
+    let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id)).expect("ids are plain ASCII");
+    let view = Json(CallView::of(call, &app.config.public.url));
+    (StatusCode::CREATED, [(header::LOCATION, location)], view).into_response()
+}
+
+/// Hangs a party up: a third party, a supervisor, `agent` or `customer`.
+#[utoipa::path(
+    delete, path = "/calls/{call_id}/participants/{party}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams((call_id, party)): PathParams<(String, String)>,
+) -> Result<Json<CallView>, Problem> {
+    let call = own_call(&app, &caller, call_id).await?;
+    let call = verbs::ask(&app, &call, Verb::Remove { party: verbs::checked_party(party)? }).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// Has a supervisor join the call, to listen, to whisper to the agent, or to talk with all.
+#[utoipa::path(
+    post, path = "/calls/{call_id}/supervisors", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddSupervisor,
+    responses(
+        (status = 201, description = "The supervisor is rung", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn supervise(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams(call_id): PathParams<String>,
+    JsonBody(body): JsonBody<AddSupervisor>,
+) -> Result<Response, Problem> {
+    let call = supervised_call(&app, &caller, call_id).await?;
+    let AddSupervisor { role, agent_number, crm_username } = body;
+    let new = NewSupervisor { role: role.into(), agent_number, crm_username };
+    let (party, call) = verbs::supervise(&app, &call, new).await?;
+    Ok(created(&app, &call, "supervisors", &party))
+}
+
+/// Gives a supervisor another role, at once.
+#[utoipa::path(
+    patch, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")), request_body = ChangeSupervisor,
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn change_role(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams((call_id, party)): PathParams<(String, String)>,
+    JsonBody(change): JsonBody<ChangeSupervisor>,
+) -> Result<Json<CallView>, Problem> {
+    let call = supervised_call(&app, &caller, call_id).await?;
+    let party = supervisor(&call, party)?;
+    let call = verbs::ask(&app, &call, Verb::SetRole { party, role: change.role.into() }).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// Hangs a supervisor up.
+#[utoipa::path(
+    delete, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
+    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    responses(
+        (status = 200, description = "The call as it is then", body = CallView),
+        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
+        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn dismiss(
+    State(app): State<Arc<App>>,
+    caller: ServerCaller,
+    PathParams((call_id, party)): PathParams<(String, String)>,
+) -> Result<Json<CallView>, Problem> {
+    let call = supervised_call(&app, &caller, call_id).await?;
+    let party = supervisor(&call, party)?;
+    let call = verbs::ask(&app, &call, Verb::Remove { party }).await?;
+    Ok(Json(CallView::of(&call, &app.config.public.url)))
+}
+
+/// The call, if it is the caller's and the key may add supervisors.
+async fn supervised_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
+    if !caller.may_supervise {
+        return Err(Problem::forbidden("supervise", "this key may not add supervisors to calls"));
+    }
+    own_call(app, caller, call_id).await
+}
+
+/// The name of a supervisor of the call.
+fn supervisor(call: &Call, party: String) -> Result<String, Problem> {
+    let is_one = call.other(&party).is_some_and(|other| other.leg == LegName::Supervisor);
+    if is_one || !call.is_live() { Ok(party) } else { Err(verbs::unknown_party()) }
+}

@@ -1,0 +1,95 @@
+//! What the edge says, in the words of the records.
+
+use control_wire::Ended;
+use storage::FinalCall;
+
+/// Declares a function from the link's enum to the records' of the same variants.
+macro_rules! stored {
+    ($function:ident, $name:ident: $($variant:ident),+) => {
+        pub(super) fn $function(told: control_wire::$name) -> storage::$name {
+            match told { $(control_wire::$name::$variant => storage::$name::$variant),+ }
+        }
+    };
+}
+
+stored!(leg, LegName: Agent, Customer, Participant, Supervisor);
+stored!(status, CallStatus: Answer, NoAnswer, Busy, Failed, Canceled);
+stored!(ender, HangupBy: Agent, Customer, Participant, Api, System, Network);
+stored!(role, PartyRole: Agent, Customer, Participant, Supervisor);
+stored!(state, PartyState: Dialing, Ringing, Talking, Consulting, OnHold, Away, Left);
+stored!(joining, Joining: Consult, Join, Transfer);
+stored!(supervisor_role, SupervisorRole: Listen, Whisper, Barge);
+stored!(recording_state, RecordingState: Off, Running, Paused);
+
+/// How the parties stand; whose numbers they are, the record knows.
+pub(super) fn conversation(told: &control_wire::Conversation) -> storage::Conversation {
+    let party = |told: &control_wire::Party| storage::Party {
+        party: told.party.clone(),
+        role: role(told.role),
+        state: state(told.state),
+        muted: told.muted,
+        number: None,
+        crm_username: None,
+        joining: told.joining.map(joining),
+        supervisor_role: told.supervisor_role.map(supervisor_role),
+        reason: told.reason.clone(),
+    };
+    storage::Conversation { parties: told.parties.iter().map(party).collect(), recording: recording_state(told.recording) }
+}
+
+pub(super) fn final_call(ended: Ended) -> FinalCall {
+    let media = |media: control_wire::LegMedia| storage::LegMedia {
+        received_count: media.received_count,
+        sent_count: media.sent_count,
+        lost_count: media.lost_count,
+        jitter_ms: media.jitter_ms,
+    };
+    FinalCall {
+        status: status(ended.status),
+        reason: ended.reason,
+        failed_leg: ended.failed_leg.map(leg),
+        sip_code: ended.sip_code,
+        hangup_by: ended.hangup_by.map(ender),
+        answer_ms: ended.answered_at_ms,
+        end_ms: ended.ended_at_ms,
+        duration_s: ended.duration_s,
+        attempts: ended.attempts.into_iter().map(attempt).collect(),
+        recording: ended.recording.map(recording),
+        agent_media: ended.agent_media.map(media),
+        customer_media: ended.customer_media.map(media),
+        reason_detail: None,
+        others: Some(ended.others.into_iter().map(other).collect()),
+    }
+}
+
+fn attempt(attempt: control_wire::Attempt) -> storage::Attempt {
+    storage::Attempt {
+        leg: leg(attempt.leg),
+        trunk: attempt.trunk,
+        start_ms: attempt.started_at_ms,
+        end_ms: attempt.ended_at_ms,
+        sip_code: attempt.sip_code,
+        result: attempt.result,
+    }
+}
+
+fn recording(recording: control_wire::RecordingResult) -> storage::RecordingResult {
+    let pause = |pause: control_wire::Pause| storage::Pause { from_ms: pause.from_ms, to_ms: pause.to_ms };
+    storage::RecordingResult {
+        file_name: recording.file_name,
+        duration_ms: recording.duration_ms,
+        file_len: recording.file_len,
+        pauses: recording.pauses.into_iter().map(pause).collect(),
+    }
+}
+
+fn other(other: control_wire::OtherParty) -> storage::OtherEnd {
+    storage::OtherEnd {
+        party: other.party,
+        leg: leg(other.leg),
+        answer_ms: other.answered_at_ms,
+        end_ms: other.ended_at_ms,
+        reason: other.reason,
+        sip_code: other.sip_code,
+    }
+}

@@ -1,0 +1,37 @@
+//! Who reads an account's events as they come: wakes them, and bounds how many there are. What they read is `storage`'s log, how it is
+//! told `calls::events`'s.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Streams that one account may have open.
+const STREAM_CAP: usize = 32;
+
+/// The readers, by account.
+#[derive(Debug, Default)]
+pub struct Streams(Mutex<HashMap<String, watch::Sender<()>>>);
+
+impl Streams {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// News of the account's log from now on; `None` if it has as many streams as it may.
+    pub fn open(&self, account_id: &str) -> Option<watch::Receiver<()>> {
+        let mut accounts = self.lock();
+        let sender = accounts.entry(account_id.to_owned()).or_insert_with(|| watch::channel(()).0);
+        (sender.receiver_count() < STREAM_CAP).then(|| sender.subscribe())
+    }
+
+    /// Events of the account were written.
+    pub fn wake(&self, account_id: &str) {
+        let mut accounts = self.lock();
+        // Nobody listens any more: the last one only left this behind.
+        if accounts.get(account_id).is_some_and(|sender| sender.send(()).is_err()) {
+            accounts.remove(account_id);
+        }
+    }
+}

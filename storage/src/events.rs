@@ -1,0 +1,250 @@
+//! Each account's log of events: numbers that rise within the account, written in the same batch as what they tell of. Numbers are
+//! given out in memory and writes settle in any order, so readers are shown the log up to the first number that is not yet settled.
+//! Bounded: the newest of the last day.
+
+use crate::key::{Key, KeyReader};
+use crate::record::*;
+use crate::store::{Batch, Durability, Family};
+use crate::{Error, NewCallback, Result, Storage};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Events kept of one account; older ones make room.
+pub const EVENT_CAP: u64 = 10_000;
+/// How long an event is kept.
+pub const EVENT_WINDOW_MS: u64 = 24 * 3_600_000;
+/// Progress callbacks that one call may make.
+const PROGRESS_CAP: u32 = 1_000;
+
+/// What is to be noted of a call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Note<'a> {
+    pub word: &'a str,
+    pub at_ms: u64,
+    pub leg: Option<LegName>,
+    pub party: Option<&'a str>,
+    pub sip_code: Option<u16>,
+    pub reason: Option<String>,
+    pub conversation: Option<Conversation>,
+}
+
+/// Which part of an account's log is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventRange {
+    /// Number of the newest event; 0 if there was none yet.
+    pub last: u64,
+    /// Events up to this number may be missing.
+    pub cut_until: u64,
+}
+
+/// The numbers of all accounts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventNumbers(Arc<Mutex<HashMap<String, Numbers>>>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    last: u64,
+    /// Given out, and not yet known to be written or not.
+    unsettled: BTreeSet<u64>,
+}
+
+impl Numbers {
+    /// Up to this number nothing changes any more.
+    fn settled(&self) -> u64 {
+        self.unsettled.first().map_or(self.last, |first| first - 1)
+    }
+}
+
+impl EventNumbers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Numbers>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A number that was given out, until the write that carries it has succeeded or failed.
+#[must_use = "readers wait for the number to settle"]
+pub(crate) struct Unsettled {
+    numbers: EventNumbers,
+    account_id: String,
+    number: u64,
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if let Some(numbers) = self.numbers.lock().get_mut(&self.account_id) {
+            numbers.unsettled.remove(&self.number);
+        }
+    }
+}
+
+/// An event that a batch carries. Dropped after the batch was committed.
+pub(crate) struct Noted {
+    /// Queue of the progress callback that the batch carries, too.
+    pub endpoint: Option<String>,
+    _unsettled: Unsettled,
+}
+
+impl Storage {
+    /// Adds an event of a call, and its progress callback if `job` makes one, to the batch that makes it true. The caller writes the call.
+    pub(crate) fn note(
+        &self,
+        batch: &mut Batch<'_>,
+        call: &mut Call,
+        note: Note<'_>,
+        job: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
+    ) -> Result<Noted> {
+        let unsettled = self.take_number(&call.account_id)?;
+        call.event_count += 1;
+        let event = EventRecord {
+            number: unsettled.number,
+            call_id: call.call_id.clone(),
+            uuid: call.uuid.clone(),
+            sequence: call.event_count,
+            at_ms: note.at_ms,
+            event: note.word.to_owned(),
+            leg: note.leg,
+            party: note.party.map(str::to_owned),
+            sip_code: note.sip_code,
+            reason: note.reason,
+            conversation: note.conversation,
+        };
+        batch.put(Family::Events, &event_key(&call.account_id, event.number), &event);
+        batch.index(Family::CallEvents, &Key::of(&call.call_id).number(event.number).bytes(), b"");
+        let new = if event.sequence <= PROGRESS_CAP { job(call, &event)? } else { None };
+        let endpoint = new.map(|new| {
+            let endpoint = new.target.endpoint.clone();
+            self.queue_callback(batch, call, new, Some(event.sequence));
+            endpoint
+        });
+        Ok(Noted { endpoint, _unsettled: unsettled })
+    }
+
+    fn take_number(&self, account_id: &str) -> Result<Unsettled> {
+        let mut accounts = self.event_numbers().lock();
+        if !accounts.contains_key(account_id) {
+            let last = self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten);
+            accounts.insert(account_id.to_owned(), Numbers { last, unsettled: BTreeSet::new() });
+        }
+        let numbers = accounts.entry(account_id.to_owned()).or_default();
+        numbers.last += 1;
+        numbers.unsettled.insert(numbers.last);
+        Ok(Unsettled { numbers: self.event_numbers().clone(), account_id: account_id.to_owned(), number: numbers.last })
+    }
+
+    fn last_stored(&self, account_id: &str) -> Result<u64> {
+        let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
+        scan.seek_to_last();
+        Ok(scan.current()?.map(|(key, _)| parse_event_key(key)).transpose()?.unwrap_or(0))
+    }
+
+    fn event_mark(&self, account_id: &str) -> Result<EventMark> {
+        Ok(self.load(Family::EventMarks, account_id.as_bytes())?.unwrap_or_default())
+    }
+
+    /// Which part of an account's log is there to be read.
+    pub fn event_range(&self, account_id: &str) -> Result<EventRange> {
+        let mark = self.event_mark(account_id)?;
+        let settled = self.event_numbers().lock().get(account_id).map(Numbers::settled);
+        let last = match settled {
+            Some(settled) => settled,
+            None => self.last_stored(account_id)?.max(mark.last_forgotten),
+        };
+        Ok(EventRange { last, cut_until: mark.cut_until })
+    }
+
+    /// Events of an account behind a number, oldest first, at most `limit`.
+    pub fn events(&self, account_id: &str, after: u64, limit: usize) -> Result<Vec<EventRecord>> {
+        let last = self.event_range(account_id)?.last;
+        let mut events = Vec::new();
+        let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
+        scan.seek(&event_key(account_id, after.saturating_add(1)));
+        while let Some((key, value)) = scan.current()? {
+            if events.len() >= limit || parse_event_key(key)? > last {
+                break;
+            }
+            events.push(crate::codec::decode(value)?);
+            scan.advance();
+        }
+        Ok(events)
+    }
+
+    /// The same of one call.
+    pub fn call_events(&self, call: &Call, after: u64, limit: usize) -> Result<Vec<EventRecord>> {
+        let last = self.event_range(&call.account_id)?.last;
+        let mut events = Vec::new();
+        let mut scan = self.scan(Family::CallEvents, &Key::of(&call.call_id).bytes());
+        scan.seek(&Key::of(&call.call_id).number(after.saturating_add(1)).bytes());
+        while let Some((key, _)) = scan.current()? {
+            let number = parse_event_key(key)?;
+            if events.len() >= limit || number > last {
+                break;
+            }
+            events.extend(self.load(Family::Events, &event_key(&call.account_id, number))?);
+            scan.advance();
+        }
+        Ok(events)
+    }
+
+    /// Cuts the log of an account to its newest events of the last day; removes at most `limit`.
+    pub(crate) fn expire_events(&self, account_id: &str, now_ms: u64, limit: usize) -> Result<usize> {
+        let last = self.event_range(account_id)?.last;
+        let mut count = 0;
+        let mut batch = self.batch();
+        let mut mark = self.event_mark(account_id)?;
+        let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
+        while let Some((key, value)) = scan.current()? {
+            let number = parse_event_key(key)?;
+            let event: EventRecord = crate::codec::decode(value)?;
+            let is_kept = number + EVENT_CAP > last && now_ms < event.at_ms.saturating_add(EVENT_WINDOW_MS);
+            if count >= limit || is_kept || number > last {
+                break;
+            }
+            batch.delete(Family::Events, key);
+            batch.delete(Family::CallEvents, &Key::of(&event.call_id).number(number).bytes());
+            mark = EventMark { last_forgotten: mark.last_forgotten.max(number), cut_until: number };
+            count += 1;
+            scan.advance();
+        }
+        if count > 0 {
+            let _held = self.lock(&[mark_lock(account_id)]);
+            let present = self.event_mark(account_id)?;
+            let mark = EventMark { last_forgotten: mark.last_forgotten.max(present.last_forgotten), ..mark };
+            batch.put(Family::EventMarks, account_id.as_bytes(), &mark);
+            batch.commit(Durability::Logged)?;
+        }
+        Ok(count)
+    }
+
+    /// Adds the removal of a call's events to a batch. The caller holds `mark_lock`.
+    pub(crate) fn forget_events(&self, batch: &mut Batch<'_>, account_id: &str, call_id: &str) -> Result<()> {
+        let mut mark = self.event_mark(account_id)?;
+        let mut scan = self.scan(Family::CallEvents, &Key::of(call_id).bytes());
+        while let Some((key, _)) = scan.current()? {
+            let number = parse_event_key(key)?;
+            batch.delete(Family::CallEvents, key);
+            batch.delete(Family::Events, &event_key(account_id, number));
+            mark.last_forgotten = mark.last_forgotten.max(number);
+            scan.advance();
+        }
+        if mark.last_forgotten > 0 {
+            batch.put(Family::EventMarks, account_id.as_bytes(), &mark);
+        }
+        Ok(())
+    }
+}
+
+/// Name of the lock on what is remembered of an account's forgotten events.
+pub(crate) fn mark_lock(account_id: &str) -> Vec<u8> {
+    [b"events:", account_id.as_bytes()].concat()
+}
+
+fn event_key(account_id: &str, number: u64) -> Vec<u8> {
+    Key::of(account_id).number(number).bytes()
+}
+
+/// Number in a key of either family: both end in it.
+fn parse_event_key(key: &[u8]) -> Result<u64> {
+    let mut reader = KeyReader(key);
+    let number = reader.text().and_then(|_| reader.number());
+    number.ok_or_else(|| Error::Corrupt { kind: "event", reason: "malformed key".to_owned() })
+}

@@ -1,0 +1,85 @@
+//! What is asked of running calls, noted before it is asked: third parties and supervisors with the lines that they hold, and the name
+//! of a recording that starts in the middle. What the edge makes of it comes as milestones.
+
+use crate::record::*;
+use crate::store::Durability;
+use crate::{Result, Storage};
+
+/// Third parties and supervisors of one call over all its time.
+pub const OTHERS_CAP: usize = 64;
+
+/// A third party or supervisor that is to be dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewParty {
+    /// `None` for a name of our own.
+    pub party: Option<String>,
+    pub leg: LegName,
+    /// E.164; `None` for a softphone.
+    pub number: Option<String>,
+    pub crm_username: Option<String>,
+    /// Trunk whose line it holds.
+    pub trunk: Option<String>,
+}
+
+/// What became of a party that is to be dialled.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "returned once per request and taken apart at once")]
+pub enum AddOutcome {
+    Added {
+        party: String,
+        call: Call,
+    },
+    /// The call had `OTHERS_CAP` of them.
+    TooMany,
+    /// The call has a party of this name.
+    NameTaken,
+    /// The call has ended, or is unknown.
+    Ended,
+}
+
+impl Storage {
+    /// Notes a party that is about to be dialled, under a name that no other of the call has or had.
+    pub fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
+        let mut outcome = AddOutcome::Ended;
+        let changed = self.change_live_call(call_id, Durability::Logged, |call| {
+            if call.others.len() >= OTHERS_CAP {
+                outcome = AddOutcome::TooMany;
+                return;
+            }
+            call.party_count += 1;
+            let kind = if new.leg == LegName::Supervisor { "supervisor" } else { "participant" };
+            let party = new.party.unwrap_or_else(|| format!("{kind}-{}", call.party_count));
+            if ["agent", "customer"].contains(&party.as_str()) || call.other(&party).is_some() {
+                outcome = AddOutcome::NameTaken;
+                return;
+            }
+            call.others.push(OtherParty {
+                party: party.clone(),
+                leg: new.leg,
+                number: new.number,
+                crm_username: new.crm_username,
+                trunk: new.trunk,
+                answer_ms: None,
+                end_ms: None,
+                reason: None,
+                sip_code: None,
+            });
+            outcome = AddOutcome::Added { party, call: call.clone() };
+        })?;
+        Ok(if changed.is_some() { outcome } else { AddOutcome::Ended })
+    }
+
+    /// Forgets a party that was never dialled. `None` if the call is unknown or has ended.
+    pub fn drop_party(&self, call_id: &str, party: &str) -> Result<Option<Call>> {
+        self.change_live_call(call_id, Durability::Logged, |call| {
+            call.others.retain(|other| other.party != party || other.answer_ms.is_some() || other.end_ms.is_some());
+        })
+    }
+
+    /// Keeps a name for a recording that is about to start, unless the call has one. `None` if the call is unknown or has ended.
+    pub fn reserve_recording(&self, call_id: &str, file_name: &str) -> Result<Option<Call>> {
+        self.change_live_call(call_id, Durability::Logged, |call| {
+            call.recording_file.get_or_insert_with(|| file_name.to_owned());
+        })
+    }
+}

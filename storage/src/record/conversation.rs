@@ -1,0 +1,167 @@
+//! How the parties of a running call stand, as the edge told it last, and what came of third parties and supervisors.
+
+use super::LegName;
+use serde::{Deserialize, Serialize};
+
+/// Who is in a call, and how its recording stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// The agent, the customer, then the others in the order in which they came.
+    pub parties: Vec<Party>,
+    pub recording: RecordingState,
+}
+
+impl Conversation {
+    pub fn party(&self, name: &str) -> Option<&Party> {
+        self.parties.iter().find(|party| party.party == name)
+    }
+}
+
+/// One party of a running call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// `agent`, `customer`, or the name that it was added with.
+    pub party: String,
+    pub role: PartyRole,
+    pub state: PartyState,
+    pub muted: bool,
+    /// E.164; `None` for a softphone.
+    pub number: Option<String>,
+    /// Of a softphone.
+    pub crm_username: Option<String>,
+    /// Of a participant.
+    pub joining: Option<Joining>,
+    /// Of a supervisor.
+    pub supervisor_role: Option<SupervisorRole>,
+    /// Why it left, once it did.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartyRole {
+    Agent,
+    Customer,
+    Participant,
+    Supervisor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartyState {
+    Dialing,
+    Ringing,
+    /// In the conversation.
+    Talking,
+    /// In the consultation, apart from the conversation.
+    Consulting,
+    OnHold,
+    /// A softphone that is lost and waited for.
+    Away,
+    Left,
+}
+
+impl PartyState {
+    /// Whether a party in this state has answered and is still there.
+    fn is_answered(self) -> bool {
+        matches!(self, Self::Talking | Self::Consulting | Self::OnHold | Self::Away)
+    }
+}
+
+/// How a third party comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Joining {
+    Consult,
+    Join,
+    Transfer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SupervisorRole {
+    Listen,
+    Whisper,
+    Barge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    Off,
+    Running,
+    Paused,
+}
+
+/// A third party or a supervisor of a call: noted before it is dialled, and kept with the call's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherParty {
+    /// Unique in the call.
+    pub party: String,
+    /// `Participant` or `Supervisor`.
+    pub leg: LegName,
+    /// E.164; `None` for a softphone.
+    pub number: Option<String>,
+    /// Of a softphone.
+    pub crm_username: Option<String>,
+    /// Trunk whose line it holds until it leaves.
+    pub trunk: Option<String>,
+    pub answer_ms: Option<u64>,
+    pub end_ms: Option<u64>,
+    /// Why it left.
+    pub reason: Option<String>,
+    pub sip_code: Option<u16>,
+}
+
+impl OtherParty {
+    /// Takes over how a conversation shows it at a time.
+    pub(crate) fn follow(&mut self, shown: &Party, at_ms: u64) {
+        if shown.state.is_answered() {
+            self.answer_ms.get_or_insert(at_ms);
+        }
+        if shown.state == PartyState::Left {
+            self.end_ms.get_or_insert(at_ms);
+            self.reason = shown.reason.clone().or(self.reason.take());
+        }
+    }
+}
+
+/// What an edge says at a call's end of one of its other parties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherEnd {
+    pub party: String,
+    pub leg: LegName,
+    pub answer_ms: Option<u64>,
+    pub end_ms: u64,
+    pub reason: String,
+    pub sip_code: Option<u16>,
+}
+
+/// Something that happened to a call, in its account's log of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Rises within the account.
+    pub number: u64,
+    pub call_id: String,
+    pub uuid: String,
+    /// Counts from 1 within the call.
+    pub sequence: u32,
+    pub at_ms: u64,
+    /// Stable word, such as `participant.joined`.
+    pub event: String,
+    pub leg: Option<LegName>,
+    pub party: Option<String>,
+    pub sip_code: Option<u16>,
+    pub reason: Option<String>,
+    /// How the parties stood after it, if it changed that.
+    pub conversation: Option<Conversation>,
+}
+
+/// What of an account's events was forgotten.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventMark {
+    /// Highest number that was forgotten.
+    pub last_forgotten: u64,
+    /// Up to this number the log has been cut: what is asked for before it may be missing.
+    pub cut_until: u64,
+}
