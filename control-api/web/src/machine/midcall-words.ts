@@ -1,7 +1,7 @@
 // Words for the mid-call part: party states, reasons of leaving, refusals with what to do next, and the banner over the call. Pure.
 
 import { type Conversation, type Member, type Scene, hasLeft, isCustomerHeld, memberOf, newcomer, participants, sceneOf } from './conversation.ts';
-import type { Change, Holder, Notice } from './midcall.ts';
+import type { Change, Holder, Midcall, Notice } from './midcall.ts';
 import { displayNumber } from './number.ts';
 import type { Verb, VerbName, WhyNot } from './verbs.ts';
 
@@ -84,7 +84,8 @@ export function stateWords(member: Member): string {
     case 'talking':
       return member.role === 'supervisor' ? SUPERVISING[member.supervisorRole ?? 'listen'] : 'in the call';
     case 'consulting':
-      return member.role === 'supervisor' ? SUPERVISING[member.supervisorRole ?? 'listen'] : 'in private talk';
+      if (member.role === 'supervisor') return SUPERVISING[member.supervisorRole ?? 'listen'];
+      return member.role === 'agent' ? 'apart from the customer' : 'in private talk with you';
     case 'on_hold':
       return 'on hold';
     case 'away':
@@ -225,8 +226,14 @@ function capital(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-/** What a screen reader is told of a change. */
-export function changeWords(change: Change, spell: Spell): string {
+/** What a screen reader is told of the last changes, together with the notice that one of them may have brought. */
+export function spokenChanges({ changes, notice }: Midcall, conversation: Conversation | null, spell: Spell): string {
+  const missed = notice?.kind === 'left' ? notice.member.party : null;
+  const back = (change: Change): string => (change.kind === 'left' && change.member.party === missed ? ` ${backWords(change.member, conversation)}` : '');
+  return changes.map(change => changeWords(change, spell) + back(change)).join(' ');
+}
+
+function changeWords(change: Change, spell: Spell): string {
   switch (change.kind) {
     case 'held':
       return 'The customer is on hold.';

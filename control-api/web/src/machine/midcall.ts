@@ -50,6 +50,11 @@ export const IDLE: Midcall = {
   asked: [], nextId: 1, toldCount: 0, notice: null, changes: [], speaking: [], holder: 'unknown', sentDigits: '',
 };
 
+/** Nothing asked and nothing to say; answers that are still on their way belong to nothing. */
+export function cleared({ nextId, toldCount }: Midcall): Midcall {
+  return { ...IDLE, nextId, toldCount };
+}
+
 /** Digits shown at most. */
 const DIGITS_SHOWN = 24;
 /** Reasons of a leave that the agent or the transfer itself brought about. */
@@ -132,8 +137,8 @@ export function verbsRefused(state: State, ids: readonly number[], refusal: Refu
 /** Compares the parties before and after the service's word. */
 export function follow(state: State, before: CallState | null, call: CallState): State {
   const { midcall } = state;
-  if (!before) return { ...state, midcall: IDLE };
-  if (!call.conversation) return { ...state, midcall: call.phase === 'ended' ? IDLE : midcall };
+  if (!before || call.phase === 'ended') return { ...state, midcall: cleared(midcall) };
+  if (!call.conversation) return state;
   const changes = changesOf(before.conversation, call.conversation);
   const left = changes.flatMap(change => (change.kind === 'left' && isMissed(change.member, midcall) ? [change.member] : [])).at(0);
   const held = changes.some(({ kind }) => kind === 'held') && !newcomer(call.conversation);

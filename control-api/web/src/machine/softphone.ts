@@ -2,7 +2,7 @@
 // registration, call) and which INVITE is answered; the server's CallState is the truth about the call. Pure: no clock, no browser.
 
 import { type CallState, type Conflict, type Launch, type Party, type Session, isAnswered, isLive } from './call.ts';
-import { IDLE, type Midcall, type Refusal, follow, pressMute, pressVerb, takeMute, tellMute, verbsDone, verbsRefused } from './midcall.ts';
+import { IDLE, type Midcall, type Refusal, cleared, follow, pressMute, pressVerb, takeMute, tellMute, verbsDone, verbsRefused } from './midcall.ts';
 import { type MicrophoneFault, type Problem, microphoneProblem } from './problem.ts';
 import type { Verb } from './verbs.ts';
 
@@ -153,7 +153,7 @@ export function handle(state: State, event: Event): Turn {
     case 'line_refused':
       return [{ ...state, line: 'lost', problem: event.problem }, []];
     case 'taken_over':
-      return [{ ...state, line: 'elsewhere', media: 'none', pending: [], supervised: null, midcall: IDLE }, [{ kind: 'release_media' }]];
+      return [{ ...state, line: 'elsewhere', media: 'none', pending: [], supervised: null, midcall: cleared(state.midcall) }, [{ kind: 'release_media' }]];
     case 'use_this_tab':
       return [{ ...state, line: 'none', step: 'session', problem: null }, [{ kind: 'renew' }]];
     case 'retry_pressed':

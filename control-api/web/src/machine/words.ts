@@ -112,6 +112,7 @@ function answeredText(call: CallState): string {
   if (call.reason === 'no_media') return 'The call ended because no sound arrived for too long.';
   if (call.hangupBy === 'agent') return 'You hung up.';
   if (call.hangupBy === 'customer') return 'The customer hung up.';
+  if (call.hangupBy === 'participant') return 'The person whom you connected hung up.';
   return '';
 }
 

@@ -43,7 +43,7 @@ function CallControls({ phone, panel, toggle }: Props) {
     <div ref={part}>
       <div class="rounds" role="group" aria-label="Call controls">
         <MuteButton phone={phone} />
-        <VerbRound phone={phone} verb={hold} icon={hold.verb === 'hold' ? 'hold' : 'resume'} name={hold.verb === 'hold' ? 'Hold' : 'Resume'} keys="O" pressed={hold.verb === 'resume'} />
+        <VerbRound phone={phone} verb={hold} icon={hold.verb === 'hold' ? 'hold' : 'resume'} name={hold.verb === 'hold' ? 'Hold' : 'Resume'} keys="O" lit={hold.verb === 'resume'} />
         <RoundButton icon="keypad" name="Keypad" keys="K" expanded={panel === 'keypad'} why={isAnswered(state.call) ? null : refusalWords('not_talking')}
           onClick={() => isAnswered(state.call) && toggle('keypad')} />
         <RoundButton id="add-person" icon="add" name="Add person" caption="Add" keys="A" expanded={panel === 'add'} why={add && refusalWords(add)} onClick={() => openAdd(phone, toggle)} />
@@ -98,21 +98,21 @@ function DevicesButton({ panel, toggle }: Pick<Props, 'panel' | 'toggle'>) {
 }
 
 function ShortcutsButton({ panel, toggle }: Pick<Props, 'panel' | 'toggle'>) {
-  return <RoundButton icon="help" name="Keyboard shortcuts" keys="?" expanded={panel === 'shortcuts'} caption="Keys" onClick={() => toggle('shortcuts')} />;
+  return <RoundButton icon="help" name="Keyboard shortcuts" keys="?" expanded={panel === 'shortcuts'} caption="Shortcuts" onClick={() => toggle('shortcuts')} />;
 }
 
 interface VerbRoundProps extends Pick<RoundProps, 'icon' | 'name' | 'keys'> {
   readonly phone: Softphone;
   readonly verb: Verb;
   readonly caption?: string;
-  readonly pressed?: boolean;
+  readonly lit?: boolean;
 }
 
-function VerbRound({ phone, verb, icon, name, caption, keys, pressed }: VerbRoundProps) {
+function VerbRound({ phone, verb, icon, name, caption, keys, lit }: VerbRoundProps) {
   const why = whyNot(verb, phone.state.call?.conversation ?? null);
   const busy = isAsked(phone.state, other => other.verb === verb.verb);
   return (
-    <RoundButton icon={icon} name={name} caption={caption ?? name} keys={keys} pressed={pressed ?? false} why={why && refusalWords(why)} busy={busy}
+    <RoundButton icon={icon} name={name} caption={caption ?? name} keys={keys} lit={lit === true} why={why && refusalWords(why)} busy={busy}
       onClick={() => phone.dispatch({ kind: 'verb_pressed', verb })} />
   );
 }
@@ -123,7 +123,10 @@ interface RoundProps {
   readonly name: string;
   readonly caption?: string;
   readonly keys: string;
+  /** Of a button that is on or off under the same name. */
   readonly pressed?: boolean;
+  /** Shown as on, where the name says what the next press does. */
+  readonly lit?: boolean;
   readonly expanded?: boolean;
   /** Why it does nothing now. */
   readonly why?: string | null;
@@ -133,9 +136,9 @@ interface RoundProps {
 }
 
 /** Keeps the keyboard's place also while it does nothing. */
-function RoundButton({ id, icon, name, caption, keys, pressed, expanded, why, busy, onClick }: RoundProps) {
+function RoundButton({ id, icon, name, caption, keys, pressed, lit, expanded, why, busy, onClick }: RoundProps) {
   return (
-    <button type="button" id={id} class={`round${pressed || expanded ? ' on' : ''}${busy ? ' busy' : ''}`} aria-label={name} aria-pressed={pressed} aria-expanded={expanded}
+    <button type="button" id={id} class={`round${pressed || lit || expanded ? ' on' : ''}${busy ? ' busy' : ''}`} aria-label={name} aria-pressed={pressed} aria-expanded={expanded}
       aria-keyshortcuts={keys} title={why ?? `${name} (${keys})`} aria-disabled={Boolean(why)} aria-busy={busy} onClick={onClick}>
       <span class="disc"><Icon name={icon} /></span>
       <span class="caption" aria-hidden="true">{caption ?? name}</span>

@@ -57,7 +57,8 @@ function Name({ member }: { member: Member }) {
   if (member.role === 'participant' && member.number) {
     return <><span aria-hidden="true">{displayNumber(member.number)}</span><span class="unseen">{spokenNumber(member.number)}</span></>;
   }
-  const also = member.role === 'agent' ? null : (member.name ?? (member.number && displayNumber(member.number)));
+  // The customer's number is the page's title.
+  const also = member.role === 'supervisor' ? (member.name ?? (member.number && displayNumber(member.number))) : null;
   return <>{NAMES[member.role]}{also && <span class="faint"> {also}</span>}</>;
 }
 

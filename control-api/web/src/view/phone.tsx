@@ -2,9 +2,9 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { isAnswered, isLive } from '../machine/call.ts';
-import { newcomer, participants } from '../machine/conversation.ts';
+import { newcomer, participants, sceneOf } from '../machine/conversation.ts';
 import { isMuted } from '../machine/midcall.ts';
-import { changeWords } from '../machine/midcall-words.ts';
+import { spokenChanges } from '../machine/midcall-words.ts';
 import { displayNumber, spokenNumber } from '../machine/number.ts';
 import { announcement, conflictWords, headline } from '../machine/words.ts';
 import { digitsParty } from '../machine/verbs.ts';
@@ -40,6 +40,8 @@ export function Phone({ phone }: { phone: Softphone }) {
   // A call that failed for want of a microphone reached nobody: there is nothing to say about it.
   const unheard = !answered && state.problem?.kind.startsWith('microphone_') === true;
   const words = headline(state);
+  // The box of the second number says it.
+  const told = live && here && ['dialing', 'consulting'].includes(sceneOf(state.call?.conversation ?? null));
   useEffect(() => {
     document.title = state.party && state.supervised === null ? `${words.title} – ${displayNumber(calledNumber(phone))}` : state.supervised === null ? 'Softphone' : words.title;
   });
@@ -52,11 +54,11 @@ export function Phone({ phone }: { phone: Softphone }) {
         <div class="state">
           <span class="badge"><Icon name={words.tone} /> {words.title}</span>
           {answered && here && state.talkingSince !== null && <Timer since={state.talkingSince} />}
-          {!live && state.call?.status === 'ANSWER' && <Timer seconds={state.call.duration} />}
+          {!live && state.supervised === null && state.call?.status === 'ANSWER' && <Timer seconds={state.call.duration} />}
         </div>
-        {words.text && !(state.problem && state.step === 'stopped') && <p class="explain">{words.text}</p>}
+        {words.text && !told && !(state.problem && state.step === 'stopped') && <p class="explain">{words.text}</p>}
         <p class="unseen" role="status" aria-live="polite">{announcement(state)} {conflictWords(state)}</p>
-        <p class="unseen" role="status" aria-live="polite">{here ? state.midcall.changes.map(change => changeWords(change, spokenNumber)).join(' ') : ''}</p>
+        <p class="unseen" role="status" aria-live="polite">{here ? spokenChanges(state.midcall, state.call?.conversation ?? null, spokenNumber) : ''}</p>
         <Notices phone={phone} armed={armed} />
         {(live || state.supervised !== null) && here && (
           <div class="gauges">

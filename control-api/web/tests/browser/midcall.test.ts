@@ -140,7 +140,7 @@ test('S13: a blind transfer that nobody answers brings the agent back, who is to
   expect(await spoken(page)).toContain('did not answer');
   await screens(page, '27-third-failed');
   await button(page, 'Dismiss this message').click();
-  expect(await page.getByRole('alert').count()).toBe(0);
+  expect(await page.locator('#notice').count()).toBe(0);
   expect(await focused(page)).toBe('add-person');
   await add(page, 'Transfer now');
   third(rooms => rooms.answers());
@@ -213,7 +213,7 @@ test('by keyboard alone: consult, digits to whom is consulted, merge, remove, ha
   await page.keyboard.press('g');
   await shows(page, 'They have not answered yet');
   await page.keyboard.press('Escape');
-  expect(await page.getByRole('alert').count()).toBe(0);
+  expect(await page.locator('#notice').count()).toBe(0);
   third(rooms => rooms.answers());
   await shows(page, 'Private talk');
   await page.keyboard.press('k');
@@ -250,7 +250,7 @@ test('X twice cancels the second number, T twice hands the call over', async () 
   await page.keyboard.press('x');
   await page.locator('#flow').waitFor({ state: 'detached' });
   expect(await focused(page)).toBe('add-person');
-  expect(await page.getByRole('alert').count()).toBe(0);
+  expect(await page.locator('#notice').count()).toBe(0);
   await add(page, 'Join at once');
   third(rooms => rooms.answers());
   await shows(page, 'Call of 3');
