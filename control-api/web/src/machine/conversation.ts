@@ -94,10 +94,13 @@ export function memberOf(conversation: Conversation | null, role: 'agent' | 'cus
   return conversation?.parties.find(member => member.role === role) ?? null;
 }
 
-/** The participant that is called or consulted and has not joined yet; there is one at most. */
+/**
+ * The participant that is called or consulted and has not joined yet; there is one at most. One that is on hold was swapped away, unless another
+ * is called or consulted: then it is a member of the conversation whom the others left alone.
+ */
 export function newcomer(conversation: Conversation | null): Member | null {
-  const apart = ['dialing', 'ringing', 'consulting', 'on_hold'];
-  return conversation?.parties.find(({ role, state }) => role === 'participant' && apart.includes(state)) ?? null;
+  const present = participants(conversation);
+  return present.find(({ state }) => state !== 'talking' && state !== 'on_hold') ?? present.find(({ state }) => state === 'on_hold') ?? null;
 }
 
 export function participants(conversation: Conversation | null): readonly Member[] {

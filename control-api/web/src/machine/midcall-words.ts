@@ -38,6 +38,9 @@ const LEFT: Record<string, string> = {
   trunk_timeout: 'the telephone network did not answer',
   trunk_rejected: 'the telephone network refused the call',
   trunk_failed: 'the telephone network failed',
+  failed: 'could not be connected',
+  system: 'could not be connected',
+  dialog_lost: 'connection lost',
   agent_busy: 'busy',
   agent_no_answer: 'did not answer',
   agent_declined: 'declined',
@@ -67,6 +70,9 @@ const LEFT_SENTENCES: Record<string, string> = {
   trunk_timeout: 'could not be called: the telephone network did not answer.',
   trunk_rejected: 'could not be called: the telephone network refused it.',
   trunk_failed: 'could not be called: the telephone network failed.',
+  failed: 'could not be connected.',
+  system: 'could not be connected.',
+  dialog_lost: 'was lost: the connection broke.',
 };
 
 /** "+91 … did not answer." */
@@ -115,7 +121,7 @@ export function sceneWords(conversation: Conversation | null): { tone: 'good' | 
     case 'consulting':
       return { tone: 'good', title: 'Private talk', text: `Only ${third} hears you.` };
     case 'swapped':
-      return { tone: 'good', title: 'Talking', text: `You are back with the customer. ${capital(third)} waits on hold.` };
+      return { tone: 'good', title: 'Talking', text: isCustomerHeld(conversation) ? `${capital(third)} waits on hold too.` : `You are back with the customer. ${capital(third)} waits on hold.` };
     case 'joining':
       return { tone: 'good', title: 'Talking', text: `${capital(third)} is being called and joins when answering.` };
     case 'transferring':
@@ -166,7 +172,9 @@ const REFUSALS: Record<string, Advice> = {
   agent_busy: { title: 'They are in another call', text: 'Try again later.' },
   not_recording: { title: 'The call is not being recorded', text: 'Start the recording first.' },
   already_recording: { title: 'The call is already being recorded', text: 'There is nothing more to do.' },
-  no_digits: { title: 'These digits cannot be sent', text: 'Use 0 to 9, star and hash.' },
+  no_digits: { title: 'These digits cannot be sent', text: '0 to 9, star and hash can be. Wait a moment, then try again.' },
+  invalid_digits: { title: 'These digits cannot be sent', text: 'Use 0 to 9, star and hash.' },
+  busy: { title: 'The service is still busy with your last requests', text: 'Wait a moment, then try again.' },
   no_edge: { title: 'The call cannot be steered at the moment', text: 'You can go on talking. Try again in a few seconds.' },
   no_answer_from_edge: { title: 'The service did not confirm it', text: 'Look at how the call stands, then try again.' },
   invalid_number: { title: 'This number cannot be called', text: 'Check the number and try again.' },

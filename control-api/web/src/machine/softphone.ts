@@ -333,7 +333,7 @@ function talkingSince(state: State, before: CallState | null, call: CallState, n
 function callFetched(state: State, call: CallState | null, now: Now): Turn {
   const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
   const asSupervisor = next.pending.find(({ callId }) => callId !== next.call?.callId);
-  const free = !isLive(next.call) && next.step === 'online' && !next.wanted && next.supervised === null;
+  const free = !isLive(next.call) && next.step === 'online' && next.supervised === null;
   if (!asSupervisor || !free) {
     const [rest, rejected] = rejectPending(next);
     return [rest, [...effects, ...rejected]];

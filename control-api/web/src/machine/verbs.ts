@@ -1,7 +1,7 @@
 // What the agent may ask of a running call: each verb, and for each scene whether it is possible now or why not. Pure; the service has the
 // last word, and this table only keeps the agent from asking in vain.
 
-import { type Conversation, type Scene, isCustomerHeld, isFull, sceneOf } from './conversation.ts';
+import { type Conversation, type Member, type Scene, isCustomerHeld, isFull, newcomer, sceneOf } from './conversation.ts';
 
 export type Verb =
   | { readonly verb: 'hold' | 'resume' | 'merge' | 'swap' | 'complete' | 'cancel' }
@@ -60,7 +60,8 @@ function whyNotHere(verb: Verb, conversation: Conversation): WhyNot | null {
       return isPresent(conversation, verb.party) ? null : 'unknown_party';
     case 'dtmf':
       if (!/^[0-9A-D*#,]{1,64}$/.test(verb.digits)) return 'no_digits';
-      return isPresent(conversation, verb.party) ? null : 'unknown_party';
+      if (!isPresent(conversation, verb.party)) return 'unknown_party';
+      return listeners(conversation).some(({ party }) => party === verb.party) ? null : 'not_answered';
     case 'record':
       return whyNotRecorded(verb.action, conversation);
     default:
@@ -114,6 +115,11 @@ export function mayQueue(verb: Verb): boolean {
 
 /** To whom digits go unless the agent chooses: whom the agent consults, else the customer. */
 export function digitsParty(conversation: Conversation | null): string {
-  const consulted = sceneOf(conversation) === 'consulting' || sceneOf(conversation) === 'dialing';
-  return (consulted && conversation?.parties.find(({ role, state }) => role === 'participant' && state !== 'left' && state !== 'talking')?.party) || 'customer';
+  return (sceneOf(conversation) === 'consulting' && newcomer(conversation)?.party) || 'customer';
+}
+
+/** Who can be sent digits: the customer and the participants that have answered. */
+export function listeners(conversation: Conversation | null): readonly Member[] {
+  const ringing = ['dialing', 'ringing', 'left'];
+  return conversation?.parties.filter(({ role, state }) => (role === 'customer' || role === 'participant') && !ringing.includes(state)) ?? [];
 }

@@ -1,6 +1,6 @@
 // A second number for the call: talk to it first, take it in at once, or hand the call over to it.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isAsked } from '../machine/midcall.ts';
 import { refusalWords } from '../machine/midcall-words.ts';
 import { type Verb, laneOf, whyNot } from '../machine/verbs.ts';
@@ -19,7 +19,8 @@ export function AddPerson({ phone, close }: { phone: Softphone; close: () => voi
   const { notice } = phone.state.midcall;
   const refused = notice?.kind === 'refused' && (notice.verb.verb === 'add' || notice.verb.verb === 'transfer');
   const why = whyNot({ verb: 'transfer', toNumber: number }, phone.state.call?.conversation ?? null);
-  useEffect(() => field.current?.focus(), []);
+  // Before the next key comes, which belongs into the field and is no shortcut.
+  useLayoutEffect(() => field.current?.focus(), []);
   // The field goes once the service took the number, and stays with it when the service did not.
   useEffect(() => {
     if (!wanting || busy) return;

@@ -48,7 +48,7 @@ function MidcallNotice({ phone }: { phone: Softphone }) {
   if (!midcall.notice) return null;
   const { title, text } = noticeWords(midcall.notice, call?.conversation ?? null);
   return (
-    <div ref={part} class="notice bad" id="notice" role={midcall.notice.kind === 'refused' ? 'alert' : undefined}>
+    <div ref={part} class="notice bad passing" id="notice" role={midcall.notice.kind === 'refused' ? 'alert' : undefined}>
       <Icon name="alert" />
       <p><strong>{title}</strong> {text}</p>
       <button type="button" class="dismiss" aria-label="Dismiss this message" title="Dismiss (Esc)" onClick={() => phone.dispatch({ kind: 'notice_dismissed' })}><Icon name="close" /></button>

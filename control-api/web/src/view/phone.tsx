@@ -2,12 +2,12 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { isAnswered, isLive } from '../machine/call.ts';
-import { newcomer, participants, sceneOf } from '../machine/conversation.ts';
+import { newcomer, sceneOf } from '../machine/conversation.ts';
 import { isMuted } from '../machine/midcall.ts';
 import { spokenChanges } from '../machine/midcall-words.ts';
 import { displayNumber, spokenNumber } from '../machine/number.ts';
 import { announcement, conflictWords, headline } from '../machine/words.ts';
-import { digitsParty } from '../machine/verbs.ts';
+import { digitsParty, listeners } from '../machine/verbs.ts';
 import type { Softphone } from '../shell/softphone.ts';
 import { AddPerson } from './add-person.tsx';
 import { Consultation } from './consultation.tsx';
@@ -87,10 +87,10 @@ function useKeys(phone: Softphone) {
   const consulted = newcomer(conversation)?.party ?? null;
   // A new consultation is whom the next digits are meant for.
   useEffect(() => choose(null), [consulted, call?.callId]);
-  const members = conversation?.parties.filter(member => member.role === 'customer' || participants(conversation).includes(member)) ?? [];
+  const members = listeners(conversation);
   const target = (): string => {
     const now = phone.state.call?.conversation ?? null;
-    return chosen !== null && now?.parties.some(({ party, state }) => party === chosen && state !== 'left') ? chosen : digitsParty(now);
+    return chosen !== null && listeners(now).some(({ party }) => party === chosen) ? chosen : digitsParty(now);
   };
   return {
     members,

@@ -210,6 +210,8 @@ test('by keyboard alone: consult, digits to whom is consulted, merge, remove, ha
   await page.keyboard.press('Enter');
   await shows(page, 'Calling');
   await expect.poll(() => focused(page)).toBe('flow');
+  // Not one of the digits went to the customer.
+  expect(service.verbs()).toEqual([{ verb: 'add', to_number: THIRD, flow: 'consult' }]);
   await page.keyboard.press('g');
   await shows(page, 'They have not answered yet');
   await page.keyboard.press('Escape');

@@ -58,6 +58,11 @@ const pressed = (verb: Verb): Event => ({ kind: 'verb_pressed', verb });
 
 test('each scene is known by its parties', () => {
   for (const [scene, conversation] of Object.entries(SCENES)) expect(sceneOf(conversation)).toBe(scene);
+  // Whom the agent left alone in the conversation is not whom the agent consults.
+  const alone = room(agent({ state: 'consulting' }), customer({ state: 'on_hold' }), third({ state: 'on_hold' }), third({ party: 'p2', state: 'consulting' }));
+  expect([sceneOf(alone), digitsParty(alone)]).toEqual(['consulting', 'p2']);
+  // However the service tells of the one who waits apart, the agent is with the customer.
+  expect(sceneOf(room(agent(), customer(), third({ state: 'consulting' })))).toBe('swapped');
   // A page that is just coming back still knows which of the two rooms its agent was in.
   expect(sceneOf(room(agent({ state: 'away' }), customer({ state: 'on_hold' }), third({ state: 'consulting' })))).toBe('consulting');
 });
@@ -96,11 +101,12 @@ test('what depends on more than the scene', () => {
   const seven = room(agent(), customer(), ...[1, 2, 3, 4, 5].map(n => third({ party: `p${n}` })), third({ party: 'p6', state: 'left' }));
   expect(whyNot({ verb: 'add', toNumber: '1', flow: 'consult' }, seven)).toBeNull();
   for (const digits of ['', 'x', '1'.repeat(65)]) expect(whyNot({ verb: 'dtmf', digits, party: 'customer' }, SCENES.two)).toBe('no_digits');
+  expect(whyNot({ verb: 'dtmf', digits: '1', party: 'p1' }, SCENES.dialing)).toBe('not_answered');
   const recorded = (recording: Conversation['recording']): Conversation => ({ ...room(agent(), customer()), recording });
   expect((['off', 'running', 'paused'] as const).map(recording => recordingVerb(recorded(recording)))).toEqual(['start', 'pause', 'resume'].map(action => ({ verb: 'record', action })));
   for (const recording of ['off', 'running', 'paused'] as const) expect(whyNot(recordingVerb(recorded(recording)), recorded(recording))).toBeNull();
   expect(whyNot({ verb: 'record', action: 'pause' }, recorded('off'))).toBe('not_recording');
-  expect([digitsParty(SCENES.two), digitsParty(SCENES.consulting), digitsParty(SCENES.swapped)]).toEqual(['customer', 'p1', 'customer']);
+  expect([digitsParty(SCENES.two), digitsParty(SCENES.dialing), digitsParty(SCENES.consulting), digitsParty(SCENES.swapped)]).toEqual(['customer', 'customer', 'p1', 'customer']);
 });
 
 test('members that cannot be read are left out, and what is no conversation is none', () => {
@@ -250,7 +256,7 @@ test('each party state, reason and refusal has words for people', () => {
   const codes = [
     'unknown_call', 'ended', 'not_talking', 'unknown_party', 'transfer_running', 'no_consultation', 'not_answered', 'on_hold', 'not_on_hold', 'agent_gone',
     'too_many_parties', 'no_capacity', 'no_route', 'agent_unreachable', 'agent_busy', 'not_recording', 'already_recording', 'no_digits', 'no_edge', 'no_answer_from_edge',
-    'invalid_number', 'offline', 'rate_limit',
+    'invalid_number', 'invalid_digits', 'busy', 'offline', 'rate_limit',
   ];
   const words = codes.map(code => noticeWords({ kind: 'refused', verb: { verb: 'merge' }, refusal: { code, detail: null } }, SCENES.two));
   for (const { title, text } of words) {
