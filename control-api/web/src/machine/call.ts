@@ -1,5 +1,7 @@
 // The session API's JSON as types, parsed once: what the server sends is checked here and trusted nowhere else. Pure.
 
+import { type Conversation, hasLeft, memberOf, parseConversation } from './conversation.ts';
+
 /** Where the call stands, as the server sees it. */
 export type CallPhase = 'starting' | 'agent' | 'ringing' | 'bridged' | 'held' | 'ended';
 export type CallStatus = 'ANSWER' | 'NO_ANSWER' | 'BUSY' | 'FAILED' | 'CANCELED';
@@ -22,6 +24,8 @@ export interface CallState {
   readonly toNumber: string;
   readonly fromNumber: string;
   readonly hangupBy: string | null;
+  /** How the parties stand; `null` before the bridge and after the end. */
+  readonly conversation: Conversation | null;
 }
 
 /** Who calls whom. */
@@ -108,6 +112,7 @@ export function parseCall(value: unknown): CallState | null {
     toNumber: text(json['to_number_e164']) ?? text(json['to_number']) ?? '',
     fromNumber: text(json['from_number']) ?? '',
     hangupBy: text(json['hangup_by']),
+    conversation: phase === 'ended' ? null : parseConversation(json['conversation']),
   };
 }
 
@@ -167,12 +172,17 @@ export function parseRenewal(value: unknown): Renewal | null {
   return sip && { sip, call: parseCall(json?.['call']) };
 }
 
-/** Whether anybody is, or may soon be, on the line. */
-export function isLive(call: CallState | null): call is CallState & { readonly phase: Exclude<CallPhase, 'ended'> } {
-  return call !== null && call.phase !== 'ended';
+/** Whether the agent left a call that goes on without them. */
+export function isHandedOver(call: CallState | null): boolean {
+  return hasLeft(memberOf(call?.conversation ?? null, 'agent'));
 }
 
-/** Whether the customer is on the line. */
+/** Whether the agent has anybody, or may soon have, on the line. */
+export function isLive(call: CallState | null): call is CallState & { readonly phase: Exclude<CallPhase, 'ended'> } {
+  return call !== null && call.phase !== 'ended' && !isHandedOver(call);
+}
+
+/** Whether the agent has the customer on the line. */
 export function isAnswered(call: CallState | null): call is CallState & { readonly phase: 'bridged' | 'held' } {
-  return call !== null && (call.phase === 'bridged' || call.phase === 'held');
+  return isLive(call) && (call.phase === 'bridged' || call.phase === 'held');
 }

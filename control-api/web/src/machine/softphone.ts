@@ -2,7 +2,9 @@
 // registration, call) and which INVITE is answered; the server's CallState is the truth about the call. Pure: no clock, no browser.
 
 import { type CallState, type Conflict, type Launch, type Party, type Session, isAnswered, isLive } from './call.ts';
+import { IDLE, type Midcall, type Refusal, cleared, follow, pressMute, pressVerb, takeMute, tellMute, verbsDone, verbsRefused } from './midcall.ts';
 import { type MicrophoneFault, type Problem, microphoneProblem } from './problem.ts';
+import type { Verb } from './verbs.ts';
 
 /** Where the page stands on its way to a call. `online` is the end of the way: the call, if any, speaks for itself. */
 export type Step = 'opening' | 'session' | 'microphone' | 'registering' | 'placing' | 'online' | 'stopped';
@@ -34,7 +36,11 @@ export interface State {
   /** A call is to be placed as soon as the line is there, by the link or by the button. */
   readonly wanted: boolean;
   readonly conflict: Conflict | null;
+  /** By this page; `isMuted` says whether the agent is. */
   readonly muted: boolean;
+  readonly midcall: Midcall;
+  /** The INVITE by which the agent supervises somebody else's call. */
+  readonly supervised: number | null;
   readonly hangingUp: boolean;
   readonly soundBlocked: boolean;
   /** The network changed: ICE is to be restarted as soon as the line is back. */
@@ -60,7 +66,15 @@ export type Event =
   | { kind: 'retry_pressed' }
   | { kind: 'call_changed'; call: CallState; now: Now }
   | { kind: 'call_fetched'; call: CallState | null; now: Now }
+  | { kind: 'call_unknown' }
   | { kind: 'call_refused'; problem: Problem }
+  | { kind: 'verb_pressed'; verb: Verb }
+  | { kind: 'verbs_done'; ids: readonly number[]; call: CallState | null; now: Now }
+  | { kind: 'verbs_refused'; ids: readonly number[]; refusal: Refusal }
+  | { kind: 'spoke'; callId: string; parties: readonly string[] }
+  | { kind: 'notice_dismissed' }
+  | { kind: 'supervision_ended' }
+  | { kind: 'leave_pressed' }
   | { kind: 'invited'; invite: PendingInvite }
   | { kind: 'media_changed'; media: Media }
   | { kind: 'network_changed' }
@@ -88,6 +102,8 @@ export type Effect =
   | { kind: 'set_muted'; muted: boolean }
   | { kind: 'release_media' }
   | { kind: 'hang_up' }
+  | { kind: 'control'; id: number; verb: Verb }
+  | { kind: 'leave'; key: number }
   | { kind: 'close' };
 
 export type Turn = readonly [State, readonly Effect[]];
@@ -103,6 +119,8 @@ export const INITIAL: State = {
   wanted: false,
   conflict: null,
   muted: false,
+  midcall: IDLE,
+  supervised: null,
   hangingUp: false,
   soundBlocked: false,
   restartDue: false,
@@ -135,13 +153,42 @@ export function handle(state: State, event: Event): Turn {
     case 'line_refused':
       return [{ ...state, line: 'lost', problem: event.problem }, []];
     case 'taken_over':
-      return [{ ...state, line: 'elsewhere', media: 'none', pending: [] }, [{ kind: 'release_media' }]];
+      return [{ ...state, line: 'elsewhere', media: 'none', pending: [], supervised: null, midcall: cleared(state.midcall) }, [{ kind: 'release_media' }]];
     case 'use_this_tab':
       return [{ ...state, line: 'none', step: 'session', problem: null }, [{ kind: 'renew' }]];
     case 'retry_pressed':
       return [{ ...state, step: 'session', problem: null }, [{ kind: 'open_again' }]];
+    case 'verb_pressed':
+    case 'verbs_done':
+    case 'verbs_refused':
+    case 'spoke':
+    case 'notice_dismissed':
+    case 'supervision_ended':
+    case 'leave_pressed':
+      return handleMidcall(state, event);
     default:
       return handleCall(state, event);
+  }
+}
+
+type MidcallEvent = Extract<Event, { kind: `verb${string}` | 'spoke' | 'notice_dismissed' | 'supervision_ended' | 'leave_pressed' }>;
+
+function handleMidcall(state: State, event: MidcallEvent): Turn {
+  switch (event.kind) {
+    case 'verb_pressed':
+      return pressVerb(state, event.verb);
+    case 'verbs_done':
+      return verbsDone(state, event.ids, event.call, event.now, adopt);
+    case 'verbs_refused':
+      return verbsRefused(state, event.ids, event.refusal);
+    case 'spoke':
+      return event.callId === state.call?.callId ? [{ ...state, midcall: { ...state.midcall, speaking: event.parties } }, []] : [state, []];
+    case 'notice_dismissed':
+      return [{ ...state, midcall: { ...state.midcall, notice: null } }, []];
+    case 'supervision_ended':
+      return [{ ...state, supervised: null, muted: false, media: 'none', soundBlocked: false }, [{ kind: 'set_muted', muted: false }]];
+    case 'leave_pressed':
+      return [state, state.supervised === null ? [] : [{ kind: 'leave', key: state.supervised }]];
   }
 }
 
@@ -153,9 +200,11 @@ type CallEvent = Extract<
 function handleCall(state: State, event: CallEvent): Turn {
   switch (event.kind) {
     case 'call_changed':
-      return adopt(state, event.call, event.now);
+      return callChanged(state, event.call, event.now);
     case 'call_fetched':
       return callFetched(state, event.call, event.now);
+    case 'call_unknown':
+      return rejectPending(state);
     case 'call_refused':
       return [{ ...state, step: 'online', wanted: false, problem: event.problem }, []];
     case 'invited':
@@ -167,7 +216,7 @@ function handleCall(state: State, event: CallEvent): Turn {
     case 'sound_blocked':
       return [{ ...state, soundBlocked: event.blocked }, []];
     case 'mute_pressed':
-      return [{ ...state, muted: !state.muted }, [{ kind: 'set_muted', muted: !state.muted }]];
+      return pressMute(state);
     case 'hang_up_pressed':
       return isLive(state.call) && !state.hangingUp ? [{ ...state, hangingUp: true }, [{ kind: 'hang_up' }]] : [state, []];
     case 'hang_up_failed':
@@ -196,15 +245,22 @@ function sessionOpened(state: State, session: Session, now: Now): Turn {
   const next: State = { ...state, step: 'microphone', party: session.party, conflict: session.conflict, microphone: 'asking', wanted };
   const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'ask_microphone' }];
   // A call that had ended before this link was clicked is no concern of it.
-  return isLive(session.call) ? join(adopt(next, session.call, now), effects) : [next, effects];
+  return isLive(session.call) ? join(reattach(next, session.call, now), effects) : [next, effects];
 }
 
 /** A renewal either opens the page again (a reload, a tab taken back) or only prolongs the credential. */
 function sessionRenewed(state: State, call: CallState | null, now: Now): Turn {
-  const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
+  const [next, effects] = call ? (state.step === 'session' ? reattach(state, call, now) : adopt(state, call, now)) : ([state, []] as const);
   if (next.step !== 'session') return [next, effects];
   const asking: State = { ...next, step: 'microphone', microphone: 'asking' };
   return [asking, [...effects, { kind: 'watch_call' }, { kind: 'ask_microphone' }]];
+}
+
+/** Takes a call over that went on without this page. */
+function reattach(state: State, call: CallState, now: Now): Turn {
+  const [adopted, effects] = adopt(state, call, now);
+  const [next, muted] = takeMute(adopted);
+  return [next, [...effects, ...muted]];
 }
 
 function microphoneReady(state: State): Turn {
@@ -230,6 +286,12 @@ function registered(state: State): Turn {
   return [{ ...next, restartDue: false, step: state.step === 'registering' ? 'online' : state.step }, effects];
 }
 
+function callChanged(state: State, call: CallState, now: Now): Turn {
+  // A call that was handed over goes on telling; it is no concern of the call that the agent is in now.
+  if (call.callId !== state.call?.callId && isLive(state.call) && !isLive(call)) return [state, []];
+  return adopt({ ...state, midcall: { ...state.midcall, toldCount: state.midcall.toldCount + 1 } }, call, now);
+}
+
 /** Takes over the server's view of the call and answers the INVITEs that waited for it. */
 function adopt(state: State, call: CallState, now: Now): Turn {
   const before = state.call?.callId === call.callId ? state.call : null;
@@ -237,7 +299,7 @@ function adopt(state: State, call: CallState, now: Now): Turn {
   const effects: Effect[] = state.pending.filter(invite => isLive(call) && invite.callId === call.callId).map(({ key }) => ({ kind: 'answer', key }));
   const pending = state.pending.filter(invite => invite.callId !== call.callId);
   // Late word of the call that ended before is not the call that was just asked for.
-  const placed = state.step === 'placing' && before?.phase !== 'ended';
+  const placed = state.step === 'placing' && (before === null || isLive(before));
   const next: State = {
     ...state,
     call,
@@ -247,10 +309,14 @@ function adopt(state: State, call: CallState, now: Now): Turn {
     talkingSince: talkingSince(state, before, call, now),
     problem: isLive(call) && state.step !== 'stopped' ? null : state.problem,
   };
-  if (isLive(call)) return [next, effects];
+  const followed = follow(next, before, call);
+  if (isLive(call)) {
+    const [told, asked] = tellMute(followed, before);
+    return [told, [...effects, ...asked]];
+  }
   if (state.muted) effects.push({ kind: 'set_muted', muted: false });
   if (isLive(state.call) || state.media !== 'none') effects.push({ kind: 'release_media' });
-  return [{ ...next, media: 'none', muted: false, hangingUp: false, soundBlocked: false, conflict: null }, effects];
+  return [{ ...followed, media: 'none', muted: false, hangingUp: false, soundBlocked: false, conflict: null }, effects];
 }
 
 /**
@@ -266,8 +332,19 @@ function talkingSince(state: State, before: CallState | null, call: CallState, n
 
 function callFetched(state: State, call: CallState | null, now: Now): Turn {
   const [next, effects] = call ? adopt(state, call, now) : ([state, []] as const);
-  const rejected: Effect[] = next.pending.map(({ key }) => ({ kind: 'reject', key }));
-  return [{ ...next, pending: [] }, [...effects, ...rejected]];
+  const asSupervisor = next.pending.find(({ callId }) => callId !== next.call?.callId);
+  const free = !isLive(next.call) && next.step === 'online' && next.supervised === null;
+  if (!asSupervisor || !free) {
+    const [rest, rejected] = rejectPending(next);
+    return [rest, [...effects, ...rejected]];
+  }
+  const others = next.pending.filter(invite => invite !== asSupervisor);
+  const [rest, rejected] = rejectPending({ ...next, pending: others });
+  return [{ ...rest, supervised: asSupervisor.key, problem: null }, [...effects, { kind: 'answer', key: asSupervisor.key }, ...rejected]];
+}
+
+function rejectPending(state: State): Turn {
+  return [{ ...state, pending: [] }, state.pending.map(({ key }) => ({ kind: 'reject', key }))];
 }
 
 /** The softphone answers by itself what belongs to its call, also a second INVITE after a re-attachment; it asks before it rejects. */
@@ -277,13 +354,13 @@ function invited(state: State, invite: PendingInvite): Turn {
 }
 
 function mediaChanged(state: State, media: Media): Turn {
-  if (!isLive(state.call) && media !== 'none') return [state, []];
+  if (!isLive(state.call) && state.supervised === null && media !== 'none') return [state, []];
   const restart = media === 'broken' && state.media !== 'broken' && state.line === 'online';
   return [{ ...state, media }, restart ? [{ kind: 'restart_ice' }] : []];
 }
 
 function callAgain(state: State): Turn {
-  if (isLive(state.call) || state.step === 'placing' || !state.party) return [state, []];
+  if (isLive(state.call) || state.supervised !== null || state.step === 'placing' || !state.party) return [state, []];
   const next: State = { ...state, wanted: true, problem: null, conflict: null };
   if (state.microphone !== 'granted') return [{ ...next, step: 'microphone', microphone: 'asking' }, [{ kind: 'ask_microphone' }]];
   if (state.line === 'online') return registered({ ...next, step: 'registering' });

@@ -1,6 +1,7 @@
 // What the page says: a state, an outcome or a problem in plain words, each with what to do next. Pure.
 
-import { type CallState, isLive } from './call.ts';
+import { type CallState, isHandedOver, isLive } from './call.ts';
+import { sceneWords } from './midcall-words.ts';
 import { displayNumber } from './number.ts';
 import type { Problem, ProblemKind } from './problem.ts';
 import type { State } from './softphone.ts';
@@ -20,7 +21,10 @@ export function headline(state: State): Words {
   if (state.line === 'elsewhere') {
     return { tone: 'hold', title: 'Open in another tab', text: 'The newest tab has your softphone. A call goes on there.' };
   }
-  if (state.call && (state.call.phase !== 'ended' || !isUnderWay(state))) return callWords(state, state.call);
+  if (state.supervised !== null) {
+    return { tone: 'good', title: 'You are listening to a call', text: 'As a supervisor. Your role decides who hears you; mute keeps your microphone silent.' };
+  }
+  if (state.call && (isLive(state.call) || !isUnderWay(state))) return callWords(state, state.call);
   return stepWords(state);
 }
 
@@ -48,6 +52,7 @@ function stepWords(state: State): Words {
 
 function callWords(state: State, call: CallState): Words {
   if (call.phase === 'ended') return endWords(call);
+  if (isHandedOver(call)) return sceneWords(call.conversation) ?? endWords(call);
   if (state.hangingUp) return { tone: 'over', title: 'Hanging up', text: '' };
   const broken = state.media === 'broken' || (state.line === 'lost' && state.media !== 'flowing');
   if (broken) return { tone: 'hold', title: 'Reconnecting', text: 'Your connection was lost. The customer is held for a few seconds.' };
@@ -58,7 +63,7 @@ function callWords(state: State, call: CallState): Words {
     case 'ringing':
       return { tone: 'ring', title: 'Ringing', text: 'Waiting for the customer to answer.' };
     case 'bridged':
-      return { tone: 'good', title: 'Talking', text: '' };
+      return sceneWords(call.conversation) ?? { tone: 'good', title: 'Talking', text: '' };
     case 'held':
       return { tone: 'hold', title: 'On hold', text: 'The customer waits and hears a tone.' };
   }
@@ -107,6 +112,7 @@ function answeredText(call: CallState): string {
   if (call.reason === 'no_media') return 'The call ended because no sound arrived for too long.';
   if (call.hangupBy === 'agent') return 'You hung up.';
   if (call.hangupBy === 'customer') return 'The customer hung up.';
+  if (call.hangupBy === 'participant') return 'The person whom you connected hung up.';
   return '';
 }
 

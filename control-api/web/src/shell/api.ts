@@ -1,15 +1,23 @@
 // Client of the session API below the page's own origin. It knows paths, headers and answers, and keeps the session's secret.
 
 import { type CallState, type Launch, type Renewal, type Session, parseCall, parseRenewal, parseSession } from '../machine/call.ts';
+import type { Refusal } from '../machine/midcall.ts';
 import { type MicrophoneFault, type Problem, type Request, problemOf } from '../machine/problem.ts';
+import type { Verb } from '../machine/verbs.ts';
 
 /** An answer that is a problem; `problem` says which. */
 export class ApiError extends Error {
   constructor(
     readonly problem: Problem,
     readonly status: number,
+    private readonly code: string | null = null,
   ) {
     super(problem.detail ?? problem.kind);
+  }
+
+  /** As the answer to a verb. */
+  get refusal(): Refusal {
+    return { code: this.code ?? this.problem.kind, detail: this.problem.detail };
   }
 }
 
@@ -78,6 +86,11 @@ export class SessionApi {
     }
   }
 
+  /** Asks something of the running call; the answer is the call after it. */
+  async control(verb: Verb): Promise<CallState | null> {
+    return parseCall((await this.#ask({ method: 'POST', path: 'session/call/control', body: verbBody(verb) })).body);
+  }
+
   async hangUp(): Promise<void> {
     await this.#ask({ method: 'DELETE', path: 'session/call' });
   }
@@ -121,6 +134,12 @@ export class SessionApi {
   }
 }
 
+function verbBody(verb: Verb): unknown {
+  if (verb.verb === 'add') return { verb: 'add', to_number: verb.toNumber, flow: verb.flow };
+  if (verb.verb === 'transfer') return { verb: 'transfer', to_number: verb.toNumber };
+  return verb;
+}
+
 async function json(response: Response): Promise<unknown> {
   try {
     return await response.json();
@@ -133,5 +152,5 @@ async function problem(response: Response, request: Request): Promise<ApiError> 
   const body = (await json(response)) as { code?: unknown; detail?: unknown } | null;
   const code = typeof body?.code === 'string' ? body.code : null;
   const detail = typeof body?.detail === 'string' ? body.detail : null;
-  return new ApiError(problemOf(request, response.status, code, detail), response.status);
+  return new ApiError(problemOf(request, response.status, code, detail), response.status, code);
 }

@@ -8,6 +8,8 @@ import { ApiError, type SessionApi } from './api.ts';
 export interface EventsListener {
   /** JSON of one `call` event. */
   call(json: unknown): void;
+  /** JSON of one `speaking` event. */
+  speaking(json: unknown): void;
   /** The stream is open; what happened before is to be asked for. */
   opened(): void;
   /** The session is over; the stream stays closed. */
@@ -75,7 +77,7 @@ export class CallEvents {
         clearTimeout(timer);
         timer = setTimeout(() => silent.abort(), SILENCE_MS);
         for (const event of parser.push(decoder.decode(value, { stream: true }))) {
-          if (event.name === 'call') this.#told(event.data);
+          if (event.name === 'call' || event.name === 'speaking') this.#told(event.name, event.data);
         }
       }
     } finally {
@@ -84,9 +86,9 @@ export class CallEvents {
     }
   }
 
-  #told(data: string): void {
+  #told(name: 'call' | 'speaking', data: string): void {
     try {
-      this.listener.call(JSON.parse(data));
+      this.listener[name](JSON.parse(data));
     } catch {
       // Not JSON: the next event, or the question after a reconnect, brings the truth.
     }

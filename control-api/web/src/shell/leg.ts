@@ -1,4 +1,4 @@
-// The agent's leg of a call: one INVITE dialog with its peer connection. It answers, restarts ICE, sends digits, and measures.
+// The agent's leg of a call: one INVITE dialog with its peer connection. It answers, restarts ICE, and measures.
 
 import type { RTCSession } from 'jssip/lib/RTCSession';
 import type { Reading } from '../machine/quality.ts';
@@ -17,9 +17,6 @@ export interface LegListener {
 const HEAL_MS = 1_500;
 /** Least time between two restarts. */
 const RESTART_GAP_MS = 2_500;
-/** RFC 4733 tone and gap that every gateway detects. */
-const TONE_MS = 120;
-const TONE_GAP_MS = 80;
 
 export class Leg {
   #connection: RTCPeerConnection | null = null;
@@ -82,14 +79,6 @@ export class Leg {
     if (this.#released || !this.session.isEstablished() || performance.now() - this.#restartedAt < RESTART_GAP_MS) return;
     this.#restartedAt = performance.now();
     this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
-  }
-
-  /** Plays digits as telephone events; `false` when the far end takes none. */
-  sendDigits(digits: string): boolean {
-    const sender = this.#connection?.getSenders().find(({ track }) => track?.kind === 'audio')?.dtmf;
-    if (!sender?.canInsertDTMF) return false;
-    sender.insertDTMF(sender.toneBuffer + digits, TONE_MS, TONE_GAP_MS);
-    return true;
   }
 
   /** Sends another microphone from now on. */

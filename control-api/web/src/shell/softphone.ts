@@ -1,10 +1,12 @@
 // The conductor: feeds the machine with events, runs its effects on the session API, SIP and media, and tells the view of changes.
 
 import { type Launch, type SipCredential, isLive, parseCall } from '../machine/call.ts';
+import { parseSpeaking } from '../machine/conversation.ts';
 import type { Problem } from '../machine/problem.ts';
 import type { Quality } from '../machine/quality.ts';
 import { type Effect, type Event, INITIAL, type Now, type State, handle } from '../machine/softphone.ts';
 import { ApiError, type SessionApi } from './api.ts';
+import { ControlQueue } from './control-queue.ts';
 import { CallEvents } from './events.ts';
 import type { Leg } from './leg.ts';
 import { type Devices, Media, MicrophoneError } from './media.ts';
@@ -29,6 +31,7 @@ export class Softphone {
   readonly #sip: Sip;
   readonly #events: CallEvents;
   readonly #watch: QualityWatch;
+  readonly #control: ControlQueue;
   #launch: Launch | null = null;
   #credential: SipCredential | null = null;
   #renewal: ReturnType<typeof setTimeout> | null = null;
@@ -43,8 +46,14 @@ export class Softphone {
     this.#media = new Media(() => void this.#microphoneLost());
     this.#events = new CallEvents(api, {
       call: json => this.#told(json),
+      speaking: json => this.#spoke(json),
       opened: () => void this.#fetchCall(),
       refused: problem => this.dispatch({ kind: 'session_refused', problem }),
+    });
+    this.#control = new ControlQueue(api, {
+      done: (ids, call) => this.dispatch({ kind: 'verbs_done', ids, call, now: now() }),
+      refused: (ids, refusal) => this.dispatch({ kind: 'verbs_refused', ids, refusal }),
+      over: problem => this.dispatch({ kind: 'session_refused', problem }),
     });
     this.#sip = new Sip({
       registered: () => this.dispatch({ kind: 'registered' }),
@@ -85,11 +94,6 @@ export class Softphone {
 
   level(): number {
     return this.#media.level();
-  }
-
-  /** Plays digits to the customer; `false` when that is not possible. */
-  sendDigits(digits: string): boolean {
-    return this.#leg?.sendDigits(digits) ?? false;
   }
 
   async chooseMicrophone(device: string): Promise<void> {
@@ -160,7 +164,7 @@ export class Softphone {
     }
   }
 
-  #runOnCall(effect: Extract<Effect, { kind: 'answer' | 'reject' | 'restart_ice' | 'set_muted' | 'release_media' | 'hang_up' | 'close' }>): void {
+  #runOnCall(effect: Extract<Effect, { kind: 'answer' | 'reject' | 'restart_ice' | 'set_muted' | 'release_media' | 'hang_up' | 'control' | 'leave' | 'close' }>): void {
     switch (effect.kind) {
       case 'answer':
         return this.#answer(effect.key);
@@ -174,6 +178,10 @@ export class Softphone {
         return this.#release();
       case 'hang_up':
         return void this.#hangUp();
+      case 'control':
+        return this.#control.ask(effect.id, effect.verb);
+      case 'leave':
+        return this.#sip.leg(effect.key)?.bye();
       case 'close':
         return void this.#close();
     }
@@ -268,13 +276,18 @@ export class Softphone {
     } catch (error) {
       const problem = problemOf(error);
       if (problem.kind === 'session_over') this.dispatch({ kind: 'session_refused', problem });
-      else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_fetched', call: null, now: now() });
+      else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_unknown' });
     }
   }
 
   #told(json: unknown): void {
     const call = parseCall(json);
     if (call) this.dispatch({ kind: 'call_changed', call, now: now() });
+  }
+
+  #spoke(json: unknown): void {
+    const told = parseSpeaking(json);
+    if (told) this.dispatch({ kind: 'spoke', ...told });
   }
 
   #answer(key: number): void {
@@ -303,6 +316,7 @@ export class Softphone {
   }
 
   #legEnded(key: number): void {
+    if (this.state.supervised === key) this.dispatch({ kind: 'supervision_ended' });
     if (this.#leg?.key !== key) return;
     this.#release();
     this.dispatch({ kind: 'media_changed', media: 'none' });

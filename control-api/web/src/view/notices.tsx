@@ -1,33 +1,57 @@
-// What needs the agent's attention beside the call itself: problems, a click that placed no call, silence that a click ends.
+// What needs the agent's attention beside the call itself: who waits on hold, problems, refusals, a click that placed no call, silence that a
+// click ends.
 
 import { isLive } from '../machine/call.ts';
+import { holdBanner, noticeWords } from '../machine/midcall-words.ts';
 import { conflictWords, problemWords } from '../machine/words.ts';
 import type { Softphone } from '../shell/softphone.ts';
+import { useHandOn } from './focus.ts';
 import { Icon } from './icon.tsx';
+import type { Armed } from './shortcuts.tsx';
 
-export function Notices({ phone, armed }: { phone: Softphone; armed: boolean }) {
+const ARMED = { h: 'hang up', t: 'transfer the call and leave it', x: 'hang up the second number' } as const;
+
+export function Notices({ phone, armed }: { phone: Softphone; armed: Armed }) {
   const { state } = phone;
-  const problem = state.problem && state.line !== 'elsewhere' ? problemWords(state.problem, state) : null;
+  const here = state.line !== 'elsewhere';
+  const problem = state.problem && here ? problemWords(state.problem, state) : null;
   const conflict = conflictWords(state);
   const quietlyLost = isLive(state.call) && state.line === 'lost' && state.media === 'flowing';
+  const hold = here && isLive(state.call) ? holdBanner(state.call.conversation, state.midcall.holder) : null;
   return (
     <>
+      {hold && <div class="notice hold-banner"><Icon name="hold" /><p><strong>{hold.title}</strong> {hold.text}</p></div>}
       {problem && (
         <div class="notice bad">
           <Icon name="alert" />
           <p><strong>{problem.title}</strong> {problem.text}</p>
         </div>
       )}
+      {here && state.midcall.notice && <MidcallNotice phone={phone} />}
       {conflict && <div class="notice"><Icon name="alert" /><p>{conflict}</p></div>}
       {quietlyLost && <div class="notice"><Icon name="wait" /><p>The line to the service is being restored. You can go on talking.</p></div>}
-      {state.soundBlocked && isLive(state.call) && (
+      {state.soundBlocked && (isLive(state.call) || state.supervised !== null) && (
         <div class="notice bad">
           <Icon name="alert" />
-          <p><strong>The browser holds the sound back.</strong> One click lets you hear the customer.</p>
+          <p><strong>The browser holds the sound back.</strong> One click lets you hear the call.</p>
           <button type="button" class="primary" onClick={() => void phone.turnOnSound()}>Turn on sound</button>
         </div>
       )}
-      {armed && <div class="notice" role="status"><Icon name="hangup" /><p>Press <kbd>H</kbd> again to hang up.</p></div>}
+      {armed && <div class="notice" role="status"><Icon name="alert" /><p>Press <kbd>{armed.toUpperCase()}</kbd> again to {ARMED[armed]}.</p></div>}
     </>
+  );
+}
+
+function MidcallNotice({ phone }: { phone: Softphone }) {
+  const { call, midcall } = phone.state;
+  const part = useHandOn<HTMLDivElement>('#flow', '#add-person', '#call');
+  if (!midcall.notice) return null;
+  const { title, text } = noticeWords(midcall.notice, call?.conversation ?? null);
+  return (
+    <div ref={part} class="notice bad passing" id="notice" role={midcall.notice.kind === 'refused' ? 'alert' : undefined}>
+      <Icon name="alert" />
+      <p><strong>{title}</strong> {text}</p>
+      <button type="button" class="dismiss" aria-label="Dismiss this message" title="Dismiss (Esc)" onClick={() => phone.dispatch({ kind: 'notice_dismissed' })}><Icon name="close" /></button>
+    </div>
   );
 }

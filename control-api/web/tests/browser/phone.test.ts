@@ -53,7 +53,7 @@ function placedWith(): unknown {
 async function talk(page: Page): Promise<void> {
   await registeredAndPlaced();
   await service.edge.invite('call-1');
-  service.tell({ state: 'bridged', answer_time: '2026-07-03T10:00:00Z' });
+  service.bridge();
   await shows(page, 'Talking');
 }
 
@@ -66,7 +66,7 @@ test('S02, S03, S12: the link leads to a talk without a click, the key leaves th
   service.tell({ state: 'ringing' });
   await shows(page, 'Ringing');
   await screens(page, '03-ringing');
-  service.tell({ state: 'bridged', answer_time: '2026-07-03T10:00:00Z' });
+  service.bridge();
   await shows(page, 'Talking');
   // The far end's tone is heard and the quality measured; the sound needed no click.
   await page.getByLabel('Voice quality').waitFor({ timeout: 8000 });
@@ -75,7 +75,8 @@ test('S02, S03, S12: the link leads to a talk without a click, the key leaves th
   await page.keyboard.press('k');
   await page.keyboard.press('5');
   await page.getByRole('button', { name: 'Hash' }).click();
-  expect(await page.getByLabel('Digits sent').textContent()).toBe('5#');
+  await expect.poll(() => page.getByLabel('Digits sent').textContent()).toBe('5#');
+  expect(service.verbs().map(verb => (verb as { digits: string }).digits).join('')).toBe('5#');
   await screens(page, '05-keypad');
   await page.keyboard.press('k');
   await page.keyboard.press('m');

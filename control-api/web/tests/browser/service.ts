@@ -6,6 +6,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Edge } from './edge.ts';
+import { Rooms } from './rooms.ts';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
 const BASE = '/CRM_API/webphone/';
@@ -33,6 +34,8 @@ export class Service {
   readonly refusals = new Map<string, { status: number; code: string; detail: string }>();
   conflict: string | null = null;
   recording = true;
+  /** The parties, once the call is bridged. */
+  rooms: Rooms | null = null;
   #streams = new Set<ServerResponse>();
   #tokens = 0;
   #calls = 0;
@@ -64,6 +67,28 @@ export class Service {
   tell(change: Record<string, unknown>): void {
     this.call = { ...this.call, ...change };
     for (const stream of this.#streams) stream.write(`event: call\ndata: ${JSON.stringify(this.call)}\n\n`);
+  }
+
+  /** Bridges the call: from now on verbs are taken. */
+  bridge(): Rooms {
+    this.rooms = new Rooms('+919876543210');
+    this.rooms.recording = this.recording ? 'running' : 'off';
+    this.tell({ state: 'bridged', answer_time: '2026-07-03T10:00:00Z', conversation: this.rooms });
+    return this.rooms;
+  }
+
+  /** Tells how the rooms stand now. */
+  tellRooms(): void {
+    this.tell({ conversation: this.rooms });
+  }
+
+  speak(...parties: string[]): void {
+    for (const stream of this.#streams) stream.write(`event: speaking\ndata: ${JSON.stringify({ call_id: this.call?.['call_id'], parties })}\n\n`);
+  }
+
+  /** Verbs that were asked. */
+  verbs(): unknown[] {
+    return this.asked.filter(({ path }) => path === 'session/call/control').map(({ body }) => body);
   }
 
   placed(): number {
@@ -143,6 +168,12 @@ export class Service {
       case 'PATCH session/call':
         this.call = { ...this.call, ...(this.asked.at(-1)?.body as object) };
         return send(200, this.call);
+      case 'POST session/call/control': {
+        const code = this.rooms ? this.rooms.take(this.asked.at(-1)?.body as Record<string, string>) : 'not_talking';
+        if (code) return send(409, { code, title: 'Conflict', detail: 'it is not possible now' });
+        this.tellRooms();
+        return send(200, this.call);
+      }
       case 'GET session/events':
         response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
         response.write(': open\n\n');
@@ -157,10 +188,11 @@ export class Service {
   #place(): Record<string, unknown> {
     const { microphone } = this.asked.at(-1)?.body as { microphone: string };
     this.#calls += 1;
+    this.rooms = null;
     const failed = microphone !== 'granted';
     this.call = {
       call_id: `call-${this.#calls}`, state: failed ? 'ended' : 'agent', status: failed ? 'FAILED' : null, reason: failed ? 'agent_media' : null,
-      sip_code: null, answer_time: null, duration: 0, disposition: 'CRM_CALL', recording: this.recording, to_number: '+919876543210', from_number: '+918041234567', hangup_by: null,
+      sip_code: null, answer_time: null, duration: 0, disposition: 'CRM_CALL', recording: this.recording, conversation: null, to_number: '+919876543210', from_number: '+918041234567', hangup_by: null,
     };
     return this.call;
   }

@@ -69,3 +69,19 @@ test('the server’s sentence is kept', async () => {
   const { api } = serve(json(422, { code: 'invalid_number', detail: 'to_number: too short' }));
   await expect(api.place('granted', false)).rejects.toMatchObject({ problem: { kind: 'number_refused', detail: 'to_number: too short' } });
 });
+
+test('S19: a verb goes out as the service names it, and its refusal keeps the stable word', async () => {
+  const { api, seen } = serve(json(200, { call_id: 'c', state: 'bridged' }), json(200, {}), json(409, { code: 'transfer_running', detail: 'one at a time' }), new TypeError('failed to fetch'));
+  api.resume('secret');
+  expect((await api.control({ verb: 'add', toNumber: '+918000000001', flow: 'consult' }))?.callId).toBe('c');
+  expect(await api.control({ verb: 'dtmf', digits: '12#', party: 'p1' })).toBeNull();
+  const refused = await api.control({ verb: 'transfer', toNumber: '1' }).catch((error: unknown) => error);
+  expect((refused as ApiError).refusal).toEqual({ code: 'transfer_running', detail: 'one at a time' });
+  await expect(api.control({ verb: 'hold' })).rejects.toMatchObject({ refusal: { code: 'offline' } });
+  expect(seen.map(({ url, body }) => [url, body])).toEqual([
+    ['/base/session/call/control', { verb: 'add', to_number: '+918000000001', flow: 'consult' }],
+    ['/base/session/call/control', { verb: 'dtmf', digits: '12#', party: 'p1' }],
+    ['/base/session/call/control', { verb: 'transfer', to_number: '1' }],
+    ['/base/session/call/control', { verb: 'hold' }],
+  ]);
+});

@@ -1,0 +1,134 @@
+// The parties of a call as the service tells them, and what follows from them: who is the newcomer, and in which scene the agent is. Pure.
+
+export type PartyRole = 'agent' | 'customer' | 'participant' | 'supervisor';
+export type PartyState = 'dialing' | 'ringing' | 'talking' | 'consulting' | 'on_hold' | 'away' | 'left';
+/** What happens while a third party is called, and at its answer. */
+export type Joining = 'consult' | 'join' | 'transfer';
+export type SupervisorRole = 'listen' | 'whisper' | 'barge';
+export type RecordingState = 'off' | 'running' | 'paused';
+
+/** One who is, or was, in the call. */
+export interface Member {
+  readonly party: string;
+  readonly role: PartyRole;
+  readonly state: PartyState;
+  readonly muted: boolean;
+  readonly number: string | null;
+  readonly name: string | null;
+  readonly joining: Joining | null;
+  readonly supervisorRole: SupervisorRole | null;
+  /** Why it left, as a stable word. */
+  readonly reason: string | null;
+}
+
+export interface Conversation {
+  readonly parties: readonly Member[];
+  readonly recording: RecordingState;
+}
+
+/** Most parties that a call has at once. */
+export const PARTIES_MAX = 8;
+
+const ROLES: readonly string[] = ['agent', 'customer', 'participant', 'supervisor'];
+const STATES: readonly string[] = ['dialing', 'ringing', 'talking', 'consulting', 'on_hold', 'away', 'left'];
+const JOININGS: readonly string[] = ['consult', 'join', 'transfer'];
+const SUPERVISOR_ROLES: readonly string[] = ['listen', 'whisper', 'barge'];
+const RECORDINGS: readonly string[] = ['off', 'running', 'paused'];
+
+type Json = Record<string, unknown>;
+
+function object(value: unknown): Json | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function word<T extends string>(value: unknown, words: readonly string[]): T | null {
+  return typeof value === 'string' && words.includes(value) ? (value as T) : null;
+}
+
+function parseMember(value: unknown): Member | null {
+  const json = object(value);
+  const party = text(json?.['party']);
+  const role = word<PartyRole>(json?.['role'], ROLES);
+  const state = word<PartyState>(json?.['state'], STATES);
+  if (!json || !party || !role || !state) return null;
+  return {
+    party,
+    role,
+    state,
+    muted: json['muted'] === true,
+    number: text(json['number']),
+    name: text(json['crm_username']),
+    joining: word<Joining>(json['joining'], JOININGS),
+    supervisorRole: word<SupervisorRole>(json['supervisor_role'], SUPERVISOR_ROLES),
+    reason: text(json['reason']),
+  };
+}
+
+/** `null` before the bridge, after the end, and for what is no conversation. Members that cannot be read are left out. */
+export function parseConversation(value: unknown): Conversation | null {
+  const json = object(value);
+  const listed = json?.['parties'];
+  if (!json || !Array.isArray(listed)) return null;
+  const parties = listed.map(parseMember).filter(member => member !== null);
+  return { parties, recording: word<RecordingState>(json['recording'], RECORDINGS) ?? 'off' };
+}
+
+/** The data of a `speaking` event. */
+export function parseSpeaking(value: unknown): { callId: string; parties: readonly string[] } | null {
+  const json = object(value);
+  const callId = text(json?.['call_id']);
+  const parties = json?.['parties'];
+  if (!callId || !Array.isArray(parties)) return null;
+  return { callId, parties: parties.filter(party => typeof party === 'string') };
+}
+
+export function hasLeft(member: Member | null): boolean {
+  return member?.state === 'left';
+}
+
+export function memberOf(conversation: Conversation | null, role: 'agent' | 'customer'): Member | null {
+  return conversation?.parties.find(member => member.role === role) ?? null;
+}
+
+/**
+ * The participant that is called or consulted and has not joined yet; there is one at most. One that is on hold was swapped away, unless another
+ * is called or consulted: then it is a member of the conversation whom the others left alone.
+ */
+export function newcomer(conversation: Conversation | null): Member | null {
+  const present = participants(conversation);
+  return present.find(({ state }) => state !== 'talking' && state !== 'on_hold') ?? present.find(({ state }) => state === 'on_hold') ?? null;
+}
+
+export function participants(conversation: Conversation | null): readonly Member[] {
+  return conversation?.parties.filter(({ role, state }) => role === 'participant' && state !== 'left') ?? [];
+}
+
+export function isFull(conversation: Conversation | null): boolean {
+  return (conversation?.parties.filter(member => !hasLeft(member)).length ?? 0) >= PARTIES_MAX;
+}
+
+export function isCustomerHeld(conversation: Conversation | null): boolean {
+  return memberOf(conversation, 'customer')?.state === 'on_hold';
+}
+
+/**
+ * Where the agent is. `dialing`, `consulting` and `swapped` are the three stages of a consultation; whether the customer is on hold besides is
+ * asked by `isCustomerHeld`.
+ */
+export type Scene = 'none' | 'two' | 'group' | 'dialing' | 'consulting' | 'swapped' | 'joining' | 'transferring' | 'gone';
+
+export function sceneOf(conversation: Conversation | null): Scene {
+  if (!conversation) return 'none';
+  const agent = memberOf(conversation, 'agent');
+  if (hasLeft(agent)) return 'gone';
+  const member = newcomer(conversation);
+  if (!member) return participants(conversation).length > 0 ? 'group' : 'two';
+  if (member.state === 'dialing' || member.state === 'ringing') {
+    return member.joining === 'join' ? 'joining' : member.joining === 'transfer' ? 'transferring' : 'dialing';
+  }
+  return member.state === 'on_hold' || agent?.state === 'talking' ? 'swapped' : 'consulting';
+}
