@@ -298,7 +298,7 @@ fn account(spec: &StackSpec) -> String {
         "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
          [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
          limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\"{more} }}\n\n\
-         [accounts.demo.keys.backend]\nclass = \"server\"\nvalue = \"{SERVER_KEY}\"\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nsupervise = true\nvalue = \"{SERVER_KEY}\"\n\n\
          [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings
     )

@@ -27,6 +27,10 @@ fn agent() -> String {
     "agent".to_owned()
 }
 
+fn checked(whom: Option<JsonBody<Whom>>) -> Result<String, Problem> {
+    verbs::checked_party(whom.map_or_else(agent, |JsonBody(whom)| whom.party))
+}
+
 /// Keys to send.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Digits {
@@ -270,7 +274,7 @@ pub async fn start_recording(
 /// Mutes a party: nobody hears it.
 #[utoipa::path(
     post, path = "/calls/{call_id}/mute", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Whom,
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
@@ -290,15 +294,15 @@ pub async fn mute(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
-    JsonBody(whom): JsonBody<Whom>,
+    whom: Option<JsonBody<Whom>>,
 ) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Mute { party: verbs::checked_party(whom.party)? }).await
+    ask(&app, &caller, call_id, Verb::Mute { party: checked(whom)? }).await
 }
 
 /// Lets a party be heard again.
 #[utoipa::path(
     post, path = "/calls/{call_id}/unmute", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Whom,
+    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
@@ -318,9 +322,9 @@ pub async fn unmute(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
-    JsonBody(whom): JsonBody<Whom>,
+    whom: Option<JsonBody<Whom>>,
 ) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Unmute { party: verbs::checked_party(whom.party)? }).await
+    ask(&app, &caller, call_id, Verb::Unmute { party: checked(whom)? }).await
 }
 
 /// Sends keys (DTMF) to a party.

@@ -338,7 +338,6 @@ async fn a_recording_pauses_and_begins_in_the_middle() {
     let call = rig.talk(Talks, Talks).await;
     rig.both_hear_each_other().await;
     rig.does(&call, "recording/pause", None).await;
-    rig.refuses(&call, "recording/pause", None, (409, "not_recording")).await;
     let paused = Instant::now();
     rig.does(&call, "dtmf", Some(json!({ "digits": "42" }))).await;
     eventually("two keys", async || (rig.customer.keys() == [4, 2]).then_some(())).await;
@@ -411,7 +410,7 @@ async fn every_state_survives_the_death_of_control_api() {
     rig.hears(&rig.customer, &[THIRD_HZ]).await;
     let callback = ends(&rig, &call).await;
     assert_eq!(callback.field("status"), "ANSWER", "{}", callback.text);
-    assert_eq!(participant(&callback)["number"], number);
+    assert_eq!(participant(&callback)["number"], format!("+91{number}"));
     rig.stop().await;
 }
 

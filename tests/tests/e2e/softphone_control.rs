@@ -63,7 +63,7 @@ async fn a_page_consults_merges_and_leaves_before_its_tab_closes() {
     for (key, value) in [("status", json!("ANSWER")), ("crm_username", json!(AGENT)), ("call_type", json!("browser"))] {
         assert_eq!(callback.body[key], value, "{key}: {}", callback.text);
     }
-    assert_eq!(callback.body["participants"][0]["number"], number, "{}", callback.text);
+    assert_eq!(callback.body["participants"][0]["number"], format!("+91{number}"), "{}", callback.text);
     assert_eq!(rig.sink.received(&call.call_id).len(), 1);
     browser.stop().await;
     rig.stop().await;
