@@ -1,6 +1,7 @@
 // The session API's JSON as types, parsed once: what the server sends is checked here and trusted nowhere else. Pure.
 
 import { type Conversation, hasLeft, memberOf, parseConversation } from './conversation.ts';
+import { type Json, number, object, text } from './json.ts';
 
 /** Where the call stands, as the server sees it. */
 export type CallPhase = 'starting' | 'agent' | 'ringing' | 'bridged' | 'held' | 'ended';
@@ -70,22 +71,8 @@ export interface Renewal {
   readonly call: CallState | null;
 }
 
-type Json = Record<string, unknown>;
-
 const PHASES: readonly string[] = ['starting', 'agent', 'ringing', 'bridged', 'held', 'ended'];
 const STATUSES: readonly string[] = ['ANSWER', 'NO_ANSWER', 'BUSY', 'FAILED', 'CANCELED'];
-
-function object(value: unknown): Json | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
-}
-
-function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
-}
-
-function number(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null;
-}
 
 function time(value: string | null): number | null {
   return number(value === null ? null : Date.parse(value));

@@ -1,5 +1,7 @@
 // The parties of a call as the service tells them, and what follows from them: who is the newcomer, and in which scene the agent is. Pure.
 
+import { object, text } from './json.ts';
+
 export type PartyRole = 'agent' | 'customer' | 'participant' | 'supervisor';
 export type PartyState = 'dialing' | 'ringing' | 'talking' | 'consulting' | 'on_hold' | 'away' | 'left';
 /** What happens while a third party is called, and at its answer. */
@@ -34,16 +36,6 @@ const STATES: readonly string[] = ['dialing', 'ringing', 'talking', 'consulting'
 const JOININGS: readonly string[] = ['consult', 'join', 'transfer'];
 const SUPERVISOR_ROLES: readonly string[] = ['listen', 'whisper', 'barge'];
 const RECORDINGS: readonly string[] = ['off', 'running', 'paused'];
-
-type Json = Record<string, unknown>;
-
-function object(value: unknown): Json | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null;
-}
-
-function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
-}
 
 function word<T extends string>(value: unknown, words: readonly string[]): T | null {
   return typeof value === 'string' && words.includes(value) ? (value as T) : null;

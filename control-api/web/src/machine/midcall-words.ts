@@ -3,6 +3,7 @@
 import { type Conversation, type Member, type Scene, hasLeft, isCustomerHeld, memberOf, newcomer, participants, sceneOf } from './conversation.ts';
 import type { Change, Holder, Midcall, Notice } from './midcall.ts';
 import { displayNumber } from './number.ts';
+import { detailSentence } from './problem.ts';
 import type { Verb, VerbName, WhyNot } from './verbs.ts';
 
 type Spell = (number: string) => string;
@@ -205,7 +206,7 @@ export function noticeWords(notice: Notice, conversation: Conversation | null): 
   if (notice.kind === 'left') return { title: leftSentence(notice.member), text: backWords(notice.member, conversation) };
   const { verb, refusal } = notice;
   const advice = Object.hasOwn(REFUSALS, refusal.code) ? REFUSALS[refusal.code] : undefined;
-  const told = refusal.detail && (!advice || TOLD.includes(refusal.code)) ? `${sentence(refusal.detail)} ` : '';
+  const told = refusal.detail && (!advice || TOLD.includes(refusal.code)) ? detailSentence(refusal.detail) : '';
   const { title, text } = advice ?? { title: `${VERBS[verb.verb]} did not work`, text: 'The call goes on. Try again, or tell your administrator.' };
   return { title, text: told + text + muteWords(verb) };
 }
@@ -223,11 +224,6 @@ function backWords(member: Member, conversation: Conversation | null): string {
   const failed = member.joining === 'transfer' ? 'The transfer did not happen. ' : '';
   if (isCustomerHeld(conversation)) return `${failed}The customer is still on hold: press Resume to talk to them.`;
   return `${failed}You are back with the customer.`;
-}
-
-function sentence(detail: string): string {
-  const text = detail.replace(/^\w+: /, '').replace(/[.\s]*$/, '');
-  return `${capital(text)}.`;
 }
 
 function capital(text: string): string {

@@ -53,6 +53,12 @@ function kindOf(request: Request, status: number, code: string | null): ProblemK
   return 'server';
 }
 
+/** The service's detail as a sentence, without the name of the field, which means nothing to an agent. */
+export function detailSentence(detail: string): string {
+  const plain = detail.replace(/^\w+: /, '').replace(/[.\s]*$/, '');
+  return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}. `;
+}
+
 export function microphoneProblem(fault: MicrophoneFault): Problem {
   return { kind: `microphone_${fault}`, detail: null };
 }

@@ -3,7 +3,7 @@
 import { type CallState, isHandedOver, isLive } from './call.ts';
 import { sceneWords } from './midcall-words.ts';
 import { displayNumber } from './number.ts';
-import type { Problem, ProblemKind } from './problem.ts';
+import { type Problem, type ProblemKind, detailSentence } from './problem.ts';
 import type { State } from './softphone.ts';
 
 /** Colour and icon of a message; never its only meaning. */
@@ -171,15 +171,9 @@ const PROBLEMS: Record<ProblemKind, Advice> = {
 /** Title and advice for a problem, with the server's own sentence where it knows more than the page does. */
 export function problemWords(problem: Problem, state: State): Advice {
   const { title, text } = PROBLEMS[problem.kind];
-  const told = TOLD.includes(problem.kind) && problem.detail ? sentence(problem.detail) : '';
+  const told = TOLD.includes(problem.kind) && problem.detail ? detailSentence(problem.detail) : '';
   const nobody = problem.kind.startsWith('microphone_') && !isLive(state.call) ? ' The customer was not called.' : '';
   return { title, text: told + text + nobody };
-}
-
-/** The server's detail without the name of the field, which means nothing to an agent. */
-function sentence(detail: string): string {
-  const text = detail.replace(/^\w+: /, '').replace(/[.\s]*$/, '');
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}. `;
 }
 
 /** What a click did not do, when the agent or the number was already in a call. */
