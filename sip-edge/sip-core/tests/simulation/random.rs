@@ -26,7 +26,7 @@ fn random_calls_second_half() {
 }
 
 fn run_with_verbs(seed: u64) {
-    let result = catch_unwind(AssertUnwindSafe(|| World::with_verbs(seed, 3).run()));
+    let result = catch_unwind(AssertUnwindSafe(|| World::with_verbs(seed, 1).run()));
     if let Err(panic) = result {
         eprintln!("the seed that failed: {seed}");
         resume_unwind(panic);

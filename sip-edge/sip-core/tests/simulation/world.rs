@@ -5,7 +5,7 @@ use crate::model::{Dialogs, Input, Invitation, Model, check_outcome, may_hear, n
 use crate::network::{Dice, Kind, Network, Packet};
 use crate::peer::{Finish, Phone, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address};
-use media_core::relay::{self, Forward, RecordingId, SocketId};
+use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::edge::{
     AgentTarget, ControlRefusal, Credentials, Destination, Digits, Edge, Ended, Event, Flow, Joining, LegName, NewParticipant,
     NewSupervisor, Output, PlaceCall, Route, Slot, SupervisorRole, Transport, Verb,
@@ -66,10 +66,12 @@ impl World {
         let carrier = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
         let udp = Transport::Udp;
         let transports = [(AGENTS, udp), (CARRIER, carrier), (BACKUP, udp), (THIRDS, udp), (SUPERVISORS, udp)];
+        // Nobody registers here: a certificate less to make.
+        let relay_config = RelayConfig { webrtc: None, ..session::relay_config(4 * call_count as u16) };
         let mut world = World {
             seed,
             now,
-            edge: Edge::new(session::edge_config(call_count), session::relay_config(4 * call_count as u16), bytes, now),
+            edge: Edge::new(session::edge_config(call_count), relay_config, bytes, now),
             network: Network::new(Dice::new(dice.roll())),
             phones: BTreeMap::new(),
             plans: BTreeMap::new(),
