@@ -42,7 +42,7 @@ impl HoldAudio {
     }
 
     /// The file to read for this name; `None` if it was asked for before or cannot be had.
-    pub fn to_read(&mut self, name: &str) -> Option<Reading> {
+    pub fn admit(&mut self, name: &str) -> Option<Reading> {
         if self.names.contains(name) {
             return None;
         }
@@ -114,17 +114,17 @@ mod tests {
     #[test]
     fn each_name_is_asked_for_once_and_must_be_plain() {
         let mut audio = HoldAudio::new("folder".into());
-        assert_eq!(audio.to_read("a.wav").map(|reading| reading.path), Some(PathBuf::from("folder/a.wav")));
-        assert!(audio.to_read("a.wav").is_none());
+        assert_eq!(audio.admit("a.wav").map(|reading| reading.path), Some(PathBuf::from("folder/a.wav")));
+        assert!(audio.admit("a.wav").is_none());
         assert_eq!(audio.failed_count(), 0);
         for name in ["../a.wav", "", "/etc/passwd", "b/a.wav"] {
-            assert!(audio.to_read(name).is_none(), "{name}");
+            assert!(audio.admit(name).is_none(), "{name}");
         }
         assert_eq!(audio.failed_count(), 4);
         for number in 1..MAX_FILE_COUNT {
-            assert!(audio.to_read(&format!("{number}.wav")).is_some());
+            assert!(audio.admit(&format!("{number}.wav")).is_some());
         }
-        assert!(audio.to_read("one-more.wav").is_none());
+        assert!(audio.admit("one-more.wav").is_none());
         assert_eq!(audio.failed_count(), 5);
     }
 
