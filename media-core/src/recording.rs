@@ -1,5 +1,6 @@
-//! The layout of a recording: stereo 16-bit WAV at 8 kHz on one clock, the left channel being the first leg's. Audio goes in as G.711,
-//! blocks for file offsets come out; after each `flush` the file is a valid WAV up to the time of the flush. No file is opened here.
+//! The layout of a recording: 16-bit WAV at 8 kHz on one clock, in two or three channels, each the sum of its legs' tracks. Audio goes
+//! in as G.711, blocks for file offsets come out; after each `flush` the file is a valid WAV up to the time of the flush. No file is
+//! opened here.
 
 mod repair;
 mod track;
@@ -8,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
 use crate::drops::DropReason;
-use crate::g711;
 use crate::rtp::CLOCK_RATE;
 use crate::sender::{StreamId, samples_between};
 
@@ -19,18 +19,18 @@ use track::Track;
 pub const BLOCK_LEN: usize = 4096;
 /// Length of the RIFF header; the samples follow it at once.
 pub const HEADER_LEN: usize = 44;
-/// One 16-bit sample of each channel.
-const FRAME_LEN: usize = 4;
-/// Frames in a block that holds no header.
-const BLOCK_FRAMES: u64 = (BLOCK_LEN / FRAME_LEN) as u64;
-/// Frames in the first block.
-const FIRST_FRAMES: u64 = ((BLOCK_LEN - HEADER_LEN) / FRAME_LEN) as u64;
-/// Frames that are buffered per channel: what is held for late packets, what comes between two flushes, and room for delays.
-const WINDOW_FRAMES: u64 = 12 * BLOCK_FRAMES;
+/// A 16-bit sample.
+const SAMPLE_LEN: usize = 2;
+/// Most channels of a file.
+const MAX_CHANNEL_COUNT: usize = 3;
+/// Frames that are buffered per track, 1.5 s: what is held for late packets, what comes between two flushes, and room for delays.
+const WINDOW_FRAMES: u64 = 12 * 1024;
 /// Time for which a block may still be changed by late packets.
 const HOLD_FRAMES: u64 = CLOCK_RATE as u64 / 5;
-/// The lengths in a RIFF header are 32 bits wide: about 37 hours.
-const MAX_FRAMES: u64 = (u32::MAX as u64 - BLOCK_LEN as u64) / FRAME_LEN as u64;
+/// Most tracks of a recording, those that ended a short while ago included.
+const MAX_TRACK_COUNT: usize = 24;
+/// Frames that are summed at a time.
+const CHUNK_FRAMES: usize = 512;
 
 /// Whose voice a channel of the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,51 @@ pub enum Layout {
     ThreeChannel,
 }
 
+impl Layout {
+    const ALL: [Layout; 2] = [Layout::Stereo, Layout::ThreeChannel];
+
+    fn channel_count(self) -> usize {
+        match self {
+            Layout::Stereo => 2,
+            Layout::ThreeChannel => 3,
+        }
+    }
+
+    /// Length of one sample of each channel.
+    fn frame_len(self) -> usize {
+        self.channel_count() * SAMPLE_LEN
+    }
+
+    /// Place of a channel in a frame.
+    fn place(self, channel: Channel) -> usize {
+        match channel {
+            Channel::Agent => 0,
+            Channel::Customer => 1,
+            Channel::Third => self.channel_count() - 1,
+        }
+    }
+
+    /// The lengths in a RIFF header are 32 bits wide: about 37 hours in stereo.
+    fn max_frames(self) -> u64 {
+        (u64::from(u32::MAX) - BLOCK_LEN as u64) / self.frame_len() as u64
+    }
+
+    /// Offset in the file of a frame's first byte.
+    fn offset(self, frame: u64) -> u64 {
+        HEADER_LEN as u64 + frame * self.frame_len() as u64
+    }
+
+    /// The frame that holds the byte at this offset; frames of three channels lie across the ends of blocks.
+    fn frame_at(self, offset: u64) -> u64 {
+        offset.saturating_sub(HEADER_LEN as u64) / self.frame_len() as u64
+    }
+
+    /// Offset of the block in which a frame begins.
+    fn block_of(self, frame: u64) -> u64 {
+        self.offset(frame) / BLOCK_LEN as u64 * BLOCK_LEN as u64
+    }
+}
+
 /// One leg's part of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TrackId(u8);
@@ -61,47 +106,82 @@ pub(crate) struct Write {
     pub bytes: std::ops::Range<usize>,
 }
 
+/// Whether what comes is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Paused,
+}
+
 /// One running recording.
 #[derive(Debug)]
 pub(crate) struct Recording {
+    layout: Layout,
     started: Instant,
-    /// The first frame that may still change: the first of a block.
+    state: State,
+    /// Offset of the first block that may still change, and the frame that holds its first byte.
+    base_offset: u64,
     base: u64,
-    left: Track,
-    right: Track,
-    paused: bool,
+    tracks: Vec<Track>,
     /// Header and first samples; written again at each flush, after the data that the header promises.
     first_block: Box<[u8; BLOCK_LEN]>,
+    /// Whether a header is in the file.
+    has_header: bool,
 }
 
 impl Recording {
-    pub fn new(now: Instant, _layout: Layout) -> Recording {
-        let first_block = Box::new([0; BLOCK_LEN]);
-        let track = || Track::new(Codec::Pcmu);
-        Recording { started: now, base: 0, left: track(), right: track(), first_block, paused: false }
+    pub fn new(now: Instant, layout: Layout) -> Recording {
+        Recording {
+            layout,
+            started: now,
+            state: State::Running,
+            base_offset: 0,
+            base: 0,
+            tracks: Vec::new(),
+            first_block: Box::new([0; BLOCK_LEN]),
+            has_header: false,
+        }
     }
 
-    /// Begins a track in a channel.
-    pub fn add_track(&mut self, _now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
-        let id = TrackId(if channel == Channel::Agent { 0 } else { 1 });
-        self.set_codec(id, codec);
-        Some(id)
+    /// Begins a track in a channel; `None` if there are too many.
+    pub fn add_track(&mut self, now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
+        let place = self.layout.place(channel);
+        let frame = self.frames_at(now);
+        // A track that ended and holds nothing that this one could write over serves again.
+        let idle = self.tracks.iter().position(|track| track.is_free_at(place, frame));
+        let index = match idle {
+            Some(index) => index,
+            None if self.tracks.len() < MAX_TRACK_COUNT => {
+                self.tracks.push(Track::new(place, codec));
+                self.tracks.len() - 1
+            }
+            None => return None,
+        };
+        self.tracks[index].begin(codec);
+        Some(TrackId(index as u8))
     }
 
     /// Ends a track; what it holds stays.
-    pub fn end_track(&mut self, _now: Instant, _track: TrackId) {}
-
-    pub fn pause(&mut self, _now: Instant) {
-        self.paused = true;
+    pub fn end_track(&mut self, track: TrackId) {
+        if let Some(track) = self.tracks.get_mut(usize::from(track.0)) {
+            track.end();
+        }
     }
 
-    pub fn resume(&mut self, _now: Instant) {
-        self.paused = false;
+    /// What comes is silence until `resume`; time goes on.
+    pub fn pause(&mut self) {
+        self.state = State::Paused;
+    }
+
+    pub fn resume(&mut self) {
+        self.state = State::Running;
     }
 
     /// Names the codec of what a track receives from now on.
     pub fn set_codec(&mut self, track: TrackId, codec: Codec) {
-        self.track_mut(track).set_codec(codec);
+        if let Some(track) = self.tracks.get_mut(usize::from(track.0)) {
+            track.set_codec(codec);
+        }
     }
 
     /// Takes one packet's audio.
@@ -113,39 +193,38 @@ impl Recording {
         timestamp: u32,
         audio: &[u8],
     ) -> Result<(), DropReason> {
-        if self.paused {
-            return Ok(());
-        }
         let arrival = samples_between(self.started, now).into();
-        let base = self.base;
-        self.track_mut(track).write(base, arrival, stream, timestamp, audio)
-    }
-
-    fn track_mut(&mut self, track: TrackId) -> &mut Track {
-        if track.0 == 0 { &mut self.left } else { &mut self.right }
+        match self.tracks.get_mut(usize::from(track.0)) {
+            Some(track) if self.state == State::Running => track.write(self.base, arrival, stream, timestamp, audio),
+            _ => Ok(()),
+        }
     }
 
     /// Appends to `buffer` what makes the file valid up to `now`, and says where it goes: the data first, then the first block.
-    pub fn flush(&mut self, now: Instant, buffer: &mut Vec<u8>) -> [Option<Write>; 3] {
+    /// Before the first data there is a header, so that a file tells its layout from its first write on.
+    pub fn flush(&mut self, now: Instant, buffer: &mut Vec<u8>) -> [Option<Write>; 4] {
         let end = self.frames_at(now);
-        let mut writes = [None, None, None];
+        let mut writes = [const { None }; 4];
+        self.fill_first_block();
+        if !self.has_header {
+            let whole = self.layout.frame_at(BLOCK_LEN as u64).min(end);
+            writes[0] = Some(self.write_first_block(whole, buffer));
+            self.has_header = true;
+        }
         if end > self.base + WINDOW_FRAMES {
             // The shell stood still: what lies between is left as a hole in the file, which reads as silence.
-            writes[0] = self.write_data(self.base + WINDOW_FRAMES, buffer);
-            self.finalise_before(block_start(end));
+            writes[1] = self.write_data(self.base + WINDOW_FRAMES, buffer);
+            self.finalise_before(end);
         }
-        writes[1] = self.write_data(end, buffer);
-        self.fill_header(end);
-        let start = buffer.len();
-        buffer.extend_from_slice(&self.first_block[..]);
-        writes[2] = Some(Write { offset: 0, bytes: start..buffer.len() });
-        self.finalise_before(block_start(end.saturating_sub(HOLD_FRAMES)));
+        writes[2] = self.write_data(end, buffer);
+        writes[3] = Some(self.write_first_block(end, buffer));
+        self.finalise_before(end.saturating_sub(HOLD_FRAMES));
         writes
     }
 
     /// Length of the file that is valid up to `now`, in bytes.
     pub fn file_len(&self, now: Instant) -> u64 {
-        HEADER_LEN as u64 + self.frames_at(now) * FRAME_LEN as u64
+        self.layout.offset(self.frames_at(now))
     }
 
     pub fn duration(&self, now: Instant) -> Duration {
@@ -153,64 +232,90 @@ impl Recording {
     }
 
     fn frames_at(&self, now: Instant) -> u64 {
-        u64::from(samples_between(self.started, now)).min(MAX_FRAMES)
+        u64::from(samples_between(self.started, now)).min(self.layout.max_frames())
     }
 
-    /// Decodes the frames from `base` to the end of the block that holds `end`; those of the first block go there.
-    fn write_data(&mut self, end: u64, buffer: &mut Vec<u8>) -> Option<Write> {
-        if self.base == 0 {
-            let samples = &mut self.first_block[HEADER_LEN..];
-            decode(&self.left, &self.right, 0, FIRST_FRAMES, samples);
+    /// Decodes what lies in the first block, as long as that may change.
+    fn fill_first_block(&mut self) {
+        if self.base_offset == 0 {
+            let mut samples = [0; BLOCK_LEN - HEADER_LEN];
+            self.decode(HEADER_LEN as u64, u64::MAX, &mut samples);
+            self.first_block[HEADER_LEN..].copy_from_slice(&samples);
         }
-        let from = self.base.max(FIRST_FRAMES);
-        if end <= from {
-            return None;
-        }
-        let to = from + (end - from).next_multiple_of(BLOCK_FRAMES);
+    }
+
+    fn write_first_block(&mut self, frame_count: u64, buffer: &mut Vec<u8>) -> Write {
+        self.first_block[..HEADER_LEN].copy_from_slice(&header(self.layout, frame_count));
         let start = buffer.len();
-        buffer.resize(start + (to - from) as usize * FRAME_LEN, 0);
-        // A block that reaches beyond the window ends in silence.
-        decode(&self.left, &self.right, from, to.min(self.base + WINDOW_FRAMES), &mut buffer[start..]);
-        Some(Write { offset: HEADER_LEN as u64 + from * FRAME_LEN as u64, bytes: start..buffer.len() })
+        buffer.extend_from_slice(&self.first_block[..]);
+        Write { offset: 0, bytes: start..buffer.len() }
     }
 
-    /// Gives the frames before `base` up; their places hold silence again.
-    fn finalise_before(&mut self, base: u64) {
-        if base > self.base {
-            self.left.clear(self.base, base);
-            self.right.clear(self.base, base);
-            self.base = base;
+    /// Decodes the blocks after the first one, from the first that may change to the one that holds the end of the frames before `end`.
+    fn write_data(&mut self, end: u64, buffer: &mut Vec<u8>) -> Option<Write> {
+        let offset = self.base_offset.max(BLOCK_LEN as u64);
+        let len = self.layout.offset(end).checked_sub(offset).filter(|len| *len > 0)?.next_multiple_of(BLOCK_LEN as u64);
+        let start = buffer.len();
+        buffer.resize(start + len as usize, 0);
+        // A block that reaches beyond the window ends in silence.
+        self.decode(offset, self.base + WINDOW_FRAMES, &mut buffer[start..]);
+        Some(Write { offset, bytes: start..buffer.len() })
+    }
+
+    /// Gives up the blocks before the one that holds this frame; their places hold silence again.
+    fn finalise_before(&mut self, frame: u64) {
+        let offset = self.layout.block_of(frame);
+        if offset > self.base_offset {
+            let base = self.layout.frame_at(offset);
+            for track in &mut self.tracks {
+                track.clear(self.base, base);
+            }
+            (self.base_offset, self.base) = (offset, base);
         }
     }
 
-    fn fill_header(&mut self, frame_count: u64) {
-        self.first_block[..HEADER_LEN].copy_from_slice(&header(frame_count));
+    /// Fills `out` with the file's bytes from `offset` on, with silence from the frame `limit` on.
+    fn decode(&self, offset: u64, limit: u64, out: &mut [u8]) {
+        let frame_len = self.layout.frame_len();
+        let mut frame = self.layout.frame_at(offset);
+        // Bytes of the first frame that lie in the block before.
+        let mut skip = (offset - self.layout.offset(frame)) as usize;
+        let mut rest = out;
+        while !rest.is_empty() {
+            let count = (rest.len() + skip).div_ceil(frame_len).min(CHUNK_FRAMES);
+            let mut sums = [[0i32; CHUNK_FRAMES]; MAX_CHANNEL_COUNT];
+            let until = (frame + count as u64).min(limit);
+            if until > frame {
+                for track in self.tracks.iter().filter(|track| track.reaches(frame)) {
+                    track.add(frame, until, &mut sums[track.channel()]);
+                }
+            }
+            let mut bytes = [0; CHUNK_FRAMES * MAX_CHANNEL_COUNT * SAMPLE_LEN];
+            interleave(&sums[..self.layout.channel_count()], &mut bytes[..count * frame_len]);
+            let len = (count * frame_len - skip).min(rest.len());
+            let (head, tail) = std::mem::take(&mut rest).split_at_mut(len);
+            head.copy_from_slice(&bytes[skip..skip + len]);
+            rest = tail;
+            frame += count as u64;
+            skip = 0;
+        }
     }
 }
 
-/// The first frame of the block that holds this one.
-fn block_start(frame: u64) -> u64 {
-    match frame.checked_sub(FIRST_FRAMES) {
-        None => 0,
-        Some(beyond) => FIRST_FRAMES + beyond / BLOCK_FRAMES * BLOCK_FRAMES,
-    }
-}
-
-fn decode(left: &Track, right: &Track, from: u64, to: u64, out: &mut [u8]) {
-    let left_table = g711::decode_table(left.codec());
-    let right_table = g711::decode_table(right.codec());
-    let mut out = out.chunks_exact_mut(FRAME_LEN);
-    for (left, right) in left.pieces(from, to).into_iter().zip(right.pieces(from, to)) {
-        for ((left, right), frame) in left.iter().zip(right).zip(&mut out) {
-            frame[..2].copy_from_slice(&left_table[usize::from(*left)].to_le_bytes());
-            frame[2..].copy_from_slice(&right_table[usize::from(*right)].to_le_bytes());
+/// Writes the channels' sums as frames, limited to 16 bits.
+fn interleave(sums: &[[i32; CHUNK_FRAMES]], bytes: &mut [u8]) {
+    for (at, frame) in bytes.chunks_exact_mut(sums.len() * SAMPLE_LEN).enumerate() {
+        for (sample, sums) in frame.chunks_exact_mut(SAMPLE_LEN).zip(sums) {
+            let limited = sums[at].clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            sample.copy_from_slice(&limited.to_le_bytes());
         }
     }
 }
 
 /// The RIFF header of a file with this many frames.
-fn header(frame_count: u64) -> [u8; HEADER_LEN] {
-    let data_len = (frame_count.min(MAX_FRAMES) as u32) * FRAME_LEN as u32;
+fn header(layout: Layout, frame_count: u64) -> [u8; HEADER_LEN] {
+    let frame_len = layout.frame_len() as u32;
+    let data_len = frame_count.min(layout.max_frames()) as u32 * frame_len;
     let mut header = [0; HEADER_LEN];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
@@ -222,10 +327,10 @@ fn header(frame_count: u64) -> [u8; HEADER_LEN] {
     put(b"WAVEfmt ");
     put(&16u32.to_le_bytes());
     put(&1u16.to_le_bytes()); // PCM
-    put(&2u16.to_le_bytes());
+    put(&(layout.channel_count() as u16).to_le_bytes());
     put(&CLOCK_RATE.to_le_bytes());
-    put(&(CLOCK_RATE * FRAME_LEN as u32).to_le_bytes());
-    put(&(FRAME_LEN as u16).to_le_bytes());
+    put(&(CLOCK_RATE * frame_len).to_le_bytes());
+    put(&(frame_len as u16).to_le_bytes());
     put(&16u16.to_le_bytes());
     put(b"data");
     put(&data_len.to_le_bytes());

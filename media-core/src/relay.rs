@@ -162,7 +162,7 @@ impl Relay {
     pub fn close_leg(&mut self, now: Instant, leg: LegId) {
         let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
         let spoke = open.reports.sent_any || open.sender.packet_count() > 0;
-        self.leave_recording(now, leg);
+        self.leave_recording(leg);
         self.part(now, leg);
         // RFC 3550 §6.3.7: who never sent must not send BYE.
         if spoke {

@@ -183,6 +183,43 @@ fn refusals_and_full_queues_allocate_nothing() {
     assert!(matches!(rig.forward(0, &voice(1, 0)), Forward::Drop(_)));
 }
 
+/// Three parties in a mix, one protected, one listener beside, and all recorded: neither packets, keys nor ticks allocate.
+#[test]
+fn a_mix_allocates_nothing() {
+    let mut rig = Rig::new(None);
+    let third = rig.relay.open_leg(rig.now).unwrap();
+    let listener = rig.relay.open_leg(rig.now).unwrap();
+    let peers = ["127.0.0.1:6000".parse().unwrap(), "127.0.0.1:7000".parse().unwrap()];
+    rig.relay.set_remote(rig.now, third, remote(peers[0], None));
+    rig.relay.set_remote(rig.now, listener, remote(peers[1], Some(Suite::AeadAes128Gcm)));
+    let parties = [(rig.legs[0], rig.peers[0]), (rig.legs[1], rig.peers[1]), (third, peers[0])];
+    for leg in [rig.legs[0], rig.legs[1], third, listener] {
+        rig.relay.set_hearing(rig.now, leg, &[rig.legs[0], rig.legs[1], third]);
+    }
+    let mut sent = 0;
+    for n in 0..500 {
+        for (leg, source) in parties {
+            let mut datagram = voice(n, if n % 50 == 49 { 101 } else { 0 });
+            datagram[12..16].copy_from_slice(&[1, 0x80, 0, 160]);
+            rig.buffer[..172].copy_from_slice(&datagram);
+            let Rig { relay, buffer, now, .. } = &mut rig;
+            assert_eq!(check(|| relay.forward(*now, SocketId(leg.index * 2), source, buffer, 172)), Forward::Local);
+        }
+        rig.now += Duration::from_millis(20);
+        let Rig { relay, now, .. } = &mut rig;
+        let mut tick = || {
+            relay.handle_timeout(*now);
+            while let Some(output) = relay.poll_output() {
+                sent += u32::from(matches!(output, Output::Transmit { .. }));
+            }
+            while relay.poll_event().is_some() {}
+        };
+        // The first recordings and packets make the output's buffer as large as it has to be.
+        if n < 100 { tick() } else { check(tick) }
+    }
+    assert!(sent > 500 * 4 * 9 / 10, "{sent}");
+}
+
 /// A relay whose first leg is a softphone that is connected, bridged and recorded.
 fn softphone_rig() -> (Rig, client::Client) {
     let mut rig = Rig::new(None);

@@ -223,7 +223,7 @@ impl Shard {
     /// The file that a command's call plays to parties on hold, if it has not been read yet.
     pub(crate) fn hold_audio_to_read(&mut self, command: &Command) -> Option<Reading> {
         match command {
-            Command::PlaceCall(call) => self.hold_audio.to_read(call.hold_audio.as_deref()?),
+            Command::PlaceCall(call) => self.hold_audio.admit(call.hold_audio.as_deref()?),
             _ => None,
         }
     }

@@ -7,7 +7,8 @@ mod softphones {
 }
 
 use control_wire::{
-    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall, Route, TransportKind,
+    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall, RecordingLayout, Route,
+    TransportKind,
 };
 use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};

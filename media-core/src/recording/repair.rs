@@ -1,6 +1,6 @@
 //! What a file that a killed process left behind can still become.
 
-use super::{FRAME_LEN, HEADER_LEN, header};
+use super::{HEADER_LEN, Layout, header};
 
 /// How to finish a file that was left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,28 +15,27 @@ pub enum Repair {
 
 /// Judges a file by its first bytes (at least `HEADER_LEN` of them, if it has so many) and its length.
 pub fn repair(head: &[u8], file_len: u64) -> Repair {
-    let Some(stored_len) = file_len.checked_sub(HEADER_LEN as u64).filter(|stored| *stored >= FRAME_LEN as u64) else {
+    let least = Layout::Stereo.frame_len() as u64;
+    let Some(stored_len) = file_len.checked_sub(HEADER_LEN as u64).filter(|stored| *stored >= least) else {
         return Repair::Empty;
     };
     let Some(head) = head.first_chunk::<HEADER_LEN>() else { return Repair::Foreign };
-    let declared_len = match declared_len(head) {
-        Some(len) => len,
-        // The blocks after the first one are written before it: the header is still a hole.
-        None if head.iter().all(|byte| *byte == 0) => stored_len,
+    let declared = Layout::ALL.into_iter().find_map(|layout| Some((layout, declared_len(layout, head)?)));
+    let (layout, declared_len) = match declared {
+        Some(declared) => declared,
+        // A hole where the header was to be; files of three channels begin with theirs.
+        None if head.iter().all(|byte| *byte == 0) => (Layout::Stereo, stored_len),
         None => return Repair::Foreign,
     };
-    match declared_len.min(stored_len) / FRAME_LEN as u64 {
+    match declared_len.min(stored_len) / layout.frame_len() as u64 {
         0 => Repair::Empty,
-        frame_count => {
-            let len = HEADER_LEN as u64 + frame_count * FRAME_LEN as u64;
-            Repair::Finalise { header: header(frame_count), len }
-        }
+        frame_count => Repair::Finalise { header: header(layout, frame_count), len: layout.offset(frame_count) },
     }
 }
 
 /// The length of the samples that a header of ours promises.
-fn declared_len(head: &[u8; HEADER_LEN]) -> Option<u64> {
-    let ours = header(0);
+fn declared_len(layout: Layout, head: &[u8; HEADER_LEN]) -> Option<u64> {
+    let ours = header(layout, 0);
     let (lengths, fixed) = ([4..8, 40..44], [0..4, 8..40]);
     if fixed.into_iter().any(|range| head[range.clone()] != ours[range]) {
         return None;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock;
+use crate::g711;
 use crate::tone::{self, Tone};
 
 const A: Tone = Tone::steady(400.0, 8000.0);
@@ -32,7 +33,7 @@ impl Disk {
         let word = |at: usize| u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!((&self.0[..4], &self.0[8..16], &self.0[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
         assert_eq!((word(4), word(24), word(28)), (word(40) + 36, 8000, 32_000));
-        let frames = self.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(FRAME_LEN);
+        let frames = self.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(4);
         frames.map(|f| (i16::from_le_bytes([f[0], f[1]]), i16::from_le_bytes([f[2], f[3]]))).unzip()
     }
 }
@@ -271,7 +272,7 @@ fn a_file_cut_anywhere_is_repaired_to_the_longest_valid_one() {
                 repaired.0[..HEADER_LEN].copy_from_slice(&header);
                 assert_eq!(repaired.read().0.len() as u64, (len - 44) / 4);
             }
-            Repair::Empty => assert!(file_len < HEADER_LEN + FRAME_LEN, "{file_len}"),
+            Repair::Empty => assert!(file_len < HEADER_LEN + 4, "{file_len}"),
             Repair::Foreign => panic!("{file_len} bytes taken for foreign"),
         }
     }
@@ -283,12 +284,168 @@ fn files_without_header_and_foreign_files() {
     fn check(head: &[u8], file_len: u64, expected: Repair) {
         assert_eq!(repair(head, file_len), expected);
     }
-    check(&[0; HEADER_LEN], 8192, Repair::Finalise { header: header(2037), len: 8192 });
-    check(&header(0), 8192, Repair::Empty);
-    check(&header(100), 44 + 400, Repair::Finalise { header: header(100), len: 444 });
+    check(&[0; HEADER_LEN], 8192, Repair::Finalise { header: header(Layout::Stereo, 2037), len: 8192 });
+    check(&header(Layout::Stereo, 0), 8192, Repair::Empty);
+    check(&header(Layout::Stereo, 100), 44 + 400, Repair::Finalise { header: header(Layout::Stereo, 100), len: 444 });
     check(b"RIFF", 8192, Repair::Foreign);
     check(&[b'x'; HEADER_LEN], 8192, Repair::Foreign);
-    let mut mono = header(100);
+    let mut mono = header(Layout::Stereo, 100);
     mono[22] = 1;
     check(&mono, 8192, Repair::Foreign);
+}
+
+/// A packet of one value for a track of any recording.
+fn level_packet(rig: &mut Rig, ms: u64, track: TrackId, stream: u32, n: u32, sample: i16) -> Result<(), DropReason> {
+    let audio = [g711::encode(Codec::Pcmu, sample); PACKET as usize];
+    rig.recording.tap(rig.at(ms), track, StreamId(stream), n * PACKET, &audio)
+}
+
+/// A file of any layout, by channels.
+fn channels(disk: &Disk, count: usize) -> Vec<Vec<i16>> {
+    let word = |at: usize| u32::from_le_bytes(disk.0[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!((word(4), word(22) & 0xffff, word(28), word(32) & 0xffff), (word(40) + 36, count, 16_000 * count, 2 * count));
+    let frames = disk.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(2 * count);
+    let of = |channel: usize| frames.clone().map(|f| i16::from_le_bytes([f[2 * channel], f[2 * channel + 1]])).collect();
+    (0..count).map(of).collect()
+}
+
+impl Rig {
+    fn three() -> Rig {
+        Rig { recording: Recording::new(clock::start(), Layout::ThreeChannel), ..Rig::new() }
+    }
+
+    fn add(&mut self, ms: u64, channel: Channel) -> TrackId {
+        self.recording.add_track(self.at(ms), channel, Codec::Pcmu).unwrap()
+    }
+}
+
+fn near(sample: i16) -> i16 {
+    g711::decode_table(Codec::Pcmu)[usize::from(g711::encode(Codec::Pcmu, sample))]
+}
+
+#[test]
+fn frames_of_three_channels_lie_across_blocks_and_lose_nothing() {
+    let mut rig = Rig::three();
+    let tracks = [Channel::Agent, Channel::Customer, Channel::Third].map(|channel| rig.add(0, channel));
+    let value = |n: u32, channel: u32| ((n * 7 + channel * 31) % 200) as i16 * 100 - 10_000;
+    for n in 0..500 {
+        let ms = u64::from(n) * 20;
+        for (channel, track) in tracks.into_iter().enumerate() {
+            level_packet(&mut rig, ms, track, 1 + channel as u32, n, value(n, channel as u32)).unwrap();
+        }
+        if n % 13 == 12 {
+            rig.flush(ms + 20);
+            assert_eq!(channels(&rig.disk, 3)[0].len() as u64, (ms + 20) * 8);
+        }
+    }
+    rig.flush(10_000);
+    let heard = channels(&rig.disk, 3);
+    for (channel, samples) in heard.iter().enumerate() {
+        assert_eq!(samples.len(), 80_000);
+        let wrong = (0..80_000).find(|at| samples[*at] != near(value(*at as u32 / PACKET, channel as u32)));
+        assert_eq!(wrong, None, "channel {channel}");
+    }
+    assert_eq!(rig.recording.file_len(rig.at(10_000)), 44 + 80_000 * 6);
+}
+
+#[test]
+fn tracks_of_one_channel_are_summed_and_limited() {
+    let mut rig = Rig::new();
+    let beside = rig.add(0, Channel::Customer);
+    let third = rig.add(0, Channel::Third);
+    for n in 0..50 {
+        let ms = u64::from(n) * 20;
+        level_packet(&mut rig, ms, LEFT, 1, n, 20_000).unwrap();
+        level_packet(&mut rig, ms, beside, 2, n, 1000).unwrap();
+        level_packet(&mut rig, ms, third, 3, n, if n < 25 { 2000 } else { 32_000 }).unwrap();
+        level_packet(&mut rig, ms, RIGHT, 4, n, 3000).unwrap();
+    }
+    // The right track is A-law: the bytes of µ-law 3000 mean something else there.
+    let right = g711::decode_table(Codec::Pcma)[usize::from(g711::encode(Codec::Pcmu, 3000))];
+    let (left, both) = rig.finish(1000);
+    assert!(left.iter().all(|sample| *sample == near(20_000)));
+    assert!(both[..4000].iter().all(|sample| *sample == near(1000) + near(2000) + right));
+    let loud = (i32::from(near(32_000)) + i32::from(near(1000)) + i32::from(right)).clamp(-32_768, 32_767);
+    assert!(both[4000..].iter().all(|sample| i32::from(*sample) == loud));
+}
+
+#[test]
+fn a_track_that_ended_keeps_its_part_and_its_place_serves_again() {
+    let mut rig = Rig::new();
+    let first = rig.add(0, Channel::Third);
+    for n in 0..25 {
+        level_packet(&mut rig, u64::from(n) * 20, first, 1, n, 4000).unwrap();
+    }
+    rig.recording.end_track(first);
+    // At once another begins: its place must not be that of the first, whose last packet reaches beyond now.
+    let second = rig.add(490, Channel::Third);
+    assert_ne!(first, second);
+    for n in 0..25 {
+        level_packet(&mut rig, 500 + u64::from(n) * 20, second, 2, n, 6000).unwrap();
+    }
+    rig.recording.end_track(second);
+    assert!([first, second].contains(&rig.add(1000, Channel::Third)));
+    assert!(![first, second].contains(&rig.add(1000, Channel::Agent)));
+    let (_, right) = rig.finish(1000);
+    assert!(right[..4000].iter().all(|sample| *sample == near(4000)));
+    assert!(right[4000..].iter().all(|sample| *sample == near(6000)));
+}
+
+#[test]
+fn there_are_only_so_many_tracks() {
+    let mut rig = Rig::new();
+    let at = rig.at(0);
+    let more = (0..100).filter(|_| rig.recording.add_track(at, Channel::Third, Codec::Pcmu).is_some()).count();
+    assert_eq!(more, MAX_TRACK_COUNT - 2);
+}
+
+#[test]
+fn a_pause_is_silence_of_its_length() {
+    let mut rig = Rig::new();
+    for n in 0..100 {
+        match n {
+            30 => rig.recording.pause(),
+            70 => rig.recording.resume(),
+            _ => {}
+        }
+        rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
+        if n % 40 == 39 {
+            rig.flush(u64::from(n) * 20);
+        }
+    }
+    let (left, _) = rig.finish(2000);
+    assert_eq!(left.len(), 16_000);
+    check_tone(&left[..4800], 400.0);
+    check_silence(&left[4800..11_200]);
+    check_tone(&left[11_200..], 400.0);
+}
+
+#[test]
+fn a_file_of_three_channels_is_repaired_wherever_its_writer_stopped() {
+    let mut rig = Rig::three();
+    let track = rig.add(0, Channel::Third);
+    for n in 0..50 {
+        level_packet(&mut rig, u64::from(n) * 20, track, 1, n, 5000).unwrap();
+    }
+    // After each write of the first two flushes, and cut anywhere.
+    let mut promised = 0;
+    for (flush, ms) in [(0, 500), (1, 1000)] {
+        rig.buffer.clear();
+        let writes = rig.recording.flush(rig.at(ms), &mut rig.buffer);
+        assert_eq!(writes[0].is_some(), flush == 0, "the header comes first once");
+        for write in writes.iter().flatten() {
+            rig.disk.write(write, &rig.buffer);
+            if write.offset == 0 {
+                promised = u64::from(u32::from_le_bytes(rig.disk.0[40..44].try_into().unwrap()));
+            }
+            for file_len in (HEADER_LEN + 6..=rig.disk.0.len()).step_by(101) {
+                let frame_count = promised.min(file_len as u64 - 44) / 6;
+                let expected = Repair::Finalise { header: header(Layout::ThreeChannel, frame_count), len: 44 + frame_count * 6 };
+                assert_eq!(repair(&rig.disk.0[..HEADER_LEN], file_len as u64), expected);
+            }
+        }
+    }
+    assert_eq!(promised, 8000 * 6);
+    assert!(channels(&rig.disk, 3)[2].iter().all(|sample| *sample == near(5000)));
+    assert_eq!(repair(&header(Layout::ThreeChannel, 9), 44 + 5), Repair::Empty);
 }

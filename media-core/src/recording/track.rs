@@ -1,4 +1,4 @@
-//! One channel of a recording: places packets on the recording's clock and buffers them, encoded, until they are written.
+//! One leg's part of a recording: places packets on the recording's clock and buffers them, encoded, until they are written.
 //! The first packet of a source is placed by its arrival, the next ones by their timestamps, so that jitter makes no gaps.
 
 use super::WINDOW_FRAMES;
@@ -25,21 +25,62 @@ struct Anchor {
     late_count: u8,
 }
 
+/// Whether a leg writes to the track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Leg,
+    Nobody,
+}
+
 #[derive(Debug)]
 pub(super) struct Track {
+    /// Place of the track's channel in a frame.
+    channel: usize,
+    owner: Owner,
     codec: Codec,
     anchor: Option<Anchor>,
+    /// The frame after the last one that was ever written.
+    written: u64,
     /// Frame `n` lies at `n % WINDOW_FRAMES`; what was not received is silence.
     ring: Box<[u8]>,
 }
 
 impl Track {
-    pub fn new(codec: Codec) -> Track {
-        Track { codec, anchor: None, ring: vec![g711::silence(codec); WINDOW_FRAMES as usize].into() }
+    pub fn new(channel: usize, codec: Codec) -> Track {
+        let ring = vec![g711::silence(codec); WINDOW_FRAMES as usize].into();
+        Track { channel, owner: Owner::Nobody, codec, anchor: None, written: 0, ring }
     }
 
-    pub fn codec(&self) -> Codec {
-        self.codec
+    pub fn channel(&self) -> usize {
+        self.channel
+    }
+
+    /// Whether another leg's audio from this frame on may go here.
+    pub fn is_free_at(&self, channel: usize, frame: u64) -> bool {
+        self.owner == Owner::Nobody && self.channel == channel && self.written <= frame
+    }
+
+    /// Begins with another leg.
+    pub fn begin(&mut self, codec: Codec) {
+        self.set_codec(codec);
+        (self.owner, self.anchor) = (Owner::Leg, None);
+    }
+
+    pub fn end(&mut self) {
+        self.owner = Owner::Nobody;
+    }
+
+    /// Whether there is audio at this frame or after it.
+    pub fn reaches(&self, frame: u64) -> bool {
+        self.written > frame
+    }
+
+    /// Adds the samples from `from` to `to`, at most a window, to sums.
+    pub fn add(&self, from: u64, to: u64, sums: &mut [i32]) {
+        let table = g711::decode_table(self.codec);
+        for (sum, byte) in sums.iter_mut().zip(self.pieces(from, to).into_iter().flatten()) {
+            *sum += i32::from(table[usize::from(*byte)]);
+        }
     }
 
     pub fn set_codec(&mut self, codec: Codec) {
@@ -60,6 +101,7 @@ impl Track {
         let (head, tail) = audio.split_at(audio.len().min(self.ring.len() - start));
         self.ring[start..start + head.len()].copy_from_slice(head);
         self.ring[..tail.len()].copy_from_slice(tail);
+        self.written = self.written.max(from + audio.len() as u64);
         Ok(())
     }
 
@@ -98,7 +140,7 @@ impl Track {
     }
 
     /// The buffered bytes from `from` to `to`, at most a window, in one or two pieces.
-    pub fn pieces(&self, from: u64, to: u64) -> [&[u8]; 2] {
+    fn pieces(&self, from: u64, to: u64) -> [&[u8]; 2] {
         let len = (to - from) as usize;
         let start = (from % WINDOW_FRAMES) as usize;
         let head = len.min(self.ring.len() - start);

@@ -193,6 +193,6 @@ impl Relay {
         }
         self.set_hearing(now, to, sources.as_slice());
         self.hand_over_playback(from, to);
-        self.hand_over_track(now, from, to);
+        self.hand_over_track(from, to);
     }
 }

@@ -32,7 +32,7 @@ impl Relay {
         let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
         let codec = open.codec();
         if channel.is_some() || open.tap.is_some_and(|(id, _)| id == recording) {
-            self.leave_recording(now, leg);
+            self.leave_recording(leg);
         }
         let Some(channel) = channel else { return };
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation)
@@ -43,16 +43,16 @@ impl Relay {
     }
 
     /// Takes a leg out of whatever records it.
-    pub(super) fn leave_recording(&mut self, now: Instant, leg: LegId) {
+    pub(super) fn leave_recording(&mut self, leg: LegId) {
         let Some((id, track)) = self.legs.get_mut(leg.index, leg.generation).and_then(|leg| leg.tap.take()) else { return };
         if let Some(tape) = self.recordings.get_mut(id.index, id.generation) {
-            tape.recording.end_track(now, track);
+            tape.recording.end_track(track);
         }
     }
 
     /// Gives the track of one leg to another.
-    pub(super) fn hand_over_track(&mut self, now: Instant, from: LegId, to: LegId) {
-        self.leave_recording(now, to);
+    pub(super) fn hand_over_track(&mut self, from: LegId, to: LegId) {
+        self.leave_recording(to);
         let Some((old, new)) = self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)) else { return };
         new.tap = old.tap.take();
         if let Some((id, track)) = new.tap
@@ -63,15 +63,15 @@ impl Relay {
     }
 
     /// What comes is silence until `resume_recording`; time goes on.
-    pub fn pause_recording(&mut self, now: Instant, recording: RecordingId) {
+    pub fn pause_recording(&mut self, _now: Instant, recording: RecordingId) {
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation) {
-            tape.recording.pause(now);
+            tape.recording.pause();
         }
     }
 
-    pub fn resume_recording(&mut self, now: Instant, recording: RecordingId) {
+    pub fn resume_recording(&mut self, _now: Instant, recording: RecordingId) {
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation) {
-            tape.recording.resume(now);
+            tape.recording.resume();
         }
     }
 

@@ -1,8 +1,11 @@
 //! Scripts against a whole relay on a virtual clock: what a peer sends, what the other one gets.
 
 mod bridging;
+mod dialing;
 mod hostile;
 mod lifetime;
+mod mixing;
+mod playing;
 mod protection;
 mod reports;
 mod taping;

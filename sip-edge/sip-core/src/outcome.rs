@@ -20,8 +20,8 @@ impl Slot {
     pub const COUNT: usize = 32;
 
     /// The place with this index; `None` from `COUNT` on.
-    pub fn new(index: usize) -> Option<Slot> {
-        u8::try_from(index).ok().filter(|_| index < Slot::COUNT).map(Slot)
+    pub const fn new(index: usize) -> Option<Slot> {
+        if index < Slot::COUNT { Some(Slot(index as u8)) } else { None }
     }
 
     pub fn index(self) -> usize {

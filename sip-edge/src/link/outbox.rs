@@ -136,6 +136,7 @@ mod tests {
             outbox.poll_unsent().map(|(id, event)| match event {
                 Event::Milestone(milestone) => (id, format!("{} {}", milestone.call_id, milestone.sequence)),
                 Event::Ended(ended) => (id, format!("{} ended", ended.call_id)),
+                Event::TransferRequested { call_id, .. } => (id, format!("{call_id} asks")),
             })
         })
         .collect()

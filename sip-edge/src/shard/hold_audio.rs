@@ -42,7 +42,7 @@ impl HoldAudio {
     }
 
     /// The file to read for this name; `None` if it was asked for before or cannot be had.
-    pub fn to_read(&mut self, name: &str) -> Option<Reading> {
+    pub fn admit(&mut self, name: &str) -> Option<Reading> {
         if self.names.contains(name) {
             return None;
         }
@@ -104,4 +104,59 @@ async fn read_whole(file: &BufferedFile) -> Result<Vec<u8>, ReadError> {
         bytes.extend_from_slice(&read);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    #[test]
+    fn each_name_is_asked_for_once_and_must_be_plain() {
+        let mut audio = HoldAudio::new("folder".into());
+        assert_eq!(audio.admit("a.wav").map(|reading| reading.path), Some(PathBuf::from("folder/a.wav")));
+        assert!(audio.admit("a.wav").is_none());
+        assert_eq!(audio.failed_count(), 0);
+        for name in ["../a.wav", "", "/etc/passwd", "b/a.wav"] {
+            assert!(audio.admit(name).is_none(), "{name}");
+        }
+        assert_eq!(audio.failed_count(), 4);
+        for number in 1..MAX_FILE_COUNT {
+            assert!(audio.admit(&format!("{number}.wav")).is_some());
+        }
+        assert!(audio.admit("one-more.wav").is_none());
+        assert_eq!(audio.failed_count(), 5);
+    }
+
+    /// A WAV header of 8 kHz mono PCM16 and its samples.
+    fn wav(samples: &[i16]) -> Vec<u8> {
+        let len = samples.len() as u32 * 2;
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(b"RIFF");
+        bytes.extend_from_slice(&(36 + len).to_le_bytes());
+        bytes.extend_from_slice(b"WAVEfmt ");
+        bytes.extend_from_slice(&16_u32.to_le_bytes());
+        bytes.extend_from_slice(&[1, 0, 1, 0]);
+        bytes.extend_from_slice(&8_000_u32.to_le_bytes());
+        bytes.extend_from_slice(&16_000_u32.to_le_bytes());
+        bytes.extend_from_slice(&[2, 0, 16, 0]);
+        bytes.extend_from_slice(b"data");
+        bytes.extend_from_slice(&len.to_le_bytes());
+        samples.iter().for_each(|sample| bytes.extend_from_slice(&sample.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn a_file_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples: Vec<i16> = (0..8_000).map(|sample| (sample % 1_000) as i16).collect();
+        std::fs::write(folder.path().join("good.wav"), wav(&samples)).unwrap();
+        std::fs::write(folder.path().join("bad.wav"), b"RIFF, they say").unwrap();
+        let path = folder.path().to_owned();
+        LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(async move {
+            assert_eq!(read(&path.join("good.wav")).await.unwrap(), samples);
+            assert!(matches!(read(&path.join("bad.wav")).await, Err(ReadError::Wav(_))));
+            assert!(matches!(read(&path.join("none.wav")).await, Err(ReadError::Io(_))));
+        });
+    }
 }

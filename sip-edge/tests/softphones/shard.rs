@@ -85,7 +85,7 @@ impl Edge {
                         let mut noted = noted.lock().unwrap();
                         *noted = (noted.0 + 1, status.counters);
                     }
-                    FromEdge::Ack { .. } | FromEdge::Hello(_) => {}
+                    FromEdge::Ack { .. } | FromEdge::Refused { .. } | FromEdge::Hello(_) | FromEdge::Speaking(_) => {}
                 }
             }
         });

@@ -135,3 +135,42 @@ fn a_codec_that_changes_goes_on_in_the_same_file() {
     disk.take(id, outputs);
     check(&disk.channels().0, 400.0, 1000.0);
 }
+
+#[test]
+fn legs_come_into_the_recording_and_leave_it_and_a_pause_is_silent() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let id = rig.relay.start_recording(rig.now, Layout::Stereo).unwrap();
+    rig.relay.record_leg(rig.now, id, agent, Some(Channel::Agent));
+    let mut disk = Disk::default();
+    for n in 0..200 {
+        match n {
+            50 => rig.relay.record_leg(rig.now, id, customer, Some(Channel::Third)),
+            100 => rig.relay.pause_recording(rig.now, id),
+            125 => rig.relay.resume_recording(rig.now, id),
+            150 => rig.relay.record_leg(rig.now, id, customer, None),
+            _ => {}
+        }
+        rig.hear(agent, AGENT, &speak(&mut a, &A, n));
+        rig.hear(customer, CUSTOMER, &speak(&mut b, &B, n));
+        let outputs = rig.pass_ms(20);
+        disk.take(id, outputs);
+    }
+    // A track in another recording ends the one here.
+    let other = rig.relay.start_recording(rig.now, Layout::ThreeChannel).unwrap();
+    rig.relay.record_leg(rig.now, other, agent, Some(Channel::Agent));
+    rig.hear(agent, AGENT, &speak(&mut a, &A, 0));
+    rig.relay.stop_recording(rig.now, other);
+    rig.outputs();
+    rig.now += Duration::from_millis(20);
+    rig.relay.stop_recording(rig.now, id);
+    let outputs = rig.outputs();
+    disk.take(id, outputs);
+    let (left, right) = disk.channels();
+    assert_eq!(left.len(), 32_160);
+    check(&left[..16_000], 400.0, 1000.0);
+    check(&left[20_000..32_000], 400.0, 1000.0);
+    check(&right[8000..16_000], 1000.0, 400.0);
+    check(&right[20_000..24_000], 1000.0, 400.0);
+    let silent = [&left[16_000..20_000], &left[32_000..], &right[..8000], &right[16_000..20_000], &right[24_000..]];
+    assert!(silent.iter().all(|samples| samples.iter().all(|sample| sample.abs() <= 8)));
+}

@@ -129,6 +129,13 @@ impl Exchange {
         }
     }
 
+    /// Ends a rest whose time is over.
+    pub fn wake(&mut self, now: Instant) {
+        if matches!(self.state, State::Resting { until } if until <= now) {
+            self.state = State::Idle;
+        }
+    }
+
     /// Whether our open offer waits for too long.
     pub fn is_overdue(&self, now: Instant) -> bool {
         matches!(self.state, State::Ours { give_up_at, .. } if give_up_at <= now)
@@ -157,8 +164,8 @@ impl Exchange {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Ours { give_up_at, .. } => Some(give_up_at),
-            State::Resting { until } if self.wanted != self.said => Some(until),
-            State::Resting { .. } | State::Idle | State::Theirs => None,
+            State::Resting { until } => Some(until),
+            State::Idle | State::Theirs => None,
         }
     }
 }

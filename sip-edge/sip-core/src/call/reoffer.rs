@@ -66,6 +66,7 @@ impl Leg {
                 invitation.drop_reinvite(cx);
             }
         }
+        self.exchange.wake(cx.now);
         self.offer_if_due(cx);
     }
 }

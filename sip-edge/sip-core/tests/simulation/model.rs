@@ -1,6 +1,6 @@
 //! The reference model: it sees what comes to the edge and derives what the end of each call must be (table A11, rows S29 and S30).
 
-use sip_core::edge::{CallStatus, Ended, HangupBy, LegName, Reason};
+use sip_core::edge::{CallStatus, Conversation, Ended, HangupBy, LegName, Party, PartyRole, PartyState, Reason, SupervisorRole};
 use sip_core::message::{Method, Response, View};
 use sip_core::outcome::{self, Failure, Rang};
 use std::time::Instant;
@@ -17,9 +17,16 @@ pub struct Invitation {
 pub enum Input {
     HangUp,
     Bye(LegName),
-    Final { leg: LegName, code: u16, q850: Option<u16>, rang: bool },
+    Final {
+        leg: LegName,
+        code: u16,
+        q850: Option<u16>,
+        rang: bool,
+    },
     Answer,
     FlowError,
+    /// A re-INVITE of the edge was refused.
+    RefusedOffer,
 }
 
 /// One call as the model sees it.
@@ -31,6 +38,12 @@ pub struct Model {
     pub customer_answered_at: Option<Instant>,
     pub ended: Option<Ended>,
     pub sequence: u32,
+    /// How the parties stand, as it was told last.
+    pub conversation: Option<Conversation>,
+    /// Verbs were asked of it.
+    pub is_controlled: bool,
+    /// How many third parties and supervisors were asked for.
+    pub guest_count: u32,
 }
 
 /// Whose dialog a Call-ID is.
@@ -51,6 +64,7 @@ pub fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation
             invitation.answered_at.get_or_insert(now);
             call.inputs.push((now, Input::Answer));
         }
+        300.. if invitation.answered_at.is_some() => call.inputs.push((now, Input::RefusedOffer)),
         300.. => call.inputs.push((now, Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang })),
         _ => {}
     }
@@ -99,6 +113,7 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
         }
         // An answer ends a call only if its media cannot be used.
         Some(Input::Answer) => assert_eq!(ended.reason, Some(Reason::Media), "{context}"),
+        Some(Input::RefusedOffer) => assert_eq!(ended.reason, Some(Reason::DialogLost), "{context}"),
         Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
         None => {
             use Reason::{AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout};
@@ -108,4 +123,45 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
         }
     }
     assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");
+}
+
+/// Where a party is, by what was told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Conversation,
+    Consultation,
+    Nowhere,
+}
+
+fn room(party: &Party) -> Room {
+    match (party.role, party.state) {
+        (_, PartyState::Talking | PartyState::Away) => Room::Conversation,
+        (PartyRole::Participant(_), PartyState::Ringing) | (_, PartyState::Consulting) => Room::Consultation,
+        (_, PartyState::Dialing | PartyState::Ringing | PartyState::OnHold | PartyState::Left) => Room::Nowhere,
+    }
+}
+
+/// Whether `listener`, the agent or the customer, may hear a party of this kind.
+pub fn may_hear(conversation: &Conversation, listener: LegName, speaker: LegName) -> bool {
+    let find = |role| conversation.parties.iter().find(|party| party.role == role);
+    let (Some(agent), Some(customer)) = (find(PartyRole::Agent), find(PartyRole::Customer)) else { return false };
+    let place = room(if listener == LegName::Agent { agent } else { customer });
+    let watched = if agent.state == PartyState::Left { Room::Conversation } else { room(agent) };
+    let is_heard = |party: &&Party| !party.is_muted && place == room(party) && place != Room::Nowhere;
+    let is_supervising = |party: &&Party| match party.role {
+        _ if party.is_muted || party.state != PartyState::Talking => false,
+        PartyRole::Supervisor(SupervisorRole::Whisper) => listener == LegName::Agent,
+        PartyRole::Supervisor(SupervisorRole::Barge) => listener == LegName::Agent || place == watched,
+        _ => false,
+    };
+    match speaker {
+        LegName::Agent => is_heard(&agent),
+        LegName::Customer => is_heard(&customer),
+        LegName::Participant(_) => conversation
+            .parties
+            .iter()
+            .filter(|party| matches!(party.role, PartyRole::Participant(_)))
+            .any(|party| is_heard(&party)),
+        LegName::Supervisor(_) => conversation.parties.iter().any(|party| is_supervising(&party)),
+    }
 }

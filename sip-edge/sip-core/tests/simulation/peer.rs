@@ -208,7 +208,9 @@ impl Phone {
         if invite.cseq() == self.invite.cseq() && !self.timers.is_empty() {
             return;
         }
-        assert_eq!(invite.to_tag(), None, "the edge re-invites");
+        if invite.to_tag().is_some() {
+            return self.handle_reinvite(now, &invite);
+        }
         self.invite = invite;
         if self.plan.challenges && !self.is_challenged {
             self.is_challenged = true;
@@ -222,6 +224,36 @@ impl Phone {
         self.timers.push((now + Duration::from_millis(50), Timer::Progress));
         if self.plan.finish != Finish::Never {
             self.timers.push((now + Duration::from_millis(60) + self.plan.finish_after, Timer::Finish));
+        }
+    }
+
+    /// Takes most offers; some it refuses, and some cross its own (RFC 3261 §14.2).
+    fn handle_reinvite(&mut self, now: Instant, invite: &Request) {
+        let (tag, cseq) = (invite.to_tag().unwrap_or_default().to_owned(), invite.cseq().unwrap().number);
+        let is_standing = self.dialogs.iter().any(|dialog| dialog.tag == tag && !dialog.is_over);
+        let own = self.hold.as_ref().map(|hold| What::Own { cseq: hold.cseq().unwrap().number });
+        let is_open = self.repeats.iter().any(|repeat| Some(&repeat.what) == own.as_ref());
+        let code = match (self.number as u32 + cseq) % 8 {
+            _ if !is_standing => 481,
+            _ if is_open => 491,
+            0 => 491,
+            1 => 488,
+            _ => 200,
+        };
+        let sends = String::from_utf8_lossy(&invite.body).contains("a=sendonly");
+        let sdp = (code == 200).then(|| self.sdp(if sends { "recvonly" } else { "sendrecv" }));
+        let bytes = self.answer(invite, code, &tag, sdp.as_deref());
+        self.out.pop();
+        self.repeat(now, What::Final { cseq, tag }, bytes);
+    }
+
+    /// The tone by which a party is known.
+    pub fn frequency(leg: LegName) -> f64 {
+        match leg {
+            LegName::Agent => 1_000.0,
+            LegName::Customer => 1_300.0,
+            LegName::Participant(_) => 1_600.0,
+            LegName::Supervisor(_) => 1_900.0,
         }
     }
 
@@ -374,7 +406,8 @@ impl Phone {
         if self.next_packet.is_some_and(|at| at <= now) {
             self.next_packet = Some(now + Duration::from_millis(100));
             self.sequence += 1;
-            packets.push(session::rtp(self.payload_type, self.sequence, 77 + self.number as u32));
+            let frequency = Phone::frequency(self.leg);
+            packets.push(session::tone(self.payload_type, self.sequence, 77 + self.number as u32, frequency));
             if self.is_idle() {
                 self.next_packet = None;
             }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const SEED_COUNT: u64 = 240;
 const CALL_COUNT: usize = 5;
+const VERB_SEED_COUNT: u64 = 200;
 
 fn run(seed: u64) {
     let result = catch_unwind(AssertUnwindSafe(|| World::new(seed, CALL_COUNT).run()));
@@ -22,6 +23,30 @@ fn random_calls_first_half() {
 #[test]
 fn random_calls_second_half() {
     (SEED_COUNT / 2..SEED_COUNT).for_each(run);
+}
+
+fn run_with_verbs(seed: u64) {
+    let result = catch_unwind(AssertUnwindSafe(|| World::with_verbs(seed, 1).run()));
+    if let Err(panic) = result {
+        eprintln!("the seed that failed: {seed}");
+        resume_unwind(panic);
+    }
+}
+
+#[test]
+fn random_verbs_first_half() {
+    (0..VERB_SEED_COUNT / 2).for_each(run_with_verbs);
+}
+
+#[test]
+fn random_verbs_second_half() {
+    (VERB_SEED_COUNT / 2..VERB_SEED_COUNT).for_each(run_with_verbs);
+}
+
+/// Repeats the seed in the environment, or one of the first.
+#[test]
+fn one_seed_with_verbs() {
+    run_with_verbs(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
 }
 
 /// Repeats the seed in the environment, or one of the first.

@@ -1,6 +1,9 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
+use media_core::codec::Codec;
+use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
+use media_core::tone::level;
 use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -114,4 +117,29 @@ pub fn rtp(payload_type: u8, sequence: u16, ssrc: u32) -> Vec<u8> {
     packet.extend_from_slice(&ssrc.to_be_bytes());
     packet.extend_from_slice(&[0xd5; 160]);
     packet
+}
+
+/// An RTP packet of 20 ms with a tone, of a party that sends each 100 ms.
+pub fn tone(payload_type: u8, sequence: u16, ssrc: u32, frequency: f64) -> Vec<u8> {
+    let mut packet = rtp(payload_type, sequence, ssrc);
+    packet[4..8].copy_from_slice(&(u32::from(sequence) * 800).to_be_bytes());
+    for (position, byte) in packet[12..].iter_mut().enumerate() {
+        let phase = std::f64::consts::TAU * frequency * position as f64 / 8000.0;
+        *byte = g711::encode(codec(payload_type), (phase.sin() * 4000.0) as i16);
+    }
+    packet
+}
+
+/// Whether 20 ms of sound hold a tone; `None` if the packet is no sound.
+pub fn has_tone(packet: &[u8], frequency: f64) -> Option<bool> {
+    let payload_type = packet[1] & 0x7f;
+    if packet.len() != 172 || !matches!(payload_type, 0 | 8) {
+        return None;
+    }
+    let samples: Vec<i16> = packet[12..].iter().map(|byte| g711::decode_table(codec(payload_type))[*byte as usize]).collect();
+    Some(level(&samples, frequency) > 300.0)
+}
+
+fn codec(payload_type: u8) -> Codec {
+    if payload_type == 8 { Codec::Pcma } else { Codec::Pcmu }
 }

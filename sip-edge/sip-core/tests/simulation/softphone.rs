@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub const ANN: &str = "ann";
+pub const BOB: &str = "bob";
 const STEP: Duration = Duration::from_millis(20);
 
 /// One page of an agent.
@@ -39,7 +40,7 @@ pub struct Office {
 impl Office {
     pub fn new() -> Office {
         let mut office = Office { rig: Rig::new(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
-        for agent in [ANN, "bob"] {
+        for agent in [ANN, BOB] {
             let expires_at = office.rig.now + Duration::from_secs(100_000);
             office.rig.edge.grant_softphone(office.rig.now, Grant { agent: agent.into(), password: "secret".into(), expires_at });
         }

@@ -1,10 +1,14 @@
 //! Calls to a softphone, step by step: who is called when, and what a page's coming and going means (rows S11, S14; decisions A10, A11).
 
 use crate::network::Dice;
-use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig};
+use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
 use crate::session::address;
-use crate::softphone::{ANN, Office};
-use sip_core::edge::{CallStatus, CloseReason, HangupBy, MilestoneKind, Reason, Refusal};
+use crate::softphone::{ANN, BOB, Office};
+use crate::talk::add;
+use sip_core::edge::{
+    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, PartyState, Reason,
+    Refusal, SupervisorRole, Verb,
+};
 use sip_core::message::{self, Body, Method, View};
 use std::time::Duration;
 
@@ -257,6 +261,98 @@ fn a_second_tab_takes_the_call_over_without_a_gap() {
     office.request(second, Method::Bye);
     finish_recording(&mut office);
     check_end(&office, CallStatus::Answer, None, HangupBy::Api);
+}
+
+/// Joins a third party that has no media of its own.
+fn join_third(office: &mut Office) {
+    let answer = office.rig.edge.control(office.rig.now, "call-1", "join", add("third", Joining::Join));
+    assert_eq!(answer, Ok(()));
+    office.rig.drain();
+    let invite = third_request(office, Method::Invite);
+    office.rig.reply_with_sdp(&invite, 200, "third", THIRD_MEDIA);
+    third_request(office, Method::Ack);
+}
+
+#[track_caller]
+fn third_request(office: &mut Office, method: Method) -> message::Request {
+    let index = office.rig.sent.iter().position(|(to, _)| to.remote == address(THIRD)).expect("a message to the third");
+    match office.rig.sent.remove(index) {
+        Some((_, message::SipMessage::Request(request))) if request.method == method => request,
+        other => panic!("{method} expected, not {other:?}"),
+    }
+}
+
+// A10 in a three-way: the others talk on while the page is waited for, ten seconds as ever.
+#[test]
+fn a_lost_page_leaves_the_others_talking() {
+    let (mut office, page, _) = Office::bridged();
+    join_third(&mut office);
+    office.close(page);
+    office.run(3 * SECOND);
+    let away = office.rig.told.iter().rfind(|milestone| milestone.kind == MilestoneKind::AgentLost).unwrap();
+    let states: Vec<_> = away.conversation.as_ref().unwrap().parties.iter().map(|party| party.state).collect();
+    assert_eq!(states, [PartyState::Away, PartyState::Talking, PartyState::Talking]);
+    let next = office.open(ANN);
+    office.answer(next);
+    office.run(2 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
+    assert_eq!(office.rig.edge.held().leg_count, 3);
+    office.close(next);
+    office.run(12 * SECOND);
+    third_request(&mut office, Method::Bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
+    office.expect_nothing_held();
+}
+
+/// The agent's work is done: the page may close, and may be called again.
+#[test]
+fn a_transferred_call_outlives_the_page() {
+    let (mut office, page, customer) = Office::bridged();
+    join_third(&mut office);
+    assert_eq!(office.rig.edge.control(office.rig.now, "call-1", "done", Verb::Complete), Ok(()));
+    office.rig.drain();
+    let bye = office.request(page, Method::Bye);
+    office.respond(page, &message::respond(&bye, 200, ""));
+    assert_eq!(office.rig.edge.held().busy_agent_count, 0);
+    office.close(page);
+    office.run(30 * SECOND);
+    assert!(office.rig.ended.is_empty());
+    let mut customer = customer;
+    office.rig.request(&mut customer, Method::Bye, None);
+    third_request(&mut office, Method::Bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Customer);
+    assert!(office.rig.ended().agent_media.is_some());
+    office.expect_nothing_held();
+}
+
+/// A supervisor's page is called as an agent's, and its loss is its own.
+#[test]
+fn a_supervisor_listens_by_softphone() {
+    let (mut office, ..) = Office::bridged();
+    let supervise = |agent: &str, id: &str| {
+        let target = AgentTarget::Softphone { agent: agent.into(), ring: 30 * SECOND };
+        Verb::Supervise(Box::new(NewSupervisor { party: id.into(), target, role: SupervisorRole::Listen }))
+    };
+    let now = office.rig.now;
+    assert_eq!(office.rig.edge.control(now, "call-1", "1", supervise(BOB, "s1")), Err(ControlRefusal::AgentUnreachable));
+    assert_eq!(office.rig.edge.control(now, "call-1", "2", supervise(ANN, "s2")), Err(ControlRefusal::AgentBusy));
+    let page = office.open(BOB);
+    assert_eq!(office.rig.edge.control(office.rig.now, "call-1", "3", supervise(BOB, "s3")), Ok(()));
+    office.rig.drain();
+    office.answer(page);
+    office.run(2 * SECOND);
+    assert_eq!(office.rig.edge.held().busy_agent_count, 2);
+    assert!(office.heard(page) > 0, "the supervisor hears the call");
+    office.close(page);
+    office.run(SECOND);
+    assert!(office.rig.has_milestone(MilestoneKind::SupervisorLeft));
+    assert_eq!((office.rig.edge.held().busy_agent_count, office.rig.edge.held().leg_count), (1, 2));
+    assert!(office.rig.ended.is_empty());
+    office.rig.hang_up();
+    finish_recording(&mut office);
+    assert_eq!(office.rig.ended().others.len(), 1);
 }
 
 /// A tab that refuses the call leaves it with the former one as long as that one is heard.

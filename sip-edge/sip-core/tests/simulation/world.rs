@@ -1,12 +1,15 @@
 //! The edge, the network and the phones on one clock, and a reference model that watches the edge's boundary: what came in, what went
 //! out, and what the end of each call must therefore be.
 
-use crate::model::{Dialogs, Input, Invitation, Model, check_outcome, note_response};
+use crate::model::{Dialogs, Input, Invitation, Model, check_outcome, may_hear, note_response};
 use crate::network::{Dice, Kind, Network, Packet};
-use crate::peer::{Phone, Plan};
+use crate::peer::{Finish, Phone, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address};
-use media_core::relay::{self, Forward, RecordingId, SocketId};
-use sip_core::edge::{Credentials, Edge, Ended, Event, Flow, LegName, Output, PlaceCall, Route, Transport};
+use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
+use sip_core::edge::{
+    AgentTarget, ControlRefusal, Credentials, Destination, Digits, Edge, Ended, Event, Flow, Joining, LegName, NewParticipant,
+    NewSupervisor, Output, PlaceCall, Route, Slot, SupervisorRole, Transport, Verb,
+};
 use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,7 +18,14 @@ use std::time::{Duration, Instant};
 const AGENTS: &str = "10.0.1.1:5060";
 const CARRIER: &str = "10.0.2.1:5060";
 const BACKUP: &str = "10.0.3.1:5060";
+const THIRDS: &str = "10.0.4.1:5060";
+const SUPERVISORS: &str = "10.0.5.1:5060";
 pub const ATTACKER: &str = "10.66.6.6:6666";
+
+/// Every third party of a call, and every supervisor.
+const THIRD: LegName = LegName::Participant(FIRST);
+const SUPERVISOR: LegName = LegName::Supervisor(FIRST);
+const FIRST: Slot = Slot::new(0).expect("below the most");
 
 pub struct World {
     seed: u64,
@@ -34,6 +44,7 @@ pub struct World {
     finals: Vec<(Instant, RecordingId, Duration)>,
     actions: Vec<(Instant, Action)>,
     transports: BTreeMap<SocketAddr, Transport>,
+    control_count: u64,
     pub is_broken: bool,
 }
 
@@ -43,6 +54,7 @@ enum Action {
     HangUp(usize),
     Attack,
     BreakCarrier,
+    Control(usize),
 }
 
 impl World {
@@ -52,11 +64,14 @@ impl World {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let carrier = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
-        let transports = [(AGENTS, Transport::Udp), (CARRIER, carrier), (BACKUP, Transport::Udp)];
+        let udp = Transport::Udp;
+        let transports = [(AGENTS, udp), (CARRIER, carrier), (BACKUP, udp), (THIRDS, udp), (SUPERVISORS, udp)];
+        // Nobody registers here: a certificate less to make.
+        let relay_config = RelayConfig { webrtc: None, ..session::relay_config(4 * call_count as u16) };
         let mut world = World {
             seed,
             now,
-            edge: Edge::new(session::edge_config(call_count), session::relay_config(2 * call_count as u16), bytes, now),
+            edge: Edge::new(session::edge_config(call_count), relay_config, bytes, now),
             network: Network::new(Dice::new(dice.roll())),
             phones: BTreeMap::new(),
             plans: BTreeMap::new(),
@@ -68,6 +83,7 @@ impl World {
             finals: Vec::new(),
             actions: Vec::new(),
             transports: transports.map(|(at, transport)| (address(at), transport)).into(),
+            control_count: 0,
             is_broken: false,
             dice,
         };
@@ -85,6 +101,24 @@ impl World {
         world
     }
 
+    /// The same with verbs asked of the calls at any time.
+    pub fn with_verbs(seed: u64, call_count: usize) -> World {
+        let mut world = World::new(seed, call_count);
+        for number in 0..call_count {
+            world.calls[number].is_controlled = true;
+            // Talkative calls: what is tested begins with the bridge.
+            for at in [AGENTS, CARRIER] {
+                let plan = world.plans.get_mut(&(address(at), number)).unwrap();
+                *plan = Plan { finish: Finish::Answer, is_dead: false, has_bad_sdp: false, has_media: true, ..*plan };
+            }
+            for _ in 0..world.dice.between(5, 25) {
+                let at = world.after(0, 60_000);
+                world.actions.push((at, Action::Control(number)));
+            }
+        }
+        world
+    }
+
     fn after(&mut self, from: u64, to: u64) -> Instant {
         self.now + Duration::from_micros(self.dice.between(from * 1000, to * 1000))
     }
@@ -92,6 +126,10 @@ impl World {
     fn plan_call(&mut self, number: usize) {
         for (at, leg) in [(AGENTS, LegName::Agent), (CARRIER, LegName::Customer), (BACKUP, LegName::Customer)] {
             let plan = Plan::roll(&mut self.dice, leg);
+            self.plans.insert((address(at), number), plan);
+        }
+        for (at, leg) in [(THIRDS, THIRD), (SUPERVISORS, SUPERVISOR)] {
+            let plan = Plan { challenges: false, ..Plan::roll(&mut Dice::new(self.seed * 64 + number as u64), leg) };
             self.plans.insert((address(at), number), plan);
         }
         let at = self.after(0, 20_000);
@@ -192,6 +230,7 @@ impl World {
                 self.calls[number].inputs.push((self.now, Input::HangUp));
                 self.edge.hang_up(self.now, &number.to_string());
             }
+            Action::Control(number) => self.control(number),
             Action::Attack => {
                 for port in 0..20 {
                     for sequence in 0..3 {
@@ -209,6 +248,86 @@ impl World {
                     call.inputs.push((self.now, Input::FlowError));
                 }
                 self.edge.handle_flow_error(self.now, flow);
+            }
+        }
+    }
+
+    /// Asks a random verb of a call, whatever its state.
+    fn control(&mut self, number: usize) {
+        let call = &mut self.calls[number];
+        let guest = |count: u32| format!("g{count}");
+        let last = guest(call.guest_count);
+        let next = guest(call.guest_count + 1);
+        let destination = |world: &World, at: &str, user: String| Destination {
+            ring: Duration::from_secs(10),
+            routes: vec![world.route("carrier", at, user)],
+        };
+        let roll = self.dice.roll() % 20;
+        let party = self.dice.pick(&["agent", "customer", "customer", last.as_str()]).to_owned();
+        let role = self.dice.pick(&[SupervisorRole::Listen, SupervisorRole::Whisper, SupervisorRole::Barge]);
+        let verb = match roll {
+            0 => Verb::Hold,
+            1 => Verb::Resume,
+            2 => Verb::Mute { party },
+            3 => Verb::Unmute { party },
+            4..=8 => {
+                let joining = match roll {
+                    4..=6 => Joining::Consult,
+                    7 => Joining::Join,
+                    _ => Joining::Transfer,
+                };
+                self.calls[number].guest_count += 1;
+                let destination = destination(self, THIRDS, format!("3{number}"));
+                Verb::AddParticipant(Box::new(NewParticipant { party: next, destination, joining }))
+            }
+            9 | 10 => Verb::Merge,
+            11 | 12 => Verb::Swap,
+            13 => Verb::Complete,
+            14 => Verb::Cancel,
+            15 => Verb::Remove { party: last },
+            16 => {
+                self.calls[number].guest_count += 1;
+                let target = AgentTarget::Phone(destination(self, SUPERVISORS, format!("4{number}")));
+                Verb::Supervise(Box::new(NewSupervisor { party: next, target, role }))
+            }
+            17 => Verb::SetRole { party: last, role },
+            18 => Verb::SendDigits { party, digits: Digits("1#".into()) },
+            _ => self.recording_verb(number),
+        };
+        // If it ends the call, that is as a hang-up.
+        self.calls[number].inputs.push((self.now, Input::HangUp));
+        self.control_count += 1;
+        let id = self.control_count.to_string();
+        let first = self.edge.control(self.now, &number.to_string(), &id, verb.clone());
+        let again = self.edge.control(self.now, &number.to_string(), &id, verb);
+        let is_ended = again == Err(ControlRefusal::UnknownCall);
+        assert!(first == again || is_ended, "seed {}: {first:?}, then {again:?}", self.seed);
+    }
+
+    fn recording_verb(&mut self, number: usize) -> Verb {
+        match self.dice.between(0, 3) {
+            0 => Verb::StartRecording { file_name: format!("late_{number}.wav") },
+            1 => Verb::PauseRecording,
+            _ => Verb::ResumeRecording,
+        }
+    }
+
+    /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the customer holds no other's tone.
+    fn check_privacy(&self, to: SocketAddr, bytes: &[u8]) {
+        let Some(phone) = self.phones.values().find(|phone| phone.source == to || phone.media == to) else { return };
+        if !matches!(phone.leg, LegName::Agent | LegName::Customer) {
+            return;
+        }
+        let Some(conversation) = &self.calls[phone.number].conversation else { return };
+        for speaker in [LegName::Agent, LegName::Customer, THIRD, SUPERVISOR] {
+            if speaker != phone.leg && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true) {
+                assert!(
+                    may_hear(conversation, phone.leg, speaker),
+                    "seed {}: {:?} of call {} hears {speaker:?}: {conversation:?}",
+                    self.seed,
+                    phone.leg,
+                    phone.number
+                );
             }
         }
     }
@@ -251,6 +370,7 @@ impl World {
         // RTCP goes to the port above.
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
         assert!(self.media_addresses.contains(&rtp), "seed {}: media to {to}, neither signalled nor latched", self.seed);
+        self.check_privacy(to, &bytes);
         self.network.send(self.now, Packet { kind: Kind::Rtp, from, to, bytes });
     }
 
@@ -304,10 +424,16 @@ impl World {
                     call.sequence += 1;
                     assert_eq!(milestone.sequence, call.sequence, "seed {}: a milestone is missing", self.seed);
                     assert!(call.ended.is_none(), "seed {}: {:?} after the end", self.seed, milestone);
+                    if let Some(conversation) = milestone.conversation {
+                        call.conversation = Some(*conversation);
+                    }
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
                 Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => panic!("nobody registers here"),
-                Output::Event(Event::TransferRequested { .. } | Event::Speaking { .. }) => panic!("only two talk here"),
+                Output::Event(Event::Speaking { call_id, .. }) => {
+                    assert!(self.calls[call_id.parse::<usize>().unwrap()].is_controlled);
+                }
+                Output::Event(Event::TransferRequested { .. }) => panic!("nobody refers here"),
             }
         }
         let mut sent = Vec::new();
@@ -346,7 +472,12 @@ impl World {
     fn note_request(&mut self, request: &Request) {
         let id = request.call_id().unwrap();
         let user = request.to_addr().unwrap().uri.user.unwrap();
-        let leg = if user.starts_with('1') { LegName::Agent } else { LegName::Customer };
+        let leg = match &user[..1] {
+            "1" => LegName::Agent,
+            "3" => THIRD,
+            "4" => SUPERVISOR,
+            _ => LegName::Customer,
+        };
         let call: usize = user[1..].parse().unwrap();
         match request.method {
             Method::Invite => {
@@ -374,7 +505,7 @@ impl World {
     fn check_invariants(&self) {
         let held = self.edge.held();
         let live = self.edge.call_count();
-        assert!(held.leg_count <= 2 * live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.leg_count <= 8 * live, "seed {}: {held:?} with {live} calls", self.seed);
         assert!(held.recording_count <= live, "seed {}: {held:?} with {live} calls", self.seed);
         assert!(held.call_count >= live, "seed {}: {held:?} with {live} calls", self.seed);
         assert!(held.call_count > 0 || held.dialog_count == 0, "seed {}: {held:?}", self.seed);
@@ -394,7 +525,7 @@ impl World {
         }
         for (number, call) in self.calls.iter().enumerate() {
             let ended = call.ended.as_ref().unwrap();
-            if ended.duration_s >= 3 {
+            if ended.duration_s >= 3 && !call.is_controlled {
                 let heard =
                     |leg| self.phones.values().filter(|each| each.number == number && each.leg == leg).any(|each| each.heard > 0);
                 assert!(heard(LegName::Agent), "seed {}: agent of call {number} heard nothing", self.seed);
