@@ -1,4 +1,4 @@
-//! The conductor of media: owns legs, ports, bridges, playback and recordings of one shard, and forwards each packet in place.
+//! The conductor of media: owns legs, ports, mixes, playback and recordings of one shard, and forwards each packet in place.
 //! Operations with a stale id do nothing. Operations take the time even where they need none yet, so that callers need not know.
 
 mod digits;

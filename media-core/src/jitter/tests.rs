@@ -100,7 +100,7 @@ fn a_tone_stays_whole_under_jitter_and_loss() {
         let mut lost = 0;
         let packets = paced(1000, 160, 0).into_iter().filter_map(|packet| {
             let delay = (random.next_u64() % 160) as u32;
-            let is_lost = random.next_u64() % 50 == 0;
+            let is_lost = random.next_u64().is_multiple_of(50);
             lost += u32::from(is_lost);
             (!is_lost).then_some(Packet { arrival: packet.arrival + delay, ..packet })
         });
@@ -254,7 +254,7 @@ fn packets_of_any_kind_keep_the_delay_bounded() {
                 _ => {}
             }
             let audio = [step as u8; 1488];
-            let len = if choice % 3 == 0 { (choice >> 40) as usize % 1488 } else { 160 };
+            let len = if choice.is_multiple_of(3) { (choice >> 40) as usize % 1488 } else { 160 };
             let result = jitter.push(StreamId(stream), timestamp, Codec::Pcma, &audio[..len]);
             assert!(matches!(result, Ok(()) | Err(DropReason::MixLate | DropReason::MixFull)), "seed {seed}");
             assert!(jitter.depth() <= MAX_DEPTH as u32, "seed {seed}, step {step}: {}", jitter.depth());

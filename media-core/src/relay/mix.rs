@@ -20,7 +20,7 @@ const SILENT_FRAMES: u8 = 25;
 /// Bits by which samples are reduced before they are squared, so that a frame's energy fits 32 bits.
 const ENERGY_SHIFT: u32 = 5;
 /// Energy of a frame at -40 dBov: a mean amplitude of 328.
-const SPEECH_ENERGY: i32 = (328 * 328 >> (2 * ENERGY_SHIFT)) * FRAME as i32;
+const SPEECH_ENERGY: i32 = ((328 * 328) >> (2 * ENERGY_SHIFT)) * FRAME as i32;
 
 /// What a leg gives to the mixes that it is heard in.
 pub(super) struct Feed {
