@@ -168,10 +168,17 @@ impl Jitter {
             self.write = self.write.wrapping_add(1);
         }
         let late = if is_after(self.read, place) { self.read.wrapping_sub(place) } else { 0 };
+        let audio = audio.get(late as usize..).unwrap_or_default();
+        let start = place.wrapping_add(late) as usize % RING;
+        let (head, tail) = audio.split_at(audio.len().min(RING - start));
         let table = g711::decode_table(codec);
-        for (offset, byte) in audio.iter().enumerate().skip(late as usize) {
-            self.ring[place.wrapping_add(offset as u32) as usize % RING] = table[usize::from(*byte)];
-        }
+        let decode = |bytes: &[u8], samples: &mut [i16]| {
+            for (sample, byte) in samples.iter_mut().zip(bytes) {
+                *sample = table[usize::from(*byte)];
+            }
+        };
+        decode(head, &mut self.ring[start..]);
+        decode(tail, &mut self.ring);
         if is_after(end, self.write) {
             self.write = end;
         }
@@ -216,6 +223,7 @@ impl Jitter {
             if self.depth() == 0 || self.depth() + waited < self.target {
                 let waited = if self.depth() == 0 { 0 } else { waited + FRAME as u32 };
                 self.state = State::Filling { waited };
+                self.concealer.frame_mut().fill(0);
                 self.frame = Frame::Nothing;
                 return;
             }
@@ -246,14 +254,13 @@ impl Jitter {
 
     fn fill(&mut self) {
         let count = self.depth().min(FRAME as u32) as usize;
-        let mut waiting = [HOLE; FRAME];
-        self.copy(0, &mut waiting[..count]);
+        let frame = self.concealer.frame_mut();
+        copy(&self.ring, self.read, &mut frame[..count]);
+        frame[count..].fill(HOLE);
         self.read = self.read.wrapping_add(count as u32);
-        let received = waiting.iter().filter(|sample| **sample != HOLE).count();
-        if received == FRAME && !self.concealer.is_concealing() {
-            *self.concealer.frame_mut() = waiting;
-        } else {
-            for (at, sample) in waiting.into_iter().enumerate() {
+        let received = FRAME - frame.iter().map(|sample| usize::from(*sample == HOLE)).sum::<usize>();
+        if received < FRAME || self.concealer.is_concealing() {
+            for (at, sample) in self.concealer.frame().to_owned().into_iter().enumerate() {
                 self.concealer.put(at, Some(sample).filter(|sample| *sample != HOLE));
             }
         }
@@ -275,8 +282,8 @@ impl Jitter {
             return false;
         }
         let (mut first, mut second) = ([0; FRAME], [0; FRAME]);
-        self.copy(0, &mut first);
-        self.copy(FRAME as u32, &mut second);
+        copy(&self.ring, self.read, &mut first);
+        copy(&self.ring, self.read.wrapping_add(FRAME as u32), &mut second);
         let both = || first.iter().chain(&second);
         let is_quiet = both().map(|sample| u32::from(sample.unsigned_abs())).sum::<u32>() < QUIET_LEVEL * 2 * FRAME as u32;
         self.depths.waited_quiet = self.depths.waited_quiet.saturating_add(1);
@@ -293,15 +300,15 @@ impl Jitter {
         self.frame = Frame::Received;
         true
     }
+}
 
-    /// Copies samples that wait, `skip` after the first.
-    fn copy(&self, skip: u32, samples: &mut [i16]) {
-        let start = self.read.wrapping_add(skip) as usize % RING;
-        let head = samples.len().min(RING - start);
-        let (first, second) = samples.split_at_mut(head);
-        first.copy_from_slice(&self.ring[start..start + head]);
-        second.copy_from_slice(&self.ring[..second.len()]);
-    }
+/// Copies samples from this place on.
+fn copy(ring: &[i16; RING], place: u32, samples: &mut [i16]) {
+    let start = place as usize % RING;
+    let head = samples.len().min(RING - start);
+    let (first, second) = samples.split_at_mut(head);
+    first.copy_from_slice(&ring[start..start + head]);
+    second.copy_from_slice(&ring[..second.len()]);
 }
 
 /// Whether place `a` lies after place `b`.

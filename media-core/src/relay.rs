@@ -60,9 +60,10 @@ pub struct Relay {
     /// Who may be playing; an entry is stale when the leg plays another stream.
     playing: Vec<(LegId, StreamId)>,
     audios: Slots<Audio>,
-    /// Legs that are heard in a mix, and legs that hear one.
-    feeders: Vec<LegId>,
+    /// Legs that hear a mix.
     mixes: Vec<LegId>,
+    /// Counts the ticks of mixes.
+    mix_tick: u32,
     /// Legs to which digits are sent.
     dialing: Vec<LegId>,
     streams: StreamIds,
@@ -90,7 +91,7 @@ impl Relay {
             free_recordings: (0..leg_count as u32).rev().collect(),
             softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
-            feeders: Vec::new(),
+            mix_tick: 0,
             mixes: Vec::new(),
             dialing: Vec::with_capacity(leg_count),
             audios: Slots::new(playback::MAX_AUDIO_COUNT),

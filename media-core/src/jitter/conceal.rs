@@ -4,8 +4,10 @@ use super::FRAME;
 
 /// Samples after which a repeated period has faded to silence: 60 ms.
 pub(super) const FADE: u32 = 480;
-/// Samples that are remembered besides the frame.
-const HISTORY: usize = 320;
+/// Frames that are remembered, the one that is made among them.
+const FRAME_COUNT: usize = 3;
+/// Samples that are remembered besides that one.
+const HISTORY: usize = (FRAME_COUNT - 1) * FRAME;
 /// Pitch periods that are looked for, in samples: 50 to 200 Hz, and multiples of shorter ones.
 const MIN_PERIOD: usize = 40;
 const MAX_PERIOD: usize = 160;
@@ -15,8 +17,10 @@ const BLEND: u32 = 32;
 /// What was heard last, and what is repeated of it.
 #[derive(Debug)]
 pub(super) struct Concealer {
-    /// The frame comes last.
-    heard: [i16; HISTORY + FRAME],
+    /// The last frames, in turn.
+    heard: [[i16; FRAME]; FRAME_COUNT],
+    /// Where the frame is that is made.
+    at: usize,
     /// The period that is repeated.
     cycle: [i16; MAX_PERIOD],
     period: usize,
@@ -30,21 +34,28 @@ pub(super) struct Concealer {
 
 impl Concealer {
     pub fn new() -> Concealer {
-        Concealer { heard: [0; HISTORY + FRAME], cycle: [0; MAX_PERIOD], period: MIN_PERIOD, concealed: 0, position: 0, blend: 0 }
+        Concealer {
+            heard: [[0; FRAME]; FRAME_COUNT],
+            at: 0,
+            cycle: [0; MAX_PERIOD],
+            period: MIN_PERIOD,
+            concealed: 0,
+            position: 0,
+            blend: 0,
+        }
     }
 
-    /// Remembers the last frame and begins a silent one.
+    /// Remembers the last frame and begins another, in the place of the oldest.
     pub fn begin_frame(&mut self) {
-        self.heard.copy_within(FRAME.., 0);
-        self.frame_mut().fill(0);
+        self.at = (self.at + 1) % FRAME_COUNT;
     }
 
     pub fn frame(&self) -> &[i16; FRAME] {
-        self.heard.last_chunk().expect("longer than a frame")
+        &self.heard[self.at]
     }
 
     pub fn frame_mut(&mut self) -> &mut [i16; FRAME] {
-        self.heard.last_chunk_mut().expect("longer than a frame")
+        &mut self.heard[self.at]
     }
 
     /// Whether the next sample may not just be copied.
@@ -66,7 +77,7 @@ impl Concealer {
             }
             Some(sample) => self.take(sample),
         };
-        self.heard[HISTORY + at] = value;
+        self.heard[self.at][at] = value;
     }
 
     fn take(&mut self, sample: i16) -> i16 {
@@ -98,7 +109,12 @@ impl Concealer {
 
     /// Takes the period with which the audio before `at` resembles itself most.
     fn choose_cycle(&mut self, at: usize) {
-        let heard = &self.heard[at..HISTORY + at];
+        let mut all = [0; HISTORY + FRAME];
+        for (n, samples) in all.chunks_exact_mut(FRAME).enumerate() {
+            // The oldest first.
+            samples.copy_from_slice(&self.heard[(self.at + 1 + n) % FRAME_COUNT]);
+        }
+        let heard = &all[at..HISTORY + at];
         let (_, recent) = heard.split_at(HISTORY - MAX_PERIOD);
         let likeness = |period: &usize| {
             let earlier = &heard[HISTORY - MAX_PERIOD - period..HISTORY - period];

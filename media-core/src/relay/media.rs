@@ -92,6 +92,8 @@ pub enum Tone {
     Ringback,
     /// The other party is away and expected back.
     Hold,
+    /// Nothing is to be heard, but the stream goes on: who gets no packets at all takes the call for dead.
+    Silence,
     /// What `add_audio` keeps, repeated.
     Audio(AudioId),
 }

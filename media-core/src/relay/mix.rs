@@ -26,6 +26,8 @@ const SPEECH_ENERGY: i32 = ((328 * 328) >> (2 * ENERGY_SHIFT)) * FRAME as i32;
 pub(super) struct Feed {
     pub jitter: Jitter,
     voice: Voice,
+    /// The tick for which its frame was taken.
+    tick: u32,
     /// Whether a mix of three or more distinct parties holds the leg.
     in_company: bool,
 }
@@ -65,7 +67,7 @@ impl Voice {
 
 impl Feed {
     fn new() -> Feed {
-        Feed { jitter: Jitter::new(), voice: Voice::default(), in_company: false }
+        Feed { jitter: Jitter::new(), voice: Voice::default(), tick: 0, in_company: false }
     }
 }
 
@@ -93,7 +95,6 @@ impl Relay {
         let Some(open) = self.legs.get_mut(source.index, source.generation) else { return };
         if is_fed && open.feed.is_none() {
             open.feed = Some(Box::new(Feed::new()));
-            self.feeders.push(source);
         }
         let Some(feed) = &mut open.feed else { return };
         feed.in_company = in_company;
@@ -102,7 +103,6 @@ impl Relay {
         }
         if !is_fed {
             open.feed = None;
-            self.feeders.retain(|other| *other != source);
         }
     }
 
@@ -149,35 +149,38 @@ impl Relay {
         }
     }
 
-    /// Takes a frame of every source and sends every mix.
+    /// Sends every mix. The frames of its sources are taken as the first mix needs them, while they are near.
     pub(super) fn tick_mixes(&mut self, now: Instant) {
-        for at in 0..self.feeders.len() {
-            let id = self.feeders[at];
-            let Some(leg) = self.legs.get_mut(id.index, id.generation) else { continue };
-            let Some(feed) = &mut leg.feed else { continue };
-            feed.jitter.pop();
-            if feed.in_company {
-                let (_, _, frame) = feed.jitter.frame();
-                if let Some(speaks) = feed.voice.observe(energy(frame) >= SPEECH_ENERGY) {
-                    self.drops.note(self.queues.speaking(id, speaks));
-                }
-            }
-        }
+        self.mix_tick = self.mix_tick.wrapping_add(1);
         for at in 0..self.mixes.len() {
             self.send_mix(now, self.mixes[at]);
         }
     }
 
+    /// Takes the source's frame of this tick, once.
+    fn take_frame(&mut self, source: LegId) -> Option<&mut Jitter> {
+        let feed = self.legs.get_mut(source.index, source.generation)?.feed.as_mut()?;
+        if feed.tick != self.mix_tick {
+            feed.tick = self.mix_tick;
+            feed.jitter.pop();
+            if feed.in_company {
+                let (_, _, frame) = feed.jitter.frame();
+                if let Some(speaks) = feed.voice.observe(energy(frame) >= SPEECH_ENERGY) {
+                    self.drops.note(self.queues.speaking(source, speaks));
+                }
+            }
+        }
+        Some(&mut feed.jitter)
+    }
+
     fn send_mix(&mut self, now: Instant, id: LegId) {
         let Some(leg) = self.legs.get(id.index, id.generation) else { return };
-        let Some(mix) = leg.mix else { return };
-        let mut sum = [0i32; FRAME];
+        let (Some(mix), sources) = (leg.mix, leg.hears) else { return };
+        let mut sum = [0i16; FRAME];
         let (mut is_anything, mut is_received) = (false, false);
-        for source in leg.hears.as_slice() {
-            let Some(feed) = self.legs.get(source.index, source.generation).and_then(|source| source.feed.as_ref()) else {
-                continue;
-            };
-            let (frame, start, samples) = feed.jitter.frame();
+        for source in sources.as_slice() {
+            let Some(jitter) = self.take_frame(*source) else { continue };
+            let (frame, start, samples) = jitter.frame();
             let skip =
                 mix.heard_until(*source).filter(|until| is_after(*until, start)).map_or(0, |until| until.wrapping_sub(start));
             if frame == Frame::Nothing || skip as usize >= FRAME {
@@ -185,8 +188,8 @@ impl Relay {
             }
             is_anything = true;
             is_received |= frame == Frame::Received;
-            for (sum, sample) in sum.iter_mut().zip(samples).skip(skip as usize) {
-                *sum += i32::from(*sample);
+            for (sum, sample) in sum[skip as usize..].iter_mut().zip(&samples[skip as usize..]) {
+                *sum = sum.saturating_add(*sample);
             }
         }
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
@@ -204,12 +207,8 @@ impl Relay {
             return;
         }
         let stream = *mix.stream.get_or_insert_with(|| self.streams.next());
-        let mut samples = [0; FRAME];
-        for (sample, sum) in samples.iter_mut().zip(sum) {
-            *sample = sum.clamp(-32_767, 32_767) as i16;
-        }
         let mut payload = [0; TICK_SAMPLES];
-        g711::encode_all(leg.codec(), &samples, &mut payload);
+        g711::encode_all(leg.codec(), &sum, &mut payload);
         self.send_audio(now, id, stream, &payload);
     }
 

@@ -93,6 +93,7 @@ impl Call {
         let kept = self.hold_audio.as_ref().and_then(|name| cx.shard.hold_audio.get(name));
         match background {
             Background::Ringback => Tone::Ringback,
+            Background::Silence => Tone::Silence,
             Background::Hold => kept.map_or(Tone::Hold, |audio| Tone::Audio(*audio)),
         }
     }

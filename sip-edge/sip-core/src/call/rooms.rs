@@ -71,6 +71,8 @@ pub struct Scene {
 pub enum Background {
     Ringback,
     Hold,
+    /// There is company, but nobody who is heard.
+    Silence,
 }
 
 /// What one leg hears.
@@ -88,7 +90,8 @@ impl Scene {
         let mut all: Vec<Ears> = self.seats.iter().map(|seat| self.ears_of(seat)).collect();
         for watcher in &self.watchers {
             let sources = self.overheard(watcher);
-            all.push(Ears { leg: watcher.leg, sources, background: None });
+            let background = sources.is_empty().then_some(Background::Silence);
+            all.push(Ears { leg: watcher.leg, sources, background });
         }
         all
     }
@@ -109,13 +112,14 @@ impl Scene {
     fn ears_of(&self, seat: &Seat) -> Ears {
         let voices = self.mates(seat).filter(|mate| mate.voice == Voice::On).map(|mate| mate.leg);
         let watchers = self.watchers.iter().filter(|watcher| self.is_heard_by(watcher, seat)).map(|watcher| watcher.leg);
-        let sources = voices.chain(watchers).collect();
+        let sources: Vec<LegName> = voices.chain(watchers).collect();
         let is_alone = self.mates(seat).all(|mate| mate.presence == Presence::Away);
         let background = match (self.ringing, seat.room) {
             (Ringing::Consultation, Room::Consultation) if seat.leg == LegName::Agent => Some(Background::Ringback),
             (Ringing::Transfer, Room::Apart) => Some(Background::Ringback),
             (Ringing::Transfer, Room::Conversation) if is_alone => Some(Background::Ringback),
-            _ => is_alone.then_some(Background::Hold),
+            _ if is_alone => Some(Background::Hold),
+            _ => sources.is_empty().then_some(Background::Silence),
         };
         Ears { leg: seat.leg, sources, background }
     }
