@@ -252,7 +252,7 @@ fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: S
     format!(
         "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
          [link]\nsocket = \"{folder}/control.sock\"\n\n[storage]\nfolder = \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
-         [recordings]\nfolder = \"{folder}/recordings\"\n\n[callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
+         [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n[callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
     )
 }
 
@@ -272,7 +272,7 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     };
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
-         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
+         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
          {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
     ))
 }

@@ -29,6 +29,7 @@ impl Bench {
         config.storage.secret_key_file = folder.join("secret.key");
         config.admin.token_file = folder.join("admin.token");
         config.recordings.folder = folder.join("recordings");
+        config.hold_audio.folder = folder.join("hold-audio");
         change(&mut config);
         let app = App::open(config).unwrap();
         Self { router: router(Arc::clone(&app)), app, folder }
@@ -125,7 +126,8 @@ async fn every_setting_is_readable_after_it_was_set() {
     let settings = json!({
         "name": "Demo GmbH", "region": "DE", "record": false, "agent_ring_s": 11, "customer_ring_s": 12, "max_duration_s": 13,
         "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16 },
-        "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"]
+        "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"],
+        "recording_layout": "three_channel", "refer": "transfer", "progress_events": ["participant", "bridged"]
     });
     bench.done(Method::PUT, "/admin/accounts/demo", settings.clone()).await;
     let read = bench.get("/admin/accounts/demo").await;
@@ -168,6 +170,75 @@ async fn every_setting_is_readable_after_it_was_set() {
     assert_eq!(bench.get("/admin/accounts").await.as_array().unwrap().len(), 1);
     bench.done(Method::DELETE, "/admin/accounts/demo", json!(null)).await;
     assert_eq!(bench.get("/admin/accounts").await, json!([]));
+}
+
+#[tokio::test]
+async fn hold_audio_is_checked_kept_and_removed() {
+    let bench = Bench::prepared("hold-audio").await;
+    bench.done(Method::PUT, "/admin/accounts/demo", json!({})).await;
+    let path = "/admin/accounts/demo/hold-audio";
+    let put = async |file: Vec<u8>, path: &str| {
+        let token = bench.app.admin_token.expose().to_owned();
+        let request =
+            axum::http::Request::builder().method(Method::PUT).uri(path).header("Authorization", format!("Bearer {token}"));
+        let response = bench.router.clone().call(request.body(Body::from(file)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let folder = bench.app.config.hold_audio.folder.clone();
+    let files =
+        || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+    let wav = crate::hold_audio::tests::wav;
+    let (status, account) = put(wav(1, 1, 8_000, 16, 1), path).await;
+    let first = account["hold_audio"].as_str().unwrap().to_owned();
+    assert_eq!((status, files()), (200, vec![first.clone()]));
+    assert!(first.starts_with("demo-") && first.ends_with(".wav"));
+    // The same again changes nothing; another takes its place.
+    assert_eq!(put(wav(1, 1, 8_000, 16, 1), path).await.1["hold_audio"], first);
+    let (_, account) = put(wav(7, 1, 8_000, 8, 2), path).await;
+    let second = account["hold_audio"].as_str().unwrap().to_owned();
+    assert_eq!(files(), [second.as_str()]);
+    for (file, status, code) in [
+        (wav(1, 2, 8_000, 16, 1), 422, "invalid_hold_audio"),
+        (b"MP3".to_vec(), 422, "invalid_hold_audio"),
+        (vec![0; (2 << 20) + 1], 413, "payload_too_large"),
+    ] {
+        let (answered, problem) = put(file, path).await;
+        assert_eq!((answered, &problem["code"]), (status, &json!(code)));
+    }
+    assert_eq!(put(wav(1, 1, 8_000, 16, 1), "/admin/accounts/nobody/hold-audio").await.0, 404);
+    assert_eq!((files(), bench.get("/admin/accounts/demo").await["hold_audio"].clone()), (vec![second.clone()], json!(second)));
+    let removed = bench.done(Method::DELETE, path, json!(null)).await;
+    assert_eq!((&removed["hold_audio"], files().len()), (&Value::Null, 0));
+    put(wav(1, 1, 8_000, 16, 1), path).await;
+    bench.done(Method::DELETE, "/admin/accounts/demo", json!(null)).await;
+    assert_eq!(files().len(), 0, "it goes with its account");
+}
+
+#[tokio::test]
+async fn keys_may_be_given_the_permission_to_supervise() {
+    let bench = Bench::prepared("supervise").await;
+    bench.done(Method::PUT, "/admin/accounts/demo", json!({})).await;
+    let keys = "/admin/accounts/demo/keys";
+    let made = bench.done(Method::POST, keys, json!({ "name": "backend", "class": "server" })).await;
+    assert_eq!(made["supervise"], false);
+    let floor = bench.done(Method::POST, keys, json!({ "name": "floor", "class": "server", "supervise": true })).await;
+    assert_eq!(floor["supervise"], true);
+    let changed = bench.done(Method::PATCH, "/admin/accounts/demo/keys/backend", json!({ "supervise": true })).await;
+    assert_eq!((&changed[0]["supervise"], &changed[0]["cidrs"]), (&json!(true), &json!([])));
+    let bound = bench.done(Method::PATCH, "/admin/accounts/demo/keys/backend", json!({ "cidrs": ["192.0.2.0/24"] })).await;
+    assert_eq!((&bound[0]["supervise"], &bound[0]["cidrs"]), (&json!(true), &json!(["192.0.2.0/24"])));
+    let next = bench.done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({})).await;
+    assert_eq!(next["supervise"], true, "its successor may, too");
+    let browser = json!({ "name": "button", "class": "browser", "supervise": true });
+    assert_eq!(bench.ask(Method::POST, keys, Some(browser)).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let nothing = bench.ask(Method::PATCH, "/admin/accounts/demo/keys/backend", Some(json!({}))).await;
+    assert_eq!(nothing.0, StatusCode::UNPROCESSABLE_ENTITY);
+    for words in [json!(["fly"]), json!(["part"]), json!(["participant.fly"]), json!([""])] {
+        let settings = Some(json!({ "progress_events": words }));
+        assert_eq!(bench.ask(Method::PUT, "/admin/accounts/demo", settings).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{words}");
+    }
 }
 
 // S42, A14

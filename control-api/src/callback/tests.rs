@@ -2,7 +2,7 @@
 
 use super::attempt::Sender;
 use super::sink::{Answer, Identity, Sink};
-use super::{Callbacks, for_call};
+use super::{Callbacks, for_call, for_event};
 use crate::app::now_ms;
 use crate::metrics::Metrics;
 use crate::secret::{MasterKey, Purpose, Secret};
@@ -25,8 +25,8 @@ pub fn ended_call(call_id: &str) -> Call {
     end_call(&store, call_id, |_| Ok(None))
 }
 
-fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::Result<Option<NewCallback>>) -> Call {
-    let new = NewCall {
+fn new_call(call_id: &str) -> NewCall {
+    NewCall {
         call_id: call_id.into(),
         // One each: all calls here have the same uuid.
         account_id: format!("of {call_id}"),
@@ -43,8 +43,11 @@ fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::
         fingerprint: call_id.into(),
         idempotency_key: None,
         start_ms: START,
-    };
-    assert!(matches!(store.create_call(new, storage::no_progress).unwrap(), CreateOutcome::Created(_)));
+    }
+}
+
+fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::Result<Option<NewCallback>>) -> Call {
+    assert!(matches!(store.create_call(new_call(call_id), storage::no_progress).unwrap(), CreateOutcome::Created(_)));
     let end = FinalCall {
         status: CallStatus::Answer,
         reason: None,
@@ -102,8 +105,7 @@ impl Rig {
         Callbacks::with_sender(sender.with_timeout(timeout), connections, self.store.clone(), Metrics::default())
     }
 
-    /// Ends a call whose account has this callback URL; returns the endpoint.
-    fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> String {
+    fn account(&self, account_id: &str, url: &str) -> Account {
         let auth_header =
             AuthHeader { name: "X-Crm-Auth".into(), value: self.secrets.seal(Purpose::CallbackHeader, &Secret::new(AUTH)) };
         let callback = CallbackSettings {
@@ -112,7 +114,12 @@ impl Rig {
             signing_secret: self.secrets.seal(Purpose::SigningSecret, &Secret::new(SECRET)),
             max_retries: 3,
         };
-        let account = Account { callback: Some(callback), ..Account::new(account_id, "Demo Realty") };
+        Account { callback: Some(callback), ..Account::new(account_id, "Demo Realty") }
+    }
+
+    /// Ends a call whose account has this callback URL; returns the endpoint.
+    fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> String {
+        let account = self.account(account_id, url);
         end_call(&self.store, call_id, |call| Ok(for_call(&account, call, "https://api.example", due_ms)));
         self.store.callback_job(call_id).unwrap().unwrap().target.endpoint
     }
@@ -120,9 +127,9 @@ impl Rig {
     /// Makes the attempt that is due at `now_ms`, if any; returns the job after it.
     async fn turn(&self, callbacks: &Callbacks, endpoint: &str, now_ms: u64) -> Option<CallbackJob> {
         let job = self.store.due_callbacks(endpoint, now_ms, 1, |_| false).unwrap().jobs.pop()?;
-        let call_id = job.call_id.clone();
+        let job_id = job.job_id();
         callbacks.attempt(job, now_ms).await.unwrap();
-        self.store.callback_job(&call_id).unwrap()
+        self.store.callback_job(&job_id).unwrap()
     }
 
     fn log(&self, call_id: &str) -> Vec<DeliveryAttempt> {
@@ -325,4 +332,41 @@ async fn a_start_takes_up_what_was_left_and_a_stop_waits_for_what_is_under_way()
     callbacks.notify(&endpoint);
     assert_eq!(rig.store.pending_endpoints().unwrap(), [endpoint]);
     assert_eq!(sink.seen().len(), 5);
+}
+
+// Progress has a name and a queue of its own; what is stale is given up without being sent.
+#[tokio::test]
+async fn progress_is_tried_like_a_result_until_it_is_stale() {
+    let sink = Sink::good(|_| Answer::Status(500)).await;
+    let rig = Rig::new();
+    let mut account = rig.account(ACCOUNT, &sink.url);
+    assert_eq!(made(&rig, "c1", &account), None, "off unless it is asked for");
+    account.progress_events = vec!["initiated".into()];
+    let endpoint = made(&rig, "c2", &account).expect("a progress callback");
+    assert_eq!(endpoint, made(&rig, "c3", &account).unwrap(), "one queue for an account and origin");
+    let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+    let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
+    assert_eq!((job.attempt_count, job.state), (1, JobState::Pending));
+    let seen = sink.seen().pop().unwrap();
+    assert_eq!((seen.header("webhook-id"), seen.header("x-crm-auth")), ("c2.1", AUTH));
+    assert!(seen.header("webhook-signature").starts_with("v1,"));
+    let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!((&body["event"], &body["sequence"], &body["call_id"]), (&"initiated".into(), &1.into(), &"c2".into()));
+    let stale = rig.turn(&callbacks, &endpoint, START + 600_001).await.unwrap();
+    assert_eq!(stale.state, JobState::Exhausted);
+    assert_eq!(sink.seen().len(), 1, "nothing more was sent");
+    let word = rig.store.deliveries(&stale.call_id).unwrap().pop().unwrap().error;
+    assert_eq!(word.as_deref(), Some("stale"));
+}
+
+/// Makes a call; returns the queue of its progress callback.
+fn made(rig: &Rig, call_id: &str, account: &Account) -> Option<String> {
+    let mut endpoint = None;
+    let progress = |_: &Call, event: &EventRecord| {
+        let callback = for_event(account, event, START);
+        endpoint = callback.as_ref().map(|callback| callback.target.endpoint.clone());
+        Ok(callback)
+    };
+    rig.store.create_call(new_call(call_id), progress).unwrap();
+    endpoint
 }

@@ -1,11 +1,14 @@
 //! The served process from outside: HTTP over real sockets, a fake shard over the real link, real storage in a temporary folder.
 
 mod calls;
+mod control;
+mod events;
 mod keys;
 mod launch;
 mod link;
 mod listing;
 mod operations;
+mod participants;
 mod presence;
 mod recordings;
 mod rig;

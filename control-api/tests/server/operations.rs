@@ -70,14 +70,34 @@ async fn every_route_is_documented_and_every_documented_route_is_served() {
         ("/calls/{call_id}", "get"),
         ("/calls/{call_id}", "patch"),
         ("/calls/{call_id}/callback/redeliver", "post"),
+        ("/calls/{call_id}/cancel", "post"),
+        ("/calls/{call_id}/complete", "post"),
+        ("/calls/{call_id}/dtmf", "post"),
+        ("/calls/{call_id}/events", "get"),
+        ("/calls/{call_id}/hold", "post"),
+        ("/calls/{call_id}/merge", "post"),
+        ("/calls/{call_id}/mute", "post"),
+        ("/calls/{call_id}/participants", "post"),
+        ("/calls/{call_id}/participants/{party}", "delete"),
+        ("/calls/{call_id}/recording/pause", "post"),
+        ("/calls/{call_id}/recording/resume", "post"),
+        ("/calls/{call_id}/recording/start", "post"),
+        ("/calls/{call_id}/resume", "post"),
+        ("/calls/{call_id}/supervisors", "post"),
+        ("/calls/{call_id}/supervisors/{party}", "delete"),
+        ("/calls/{call_id}/supervisors/{party}", "patch"),
+        ("/calls/{call_id}/swap", "post"),
         ("/calls/{call_id}/timeline", "get"),
+        ("/calls/{call_id}/transfer", "post"),
+        ("/calls/{call_id}/unmute", "post"),
+        ("/events", "get"),
         ("/openapi.json", "get"),
         ("/recordings/{name}", "get"),
         ("/recordings/{name}", "head"),
     ];
     assert_eq!(documented, routes.map(|(path, method)| (path.to_owned(), method.to_owned())));
     for (path, operations) in paths {
-        let example = path.replace("{call_id}", "x").replace("{name}", "x");
+        let example = path.replace("{call_id}", "x").replace("{name}", "x").replace("{party}", "x");
         for method in ["get", "head", "post", "put", "patch", "delete"] {
             let request = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let answer = rig.request(request, &example, |request| request).await;

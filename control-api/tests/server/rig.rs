@@ -8,8 +8,9 @@ use control_api::{
     server::{self, Running},
 };
 use control_wire::{
-    CallStatus, Command, Ended, Event, FrameDecoder, FromEdge, Hello, LegName, Milestone, PlaceCall, Presence, ShardStatus,
-    SoftphoneGrant, SoftphoneService, ToEdge, VERSION, encode,
+    CallStatus, Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder, FromEdge, Hello, Joining, LegName,
+    Milestone, Party, PartyRole, PartyState, PlaceCall, Presence, RecordingState, ShardStatus, SoftphoneGrant, SoftphoneService,
+    SupervisorRole, ToEdge, VERSION, encode,
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -160,6 +161,18 @@ impl Rig {
         let place = shard.expect_call().await;
         assert_eq!(place.call_id, call_id);
         (call_id, place)
+    }
+
+    /// Places the guide's call and brings it to the bridge.
+    pub async fn talk(&self, shard: &mut Shard) -> String {
+        let (call_id, _) = self.place(shard).await;
+        shard.bridge(&call_id).await;
+        call_id
+    }
+
+    /// A request that the edge answers meanwhile.
+    pub async fn post(&self, path: &str, body: Option<Value>) -> Answer {
+        self.send(Method::POST, path, body).await
     }
 
     pub async fn call(&self, call_id: &str) -> Value {
@@ -485,6 +498,31 @@ impl Shard {
         }
     }
 
+    /// The next command, which is a verb on a running call, not yet answered.
+    pub async fn expect_verb(&mut self) -> (u64, Control) {
+        match self.command().await {
+            (command_id, Command::Control(control)) => (command_id, *control),
+            other => panic!("expected Control, got {other:?}"),
+        }
+    }
+
+    /// Takes the next verb, and tells how the parties stand after it before it acknowledges.
+    pub async fn obey(&mut self, kind: &str, sequence: u32, party: Option<&str>, conversation: Conversation) -> Control {
+        let (command_id, control) = self.expect_verb().await;
+        let step = told(&control.call_id, sequence, kind, party, conversation);
+        self.tell(Event::Milestone(step)).await;
+        self.write(&FromEdge::Ack { command_id }).await;
+        control
+    }
+
+    /// Refuses the next verb.
+    pub async fn refuse(&mut self, code: &str) -> Control {
+        let (command_id, control) = self.expect_verb().await;
+        let refusal = ControlRefusal { code: code.into(), detail: "not now".into() };
+        self.write(&FromEdge::Refused { command_id, refusal }).await;
+        control
+    }
+
     /// Tells that a softphone came or went.
     pub async fn presence(&mut self, agent: &str, online: bool) {
         self.write(&FromEdge::Presence(Presence { agent: agent.to_owned(), online })).await;
@@ -504,15 +542,11 @@ impl Shard {
 
     /// Brings a call to the bridge.
     pub async fn bridge(&mut self, call_id: &str) {
-        let steps = [
-            (Some(LegName::Agent), "ringing"),
-            (Some(LegName::Agent), "answered"),
-            (Some(LegName::Customer), "ringing"),
-            (None, "bridged"),
-        ];
+        let steps = [(Some(LegName::Agent), "ringing"), (Some(LegName::Agent), "answered"), (Some(LegName::Customer), "ringing")];
         for (sequence, (leg, kind)) in (1..).zip(steps) {
             self.milestone(call_id, sequence, leg, kind).await;
         }
+        self.tell(Event::Milestone(told(call_id, 4, "bridged", None, two_talk()))).await;
     }
 
     pub async fn end(&mut self, call_id: &str, status: CallStatus) {
@@ -533,6 +567,46 @@ pub fn milestone(call_id: &str, sequence: u32, leg: Option<LegName>, kind: &str)
         trunk: Some("carrier".into()),
         detail: None,
     }
+}
+
+/// A milestone that changes how the parties stand.
+pub fn told(call_id: &str, sequence: u32, kind: &str, party: Option<&str>, conversation: Conversation) -> Milestone {
+    let leg = match party {
+        Some("agent") => Some(LegName::Agent),
+        Some("customer") => Some(LegName::Customer),
+        Some(name) if name.starts_with("supervisor") => Some(LegName::Supervisor),
+        Some(_) => Some(LegName::Participant),
+        None => None,
+    };
+    Milestone {
+        party: party.map(str::to_owned),
+        conversation: Some(Box::new(conversation)),
+        ..milestone(call_id, sequence, leg, kind)
+    }
+}
+
+/// How parties stand, each `name:state`, with the recording running.
+pub fn conversation(parties: &[(&str, PartyState)]) -> Conversation {
+    let party = |(name, state): &(&str, PartyState)| Party {
+        party: (*name).to_owned(),
+        role: match *name {
+            "agent" => PartyRole::Agent,
+            "customer" => PartyRole::Customer,
+            name if name.starts_with("supervisor") => PartyRole::Supervisor,
+            _ => PartyRole::Participant,
+        },
+        state: *state,
+        muted: false,
+        joining: name.starts_with("participant").then_some(Joining::Consult),
+        supervisor_role: name.starts_with("supervisor").then_some(SupervisorRole::Listen),
+        reason: (*state == PartyState::Left).then(|| "busy".to_owned()),
+    };
+    Conversation { parties: parties.iter().map(party).collect(), recording: RecordingState::Running }
+}
+
+/// Agent and customer talk.
+pub fn two_talk() -> Conversation {
+    conversation(&[("agent", PartyState::Talking), ("customer", PartyState::Talking)])
 }
 
 pub fn ended(call_id: &str, status: CallStatus) -> Ended {

@@ -135,6 +135,26 @@ impl Events {
         timeout(DEADLINE, read).await.expect("no event came")
     }
 
+    /// The next event of this name.
+    pub async fn named(&mut self, name: &str) -> Value {
+        let head = format!("event: {name}\ndata: ");
+        let read = async {
+            loop {
+                if let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let event = event.to_owned();
+                    self.text = rest.to_owned();
+                    match event.strip_prefix(&head) {
+                        Some(data) => return serde_json::from_str(data).unwrap(),
+                        None => continue,
+                    }
+                }
+                let chunk = self.response.chunk().await.unwrap().expect("the stream ended");
+                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+        };
+        timeout(DEADLINE, read).await.expect("no event came")
+    }
+
     /// The state in the next event.
     pub async fn state(&mut self) -> String {
         self.next().await.expect("an event")["state"].as_str().unwrap().to_owned()

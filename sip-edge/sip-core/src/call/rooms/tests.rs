@@ -35,7 +35,7 @@ fn scene(rooms: &str, watchers: &[(char, SupervisorRole)], ringing: Ringing) -> 
     Scene { seats, watchers, ringing }
 }
 
-/// `expected` lists for each leg `name<sources`, with `+h` for hold audio and `+r` for ringback.
+/// `expected` lists for each leg `name<sources`, with `+h` for hold audio, `+r` for ringback and `+s` for silence.
 #[track_caller]
 fn check(scene: &Scene, expected: &str) {
     let name = |wanted: LegName| "AC12st".chars().find(|each| leg(*each) == wanted).unwrap();
@@ -49,6 +49,7 @@ fn check(scene: &Scene, expected: &str) {
                 None => "",
                 Some(Background::Hold) => "+h",
                 Some(Background::Ringback) => "+r",
+                Some(Background::Silence) => "+s",
             };
             format!("{}<{}{background}", name(ears.leg), sources.into_iter().collect::<String>())
         })
@@ -63,7 +64,7 @@ fn check(scene: &Scene, expected: &str) {
 fn parties_hear_their_room() {
     let nobody = Ringing::Nobody;
     check(&scene("AC", &[], nobody), "A<C C<A");
-    check(&scene("A!C", &[], nobody), "A< C<A");
+    check(&scene("A!C", &[], nobody), "A<+s C<A");
     check(&scene("A//C", &[], nobody), "A<+h C<+h");
     check(&scene("A1//C", &[], nobody), "A<1 1<A C<+h");
     check(&scene("AC12", &[], nobody), "A<12C C<12A 1<2AC 2<1AC");
@@ -106,7 +107,7 @@ fn supervisors_hear_what_the_agent_hears() {
     check(&scene("C/A1", &[('s', Barge)], nobody), "A<1s 1<As C<+h s<1A");
     check(&scene("C/A1", &[('s', Whisper)], nobody), "A<1s 1<A C<+h s<1A");
     check(&scene("C///A", &[('s', Barge)], Ringing::Transfer), "A<s+r C<+r s<A");
-    check(&scene("!AC", &[('s', Listen)], nobody), "A<C C< s<C");
+    check(&scene("!AC", &[('s', Listen)], nobody), "A<C C<+s s<C");
     // The conversation goes on without the agent.
     check(&scene("C1", &[('s', Listen), ('t', Barge)], nobody), "C<1t 1<Ct s<1Ct t<1C");
     check(&scene("C1", &[('s', Whisper)], nobody), "C<1 1<C s<1C");

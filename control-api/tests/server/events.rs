@@ -1,0 +1,201 @@
+//! Streams of events, over restarts too, and progress callbacks.
+
+use crate::rig::{DEADLINE, Rig, Shard, conversation, two_talk};
+use control_wire::{CallStatus, Event, PartyState};
+use reqwest::Method;
+use serde_json::{Value, json};
+use storage::{CallbackJob, KeyClass};
+use tokio::time::timeout;
+
+/// A stream of events as a client reads it.
+struct Stream {
+    response: reqwest::Response,
+    text: String,
+}
+
+impl Stream {
+    async fn open(rig: &Rig, path: &str) -> Self {
+        let response = rig.stream(path, &format!("Bearer {}", rig.server_key)).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next event: its id, its word, its data. `None` at the end of the stream.
+    async fn next(&mut self) -> Option<(u64, String, Value)> {
+        let read = async {
+            loop {
+                if let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let event = event.to_owned();
+                    self.text = rest.to_owned();
+                    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                    let Some(word) = field("event: ") else { continue };
+                    let data = serde_json::from_str(&field("data: ").unwrap()).unwrap();
+                    return Some((field("id: ").unwrap().parse().unwrap(), word, data));
+                }
+                self.text.push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
+            }
+        };
+        timeout(DEADLINE, read).await.expect("no event came")
+    }
+
+    async fn words(&mut self, count: usize) -> Vec<String> {
+        let mut words = Vec::new();
+        for _ in 0..count {
+            words.push(self.next().await.expect("an event").1);
+        }
+        words
+    }
+}
+
+async fn hold(shard: &mut Shard, call_id: &str, sequence: u32) {
+    let held = conversation(&[("agent", PartyState::Talking), ("customer", PartyState::OnHold)]);
+    shard.tell(Event::Milestone(crate::rig::told(call_id, sequence, "customer_held", Some("customer"), held))).await;
+}
+
+const TO_BRIDGE: [&str; 5] = ["initiated", "agent_ringing", "agent_answered", "ringing", "bridged"];
+
+#[tokio::test]
+async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let mut all = Stream::open(&rig, "/events").await;
+    let call_id = rig.talk(&mut shard).await;
+    let mut one = Stream::open(&rig, &format!("/calls/{call_id}/events")).await;
+    assert_eq!(one.words(5).await, TO_BRIDGE);
+    assert_eq!(all.words(5).await, TO_BRIDGE);
+    hold(&mut shard, &call_id, 5).await;
+    let (id, word, data) = one.next().await.unwrap();
+    assert_eq!((id, word.as_str()), (6, "held"));
+    assert_eq!(data["conversation"]["parties"][1]["number"], "+919876543210");
+    let keys: Vec<_> = data.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["call_id", "conversation", "event", "id", "leg", "party", "reason", "sequence", "sip_code", "time", "uuid"];
+    assert_eq!(keys, expected);
+    for (key, value) in [
+        ("id", json!(6)),
+        ("event", json!("held")),
+        ("sequence", json!(6)),
+        ("party", json!("customer")),
+        ("leg", json!("customer")),
+    ] {
+        assert_eq!(data[key], value, "{key}");
+    }
+    assert_eq!(all.next().await.unwrap(), (id, word, data));
+    shard.end(&call_id, CallStatus::Answer).await;
+    assert_eq!(one.words(1).await, ["ended"]);
+    assert_eq!(one.next().await, None, "the stream of a call ends with it");
+    assert_eq!(all.words(1).await, ["ended"]);
+    // Afterwards it can still be read whole.
+    let mut late = Stream::open(&rig, &format!("/calls/{call_id}/events?last_event_id=5")).await;
+    assert_eq!(late.words(2).await, ["held", "ended"]);
+    assert_eq!(late.next().await, None);
+    let (other, _) = rig.place(&mut shard).await;
+    let (_, word, data) = all.next().await.unwrap();
+    assert_eq!((word.as_str(), &data["call_id"], &data["sequence"]), ("initiated", &json!(other), &json!(1)));
+    rig.stop().await;
+}
+
+// Resumable by id, also over a restart; the key's account only
+#[tokio::test]
+async fn a_stream_goes_on_where_it_ended() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let mut stream = Stream::open(&rig, "/events?last_event_id=0").await;
+    assert_eq!(stream.words(5).await, TO_BRIDGE);
+    let rig = rig.restart().await;
+    assert_eq!(stream.next().await, None, "streams end when the process stops");
+    let mut shard = rig.shard(1, &[&call_id]).await;
+    hold(&mut shard, &call_id, 5).await;
+    let response = rig
+        .request(Method::GET, "/events", |request| request.header("last-event-id", "x").bearer_auth(rig.server_key.clone()))
+        .await;
+    response.expect_problem(400, "malformed_header");
+    rig.get("/events?last_event_id=x").await.expect_problem(400, "malformed_query");
+    let mut stream = Stream::open(&rig, "/events?last_event_id=4").await;
+    assert_eq!(stream.words(2).await, ["bridged", "held"]);
+    // An id that was never given is taken for the newest.
+    let mut beyond = Stream::open(&rig, "/events?last_event_id=999").await;
+    shard.end(&call_id, CallStatus::Answer).await;
+    assert_eq!((stream.words(1).await, beyond.words(1).await), (vec!["ended".to_owned()], vec!["ended".to_owned()]));
+    let other = rig.add_key("other", KeyClass::Server, |key| key.account_id = Some("other".into()));
+    let path = format!("/calls/{call_id}/events");
+    rig.request(Method::GET, &path, |request| request.bearer_auth(&other)).await.expect_problem(404, "not_found");
+    rig.request(Method::GET, "/events", |request| request).await.expect_problem(401, "unauthorized");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_kept_any_more_is_told_as_a_gap() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let tomorrow = control_api::app::now_ms() + storage::EVENT_WINDOW_MS;
+    control_api::retention::expire_once(&rig.app, tomorrow).await.unwrap();
+    hold(&mut shard, &call_id, 5).await;
+    for path in ["/events?last_event_id=2".to_owned(), format!("/calls/{call_id}/events")] {
+        let mut stream = Stream::open(&rig, &path).await;
+        let (id, word, data) = stream.next().await.unwrap();
+        assert_eq!((id, word.as_str(), &data["until"]), (5, "gap", &json!(5)), "{path}");
+        assert_eq!(stream.next().await.unwrap().1, "held");
+    }
+    let mut stream = Stream::open(&rig, "/events?last_event_id=5").await;
+    assert_eq!(stream.words(1).await, ["held"], "nothing is missing behind it");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_has_a_bounded_number_of_streams() {
+    let rig = Rig::start().await;
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        streams.push(Stream::open(&rig, "/events").await);
+    }
+    let refused = rig.get("/events").await;
+    assert!(!refused.expect_problem(429, "too_many_streams").header("retry-after").is_empty());
+    let other = rig.add_key("other", KeyClass::Server, |key| key.account_id = Some("other".into()));
+    assert_eq!(rig.stream("/events", &format!("Bearer {other}")).await.status(), 200);
+    streams.pop();
+    let again = async {
+        while rig.stream("/events", &format!("Bearer {}", rig.server_key)).await.status() != 200 {
+            tokio::time::sleep(DEADLINE / 1000).await;
+        }
+    };
+    timeout(DEADLINE, again).await.expect("a stream that was closed makes room");
+    rig.stop().await;
+}
+
+fn progress_jobs(rig: &Rig, call_id: &str) -> Vec<CallbackJob> {
+    (1..100).filter_map(|sequence| rig.app.store.callback_job(&format!("{call_id}.{sequence}")).unwrap()).collect()
+}
+
+// Off by default; then in their order, beside the one result
+#[tokio::test]
+async fn progress_is_pushed_to_accounts_that_ask_for_it() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    shard.end(&call_id, CallStatus::Answer).await;
+    assert_eq!(progress_jobs(&rig, &call_id), [], "off unless it is asked for");
+
+    rig.change_account(|account| {
+        account.progress_events = ["initiated", "bridged", "participant", "ended"].map(String::from).to_vec()
+    });
+    let call_id = rig.talk(&mut shard).await;
+    let parties = [("agent", PartyState::Talking), ("customer", PartyState::Talking), ("participant-1", PartyState::Left)];
+    let left = crate::rig::told(&call_id, 5, "participant_left", Some("participant-1"), conversation(&parties));
+    shard.tell(Event::Milestone(left)).await;
+    shard.tell(Event::Milestone(crate::rig::told(&call_id, 6, "muted", Some("agent"), two_talk()))).await;
+    shard.end(&call_id, CallStatus::Answer).await;
+    let jobs = progress_jobs(&rig, &call_id);
+    let bodies: Vec<Value> = jobs.iter().map(|job| serde_json::from_str(&job.body).unwrap()).collect();
+    let told: Vec<_> = bodies.iter().map(|body| (body["event"].as_str().unwrap(), body["sequence"].as_u64().unwrap())).collect();
+    assert_eq!(told, [("initiated", 1), ("bridged", 5), ("participant.left", 6), ("ended", 8)]);
+    assert_eq!((&bodies[2]["party"], &bodies[2]["reason"]), (&json!("participant-1"), &json!("busy")));
+    // The result is the one it always was, under its own id, and in a queue that no progress delays.
+    let result = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+    assert!(jobs.iter().all(|job| job.target.endpoint != result.target.endpoint && job.target.url == result.target.url));
+    let body: Value = serde_json::from_str(&result.body).unwrap();
+    assert_eq!((&body["status"], body.get("event"), body.get("sequence")), (&json!("ANSWER"), None, None));
+    rig.stop().await;
+}

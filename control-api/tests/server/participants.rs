@@ -1,0 +1,365 @@
+//! Third parties, transfers and supervisors: who may be dialled, what the shard is asked, which lines they hold, and what stays of them.
+
+use crate::{
+    rig::{Answer, CALLER_ID, DEADLINE, Rig, Shard, conversation, ended, hello, two_talk},
+    softphone::{name, wait_presence},
+};
+use control_wire::{
+    AgentTarget, CallStatus, Control, Conversation, Event, FromEdge, HangupBy, Joining, LegName, NewParticipant, OtherParty,
+    PartyState, SupervisorRole, Verb,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use storage::KeyClass;
+use tokio::{join, time::sleep};
+
+const THIRD: &str = "022 2778 2183";
+const THIRD_E164: &str = "+912227782183";
+
+fn with(party: &str, state: PartyState) -> Conversation {
+    conversation(&[("agent", PartyState::Talking), ("customer", PartyState::OnHold), (party, state)])
+}
+
+fn dialled(control: &Control) -> &NewParticipant {
+    match &control.verb {
+        Verb::AddParticipant(new) => new,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Dials a third party with the edge's consent: its name.
+async fn consult(rig: &Rig, shard: &mut Shard, call_id: &str, sequence: u32) -> String {
+    let path = format!("/calls/{call_id}/participants");
+    let body = json!({ "to_number": THIRD, "flow": "consult" });
+    let dial = async {
+        let (command_id, control) = shard.expect_verb().await;
+        let party = dialled(&control).party.clone();
+        let step = crate::rig::told(call_id, sequence, "participant_added", Some(&party), with(&party, PartyState::Dialing));
+        shard.tell(Event::Milestone(step)).await;
+        shard.write(&FromEdge::Ack { command_id }).await;
+        party
+    };
+    let (answer, party) = join!(rig.post(&path, Some(body)), dial);
+    assert_eq!(answer.expect(201).header("location"), format!("/calls/{call_id}/participants/{party}"));
+    party
+}
+
+async fn tell(shard: &mut Shard, call_id: &str, sequence: u32, kind: &str, party: &str, state: PartyState) {
+    shard.tell(Event::Milestone(crate::rig::told(call_id, sequence, kind, Some(party), with(party, state)))).await;
+}
+
+fn free_lines(rig: &Rig) -> bool {
+    rig.app.trunk_lines.take("carrier", 2, std::time::Instant::now()).is_some()
+}
+
+// S13
+#[tokio::test]
+async fn a_third_party_is_dialled_and_told_of_to_the_end() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let path = format!("/calls/{call_id}/participants");
+    let body = json!({ "to_number": THIRD, "flow": "join", "ignored": 1 });
+    let (answer, control) = join!(
+        rig.post(&path, Some(body)),
+        shard.obey("participant_added", 5, Some("participant-1"), with("participant-1", PartyState::Dialing))
+    );
+    let new = dialled(&control);
+    assert_eq!((new.party.as_str(), new.joining), ("participant-1", Joining::Join));
+    assert_eq!(new.destination.ring_ms, 45_000);
+    let route = &new.destination.routes[0];
+    assert_eq!((route.request_user.as_str(), route.caller_id.as_str()), (THIRD_E164, CALLER_ID));
+    let view = answer.expect(201).json();
+    let third = &view["conversation"]["parties"][2];
+    assert_eq!(
+        (&third["number"], &third["state"], &third["joining"]),
+        (&json!(THIRD_E164), &json!("dialing"), &json!("consult"))
+    );
+    assert!(!free_lines(&rig), "it holds a line of its own");
+    tell(&mut shard, &call_id, 6, "participant_joined", "participant-1", PartyState::Talking).await;
+    let shown = rig.call(&call_id).await["participants"][0].clone();
+    assert!(shown["answered_at"].is_string() && shown["ended_at"].is_null());
+    tell(&mut shard, &call_id, 7, "participant_left", "participant-1", PartyState::Left).await;
+    assert!(free_lines(&rig), "the line comes back as it leaves");
+
+    let mut end = ended(&call_id, CallStatus::Answer);
+    end.hangup_by = Some(HangupBy::Participant);
+    end.others = vec![OtherParty {
+        party: "participant-1".into(),
+        leg: LegName::Participant,
+        answered_at_ms: Some(1_783_072_800_000),
+        ended_at_ms: 1_783_072_809_000,
+        reason: "hung_up".into(),
+        sip_code: Some(200),
+    }];
+    shard.tell(Event::Ended(Box::new(end))).await;
+    let participants = json!([{
+        "party": "participant-1", "number": THIRD_E164, "answered_at": "2026-07-03T10:00:00Z", "ended_at": "2026-07-03T10:00:09Z",
+        "reason": "hung_up", "sip_code": 200,
+    }]);
+    let call = rig.call(&call_id).await;
+    assert_eq!((&call["participants"], &call["hangup_by"]), (&participants, &json!("participant")));
+    let body: Value = serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+    assert_eq!(body["participants"], participants);
+    rig.stop().await;
+}
+
+// A8, S08, S44: who may be dialled is as for calls
+#[tokio::test]
+async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let (participants, transfer) = (format!("/calls/{call_id}/participants"), format!("/calls/{call_id}/transfer"));
+    for number in ["112", "100", "12345", "+44 70 1234 5678", "", "x", "98765 43210 ext 1"] {
+        let body = json!({ "to_number": number, "flow": "consult" });
+        rig.post(&participants, Some(body)).await.expect_problem(422, "invalid_number");
+        rig.post(&transfer, Some(json!({ "to_number": number }))).await.expect_problem(422, "invalid_number");
+    }
+    rig.post(&transfer, Some(json!({}))).await.expect_problem(422, "missing_field");
+    for wrong in
+        [json!({ "to_number": THIRD }), json!({ "to_number": THIRD, "flow": "fly" }), json!({ "to_number": 7, "flow": "join" })]
+    {
+        rig.post(&participants, Some(wrong)).await.expect_problem(400, "malformed_json");
+    }
+    let foreign = json!({ "to_number": THIRD, "flow": "join", "from_number": "+918047123457" });
+    rig.post(&participants, Some(foreign)).await.expect_problem(403, "from_number_not_assigned");
+    let other = rig.add_key("other", KeyClass::Server, |key| key.account_id = Some("other".into()));
+    let body = json!({ "to_number": THIRD }).to_string();
+    let build =
+        |request: reqwest::RequestBuilder| request.bearer_auth(&other).header("content-type", "application/json").body(body);
+    rig.request(Method::POST, &transfer, build).await.expect_problem(404, "not_found");
+
+    let wanted = || Some(json!({ "to_number": THIRD, "flow": "join" }));
+    rig.change_account(|account| account.limits.calls_per_second = 0);
+    let limited = rig.post(&participants, wanted()).await;
+    assert!(!limited.expect_problem(429, "rate_limit").header("retry-after").is_empty());
+    rig.change_account(|account| account.limits.calls_per_second = 1_000);
+    let mut trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
+    trunk.max_calls = 1;
+    rig.app.store.put_trunk(&trunk).unwrap();
+    rig.post(&participants, wanted()).await.expect_problem(503, "trunks_full");
+    rig.change_account(|account| account.trunks.clear());
+    rig.post(&participants, wanted()).await.expect_problem(503, "no_trunk");
+    assert!(rig.app.store.call(&call_id).unwrap().unwrap().others.is_empty());
+    shard.end(&call_id, CallStatus::Answer).await;
+    rig.post(&transfer, Some(json!({ "to_number": THIRD }))).await.expect_problem(409, "ended");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_party_leaves_no_trace_and_no_line() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let path = format!("/calls/{call_id}/transfer");
+    let body = || Some(json!({ "to_number": THIRD }));
+    let (answer, control) = join!(rig.post(&path, body()), shard.refuse("transfer_running"));
+    answer.expect_problem(409, "transfer_running");
+    assert_eq!(dialled(&control).joining, Joining::Transfer);
+    assert!(free_lines(&rig));
+    assert_eq!(rig.call(&call_id).await["participants"], json!([]));
+    // One that may have been dialled is not forgotten: the edge will tell.
+    let (answer, _) = join!(rig.post(&path, body()), shard.expect_verb());
+    answer.expect_problem(504, "no_answer_from_edge");
+    assert_eq!(rig.call(&call_id).await["participants"][0]["party"], "participant-2");
+    assert!(!free_lines(&rig));
+    shard.end(&call_id, CallStatus::Answer).await;
+    assert_eq!(rig.call(&call_id).await["participants"], json!([]), "it was never dialled");
+    assert!(free_lines(&rig));
+    rig.stop().await;
+}
+
+// S20: in each state of the third party
+#[tokio::test]
+async fn a_restart_keeps_the_conversation_and_the_lines() {
+    for (kind, state, holds) in [
+        ("participant_added", PartyState::Dialing, true),
+        ("ringing", PartyState::Ringing, true),
+        ("consulting", PartyState::Consulting, true),
+        ("participant_joined", PartyState::Talking, true),
+        ("participant_left", PartyState::Left, false),
+    ] {
+        let rig = Rig::start_with(|config| config.link.edge_lost_after_s = 30).await;
+        let mut shard = rig.shard(1, &[]).await;
+        let call_id = rig.talk(&mut shard).await;
+        let party = consult(&rig, &mut shard, &call_id, 5).await;
+        tell(&mut shard, &call_id, 6, kind, &party, state).await;
+        let before = rig.call(&call_id).await;
+        drop(shard);
+        let rig = rig.restart().await;
+        assert_eq!(rig.call(&call_id).await, before, "{kind}");
+        assert_eq!(!free_lines(&rig), holds, "{kind}");
+        let mut shard = rig.shard(1, &[&call_id]).await;
+        let path = format!("/calls/{call_id}/cancel");
+        let (answer, control) =
+            join!(rig.post(&path, None), shard.obey("participant_left", 7, Some(&party), with(&party, PartyState::Left)));
+        answer.expect(200);
+        assert_eq!(control.verb, Verb::Cancel);
+        assert!(free_lines(&rig), "{kind}");
+        shard.end(&call_id, CallStatus::Answer).await;
+        assert_eq!((rig.app.lines.live_count(), rig.ended_call(&call_id).await["status"].clone()), (0, json!("ANSWER")));
+        rig.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_edge_ends_a_conversation_of_three() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let party = consult(&rig, &mut shard, &call_id, 5).await;
+    drop(shard);
+    let call = rig.ended_call(&call_id).await;
+    assert_eq!((&call["reason"], &call["conversation"]), (&json!("edge_restarted"), &Value::Null));
+    assert_eq!((&call["participants"][0]["party"], &call["participants"][0]["reason"]), (&json!(party), &json!("system")));
+    assert!(call["participants"][0]["ended_at"].is_string());
+    assert!(free_lines(&rig));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn any_leg_can_be_hung_up() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    for (sequence, party) in (5..).zip(["participant-1", "agent", "customer", "supervisor-2"]) {
+        let path = format!("/calls/{call_id}/participants/{party}");
+        let (answer, control) = join!(rig.send(Method::DELETE, &path, None), shard.obey("step", sequence, None, two_talk()));
+        answer.expect(200);
+        assert_eq!(control.verb, Verb::Remove { party: party.into() });
+    }
+    rig.send(Method::DELETE, &format!("/calls/{call_id}/participants/a%20b"), None).await.expect_problem(404, "unknown_party");
+    rig.stop().await;
+}
+
+async fn as_key(rig: &Rig, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    rig.request(method, path, |request| {
+        let request = request.bearer_auth(key);
+        match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn supervisors_need_a_key_that_may() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let path = format!("/calls/{call_id}/supervisors");
+    let phone = || Some(json!({ "role": "listen", "agent_number": THIRD }));
+    rig.post(&path, phone()).await.expect_problem(403, "supervise");
+    rig.send(Method::PATCH, &format!("{path}/supervisor-1"), Some(json!({ "role": "barge" })))
+        .await
+        .expect_problem(403, "supervise");
+    rig.send(Method::DELETE, &format!("{path}/supervisor-1"), None).await.expect_problem(403, "supervise");
+    let key = rig.add_key("floor", KeyClass::Server, |key| key.may_supervise = true);
+    for (body, status, code) in [
+        (json!({ "role": "listen" }), 422, "missing_agent"),
+        (json!({ "role": "listen", "agent_number": THIRD, "crm_username": "agent.018" }), 422, "ambiguous_agent"),
+        (json!({ "role": "shout", "agent_number": THIRD }), 400, "malformed_json"),
+        (json!({ "role": "listen", "agent_number": "112" }), 422, "invalid_number"),
+        (json!({ "role": "listen", "crm_username": "nobody" }), 422, "unknown_agent"),
+        (json!({ "role": "listen", "crm_username": "agent.018" }), 409, "agent_offline"),
+    ] {
+        as_key(&rig, &key, Method::POST, &path, Some(body)).await.expect_problem(status, code);
+    }
+    let joined = with("supervisor-1", PartyState::Talking);
+    let (answer, control) = join!(
+        as_key(&rig, &key, Method::POST, &path, phone()),
+        shard.obey("supervisor_added", 5, Some("supervisor-1"), joined.clone())
+    );
+    assert_eq!(answer.expect(201).header("location"), format!("{path}/supervisor-1"));
+    let Verb::Supervise(new) = control.verb else { panic!() };
+    assert_eq!((new.party.as_str(), new.role), ("supervisor-1", SupervisorRole::Listen));
+    assert!(matches!(&new.target, AgentTarget::Phone(to) if to.ring_ms == 30_000 && to.routes[0].request_user == THIRD_E164));
+    assert!(!free_lines(&rig));
+    assert_eq!(answer.json()["participants"], json!([]), "a supervisor is no participant");
+
+    let one = format!("{path}/supervisor-1");
+    let role = Some(json!({ "role": "whisper" }));
+    let (answer, control) =
+        join!(as_key(&rig, &key, Method::PATCH, &one, role), shard.obey("supervisor_role", 6, Some("supervisor-1"), joined));
+    answer.expect(200);
+    assert_eq!(control.verb, Verb::SetRole { party: "supervisor-1".into(), role: SupervisorRole::Whisper });
+    let left = with("supervisor-1", PartyState::Left);
+    let (answer, control) =
+        join!(as_key(&rig, &key, Method::DELETE, &one, None), shard.obey("supervisor_left", 7, Some("supervisor-1"), left));
+    answer.expect(200);
+    assert_eq!(control.verb, Verb::Remove { party: "supervisor-1".into() });
+    assert!(free_lines(&rig));
+    for party in ["supervisor-9", "agent", "customer"] {
+        as_key(&rig, &key, Method::DELETE, &format!("{path}/{party}"), None).await.expect_problem(404, "unknown_party");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_supervising_softphone_is_with_the_shard_of_the_call() {
+    let rig = Rig::start().await;
+    let key = rig.add_key("floor", KeyClass::Server, |key| key.may_supervise = true);
+    let supervisor = name(&rig, "agent.018");
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let mut elsewhere = rig.greet(control_wire::Hello { shard: 1, ..hello(1, &[]) }).await;
+    elsewhere.presence(&supervisor, true).await;
+    wait_presence(&rig, "agent.018", true).await;
+    let path = format!("/calls/{call_id}/supervisors");
+    let body = || Some(json!({ "role": "barge", "crm_username": "agent.018" }));
+    as_key(&rig, &key, Method::POST, &path, body()).await.expect_problem(409, "supervisor_elsewhere");
+    shard.presence(&supervisor, true).await;
+    elsewhere.expect_revocation().await;
+    let joined = with("supervisor-1", PartyState::Ringing);
+    let (answer, control) =
+        join!(as_key(&rig, &key, Method::POST, &path, body()), shard.obey("supervisor_added", 5, Some("supervisor-1"), joined));
+    let party = answer.expect(201).json()["conversation"]["parties"][2].clone();
+    assert_eq!((&party["crm_username"], &party["number"]), (&json!("agent.018"), &Value::Null));
+    let Verb::Supervise(new) = control.verb else { panic!() };
+    assert_eq!(new.target, AgentTarget::Softphone { agent: supervisor, ring_ms: 30_000 });
+    assert!(free_lines(&rig), "a softphone needs no line");
+    rig.stop().await;
+}
+
+async fn request_transfer(shard: &mut Shard, call_id: &str, target: &str) {
+    let event = Event::TransferRequested { call_id: call_id.into(), party: "refer-1".into(), target: target.into() };
+    shard.tell(event).await;
+}
+
+// REFER from the agent's phone, by the account's policy
+#[tokio::test]
+async fn a_requested_transfer_is_admitted_or_cancelled() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    request_transfer(&mut shard, &call_id, THIRD).await;
+    let (command_id, control) = shard.expect_verb().await;
+    assert_eq!(control.verb, Verb::Cancel, "not unless the account says so");
+    shard.write(&FromEdge::Ack { command_id }).await;
+    shard.end(&call_id, CallStatus::Answer).await;
+
+    rig.change_account(|account| account.refer = storage::ReferPolicy::Transfer);
+    let (call_id, place) = rig.place(&mut shard).await;
+    assert!(place.accepts_refer);
+    shard.bridge(&call_id).await;
+    request_transfer(&mut shard, &call_id, "112").await;
+    let (command_id, control) = shard.expect_verb().await;
+    assert_eq!(control.verb, Verb::Cancel, "an emergency number");
+    shard.write(&FromEdge::Ack { command_id }).await;
+    request_transfer(&mut shard, &call_id, THIRD).await;
+    let (command_id, control) = shard.expect_verb().await;
+    let new = dialled(&control);
+    assert_eq!((new.party.as_str(), new.joining), ("refer-1", Joining::Transfer));
+    assert_eq!(new.destination.routes[0].request_user, THIRD_E164);
+    shard.write(&FromEdge::Ack { command_id }).await;
+    // Told again, it has no second effect.
+    request_transfer(&mut shard, &call_id, THIRD).await;
+    request_transfer(&mut shard, "unknown", THIRD).await;
+    sleep(DEADLINE / 100).await;
+    rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
+    assert_eq!(shard.expect_hang_up().await, call_id);
+    assert_eq!(rig.call(&call_id).await["participants"][0]["number"], THIRD_E164);
+    rig.stop().await;
+}
