@@ -121,6 +121,11 @@ fn credentials(trunk: &Trunk, master_key: &MasterKey) -> Result<Option<DigestCre
     Ok(Some(DigestCredentials { username: username.clone(), password: password.expose().to_owned() }))
 }
 
+/// A host as a URI holds it: an IPv6 address in brackets (RFC 3261 §25.1).
+fn uri_host(host: &str) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
+}
+
 /// One leg's destination through the trunks.
 pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, region: Region, ring_ms: u64) -> Destination {
     let routes = trunks.iter().flat_map(|ready| {
@@ -132,7 +137,7 @@ pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, re
                 storage::TransportKind::Tcp => TransportKind::Tcp,
             },
             address: *address,
-            domain: trunk.host.clone(),
+            domain: uri_host(&trunk.host),
             request_user: number::wire(number, &trunk.number_format, region),
             caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
             credentials: ready.credentials.clone(),
