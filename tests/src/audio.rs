@@ -9,10 +9,12 @@ pub const AMPLITUDE: f64 = 10_000.0;
 pub struct Wav {
     pub agent: Vec<i16>,
     pub customer: Vec<i16>,
+    /// Empty in a recording of two channels.
+    pub third: Vec<i16>,
 }
 
 impl Wav {
-    /// Reads a RIFF file of two channels of 16 bits at 8 kHz; anything else is an error that says why.
+    /// Reads a RIFF file of two or three channels of 16 bits at 8 kHz; anything else is an error that says why.
     pub fn parse(bytes: &[u8]) -> Result<Wav, String> {
         let number = |at: usize, len: usize| -> Result<u64, String> {
             let bytes = bytes.get(at..at + len).ok_or_else(|| format!("it ends before byte {}", at + len))?;
@@ -23,7 +25,8 @@ impl Wav {
             return Err("it is no RIFF file with fmt and data".into());
         }
         let shape = (number(20, 2)?, number(22, 2)?, number(24, 4)?, number(34, 2)?);
-        if shape != (1, 2, 8000, 16) {
+        let channel_count = shape.1 as usize;
+        if !matches!(shape, (1, 2 | 3, 8000, 16)) {
             return Err(format!("format, channels, rate and bits are {shape:?}"));
         }
         let (riff_len, data_len) = (number(4, 4)? as usize, number(40, 4)? as usize);
@@ -31,8 +34,9 @@ impl Wav {
             return Err(format!("it says {riff_len} and {data_len}, and has {} bytes", bytes.len()));
         }
         let samples: Vec<i16> = bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-        let channel = |offset: usize| samples.iter().skip(offset).step_by(2).copied().collect();
-        Ok(Wav { agent: channel(0), customer: channel(1) })
+        let channel = |offset: usize| samples.iter().skip(offset).step_by(channel_count).copied().collect();
+        let third = if channel_count == 3 { channel(2) } else { Vec::new() };
+        Ok(Wav { agent: channel(0), customer: channel(1), third })
     }
 
     pub fn duration_s(&self) -> f64 {

@@ -375,6 +375,60 @@ async fn a_recording_pauses_and_begins_in_the_middle() {
     rig.stop().await;
 }
 
+/// A second of a tone as a WAV file, as a customer would upload it.
+fn wav_file(frequency: f64) -> Vec<u8> {
+    let samples: Vec<u8> =
+        (0..8000).flat_map(|n| media_core::tone::Tone::steady(frequency, 10_000.0).sample(n).to_le_bytes()).collect();
+    let len = samples.len() as u32;
+    let mut file = [b"RIFF".as_slice(), &(36 + len).to_le_bytes(), b"WAVEfmt ", &16u32.to_le_bytes()].concat();
+    for word in [1u16, 1] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    for word in [8000u32, 16_000] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    for word in [2u16, 16] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    [file.as_slice(), b"data", &len.to_le_bytes(), &samples].concat()
+}
+
+// The account's own hold audio, and a recording with a third channel.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_has_its_own_hold_audio_and_three_channels() {
+    const MUSIC_HZ: f64 = 2250.0;
+    let settings = "recording_layout = \"three_channel\"\n";
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.account_settings = settings).await;
+    let url = format!("{}/admin/accounts/demo/hold-audio", rig.stack.admin_url);
+    let upload = reqwest::Client::new().put(url).bearer_auth(&rig.stack.admin_token).header("content-type", "audio/wav");
+    let answer = upload.body(wav_file(MUSIC_HZ)).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{} {}", answer.status(), answer.text().await.unwrap_or_default());
+    let call = rig.talk(Talks, Talks).await;
+    rig.both_hear_each_other().await;
+    rig.does(&call, "hold", None).await;
+    eventually("the account's hold audio", async || {
+        let heard = rig.customer.heard_since(Instant::now() - Duration::from_secs(2));
+        (heard_ms(&heard, MUSIC_HZ) > 500).then_some(())
+    })
+    .await;
+    rig.does(&call, "resume", None).await;
+    rig.both_hear_each_other().await;
+    let (third, number) = rig.add_third(&call, "join", Talks).await;
+    rig.let_speak(&number, &rig.third).await;
+    rig.party_state(&call, &third, "talking").await;
+    rig.hears(&rig.agent, &[CUSTOMER_HZ, THIRD_HZ]).await;
+    let callback = ends(&rig, &call).await;
+    let wav = Wav::parse(&callback.recording.as_ref().expect("a recording").bytes).expect("a WAV file");
+    let own = [(&wav.agent, AGENT_HZ), (&wav.customer, CUSTOMER_HZ), (&wav.third, THIRD_HZ)];
+    for (channel, tone) in own {
+        assert!(heard_ms(channel, tone) > 200, "{tone} Hz in its channel");
+        for (_, other) in own.iter().filter(|(_, other)| *other != tone) {
+            assert_absent(channel, *other);
+        }
+    }
+    rig.stop().await;
+}
+
 // kill -9 of control-api in each state of a conversation: the call goes on, verbs work again, one result comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_state_survives_the_death_of_control_api() {
