@@ -324,10 +324,16 @@ fn a_silent_agent_does_not_stop_the_ringing() {
     assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Answer, Some(Reason::NoMedia)));
 }
 
-// A2: the end is told after the recording is final, or 2 s later without it.
+// A2: the end is told after the recording is final, or 2 s later with what its file will be.
 #[test]
 fn the_end_waits_for_the_recording() {
-    for is_finished in [true, false] {
+    const LEN: u64 = 44 + 3 * 8000 * 2 * 2;
+    enum Disk {
+        Quick,
+        Slow,
+        Broken,
+    }
+    for disk in [Disk::Quick, Disk::Slow, Disk::Broken] {
         let mut rig = Rig::new();
         rig.place(PlaceCall { recording: Some("crm_1.wav".into()), ..Rig::plain_call() });
         rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
@@ -337,16 +343,22 @@ fn the_end_waits_for_the_recording() {
         rig.advance(3 * SECOND);
         rig.hang_up();
         assert!(rig.ended.is_empty());
-        if is_finished {
-            rig.edge.recording_finished(rig.now, recording, 48_044, 3 * SECOND);
-            rig.drain();
-        } else {
-            rig.advance(2 * SECOND);
+        match disk {
+            Disk::Quick => rig.edge.recording_finished(rig.now, recording, LEN, 3 * SECOND),
+            Disk::Slow => {
+                rig.advance(2 * SECOND - Duration::from_millis(1));
+                assert!(rig.ended.is_empty());
+                rig.advance(Duration::from_millis(1));
+            }
+            Disk::Broken => rig.edge.recording_lost(rig.now, recording),
         }
+        rig.drain();
         let ended = rig.ended();
-        assert_eq!(ended.recording.is_some(), is_finished);
         assert_eq!(ended.duration_s, 3);
-        rig.edge.recording_finished(rig.now, recording, 48_044, 3 * SECOND);
+        let told = ended.recording.as_ref().map(|told| (told.file_name.as_str(), told.file_len, told.duration));
+        assert_eq!(told, (!matches!(disk, Disk::Broken)).then_some(("crm_1.wav", LEN, 3 * SECOND)));
+        assert_eq!(rig.has_milestone(MilestoneKind::RecordingFinished), matches!(disk, Disk::Quick));
+        rig.edge.recording_finished(rig.now, recording, LEN, 3 * SECOND);
         rig.expect_nothing_held();
     }
 }

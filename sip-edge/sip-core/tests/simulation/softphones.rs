@@ -113,6 +113,35 @@ fn a_draining_edge_sends_away_who_is_in_no_call() {
 }
 
 #[test]
+fn a_draining_edge_lets_who_is_in_a_call_come_back_to_it() {
+    let (mut office, page, _) = Office::bridged();
+    let bob = office.open(BOB);
+    office.rig.edge.drain(office.rig.now);
+    office.rig.drain();
+    office.rig.closed.clear();
+    office.disconnect(bob);
+    office.close(page);
+    office.run(2 * SECOND);
+    // The next page takes the call back; nobody else may register, nor call for its agent with another's credentials.
+    let next = office.open(ANN);
+    office.answer(next);
+    office.run(2 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio");
+    assert_eq!(office.ask_to_register(bob).status_code.code(), 503);
+    // Nor may the agent itself, once the call has ended.
+    let bye = office.inside(next, Method::Bye, None);
+    office.send(next, &bye);
+    assert_eq!(office.response(next).status_code.code(), 200);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
+    office.disconnect(next);
+    assert_eq!(office.ask_to_register(next).status_code.code(), 503);
+}
+
+#[test]
 fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
     let (mut office, page, customer) = Office::bridged();
     let heard = office.heard(page);
