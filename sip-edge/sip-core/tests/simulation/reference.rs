@@ -106,7 +106,8 @@ impl Reference {
         self.guests.iter().find(|guest| guest.name == name)
     }
 
-    fn pending(&self) -> Option<&Guest> {
+    /// The third party that has not joined yet.
+    pub fn pending(&self) -> Option<&Guest> {
         self.guests.iter().find(|guest| guest.is_pending())
     }
 

@@ -16,7 +16,7 @@ use sip_core::edge::{
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-const SEED_COUNT: u64 = 60;
+const SEED_COUNT: u64 = 150;
 /// Most phones of one run, those that left included: each has a tone of its own.
 const MOST_PHONES: usize = 24;
 /// The held hear this, in Hz.
@@ -213,7 +213,12 @@ impl Run {
         let guest = names.last().unwrap().clone();
         let role = self.dice.pick(&[SupervisorRole::Listen, SupervisorRole::Whisper, SupervisorRole::Barge]);
         let can_add = self.stage.phones.len() < MOST_PHONES;
-        match self.dice.between(0, 32) {
+        let roll = match self.model.pending() {
+            // What a consultation can become is tried more often.
+            Some(_) if self.dice.chance(50) => self.dice.pick(&[0, 0, 2, 14, 14, 16, 16, 19, 20]),
+            _ => self.dice.between(0, 32),
+        };
+        match roll {
             0 | 1 => Verb::Hold,
             2 | 3 => Verb::Resume,
             4 | 5 => Verb::Mute { party },
