@@ -263,7 +263,10 @@ impl Shard {
 
     fn recording_finished(&mut self, finished: Finished) {
         let now = Instant::now();
-        self.edge.recording_finished(now, finished.recording, finished.file_len, finished.duration);
+        match finished {
+            Finished::Final { recording, file_len, duration } => self.edge.recording_finished(now, recording, file_len, duration),
+            Finished::Lost { recording } => self.edge.recording_lost(now, recording),
+        }
         self.settle(now);
     }
 

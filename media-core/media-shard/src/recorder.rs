@@ -16,12 +16,13 @@ pub const PART_SUFFIX: &str = ".part";
 /// Most writes that wait for the disk per recording: several seconds of both channels.
 const QUEUE_LEN: usize = 64;
 
-/// A recording whose file has its final name and length.
+/// What became of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    pub recording: RecordingId,
-    pub file_len: u64,
-    pub duration: Duration,
+pub enum Finished {
+    /// Its file has its final name and length.
+    Final { recording: RecordingId, file_len: u64, duration: Duration },
+    /// Its file cannot be written.
+    Lost { recording: RecordingId },
 }
 
 /// What the recorder did since it was made.
@@ -56,7 +57,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// `finished` is called from a task of its own when a file is final.
+    /// `finished` is called from a task of its own once a file is final, or lost.
     pub fn new(folder: PathBuf, finished: impl Fn(Finished) + 'static) -> Self {
         Self { folder, open: HashMap::new(), counters: Rc::default(), finished: Rc::new(finished) }
     }
@@ -147,10 +148,16 @@ impl RunningFile {
                     }
                 }
                 Some(Job::Finish { len, duration }) => {
-                    let Some(open) = file.take() else { return };
-                    if self.checked("finish", open.finish(len, &part, &self.path).await).is_some() {
+                    let is_final = match file.take() {
+                        Some(open) => self.checked("finish", open.finish(len, &part, &self.path).await).is_some(),
+                        None => false,
+                    };
+                    let recording = self.recording;
+                    if is_final {
                         count(&self.counters.finished);
-                        (self.finished)(Finished { recording: self.recording, file_len: len, duration });
+                        (self.finished)(Finished::Final { recording, file_len: len, duration });
+                    } else {
+                        (self.finished)(Finished::Lost { recording });
                     }
                     return;
                 }

@@ -61,7 +61,8 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
         recorder.write(RECORDING, 0, &block(3));
         recorder.finish(RECORDING, BLOCK_LEN as u64 + 100, Duration::from_secs(1));
         finished.1.wait().await;
-        let expected = Finished { recording: RECORDING, file_len: BLOCK_LEN as u64 + 100, duration: Duration::from_secs(1) };
+        let expected =
+            Finished::Final { recording: RECORDING, file_len: BLOCK_LEN as u64 + 100, duration: Duration::from_secs(1) };
         assert_eq!(*finished.0.borrow(), Some(expected));
         assert_eq!(recorder.counters().written_len.get(), 3 * BLOCK_LEN as u64);
         assert_eq!(recorder.counters().failed.get(), 0);
@@ -86,6 +87,24 @@ fn a_slow_disk_costs_writes_and_never_the_end() {
         assert_eq!(recorder.counters().overflowed.get(), 36);
         recorder.finish(RECORDING, 5, Duration::ZERO);
         finished.wait().await;
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_made_is_told_as_lost() {
+    let folder = folder("lost");
+    run(async move {
+        let finished = Rc::new((RefCell::new(None), Signal::default()));
+        let told = finished.clone();
+        let mut recorder = Recorder::new(folder.join("nowhere"), move |lost| {
+            *told.0.borrow_mut() = Some(lost);
+            told.1.set();
+        });
+        recorder.open(RECORDING, "crm_c.wav");
+        recorder.write(RECORDING, 0, &block(1));
+        recorder.finish(RECORDING, 5, Duration::ZERO);
+        finished.1.wait().await;
+        assert_eq!(*finished.0.borrow(), Some(Finished::Lost { recording: RECORDING }));
     });
 }
 

@@ -1,6 +1,6 @@
 //! Recordings of the shard: which leg is recorded in which channel of which file, and since when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{LegId, RecordingId, Relay};
 use crate::recording::{Channel, Layout, Recording};
@@ -75,11 +75,14 @@ impl Relay {
         }
     }
 
-    /// Writes what is left; `Output::Finish` comes last.
-    pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) {
-        let Some(mut tape) = self.recordings.remove(recording.index, recording.generation) else { return };
+    /// Writes what is left; `Output::Finish` comes last. Says how long the file will be, in bytes and in time; `None` if it was stopped
+    /// before.
+    pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) -> Option<(u64, Duration)> {
+        let mut tape = self.recordings.remove(recording.index, recording.generation)?;
         self.free_recordings.push(recording.index);
         self.queues.record(recording, |buffer| tape.recording.flush(now, buffer));
-        self.queues.finish(recording, tape.recording.file_len(now), tape.recording.duration(now));
+        let (len, duration) = (tape.recording.file_len(now), tape.recording.duration(now));
+        self.queues.finish(recording, len, duration);
+        Some((len, duration))
     }
 }

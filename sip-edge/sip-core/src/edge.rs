@@ -123,7 +123,8 @@ impl Edge {
         true
     }
 
-    /// Refuses new calls and softphones from now on, and sends away the softphones that are in no call.
+    /// Refuses new calls and softphones from now on, and sends away the softphones that are in no call. Those of running calls may come
+    /// back to them.
     pub fn drain(&mut self, now: Instant) {
         self.is_draining = true;
         self.close_idle_softphones();
@@ -190,6 +191,13 @@ impl Edge {
     pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file_len: u64, duration: Duration) {
         let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
         self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file_len, duration));
+        self.settle(now);
+    }
+
+    /// The recording's file cannot be made final: the end of its call names none.
+    pub fn recording_lost(&mut self, now: Instant, recording: RecordingId) {
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
+        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_lost_recording(cx, recording));
         self.settle(now);
     }
 

@@ -11,8 +11,8 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::shard::{AGENT, DOMAIN};
 
-/// Longest wait for a close frame; longer than an edge leaves an idle connection open.
-const CLOSE_LIMIT: Duration = Duration::from_secs(45);
+/// Longest wait for a message or a close frame, whatever pings come; longer than an edge leaves an idle connection open.
+const WAIT_LIMIT: Duration = Duration::from_secs(45);
 
 pub type Socket = WebSocket<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -83,7 +83,9 @@ impl Browser {
     }
 
     pub fn next_text(&mut self) -> String {
+        let until = Instant::now() + WAIT_LIMIT;
         loop {
+            assert!(Instant::now() < until, "a message expected, not pings without end");
             match self.socket.read().expect("a message") {
                 Message::Text(text) => return text.as_str().to_owned(),
                 Message::Binary(bytes) => return String::from_utf8_lossy(&bytes).into_owned(),
@@ -110,7 +112,7 @@ impl Browser {
     }
 
     pub fn until_closed(&mut self) -> Closed {
-        let until = Instant::now() + CLOSE_LIMIT;
+        let until = Instant::now() + WAIT_LIMIT;
         loop {
             assert!(Instant::now() < until, "a close frame expected, not pings without end");
             match self.socket.read() {

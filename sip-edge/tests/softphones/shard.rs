@@ -1,7 +1,7 @@
 //! A whole shard on its own thread, with a certificate from files, and a control-api of one connection that grants, commands and notes.
 
 use super::browser::{Browser, Refusal};
-use control_wire::{Command, FrameDecoder, FromEdge, SoftphoneGrant, ToEdge, VERSION, encode};
+use control_wire::{Command, FrameDecoder, FromEdge, Hello, SoftphoneGrant, ToEdge, VERSION, encode};
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{BellButton, doorbell};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -9,11 +9,11 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use sip_edge::config::{Config, ShardPlan};
 use sip_edge::shard::{Secrets, ShardInput, run};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -25,6 +25,8 @@ pub const AGENT: &str = "agent-017";
 pub const PASSWORD: &str = "minutes-long";
 const ORIGIN: &str = "https://crm.example";
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for the shard's end: its goodbyes, and a loaded machine.
+const END_LIMIT: Duration = Duration::from_secs(20);
 
 pub struct Edge {
     listener: UnixListener,
@@ -38,6 +40,8 @@ pub struct Edge {
     counters: Arc<Mutex<(u64, BTreeMap<String, u64>)>>,
     stop: BellButton,
     shard: Option<JoinHandle<()>>,
+    /// Is closed when the shard has ended.
+    ended: Receiver<()>,
     _folder: tempfile::TempDir,
 }
 
@@ -59,14 +63,17 @@ impl Edge {
         let plan = ShardPlan::cut(&config, 1).unwrap()[0];
         let (stop, stopped) = doorbell().unwrap();
         let secrets = Secrets { seed: [7; 32], media: [9; 32] };
+        let (tell_end, ended) = channel();
         let shard = std::thread::spawn(move || {
+            // Dropped, and so told, however the shard ends.
+            let _tell_end: Sender<()> = tell_end;
             let input = ShardInput { config, plan, epoch: 1, secrets, stop: stopped };
             let executor = LocalExecutorBuilder::new(Placement::Unbound).make().unwrap();
             executor.run(async move { run(input).await.unwrap() });
         });
-        let mut link = listener.accept().unwrap().0;
+        let mut link = accept(&listener);
         let mut decoder = FrameDecoder::default();
-        let Some(FromEdge::Hello(hello)) = next(&mut link, &mut decoder) else { panic!("no hello") };
+        let hello = hello(&mut link, &mut decoder);
         send(&mut link, &ToEdge::Welcome { version: VERSION });
         let url = hello.softphone_service.expect("softphones are served").url;
         let port =
@@ -101,6 +108,7 @@ impl Edge {
             counters,
             stop,
             shard: Some(shard),
+            ended,
             _folder: folder,
         };
         edge.grant(AGENT, PASSWORD);
@@ -126,8 +134,8 @@ impl Edge {
     pub fn greeted_again(&self) -> Vec<String> {
         let mut link = self.link.lock().unwrap();
         link.shutdown(Shutdown::Both).unwrap();
-        *link = self.listener.accept().unwrap().0;
-        let Some(FromEdge::Hello(hello)) = next(&mut link, &mut FrameDecoder::default()) else { panic!("no hello") };
+        *link = accept(&self.listener);
+        let hello = hello(&mut link, &mut FrameDecoder::default());
         send(&mut link, &ToEdge::Welcome { version: VERSION });
         hello.softphones
     }
@@ -213,10 +221,14 @@ impl Edge {
 impl Drop for Edge {
     fn drop(&mut self) {
         self.stop();
-        let ended = self.shard.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.expect("one shard").expect("the shard ends well");
+        let has_ended = self.ended.recv_timeout(END_LIMIT) == Err(RecvTimeoutError::Disconnected);
+        let shard = self.shard.take().expect("one shard");
+        if std::thread::panicking() {
+            return;
         }
+        // A shard that runs on is left to the end of the process.
+        assert!(has_ended, "the shard does not end");
+        shard.join().expect("the shard ends well");
     }
 }
 
@@ -249,6 +261,30 @@ fn free_ports(count: u16) -> u16 {
             return first;
         }
     }
+}
+
+/// The shard's next connection to its control-api; its first message must come soon, too.
+fn accept(listener: &UnixListener) -> UnixStream {
+    listener.set_nonblocking(true).unwrap();
+    let until = Instant::now() + PATIENCE;
+    let link = loop {
+        match listener.accept() {
+            Ok((link, _)) => break link,
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("no link: {error}"),
+        }
+    };
+    link.set_nonblocking(false).unwrap();
+    link
+}
+
+fn hello(link: &mut UnixStream, decoder: &mut FrameDecoder) -> Hello {
+    link.set_read_timeout(Some(PATIENCE)).unwrap();
+    let Some(FromEdge::Hello(hello)) = next(link, decoder) else { panic!("no hello") };
+    link.set_read_timeout(None).unwrap();
+    hello
 }
 
 fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {

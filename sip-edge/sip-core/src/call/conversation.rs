@@ -78,7 +78,9 @@ impl Call {
             cx.shard.relay.set_hearing(cx.now, self.media(gone.leg), &[]);
             cx.shard.relay.stop_playing(self.media(gone.leg));
         }
-        for each in ears.iter().filter(|each| former(each.leg).and_then(|ears| ears.background) != each.background) {
+        // What is played ends with a source's audio: when the sources change it begins anew.
+        let is_played = |each: &&Ears| former(each.leg).is_some_and(|ears| ears == *each);
+        for each in ears.iter().filter(|each| !is_played(each)) {
             match each.background {
                 Some(background) => cx.shard.relay.play(cx.now, self.media(each.leg), self.tone(cx, background)),
                 None => cx.shard.relay.stop_playing(self.media(each.leg)),

@@ -21,6 +21,7 @@ pub struct Tape {
     pauses: Vec<Pause>,
     /// Who is recorded where now.
     parties: Vec<(LegName, Channel)>,
+    /// What will come of it, or did.
     result: Option<RecordingResult>,
 }
 
@@ -43,6 +44,13 @@ impl Tape {
         let (Some(started), Some(paused)) = (self.started_at, self.paused_at.take()) else { return };
         let since = |moment: Instant| moment.saturating_duration_since(started);
         self.pauses.push(Pause { from: since(paused), to: since(at) });
+    }
+
+    fn result_of(&self, file_len: u64, duration: Duration) -> RecordingResult {
+        let file_name = self.name.clone().unwrap_or_default();
+        let pauses = self.pauses.iter().map(|pause| Pause { from: pause.from.min(duration), to: pause.to.min(duration) });
+        let pauses = pauses.filter(|pause| pause.from < pause.to).collect();
+        RecordingResult { file_name, duration, file_len, pauses }
     }
 }
 
@@ -122,11 +130,13 @@ impl Call {
         self.tape.parties = wanted;
     }
 
-    /// The call is over: what is left is written.
+    /// The call is over: what is left is written. How long the file will be is known at once; it is told so if its writing takes longer
+    /// than the end may wait (decision A2).
     pub(super) fn stop_recording(&mut self, cx: &mut Context<'_>) {
         if let Some(recording) = self.tape.open {
-            cx.shard.relay.stop_recording(cx.now, recording);
+            let stopped = cx.shard.relay.stop_recording(cx.now, recording);
             self.tape.end_pause(cx.now);
+            self.tape.result = stopped.map(|(file_len, duration)| self.tape.result_of(file_len, duration));
         }
     }
 
@@ -144,11 +154,19 @@ impl Call {
         }
         self.tape.end_pause(cx.now);
         self.forget_recording(cx);
-        let file_name = self.tape.name.clone().unwrap_or_default();
-        let pauses = self.tape.pauses.iter().map(|pause| Pause { from: pause.from.min(duration), to: pause.to.min(duration) });
-        let pauses = pauses.filter(|pause| pause.from < pause.to).collect();
-        self.tape.result = Some(RecordingResult { file_name, duration, file_len, pauses });
+        self.tape.result = Some(self.tape.result_of(file_len, duration));
         cx.milestone(None, MilestoneKind::RecordingFinished, None, None);
+        if self.is_ended() {
+            self.tell_end(cx);
+        }
+    }
+    /// The recording's file will never be final.
+    pub fn handle_lost_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId) {
+        if self.tape.open != Some(recording) || self.is_told() {
+            return;
+        }
+        self.tape.result = None;
+        self.forget_recording(cx);
         if self.is_ended() {
             self.tell_end(cx);
         }

@@ -13,7 +13,7 @@ pub enum Output {
     /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
     Sip { flow: Flow, bytes: Arc<[u8]> },
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
-    /// the file is final.
+    /// the file is final, or `Edge::recording_lost`.
     OpenRecording { recording: RecordingId, file_name: String },
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
@@ -170,7 +170,7 @@ impl MilestoneKind {
     }
 }
 
-/// The call is over; told once, after its recording is final.
+/// The call is over; told once, after its recording is final, or 2 s later.
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub call_id: String,
@@ -245,7 +245,7 @@ pub struct Attempt {
     pub result: &'static str,
 }
 
-/// A final recording file.
+/// A recording's file, as it is or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingResult {
     pub file_name: String,

@@ -4,7 +4,7 @@
 use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, Transport};
 use crate::call::context::Owner;
 use crate::call::request as sip;
-use crate::message::{Method, Request, header};
+use crate::message::{Method, Request, View, header};
 use crate::registrar::{Notice, Registrar};
 use std::time::Instant;
 
@@ -73,11 +73,13 @@ impl Edge {
         let tag = self.stray_tag(request);
         let nonce = self.shard.entropy.token();
         let is_draining = self.is_draining;
+        // Who is in a call may come back to it: the registrar binds nobody but the agent that the To names.
+        let named = request.to_addr().and_then(|to| to.uri.user_text());
         let (Some(registrar), agents) = (&mut self.shard.registrar, &self.shard.agents) else { return };
-        let is_known = registrar.agent_of(flow).is_some();
+        let is_expected = registrar.agent_of(flow).is_some() || named.is_some_and(|agent| agents.contains_key(&agent));
         let (code, headers) = if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
             return self.send_response(flow, &refusal);
-        } else if is_draining && !is_known {
+        } else if is_draining && !is_expected {
             (503, vec![header("Retry-After", "30")])
         } else {
             let answer = registrar.handle_register(now, flow, request, nonce, |agent| agents.contains_key(agent));

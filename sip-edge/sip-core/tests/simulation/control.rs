@@ -7,7 +7,7 @@ use media_core::relay::Forward;
 use sip_core::edge::{
     CallStatus, ControlRefusal, HangupBy, Joining, LegName, MilestoneKind, PlaceCall, RecordingState, SupervisorRole, Verb,
 };
-use sip_core::message::{Method, View};
+use sip_core::message::Method;
 use std::time::Duration;
 
 const STATES: [State; 10] = [
@@ -401,23 +401,4 @@ fn a_recording_can_start_late() {
     talk.rig.edge.recording_finished(talk.rig.now, recording, 1, Duration::ZERO);
     talk.rig.drain();
     assert_eq!(talk.rig.ended().recording.as_ref().unwrap().file_name, "late.wav");
-}
-
-// RFC 6086: digits by INFO become telephone events towards those who hear the leg.
-#[test]
-fn digits_by_info() {
-    for (content_type, body, code) in [
-        ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", 200),
-        ("application/dtmf", "#", 200),
-        ("application/dtmf-relay", "Duration=160\r\n", 400),
-        ("application/json", "{}", 415),
-    ] {
-        let mut talk = Talk::bridged();
-        let mut info = talk.rig.build(&talk.agent, Method::Info, 200, None);
-        info.headers.push(sip_core::message::header("Content-Type", content_type));
-        info.body = body.into();
-        talk.rig.deliver(address(AGENT), &sip_core::message::print_request(&info));
-        let response = talk.rig.expect_response(code);
-        assert_eq!(response.value("Accept").is_some(), code == 415);
-    }
 }

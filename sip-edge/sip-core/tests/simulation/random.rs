@@ -3,9 +3,9 @@
 use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const SEED_COUNT: u64 = 240;
+const SEED_COUNT: u64 = 100;
 const CALL_COUNT: usize = 5;
-const VERB_SEED_COUNT: u64 = 200;
+const VERB_SEED_COUNT: u64 = 60;
 
 fn run(seed: u64) {
     let result = catch_unwind(AssertUnwindSafe(|| World::new(seed, CALL_COUNT).run()));

@@ -1,7 +1,7 @@
 //! An edge between two hand-driven peers: each message that it sends is taken and answered by the test, in order and without delay.
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
-use media_core::relay::{self, Forward, SocketId};
+use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
@@ -30,6 +30,8 @@ pub struct Rig {
     pub ended: Vec<Ended>,
     /// RTP that the edge sent: port it left, address it went to.
     pub media: Vec<(u16, SocketAddr)>,
+    /// The same, whole, by where it went.
+    pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
     pub opened_recordings: Vec<relay::RecordingId>,
     pub presences: Vec<(String, bool)>,
     /// Party and target of each.
@@ -51,16 +53,26 @@ pub struct Callee {
 }
 
 impl Rig {
+    /// For phones only: a certificate less to make.
     pub fn new() -> Rig {
+        Rig::with(RelayConfig { webrtc: None, ..session::relay_config(20) })
+    }
+
+    pub fn for_softphones() -> Rig {
+        Rig::with(session::relay_config(20))
+    }
+
+    fn with(relay_config: RelayConfig) -> Rig {
         let now = session::start();
         Rig {
-            edge: Edge::new(session::edge_config(10), session::relay_config(20), [7; 32], now),
+            edge: Edge::new(session::edge_config(10), relay_config, [7; 32], now),
             now,
             sent: VecDeque::new(),
             milestones: Vec::new(),
             told: Vec::new(),
             ended: Vec::new(),
             media: Vec::new(),
+            datagrams: Vec::new(),
             opened_recordings: Vec::new(),
             presences: Vec::new(),
             requested_transfers: Vec::new(),
@@ -145,7 +157,10 @@ impl Rig {
                 relay::Output::Transmit { socket: SocketId::WEBRTC, remote, bytes } => {
                     self.softphone_media.push_back((remote, bytes.to_vec()));
                 }
-                relay::Output::Transmit { socket, remote, .. } => self.media.push((FIRST_PORT + socket.0 as u16, remote)),
+                relay::Output::Transmit { socket, remote, bytes } => {
+                    self.media.push((FIRST_PORT + socket.0 as u16, remote));
+                    self.datagrams.push((remote, bytes.to_vec()));
+                }
                 _ => {}
             }
         }
@@ -298,8 +313,12 @@ impl Rig {
 
     /// Sends one RTP packet to the port that the edge offered in `invite`.
     pub fn rtp(&mut self, from: &str, invite: &Request, sequence: u16) -> Forward {
+        self.packet(from, invite, session::rtp(session::formats_of(&invite.body)[0], sequence, 0x1234))
+    }
+
+    /// The same with a packet of the test's own.
+    pub fn packet(&mut self, from: &str, invite: &Request, mut buffer: Vec<u8>) -> Forward {
         let port = session::media_of(&invite.body).port();
-        let mut buffer = session::rtp(session::formats_of(&invite.body)[0], sequence, 0x1234);
         let len = buffer.len();
         buffer.resize(len + relay::TAIL_ROOM, 0);
         let socket = SocketId(u32::from(port - FIRST_PORT));

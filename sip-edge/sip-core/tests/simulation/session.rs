@@ -130,14 +130,30 @@ pub fn tone(payload_type: u8, sequence: u16, ssrc: u32, frequency: f64) -> Vec<u
     packet
 }
 
-/// Whether 20 ms of sound hold a tone; `None` if the packet is no sound.
-pub fn has_tone(packet: &[u8], frequency: f64) -> Option<bool> {
+/// An RTP packet of 20 ms of a sine that goes on with the RTP clock.
+pub fn sine(payload_type: u8, sequence: u16, clock: u32, frequency: f64) -> Vec<u8> {
+    let mut packet = rtp(payload_type, sequence, 0x5e11);
+    packet[4..8].copy_from_slice(&clock.to_be_bytes());
+    for (position, byte) in packet[12..].iter_mut().enumerate() {
+        let turns = frequency * f64::from(clock + position as u32) / 8000.0;
+        *byte = g711::encode(codec(payload_type), ((turns.fract() * std::f64::consts::TAU).sin() * 2000.0) as i16);
+    }
+    packet
+}
+
+/// The samples of an RTP packet of sound; none of any other packet.
+pub fn sound(packet: &[u8]) -> Vec<i16> {
     let payload_type = packet[1] & 0x7f;
     if packet.len() != 172 || !matches!(payload_type, 0 | 8) {
-        return None;
+        return Vec::new();
     }
-    let samples: Vec<i16> = packet[12..].iter().map(|byte| g711::decode_table(codec(payload_type))[*byte as usize]).collect();
-    Some(level(&samples, frequency) > 300.0)
+    packet[12..].iter().map(|byte| g711::decode_table(codec(payload_type))[*byte as usize]).collect()
+}
+
+/// Whether 20 ms of sound hold a tone; `None` if the packet is no sound.
+pub fn has_tone(packet: &[u8], frequency: f64) -> Option<bool> {
+    let samples = sound(packet);
+    (!samples.is_empty()).then(|| level(&samples, frequency) > 300.0)
 }
 
 fn codec(payload_type: u8) -> Codec {

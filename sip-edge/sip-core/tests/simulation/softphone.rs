@@ -39,7 +39,8 @@ pub struct Office {
 
 impl Office {
     pub fn new() -> Office {
-        let mut office = Office { rig: Rig::new(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
+        let mut office =
+            Office { rig: Rig::for_softphones(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
         for agent in [ANN, BOB] {
             let expires_at = office.rig.now + Duration::from_secs(100_000);
             office.rig.edge.grant_softphone(office.rig.now, Grant { agent: agent.into(), password: "secret".into(), expires_at });

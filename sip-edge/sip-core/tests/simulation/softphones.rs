@@ -6,8 +6,8 @@ use crate::session::address;
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use sip_core::edge::{
-    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, PartyState, Reason,
-    Refusal, SupervisorRole, Verb,
+    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, Reason, Refusal,
+    SupervisorRole, Verb,
 };
 use sip_core::message::{self, Body, Method, View};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[track_caller]
-fn check_end(office: &Office, status: CallStatus, reason: Option<Reason>, by: HangupBy) {
+pub fn check_end(office: &Office, status: CallStatus, reason: Option<Reason>, by: HangupBy) {
     let ended = office.rig.ended();
     assert_eq!((ended.status, ended.reason, ended.hangup_by), (status, reason, Some(by)));
 }
 
 /// The disk is done with the call's recording.
-fn finish_recording(office: &mut Office) {
+pub fn finish_recording(office: &mut Office) {
     let recording = office.rig.opened_recordings[0];
     office.rig.edge.recording_finished(office.rig.now, recording, 1, SECOND);
     office.rig.drain();
@@ -162,109 +162,8 @@ fn a_restart_of_ice_is_answered_and_audio_goes_on() {
     assert_eq!(office.count(MilestoneKind::AgentLost), 0);
 }
 
-// A10: a reload keeps the customer.
-#[test]
-fn a_reloaded_page_takes_the_call_over_and_the_customer_hears_hold_meanwhile() {
-    let (mut office, page, _) = Office::bridged();
-    office.close(page);
-    office.run(2 * SECOND);
-    assert_eq!(office.count(MilestoneKind::AgentLost), 1);
-    office.take_customer_media();
-    office.run(SECOND);
-    assert!(office.take_customer_media() >= 45, "the hold tone");
-    let next = office.open(ANN);
-    office.answer(next);
-    office.run(2 * SECOND);
-    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
-    office.take_customer_media();
-    office.run(SECOND);
-    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio, and no tone beside it");
-    assert_eq!(office.rig.edge.held().leg_count, 2, "the former media are closed");
-    assert_eq!(office.rig.edge.held().recording_count, 1, "the recording goes on");
-    let bye = office.inside(next, Method::Bye, None);
-    office.send(next, &bye);
-    finish_recording(&mut office);
-    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
-    office.expect_nothing_held();
-}
-
-#[test]
-fn an_agent_who_does_not_come_back_ends_the_call() {
-    let (mut office, page, _) = Office::bridged();
-    office.close(page);
-    office.run(10 * SECOND);
-    assert!(office.rig.ended.is_empty());
-    office.run(2 * SECOND);
-    office.customer_request(Method::Bye);
-    finish_recording(&mut office);
-    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
-    office.expect_nothing_held();
-}
-
-#[test]
-fn a_page_closed_while_the_customer_rings_cancels_after_ten_seconds() {
-    let (mut office, page, _) = Office::ringing();
-    office.close(page);
-    office.run(12 * SECOND);
-    let cancel = office.customer_request(Method::Cancel);
-    office.rig.reply(&cancel, 200, "customer");
-    check_end(&office, CallStatus::Canceled, Some(Reason::AgentLost), HangupBy::Agent);
-    office.expect_nothing_held();
-}
-
-#[test]
-fn a_page_reloaded_before_its_answer_is_called_again() {
-    let mut office = Office::new();
-    let page = office.open(ANN);
-    office.place(Office::call()).unwrap();
-    office.take_invite(page);
-    office.close(page);
-    office.run(5 * SECOND);
-    let next = office.open(ANN);
-    office.answer(next);
-    office.run(SECOND);
-    office.customer_request(Method::Invite);
-    assert_eq!(office.rig.edge.held().leg_count, 2);
-}
-
-/// Only the WebSocket broke: nobody hears anything of it, and the dialog goes on over the next one.
-#[test]
-fn a_lost_connection_interrupts_nothing_while_audio_flows() {
-    let (mut office, page, _) = Office::bridged();
-    office.disconnect(page);
-    office.run(20 * SECOND);
-    office.reconnect(page);
-    office.run(20 * SECOND);
-    assert_eq!(office.count(MilestoneKind::AgentLost), 0);
-    assert!(office.next(page).is_none(), "no second INVITE");
-    let bye = office.inside(page, Method::Bye, None);
-    office.send(page, &bye);
-    assert_eq!(office.response(page).status_code.code(), 200);
-    finish_recording(&mut office);
-    check_end(&office, CallStatus::Answer, None, HangupBy::Agent);
-    office.expect_nothing_held();
-}
-
-/// Another tab: the newest one owns the agent and its call.
-#[test]
-fn a_second_tab_takes_the_call_over_without_a_gap() {
-    let (mut office, first, _) = Office::bridged();
-    let second = office.open(ANN);
-    assert!(!office.pages[first].is_connected);
-    office.answer(second);
-    office.take_customer_media();
-    office.run(SECOND);
-    assert!(office.take_customer_media() >= 45);
-    assert_eq!((office.count(MilestoneKind::AgentLost), office.count(MilestoneKind::AgentBack)), (0, 1));
-    assert_eq!(office.rig.edge.held().leg_count, 2);
-    office.rig.hang_up();
-    office.request(second, Method::Bye);
-    finish_recording(&mut office);
-    check_end(&office, CallStatus::Answer, None, HangupBy::Api);
-}
-
 /// Joins a third party that has no media of its own.
-fn join_third(office: &mut Office) {
+pub fn join_third(office: &mut Office) {
     let answer = office.rig.edge.control(office.rig.now, "call-1", "join", add("third", Joining::Join));
     assert_eq!(answer, Ok(()));
     office.rig.drain();
@@ -274,35 +173,12 @@ fn join_third(office: &mut Office) {
 }
 
 #[track_caller]
-fn third_request(office: &mut Office, method: Method) -> message::Request {
+pub fn third_request(office: &mut Office, method: Method) -> message::Request {
     let index = office.rig.sent.iter().position(|(to, _)| to.remote == address(THIRD)).expect("a message to the third");
     match office.rig.sent.remove(index) {
         Some((_, message::SipMessage::Request(request))) if request.method == method => request,
         other => panic!("{method} expected, not {other:?}"),
     }
-}
-
-// A10 in a three-way: the others talk on while the page is waited for, ten seconds as ever.
-#[test]
-fn a_lost_page_leaves_the_others_talking() {
-    let (mut office, page, _) = Office::bridged();
-    join_third(&mut office);
-    office.close(page);
-    office.run(3 * SECOND);
-    let away = office.rig.told.iter().rfind(|milestone| milestone.kind == MilestoneKind::AgentLost).unwrap();
-    let states: Vec<_> = away.conversation.as_ref().unwrap().parties.iter().map(|party| party.state).collect();
-    assert_eq!(states, [PartyState::Away, PartyState::Talking, PartyState::Talking]);
-    let next = office.open(ANN);
-    office.answer(next);
-    office.run(2 * SECOND);
-    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
-    assert_eq!(office.rig.edge.held().leg_count, 3);
-    office.close(next);
-    office.run(12 * SECOND);
-    third_request(&mut office, Method::Bye);
-    finish_recording(&mut office);
-    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
-    office.expect_nothing_held();
 }
 
 /// The agent's work is done: the page may close, and may be called again.

@@ -162,29 +162,33 @@ impl Talk {
     /// The parties as they were told last, each `name:state`, muted ones with `!`.
     #[track_caller]
     pub fn parties(&self) -> String {
-        let conversation = self.conversation();
-        let words: Vec<String> = conversation
-            .parties
-            .iter()
-            .map(|party| {
-                let state = match party.state {
-                    PartyState::Dialing => "dialing",
-                    PartyState::Ringing => "ringing",
-                    PartyState::Talking => "talking",
-                    PartyState::Consulting => "consulting",
-                    PartyState::OnHold => "hold",
-                    PartyState::Away => "away",
-                    PartyState::Left => party.reason.unwrap(),
-                };
-                format!("{}:{state}{}", party.party, if party.is_muted { "!" } else { "" })
-            })
-            .collect();
-        words.join(" ")
+        described_parties(self.conversation())
     }
 
     pub fn conversation(&self) -> &Conversation {
         self.rig.told.iter().rev().find_map(|milestone| milestone.conversation.as_deref()).unwrap()
     }
+}
+
+/// The parties of a conversation, each `name:state`, muted ones with `!`.
+pub fn described_parties(conversation: &Conversation) -> String {
+    let words: Vec<String> = conversation
+        .parties
+        .iter()
+        .map(|party| {
+            let state = match party.state {
+                PartyState::Dialing => "dialing",
+                PartyState::Ringing => "ringing",
+                PartyState::Talking => "talking",
+                PartyState::Consulting => "consulting",
+                PartyState::OnHold => "hold",
+                PartyState::Away => "away",
+                PartyState::Left => party.reason.unwrap(),
+            };
+            format!("{}:{state}{}", party.party, if party.is_muted { "!" } else { "" })
+        })
+        .collect();
+    words.join(" ")
 }
 
 pub fn add(party: &str, joining: Joining) -> Verb {

@@ -1,16 +1,17 @@
 //! The edge, the network and the phones on one clock, and a reference model that watches the edge's boundary: what came in, what went
 //! out, and what the end of each call must therefore be.
 
-use crate::model::{Dialogs, Input, Invitation, Model, check_outcome, may_hear, note_response};
+mod verbs;
+mod watch;
+
+use crate::model::{Dialogs, Input, Model};
 use crate::network::{Dice, Kind, Network, Packet};
-use crate::peer::{Finish, Phone, Plan};
+use crate::peer::Phone;
+use crate::plan::{Finish, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{
-    AgentTarget, ControlRefusal, Credentials, Destination, Digits, Edge, Ended, Event, Flow, Joining, LegName, NewParticipant,
-    NewSupervisor, Output, PlaceCall, Route, Slot, SupervisorRole, Transport, Verb,
-};
-use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
+use sip_core::edge::{Credentials, Edge, Event, Flow, LegName, Output, PlaceCall, Route, Slot, Transport};
+use sip_core::message::{self, Limits, Method, SipMessage, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -252,86 +253,6 @@ impl World {
         }
     }
 
-    /// Asks a random verb of a call, whatever its state.
-    fn control(&mut self, number: usize) {
-        let call = &mut self.calls[number];
-        let guest = |count: u32| format!("g{count}");
-        let last = guest(call.guest_count);
-        let next = guest(call.guest_count + 1);
-        let destination = |world: &World, at: &str, user: String| Destination {
-            ring: Duration::from_secs(10),
-            routes: vec![world.route("carrier", at, user)],
-        };
-        let roll = self.dice.roll() % 20;
-        let party = self.dice.pick(&["agent", "customer", "customer", last.as_str()]).to_owned();
-        let role = self.dice.pick(&[SupervisorRole::Listen, SupervisorRole::Whisper, SupervisorRole::Barge]);
-        let verb = match roll {
-            0 => Verb::Hold,
-            1 => Verb::Resume,
-            2 => Verb::Mute { party },
-            3 => Verb::Unmute { party },
-            4..=8 => {
-                let joining = match roll {
-                    4..=6 => Joining::Consult,
-                    7 => Joining::Join,
-                    _ => Joining::Transfer,
-                };
-                self.calls[number].guest_count += 1;
-                let destination = destination(self, THIRDS, format!("3{number}"));
-                Verb::AddParticipant(Box::new(NewParticipant { party: next, destination, joining }))
-            }
-            9 | 10 => Verb::Merge,
-            11 | 12 => Verb::Swap,
-            13 => Verb::Complete,
-            14 => Verb::Cancel,
-            15 => Verb::Remove { party: last },
-            16 => {
-                self.calls[number].guest_count += 1;
-                let target = AgentTarget::Phone(destination(self, SUPERVISORS, format!("4{number}")));
-                Verb::Supervise(Box::new(NewSupervisor { party: next, target, role }))
-            }
-            17 => Verb::SetRole { party: last, role },
-            18 => Verb::SendDigits { party, digits: Digits("1#".into()) },
-            _ => self.recording_verb(number),
-        };
-        // If it ends the call, that is as a hang-up.
-        self.calls[number].inputs.push((self.now, Input::HangUp));
-        self.control_count += 1;
-        let id = self.control_count.to_string();
-        let first = self.edge.control(self.now, &number.to_string(), &id, verb.clone());
-        let again = self.edge.control(self.now, &number.to_string(), &id, verb);
-        let is_ended = again == Err(ControlRefusal::UnknownCall);
-        assert!(first == again || is_ended, "seed {}: {first:?}, then {again:?}", self.seed);
-    }
-
-    fn recording_verb(&mut self, number: usize) -> Verb {
-        match self.dice.between(0, 3) {
-            0 => Verb::StartRecording { file_name: format!("late_{number}.wav") },
-            1 => Verb::PauseRecording,
-            _ => Verb::ResumeRecording,
-        }
-    }
-
-    /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the customer holds no other's tone.
-    fn check_privacy(&self, to: SocketAddr, bytes: &[u8]) {
-        let Some(phone) = self.phones.values().find(|phone| phone.source == to || phone.media == to) else { return };
-        if !matches!(phone.leg, LegName::Agent | LegName::Customer) {
-            return;
-        }
-        let Some(conversation) = &self.calls[phone.number].conversation else { return };
-        for speaker in [LegName::Agent, LegName::Customer, THIRD, SUPERVISOR] {
-            if speaker != phone.leg && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true) {
-                assert!(
-                    may_hear(conversation, phone.leg, speaker),
-                    "seed {}: {:?} of call {} hears {speaker:?}: {conversation:?}",
-                    self.seed,
-                    phone.leg,
-                    phone.number
-                );
-            }
-        }
-    }
-
     fn deliver(&mut self, packet: Packet) {
         match packet.kind {
             Kind::Rtp if packet.to.ip() == address(EDGE).ip() => self.deliver_rtp(packet),
@@ -393,27 +314,6 @@ impl World {
         }
     }
 
-    /// Notes what a message to the edge means for its call, before the edge has it.
-    fn note_input(&mut self, message: &SipMessage) {
-        let Some(dialogs) = self.dialogs.get_mut(call_id(message)) else { return };
-        let (call, leg) = (&mut self.calls[dialogs.call], dialogs.leg);
-        let body = match message {
-            SipMessage::Request(request) => {
-                if request.method == Method::Bye {
-                    call.inputs.push((self.now, Input::Bye(leg)));
-                }
-                &request.body
-            }
-            SipMessage::Response(response) => {
-                note_response(call, leg, &mut dialogs.invitation, self.now, response);
-                &response.body
-            }
-        };
-        if !body.is_empty() {
-            self.media_addresses.insert(session::media_of(body));
-        }
-    }
-
     fn drain(&mut self) {
         while let Some(output) = self.edge.poll_output() {
             match output {
@@ -466,73 +366,6 @@ impl World {
         }
         let kind = Kind::Sip(flow.transport);
         self.network.send(self.now, Packet { kind, from: flow.local, to: flow.remote, bytes: bytes.to_vec() });
-    }
-
-    /// Notes what the edge sends. S11, S17: no INVITE to the customer before the agent's 2xx was acknowledged.
-    fn note_request(&mut self, request: &Request) {
-        let id = request.call_id().unwrap();
-        let user = request.to_addr().unwrap().uri.user.unwrap();
-        let leg = match &user[..1] {
-            "1" => LegName::Agent,
-            "3" => THIRD,
-            "4" => SUPERVISOR,
-            _ => LegName::Customer,
-        };
-        let call: usize = user[1..].parse().unwrap();
-        match request.method {
-            Method::Invite => {
-                if leg == LegName::Customer {
-                    assert!(self.calls[call].agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
-                }
-                let invitation = Invitation::default();
-                self.dialogs.entry(id.to_owned()).or_insert(Dialogs { call, leg, invitation });
-            }
-            Method::Ack if leg == LegName::Agent && self.dialogs[id].invitation.answered_at.is_some() => {
-                self.calls[call].agent_acked = true;
-            }
-            _ => {}
-        }
-    }
-
-    fn note_end(&mut self, ended: Ended) {
-        let number: usize = ended.call_id.parse().unwrap();
-        let call = &mut self.calls[number];
-        assert!(call.ended.is_none(), "seed {}: call {number} ended twice", self.seed);
-        check_outcome(self.seed, number, call, &ended);
-        call.ended = Some(ended);
-    }
-
-    fn check_invariants(&self) {
-        let held = self.edge.held();
-        let live = self.edge.call_count();
-        assert!(held.leg_count <= 8 * live, "seed {}: {held:?} with {live} calls", self.seed);
-        assert!(held.recording_count <= live, "seed {}: {held:?} with {live} calls", self.seed);
-        assert!(held.call_count >= live, "seed {}: {held:?} with {live} calls", self.seed);
-        assert!(held.call_count > 0 || held.dialog_count == 0, "seed {}: {held:?}", self.seed);
-    }
-
-    fn check_end(&self) {
-        assert_eq!(self.edge.held(), Default::default(), "seed {}: something is left", self.seed);
-        for phone in self.phones.values() {
-            // A phone whose carrier broke away is beyond our reach.
-            assert!(
-                self.is_broken || phone.is_idle(),
-                "seed {}: {:?} phone of call {} is left",
-                self.seed,
-                phone.leg,
-                phone.number
-            );
-        }
-        for (number, call) in self.calls.iter().enumerate() {
-            let ended = call.ended.as_ref().unwrap();
-            if ended.duration_s >= 3 && !call.is_controlled {
-                let heard =
-                    |leg| self.phones.values().filter(|each| each.number == number && each.leg == leg).any(|each| each.heard > 0);
-                assert!(heard(LegName::Agent), "seed {}: agent of call {number} heard nothing", self.seed);
-                let other_spoke = self.plans[&(address(AGENTS), number)].has_media;
-                assert!(!other_spoke || heard(LegName::Customer), "seed {}: customer of call {number} heard nothing", self.seed);
-            }
-        }
     }
 }
 

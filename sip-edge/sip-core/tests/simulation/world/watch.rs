@@ -1,0 +1,119 @@
+//! What the world sees at the edge's boundary, and what must hold there.
+
+use super::{AGENTS, SUPERVISOR, THIRD, World, call_id};
+use crate::model::{Dialogs, Input, Invitation, check_outcome, may_hear, note_response};
+use crate::peer::Phone;
+use crate::session::{self, address};
+use sip_core::edge::{Ended, LegName};
+use sip_core::message::{Method, Request, SipMessage, View};
+use std::net::SocketAddr;
+
+impl World {
+    /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the customer holds no other's tone.
+    pub(super) fn check_privacy(&self, to: SocketAddr, bytes: &[u8]) {
+        let Some(phone) = self.phones.values().find(|phone| phone.source == to || phone.media == to) else { return };
+        if !matches!(phone.leg, LegName::Agent | LegName::Customer) {
+            return;
+        }
+        let Some(conversation) = &self.calls[phone.number].conversation else { return };
+        for speaker in [LegName::Agent, LegName::Customer, THIRD, SUPERVISOR] {
+            if speaker != phone.leg && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true) {
+                assert!(
+                    may_hear(conversation, phone.leg, speaker),
+                    "seed {}: {:?} of call {} hears {speaker:?}: {conversation:?}",
+                    self.seed,
+                    phone.leg,
+                    phone.number
+                );
+            }
+        }
+    }
+
+    /// Notes what a message to the edge means for its call, before the edge has it.
+    pub(super) fn note_input(&mut self, message: &SipMessage) {
+        let Some(dialogs) = self.dialogs.get_mut(call_id(message)) else { return };
+        let (call, leg) = (&mut self.calls[dialogs.call], dialogs.leg);
+        let body = match message {
+            SipMessage::Request(request) => {
+                if request.method == Method::Bye {
+                    call.inputs.push((self.now, Input::Bye(leg)));
+                }
+                &request.body
+            }
+            SipMessage::Response(response) => {
+                note_response(call, leg, &mut dialogs.invitation, self.now, response);
+                &response.body
+            }
+        };
+        if !body.is_empty() {
+            self.media_addresses.insert(session::media_of(body));
+        }
+    }
+
+    /// Notes what the edge sends. S11, S17: no INVITE to the customer before the agent's 2xx was acknowledged.
+    pub(super) fn note_request(&mut self, request: &Request) {
+        let id = request.call_id().unwrap();
+        let user = request.to_addr().unwrap().uri.user.unwrap();
+        let leg = match &user[..1] {
+            "1" => LegName::Agent,
+            "3" => THIRD,
+            "4" => SUPERVISOR,
+            _ => LegName::Customer,
+        };
+        let call: usize = user[1..].parse().unwrap();
+        match request.method {
+            Method::Invite => {
+                if leg == LegName::Customer {
+                    assert!(self.calls[call].agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
+                }
+                let invitation = Invitation::default();
+                self.dialogs.entry(id.to_owned()).or_insert(Dialogs { call, leg, invitation });
+            }
+            Method::Ack if leg == LegName::Agent && self.dialogs[id].invitation.answered_at.is_some() => {
+                self.calls[call].agent_acked = true;
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn note_end(&mut self, ended: Ended) {
+        let number: usize = ended.call_id.parse().unwrap();
+        let call = &mut self.calls[number];
+        assert!(call.ended.is_none(), "seed {}: call {number} ended twice", self.seed);
+        check_outcome(self.seed, number, call, &ended);
+        call.ended = Some(ended);
+    }
+
+    pub(super) fn check_invariants(&self) {
+        let held = self.edge.held();
+        let live = self.edge.call_count();
+        assert!(held.leg_count <= 8 * live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.recording_count <= live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.call_count >= live, "seed {}: {held:?} with {live} calls", self.seed);
+        assert!(held.call_count > 0 || held.dialog_count == 0, "seed {}: {held:?}", self.seed);
+    }
+
+    pub(super) fn check_end(&self) {
+        assert_eq!(self.edge.held(), Default::default(), "seed {}: something is left", self.seed);
+        for phone in self.phones.values() {
+            // A phone whose carrier broke away is beyond our reach.
+            assert!(
+                self.is_broken || phone.is_idle(),
+                "seed {}: {:?} phone of call {} is left",
+                self.seed,
+                phone.leg,
+                phone.number
+            );
+        }
+        for (number, call) in self.calls.iter().enumerate() {
+            let ended = call.ended.as_ref().unwrap();
+            if ended.duration_s >= 3 && !call.is_controlled {
+                let heard =
+                    |leg| self.phones.values().filter(|each| each.number == number && each.leg == leg).any(|each| each.heard > 0);
+                assert!(heard(LegName::Agent), "seed {}: agent of call {number} heard nothing", self.seed);
+                let other_spoke = self.plans[&(address(AGENTS), number)].has_media;
+                assert!(!other_spoke || heard(LegName::Customer), "seed {}: customer of call {number} heard nothing", self.seed);
+            }
+        }
+    }
+}
