@@ -4,16 +4,17 @@
 use super::{
     CallView, check_disposition, party,
     place::{self, Order, Parties, Terms, agent_offline},
+    shown,
 };
 use crate::{
     app::App,
     auth::ServerCaller,
     number::Region,
+    openapi::refusals::{BodyRefusals, KeyRefusals},
     problem::{JsonBody, Problem, ProblemDetails},
     softphone,
 };
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -62,12 +63,10 @@ pub struct CreateCall {
     responses(
         (status = 201, description = "The call is placed", body = CallView, headers(("Location" = String, description = "Path of the call"))),
         (status = 200, description = "The same request came before; this is its call", body = CallView, headers(("Location" = String, description = "Path of the call"))),
-        (status = 400, description = "Not the expected JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        KeyRefusals,
+        BodyRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 409, description = "The agent's softphone is offline or in a call, or `uuid` or `Idempotency-Key` was used for another request", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 422, description = "A number, the agent or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account's limit of concurrent calls or calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
@@ -116,7 +115,7 @@ fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
         }
     };
     let location = HeaderValue::from_str(&format!("/calls/{}", call.call_id)).expect("a UUID is plain ASCII");
-    Ok((status, [(header::LOCATION, location)], Json(CallView::of(&call, &app.config.public.url))).into_response())
+    Ok((status, [(header::LOCATION, location)], shown(app, &call)).into_response())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     app::{App, now_ms},
     auth::ServerCaller,
+    openapi::refusals::{CallPath, CallRefusals, KeyRefusals},
     problem::{PathParams, Problem, ProblemDetails, QueryParams},
 };
 use axum::{
@@ -114,9 +115,8 @@ impl Resume {
     params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last")),
     responses(
         (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        KeyRefusals,
         (status = 400, description = "The id of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     ),
@@ -135,15 +135,13 @@ pub async fn of_account(
 #[utoipa::path(
     get, path = "/calls/{call_id}/events", tag = "calls", security(("server_key" = [])),
     params(
-        ("call_id" = String, Path, description = "`call_id` of the call"), Resume,
+        CallPath, Resume,
         ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last"),
     ),
     responses(
         (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        CallRefusals,
         (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     ),

@@ -1,10 +1,11 @@
 //! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and `/supervisors`. Who may be dialled is
 //! `verbs`'s to check, what then happens the edge's.
 
-use super::{CallView, own_call};
+use super::{CallView, own_call, shown};
 use crate::{
     app::App,
     auth::ServerCaller,
+    openapi::refusals::{CallPath, DialRefusals, PartyPath, VerbBodyRefusals, VerbRefusals},
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
     verbs::{self, NewSupervisor, NewThird},
 };
@@ -107,22 +108,11 @@ impl From<Role> for SupervisorRole {
 /// Answers when its phone is being dialled; how it goes is told by events and in the call's `conversation`.
 #[utoipa::path(
     post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddParticipant,
+    params(CallPath), request_body = AddParticipant,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn add(
@@ -141,22 +131,11 @@ pub async fn add(
 /// Transfers the call to a third party without asking it: the agent leaves as it answers, and is back if it does not.
 #[utoipa::path(
     post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Transfer,
+    params(CallPath), request_body = Transfer,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn transfer(
@@ -173,24 +152,17 @@ pub async fn transfer(
 
 fn created(app: &App, call: &Call, list: &str, party: &str) -> Response {
     let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id)).expect("ids are plain ASCII");
-    let view = Json(CallView::of(call, &app.config.public.url));
+    let view = shown(app, call);
     (StatusCode::CREATED, [(header::LOCATION, location)], view).into_response()
 }
 
 /// Hangs a party up: a third party, a supervisor, `agent` or `customer`.
 #[utoipa::path(
     delete, path = "/calls/{call_id}/participants/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn remove(
@@ -200,28 +172,17 @@ pub async fn remove(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call = verbs::ask(&app, &call, Verb::Remove { party: verbs::checked_party(party)? }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Has a supervisor join the call, to listen, to whisper to the agent, or to talk with all.
 #[utoipa::path(
     post, path = "/calls/{call_id}/supervisors", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddSupervisor,
+    params(CallPath), request_body = AddSupervisor,
     responses(
         (status = 201, description = "The supervisor is rung", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn supervise(
@@ -240,20 +201,11 @@ pub async fn supervise(
 /// Gives a supervisor another role, at once.
 #[utoipa::path(
     patch, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")), request_body = ChangeSupervisor,
+    params(PartyPath), request_body = ChangeSupervisor,
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbBodyRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change_role(
@@ -265,23 +217,17 @@ pub async fn change_role(
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
     let call = verbs::ask(&app, &call, Verb::SetRole { party, role: change.role.into() }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Hangs a supervisor up.
 #[utoipa::path(
     delete, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn dismiss(
@@ -292,7 +238,7 @@ pub async fn dismiss(
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
     let call = verbs::ask(&app, &call, Verb::Remove { party }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// The call, if it is the caller's and the key may add supervisors.
