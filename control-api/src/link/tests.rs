@@ -221,3 +221,14 @@ fn leave_to_register_is_forgotten_when_it_expires() {
     let _queue = connect(&link, 2);
     assert_eq!(link.lock().softphones.granted_count(), 0);
 }
+
+#[test]
+fn a_shard_that_takes_no_softphones_is_asked_to_admit_none() {
+    let link = Link::default();
+    let mut queue = connect(&link, 1);
+    let placement = link.reserve("c1").unwrap();
+    placement.send(place_call("c1")).unwrap();
+    sent(&mut queue);
+    assert!(link.grant_softphone(grant("a", 1_000), Some("c1")).is_none());
+    assert_eq!(sent(&mut queue), Vec::<String>::new());
+}
