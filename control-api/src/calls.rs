@@ -5,6 +5,7 @@ pub mod control;
 pub mod conversation;
 pub mod create;
 pub mod events;
+pub mod idempotency;
 pub mod list;
 pub mod participants;
 pub mod party;

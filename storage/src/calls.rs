@@ -424,6 +424,7 @@ fn close_others(call: &mut Call, told: Option<Vec<OtherEnd>>, end_ms: u64) {
             end_ms: Some(end.end_ms),
             reason: Some(end.reason),
             sip_code: end.sip_code,
+            request: known.and_then(|known| known.request.clone()),
         }
     };
     call.others = told.into_iter().take(crate::parties::OTHERS_CAP).map(with_end).collect();

@@ -1,24 +1,24 @@
 //! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and `/supervisors`. Who may be dialled is
 //! `verbs`'s to check, what then happens the edge's.
 
-use super::{CallView, own_call, shown};
+use super::{CallView, idempotency, own_call, shown};
 use crate::{
     app::App,
     auth::ServerCaller,
-    openapi::refusals::{CallPath, DialRefusals, PartyPath, VerbBodyRefusals, VerbRefusals},
+    openapi::refusals::{CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals},
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
-    verbs::{self, NewSupervisor, NewThird},
+    verbs::{self, Asked, NewSupervisor, NewThird},
 };
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use control_wire::{Joining, SupervisorRole, Verb};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Call, LegName};
+use storage::{Call, LegName, PartyRequest};
 use utoipa::ToSchema;
 
 /// A third party to dial.
@@ -108,9 +108,10 @@ impl From<Role> for SupervisorRole {
 /// Answers when its phone is being dialled; how it goes is told by events and in the call's `conversation`.
 #[utoipa::path(
     post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
-    params(CallPath), request_body = AddParticipant,
+    params(CallPath, RepeatHeader), request_body = AddParticipant,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
     ),
@@ -119,21 +120,23 @@ pub async fn add(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<AddParticipant>,
 ) -> Result<Response, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
+    let request = request(&headers, "participants", &body)?;
     let AddParticipant { to_number, flow, from_number } = body;
-    let new = NewThird { to_number, from_number, joining: flow.into(), named: None };
-    let (party, call) = verbs::add(&app, &call, new).await?;
-    Ok(created(&app, &call, "participants", &party))
+    let new = NewThird { to_number, from_number, joining: flow.into(), named: None, request };
+    Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
 /// Transfers the call to a third party without asking it: the agent leaves as it answers, and is back if it does not.
 #[utoipa::path(
     post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
-    params(CallPath), request_body = Transfer,
+    params(CallPath, RepeatHeader), request_body = Transfer,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
     ),
@@ -142,18 +145,29 @@ pub async fn transfer(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
-    JsonBody(Transfer { to_number }): JsonBody<Transfer>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<Transfer>,
 ) -> Result<Response, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None };
-    let (party, call) = verbs::add(&app, &call, new).await?;
-    Ok(created(&app, &call, "participants", &party))
+    let request = request(&headers, "transfer", &body)?;
+    let Transfer { to_number } = body;
+    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None, request };
+    Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
-fn created(app: &App, call: &Call, list: &str, party: &str) -> Response {
+/// What makes a request known again, if it has a key. Its path belongs to it: the keys of a call are one space.
+fn request(headers: &HeaderMap, path: &str, body: &impl Serialize) -> Result<Option<PartyRequest>, Problem> {
+    let key = idempotency::key(headers)?;
+    Ok(key.map(|idempotency_key| PartyRequest { idempotency_key, fingerprint: idempotency::fingerprint(&(path, body)) }))
+}
+
+fn answer(app: &App, list: &str, asked: Asked) -> Response {
+    let (status, party, call) = match asked {
+        Asked::Now { party, call } => (StatusCode::CREATED, party, call),
+        Asked::Before { party, call } => (StatusCode::OK, party, call),
+    };
     let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id)).expect("ids are plain ASCII");
-    let view = shown(app, call);
-    (StatusCode::CREATED, [(header::LOCATION, location)], view).into_response()
+    (status, [(header::LOCATION, location)], shown(app, &call)).into_response()
 }
 
 /// Hangs a party up: a third party, a supervisor, `agent` or `customer`.
@@ -178,9 +192,10 @@ pub async fn remove(
 /// Has a supervisor join the call, to listen, to whisper to the agent, or to talk with all.
 #[utoipa::path(
     post, path = "/calls/{call_id}/supervisors", tag = "calls", security(("server_key" = [])),
-    params(CallPath), request_body = AddSupervisor,
+    params(CallPath, RepeatHeader), request_body = AddSupervisor,
     responses(
         (status = 201, description = "The supervisor is rung", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
     ),
@@ -189,13 +204,14 @@ pub async fn supervise(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<AddSupervisor>,
 ) -> Result<Response, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
+    let request = request(&headers, "supervisors", &body)?;
     let AddSupervisor { role, agent_number, crm_username } = body;
-    let new = NewSupervisor { role: role.into(), agent_number, crm_username };
-    let (party, call) = verbs::supervise(&app, &call, new).await?;
-    Ok(created(&app, &call, "supervisors", &party))
+    let new = NewSupervisor { role: role.into(), agent_number, crm_username, request };
+    Ok(answer(&app, "supervisors", verbs::supervise(&app, &call, new).await?))
 }
 
 /// Gives a supervisor another role, at once.

@@ -28,6 +28,15 @@ pub struct PartyPath {
     pub party: String,
 }
 
+/// A request that may be sent again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct RepeatHeader {
+    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once
+    #[param(rename = "Idempotency-Key")]
+    pub idempotency_key: Option<String>,
+}
+
 /// Whoever may not use the server API.
 pub struct KeyRefusals;
 
