@@ -1,7 +1,7 @@
 //! The registry alone: what is sent when, without a socket.
 
 use super::*;
-use control_wire::{AgentTarget, Destination, Presence};
+use control_wire::{AgentTarget, Destination, PlaceCall, Presence};
 
 fn id() -> ShardId {
     ShardId { edge: "e".into(), shard: 0 }
