@@ -5,6 +5,7 @@ pub mod control;
 pub mod conversation;
 pub mod create;
 pub mod events;
+pub mod idempotency;
 pub mod list;
 pub mod participants;
 pub mod party;
@@ -18,6 +19,7 @@ use crate::{
     app::{App, now_ms},
     auth::ServerCaller,
     callback, lifecycle,
+    openapi::refusals::{BodyRefusals, CallPath, CallRefusals},
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -35,6 +37,11 @@ async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<C
     call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
 }
 
+/// The call as its account sees it.
+fn shown(app: &App, call: &Call) -> Json<CallView> {
+    Json(CallView::of(call, &app.config.public.url))
+}
+
 fn unknown_call() -> Problem {
     Problem::not_found("there is no such call")
 }
@@ -42,13 +49,10 @@ fn unknown_call() -> Problem {
 /// Reads one call, live or ended.
 #[utoipa::path(
     get, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call", body = CallView),
-        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        CallRefusals,
     ),
 )]
 pub async fn read(
@@ -57,19 +61,16 @@ pub async fn read(
     PathParams(call_id): PathParams<String>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Ends a call in any state: hangs up, or cancels what rings. Repeating it, also after the end, changes nothing.
 #[utoipa::path(
     delete, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 204, description = "The call has ended or is being ended; its result comes as for any call"),
-        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        CallRefusals,
     ),
 )]
 pub async fn end(
@@ -108,16 +109,13 @@ pub struct ChangeCall {
 /// Changes a call's disposition, live or ended.
 #[utoipa::path(
     patch, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     request_body = ChangeCall,
     responses(
         (status = 200, description = "The call as it is now", body = CallView),
+        BodyRefusals,
+        CallRefusals,
         (status = 400, description = "Not the expected JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 422, description = "Disposition empty or too long", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
@@ -129,7 +127,7 @@ pub async fn change(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let changed = set_disposition(&app, call.call_id, change.disposition).await?;
-    Ok(Json(CallView::of(&changed, &app.config.public.url)))
+    Ok(shown(&app, &changed))
 }
 
 /// Changes a call's disposition, for who may.
@@ -151,13 +149,10 @@ fn check_disposition(disposition: &str) -> Result<(), Problem> {
 /// Queues the result of an ended call for delivery once more.
 #[utoipa::path(
     post, path = "/calls/{call_id}/callback/redeliver", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 202, description = "Queued: the same body, to the account's present callback URL", body = CallView),
-        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        CallRefusals,
         (status = 409, description = "The call is live, its callback is still being tried, or the account has no callback URL", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
@@ -180,7 +175,7 @@ pub async fn redeliver(
     match outcome {
         RequeueOutcome::Queued(job) => {
             app.callbacks.notify(&job.target.endpoint);
-            Ok((StatusCode::ACCEPTED, Json(CallView::of(&call, &app.config.public.url))))
+            Ok((StatusCode::ACCEPTED, shown(&app, &call)))
         }
         RequeueOutcome::StillPending => {
             Err(Problem::conflict("callback_pending", "the callback of this call is still being tried"))

@@ -3,15 +3,17 @@
 
 mod connection;
 mod control;
+mod placement;
 mod reconcile;
 mod softphones;
 
 pub use connection::{bind, serve};
 pub use control::{ControlAnswer, ControlFailure, Whereabouts};
+pub use placement::{Placement, ShardGone};
 pub use reconcile::{adopt_live_calls, sweep, watch};
 pub use softphones::PresenceChange;
 
-use control_wire::{Command, PlaceCall, ShardStatus, SoftphoneService, ToEdge};
+use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
 use softphones::Softphones;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -113,10 +115,6 @@ pub enum NoShard {
     AgentOffline,
 }
 
-/// The shard that a call was promised to restarted meanwhile: the call cannot be placed any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShardGone;
-
 impl Link {
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -145,7 +143,7 @@ impl Link {
         shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false });
         let owner = Owner { edge: id.edge.clone(), shard: id.shard, epoch: shard.epoch };
         registry.calls.insert(call_id.to_owned(), id);
-        Placement { link: self.clone(), call_id: call_id.to_owned(), owner, is_used: false }
+        Placement::new(self.clone(), call_id, owner)
     }
 
     /// Asks the shard that holds the call to end it, again and again until it acknowledges. False if no shard holds the call.
@@ -376,46 +374,6 @@ impl Shard {
             }
             pending.is_sent = true;
             pending.was_sent = true;
-        }
-    }
-}
-
-/// Room on a shard for one call, given back when dropped unless the call is sent.
-#[derive(Debug)]
-pub struct Placement {
-    link: Link,
-    call_id: String,
-    owner: Owner,
-    is_used: bool,
-}
-
-impl Placement {
-    /// The shard, to be stored with the call.
-    pub fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
-    /// Sends the call, whose record is durable by now. If the shard is away for a moment, the call goes out when it is back.
-    pub fn send(mut self, place: PlaceCall) -> Result<(), ShardGone> {
-        let mut registry = self.link.lock();
-        let id = ShardId { edge: self.owner.edge.clone(), shard: self.owner.shard };
-        let shard = registry.shards.get_mut(&id).filter(|shard| shard.epoch == self.owner.epoch).ok_or(ShardGone)?;
-        let call = shard.calls.get_mut(&self.call_id).ok_or(ShardGone)?;
-        let reserved = std::mem::replace(call, CallLink::Placed);
-        shard.send(Command::PlaceCall(Box::new(place)));
-        if reserved == (CallLink::Reserved { hang_up: true }) {
-            shard.send(Command::HangUp { call_id: self.call_id.clone() });
-        }
-        drop(registry);
-        self.is_used = true;
-        Ok(())
-    }
-}
-
-impl Drop for Placement {
-    fn drop(&mut self) {
-        if !self.is_used {
-            self.link.release(&self.call_id);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The OpenAPI document of the public API: its head here, its paths and schemas from the resources that are served.
 
+pub mod refusals;
+
 use crate::{
     problem::{Problem, ProblemDetails},
     server,
@@ -30,6 +32,7 @@ use utoipa::{
         (name = "recordings", description = "Recordings of calls"),
         (name = "meta", description = "This document"),
     ),
+    components(schemas(ProblemDetails)),
     modifiers(&Keys)
 )]
 struct Document;

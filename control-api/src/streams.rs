@@ -4,19 +4,42 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::sync::watch;
 
 /// Streams that one account may have open.
 const STREAM_CAP: usize = 32;
 
-/// The readers, by account.
+/// How long streams wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Between two signs of life, and between two looks whether the key still works.
+    pub keep_alive: Duration,
+    /// For a reader that takes nothing.
+    pub slow_reader: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { keep_alive: Duration::from_secs(15), slow_reader: Duration::from_secs(10) }
+    }
+}
+
+/// The readers.
 #[derive(Debug, Default)]
-pub struct Streams(Mutex<HashMap<String, watch::Sender<()>>>);
+pub struct Streams {
+    pub patience: Patience,
+    accounts: Mutex<HashMap<String, watch::Sender<()>>>,
+}
 
 impl Streams {
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, accounts: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// News of the account's log from now on; `None` if it has as many streams as it may.

@@ -6,7 +6,7 @@ mod third_party;
 mod transfer_request;
 
 pub use supervisor::{NewSupervisor, supervise};
-pub use third_party::{NewThird, add};
+pub use third_party::{Asked, NewThird, add};
 pub use transfer_request::answer as answer_transfer_request;
 
 use crate::{app::App, link::ControlFailure, problem::Problem, recordings};

@@ -278,6 +278,7 @@ mod tests {
                 end_ms: Some(9_000),
                 reason: Some("busy".into()),
                 sip_code: Some(486),
+                request: None,
             };
             let pauses = vec![Pause { from_ms: 1_000, to_ms: 2_500 }];
             Call {

@@ -9,6 +9,7 @@ mod codec;
 mod create;
 mod events;
 mod key;
+mod listing;
 mod onboarding;
 mod outbox;
 mod parties;
@@ -16,11 +17,10 @@ mod retention;
 mod store;
 mod webphone;
 
-pub use calls::{
-    Applied, CallFilter, EventWord, Finish, FinishOutcome, MilestoneOutcome, Page, Progress, TIMELINE_CAP, no_progress,
-};
+pub use calls::{Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Progress, TIMELINE_CAP, no_progress};
 pub use create::{CreateOutcome, InTheWay, NewCall};
 pub use events::{EVENT_CAP, EVENT_WINDOW_MS, EventRange};
+pub use listing::{CallFilter, Page};
 pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, RequeueOutcome};
 pub use parties::{AddOutcome, NewParty, OTHERS_CAP};
 pub use record::*;

@@ -19,14 +19,19 @@ pub struct NewParty {
     pub crm_username: Option<String>,
     /// Trunk whose line it holds.
     pub trunk: Option<String>,
+    pub request: Option<PartyRequest>,
 }
 
 /// What became of a party that is to be dialled.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "returned once per request and taken apart at once")]
 pub enum AddOutcome {
     Added {
         party: String,
+        call: Call,
+    },
+    /// Its request's Idempotency-Key is known; nobody is to be dialled.
+    Earlier {
+        earlier: EarlierParty,
         call: Call,
     },
     /// The call had `OTHERS_CAP` of them.
@@ -38,10 +43,14 @@ pub enum AddOutcome {
 }
 
 impl Storage {
-    /// Notes a party that is about to be dialled, under a name that no other of the call has or had.
+    /// Notes a party that is about to be dialled, under a name that no other of the call has or had, unless its request came before.
     pub fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
         let mut outcome = AddOutcome::Ended;
         let changed = self.change_live_call(call_id, Durability::Logged, |call| {
+            if let Some(earlier) = new.request.as_ref().and_then(|request| call.earlier_party(request)) {
+                outcome = AddOutcome::Earlier { earlier, call: call.clone() };
+                return;
+            }
             if call.others.len() >= OTHERS_CAP {
                 outcome = AddOutcome::TooMany;
                 return;
@@ -63,6 +72,7 @@ impl Storage {
                 end_ms: None,
                 reason: None,
                 sip_code: None,
+                request: new.request,
             });
             outcome = AddOutcome::Added { party, call: call.clone() };
         })?;

@@ -14,8 +14,8 @@ pub use call::{
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
 pub use conversation::{
-    Conversation, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party, PartyRole, PartyState, RecordingState,
-    SupervisorRole,
+    Conversation, EarlierParty, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party, PartyRequest, PartyRole,
+    PartyState, RecordingState, SupervisorRole,
 };
 pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, KeyClass, KeyHash, Limits, MediaProfile, Number, NumberFormat,

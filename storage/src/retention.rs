@@ -1,10 +1,11 @@
 //! Forgetting: Idempotency-Keys and events after a day, webphone sessions when they expire, records and recordings after their account's retention, expired recordings' traces
 //! (so that their links answer 410) after a year more. Bounded per turn; files are deleted by the caller, which then confirms.
 
-use crate::calls::{call_lock, parse_account_call_key};
+use crate::calls::call_lock;
 use crate::create::{IDEMPOTENCY_WINDOW_MS, agent_key, uuid_key};
 use crate::events::mark_lock;
 use crate::key::{Key, KeyReader};
+use crate::listing::parse_account_call_key;
 use crate::record::*;
 use crate::store::{Durability, Family, behind};
 use crate::{Error, Result, Storage};

@@ -202,6 +202,7 @@ async fn hold_audio_is_checked_kept_and_removed() {
     for (file, status, code) in [
         (wav(1, 2, 8_000, 16, 1), 422, "invalid_hold_audio"),
         (b"MP3".to_vec(), 422, "invalid_hold_audio"),
+        (wav(7, 1, 8_000, 8, 121), 422, "invalid_hold_audio"),
         (vec![0; (2 << 20) + 1], 413, "payload_too_large"),
     ] {
         let (answered, problem) = put(file, path).await;

@@ -1,11 +1,12 @@
 //! Verbs on running calls by REST: hold, mute, keys, consult and transfer, recording. Each is done when it is answered, or refused with the
 //! reason. What they have in common is `verbs`'s.
 
-use super::{CallView, own_call};
+use super::{CallView, own_call, shown};
 use crate::{
     app::App,
     auth::ServerCaller,
-    problem::{JsonBody, PathParams, Problem, ProblemDetails},
+    openapi::refusals::{CallPath, VerbBodyRefusals, VerbRefusals},
+    problem::{JsonBody, PathParams, Problem},
     verbs,
 };
 use axum::{Json, extract::State};
@@ -50,23 +51,16 @@ fn customer() -> String {
 async fn ask(app: &App, caller: &ServerCaller, call_id: String, verb: Verb) -> Result<Json<CallView>, Problem> {
     let call = own_call(app, caller, call_id).await?;
     let call = verbs::ask(app, &call, verb).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(app, &call))
 }
 
 /// Puts the customer on hold: the customer hears hold audio, and nobody hears the customer.
 #[utoipa::path(
     post, path = "/calls/{call_id}/hold", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn hold(
@@ -80,17 +74,10 @@ pub async fn hold(
 /// Takes the customer off hold.
 #[utoipa::path(
     post, path = "/calls/{call_id}/resume", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn resume(
@@ -104,17 +91,10 @@ pub async fn resume(
 /// Joins the consultation with the conversation: all hear each other.
 #[utoipa::path(
     post, path = "/calls/{call_id}/merge", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn merge(
@@ -128,17 +108,10 @@ pub async fn merge(
 /// Lets the agent change between the conversation and the consultation.
 #[utoipa::path(
     post, path = "/calls/{call_id}/swap", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn swap(
@@ -152,17 +125,10 @@ pub async fn swap(
 /// Lets the agent leave; all others stay, together.
 #[utoipa::path(
     post, path = "/calls/{call_id}/complete", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn complete(
@@ -176,17 +142,10 @@ pub async fn complete(
 /// Ends the consultation, the dialling or the transfer; the agent is back in the conversation.
 #[utoipa::path(
     post, path = "/calls/{call_id}/cancel", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn cancel(
@@ -200,17 +159,10 @@ pub async fn cancel(
 /// Pauses the recording: what follows is silence in it until it is resumed.
 #[utoipa::path(
     post, path = "/calls/{call_id}/recording/pause", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn pause_recording(
@@ -224,17 +176,10 @@ pub async fn pause_recording(
 /// Goes on recording.
 #[utoipa::path(
     post, path = "/calls/{call_id}/recording/resume", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn resume_recording(
@@ -248,17 +193,10 @@ pub async fn resume_recording(
 /// Records from now on.
 #[utoipa::path(
     post, path = "/calls/{call_id}/recording/start", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn start_recording(
@@ -268,26 +206,16 @@ pub async fn start_recording(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call = verbs::start_recording(&app, &call).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Mutes a party: nobody hears it.
 #[utoipa::path(
     post, path = "/calls/{call_id}/mute", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
+    params(CallPath), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbBodyRefusals,
     ),
 )]
 pub async fn mute(
@@ -302,20 +230,10 @@ pub async fn mute(
 /// Lets a party be heard again.
 #[utoipa::path(
     post, path = "/calls/{call_id}/unmute", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
+    params(CallPath), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbBodyRefusals,
     ),
 )]
 pub async fn unmute(
@@ -330,20 +248,10 @@ pub async fn unmute(
 /// Sends keys (DTMF) to a party.
 #[utoipa::path(
     post, path = "/calls/{call_id}/dtmf", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Digits,
+    params(CallPath), request_body = Digits,
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbBodyRefusals,
     ),
 )]
 pub async fn dtmf(
@@ -354,5 +262,5 @@ pub async fn dtmf(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call = verbs::send_digits(&app, &call, party, &digits).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }

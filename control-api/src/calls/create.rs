@@ -2,18 +2,19 @@
 //! A request that is refused leaves no call and no callback (A7).
 
 use super::{
-    CallView, check_disposition, party,
+    CallView, check_disposition, idempotency, party,
     place::{self, Order, Parties, Terms, agent_offline},
+    shown,
 };
 use crate::{
     app::App,
     auth::ServerCaller,
     number::Region,
+    openapi::refusals::{BodyRefusals, KeyRefusals},
     problem::{JsonBody, Problem, ProblemDetails},
     softphone,
 };
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -24,7 +25,6 @@ use storage::{CallType, CreateOutcome, Storage};
 use utoipa::ToSchema;
 
 const MAX_UUID_CHARS: usize = 128;
-const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
 /// A call to place: the agent's phone or softphone is rung first, then the customer's, then both are joined. Other keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,12 +62,10 @@ pub struct CreateCall {
     responses(
         (status = 201, description = "The call is placed", body = CallView, headers(("Location" = String, description = "Path of the call"))),
         (status = 200, description = "The same request came before; this is its call", body = CallView, headers(("Location" = String, description = "Path of the call"))),
-        (status = 400, description = "Not the expected JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        KeyRefusals,
+        BodyRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 409, description = "The agent's softphone is offline or in a call, or `uuid` or `Idempotency-Key` was used for another request", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 422, description = "A number, the agent or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account's limit of concurrent calls or calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
@@ -81,7 +79,7 @@ pub async fn create(
     headers: HeaderMap,
     JsonBody(body): JsonBody<CreateCall>,
 ) -> Result<Response, Problem> {
-    let idempotency_key = idempotency_key(&headers)?;
+    let idempotency_key = idempotency::key(&headers)?;
     let order = {
         let account_id = caller.account_id;
         app.with_store(move |store| Ok(check(store, &account_id, body, idempotency_key))).await??
@@ -108,7 +106,7 @@ fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
         }
         CreateOutcome::IdempotencyClash { call_id } => {
             let detail = format!("call {call_id} was placed with this Idempotency-Key and another body");
-            return Err(Problem::conflict("idempotency_clash", detail).with_field("Idempotency-Key", "already used"));
+            return Err(idempotency::clash(detail));
         }
         CreateOutcome::InTheWay(in_the_way) => {
             let call_id = in_the_way.into_call().call_id;
@@ -116,16 +114,7 @@ fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
         }
     };
     let location = HeaderValue::from_str(&format!("/calls/{}", call.call_id)).expect("a UUID is plain ASCII");
-    Ok((status, [(header::LOCATION, location)], Json(CallView::of(&call, &app.config.public.url))).into_response())
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=MAX_IDEMPOTENCY_KEY_LEN).contains(&key.len()));
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        let detail = format!("allowed are 1 to {MAX_IDEMPOTENCY_KEY_LEN} visible ASCII characters");
-        Problem::bad_request("malformed_header", format!("Idempotency-Key: {detail}")).with_field("Idempotency-Key", detail)
-    })
+    Ok((status, [(header::LOCATION, location)], shown(app, &call)).into_response())
 }
 
 enum Checked {
@@ -147,7 +136,7 @@ fn check(store: &Storage, account_id: &str, body: CreateCall, idempotency_key: O
     // `call_type` tells which of the guide's two flows placed the call, whatever phone the agent has (S01).
     let terms = Terms {
         call_type: CallType::Server,
-        fingerprint: fingerprint(&body),
+        fingerprint: idempotency::fingerprint(&body),
         uuid: body.uuid,
         record: body.record,
         disposition: body.disposition,
@@ -169,11 +158,4 @@ fn check(store: &Storage, account_id: &str, body: CreateCall, idempotency_key: O
         return Ok(Checked::Earlier(Box::new(CreateOutcome::InTheWay(call))));
     }
     Ok(Checked::New(Box::new(order)))
-}
-
-/// What makes two requests the same: every key that is not ignored.
-fn fingerprint(body: &CreateCall) -> String {
-    let text = serde_json::to_vec(body).expect("strings and booleans only");
-    let digest = ring::digest::digest(&ring::digest::SHA256, &text);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

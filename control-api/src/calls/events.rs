@@ -9,6 +9,7 @@ use super::{
 use crate::{
     app::{App, now_ms},
     auth::ServerCaller,
+    openapi::refusals::{CallPath, CallRefusals, KeyRefusals},
     problem::{PathParams, Problem, ProblemDetails, QueryParams},
 };
 use axum::{
@@ -35,11 +36,8 @@ use tokio::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-/// Also the time between two looks whether the key still works.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Events that may wait for a slow reader, and how long they may.
+/// Events that may wait for a slow reader.
 const QUEUE_CAP: usize = 64;
-const SLOW_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events read from the log at a time.
 const PAGE_LEN: usize = 100;
 const BUSY_RETRY: Duration = Duration::from_secs(15);
@@ -114,9 +112,8 @@ impl Resume {
     params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last")),
     responses(
         (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        KeyRefusals,
         (status = 400, description = "The id of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     ),
@@ -135,15 +132,13 @@ pub async fn of_account(
 #[utoipa::path(
     get, path = "/calls/{call_id}/events", tag = "calls", security(("server_key" = [])),
     params(
-        ("call_id" = String, Path, description = "`call_id` of the call"), Resume,
+        CallPath, Resume,
         ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last"),
     ),
     responses(
         (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        CallRefusals,
         (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
     ),
@@ -171,6 +166,7 @@ async fn open(app: Arc<App>, caller: ServerCaller, source: Source, after: Option
     let news = app.streams.open(&caller.account_id).ok_or_else(|| {
         Problem::too_many_requests("too_many_streams", "the account has as many streams of events open as it may", BUSY_RETRY)
     })?;
+    let keep_alive = app.streams.patience.keep_alive;
     let (sender, receiver) = mpsc::channel(QUEUE_CAP);
     let is_cut = Arc::new(AtomicBool::new(false));
     let teller = Teller { app, caller, source, sender, is_cut: Arc::clone(&is_cut) };
@@ -183,7 +179,7 @@ async fn open(app: Arc<App>, caller: ServerCaller, source: Source, after: Option
         let event = event.or_else(cut)?;
         Some((Ok::<_, Infallible>(event), (receiver, is_cut)))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive)).into_response();
     // Proxies must not gather what is meant to arrive at once.
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
@@ -205,7 +201,7 @@ impl Teller {
     /// Until the reader is gone or too slow, the call has ended, the key does not work any more, or the process is to stop.
     async fn run(self, mut news: watch::Receiver<()>, after: Option<u64>) {
         let Ok(mut last) = self.begin(after).await else { return };
-        let mut looks = tokio::time::interval(KEEP_ALIVE);
+        let mut looks = tokio::time::interval(self.app.streams.patience.keep_alive);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.reset();
         loop {
@@ -297,7 +293,7 @@ impl Teller {
     }
 
     async fn send(&self, event: Event) -> Result<(), Over> {
-        match self.sender.send_timeout(event, SLOW_TIMEOUT).await {
+        match self.sender.send_timeout(event, self.app.streams.patience.slow_reader).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 let is_slow = matches!(error, mpsc::error::SendTimeoutError::Timeout(_));

@@ -5,6 +5,7 @@ use crate::{
     app::App,
     auth::ServerCaller,
     number::{self, Region},
+    openapi::refusals::KeyRefusals,
     problem::{Problem, ProblemDetails, QueryParams},
 };
 use axum::{Json, extract::State};
@@ -66,9 +67,8 @@ pub struct CallList {
     get, path = "/calls", tag = "calls", security(("server_key" = [])), params(ListQuery),
     responses(
         (status = 200, description = "A page of calls", body = CallList),
+        KeyRefusals,
         (status = 400, description = "A parameter cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(

@@ -1,23 +1,24 @@
 //! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and `/supervisors`. Who may be dialled is
 //! `verbs`'s to check, what then happens the edge's.
 
-use super::{CallView, own_call};
+use super::{CallView, idempotency, own_call, shown};
 use crate::{
     app::App,
     auth::ServerCaller,
+    openapi::refusals::{CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals},
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
-    verbs::{self, NewSupervisor, NewThird},
+    verbs::{self, Asked, NewSupervisor, NewThird},
 };
 use axum::{
     Json,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use control_wire::{Joining, SupervisorRole, Verb};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Call, LegName};
+use storage::{Call, LegName, PartyRequest};
 use utoipa::ToSchema;
 
 /// A third party to dial.
@@ -107,90 +108,75 @@ impl From<Role> for SupervisorRole {
 /// Answers when its phone is being dialled; how it goes is told by events and in the call's `conversation`.
 #[utoipa::path(
     post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddParticipant,
+    params(CallPath, RepeatHeader), request_body = AddParticipant,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn add(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<AddParticipant>,
 ) -> Result<Response, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
+    let request = request(&headers, "participants", &body)?;
     let AddParticipant { to_number, flow, from_number } = body;
-    let new = NewThird { to_number, from_number, joining: flow.into(), named: None };
-    let (party, call) = verbs::add(&app, &call, new).await?;
-    Ok(created(&app, &call, "participants", &party))
+    let new = NewThird { to_number, from_number, joining: flow.into(), named: None, request };
+    Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
 /// Transfers the call to a third party without asking it: the agent leaves as it answers, and is back if it does not.
 #[utoipa::path(
     post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = Transfer,
+    params(CallPath, RepeatHeader), request_body = Transfer,
     responses(
         (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn transfer(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
-    JsonBody(Transfer { to_number }): JsonBody<Transfer>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<Transfer>,
 ) -> Result<Response, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None };
-    let (party, call) = verbs::add(&app, &call, new).await?;
-    Ok(created(&app, &call, "participants", &party))
+    let request = request(&headers, "transfer", &body)?;
+    let Transfer { to_number } = body;
+    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None, request };
+    Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
-fn created(app: &App, call: &Call, list: &str, party: &str) -> Response {
+/// What makes a request known again, if it has a key. Its path belongs to it: the keys of a call are one space.
+fn request(headers: &HeaderMap, path: &str, body: &impl Serialize) -> Result<Option<PartyRequest>, Problem> {
+    let key = idempotency::key(headers)?;
+    Ok(key.map(|idempotency_key| PartyRequest { idempotency_key, fingerprint: idempotency::fingerprint(&(path, body)) }))
+}
+
+fn answer(app: &App, list: &str, asked: Asked) -> Response {
+    let (status, party, call) = match asked {
+        Asked::Now { party, call } => (StatusCode::CREATED, party, call),
+        Asked::Before { party, call } => (StatusCode::OK, party, call),
+    };
     let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id)).expect("ids are plain ASCII");
-    let view = Json(CallView::of(call, &app.config.public.url));
-    (StatusCode::CREATED, [(header::LOCATION, location)], view).into_response()
+    (status, [(header::LOCATION, location)], shown(app, &call)).into_response()
 }
 
 /// Hangs a party up: a third party, a supervisor, `agent` or `customer`.
 #[utoipa::path(
     delete, path = "/calls/{call_id}/participants/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
     ),
 )]
 pub async fn remove(
@@ -200,60 +186,42 @@ pub async fn remove(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call = verbs::ask(&app, &call, Verb::Remove { party: verbs::checked_party(party)? }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Has a supervisor join the call, to listen, to whisper to the agent, or to talk with all.
 #[utoipa::path(
     post, path = "/calls/{call_id}/supervisors", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")), request_body = AddSupervisor,
+    params(CallPath, RepeatHeader), request_body = AddSupervisor,
     responses(
         (status = 201, description = "The supervisor is rung", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A number or another field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account's limit of calls per second is reached", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn supervise(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
     PathParams(call_id): PathParams<String>,
+    headers: HeaderMap,
     JsonBody(body): JsonBody<AddSupervisor>,
 ) -> Result<Response, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
+    let request = request(&headers, "supervisors", &body)?;
     let AddSupervisor { role, agent_number, crm_username } = body;
-    let new = NewSupervisor { role: role.into(), agent_number, crm_username };
-    let (party, call) = verbs::supervise(&app, &call, new).await?;
-    Ok(created(&app, &call, "supervisors", &party))
+    let new = NewSupervisor { role: role.into(), agent_number, crm_username, request };
+    Ok(answer(&app, "supervisors", verbs::supervise(&app, &call, new).await?))
 }
 
 /// Gives a supervisor another role, at once.
 #[utoipa::path(
     patch, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")), request_body = ChangeSupervisor,
+    params(PartyPath), request_body = ChangeSupervisor,
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbBodyRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 413, description = "Body too long", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "A field is wrong", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn change_role(
@@ -265,23 +233,17 @@ pub async fn change_role(
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
     let call = verbs::ask(&app, &call, Verb::SetRole { party, role: change.role.into() }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// Hangs a supervisor up.
 #[utoipa::path(
     delete, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call"), ("party" = String, Path, description = "Name of the party")),
+    params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
-        (status = 400, description = "The id in the path or the body cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
+        VerbRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account, or no such party of the call", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 409, description = "The call has ended, or is in a state in which this cannot be done: `code` says why", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 503, description = "The media server of the call is not connected, or has no room", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 504, description = "The media server did not answer in time: it may have been done", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn dismiss(
@@ -292,7 +254,7 @@ pub async fn dismiss(
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
     let call = verbs::ask(&app, &call, Verb::Remove { party }).await?;
-    Ok(Json(CallView::of(&call, &app.config.public.url)))
+    Ok(shown(&app, &call))
 }
 
 /// The call, if it is the caller's and the key may add supervisors.

@@ -4,7 +4,8 @@ use super::{own_call, view::Leg, view::timestamp_ms};
 use crate::{
     app::App,
     auth::ServerCaller,
-    problem::{PathParams, Problem, ProblemDetails},
+    openapi::refusals::{CallPath, CallRefusals},
+    problem::{PathParams, Problem},
 };
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -46,13 +47,10 @@ pub struct Step {
 /// Reads the steps of a call.
 #[utoipa::path(
     get, path = "/calls/{call_id}/timeline", tag = "calls", security(("server_key" = [])),
-    params(("call_id" = String, Path, description = "`call_id` of the call")),
+    params(CallPath),
     responses(
         (status = 200, description = "Each SIP and media milestone and each callback attempt", body = Timeline),
-        (status = 400, description = "The id in the path cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 401, description = "No, unknown or expired key", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 403, description = "Class or address of the key, or a key in the query string", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such call of this account", body = ProblemDetails, content_type = "application/problem+json"),
+        CallRefusals,
     ),
 )]
 pub async fn read(

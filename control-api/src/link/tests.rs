@@ -1,7 +1,7 @@
 //! The registry alone: what is sent when, without a socket.
 
 use super::*;
-use control_wire::{AgentTarget, Destination, Presence};
+use control_wire::{AgentTarget, Destination, PlaceCall, Presence};
 
 fn id() -> ShardId {
     ShardId { edge: "e".into(), shard: 0 }
@@ -220,4 +220,15 @@ fn leave_to_register_is_forgotten_when_it_expires() {
     // A shard that restarted has no grant any more.
     let _queue = connect(&link, 2);
     assert_eq!(link.lock().softphones.granted_count(), 0);
+}
+
+#[test]
+fn a_shard_that_takes_no_softphones_is_asked_to_admit_none() {
+    let link = Link::default();
+    let mut queue = connect(&link, 1);
+    let placement = link.reserve("c1").unwrap();
+    placement.send(place_call("c1")).unwrap();
+    sent(&mut queue);
+    assert!(link.grant_softphone(grant("a", 1_000), Some("c1")).is_none());
+    assert_eq!(sent(&mut queue), Vec::<String>::new());
 }

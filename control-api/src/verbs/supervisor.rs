@@ -1,11 +1,11 @@
 //! Supervisors of running calls: on a phone, dialled like a third party, or on a softphone that is with the shard of the call.
 
-use super::third_party::{Dialling, Naming, note, settle};
+use super::third_party::{Asked, Dialling, Naming, earlier, note, settle};
 use super::{check_reach, fresh_id};
 use crate::{app::App, calls::party, calls::place::agent_offline, link::Whereabouts, problem::Problem};
 use control_wire::{AgentTarget, SupervisorRole, Verb};
 use std::sync::Arc;
-use storage::{Account, Call, LegName, NewParty};
+use storage::{Account, Call, LegName, NewParty, PartyRequest};
 
 /// A supervisor as a request names them.
 #[derive(Debug, Clone)]
@@ -13,12 +13,17 @@ pub struct NewSupervisor {
     pub role: SupervisorRole,
     pub agent_number: Option<String>,
     pub crm_username: Option<String>,
+    /// What makes the request known again.
+    pub request: Option<PartyRequest>,
 }
 
-/// Has a supervisor join a call: the name of the party, and the call as it is then.
-pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Result<(String, Call), Problem> {
+/// Has a supervisor join a call.
+pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Result<Asked, Problem> {
+    let NewSupervisor { role, agent_number, crm_username, request } = new;
+    if let Some(asked) = earlier(call, request.as_ref())? {
+        return Ok(asked);
+    }
     check_reach(app, call)?;
-    let NewSupervisor { role, agent_number, crm_username } = new;
     let (account_id, from_number) = (call.account_id.clone(), call.from_number.clone());
     let target = app
         .with_store(move |store| {
@@ -35,7 +40,7 @@ pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Resul
     match target {
         Target::Phone(dialling) => {
             let admitted = dialling.admit(app, |account| account.agent_ring_ms).await?;
-            let naming = Naming { party: None, leg, control_id: fresh_id() };
+            let naming = Naming { party: None, leg, control_id: fresh_id(), request };
             let verb = move |party, destination| supervision(party, AgentTarget::Phone(destination), role);
             admitted.dial(app, call, naming, verb).await
         }
@@ -50,10 +55,13 @@ pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Resul
                 }
             }
             let target = AgentTarget::Softphone { agent, ring_ms: account.agent_ring_ms };
-            let new = NewParty { party: None, leg, number: None, crm_username: Some(crm_username), trunk: None };
+            let new = NewParty { party: None, leg, number: None, crm_username: Some(crm_username), trunk: None, request };
             let (app, call) = (Arc::clone(app), call.clone());
             let task = tokio::spawn(async move {
-                let (party, call) = note(&app, &call, new).await?;
+                let (party, call) = match note(&app, &call, new).await? {
+                    Asked::Now { party, call } => (party, call),
+                    before => return Ok(before),
+                };
                 settle(&app, &call, party.clone(), fresh_id(), supervision(party, target, role)).await
             });
             task.await.expect("asking for a supervisor does not panic")

@@ -4,7 +4,7 @@
 use super::{check_reach, fresh_id, problem, reread, send};
 use crate::{
     app::App,
-    calls::{party, place},
+    calls::{idempotency, party, place},
     link::ControlFailure,
     number::{E164, Region},
     problem::Problem,
@@ -12,7 +12,7 @@ use crate::{
 };
 use control_wire::{Destination, Joining, NewParticipant, Verb};
 use std::{sync::Arc, time::Instant};
-use storage::{Account, AddOutcome, Call, LegName, NewParty, Storage, Trunk};
+use storage::{Account, AddOutcome, Call, EarlierParty, LegName, NewParty, PartyRequest, Storage, Trunk};
 
 /// A third party as a request names it.
 #[derive(Debug, Clone)]
@@ -23,12 +23,39 @@ pub struct NewThird {
     pub joining: Joining,
     /// A name that is given to it already, with the id under which it is asked for.
     pub named: Option<(String, String)>,
+    /// What makes the request known again.
+    pub request: Option<PartyRequest>,
 }
 
-/// Dials a third party: its name, and the call as it is then.
-pub async fn add(app: &Arc<App>, call: &Call, new: NewThird) -> Result<(String, Call), Problem> {
+/// A party that was asked for: its name, and the call as it is then.
+#[derive(Debug)]
+pub enum Asked {
+    Now {
+        party: String,
+        call: Call,
+    },
+    /// By the same request, which came before; nobody was dialled for this one.
+    Before {
+        party: String,
+        call: Call,
+    },
+}
+
+impl Asked {
+    pub fn into_call(self) -> Call {
+        match self {
+            Self::Now { call, .. } | Self::Before { call, .. } => call,
+        }
+    }
+}
+
+/// Dials a third party.
+pub async fn add(app: &Arc<App>, call: &Call, new: NewThird) -> Result<Asked, Problem> {
+    let NewThird { to_number, from_number, joining, named, request } = new;
+    if let Some(asked) = earlier(call, request.as_ref())? {
+        return Ok(asked);
+    }
     check_reach(app, call)?;
-    let NewThird { to_number, from_number, joining, named } = new;
     let (party, control_id) = named.map_or_else(|| (None, fresh_id()), |(party, control_id)| (Some(party), control_id));
     let dialling = {
         let (account_id, from_number) = (call.account_id.clone(), from_number.unwrap_or_else(|| call.from_number.clone()));
@@ -38,7 +65,7 @@ pub async fn add(app: &Arc<App>, call: &Call, new: NewThird) -> Result<(String, 
     let admitted = dialling.admit(app, |account| account.customer_ring_ms).await?;
     let leg = LegName::Participant;
     let verb = move |party, destination| Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }));
-    admitted.dial(app, call, Naming { party, leg, control_id }, verb).await
+    admitted.dial(app, call, Naming { party, leg, control_id, request }, verb).await
 }
 
 /// A number that is to be dialled, checked.
@@ -90,11 +117,12 @@ pub(super) struct Naming {
     pub party: Option<String>,
     pub leg: LegName,
     pub control_id: String,
+    pub request: Option<PartyRequest>,
 }
 
 impl Admitted {
     /// Notes the party, then asks the edge for it. Runs to its end even if the client goes away meanwhile.
-    pub(super) async fn dial<V>(self, app: &Arc<App>, call: &Call, naming: Naming, verb: V) -> Result<(String, Call), Problem>
+    pub(super) async fn dial<V>(self, app: &Arc<App>, call: &Call, naming: Naming, verb: V) -> Result<Asked, Problem>
     where
         V: FnOnce(String, Destination) -> Verb + Send + 'static,
     {
@@ -105,10 +133,14 @@ impl Admitted {
             number: Some(number.as_str().to_owned()),
             crm_username: None,
             trunk: Some(trunk),
+            request: naming.request,
         };
         let (app, call) = (Arc::clone(app), call.clone());
         let task = tokio::spawn(async move {
-            let (party, call) = note(&app, &call, new).await?;
+            let (party, call) = match note(&app, &call, new).await? {
+                Asked::Now { party, call } => (party, call),
+                before => return Ok(before),
+            };
             app.trunk_lines.hold(&call.call_id, &party, line);
             let verb = verb(party.clone(), destination);
             settle(&app, &call, party, naming.control_id, verb).await
@@ -117,11 +149,27 @@ impl Admitted {
     }
 }
 
-/// Notes a party, under its name from now on.
-pub(super) async fn note(app: &App, call: &Call, new: NewParty) -> Result<(String, Call), Problem> {
+/// The party that the same request asked for before.
+pub(super) fn earlier(call: &Call, request: Option<&PartyRequest>) -> Result<Option<Asked>, Problem> {
+    let known = request.and_then(|request| call.earlier_party(request));
+    known.map(|earlier| repeated(earlier, call.clone())).transpose()
+}
+
+fn repeated(earlier: EarlierParty, call: Call) -> Result<Asked, Problem> {
+    match earlier {
+        EarlierParty::Same(party) => Ok(Asked::Before { party, call }),
+        EarlierParty::Clash(party) => {
+            Err(idempotency::clash(format!("{party} was asked for with this Idempotency-Key and another request")))
+        }
+    }
+}
+
+/// Notes a party, under its name from now on, unless the same request did.
+pub(super) async fn note(app: &App, call: &Call, new: NewParty) -> Result<Asked, Problem> {
     let call_id = call.call_id.clone();
     match app.with_store(move |store| store.add_party(&call_id, new)).await? {
-        AddOutcome::Added { party, call } => Ok((party, call)),
+        AddOutcome::Added { party, call } => Ok(Asked::Now { party, call }),
+        AddOutcome::Earlier { earlier, call } => repeated(earlier, call),
         AddOutcome::TooMany => Err(Problem::conflict("too_many_parties", "the call had as many other parties as it may have")),
         AddOutcome::NameTaken => Err(Problem::conflict("party_exists", "the call has a party of this name")),
         AddOutcome::Ended => Err(super::ended()),
@@ -129,13 +177,7 @@ pub(super) async fn note(app: &App, call: &Call, new: NewParty) -> Result<(Strin
 }
 
 /// Asks for a party that was noted. One that was not dialled is forgotten; of one that may have been, the edge will tell.
-pub(super) async fn settle(
-    app: &App,
-    call: &Call,
-    party: String,
-    control_id: String,
-    verb: Verb,
-) -> Result<(String, Call), Problem> {
+pub(super) async fn settle(app: &App, call: &Call, party: String, control_id: String, verb: Verb) -> Result<Asked, Problem> {
     let asked = send(app, call, control_id, verb).await;
     if matches!(&asked, Err(failure) if *failure != ControlFailure::NoAnswer) {
         let (call_id, party) = (call.call_id.clone(), party.clone());
@@ -148,5 +190,5 @@ pub(super) async fn settle(
         app.trunk_lines.give_back(&call.call_id);
     }
     asked.map_err(problem)?;
-    Ok((party, now?))
+    Ok(Asked::Now { party, call: now? })
 }

@@ -25,7 +25,7 @@ pub async fn answer(app: Arc<App>, call_id: String, party: String, target: Strin
     }
     let refusal = if refer == ReferPolicy::Transfer {
         let named = Some((party.clone(), format!("refer-{party}")));
-        let new = NewThird { to_number: Some(target), from_number: None, joining: Joining::Transfer, named };
+        let new = NewThird { to_number: Some(target), from_number: None, joining: Joining::Transfer, named, request: None };
         match add(&app, &call, new).await {
             Ok(_) => return tracing::info!(%call_id, "transfer requested by the agent's phone"),
             Err(problem) => problem.body.code.clone(),

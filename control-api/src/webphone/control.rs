@@ -8,7 +8,7 @@ use crate::{
     app::App,
     calls::participants::Flow,
     problem::{JsonBody, Problem},
-    verbs::{self, NewThird},
+    verbs::{self, Asked, NewThird},
 };
 use axum::{Json, extract::State};
 use control_wire::{Joining, Verb};
@@ -100,6 +100,6 @@ async fn done(app: &Arc<App>, call: &Call, button: Button) -> Result<Call, Probl
 }
 
 async fn add(app: &Arc<App>, call: &Call, to_number: String, joining: Joining) -> Result<Call, Problem> {
-    let new = NewThird { to_number: Some(to_number), from_number: None, joining, named: None };
-    verbs::add(app, call, new).await.map(|(_, call)| call)
+    let new = NewThird { to_number: Some(to_number), from_number: None, joining, named: None, request: None };
+    verbs::add(app, call, new).await.map(Asked::into_call)
 }

@@ -1,11 +1,17 @@
 //! Streams of events, over restarts too, and progress callbacks.
 
 use crate::rig::{DEADLINE, Rig, Shard, conversation, two_talk};
+use control_api::streams::Patience;
 use control_wire::{CallStatus, Event, PartyState};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 use storage::{CallbackJob, KeyClass};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    time::timeout,
+};
 
 /// A stream of events as a client reads it.
 struct Stream {
@@ -15,7 +21,11 @@ struct Stream {
 
 impl Stream {
     async fn open(rig: &Rig, path: &str) -> Self {
-        let response = rig.stream(path, &format!("Bearer {}", rig.server_key)).await;
+        Self::open_with(rig, path, &rig.server_key).await
+    }
+
+    async fn open_with(rig: &Rig, path: &str, key: &str) -> Self {
+        let response = rig.stream(path, &format!("Bearer {key}")).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, text: String::new() }
@@ -162,6 +172,80 @@ async fn an_account_has_a_bounded_number_of_streams() {
         }
     };
     timeout(DEADLINE, again).await.expect("a stream that was closed makes room");
+    rig.stop().await;
+}
+
+// A client that takes nothing is told so and let go: what waits for it is bounded in length and in time.
+#[tokio::test]
+async fn a_slow_reader_is_cut() {
+    let rig = Rig::start_patient(Patience { slow_reader: Duration::from_millis(300), ..Patience::default() }).await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    // More than the sockets' buffers hold.
+    let mut stands = conversation(&[("agent", PartyState::Talking), ("participant-1", PartyState::Left)]);
+    stands.parties[1].reason = Some("x".repeat(32 << 10));
+    const EVENT_COUNT: u64 = 255;
+    for sequence in 5..=EVENT_COUNT as u32 - 1 {
+        let step = crate::rig::told(&call_id, sequence, "muted", Some("participant-1"), stands.clone());
+        shard.tell(Event::Milestone(step)).await;
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = socket.connect(rig.address()).await.unwrap();
+    let head =
+        format!("GET /events?last_event_id=0 HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer {}\r\n\r\n", rig.server_key);
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // Meanwhile another is served, and a reader that is only late is not cut.
+    let mut quick = Stream::open(&rig, "/events?last_event_id=0").await;
+    assert_eq!(quick.words(EVENT_COUNT as usize).await.len() as u64, EVENT_COUNT);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    let read = async {
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            let len = slow.read(&mut buffer).await.unwrap();
+            assert_ne!(len, 0, "the answer ends whole");
+            bytes.extend_from_slice(&buffer[..len]);
+        }
+    };
+    timeout(DEADLINE, read).await.expect("the stream never ended");
+    let text = String::from_utf8(bytes).unwrap();
+    let last_id: u64 = text.rsplit_once("\nid: ").unwrap().1.lines().next().unwrap().trim().parse().unwrap();
+    assert!(text.contains(": too slow: come again with Last-Event-ID"), "it is told why");
+    assert!(last_id < EVENT_COUNT, "{last_id}");
+    // With what it read last it misses nothing.
+    let mut again = Stream::open(&rig, &format!("/events?last_event_id={last_id}")).await;
+    assert_eq!(again.next().await.unwrap().0, last_id + 1);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_key() {
+    let rig = Rig::start_patient(Patience { keep_alive: Duration::from_millis(100), ..Patience::default() }).await;
+    let mut shard = rig.shard(1, &[]).await;
+    let keys = ["revoked", "expired"].map(|id| rig.add_key(id, KeyClass::Server, |_| {}));
+    let mut going = Stream::open(&rig, "/events").await;
+    let call_id = rig.talk(&mut shard).await;
+    going.words(5).await;
+    let mut over = Vec::new();
+    for key in &keys {
+        for path in ["/events", &format!("/calls/{call_id}/events?last_event_id=5")] {
+            over.push(Stream::open_with(&rig, path, key).await);
+        }
+    }
+    hold(&mut shard, &call_id, 5).await;
+    for stream in over.iter_mut().chain([&mut going]) {
+        assert_eq!(stream.words(1).await, ["held"]);
+    }
+    rig.app.store.delete_api_key("revoked").unwrap();
+    let expired = rig.app.store.api_key("expired").unwrap().unwrap();
+    let expires_ms = Some(control_api::app::now_ms());
+    rig.app.store.put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
+    for mut stream in over {
+        assert_eq!(stream.next().await, None, "nothing is told to a key that does not work any more");
+    }
+    hold(&mut shard, &call_id, 6).await;
+    assert_eq!(going.words(1).await, ["held"], "the account's other key goes on");
     rig.stop().await;
 }
 

@@ -104,6 +104,79 @@ async fn a_third_party_is_dialled_and_told_of_to_the_end() {
     rig.stop().await;
 }
 
+// A3, within the call: the same key and request name the same party, which is dialled once
+#[tokio::test]
+async fn a_request_that_is_sent_again_dials_nobody_again() {
+    let rig = Rig::start().await;
+    let supervising = rig.add_key("lead", KeyClass::Server, |key| key.may_supervise = true);
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let post = async |path: &str, key: &str, body: Value| {
+        let build = |request: reqwest::RequestBuilder| {
+            let request = request.bearer_auth(&supervising).header("idempotency-key", key);
+            request.header("content-type", "application/json").body(body.to_string())
+        };
+        rig.request(Method::POST, &format!("/calls/{call_id}/{path}"), build).await
+    };
+    let join = json!({ "to_number": THIRD, "flow": "join" });
+    // Refused: nobody was dialled, and the key is free.
+    let (answer, _) = join!(post("participants", "k1", join.clone()), shard.refuse("transfer_running"));
+    answer.expect_problem(409, "transfer_running");
+    let consult = json!({ "to_number": THIRD, "flow": "consult" });
+    let dial = shard.obey("participant_added", 5, Some("participant-2"), with("participant-2", PartyState::Dialing));
+    let (first, _) = join!(post("participants", "k1", consult.clone()), dial);
+    let location = first.expect(201).header("location").to_owned();
+    assert!(location.ends_with("/participants/participant-2"), "{location}");
+    rig.change_account(|account| account.limits.calls_per_second = 0);
+    let again = post("participants", "k1", consult.clone()).await;
+    assert_eq!((again.expect(200).header("location"), again.json()), (location.as_str(), first.json()), "not held to any limit");
+    for (path, body) in [
+        ("participants", join),
+        ("participants", json!({ "to_number": THIRD, "flow": "consult", "from_number": CALLER_ID })),
+        ("transfer", json!({ "to_number": THIRD })),
+        ("supervisors", json!({ "role": "listen", "agent_number": "98765 43219" })),
+    ] {
+        post(path, "k1", body).await.expect_problem(409, "idempotency_clash");
+    }
+    for key in ["", &"k".repeat(256), "\u{e9}"] {
+        post("participants", key, consult.clone()).await.expect_problem(400, "malformed_header");
+    }
+    rig.change_account(|account| account.limits.calls_per_second = 1_000);
+    for (path, body, party) in [
+        ("transfer", json!({ "to_number": THIRD }), "participant-3"),
+        ("supervisors", json!({ "role": "listen", "agent_number": "98765 43219" }), "supervisor-4"),
+    ] {
+        let dial = shard.obey("participant_added", 6, Some(party), with(party, PartyState::Dialing));
+        let (first, _) = join!(post(path, path, body.clone()), dial);
+        assert!(first.expect(201).header("location").ends_with(party));
+        let again = post(path, path, body).await;
+        assert_eq!(again.expect(200).header("location"), first.header("location"));
+    }
+    // It is kept with the record, over a restart and the call's end.
+    drop(shard);
+    let rig = rig.restart().await;
+    let mut shard = rig.shard(1, &[&call_id]).await;
+    let path = format!("/calls/{call_id}/participants");
+    let repeat = |request: reqwest::RequestBuilder| {
+        let request = request.bearer_auth(&supervising).header("idempotency-key", "k1");
+        request.header("content-type", "application/json").body(consult.to_string())
+    };
+    assert_eq!(rig.request(Method::POST, &path, repeat).await.expect(200).header("location"), location);
+    let mut end = ended(&call_id, CallStatus::Answer);
+    end.others = vec![OtherParty {
+        party: "participant-2".into(),
+        leg: LegName::Participant,
+        answered_at_ms: None,
+        ended_at_ms: end.ended_at_ms,
+        reason: "busy".into(),
+        sip_code: Some(486),
+    }];
+    shard.tell(Event::Ended(Box::new(end))).await;
+    let late = rig.request(Method::POST, &path, repeat).await;
+    assert_eq!((late.expect(200).header("location"), &late.json()["state"]), (location.as_str(), &json!("ended")));
+    rig.stop().await;
+}
+
 // A8, S08, S44: who may be dialled is as for calls
 #[tokio::test]
 async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {

@@ -67,9 +67,21 @@ async fn presence_follows_the_link() {
     let place = other.expect_call().await;
     other.end(&place.call_id, control_wire::CallStatus::Failed).await;
     // The link's end is not the softphone's, unless it lasts (1 s here).
+    rig.app.store.change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None).unwrap();
     drop(other);
+    let dropped_ms = control_api::app::now_ms();
     assert!(rig.app.link.is_softphone_online(&agent));
     wait_presence(&rig, AGENT, false).await;
+    let noted = async {
+        loop {
+            match rig.app.store.softphone(ACCOUNT, AGENT).unwrap().last_seen_ms {
+                Some(last_seen_ms) => return last_seen_ms,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let last_seen_ms = tokio::time::timeout(DEADLINE, noted).await.expect("it is noted");
+    assert!(last_seen_ms <= dropped_ms, "it was last seen with the link's last word");
     // A greeting without it takes it away at once.
     drop(shard);
     let shard = rig.softphone_shard(&[], &[&agent]).await;
@@ -123,6 +135,8 @@ async fn softphones_are_led_to_one_shard_each() {
     wait_presence(&rig, AGENT, false).await;
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     assert_eq!(renewed["sip"]["url"], "wss://edge.example:8444/");
+    shards[1].expect_grant().await;
+    assert_eq!(url(&Page::open(&rig, AGENT, CUSTOMER).await), "wss://edge.example:8444/", "another page joins the call");
     shards[1].expect_grant().await;
     // After the call it is led away from the draining shard, which is told to forget it.
     shards[1].end(&call_id, control_wire::CallStatus::Answer).await;

@@ -6,6 +6,7 @@ use control_api::{
     config::Config,
     secret,
     server::{self, Running},
+    streams::{Patience, Streams},
 };
 use control_wire::{
     CallStatus, Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder, FromEdge, Hello, Joining, LegName,
@@ -89,11 +90,21 @@ impl Rig {
 
     /// With a changed configuration, also after a restart.
     pub async fn start_with(change: fn(&mut Config)) -> Self {
+        Self::open(change, Patience::default()).await
+    }
+
+    /// With streams of events that wait as long as this.
+    pub async fn start_patient(patience: Patience) -> Self {
+        Self::open(|_| {}, patience).await
+    }
+
+    async fn open(change: fn(&mut Config), patience: Patience) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("control-api-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let app = App::open(config(&folder, change)).unwrap();
+        let mut app = App::open(config(&folder, change)).unwrap();
+        Arc::get_mut(&mut app).expect("nobody else has it yet").streams = Streams::new(patience);
         let [server_key, browser_key] = onboard(&app);
         Self::serve(app, folder, server_key, browser_key, change).await
     }
@@ -200,7 +211,7 @@ impl Rig {
         path: &str,
         build: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Answer {
-        let url = format!("http://{}{path}", self.running.as_ref().unwrap().public);
+        let url = format!("http://{}{path}", self.address());
         let answer = read(build(self.client.request(method.clone(), url)).send().await.unwrap()).await;
         self.check_documented(&method, path, &answer);
         answer
@@ -217,9 +228,14 @@ impl Rig {
         read(self.client.request(method, url).bearer_auth(self.app.admin_token.expose()).send().await.unwrap()).await
     }
 
+    /// Where the public listener is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.running.as_ref().unwrap().public
+    }
+
     /// An answer that is read as it comes.
     pub async fn stream(&self, path: &str, authorization: &str) -> reqwest::Response {
-        let url = format!("http://{}{path}", self.running.as_ref().unwrap().public);
+        let url = format!("http://{}{path}", self.address());
         self.client.get(url).header("authorization", authorization).send().await.unwrap()
     }
 

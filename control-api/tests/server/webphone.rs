@@ -7,7 +7,7 @@ use crate::{
 use control_wire::{AgentTarget, CallStatus, Event, HangupBy, LegName};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 // S02, S05, S11: what the page and the shard are told, and in which order
@@ -142,8 +142,17 @@ async fn a_token_opens_one_session_in_its_time() {
     let _without = rig.shard(1, &[]).await;
     Page::use_token(&rig, &token).await.expect_problem(503, "no_edge");
     let mut shard = rig.softphone_shard(&[], &[]).await;
-    Page::use_token(&rig, &token).await.expect(201);
-    shard.expect_grant().await;
+    // Of many that use it at the same moment, one gets the session, and the shard hears of one.
+    let mut uses = futures_util::future::join_all((0..8).map(|_| Page::use_token(&rig, &token))).await;
+    uses.sort_by_key(|answer| answer.status);
+    let opened = uses[0].expect(201).json();
+    for used in &uses[1..] {
+        used.expect_problem(410, "token_over");
+    }
+    assert_eq!(shard.expect_grant().await.password, opened["sip"]["password"]);
+    // Nor is it free again once that session is closed.
+    let page = Page { secret: opened["session"].as_str().unwrap().to_owned(), opened };
+    page.send(&rig, Method::POST, "close", None).await.expect(204);
     Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
     let rig = rig.restart().await;
     let _shard = rig.softphone_shard(&[], &[]).await;
@@ -157,6 +166,10 @@ async fn a_token_opens_one_session_in_its_time() {
     // What was allowed when the link was opened must still be so.
     let key = rig.app.store.api_key("browser").unwrap().unwrap();
     let token = Page::launch(&rig, AGENT, CUSTOMER).await;
+    let expired = storage::ApiKey { expires_ms: Some(control_api::app::now_ms()), ..key.clone() };
+    rig.app.store.put_api_key(&expired).unwrap();
+    Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
+    rig.app.store.put_api_key(&key).unwrap();
     rig.app.store.delete_api_key(&key.id).unwrap();
     Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
     rig.stop().await;
@@ -228,12 +241,14 @@ async fn the_call_waits_for_the_softphone() {
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     let agent = shard.expect_grant().await.agent;
+    let started = Instant::now();
     let (answer, _) = tokio::join!(page.start(&rig, "granted"), async {
         sleep(Duration::from_millis(100)).await;
         assert_eq!(rig.app.lines.live_count(), 0, "nothing is placed before");
         shard.presence(&agent, true).await;
     });
     answer.expect(201);
+    assert!(started.elapsed() < Duration::from_secs(4), "as soon as it is there, not at the end of the wait");
     let place = shard.expect_call().await;
     shard.end(&place.call_id, CallStatus::Failed).await;
     shard.presence(&agent, false).await;
@@ -299,6 +314,8 @@ async fn a_page_comes_back_to_its_call() {
     let grant = shard.expect_grant().await;
     assert_eq!((&renewed["sip"]["username"], &renewed["sip"]["password"]), (&json!(agent), &json!(grant.password)));
     assert_ne!(renewed["sip"]["password"], page.opened["sip"]["password"]);
+    let left_ms = grant.expires_at_ms - control_api::app::now_ms();
+    assert!((200_000..=300_000).contains(&left_ms), "leave for as long as the page is told: {left_ms}");
     assert_eq!((&renewed["call"]["call_id"], &renewed["call"]["state"]), (&json!(call_id), &json!("bridged")));
 
     let rig = rig.restart().await;
@@ -316,6 +333,25 @@ async fn a_page_comes_back_to_its_call() {
     assert_eq!(events.state().await, "ended");
     page.send(&rig, Method::DELETE, "call", None).await.expect(204);
     assert_eq!(page.call(&rig).await.expect(200).json()["state"], "ended");
+    rig.stop().await;
+}
+
+// The agent's next page begins without the calls of before.
+#[tokio::test]
+async fn a_page_shows_no_call_of_before_its_session() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let first = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    let (call_id, _) = first.place(&rig, &mut shard).await;
+    shard.end(&call_id, CallStatus::Busy).await;
+    let next = Page::open(&rig, AGENT, "9876543219").await;
+    shard.expect_grant().await;
+    assert_eq!(next.opened["call"], Value::Null);
+    next.call(&rig).await.expect_problem(404, "not_found");
+    let renewed = next.send(&rig, Method::POST, "renew", None).await.expect(200).json();
+    assert_eq!(renewed["call"], Value::Null);
+    shard.expect_grant().await;
+    assert_eq!(first.call(&rig).await.expect(200).json()["call_id"], call_id);
     rig.stop().await;
 }
 
@@ -366,8 +402,9 @@ async fn sessions_are_known_by_their_secret_alone() {
     // Neither the API's keys open a session nor a session the API.
     let key = Page { secret: rig.server_key.clone(), opened: Value::Null };
     key.call(&rig).await.expect_problem(401, "session_over");
-    let secret = page.secret.clone();
-    rig.request(Method::GET, "/calls", |request| request.bearer_auth(secret)).await.expect_problem(401, "unauthorized");
+    for (path, code) in [("/calls", "unauthorized"), ("/CRM_API/webphone/session/call", "session_over")] {
+        rig.request(Method::GET, path, |request| request.bearer_auth(&page.secret)).await.expect_problem(401, code);
+    }
     // Not even the files of the database tell the secret.
     for entry in std::fs::read_dir(&rig.app.config.storage.folder).unwrap().flatten().filter(|entry| entry.path().is_file()) {
         let bytes = std::fs::read(entry.path()).unwrap();

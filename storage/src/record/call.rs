@@ -1,6 +1,6 @@
 //! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and recording lookups keep.
 
-use super::{Conversation, OtherEnd, OtherParty};
+use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
 use serde::{Deserialize, Serialize};
 
 /// Which of the two ways placed the call.
@@ -156,6 +156,19 @@ impl Call {
     /// The third party or supervisor of this name.
     pub fn other(&self, party: &str) -> Option<&OtherParty> {
         self.others.iter().find(|other| other.party == party)
+    }
+
+    /// What is known of an earlier request for a party with the same Idempotency-Key.
+    pub fn earlier_party(&self, request: &PartyRequest) -> Option<EarlierParty> {
+        self.others.iter().find_map(|other| {
+            let earlier = other.request.as_ref()?;
+            let party = other.party.clone();
+            match earlier.idempotency_key == request.idempotency_key {
+                true if earlier.fingerprint == request.fingerprint => Some(EarlierParty::Same(party)),
+                true => Some(EarlierParty::Clash(party)),
+                false => None,
+            }
+        })
     }
 }
 

@@ -111,6 +111,26 @@ pub struct OtherParty {
     /// Why it left.
     pub reason: Option<String>,
     pub sip_code: Option<u16>,
+    /// The request that asked for it, if that is to be known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<PartyRequest>,
+}
+
+/// A request for a party with an Idempotency-Key (A3), which names the same party for as long as the call is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyRequest {
+    pub idempotency_key: String,
+    /// Hash of what makes two requests the same.
+    pub fingerprint: String,
+}
+
+/// The party that an Idempotency-Key names already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EarlierParty {
+    /// The same request came before.
+    Same(String),
+    /// Another request had this key.
+    Clash(String),
 }
 
 impl OtherParty {

@@ -9,6 +9,7 @@ fn participant() -> NewParty {
         number: Some("+912227782183".into()),
         crm_username: None,
         trunk: Some("t1".into()),
+        request: None,
     }
 }
 
@@ -58,6 +59,44 @@ fn tell(storage: &Storage, sequence: u32, party: &str, state: PartyState, sip_co
         MilestoneOutcome::Applied(applied) => applied.call,
         other => panic!("{other:?}"),
     }
+}
+
+// A3, within the call
+#[test]
+fn an_idempotency_key_names_one_party() {
+    let opened = Opened::fresh();
+    let storage = &opened.storage;
+    create(storage, new_call("c1", NOW));
+    create(storage, new_call("c2", NOW));
+    let request = |key: &str, fingerprint: &str| PartyRequest { idempotency_key: key.into(), fingerprint: fingerprint.into() };
+    let with = |key: &str, fingerprint: &str| NewParty { request: Some(request(key, fingerprint)), ..participant() };
+    assert_eq!(add(storage, "c1", with("k1", "f1")), "participant-1");
+    let again = |key: &str, fingerprint: &str| match storage.add_party("c1", with(key, fingerprint)).unwrap() {
+        AddOutcome::Earlier { earlier, call } => (earlier, call.others.len()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(again("k1", "f1"), (EarlierParty::Same("participant-1".into()), 1));
+    assert_eq!(again("k1", "f2"), (EarlierParty::Clash("participant-1".into()), 1));
+    assert_eq!(add(storage, "c1", with("k2", "f1")), "participant-2");
+    assert_eq!(add(storage, "c2", with("k1", "f2")), "participant-1", "another call's keys are its own");
+    // One that was never dialled leaves nothing.
+    storage.drop_party("c1", "participant-2").unwrap().unwrap();
+    assert_eq!(add(storage, "c1", with("k2", "f2")), "participant-3");
+    // Afterwards the record still tells.
+    tell(storage, 1, "participant-1", PartyState::Left, Some(486));
+    let told = OtherEnd {
+        party: "participant-1".into(),
+        leg: LegName::Participant,
+        answer_ms: None,
+        end_ms: NOW,
+        reason: "busy".into(),
+        sip_code: Some(486),
+    };
+    let end = FinalCall { others: Some(vec![told]), ..FinalCall::failed("system", NOW) };
+    storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
+    let call = storage.call("c1").unwrap().unwrap();
+    assert_eq!(call.earlier_party(&request("k1", "f1")), Some(EarlierParty::Same("participant-1".into())));
+    assert_eq!(call.earlier_party(&request("k2", "f2")), None);
 }
 
 #[test]
