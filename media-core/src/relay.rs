@@ -27,6 +27,7 @@ use playback::Audio;
 use queues::Queues;
 use softphone::Softphones;
 use taping::Tape;
+use tick::GROUP_COUNT;
 
 pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
@@ -60,8 +61,10 @@ pub struct Relay {
     /// Who may be playing; an entry is stale when the leg plays another stream.
     playing: Vec<(LegId, StreamId)>,
     audios: Slots<Audio>,
-    /// Legs that hear a mix.
-    mixes: Vec<LegId>,
+    /// Legs that hear a mix, by group.
+    mixes: [Vec<LegId>; GROUP_COUNT],
+    /// The group whose turn is next.
+    group: usize,
     /// Counts the ticks of mixes.
     mix_tick: u32,
     /// Legs to which digits are sent.
@@ -92,7 +95,8 @@ impl Relay {
             softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
             mix_tick: 0,
-            mixes: Vec::new(),
+            mixes: Default::default(),
+            group: 0,
             dialing: Vec::with_capacity(leg_count),
             audios: Slots::new(playback::MAX_AUDIO_COUNT),
             streams: StreamIds::default(),
@@ -180,6 +184,7 @@ impl Relay {
         }
         if self.legs.used_count() == 0 {
             self.next_tick = None;
+            self.group = 0;
             self.playing.clear();
             self.dialing.clear();
         }

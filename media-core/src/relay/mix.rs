@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::leg::Kind;
-use super::tick::TICK_SAMPLES;
+use super::tick::{GROUP_COUNT, TICK_SAMPLES};
 use super::{LegId, Relay, TAIL_ROOM};
 use crate::drops::DropReason;
 use crate::g711;
@@ -39,6 +39,8 @@ pub(super) struct Mix {
     stream: Option<StreamId>,
     /// Of this source all before this place was heard already.
     heard: Option<(LegId, u32)>,
+    /// Which quarter of a tick it is sent in.
+    group: usize,
 }
 
 /// Whether a party speaks, and since how many frames it might be otherwise.
@@ -72,10 +74,6 @@ impl Feed {
 }
 
 impl Mix {
-    pub fn new(heard: Option<(LegId, u32)>) -> Mix {
-        Mix { stream: None, heard }
-    }
-
     /// The place in the source's stream up to which the leg heard it otherwise.
     pub fn heard_until(&self, source: LegId) -> Option<u32> {
         self.heard.filter(|(heard, _)| *heard == source).map(|(_, until)| until)
@@ -109,9 +107,12 @@ impl Relay {
     /// Begins a leg's mix; of `heard` all before the place was heard already.
     pub(super) fn begin_mix(&mut self, hearer: LegId, heard: Option<(LegId, u32)>) {
         let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) else { return };
-        open.mix = Some(Mix::new(heard));
+        // Those who hear each other are in one group. A leg stays in its group, so that each tick has one packet for it.
+        let first = open.hears.as_slice().iter().map(|leg| leg.index).chain([hearer.index]).min().unwrap_or(hearer.index);
+        let group = first as usize % GROUP_COUNT;
+        open.mix = Some(Mix { stream: None, heard, group });
         open.digits.get_or_insert_default();
-        self.mixes.push(hearer);
+        self.mixes[group].push(hearer);
     }
 
     /// Forgets what was heard of a source that the mix holds no longer.
@@ -123,10 +124,10 @@ impl Relay {
     }
 
     pub(super) fn end_mix(&mut self, hearer: LegId) {
-        if let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) {
-            open.mix = None;
+        let mix = self.legs.get_mut(hearer.index, hearer.generation).and_then(|open| open.mix.take());
+        if let Some(mix) = mix {
+            self.mixes[mix.group].retain(|other| *other != hearer);
         }
-        self.mixes.retain(|other| *other != hearer);
     }
 
     /// Sends a leg at once what still waits of a source that it heard in its mix, before the source's packets come in place.
@@ -149,11 +150,13 @@ impl Relay {
         }
     }
 
-    /// Sends every mix. The frames of its sources are taken as the first mix needs them, while they are near.
-    pub(super) fn tick_mixes(&mut self, now: Instant) {
-        self.mix_tick = self.mix_tick.wrapping_add(1);
-        for at in 0..self.mixes.len() {
-            self.send_mix(now, self.mixes[at]);
+    /// Sends every mix of a group. The frames of its sources are taken as the first mix of a tick needs them, while they are near.
+    pub(super) fn send_mixes(&mut self, now: Instant, group: usize) {
+        if group == 0 {
+            self.mix_tick = self.mix_tick.wrapping_add(1);
+        }
+        for at in 0..self.mixes[group].len() {
+            self.send_mix(now, self.mixes[group][at]);
         }
     }
 

@@ -1,5 +1,6 @@
-//! What happens by time: a tick of 20 ms sends digits, mixes and playback, and visits a tenth of the legs for silence, reports and recordings, so that
-//! neither a packet nor a tick ever scans all legs.
+//! What happens by time: a tick of 20 ms sends digits and playback, and visits a tenth of the legs for silence, reports and recordings, so
+//! that neither a packet nor a tick ever scans all legs. Mixes are sent in four groups, a quarter of a tick apart, so that packets need not
+//! wait for all of them.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,12 @@ use crate::srtp::RTCP_TAIL_LEN;
 const TICK: Duration = Duration::from_millis(20);
 /// Samples of a tick.
 pub(super) const TICK_SAMPLES: usize = CLOCK_RATE as usize / 50;
-/// Ticks that are made up for when the shell comes late; beyond, time is skipped.
-const MAX_LATE_TICKS: u32 = 5;
+/// Groups of mixes.
+pub(super) const GROUP_COUNT: usize = 4;
+/// From one group to the next.
+const QUARTER: Duration = Duration::from_millis(5);
+/// Quarters of ticks that are made up for when the shell comes late; beyond, time is skipped.
+const MAX_LATE_QUARTERS: u32 = 20;
 /// Ticks between two visits of a leg: 200 ms.
 const SLICE_COUNT: u32 = 10;
 /// Visits between two flushes of a recording: 800 ms, so that a killed process loses less than a second.
@@ -32,13 +37,19 @@ impl Relay {
     /// Fires each timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         let Some(mut due) = self.next_tick else { return };
-        let mut late_ticks = 0;
-        while due <= now && late_ticks < MAX_LATE_TICKS {
-            self.tick(now);
-            due += TICK;
-            late_ticks += 1;
+        let mut late_quarters = 0;
+        while due <= now && late_quarters < MAX_LATE_QUARTERS {
+            let group = self.group;
+            if group == 0 {
+                self.tick(now);
+            }
+            self.send_mixes(now, group);
+            let is_whole = group == 0 && self.mixes.iter().all(Vec::is_empty);
+            due += if is_whole { TICK } else { QUARTER };
+            late_quarters += if is_whole { GROUP_COUNT as u32 } else { 1 };
+            self.group = if is_whole { 0 } else { (group + 1) % GROUP_COUNT };
         }
-        self.next_tick = Some(if due <= now { now + TICK } else { due });
+        self.next_tick = Some(if due <= now { now + QUARTER } else { due });
     }
 
     /// Starts ticking with the first leg.
@@ -49,7 +60,6 @@ impl Relay {
     fn tick(&mut self, now: Instant) {
         self.tick_handshakes(now);
         self.tick_digits(now);
-        self.tick_mixes(now);
         self.tick_playback(now);
         self.slice = (self.slice + 1) % SLICE_COUNT;
         let mut index = self.slice;

@@ -203,7 +203,7 @@ fn a_listener_whispers_to_one_and_barges_in_to_all() {
     room.listen(30);
     assert_eq!([A, C, S].map(|party| room.tones(party)), [vec![C], vec![A], vec![]]);
     assert!(matches!(room.say(A), Forward::To { .. }) && matches!(room.say(C), Forward::To { .. }));
-    assert!(room.rig.relay.mixes.is_empty());
+    assert!(room.rig.relay.mixes.iter().all(Vec::is_empty));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn eight_parties_hear_each_other_and_a_ninth_is_left_out() {
     for leg in &legs {
         rig.relay.close_leg(rig.now, *leg);
     }
-    assert!(rig.relay.mixes.is_empty());
+    assert!(rig.relay.mixes.iter().all(Vec::is_empty));
     assert_eq!(rig.relay.poll_timeout(), None);
 }
 
@@ -439,7 +439,7 @@ fn random_changes_keep_all_lists_in_step() {
             assert_eq!(open(leg).mix.is_some(), in_place.is_none() && !hears.as_slice().is_empty(), "step {step}");
             let is_fed = heard_by.as_slice().iter().any(|hearer| open(leg).hearer != Some(*hearer));
             assert_eq!(open(leg).feed.is_some(), is_fed, "step {step}");
-            let mix_count = relay.mixes.iter().filter(|mix| **mix == leg).count();
+            let mix_count = relay.mixes.iter().flatten().filter(|mix| **mix == leg).count();
             assert_eq!(mix_count, usize::from(open(leg).mix.is_some()), "step {step}");
         }
     }
