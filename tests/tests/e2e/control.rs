@@ -447,6 +447,26 @@ async fn every_state_survives_the_death_of_control_api() {
     rig.does(&call, "resume", None).await;
     rig.both_hear_each_other().await;
 
+    rig.does(&call, "mute", None).await;
+    rig.does(&call, "recording/pause", None).await;
+    let body = json!({ "role": "listen", "agent_number": supervisor_number(Talks) });
+    rig.does(&call, "supervisors", Some(body)).await;
+    die(&mut rig).await;
+    rig.hears(&rig.customer, &[]).await;
+    rig.hears(&rig.supervisor, &[CUSTOMER_HZ]).await;
+    let view = rig.call(&call).await;
+    assert_eq!(view["conversation"]["recording"], "paused");
+    rig.does(&call, "recording/resume", None).await;
+    rig.does(&call, "unmute", None).await;
+    rig.both_hear_each_other().await;
+
+    let (ringing, _) = rig.add_third(&call, "transfer", Rings).await;
+    rig.party_state(&call, &ringing, "ringing").await;
+    die(&mut rig).await;
+    rig.does(&call, "cancel", None).await;
+    assert_eq!(rig.party_state(&call, &ringing, "left").await["reason"], "canceled");
+    rig.both_hear_each_other().await;
+
     let (third, number) = rig.add_third(&call, "consult", Talks).await;
     die(&mut rig).await;
     rig.let_speak(&number, &rig.third).await;
@@ -462,7 +482,7 @@ async fn every_state_survives_the_death_of_control_api() {
     rig.hears(&rig.customer, &[THIRD_HZ]).await;
     let callback = ends(&rig, &call).await;
     assert_eq!(callback.field("status"), "ANSWER", "{}", callback.text);
-    assert_eq!(participant(&callback)["number"], format!("+91{number}"));
+    assert_eq!(callback.body["participants"][1]["number"], format!("+91{number}"), "{}", callback.text);
     rig.stop().await;
 }
 
