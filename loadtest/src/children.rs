@@ -252,7 +252,8 @@ fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: S
     format!(
         "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
          [link]\nsocket = \"{folder}/control.sock\"\n\n[storage]\nfolder = \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
-         [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n[callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
+         [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
+         [callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
     )
 }
 
@@ -267,21 +268,22 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
-        Softphones::SelfSigned => softphone_config("self_signed = true", ip, shards)?,
-        Softphones::Plaintext => softphone_config("allow_plaintext_loopback = true", ip, shards)?,
+        Softphones::SelfSigned => softphone_config("wss", "self_signed = true", ip, shards)?,
+        Softphones::Plaintext => softphone_config("ws", "allow_plaintext_loopback = true", ip, shards)?,
     };
     Ok(format!(
-        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n[media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
-         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
+        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n\
+         [media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
+         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
+         [hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
          {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
     ))
 }
 
-fn softphone_config(transport: &str, ip: IpAddr, shards: u16) -> anyhow::Result<String> {
+fn softphone_config(scheme: &str, transport: &str, ip: IpAddr, shards: u16) -> anyhow::Result<String> {
     let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(ip, shards.next_multiple_of(2))?);
-    let url = if transport.contains("plaintext") { "ws" } else { "wss" };
     Ok(format!(
-        "[softphone]\nenabled = true\nport = {port}\npublic_url = \"{url}://127.0.0.1:{{port}}\"\nmedia_port = {media_port}\n{transport}\n\n"
+        "[softphone]\nenabled = true\nport = {port}\npublic_url = \"{scheme}://127.0.0.1:{{port}}\"\nmedia_port = {media_port}\n{transport}\n\n"
     ))
 }
 

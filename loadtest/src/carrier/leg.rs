@@ -257,7 +257,9 @@ impl Leg {
             let sequence = u16::from_be_bytes([packet[2], packet[3]]);
             let (_, highest) = self.sequences.get_or_insert((u64::from(sequence), u64::from(sequence)));
             let ahead = sequence.wrapping_sub(*highest as u16);
-            *highest += u64::from(ahead).min(u64::from(u16::MAX / 2)) * u64::from(ahead <= u16::MAX / 2);
+            if ahead <= u16::MAX / 2 {
+                *highest += u64::from(ahead);
+            }
         }
         if self.report.first_media_at.is_none() {
             self.report.first_media_at = Some(Instant::now());

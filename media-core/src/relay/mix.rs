@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::leg::Kind;
-use super::tick::{GROUP_COUNT, TICK_SAMPLES};
+use super::tick::GROUP_COUNT;
 use super::{LegId, Relay, TAIL_ROOM};
 use crate::drops::DropReason;
 use crate::g711;
@@ -210,7 +210,7 @@ impl Relay {
             return;
         }
         let stream = *mix.stream.get_or_insert_with(|| self.streams.next());
-        let mut payload = [0; TICK_SAMPLES];
+        let mut payload = [0; FRAME];
         g711::encode_all(leg.codec(), &sum, &mut payload);
         self.send_audio(now, id, stream, &payload);
     }

@@ -134,20 +134,7 @@ impl Context<'_> {
         trunk: Option<&str>,
         detail: Option<&str>,
     ) {
-        let (call_id, conversation) = (String::new(), None);
-        let (trunk, detail) = (trunk.map(str::to_owned), detail.map(str::to_owned));
-        self.tell(Milestone {
-            call_id,
-            sequence: 0,
-            at: self.now,
-            leg,
-            party: None,
-            kind,
-            sip_code,
-            trunk,
-            detail,
-            conversation,
-        });
+        self.tell(leg, kind, sip_code, trunk, detail, None);
     }
 
     /// Tells a step after which the parties stand so.
@@ -159,33 +146,39 @@ impl Context<'_> {
         detail: Option<&str>,
         conversation: Option<Conversation>,
     ) {
-        let (call_id, trunk, detail) = (String::new(), None, detail.map(str::to_owned));
-        let conversation = conversation.map(Box::new);
-        self.tell(Milestone {
-            call_id,
-            sequence: 0,
-            at: self.now,
-            leg,
-            party: None,
-            kind,
-            sip_code,
-            trunk,
-            detail,
-            conversation,
-        });
+        self.tell(leg, kind, sip_code, None, detail, conversation);
     }
 
-    fn tell(&mut self, milestone: Milestone) {
+    fn tell(
+        &mut self,
+        leg: Option<LegName>,
+        kind: MilestoneKind,
+        sip_code: Option<u16>,
+        trunk: Option<&str>,
+        detail: Option<&str>,
+        conversation: Option<Conversation>,
+    ) {
         if self.log.is_closed {
             return;
         }
         self.log.sequence += 1;
-        let party = match milestone.leg {
+        let party = match leg {
             Some(LegName::Participant(slot) | LegName::Supervisor(slot)) => self.log.parties.get(slot.index()).cloned(),
             _ => None,
         };
-        let (call_id, sequence) = (self.log.call_id.clone(), self.log.sequence);
-        self.shard.output.push_back(Output::Event(Event::Milestone(Milestone { call_id, sequence, party, ..milestone })));
+        let milestone = Milestone {
+            call_id: self.log.call_id.clone(),
+            sequence: self.log.sequence,
+            at: self.now,
+            leg,
+            party,
+            kind,
+            sip_code,
+            trunk: trunk.map(str::to_owned),
+            detail: detail.map(str::to_owned),
+            conversation: conversation.map(Box::new),
+        };
+        self.shard.output.push_back(Output::Event(Event::Milestone(milestone)));
     }
 
     /// Says in the milestone that was just told how the parties stand after it.
