@@ -191,7 +191,7 @@ impl Stack {
 
     /// What the edge has used so far.
     pub fn edge_usage(&self) -> anyhow::Result<Usage> {
-        self.edge.usage()
+        usage(self.edge.child.id())
     }
 
     /// Ends both by SIGTERM, the edge first, and removes a temporary folder.
@@ -228,7 +228,7 @@ pub fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 }
 
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
-fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
+pub fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
     // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
     static NEXT: Mutex<Option<u16>> = Mutex::new(None);
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -414,20 +414,21 @@ impl Process {
         });
         Ok(drops.sum())
     }
+}
 
-    pub fn usage(&self) -> anyhow::Result<Usage> {
-        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // Fields 14 and 15 are utime and stime; the name in field 2 may hold spaces (proc(5)).
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-        let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        // SAFETY: sysconf has no preconditions.
-        let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-        let status = std::fs::read_to_string(folder.join("status"))?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-        let fd_count = std::fs::read_dir(folder.join("fd"))?.count();
-        Ok(Usage { cpu_s: (ticks(11) + ticks(12)) / ticks_per_s, rss_kib: rss.unwrap_or(0), fd_count })
-    }
+/// What the process has used.
+pub fn usage(process_id: u32) -> anyhow::Result<Usage> {
+    let folder = PathBuf::from(format!("/proc/{}", process_id));
+    let stat = std::fs::read_to_string(folder.join("stat"))?;
+    // Fields 14 and 15 are utime and stime; the name in field 2 may hold spaces (proc(5)).
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    // SAFETY: sysconf has no preconditions.
+    let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    let status = std::fs::read_to_string(folder.join("status"))?;
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let fd_count = std::fs::read_dir(folder.join("fd"))?.count();
+    Ok(Usage { cpu_s: (ticks(11) + ticks(12)) / ticks_per_s, rss_kib: rss.unwrap_or(0), fd_count })
 }
 
 fn spawn(program: &'static str, arguments: &[String], log: &Path) -> anyhow::Result<Child> {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// RTP of 20 ms of G.711.
-const PACKET: [u8; 172] = [0xD5; 172];
+const PACKET_LEN: usize = 172;
 const EVENT_CAP: usize = 256;
 /// Sending slots of a millisecond in the 20 ms of a packet.
 const SLOT_COUNT: usize = 20;
@@ -24,9 +24,7 @@ pub struct Floor {
 
 /// Relays the packets of `calls` two-way calls for `span` at 50 packets a second each way.
 pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
-    let generator = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    generator.set_nonblocking(true)?;
-    crate::carrier::enlarge_buffers(&generator);
+    let generator = generator()?;
     let sockets = (0..calls * 2).map(|_| leg_socket(generator.local_addr()?)).collect::<anyhow::Result<Vec<_>>>()?;
     let ports = sockets.iter().map(UdpSocket::local_addr).collect::<std::io::Result<Vec<_>>>()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -46,15 +44,23 @@ fn leg_socket(generator: SocketAddr) -> anyhow::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends on the wheel and counts what comes back.
-fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
+/// The socket of all peers.
+pub fn generator() -> anyhow::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_nonblocking(true)?;
+    crate::carrier::enlarge_buffers(&socket);
+    Ok(socket)
+}
+
+/// Sends to each port 50 times a second for `span`. Returns how many datagrams were sent, and how many came back.
+pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
     let (started, mut slot, mut sent_count, mut received_count) = (Instant::now(), 0usize, 0u64, 0u64);
     let (mut outgoing, mut incoming) = (Batch::default(), Batch::default());
     let grace = Duration::from_millis(200);
     while started.elapsed() < span + grace {
         if started.elapsed() < span && started.elapsed() >= Duration::from_millis(slot as u64) {
-            for port in ports.iter().skip(slot % SLOT_COUNT).step_by(SLOT_COUNT) {
-                outgoing.push(*port, &PACKET);
+            for stream in (slot % SLOT_COUNT..ports.len()).step_by(SLOT_COUNT) {
+                outgoing.push(ports[stream], &packet(stream as u32, (slot / SLOT_COUNT) as u16));
                 if outgoing.is_full() {
                     sent_count += outgoing.send(socket) as u64;
                 }
@@ -72,6 +78,16 @@ fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u
         std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));
     }
     (sent_count, received_count)
+}
+
+/// A packet of silence in G.711 A-law (RFC 3550 §5.1).
+fn packet(stream: u32, sequence: u16) -> [u8; PACKET_LEN] {
+    let mut packet = [0xD5; PACKET_LEN];
+    packet[..2].copy_from_slice(&[0x80, 8]);
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
+    packet[8..12].copy_from_slice(&stream.to_be_bytes());
+    packet
 }
 
 /// The bare loop: packets relayed, and the thread's CPU time.

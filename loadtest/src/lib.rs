@@ -8,5 +8,6 @@ mod conference;
 pub mod floor;
 pub mod load;
 mod probe;
+mod rtpengine;
 pub mod sandbox;
 mod softphones;

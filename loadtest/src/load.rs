@@ -5,6 +5,7 @@ use crate::carrier::{Carrier, CarrierConfig, LegReport};
 use crate::children::{Softphones, Stack, StackSpec, Usage, more_agent};
 use crate::conference::{self, Asked, THIRD_PREFIX};
 use crate::floor::{self, Floor};
+use crate::rtpengine;
 use crate::softphones::{Fleet, Times};
 use anyhow::Context;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct LoadSpec {
     pub softphones: bool,
     /// A third party joins each call once it is bridged, so that it is mixed.
     pub three_way: bool,
+    /// Afterwards rtpengine relays the same packets, to compare with.
+    pub rtpengine: bool,
     pub shards: u16,
 }
 
@@ -105,6 +108,8 @@ pub struct LoadReport {
     pub cpu_per_packet_us: Option<f64>,
     /// The same packets through a bare loop, right after the run; `None` without media.
     pub floor: Option<Floor>,
+    /// The same packets through rtpengine, right after the bare loop, if asked for.
+    pub rtpengine: Option<Floor>,
     /// Edge CPU of the whole run, in milliseconds per call.
     pub cpu_per_call_ms: f64,
     /// Growth of the edge's resident memory from before the first call to the peak, per call.
@@ -177,13 +182,19 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     } else {
         None
     };
+    let rtpengine = if spec.rtpengine {
+        progress("measuring rtpengine with the same packets".into());
+        Some(tokio::task::spawn_blocking(move || rtpengine::measure(spec.calls, FLOOR_SPAN)).await??)
+    } else {
+        None
+    };
     let ledger = Arc::try_unwrap(ledger)
         .map_or_else(|shared| std::mem::take(&mut *shared.lock().expect("ledger")), |own| own.into_inner().expect("ledger"));
     let mut report = report(spec, &legs, ledger, samples, before, after);
     if let Some(asked) = asked {
         report.tell_conferences(&legs, &asked.lock().expect("asked"));
     }
-    Ok(LoadReport { floor, datagrams_dropped, ..report })
+    Ok(LoadReport { floor, rtpengine, datagrams_dropped, ..report })
 }
 
 struct Run<'a> {
@@ -409,6 +420,7 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
         packets_lost: legs.iter().map(|leg| leg.lost_count).sum(),
         cpu_per_packet_us,
         floor: None,
+        rtpengine: None,
         cpu_per_call_ms: (after.cpu_s - before.cpu_s) * 1e3 / answered.max(1) as f64,
         memory_per_call_kib: peak_rss.saturating_sub(before.rss_kib) as f64 / (peak_legs / 2).max(1) as f64,
         fd_count_before: before.fd_count,
@@ -450,11 +462,13 @@ impl LoadReport {
         );
         row("dropped by the kernel before the edge", self.datagrams_dropped.to_string());
         row("edge CPU per relayed packet", self.cpu_per_packet_us.map_or("-".into(), |us| format!("{us:.2} µs")));
-        if let Some(floor) = self.floor {
+        for (name, relay) in [("bare loop", self.floor), ("rtpengine", self.rtpengine)] {
+            let Some(relay) = relay else { continue };
             let ratio = self
                 .cpu_per_packet_us
-                .map_or(String::new(), |us| format!(", edge is {:.2} times that", us / floor.cpu_per_packet_us));
-            row("bare loop, CPU per packet", format!("{:.2} µs{ratio} ({} lost)", floor.cpu_per_packet_us, floor.lost_count));
+                .map_or(String::new(), |us| format!(", edge is {:.2} times that", us / relay.cpu_per_packet_us));
+            let value = format!("{:.2} µs{ratio} ({} lost)", relay.cpu_per_packet_us, relay.lost_count);
+            row(&format!("{name}, CPU per packet"), value);
         }
         row("edge CPU per call, whole run", format!("{:.2} ms", self.cpu_per_call_ms));
         row("edge memory per call", format!("{:.1} KiB", self.memory_per_call_kib));

@@ -33,6 +33,9 @@ struct Arguments {
     /// A third party joins each call, so that it is mixed. A run of as many legs without comes first, to compare with
     #[arg(long, conflicts_with_all = ["no_media", "softphones"])]
     three_way: bool,
+    /// Let rtpengine, if it is installed, relay the same packets afterwards, to compare with
+    #[arg(long, conflicts_with = "no_media")]
+    rtpengine: bool,
     /// Shards of the edge
     #[arg(long, default_value_t = 1)]
     shards: u16,
@@ -54,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         media: !arguments.no_media,
         softphones: false,
         three_way: false,
+        rtpengine: arguments.rtpengine,
         shards: arguments.shards,
     };
     // Half as many calls again of two have as many legs.
