@@ -32,7 +32,8 @@ pub struct PartyPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct RepeatHeader {
-    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once
+    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once; sent
+    /// again while the first one is being done, it gets the same answer
     #[param(rename = "Idempotency-Key")]
     pub idempotency_key: Option<String>,
 }
