@@ -56,6 +56,9 @@ pub struct VerbBodyRefusals;
 /// A verb that dials somebody.
 pub struct DialRefusals;
 
+/// A stream of events.
+pub struct StreamRefusals;
+
 type Refusals = BTreeMap<String, RefOr<Response>>;
 
 impl IntoResponses for KeyRefusals {
@@ -101,6 +104,12 @@ impl IntoResponses for DialRefusals {
     fn responses() -> Refusals {
         let own = [(422, "A number or another field is wrong"), (429, "The account's limit of calls per second is reached")];
         joined(VerbBodyRefusals::responses(), problems(own))
+    }
+}
+
+impl IntoResponses for StreamRefusals {
+    fn responses() -> Refusals {
+        problems([(429, "The account has as many streams open as it may")])
     }
 }
 
