@@ -11,6 +11,7 @@ use crate::{
     softphone::Softphones,
     speaking::Speakers,
     streams::Streams,
+    verbs::Repeats,
     webphone::rate::LaunchRate,
 };
 use std::{
@@ -46,6 +47,7 @@ pub struct App {
     pub softphones: Softphones,
     pub speakers: Speakers,
     pub streams: Streams,
+    pub repeats: Repeats,
     pub launch_rate: LaunchRate,
     pub metrics: Metrics,
     pub resolver: Resolver,
@@ -84,6 +86,7 @@ impl App {
             softphones: Softphones::load(&store, &master_key)?,
             speakers: Speakers::default(),
             streams: Streams::default(),
+            repeats: Repeats::default(),
             launch_rate: LaunchRate::default(),
             store,
             master_key,

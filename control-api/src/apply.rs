@@ -9,6 +9,7 @@ use crate::admin::callback::CallbackInput;
 use crate::admin::key::Class;
 use crate::admin::trunk::TrunkSettings;
 use crate::admin::{Admin, blocking, field::Refusals};
+use crate::hold_audio;
 use crate::problem::{Problem, ProblemDetails, QueryParams};
 use crate::secret::Secret;
 use axum::Json;
@@ -20,8 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
-/// Longest document: some ten thousand agents and numbers.
-const MAX_DOCUMENT_LEN: usize = 8 << 20;
+/// Longest document: some ten thousand agents and numbers, and ten of the longest files of hold audio.
+const MAX_DOCUMENT_LEN: usize = 36 << 20;
 
 /// The file's content.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -54,6 +55,9 @@ pub struct AccountEntry {
     pub refer: Option<Refer>,
     /// Words of events, or heads of them, that are pushed to the callback as they happen.
     pub progress_events: Option<Vec<String>>,
+    /// The WAV file that parties on hold hear, in base64.
+    #[schema(content_encoding = "base64", content_media_type = "audio/wav")]
+    pub hold_audio: Option<String>,
     /// Caller IDs to assign, in any form.
     pub numbers: Option<Vec<String>>,
     /// Agents to register: ID and display name.
@@ -191,8 +195,15 @@ fn run(admin: &Admin, declaration: Declaration, mode: Mode) -> Result<Applied, P
     if mode.dry_run {
         return Ok(Applied { written: false, changes: plan.changes, secrets: Vec::new() });
     }
+    let folder = &admin.app.config.hold_audio.folder;
+    for new in &plan.hold_audio {
+        hold_audio::write(folder, &new.file_name, &new.file).map_err(|error| Problem::internal(&error))?;
+    }
     for write in &plan.writes {
         write.commit(&admin.app.store).map_err(crate::admin::conflict)?;
+    }
+    for replaced in plan.hold_audio.iter().filter_map(|new| new.replaced.as_ref()) {
+        hold_audio::remove(folder, replaced);
     }
     Ok(Applied { written: true, changes: plan.changes, secrets: plan.secrets })
 }

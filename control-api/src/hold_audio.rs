@@ -27,10 +27,15 @@ pub enum HoldAudioRefusal {
     Empty,
     #[error("allowed are up to 120 s")]
     TooLong,
+    #[error("allowed are up to {MAX_FILE_LEN} bytes")]
+    TooLarge,
 }
 
 /// Checks that the edge can play a file.
 pub fn check(file: &[u8]) -> Result<(), HoldAudioRefusal> {
+    if file.len() > MAX_FILE_LEN {
+        return Err(HoldAudioRefusal::TooLarge);
+    }
     if file.get(..4) != Some(b"RIFF") || file.get(8..12) != Some(b"WAVE") {
         return Err(HoldAudioRefusal::NotWave);
     }
@@ -137,6 +142,7 @@ pub(crate) mod tests {
         }
         assert_eq!(check(&wav(MU_LAW, 1, 8_000, 8, 120)), Ok(()));
         assert_eq!(check(&wav(MU_LAW, 1, 8_000, 8, 121)), Err(HoldAudioRefusal::TooLong));
+        assert_eq!(check(&wav(PCM, 1, 16_000, 16, 66)), Err(HoldAudioRefusal::TooLarge));
         assert_eq!(check(&wav(PCM, 1, 8_000, 16, 0)), Err(HoldAudioRefusal::Empty));
         assert_eq!(check(&wav(PCM, 2, 8_000, 16, 1)), Err(HoldAudioRefusal::Channels));
         assert_eq!(check(&wav(PCM, 1, 44_100, 16, 1)), Err(HoldAudioRefusal::Rate));

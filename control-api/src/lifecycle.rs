@@ -11,8 +11,8 @@ use control_wire::{Event, Milestone};
 use edge::final_call;
 use std::sync::Arc;
 use storage::{
-    Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName, MilestoneOutcome, NewCallback, Progress,
-    TimelineEntry,
+    Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName, MilestoneOutcome, NewCallback, Pause,
+    Progress, TimelineEntry,
 };
 use tokio::task::JoinSet;
 
@@ -218,14 +218,35 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
 
 /// Ends a call whose shard is gone with what is known of it: it was answered, or it was to be cancelled, or it failed.
 pub async fn end_lost_call(app: &Arc<App>, call: &Call, last_seen_ms: Option<u64>) -> Result<(), storage::Error> {
-    let recording = match &call.recording_file {
+    let call_id = call.call_id.clone();
+    let timeline = app.with_store(move |store| store.timeline(&call_id)).await?;
+    let mut recording = match &call.recording_file {
         Some(file_name) => recordings::recover(&app.config.recordings.folder, file_name).await,
         None => None,
     };
-    let call_id = call.call_id.clone();
-    let last_step_ms = app.with_store(move |store| store.timeline(&call_id)).await?.last().map(|entry| entry.at_ms);
+    if let Some(recording) = &mut recording {
+        recording.pauses = told_pauses(&timeline, recording.duration_ms);
+    }
+    let last_step_ms = timeline.last().map(|entry| entry.at_ms);
     let end = lost_end(call, recording, last_seen_ms.or(last_step_ms), now_ms());
     end_call(app, &call.call_id, end).await
+}
+
+/// The pauses that were told, in the time of the recording. One whose end was not told lasts to the end of what is on disk.
+fn told_pauses(timeline: &[TimelineEntry], duration_ms: u64) -> Vec<Pause> {
+    let Some(start) = timeline.iter().find(|entry| entry.kind == "recording_started") else { return Vec::new() };
+    let (mut pauses, mut paused_at) = (Vec::new(), None);
+    for entry in timeline {
+        let at_ms = entry.at_ms.saturating_sub(start.at_ms).min(duration_ms);
+        match entry.kind.as_str() {
+            "recording_paused" => paused_at = Some(at_ms),
+            "recording_resumed" => pauses.extend(paused_at.take().map(|from_ms| Pause { from_ms, to_ms: at_ms })),
+            _ => {}
+        }
+    }
+    pauses.extend(paused_at.map(|from_ms| Pause { from_ms, to_ms: duration_ms }));
+    pauses.retain(|pause| pause.from_ms < pause.to_ms);
+    pauses
 }
 
 fn lost_end(call: &Call, recording: Option<storage::RecordingResult>, last_seen_ms: Option<u64>, now_ms: u64) -> FinalCall {

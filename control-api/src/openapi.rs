@@ -1,5 +1,6 @@
 //! The OpenAPI document of the public API: its head here, its paths and schemas from the resources that are served.
 
+pub mod answers;
 pub mod refusals;
 
 use crate::{

@@ -1,10 +1,12 @@
 //! What is asked of running calls, for the REST API and for the softphone's page alike: each verb goes to the shard that has the call, and its
 //! answer becomes the request's. Which verb may be done when is the edge's to say; who may ask, the callers'.
 
+mod repeat;
 mod supervisor;
 mod third_party;
 mod transfer_request;
 
+pub use repeat::Repeats;
 pub use supervisor::{NewSupervisor, supervise};
 pub use third_party::{Asked, NewThird, add};
 pub use transfer_request::answer as answer_transfer_request;

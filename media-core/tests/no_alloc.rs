@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "the softphone's own tests need more of it")]
 #[path = "softphone/client.rs"]
 mod client;
+#[path = "relay/pair.rs"]
+mod pair;
 
 use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
@@ -10,13 +12,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{
-    Channel, Forward, Layout, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig,
-};
+use media_core::relay::{self, Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig};
 use media_core::rtp::{Header, Ssrc};
 use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
 use media_core::sdp::{Direction, Numbers, Origin, SrtpKeys};
 use media_core::srtp::{Inbound, Keys, Outbound, Suite};
+use pair::{bridge, record};
 
 struct Counting;
 
@@ -71,20 +72,6 @@ fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
         direction: Direction::SendRecv,
         srtp: suite.map(|suite| SrtpKeys { outbound: keys(suite, 1), inbound: keys(suite, 2) }),
     }
-}
-
-/// Lets two legs hear each other alone.
-fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
-    relay.set_hearing(now, a, &[b]);
-    relay.set_hearing(now, b, &[a]);
-}
-
-/// Begins a stereo recording of two legs.
-fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-    let recording = relay.start_recording(now, Layout::Stereo)?;
-    relay.record_leg(now, recording, left, Some(Channel::Agent));
-    relay.record_leg(now, recording, right, Some(Channel::Customer));
-    Some(recording)
 }
 
 struct Rig {

@@ -4,6 +4,8 @@
 mod client;
 #[path = "softphone/hostile.rs"]
 mod hostile;
+#[path = "relay/pair.rs"]
+mod pair;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,32 +15,18 @@ use dimpl::SrtpProfile;
 use media_core::codec::{Codec, PayloadType};
 use media_core::g711;
 use media_core::relay::{
-    Channel, Event, Forward, Layout, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone,
-    WebRtcConfig,
+    self, Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone, WebRtcConfig,
 };
 use media_core::rtp::{self, Class, Header, Ssrc};
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
 use media_core::sdp::{Direction, Numbers, Origin, TelephoneEvents};
 use media_core::tone::{self, level};
+use pair::{bridge, record};
 
 const BROWSER: &str = "203.0.113.7:51000";
 const TRUNK: &str = "198.51.100.1:4000";
 const AGENT_TONE: tone::Tone = tone::Tone::steady(700.0, 8000.0);
 const CUSTOMER_TONE: tone::Tone = tone::Tone::steady(1100.0, 8000.0);
-
-/// Lets two legs hear each other alone.
-fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
-    relay.set_hearing(now, a, &[b]);
-    relay.set_hearing(now, b, &[a]);
-}
-
-/// Begins a stereo recording of two legs.
-fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-    let recording = relay.start_recording(now, Layout::Stereo)?;
-    relay.record_leg(now, recording, left, Some(Channel::Agent));
-    relay.record_leg(now, recording, right, Some(Channel::Customer));
-    Some(recording)
-}
 
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
 fn start() -> Instant {

@@ -9,7 +9,9 @@ use crate::admin::field::{self, Refusals};
 use crate::admin::identity::{self, AgentSettings, AgentView};
 use crate::admin::key::{self, KeyInput, KeyView};
 use crate::admin::trunk::{TrunkSettings, TrunkView};
+use crate::hold_audio;
 use crate::secret;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{Account, Agent, ApiKey, KeyClass, Number, Storage, Trunk};
@@ -35,10 +37,20 @@ impl Write {
     }
 }
 
+/// A file that an account has not had yet.
+pub struct HoldAudio {
+    pub file_name: String,
+    pub file: Vec<u8>,
+    /// Name of the account's former file.
+    pub replaced: Option<String>,
+}
+
 /// All that a declaration comes to. Writes are in the order in which they depend on each other.
 #[derive(Default)]
 pub struct Plan {
     pub changes: Vec<Change>,
+    /// To be written before the records that name them.
+    pub hold_audio: Vec<HoldAudio>,
     pub writes: Vec<Write>,
     pub secrets: Vec<MadeSecret>,
 }
@@ -91,6 +103,9 @@ impl Plan {
         let before = admin.app.store.account(id)?;
         let present = before.clone().unwrap_or_else(|| Account::new(id, id));
         let mut after = entry.settings().over(present, |trunk| trunk_ids.contains(trunk), refusals);
+        if let Some(encoded) = &entry.hold_audio {
+            self.hold_audio(encoded, &mut after, refusals);
+        }
         let view = |account: &Account| AccountView { callback: None, ..AccountView::from(account) };
         let differences = compared(before.as_ref().map(view), view(&after));
         self.note(Kind::Account, id.to_owned(), before.is_none(), differences);
@@ -103,6 +118,17 @@ impl Plan {
         self.numbers(admin, &after, entry.numbers.as_deref().unwrap_or_default(), refusals)?;
         self.agents(admin, id, entry.agents.unwrap_or_default(), refusals)?;
         refusals.within("keys", |refusals| self.keys(admin, id, entry.keys.unwrap_or_default(), refusals))
+    }
+
+    fn hold_audio(&mut self, encoded: &str, account: &mut Account, refusals: &mut Refusals) {
+        let decoded = STANDARD.decode(encoded).map_err(|_| "allowed is a WAV file in base64".to_owned());
+        let checked = decoded.and_then(|file| hold_audio::check(&file).map(|()| file).map_err(|refusal| refusal.to_string()));
+        let Some(file) = refusals.take("hold_audio", checked) else { return };
+        let file_name = hold_audio::file_name(&account.id, &file);
+        if account.hold_audio.as_ref() != Some(&file_name) {
+            let replaced = account.hold_audio.replace(file_name.clone());
+            self.hold_audio.push(HoldAudio { file_name, file, replaced });
+        }
     }
 
     fn callback(&mut self, admin: &Admin, input: CallbackInput, account: &mut Account, refusals: &mut Refusals) {

@@ -1,7 +1,9 @@
 //! Declarations applied through the admin API, once and again.
 
 use crate::admin::tests::Bench;
+use crate::hold_audio::tests::wav;
 use axum::http::{Method, StatusCode};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 fn declaration() -> Value {
@@ -130,6 +132,33 @@ async fn what_is_not_named_stays() {
 }
 
 #[tokio::test]
+async fn hold_audio_is_written_once_and_stays_until_another_is_named() {
+    let bench = Bench::open("apply-hold-audio");
+    let files = || {
+        let entries = std::fs::read_dir(&bench.app.config.hold_audio.folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let named = |seconds| json!({ "accounts": { "demo": { "hold_audio": STANDARD.encode(wav(1, 1, 8_000, 16, seconds)) } } });
+    let dry = bench.done(Method::POST, "/admin/apply?dry_run=true", named(1)).await;
+    assert_eq!((outcomes(&dry), files()), (vec!["created account demo".to_owned()], vec![]));
+    apply(&bench, &named(1)).await;
+    let first = bench.get("/admin/accounts/demo").await["hold_audio"].as_str().unwrap().to_owned();
+    assert_eq!(files(), [first.as_str()]);
+    assert!(std::fs::read(bench.app.config.hold_audio.folder.join(&first)).unwrap() == wav(1, 1, 8_000, 16, 1));
+    assert_eq!(outcomes(&apply(&bench, &named(1)).await), ["unchanged account demo"]);
+    assert_eq!(outcomes(&apply(&bench, &declaration()).await)[1], "changed account demo");
+    assert_eq!(bench.get("/admin/accounts/demo").await["hold_audio"], first, "a file that is not named stays");
+    let changed = apply(&bench, &named(2)).await;
+    let second = bench.get("/admin/accounts/demo").await["hold_audio"].clone();
+    assert_eq!(changed["changes"][0]["differences"], json!([{ "setting": "hold_audio", "from": first, "to": second }]));
+    assert_eq!(files(), [second.as_str().unwrap()]);
+    // The longest file has room in the document.
+    apply(&bench, &json!({ "accounts": { "demo": { "hold_audio": STANDARD.encode(wav(1, 1, 8_000, 16, 120)) } } })).await;
+}
+
+#[tokio::test]
 async fn wrong_declarations_name_the_key_and_write_nothing() {
     let bench = Bench::open("apply-errors");
     bench.done(Method::PUT, "/admin/accounts/other", json!({})).await;
@@ -146,6 +175,8 @@ async fn wrong_declarations_name_the_key_and_write_nothing() {
         ),
         ("/accounts/demo/region", json!("Bharat"), "accounts.demo.region", "ISO 3166-1"),
         ("/accounts/demo/trunks", json!(["carrier-b"]), "accounts.demo.trunks[0]", "trunks that exist"),
+        ("/accounts/demo/hold_audio", json!("hold.wav"), "accounts.demo.hold_audio", "a WAV file in base64"),
+        ("/accounts/demo/hold_audio", json!(STANDARD.encode(b"ID3")), "accounts.demo.hold_audio", "not a RIFF WAVE file"),
         ("/accounts/demo/numbers", json!(["+919876543210"]), "accounts.demo.numbers[0]", "assigned already"),
         ("/accounts/demo/numbers", json!(["+912227782183", "022 27782183"]), "accounts.demo.numbers[1]", "each number once"),
         ("/accounts/demo/numbers", json!(["112"]), "accounts.demo.numbers[0]", "emergency"),

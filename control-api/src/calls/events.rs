@@ -9,7 +9,10 @@ use super::{
 use crate::{
     app::{App, now_ms},
     auth::ServerCaller,
-    openapi::refusals::{CallPath, CallRefusals, KeyRefusals},
+    openapi::{
+        answers::EventStream,
+        refusals::{CallPath, CallRefusals, KeyRefusals, StreamRefusals},
+    },
     problem::{PathParams, Problem, ProblemDetails, QueryParams},
 };
 use axum::{
@@ -111,11 +114,10 @@ impl Resume {
     get, path = "/events", tag = "calls", security(("server_key" = [])),
     params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last")),
     responses(
-        (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        EventStream,
         KeyRefusals,
         (status = 400, description = "The id of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
+        StreamRefusals,
     ),
 )]
 pub async fn of_account(
@@ -136,11 +138,10 @@ pub async fn of_account(
         ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last"),
     ),
     responses(
-        (status = 200, description = "Server-sent events: `id`, `event`, and as `data` an `EventView`", content_type = "text/event-stream", body = String),
+        EventStream,
         CallRefusals,
         (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "The account has as many streams open as it may", body = ProblemDetails, content_type = "application/problem+json",
-            headers(("Retry-After" = u64, description = "Seconds"))),
+        StreamRefusals,
     ),
 )]
 pub async fn of_call(

@@ -5,7 +5,10 @@ use super::{CallView, idempotency, own_call, shown};
 use crate::{
     app::App,
     auth::ServerCaller,
-    openapi::refusals::{CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals},
+    openapi::{
+        answers::PartyAnswers,
+        refusals::{CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals},
+    },
     problem::{JsonBody, PathParams, Problem, ProblemDetails},
     verbs::{self, Asked, NewSupervisor, NewThird},
 };
@@ -110,8 +113,7 @@ impl From<Role> for SupervisorRole {
     post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
     params(CallPath, RepeatHeader), request_body = AddParticipant,
     responses(
-        (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        PartyAnswers,
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
     ),
@@ -135,8 +137,7 @@ pub async fn add(
     post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
     params(CallPath, RepeatHeader), request_body = Transfer,
     responses(
-        (status = 201, description = "The third party is dialled", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        PartyAnswers,
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
     ),
@@ -194,8 +195,7 @@ pub async fn remove(
     post, path = "/calls/{call_id}/supervisors", tag = "calls", security(("server_key" = [])),
     params(CallPath, RepeatHeader), request_body = AddSupervisor,
     responses(
-        (status = 201, description = "The supervisor is rung", body = CallView, headers(("Location" = String, description = "Path of the party"))),
-        (status = 200, description = "The same request came before; this is its party", body = CallView, headers(("Location" = String, description = "Path of the party"))),
+        PartyAnswers,
         DialRefusals,
         (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
     ),

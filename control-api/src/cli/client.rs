@@ -18,6 +18,8 @@ pub enum CliError {
     File { path: String, error: std::io::Error },
     #[error("{path}: {reason}")]
     Content { path: String, reason: String },
+    #[error("{key}: {path}: {reason} (a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB)")]
+    HoldAudio { key: String, path: String, reason: String },
     #[error("{0} is not set; the file asks for it")]
     NoVariable(String),
     #[error("the admin API cannot be reached at {url}: {reason}")]

@@ -1,7 +1,10 @@
-//! `apply FILE`: reads the declarative file, puts secrets in from the environment or from files, and shows what the API made of it.
+//! `apply FILE`: reads the declarative file, puts secrets in from the environment or from files and hold audio from its files, and shows
+//! what the API made of it.
 
 use super::{CliError, Session};
 use crate::apply::{Applied, Change, Kind, Outcome};
+use crate::hold_audio;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -24,14 +27,28 @@ impl ApplyArgs {
     }
 }
 
-/// The file as JSON with every `{ env = … }` and `{ file = … }` replaced by what it names. Paths are relative to the file.
+/// The file as JSON with every `{ env = … }`, `{ file = … }` and `hold_audio` replaced by what it names. Paths are relative to the file.
 fn load(path: &Path) -> Result<Value, CliError> {
     let content = |reason: String| CliError::Content { path: path.display().to_string(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| content(error.to_string().trim_end().to_owned()))?;
     let mut value = serde_json::to_value(table).map_err(|error| content(error.to_string()))?;
-    resolve(&mut value, path.parent().unwrap_or(Path::new(".")))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    for (id, account) in value.get_mut("accounts").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let Some(Value::String(name)) = account.get("hold_audio") {
+            account["hold_audio"] = hold_audio(&format!("accounts.{id}.hold_audio"), &folder.join(name))?.into();
+        }
+    }
+    resolve(&mut value, folder)?;
     Ok(value)
+}
+
+/// A file in base64. It is checked here already, for the API does not know its path.
+fn hold_audio(key: &str, path: &Path) -> Result<String, CliError> {
+    let refused = |reason: String| CliError::HoldAudio { key: key.to_owned(), path: path.display().to_string(), reason };
+    let file = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    hold_audio::check(&file).map_err(|refusal| refused(refusal.to_string()))?;
+    Ok(STANDARD.encode(file))
 }
 
 fn resolve(value: &mut Value, folder: &Path) -> Result<(), CliError> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::admin::{self, tests::Bench};
+use crate::hold_audio::tests::wav;
 use crate::listener;
 use crate::tls::Security;
 use clap::Parser;
@@ -30,7 +31,7 @@ impl Shell {
         Self { bench, url }
     }
 
-    fn file(&self, name: &str, content: &str) -> String {
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.bench.folder.join(name);
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
@@ -140,6 +141,9 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
     let unknown = shell.file("unknown.toml", "[accounts.demo]\nnmae = \"x\"\n");
     let several = shell.file("several.toml", "[accounts.demo]\nregion = \"x\"\nrecord = true\nagent_ring_s = 0\n");
     let variable = shell.file("variable.toml", "[trunks.a]\npassword = { env = \"NO_SUCH_VARIABLE\" }\n");
+    let deaf = shell.file("deaf.toml", "[accounts.demo]\nhold_audio = \"no-such.wav\"\n");
+    shell.file("stereo.wav", wav(1, 2, 8_000, 16, 1));
+    let stereo = shell.file("stereo.toml", "[accounts.demo]\nhold_audio = \"stereo.wav\"\n");
     let missing = shell.file("missing.toml", "[trunks.a]\npassword = { file = \"no-such-file\" }\n");
     for (line, expected) in [
         (vec!["account", "show", "nobody"], "404 not_found: there is no account \"nobody\""),
@@ -152,6 +156,8 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
         (vec!["apply", &several], "accounts.demo.agent_ring_s: 0 is refused; allowed is 1 to 300"),
         (vec!["apply", &variable], "NO_SUCH_VARIABLE is not set"),
         (vec!["apply", &missing], "no-such-file"),
+        (vec!["apply", &deaf], "/no-such.wav: No such file or directory (os error 2) (a WAV file: one channel, 8 or 16 kHz"),
+        (vec!["apply", &stereo], "/stereo.wav: allowed is one channel (a WAV file"),
         (vec!["apply", "/nowhere/file.toml"], "/nowhere/file.toml"),
         (vec!["--url", "ftp://x", "trunk", "list"], "--url ftp://x: not an HTTP address"),
         (vec!["--url", "http://127.0.0.1:1", "trunk", "list"], "the admin API cannot be reached at http://127.0.0.1:1/"),
@@ -160,6 +166,9 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
     ] {
         let error = shell.run(&line).await.expect_err("the command fails");
         assert!(error.contains(expected), "{line:?}: {error}");
+        if expected.contains("WAV") {
+            assert!(error.starts_with("accounts.demo.hold_audio: ") && error.lines().count() == 1, "{error}");
+        }
     }
     let wrong = shell.file("wrong-token", "cda_wrong");
     let error = shell.run(&["--token-file", &wrong, "trunk", "list"]).await.unwrap_err();
@@ -174,6 +183,7 @@ async fn the_example_file_applies() {
     let example = shell.file("example-account.toml", &example);
     shell.file("carrier-a.password", "pass-of-carrier\n");
     shell.file("crm.authorization", "Bearer of-crm\n");
+    shell.file("hold.wav", wav(1, 1, 8_000, 16, 1));
     let dry =
         Shell::check(shell.run(&["apply", "--dry-run", &example]).await, &["dry run, nothing written: 9 created, 0 changed"]);
     assert!(!dry.contains("shown only now"));
@@ -191,6 +201,9 @@ async fn the_example_file_applies() {
     assert!(!first.contains("pass-of-carrier") && !first.contains("of-crm"));
     Shell::check(shell.run(&["apply", &example]).await, &["0 created, 0 changed, 9 unchanged"]);
     let store = &shell.bench.app.store;
+    let hold_audio = store.account("acme").unwrap().unwrap().hold_audio.unwrap();
+    let held = std::fs::read(shell.bench.app.config.hold_audio.folder.join(hold_audio)).unwrap();
+    assert!(held == wav(1, 1, 8_000, 16, 1));
     let password = store.trunk("carrier-a").unwrap().unwrap().password.unwrap();
     let password = shell.bench.app.master_key.open(crate::secret::Purpose::TrunkPassword, &password).unwrap();
     assert_eq!(password.expose(), "pass-of-carrier");

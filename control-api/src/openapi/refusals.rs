@@ -32,7 +32,8 @@ pub struct PartyPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct RepeatHeader {
-    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once
+    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once; sent
+    /// again while the first one is being done, it gets the same answer
     #[param(rename = "Idempotency-Key")]
     pub idempotency_key: Option<String>,
 }
@@ -54,6 +55,9 @@ pub struct VerbBodyRefusals;
 
 /// A verb that dials somebody.
 pub struct DialRefusals;
+
+/// A stream of events.
+pub struct StreamRefusals;
 
 type Refusals = BTreeMap<String, RefOr<Response>>;
 
@@ -100,6 +104,12 @@ impl IntoResponses for DialRefusals {
     fn responses() -> Refusals {
         let own = [(422, "A number or another field is wrong"), (429, "The account's limit of calls per second is reached")];
         joined(VerbBodyRefusals::responses(), problems(own))
+    }
+}
+
+impl IntoResponses for StreamRefusals {
+    fn responses() -> Refusals {
+        problems([(429, "The account has as many streams open as it may")])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Supervisors of running calls: on a phone, dialled like a third party, or on a softphone that is with the shard of the call.
 
 use super::third_party::{Asked, Dialling, Naming, earlier, note, settle};
-use super::{check_reach, fresh_id};
+use super::{check_reach, fresh_id, repeat};
 use crate::{app::App, calls::party, calls::place::agent_offline, link::Whereabouts, problem::Problem};
 use control_wire::{AgentTarget, SupervisorRole, Verb};
 use std::sync::Arc;
@@ -17,13 +17,18 @@ pub struct NewSupervisor {
     pub request: Option<PartyRequest>,
 }
 
-/// Has a supervisor join a call.
+/// Has a supervisor join a call, to the end even if the client goes away meanwhile.
 pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Result<Asked, Problem> {
+    let request = new.request.clone();
+    repeat::once(app, call, request.as_ref(), call_in(Arc::clone(app), call.clone(), new)).await
+}
+
+async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked, Problem> {
     let NewSupervisor { role, agent_number, crm_username, request } = new;
-    if let Some(asked) = earlier(call, request.as_ref())? {
+    if let Some(asked) = earlier(&call, request.as_ref())? {
         return Ok(asked);
     }
-    check_reach(app, call)?;
+    check_reach(&app, &call)?;
     let (account_id, from_number) = (call.account_id.clone(), call.from_number.clone());
     let target = app
         .with_store(move |store| {
@@ -39,10 +44,10 @@ pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Resul
     let leg = LegName::Supervisor;
     match target {
         Target::Phone(dialling) => {
-            let admitted = dialling.admit(app, |account| account.agent_ring_ms).await?;
+            let admitted = dialling.admit(&app, |account| account.agent_ring_ms).await?;
             let naming = Naming { party: None, leg, control_id: fresh_id(), request };
             let verb = move |party, destination| supervision(party, AgentTarget::Phone(destination), role);
-            admitted.dial(app, call, naming, verb).await
+            admitted.dial(&app, &call, naming, verb).await
         }
         Target::Softphone { account, crm_username } => {
             let agent = app.master_key.agent_name(&account.id, &crm_username);
@@ -56,15 +61,11 @@ pub async fn supervise(app: &Arc<App>, call: &Call, new: NewSupervisor) -> Resul
             }
             let target = AgentTarget::Softphone { agent, ring_ms: account.agent_ring_ms };
             let new = NewParty { party: None, leg, number: None, crm_username: Some(crm_username), trunk: None, request };
-            let (app, call) = (Arc::clone(app), call.clone());
-            let task = tokio::spawn(async move {
-                let (party, call) = match note(&app, &call, new).await? {
-                    Asked::Now { party, call } => (party, call),
-                    before => return Ok(before),
-                };
-                settle(&app, &call, party.clone(), fresh_id(), supervision(party, target, role)).await
-            });
-            task.await.expect("asking for a supervisor does not panic")
+            let (party, call) = match note(&app, &call, new).await? {
+                Asked::Now { party, call } => (party, call),
+                before => return Ok(before),
+            };
+            settle(&app, &call, party.clone(), fresh_id(), supervision(party, target, role)).await
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Admission of third parties, the same for participants, blind transfers and supervisors on phones: the number may be dialled, the caller ID
 //! is the account's, the account may start another call this second, and a trunk has a line, which is held until the party left.
 
-use super::{check_reach, fresh_id, problem, reread, send};
+use super::{check_reach, fresh_id, problem, repeat, reread, send};
 use crate::{
     app::App,
     calls::{idempotency, party, place},
@@ -49,23 +49,28 @@ impl Asked {
     }
 }
 
-/// Dials a third party.
+/// Dials a third party, to the end even if the client goes away meanwhile.
 pub async fn add(app: &Arc<App>, call: &Call, new: NewThird) -> Result<Asked, Problem> {
+    let request = new.request.clone();
+    repeat::once(app, call, request.as_ref(), dial(Arc::clone(app), call.clone(), new)).await
+}
+
+async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem> {
     let NewThird { to_number, from_number, joining, named, request } = new;
-    if let Some(asked) = earlier(call, request.as_ref())? {
+    if let Some(asked) = earlier(&call, request.as_ref())? {
         return Ok(asked);
     }
-    check_reach(app, call)?;
+    check_reach(&app, &call)?;
     let (party, control_id) = named.map_or_else(|| (None, fresh_id()), |(party, control_id)| (Some(party), control_id));
     let dialling = {
         let (account_id, from_number) = (call.account_id.clone(), from_number.unwrap_or_else(|| call.from_number.clone()));
         app.with_store(move |store| Ok(Dialling::check(store, &account_id, "to_number", to_number.as_deref(), &from_number)))
             .await??
     };
-    let admitted = dialling.admit(app, |account| account.customer_ring_ms).await?;
+    let admitted = dialling.admit(&app, |account| account.customer_ring_ms).await?;
     let leg = LegName::Participant;
     let verb = move |party, destination| Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }));
-    admitted.dial(app, call, Naming { party, leg, control_id, request }, verb).await
+    admitted.dial(&app, &call, Naming { party, leg, control_id, request }, verb).await
 }
 
 /// A number that is to be dialled, checked.
@@ -121,10 +126,10 @@ pub(super) struct Naming {
 }
 
 impl Admitted {
-    /// Notes the party, then asks the edge for it. Runs to its end even if the client goes away meanwhile.
-    pub(super) async fn dial<V>(self, app: &Arc<App>, call: &Call, naming: Naming, verb: V) -> Result<Asked, Problem>
+    /// Notes the party, then asks the edge for it.
+    pub(super) async fn dial<V>(self, app: &App, call: &Call, naming: Naming, verb: V) -> Result<Asked, Problem>
     where
-        V: FnOnce(String, Destination) -> Verb + Send + 'static,
+        V: FnOnce(String, Destination) -> Verb,
     {
         let Self { number, destination, trunk, line } = self;
         let new = NewParty {
@@ -135,17 +140,13 @@ impl Admitted {
             trunk: Some(trunk),
             request: naming.request,
         };
-        let (app, call) = (Arc::clone(app), call.clone());
-        let task = tokio::spawn(async move {
-            let (party, call) = match note(&app, &call, new).await? {
-                Asked::Now { party, call } => (party, call),
-                before => return Ok(before),
-            };
-            app.trunk_lines.hold(&call.call_id, &party, line);
-            let verb = verb(party.clone(), destination);
-            settle(&app, &call, party, naming.control_id, verb).await
-        });
-        task.await.expect("dialling a party does not panic")
+        let (party, call) = match note(app, call, new).await? {
+            Asked::Now { party, call } => (party, call),
+            before => return Ok(before),
+        };
+        app.trunk_lines.hold(&call.call_id, &party, line);
+        let verb = verb(party.clone(), destination);
+        settle(app, &call, party, naming.control_id, verb).await
     }
 }
 

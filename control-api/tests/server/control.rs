@@ -272,6 +272,7 @@ async fn the_page_has_the_same_buttons() {
         (json!({ "verb": "unmute", "party": "customer" }), Verb::Unmute { party: "customer".into() }),
         (json!({ "verb": "dtmf", "digits": "5" }), Verb::SendDigits { party: "customer".into(), digits: "5".into() }),
         (json!({ "verb": "remove", "party": "customer" }), Verb::Remove { party: "customer".into() }),
+        (json!({ "verb": "remove", "party": "supervisor-1" }), Verb::Remove { party: "supervisor-1".into() }),
         (json!({ "verb": "record", "action": "pause" }), Verb::PauseRecording),
         (json!({ "verb": "record", "action": "resume" }), Verb::ResumeRecording),
     ];

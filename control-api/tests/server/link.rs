@@ -1,7 +1,10 @@
 //! The control link: states, ends, replays, restarts of either side.
 
 use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, status, wav};
-use control_wire::{CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, RecordingResult, ShardStatus, ToEdge};
+use control_api::app::now_ms;
+use control_wire::{
+    CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, Milestone, RecordingResult, ShardStatus, ToEdge,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -131,6 +134,43 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
     assert_eq!(rig.app.lines.live_count(), 0);
     // The commands of the old epoch are gone with it.
     rig.place(&mut restarted).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let started_ms = now_ms();
+    let mut calls = Vec::new();
+    for (steps, pauses) in [
+        (vec![], json!([])),
+        (vec![("paused", 300), ("resumed", 900)], json!([{ "from_ms": 300, "to_ms": 900 }])),
+        (
+            // The last was not told to end, and two seconds are on disk.
+            vec![("paused", 300), ("resumed", 900), ("paused", 1_500)],
+            json!([{ "from_ms": 300, "to_ms": 900 }, { "from_ms": 1_500, "to_ms": 2_000 }]),
+        ),
+        (vec![("paused", 1_000), ("resumed", 2_500)], json!([{ "from_ms": 1_000, "to_ms": 2_000 }])),
+        (vec![("paused", 2_100), ("resumed", 2_500), ("paused", 2_600)], json!([])),
+    ] {
+        let (call_id, place) = rig.place(&mut shard).await;
+        shard.bridge(&call_id).await;
+        for (sequence, (kind, after_ms)) in (5..).zip([("started", 0)].into_iter().chain(steps)) {
+            let step = milestone(&call_id, sequence, None, &format!("recording_{kind}"));
+            shard.tell(Event::Milestone(Milestone { at_ms: started_ms + after_ms, ..step })).await;
+        }
+        std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+        calls.push((call_id, pauses));
+    }
+    drop(shard);
+    let _restarted = rig.shard(2, &[]).await;
+    for (call_id, pauses) in calls {
+        let call = rig.ended_call(&call_id).await;
+        assert_eq!((&call["reason"], &call["recording_pauses"]), (&json!("edge_restarted"), &pauses));
+        let body: Value = serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+        assert_eq!(body["recording_pauses"], pauses);
+    }
     rig.stop().await;
 }
 

@@ -4,13 +4,21 @@ use crate::{
     rig::{Answer, CALLER_ID, DEADLINE, Rig, Shard, conversation, ended, hello, two_talk},
     softphone::{name, wait_presence},
 };
+use control_api::{
+    problem::Problem,
+    verbs::{self, Asked, NewSupervisor, NewThird},
+};
 use control_wire::{
-    AgentTarget, CallStatus, Control, Conversation, Event, FromEdge, HangupBy, Joining, LegName, NewParticipant, OtherParty,
-    PartyState, SupervisorRole, Verb,
+    AgentTarget, CallStatus, Control, ControlRefusal, Conversation, Event, FromEdge, HangupBy, Joining, LegName, NewParticipant,
+    OtherParty, PartyState, SupervisorRole, Verb,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use storage::KeyClass;
+use std::{
+    pin::{Pin, pin},
+    task::{Context, Waker},
+};
+use storage::{KeyClass, PartyRequest};
 use tokio::{join, time::sleep};
 
 const THIRD: &str = "022 2778 2183";
@@ -174,6 +182,79 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
     shard.tell(Event::Ended(Box::new(end))).await;
     let late = rig.request(Method::POST, &path, repeat).await;
     assert_eq!((late.expect(200).header("location"), &late.json()["state"]), (location.as_str(), &json!("ended")));
+    rig.stop().await;
+}
+
+/// A request's outcome: its party or its refusal, and whether it came before.
+fn outcome(asked: Result<Asked, Problem>) -> (String, bool) {
+    match asked {
+        Ok(Asked::Now { party, .. }) => (party, false),
+        Ok(Asked::Before { party, .. }) => (party, true),
+        Err(problem) => (problem.body.code, true),
+    }
+}
+
+/// Lets it go on as far as it can.
+fn is_waiting(request: &mut (impl Future + Unpin)) -> bool {
+    Pin::new(request).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+// A3: a repeat that comes before the first one's answer waits for it, and has the same outcome
+#[tokio::test]
+async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    shard.presence(&name(&rig, "agent.018"), true).await;
+    wait_presence(&rig, "agent.018", true).await;
+    let call_id = rig.talk(&mut shard).await;
+    let call = rig.app.store.call(&call_id).unwrap().unwrap();
+    let request = |fingerprint: &str| {
+        let (idempotency_key, fingerprint) = ("k1".to_owned(), fingerprint.to_owned());
+        Some(PartyRequest { idempotency_key, fingerprint })
+    };
+    let ask = async |what: &'static str| match what {
+        "supervise" => {
+            let crm_username = Some("agent.018".to_owned());
+            let new = NewSupervisor { role: SupervisorRole::Listen, agent_number: None, crm_username, request: request(what) };
+            outcome(verbs::supervise(&rig.app, &call, new).await)
+        }
+        _ => {
+            let (joining, to_number) = (Joining::Join, Some(THIRD.to_owned()));
+            let new = NewThird { to_number, from_number: None, joining, named: None, request: request(what) };
+            outcome(verbs::add(&rig.app, &call, new).await)
+        }
+    };
+    let refused = |command_id, code: &str| {
+        let refusal = ControlRefusal { code: code.to_owned(), detail: "not now".to_owned() };
+        FromEdge::Refused { command_id, refusal }
+    };
+    for what in ["add", "supervise"] {
+        let (mut first, mut same, mut other) = (pin!(ask(what)), pin!(ask(what)), pin!(ask("add another with this key")));
+        assert!(is_waiting(&mut first) && is_waiting(&mut same) && is_waiting(&mut other));
+        let (command_id, _) = shard.expect_verb().await;
+        assert!(is_waiting(&mut same));
+        shard.write(&refused(command_id, "transfer_running")).await;
+        assert_eq!((first.await.0, same.await.0), ("transfer_running".to_owned(), "transfer_running".to_owned()));
+        // The key is free again: the other one is asked for, and the next waits for that.
+        let mut next = pin!(ask(what));
+        assert!(is_waiting(&mut other) && is_waiting(&mut next));
+        let (command_id, _) = shard.expect_verb().await;
+        shard.write(&refused(command_id, "not_answered")).await;
+        assert_eq!(other.await.0, "not_answered");
+        {
+            // Its client goes away; it is done to its end all the same.
+            let mut gone = Box::pin(ask(what));
+            assert!(is_waiting(&mut gone) && is_waiting(&mut next));
+        }
+        let (command_id, _) = shard.expect_verb().await;
+        shard.write(&FromEdge::Ack { command_id }).await;
+        let (party, is_repeat) = next.await;
+        assert!(is_repeat && rig.app.store.call(&call_id).unwrap().unwrap().other(&party).is_some(), "{party}");
+        assert_eq!(ask("add another with this key").await.0, "idempotency_clash");
+        rig.app.store.drop_party(&call_id, &party).unwrap();
+    }
+    let (first, same, _) = join!(ask("add"), ask("add"), shard.expect_verb());
+    assert_eq!((first.0.as_str(), same.0.as_str()), ("no_answer_from_edge", "no_answer_from_edge"));
     rig.stop().await;
 }
 

@@ -1,33 +1,23 @@
 //! Two phones hear each other through the real relay on real sockets, and their call is recorded.
 
+#[path = "../../tests/relay/pair.rs"]
+mod pair;
+
 use glommio::{LocalExecutorBuilder, Placement};
 use media_core::codec::{Codec, PayloadType};
-use media_core::relay::{self, Layout, LegId, RecordingId, Relay, RelayConfig, RemoteMedia};
+use media_core::relay::{self, Relay, RelayConfig, RemoteMedia};
 use media_core::sdp::{Direction, Numbers};
 use media_shard::carry::{carry_out, forward};
 use media_shard::engine::{Channel, Engine, EngineConfig};
 use media_shard::recorder::Recorder;
 use media_shard::signal::Signal;
+use pair::{bridge, record};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// Lets two legs hear each other alone.
-fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
-    relay.set_hearing(now, a, &[b]);
-    relay.set_hearing(now, b, &[a]);
-}
-
-/// Begins a stereo recording of two legs.
-fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-    let recording = relay.start_recording(now, Layout::Stereo)?;
-    relay.record_leg(now, recording, left, Some(relay::Channel::Agent));
-    relay.record_leg(now, recording, right, Some(relay::Channel::Customer));
-    Some(recording)
-}
 
 struct Rig {
     relay: Relay,

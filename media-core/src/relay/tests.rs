@@ -5,6 +5,8 @@ mod dialing;
 mod hostile;
 mod lifetime;
 mod mixing;
+#[path = "../../tests/relay/pair.rs"]
+mod pair;
 mod playing;
 mod protection;
 mod reports;
@@ -17,8 +19,10 @@ use super::*;
 use crate::clock;
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
+use crate::relay;
 use crate::rtp::{self, Header, Ssrc};
 use crate::sdp::{Direction, Numbers};
+use pair::{bridge, record};
 
 const AGENT: &str = "198.51.100.1:4000";
 const CUSTOMER: &str = "203.0.113.2:5000";
@@ -86,20 +90,6 @@ fn remote(rtp: &str) -> RemoteMedia {
         direction: Direction::SendRecv,
         srtp: None,
     }
-}
-
-/// Lets two legs hear each other alone.
-fn bridge(relay: &mut Relay, now: Instant, a: LegId, b: LegId) {
-    relay.set_hearing(now, a, &[b]);
-    relay.set_hearing(now, b, &[a]);
-}
-
-/// Begins a stereo recording of two legs.
-fn record(relay: &mut Relay, now: Instant, left: LegId, right: LegId) -> Option<RecordingId> {
-    let recording = relay.start_recording(now, Layout::Stereo)?;
-    relay.record_leg(now, recording, left, Some(Channel::Agent));
-    relay.record_leg(now, recording, right, Some(Channel::Customer));
-    Some(recording)
 }
 
 /// An output with its bytes.

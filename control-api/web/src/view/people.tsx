@@ -33,7 +33,7 @@ const ICONS: Record<Member['state'], IconName> = { dialing: 'ring', ringing: 'ri
 function Person({ phone, member, speaking, steered }: { phone: Softphone; member: Member; speaking: boolean; steered: boolean }) {
   const muted = member.role === 'agent' && steered ? isMuted(phone.state) : member.muted;
   const heard = speaking && !muted && !hasLeft(member);
-  const removable = steered && !hasLeft(member) && (member.role === 'participant' || member.role === 'customer');
+  const removable = steered && !hasLeft(member) && member.role !== 'agent';
   return (
     <li id={`person-${member.party}`} tabIndex={-1} class={`person is-${member.state}${heard ? ' speaks' : ''}`}>
       <span class="face"><Icon name={heard ? 'speaking' : ICONS[member.state]} /></span>
