@@ -21,6 +21,9 @@ pub const RINGBACK: Tone = Tone { frequency: 400.0, amplitude: 5800.0, cadence: 
 /// What a party hears while the other one is away: two soft beeps each 4 s, at about -22 dBm0.
 pub const HOLD: Tone = Tone { frequency: 480.0, amplitude: 2600.0, cadence: &[1600, 1600, 1600, 27200] };
 
+/// What asks an agent to press a key: two short beeps each 2 s, at about -18 dBm0.
+pub const CONFIRM: Tone = Tone { frequency: 880.0, amplitude: 4100.0, cadence: &[960, 960, 960, 13_120] };
+
 impl Tone {
     /// A tone that never pauses.
     pub const fn steady(frequency: f64, amplitude: f64) -> Tone {
@@ -100,23 +103,27 @@ mod tests {
         assert_eq!(level(&[], 1000.0), 0.0);
     }
 
-    #[test]
-    fn ringback_has_its_cadence() {
-        assert_eq!(RINGBACK.period(), 24_000);
-        let mut samples = vec![0; 48_000];
-        RINGBACK.fill(0, &mut samples);
-        #[track_caller]
-        fn check(samples: &[i16], from_ms: usize, to_ms: usize, on: bool) {
-            for window in samples[from_ms * 8..to_ms * 8].chunks(160) {
-                let heard = level(window, 400.0);
-                assert!(if on { (5700.0..5900.0).contains(&heard) } else { heard == 0.0 }, "{heard}");
+    /// Two beeps of `on_ms`, the second at `again_ms`, from `begin_ms` to `end_ms`.
+    #[track_caller]
+    fn check_two_beeps(tone: &Tone, samples: &[i16], [begin_ms, on_ms, again_ms, end_ms]: [usize; 4]) {
+        let edges = [0, on_ms, again_ms, again_ms + on_ms, end_ms - begin_ms].map(|ms| (begin_ms + ms) * 8);
+        for (part, pair) in edges.windows(2).enumerate() {
+            for window in samples[pair[0]..pair[1]].chunks(160) {
+                let heard = level(window, tone.frequency) / tone.amplitude;
+                assert!(if part % 2 == 0 { (0.9..1.1).contains(&heard) } else { heard == 0.0 }, "{heard} in part {part}");
             }
         }
-        for period in [0, 3000] {
-            check(&samples, period, period + 400, true);
-            check(&samples, period + 400, period + 600, false);
-            check(&samples, period + 600, period + 1000, true);
-            check(&samples, period + 1000, period + 3000, false);
+    }
+
+    #[test]
+    fn tones_of_two_beeps_have_their_cadence() {
+        for (tone, [on_ms, again_ms, period_ms]) in [(RINGBACK, [400, 600, 3000]), (CONFIRM, [120, 240, 2000])] {
+            assert_eq!(tone.period(), period_ms as u64 * 8);
+            let mut samples = vec![0; period_ms * 16];
+            tone.fill(0, &mut samples);
+            for begin_ms in [0, period_ms] {
+                check_two_beeps(&tone, &samples, [begin_ms, on_ms, again_ms, begin_ms + period_ms]);
+            }
         }
     }
 

@@ -72,6 +72,7 @@ fn call(agent: &str) -> Command {
         recording_layout: RecordingLayout::Stereo,
         hold_audio: None,
         accepts_refer: false,
+        agent_confirm: false,
     }))
 }
 

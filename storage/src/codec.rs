@@ -21,7 +21,7 @@ macro_rules! records {
 }
 
 records! {
-    Account => "account" version 3,
+    Account => "account" version 4,
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
@@ -84,7 +84,8 @@ mod tests {
     fn golden_records_load() {
         check_old("account.v1", &sample::account());
         check_old("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
-        check("account.v3", &sample::account_of_three());
+        check_old("account.v3", &sample::account_of_three());
+        check("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
         check_old("api_key.v1", &sample::api_key());

@@ -32,6 +32,8 @@ pub struct Party {
 #[derive(Default)]
 struct State {
     remote: Option<SocketAddr>,
+    /// Code of a key that is to be sent.
+    pressed: Option<u8>,
     heard: Vec<(Instant, Vec<i16>)>,
     /// Codes of telephone events (RFC 4733), each with its timestamp, once it has ended.
     keys: Vec<(u32, u8)>,
@@ -60,6 +62,11 @@ impl Party {
     /// Sends the tone there from now on.
     pub fn speak_to(&self, remote: SocketAddr) {
         self.state.lock().expect("state").remote = Some(remote);
+    }
+
+    /// Sends the key of this code as a telephone event (RFC 4733) to where the tone goes.
+    pub fn press(&self, code: u8) {
+        self.state.lock().expect("state").pressed = Some(code);
     }
 
     pub fn be_silent(&self) {
@@ -113,9 +120,15 @@ impl Line {
             }
             if due <= Instant::now() {
                 due += PACKET;
-                let remote = state.lock().expect("state").remote;
+                let (remote, pressed) = {
+                    let mut state = state.lock().expect("state");
+                    (state.remote, state.remote.and_then(|_| state.pressed.take()))
+                };
                 if let Some(remote) = remote {
-                    self.send(remote);
+                    match pressed {
+                        Some(code) => self.send_key(remote, code),
+                        None => self.send_tone(remote),
+                    }
                 }
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -139,14 +152,27 @@ impl Line {
         }
     }
 
-    fn send(&mut self, remote: SocketAddr) {
+    fn send_tone(&mut self, remote: SocketAddr) {
         let position = self.packet_count * 160;
-        let mut packet = [0; 172];
-        packet[..2].copy_from_slice(&[0x80, self.payload_type()]);
-        packet[2..4].copy_from_slice(&(self.packet_count as u16).to_be_bytes());
-        packet[4..8].copy_from_slice(&position.to_be_bytes());
-        packet[8..12].copy_from_slice(&(self.tone.frequency as u32).to_be_bytes());
-        self.tone.fill_encoded(position.into(), self.codec, &mut packet[12..]);
+        let mut payload = [0; 160];
+        self.tone.fill_encoded(position.into(), self.codec, &mut payload);
+        self.send(remote, self.payload_type(), position, &payload);
+    }
+
+    /// The end of an event of 100 ms, which is told three times (RFC 4733 §2.5.1.4).
+    fn send_key(&mut self, remote: SocketAddr, code: u8) {
+        let began_at = self.packet_count * 160;
+        for _ in 0..3 {
+            self.send(remote, TELEPHONE_EVENT, began_at, &[code, 0x80 | 10, 3, 0x20]);
+        }
+    }
+
+    fn send(&mut self, remote: SocketAddr, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let mut packet = vec![0x80, payload_type];
+        packet.extend_from_slice(&(self.packet_count as u16).to_be_bytes());
+        packet.extend_from_slice(&timestamp.to_be_bytes());
+        packet.extend_from_slice(&(self.tone.frequency as u32).to_be_bytes());
+        packet.extend_from_slice(payload);
         let _ = self.rtp.send_to(&packet, remote);
         self.packet_count += 1;
     }

@@ -3,6 +3,8 @@
 
 #[path = "e2e/callbacks.rs"]
 mod callbacks;
+#[path = "e2e/confirmation.rs"]
+mod confirmation;
 #[path = "e2e/control.rs"]
 mod control;
 #[path = "e2e/crash.rs"]

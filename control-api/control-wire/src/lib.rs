@@ -22,4 +22,4 @@ pub use message::{
 };
 
 /// Version of the link's messages. A peer with another major version is refused.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;

@@ -39,7 +39,7 @@ fn grant() -> SoftphoneGrant {
 #[test]
 fn hello() {
     let hello = Hello {
-        version: 3,
+        version: 4,
         edge: "edge-1".into(),
         epoch: 7,
         shard: 0,
@@ -69,6 +69,7 @@ fn place_call() {
         recording_layout: RecordingLayout::ThreeChannel,
         hold_audio: Some("demo-0a.wav".into()),
         accepts_refer: true,
+        agent_confirm: true,
     };
     check(include_str!("golden/place_call.json"), ToEdge::Command { id: 9, command: Command::PlaceCall(Box::new(call)) });
 }
@@ -230,7 +231,7 @@ fn ended() {
 fn short_messages() {
     check(r#"{"ack":{"command_id":9}}"#, FromEdge::Ack { command_id: 9 });
     check(r#"{"ack":{"event_id":5}}"#, ToEdge::Ack { event_id: 5 });
-    check(r#"{"welcome":{"version":3}}"#, ToEdge::Welcome { version: 3 });
+    check(r#"{"welcome":{"version":4}}"#, ToEdge::Welcome { version: 4 });
     check(r#"{"refused":{"reason":"version 4"}}"#, ToEdge::Refused { reason: "version 4".into() });
     check(
         r#"{"command":{"id":3,"command":{"hang_up":{"call_id":"c1"}}}}"#,

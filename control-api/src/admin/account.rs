@@ -25,6 +25,9 @@ pub struct AccountView {
     pub record: bool,
     /// Seconds for which the agent's phone rings.
     pub agent_ring_s: u64,
+    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the request says otherwise.
+    #[serde(default)]
+    pub agent_confirm: bool,
     /// Seconds for which the customer's phone rings.
     pub customer_ring_s: u64,
     /// Seconds after which a call is ended.
@@ -134,6 +137,7 @@ impl From<&Account> for AccountView {
             },
             record: account.record_by_default,
             agent_ring_s: account.agent_ring_ms / 1000,
+            agent_confirm: account.agent_confirm,
             customer_ring_s: account.customer_ring_ms / 1000,
             max_duration_s: account.max_duration_ms / 1000,
             no_media_s: account.no_media_ms / 1000,
@@ -170,6 +174,9 @@ pub struct AccountSettings {
     /// 1–300. Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_ring_s: Option<u64>,
+    /// Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_confirm: Option<bool>,
     /// 1–300. Default 45.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer_ring_s: Option<u64>,
@@ -234,6 +241,7 @@ impl AccountSettings {
             account.region = region;
         }
         account.record_by_default = self.record.unwrap_or(account.record_by_default);
+        account.agent_confirm = self.agent_confirm.unwrap_or(account.agent_confirm);
         refusals.seconds("agent_ring_s", self.agent_ring_s, 1..=300, &mut account.agent_ring_ms);
         refusals.seconds("customer_ring_s", self.customer_ring_s, 1..=300, &mut account.customer_ring_ms);
         refusals.seconds("max_duration_s", self.max_duration_s, 10..=86_400, &mut account.max_duration_ms);

@@ -127,7 +127,8 @@ async fn every_setting_is_readable_after_it_was_set() {
         "name": "Demo GmbH", "region": "DE", "record": false, "agent_ring_s": 11, "customer_ring_s": 12, "max_duration_s": 13,
         "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16 },
         "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"],
-        "recording_layout": "three_channel", "refer": "transfer", "progress_events": ["participant", "bridged"]
+        "recording_layout": "three_channel", "refer": "transfer", "progress_events": ["participant", "bridged"],
+        "agent_confirm": true
     });
     bench.done(Method::PUT, "/admin/accounts/demo", settings.clone()).await;
     let read = bench.get("/admin/accounts/demo").await;

@@ -34,6 +34,7 @@ pub struct Order {
     customer: E164,
     caller_id: E164,
     trunks: Vec<Trunk>,
+    agent_confirm: bool,
 }
 
 /// The parties of a call, checked.
@@ -48,6 +49,7 @@ pub struct Terms {
     pub call_type: CallType,
     pub uuid: Option<String>,
     pub record: Option<bool>,
+    pub agent_confirm: Option<bool>,
     pub disposition: Option<String>,
     /// Hash of what makes two requests the same.
     pub fingerprint: String,
@@ -58,6 +60,7 @@ impl Order {
     pub fn new(store: &Storage, account: Account, region: Region, parties: Parties, terms: Terms) -> Result<Self, Problem> {
         let Parties { agent, customer, caller_id } = parties;
         let record = terms.record.unwrap_or(account.record_by_default);
+        let agent_confirm = terms.agent_confirm.unwrap_or(account.agent_confirm);
         let (phone, crm_username) = match &agent {
             AgentLeg::Phone(number) => (Some(number), None),
             AgentLeg::Softphone { crm_username } => (None, Some(crm_username.clone())),
@@ -81,7 +84,7 @@ impl Order {
         };
         let trunks: Result<Vec<_>, _> = account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         let trunks = trunks?.into_iter().flatten().collect();
-        Ok(Self { new, account, region, agent, customer: customer.e164, caller_id, trunks })
+        Ok(Self { new, account, region, agent, customer: customer.e164, caller_id, trunks, agent_confirm })
     }
 
     /// The agent whose softphone is to be rung.
@@ -113,6 +116,7 @@ impl Order {
             },
             hold_audio: self.account.hold_audio.clone(),
             accepts_refer: self.account.refer == storage::ReferPolicy::Transfer,
+            agent_confirm: self.agent_confirm,
         }
     }
 }

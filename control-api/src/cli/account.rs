@@ -51,6 +51,9 @@ pub struct AccountArgs {
     /// Seconds for which the agent's phone rings, 1-300
     #[arg(long)]
     agent_ring_s: Option<u64>,
+    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the request says otherwise
+    #[arg(long)]
+    agent_confirm: Option<bool>,
     /// Seconds for which the customer's phone rings, 1-300
     #[arg(long)]
     customer_ring_s: Option<u64>,
@@ -112,6 +115,7 @@ impl AccountArgs {
             }),
             record: self.record,
             agent_ring_s: self.agent_ring_s,
+            agent_confirm: self.agent_confirm,
             customer_ring_s: self.customer_ring_s,
             max_duration_s: self.max_duration_s,
             no_media_s: self.no_media_s,
@@ -191,6 +195,7 @@ fn account_text(account: &AccountView) -> String {
         ("calls per second", account.limits.calls_per_second.to_string()),
         ("record", yes_no(account.record)),
         ("agent rings", format!("{} s", account.agent_ring_s)),
+        ("agent confirms", yes_no(account.agent_confirm)),
         ("customer rings", format!("{} s", account.customer_ring_s)),
         ("longest call", format!("{} s", account.max_duration_s)),
         ("no media", format!("{} s", account.no_media_s)),

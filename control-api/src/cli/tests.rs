@@ -81,7 +81,8 @@ async fn a_customer_is_onboarded_command_by_command() {
         ["account", "set", "demo", "--name", "Demo", "--trunk", "carrier-a", "--record", "false", "--calls-per-second", "3"];
     Shell::check(shell.run(&account).await, &["calls per second  3", "record            no", "trunks            carrier-a"]);
     Shell::check(shell.run(&["account", "list"]).await, &["demo  Demo  IN"]);
-    Shell::check(shell.run(&["account", "show", "demo"]).await, &["longest call      14400 s"]);
+    Shell::check(shell.run(&["account", "show", "demo"]).await, &["longest call      14400 s", "agent confirms    no"]);
+    Shell::check(shell.run(&["account", "set", "demo", "--agent-confirm", "true"]).await, &["agent confirms    yes"]);
     Shell::check(
         shell.run(&["number", "add", "demo", "098765-43210", "+91 22 2778 2183"]).await,
         &["+919876543210, +912227782183"],

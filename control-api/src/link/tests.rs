@@ -31,6 +31,7 @@ fn place_call(call_id: &str) -> PlaceCall {
         recording_layout: control_wire::RecordingLayout::Stereo,
         hold_audio: None,
         accepts_refer: false,
+        agent_confirm: false,
     }
 }
 

@@ -128,6 +128,7 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
         call_type: CallType::Browser,
         uuid: None,
         record: None,
+        agent_confirm: None,
         disposition: None,
         fingerprint: session.id.clone(),
         idempotency_key: None,

@@ -73,6 +73,26 @@ async fn recording_and_disposition_can_be_chosen() {
     rig.stop().await;
 }
 
+// A9: off unless the account or the request says so.
+#[tokio::test]
+async fn confirmation_of_the_agents_phone_can_be_chosen() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    for (is_set, asked, expected) in [
+        (false, Value::Null, false),
+        (false, json!(true), true),
+        (false, json!(false), false),
+        (true, Value::Null, true),
+        (true, json!(true), true),
+        (true, json!(false), false),
+    ] {
+        rig.change_account(|account| account.agent_confirm = is_set);
+        rig.post_call(with(json!({ "agent_confirm": asked }))).await.expect(201);
+        assert_eq!(shard.expect_call().await.agent_confirm, expected, "{asked} over {is_set}");
+    }
+    rig.stop().await;
+}
+
 // A7: the answers that depend on the body alone.
 #[tokio::test]
 async fn refused_requests_create_no_call() {
@@ -100,6 +120,7 @@ async fn refused_requests_create_no_call() {
         (with(json!({ "disposition": "" })), 422, "invalid_disposition", "disposition"),
         (with(json!({ "disposition": "a\nb" })), 422, "invalid_disposition", "disposition"),
         (with(json!({ "record": "yes" })), 400, "malformed_json", "record"),
+        (with(json!({ "agent_confirm": 1 })), 400, "malformed_json", "agent_confirm"),
         (json!([]), 400, "malformed_json", ""),
         (json!("text"), 400, "malformed_json", ""),
     ];
@@ -184,6 +205,7 @@ async fn a_repeated_request_names_the_first_call() {
     let keyed = with_key("k1", guide_call()).await.expect(201).json();
     assert_eq!(with_key("k1", guide_call()).await.expect(200).json()["call_id"], keyed["call_id"]);
     with_key("k1", with(json!({ "record": false }))).await.expect_problem(409, "idempotency_clash");
+    with_key("k1", with(json!({ "agent_confirm": false }))).await.expect_problem(409, "idempotency_clash");
     with_key("", guide_call()).await.expect_problem(400, "malformed_header");
     with_key(&"k".repeat(256), guide_call()).await.expect_problem(400, "malformed_header");
 

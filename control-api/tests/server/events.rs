@@ -2,7 +2,7 @@
 
 use crate::rig::{DEADLINE, Rig, Shard, conversation, two_talk};
 use control_api::streams::Patience;
-use control_wire::{CallStatus, Event, PartyState};
+use control_wire::{CallStatus, Event, LegName, PartyState};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -102,6 +102,20 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     let (other, _) = rig.place(&mut shard).await;
     let (_, word, data) = all.next().await.unwrap();
     assert_eq!((word.as_str(), &data["call_id"], &data["sequence"]), ("initiated", &json!(other), &json!(1)));
+    rig.stop().await;
+}
+
+// A9
+#[tokio::test]
+async fn a_confirmed_agent_is_an_event() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let mut one = Stream::open(&rig, &format!("/calls/{call_id}/events")).await;
+    for (sequence, kind) in (1..).zip(["answered", "confirmation_requested", "agent_confirmed"]) {
+        shard.milestone(&call_id, sequence, Some(LegName::Agent), kind).await;
+    }
+    assert_eq!(one.words(3).await, ["initiated", "agent_answered", "agent_confirmed"]);
     rig.stop().await;
 }
 

@@ -18,6 +18,8 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
         (Some(LegName::Agent), "invite_sent", "placed"),
         (Some(LegName::Agent), "ringing", "agent_ringing"),
         (Some(LegName::Agent), "answered", "agent_answered"),
+        (Some(LegName::Agent), "confirmation_requested", "agent_answered"),
+        (Some(LegName::Agent), "agent_confirmed", "agent_answered"),
         (Some(LegName::Customer), "invite_sent", "agent_answered"),
         (Some(LegName::Customer), "early_media", "customer_ringing"),
         (None, "bridged", "bridged"),

@@ -90,6 +90,8 @@ pub struct SoftphoneLocal {
 pub enum Tone {
     /// The other party is alerted.
     Ringback,
+    /// The party is to press a key.
+    Confirm,
     /// The other party is away and expected back.
     Hold,
     /// Nothing is to be heard, but the stream goes on: who gets no packets at all takes the call for dead.

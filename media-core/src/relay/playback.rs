@@ -20,6 +20,7 @@ pub(super) struct Audio {
 }
 
 static RINGBACK: LazyLock<Audio> = LazyLock::new(|| Audio::of_tone(&tone::RINGBACK));
+static CONFIRM: LazyLock<Audio> = LazyLock::new(|| Audio::of_tone(&tone::CONFIRM));
 static HOLD: LazyLock<Audio> = LazyLock::new(|| Audio::of_tone(&tone::HOLD));
 static SILENCE: LazyLock<Audio> = LazyLock::new(|| Audio::new(&[0; TICK_SAMPLES]));
 
@@ -136,6 +137,7 @@ impl Relay {
         }
         let audio = match tone {
             Tone::Ringback => &*RINGBACK,
+            Tone::Confirm => &CONFIRM,
             Tone::Hold => &HOLD,
             Tone::Silence => &SILENCE,
             Tone::Audio(id) => self.audios.get(id.index, id.generation).unwrap_or(&HOLD),

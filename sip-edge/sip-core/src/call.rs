@@ -4,6 +4,7 @@
 
 mod answering;
 mod callee;
+mod confirmation;
 pub mod context;
 mod control;
 mod conversation;
@@ -49,6 +50,10 @@ use std::time::{Duration, Instant};
 enum Phase {
     /// The agent is called, or its softphone's audio is waited for.
     Agent,
+    /// The agent's phone has answered; until then a person is to press a key (A9).
+    Confirmation {
+        until: Instant,
+    },
     /// The agent is there, the customer is called.
     Customer,
     Bridged,
@@ -86,6 +91,7 @@ pub struct Call {
     accepts_refer: bool,
     referral: Option<Referral>,
     referral_count: u32,
+    agent_confirm: bool,
     speaking: Speaking,
     /// `max_duration` after the request.
     limit_at: Instant,
@@ -137,6 +143,7 @@ impl Call {
             accepts_refer: request.accepts_refer,
             referral: None,
             referral_count: 0,
+            agent_confirm: request.agent_confirm,
             speaking: Speaking::default(),
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
@@ -228,7 +235,9 @@ impl Call {
             (LegName::Participant(slot) | LegName::Supervisor(slot), event) => self.handle_guest(cx, slot.index(), event),
             (LegName::Agent, _) if self.is_agent_gone() => {}
             (_, LegEvent::Nothing | LegEvent::Ringing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
-            (LegName::Agent, LegEvent::Answered) => self.take_agent_answer(cx),
+            (LegName::Agent, LegEvent::Answered) if self.softphone.is_some() => self.take_softphone_answer(cx),
+            (LegName::Agent, LegEvent::Answered) if self.agent_confirm => self.ask_for_confirmation(cx),
+            (LegName::Agent, LegEvent::Answered) => self.call_customer(cx),
             // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
             (LegName::Customer, LegEvent::EarlyMedia) => self.pair(cx),
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
@@ -236,7 +245,10 @@ impl Call {
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
             (name, LegEvent::DialogLost) => self.hang_up(cx, Cause::DialogLost(name)),
-            (name, LegEvent::Digit(code)) => self.pass_digit(cx, name, code),
+            (name, LegEvent::Digit(code)) => {
+                self.take_confirmation(cx, code);
+                self.pass_digit(cx, name, code);
+            }
             (_, LegEvent::Referred(referred)) => self.handle_referred(cx, *referred),
         }
     }
@@ -290,8 +302,7 @@ impl Call {
                     }
                 }
             }
-            // The digits themselves are nobody's business here.
-            relay::Event::TelephoneEvent(..) => {}
+            relay::Event::TelephoneEvent(_, code) => self.take_confirmation(cx, code),
             // This leg is no softphone, or a supervisor's.
             relay::Event::IceConnected(_)
             | relay::Event::DtlsConnected(_)
@@ -303,6 +314,7 @@ impl Call {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let legs = self.legs().filter_map(Leg::poll_timeout);
         let own = match (&self.end, self.phase) {
+            (None, Phase::Confirmation { until }) => Some(self.limit_at.min(until)),
             (None, _) => Some(self.limit_at),
             (Some(end), Phase::Closing) => Some(end.tell_by),
             (Some(_), _) => None,
@@ -326,6 +338,7 @@ impl Call {
         if !self.is_ended() {
             self.handle_referral_timeout(cx);
             self.tell_speaking(cx);
+            self.handle_confirmation_timeout(cx);
         }
         match &self.end {
             None if self.limit_at <= cx.now => {

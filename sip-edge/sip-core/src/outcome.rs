@@ -81,6 +81,8 @@ pub enum Reason {
     AgentMedia,
     /// The agent's softphone went away and did not come back in time.
     AgentLost,
+    /// The agent's phone has answered, but nobody pressed `1` in time.
+    AgentNotConfirmed,
     TrunkTimeout,
     TrunkRejected,
     TrunkFailed,
@@ -109,6 +111,7 @@ impl Reason {
             Reason::AgentNumberInvalid => "agent_number_invalid",
             Reason::AgentMedia => "agent_media",
             Reason::AgentLost => "agent_lost",
+            Reason::AgentNotConfirmed => "agent_not_confirmed",
             Reason::TrunkTimeout => "trunk_timeout",
             Reason::TrunkRejected => "trunk_rejected",
             Reason::TrunkFailed => "trunk_failed",
@@ -281,6 +284,8 @@ pub enum Cause {
     AgentMedia,
     /// The agent's softphone is gone and did not come back in time.
     AgentLost,
+    /// Nobody at the agent's phone pressed `1` in time.
+    AgentNotConfirmed,
     /// Capacity, or the end of a drain.
     System,
 }
@@ -302,6 +307,7 @@ pub fn of_cause(cause: Cause, bridged: Bridged) -> Outcome {
         Cause::DialogLost(leg) => (Some(Reason::DialogLost), Some(leg), HangupBy::Network),
         Cause::AgentMedia => (Some(Reason::AgentMedia), Some(LegName::Agent), HangupBy::System),
         Cause::AgentLost => (Some(Reason::AgentLost), Some(LegName::Agent), HangupBy::Agent),
+        Cause::AgentNotConfirmed => (Some(Reason::AgentNotConfirmed), Some(LegName::Agent), HangupBy::System),
         Cause::System => (Some(Reason::System), None, HangupBy::System),
     };
     let (status, reason) = match (bridged, cause) {

@@ -49,6 +49,7 @@ pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
         },
         hold_audio: call.hold_audio,
         accepts_refer: call.accepts_refer,
+        agent_confirm: call.agent_confirm,
     }
 }
 

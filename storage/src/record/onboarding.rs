@@ -41,6 +41,10 @@ pub struct Account {
     /// Words of the events, or heads of words, that are pushed to the callback as they happen; none unless set.
     #[serde(default)]
     pub progress_events: Vec<String>,
+    /// Whether an agent's phone is asked for a key before the customer is dialled, unless the request says otherwise (A9). Since
+    /// version 4.
+    #[serde(default)]
+    pub agent_confirm: bool,
 }
 
 /// What the channels of a recording hold; the agent's is the first.
@@ -85,6 +89,7 @@ impl Account {
             hold_audio: None,
             refer: ReferPolicy::default(),
             progress_events: Vec::new(),
+            agent_confirm: false,
         }
     }
 }

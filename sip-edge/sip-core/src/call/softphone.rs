@@ -70,9 +70,9 @@ impl Call {
         self.legs().find(|leg| leg.name == name).and_then(Leg::softphone)
     }
 
-    /// The agent has answered: a phone's customer is called at once, a softphone's when its audio flows.
-    pub(super) fn take_agent_answer(&mut self, cx: &mut Context<'_>) {
-        let Some(softphone) = &mut self.softphone else { return self.call_customer(cx) };
+    /// The agent's softphone has answered: the customer is called when its audio flows.
+    pub(super) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
+        let Some(softphone) = &mut self.softphone else { return };
         softphone.media_by = Some(cx.now + MEDIA_LIMIT);
         if softphone.is_heard && self.agent.arriving.is_none() {
             self.take_first_audio(cx);

@@ -41,6 +41,8 @@ pub struct PlaceCall {
     pub hold_audio: Option<String>,
     /// Whether a REFER of the agent's phone becomes an `Event::TransferRequested`; else it is refused.
     pub accepts_refer: bool,
+    /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a softphone is never asked (A9).
+    pub agent_confirm: bool,
 }
 
 /// How the agent is reached.

@@ -96,6 +96,9 @@ pub enum MilestoneKind {
     AgentBack,
     IceConnected,
     DtlsConnected,
+    /// The agent's phone has answered; a person is to press `1`.
+    ConfirmationRequested,
+    AgentConfirmed,
     CustomerHeld,
     CustomerResumed,
     Muted,
@@ -147,6 +150,8 @@ impl MilestoneKind {
             MilestoneKind::AgentBack => "agent_back",
             MilestoneKind::IceConnected => "ice_connected",
             MilestoneKind::DtlsConnected => "dtls_connected",
+            MilestoneKind::ConfirmationRequested => "confirmation_requested",
+            MilestoneKind::AgentConfirmed => "agent_confirmed",
             MilestoneKind::CustomerHeld => "customer_held",
             MilestoneKind::CustomerResumed => "customer_resumed",
             MilestoneKind::Muted => "muted",

@@ -158,5 +158,7 @@ fn ends_other_than_by_a_failed_invite() {
     check_cause(Cause::NoMedia(LegName::Agent), (Failed, "agent_media"), Some("no_media"), HangupBy::System);
     check_cause(Cause::NoMedia(LegName::Customer), (Failed, "no_media"), Some("no_media"), HangupBy::System);
     check_cause(Cause::DialogLost(LegName::Customer), (Failed, "dialog_lost"), Some("dialog_lost"), HangupBy::Network);
+    let not_confirmed = Cause::AgentNotConfirmed;
+    check_cause(not_confirmed, (Failed, "agent_not_confirmed"), Some("agent_not_confirmed"), HangupBy::System);
     check_cause(Cause::System, (Failed, "system"), Some("system"), HangupBy::System);
 }

@@ -1,10 +1,10 @@
 //! What phones press and who speaks, as the other parties and the edge's shell get to know it.
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER_MEDIA, THIRD_MEDIA};
+use crate::rig::{AGENT_MEDIA, CUSTOMER_MEDIA, THIRD_MEDIA};
 use crate::session::{self, address};
 use crate::talk::{State, Talk};
 use sip_core::edge::Verb;
-use sip_core::message::{Method, Request, View, header, print_request};
+use sip_core::message::{Request, View};
 use std::time::{Duration, Instant};
 
 /// The telephone events that a party was sent, each once (RFC 4733 §2.5.1.3: the last packet of an event is repeated).
@@ -20,13 +20,6 @@ fn events_at(talk: &mut Talk, media: &str) -> Vec<u8> {
     events.into_iter().map(|(_, code)| code).collect()
 }
 
-fn info(talk: &mut Talk, cseq: u32, content_type: &str, body: &str) {
-    let mut info = talk.rig.build(&talk.agent, Method::Info, cseq, None);
-    info.headers.push(header("Content-Type", content_type));
-    info.body = body.into();
-    talk.rig.deliver(address(AGENT), &print_request(&info));
-}
-
 // RFC 6086: digits by INFO become telephone events towards those who hear the leg.
 #[test]
 fn digits_by_info() {
@@ -37,7 +30,7 @@ fn digits_by_info() {
         ("application/json", "{}", 415, &[]),
     ] {
         let mut talk = Talk::bridged();
-        info(&mut talk, 200, content_type, body);
+        talk.rig.info(&talk.agent, 200, content_type, body);
         let response = talk.rig.expect_response(code);
         assert_eq!(response.value("Accept").is_some(), code == 415);
         talk.rig.advance(Duration::from_secs(1));
@@ -49,7 +42,7 @@ fn digits_by_info() {
 #[test]
 fn digits_by_info_go_to_those_who_hear_the_leg() {
     let mut talk = Talk::at(State::Consulting);
-    info(&mut talk, 200, "application/dtmf", "1");
+    talk.rig.info(&talk.agent, 200, "application/dtmf", "1");
     talk.rig.advance(Duration::from_secs(1));
     let sent = talk.rig.datagrams.clone();
     assert_eq!(events_at(&mut talk, THIRD_MEDIA), [1]);
@@ -57,7 +50,7 @@ fn digits_by_info_go_to_those_who_hear_the_leg() {
     assert_eq!(events_at(&mut talk, CUSTOMER_MEDIA), [0; 0], "the customer is on hold");
     talk.done(Verb::Mute { party: "agent".into() });
     talk.rig.datagrams.clear();
-    info(&mut talk, 201, "application/dtmf", "2");
+    talk.rig.info(&talk.agent, 201, "application/dtmf", "2");
     talk.rig.advance(Duration::from_secs(1));
     assert_eq!(events_at(&mut talk, THIRD_MEDIA), [0; 0], "the agent is muted");
 }

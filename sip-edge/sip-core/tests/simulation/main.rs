@@ -4,6 +4,7 @@
 #[path = "../../../../media-core/tests/softphone/client.rs"]
 #[expect(dead_code, reason = "media-core's own tests need more of it")]
 mod client;
+mod confirmation;
 mod control;
 mod dialogs;
 mod hostile;

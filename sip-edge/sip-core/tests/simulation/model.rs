@@ -35,6 +35,9 @@ pub struct Model {
     pub inputs: Vec<(Instant, Input)>,
     /// Sent: the ACK of the agent's 2xx.
     pub agent_acked: bool,
+    /// The customer may be called only once the agent has pressed `1`, and whether it has.
+    pub agent_confirm: bool,
+    pub is_confirmed: bool,
     pub customer_answered_at: Option<Instant>,
     pub ended: Option<Ended>,
     pub sequence: u32,
@@ -116,10 +119,18 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
         Some(Input::RefusedOffer) => assert_eq!(ended.reason, Some(Reason::DialogLost), "{context}"),
         Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
         None => {
-            use Reason::{AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout};
-            let by_timer =
-                [AgentMedia, AgentNoAnswer, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout];
-            assert!(ended.reason.is_some_and(|reason| by_timer.contains(&reason)), "{context}");
+            use Reason::{
+                AgentMedia, AgentNoAnswer, AgentNotConfirmed, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia,
+                TrunkTimeout,
+            };
+            let is_by_timer = match ended.reason {
+                Some(AgentNotConfirmed) => call.agent_confirm && !is_answered,
+                Some(
+                    AgentMedia | AgentNoAnswer | AgentUnreachable | DialogLost | MaxDuration | NoAnswer | NoMedia | TrunkTimeout,
+                ) => true,
+                _ => false,
+            };
+            assert!(is_by_timer, "{context}");
         }
     }
     assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");

@@ -13,6 +13,13 @@ use std::time::{Duration, Instant};
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 
+/// What a phone says by INFO of a pressed `1`.
+pub const CONFIRMATION: &[u8] = b"Signal=1\r\nDuration=160\r\n";
+
+fn session_body(sdp: &str) -> Body<'_> {
+    Body { content_type: "application/sdp", bytes: sdp.as_bytes() }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timer {
     Progress,
@@ -21,6 +28,7 @@ enum Timer {
     HangUp,
     Hold,
     Resume,
+    Confirm,
 }
 
 /// Something sent again until it is answered.
@@ -210,7 +218,7 @@ impl Phone {
             response.headers.push(header("Contact", format!("<sip:phone@{}>", self.home)));
         }
         if let Some(sdp) = sdp {
-            set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+            set_body(&mut response, session_body(sdp));
         }
         let bytes = message::print_response(&response);
         let key = format!("{} {}", request.top_via().unwrap().branch().unwrap(), request.method);
@@ -266,6 +274,9 @@ impl Phone {
         if let Some(after) = self.plan.hang_up_after {
             self.timers.push((now + after, Timer::HangUp));
         }
+        if let Some(after) = self.plan.confirms_after {
+            self.timers.push((now + after, Timer::Confirm));
+        }
         if let Some(after) = self.plan.holds_after {
             self.timers.push((now + after, Timer::Hold));
             self.timers.push((now + after + Duration::from_secs(2), Timer::Resume));
@@ -302,7 +313,7 @@ impl Phone {
         }
     }
 
-    fn build(&mut self, method: Method, cseq: u32, sdp: Option<&str>) -> Request {
+    fn build(&mut self, method: Method, cseq: u32, body: Option<Body<'_>>) -> Request {
         let contact = NameAddr::parse(self.invite.value("Contact").unwrap()).unwrap();
         let branch = format!("z9hG4bK{}.{}.{cseq}.{method}.{}", self.home, self.number, self.answered.len());
         message::request(&RequestParts {
@@ -316,13 +327,13 @@ impl Phone {
             cseq,
             contact: Some(&format!("<sip:phone@{}>", self.home)),
             extra: Vec::new(),
-            body: sdp.map(|sdp| Body { content_type: "application/sdp", bytes: sdp.as_bytes() }),
+            body,
         })
     }
 
-    fn send_own(&mut self, now: Instant, method: Method, sdp: Option<&str>) -> Request {
+    fn send_own(&mut self, now: Instant, method: Method, body: Option<Body<'_>>) -> Request {
         self.cseq += 1;
-        let request = self.build(method, self.cseq, sdp);
+        let request = self.build(method, self.cseq, body);
         self.repeat(now, What::Own { cseq: self.cseq }, message::print_request(&request));
         request
     }
@@ -389,16 +400,20 @@ impl Phone {
             }
             Timer::Hold if self.is_talking() => {
                 let sdp = self.sdp("sendonly");
-                self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp)));
+                self.hold = Some(self.send_own(now, Method::Invite, Some(session_body(&sdp))));
             }
             Timer::Resume if self.is_talking() => {
                 let sdp = self.number.is_multiple_of(2).then(|| self.sdp("sendrecv"));
                 match sdp {
-                    Some(sdp) => self.hold = Some(self.send_own(now, Method::Invite, Some(&sdp))),
+                    Some(sdp) => self.hold = Some(self.send_own(now, Method::Invite, Some(session_body(&sdp)))),
                     None => drop(self.send_own(now, Method::Info, None)),
                 }
             }
-            Timer::HangUp | Timer::Hold | Timer::Resume => {}
+            Timer::Confirm if self.is_talking() => {
+                let body = Body { content_type: "application/dtmf-relay", bytes: CONFIRMATION };
+                self.send_own(now, Method::Info, Some(body));
+            }
+            Timer::HangUp | Timer::Hold | Timer::Resume | Timer::Confirm => {}
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Plan {
     pub forks: bool,
     pub holds_after: Option<Duration>,
     pub has_bad_sdp: bool,
+    /// Presses `1` so long after the call was acknowledged.
+    pub confirms_after: Option<Duration>,
 }
 
 impl Plan {
@@ -58,6 +60,7 @@ impl Plan {
             forks: dice.chance(10),
             holds_after: dice.chance(20).then(|| Duration::from_millis(dice.between(100, 5_000))),
             has_bad_sdp: dice.chance(2),
+            confirms_after: None,
         }
     }
 }

@@ -287,6 +287,14 @@ impl Rig {
         request
     }
 
+    /// An INFO of a callee inside its dialog, delivered at once.
+    pub fn info(&mut self, callee: &Callee, cseq: u32, content_type: &str, body: &str) {
+        let mut info = self.build(callee, Method::Info, cseq, None);
+        info.headers.push(header("Content-Type", content_type));
+        info.body = body.into();
+        self.deliver(callee.address, &message::print_request(&info));
+    }
+
     /// The ACK of a 2xx that the edge sent to a callee's last INVITE.
     pub fn ack(&mut self, callee: &Callee, sdp: Option<&str>) {
         let ack = self.build(callee, Method::Ack, callee.cseq, sdp);

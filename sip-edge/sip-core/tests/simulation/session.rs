@@ -69,6 +69,7 @@ pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall
         recording_layout: Layout::Stereo,
         hold_audio: None,
         accepts_refer: false,
+        agent_confirm: false,
     }
 }
 

@@ -6,8 +6,8 @@ use crate::session::address;
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use sip_core::edge::{
-    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, Reason, Refusal,
-    SupervisorRole, Verb,
+    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, PlaceCall, Reason,
+    Refusal, SupervisorRole, Verb,
 };
 use sip_core::message::{self, Body, Method, View};
 use std::time::Duration;
@@ -32,7 +32,8 @@ pub fn finish_recording(office: &mut Office) {
 fn the_customer_is_called_when_the_agents_audio_flows() {
     let mut office = Office::new();
     let page = office.open(ANN);
-    office.place(Office::call()).unwrap();
+    // A9: a softphone's audio is its confirmation.
+    office.place(PlaceCall { agent_confirm: true, ..Office::call() }).unwrap();
     office.answer(page);
     office.pages[page].is_alive = false;
     office.run(3 * SECOND);

@@ -133,13 +133,18 @@ impl World {
             let plan = Plan { challenges: false, ..Plan::roll(&mut Dice::new(self.seed * 64 + number as u64), leg) };
             self.plans.insert((address(at), number), plan);
         }
+        let mut dice = Dice::new(!(self.seed * 64 + number as u64));
+        let agent_confirm = dice.chance(30);
+        let confirms_after = dice.chance(80).then(|| Duration::from_millis(dice.between(0, 16_000)));
+        let plan = self.plans.get_mut(&(address(AGENTS), number)).unwrap();
+        plan.confirms_after = confirms_after.filter(|_| agent_confirm);
         let at = self.after(0, 20_000);
         self.actions.push((at, Action::Place(number)));
         if self.dice.chance(25) {
             let at = self.after(0, 60_000);
             self.actions.push((at, Action::HangUp(number)));
         }
-        self.calls.push(Model::default());
+        self.calls.push(Model { agent_confirm, ..Model::default() });
     }
 
     fn route(&self, trunk: &str, at: &str, user: String) -> Route {
@@ -158,6 +163,7 @@ impl World {
             recording: number.is_multiple_of(2).then(|| format!("crm_{number}.wav")),
             no_media: Duration::from_secs(20),
             max_duration: Duration::from_secs(120),
+            agent_confirm: self.calls[number].agent_confirm,
             ..session::call(&number.to_string(), agent, customer)
         };
         self.edge.place_call(self.now, call).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{AGENTS, SUPERVISOR, THIRD, World, call_id};
 use crate::model::{Dialogs, Input, Invitation, check_outcome, may_hear, note_response};
-use crate::peer::Phone;
+use crate::peer::{CONFIRMATION, Phone};
 use crate::session::{self, address};
 use sip_core::edge::{Ended, LegName};
 use sip_core::message::{Method, Request, SipMessage, View};
@@ -38,6 +38,10 @@ impl World {
                 if request.method == Method::Bye {
                     call.inputs.push((self.now, Input::Bye(leg)));
                 }
+                if request.body == CONFIRMATION {
+                    call.is_confirmed |= leg == LegName::Agent;
+                    return;
+                }
                 &request.body
             }
             SipMessage::Response(response) => {
@@ -50,7 +54,8 @@ impl World {
         }
     }
 
-    /// Notes what the edge sends. S11, S17: no INVITE to the customer before the agent's 2xx was acknowledged.
+    /// Notes what the edge sends. S11, S17, A9: no INVITE to the customer before the agent's 2xx was
+    /// acknowledged, and confirmed if that is asked for.
     pub(super) fn note_request(&mut self, request: &Request) {
         let id = request.call_id().unwrap();
         let user = request.to_addr().unwrap().uri.user.unwrap();
@@ -64,7 +69,9 @@ impl World {
         match request.method {
             Method::Invite => {
                 if leg == LegName::Customer {
-                    assert!(self.calls[call].agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
+                    let call = &self.calls[call];
+                    assert!(call.agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
+                    assert!(call.is_confirmed || !call.agent_confirm, "seed {}: customer called unconfirmed", self.seed);
                 }
                 let invitation = Invitation::default();
                 self.dialogs.entry(id.to_owned()).or_insert(Dialogs { call, leg, invitation });
