@@ -66,6 +66,7 @@ pub struct Metrics {
     launches: Family<ResultLabels, Counter>,
     sessions: Family<ResultLabels, Counter>,
     exposed_keys: Counter,
+    refused_certificates: Counter,
 }
 
 /// A histogram with [`LATENCY_BUCKETS`].
@@ -119,6 +120,11 @@ impl Metrics {
         self.exposed_keys.inc();
     }
 
+    /// Counts one change of a listener's certificate files that could not be used. Worth an alert: the old certificate will expire.
+    pub fn certificate_refused(&self) {
+        self.refused_certificates.inc();
+    }
+
     /// Prints everything in the OpenMetrics text format.
     pub fn print(&self, live_count: u64, softphone_count: usize, shards: &[ShardView]) -> String {
         let mut registry = Registry::with_prefix("control_api");
@@ -129,6 +135,8 @@ impl Metrics {
         registry.register("webphone_launches", "Requests for the launch page, by result", self.launches.clone());
         registry.register("webphone_sessions", "Attempts of pages to open their session, by result", self.sessions.clone());
         registry.register("server_keys_exposed", "Server keys that came in a query string", self.exposed_keys.clone());
+        let refused = self.refused_certificates.clone();
+        registry.register("certificates_refused", "Changes of certificate files that could not be used", refused);
         let softphones = Gauge::<i64>::default();
         softphones.set(softphone_count as i64);
         registry.register("softphones_online", "Agents whose softphone is registered", softphones);

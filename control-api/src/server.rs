@@ -106,10 +106,8 @@ pub struct Running {
 /// Takes over live calls, then starts the link, the deliverer, both listeners and the background tasks.
 pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let config = &app.config;
-    let (public, public_security) =
-        open("public.listen", config.public.listen, "public.tls", &config.public.tls, &config.public.url).await?;
-    let (admin, admin_security) =
-        open("admin.listen", config.admin.listen, "admin.tls", &config.admin.tls, &config.public.url).await?;
+    let (public, public_security) = open(&app, "public.listen", config.public.listen, "public.tls", &config.public.tls).await?;
+    let (admin, admin_security) = open(&app, "admin.listen", config.admin.listen, "admin.tls", &config.admin.tls).await?;
     let socket = link::bind(&config.link.socket).map_err(|error| StartError::Listen {
         key: "link.socket",
         address: config.link.socket.display().to_string(),
@@ -136,14 +134,15 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
 }
 
 async fn open(
+    app: &App,
     key: &'static str,
     address: SocketAddr,
     tls_key: &'static str,
     tls: &crate::config::Tls,
-    url: &str,
 ) -> Result<(TcpListener, Security), StartError> {
+    let url = &app.config.public.url;
     let host = url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default();
-    let security = Security::new(tls, host).map_err(|error| StartError::Tls { key: tls_key, error })?;
+    let security = Security::new(tls, host, &app.metrics).map_err(|error| StartError::Tls { key: tls_key, error })?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| StartError::Listen { key, address: address.to_string(), error })?;
     Ok((listener, security))

@@ -2,6 +2,7 @@
 //! TLS 1.2 and 1.3 only (RFC 9325 §3.1.1). Who listens where is the configuration's, what is served the router's.
 
 use crate::config::{Tls, TlsMode};
+use crate::metrics::Metrics;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -43,7 +44,7 @@ pub enum Security {
 
 impl Security {
     /// Reads what the configuration names; `host` is the name that a self-signed certificate gets besides the loopback ones.
-    pub fn new(tls: &Tls, host: &str) -> Result<Self, TlsError> {
+    pub fn new(tls: &Tls, host: &str, metrics: &Metrics) -> Result<Self, TlsError> {
         let resolver: Arc<dyn ResolvesServerCert> = match tls.mode {
             TlsMode::Plain => return Ok(Security::Plain),
             TlsMode::SelfSigned => Arc::new(Fixed(self_signed(host)?)),
@@ -51,9 +52,13 @@ impl Security {
                 let (Some(certificate), Some(private_key)) = (&tls.certificate, &tls.private_key) else {
                     return Err(TlsError::NoFiles);
                 };
-                Arc::new(Reloading::open(certificate.clone(), private_key.clone())?)
+                Arc::new(Reloading::open(certificate.clone(), private_key.clone(), metrics.clone())?)
             }
         };
+        Self::showing(resolver)
+    }
+
+    fn showing(resolver: Arc<dyn ResolvesServerCert>) -> Result<Self, TlsError> {
         let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let mut config = builder
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
@@ -154,6 +159,7 @@ fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -
 struct Reloading {
     certificate: PathBuf,
     private_key: PathBuf,
+    metrics: Metrics,
     state: Mutex<Loaded>,
 }
 
@@ -168,14 +174,14 @@ struct Loaded {
 type Modified = [Option<SystemTime>; 2];
 
 impl Reloading {
-    fn open(certificate: PathBuf, private_key: PathBuf) -> Result<Self, TlsError> {
+    fn open(certificate: PathBuf, private_key: PathBuf, metrics: Metrics) -> Result<Self, TlsError> {
         let modified = [changed_at(&certificate), changed_at(&private_key)];
         let key = load(&certificate, &private_key)?;
         let state = Mutex::new(Loaded { looked_at: Instant::now(), modified, key });
-        Ok(Self { certificate, private_key, state })
+        Ok(Self { certificate, private_key, metrics, state })
     }
 
-    /// The present key. Files that changed but cannot be used are told of once, and the old key stays.
+    /// The present key. Files that changed but cannot be used are told of and counted once, and the old key stays.
     fn current(&self, now: Instant) -> Arc<CertifiedKey> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(state.looked_at) >= RELOAD_INTERVAL {
@@ -188,7 +194,10 @@ impl Reloading {
                         tracing::info!(file = %self.certificate.display(), "certificate read again");
                         state.key = key;
                     }
-                    Err(error) => tracing::warn!(%error, "changed certificate cannot be used, the old one stays"),
+                    Err(error) => {
+                        self.metrics.certificate_refused();
+                        tracing::warn!(%error, "changed certificate cannot be used, the old one stays");
+                    }
                 }
             }
         }
@@ -256,6 +265,53 @@ mod tests {
         }
     }
 
+    fn open(files: &Files) -> Result<Reloading, TlsError> {
+        Reloading::open(files.certificate(), files.private_key(), Metrics::default())
+    }
+
+    /// The files are looked at again by the next handshake.
+    fn let_time_pass(reloading: &Reloading) {
+        reloading.state.lock().unwrap().looked_at = Instant::now().checked_sub(RELOAD_INTERVAL).unwrap();
+    }
+
+    /// Answers each byte with itself, on every connection.
+    async fn echo(security: Security) -> std::net::SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let security = security.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = security.accept(tcp).await else { return };
+                    while let Ok(byte) = stream.read_u8().await {
+                        stream.write_u8(byte).await.unwrap();
+                        stream.flush().await.unwrap();
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    /// A connection of a client that trusts one certificate only.
+    async fn connect(
+        address: std::net::SocketAddr,
+        trusted: &CertificateDer<'static>,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let client = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        connector.connect(ServerName::try_from("localhost").unwrap(), TcpStream::connect(address).await?).await
+    }
+
+    async fn check_echo(stream: &mut tokio_rustls::client::TlsStream<TcpStream>) {
+        stream.write_u8(7).await.unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), 7);
+    }
+
     impl Drop for Files {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.folder);
@@ -266,7 +322,7 @@ mod tests {
     fn changed_files_are_read_again_and_damaged_ones_are_not_used() {
         let files = Files::new("reload");
         let first = files.renew(3);
-        let reloading = Reloading::open(files.certificate(), files.private_key()).unwrap();
+        let reloading = open(&files).unwrap();
         let start = Instant::now();
         assert_eq!(reloading.current(start).cert[0], first);
         let second = files.renew(2);
@@ -281,16 +337,42 @@ mod tests {
     #[test]
     fn unusable_files_are_named() {
         let files = Files::new("unusable");
-        let missing = Reloading::open(files.certificate(), files.private_key()).unwrap_err().to_string();
+        let missing = open(&files).unwrap_err().to_string();
         assert!(missing.contains("cert.pem"), "{missing}");
         files.renew(1);
         std::fs::write(files.private_key(), "").unwrap();
-        let empty = Reloading::open(files.certificate(), files.private_key()).unwrap_err().to_string();
+        let empty = open(&files).unwrap_err().to_string();
         assert!(empty.contains("key.pem"), "{empty}");
         let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
         std::fs::write(files.private_key(), other).unwrap();
-        let mismatch = Reloading::open(files.certificate(), files.private_key()).unwrap_err().to_string();
+        let mismatch = open(&files).unwrap_err().to_string();
         assert!(mismatch.contains("does not fit"), "{mismatch}");
+    }
+
+    #[tokio::test]
+    async fn new_connections_see_a_renewed_certificate_and_running_ones_go_on() {
+        let files = Files::new("renewed");
+        let first = files.renew(3);
+        let metrics = Metrics::default();
+        let reloading = Reloading::open(files.certificate(), files.private_key(), metrics.clone()).unwrap();
+        let reloading = Arc::new(reloading);
+        let address = echo(Security::showing(reloading.clone()).unwrap()).await;
+        let mut running = connect(address, &first).await.unwrap();
+        check_echo(&mut running).await;
+
+        std::fs::write(files.private_key(), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let_time_pass(&reloading);
+        for _ in 0..2 {
+            check_echo(&mut connect(address, &first).await.unwrap()).await;
+        }
+        let text = metrics.print(0, 0, &[]);
+        assert!(text.contains("control_api_certificates_refused_total 1\n"), "{text}");
+
+        let second = files.renew(2);
+        let_time_pass(&reloading);
+        check_echo(&mut connect(address, &second).await.unwrap()).await;
+        assert!(connect(address, &first).await.is_err(), "the first certificate is still shown");
+        check_echo(&mut running).await;
     }
 
     #[tokio::test]
@@ -298,37 +380,17 @@ mod tests {
         let files = Files::new("serve");
         let certificate = files.renew(1);
         let tls = Tls { mode: TlsMode::Files, certificate: Some(files.certificate()), private_key: Some(files.private_key()) };
-        let security = Security::new(&tls, "localhost").unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            let (tcp, _) = listener.accept().await.unwrap();
-            let mut stream = security.accept(tcp).await.unwrap();
-            let mut request = [0; 4];
-            stream.read_exact(&mut request).await.unwrap();
-            stream.write_all(b"pong").await.unwrap();
-            stream.shutdown().await.unwrap();
-            request
-        });
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate).unwrap();
-        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let client = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-        let tcp = TcpStream::connect(address).await.unwrap();
-        let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
-        stream.write_all(b"ping").await.unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.unwrap();
-        assert_eq!((server.await.unwrap(), answer.as_slice()), (*b"ping", b"pong".as_slice()));
+        let address = echo(Security::new(&tls, "localhost", &Metrics::default()).unwrap()).await;
+        check_echo(&mut connect(address, &certificate).await.unwrap()).await;
     }
 
     #[test]
     fn every_mode_makes_its_security() {
-        assert!(matches!(Security::new(&Tls::default(), "localhost"), Ok(Security::Plain)));
+        let metrics = Metrics::default();
+        assert!(matches!(Security::new(&Tls::default(), "localhost", &metrics), Ok(Security::Plain)));
         let tls = Tls { mode: TlsMode::SelfSigned, ..Tls::default() };
-        assert!(matches!(Security::new(&tls, "api.example.com"), Ok(Security::Tls(_))));
+        assert!(matches!(Security::new(&tls, "api.example.com", &metrics), Ok(Security::Tls(_))));
         let tls = Tls { mode: TlsMode::Files, ..Tls::default() };
-        assert!(matches!(Security::new(&tls, "localhost"), Err(TlsError::NoFiles)));
+        assert!(matches!(Security::new(&tls, "localhost", &metrics), Err(TlsError::NoFiles)));
     }
 }

@@ -82,6 +82,8 @@ drop_reasons! {
     HandshakesFull => "handshakes_full",
     /// DTLS of a leg whose handshake failed, or long after it was done.
     DtlsOver => "dtls_over",
+    /// DTLS that is malformed or cannot be decrypted; its handshake goes on.
+    DtlsInvalid => "dtls_invalid",
     /// The datagram with which a handshake failed.
     DtlsFailed => "dtls_failed",
     /// Audio that came after its part of the recording was written.

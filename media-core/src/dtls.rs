@@ -1,18 +1,25 @@
 //! DTLS-SRTP with browsers (RFC 5763, 5764): our certificate, one handshake as its server, the fingerprint that ties the peer's
 //! certificate to its description, and the SRTP keys that come of it. The handshake itself, 1.2 or 1.3, is `dimpl`'s.
+//! Invalid records are discarded while the handshake goes on (RFC 6347 §4.1.2.7, RFC 9147 §4.5.2): malformed ones are told by `record`,
+//! those that cannot be decrypted by `handle_datagram`. What is well-formed, in the clear and forged (a hello, a fragment with other
+//! content or of a later message, an alert) cannot be told from the peer's: who sends it from the peer's checked address ends the
+//! handshake.
 //! Deviates: `dimpl` takes its random numbers from the system, because it has no way to be given them.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dimpl::{Config, Dtls, DtlsCertificate, KeyingMaterial, Output, SrtpProfile};
+use dimpl::{Config, CryptoError, CryptoOperation, Dtls, DtlsCertificate, Error, KeyingMaterial, Output, SrtpProfile};
 use p256::pkcs8::EncodePrivateKey;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
 use crate::sdp::SrtpKeys;
 use crate::srtp::{Keys, Suite};
+
+mod record;
+pub(crate) use record::is_sound;
 
 /// The longest handshake; a browser without an answer gives up about then.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(20);
@@ -111,6 +118,14 @@ fn private_key(secret: &[u8]) -> p256::SecretKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Failed;
 
+/// What became of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Handled,
+    /// A record in it cannot be decrypted. Nothing of the datagram was used, and the handshake goes on.
+    Discarded,
+}
+
 /// One handshake as the server, and for a while what is left of it.
 pub(crate) struct Association {
     dtls: Dtls,
@@ -128,14 +143,20 @@ impl Association {
         Association { dtls, due: now + HANDSHAKE_LIMIT, peer: None, keys: None, finished: None }
     }
 
-    /// Takes one datagram; `send` gets those that answer it.
+    /// Takes one datagram that `is_sound`; `send` gets those that answer it.
     ///
     /// # Errors
     /// The handshake failed: the association must be dropped.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], send: impl FnMut(&[u8])) -> Result<(), Failed> {
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], send: impl FnMut(&[u8])) -> Result<Taken, Failed> {
         self.dtls.handle_timeout(now).map_err(|_| Failed)?;
-        self.dtls.handle_packet(datagram).map_err(|_| Failed)?;
-        self.drain(now, send)
+        let taken = match self.dtls.handle_packet(datagram) {
+            Ok(()) => Taken::Handled,
+            // `dimpl` says so before the datagram changes anything but its buffers.
+            Err(Error::CryptoError(CryptoError::OperationFailed(CryptoOperation::Decrypt))) => Taken::Discarded,
+            Err(_) => return Err(Failed),
+        };
+        self.drain(now, send)?;
+        Ok(taken)
     }
 
     /// Repeats what was lost.

@@ -229,6 +229,26 @@ fn connections_are_bounded() {
 }
 
 #[test]
+fn a_renewed_certificate_is_shown_to_new_connections_and_running_ones_go_on() {
+    let mut edge = Edge::start();
+    let mut running = edge.open();
+    assert_eq!(running.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    edge.spoil_certificate();
+    // Longer than the edge takes to look at the files.
+    let until = Instant::now() + Duration::from_secs(20);
+    while !edge.counters().contains_key("wss_reload_failed") {
+        assert!(Instant::now() < until, "the spoilt files were not counted");
+    }
+    assert_eq!(edge.open().options().status(), 200, "the former certificate stays");
+    edge.renew_certificate();
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut later = std::iter::repeat_with(|| edge.try_open(Some("https://crm.example"), Some("sip")));
+    let renewed = later.find(|opened| opened.is_ok() || Instant::now() >= until).expect("it repeats");
+    assert_eq!(renewed.expect("the new certificate").options().status(), 200);
+    assert_eq!(running.options().status(), 200);
+}
+
+#[test]
 fn a_new_link_is_told_who_is_there() {
     let edge = Edge::start();
     let mut browser = edge.open();

@@ -1,4 +1,5 @@
-//! SIP over TCP: messages are cut from the stream, sent on the connection they belong to, and failures name their flow.
+//! SIP over TCP: messages are cut from the stream, sent on the connection they belong to, and failures name their flow. Of WebSockets:
+//! a peer that does not read is cut off.
 
 use glommio::{LocalExecutorBuilder, Placement, timer::sleep};
 use sip_core::edge::{Flow, Transport};
@@ -7,7 +8,11 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+use tungstenite::WebSocket;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::http::HeaderValue;
 
 const MESSAGE: &[u8] = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 2\r\n\r\nhi";
 
@@ -169,5 +174,113 @@ fn strangers_beyond_the_cap_and_bytes_that_are_not_sip_are_cut_off() {
         first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         until(|| rig.streams.connection_count() == 0).await;
         assert_eq!(rig.streams.counters().malformed.get(), 1);
+    });
+}
+
+/// WebSockets without TLS.
+struct Pages {
+    sockets: WebSockets,
+    address: SocketAddr,
+    seen: Rc<RefCell<Vec<Seen>>>,
+}
+
+impl Pages {
+    fn new(limits: WebSocketLimits) -> Self {
+        let seen = Rc::<RefCell<Vec<Seen>>>::default();
+        let told = seen.clone();
+        let local = (Ipv4Addr::LOCALHOST, 0).into();
+        let config = WebSocketConfig { local, max_connections: 4, security: Security::Plain, origins: Vec::new(), limits };
+        let sockets = WebSockets::new(config, move |event| match event {
+            StreamEvent::Message { flow, bytes } => told.borrow_mut().push(Seen::Message(flow, bytes.to_vec())),
+            StreamEvent::Failed { flow } => told.borrow_mut().push(Seen::Failed(flow)),
+            StreamEvent::Settled { .. } => {}
+        });
+        let address = sockets.listen().unwrap();
+        Self { sockets, address, seen }
+    }
+
+    /// A page that reads nothing of itself, with little room in its kernel.
+    async fn open(&self) -> (WebSocket<TcpStream>, Flow) {
+        let address = self.address;
+        let opening = std::thread::spawn(move || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            socket.connect(&address.into()).unwrap();
+            let mut request = "ws://localhost/".into_client_request().unwrap();
+            request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("sip"));
+            let (mut page, _) = tungstenite::client(request, TcpStream::from(socket)).unwrap();
+            page.send(tungstenite::Message::binary(MESSAGE)).unwrap();
+            page
+        });
+        until(|| !self.seen.borrow().is_empty() && opening.is_finished()).await;
+        let [Seen::Message(flow, _)] = self.seen.take()[..] else { panic!("one message expected") };
+        (opening.join().unwrap(), flow)
+    }
+
+    async fn seen_one(&self) -> Seen {
+        until(|| !self.seen.borrow().is_empty()).await;
+        self.seen.borrow_mut().remove(0)
+    }
+
+    /// Sends to this page and to nobody else, and waits until it has read it.
+    async fn check_reads(&self, mut page: WebSocket<TcpStream>, flow: Flow) {
+        self.sockets.send(flow, &MESSAGE.into());
+        let reading = std::thread::spawn(move || page.read().unwrap().into_data());
+        until(|| reading.is_finished()).await;
+        assert_eq!(&reading.join().unwrap()[..], MESSAGE);
+    }
+}
+
+#[test]
+fn a_page_that_does_not_read_is_cut_off_at_256_kib_and_others_go_on() {
+    run(async {
+        let pages = Pages::new(WebSocketLimits::default());
+        let overflowed = &pages.sockets.counters().overflowed;
+        let (bystander, flow) = pages.open().await;
+        let quarter: Arc<[u8]> = vec![b'x'; 64 * 1024].into();
+
+        // At once: the cap is exact.
+        let (_flooded, flooded) = pages.open().await;
+        for _ in 0..4 {
+            pages.sockets.send(flooded, &quarter);
+        }
+        assert_eq!(overflowed.get(), 0);
+        pages.sockets.send(flooded, &b"x"[..].into());
+        assert_eq!(overflowed.get(), 1);
+        assert_eq!(pages.seen_one().await, Seen::Failed(flooded));
+
+        // Little by little: what the kernel does not take is capped as well.
+        let (_stuck, stuck) = pages.open().await;
+        let mut rounds = 0..1000;
+        while overflowed.get() == 1 {
+            rounds.next().expect("64 MB wait to be read");
+            pages.sockets.send(stuck, &quarter);
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(pages.seen_one().await, Seen::Failed(stuck));
+        assert_eq!(pages.sockets.connection_count(), 1);
+        pages.check_reads(bystander, flow).await;
+    });
+}
+
+#[test]
+fn a_page_that_takes_no_message_for_too_long_is_cut_off_and_others_go_on() {
+    run(async {
+        let minute = Duration::from_secs(60);
+        let limits = WebSocketLimits { ping: minute, pong: Duration::from_millis(100), ..WebSocketLimits::default() };
+        let pages = Pages::new(limits);
+        let (bystander, flow) = pages.open().await;
+        let (_stuck, stuck) = pages.open().await;
+        let message: Arc<[u8]> = vec![b'x'; 60 * 1024].into();
+        let mut rounds = 0..400;
+        while pages.seen.borrow().is_empty() {
+            rounds.next().expect("24 MB wait to be read");
+            pages.sockets.send(stuck, &message);
+            sleep(Duration::from_millis(60)).await;
+        }
+        assert_eq!(pages.seen_one().await, Seen::Failed(stuck));
+        let counters = pages.sockets.counters();
+        assert_eq!((counters.stalled.get(), counters.overflowed.get()), (1, 0));
+        pages.check_reads(bystander, flow).await;
     });
 }

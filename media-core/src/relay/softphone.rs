@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::leg::Leg;
 use super::{Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneLocal, SoftphoneRemote, WebRtcConfig};
 use crate::drops::DropReason;
-use crate::dtls::{Association, Failed, Fingerprint, Identity};
+use crate::dtls::{self, Association, Failed, Fingerprint, Identity, Taken};
 use crate::ice::{self, Agent, Mint, SOURCE_COUNT};
 use crate::ports::Ports;
 use crate::sender::Sender;
@@ -230,6 +230,9 @@ impl Relay {
         if matches!(softphone.handshake, Handshake::Over) {
             return Err(DropReason::DtlsOver);
         }
+        if !dtls::is_sound(datagram) {
+            return Err(DropReason::DtlsInvalid);
+        }
         if softphones.budget == 0 || !softphone.may_spend(softphones.tick) {
             return Err(DropReason::DtlsBudget);
         }
@@ -249,8 +252,12 @@ impl Relay {
                 drops.note(queues.transmit(SocketId::WEBRTC, remote, answer));
             }
         });
-        self.after_handshake_step(leg, result);
-        result.map(|()| Forward::Local).map_err(|Failed| DropReason::DtlsFailed)
+        self.after_handshake_step(leg, result.map(|_| ()));
+        match result {
+            Ok(Taken::Handled) => Ok(Forward::Local),
+            Ok(Taken::Discarded) => Err(DropReason::DtlsInvalid),
+            Err(Failed) => Err(DropReason::DtlsFailed),
+        }
     }
 
     /// Fires the handshakes' timers and opens a new tick's budget.

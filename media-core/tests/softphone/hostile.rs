@@ -203,6 +203,69 @@ fn an_address_that_was_replaced_is_forgotten() {
     assert!(matches!(rig.give(SocketId::WEBRTC, others[1], &voice), Forward::To { .. }));
 }
 
+/// Malformed DTLS that anybody may send in a browser's name.
+fn malformed_records() -> Vec<Vec<u8>> {
+    let record = |epoch: u8, content: &[u8]| {
+        // The number is one that the browser will use, too.
+        [&[22, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 1, 0, content.len() as u8][..], content].concat()
+    };
+    let mut unknown_version = record(0, &[&[1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9][..], &[7; 9]].concat());
+    unknown_version[1] = 3;
+    vec![
+        vec![22; 5],
+        record(0, &[]),
+        // A part of a fragment's header, and fragments of messages 0 to 2 that end beyond them or are empty.
+        record(0, &[1, 0, 0, 40, 0, 0]),
+        record(0, &[1, 0, 0, 9, 0, 0, 0, 0, 5, 0, 0, 5, 0, 0, 0, 0, 0]),
+        record(0, &[11, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0, 0]),
+        record(0, &[16, 0, 0, 9, 0, 2, 0, 0, 0, 0, 0, 9]),
+        // A Finished in the clear.
+        record(0, &[&[20, 0, 0, 12, 0, 1, 0, 0, 0, 0, 0, 12][..], &[7; 12]].concat()),
+        record(1, &[0; 8]),
+        record(2, &[0; 40]),
+        record(0, &[1; 30])[..40].to_vec(),
+        unknown_version,
+        vec![0b0011_1110; 40],
+        vec![0b0010_1110, 0, 1, 1, 0, 9],
+    ]
+}
+
+/// RFC 6347 §4.1.2.7, RFC 9147 §4.5.2: what is invalid is discarded, however often it comes.
+#[test]
+fn malformed_records_do_not_end_a_handshake() {
+    for version in [Version::Dtls12, Version::Dtls13, Version::Either] {
+        let mut rig = Rig::new();
+        let browser = rig.invite(version, BROWSER);
+        rig.answer(browser);
+        let mut count = 0;
+        for _ in 0..20 {
+            rig.now += Duration::from_millis(20);
+            rig.relay.handle_timeout(rig.now);
+            rig.drain();
+            if rig.browsers[browser].client.poll_timeout().is_some_and(|due| due <= rig.now) {
+                rig.browsers[browser].client.handle_timeout(rig.now);
+            }
+            while let Some(datagram) = rig.browsers[browser].client.poll_transmit() {
+                if datagram[0] > 3 {
+                    for _ in 0..7 {
+                        for forged in malformed_records() {
+                            rig.dropped(BROWSER, &forged, "dtls_invalid");
+                            count += 1;
+                        }
+                    }
+                }
+                rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &datagram);
+                rig.drain();
+            }
+        }
+        let leg = rig.browsers[browser].leg;
+        assert_eq!(rig.told(), [Event::IceConnected(leg), Event::DtlsConnected(leg)], "{version:?}");
+        assert!(rig.browsers[browser].client.is_connected());
+        // At least once in each of the client's two flights.
+        assert!(count >= 2 * 7 * malformed_records().len() && rig.count("dtls_invalid") == count as u64);
+    }
+}
+
 /// Behind one address translator, an address may be one browser's now and another's then.
 #[test]
 fn an_address_that_became_anothers_is_not_sent_to_any_more() {

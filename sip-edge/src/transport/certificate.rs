@@ -106,3 +106,51 @@ fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Writes a text with a time of change that no earlier text had.
+    fn write(path: &Path, second: u64, text: &str) {
+        std::fs::write(path, text).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second)).unwrap();
+    }
+
+    #[test]
+    fn changed_files_are_read_again_and_unusable_ones_are_named_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, private_key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        let renew = |second| {
+            let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+            write(&certificate, second, &made.cert.pem());
+            write(&private_key, second, &made.signing_key.serialize_pem());
+        };
+        let source = CertificateSource::Files { certificate: certificate.clone(), private_key: private_key.clone() };
+        let missing = Certificate::open(source.clone()).err().unwrap().to_string();
+        assert!(missing.contains("certificate.pem cannot be read"), "{missing}");
+        renew(0);
+        let used = Certificate::open(source).unwrap();
+        assert!(!used.reload().unwrap());
+        let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        let cases = [
+            (&certificate, "half a certificate", "certificate.pem cannot be read: it holds no certificate"),
+            (&private_key, "", "key.pem cannot be read"),
+            (&private_key, &other_key, "certificate and key"),
+        ];
+        for (second, (path, text, told)) in (1..).zip(cases) {
+            renew(10 * second);
+            assert!(used.reload().unwrap());
+            write(path, 10 * second + 1, text);
+            let error = used.reload().unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+            assert!(!used.reload().unwrap(), "told once");
+        }
+        std::fs::remove_file(&certificate).unwrap();
+        assert!(used.reload().is_err());
+        renew(100);
+        assert!(used.reload().unwrap());
+    }
+}

@@ -79,7 +79,10 @@ pub struct WebSocketCounters {
     pub handshake_late: Cell<u64>,
     pub malformed: Cell<u64>,
     pub too_big: Cell<u64>,
+    /// Connections cut off because too much waited to be written on them.
     pub overflowed: Cell<u64>,
+    /// Connections cut off because one message took too long to be written.
+    pub stalled: Cell<u64>,
     pub silent: Cell<u64>,
     pub reload_failed: Cell<u64>,
 }
@@ -98,6 +101,7 @@ impl WebSocketCounters {
             ("wss_malformed", &self.malformed),
             ("wss_too_big", &self.too_big),
             ("wss_overflowed", &self.overflowed),
+            ("wss_stalled", &self.stalled),
             ("wss_silent", &self.silent),
             ("wss_reload_failed", &self.reload_failed),
         ]
@@ -306,10 +310,10 @@ impl WebSockets {
             let next = connection.queue.borrow_mut().pop_front();
             if let Some(bytes) = next {
                 connection.queue_len.set(connection.queue_len.get() - bytes.len());
-                match within(limits.pong, socket.send(message(&bytes))).await {
-                    Some(Ok(())) => continue,
-                    _ => return End::Gone,
+                if let Err(end) = self.write(socket, message(&bytes)).await {
+                    return end;
                 }
+                continue;
             }
             if let Some((code, text)) = connection.close.get() {
                 return End::Close(code, text);
@@ -326,8 +330,8 @@ impl WebSockets {
             if pong_by.is_none() && ping_at <= now {
                 ping_at = now + limits.ping;
                 pong_by = Some(now + limits.pong);
-                if !matches!(within(limits.pong, socket.send(Message::Ping(Default::default()))).await, Some(Ok(()))) {
-                    return End::Gone;
+                if let Err(end) = self.write(socket, Message::Ping(Default::default())).await {
+                    return end;
                 }
             }
             let wake_at = pong_by.unwrap_or(ping_at);
@@ -345,6 +349,17 @@ impl WebSockets {
             pong_by = None;
             if let Err(end) = self.take(connection, received) {
                 return end;
+            }
+        }
+    }
+
+    async fn write(&self, socket: &mut WebSocketStream<Box<dyn Bytes>>, message: Message) -> Result<(), End> {
+        match within(self.0.config.limits.pong, socket.send(message)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(End::Gone),
+            None => {
+                count(&self.0.counters.stalled);
+                Err(End::Gone)
             }
         }
     }

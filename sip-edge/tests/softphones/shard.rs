@@ -42,7 +42,7 @@ pub struct Edge {
     shard: Option<JoinHandle<()>>,
     /// Is closed when the shard has ended.
     ended: Receiver<()>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Edge {
@@ -53,9 +53,7 @@ impl Edge {
 
     pub fn start_with(change: impl FnOnce(&mut Config)) -> Edge {
         let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        std::fs::write(folder.path().join("certificate.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let tls = trusting(write_certificate(folder.path()));
         let socket = folder.path().join("control.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let mut config = config(folder.path());
@@ -99,7 +97,7 @@ impl Edge {
         let edge = Edge {
             listener,
             address: format!("127.0.0.1:{port}").parse().unwrap(),
-            tls: trusting(made.cert.der().clone()),
+            tls,
             link: Mutex::new(link),
             next_command: AtomicU64::new(1),
             next_page: AtomicU64::new(1),
@@ -109,7 +107,7 @@ impl Edge {
             stop,
             shard: Some(shard),
             ended,
-            _folder: folder,
+            folder,
         };
         edge.grant(AGENT, PASSWORD);
         edge
@@ -144,6 +142,17 @@ impl Edge {
     pub fn stop(&self) {
         self.stop.ring().unwrap();
         self.stop.ring().unwrap();
+    }
+
+    /// Replaces the key by one that fits no certificate.
+    pub fn spoil_certificate(&self) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(self.folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+    }
+
+    /// Replaces certificate and key; from now on nothing but the new certificate is trusted.
+    pub fn renew_certificate(&mut self) {
+        self.tls = trusting(write_certificate(self.folder.path()));
     }
 
     /// A TCP connection that does nothing.
@@ -285,6 +294,14 @@ fn hello(link: &mut UnixStream, decoder: &mut FrameDecoder) -> Hello {
     let Some(FromEdge::Hello(hello)) = next(link, decoder) else { panic!("no hello") };
     link.set_read_timeout(None).unwrap();
     hello
+}
+
+/// Makes a certificate and its key in their files.
+fn write_certificate(folder: &std::path::Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
 }
 
 fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
