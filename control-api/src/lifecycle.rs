@@ -226,20 +226,20 @@ pub async fn end_lost_call(app: &Arc<App>, call: &Call, last_seen_ms: Option<u64
         Some(file_name) => recordings::recover(&app.config.recordings.folder, file_name).await,
         None => None,
     };
-    if let Some(recording) = &mut recording {
-        recording.pauses = told_pauses(&timeline, recording.duration_ms);
+    let recorded_from_ms = timeline.iter().find(|entry| entry.kind == "recording_started").map(|entry| entry.at_ms);
+    if let (Some(recording), Some(from_ms)) = (&mut recording, recorded_from_ms) {
+        recording.pauses = told_pauses(&timeline, from_ms, recording.duration_ms);
     }
     let last_step_ms = timeline.last().map(|entry| entry.at_ms);
-    let end = lost_end(call, recording, last_seen_ms.or(last_step_ms), now_ms());
+    let end = lost_end(call, recording, recorded_from_ms, last_seen_ms.or(last_step_ms), now_ms());
     end_call(app, &call.call_id, end).await
 }
 
 /// The pauses that were told, in the time of the recording. One whose end was not told lasts to the end of what is on disk.
-fn told_pauses(timeline: &[TimelineEntry], duration_ms: u64) -> Vec<Pause> {
-    let Some(start) = timeline.iter().find(|entry| entry.kind == "recording_started") else { return Vec::new() };
+fn told_pauses(timeline: &[TimelineEntry], recorded_from_ms: u64, duration_ms: u64) -> Vec<Pause> {
     let (mut pauses, mut paused_at) = (Vec::new(), None);
     for entry in timeline {
-        let at_ms = entry.at_ms.saturating_sub(start.at_ms).min(duration_ms);
+        let at_ms = entry.at_ms.saturating_sub(recorded_from_ms).min(duration_ms);
         match entry.kind.as_str() {
             "recording_paused" => paused_at = Some(at_ms),
             "recording_resumed" => pauses.extend(paused_at.take().map(|from_ms| Pause { from_ms, to_ms: at_ms })),
@@ -251,12 +251,18 @@ fn told_pauses(timeline: &[TimelineEntry], duration_ms: u64) -> Vec<Pause> {
     pauses
 }
 
-fn lost_end(call: &Call, recording: Option<storage::RecordingResult>, last_seen_ms: Option<u64>, now_ms: u64) -> FinalCall {
+fn lost_end(
+    call: &Call,
+    recording: Option<storage::RecordingResult>,
+    recorded_from_ms: Option<u64>,
+    last_seen_ms: Option<u64>,
+    now_ms: u64,
+) -> FinalCall {
     let mut end = FinalCall::failed("system", last_seen_ms.unwrap_or(now_ms).max(call.start_ms));
     if let Some(answer_ms) = call.answer_ms {
         // What was recorded is the best witness of how long the parties talked.
         let talk_ms = recording.as_ref().map(|recording| recording.duration_ms).filter(|duration_ms| *duration_ms > 0);
-        end.end_ms = talk_ms.map_or(end.end_ms, |talk_ms| answer_ms + talk_ms).max(answer_ms);
+        end.end_ms = talk_ms.map_or(end.end_ms, |talk_ms| recorded_from_ms.unwrap_or(answer_ms) + talk_ms).max(answer_ms);
         end.status = storage::CallStatus::Answer;
         end.reason = Some("edge_restarted".into());
         end.answer_ms = Some(answer_ms);

@@ -140,6 +140,22 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
 }
 
 #[tokio::test]
+async fn a_recording_that_began_late_does_not_shorten_a_call_whose_edge_is_gone() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, place) = rig.place(&mut shard).await;
+    shard.bridge(&call_id).await;
+    let started = milestone(&call_id, 5, None, "recording_started");
+    shard.tell(Event::Milestone(Milestone { at_ms: now_ms() + 60_000, ..started })).await;
+    std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+    drop(shard);
+    let _restarted = rig.shard(2, &[]).await;
+    // Two seconds are on disk.
+    assert_eq!(rig.ended_call(&call_id).await["duration"], json!(62));
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;

@@ -35,10 +35,6 @@ fn bad_keys_are_named_in_one_line() {
     check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
     check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");
     check("[softphone]\npublic_url = \"https://edge\"", "`softphone.public_url`: a URL that begins with wss://");
-    check(
-        "[softphone]\nallow_plaintext_loopback = true\nbind_address = \"10.0.0.1\"",
-        "`softphone.allow_plaintext_loopback`: only",
-    );
     check("[softphone]\nallow_plaintext_loopback = true\nself_signed = true", "`softphone.self_signed`: not together");
     check("[softphone]\nallowed_origins = [\"https://crm.example/page\"]", "`softphone.allowed_origins`");
     check("[softphone]\nallowed_origins = [\"*\"]", "`softphone.allowed_origins`");
@@ -48,6 +44,22 @@ fn bad_keys_are_named_in_one_line() {
     check("name = \"a b\"", "`name`");
     check("[sip", "line 1");
     check("name = \"x\"\nname = \"y\"", "line 2");
+}
+
+/// S42
+#[test]
+fn plaintext_is_for_loopback_only() {
+    let with = |address: &str| format!("[softphone]\nallow_plaintext_loopback = true\nbind_address = \"{address}\"");
+    for address in ["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "203.0.113.7", "fe80::1", "::ffff:10.0.0.1"] {
+        let told = "`softphone.allow_plaintext_loopback`: only allowed while `softphone.bind_address` is a loopback address";
+        check(&with(address), told);
+    }
+    for address in ["127.0.0.1", "127.8.9.10", "::1"] {
+        let config = Config::parse(&with(address)).unwrap().softphone;
+        assert_eq!(config.certificate_source(address.parse().unwrap()), None);
+    }
+    let default = Config::default().softphone;
+    assert!(default.certificate_source(default.bind_address).is_some(), "TLS unless it is allowed to go without");
 }
 
 #[test]

@@ -149,5 +149,8 @@ async fn check_config_names_what_is_wrong() {
     }
     let (is_fine, printed) = check_config("sip-edge", &[], "[media]\nfirst_port = 20001\n");
     assert!(!is_fine && printed.contains("media.first_port") && printed.contains("even"), "{printed}");
+    let open = "[softphone]\nenabled = true\nallow_plaintext_loopback = true\nbind_address = \"0.0.0.0\"\n";
+    let (is_fine, printed) = check_config("sip-edge", &[], open);
+    assert!(!is_fine && printed.contains("is a loopback address") && printed.lines().count() == 1, "{printed}");
     rig.stop().await;
 }
