@@ -20,6 +20,8 @@ pub struct StackSpec {
     pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
+    /// A second trunk, for calls that the first one fails: its address, and its `media`, "rtp" or "sdes_srtp".
+    pub backup: Option<(SocketAddr, &'static str)>,
     pub callback_url: String,
     /// PEM file with an authority to trust for callbacks.
     pub callback_roots: Option<PathBuf>,
@@ -49,6 +51,7 @@ impl StackSpec {
             folder: None,
             edge_address: Ipv4Addr::LOCALHOST.into(),
             carrier,
+            backup: None,
             callback_url,
             callback_roots: None,
             api: ([127, 0, 0, 1], 0).into(),
@@ -293,16 +296,26 @@ pub fn more_agent(n: u32) -> String {
 }
 
 fn account(spec: &StackSpec) -> String {
-    let (host, port) = (spec.carrier.ip(), spec.carrier.port());
+    let trunks: Vec<_> =
+        [("carrier", (spec.carrier, "rtp"))].into_iter().chain(spec.backup.map(|backup| ("backup", backup))).collect();
+    let names = trunks.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let trunks: String = trunks.iter().map(|(name, (address, media))| trunk(name, *address, media)).collect();
     let more: String = (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
     let (calls, rate, ring, url) = (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
     format!(
-        "[trunks.carrier]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"rtp\"\nallow_plaintext = true\nmax_calls = 10000\n\n\
-         [accounts.demo]\nname = \"Demo\"\ntrunks = [\"carrier\"]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
+        "{trunks}[accounts.demo]\nname = \"Demo\"\ntrunks = [{names}]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
          limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\"{more} }}\n\n\
          [accounts.demo.keys.backend]\nclass = \"server\"\nsupervise = true\nvalue = \"{SERVER_KEY}\"\n\n\
          [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings
+    )
+}
+
+fn trunk(name: &str, address: SocketAddr, media: &str) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!(
+        "[trunks.{name}]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"{media}\"\nallow_plaintext = true\n\
+         max_calls = 10000\n\n"
     )
 }
 

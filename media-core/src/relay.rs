@@ -156,7 +156,7 @@ impl Relay {
     }
 
     /// Reports `Event::NoMedia` once when no RTP comes from the leg for `limit`, counted from now or from its last packet. Time
-    /// in which the peer may not send does not count.
+    /// in which either side holds does not count.
     pub fn watch_media(&mut self, now: Instant, leg: LegId, limit: Duration) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
             leg.watch = Some(Watch { limit, since: now });

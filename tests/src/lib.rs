@@ -2,6 +2,7 @@
 //! between them. Each child ends with the test that started it.
 
 pub mod audio;
+pub mod baresip;
 pub mod browser;
 pub mod firefox;
 pub mod party;

@@ -83,7 +83,11 @@ impl Rig {
 
     /// Places a call between fresh numbers of these phones.
     pub async fn place(&self, agent: Phone, customer: Phone) -> Placed {
-        let (agent_number, customer_number) = (agent_number(agent), customer_number(customer));
+        self.place_between(agent_number(agent), customer_number(customer)).await
+    }
+
+    /// Places a call between these numbers.
+    pub async fn place_between(&self, agent_number: String, customer_number: String) -> Placed {
         let answer = self.post(&agent_number, &customer_number).await;
         assert_eq!(answer.status(), 201);
         let view: Value = answer.json().await.expect("JSON");

@@ -1,6 +1,8 @@
-//! End to end: the binaries `control-api` and `sip-edge`, SIPp as agents' and customers' phones, tones as their voices.
+//! End to end: the binaries `control-api` and `sip-edge`, SIPp and baresip as agents' and customers' phones, tones as their voices.
 //! One binary for all topics, so that tests which wait for seconds run beside the others.
 
+#[path = "e2e/baresip.rs"]
+mod baresip;
 #[path = "e2e/callbacks.rs"]
 mod callbacks;
 #[path = "e2e/confirmation.rs"]

@@ -175,6 +175,11 @@ impl Leg {
         matches!(direction, Some(Direction::SendRecv | Direction::RecvOnly))
     }
 
+    /// Whether neither side holds. A peer that holds may send music, or nothing (RFC 3264 §8.4).
+    pub fn is_both_ways(&self) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.direction == Direction::SendRecv)
+    }
+
     /// What a payload type that the peer sends stands for.
     pub fn kind_of(&self, payload_type: PayloadType) -> Option<Kind> {
         let remote = self.remote.as_ref()?;

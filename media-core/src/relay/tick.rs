@@ -76,9 +76,9 @@ impl Relay {
         if silent_for.is_some_and(|silent| silent >= RELATCH_SILENCE) && leg.latch.as_mut().is_some_and(|latch| latch.loosen()) {
             self.queues.disconnect(leg.rtp_socket());
         }
-        let receives = leg.receives();
+        let talks = leg.is_both_ways();
         if let Some(watch) = &mut leg.watch {
-            if !receives {
+            if !talks {
                 watch.since = now;
             }
             let since = leg.last_received.map_or(watch.since, |last| last.max(watch.since));

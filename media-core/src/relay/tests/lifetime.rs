@@ -186,17 +186,19 @@ fn silence_is_told_once_after_its_limit() {
 }
 
 #[test]
-fn a_party_on_hold_is_not_missed() {
-    let (mut rig, agent, ..) = Rig::talking();
-    rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { direction: Direction::SendOnly, ..remote(AGENT) });
-    rig.pass_ms(10_000);
-    assert_eq!(rig.events(), []);
-    rig.relay.set_remote(rig.now, agent, remote(AGENT));
-    rig.pass_ms(1700);
-    assert_eq!(rig.events(), []);
-    rig.pass_ms(600);
-    assert_eq!(rig.events(), [Event::NoMedia(agent)]);
+fn who_is_on_hold_or_holds_is_not_missed() {
+    for direction in [Direction::SendOnly, Direction::RecvOnly, Direction::Inactive] {
+        let (mut rig, agent, ..) = Rig::talking();
+        rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
+        rig.relay.set_remote(rig.now, agent, RemoteMedia { direction, ..remote(AGENT) });
+        rig.pass_ms(10_000);
+        assert_eq!(rig.events(), [], "{direction:?}");
+        rig.relay.set_remote(rig.now, agent, remote(AGENT));
+        rig.pass_ms(1700);
+        assert_eq!(rig.events(), [], "{direction:?}");
+        rig.pass_ms(600);
+        assert_eq!(rig.events(), [Event::NoMedia(agent)], "{direction:?}");
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ pub const CUSTOMER: &str = "customer";
 /// How long whoever is dialled may ring.
 pub const RING: Duration = Duration::from_secs(60);
 const MOST_PARTIES: usize = 8;
+/// How long it may take until it is decided what becomes of a REFER.
+const DECISION: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -72,9 +74,23 @@ pub enum Ground {
     Silence,
 }
 
+/// A transfer that the agent's phone has asked for.
+#[derive(Debug, Clone)]
+struct Referral {
+    party: String,
+    /// Until when it must be decided; `None` once it is dialled.
+    decide_by: Option<Instant>,
+}
+
 /// One call from its bridge on.
 #[derive(Debug, Clone)]
 pub struct Reference {
+    accepts_refer: bool,
+    referral: Option<Referral>,
+    /// Parties that the agent's phone was allowed to ask for; status codes of its REFERs, and of the transfers as it is notified.
+    pub requested: Vec<String>,
+    pub referred: Vec<u16>,
+    pub notified: Vec<u16>,
     is_agent_gone: bool,
     is_agent_aside: bool,
     is_held: bool,
@@ -89,8 +105,13 @@ pub struct Reference {
 type Answer = Result<(), ControlRefusal>;
 
 impl Reference {
-    pub fn bridged(recording: RecordingState) -> Reference {
+    pub fn bridged(recording: RecordingState, accepts_refer: bool) -> Reference {
         Reference {
+            accepts_refer,
+            referral: None,
+            requested: Vec::new(),
+            referred: Vec::new(),
+            notified: Vec::new(),
             is_agent_gone: false,
             is_agent_aside: false,
             is_held: false,
@@ -172,7 +193,7 @@ impl Reference {
                 refuse(NotAnswered, self.pending().is_some_and(|guest| !guest.has_answered()))?;
                 refuse(NoConsultation, !self.guests.iter().any(|guest| guest.is_third() && guest.has_answered()))
             }
-            Verb::Cancel => refuse(NoConsultation, self.pending().is_none()),
+            Verb::Cancel => refuse(NoConsultation, self.pending().is_none() && self.asked_for().is_none()),
             Verb::Supervise(new) => self.has_room_for(&new.party),
             Verb::SetRole { party, .. } => {
                 let is_boss = |guest: &Guest| guest.is_there() && !guest.is_third();
@@ -180,6 +201,38 @@ impl Reference {
             }
             Verb::StartRecording { .. } => refuse(AlreadyRecording, self.was_recorded),
             Verb::PauseRecording | Verb::ResumeRecording => refuse(NotRecording, self.recording == RecordingState::Off),
+        }
+    }
+
+    /// The party that the agent's phone asks for, while nothing is decided.
+    pub fn asked_for(&self) -> Option<&str> {
+        self.referral.as_ref().filter(|referral| referral.decide_by.is_some()).map(|referral| referral.party.as_str())
+    }
+
+    /// The agent's phone asks for a transfer to a number, or to what is none.
+    pub fn refer(&mut self, now: Instant, is_number: bool) {
+        let is_free = self.referral.is_none() && self.pending().is_none();
+        if !(self.accepts_refer && is_free && is_number) {
+            return self.referred.push(603);
+        }
+        self.referred.push(202);
+        self.notified.push(100);
+        let party = format!("refer-{}", self.requested.len() + 1);
+        self.requested.push(party.clone());
+        self.referral = Some(Referral { party, decide_by: Some(now + DECISION) });
+    }
+
+    fn end_referral(&mut self, code: u16) {
+        if self.referral.take().is_some() {
+            self.notified.push(code);
+        }
+    }
+
+    /// What a refused verb makes of the call: the phone learns that its transfer will not be.
+    pub fn refuse(&mut self, verb: &Verb) {
+        if matches!(verb, Verb::AddParticipant(new) if self.referral.as_ref().is_some_and(|referral| referral.party == new.party))
+        {
+            self.end_referral(503);
         }
     }
 
@@ -194,6 +247,9 @@ impl Reference {
             Verb::SendDigits { .. } => {}
             Verb::AddParticipant(new) => {
                 self.is_agent_aside = new.joining == Joining::Consult;
+                if let Some(referral) = self.referral.as_mut().filter(|referral| referral.party == new.party) {
+                    referral.decide_by = None;
+                }
                 self.guests.push(dialled(&new.party, Kind::Third(new.joining)));
             }
             Verb::Supervise(new) => self.guests.push(dialled(&new.party, Kind::Boss(new.role))),
@@ -202,11 +258,12 @@ impl Reference {
             Verb::Complete => {
                 self.unite();
                 self.is_agent_gone = true;
+                self.referral = None;
             }
-            Verb::Cancel => {
-                let name = self.pending().unwrap().name.clone();
-                self.leave(&name, "canceled", HangupBy::Api);
-            }
+            Verb::Cancel => match self.pending().map(|guest| guest.name.clone()) {
+                Some(name) => self.leave(&name, "canceled", HangupBy::Api),
+                None => self.end_referral(603),
+            },
             Verb::Remove { party } => self.leave(&party.clone(), "removed", HangupBy::Api),
             Verb::SetRole { party, role } => self.guest_mut(party).kind = Kind::Boss(*role),
             Verb::StartRecording { .. } => {
@@ -241,7 +298,15 @@ impl Reference {
         if guest.kind == Kind::Third(Joining::Transfer) {
             self.is_agent_gone = true;
             self.is_held = false;
+            self.end_referral_of(name, 200);
         }
+    }
+
+    fn end_referral_of(&mut self, party: &str, code: u16) {
+        if self.referral.as_ref().is_some_and(|referral| referral.party == party) {
+            self.end_referral(code);
+        }
+        self.referral = self.referral.take().filter(|_| !self.is_agent_gone);
     }
 
     /// A party goes, or is made to: the agent's and the customer's end is the call's, and so is the last third party's.
@@ -254,6 +319,7 @@ impl Reference {
         guest.stand = Stand::Gone(reason);
         if was_pending {
             self.is_agent_aside = false;
+            self.end_referral_of(name, code_of(reason));
         }
         let has_third = self.guests.iter().any(|guest| guest.is_third() && guest.is_there());
         if is_third && self.is_agent_gone && !has_third {
@@ -273,6 +339,9 @@ impl Reference {
         let is_late = |guest: &&Guest| guest.is_there() && !guest.has_answered() && guest.ring_by <= now;
         let late: Vec<String> = self.guests.iter().filter(is_late).map(|guest| guest.name.clone()).collect();
         late.iter().for_each(|name| self.leave(name, "no_answer", HangupBy::System));
+        if self.referral.as_ref().and_then(|referral| referral.decide_by).is_some_and(|by| by <= now) && self.end.is_none() {
+            self.end_referral(503);
+        }
     }
 
     fn is_transferring(&self) -> bool {
@@ -392,5 +461,19 @@ impl Reference {
         let names = [AGENT, CUSTOMER].into_iter().chain(self.guests.iter().map(|guest| guest.name.as_str()));
         let mark = |name| if self.muted.contains(name) { "!" } else { "" };
         names.map(|name| format!("{name}:{}{}", word(name), mark(name))).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The status with which a transfer has failed for this reason.
+fn code_of(reason: &str) -> u16 {
+    match reason {
+        "busy" => 486,
+        "declined" => 603,
+        "unreachable" => 480,
+        "invalid_number" => 404,
+        "trunk_failed" => 500,
+        "media" => 488,
+        "canceled" => 487,
+        _ => 503,
     }
 }

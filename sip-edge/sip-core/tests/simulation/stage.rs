@@ -1,5 +1,5 @@
 //! An edge and its phones, stepped by hand: each phone talks in a tone of its own and keeps what it is sent, and does its side of SIP by
-//! itself, over a network that may lose and double messages. What is recorded is kept as a file would be.
+//! itself, over a network that may lose and double messages, and lose and delay sound. What is recorded is kept as a file would be.
 
 mod phone;
 
@@ -7,7 +7,7 @@ use crate::network::Dice;
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::edge::{ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, Route, Transport, Verb};
-use sip_core::message::{self, Limits, Request, SipMessage, View};
+use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub const TICK: Duration = Duration::from_millis(20);
 /// After how long a message that is not answered is sent again.
 const REPEAT: Duration = Duration::from_millis(500);
+/// By how many packets sound is late at most.
+pub const LATEST: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -32,6 +34,13 @@ pub enum Weather {
     Bad,
 }
 
+/// Whether what the phones say arrives at once, or some of it late, overtaken or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Road {
+    Smooth,
+    Rough,
+}
+
 pub struct Phone {
     pub name: String,
     pub standing: Standing,
@@ -39,6 +48,9 @@ pub struct Phone {
     pub is_held: bool,
     /// What it was sent since `listen` was called.
     pub heard: Vec<i16>,
+    /// Status codes of its REFERs, and of the transfers as it was notified.
+    pub referred: Vec<u16>,
+    pub notified: Vec<u16>,
     home: SocketAddr,
     media: SocketAddr,
     invite: Option<Request>,
@@ -61,6 +73,14 @@ struct Repeat {
     at: Instant,
 }
 
+/// RTP of a phone on its way to a socket of the edge.
+struct Sound {
+    at: Instant,
+    from: SocketAddr,
+    socket: SocketId,
+    bytes: Vec<u8>,
+}
+
 pub struct Stage {
     pub edge: Edge,
     pub now: Instant,
@@ -71,10 +91,14 @@ pub struct Stage {
     pub file: Vec<u8>,
     pub recording: Option<(String, Instant)>,
     pub start: Instant,
+    /// Parties that the agent's phone has asked for.
+    pub requested: Vec<String>,
     weather: Weather,
+    road: Road,
     dice: Dice,
     inbox: VecDeque<(SocketAddr, SipMessage)>,
     repeats: Vec<Repeat>,
+    sounds: Vec<Sound>,
     finish: Option<(Instant, RecordingId, u64, Duration)>,
     sequence: u32,
     spoke_at: Option<Instant>,
@@ -89,7 +113,7 @@ impl Phone {
 }
 
 impl Stage {
-    pub fn new(mut dice: Dice, weather: Weather) -> Stage {
+    pub fn new(mut dice: Dice, weather: Weather, road: Road) -> Stage {
         let now = session::start();
         let relay_config = RelayConfig { webrtc: None, ..session::relay_config(40) };
         let mut seed = [0; 32];
@@ -103,10 +127,13 @@ impl Stage {
             file: Vec::new(),
             recording: None,
             start: now,
+            requested: Vec::new(),
             weather,
+            road,
             dice,
             inbox: VecDeque::new(),
             repeats: Vec::new(),
+            sounds: Vec::new(),
             finish: None,
             sequence: 0,
             spoke_at: None,
@@ -123,6 +150,8 @@ impl Stage {
             standing: Standing::Idle,
             is_held: false,
             heard: Vec::new(),
+            referred: Vec::new(),
+            notified: Vec::new(),
             home,
             media: SocketAddr::new(ip, 40_000),
             invite: None,
@@ -180,6 +209,7 @@ impl Stage {
                     assert!(rest.is_none_or(|rest| rest >= Duration::from_millis(200)), "told too often: {rest:?}");
                     self.spoke_at = Some(self.now);
                 }
+                Output::Event(Event::TransferRequested { party, .. }) => self.requested.push(party),
                 other => panic!("not expected here: {other:?}"),
             }
         }
@@ -219,6 +249,10 @@ impl Stage {
                 SipMessage::Request(request) => self.take(index, &request),
                 SipMessage::Response(response) => {
                     let cseq = response.cseq().unwrap();
+                    let is_asked = |repeat: &Repeat| !repeat.is_response && repeat.phone == index && repeat.cseq == cseq.number;
+                    if cseq.method == Method::Refer && self.repeats.iter().any(is_asked) {
+                        self.phones[index].referred.push(response.status_code.code());
+                    }
                     self.repeats.retain(|repeat| repeat.is_response || repeat.phone != index || repeat.cseq != cseq.number);
                 }
             }
@@ -263,6 +297,7 @@ impl Stage {
             for index in 0..self.phones.len() {
                 self.speak(index);
             }
+            self.carry();
             self.settle();
         }
     }
@@ -272,15 +307,30 @@ impl Stage {
         let Some(invite) = phone.invite.as_ref().filter(|_| phone.has_media && phone.standing != Standing::Over) else { return };
         phone.sequence += 1;
         let clock = (self.now - self.start).as_millis() as u32 * 8;
-        let mut buffer = session::sine(phone.payload_type, phone.sequence, clock, Phone::frequency(index));
+        let bytes = session::sine(phone.payload_type, phone.sequence, clock, Phone::frequency(index));
         let (from, port) = (phone.media, session::media_of(&invite.body).port());
-        let len = buffer.len();
-        buffer.resize(len + relay::TAIL_ROOM, 0);
         let socket = SocketId(u32::from(port - FIRST_PORT));
-        if let Forward::To { remote, start, len, .. } = self.edge.relay_mut().forward(self.now, socket, from, &mut buffer, len) {
-            self.hear(remote, &buffer[start..start + len]);
+        let (mut at, is_rough) = (self.now, self.road == Road::Rough);
+        if is_rough && self.dice.chance(4) {
+            return;
         }
-        self.edge.handle_media(self.now);
+        if is_rough && self.dice.chance(15) {
+            at += TICK * self.dice.between(1, u64::from(LATEST) + 1) as u32;
+        }
+        self.sounds.push(Sound { at, from, socket, bytes });
+    }
+
+    /// Brings the sound that is due to the edge.
+    fn carry(&mut self) {
+        let now = self.now;
+        for Sound { from, socket, mut bytes, .. } in self.sounds.extract_if(.., |sound| sound.at <= now).collect::<Vec<_>>() {
+            let len = bytes.len();
+            bytes.resize(len + relay::TAIL_ROOM, 0);
+            if let Forward::To { remote, start, len, .. } = self.edge.relay_mut().forward(now, socket, from, &mut bytes, len) {
+                self.hear(remote, &bytes[start..start + len]);
+            }
+            self.edge.handle_media(now);
+        }
     }
 
     /// Delivers a message of a phone, perhaps twice.

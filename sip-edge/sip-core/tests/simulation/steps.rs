@@ -1,4 +1,4 @@
-//! Random verbs, answers and hang-ups on one call, step by step. After each step what every phone is really sent is compared with the
+//! Random verbs, answers, hang-ups and REFERs on one call, step by step. After each step what every phone is really sent is compared with the
 //! reference model, and so are what was told, the SIP dialogs, the relay's legs, and in the end the recording.
 
 mod checks;
@@ -6,7 +6,7 @@ mod checks;
 use crate::network::Dice;
 use crate::reference::{AGENT, CUSTOMER, Kind, RING, Reference, Stand};
 use crate::session;
-use crate::stage::{Stage, Standing, Weather};
+use crate::stage::{Road, Stage, Standing, Weather};
 use media_core::relay::Layout;
 use media_core::tone::{self};
 use sip_core::edge::{
@@ -37,6 +37,7 @@ struct Run {
     model: Reference,
     dice: Dice,
     weather: Weather,
+    road: Road,
     layout: Layout,
     spans: Vec<Span>,
     paused_at: Option<Instant>,
@@ -51,17 +52,20 @@ impl Run {
     fn bridged(seed: u64) -> Run {
         let mut dice = Dice::new(seed);
         let weather = if dice.chance(30) { Weather::Bad } else { Weather::Fair };
-        let mut stage = Stage::new(Dice::new(dice.roll()), weather);
+        let road = dice.pick(&[Road::Smooth, Road::Rough]);
+        let mut stage = Stage::new(Dice::new(dice.roll()), weather, road);
         let samples: Vec<i16> = (0..8000).map(|at| tone::Tone::steady(HOLD_FREQUENCY, 2000.0).sample(at)).collect();
         assert!(stage.edge.add_hold_audio("hold", &samples));
         let (agent, customer) = (stage.install(AGENT), stage.install(CUSTOMER));
         let layout = dice.pick(&[Layout::Stereo, Layout::ThreeChannel]);
         let is_recorded = dice.chance(60);
+        let accepts_refer = dice.chance(80);
         let call = PlaceCall {
             recording: is_recorded.then(|| "early.wav".into()),
             recording_layout: layout,
             hold_audio: Some("hold".into()),
             no_media: Duration::from_secs(3600),
+            accepts_refer,
             ..session::call("call", vec![agent], vec![customer])
         };
         stage.edge.place_call(stage.now, call).unwrap();
@@ -72,12 +76,13 @@ impl Run {
         }
         let recording = if is_recorded { RecordingState::Running } else { RecordingState::Off };
         let (spans, pauses) = (Vec::new(), Vec::new());
-        let model = Reference::bridged(recording);
+        let model = Reference::bridged(recording, accepts_refer);
         Run {
             stage,
             model,
             dice,
             weather,
+            road,
             layout,
             spans,
             paused_at: None,
@@ -132,6 +137,8 @@ impl Run {
         if !waiting.is_empty() && self.dice.chance(50) {
             let name = waiting[self.dice.between(0, waiting.len() as u64) as usize].clone();
             self.respond(&name);
+        } else if let Some(party) = self.model.asked_for().map(str::to_owned).filter(|_| self.dice.chance(40)) {
+            self.decide(party);
         } else {
             match self.dice.between(0, 100) {
                 0..5 => self.some_party_hangs_up(),
@@ -139,6 +146,7 @@ impl Run {
                     self.note("wait".into());
                     self.stage.advance(RING + Duration::from_secs(1));
                 }
+                7..15 => self.refer(),
                 _ => {
                     let verb = self.verb();
                     self.ask(&verb);
@@ -199,6 +207,25 @@ impl Run {
         self.note(format!("{name} hangs up"));
         self.stage.hang_up(self.stage.index(name));
         self.model.leave(name, "hung_up", by);
+    }
+
+    /// The agent's phone asks for a transfer, if it is still there.
+    fn refer(&mut self) {
+        if !self.model.present().contains(&AGENT) {
+            return;
+        }
+        let is_number = self.dice.chance(85);
+        self.note(format!("the agent's phone refers to {}", if is_number { "a number" } else { "somebody" }));
+        self.model.refer(self.stage.now, is_number);
+        let target = if is_number { "<sip:+919876500000@pbx.example>" } else { "<sip:somebody@pbx.example>" };
+        self.stage.refer(self.stage.index(AGENT), target);
+    }
+
+    /// What the agent's phone has asked for is tried.
+    fn decide(&mut self, party: String) {
+        let route = self.stage.install(&party);
+        let destination = Destination { ring: RING, routes: vec![route] };
+        self.ask(&Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining: Joining::Transfer })));
     }
 
     /// A verb of any kind, whatever the state; those that lead on are likelier.
@@ -263,7 +290,7 @@ impl Run {
         self.note(format!("{verb:?} {expected:?}"));
         assert_eq!(self.stage.control(verb), expected, "{verb:?} after {}", self.model.parties());
         if expected.is_err() {
-            return;
+            return self.model.refuse(verb);
         }
         let was = self.model.recording;
         self.model.obey(self.stage.now, verb);
@@ -288,7 +315,13 @@ impl Run {
 fn run(seed: u64) {
     let mut run = Run::bridged(seed);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.run())) {
-        eprintln!("the seed that failed: {seed}, {:?}, {:?}\n{}", run.weather, run.layout, run.history.join("\n"));
+        eprintln!(
+            "the seed that failed: {seed}, {:?}, {:?}, {:?}\n{}",
+            run.weather,
+            run.road,
+            run.layout,
+            run.history.join("\n")
+        );
         resume_unwind(panic);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{REPEAT, Repeat, Stage, Standing};
 use crate::session;
-use sip_core::message::{self, Body, Method, NameAddr, Request, RequestParts, View, header, set_body, via_value};
+use sip_core::message::{self, Body, Header, Method, NameAddr, Request, RequestParts, View, header, set_body, via_value};
 use std::net::SocketAddr;
 
 impl Stage {
@@ -45,6 +45,12 @@ impl Stage {
                 if self.phones[index].standing == Standing::Rung {
                     self.decline(index, 487);
                 }
+            }
+            Method::Notify => {
+                let line = String::from_utf8_lossy(&request.body).into_owned();
+                let code = line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+                self.phones[index].notified.push(code);
+                self.respond(index, request, 200, key);
             }
             method => panic!("the edge sent {method}"),
         }
@@ -112,28 +118,38 @@ impl Stage {
     }
 
     pub fn hang_up(&mut self, index: usize) {
+        self.phones[index].standing = Standing::Over;
+        self.repeats.retain(|repeat| repeat.phone != index);
+        self.ask(index, Method::Bye, Vec::new());
+    }
+
+    /// Asks for a transfer (RFC 3515).
+    pub fn refer(&mut self, index: usize, target: &str) {
+        self.ask(index, Method::Refer, vec![header("Refer-To", target)]);
+    }
+
+    /// Sends a request inside the dialog until it is answered.
+    fn ask(&mut self, index: usize, method: Method, extra: Vec<Header>) {
         let phone = &mut self.phones[index];
         let invite = phone.invite.clone().unwrap();
-        phone.standing = Standing::Over;
         phone.cseq += 100;
         let (cseq, home) = (phone.cseq, phone.home);
         let contact = NameAddr::parse(invite.value("Contact").unwrap()).unwrap();
-        let bye = message::request(&RequestParts {
-            method: Method::Bye,
+        let request = message::request(&RequestParts {
+            method,
             target: contact.uri.as_str(),
             routes: &[],
-            via: &via_value("UDP", &home.to_string(), &format!("z9hG4bKphone{index}")),
+            via: &via_value("UDP", &home.to_string(), &format!("z9hG4bKphone{index}c{cseq}")),
             from: &format!("{};tag=phone", invite.value("To").unwrap()),
             to: invite.value("From").unwrap(),
             call_id: invite.call_id().unwrap(),
             cseq,
             contact: None,
-            extra: Vec::new(),
+            extra,
             body: None,
         });
-        let bytes = message::print_request(&bye);
-        self.repeats.retain(|repeat| repeat.phone != index);
-        self.repeat(index, &bye, false, bytes.clone());
+        let bytes = message::print_request(&request);
+        self.repeat(index, &request, false, bytes.clone());
         self.deliver(index, &bytes);
         self.settle();
     }

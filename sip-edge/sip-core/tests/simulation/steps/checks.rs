@@ -2,7 +2,7 @@
 
 use super::{HOLD_FREQUENCY, MEASURED, Run, SETTLING, Span};
 use crate::reference::{AGENT, Ground, Stand};
-use crate::stage::{Phone, Standing, TICK, Weather};
+use crate::stage::{LATEST, Phone, Standing, TICK, Weather};
 use crate::talk::described_parties;
 use media_core::recording::HEADER_LEN;
 use media_core::relay::Layout;
@@ -33,6 +33,7 @@ impl Run {
         let conversation = self.stage.conversation.as_ref().unwrap();
         assert_eq!(described_parties(conversation), self.model.parties(), "told after {}", self.step);
         assert_eq!(conversation.recording, self.model.recording, "told after {}", self.step);
+        self.check_referrals();
         assert_eq!(self.stage.edge.held().leg_count, self.model.present().len(), "legs after {}", self.step);
         let channels = self.stage.phones.iter().map(|phone| self.model.channel(&phone.name)).collect();
         for phone in &self.stage.phones {
@@ -88,6 +89,15 @@ impl Run {
         }
     }
 
+    /// What the agent's phone has asked for is asked further, and the phone knows how it fares.
+    fn check_referrals(&self) {
+        assert_eq!(self.stage.requested, self.model.requested, "after {}", self.step);
+        if self.weather == Weather::Fair {
+            let agent = &self.stage.phones[self.stage.index(AGENT)];
+            assert_eq!((&agent.referred, &agent.notified), (&self.model.referred, &self.model.notified), "after {}", self.step);
+        }
+    }
+
     fn check_dialog(&self, phone: &Phone) {
         let name = phone.name.as_str();
         let stand = self.model.guest(name).map(|guest| guest.stand);
@@ -121,6 +131,7 @@ impl Run {
         }
         let ended = &self.stage.ended[0];
         assert_eq!(ended.hangup_by, self.model.end, "{}", self.step);
+        self.check_referrals();
         let others: Vec<_> = ended.others.iter().map(|other| (other.party.as_str(), other.reason)).collect();
         let expected: Vec<_> = self.model.guests.iter().map(|guest| (guest.name.as_str(), gone_for(guest.stand))).collect();
         assert_eq!(others, expected);
@@ -142,10 +153,12 @@ impl Run {
         let samples: Vec<i16> =
             self.stage.file[HEADER_LEN..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
         assert!((samples.len() / channel_count).abs_diff(told.duration.as_millis() as usize * 8) <= 160);
+        // What was said last may come after the next step, and is still recorded where it belongs.
+        let heard_len = (MEASURED - LATEST) as usize * 160;
         for span in self.spans.iter().filter(|span| span.from >= *started_at) {
             let first = (span.from - *started_at).as_millis() as usize * 8;
             for channel in 0..channel_count {
-                let frames = samples.chunks_exact(channel_count).skip(first).take(1600);
+                let frames = samples.chunks_exact(channel_count).skip(first).take(heard_len);
                 let heard: Vec<i16> = frames.map(|frame| frame[channel]).collect();
                 for (index, place) in span.channels.iter().enumerate() {
                     let is_there = place.is_some_and(|place| place.min(channel_count - 1) == channel);
