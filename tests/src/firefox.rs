@@ -2,26 +2,32 @@
 //! its own that brings a tone.
 
 use crate::PATIENCE;
+use crate::network::{ADDRESS, Wire, behind_the_wire};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+use tokio::io::Join;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 /// A running browser with one page; ended when dropped.
 pub struct Firefox {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub wire: Wire,
+    socket: WebSocketStream<Join<ChildStdout, ChildStdin>>,
     context: String,
     last_id: u64,
     _child: Child,
+    _pipe: Child,
     _profile: TempDir,
 }
 
 /// The functions of `browser/page.mjs`, by their text.
 const PAGE: &str = include_str!("../browser/page.mjs");
+
+/// Of the browser's WebDriver, in a namespace where nothing else listens.
+const PORT: u16 = 9222;
 
 impl Firefox {
     /// Starts the browser; its microphone speaks with a tone of this frequency.
@@ -33,6 +39,8 @@ impl Firefox {
             ("media.navigator.audio.fake_frequency", frequency.to_string()),
             ("media.autoplay.default", "0".to_owned()),
             ("media.peerconnection.ice.obfuscate_host_addresses", "false".to_owned()),
+            // The microphone is for pages without TLS, too.
+            ("dom.securecontext.allowlist", format!("\"{ADDRESS}\"")),
             ("network.proxy.type", "0".to_owned()),
             ("remote.active-protocols", "1".to_owned()),
             ("browser.shell.checkDefaultBrowser", "false".to_owned()),
@@ -41,27 +49,24 @@ impl Firefox {
         ];
         let lines: String = preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n")).collect();
         std::fs::write(profile.path().join("user.js"), lines).expect("preferences");
-        let address = loadtest::children::free_address(([127, 0, 0, 1], 0).into()).expect("a port");
-        let child = Command::new("firefox-esr")
+        let child = Command::from(behind_the_wire("firefox-esr"))
             .args(["--headless", "--no-remote", "--profile"])
             .arg(profile.path())
-            .args(["--remote-debugging-port", &address.port().to_string()])
+            .args(["--remote-debugging-port", &PORT.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .expect("firefox-esr: run `make install` first");
-        let deadline = Instant::now() + PATIENCE;
-        let socket = loop {
-            match tokio_tungstenite::connect_async(format!("ws://{address}/session")).await {
-                Ok((socket, _)) => break socket,
-                Err(error) => assert!(Instant::now() < deadline, "Firefox does not listen: {error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        let mut firefox = Firefox { socket, context: String::new(), last_id: 0, _child: child, _profile: profile };
-        firefox.ask("session.new", json!({ "capabilities": {} })).await;
+            .expect("unshare");
+        let wire = Wire::of(child.id().expect("a process that runs")).await;
+        let mut pipe = wire.pipe(PORT).expect("nsenter");
+        let stream = tokio::io::join(pipe.stdout.take().expect("a pipe"), pipe.stdin.take().expect("a pipe"));
+        let opening = tokio_tungstenite::client_async(format!("ws://127.0.0.1:{PORT}/session"), stream);
+        let opened = tokio::time::timeout(PATIENCE, opening).await.expect("firefox-esr listens: run `make install` first");
+        let (socket, _) = opened.expect("WebDriver BiDi");
+        let mut firefox = Firefox { wire, socket, context: String::new(), last_id: 0, _child: child, _pipe: pipe, _profile: profile };
+        firefox.ask("session.new", json!({ "capabilities": { "alwaysMatch": { "acceptInsecureCerts": true } } })).await;
         let tree = firefox.ask("browsingContext.getTree", json!({})).await;
         firefox.context = tree["contexts"][0]["context"].as_str().expect("a page").to_owned();
         let functions = PAGE.split("export {").next().expect("its functions");
@@ -123,7 +128,7 @@ impl Firefox {
     }
 
     /// The value of an expression in the page.
-    async fn evaluate(&mut self, script: &str) -> Value {
+    pub async fn evaluate(&mut self, script: &str) -> Value {
         let expression = format!("Promise.resolve({script}).then(value => JSON.stringify(value ?? null))");
         let target = json!({ "context": self.context });
         let answer = json!({ "expression": expression, "target": target, "awaitPromise": true });

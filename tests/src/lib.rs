@@ -4,6 +4,7 @@
 pub mod audio;
 pub mod browser;
 pub mod firefox;
+pub mod network;
 pub mod party;
 pub mod rig;
 pub mod sink;
