@@ -55,7 +55,8 @@ pub async fn lend(port: u16) {
 /// A command for the browser's side: `program` in a namespace of its own, to which the wire leads.
 pub(crate) fn behind_the_wire(program: &str) -> Command {
     let script = "ip link set lo up && nsenter --net=/proc/$PPID/ns/net ip link set wire netns $$ && \
-                  ip addr add 198.51.100.2/24 dev wire && ip link set wire up && ip route add default via 198.51.100.1 && exec \"$0\" \"$@\"";
+                  ip addr add 198.51.100.2/24 dev wire && ip link set wire up && ip route add default via 198.51.100.1 && \
+                  exec \"$0\" \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--net", "sh", "-c", script, program]);
     command
@@ -85,11 +86,6 @@ impl Wire {
         self.there("ip addr add 203.0.113.2/24 dev wire && ip link set wire up && ip route add default via 203.0.113.1");
     }
 
-    /// Changes the address under a link that stays up.
-    pub fn readdress(self) {
-        self.there("ip addr add 203.0.113.2/24 dev wire && ip addr del 198.51.100.2/24 dev wire && ip route replace default via 203.0.113.1");
-    }
-
     /// Nothing arrives any more in either direction; neither side is told.
     pub fn die(self) {
         run("ip", &["link", "set", "port", "nomaster"]);
@@ -106,7 +102,8 @@ impl Wire {
 
     /// A pipe to a port of the browser's side, which may not listen yet.
     pub(crate) fn pipe(self, port: u16) -> std::io::Result<tokio::process::Child> {
-        let script = format!("until {{ exec 3<>/dev/tcp/127.0.0.1/{port}; }} 2>/dev/null; do sleep 0.05; done; cat <&3 & exec cat >&3");
+        let script =
+            format!("until {{ exec 3<>/dev/tcp/127.0.0.1/{port}; }} 2>/dev/null; do sleep 0.05; done; cat <&3 & exec cat >&3");
         let mut command = tokio::process::Command::new("nsenter");
         command.arg(format!("--net=/proc/{}/ns/net", self.pid)).args(["bash", "-c", &script]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()
