@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct StackSpec {
     /// Folder of data, configuration and logs; a temporary one that is removed at the end if `None`.
     pub folder: Option<PathBuf>,
-    /// Where the edge has its SIP and its media, softphones' WebSockets apart.
+    /// Where the edge has its SIP and its media, and softphones' WebSockets if they are not plaintext.
     pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
@@ -271,8 +271,10 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
-        Softphones::SelfSigned => softphone_config("wss", "self_signed = true", ip, shards)?,
-        Softphones::Plaintext => softphone_config("ws", "allow_plaintext_loopback = true", ip, shards)?,
+        Softphones::SelfSigned => softphone_config("wss", "self_signed = true", ip, ip, shards)?,
+        Softphones::Plaintext => {
+            softphone_config("ws", "allow_plaintext_loopback = true", Ipv4Addr::LOCALHOST.into(), ip, shards)?
+        }
     };
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n\
@@ -283,10 +285,14 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     ))
 }
 
-fn softphone_config(scheme: &str, transport: &str, ip: IpAddr, shards: u16) -> anyhow::Result<String> {
-    let (port, media_port) = (free_address(([127, 0, 0, 1], 0).into())?.port(), free_ports(ip, shards.next_multiple_of(2))?);
+/// With WebSockets at one address and media at another.
+fn softphone_config(scheme: &str, transport: &str, ip: IpAddr, media_ip: IpAddr, shards: u16) -> anyhow::Result<String> {
+    let address = free_address((ip, 0).into())?;
+    let (port, media_port) = (address.port(), free_ports(media_ip, shards.next_multiple_of(2))?);
+    let url = address.to_string().replace(&format!(":{port}"), ":{port}");
     Ok(format!(
-        "[softphone]\nenabled = true\nport = {port}\npublic_url = \"{scheme}://127.0.0.1:{{port}}\"\nmedia_port = {media_port}\n{transport}\n\n"
+        "[softphone]\nenabled = true\nbind_address = \"{ip}\"\nport = {port}\npublic_url = \"{scheme}://{url}\"\n\
+         media_port = {media_port}\n{transport}\n\n"
     ))
 }
 

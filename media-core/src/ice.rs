@@ -276,6 +276,11 @@ impl Agent {
         self.selected.take_if(|selected| *selected == address);
     }
 
+    /// When the peer's last check came, while its consent holds.
+    pub fn checked_at(&self) -> Option<Instant> {
+        self.last_check
+    }
+
     /// The peer's addresses.
     pub fn sources(&self) -> impl Iterator<Item = SocketAddr> {
         self.sources.iter().flatten().map(|source| source.address)

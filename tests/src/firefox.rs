@@ -2,26 +2,46 @@
 //! its own that brings a tone.
 
 use crate::PATIENCE;
+use crate::audio::AMPLITUDE;
+use crate::network::{ADDRESS, Wire, behind_the_wire};
 use futures_util::{SinkExt, StreamExt};
+use media_core::tone;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+use tokio::io::Join;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 /// A running browser with one page; ended when dropped.
 pub struct Firefox {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub wire: Wire,
+    socket: WebSocketStream<Join<ChildStdout, ChildStdin>>,
     context: String,
     last_id: u64,
     _child: Child,
+    _pipe: Child,
     _profile: TempDir,
 }
 
 /// The functions of `browser/page.mjs`, by their text.
 const PAGE: &str = include_str!("../browser/page.mjs");
+
+/// Of the browser's WebDriver, in a namespace where nothing else listens.
+const PORT: u16 = 9222;
+
+/// Half a second of what the page's newest remote track brings, as samples at 8 kHz.
+const RECORD: &str = "(async () => { \
+    const track = window.__heard.tracks.filter(each => each.readyState === 'live').at(-1); \
+    if (!track) return null; \
+    const recorder = new MediaRecorder(new MediaStream([track])); \
+    const recorded = new Promise(resolve => { recorder.ondataavailable = event => resolve(event.data); }); \
+    recorder.start(); \
+    await new Promise(resolve => setTimeout(resolve, 500)); \
+    recorder.stop(); \
+    const sound = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await (await recorded).arrayBuffer()); \
+    return Array.from(sound.getChannelData(0), sample => Math.round(Math.max(-1, Math.min(1, sample)) * 32767)); })()";
 
 impl Firefox {
     /// Starts the browser; its microphone speaks with a tone of this frequency.
@@ -33,6 +53,8 @@ impl Firefox {
             ("media.navigator.audio.fake_frequency", frequency.to_string()),
             ("media.autoplay.default", "0".to_owned()),
             ("media.peerconnection.ice.obfuscate_host_addresses", "false".to_owned()),
+            // The microphone is for pages without TLS, too.
+            ("dom.securecontext.allowlist", format!("\"{ADDRESS}\"")),
             ("network.proxy.type", "0".to_owned()),
             ("remote.active-protocols", "1".to_owned()),
             ("browser.shell.checkDefaultBrowser", "false".to_owned()),
@@ -41,27 +63,25 @@ impl Firefox {
         ];
         let lines: String = preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n")).collect();
         std::fs::write(profile.path().join("user.js"), lines).expect("preferences");
-        let address = loadtest::children::free_address(([127, 0, 0, 1], 0).into()).expect("a port");
-        let child = Command::new("firefox-esr")
+        let child = Command::from(behind_the_wire("firefox-esr"))
             .args(["--headless", "--no-remote", "--profile"])
             .arg(profile.path())
-            .args(["--remote-debugging-port", &address.port().to_string()])
+            .args(["--remote-debugging-port", &PORT.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .expect("firefox-esr: run `make install` first");
-        let deadline = Instant::now() + PATIENCE;
-        let socket = loop {
-            match tokio_tungstenite::connect_async(format!("ws://{address}/session")).await {
-                Ok((socket, _)) => break socket,
-                Err(error) => assert!(Instant::now() < deadline, "Firefox does not listen: {error}"),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        let mut firefox = Firefox { socket, context: String::new(), last_id: 0, _child: child, _profile: profile };
-        firefox.ask("session.new", json!({ "capabilities": {} })).await;
+            .expect("unshare");
+        let wire = Wire::of(child.id().expect("a process that runs")).await;
+        let mut pipe = wire.pipe(PORT).expect("nsenter");
+        let stream = tokio::io::join(pipe.stdout.take().expect("a pipe"), pipe.stdin.take().expect("a pipe"));
+        let opening = tokio_tungstenite::client_async(format!("ws://127.0.0.1:{PORT}/session"), stream);
+        let opened = tokio::time::timeout(PATIENCE, opening).await.expect("firefox-esr listens: run `make install` first");
+        let (socket, _) = opened.expect("WebDriver BiDi");
+        let mut firefox =
+            Firefox { wire, socket, context: String::new(), last_id: 0, _child: child, _pipe: pipe, _profile: profile };
+        firefox.ask("session.new", json!({ "capabilities": { "alwaysMatch": { "acceptInsecureCerts": true } } })).await;
         let tree = firefox.ask("browsingContext.getTree", json!({})).await;
         firefox.context = tree["contexts"][0]["context"].as_str().expect("a page").to_owned();
         let functions = PAGE.split("export {").next().expect("its functions");
@@ -104,21 +124,15 @@ impl Firefox {
         self.evaluate(&script).await;
     }
 
-    /// Waits until what the page receives is loud, by its own statistics: without a sound card Firefox does not run what could tell a
-    /// tone.
-    pub async fn hears_something(&mut self) {
-        let script = "(async () => { const levels = []; for (const connection of window.__heard.connections) for (const one of \
-             (await connection.getStats()).values()) if (one.type === 'inbound-rtp') levels.push(one.audioLevel ?? one.totalAudioEnergy); \
-             return levels; })()";
+    /// Waits until the page receives this tone, from what comes from now on. Without a sound card Firefox runs no analyser, but it records.
+    pub async fn hears(&mut self, frequency: f64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let levels = self.evaluate(script).await;
-            let is_loud = |levels: &Vec<Value>| levels.iter().any(|level| level.as_f64().is_some_and(|level| level > 0.05));
-            if levels.as_array().is_some_and(is_loud) {
+            let samples: Vec<i16> = serde_json::from_value(self.evaluate(RECORD).await).unwrap_or_default();
+            if samples.windows(800).step_by(160).any(|window| tone::level(window, frequency) > AMPLITUDE / 2.0) {
                 return;
             }
-            assert!(Instant::now() < deadline, "nothing is heard in Firefox: {levels}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(Instant::now() < deadline, "{frequency} Hz is not heard in Firefox");
         }
     }
 

@@ -153,6 +153,11 @@ impl Relay {
         })
     }
 
+    /// When a softphone leg's peer last checked the way to us; `None` for one without consent, and for any other leg.
+    pub fn softphone_checked_at(&self, leg: LegId) -> Option<Instant> {
+        self.legs.get(leg.index, leg.generation)?.softphone.as_ref()?.agent.checked_at()
+    }
+
     /// Tells a softphone leg its peer, at first or after a new negotiation. Another ICE name restarts ICE: the leg then goes by
     /// `SoftphoneLocal::next_ice`, and by its old name too until the peer chose an address by the new one. Another fingerprint
     /// begins DTLS anew.

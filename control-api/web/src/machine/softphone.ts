@@ -98,6 +98,7 @@ export type Effect =
   | { kind: 'fetch_call' }
   | { kind: 'answer'; key: number }
   | { kind: 'reject'; key: number }
+  | { kind: 'reconnect' }
   | { kind: 'restart_ice' }
   | { kind: 'set_muted'; muted: boolean }
   | { kind: 'release_media' }
@@ -353,10 +354,10 @@ function invited(state: State, invite: PendingInvite): Turn {
   return [{ ...state, pending: [...state.pending, invite] }, [{ kind: 'fetch_call' }]];
 }
 
+/** What breaks media breaks the line beneath the same network, too, only that TCP tells it much later: a new line restarts ICE. */
 function mediaChanged(state: State, media: Media): Turn {
   if (!isLive(state.call) && state.supervised === null && media !== 'none') return [state, []];
-  const restart = media === 'broken' && state.media !== 'broken' && state.line === 'online';
-  return [{ ...state, media }, restart ? [{ kind: 'restart_ice' }] : []];
+  return [{ ...state, media }, media === 'broken' && state.line === 'online' ? [{ kind: 'reconnect' }] : []];
 }
 
 function callAgain(state: State): Turn {

@@ -13,6 +13,11 @@ const CREDENTIAL_OVER = 4002;
 
 /** JsSIP's own recovery, which is kept out of the way (seconds). */
 const NEVER_S = 86_400;
+/**
+ * Time in which a WebSocket must open. What was sent into a network that was gone is repeated ever more rarely by TCP; a new attempt finds
+ * the one that is back.
+ */
+const CONNECT_TIMEOUT_MS = 2_500;
 /** Time in which an opened WebSocket must lead to a registration. */
 const REGISTER_TIMEOUT_MS = 8_000;
 /** Refusals in a row after which a new credential does not help either. */
@@ -71,6 +76,7 @@ export class Sip {
   connectNow(): void {
     if (this.#stopped || !this.#ua || this.#ua.isConnected()) return;
     this.#clearRetry();
+    this.#await(CONNECT_TIMEOUT_MS);
     this.#ua.transport.connect();
   }
 
@@ -116,11 +122,12 @@ export class Sip {
     }) as JsSipUa;
     this.#socket = socket;
     this.#ua = ua;
-    ua.on('connected', () => this.#awaitRegistration());
+    ua.on('connected', () => this.#await(REGISTER_TIMEOUT_MS));
     ua.on('disconnected', (event: { code?: number }) => this.#disconnected(event.code ?? 1006));
     ua.on('registered', () => this.#registered());
     ua.on('registrationFailed', event => this.#refused((event.response as { status_code?: number } | null)?.status_code ?? 0));
     ua.on('newRTCSession', (event: unknown) => this.#invited(event));
+    this.#await(CONNECT_TIMEOUT_MS);
     ua.start();
   }
 
@@ -133,9 +140,10 @@ export class Sip {
     this.listener.registered();
   }
 
-  #awaitRegistration(): void {
+  /** What comes next must come in this time, or another connection is tried. */
+  #await(limit: number): void {
     this.#clearDeadline();
-    this.#deadline = setTimeout(() => this.#socket?.drop(), REGISTER_TIMEOUT_MS);
+    this.#deadline = setTimeout(() => this.#socket?.drop(), limit);
   }
 
   #disconnected(code: number): void {

@@ -164,12 +164,14 @@ export class Softphone {
     }
   }
 
-  #runOnCall(effect: Extract<Effect, { kind: 'answer' | 'reject' | 'restart_ice' | 'set_muted' | 'release_media' | 'hang_up' | 'control' | 'leave' | 'close' }>): void {
+  #runOnCall(effect: Extract<Effect, { kind: 'answer' | 'reject' | 'reconnect' | 'restart_ice' | 'set_muted' | 'release_media' | 'hang_up' | 'control' | 'leave' | 'close' }>): void {
     switch (effect.kind) {
       case 'answer':
         return this.#answer(effect.key);
       case 'reject':
         return this.#sip.leg(effect.key)?.reject();
+      case 'reconnect':
+        return this.#sip.reconnect();
       case 'restart_ice':
         return this.#leg?.restartIce();
       case 'set_muted':

@@ -109,8 +109,10 @@ test('4001: another tab took over; nothing ends the call, the button renews', ()
   expect(run([{ kind: 'use_this_tab' }], over.state).kinds).toEqual(['renew']);
 });
 
-test('ICE is restarted when it breaks on a standing line, else as soon as the line is back', () => {
-  expect(run([...TALKING, { kind: 'media_changed', media: 'broken' }]).kinds).toEqual(['restart_ice']);
+test('when media break, the line that seems to stand is opened anew, and ICE is restarted over it', () => {
+  const broken = run([...TALKING, { kind: 'media_changed', media: 'broken' }]);
+  expect(broken.kinds).toEqual(['reconnect']);
+  expect(run([{ kind: 'line_lost' }, { kind: 'registered' }], broken.state).kinds).toEqual(['fetch_call', 'restart_ice']);
   const lost = run([...TALKING, { kind: 'line_lost' }, { kind: 'media_changed', media: 'broken' }]);
   expect(lost.kinds).toEqual([]);
   expect(run([{ kind: 'registered' }], lost.state).kinds).toEqual(['fetch_call', 'restart_ice']);

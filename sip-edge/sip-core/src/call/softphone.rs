@@ -2,7 +2,8 @@
 //! lost it is waited for, while the customer hears that (decision A10). A page that comes back is called anew and takes the place of
 //! the former; a connection alone that comes back takes the dialog over.
 //!
-//! A lost connection interrupts nothing while media flow. So from its loss on, what the leg has received is looked at again and again.
+//! A lost connection interrupts nothing while media flow, and a connection may seem to stand whose network is gone. So once audio has
+//! come, what the leg has received is looked at again and again.
 
 use super::context::{Context, Resources};
 use super::leg::Leg;
@@ -19,6 +20,8 @@ const MEDIA_LIMIT: Duration = Duration::from_secs(10);
 const ABSENCE_LIMIT: Duration = Duration::from_secs(10);
 /// How long nothing may come from a softphone without connection until it is lost.
 const SILENCE_LIMIT: Duration = Duration::from_secs(1);
+/// The same while its connection seems to stand: a radio network may pause for a second.
+const CONNECTED_SILENCE_LIMIT: Duration = Duration::from_secs(2);
 const PROBE_PERIOD: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +42,21 @@ struct Probe {
 pub struct Softphone {
     pub agent: String,
     connection: Connection,
-    /// Its audio has come.
-    is_heard: bool,
     /// Until when the audio must come, once it has answered.
     media_by: Option<Instant>,
     /// Until when it is waited for.
     absent_until: Option<Instant>,
+    /// Once its audio has come.
     probe: Option<Probe>,
 }
 
 impl Softphone {
     pub fn new(agent: String) -> Softphone {
-        let (connection, is_heard) = (Connection::Up, false);
-        Softphone { agent, connection, is_heard, media_by: None, absent_until: None, probe: None }
+        Softphone { agent, connection: Connection::Up, media_by: None, absent_until: None, probe: None }
+    }
+
+    fn is_heard(&self) -> bool {
+        self.probe.is_some()
     }
 
     pub fn is_absent(&self) -> bool {
@@ -74,14 +79,15 @@ impl Call {
     pub(super) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
         let Some(softphone) = &mut self.softphone else { return };
         softphone.media_by = Some(cx.now + MEDIA_LIMIT);
-        if softphone.is_heard && self.agent.arriving.is_none() {
+        if softphone.is_heard() && self.agent.arriving.is_none() {
             self.take_first_audio(cx);
         }
     }
 
     fn take_first_audio(&mut self, cx: &mut Context<'_>) {
+        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
         let Some(softphone) = &mut self.softphone else { return };
-        softphone.is_heard = true;
+        softphone.probe = Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
         // Audio may overtake the answer; the customer waits for both.
         let is_answered = softphone.media_by.take().is_some();
         if is_answered && self.phase == Phase::Agent {
@@ -102,7 +108,7 @@ impl Call {
             relay::Event::IceConnected(_) => cx.milestone(agent, MilestoneKind::IceConnected, None, None),
             relay::Event::DtlsConnected(_) => cx.milestone(agent, MilestoneKind::DtlsConnected, None, None),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => self.give_up_arriving(cx),
-            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard => self.lose_softphone(cx),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => self.lose_softphone(cx),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.hang_up(cx, Cause::AgentMedia),
             relay::Event::Latched(_)
             | relay::Event::NoMedia(_)
@@ -125,9 +131,7 @@ impl Call {
         }
         let Some(softphone) = &mut self.softphone else { return };
         softphone.connection = Connection::Lost;
-        if softphone.is_heard {
-            self.watch_agent(cx);
-        } else {
+        if !softphone.is_heard() {
             self.lose_softphone(cx);
         }
     }
@@ -149,12 +153,10 @@ impl Call {
         match (kinship, dialog, flow) {
             (Kinship::Same, Some(invitation), Some(flow)) => {
                 invitation.rebind(flow);
-                if !softphone.is_heard {
+                if !softphone.is_heard() {
                     softphone.absent_until = None;
                     softphone.media_by = Some(cx.now + MEDIA_LIMIT);
                     cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
-                } else if !softphone.is_absent() {
-                    softphone.probe = None;
                 }
             }
             _ => self.call_next_page(cx),
@@ -178,9 +180,7 @@ impl Call {
             self.agent.arriving = Some(leg);
         }
         let Some(softphone) = &mut self.softphone else { return };
-        if softphone.is_heard {
-            self.watch_agent(cx);
-        } else {
+        if !softphone.is_heard() {
             // It is called as at first, with its own time to ring and to be heard.
             let was_absent = softphone.absent_until.take().is_some();
             softphone.media_by = None;
@@ -221,29 +221,15 @@ impl Call {
         if self.phase == Phase::Bridged {
             cx.shard.relay.watch_media(cx.now, arriving, self.no_media);
         }
-        if let Some(softphone) = &mut self.softphone {
-            softphone.probe = None;
-        }
         self.welcome_back(cx);
         self.take_first_audio(cx);
-    }
-
-    fn watch_agent(&mut self, cx: &mut Context<'_>) {
-        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
-        if let Some(softphone) = self.softphone.as_mut().filter(|softphone| softphone.probe.is_none()) {
-            softphone.probe = Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
-        }
     }
 
     fn lose_softphone(&mut self, cx: &mut Context<'_>) {
         let Some(softphone) = self.softphone.as_mut().filter(|softphone| !softphone.is_absent()) else { return };
         softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
         softphone.media_by = None;
-        let is_heard = softphone.is_heard;
         self.tell_presence(cx, MilestoneKind::AgentLost);
-        if is_heard {
-            self.watch_agent(cx);
-        }
     }
 
     /// The agent comes or goes: whoever is left alone by it hears so.
@@ -267,7 +253,7 @@ impl Call {
         let Some(softphone) = &mut self.softphone else { return };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now);
         if is_due(softphone.absent_until) {
-            self.hang_up(cx, Cause::AgentLost);
+            self.give_up_absent(cx);
         } else if is_due(softphone.media_by) {
             match self.agent.arriving {
                 Some(_) => self.give_up_arriving(cx),
@@ -278,23 +264,33 @@ impl Call {
         }
     }
 
+    /// Nobody came back. Whose checks come is there and has no microphone: how long that may last is the limit of `Event::NoMedia`.
+    fn give_up_absent(&mut self, cx: &mut Context<'_>) {
+        let checked_at = cx.shard.relay.softphone_checked_at(self.agent.media);
+        let kept_until = checked_at.map(|at| at + ABSENCE_LIMIT).filter(|until| *until > cx.now);
+        match (&mut self.softphone, kept_until) {
+            (Some(softphone), Some(_)) => softphone.absent_until = kept_until,
+            _ => self.hang_up(cx, Cause::AgentLost),
+        }
+    }
+
     fn probe_agent(&mut self, cx: &mut Context<'_>) {
         let received_count = cx.shard.relay.leg_report(self.agent.media).received;
         let Some(softphone) = &mut self.softphone else { return };
         let is_absent = softphone.is_absent();
+        let limit = match softphone.connection {
+            Connection::Up => CONNECTED_SILENCE_LIMIT,
+            Connection::Lost => SILENCE_LIMIT,
+        };
         let Some(probe) = &mut softphone.probe else { return };
         probe.next = cx.now + PROBE_PERIOD;
         if probe.received_count != received_count {
             probe.received_count = received_count;
             probe.heard_at = cx.now;
-            let has_dialog = self.agent.invitations.last().is_some_and(|invitation| invitation.is_answered());
-            if softphone.connection == Connection::Up && has_dialog && self.agent.arriving.is_none() {
-                softphone.probe = None;
-            }
             if is_absent {
                 self.welcome_back(cx);
             }
-        } else if !is_absent && cx.now.saturating_duration_since(probe.heard_at) >= SILENCE_LIMIT {
+        } else if !is_absent && cx.now.saturating_duration_since(probe.heard_at) >= limit {
             self.lose_softphone(cx);
         }
     }

@@ -91,6 +91,51 @@ fn a_lost_connection_interrupts_nothing_while_audio_flows() {
     office.expect_nothing_held();
 }
 
+/// The network goes without a word: the connection seems to stand for long, and the customer hears the tone soon.
+#[test]
+fn a_network_that_is_gone_is_noticed_by_its_silence() {
+    let (mut office, page, _) = Office::bridged();
+    office.pages[page].is_alive = false;
+    office.run(SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentLost), 0, "a pause");
+    office.run(SECOND + SECOND / 2);
+    assert_eq!(office.count(MilestoneKind::AgentLost), 1);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!(office.take_customer_media() >= 45, "the hold tone");
+    office.disconnect(page);
+    office.reconnect(page);
+    office.run(5 * SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 0, "a connection is no audio");
+    office.pages[page].is_alive = true;
+    office.run(SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
+    office.take_customer_media();
+    office.run(SECOND);
+    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio, and no tone beside it");
+    // Once more, and for good.
+    office.pages[page].is_alive = false;
+    office.run(11 * SECOND);
+    assert!(office.rig.ended.is_empty());
+    office.run(2 * SECOND);
+    office.customer_request(Method::Bye);
+    finish_recording(&mut office);
+    check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
+}
+
+/// The microphone alone is gone: the page is there, and may bring another one (A20).
+#[test]
+fn an_agent_without_a_microphone_has_the_time_of_a_silent_party() {
+    let (mut office, page, _) = Office::bridged();
+    office.pages[page].speaks = false;
+    office.run(25 * SECOND);
+    assert!(office.rig.ended.is_empty());
+    assert_eq!(office.count(MilestoneKind::AgentLost), 1, "the customer hears the tone");
+    office.pages[page].speaks = true;
+    office.run(SECOND);
+    assert_eq!(office.count(MilestoneKind::AgentBack), 1);
+}
+
 /// Another tab: the newest one owns the agent and its call.
 #[test]
 fn a_second_tab_takes_the_call_over_without_a_gap() {

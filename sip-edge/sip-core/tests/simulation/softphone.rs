@@ -22,6 +22,8 @@ pub struct Page {
     pub is_connected: bool,
     /// Its media run: checks, handshake, audio.
     pub is_alive: bool,
+    /// It has a microphone.
+    pub speaks: bool,
     client: Option<Client>,
     address: SocketAddr,
     number: usize,
@@ -64,8 +66,19 @@ impl Office {
     pub fn open(&mut self, agent: &'static str) -> usize {
         let number = self.pages.len();
         let address = SocketAddr::new([203, 0, 113, 7].into(), 50_000 + number as u16);
-        let (flow, is_connected, is_alive) = (self.next_flow(), true, true);
-        self.pages.push(Page { agent, flow, is_connected, is_alive, client: None, address, number, cseq: 0, invite: None });
+        let (flow, is_connected, is_alive, speaks) = (self.next_flow(), true, true, true);
+        self.pages.push(Page {
+            agent,
+            flow,
+            is_connected,
+            is_alive,
+            speaks,
+            client: None,
+            address,
+            number,
+            cseq: 0,
+            invite: None,
+        });
         assert_eq!(self.register(number).status_code.code(), 200);
         number
     }
@@ -249,10 +262,12 @@ impl Office {
     fn carry(&mut self) {
         let now = self.rig.now;
         for page in 0..self.pages.len() {
-            let is_alive = self.pages[page].is_alive;
+            let Page { is_alive, speaks, .. } = self.pages[page];
             let Some(client) = self.pages[page].client.as_mut().filter(|_| is_alive) else { continue };
             client.handle_timeout(now);
-            client.speak(&[0xd5; 160]);
+            if speaks {
+                client.speak(&[0xd5; 160]);
+            }
             while let Some(datagram) = self.pages[page].client.as_mut().and_then(Client::poll_transmit) {
                 let from = self.pages[page].address;
                 self.forward(SocketId::WEBRTC, from, datagram);

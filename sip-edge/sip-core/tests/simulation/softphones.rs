@@ -245,7 +245,7 @@ fn a_tab_that_declines_leaves_the_call_where_it_is() {
     assert!(office.rig.ended.is_empty());
     assert_eq!(office.rig.edge.held().leg_count, 2);
     office.pages[first].is_alive = false;
-    office.run(12 * SECOND);
+    office.run(13 * SECOND);
     finish_recording(&mut office);
     check_end(&office, CallStatus::Answer, Some(Reason::AgentLost), HangupBy::Agent);
     office.expect_nothing_held();
