@@ -86,6 +86,11 @@ impl Wire {
         self.there("ip addr add 203.0.113.2/24 dev wire && ip link set wire up && ip route add default via 203.0.113.1");
     }
 
+    /// Gives the browser's side yet another address there, as its link stays up.
+    pub fn readdress(self) {
+        self.there("ip addr flush dev wire && ip addr add 203.0.113.3/24 dev wire && ip route add default via 203.0.113.1");
+    }
+
     /// Nothing arrives any more in either direction; neither side is told.
     pub fn die(self) {
         run("ip", &["link", "set", "port", "nomaster"]);

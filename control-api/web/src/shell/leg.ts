@@ -13,7 +13,7 @@ export interface LegListener {
   ended(key: number): void;
 }
 
-/** How long a `disconnected` may heal by itself before ICE is restarted. */
+/** How long a `disconnected` may heal by itself. */
 const HEAL_MS = 1_500;
 /** Least time between two restarts. */
 const RESTART_GAP_MS = 2_500;
@@ -22,7 +22,7 @@ export class Leg {
   #connection: RTCPeerConnection | null = null;
   #terminate: (options?: object) => void;
   #heal: ReturnType<typeof setTimeout> | null = null;
-  #restartedAt = 0;
+  #restartedAt = -RESTART_GAP_MS;
   #ended: (() => void)[] = [];
   #flowing: (() => void)[] = [];
   #released = false;
@@ -74,9 +74,15 @@ export class Leg {
     this.#connection?.close();
   }
 
-  /** Offers new ICE credentials by a re-INVITE, so that media finds its way over the network that is there now. */
+  /**
+   * Offers new ICE credentials by a re-INVITE, so that media finds its way over the network that is there now. If it has found none when the
+   * next restart may be, it is told as broken again.
+   */
   restartIce(): void {
-    if (this.#released || !this.session.isEstablished() || performance.now() - this.#restartedAt < RESTART_GAP_MS) return;
+    if (this.#released || !this.session.isEstablished()) return;
+    const wait = this.#restartedAt + RESTART_GAP_MS - performance.now();
+    this.#awaitHealing(wait > 0 ? wait : RESTART_GAP_MS);
+    if (wait > 0) return;
     this.#restartedAt = performance.now();
     this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
   }
@@ -116,13 +122,23 @@ export class Leg {
 
   #changed(state: RTCPeerConnectionState): void {
     if (this.#released) return;
-    this.#clearHeal();
     if (state === 'connected') {
+      this.#clearHeal();
       for (const callback of this.#flowing.splice(0)) callback();
       this.listener.flowing(this.key);
     }
-    if (state === 'failed') this.listener.broken(this.key);
-    if (state === 'disconnected') this.#heal = setTimeout(() => this.listener.broken(this.key), HEAL_MS);
+    if (state === 'failed') {
+      this.#clearHeal();
+      this.listener.broken(this.key);
+    }
+    if (state === 'disconnected') this.#awaitHealing(HEAL_MS);
+  }
+
+  #awaitHealing(ms: number): void {
+    this.#clearHeal();
+    this.#heal = setTimeout(() => {
+      if (this.#connection?.connectionState !== 'connected') this.listener.broken(this.key);
+    }, ms);
   }
 
   #clearHeal(): void {

@@ -82,6 +82,34 @@ test('restarts of ICE keep a distance', () => {
   expect(session.restarts).toBe(2);
 });
 
+test('a second break soon after a restart leads to another one', () => {
+  connection.becomes('connected');
+  connection.becomes('disconnected');
+  vi.advanceTimersByTime(1500);
+  leg.restartIce();
+  connection.becomes('connected');
+  connection.becomes('disconnected');
+  vi.advanceTimersByTime(1500);
+  leg.restartIce();
+  expect([told.filter(word => word === 'broken').length, session.restarts]).toEqual([2, 1]);
+  vi.advanceTimersByTime(1000);
+  expect(told.at(-1)).toBe('broken');
+  leg.restartIce();
+  expect(session.restarts).toBe(2);
+});
+
+test('a restart that leads nowhere is told as broken, one over media that stand is not', () => {
+  connection.becomes('connected');
+  leg.restartIce();
+  vi.advanceTimersByTime(5000);
+  expect(told).toEqual(['flowing']);
+  connection.becomes('failed');
+  leg.restartIce();
+  connection.becomes('connecting');
+  vi.advanceTimersByTime(2500);
+  expect(told).toEqual(['flowing', 'broken', 'broken']);
+});
+
 test('a released leg is silent', () => {
   Object.assign(connection, { close: () => undefined });
   leg.release();
