@@ -94,7 +94,7 @@ fn a_dead_network_is_waited_for() {
         let told = ["status", "reason", "hangup_by"].map(|key| callback.field(key).to_owned());
         assert_eq!(told, ["ANSWER", "agent_lost", "agent"], "{}", callback.text);
         wire.revive();
-        firefox.says("Call ended").await;
+        firefox.says("Your connection did not come back in time.").await;
         println!("A10: the page knows of the end {:?} after it died", died.elapsed());
         check_told_once(&rig, &call, &callback);
         drop(firefox);

@@ -110,6 +110,7 @@ export function endWords(call: CallState): Words {
 
 function answeredText(call: CallState): string {
   if (call.reason === 'no_media') return 'The call ended because no sound arrived for too long.';
+  if (call.reason === 'agent_lost') return 'Your connection did not come back in time.';
   if (call.hangupBy === 'agent') return 'You hung up.';
   if (call.hangupBy === 'customer') return 'The customer hung up.';
   if (call.hangupBy === 'participant') return 'The person whom you connected hung up.';

@@ -23,6 +23,7 @@ test.each([
 test.each([
   [{ status: 'ANSWER', hangup_by: 'customer' }, 'Call ended', /customer hung up/],
   [{ status: 'ANSWER', hangup_by: 'agent' }, 'Call ended', /You hung up/],
+  [{ status: 'ANSWER', hangup_by: 'agent', reason: 'agent_lost' }, 'Call ended', /did not come back/],
   [{ status: 'BUSY', sip_code: 486 }, 'Busy', /another call/],
   [{ status: 'BUSY', reason: 'declined' }, 'Declined', /declined/],
   [{ status: 'NO_ANSWER' }, 'No answer', /did not pick up/],
