@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::sdp::SrtpKeys;
 use crate::srtp::{Keys, Suite};
 
+mod hello;
 mod record;
 pub(crate) use record::is_sound;
 
@@ -138,8 +139,11 @@ pub(crate) struct Association {
 }
 
 impl Association {
-    pub fn new(now: Instant, identity: &Identity) -> Association {
-        let dtls = Dtls::new_auto(Arc::clone(&identity.config), identity.certificate.clone(), now);
+    /// For the client whose first datagram this is, which is still to be given to `handle_datagram`. AES-GCM costs half of what
+    /// AES_CM_128_HMAC_SHA1_80 costs a packet, so a client that gets it by 1.2 only is answered with 1.2.
+    pub fn new(now: Instant, identity: &Identity, first: &[u8]) -> Association {
+        let new = if hello::gets_gcm_by_1_2_only(first) { Dtls::new_12 } else { Dtls::new_auto };
+        let dtls = new(Arc::clone(&identity.config), identity.certificate.clone(), now);
         Association { dtls, due: now + HANDSHAKE_LIMIT, peer: None, keys: None, finished: None }
     }
 

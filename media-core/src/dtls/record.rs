@@ -1,8 +1,8 @@
 //! The outside of the records that a client sends. What is malformed there is told before the handshake sees it, because the handshake
 //! would keep some of it and wait behind it for ever (RFC 6347 §4.1.2.7, RFC 9147 §4.5.2: invalid records are silently discarded).
 
-const HEADER_LEN: usize = 13;
-const FRAGMENT_HEADER_LEN: usize = 12;
+pub(super) const HEADER_LEN: usize = 13;
+pub(super) const FRAGMENT_HEADER_LEN: usize = 12;
 /// The shortest protected content: a tag; RFC 9147 §4.2.3 needs as much to find the record's number.
 const PROTECTED_LEN: usize = 16;
 /// Bytes of a record's number in an ACK.
@@ -75,7 +75,7 @@ fn are_fragments(content: &[u8]) -> bool {
 }
 
 /// A big-endian number of up to three bytes.
-fn number(bytes: &[u8]) -> usize {
+pub(super) fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 

@@ -77,7 +77,7 @@ struct Path {
 impl Path {
     fn new(version: Version) -> Path {
         let (now, identity) = (clock::start(), Identity::new(b"the server's secret"));
-        let server = Association::new(now, &identity);
+        let server = Association::new(now, &identity, &[]);
         let client = Client::new(now, version);
         Path { now, client, server, identity, count: 0, forged: None, discarded_count: 0 }
     }
@@ -215,7 +215,7 @@ fn nonsense_neither_panics_nor_finishes() {
     client.drain();
     let hello = client.sent.remove(0);
     for round in 0..300 {
-        let mut association = Association::new(now, &identity);
+        let mut association = Association::new(now, &identity, &[]);
         let mut datagram = hello.clone();
         for _ in 0..1 + random.next_u64() % 6 {
             let at = random.next_u64() as usize % datagram.len();

@@ -247,7 +247,7 @@ impl Relay {
                 return Err(DropReason::HandshakesFull);
             }
             softphones.handshakes.push(leg);
-            softphone.handshake = Handshake::Associated(Box::new(Association::new(now, &softphones.identity)));
+            softphone.handshake = Handshake::Associated(Box::new(Association::new(now, &softphones.identity, datagram)));
         }
         let remote = softphone.agent.selected();
         let association = softphone.association().ok_or(DropReason::DtlsOver)?;

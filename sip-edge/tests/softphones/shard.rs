@@ -10,7 +10,7 @@ use sip_edge::config::{Config, ShardPlan};
 use sip_edge::shard::{Secrets, ShardInput, run};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -243,7 +243,7 @@ impl Drop for Edge {
 
 fn config(folder: &std::path::Path) -> Config {
     let mut config = Config { shards: 1, drain_limit_s: 0, ..Config::default() };
-    config.sip.port = 0;
+    config.sip.port = free_ports(1);
     config.media.first_port = free_ports(8);
     config.media.last_port = config.media.first_port + 7;
     config.recordings.folder = folder.join("recordings");
@@ -259,13 +259,13 @@ fn config(folder: &std::path::Path) -> Config {
     config
 }
 
-/// The first of some ports, even, that are free now.
+/// The first of some ports, even, that are free now, for UDP and TCP. They lie below those that the system gives to connections.
 fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) + u64::from(std::process::id());
         let first = 22_000 + (step * 16 % 10_000) as u16;
-        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
         if (first..first + count).all(is_free) {
             return first;
         }

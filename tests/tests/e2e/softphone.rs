@@ -13,6 +13,9 @@ use tests::sipp::Phone::{self, *};
 use tests::sipp::{Law, customer_number};
 
 pub const AGENT: &str = "agent.017";
+/// How the page's newest connection is secured, by its own statistics (W3C WebRTC statistics, `RTCTransportStats`).
+const SECURED: &str = "(async () => { for (const one of (await window.__heard.connections.at(-1).getStats()).values()) \
+     if (one.type === 'transport') return { srtpCipher: one.srtpCipher, tlsVersion: one.tlsVersion }; })()";
 /// Sizes of a CRM's popup, of a narrow one and of a tab.
 const SIZES: [(u32, u32); 3] = [(420, 640), (320, 560), (1100, 700)];
 
@@ -86,6 +89,9 @@ async fn one_link_and_two_people_talk() {
     assert_eq!(page.headers["cache-control"], "no-store");
     assert_eq!(page.headers["referrer-policy"], "no-referrer");
     both_talk(&rig, &page, &call).await;
+    let secured = page.evaluate(SECURED).await;
+    println!("Chromium's connection: {secured}");
+    assert!(secured["srtpCipher"].as_str().is_some_and(|suite| suite.contains("AEAD_AES_")), "{secured}");
     pictures(&page, "talking").await;
     let url = page.url().await;
     assert!(!url.contains(&rig.stack.browser_key) && !url.contains("api_key"), "{url}");
