@@ -1,7 +1,7 @@
 //! SIPp as all phones of a carrier: its process, what each dialled number does, and its trace of every message.
 
 use anyhow::Context;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,6 +89,15 @@ pub struct Sipp {
     folder: PathBuf,
 }
 
+/// Whether a UDP socket of this network has the port. Told by `/proc`: to bind it would take it from the program that is about to.
+fn is_taken(port: u16) -> bool {
+    let ending = format!(":{port:04X}");
+    ["udp", "udp6"].iter().any(|table| {
+        let text = std::fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
+        text.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&ending)))
+    })
+}
+
 impl Sipp {
     /// Starts SIPp on a free port of this address; its phones' media is said to be at these ports.
     pub async fn start(ip: IpAddr, ports: MediaPorts, law: Law) -> anyhow::Result<Sipp> {
@@ -120,7 +129,7 @@ impl Sipp {
             .context("starting sipp (Debian package sip-tester)")?;
         let mut sipp = Sipp { address, child, folder };
         let deadline = Instant::now() + crate::PATIENCE;
-        while UdpSocket::bind(address).is_ok() {
+        while !is_taken(address.port()) {
             let ended = sipp.child.try_wait()?;
             anyhow::ensure!(ended.is_none() && Instant::now() < deadline, "sipp does not start: {ended:?} {}", sipp.errors());
             tokio::time::sleep(Duration::from_millis(10)).await;
