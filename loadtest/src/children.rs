@@ -289,6 +289,7 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
 fn softphone_config(scheme: &str, transport: &str, ip: IpAddr, media_ip: IpAddr, shards: u16) -> anyhow::Result<String> {
     let address = free_address((ip, 0).into())?;
     let (port, media_port) = (address.port(), free_ports(media_ip, shards.next_multiple_of(2))?);
+    // The edge puts each shard's own port in place of the word.
     let url = address.to_string().replace(&format!(":{port}"), ":{port}");
     Ok(format!(
         "[softphone]\nenabled = true\nbind_address = \"{ip}\"\nport = {port}\npublic_url = \"{scheme}://{url}\"\n\
