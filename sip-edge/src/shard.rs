@@ -14,8 +14,8 @@ use anyhow::Context;
 use control_wire::{Command, ControlRefusal, SoftphoneService};
 use hold_audio::{HoldAudio, Reading};
 use media_core::relay::{RelayConfig, WebRtcConfig};
-use media_shard::carry::{carry_out, forward};
-use media_shard::engine::{Channel, Engine, EngineConfig};
+use media_shard::carry::carry_out;
+use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{Finished, Recorder};
 use media_shard::signal::Signal;
 use sip_core::edge::{CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RegistrarConfig, Transport};
@@ -176,12 +176,14 @@ impl Shard {
     fn take_batch(&mut self) {
         let now = Instant::now();
         while let Some(received) = self.engine.receive() {
-            match received.channel {
-                Channel::Media(socket) => forward(now, self.edge.relay_mut(), &mut self.engine, socket, received),
-                Channel::Sip => {
-                    let (transport, remote) = (Transport::Udp, received.remote);
-                    let flow = Flow { transport, local: self.sip_address, remote, connection: None };
-                    self.edge.handle_sip(now, flow, &self.engine.buffer()[..received.len]);
+            match received {
+                Received::Burst => {
+                    let relay = self.edge.relay_mut();
+                    self.engine.relay_burst(|socket, source, buffer, len| relay.forward(now, socket, source, buffer, len));
+                }
+                Received::Sip { remote, len } => {
+                    let flow = Flow { transport: Transport::Udp, local: self.sip_address, remote, connection: None };
+                    self.edge.handle_sip(now, flow, self.engine.sip_message(len));
                     self.pump(now);
                 }
             }

@@ -1,17 +1,8 @@
 //! Carries out what the relay asks: on its sockets and in its recordings' files.
 
-use crate::engine::{Engine, Received};
+use crate::engine::Engine;
 use crate::recorder::Recorder;
-use media_core::relay::{Forward, Output, Relay, SocketId};
-use std::time::Instant;
-
-/// Lets the relay handle the datagram that the engine received on this media socket, and sends on what comes of it.
-pub fn forward(now: Instant, relay: &mut Relay, engine: &mut Engine, socket: SocketId, received: Received) {
-    match relay.forward(now, socket, received.remote, engine.buffer(), received.len) {
-        Forward::To { socket, remote, start, len } => engine.send_from_buffer(socket, remote, start..start + len),
-        Forward::Drop(_) | Forward::Local => {}
-    }
-}
+use media_core::relay::{Output, Relay};
 
 /// Drains the relay's outputs. Returns whether there were any.
 pub fn carry_out(relay: &mut Relay, engine: &mut Engine, recorder: &mut Recorder) -> bool {

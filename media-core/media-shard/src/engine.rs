@@ -1,19 +1,23 @@
 //! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs behind one epoll set, all
-//! non-blocking and owned by one task. Receives into one buffer with room after the datagram, so that a packet can be rewritten in
-//! place. The caller decides what happens to each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds
-//! one packet at a time, so one `recv` each is cheaper than reading until it would block.
+//! non-blocking and owned by one task. Media come in bursts (`burst`), which are received, relayed in place and sent in three steps.
+//! The caller decides what happens to each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds
+//! one packet at a time, so receiving once is cheaper than reading until it would block.
+
+mod burst;
 
 use crate::EngineError;
-use media_core::relay::{SocketId, TAIL_ROOM};
+use burst::Burst;
+use media_core::relay::{Forward, SocketId};
 use rustix::event::epoll;
+use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
-/// Longest datagram that is received whole; SIP over UDP may fill one (RFC 3261 §18.1.1).
-pub const DATAGRAM_LEN: usize = 65_535;
+/// Longest SIP message over UDP (RFC 3261 §18.1.1).
+const SIP_LEN: usize = 65_535;
 /// Sockets reported by one `epoll_wait`: the largest batch.
 const BATCH_LEN: usize = 256;
 /// Most SIP messages of one batch. More than one, so that a shard busy with media still answers before its peers repeat; capped, so that a
@@ -27,6 +31,10 @@ const SIP_BUFFER_LEN: usize = 1024 * 1024;
 const WEBRTC_BATCH_LEN: u32 = 256;
 /// Receive and send buffer of the softphones' socket in bytes, which the system may cut: a tenth of a second of 1,000 softphones.
 const WEBRTC_BUFFER_LEN: usize = 4 * 1024 * 1024;
+/// Datagrams a millisecond from which they are let gather.
+const GATHER_FROM: u64 = 16;
+/// How long they gather: what a datagram may wait for others, in exchange for fewer and larger bursts.
+const GATHER: Duration = Duration::from_millis(1);
 /// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
 
@@ -44,19 +52,13 @@ pub struct EngineConfig {
     pub webrtc: Option<SocketAddr>,
 }
 
-/// Which kind of socket a datagram came from.
+/// What the engine took from its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
-    Sip,
-    Media(SocketId),
-}
-
-/// A datagram that now lies in the engine's buffer.
-#[derive(Debug, Clone, Copy)]
-pub struct Received {
-    pub channel: Channel,
-    pub remote: SocketAddr,
-    pub len: usize,
+pub enum Received {
+    /// A SIP message of this length, for `sip_message`.
+    Sip { remote: SocketAddr, len: usize },
+    /// Media, for `relay_burst`.
+    Burst,
 }
 
 /// What the engine did since it was opened.
@@ -103,8 +105,38 @@ pub struct Engine {
     sip_budget: u32,
     /// Datagrams of softphones that this batch may still bring.
     webrtc_budget: u32,
-    buffer: Box<[u8]>,
+    burst: Burst,
+    sip_buffer: Box<[u8]>,
     counters: EngineCounters,
+    pace: Pace,
+}
+
+/// How fast datagrams come: under load they are let gather.
+struct Pace {
+    /// The last batch.
+    began: Instant,
+    /// Time between the last batch and the one before it.
+    interval: Duration,
+    /// Datagrams received before the last batch.
+    received_before: u64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { began: now, interval: GATHER, received_before: 0 }
+    }
+
+    /// What is left of the time to gather, after so many datagrams in all.
+    fn remaining(&self, now: Instant, received: u64) -> Duration {
+        let is_fast = (received - self.received_before) * 1_000 >= GATHER_FROM * self.interval.as_micros() as u64;
+        if is_fast { GATHER.saturating_sub(now - self.began) } else { Duration::ZERO }
+    }
+
+    /// A batch begins, after so many datagrams in all.
+    fn begin(&mut self, now: Instant, received: u64) {
+        self.interval = now - self.began;
+        (self.began, self.received_before) = (now, received);
+    }
 }
 
 impl Engine {
@@ -113,16 +145,17 @@ impl Engine {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| EngineError::Epoll(error.into()))?;
         let sip = bind(config.sip, SIP_BUFFER_LEN)?;
         watch(&epoll, sip.as_fd(), SIP_KEY)?;
-        let webrtc = config.webrtc.map(|address| bind(address, WEBRTC_BUFFER_LEN)).transpose()?;
+        let webrtc = config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
         if let Some(webrtc) = &webrtc {
             watch(&epoll, webrtc.as_fd(), SocketId::WEBRTC.0.into())?;
         }
         let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
         for offset in 0..u32::from(config.pair_count) * 2 {
             let port = u16::try_from(u32::from(config.first_port) + offset).map_err(|_| EngineError::PortRange)?;
-            let socket = bind(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
+            let socket = bind_media(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
             media.push(MediaSocket { socket, peer: Peer::Any });
         }
+        let descriptors: Vec<_> = media.iter().map(|media| &media.socket).chain(&webrtc).map(AsRawFd::as_raw_fd).collect();
         Ok(Self {
             epoll,
             sip,
@@ -132,13 +165,21 @@ impl Engine {
             next_event: 0,
             sip_budget: 0,
             webrtc_budget: 0,
-            buffer: vec![0; DATAGRAM_LEN + TAIL_ROOM].into_boxed_slice(),
+            burst: Burst::new(&descriptors).map_err(EngineError::Ring)?,
+            sip_buffer: vec![0; SIP_LEN].into_boxed_slice(),
             counters: EngineCounters::default(),
+            pace: Pace::new(Instant::now()),
         })
     }
 
-    /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether the batch holds anything.
+    /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether the batch holds anything. Under
+    /// load, a batch begins a millisecond after the last one, so that it holds more.
     pub fn wait(&mut self, timeout: Duration) -> bool {
+        let gather = self.pace.remaining(Instant::now(), self.counters.received).min(timeout);
+        if !gather.is_zero() {
+            std::thread::sleep(gather);
+        }
+        let timeout = timeout - gather;
         self.next_event = 0;
         self.sip_budget = SIP_BATCH_LEN;
         self.webrtc_budget = WEBRTC_BATCH_LEN;
@@ -146,62 +187,102 @@ impl Engine {
         let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         // An interrupted wait is an empty batch.
         let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout));
-        self.counters.batches += u64::from(!self.events.is_empty());
-        !self.events.is_empty()
+        if self.events.is_empty() {
+            return false;
+        }
+        self.counters.batches += 1;
+        self.pace.begin(Instant::now(), self.counters.received);
+        true
     }
 
-    /// Receives the next datagram of the batch into the buffer, or `None` at the end of the batch.
+    /// Receives the next SIP message or burst of media of the batch, or `None` at the end of the batch.
     pub fn receive(&mut self) -> Option<Received> {
-        let space = &mut self.buffer[..DATAGRAM_LEN];
+        self.burst.clear();
         while let Some(event) = self.events.get(self.next_event) {
-            let key = event.data.u64();
-            let (channel, result) = match self.media.get_mut(key as usize) {
-                Some(media) => {
-                    let result = match media.peer {
-                        Peer::Only(peer) => media.socket.recv(space).map(|len| (len, peer)),
-                        Peer::Any | Peer::Settling(_) => media.socket.recv_from(space),
-                    };
-                    match (media.peer, &result) {
-                        (Peer::Settling(peer), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
-                            media.peer = Peer::Only(peer);
-                            self.next_event += 1;
-                        }
-                        // Read on until the queue from before the connect is empty.
-                        (Peer::Settling(_), _) => {}
-                        _ => self.next_event += 1,
+            match event.data.u64() {
+                SIP_KEY if !self.burst.is_empty() => break,
+                SIP_KEY => {
+                    if let Some(message) = self.receive_sip() {
+                        return Some(message);
                     }
-                    (Channel::Media(SocketId(key as u32)), result)
                 }
-                None => {
-                    let (channel, socket, budget) = match &self.webrtc {
-                        Some(webrtc) if key == u64::from(SocketId::WEBRTC.0) => {
-                            (Channel::Media(SocketId::WEBRTC), webrtc, &mut self.webrtc_budget)
-                        }
-                        _ => (Channel::Sip, &self.sip, &mut self.sip_budget),
-                    };
-                    let result = socket.recv_from(space);
-                    *budget -= 1;
-                    if *budget == 0 || result.is_err() {
-                        self.next_event += 1;
-                    }
-                    (channel, result)
-                }
-            };
-            match result {
-                Ok((len, remote)) => {
-                    self.counters.received += 1;
-                    return Some(Received { channel, remote, len });
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => self.counters.receive_failed += 1,
+                _ if self.burst.is_full() => break,
+                key => self.receive_media(SocketId(key as u32)),
             }
         }
-        None
+        let counters = &mut self.counters;
+        self.burst.receive(|result| counters.count_received(result));
+        (!self.burst.is_empty()).then_some(Received::Burst)
     }
 
-    /// The buffer, which begins with the last received datagram.
-    pub fn buffer(&mut self) -> &mut [u8] {
-        &mut self.buffer
+    fn receive_sip(&mut self) -> Option<Received> {
+        let result = self.sip.recv_from(&mut self.sip_buffer);
+        self.sip_budget -= 1;
+        if self.sip_budget == 0 || result.is_err() {
+            self.next_event += 1;
+        }
+        self.counters.count_received(&result);
+        result.ok().map(|(len, remote)| Received::Sip { remote, len })
+    }
+
+    /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has had its turn.
+    fn receive_media(&mut self, socket: SocketId) {
+        let (result, had_its_turn) = match self.media.get_mut(socket.0 as usize) {
+            Some(MediaSocket { peer: Peer::Only(peer), .. }) => {
+                self.next_event += 1;
+                return self.burst.queue_receive(socket, *peer);
+            }
+            Some(media) => {
+                let result = media.socket.recv_from(self.burst.space());
+                let is_empty = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+                // Read on until the queue from before the connect is empty.
+                let settling = matches!(media.peer, Peer::Settling(_));
+                if let Peer::Settling(peer) = media.peer
+                    && is_empty
+                {
+                    media.peer = Peer::Only(peer);
+                }
+                (result, is_empty || !settling)
+            }
+            None => {
+                let Some(webrtc) = &self.webrtc else { return self.next_event += 1 };
+                let result = webrtc.recv_from(self.burst.space());
+                self.webrtc_budget -= 1;
+                let is_over = self.webrtc_budget == 0 || result.is_err();
+                (result, is_over)
+            }
+        };
+        self.next_event += usize::from(had_its_turn);
+        self.counters.count_received(&result);
+        if let Ok((len, remote)) = result {
+            self.burst.push(socket, remote, len);
+        }
+    }
+
+    /// The SIP message that was received last.
+    pub fn sip_message(&self, len: usize) -> &[u8] {
+        &self.sip_buffer[..len]
+    }
+
+    /// Lets `relay` handle each datagram of the burst in place (socket, source, buffer with room behind the datagram, its length), then
+    /// sends what is to be sent.
+    pub fn relay_burst(&mut self, relay: impl FnMut(SocketId, SocketAddr, &mut [u8], usize) -> Forward) {
+        self.burst.relay(relay);
+        for place in 0..self.burst.len() {
+            let Forward::To { socket, remote, start, len } = self.burst.forward(place) else { continue };
+            let range = start..start + len;
+            match self.media.get(socket.0 as usize) {
+                Some(media) if media.is_connected_to(remote) => self.burst.queue_send(place, range, socket.0, None),
+                None if self.webrtc.is_some() => self.burst.queue_send(place, range, self.media.len() as u32, Some(remote)),
+                _ => {
+                    if let Some(result) = self.transmit(socket, remote, self.burst.part(place, range)) {
+                        self.counters.count_sent(&result);
+                    }
+                }
+            }
+        }
+        let counters = &mut self.counters;
+        self.burst.send(|result| counters.count_sent(&result));
     }
 
     /// Begins to read a media socket, without what came to it while nobody used it.
@@ -213,18 +294,10 @@ impl Engine {
         }
     }
 
-    /// Sends part of the buffer from a media socket.
-    pub fn send_from_buffer(&mut self, socket: SocketId, remote: SocketAddr, range: std::ops::Range<usize>) {
-        let Some(bytes) = self.buffer.get(range) else { return };
-        if let Some(result) = self.transmit(socket, remote, bytes) {
-            self.count_sent(result);
-        }
-    }
-
     /// Sends bytes from a media socket.
     pub fn send(&mut self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) {
         if let Some(result) = self.transmit(socket, remote, bytes) {
-            self.count_sent(result);
+            self.counters.count_sent(&result);
         }
     }
 
@@ -234,16 +307,13 @@ impl Engine {
             return Some(self.webrtc.as_ref()?.send_to(bytes, remote));
         }
         let media = self.media.get(socket.0 as usize)?;
-        Some(match media.peer {
-            Peer::Settling(peer) | Peer::Only(peer) if peer == remote => media.socket.send(bytes),
-            _ => media.socket.send_to(bytes, remote),
-        })
+        Some(if media.is_connected_to(remote) { media.socket.send(bytes) } else { media.socket.send_to(bytes, remote) })
     }
 
     /// Sends one SIP message.
     pub fn send_sip(&mut self, remote: SocketAddr, bytes: &[u8]) {
         let result = self.sip.send_to(bytes, remote);
-        self.count_sent(result);
+        self.counters.count_sent(&result);
     }
 
     /// Binds a media socket to one peer: cheaper, and the kernel then refuses every other source.
@@ -277,7 +347,7 @@ impl Engine {
     fn discard(&mut self, socket: SocketId) {
         let Some(media) = self.media.get(socket.0 as usize) else { return };
         loop {
-            match media.socket.recv(&mut self.buffer[..1]) {
+            match media.socket.recv(&mut self.sip_buffer[..1]) {
                 Ok(_) => self.counters.discarded += 1,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => self.counters.receive_failed += 1,
@@ -303,13 +373,29 @@ impl Engine {
     pub fn readiness(&self) -> std::io::Result<OwnedFd> {
         self.epoll.try_clone()
     }
+}
 
-    fn count_sent(&mut self, result: std::io::Result<usize>) {
+impl EngineCounters {
+    fn count_received<T>(&mut self, result: &std::io::Result<T>) {
         match result {
-            Ok(_) => self.counters.sent += 1,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.counters.send_would_block += 1,
-            Err(_) => self.counters.send_failed += 1,
+            Ok(_) => self.received += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => self.receive_failed += 1,
         }
+    }
+
+    fn count_sent(&mut self, result: &std::io::Result<usize>) {
+        match result {
+            Ok(_) => self.sent += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.send_would_block += 1,
+            Err(_) => self.send_failed += 1,
+        }
+    }
+}
+
+impl MediaSocket {
+    fn is_connected_to(&self, remote: SocketAddr) -> bool {
+        matches!(self.peer, Peer::Settling(peer) | Peer::Only(peer) if peer == remote)
     }
 }
 
@@ -322,6 +408,17 @@ fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError
         Ok(UdpSocket::from(socket))
     };
     open().map_err(|error| EngineError::Bind { address, error })
+}
+
+/// A media socket never fragments, and takes no ICMP message's word for the path's MTU: its datagrams are small, and those that cannot
+/// be fragmented need no identifier, which costs the kernel a hundredth of a packet.
+fn bind_media(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
+    let socket = bind(address, buffer_len)?;
+    if address.is_ipv4() {
+        sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::PROBE)
+            .map_err(|error| EngineError::Bind { address, error: error.into() })?;
+    }
+    Ok(socket)
 }
 
 fn watch(epoll: &OwnedFd, socket: BorrowedFd<'_>, key: u64) -> Result<(), EngineError> {

@@ -1,5 +1,5 @@
-//! The `unsafe` of this package: handing a foreign descriptor to glommio, and a one-entry ring that turns "this descriptor is
-//! readable" into an eventfd that glommio can read.
+//! The `unsafe` between us and glommio (that of datagrams is in `engine/burst`): handing it a foreign descriptor, and a one-entry ring
+//! that turns "this descriptor is readable" into an eventfd that glommio can read.
 
 use glommio::io::BufferedFile;
 use io_uring::{IoUring, opcode, types};

@@ -27,4 +27,6 @@ pub enum EngineError {
     PortRange,
     #[error("epoll: {0}")]
     Epoll(std::io::Error),
+    #[error("io_uring: {0}")]
+    Ring(std::io::Error),
 }

@@ -2,7 +2,7 @@
 
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{Doorbell, EngineBell, doorbell};
-use media_shard::engine::{Engine, EngineConfig};
+use media_shard::engine::{Engine, EngineConfig, Received};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn a_datagram_rings_each_time_that_is_waited_for() {
             media_address: Ipv4Addr::LOCALHOST.into(),
             first_port: 0,
             pair_count: 0,
-            webrtc: None,
+            webrtc: Some((Ipv4Addr::LOCALHOST, 0).into()),
         };
         let mut engine = Engine::open(&config).unwrap();
         let mut bell = EngineBell::new(&engine).unwrap();
@@ -32,8 +32,8 @@ fn a_datagram_rings_each_time_that_is_waited_for() {
             bell.rung().await.unwrap();
             sender.await;
             assert!(engine.wait(Duration::from_secs(5)));
-            assert_eq!(engine.receive().unwrap().len, 1);
-            assert_eq!(engine.buffer()[0], round);
+            assert!(matches!(engine.receive(), Some(Received::Sip { len: 1, .. })));
+            assert_eq!(engine.sip_message(1), [round]);
         }
     });
 }

@@ -7,8 +7,8 @@ use glommio::{LocalExecutorBuilder, Placement};
 use media_core::codec::{Codec, PayloadType};
 use media_core::relay::{self, Relay, RelayConfig, RemoteMedia};
 use media_core::sdp::{Direction, Numbers};
-use media_shard::carry::{carry_out, forward};
-use media_shard::engine::{Channel, Engine, EngineConfig};
+use media_shard::carry::carry_out;
+use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::Recorder;
 use media_shard::signal::Signal;
 use pair::{bridge, record};
@@ -53,8 +53,9 @@ impl Rig {
     fn turn(&mut self) {
         assert!(self.engine.wait(Duration::from_secs(5)), "nothing came");
         while let Some(received) = self.engine.receive() {
-            let Channel::Media(socket) = received.channel else { panic!("SIP is not spoken here") };
-            forward(Instant::now(), &mut self.relay, &mut self.engine, socket, received);
+            assert_eq!(received, Received::Burst, "SIP is not spoken here");
+            let (relay, now) = (&mut self.relay, Instant::now());
+            self.engine.relay_burst(|socket, source, buffer, len| relay.forward(now, socket, source, buffer, len));
         }
         self.pump();
     }

@@ -1,5 +1,6 @@
 //! The engine on real loopback sockets.
 
+use super::burst::BURST_LEN;
 use super::*;
 use std::net::Ipv4Addr;
 
@@ -8,9 +9,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An engine on ports that nobody else of this machine's tests uses at the moment.
 fn engine(pair_count: u16) -> (Engine, u16) {
-    for first_port in (41_000..60_000).step_by(64) {
+    engine_with(pair_count, None)
+}
+
+fn engine_with(pair_count: u16, webrtc: Option<SocketAddr>) -> (Engine, u16) {
+    for first_port in (41_000..60_000).step_by(128) {
         let config =
-            EngineConfig { sip: SocketAddr::new(LOCALHOST, 0), media_address: LOCALHOST, first_port, pair_count, webrtc: None };
+            EngineConfig { sip: SocketAddr::new(LOCALHOST, 0), media_address: LOCALHOST, first_port, pair_count, webrtc };
         if let Ok(engine) = Engine::open(&config) {
             return (engine, first_port);
         }
@@ -24,11 +29,41 @@ fn phone() -> UdpSocket {
     phone
 }
 
+/// What the batch holds: messages of SIP (`None`), and datagrams of media sockets.
+type Batch = Vec<(Option<SocketId>, SocketAddr, Vec<u8>)>;
+
+/// Takes the whole batch.
+fn take(engine: &mut Engine) -> Batch {
+    let mut batch = Batch::new();
+    while let Some(received) = engine.receive() {
+        match received {
+            Received::Sip { remote, len } => batch.push((None, remote, engine.sip_message(len).to_vec())),
+            Received::Burst => engine.relay_burst(|socket, remote, buffer, len| {
+                batch.push((Some(socket), remote, buffer[..len].to_vec()));
+                Forward::Local
+            }),
+        }
+    }
+    batch
+}
+
 #[track_caller]
-fn receive(engine: &mut Engine) -> (Channel, SocketAddr, Vec<u8>) {
+fn receive(engine: &mut Engine) -> Batch {
     assert!(engine.wait(PATIENCE), "nothing came");
-    let received = engine.receive().expect("the batch holds a datagram");
-    (received.channel, received.remote, engine.buffer()[..received.len].to_vec())
+    take(engine)
+}
+
+/// Opens a socket and connects it to its peer.
+fn connect(engine: &mut Engine, socket: SocketId, peer: &UdpSocket) {
+    engine.open_socket(socket);
+    engine.connect(socket, peer.local_addr().unwrap());
+    // Reads the queue from before the connect, until it is empty.
+    peer.send_to(b"first", (LOCALHOST, media_port(engine, socket))).unwrap();
+    assert_eq!(receive(engine).len(), 1);
+}
+
+fn media_port(engine: &Engine, socket: SocketId) -> u16 {
+    engine.media[socket.0 as usize].socket.local_addr().unwrap().port()
 }
 
 #[test]
@@ -38,24 +73,21 @@ fn hears_sip_and_only_the_sockets_in_use() {
     let address = phone.local_addr().unwrap();
     phone.send_to(b"stray", (LOCALHOST, first_port)).unwrap();
     phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
-    assert_eq!(receive(&mut engine), (Channel::Sip, address, b"OPTIONS".to_vec()));
+    assert_eq!(receive(&mut engine), [(None, address, b"OPTIONS".to_vec())]);
     assert!(!engine.wait(Duration::ZERO), "a socket that is not in use is not read");
 
     engine.open_socket(SocketId(0));
     phone.send_to(b"voice", (LOCALHOST, first_port)).unwrap();
-    assert_eq!(receive(&mut engine), (Channel::Media(SocketId(0)), address, b"voice".to_vec()));
+    assert_eq!(receive(&mut engine), [(Some(SocketId(0)), address, b"voice".to_vec())]);
     assert_eq!(engine.counters().discarded, 1);
-    engine.send_from_buffer(SocketId(0), address, 1..5);
     engine.send(SocketId(1), address, b"report");
     engine.send_sip(address, b"SIP/2.0");
     let mut bytes = [0; 16];
-    for expected in
-        [(b"oice".as_slice(), first_port), (b"report", first_port + 1), (b"SIP/2.0", engine.sip_address().unwrap().port())]
-    {
+    for expected in [(b"report".as_slice(), first_port + 1), (b"SIP/2.0", engine.sip_address().unwrap().port())] {
         let (len, from) = phone.recv_from(&mut bytes).unwrap();
         assert_eq!((&bytes[..len], from.port()), expected);
     }
-    assert_eq!(engine.counters().sent, 3);
+    assert_eq!(engine.counters().sent, 2);
 }
 
 #[test]
@@ -69,11 +101,10 @@ fn a_connected_socket_hears_its_peer_alone_until_released() {
     peer.send_to(b"early peer", (LOCALHOST, first_port)).unwrap();
     engine.connect(SocketId(0), peer_address);
     stranger.send_to(b"late stranger", (LOCALHOST, first_port)).unwrap();
-    assert_eq!(receive(&mut engine).1, stranger_address);
-    assert_eq!(engine.receive().unwrap().remote, peer_address);
-    assert!(engine.receive().is_none());
+    let sources: Vec<_> = receive(&mut engine).into_iter().map(|(_, source, _)| source).collect();
+    assert_eq!(sources, [stranger_address, peer_address]);
     peer.send_to(b"late peer", (LOCALHOST, first_port)).unwrap();
-    assert_eq!(receive(&mut engine), (Channel::Media(SocketId(0)), peer_address, b"late peer".to_vec()));
+    assert_eq!(receive(&mut engine), [(Some(SocketId(0)), peer_address, b"late peer".to_vec())]);
     engine.send(SocketId(0), peer_address, b"to peer");
     engine.send(SocketId(0), stranger_address, b"to stranger");
     let mut bytes = [0; 16];
@@ -87,7 +118,7 @@ fn a_connected_socket_hears_its_peer_alone_until_released() {
     assert!(!engine.wait(Duration::ZERO), "nothing of an old call reaches a new one");
     assert_eq!(engine.counters().discarded, 2);
     stranger.send_to(b"new call", (LOCALHOST, first_port)).unwrap();
-    assert_eq!(receive(&mut engine), (Channel::Media(SocketId(0)), stranger_address, b"new call".to_vec()));
+    assert_eq!(receive(&mut engine), [(Some(SocketId(0)), stranger_address, b"new call".to_vec())]);
 }
 
 #[test]
@@ -108,20 +139,13 @@ fn a_batch_brings_many_sip_messages_but_not_all_of_a_flood() {
     }
     for expected in [SIP_BATCH_LEN, 8] {
         assert!(engine.wait(PATIENCE), "nothing came");
-        assert_eq!(std::iter::from_fn(|| engine.receive()).count() as u32, expected);
+        assert_eq!(take(&mut engine).len() as u32, expected);
     }
 }
 
 #[test]
 fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
-    let config = EngineConfig {
-        sip: SocketAddr::new(LOCALHOST, 0),
-        media_address: LOCALHOST,
-        first_port: 0,
-        pair_count: 0,
-        webrtc: Some(SocketAddr::new(LOCALHOST, 0)),
-    };
-    let mut engine = Engine::open(&config).unwrap();
+    let (mut engine, _) = engine_with(0, Some(SocketAddr::new(LOCALHOST, 0)));
     let webrtc = engine.webrtc_address().unwrap().unwrap();
     let phone = phone();
     let address = phone.local_addr().unwrap();
@@ -130,10 +154,9 @@ fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
     phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
     let mut batches = Vec::new();
     while engine.wait(Duration::ZERO) {
-        let received: Vec<Received> = std::iter::from_fn(|| engine.receive()).collect();
-        assert!(received.iter().all(|received| received.remote == address));
-        let is_sip = |received: &&Received| received.channel == Channel::Sip;
-        batches.push((received.iter().filter(is_sip).count(), received.len()));
+        let batch = take(&mut engine);
+        assert!(batch.iter().all(|(_, source, _)| *source == address));
+        batches.push((batch.iter().filter(|(socket, _, _)| socket.is_none()).count(), batch.len()));
     }
     assert_eq!(batches, [(1, WEBRTC_BATCH_LEN as usize + 1), (0, 20)]);
     engine.send(SocketId::WEBRTC, address, b"answer");
@@ -141,4 +164,130 @@ fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
     let (len, from) = phone.recv_from(&mut bytes).unwrap();
     assert_eq!((&bytes[..len], from), (&b"answer"[..], webrtc));
     assert_eq!(engine.counters().sent, 1);
+}
+
+#[test]
+fn a_burst_is_relayed_in_place_from_connected_and_other_sockets() {
+    let pair_count = BURST_LEN as u16;
+    let (mut engine, _) = engine(pair_count);
+    let (phone, third) = (phone(), phone());
+    let (address, other) = (phone.local_addr().unwrap(), third.local_addr().unwrap());
+    let sockets: Vec<_> = (0..u32::from(pair_count) * 2).map(SocketId).collect();
+    sockets.iter().for_each(|socket| connect(&mut engine, *socket, &phone));
+    let before = engine.counters();
+    for socket in &sockets {
+        let datagram = [b"<<", socket.0.to_be_bytes().as_slice(), b">>"].concat();
+        phone.send_to(&datagram, (LOCALHOST, media_port(&engine, *socket))).unwrap();
+    }
+    assert!(engine.wait(PATIENCE));
+    let mut bursts = Vec::new();
+    while engine.receive() == Some(Received::Burst) {
+        let mut count = 0;
+        engine.relay_burst(|socket, remote, buffer, len| {
+            count += 1;
+            assert_eq!((remote, len), (address, 8));
+            assert_eq!(buffer[2..6], socket.0.to_be_bytes());
+            buffer[8..16].copy_from_slice(b"trailing");
+            match socket.0 {
+                0 => Forward::Drop(media_core::drops::DropReason::NotRtp),
+                // Whom the socket is not connected to, as before the latch.
+                1 => Forward::To { socket, remote: other, start: 2, len: 6 },
+                _ => Forward::To { socket: SocketId(socket.0 ^ 1), remote, start: 2, len: 14 },
+            }
+        });
+        bursts.push(count);
+    }
+    assert_eq!(bursts, [BURST_LEN; 2]);
+    let mut bytes = [0; 32];
+    assert_eq!(third.recv(&mut bytes).unwrap(), 6);
+    assert_eq!(&bytes[..6], [&1u32.to_be_bytes()[..], b">>"].concat());
+    let from = |socket| SocketAddr::new(LOCALHOST, media_port(&engine, socket));
+    let mut heard: Vec<_> = (2..sockets.len())
+        .map(|_| {
+            let (len, source) = phone.recv_from(&mut bytes).unwrap();
+            let socket = SocketId(u32::from_be_bytes(*bytes.first_chunk().unwrap()));
+            assert_eq!((&bytes[4..len], source), (&b">>trailing"[..], from(SocketId(socket.0 ^ 1))));
+            socket.0
+        })
+        .collect();
+    heard.sort_unstable();
+    assert_eq!(heard, Vec::from_iter(2..sockets.len() as u32));
+    let counters = engine.counters();
+    assert_eq!(counters.received - before.received, sockets.len() as u64);
+    assert_eq!(counters.sent - before.sent, sockets.len() as u64 - 1);
+    assert_eq!((counters.receive_failed, counters.send_failed, counters.send_would_block), (0, 0, 0));
+}
+
+#[test]
+fn a_burst_goes_from_a_phone_to_a_softphone_and_back() {
+    let (mut engine, _) = engine_with(1, Some(SocketAddr::new(LOCALHOST, 0)));
+    let (phone, softphone) = (phone(), phone());
+    let (address, softphone_address) = (phone.local_addr().unwrap(), softphone.local_addr().unwrap());
+    let webrtc = engine.webrtc_address().unwrap().unwrap();
+    connect(&mut engine, SocketId(0), &phone);
+    phone.send_to(b"to softphone", (LOCALHOST, media_port(&engine, SocketId(0)))).unwrap();
+    softphone.send_to(b"to phone", webrtc).unwrap();
+    let mut relayed = 0;
+    while relayed < 2 {
+        assert!(engine.wait(PATIENCE), "nothing came");
+        while engine.receive() == Some(Received::Burst) {
+            engine.relay_burst(|socket, _, _, len| {
+                relayed += 1;
+                match socket {
+                    SocketId::WEBRTC => Forward::To { socket: SocketId(0), remote: address, start: 0, len },
+                    _ => Forward::To { socket: SocketId::WEBRTC, remote: softphone_address, start: 0, len },
+                }
+            });
+        }
+    }
+    let mut bytes = [0; 16];
+    let (len, source) = softphone.recv_from(&mut bytes).unwrap();
+    assert_eq!((&bytes[..len], source), (&b"to softphone"[..], webrtc));
+    assert_eq!(phone.recv(&mut bytes).unwrap(), 8);
+    assert_eq!(&bytes[..8], b"to phone");
+    assert_eq!(engine.counters().sent, 2);
+}
+
+#[test]
+fn a_long_datagram_arrives_cut_and_too_long_for_the_relay() {
+    let (mut engine, _) = engine(1);
+    let phone = phone();
+    connect(&mut engine, SocketId(0), &phone);
+    phone.send_to(&[7; 9000], (LOCALHOST, media_port(&engine, SocketId(0)))).unwrap();
+    let [(_, _, bytes)] = &receive(&mut engine)[..] else { panic!("one datagram") };
+    assert!((1501..1600).contains(&bytes.len()), "{}", bytes.len());
+}
+
+#[test]
+fn an_icmp_error_is_counted_and_no_datagram() {
+    let (mut engine, _) = engine(1);
+    let phone = phone();
+    connect(&mut engine, SocketId(0), &phone);
+    let address = phone.local_addr().unwrap();
+    drop(phone);
+    engine.send(SocketId(0), address, b"to nobody");
+    assert_eq!(receive(&mut engine), []);
+    assert_eq!(engine.counters().receive_failed, 1);
+}
+
+/// Batches of so many datagrams, one each so many microseconds: how long the next one is let gather.
+#[track_caller]
+fn check_pace(count: u64, interval_us: u64, gather_us: u64) {
+    let start = Instant::now();
+    let mut pace = Pace::new(start);
+    let now = start + Duration::from_micros(interval_us);
+    pace.begin(now, 100);
+    let later = now + Duration::from_micros(300);
+    assert_eq!(pace.remaining(later, 100 + count), Duration::from_micros(gather_us), "{count} in {interval_us} µs");
+}
+
+#[test]
+fn datagrams_gather_for_a_millisecond_when_they_come_fast() {
+    check_pace(2, 125, 700);
+    check_pace(1, 125, 0);
+    check_pace(16, 1000, 700);
+    check_pace(15, 1000, 0);
+    check_pace(50, 1000, 700);
+    check_pace(50, 20_000, 0);
+    check_pace(0, 1000, 0);
 }
