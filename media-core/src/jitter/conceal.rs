@@ -114,21 +114,61 @@ impl Concealer {
             // The oldest first.
             samples.copy_from_slice(&self.heard[(self.at + 1 + n) % FRAME_COUNT]);
         }
-        let heard = &all[at..HISTORY + at];
-        let (_, recent) = heard.split_at(HISTORY - MAX_PERIOD);
-        let likeness = |period: &usize| {
-            let earlier = &heard[HISTORY - MAX_PERIOD - period..HISTORY - period];
-            let (mut product, mut energy) = (0i64, 1i64);
-            for (a, b) in recent.iter().zip(earlier).step_by(2) {
-                product += i64::from(*a) * i64::from(*b);
-                energy += i64::from(*b) * i64::from(*b);
-            }
-            let product = product.max(0) as f32;
-            product * product / energy as f32
-        };
-        let best = (MIN_PERIOD..=MAX_PERIOD).map(|period| (likeness(&period), period));
-        self.period = best.fold((-1.0, MIN_PERIOD), |best, other| if other.0 > best.0 { other } else { best }).1;
+        let heard: &[i16; HISTORY] = all[at..].first_chunk().expect("a place in the frame");
+        self.period = period(heard);
         self.cycle[..self.period].copy_from_slice(&heard[HISTORY - self.period..]);
         self.position = 0;
+    }
+}
+
+/// The period with which the end of what was heard resembles what came before it most. Many legs may run dry at once, so this counts:
+/// sums of products of 12 bits stay within 32, which the compiler turns into vectors.
+fn period(heard: &[i16; HISTORY]) -> usize {
+    let peak = heard.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
+    let excess = (u16::BITS - peak.leading_zeros()).saturating_sub(11);
+    let heard = heard.map(|sample| sample >> excess);
+    let (_, recent) = heard.split_at(HISTORY - MAX_PERIOD);
+    let product = |a: &[i16], b: &[i16]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+    let mut best = (-1.0, MIN_PERIOD);
+    for period in MIN_PERIOD..=MAX_PERIOD {
+        let earlier = &heard[HISTORY - MAX_PERIOD - period..HISTORY - period];
+        let likeness = product(recent, earlier).max(0) as f32;
+        let likeness = likeness * likeness / (1 + product(earlier, earlier)) as f32;
+        if likeness > best.0 {
+            best = (likeness, period);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::TAU;
+
+    #[track_caller]
+    fn check(true_period: usize, peak: i16) {
+        let wave = |n: usize| {
+            let phase = TAU * n as f64 / true_period as f64;
+            (f64::from(peak) * (0.7 * phase.sin() + 0.3 * (2.0 * phase).cos())) as i16
+        };
+        assert_eq!(period(&std::array::from_fn(wave)), true_period, "peak {peak}");
+    }
+
+    #[test]
+    fn finds_the_period_of_quiet_and_of_full_audio() {
+        for true_period in [81, 100, 133, 160] {
+            for peak in [100, 2_000, 20_000, i16::MAX] {
+                check(true_period, peak);
+            }
+        }
+    }
+
+    #[test]
+    fn the_loudest_audio_there_is_overflows_nothing() {
+        let square = std::array::from_fn(|n| if n / 50 % 2 == 0 { i16::MIN } else { i16::MAX });
+        assert_eq!(period(&square), 100);
+        assert_eq!(period(&[i16::MIN; HISTORY]), MIN_PERIOD);
+        assert_eq!(period(&[0; HISTORY]), MIN_PERIOD);
     }
 }
