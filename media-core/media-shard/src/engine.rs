@@ -35,6 +35,8 @@ const WEBRTC_BUFFER_LEN: usize = 4 * 1024 * 1024;
 const GATHER_FROM: u64 = 16;
 /// How long they gather: what a datagram may wait for others, in exchange for fewer and larger bursts.
 const GATHER: Duration = Duration::from_millis(1);
+/// The shortest sleep that is worth it: the kernel adds some 50 µs, which a shard that is nearly busy lacks.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 /// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
 
@@ -129,7 +131,8 @@ impl Pace {
     /// What is left of the time to gather, after so many datagrams in all.
     fn remaining(&self, now: Instant, received: u64) -> Duration {
         let is_fast = (received - self.received_before) * 1_000 >= GATHER_FROM * self.interval.as_micros() as u64;
-        if is_fast { GATHER.saturating_sub(now - self.began) } else { Duration::ZERO }
+        let left = GATHER.saturating_sub(now - self.began);
+        if is_fast && left >= SHORTEST_SLEEP { left } else { Duration::ZERO }
     }
 
     /// A batch begins, after so many datagrams in all.

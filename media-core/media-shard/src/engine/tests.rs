@@ -270,15 +270,17 @@ fn an_icmp_error_is_counted_and_no_datagram() {
     assert_eq!(engine.counters().receive_failed, 1);
 }
 
-/// Batches of so many datagrams, one each so many microseconds: how long the next one is let gather.
+/// A batch of so many datagrams, so long after the one before it; how long the next one is let gather when this one took 300 µs.
 #[track_caller]
 fn check_pace(count: u64, interval_us: u64, gather_us: u64) {
     let start = Instant::now();
     let mut pace = Pace::new(start);
-    let now = start + Duration::from_micros(interval_us);
-    pace.begin(now, 100);
-    let later = now + Duration::from_micros(300);
-    assert_eq!(pace.remaining(later, 100 + count), Duration::from_micros(gather_us), "{count} in {interval_us} µs");
+    let began = start + Duration::from_micros(interval_us);
+    pace.begin(began, 100);
+    let after = |us| pace.remaining(began + Duration::from_micros(us), 100 + count);
+    assert_eq!(after(300), Duration::from_micros(gather_us), "{count} in {interval_us} µs");
+    // One that took almost as long as the gathering leaves no time for a sleep.
+    assert_eq!((after(801), after(2000)), (Duration::ZERO, Duration::ZERO));
 }
 
 #[test]
