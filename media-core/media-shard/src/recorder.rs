@@ -2,6 +2,7 @@
 //! queue. Running files are named `NAME.part`; a final one is cut to its length, synced and renamed to `NAME`.
 //! What is written where is decided by `media_core::recording`.
 
+use crate::foreign::lock;
 use crate::signal::Signal;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 use media_core::relay::RecordingId;
@@ -188,10 +189,17 @@ impl File {
     async fn create(path: &Path) -> glommio::Result<Self, ()> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o640);
-        match options.dma_open(path).await {
-            Ok(file) => Ok(File::Direct(file)),
-            Err(_) => options.buffered_open(path).await.map(File::Buffered),
-        }
+        let file = match options.dma_open(path).await {
+            Ok(file) => File::Direct(file),
+            Err(_) => File::Buffered(options.buffered_open(path).await?),
+        };
+        // So that recovery can wait for what the kernel still writes for a process that was killed. A file system without locks
+        // only has less of that.
+        let _ = match &file {
+            File::Direct(file) => lock(file),
+            File::Buffered(file) => lock(file),
+        };
+        Ok(file)
     }
 
     async fn write(&self, buffer: DmaBuffer, offset: u64) -> glommio::Result<(), ()> {

@@ -6,8 +6,12 @@ use media_core::recording::{HEADER_LEN, Repair, repair};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const LOCK_NAME: &str = ".sip-edge.lock";
+/// Longest wait for all that the kernel still writes for the process that is gone.
+const LATE_WRITE_LIMIT: Duration = Duration::from_secs(2);
+const TRY_PERIOD: Duration = Duration::from_millis(5);
 
 /// The recordings' folder, locked as long as this lives.
 #[derive(Debug)]
@@ -36,10 +40,11 @@ pub fn own(folder: &Path) -> io::Result<OwnedFolder> {
         TryLockError::Error(error) => error,
     })?;
     let mut recovered = Recovered::default();
+    let deadline = Instant::now() + LATE_WRITE_LIMIT;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(name) = path.to_str().and_then(|path| path.strip_suffix(PART_SUFFIX)) else { continue };
-        match finish(&path, Path::new(name)) {
+        match finish(&path, Path::new(name), deadline) {
             Ok(Repair::Finalise { .. }) => recovered.repaired += 1,
             Ok(Repair::Empty) => recovered.removed += 1,
             Ok(Repair::Foreign) | Err(_) => recovered.left += 1,
@@ -48,8 +53,12 @@ pub fn own(folder: &Path) -> io::Result<OwnedFolder> {
     Ok(OwnedFolder { _lock: lock, recovered })
 }
 
-fn finish(part: &Path, path: &Path) -> io::Result<Repair> {
+fn finish(part: &Path, path: &Path, deadline: Instant) -> io::Result<Repair> {
     let mut file = OpenOptions::new().read(true).write(true).open(part)?;
+    // The process is gone, but a write that was on its way may still come and would make the file longer again. It keeps the file locked.
+    while file.try_lock().is_err() && Instant::now() < deadline {
+        std::thread::sleep(TRY_PERIOD);
+    }
     let mut head = Vec::new();
     (&file).take(HEADER_LEN as u64).read_to_end(&mut head)?;
     let verdict = repair(&head, file.metadata()?.len());

@@ -7,6 +7,7 @@ use media_shard::recorder::{Finished, Recorder};
 use media_shard::recovery::{Recovered, own};
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -147,4 +148,45 @@ fn what_a_killed_process_left_is_finished_by_the_next() {
     assert!(busy.to_string().contains("another edge"), "{busy}");
     drop(owned);
     assert_eq!(own(&folder).unwrap().recovered, Recovered { repaired: 0, removed: 0, left: 1 });
+}
+
+#[test]
+fn recovery_waits_for_a_write_that_was_on_its_way() {
+    let folder = folder("late-write");
+    let part = folder.join("crm_late.wav.part");
+    let mut writer = std::fs::File::create(&part).unwrap();
+    writer.lock().unwrap();
+    writer.write_all(&first_block()).unwrap();
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        writer.write_all(&block(9)).unwrap();
+    });
+    let owned = own(&folder).unwrap();
+    assert_eq!(owned.recovered, Recovered { repaired: 1, removed: 0, left: 0 });
+    late.join().unwrap();
+    let file = std::fs::read(folder.join("crm_late.wav")).unwrap();
+    let declared = u32::from_le_bytes(*file[40..].first_chunk().unwrap()) as usize;
+    assert_eq!(file.len(), 44 + declared);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_recording_is_locked_while_it_is_written() {
+    run(async {
+        let folder = folder("locked");
+        let finished = Rc::new(Signal::default());
+        let told = finished.clone();
+        let mut recorder = Recorder::new(folder.clone(), move |_| told.set());
+        recorder.open(RECORDING, "crm_locked.wav");
+        recorder.write(RECORDING, 0, &first_block());
+        let part = folder.join("crm_locked.wav.part");
+        while std::fs::metadata(&part).map_or(0, |part| part.len()) == 0 {
+            Timer::new(Duration::from_millis(1)).await;
+        }
+        let other = std::fs::File::open(&part).unwrap();
+        assert!(matches!(other.try_lock(), Err(std::fs::TryLockError::WouldBlock)));
+        recorder.finish(RECORDING, 4096, Duration::from_secs(1));
+        finished.wait().await;
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
 }
