@@ -36,6 +36,7 @@ pub(super) struct Burst {
     /// Dropped first: the kernel knows the buffers through it.
     ring: IoUring,
     queued_count: usize,
+    sockets: Box<[RawFd]>,
     arrivals: Vec<Arrival>,
     /// The datagram of each of `arrivals`, with room behind it.
     buffers: Box<[[u8; DATAGRAM_LEN + TAIL_ROOM]]>,
@@ -45,10 +46,10 @@ pub(super) struct Burst {
 impl Burst {
     /// A burst of datagrams of these sockets, which are named by their places and must stay open.
     pub fn new(sockets: &[RawFd]) -> io::Result<Self> {
-        let ring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(BURST_LEN as u32)?;
-        ring.submitter().register_files(sockets)?;
+        // The sockets are not registered: the ring of a killed process would keep their ports for a while after its end.
         Ok(Self {
-            ring,
+            ring: IoUring::new(BURST_LEN as u32)?,
+            sockets: sockets.into(),
             queued_count: 0,
             arrivals: Vec::with_capacity(BURST_LEN),
             buffers: vec![[0; DATAGRAM_LEN + TAIL_ROOM]; BURST_LEN].into_boxed_slice(),
@@ -91,7 +92,7 @@ impl Burst {
         let place = self.arrivals.len();
         let space = self.space();
         let (start, len) = (space.as_mut_ptr(), space.len() as u32);
-        let receive = opcode::Recv::new(types::Fixed(socket.0), start, len).flags(libc::MSG_DONTWAIT).build();
+        let receive = opcode::Recv::new(types::Fd(self.sockets[socket.0 as usize]), start, len).flags(libc::MSG_DONTWAIT).build();
         self.arrivals.push(Arrival { socket, remote, len: None, forward: Forward::Local });
         self.queue(place, receive);
     }
@@ -122,11 +123,12 @@ impl Burst {
     pub fn queue_send(&mut self, place: usize, range: Range<usize>, from: u32, remote: Option<SocketAddr>) {
         let bytes = self.part(place, range);
         let (start, len) = (bytes.as_ptr(), bytes.len());
+        let from = types::Fd(self.sockets[from as usize]);
         let send = match remote {
-            None => opcode::Send::new(types::Fixed(from), start, len as u32).flags(libc::MSG_DONTWAIT).build(),
+            None => opcode::Send::new(from, start, len as u32).flags(libc::MSG_DONTWAIT).build(),
             Some(remote) => {
                 let message = self.letters[place].insert(Letter::new(start, len, remote)).address();
-                opcode::SendMsg::new(types::Fixed(from), message).flags(libc::MSG_DONTWAIT as u32).build()
+                opcode::SendMsg::new(from, message).flags(libc::MSG_DONTWAIT as u32).build()
             }
         };
         self.queue(place, send);
