@@ -13,7 +13,7 @@ use rustix::net::sockopt;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Longest SIP message over UDP (RFC 3261 §18.1.1).
@@ -158,7 +158,6 @@ impl Engine {
             let socket = bind_media(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
             media.push(MediaSocket { socket, peer: Peer::Any });
         }
-        let descriptors: Vec<_> = media.iter().map(|media| &media.socket).chain(&webrtc).map(AsRawFd::as_raw_fd).collect();
         Ok(Self {
             epoll,
             sip,
@@ -168,7 +167,7 @@ impl Engine {
             next_event: 0,
             sip_budget: 0,
             webrtc_budget: 0,
-            burst: Burst::new(&descriptors).map_err(EngineError::Ring)?,
+            burst: Burst::new().map_err(EngineError::Ring)?,
             sip_buffer: vec![0; SIP_LEN].into_boxed_slice(),
             counters: EngineCounters::default(),
             pace: Pace::new(Instant::now()),
@@ -231,21 +230,23 @@ impl Engine {
     /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has had its turn.
     fn receive_media(&mut self, socket: SocketId) {
         let (result, had_its_turn) = match self.media.get_mut(socket.0 as usize) {
-            Some(MediaSocket { peer: Peer::Only(peer), .. }) => {
+            Some(MediaSocket { socket: from, peer: Peer::Only(peer) }) => {
                 self.next_event += 1;
-                return self.burst.queue_receive(socket, *peer);
+                return self.burst.queue_receive(socket, from, *peer);
             }
             Some(media) => {
                 let result = media.socket.recv_from(self.burst.space());
                 let is_empty = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-                // Read on until the queue from before the connect is empty.
-                let settling = matches!(media.peer, Peer::Settling(_));
-                if let Peer::Settling(peer) = media.peer
-                    && is_empty
-                {
-                    media.peer = Peer::Only(peer);
-                }
-                (result, is_empty || !settling)
+                let had_its_turn = match media.peer {
+                    Peer::Settling(peer) if is_empty => {
+                        media.peer = Peer::Only(peer);
+                        true
+                    }
+                    // Read on until the queue from before the connect is empty.
+                    Peer::Settling(_) => false,
+                    Peer::Any | Peer::Only(_) => true,
+                };
+                (result, had_its_turn)
             }
             None => {
                 let Some(webrtc) = &self.webrtc else { return self.next_event += 1 };
@@ -274,9 +275,9 @@ impl Engine {
         for place in 0..self.burst.len() {
             let Forward::To { socket, remote, start, len } = self.burst.forward(place) else { continue };
             let range = start..start + len;
-            match self.media.get(socket.0 as usize) {
-                Some(media) if media.is_connected_to(remote) => self.burst.queue_send(place, range, socket.0, None),
-                None if self.webrtc.is_some() => self.burst.queue_send(place, range, self.media.len() as u32, Some(remote)),
+            match (self.media.get(socket.0 as usize), &self.webrtc) {
+                (Some(media), _) if media.is_connected_to(remote) => self.burst.queue_send(place, range, &media.socket, None),
+                (None, Some(webrtc)) => self.burst.queue_send(place, range, webrtc, Some(remote)),
                 _ => {
                     if let Some(result) = self.transmit(socket, remote, self.burst.part(place, range)) {
                         self.counters.count_sent(&result);

@@ -6,9 +6,9 @@ use io_uring::{IoUring, opcode, squeue, types};
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
 use socket2::SockAddr;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::AsRawFd;
 
 /// Most datagrams of a burst.
 pub(super) const BURST_LEN: usize = 64;
@@ -17,12 +17,12 @@ pub(super) const BURST_LEN: usize = 64;
 const DATAGRAM_LEN: usize = 25 * 64 - TAIL_ROOM;
 
 /// A datagram, and what becomes of it.
-pub(super) struct Arrival {
-    pub socket: SocketId,
-    pub remote: SocketAddr,
+struct Arrival {
+    socket: SocketId,
+    remote: SocketAddr,
     /// `None` if there was none after all.
-    pub len: Option<usize>,
-    pub forward: Forward,
+    len: Option<usize>,
+    forward: Forward,
 }
 
 /// What the kernel reads of a datagram to an address of its own.
@@ -36,7 +36,6 @@ pub(super) struct Burst {
     /// Dropped first: the kernel knows the buffers through it.
     ring: IoUring,
     queued_count: usize,
-    sockets: Box<[RawFd]>,
     arrivals: Vec<Arrival>,
     /// The datagram of each of `arrivals`, with room behind it.
     buffers: Box<[[u8; DATAGRAM_LEN + TAIL_ROOM]]>,
@@ -44,12 +43,10 @@ pub(super) struct Burst {
 }
 
 impl Burst {
-    /// A burst of datagrams of these sockets, which are named by their places and must stay open.
-    pub fn new(sockets: &[RawFd]) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         // The sockets are not registered: the ring of a killed process would keep their ports for a while after its end.
         Ok(Self {
             ring: IoUring::new(BURST_LEN as u32)?,
-            sockets: sockets.into(),
             queued_count: 0,
             arrivals: Vec::with_capacity(BURST_LEN),
             buffers: vec![[0; DATAGRAM_LEN + TAIL_ROOM]; BURST_LEN].into_boxed_slice(),
@@ -88,11 +85,11 @@ impl Burst {
     }
 
     /// Asks for a datagram of a socket that hears `remote` alone.
-    pub fn queue_receive(&mut self, socket: SocketId, remote: SocketAddr) {
+    pub fn queue_receive(&mut self, socket: SocketId, from: &UdpSocket, remote: SocketAddr) {
         let place = self.arrivals.len();
         let space = self.space();
         let (start, len) = (space.as_mut_ptr(), space.len() as u32);
-        let receive = opcode::Recv::new(types::Fd(self.sockets[socket.0 as usize]), start, len).flags(libc::MSG_DONTWAIT).build();
+        let receive = opcode::Recv::new(types::Fd(from.as_raw_fd()), start, len).flags(libc::MSG_DONTWAIT).build();
         self.arrivals.push(Arrival { socket, remote, len: None, forward: Forward::Local });
         self.queue(place, receive);
     }
@@ -119,11 +116,11 @@ impl Burst {
         self.buffers[place].get(range).unwrap_or_default()
     }
 
-    /// Queues part of the datagram at a place for sending, from the socket at `from`; to `remote` unless the socket is connected.
-    pub fn queue_send(&mut self, place: usize, range: Range<usize>, from: u32, remote: Option<SocketAddr>) {
+    /// Queues part of the datagram at a place for sending; to `remote` unless the socket is connected.
+    pub fn queue_send(&mut self, place: usize, range: Range<usize>, from: &UdpSocket, remote: Option<SocketAddr>) {
         let bytes = self.part(place, range);
         let (start, len) = (bytes.as_ptr(), bytes.len());
-        let from = types::Fd(self.sockets[from as usize]);
+        let from = types::Fd(from.as_raw_fd());
         let send = match remote {
             None => opcode::Send::new(from, start, len as u32).flags(libc::MSG_DONTWAIT).build(),
             Some(remote) => {
