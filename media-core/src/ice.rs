@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ring::hmac;
 
 use crate::drops::DropReason;
+use crate::prefetch::prefetch;
 use crate::stun::{Answer, Request, TransactionId};
 
 /// Characters of ICE names and passwords (RFC 8839 §5.4).
@@ -183,6 +184,11 @@ impl Agent {
     /// Where to send.
     pub fn selected(&self) -> Option<SocketAddr> {
         self.selected
+    }
+
+    /// Asks for the memory of `selected`.
+    pub fn prefetch_selected(&self) {
+        prefetch(&self.selected);
     }
 
     /// Takes the peer's name; another one than before restarts ICE (RFC 8445 §9).

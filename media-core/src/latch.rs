@@ -53,16 +53,17 @@ enum State {
 
 /// The latch of one leg's RTP.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Latch {
+    state: State,
     signalled: SocketAddr,
     since: Instant,
-    state: State,
     candidates: [Option<Candidate>; CANDIDATE_COUNT],
 }
 
 impl Latch {
     pub fn new(now: Instant, signalled: SocketAddr) -> Latch {
-        Latch { signalled, since: now, state: State::Searching { previous: None }, candidates: [None; CANDIDATE_COUNT] }
+        Latch { state: State::Searching { previous: None }, signalled, since: now, candidates: [None; CANDIDATE_COUNT] }
     }
 
     pub fn signalled(&self) -> SocketAddr {

@@ -12,6 +12,7 @@ pub mod ice;
 mod jitter;
 mod latch;
 mod ports;
+mod prefetch;
 mod random;
 mod reception;
 pub mod recording;

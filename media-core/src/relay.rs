@@ -1,6 +1,7 @@
 //! The conductor of media: owns legs, ports, mixes, playback and recordings of one shard, and forwards each packet in place.
 //! Operations with a stale id do nothing. Operations take the time even where they need none yet, so that callers need not know.
 
+mod ahead;
 mod digits;
 mod forward;
 mod hearing;
@@ -74,6 +75,8 @@ pub struct Relay {
     drops: DropCounters,
     next_tick: Option<Instant>,
     slice: u32,
+    /// The legs of `expect`, kept for its room.
+    expected: Vec<u32>,
 }
 
 impl Relay {
@@ -104,6 +107,7 @@ impl Relay {
             drops: DropCounters::default(),
             next_tick: None,
             slice: 0,
+            expected: Vec::with_capacity(ahead::BURST_LEN),
             random,
             config,
         }

@@ -1,6 +1,11 @@
 //! A table with a fixed number of places, each with a generation that grows with each use, so that a stale id finds nothing.
 
+use std::mem::offset_of;
+
+use crate::prefetch::prefetch_start;
+
 #[derive(Debug)]
+#[repr(C)]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,
@@ -48,6 +53,18 @@ impl<T> Slots<T> {
 
     pub fn get_mut(&mut self, index: u32, generation: u32) -> Option<&mut T> {
         self.slots.get_mut(index as usize).filter(|slot| slot.generation == generation)?.value.as_mut()
+    }
+
+    /// What is in the place now.
+    pub fn at(&self, index: u32) -> Option<&T> {
+        self.slots.get(index as usize)?.value.as_ref()
+    }
+
+    /// Asks for the memory of a place and the first `len` bytes of what is there.
+    pub fn prefetch(&self, index: u32, len: usize) {
+        if let Some(slot) = self.slots.get(index as usize) {
+            prefetch_start(slot, offset_of!(Slot<T>, value) + len);
+        }
     }
 
     /// What is in the place now, with its generation.

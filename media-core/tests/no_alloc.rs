@@ -108,7 +108,10 @@ impl Rig {
         self.buffer[..datagram.len()].copy_from_slice(datagram);
         let (now, socket, source) = (self.now, SocketId(self.legs[party].index * 2), self.peers[party]);
         let Rig { relay, buffer, .. } = self;
-        check(|| relay.forward(now, socket, source, buffer, datagram.len()))
+        check(|| {
+            relay.expect(std::iter::once((socket, source)));
+            relay.forward(now, socket, source, buffer, datagram.len())
+        })
     }
 }
 

@@ -179,6 +179,7 @@ impl Shard {
             match received {
                 Received::Burst => {
                     let relay = self.edge.relay_mut();
+                    relay.expect(self.engine.burst());
                     self.engine.relay_burst(|socket, source, buffer, len| relay.forward(now, socket, source, buffer, len));
                 }
                 Received::Sip { remote, len } => {

@@ -28,7 +28,9 @@ const MEDIA_BUFFER_LEN: usize = 32 * 1024;
 /// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
 const SIP_BUFFER_LEN: usize = 1024 * 1024;
 /// Most datagrams of softphones of one batch: what 1,000 of them send in 5 ms. What is left waits for the next batch.
-const WEBRTC_BATCH_LEN: u32 = 256;
+const WEBRTC_BATCH_LEN: usize = 256;
+/// Datagrams of softphones that are asked for beyond those that came last time.
+const WEBRTC_MARGIN: usize = 4;
 /// Receive and send buffer of the softphones' socket in bytes, which the system may cut: a tenth of a second of 1,000 softphones.
 const WEBRTC_BUFFER_LEN: usize = 4 * 1024 * 1024;
 /// Datagrams a millisecond from which they are let gather.
@@ -39,6 +41,7 @@ const GATHER: Duration = Duration::from_millis(1);
 const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 /// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
+const WEBRTC_KEY: u64 = SocketId::WEBRTC.0 as u64;
 
 /// Addresses and size of one shard's sockets.
 #[derive(Debug, Clone)]
@@ -105,8 +108,13 @@ pub struct Engine {
     next_event: usize,
     /// SIP messages that this batch may still bring.
     sip_budget: u32,
-    /// Datagrams of softphones that this batch may still bring.
-    webrtc_budget: u32,
+    /// Datagrams of softphones that this batch may still bring, and those that it brought.
+    webrtc_budget: usize,
+    webrtc_count: usize,
+    /// Those that the batch before it brought.
+    webrtc_before: usize,
+    /// Whether there may be more of them.
+    webrtc_waits: bool,
     burst: Burst,
     sip_buffer: Box<[u8]>,
     counters: EngineCounters,
@@ -150,7 +158,7 @@ impl Engine {
         watch(&epoll, sip.as_fd(), SIP_KEY)?;
         let webrtc = config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
         if let Some(webrtc) = &webrtc {
-            watch(&epoll, webrtc.as_fd(), SocketId::WEBRTC.0.into())?;
+            watch(&epoll, webrtc.as_fd(), WEBRTC_KEY)?;
         }
         let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
         for offset in 0..u32::from(config.pair_count) * 2 {
@@ -167,6 +175,9 @@ impl Engine {
             next_event: 0,
             sip_budget: 0,
             webrtc_budget: 0,
+            webrtc_count: 0,
+            webrtc_before: 0,
+            webrtc_waits: false,
             burst: Burst::new().map_err(EngineError::Ring)?,
             sip_buffer: vec![0; SIP_LEN].into_boxed_slice(),
             counters: EngineCounters::default(),
@@ -185,6 +196,8 @@ impl Engine {
         self.next_event = 0;
         self.sip_budget = SIP_BATCH_LEN;
         self.webrtc_budget = WEBRTC_BATCH_LEN;
+        self.webrtc_before = std::mem::take(&mut self.webrtc_count);
+        self.webrtc_waits = false;
         self.events.clear();
         let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
         // An interrupted wait is an empty batch.
@@ -200,6 +213,7 @@ impl Engine {
     /// Receives the next SIP message or burst of media of the batch, or `None` at the end of the batch.
     pub fn receive(&mut self) -> Option<Received> {
         self.burst.clear();
+        self.ask_webrtc();
         while let Some(event) = self.events.get(self.next_event) {
             match event.data.u64() {
                 SIP_KEY if !self.burst.is_empty() => break,
@@ -208,13 +222,32 @@ impl Engine {
                         return Some(message);
                     }
                 }
-                _ if self.burst.is_full() => break,
+                _ if self.burst.room() == 0 => break,
+                WEBRTC_KEY => {
+                    self.next_event += 1;
+                    self.webrtc_waits = true;
+                    self.ask_webrtc();
+                }
                 key => self.receive_media(SocketId(key as u32)),
             }
         }
-        let counters = &mut self.counters;
-        self.burst.receive(|result| counters.count_received(result));
+        self.burst.receive(|socket, result| {
+            self.counters.count_received(result);
+            if socket == SocketId::WEBRTC {
+                self.webrtc_count += usize::from(result.is_ok());
+                self.webrtc_waits &= result.is_ok();
+            }
+        });
         (!self.burst.is_empty()).then_some(Received::Burst)
+    }
+
+    /// Asks the softphones' socket for about as many datagrams as there may be.
+    fn ask_webrtc(&mut self) {
+        let Some(webrtc) = self.webrtc.as_ref().filter(|_| self.webrtc_waits) else { return };
+        let likely = self.webrtc_before.max(self.webrtc_count) + WEBRTC_MARGIN;
+        let count = likely.min(self.webrtc_budget).min(self.burst.room());
+        (0..count).for_each(|_| self.burst.queue_receive_from(SocketId::WEBRTC, webrtc));
+        self.webrtc_budget -= count;
     }
 
     fn receive_sip(&mut self) -> Option<Received> {
@@ -229,32 +262,21 @@ impl Engine {
 
     /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has had its turn.
     fn receive_media(&mut self, socket: SocketId) {
-        let (result, had_its_turn) = match self.media.get_mut(socket.0 as usize) {
-            Some(MediaSocket { socket: from, peer: Peer::Only(peer) }) => {
-                self.next_event += 1;
-                return self.burst.queue_receive(socket, from, *peer);
+        let Some(media) = self.media.get_mut(socket.0 as usize) else { return self.next_event += 1 };
+        if let Peer::Only(peer) = media.peer {
+            self.next_event += 1;
+            return self.burst.queue_receive(socket, &media.socket, peer);
+        }
+        let result = media.socket.recv_from(self.burst.space());
+        let is_empty = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        let had_its_turn = match media.peer {
+            Peer::Settling(peer) if is_empty => {
+                media.peer = Peer::Only(peer);
+                true
             }
-            Some(media) => {
-                let result = media.socket.recv_from(self.burst.space());
-                let is_empty = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-                let had_its_turn = match media.peer {
-                    Peer::Settling(peer) if is_empty => {
-                        media.peer = Peer::Only(peer);
-                        true
-                    }
-                    // Read on until the queue from before the connect is empty.
-                    Peer::Settling(_) => false,
-                    Peer::Any | Peer::Only(_) => true,
-                };
-                (result, had_its_turn)
-            }
-            None => {
-                let Some(webrtc) = &self.webrtc else { return self.next_event += 1 };
-                let result = webrtc.recv_from(self.burst.space());
-                self.webrtc_budget -= 1;
-                let is_over = self.webrtc_budget == 0 || result.is_err();
-                (result, is_over)
-            }
+            // Read on until the queue from before the connect is empty.
+            Peer::Settling(_) => false,
+            Peer::Any | Peer::Only(_) => true,
         };
         self.next_event += usize::from(had_its_turn);
         self.counters.count_received(&result);
@@ -266,6 +288,11 @@ impl Engine {
     /// The SIP message that was received last.
     pub fn sip_message(&self, len: usize) -> &[u8] {
         &self.sip_buffer[..len]
+    }
+
+    /// Socket and source of each datagram of the burst.
+    pub fn burst(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
+        self.burst.sources()
     }
 
     /// Lets `relay` handle each datagram of the burst in place (socket, source, buffer with room behind the datagram, its length), then

@@ -1,5 +1,6 @@
 //! One leg: what is known of its peer, its incoming and its outgoing stream. It knows neither the other legs nor the queues.
 
+use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -58,35 +59,42 @@ pub(super) struct Reports {
     pub source: Option<SocketAddr>,
 }
 
+/// Bytes from a leg's beginning that each packet needs.
+pub(super) const HOT_LEN: usize = offset_of!(Leg, latch) + LATCH_LEN;
+/// Of a latch: its state.
+const LATCH_LEN: usize = 48;
+
+/// What each packet needs comes first.
+#[repr(C)]
 pub(super) struct Leg {
     pub id: LegId,
-    pub remote: Option<RemoteMedia>,
-    /// Not of a softphone, whose addresses are shown by checks.
-    pub latch: Option<Latch>,
+    /// Who of `heard_by` gets this leg's packets in place.
+    pub hearer: Option<LegId>,
     pub softphone: Option<Box<Softphone>>,
     pub inbound: Option<Box<Inbound>>,
     pub outbound: Option<Box<Outbound>>,
-    pub sender: Sender,
-    pub incoming: Option<Incoming>,
-    /// Whom this leg hears, and who hears it.
-    pub hears: Parties,
-    pub heard_by: Parties,
-    /// Who of `heard_by` gets this leg's packets in place.
-    pub hearer: Option<LegId>,
     /// What waits for the mixes that this leg is heard in.
     pub feed: Option<Box<Feed>>,
-    /// Of a leg that hears a mix.
-    pub mix: Option<Mix>,
     /// Digits that are sent to the leg, or may have to be while it hears a mix.
     pub digits: Option<Box<Digits>>,
     pub tap: Option<(RecordingId, TrackId)>,
     pub playing: Option<Playing>,
+    pub last_received: Option<Instant>,
+    pub received_count: u64,
+    pub sender: Sender,
+    pub incoming: Option<Incoming>,
+    pub remote: Option<RemoteMedia>,
+    /// Not of a softphone, whose addresses are shown by checks.
+    pub latch: Option<Latch>,
+    /// Whom this leg hears, and who hears it.
+    pub hears: Parties,
+    pub heard_by: Parties,
+    /// Of a leg that hears a mix.
+    pub mix: Option<Mix>,
     pub watch: Option<Watch>,
     pub reports: Reports,
-    pub last_received: Option<Instant>,
     /// Stream and timestamp of the last key press that was told.
     pub last_event: Option<(StreamId, u32)>,
-    pub received_count: u64,
     pub dropped_count: u64,
     /// Loss of the streams before `incoming`.
     pub lost_before: u64,

@@ -10,7 +10,7 @@ use super::leg::Leg;
 use super::{Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneLocal, SoftphoneRemote, WebRtcConfig};
 use crate::drops::DropReason;
 use crate::dtls::{self, Association, Failed, Fingerprint, Identity, Taken};
-use crate::ice::{self, Agent, Mint, SOURCE_COUNT};
+use crate::ice::{self, Agent, Mint};
 use crate::ports::Ports;
 use crate::sender::Sender;
 use crate::srtp::{Inbound, Outbound};
@@ -48,6 +48,11 @@ impl Softphone {
     /// Where the peer wants its datagrams.
     pub fn selected(&self) -> Option<SocketAddr> {
         self.agent.selected()
+    }
+
+    /// Asks for the memory of `selected`.
+    pub fn prefetch_selected(&self) {
+        self.agent.prefetch_selected();
     }
 
     fn association(&mut self) -> Option<&mut Association> {
@@ -91,8 +96,8 @@ impl Softphones {
             identity: Identity::new(&config.secret),
             mint: Mint::new(&config.secret),
             places: Ports::new(config.capacity, Duration::ZERO),
-            // Twice the most entries, so that the table is never built anew while packets wait.
-            sources: HashMap::with_capacity_and_hasher(capacity * SOURCE_COUNT * 2, Seeded(seed)),
+            // One address each, which is what most have; with room for all of them, packets would wait for a sparse table's memory.
+            sources: HashMap::with_capacity_and_hasher(capacity, Seeded(seed)),
             handshakes: Vec::with_capacity(MAX_HANDSHAKE_COUNT),
             tick: 0,
             budget: TICK_BUDGET,

@@ -6,6 +6,7 @@ use super::engine::{Engine, Protocol, RTCP_CLEAR_LEN};
 use super::keys::Keys;
 use super::stream::Streams;
 use super::{RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError};
+use crate::prefetch::prefetch;
 
 /// Protects what a leg sends. One context per master key for its whole life: a second one would use its key stream again.
 /// An RTP stream should start below sequence number 32768, or a receiver that misses the first packets may take it to be in
@@ -18,20 +19,31 @@ pub struct Inbound(Context);
 
 struct Context {
     rtp: Engine,
-    rtcp: Engine,
     streams: Streams,
+    rtcp: Engine,
 }
 
 impl Context {
     fn new(keys: &Keys) -> Self {
         let engine = |protocol| Engine::new(keys, protocol);
-        Self { rtp: engine(Protocol::Rtp), rtcp: engine(Protocol::Rtcp), streams: Streams::default() }
+        Self { rtp: engine(Protocol::Rtp), streams: Streams::default(), rtcp: engine(Protocol::Rtcp) }
+    }
+
+    /// Asks for what an RTP packet needs.
+    fn prefetch(&self) {
+        prefetch(&self.rtp);
+        self.streams.prefetch();
     }
 }
 
 impl Outbound {
     pub fn new(keys: &Keys) -> Self {
         Self(Context::new(keys))
+    }
+
+    /// Asks for the memory that an RTP packet needs.
+    pub(crate) fn prefetch(&self) {
+        self.0.prefetch();
     }
 
     /// Protects the RTP packet `buffer[..len]` and returns its new length, at most `len + RTP_TAIL_LEN`.
@@ -78,6 +90,11 @@ impl Outbound {
 impl Inbound {
     pub fn new(keys: &Keys) -> Self {
         Self(Context::new(keys))
+    }
+
+    /// Asks for the memory that an RTP packet needs.
+    pub(crate) fn prefetch(&self) {
+        self.0.prefetch();
     }
 
     /// Checks and decrypts the SRTP packet `buffer[..len]` and returns the length of the RTP packet.

@@ -1,6 +1,9 @@
 //! Per-SSRC state: packet indices, rollover estimation and replay windows (RFC 3711 §3.3.1, §3.3.2, appendix A).
 
+use std::mem::offset_of;
+
 use super::SrtpError;
+use crate::prefetch::prefetch_start;
 
 /// The most SSRCs of one direction. Two occur in practice: before and after the peer moves a call to another of its hosts.
 pub const MAX_STREAM_COUNT: usize = 4;
@@ -84,12 +87,18 @@ pub(super) struct Stream {
 
 /// The SSRCs of one direction.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Streams {
-    slots: [Stream; MAX_STREAM_COUNT],
     uses: u64,
+    slots: [Stream; MAX_STREAM_COUNT],
 }
 
 impl Streams {
+    /// Asks for the memory of the first stream, which is the only one of most legs.
+    pub(super) fn prefetch(&self) {
+        prefetch_start(self, offset_of!(Streams, slots) + size_of::<Stream>());
+    }
+
     /// The state of an SSRC; that of a fresh one when it is unknown.
     pub(super) fn state(&self, ssrc: u32) -> Stream {
         self.slots.iter().find(|slot| slot.last_use != 0 && slot.ssrc == ssrc).copied().unwrap_or_default()

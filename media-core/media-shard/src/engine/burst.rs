@@ -4,9 +4,9 @@
 
 use io_uring::{IoUring, opcode, squeue, types};
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
-use socket2::SockAddr;
+use socket2::{SockAddr, SockAddrStorage};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
@@ -25,9 +25,9 @@ struct Arrival {
     forward: Forward,
 }
 
-/// What the kernel reads of a datagram to an address of its own.
+/// What the kernel reads or writes of a datagram of a socket without a peer.
 struct Letter {
-    address: SockAddr,
+    address: SockAddrStorage,
     bytes: libc::iovec,
     message: libc::msghdr,
 }
@@ -39,7 +39,7 @@ pub(super) struct Burst {
     arrivals: Vec<Arrival>,
     /// The datagram of each of `arrivals`, with room behind it.
     buffers: Box<[[u8; DATAGRAM_LEN + TAIL_ROOM]]>,
-    letters: Box<[Option<Letter>]>,
+    letters: Box<[Letter]>,
 }
 
 impl Burst {
@@ -50,7 +50,7 @@ impl Burst {
             queued_count: 0,
             arrivals: Vec::with_capacity(BURST_LEN),
             buffers: vec![[0; DATAGRAM_LEN + TAIL_ROOM]; BURST_LEN].into_boxed_slice(),
-            letters: (0..BURST_LEN).map(|_| None).collect(),
+            letters: (0..BURST_LEN).map(|_| Letter::new()).collect(),
         })
     }
 
@@ -62,8 +62,9 @@ impl Burst {
         self.arrivals.is_empty()
     }
 
-    pub fn is_full(&self) -> bool {
-        self.arrivals.len() == BURST_LEN
+    /// How many datagrams the burst can still take.
+    pub fn room(&self) -> usize {
+        BURST_LEN - self.arrivals.len()
     }
 
     pub fn len(&self) -> usize {
@@ -94,12 +95,36 @@ impl Burst {
         self.queue(place, receive);
     }
 
+    /// Asks for a datagram of a socket that hears everybody.
+    pub fn queue_receive_from(&mut self, socket: SocketId, from: &UdpSocket) {
+        let place = self.arrivals.len();
+        let space = self.space();
+        let (start, len) = (space.as_mut_ptr(), space.len());
+        let message = self.letters[place].for_anybody(start, len);
+        let receive = opcode::RecvMsg::new(types::Fd(from.as_raw_fd()), message).flags(libc::MSG_DONTWAIT as u32).build();
+        let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        self.arrivals.push(Arrival { socket, remote: unknown, len: None, forward: Forward::Local });
+        self.queue(place, receive);
+    }
+
     /// Receives what was asked for; `result` is told of each.
-    pub fn receive(&mut self, mut result: impl FnMut(&io::Result<usize>)) {
+    pub fn receive(&mut self, mut result: impl FnMut(SocketId, &io::Result<usize>)) {
         complete(&mut self.ring, &mut self.queued_count, |place, received| {
-            result(&received);
-            self.arrivals[place].len = received.ok();
+            let arrival = &mut self.arrivals[place];
+            result(arrival.socket, &received);
+            arrival.len = received.ok();
+            if arrival.socket == SocketId::WEBRTC && arrival.len.is_some() {
+                match self.letters[place].sender() {
+                    Some(sender) => arrival.remote = sender,
+                    None => arrival.len = None,
+                }
+            }
         });
+    }
+
+    /// Socket and source of each datagram.
+    pub fn sources(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
+        self.arrivals.iter().map(|arrival| (arrival.socket, arrival.remote))
     }
 
     /// Lets `relay` handle each datagram in place: socket, source, buffer, length.
@@ -124,7 +149,7 @@ impl Burst {
         let send = match remote {
             None => opcode::Send::new(from, start, len as u32).flags(libc::MSG_DONTWAIT).build(),
             Some(remote) => {
-                let message = self.letters[place].insert(Letter::new(start, len, remote)).address();
+                let message = self.letters[place].for_one(remote, start, len);
                 opcode::SendMsg::new(from, message).flags(libc::MSG_DONTWAIT as u32).build()
             }
         };
@@ -145,19 +170,38 @@ impl Burst {
 }
 
 impl Letter {
-    fn new(start: *const u8, len: usize, remote: SocketAddr) -> Self {
+    fn new() -> Self {
         // SAFETY: msghdr is plain numbers and pointers, for which zeros are valid.
         let message = unsafe { std::mem::zeroed() };
-        Self { address: remote.into(), bytes: libc::iovec { iov_base: start.cast_mut().cast(), iov_len: len }, message }
+        Self { address: SockAddrStorage::zeroed(), bytes: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }, message }
+    }
+
+    fn for_one(&mut self, remote: SocketAddr, start: *const u8, len: usize) -> *mut libc::msghdr {
+        let address = SockAddr::from(remote);
+        self.message.msg_namelen = address.len();
+        self.address = address.as_storage();
+        self.link(start.cast_mut(), len)
+    }
+
+    fn for_anybody(&mut self, start: *mut u8, len: usize) -> *mut libc::msghdr {
+        self.message.msg_namelen = self.address.size_of();
+        self.link(start, len)
     }
 
     /// The message, made to point to the letter's own parts, which must not move any more.
-    fn address(&mut self) -> *const libc::msghdr {
-        self.message.msg_name = self.address.as_ptr().cast_mut().cast();
-        self.message.msg_namelen = self.address.len();
+    fn link(&mut self, start: *mut u8, len: usize) -> *mut libc::msghdr {
+        self.bytes = libc::iovec { iov_base: start.cast(), iov_len: len };
+        self.message.msg_name = (&raw mut self.address).cast();
         self.message.msg_iov = &raw mut self.bytes;
         self.message.msg_iovlen = 1;
-        &raw const self.message
+        &raw mut self.message
+    }
+
+    /// Whom the datagram was from; `None` if the kernel named no IP address.
+    fn sender(&mut self) -> Option<SocketAddr> {
+        let address = std::mem::replace(&mut self.address, SockAddrStorage::zeroed());
+        // SAFETY: the kernel wrote an address of this length into the storage.
+        unsafe { SockAddr::new(address, self.message.msg_namelen) }.as_socket()
     }
 }
 

@@ -158,12 +158,45 @@ fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
         assert!(batch.iter().all(|(_, source, _)| *source == address));
         batches.push((batch.iter().filter(|(socket, _, _)| socket.is_none()).count(), batch.len()));
     }
-    assert_eq!(batches, [(1, WEBRTC_BATCH_LEN as usize + 1), (0, 20)]);
+    assert_eq!(batches, [(1, WEBRTC_BATCH_LEN + 1), (0, 20)]);
     engine.send(SocketId::WEBRTC, address, b"answer");
     let mut bytes = [0; 16];
     let (len, from) = phone.recv_from(&mut bytes).unwrap();
     assert_eq!((&bytes[..len], from), (&b"answer"[..], webrtc));
     assert_eq!(engine.counters().sent, 1);
+}
+
+#[test]
+fn softphones_are_told_apart_by_their_addresses_beside_phones() {
+    let (mut engine, _) = engine_with(1, Some(SocketAddr::new(LOCALHOST, 0)));
+    let webrtc = engine.webrtc_address().unwrap().unwrap();
+    let phone = phone();
+    connect(&mut engine, SocketId(0), &phone);
+    let softphones: Vec<_> = (0..40).map(|_| UdpSocket::bind((LOCALHOST, 0)).unwrap()).collect();
+    for round in 0..3 {
+        let mut expected = Vec::new();
+        // Fewer and fewer, so that more are asked for than there are.
+        for softphone in &softphones[..40 - round * 15] {
+            let address = softphone.local_addr().unwrap();
+            for n in 0..2 {
+                let datagram = format!("{n} of {address}").into_bytes();
+                softphone.send_to(&datagram, webrtc).unwrap();
+                expected.push((Some(SocketId::WEBRTC), address, datagram));
+            }
+        }
+        phone.send_to(b"voice", (LOCALHOST, media_port(&engine, SocketId(0)))).unwrap();
+        let mut batch = receive(&mut engine);
+        let voice = batch.iter().position(|(socket, ..)| *socket == Some(SocketId(0))).expect("the phone's datagram");
+        assert_eq!(batch.remove(voice), (Some(SocketId(0)), phone.local_addr().unwrap(), b"voice".to_vec()));
+        assert_eq!(batch, expected, "round {round}");
+    }
+    softphones[0].send_to(b"alone", webrtc).unwrap();
+    assert!(engine.wait(PATIENCE));
+    assert_eq!(
+        (engine.receive(), engine.receive()),
+        (Some(Received::Burst), None),
+        "nobody asks again who got less than it asked for"
+    );
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! What a burst of datagrams will touch, asked for ahead: the legs lie apart in memory, and one datagram after the other would wait for
+//! each of its own.
+
+use std::net::SocketAddr;
+
+use super::leg::HOT_LEN;
+use super::{Relay, SocketId};
+
+/// Datagrams for which there is room at first.
+pub(super) const BURST_LEN: usize = 64;
+
+impl Relay {
+    /// Asks for the memory that these datagrams (socket, source) will touch, some tens at a time. Says and changes nothing.
+    pub fn expect(&mut self, burst: impl Iterator<Item = (SocketId, SocketAddr)>) {
+        let mut expected = std::mem::take(&mut self.expected);
+        expected.clear();
+        expected.extend(burst.filter_map(|(socket, source)| self.leg_index(socket, source)));
+        // Each pass follows pointers that the one before asked for.
+        expected.iter().for_each(|index| self.legs.prefetch(*index, HOT_LEN));
+        for leg in expected.iter().filter_map(|index| self.legs.at(*index)) {
+            if let Some(inbound) = &leg.inbound {
+                inbound.prefetch();
+            }
+            if let Some(hearer) = leg.hearer {
+                self.legs.prefetch(hearer.index, HOT_LEN);
+            }
+        }
+        let hearers = expected.iter().filter_map(|index| self.legs.at(self.legs.at(*index)?.hearer?.index));
+        for leg in hearers {
+            if let Some(outbound) = &leg.outbound {
+                outbound.prefetch();
+            }
+            if let Some(softphone) = &leg.softphone {
+                softphone.prefetch_selected();
+            }
+        }
+        self.expected = expected;
+    }
+
+    fn leg_index(&self, socket: SocketId, source: SocketAddr) -> Option<u32> {
+        match socket {
+            SocketId::WEBRTC => Some(self.softphones.as_ref()?.leg_at(source)?.index),
+            SocketId(number) => Some(number / 2),
+        }
+    }
+}
