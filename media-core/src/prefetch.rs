@@ -4,19 +4,29 @@ use std::mem::size_of;
 
 const LINE_LEN: usize = 64;
 
-/// Asks for the cache lines of the first `len` bytes of `value`; where no instruction for it is known, nothing happens.
+/// Asks for the cache lines of the first `len` bytes of `value`.
 pub(crate) fn prefetch_start<T>(value: &T, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for offset in (0..len.min(size_of::<T>())).step_by(LINE_LEN) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the offset is inside of `value`; the instruction needs nothing but the address, and has no effect that can be seen.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).byte_add(offset).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (value, len);
+    prefetch_lines(std::ptr::from_ref(value).cast(), len.min(size_of::<T>()));
 }
 
 /// Asks for all of `value`.
 pub(crate) fn prefetch<T>(value: &T) {
-    prefetch_start(value, size_of::<T>());
+    prefetch_lines(std::ptr::from_ref(value).cast(), size_of::<T>());
+}
+
+/// Asks for `bytes`.
+pub(crate) fn prefetch_bytes(bytes: &[u8]) {
+    prefetch_lines(bytes.as_ptr(), bytes.len());
+}
+
+/// Where no instruction for it is known, nothing happens.
+fn prefetch_lines(start: *const u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..len).step_by(LINE_LEN) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the instruction takes every address, and has no effect that can be seen.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
 }

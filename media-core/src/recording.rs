@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::codec::Codec;
 use crate::drops::DropReason;
+use crate::prefetch::prefetch;
 use crate::rtp::CLOCK_RATE;
 use crate::sender::{StreamId, samples_between};
 
@@ -181,6 +182,20 @@ impl Recording {
     pub fn set_codec(&mut self, track: TrackId, codec: Codec) {
         if let Some(track) = self.tracks.get_mut(usize::from(track.0)) {
             track.set_codec(codec);
+        }
+    }
+
+    /// Asks for the memory of a track.
+    pub fn prefetch_track(&self, track: TrackId) {
+        if let Some(track) = self.tracks.get(usize::from(track.0)) {
+            prefetch(track);
+        }
+    }
+
+    /// Asks for the memory of a track's next packet.
+    pub fn prefetch_room(&self, track: TrackId) {
+        if let Some(track) = self.tracks.get(usize::from(track.0)) {
+            track.prefetch_room();
         }
     }
 

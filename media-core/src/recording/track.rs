@@ -5,9 +5,12 @@ use super::WINDOW_FRAMES;
 use crate::codec::Codec;
 use crate::drops::DropReason;
 use crate::g711;
+use crate::prefetch::prefetch_bytes;
 use crate::rtp::CLOCK_RATE;
 use crate::sender::StreamId;
 
+/// Frames of a packet of 20 ms.
+const PACKET_FRAMES: usize = CLOCK_RATE as usize / 50;
 /// Distance of a packet's place from its arrival that is still jitter, in frames.
 const TOLERANCE: i64 = CLOCK_RATE as i64 * 60 / 1000;
 /// Packets in a row beyond the tolerance that show a drifting clock rather than a delay in the network.
@@ -103,6 +106,12 @@ impl Track {
         self.ring[..tail.len()].copy_from_slice(tail);
         self.written = self.written.max(from + audio.len() as u64);
         Ok(())
+    }
+
+    /// Asks for the memory that the next packet of 20 ms is likely to fill.
+    pub fn prefetch_room(&self) {
+        let start = (self.written % WINDOW_FRAMES) as usize;
+        prefetch_bytes(&self.ring[start..self.ring.len().min(start + PACKET_FRAMES)]);
     }
 
     fn place(&mut self, arrival: i64, stream: StreamId, timestamp: u32) -> i64 {

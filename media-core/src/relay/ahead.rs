@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 
-use super::leg::HOT_LEN;
+use super::leg::{HOT_LEN, Leg};
+use super::taping::Tape;
 use super::{Relay, SocketId};
+use crate::recording::{Recording, TrackId};
 
 /// Datagrams for which there is room at first.
 pub(super) const BURST_LEN: usize = 64;
@@ -24,17 +26,33 @@ impl Relay {
             if let Some(hearer) = leg.hearer {
                 self.legs.prefetch(hearer.index, HOT_LEN);
             }
+            if let Some((recording, _)) = leg.tap {
+                self.recordings.prefetch(recording.index, size_of::<Tape>());
+            }
         }
-        let hearers = expected.iter().filter_map(|index| self.legs.at(self.legs.at(*index)?.hearer?.index));
-        for leg in hearers {
-            if let Some(outbound) = &leg.outbound {
+        for leg in expected.iter().filter_map(|index| self.legs.at(*index)) {
+            let hearer = leg.hearer.and_then(|hearer| self.legs.at(hearer.index));
+            if let Some(outbound) = hearer.and_then(|hearer| hearer.outbound.as_ref()) {
                 outbound.prefetch();
             }
-            if let Some(softphone) = &leg.softphone {
+            if let Some(softphone) = hearer.and_then(|hearer| hearer.softphone.as_ref()) {
                 softphone.prefetch_selected();
+            }
+            if let Some((recording, track)) = self.tape_of(leg) {
+                recording.prefetch_track(track);
+            }
+        }
+        for leg in expected.iter().filter_map(|index| self.legs.at(*index)) {
+            if let Some((recording, track)) = self.tape_of(leg) {
+                recording.prefetch_room(track);
             }
         }
         self.expected = expected;
+    }
+
+    fn tape_of(&self, leg: &Leg) -> Option<(&Recording, TrackId)> {
+        let (recording, track) = leg.tap?;
+        Some((&self.recordings.at(recording.index)?.recording, track))
     }
 
     fn leg_index(&self, socket: SocketId, source: SocketAddr) -> Option<u32> {
