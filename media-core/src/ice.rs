@@ -86,7 +86,7 @@ fn leg_index(ufrag: &[u8]) -> Option<u32> {
 /// Deviates: we take the peer's checks for its consent, because an ICE-lite agent sends none of its own.
 pub(crate) const CONSENT: Duration = Duration::from_secs(15);
 /// Addresses of one peer that media may come from; a new one replaces the one that was checked longest ago.
-pub(crate) const SOURCE_COUNT: usize = 4;
+const SOURCE_COUNT: usize = 4;
 /// Checks that are remembered, so that nobody else can send them again: those of half a minute.
 const RECENT_COUNT: usize = 16;
 

@@ -2,6 +2,7 @@
 //! call to whoever sends first (RTPbleed). Only the signalled address latches at once; any other source has to show several
 //! consecutive packets of one stream, and a foreign IP address may do so only where the signalled one cannot be the real one.
 
+use std::mem::offset_of;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,9 @@ enum State {
         source: SocketAddr,
     },
 }
+
+/// Bytes from a latch's beginning that a packet of the latched source needs.
+pub(crate) const HOT_LEN: usize = offset_of!(Latch, signalled);
 
 /// The latch of one leg's RTP.
 #[derive(Debug, Clone)]

@@ -22,10 +22,11 @@ pub(crate) fn prefetch_bytes(bytes: &[u8]) {
 /// Where no instruction for it is known, nothing happens.
 fn prefetch_lines(start: *const u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
-    for offset in (0..len).step_by(LINE_LEN) {
+    for offset in (0..len + start.addr() % LINE_LEN).step_by(LINE_LEN) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let line = start.wrapping_sub(start.addr() % LINE_LEN).wrapping_add(offset);
         // SAFETY: the instruction takes every address, and has no effect that can be seen.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (start, len);

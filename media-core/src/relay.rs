@@ -33,6 +33,7 @@ use tick::GROUP_COUNT;
 pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
+pub use ahead::BURST_LEN;
 pub use digits::{DigitsRefused, PAUSE};
 pub use hearing::MAX_PARTIES;
 pub use media::{AudioId, LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal, Tone, WebRtcConfig};
@@ -107,7 +108,7 @@ impl Relay {
             drops: DropCounters::default(),
             next_tick: None,
             slice: 0,
-            expected: Vec::with_capacity(ahead::BURST_LEN),
+            expected: Vec::with_capacity(BURST_LEN),
             random,
             config,
         }

@@ -8,11 +8,11 @@ use super::taping::Tape;
 use super::{Relay, SocketId};
 use crate::recording::{Recording, TrackId};
 
-/// Datagrams for which there is room at first.
-pub(super) const BURST_LEN: usize = 64;
+/// Most datagrams of a burst.
+pub const BURST_LEN: usize = 64;
 
 impl Relay {
-    /// Asks for the memory that these datagrams (socket, source) will touch, some tens at a time. Says and changes nothing.
+    /// Asks for the memory that these datagrams (socket, source) will touch, at most `BURST_LEN`. Says and changes nothing.
     pub fn expect(&mut self, burst: impl Iterator<Item = (SocketId, SocketAddr)>) {
         let mut expected = std::mem::take(&mut self.expected);
         expected.clear();

@@ -11,7 +11,7 @@ use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, PayloadType};
 use crate::drops::DropReason;
-use crate::latch::Latch;
+use crate::latch::{self, Latch};
 use crate::reception::{Arrival, Reception};
 use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
@@ -60,9 +60,7 @@ pub(super) struct Reports {
 }
 
 /// Bytes from a leg's beginning that each packet needs.
-pub(super) const HOT_LEN: usize = offset_of!(Leg, latch) + LATCH_LEN;
-/// Of a latch: its state.
-const LATCH_LEN: usize = 48;
+pub(super) const HOT_LEN: usize = offset_of!(Leg, latch) + latch::HOT_LEN;
 
 /// What each packet needs comes first.
 #[repr(C)]

@@ -19,14 +19,14 @@ pub struct Inbound(Context);
 
 struct Context {
     rtp: Engine,
-    streams: Streams,
     rtcp: Engine,
+    streams: Streams,
 }
 
 impl Context {
     fn new(keys: &Keys) -> Self {
         let engine = |protocol| Engine::new(keys, protocol);
-        Self { rtp: engine(Protocol::Rtp), streams: Streams::default(), rtcp: engine(Protocol::Rtcp) }
+        Self { rtp: engine(Protocol::Rtp), rtcp: engine(Protocol::Rtcp), streams: Streams::default() }
     }
 
     /// Asks for what an RTP packet needs.

@@ -3,15 +3,13 @@
 //! buffer is the kernel's. What tells that there is something to receive is the engine's epoll set.
 
 use io_uring::{IoUring, opcode, squeue, types};
-use media_core::relay::{Forward, SocketId, TAIL_ROOM};
+use media_core::relay::{BURST_LEN, Forward, SocketId, TAIL_ROOM};
 use socket2::{SockAddr, SockAddrStorage};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-/// Most datagrams of a burst.
-pub(super) const BURST_LEN: usize = 64;
 /// Longest datagram that is received whole, beyond what the relay takes: what is longer arrives cut, and still too long. With its tail an
 /// odd number of cache lines, so that the beginnings of the datagrams do not compete for the same ones.
 const DATAGRAM_LEN: usize = 25 * 64 - TAIL_ROOM;
@@ -124,7 +122,7 @@ impl Burst {
 
     /// Socket and source of each datagram.
     pub fn sources(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
-        self.arrivals.iter().map(|arrival| (arrival.socket, arrival.remote))
+        self.arrivals.iter().filter(|arrival| arrival.len.is_some()).map(|arrival| (arrival.socket, arrival.remote))
     }
 
     /// Lets `relay` handle each datagram in place: socket, source, buffer, length.

@@ -1,7 +1,7 @@
 //! The engine on real loopback sockets.
 
-use super::burst::BURST_LEN;
 use super::*;
+use media_core::relay::BURST_LEN;
 use std::net::Ipv4Addr;
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
