@@ -9,9 +9,11 @@ PAGE := $(WEB)/dist/index.html
 run: build
 	exec target/release/sandbox
 
-test: build
+# Programs and tests are compiled together: apart, the features of their libraries differ, and most of them would be compiled twice.
+test: page
 	npm --prefix $(WEB) test
 	npm --prefix $(WEB) run test:browser
+	$(CARGO) build $(FLAGS) --workspace --exclude benches --bins --tests
 	$(CARGO) test $(FLAGS) --workspace --exclude benches --no-fail-fast
 
 lint: page
