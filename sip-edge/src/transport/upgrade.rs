@@ -13,7 +13,8 @@ use std::rc::Rc;
 /// Longest message, and longest frame of one.
 pub const MESSAGE_LEN: usize = 64 * 1024;
 const SUB_PROTOCOL: &str = "sip";
-const BUFFER_LEN: usize = 4096;
+/// Bytes read at once.
+pub const BUFFER_LEN: usize = 4096;
 
 /// How connections are protected.
 #[derive(Clone)]

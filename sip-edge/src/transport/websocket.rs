@@ -4,12 +4,12 @@
 use super::certificate::Certificate;
 use super::later;
 use super::stream::StreamEvent;
-use super::upgrade::{Bytes, Refused, Security, upgrade};
+use super::upgrade::{BUFFER_LEN, Bytes, Refused, Security, upgrade};
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::{Error, Message};
-use futures_lite::{StreamExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
@@ -421,10 +421,18 @@ fn message(bytes: &[u8]) -> Message {
     }
 }
 
-/// Sends the close frame and waits for the peer's, so that unread bytes do not turn the end into a reset (RFC 6455 §7.1.1).
+/// Sends the close frame and reads until the peer has ended too, since bytes left unread would turn the end into a reset, and the peer
+/// would not hear why (RFC 6455 §7.1.1).
 async fn say_goodbye(socket: &mut WebSocketStream<Box<dyn Bytes>>, frame: CloseFrame) {
-    if socket.close(Some(frame)).await.is_ok() {
-        while let Some(Ok(_)) = socket.next().await {}
+    if socket.close(Some(frame)).await.is_err() {
+        return;
+    }
+    while let Some(Ok(_)) = socket.next().await {}
+    // After an error the library reads no more: the rest of a message that is too big is still to come.
+    let stream = socket.get_mut();
+    if stream.close().await.is_ok() {
+        let mut rest = [0; BUFFER_LEN];
+        while stream.read(&mut rest).await.is_ok_and(|len| len > 0) {}
     }
 }
 
