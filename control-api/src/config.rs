@@ -42,7 +42,7 @@ pub struct Public {
     /// How customers reach the listener: the head of each recording link. No slash at the end. Default `http://127.0.0.1:8080`.
     pub url: String,
     /// Most connections at once; more wait in the kernel's backlog. Default 4096. About 30 KB of memory each.
-    pub max_connections: usize,
+    pub max_connections: u32,
     /// Networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     pub tls: Tls,
@@ -264,7 +264,7 @@ impl Config {
         if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
             return Err(format!("public.url = {url:?}: allowed is http:// or https://, a host and no slash at the end"));
         }
-        in_range("public.max_connections", self.public.max_connections as u64, 1, 1_000_000)?;
+        in_range("public.max_connections", u64::from(self.public.max_connections), 1, 1_000_000)?;
         in_range("link.edge_lost_after_s", self.link.edge_lost_after_s, 1, 3600)?;
         in_range("callback.connections_per_endpoint", self.callback.connections_per_endpoint as u64, 1, 256)?;
         in_range("calls.dns_timeout_ms", self.calls.dns_timeout_ms, 100, 10_000)?;

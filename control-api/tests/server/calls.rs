@@ -4,6 +4,8 @@ use crate::rig::{ACCOUNT, CALLER_ID, Rig, guide_call};
 use control_wire::{AgentTarget, CallStatus, FromEdge, TransportKind};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn with(changes: Value) -> Value {
     let mut body = guide_call();
@@ -164,6 +166,26 @@ async fn requests_that_are_not_json_or_not_known() {
     assert!(put.expect_problem(405, "method_not_allowed").header("allow").contains("POST"));
     rig.get("/nowhere").await.expect_problem(404, "not_found");
     rig.get("/calls/%ff").await.expect_problem(400, "malformed_path");
+    rig.stop().await;
+}
+
+/// Many a client sends its whole body before it reads.
+#[tokio::test]
+async fn a_body_that_is_too_long_for_sockets_to_hold_is_answered() {
+    let rig = Rig::start().await;
+    let mut client = TcpStream::connect(rig.address()).await.unwrap();
+    let body = vec![b'x'; 16 * 1024 * 1024];
+    let head = format!(
+        "POST /calls HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        rig.server_key,
+        body.len()
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(&body).await.expect("the body is taken");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer and an end");
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"payload_too_large\""), "{answer}");
+    drop(client);
     rig.stop().await;
 }
 

@@ -1,9 +1,11 @@
 //! The operators' listener, the OpenAPI documents, and stopping.
 
 use crate::rig::Rig;
-use control_wire::CallStatus;
+use control_wire::{CallStatus, ControlRefusal, FromEdge};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn readiness_follows_the_edge() {
@@ -133,4 +135,27 @@ async fn stopping_closes_the_link_but_ends_no_call() {
     assert_eq!(shard.read().await, None);
     assert_eq!(rig.call(&call_id).await["state"], "placed");
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_runs_is_answered_before_the_end() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let address = rig.address();
+    let hold = reqwest::Client::new().post(format!("http://{address}/calls/{call_id}/hold")).bearer_auth(&rig.server_key);
+    let stop = async {
+        let (command_id, _) = shard.expect_verb().await;
+        let refuse = async {
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let refusal = ControlRefusal { code: "no_capacity".into(), detail: "not now".into() };
+            shard.write(&FromEdge::Refused { command_id, refusal }).await;
+        };
+        tokio::join!(rig.stop(), refuse);
+    };
+    let (answer, ()) = tokio::join!(hold.send(), stop);
+    let problem: Value = answer.expect("an answer").json().await.unwrap();
+    assert_eq!(problem["code"], "no_capacity");
 }
