@@ -7,6 +7,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -66,7 +67,11 @@ async fn serve_connection(tcp: TcpStream, peer: SocketAddr, security: &Security,
         tracing::debug!(%peer, %error, "connection ended early");
     }
     // Bytes left unread, of a body that was refused, would turn the end into a reset that overtakes the answer (RFC 9112 §9.6).
-    let _ = tokio::time::timeout(LINGER_TIMEOUT, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+    let linger = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LINGER_TIMEOUT, linger).await;
 }
 
 /// Answers until either side ends the connection, or until the request that runs at `shutdown` is answered.
