@@ -16,6 +16,8 @@ use std::time::Duration;
 pub const PART_SUFFIX: &str = ".part";
 /// Most writes that wait for the disk per recording: several seconds of both channels.
 const QUEUE_LEN: usize = 64;
+/// Bytes of a file that is read to learn about its device: at least one block of any.
+const PROBE_LEN: usize = 4096;
 
 /// What became of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +45,29 @@ enum Job {
     Abandon,
 }
 
+impl Job {
+    fn is_for(&self, at: u64, len: usize) -> bool {
+        matches!(self, Job::Write { offset, buffer } if *offset == at && buffer.len() == len)
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     jobs: RefCell<VecDeque<Job>>,
     filled: Signal,
+}
+
+/// Lets glommio learn, before the first recording of an executor is opened, whether the folder's device can be polled for completions.
+/// It asks by reading the first file that is opened on a device, and an empty one can be read anywhere; an executor that waits for
+/// completions by polling never sleeps. Errors: the folder cannot be written.
+pub async fn learn_device(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".sip-edge-device-{}", glommio::executor().id()));
+    std::fs::write(&path, [0; PROBE_LEN])?;
+    // Without direct I/O there is nothing to learn.
+    if let Ok(file) = DmaFile::open(&path).await {
+        let _ = file.close().await;
+    }
+    std::fs::remove_file(&path)
 }
 
 /// Opens, feeds and finishes the recordings of one shard. Lives inside a glommio executor.
@@ -82,10 +103,12 @@ impl Recorder {
         glommio::spawn_local(file.run()).detach();
     }
 
-    /// Queues a write; dropped and counted if the disk is too far behind.
+    /// Queues a write, in place of one that waits for the same bytes of the file (a header whose lengths have grown since); dropped and
+    /// counted if the disk is too far behind.
     pub fn write(&mut self, recording: RecordingId, offset: u64, bytes: &[u8]) {
         let Some(queue) = self.open.get(&recording) else { return };
         let mut jobs = queue.jobs.borrow_mut();
+        jobs.retain(|job| !job.is_for(offset, bytes.len()));
         if jobs.len() >= QUEUE_LEN {
             count(&self.counters.overflowed);
             return;

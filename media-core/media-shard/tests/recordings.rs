@@ -3,7 +3,7 @@
 use glommio::{LocalExecutorBuilder, Placement, timer::Timer};
 use media_core::recording::{BLOCK_LEN, HEADER_LEN};
 use media_core::relay::RecordingId;
-use media_shard::recorder::{Finished, Recorder};
+use media_shard::recorder::{Finished, Recorder, learn_device};
 use media_shard::recovery::{Recovered, own};
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
@@ -65,7 +65,8 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
         let expected =
             Finished::Final { recording: RECORDING, file_len: BLOCK_LEN as u64 + 100, duration: Duration::from_secs(1) };
         assert_eq!(*finished.0.borrow(), Some(expected));
-        assert_eq!(recorder.counters().written_len.get(), 3 * BLOCK_LEN as u64);
+        // The third took the second's place before it was written.
+        assert_eq!(recorder.counters().written_len.get(), 2 * BLOCK_LEN as u64);
         assert_eq!(recorder.counters().failed.get(), 0);
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes, [block(3), vec![1; 100]].concat());
@@ -74,20 +75,46 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
 }
 
 #[test]
+fn a_device_that_cannot_be_polled_is_not_polled() {
+    let folder = folder("polled");
+    let device = std::os::linux::fs::MetadataExt::st_dev(&std::fs::metadata(&folder).unwrap());
+    let io_poll = std::fs::read_to_string(format!("/sys/dev/block/{}:0/queue/io_poll", rustix::fs::major(device)));
+    run(async move {
+        learn_device(&folder).await.unwrap();
+        let finished = Rc::new(Signal::default());
+        let told = finished.clone();
+        let mut recorder = Recorder::new(folder, move |_| told.set());
+        recorder.open(RECORDING, "crm_p.wav");
+        recorder.write(RECORDING, 0, &block(1));
+        recorder.finish(RECORDING, BLOCK_LEN as u64, Duration::ZERO);
+        finished.wait().await;
+        assert_eq!(recorder.counters().failed.get(), 0);
+        let polled = glommio::executor().io_stats().poll_ring.file_writes().0;
+        assert!(polled == 0 || io_poll.is_ok_and(|io_poll| io_poll.trim() == "1"), "{polled} writes were polled for");
+    });
+}
+
+#[test]
 fn a_slow_disk_costs_writes_and_never_the_end() {
     let folder = folder("overflow");
+    let path = folder.join("crm_b.wav");
     run(async move {
         let finished = Rc::new(Signal::default());
         let told = finished.clone();
         let mut recorder = Recorder::new(folder, move |_| told.set());
         recorder.open(RECORDING, "crm_b.wav");
         // The writer had no turn yet.
-        for _ in 0..100 {
-            recorder.write(RECORDING, 0, &block(1));
+        for count in 1..=100 {
+            recorder.write(RECORDING, count * BLOCK_LEN as u64, &block(count as u8));
+            recorder.write(RECORDING, 0, &block(100 + count as u8));
         }
-        assert_eq!(recorder.counters().overflowed.get(), 36);
-        recorder.finish(RECORDING, 5, Duration::ZERO);
+        assert_eq!(recorder.counters().overflowed.get(), 37);
+        recorder.finish(RECORDING, 101 * BLOCK_LEN as u64, Duration::ZERO);
         finished.wait().await;
+        assert_eq!(recorder.counters().written_len.get(), 64 * BLOCK_LEN as u64);
+        // The header tells of all of it, and what was dropped is silence.
+        let fills = [200].into_iter().chain(1..=63).chain(std::iter::repeat_n(0, 37));
+        assert_eq!(std::fs::read(&path).unwrap(), fills.flat_map(block).collect::<Vec<_>>());
     });
 }
 

@@ -10,6 +10,7 @@ use anyhow::Context;
 use futures_lite::future;
 use glommio::timer::Timer;
 use media_shard::doorbell::{ClosedDoorbell, Doorbell, EngineBell};
+use media_shard::recorder::learn_device;
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -37,6 +38,7 @@ pub struct ShardInput {
 /// Runs a shard until it was told to stop and is done. Must be the main task of a pinned executor.
 pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     let ShardInput { config, plan, epoch, secrets, stop } = input;
+    learn_device(&config.recordings.folder).await.context("recordings.folder")?;
     let shard = Shard::open(&config, plan, epoch, secrets).with_context(|| format!("shard {}", plan.index))?;
     let bell = EngineBell::new(&shard.borrow().engine)?;
     tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
