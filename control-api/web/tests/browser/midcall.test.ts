@@ -99,7 +99,7 @@ test('S13: consult, then merge: the customer waits on hold, then all three talk,
   await screens(page, '23-three');
   await button(page, /^Remove plus/).click();
   await shows(page, 'removed');
-  expect(await focused(page)).toBe('person-third-1');
+  await expect.poll(() => focused(page)).toBe('person-third-1');
   await page.locator('main').getByText('Call of 3').waitFor({ state: 'detached' });
   expect(service.verbs().slice(1)).toEqual([{ verb: 'merge' }, { verb: 'remove', party: 'third-1' }]);
 });
@@ -234,7 +234,7 @@ test('by keyboard alone: consult, digits to whom is consulted, merge, remove, ha
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await shows(page, 'removed');
-  expect(await focused(page)).toBe('person-third-1');
+  await expect.poll(() => focused(page)).toBe('person-third-1');
   await page.keyboard.press('?');
   await screens(page, '31-shortcuts');
   await page.keyboard.press('h');
