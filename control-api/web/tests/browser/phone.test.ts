@@ -36,8 +36,9 @@ async function open(options: Parameters<typeof launch>[0] = {}, url = service.la
   return page;
 }
 
+/** Waits for the text in one part of the page: `main` itself reads as its parts joined, so "Remove" before "Disposition" is "removed" there. */
 async function shows(page: Page, text: string | RegExp): Promise<void> {
-  await page.locator('main').getByText(text).first().waitFor({ timeout: 8000 });
+  await page.locator('main').getByText(text).and(page.locator('main *')).first().waitFor({ timeout: 8000 });
 }
 
 async function registeredAndPlaced(): Promise<void> {
