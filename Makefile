@@ -4,6 +4,8 @@
 CARGO := cargo
 FLAGS := --release --locked
 WEB := control-api/web
+# Where ccache is, RocksDB is compiled once a machine.
+export PATH := /usr/lib/ccache:$(PATH)
 PAGE := $(WEB)/dist/index.html
 
 run: build

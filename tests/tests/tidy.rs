@@ -1,4 +1,5 @@
-//! The house rules that a machine can check: who imports whom, file names and lengths, and that the README's map matches the tree.
+//! The house rules that a machine can check: who imports whom, file names and lengths, that the map of `docs/ARCHITECTURE.md` matches the
+//! tree, and that the rows and decisions that the code cites stand in `docs/PRODUCT.md`.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,11 +89,11 @@ fn files_are_short_opened_by_a_comment_and_named_by_a_noun() {
     }
 }
 
-/// Every package and every module file of the first level below a package's `src` stands in the README's map.
+/// Every package and every module file of the first level below a package's `src` stands in the map.
 #[test]
-fn the_readmes_map_matches_the_tree() {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
-    let map = readme.split("## Map").nth(1).expect("a section Map").split("\n## ").next().expect("its text");
+fn the_map_matches_the_tree() {
+    let architecture = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md");
+    let map = architecture.split("## Map").nth(1).expect("a section Map").split("\n## ").next().expect("its text");
     let mut files = Vec::new();
     source_files(&root(), &mut files);
     for file in files {
@@ -106,4 +107,56 @@ fn the_readmes_map_matches_the_tree() {
             assert!(map.contains(&format!("`{module}`")), "the map lacks {module} of {package}");
         }
     }
+}
+
+/// The rows (S01, B01) and decisions (A1) of the acceptance table, ranges written out.
+fn product_codes() -> BTreeSet<String> {
+    let product = std::fs::read_to_string(root().join("docs/PRODUCT.md")).expect("docs/PRODUCT.md");
+    let rows = product.lines().filter_map(|line| line.strip_prefix("- "));
+    rows.flat_map(|row| codes_of(row.split(' ').next().unwrap_or(""))).collect()
+}
+
+/// The code that a word is, or the codes of a range such as `S31–S33`.
+fn codes_of(word: &str) -> Vec<String> {
+    match word.split_once('–') {
+        Some((first, last)) if is_code(first) && is_code(last) => {
+            let number = |code: &str| code[1..].parse::<u32>().expect("a row's number");
+            (number(first)..=number(last)).map(|row| format!("{}{row:02}", &first[..1])).collect()
+        }
+        None if is_code(word) => vec![word.to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+/// `S` or `B` with two digits, or `A` with a number that does not begin with 0.
+fn is_code(word: &str) -> bool {
+    let Some(digits) = word.strip_prefix(['S', 'A', 'B']) else { return false };
+    let is_number = !digits.is_empty() && digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && if word.starts_with('A') { !digits.starts_with('0') } else { digits.len() == 2 }
+}
+
+/// The codes that a file's comments cite.
+fn cited(text: &str) -> BTreeSet<String> {
+    let comments = text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
+    comments.flat_map(|comment| comment.split(|c: char| !c.is_alphanumeric() && c != '–')).flat_map(codes_of).collect()
+}
+
+#[test]
+fn rows_that_are_cited_exist_and_each_row_of_the_guide_is_cited_by_a_test() {
+    let codes = product_codes();
+    assert!(codes.contains("S01") && codes.contains("S32") && codes.contains("A11") && codes.contains("B16"), "{codes:?}");
+    let mut files = Vec::new();
+    source_files(&root(), &mut files);
+    let mut tested = BTreeSet::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("UTF-8 source");
+        let found = cited(&text);
+        let unknown: Vec<_> = found.difference(&codes).collect();
+        assert!(unknown.is_empty(), "{} cites {unknown:?}, which docs/PRODUCT.md does not have", file.display());
+        if text.contains("#[test]") || text.contains("::test]") || text.contains("::test(") || text.contains("#[track_caller]") {
+            tested.extend(found);
+        }
+    }
+    let untested: Vec<_> = codes.iter().filter(|code| code.starts_with('S') && !tested.contains(*code)).collect();
+    assert!(untested.is_empty(), "no test cites {untested:?}");
 }
