@@ -9,6 +9,8 @@ import { Setup } from './view/setup.tsx';
 
 const BASE = import.meta.env.BASE_URL;
 const root = document.getElementById('app');
+// What was to be read without this program.
+root?.replaceChildren();
 
 if (root && location.pathname.replace(/\/$/, '').endsWith('/setup')) {
   render(<Setup base={BASE} />, root);

@@ -1,6 +1,9 @@
 // What can go wrong outside of a call's own outcome, and which HTTP answer of the session API means what. Pure.
 
+/** Why the browser gives no microphone. */
 export type MicrophoneFault = 'denied' | 'missing' | 'in_use';
+/** Why nobody hears the agent: the browser's refusal, or what became of a microphone that was there. */
+export type MicrophoneTrouble = MicrophoneFault | 'lost' | 'muted';
 
 export type ProblemKind =
   | 'insecure'
@@ -9,9 +12,8 @@ export type ProblemKind =
   | 'no_link'
   | 'link_used'
   | 'session_over'
-  | 'microphone_denied'
-  | 'microphone_missing'
-  | 'microphone_in_use'
+  | `microphone_${MicrophoneTrouble}`
+  | 'choice_failed'
   | 'offline'
   | 'unavailable'
   | 'line_refused'
@@ -59,8 +61,8 @@ export function detailSentence(detail: string): string {
   return `${plain.charAt(0).toUpperCase()}${plain.slice(1)}. `;
 }
 
-export function microphoneProblem(fault: MicrophoneFault): Problem {
-  return { kind: `microphone_${fault}`, detail: null };
+export function microphoneProblem(trouble: MicrophoneTrouble): Problem {
+  return { kind: `microphone_${trouble}`, detail: null };
 }
 
 /** Faults of `getUserMedia` by the name of its DOMException (Media Capture and Streams §10.2). */

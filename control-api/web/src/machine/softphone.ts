@@ -3,7 +3,8 @@
 
 import { type CallState, type Conflict, type Launch, type Party, type Session, isAnswered, isLive } from './call.ts';
 import { IDLE, type Midcall, type Refusal, cleared, follow, pressMute, pressVerb, takeMute, tellMute, verbsDone, verbsRefused } from './midcall.ts';
-import { type MicrophoneFault, type Problem, microphoneProblem } from './problem.ts';
+import { type MicrophoneEvent, handleMicrophone } from './microphone.ts';
+import type { MicrophoneFault, MicrophoneTrouble, Problem } from './problem.ts';
 import type { Verb } from './verbs.ts';
 
 /** Where the page stands on its way to a call. `online` is the end of the way: the call, if any, speaks for itself. */
@@ -32,7 +33,7 @@ export interface State {
   readonly talkingSince: number | null;
   readonly line: Line;
   readonly media: Media;
-  readonly microphone: 'unknown' | 'asking' | 'granted' | MicrophoneFault;
+  readonly microphone: 'unknown' | 'asking' | 'granted' | MicrophoneTrouble;
   /** A call is to be placed as soon as the line is there, by the link or by the button. */
   readonly wanted: boolean;
   readonly conflict: Conflict | null;
@@ -55,9 +56,9 @@ export type Event =
   | { kind: 'session_opened'; session: Session; now: Now }
   | { kind: 'session_renewed'; call: CallState | null; now: Now }
   | { kind: 'session_refused'; problem: Problem }
-  | { kind: 'microphone_ready' }
-  | { kind: 'microphone_failed'; fault: MicrophoneFault }
-  | { kind: 'microphone_retry' }
+  | MicrophoneEvent
+  /** The microphone that the agent chose cannot be had; the one before goes on. */
+  | { kind: 'choice_failed' }
   | { kind: 'registered' }
   | { kind: 'line_lost' }
   | { kind: 'line_refused'; problem: Problem }
@@ -92,6 +93,12 @@ export type Effect =
   | { kind: 'forget_session' }
   | { kind: 'watch_call' }
   | { kind: 'ask_microphone' }
+  /** Asks again by itself, later or when something changes. */
+  | { kind: 'await_microphone'; trouble: MicrophoneTrouble }
+  /** The call is sent the microphone that is there now. */
+  | { kind: 'use_microphone' }
+  /** The call is sent nothing, which the service notices. */
+  | { kind: 'cut_microphone' }
   | { kind: 'report_microphone'; fault: MicrophoneFault }
   | { kind: 'register' }
   | { kind: 'place_call'; again: boolean }
@@ -142,11 +149,13 @@ export function handle(state: State, event: Event): Turn {
     case 'session_refused':
       return stop({ ...state, line: 'none', media: 'none' }, event.problem, [{ kind: 'forget_session' }]);
     case 'microphone_ready':
-      return microphoneReady(state);
     case 'microphone_failed':
-      return microphoneFailed(state, event.fault);
+    case 'microphone_lost':
+    case 'microphone_due':
     case 'microphone_retry':
-      return [{ ...state, step: 'microphone', microphone: 'asking', problem: null }, [{ kind: 'ask_microphone' }]];
+      return handleMicrophone(state, event, registered);
+    case 'choice_failed':
+      return [{ ...state, problem: { kind: 'choice_failed', detail: null } }, []];
     case 'registered':
       return registered(state);
     case 'line_lost':
@@ -244,7 +253,7 @@ function opened(state: State, { launch, stored, obstacle }: Extract<Event, { kin
 function sessionOpened(state: State, session: Session, now: Now): Turn {
   const wanted = state.wanted && !isLive(session.call);
   const next: State = { ...state, step: 'microphone', party: session.party, conflict: session.conflict, microphone: 'asking', wanted };
-  const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'ask_microphone' }];
+  const effects: Effect[] = [{ kind: 'ask_microphone' }];
   // A call that had ended before this link was clicked is no concern of it.
   return isLive(session.call) ? join(reattach(next, session.call, now), effects) : [next, effects];
 }
@@ -254,7 +263,7 @@ function sessionRenewed(state: State, call: CallState | null, now: Now): Turn {
   const [next, effects] = call ? (state.step === 'session' ? reattach(state, call, now) : adopt(state, call, now)) : ([state, []] as const);
   if (next.step !== 'session') return [next, effects];
   const asking: State = { ...next, step: 'microphone', microphone: 'asking' };
-  return [asking, [...effects, { kind: 'watch_call' }, { kind: 'ask_microphone' }]];
+  return [asking, [...effects, { kind: 'ask_microphone' }]];
 }
 
 /** Takes a call over that went on without this page. */
@@ -264,27 +273,19 @@ function reattach(state: State, call: CallState, now: Now): Turn {
   return [next, [...effects, ...muted]];
 }
 
-function microphoneReady(state: State): Turn {
-  const next: State = { ...state, microphone: 'granted', step: 'registering', problem: null };
-  if (next.line === 'online') return registered(next);
-  return [{ ...next, line: 'connecting' }, [{ kind: 'register' }]];
-}
-
-/** The customer is never rung then (S11): a call that was to be placed is reported with the fault instead. */
-function microphoneFailed(state: State, fault: MicrophoneFault): Turn {
-  const next: State = { ...state, microphone: fault };
-  if (isAnswered(state.call)) return [{ ...next, problem: microphoneProblem(fault) }, []];
-  return stop(next, microphoneProblem(fault), state.wanted ? [{ kind: 'report_microphone', fault }] : []);
-}
-
+/**
+ * The stream of calls is opened here and not before: browsers open six connections to a host, and a page that never comes so far would keep
+ * one of them from the next. A call is not placed while the microphone is away.
+ */
 function registered(state: State): Turn {
   const next: State = { ...state, line: 'online', problem: state.problem?.kind === 'line_refused' ? null : state.problem };
-  if (state.step === 'registering' && state.wanted) {
-    return [{ ...next, step: 'placing' }, [{ kind: 'place_call', again: state.call !== null }]];
+  const waits = state.step === 'registering' && state.wanted;
+  if (waits && state.microphone === 'granted') {
+    return [{ ...next, step: 'placing' }, [{ kind: 'watch_call' }, { kind: 'place_call', again: state.call !== null }]];
   }
-  const effects: Effect[] = [{ kind: 'fetch_call' }];
+  const effects: Effect[] = [{ kind: 'watch_call' }, { kind: 'fetch_call' }];
   if (state.media === 'broken' || state.restartDue) effects.push({ kind: 'restart_ice' });
-  return [{ ...next, restartDue: false, step: state.step === 'registering' ? 'online' : state.step }, effects];
+  return [{ ...next, restartDue: false, step: state.step === 'registering' && !waits ? 'online' : state.step }, effects];
 }
 
 function callChanged(state: State, call: CallState, now: Now): Turn {

@@ -1,9 +1,10 @@
 // What the page says: a state, an outcome or a problem in plain words, each with what to do next. Pure.
 
-import { type CallState, isHandedOver, isLive } from './call.ts';
+import { type CallState, isAnswered, isHandedOver, isLive } from './call.ts';
+import { microphoneTrouble } from './microphone.ts';
 import { sceneWords } from './midcall-words.ts';
 import { displayNumber } from './number.ts';
-import { type Problem, type ProblemKind, detailSentence } from './problem.ts';
+import { type Problem, type ProblemKind, detailSentence, microphoneProblem } from './problem.ts';
 import type { State } from './softphone.ts';
 
 /** Colour and icon of a message; never its only meaning. */
@@ -43,7 +44,7 @@ function stepWords(state: State): Words {
     case 'placing':
       return { tone: 'wait', title: 'Connecting you', text: 'Bringing your softphone online.' };
     case 'online':
-      if (state.problem === null) return { tone: 'over', title: 'Ready', text: 'No call is in progress.' };
+      if (state.problem === null && microphoneTrouble(state) === null) return { tone: 'over', title: 'Ready', text: 'No call is in progress.' };
       return { tone: 'bad', title: 'Not calling', text: '' };
     case 'stopped':
       return { tone: 'bad', title: 'Not calling', text: 'Nobody was called.' };
@@ -56,6 +57,7 @@ function callWords(state: State, call: CallState): Words {
   if (state.hangingUp) return { tone: 'over', title: 'Hanging up', text: '' };
   const broken = state.media === 'broken' || (state.line === 'lost' && state.media !== 'flowing');
   if (broken) return { tone: 'hold', title: 'Reconnecting', text: 'Your connection was lost. The customer is held for a few seconds.' };
+  if (microphoneTrouble(state) !== null && isAnswered(call)) return { tone: 'bad', title: 'You are not heard', text: '' };
   switch (call.phase) {
     case 'starting':
     case 'agent':
@@ -150,13 +152,16 @@ const PROBLEMS: Record<ProblemKind, Advice> = {
   session_over: { title: 'Your session is over', text: CLICK_AGAIN },
   microphone_denied: {
     title: 'The microphone is not allowed',
-    text: 'Click the icon beside the address, allow the microphone for this site, then try again.',
+    text: 'Click the icon beside the address and allow the microphone for this site.',
   },
-  microphone_missing: { title: 'No microphone found', text: 'Plug in a headset or microphone, then try again.' },
+  microphone_missing: { title: 'No microphone found', text: 'Plug in a headset or microphone.' },
   microphone_in_use: {
     title: 'The microphone is in use',
-    text: 'Another program holds it. Close other calls and meeting programs, then try again.',
+    text: 'Another program holds it. Close other calls and meeting programs.',
   },
+  microphone_lost: { title: 'Your microphone is gone', text: 'Another one is looked for. If the browser asks, allow it.' },
+  microphone_muted: { title: 'Your microphone is switched off', text: 'Not by this page, but by the system, the browser or the headset: switch it on there.' },
+  choice_failed: { title: 'That microphone cannot be used', text: 'The one you had goes on.' },
   offline: { title: 'No connection to the service', text: 'Check your network. The softphone tries again by itself.' },
   unavailable: { title: 'The service is not available', text: 'It may be restarting. Try again in a minute.' },
   line_refused: { title: 'Your softphone was not let in', text: `The service refused its registration. ${CLICK_AGAIN}` },
@@ -173,8 +178,21 @@ const PROBLEMS: Record<ProblemKind, Advice> = {
 export function problemWords(problem: Problem, state: State): Advice {
   const { title, text } = PROBLEMS[problem.kind];
   const told = TOLD.includes(problem.kind) && problem.detail ? detailSentence(problem.detail) : '';
-  const nobody = problem.kind.startsWith('microphone_') && !isLive(state.call) ? ' The customer was not called.' : '';
-  return { title, text: told + text + nobody };
+  return { title, text: told + text + (problem.kind.startsWith('microphone_') ? unheardText(state) : '') };
+}
+
+/** What it means that there is no microphone. */
+function unheardText(state: State): string {
+  if (isAnswered(state.call) || state.supervised !== null) return ' You are heard again as soon as it is back. Until then who talks to you hears a tone.';
+  if (isLive(state.call) || state.step === 'online') return ' It is used as soon as it is there.';
+  return state.step === 'stopped' ? ' Then try again. The customer was not called.' : ' Then try again.';
+}
+
+/** All that is wrong, first what keeps the agent from being heard. */
+export function problemsOf(state: State): readonly Problem[] {
+  const trouble = microphoneTrouble(state);
+  const microphone = trouble === null ? [] : [microphoneProblem(trouble)];
+  return state.problem === null ? microphone : [...microphone, state.problem];
 }
 
 /** What a click did not do, when the agent or the number was already in a call. */
@@ -188,7 +206,7 @@ export function conflictWords(state: State): string | null {
 /** One sentence for the live region, so that a screen reader says what changed and nothing twice. */
 export function announcement(state: State): string {
   const words = headline(state);
-  if (!state.problem) return `${words.title}. ${words.text}`.trim();
-  const problem = problemWords(state.problem, state);
-  return `${words.title}. ${problem.title}. ${problem.text}`;
+  const problems = problemsOf(state).map(problem => problemWords(problem, state));
+  if (problems.length === 0) return `${words.title}. ${words.text}`.trim();
+  return `${words.title}. ${problems.map(({ title, text }) => `${title}. ${text}`).join(' ')}`;
 }

@@ -87,9 +87,10 @@ export class Leg {
     this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
   }
 
-  /** Sends another microphone from now on. */
-  async replaceMicrophone(track: MediaStreamTrack): Promise<void> {
-    await this.#connection?.getSenders().find(sender => sender.track?.kind === 'audio' || sender.track === null)?.replaceTrack(track);
+  /** Sends another microphone from now on, or nothing: then no packet leaves, which is how the far end knows. */
+  async useMicrophone(track: MediaStreamTrack | null): Promise<void> {
+    if (this.#released) return;
+    await this.#connection?.getSenders().at(0)?.replaceTrack(track);
   }
 
   /** One reading of the statistics, with the microphone's level (0–1) where the browser measures it. */

@@ -23,6 +23,14 @@ export class MicrophoneError extends Error {
   }
 }
 
+/** What becomes of the microphone by itself. */
+export interface MicrophoneListener {
+  /** It has ended (unplugged, permission taken back), or something outside of the page has muted it. */
+  lost(trouble: 'lost' | 'muted'): void;
+  /** What was muted is heard again. */
+  back(): void;
+}
+
 /** A level this low for a whole meter is shown as silence. */
 const FLOOR_DB = -60;
 
@@ -34,11 +42,12 @@ export class Media {
   #analyser: AnalyserNode | null = null;
   #samples = new Float32Array(0);
   #statsLevel = 0;
+  /** The agent's choice, used whenever it is there. */
+  #wanted = '';
   #speaker = '';
   readonly #output = new Audio();
 
-  /** `lost` is called when the microphone goes away while in use (unplugged, permission taken back). */
-  constructor(private readonly lost: () => void) {
+  constructor(private readonly listener: MicrophoneListener) {
     this.#output.autoplay = true;
   }
 
@@ -46,18 +55,30 @@ export class Media {
     return this.#stream;
   }
 
-  /** Opens the chosen microphone, or the system's. Throws `MicrophoneError`. */
-  async open(device = ''): Promise<MediaStream> {
+  /** The microphone that is to be sent; `null` without one that gives anything. */
+  get track(): MediaStreamTrack | null {
+    const track = this.#stream?.getAudioTracks()[0];
+    return track?.readyState === 'live' && !track.muted ? track : null;
+  }
+
+  /** Tells of an end that no event told. */
+  check(): void {
+    if (this.#stream?.getAudioTracks()[0]?.readyState === 'ended') this.listener.lost('lost');
+  }
+
+  /** Opens `device`, or the one chosen before, or the system's. Throws `MicrophoneError`; the one that was open goes on then. */
+  async open(device = ''): Promise<void> {
     const audio: MediaTrackConstraints = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     if (device) audio.deviceId = { exact: device };
+    else if (this.#wanted) audio.deviceId = { ideal: this.#wanted };
     let stream: MediaStream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio });
     } catch (error) {
       throw new MicrophoneError(microphoneFault(error instanceof DOMException ? error.name : ''));
     }
+    if (device) this.#wanted = device;
     this.#take(stream);
-    return stream;
   }
 
   setMuted(muted: boolean): void {
@@ -89,10 +110,7 @@ export class Media {
 
   /** Lets go of the microphone. */
   close(): void {
-    for (const track of this.#stream?.getTracks() ?? []) {
-      track.onended = null;
-      track.stop();
-    }
+    this.#drop();
     this.#stream = null;
     void this.#context?.close();
     this.#context = null;
@@ -101,7 +119,7 @@ export class Media {
 
   /** The microphone's level from 0 to 1 on a scale of decibels; 0 while muted. */
   level(): number {
-    if (this.#muted) return 0;
+    if (this.#muted || !this.track) return 0;
     if (!this.#analyser || this.#context?.state !== 'running') return scale(this.#statsLevel);
     this.#analyser.getFloatTimeDomainData(this.#samples);
     let sum = 0;
@@ -155,13 +173,14 @@ export class Media {
   }
 
   #take(stream: MediaStream): void {
-    for (const track of this.#stream?.getTracks() ?? []) {
-      track.onended = null;
-      track.stop();
-    }
+    this.#drop();
     this.#stream = stream;
     this.setMuted(this.#muted);
-    for (const track of stream.getAudioTracks()) track.onended = () => this.lost();
+    for (const track of stream.getAudioTracks()) {
+      track.onended = () => this.listener.lost('lost');
+      track.onmute = () => this.listener.lost('muted');
+      track.onunmute = () => this.listener.back();
+    }
     const context = this.#graph();
     this.#source?.disconnect();
     this.#source = context.createMediaStreamSource(stream);
@@ -169,6 +188,13 @@ export class Media {
     this.#samples = new Float32Array(this.#analyser.fftSize);
     this.#source.connect(this.#analyser);
     void context.resume();
+  }
+
+  #drop(): void {
+    for (const track of this.#stream?.getTracks() ?? []) {
+      track.onended = track.onmute = track.onunmute = null;
+      track.stop();
+    }
   }
 
   #graph(): AudioContext {

@@ -10,6 +10,7 @@ import { ControlQueue } from './control-queue.ts';
 import { CallEvents } from './events.ts';
 import type { Leg } from './leg.ts';
 import { type Devices, Media, MicrophoneError } from './media.ts';
+import { MicrophoneWatch } from './microphone-watch.ts';
 import { cleanAddress, launchData, loadSession, obstacle, storeSession, whenVisible } from './page.ts';
 import { QualityWatch } from './quality-watch.ts';
 import { Sip } from './sip.ts';
@@ -28,6 +29,7 @@ export class Softphone {
   quality: Quality | null = null;
 
   readonly #media: Media;
+  readonly #microphones: MicrophoneWatch;
   readonly #sip: Sip;
   readonly #events: CallEvents;
   readonly #watch: QualityWatch;
@@ -36,6 +38,7 @@ export class Softphone {
   #credential: SipCredential | null = null;
   #renewal: ReturnType<typeof setTimeout> | null = null;
   #renewing = false;
+  #askingMicrophone = false;
   #leg: Leg | null = null;
 
   constructor(
@@ -43,7 +46,11 @@ export class Softphone {
     private readonly base: string,
     private readonly changed: () => void,
   ) {
-    this.#media = new Media(() => void this.#microphoneLost());
+    this.#media = new Media({
+      lost: trouble => this.dispatch({ kind: 'microphone_lost', trouble }),
+      back: () => this.dispatch({ kind: 'microphone_ready' }),
+    });
+    this.#microphones = new MicrophoneWatch(() => this.#microphoneDue());
     this.#events = new CallEvents(api, {
       call: json => this.#told(json),
       speaking: json => this.#spoke(json),
@@ -98,13 +105,12 @@ export class Softphone {
 
   async chooseMicrophone(device: string): Promise<void> {
     try {
-      const stream = await this.#media.open(device);
-      const track = stream.getAudioTracks()[0];
-      if (track) await this.#leg?.replaceMicrophone(track);
-      await this.#refreshDevices();
+      await this.#media.open(device);
+      this.#microphoneOpened();
     } catch (error) {
-      this.dispatch({ kind: 'microphone_failed', fault: error instanceof MicrophoneError ? error.fault : 'in_use' });
+      this.dispatch(this.#media.track ? { kind: 'choice_failed' } : microphoneFailed(error));
     }
+    await this.#refreshDevices();
   }
 
   async chooseSpeaker(device: string): Promise<void> {
@@ -134,7 +140,7 @@ export class Softphone {
       this.#events.hurry();
       void this.#fetchCall();
     });
-    navigator.mediaDevices?.addEventListener('devicechange', () => void this.#refreshDevices());
+    void this.#microphones.listen();
   }
 
   #run(effect: Effect): void {
@@ -151,6 +157,12 @@ export class Softphone {
         return this.#events.start();
       case 'ask_microphone':
         return void this.#openMicrophone();
+      case 'await_microphone':
+        return this.#microphones.later(effect.trouble);
+      case 'use_microphone':
+        return this.#useMicrophone();
+      case 'cut_microphone':
+        return void this.#leg?.useMicrophone(null).catch(() => undefined);
       case 'report_microphone':
         return void this.#place(effect.fault, false);
       case 'register':
@@ -235,6 +247,7 @@ export class Softphone {
   #rest(): void {
     if (this.#renewal !== null) clearTimeout(this.#renewal);
     this.#renewal = null;
+    this.#microphones.stop();
     this.#events.stop();
     this.#sip.stop();
   }
@@ -245,18 +258,34 @@ export class Softphone {
   }
 
   async #openMicrophone(): Promise<void> {
+    // The browser's question may stand for long; one is enough.
+    if (this.#askingMicrophone) return;
+    this.#askingMicrophone = true;
     try {
-      if (!this.#media.stream?.active) await this.#media.open();
-      this.dispatch({ kind: 'microphone_ready' });
-      await this.#refreshDevices();
+      if (!this.#media.track) await this.#media.open();
+      this.#askingMicrophone = false;
+      this.#microphoneOpened();
     } catch (error) {
-      this.dispatch({ kind: 'microphone_failed', fault: error instanceof MicrophoneError ? error.fault : 'missing' });
+      this.#askingMicrophone = false;
+      this.dispatch(microphoneFailed(error));
     }
+    await this.#refreshDevices();
   }
 
-  /** Unplugged in mid-call: whatever microphone is left goes on. */
-  async #microphoneLost(): Promise<void> {
-    await this.chooseMicrophone('');
+  #microphoneOpened(): void {
+    if (this.state.closed) return this.#media.close();
+    this.dispatch(this.#media.track ? { kind: 'microphone_ready' } : { kind: 'microphone_lost', trouble: 'muted' });
+  }
+
+  #microphoneDue(): void {
+    if (this.state.microphone === 'granted') this.#media.check();
+    this.dispatch({ kind: 'microphone_due' });
+    void this.#refreshDevices();
+  }
+
+  #useMicrophone(): void {
+    this.#microphones.found();
+    void this.#leg?.useMicrophone(this.#media.track).catch(() => undefined);
   }
 
   async #place(microphone: Parameters<SessionApi['place']>[0], again: boolean): Promise<void> {
@@ -314,6 +343,8 @@ export class Softphone {
   #flowing(key: number): void {
     if (this.#leg?.key !== key) return;
     this.#watch.start();
+    // It may have come or gone since the INVITE was answered.
+    void this.#leg.useMicrophone(this.#media.track).catch(() => undefined);
     this.dispatch({ kind: 'media_changed', media: 'flowing' });
   }
 
@@ -370,6 +401,10 @@ export class Softphone {
     this.devices = await this.#media.devices();
     this.changed();
   }
+}
+
+function microphoneFailed(error: unknown): Event {
+  return { kind: 'microphone_failed', fault: error instanceof MicrophoneError ? error.fault : 'missing' };
 }
 
 function now(): Now {

@@ -3,11 +3,13 @@
 import { isAnswered, isLive } from '../machine/call.ts';
 import { isAsked, isMuted } from '../machine/midcall.ts';
 import { refusalWords } from '../machine/midcall-words.ts';
+import { microphoneTrouble } from '../machine/microphone.ts';
 import { displayNumber } from '../machine/number.ts';
 import { type Verb, holdVerb, recordingVerb, whyNot } from '../machine/verbs.ts';
 import type { Softphone } from '../shell/softphone.ts';
 import { useHandOn } from './focus.ts';
 import { Icon, type IconName } from './icon.tsx';
+import { TryAgain } from './notices.tsx';
 import type { Panel } from './phone.tsx';
 
 interface Props {
@@ -156,12 +158,12 @@ function NextSteps({ phone, panel, toggle }: Props) {
   const kind = state.problem?.kind ?? null;
   const settled = state.step === 'online' || state.step === 'stopped';
   if (!settled) return null;
-  const microphone = kind?.startsWith('microphone_') === true;
+  const microphone = kind === null && microphoneTrouble(state) !== null;
   const open = state.step === 'stopped' && kind !== null && OPEN_AGAIN.includes(kind);
   const call = !microphone && !open && state.step === 'online' && (kind === null || !DONE.includes(kind));
   return (
     <div class="next">
-      {microphone && <button type="button" class="primary" onClick={() => phone.dispatch({ kind: 'microphone_retry' })}>Try again</button>}
+      {microphone && <TryAgain phone={phone} />}
       {open && <button type="button" class="primary" onClick={() => phone.dispatch({ kind: 'retry_pressed' })}>Try again</button>}
       {call && (
         <button type="button" class="primary" onClick={() => phone.dispatch({ kind: 'again_pressed' })}

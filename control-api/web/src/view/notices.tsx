@@ -3,7 +3,7 @@
 
 import { isLive } from '../machine/call.ts';
 import { holdBanner, noticeWords } from '../machine/midcall-words.ts';
-import { conflictWords, problemWords } from '../machine/words.ts';
+import { conflictWords, problemWords, problemsOf } from '../machine/words.ts';
 import type { Softphone } from '../shell/softphone.ts';
 import { useHandOn } from './focus.ts';
 import { Icon } from './icon.tsx';
@@ -14,23 +14,28 @@ const ARMED = { h: 'hang up', t: 'transfer the call and leave it', x: 'hang up t
 export function Notices({ phone, armed }: { phone: Softphone; armed: Armed }) {
   const { state } = phone;
   const here = state.line !== 'elsewhere';
-  const problem = state.problem && here ? problemWords(state.problem, state) : null;
+  const problems = here ? problemsOf(state) : [];
+  const inCall = isLive(state.call) || state.supervised !== null;
   const conflict = conflictWords(state);
   const quietlyLost = isLive(state.call) && state.line === 'lost' && state.media === 'flowing';
   const hold = here && isLive(state.call) ? holdBanner(state.call.conversation, state.midcall.holder) : null;
   return (
     <>
       {hold && <div class="notice hold-banner"><Icon name="hold" /><p><strong>{hold.title}</strong> {hold.text}</p></div>}
-      {problem && (
-        <div class="notice bad">
-          <Icon name="alert" />
-          <p><strong>{problem.title}</strong> {problem.text}</p>
-        </div>
-      )}
+      {problems.map(problem => {
+        const { title, text } = problemWords(problem, state);
+        return (
+          <div key={problem.kind} class="notice bad">
+            <Icon name="alert" />
+            <p><strong>{title}</strong> {text}</p>
+            {inCall && problem.kind.startsWith('microphone_') && <TryAgain phone={phone} />}
+          </div>
+        );
+      })}
       {here && state.midcall.notice && <MidcallNotice phone={phone} />}
       {conflict && <div class="notice"><Icon name="alert" /><p>{conflict}</p></div>}
       {quietlyLost && <div class="notice"><Icon name="wait" /><p>The line to the service is being restored. You can go on talking.</p></div>}
-      {state.soundBlocked && (isLive(state.call) || state.supervised !== null) && (
+      {state.soundBlocked && inCall && (
         <div class="notice bad">
           <Icon name="alert" />
           <p><strong>The browser holds the sound back.</strong> One click lets you hear the call.</p>
@@ -40,6 +45,12 @@ export function Notices({ phone, armed }: { phone: Softphone; armed: Armed }) {
       {armed && <div class="notice" role="status"><Icon name="alert" /><p>Press <kbd>{armed.toUpperCase()}</kbd> again to {ARMED[armed]}.</p></div>}
     </>
   );
+}
+
+/** For the impatient, and for browsers that ask the agent only after a press. */
+export function TryAgain({ phone }: { phone: Softphone }) {
+  const part = useHandOn<HTMLSpanElement>('#call');
+  return <span ref={part} class="wide"><button type="button" class="primary" onClick={() => phone.dispatch({ kind: 'microphone_retry' })}>Try again</button></span>;
 }
 
 function MidcallNotice({ phone }: { phone: Softphone }) {

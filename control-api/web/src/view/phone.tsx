@@ -5,8 +5,9 @@ import { isAnswered, isLive } from '../machine/call.ts';
 import { newcomer, sceneOf } from '../machine/conversation.ts';
 import { isMuted } from '../machine/midcall.ts';
 import { spokenChanges } from '../machine/midcall-words.ts';
+import { microphoneTrouble } from '../machine/microphone.ts';
 import { displayNumber, spokenNumber } from '../machine/number.ts';
-import { announcement, conflictWords, headline } from '../machine/words.ts';
+import { announcement, conflictWords, headline, problemsOf } from '../machine/words.ts';
 import { digitsParty, listeners } from '../machine/verbs.ts';
 import type { Softphone } from '../shell/softphone.ts';
 import { AddPerson } from './add-person.tsx';
@@ -38,7 +39,7 @@ export function Phone({ phone }: { phone: Softphone }) {
     if (!answered) setPanel(current => (current === 'keypad' || current === 'add' ? null : current));
   }, [answered]);
   // A call that failed for want of a microphone reached nobody: there is nothing to say about it.
-  const unheard = !answered && state.problem?.kind.startsWith('microphone_') === true;
+  const unheard = state.step === 'stopped' && state.problem === null && microphoneTrouble(state) !== null;
   const words = headline(state);
   // The box of the second number says it.
   const told = live && here && ['dialing', 'consulting'].includes(sceneOf(state.call?.conversation ?? null));
@@ -56,7 +57,7 @@ export function Phone({ phone }: { phone: Softphone }) {
           {answered && here && state.talkingSince !== null && <Timer since={state.talkingSince} />}
           {!live && state.supervised === null && state.call?.status === 'ANSWER' && <Timer seconds={state.call.duration} />}
         </div>
-        {words.text && !told && !(state.problem && state.step === 'stopped') && <p class="explain">{words.text}</p>}
+        {words.text && !told && !(state.step === 'stopped' && problemsOf(state).length > 0) && <p class="explain">{words.text}</p>}
         <p class="unseen" role="status" aria-live="polite">{announcement(state)} {conflictWords(state)}</p>
         <p class="unseen" role="status" aria-live="polite">{here ? spokenChanges(state.midcall, state.call?.conversation ?? null, spokenNumber) : ''}</p>
         <Notices phone={phone} armed={armed} />

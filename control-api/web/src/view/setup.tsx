@@ -14,7 +14,7 @@ import { AdminHelp } from './setup-admin.tsx';
 
 export function Setup({ base }: { base: string }) {
   const media = useRef<Media | null>(null);
-  media.current ??= new Media(() => undefined);
+  media.current ??= new Media({ lost: () => undefined, back: () => undefined });
   const [devices, setDevices] = useState<Devices | null>(null);
   const problem = obstacle();
   useEffect(() => {
@@ -66,7 +66,7 @@ function MicrophoneTest({ media, devices, refresh }: { media: Media; devices: De
           <button type="button" class="primary" onClick={() => void open()}>Test microphone</button>
         </>
       )}
-      {words && <div class="notice bad" role="alert"><Icon name="alert" /><p><strong>{words.title}</strong> {words.text.replace(' The customer was not called.', '')}</p></div>}
+      {words && <div class="notice bad" role="alert"><Icon name="alert" /><p><strong>{words.title}</strong> {words.text}</p></div>}
     </section>
   );
 }

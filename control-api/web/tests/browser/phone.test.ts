@@ -260,6 +260,49 @@ test('inside a CRM’s frame the softphone works with allow=, and says so withou
   expect(service.placed()).toBe(1);
 });
 
+test.each(['sandboxed', 'scriptless'])('a %s frame, in which the program cannot run, says what is to be done', async kind => {
+  browser = await launch();
+  const page = await browser.context.newPage();
+  await page.goto(`${service.origin.replace('localhost', '127.0.0.1')}/frame-${kind}`);
+  await page.frameLocator('iframe').getByText(/add allow-scripts and allow-same-origin/).filter({ visible: true }).waitFor({ timeout: 8000 });
+  await screens(page, `17-frame-${kind}`);
+  expect(service.asked.filter(({ path }) => path.startsWith('session'))).toEqual([]);
+});
+
+test('eight tabs without a microphone leave the browser its connections: the next one works', async () => {
+  browser = await launch();
+  const far = await peer(browser.context, service.origin);
+  service.edge.peer = far.peer;
+  for (let tab = 0; tab < 8; tab += 1) {
+    const page = await browser.context.newPage();
+    await page.addInitScript("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }");
+    await page.goto(service.launchUrl);
+    await shows(page, 'The microphone is not allowed');
+  }
+  await expect.poll(() => service.placed(), { timeout: 4000 }).toBe(8);
+  const page = await browser.context.newPage();
+  await page.goto(service.launchUrl);
+  await expect.poll(() => service.placed(), { timeout: 8000 }).toBe(9);
+  await service.edge.invite('call-9');
+  service.bridge();
+  await shows(page, 'Talking');
+});
+
+test('eight tabs that never come online leave the browser its connections, too', async () => {
+  browser = await launch();
+  service.edge.down = true;
+  const far = await peer(browser.context, service.origin);
+  service.edge.peer = far.peer;
+  for (let tab = 0; tab < 8; tab += 1) await (await browser.context.newPage()).goto(service.launchUrl);
+  await expect.poll(() => service.asked.filter(({ path }) => path === 'session').length, { timeout: 8000 }).toBe(8);
+  for (const page of browser.context.pages().slice(2)) await shows(page, 'Connecting you');
+  service.edge.down = false;
+  const page = await browser.context.newPage();
+  await page.goto(service.launchUrl);
+  await expect.poll(() => service.placed(), { timeout: 8000 }).toBeGreaterThan(0);
+  expect(service.streamCount).toBeLessThan(6);
+});
+
 test('a page that is not visible does nothing', async () => {
   browser = await launch();
   const page = await browser.context.newPage();

@@ -10,6 +10,13 @@ import { Rooms } from './rooms.ts';
 
 const DIST = path.resolve(import.meta.dirname, '../../dist');
 const BASE = '/CRM_API/webphone/';
+/** Attributes of the frame on each of the CRM's pages. */
+const FRAMES: Record<string, string> = {
+  '/frame': 'allow="microphone; autoplay"',
+  '/frame-closed': '',
+  '/frame-sandboxed': 'allow="microphone; autoplay" sandbox="allow-scripts"',
+  '/frame-scriptless': 'allow="microphone; autoplay" sandbox="allow-same-origin"',
+};
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
 export const PARTY = {
@@ -91,6 +98,11 @@ export class Service {
     return this.asked.filter(({ path }) => path === 'session/call/control').map(({ body }) => body);
   }
 
+  /** Streams of events that are open. */
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
   placed(): number {
     return this.asked.filter(({ method, path }) => method === 'POST' && path === 'session/call').length;
   }
@@ -104,7 +116,8 @@ export class Service {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', this.origin);
-    if (pathname === '/frame' || pathname === '/frame-closed') return this.#frame(response, pathname === '/frame');
+    const frame = FRAMES[pathname];
+    if (frame !== undefined) return this.#frame(response, frame);
     const name = pathname.startsWith(BASE) ? pathname.slice(BASE.length) : '';
     if (name === 'assets/peer') return void response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>far end</title>');
     if (name.startsWith('assets/')) {
@@ -132,9 +145,9 @@ export class Service {
   }
 
   /** A CRM's page on another origin (127.0.0.1 against localhost) that frames the softphone, with or without leave for the microphone. */
-  #frame(response: ServerResponse, allowed: boolean): void {
+  #frame(response: ServerResponse, attributes: string): void {
     response.writeHead(200, { 'content-type': 'text/html' });
-    response.end(`<!doctype html><title>CRM</title><iframe src="${this.launchUrl.replaceAll('&', '&amp;')}" ${allowed ? 'allow="microphone; autoplay"' : ''} width="360" height="600"></iframe>`);
+    response.end(`<!doctype html><title>CRM</title><iframe src="${this.launchUrl.replaceAll('&', '&amp;')}" ${attributes} width="360" height="600"></iframe>`);
   }
 
   #sipUrl(): string {

@@ -209,7 +209,7 @@ test('S13: after the transfer the call goes on without the agent, and the next c
   expect(isLive(gone.state.call)).toBe(false);
   expect(headline(gone.state)).toMatchObject({ title: 'Transferred', text: expect.stringMatching(/talks to \+91 80000 00001/) as unknown });
   const again = run([{ kind: 'again_pressed' }], gone.state);
-  expect(again.effects).toEqual([{ kind: 'place_call', again: true }]);
+  expect(again.effects).toEqual([{ kind: 'watch_call' }, { kind: 'place_call', again: true }]);
   // The old call ends while the new one is being placed, and after.
   const ended = told(null, { state: 'ended', status: 'ANSWER' });
   expect(run([ended], again.state).state.step).toBe('placing');

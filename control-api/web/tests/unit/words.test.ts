@@ -69,7 +69,7 @@ test.each([
 
 test('the three faults of a microphone are told apart (A5)', () => {
   expect(['NotAllowedError', 'NotFoundError', 'NotReadableError'].map(microphoneFault)).toEqual(['denied', 'missing', 'in_use']);
-  const texts = (['denied', 'missing', 'in_use'] as const).map(fault => problemWords({ kind: `microphone_${fault}`, detail: null }, INITIAL));
+  const texts = (['denied', 'missing', 'in_use'] as const).map(fault => problemWords({ kind: `microphone_${fault}`, detail: null }, { ...INITIAL, step: 'stopped' }));
   expect(new Set(texts.map(({ title }) => title)).size).toBe(3);
   for (const { text } of texts) expect(text).toContain('The customer was not called.');
 });
