@@ -51,7 +51,7 @@ async fn a_page_consults_merges_and_leaves_before_its_tab_closes() {
     assert!(heard.levels[0] > -60.0 && heard.levels[1] > -60.0 && heard.levels[2] < -55.0, "{:?}", heard.levels);
     pictures(&page, "together").await;
 
-    page.click("button", "Leave the call to them").await;
+    page.click("button", "Transfer: you leave, they stay").await;
     rig.hears(&rig.customer, &[THIRD_HZ]).await;
     rig.hears(&rig.third, &[CUSTOMER_HZ]).await;
     pictures(&page, "left").await;
@@ -76,13 +76,13 @@ async fn a_page_transfers_and_is_told_why_a_third_did_not_come() {
     let browser = Browser::start(Microphone::Granted, AGENT_HZ).await;
     let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
     both_talk(&rig, &page, &call).await;
-    add(&page, &third_number(Busy), "Transfer now").await;
+    add(&page, &third_number(Busy), "Transfer").await;
     page.says("busy").await;
     pictures(&page, "third-busy").await;
     rig.hears(&rig.customer, &[AGENT_HZ]).await;
 
     let number = third_number(Talks);
-    add(&page, &number, "Transfer now").await;
+    add(&page, &number, "Transfer").await;
     rig.let_speak(&number, &rig.third).await;
     rig.hears(&rig.customer, &[THIRD_HZ]).await;
     page.close().await;

@@ -137,6 +137,11 @@ export const INITIAL: State = {
   closed: false,
 };
 
+/** Whether this page is the agent's part in a call: closing it would cut somebody off. */
+export function isInCall(state: State): boolean {
+  return state.line !== 'elsewhere' && !state.closed && (isLive(state.call) || state.supervised !== null);
+}
+
 /** Takes one event. */
 export function handle(state: State, event: Event): Turn {
   switch (event.kind) {

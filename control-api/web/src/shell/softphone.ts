@@ -4,7 +4,7 @@ import { type Launch, type SipCredential, isLive, parseCall } from '../machine/c
 import { parseSpeaking } from '../machine/conversation.ts';
 import type { Problem } from '../machine/problem.ts';
 import type { Quality } from '../machine/quality.ts';
-import { type Effect, type Event, INITIAL, type Now, type State, handle } from '../machine/softphone.ts';
+import { type Effect, type Event, INITIAL, type Now, type State, handle, isInCall } from '../machine/softphone.ts';
 import { ApiError, type SessionApi } from './api.ts';
 import { ControlQueue } from './control-queue.ts';
 import { CallEvents } from './events.ts';
@@ -96,6 +96,8 @@ export class Softphone {
     const [state, effects] = handle(this.state, event);
     this.state = state;
     for (const effect of effects) this.#run(effect);
+    // Only while somebody would be left, as a page that listens to this is not kept for the way back.
+    window[isInCall(this.state) ? 'addEventListener' : 'removeEventListener']('beforeunload', askBeforeLeaving);
     this.changed();
   }
 
@@ -401,6 +403,10 @@ export class Softphone {
     this.devices = await this.#media.devices();
     this.changed();
   }
+}
+
+function askBeforeLeaving(event: BeforeUnloadEvent): void {
+  event.preventDefault();
 }
 
 function microphoneFailed(error: unknown): Event {

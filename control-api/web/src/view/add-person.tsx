@@ -52,7 +52,7 @@ export function AddPerson({ phone, close }: { phone: Softphone; close: () => voi
         <p id="way-consult" class="faint">The customer waits on hold.</p>
         <button type="button" class="quiet" aria-describedby="way-join" aria-disabled={busy || why !== null} onClick={() => ask({ verb: 'add', toNumber, flow: 'join' })}>Join at once</button>
         <p id="way-join" class="faint">All three talk together.</p>
-        <button type="button" class="quiet" aria-describedby="way-transfer" aria-disabled={busy || why !== null} onClick={() => ask({ verb: 'transfer', toNumber })}>Transfer now</button>
+        <button type="button" class="quiet" aria-describedby="way-transfer" aria-disabled={busy || why !== null} onClick={() => ask({ verb: 'transfer', toNumber })}>Transfer</button>
         <p id="way-transfer" class="faint">You leave when they answer.</p>
       </div>
     </form>

@@ -34,7 +34,7 @@ function Flow({ phone, scene }: { phone: Softphone; scene: keyof typeof TITLES }
       <div class="flow-buttons">
         {consulted && <VerbButton phone={phone} verb={{ verb: 'merge' }} icon="people" text="Merge" name="Merge: all talk together" keys="G" />}
         {consulted && <VerbButton phone={phone} verb={{ verb: 'swap' }} icon="swap" text="Swap" name={scene === 'swapped' ? 'Swap: back to the private talk' : 'Swap: back to the customer'} keys="W" />}
-        {(consulted || scene === 'group') && <VerbButton phone={phone} verb={{ verb: 'complete' }} icon="transfer" text={consulted ? 'Transfer' : 'Leave the call to them'} name={consulted ? 'Transfer: you leave, they stay' : 'Leave the call to them'} keys="T T" />}
+        {(consulted || scene === 'group') && <VerbButton phone={phone} verb={{ verb: 'complete' }} icon="transfer" text="Transfer" name="Transfer: you leave, they stay" keys="T T" />}
         {scene !== 'group' && <VerbButton phone={phone} verb={{ verb: 'cancel' }} icon="close" text="Cancel" name="Cancel: hang up the second number" keys="X X" />}
       </div>
     </section>

@@ -42,7 +42,7 @@ function CallControls({ phone, panel, toggle }: Props) {
   const recording = conversation?.recording ?? 'off';
   const add = whyNot(ADD, conversation);
   return (
-    <div ref={part}>
+    <div ref={part} class="call-controls">
       <div class="rounds" role="group" aria-label="Call controls">
         <MuteButton phone={phone} />
         <VerbRound phone={phone} verb={hold} icon={hold.verb === 'hold' ? 'hold' : 'resume'} name={hold.verb === 'hold' ? 'Hold' : 'Resume'} keys="O" lit={hold.verb === 'resume'} />
@@ -52,13 +52,20 @@ function CallControls({ phone, panel, toggle }: Props) {
       </div>
       <div class="rounds minor" role="group" aria-label="More controls">
         <VerbRound phone={phone} verb={record} icon={recording === 'running' ? 'pause_recording' : 'record'} keys="R"
-          name={{ off: 'Start recording', running: 'Pause recording', paused: 'Resume recording' }[recording]} caption={{ off: 'Record', running: 'Pause rec.', paused: 'Resume rec.' }[recording]} />
+          name={{ off: 'Start recording', running: 'Pause recording', paused: 'Resume recording' }[recording]} />
         <DevicesButton panel={panel} toggle={toggle} />
         <ShortcutsButton panel={panel} toggle={toggle} />
       </div>
-      <button type="button" class="hang-up" aria-keyshortcuts="H H" aria-disabled={state.hangingUp} onClick={() => phone.dispatch({ kind: 'hang_up_pressed' })}>
-        <Icon name="hangup" /> Hang up
-      </button>
+      <HangUp text="Hang up" busy={state.hangingUp} press={() => phone.dispatch({ kind: 'hang_up_pressed' })} />
+    </div>
+  );
+}
+
+/** Always in view, however much there is to say above it. */
+function HangUp({ text, busy, press }: { text: string; busy: boolean; press: () => void }) {
+  return (
+    <div class="last-word">
+      <button type="button" class="hang-up" aria-keyshortcuts="H H" aria-disabled={busy} onClick={press}><Icon name="hangup" /> {text}</button>
     </div>
   );
 }
@@ -76,13 +83,13 @@ export function openAdd(phone: Softphone, toggle: (panel: Panel) => void): void 
 function SupervisorControls({ phone, panel, toggle }: Props) {
   const part = useHandOn<HTMLDivElement>('#call');
   return (
-    <div ref={part}>
+    <div ref={part} class="call-controls">
       <div class="rounds minor" role="group" aria-label="Call controls">
         <MuteButton phone={phone} />
         <DevicesButton panel={panel} toggle={toggle} />
         <ShortcutsButton panel={panel} toggle={toggle} />
       </div>
-      <button type="button" class="hang-up" aria-keyshortcuts="H H" onClick={() => phone.dispatch({ kind: 'leave_pressed' })}><Icon name="hangup" /> Leave</button>
+      <HangUp text="Leave" busy={false} press={() => phone.dispatch({ kind: 'leave_pressed' })} />
     </div>
   );
 }
@@ -90,7 +97,7 @@ function SupervisorControls({ phone, panel, toggle }: Props) {
 function MuteButton({ phone }: { phone: Softphone }) {
   const muted = isMuted(phone.state);
   return (
-    <RoundButton icon={muted ? 'muted' : 'microphone'} name="Mute" keys="M" pressed={muted} caption={muted ? 'Muted' : 'Mute'}
+    <RoundButton icon={muted ? 'muted' : 'microphone'} name="Mute" keys="M" pressed={muted}
       busy={isAsked(phone.state, ({ verb }) => verb === 'mute' || verb === 'unmute')} onClick={() => phone.dispatch({ kind: 'mute_pressed' })} />
   );
 }
@@ -106,15 +113,14 @@ function ShortcutsButton({ panel, toggle }: Pick<Props, 'panel' | 'toggle'>) {
 interface VerbRoundProps extends Pick<RoundProps, 'icon' | 'name' | 'keys'> {
   readonly phone: Softphone;
   readonly verb: Verb;
-  readonly caption?: string;
   readonly lit?: boolean;
 }
 
-function VerbRound({ phone, verb, icon, name, caption, keys, lit }: VerbRoundProps) {
+function VerbRound({ phone, verb, icon, name, keys, lit }: VerbRoundProps) {
   const why = whyNot(verb, phone.state.call?.conversation ?? null);
   const busy = isAsked(phone.state, other => other.verb === verb.verb);
   return (
-    <RoundButton icon={icon} name={name} caption={caption ?? name} keys={keys} lit={lit === true} why={why && refusalWords(why)} busy={busy}
+    <RoundButton icon={icon} name={name} keys={keys} lit={lit === true} why={why && refusalWords(why)} busy={busy}
       onClick={() => phone.dispatch({ kind: 'verb_pressed', verb })} />
   );
 }

@@ -3,6 +3,7 @@
 
 import { isLive } from '../machine/call.ts';
 import { holdBanner, noticeWords } from '../machine/midcall-words.ts';
+import { isInCall } from '../machine/softphone.ts';
 import { conflictWords, problemWords, problemsOf } from '../machine/words.ts';
 import type { Softphone } from '../shell/softphone.ts';
 import { useHandOn } from './focus.ts';
@@ -15,7 +16,7 @@ export function Notices({ phone, armed }: { phone: Softphone; armed: Armed }) {
   const { state } = phone;
   const here = state.line !== 'elsewhere';
   const problems = here ? problemsOf(state) : [];
-  const inCall = isLive(state.call) || state.supervised !== null;
+  const inCall = isInCall(state);
   const conflict = conflictWords(state);
   const quietlyLost = isLive(state.call) && state.line === 'lost' && state.media === 'flowing';
   const hold = here && isLive(state.call) ? holdBanner(state.call.conversation, state.midcall.holder) : null;

@@ -77,7 +77,8 @@ function RemoveButton({ phone, member }: { phone: Softphone; member: Member }) {
     setSure(false);
     phone.dispatch({ kind: 'verb_pressed', verb: { verb: 'remove', party: member.party } });
   };
-  const name = `Remove ${memberName(member, spokenNumber)}${endsAll ? ': this ends the call for all' : ''}${sure ? '. Press again to do it' : ''}`;
+  const whom = memberName(member, spokenNumber);
+  const name = sure ? `End for all? Press again to remove ${whom}` : `Remove ${whom}${endsAll ? ': this ends the call for all' : ''}`;
   return (
     <span ref={part}>
       <button type="button" class={`quiet remove${sure ? ' sure' : ''}${busy ? ' busy' : ''}`} aria-label={name} title={name} aria-disabled={busy} aria-busy={busy} onClick={press}>

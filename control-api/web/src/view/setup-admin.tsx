@@ -39,7 +39,7 @@ function Snippet({ name, text }: { name: string; text: string }) {
     <figure class="snippet">
       <figcaption>
         {name}
-        {navigator.clipboard && <button type="button" class="quiet" aria-label={`Copy: ${name}`} onClick={() => void copy()}>{copied ? 'Copied' : 'Copy'}</button>}
+        {navigator.clipboard && <button type="button" class="quiet" aria-label={`${copied ? 'Copied' : 'Copy'}: ${name}`} onClick={() => void copy()}>{copied ? 'Copied' : 'Copy'}</button>}
       </figcaption>
       <pre tabIndex={0}>{text}</pre>
     </figure>

@@ -36,7 +36,7 @@ export async function launch(options: { microphone?: 'granted' | 'denied'; width
   };
 }
 
-/** Light and dark at the page’s own width, then 320 and 1100 pixels wide. */
+/** Light and dark at the page’s own width, then 320 and 1100 pixels wide, and what a small frame shows of it. */
 export async function screens(page: Page, name: string): Promise<void> {
   mkdirSync(SCREENS, { recursive: true });
   const size = page.viewportSize() ?? { width: 420, height: 760 };
@@ -48,6 +48,8 @@ export async function screens(page: Page, name: string): Promise<void> {
   const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - window.innerWidth');
   if (overflow > 0 && !page.url().includes('/frame')) throw new Error(`${name} is ${overflow} pixels too wide for 320`);
   await page.screenshot({ path: path.join(SCREENS, `${name}-narrow.png`), fullPage: true });
+  await page.setViewportSize({ width: 320, height: 480 });
+  await page.screenshot({ path: path.join(SCREENS, `${name}-frame.png`) });
   await page.setViewportSize({ width: 1100, height: 760 });
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
   await page.screenshot({ path: path.join(SCREENS, `${name}-wide.png`), fullPage: true });

@@ -54,7 +54,7 @@ function button(page: Page, name: string | RegExp) {
   return page.getByRole('button', { name, exact: typeof name === 'string' });
 }
 
-async function add(page: Page, way: 'Talk first' | 'Join at once' | 'Transfer now'): Promise<void> {
+async function add(page: Page, way: 'Talk first' | 'Join at once' | 'Transfer'): Promise<void> {
   await button(page, 'Add person').click();
   await page.getByLabel('Number to call').fill('+91 80000 00001');
   await button(page, way).click();
@@ -130,7 +130,7 @@ test('S13: consult, swap there and back, then transfer: the call goes on without
 test('S13: a blind transfer that nobody answers brings the agent back, who is told why', async () => {
   const page = await open();
   await talk(page);
-  await add(page, 'Transfer now');
+  await add(page, 'Transfer');
   expect(service.verbs()).toEqual([{ verb: 'transfer', to_number: '+91 80000 00001' }]);
   third(rooms => rooms.rings());
   await shows(page, 'Transferring');
@@ -143,7 +143,7 @@ test('S13: a blind transfer that nobody answers brings the agent back, who is to
   await button(page, 'Dismiss this message').click();
   expect(await page.locator('#notice').count()).toBe(0);
   expect(await focused(page)).toBe('add-person');
-  await add(page, 'Transfer now');
+  await add(page, 'Transfer');
   third(rooms => rooms.answers());
   await shows(page, 'Transferred');
 });
@@ -290,11 +290,10 @@ test('a supervisor is shown with what they may, and is removed by one press; the
   await button(page, 'Remove supervisor lead.003').click();
   await shows(page, 'removed');
   expect(service.verbs()).toEqual([{ verb: 'remove', party: 'supervisor-1' }]);
-  const remove = button(page, /^Remove the customer/);
-  await remove.click();
+  await button(page, /^Remove the customer/).click();
   await shows(page, 'End for all?');
   expect(service.verbs()).toHaveLength(1);
-  await remove.click();
+  await button(page, /^End for all\? Press again/).click();
   await expect.poll(() => service.verbs().slice(1)).toEqual([{ verb: 'remove', party: 'customer' }]);
 });
 
@@ -329,4 +328,82 @@ test('inside a CRM’s frame, 360 pixels wide, a consultation is asked and cance
   await screens(page, '35-frame');
   await frame.getByRole('button', { name: /^Cancel/ }).click();
   await frame.getByText('Talking', { exact: true }).first().waitFor();
+});
+
+test('Hang up stays in view in the smallest frame: in a talk, on hold, in a consultation and without a microphone', async () => {
+  const page = await open({ width: 320 });
+  await page.setViewportSize({ width: 320, height: 480 });
+  await talk(page);
+  const inView = async (): Promise<void> => {
+    for (const scroll of ['0', 'document.body.scrollHeight']) {
+      await page.evaluate(`window.scrollTo(0, ${scroll})`);
+      const seen = await page.evaluate<boolean>("(() => { const { top, bottom, left, right } = document.querySelector('.hang-up').getBoundingClientRect(); return top >= 0 && bottom <= innerHeight && document.elementFromPoint((left + right) / 2, (top + bottom) / 2).closest('.hang-up') !== null; })()");
+      expect(seen).toBe(true);
+    }
+  };
+  await inView();
+  await button(page, 'Hold').click();
+  await shows(page, 'The customer is on hold.');
+  await inView();
+  await button(page, 'Resume').click();
+  await add(page, 'Talk first');
+  third(rooms => rooms.answers());
+  await shows(page, 'Private talk');
+  await inView();
+  await page.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }");
+  const devtools = await browser.context.newCDPSession(page);
+  await devtools.send('Browser.setPermission', { permission: { name: 'microphone' }, setting: 'denied', origin: service.origin });
+  await shows(page, 'No microphone found');
+  await inView();
+  await page.setViewportSize({ width: 320, height: 1000 });
+  await inView();
+  await screens(page, '26-consulting-without-microphone');
+});
+
+test('leaving in a call asks first, and only then', async () => {
+  const page = await open();
+  const asked: string[] = [];
+  page.on('dialog', dialog => {
+    asked.push(dialog.type());
+    void dialog.dismiss();
+  });
+  await talk(page);
+  // Browsers ask only in pages that were touched.
+  await page.locator('h1').click();
+  await page.close({ runBeforeUnload: true });
+  await expect.poll(() => asked, { timeout: 4000 }).toEqual(['beforeunload']);
+  await shows(page, 'Talking');
+  await button(page, 'Hang up').click();
+  await shows(page, 'You hung up.');
+  const closed = page.waitForEvent('close');
+  await page.close({ runBeforeUnload: true });
+  await closed;
+  expect(asked).toEqual(['beforeunload']);
+});
+
+test('each button is called what is written on it', async () => {
+  const page = await open();
+  const check = async (): Promise<void> => {
+    const misnamed = await page.evaluate<string[]>(`[...document.querySelectorAll('button[aria-label]')].flatMap(button => {
+      const letters = text => text.toLowerCase().replace(/[^a-z ]+/g, ' ').replace(/ +/g, ' ').trim();
+      const written = letters([...button.childNodes].map(node => node.nodeName === 'svg' ? '' : node.textContent).join(' '));
+      return button.closest('.keys') || letters(button.getAttribute('aria-label')).includes(written) ? [] : [button.getAttribute('aria-label') + ' | ' + written];
+    })`);
+    expect(misnamed).toEqual([]);
+  };
+  service.recording = false;
+  await talk(page);
+  await check();
+  await button(page, 'Start recording').click();
+  await button(page, 'Pause recording').waitFor();
+  await page.keyboard.press('m');
+  await check();
+  await add(page, 'Talk first');
+  third(rooms => rooms.answers());
+  await shows(page, 'Private talk');
+  await check();
+  await button(page, /^Merge/).click();
+  await button(page, /^Remove the customer/).click();
+  await button(page, /^End for all/).waitFor();
+  await check();
 });
