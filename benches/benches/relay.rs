@@ -44,7 +44,7 @@ fn calls(load: Load) -> Talk {
 
 fn keys(suite: Suite) -> SrtpKeys {
     let keys = |fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).expect("the suite's length");
-    SrtpKeys { outbound: keys(1), inbound: keys(2) }
+    SrtpKeys { outbound: keys(1), inbound: keys(2), mki: None }
 }
 
 /// Some rounds of one packet from each speaker.

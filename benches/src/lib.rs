@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::{Codec, Format, PayloadType};
 use media_core::relay::{Forward, LegId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
-use media_core::sdp::{Direction, Numbers, SrtpKeys};
+use media_core::sdp::{Direction, SrtpKeys};
 
 const PACKET_LEN: usize = 172;
 const HEADER_LEN: usize = 12;
@@ -85,19 +85,24 @@ impl Talk {
 }
 
 fn remote(rtp: SocketAddr, srtp: Option<SrtpKeys>) -> RemoteMedia {
-    let numbers = |number| {
-        let number = PayloadType::new(number).expect("7 bits");
-        Numbers { send: number, receive: number }
-    };
+    let number = |number| PayloadType::new(number).expect("7 bits");
     RemoteMedia {
         rtp: Some(rtp),
         rtcp: Some(rtp),
         rtcp_mux: true,
         codec: Codec::Pcmu,
-        audio: numbers(0),
-        telephone_event: Some(numbers(101)),
+        audio: number(0),
+        telephone_event: Some(number(101)),
+        received: [
+            (number(0), Format::Audio(Codec::Pcmu)),
+            (number(8), Format::Audio(Codec::Pcma)),
+            (number(101), Format::TelephoneEvent),
+            (number(13), Format::ComfortNoise),
+        ]
+        .into_iter()
+        .collect(),
         direction: Direction::SendRecv,
-        srtp,
+        srtp: srtp.map(Box::new),
     }
 }
 

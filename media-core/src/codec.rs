@@ -6,6 +6,9 @@
 pub struct PayloadType(u8);
 
 impl PayloadType {
+    /// The static number of comfort noise (RFC 3389 §4).
+    pub const COMFORT_NOISE: Self = Self(13);
+
     /// Wraps a number below 128.
     pub const fn new(number: u8) -> Option<Self> {
         if number < 128 { Some(Self(number)) } else { None }
@@ -27,6 +30,14 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// Both codecs, this one first.
+    pub const fn and_other(self) -> [Codec; 2] {
+        match self {
+            Self::Pcmu => [Self::Pcmu, Self::Pcma],
+            Self::Pcma => [Self::Pcma, Self::Pcmu],
+        }
+    }
+
     /// The encoding name of `a=rtpmap`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,13 +53,72 @@ impl Codec {
             Self::Pcma => PayloadType(8),
         }
     }
+}
 
-    /// The codec that a static payload type stands for when no `a=rtpmap` says otherwise.
+/// What a payload type stands for in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    Audio(Codec),
+    /// Key presses (RFC 4733).
+    TelephoneEvent,
+    /// What silence sounds like (RFC 3389): a sign of life that nobody hears.
+    ComfortNoise,
+}
+
+impl Format {
+    /// The format that a static payload type stands for when no `a=rtpmap` says otherwise.
     pub const fn of_static(payload_type: PayloadType) -> Option<Self> {
         match payload_type.number() {
-            0 => Some(Self::Pcmu),
-            8 => Some(Self::Pcma),
+            0 => Some(Self::Audio(Codec::Pcmu)),
+            8 => Some(Self::Audio(Codec::Pcma)),
+            13 => Some(Self::ComfortNoise),
             _ => None,
         }
+    }
+}
+
+/// Most payload types of a session that mean something here: three of an offer, three of an answer, and comfort noise.
+const MAX_FORMAT_COUNT: usize = 8;
+
+/// What the payload types of one direction stand for; small, because each packet asks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FormatMap([Option<(PayloadType, Format)>; MAX_FORMAT_COUNT]);
+
+impl FormatMap {
+    /// Adds a payload type, unless it has a meaning already or the map is full.
+    pub fn add(&mut self, payload_type: PayloadType, format: Format) {
+        let place = self.0.iter_mut().find(|place| place.is_none_or(|(known, _)| known == payload_type));
+        if let Some(place) = place {
+            place.get_or_insert((payload_type, format));
+        }
+    }
+
+    /// The payload types in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = (PayloadType, Format)> {
+        self.0.into_iter().flatten()
+    }
+
+    /// What a payload type stands for.
+    pub fn format(&self, payload_type: PayloadType) -> Option<Format> {
+        self.iter().find(|(known, _)| *known == payload_type).map(|(_, format)| format)
+    }
+
+    /// The first payload type of a format.
+    pub fn payload_type(&self, format: Format) -> Option<PayloadType> {
+        self.iter().find(|(_, known)| *known == format).map(|(payload_type, _)| payload_type)
+    }
+}
+
+impl Extend<(PayloadType, Format)> for FormatMap {
+    fn extend<T: IntoIterator<Item = (PayloadType, Format)>>(&mut self, formats: T) {
+        formats.into_iter().for_each(|(payload_type, format)| self.add(payload_type, format));
+    }
+}
+
+impl FromIterator<(PayloadType, Format)> for FormatMap {
+    fn from_iter<T: IntoIterator<Item = (PayloadType, Format)>>(formats: T) -> Self {
+        let mut map = Self::default();
+        map.extend(formats);
+        map
     }
 }

@@ -222,7 +222,7 @@ fn srtp_keys(material: KeyingMaterial, profile: SrtpProfile) -> Option<SrtpKeys>
     let (client_key, server_key) = keys.split_at(suite.key_len());
     let (client_salt, server_salt) = salts.split_at_checked(suite.salt_len())?;
     let join = |key: &[u8], salt: &[u8]| Keys::new(suite, &Zeroizing::new([key, salt].concat()));
-    Some(SrtpKeys { outbound: join(server_key, server_salt)?, inbound: join(client_key, client_salt)? })
+    Some(SrtpKeys { outbound: join(server_key, server_salt)?, inbound: join(client_key, client_salt)?, mki: None })
 }
 
 #[cfg(test)]

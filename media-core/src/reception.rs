@@ -7,7 +7,7 @@ use crate::rtp::{Header, Ssrc};
 /// Largest forward step that is still the same stream (RFC 3550 A.1).
 const MAX_DROPOUT: u16 = 3000;
 /// Largest step back that is still the same stream (RFC 3550 A.1); also the width of the duplicate window.
-const MAX_MISORDER: u16 = 100;
+pub(crate) const MAX_MISORDER: u16 = 100;
 
 /// One received stream.
 #[derive(Debug, Clone)]

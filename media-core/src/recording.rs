@@ -144,7 +144,7 @@ impl Recording {
         }
     }
 
-    /// Begins a track in a channel; `None` if there are too many.
+    /// Begins a track in a channel, which keeps its audio in this codec; `None` if there are too many.
     pub fn add_track(&mut self, now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
         let place = self.layout.place(channel);
         let frame = self.frames_at(now);
@@ -178,13 +178,6 @@ impl Recording {
         self.state = State::Running;
     }
 
-    /// Names the codec of what a track receives from now on.
-    pub fn set_codec(&mut self, track: TrackId, codec: Codec) {
-        if let Some(track) = self.tracks.get_mut(usize::from(track.0)) {
-            track.set_codec(codec);
-        }
-    }
-
     /// Asks for the memory of a track.
     pub fn prefetch_track(&self, track: TrackId) {
         if let Some(track) = self.tracks.get(usize::from(track.0)) {
@@ -206,11 +199,15 @@ impl Recording {
         track: TrackId,
         stream: StreamId,
         timestamp: u32,
+        codec: Codec,
         audio: &[u8],
     ) -> Result<(), DropReason> {
         let arrival = samples_between(self.started, now).into();
         match self.tracks.get_mut(usize::from(track.0)) {
-            Some(track) if self.state == State::Running => track.write(self.base, arrival, stream, timestamp, audio),
+            Some(track) if self.state == State::Running => {
+                let place = track.place(arrival, stream, timestamp);
+                track.write(self.base, place, codec, audio)
+            }
             _ => Ok(()),
         }
     }

@@ -153,15 +153,10 @@ impl Relay {
         if leg.set_remote(now, remote) {
             self.queues.disconnect(leg.rtp_socket());
         }
-        if let Some((id, track)) = leg.tap
-            && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
-        {
-            tape.recording.set_codec(track, leg.codec());
-        }
     }
 
-    /// Reports `Event::NoMedia` once when no RTP comes from the leg for `limit`, counted from now or from its last packet. Time
-    /// in which either side holds does not count.
+    /// Reports `Event::NoMedia` once when neither RTP nor RTCP comes from the leg for `limit`, counted from now or from its last packet.
+    /// Time in which either side holds does not count.
     pub fn watch_media(&mut self, now: Instant, leg: LegId, limit: Duration) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
             leg.watch = Some(Watch { limit, since: now });

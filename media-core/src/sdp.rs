@@ -1,5 +1,5 @@
-//! SDP of one audio stream: prints our offers and answers, reads the peer's (RFC 8866, 3264, 3605, 4568, 5761).
-//! The grammar is `sdp-types`; what a description means for a leg is decided here. Whole bodies only, no dialog state.
+//! SDP of one audio stream: prints our offers and answers, reads the peer's leniently (RFC 8866, 3264, 3605, 4568, 5761).
+//! What a description means for a leg is decided here. Whole bodies only, no dialog state.
 
 mod description;
 mod negotiate;
@@ -7,13 +7,13 @@ mod print;
 mod sdes;
 pub mod webrtc;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub use negotiate::{accept_answer, answer};
 pub use print::offer;
 pub use sdp_types::Direction;
 
-use crate::codec::{Codec, PayloadType};
+use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::relay::LocalMedia;
 use crate::srtp;
 
@@ -23,7 +23,7 @@ pub const MAX_DESCRIPTION_LEN: usize = 8 * 1024;
 pub const MAX_LINE_COUNT: usize = 256;
 /// The most media descriptions of a description.
 pub const MAX_MEDIA_COUNT: usize = 8;
-/// The most formats of one media line.
+/// The most formats of one media line that are read.
 pub const MAX_FORMAT_COUNT: usize = 64;
 
 /// Identity of our description in one dialog: `o=` session id and version. The version grows by one with each change.
@@ -58,6 +58,10 @@ pub struct OfferSpec {
     pub direction: Direction,
     /// One local key per offered crypto suite, in order of preference; RTP/SAVP. Empty offers plain RTP/AVP.
     pub srtp: Vec<srtp::Keys>,
+    /// What the session's payload types stood for before this offer.
+    pub known: FormatMap,
+    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names its host.
+    pub peer: Option<IpAddr>,
 }
 
 /// What we answer to a peer's new offer inside a dialog.
@@ -66,30 +70,12 @@ pub struct AnswerSpec<'a> {
     pub local: LocalMedia,
     /// The description that we last sent in this dialog, offer or answer; its version is kept when nothing changes.
     pub previous: &'a str,
-    /// The only codec that can be answered: the one in use.
-    pub codec: Codec,
-    /// Whether telephone-event is answered when it is offered.
-    pub telephone_event: TelephoneEvents,
+    /// What holds until now: its codec stays if it is offered, and its outbound key. With keys RTP/AVP is refused, else RTP/SAVP.
+    pub agreed: &'a Negotiated,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
-    /// Our local keys, the one in use first. Empty refuses RTP/SAVP; otherwise RTP/AVP is refused.
-    pub srtp: Vec<srtp::Keys>,
-}
-
-/// Whether a leg carries telephone-events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TelephoneEvents {
-    Relayed,
-    Refused,
-}
-
-/// The payload type numbers of one format; both are equal unless the peer renumbered it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Numbers {
-    /// In packets that we send.
-    pub send: PayloadType,
-    /// In packets that the peer sends.
-    pub receive: PayloadType,
+    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names its host.
+    pub peer: Option<IpAddr>,
 }
 
 /// The keys of both directions. As long as they are unchanged a new negotiation must not restart the SRTP contexts.
@@ -99,6 +85,8 @@ pub struct SrtpKeys {
     pub outbound: srtp::Keys,
     /// For packets that the peer sends.
     pub inbound: srtp::Keys,
+    /// Of the inbound key: what the peer's packets may carry.
+    pub mki: Option<srtp::Mki>,
 }
 
 /// The outcome of one offer and answer for the leg's media.
@@ -110,26 +98,28 @@ pub struct Negotiated {
     pub rtcp: Option<SocketAddr>,
     /// RTCP shares the RTP port both ways (RFC 5761).
     pub rtcp_mux: bool,
+    /// What we send, the peer's first choice, and under which number.
     pub codec: Codec,
-    pub audio: Numbers,
-    pub telephone_event: Option<Numbers>,
+    pub audio: PayloadType,
+    /// Under which number we send telephone-events, if the peer takes them.
+    pub telephone_event: Option<PayloadType>,
+    /// What the peer may send: each format that was offered, whatever it chose, and under the numbers of either side.
+    pub received: FormatMap,
     /// As seen from us: `SendOnly` means that the peer only listens.
     pub direction: Direction,
     /// `None` means plain RTP.
-    pub srtp: Option<SrtpKeys>,
+    pub srtp: Option<Box<SrtpKeys>>,
 }
 
 /// Why a description is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
-    #[error("description too long, or with too many lines, media or formats")]
+    #[error("description too long, or with too many lines or media")]
     TooLarge,
-    #[error("description is not SDP")]
+    #[error("the audio stream's port cannot be read")]
     Malformed,
     #[error("no audio stream")]
     NoAudio,
-    #[error("the answer's media lines do not match the offer's")]
-    MediaMismatch,
     #[error("audio stream rejected with port 0")]
     Rejected,
     #[error("transport profile differs from what is agreed")]
@@ -138,23 +128,17 @@ pub enum SdpError {
     Address,
     #[error("address family differs from ours")]
     AddressFamily,
-    #[error("a format is not a payload type number or its mapping is malformed")]
-    Format,
     #[error("no common codec")]
     Codec,
-    #[error("contradicting attributes")]
-    Duplicate,
-    #[error("rtcp attribute malformed")]
-    Rtcp,
     #[error("no acceptable crypto attribute")]
     Crypto,
     #[error("crypto key of wrong length or encoding")]
     CryptoKey,
-    #[error("crypto attribute demands a master key identifier")]
+    #[error("master key identifier malformed or too long")]
     CryptoMki,
     #[error("crypto key expires within a call")]
     CryptoLifetime,
-    #[error("crypto attribute demands session parameters that are not supported")]
+    #[error("crypto attribute demands session parameters that change what is sent")]
     CryptoParameter,
     #[error("ICE name or password missing or malformed")]
     Ice,

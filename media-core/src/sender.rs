@@ -2,7 +2,7 @@
 //! What comes in is told apart by a stream number; a change of it is a switch of source. Packets of our own may come between those of
 //! a source, or be a source by themselves.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::drops::DropReason;
 use crate::random::Random;
@@ -46,6 +46,10 @@ pub(crate) enum Moment {
     Same,
     /// So many samples after the packet before.
     After(u32),
+    /// Now, beside the source's packets, whose clock goes on.
+    Beside,
+    /// That of a packet before, while the source's clock goes on.
+    At(u32),
 }
 
 /// One outgoing stream.
@@ -98,6 +102,11 @@ impl Sender {
 
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
+    }
+
+    /// Whether nothing was sent for so long.
+    pub fn is_idle(&self, now: Instant, time: Duration) -> bool {
+        self.last_sent.is_none_or(|last| now.saturating_duration_since(last) >= time)
     }
 
     pub fn packet_count(&self) -> u64 {
@@ -178,8 +187,10 @@ impl Sender {
             Moment::Now => self.timestamp_at(now, self.last_step),
             Moment::Same => self.last_timestamp,
             Moment::After(samples) => self.last_timestamp.wrapping_add(samples),
+            Moment::Beside => self.timestamp_at(now, 0),
+            Moment::At(timestamp) => timestamp,
         };
-        if moment != Moment::Same {
+        if !matches!(moment, Moment::Same | Moment::At(_)) {
             self.last_timestamp = timestamp;
             self.last_sent = Some(now);
         }
@@ -217,7 +228,6 @@ pub(crate) fn samples_between(from: Instant, to: Instant) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn sequence_and_timestamp_go_on_across_sources() {

@@ -1,4 +1,4 @@
-//! SDP offers and answers: what peers of several makes answer, hold and resume, refusals, SDES keys, and hostile bodies.
+//! SDP offers and answers: what peers of several makes answer, odd lines, hold and resume, refusals, SDES keys, and hostile bodies.
 
 #[path = "sdp/answers.rs"]
 mod answers;
@@ -6,14 +6,16 @@ mod answers;
 mod crypto;
 #[path = "sdp/hostile.rs"]
 mod hostile;
+#[path = "sdp/odd.rs"]
+mod odd;
 #[path = "sdp/reoffers.rs"]
 mod reoffers;
 #[path = "sdp/webrtc.rs"]
 mod webrtc;
 
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LocalMedia;
-use media_core::sdp::{AnswerSpec, Direction, OfferSpec, Origin, TelephoneEvents};
+use media_core::sdp::{AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SrtpKeys};
 use media_core::srtp::{Keys, Suite};
 
 fn number(number: u8) -> PayloadType {
@@ -33,7 +35,16 @@ fn plain_offer() -> OfferSpec {
         telephone_event: Some(number(101)),
         direction: Direction::SendRecv,
         srtp: Vec::new(),
+        known: FormatMap::default(),
+        peer: None,
     }
+}
+
+/// What a peer may send that was offered both laws and telephone-event as 101, and whatever else it names.
+fn received(named: &[(u8, Format)]) -> FormatMap {
+    let ours = [(0, Format::Audio(Codec::Pcmu)), (8, Format::Audio(Codec::Pcma)), (101, Format::TelephoneEvent)];
+    let all = ours.iter().chain(&[(13, Format::ComfortNoise)]).chain(named);
+    all.map(|(payload_type, format)| (number(*payload_type), *format)).collect()
 }
 
 fn keys(suite: Suite) -> Keys {
@@ -45,15 +56,28 @@ fn secure_offer() -> OfferSpec {
     OfferSpec { srtp: vec![keys(Suite::AeadAes128Gcm), keys(Suite::AesCm128HmacSha1_80)], ..plain_offer() }
 }
 
-fn plain_answer(previous: &str) -> AnswerSpec<'_> {
-    AnswerSpec {
-        local: local(),
-        previous,
+/// What holds with a peer that has chosen A-law.
+fn agreed() -> Negotiated {
+    Negotiated {
+        rtp: Some("198.51.100.7:4000".parse().unwrap()),
+        rtcp: Some("198.51.100.7:4000".parse().unwrap()),
+        rtcp_mux: true,
         codec: Codec::Pcma,
-        telephone_event: TelephoneEvents::Relayed,
+        audio: number(8),
+        telephone_event: Some(number(101)),
+        received: received(&[]),
         direction: Direction::SendRecv,
-        srtp: Vec::new(),
+        srtp: None,
     }
+}
+
+/// The same over SRTP, with our key in this suite.
+fn agreed_securely(suite: Suite) -> Negotiated {
+    Negotiated { srtp: Some(Box::new(SrtpKeys { outbound: keys(suite), inbound: keys(suite), mki: None })), ..agreed() }
+}
+
+fn answer_spec<'a>(previous: &'a str, agreed: &'a Negotiated) -> AnswerSpec<'a> {
+    AnswerSpec { local: local(), previous, agreed, direction: Direction::SendRecv, peer: None }
 }
 
 /// Lines as a body: each of them ended by CR LF.

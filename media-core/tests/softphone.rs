@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Version};
 use dimpl::SrtpProfile;
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::g711;
 use media_core::relay::{
     self, Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone, WebRtcConfig,
 };
 use media_core::rtp::{self, Class, Header, Ssrc};
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
-use media_core::sdp::{Direction, Numbers, Origin, TelephoneEvents};
+use media_core::sdp::{Direction, Origin};
 use media_core::tone::{self, level};
 use pair::{bridge, record};
 
@@ -76,14 +76,14 @@ impl Rig {
         };
         let mut relay = Relay::new(config, 42, now);
         let customer = relay.open_leg(now).unwrap();
-        let numbers = |n| Numbers { send: number(n), receive: number(n) };
         let remote = RemoteMedia {
             rtp: Some(TRUNK.parse().unwrap()),
             rtcp: Some(TRUNK.parse().unwrap()),
             rtcp_mux: true,
             codec: Codec::Pcma,
-            audio: numbers(8),
-            telephone_event: Some(numbers(101)),
+            audio: number(8),
+            telephone_event: Some(number(101)),
+            received: [(number(8), Format::Audio(Codec::Pcma)), (number(101), Format::TelephoneEvent)].into_iter().collect(),
             direction: Direction::SendRecv,
             srtp: None,
         };
@@ -109,6 +109,7 @@ impl Rig {
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             telephone_event: Some(number(101)),
             direction: Direction::SendRecv,
+            known: FormatMap::default(),
         }
     }
 
@@ -489,8 +490,8 @@ fn a_browser_restarts_ice_without_a_gap() {
     let spec = SoftphoneAnswer {
         local,
         previous: &ours,
-        codecs: vec![Codec::Pcmu],
-        telephone_event: TelephoneEvents::Relayed,
+        codec: Codec::Pcmu,
+        known: FormatMap::default(),
         direction: Direction::SendRecv,
     };
     let (answer, negotiated) = webrtc::answer(offer.as_bytes(), &spec).unwrap();

@@ -1,6 +1,6 @@
 //! SRTP contexts against `webrtc-srtp` as the reference engine: rollover, loss, reordering, replay; and hostile packets.
 
-use media_core::srtp::{Inbound, Keys, MAX_STREAM_COUNT, Outbound, RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError, Suite};
+use media_core::srtp::{Inbound, Keys, MAX_STREAM_COUNT, Mki, Outbound, RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError, Suite};
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
@@ -319,4 +319,75 @@ fn keys_have_the_length_of_their_suite_and_stay_out_of_debug_output() {
     for shown in [format!("{:?}", Outbound::new(&keys)), format!("{:?}", Inbound::new(&keys))] {
         assert!(!shown.contains("66"), "{shown}");
     }
+}
+
+/// Puts an identifier where RFC 3711 §3.1 and §3.4 and RFC 7714 have it: before the tag of HMAC-SHA1, else at the end.
+fn with_mki(suite: Suite, packet: &[u8], is_rtcp: bool, mki: &[u8]) -> Vec<u8> {
+    let tag_len = match suite {
+        Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 0,
+        Suite::AesCm128HmacSha1_32 if !is_rtcp => 4,
+        Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => 10,
+    };
+    let (packet, tag) = packet.split_at(packet.len() - tag_len);
+    [packet, mki, tag].concat()
+}
+
+#[test]
+fn packets_may_carry_their_keys_identifier() {
+    for suite in Suite::ALL {
+        for (value, len, mki) in [("1", "1", &[1u8][..]), ("1", "4", &[0, 0, 0, 1]), ("515", "2", &[2, 3])] {
+            let (keys, _) = keys(suite);
+            let mut outbound = Outbound::new(&keys);
+            let mut inbound = Inbound::with_mki(&keys, Mki::parse(value, len));
+            for n in 0..300u16 {
+                let plain = rtp(n, 7, &[n as u8; 160]);
+                let mut sealed = [&plain[..], &[0; RTP_TAIL_LEN]].concat();
+                let len = outbound.protect_rtp(&mut sealed, plain.len()).unwrap();
+                let mut packet = with_mki(suite, &sealed[..len], false, mki);
+                let len = packet.len();
+                let len = inbound.unprotect_rtp(&mut packet, len).unwrap();
+                assert_eq!(&packet[..len], plain, "{suite:?}");
+                let plain = rtcp(7, &[n as u8; 8]);
+                let mut sealed = [&plain[..], &[0; RTCP_TAIL_LEN]].concat();
+                let len = outbound.protect_rtcp(&mut sealed, plain.len()).unwrap();
+                let mut packet = with_mki(suite, &sealed[..len], true, mki);
+                let len = packet.len();
+                let len = inbound.unprotect_rtcp(&mut packet, len).unwrap();
+                assert_eq!(&packet[..len], plain, "{suite:?}");
+            }
+        }
+    }
+}
+
+/// Some name an identifier and send none; another one than the named is somebody else's packet.
+#[test]
+fn packets_may_lack_the_identifier_that_was_named() {
+    for suite in Suite::ALL {
+        let (keys, _) = keys(suite);
+        let mut outbound = Outbound::new(&keys);
+        let mut seal = |n| {
+            let plain = rtp(n, 7, &[n as u8; 160]);
+            let mut sealed = [&plain[..], &[0; RTP_TAIL_LEN]].concat();
+            let len = outbound.protect_rtp(&mut sealed, plain.len()).unwrap();
+            sealed.truncate(len);
+            sealed
+        };
+        let mut inbound = Inbound::with_mki(&keys, Mki::parse("1", "4"));
+        let mut foreign = with_mki(suite, &seal(0), false, &[0, 0, 0, 2]);
+        let len = foreign.len();
+        assert_eq!(inbound.unprotect_rtp(&mut foreign, len), Err(SrtpError::AuthenticationFailed));
+        for n in 1..600u16 {
+            let mut packet = seal(n);
+            let len = packet.len();
+            assert_eq!(inbound.unprotect_rtp(&mut packet, len), Ok(172), "{suite:?} {n}");
+        }
+    }
+}
+
+#[test]
+fn identifiers_have_their_length() {
+    for (value, len) in [("1", "0"), ("256", "1"), ("1", "17"), ("1", "128"), ("-1", "4"), ("x", "4"), ("1", ""), ("", "1")] {
+        assert_eq!(Mki::parse(value, len), None, "{value}:{len}");
+    }
+    assert!(Mki::parse("255", "1").is_some() && Mki::parse("340282366920938463463374607431768211455", "16").is_some());
 }

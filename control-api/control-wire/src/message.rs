@@ -263,7 +263,7 @@ pub struct Milestone {
     /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
     /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …; of a softphone
     /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`; of
-    /// a phone that is to be confirmed `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `participant_added`, `consulting`,
+    /// a phone that is to be confirmed `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`, `consulting`,
     /// `participant_joined`, `participant_left`, `swapped`, `merged`, `agent_completed`, `supervisor_added`, `supervisor_joined`,
     /// `supervisor_role`, `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`.
     pub kind: String,

@@ -4,9 +4,9 @@
 mod pair;
 
 use glommio::{LocalExecutorBuilder, Placement};
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::{Codec, Format, PayloadType};
 use media_core::relay::{self, Relay, RelayConfig, RemoteMedia};
-use media_core::sdp::{Direction, Numbers};
+use media_core::sdp::Direction;
 use media_shard::carry::carry_out;
 use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::Recorder;
@@ -75,8 +75,9 @@ fn remote(phone: &UdpSocket) -> RemoteMedia {
         rtcp: Some(SocketAddr::new(LOCALHOST, 9)),
         rtcp_mux: false,
         codec: Codec::Pcmu,
-        audio: Numbers { send: pcmu, receive: pcmu },
+        audio: pcmu,
         telephone_event: None,
+        received: [(pcmu, Format::Audio(Codec::Pcmu))].into_iter().collect(),
         direction: Direction::SendRecv,
         srtp: None,
     }

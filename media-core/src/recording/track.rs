@@ -65,7 +65,8 @@ impl Track {
 
     /// Begins with another leg.
     pub fn begin(&mut self, codec: Codec) {
-        self.set_codec(codec);
+        g711::transcode(&mut self.ring, self.codec, codec);
+        self.codec = codec;
         (self.owner, self.anchor) = (Owner::Leg, None);
     }
 
@@ -86,14 +87,8 @@ impl Track {
         }
     }
 
-    pub fn set_codec(&mut self, codec: Codec) {
-        g711::transcode(&mut self.ring, self.codec, codec);
-        self.codec = codec;
-    }
-
-    /// Buffers a packet that arrived at frame `arrival`; `base` is the first frame that may still change.
-    pub fn write(&mut self, base: u64, arrival: i64, stream: StreamId, timestamp: u32, audio: &[u8]) -> Result<(), DropReason> {
-        let place = self.place(arrival, stream, timestamp);
+    /// Buffers a packet at its place, in the track's codec; `base` is the first frame that may still change.
+    pub fn write(&mut self, base: u64, place: i64, codec: Codec, audio: &[u8]) -> Result<(), DropReason> {
         let late = (base as i64 - place).max(0) as usize;
         let audio = audio.get(late..).filter(|audio| !audio.is_empty()).ok_or(DropReason::RecordingLate)?;
         let from = place.max(base as i64) as u64;
@@ -102,8 +97,13 @@ impl Track {
         }
         let start = (from % WINDOW_FRAMES) as usize;
         let (head, tail) = audio.split_at(audio.len().min(self.ring.len() - start));
-        self.ring[start..start + head.len()].copy_from_slice(head);
-        self.ring[..tail.len()].copy_from_slice(tail);
+        for (at, piece) in [(start, head), (0, tail)] {
+            let room = &mut self.ring[at..at + piece.len()];
+            room.copy_from_slice(piece);
+            if codec != self.codec {
+                g711::transcode(room, codec, self.codec);
+            }
+        }
         self.written = self.written.max(from + audio.len() as u64);
         Ok(())
     }
@@ -114,7 +114,8 @@ impl Track {
         prefetch_bytes(&self.ring[start..self.ring.len().min(start + PACKET_FRAMES)]);
     }
 
-    fn place(&mut self, arrival: i64, stream: StreamId, timestamp: u32) -> i64 {
+    /// The frame of a packet that arrived at frame `arrival`.
+    pub fn place(&mut self, arrival: i64, stream: StreamId, timestamp: u32) -> i64 {
         if let Some(anchor) = self.anchor.as_mut().filter(|anchor| anchor.stream == stream) {
             let place = anchor.frame + i64::from(timestamp.wrapping_sub(anchor.timestamp) as i32);
             let lateness = arrival - place;

@@ -208,12 +208,14 @@ impl Relay {
     /// Returns whether there is more to send.
     fn dial(&mut self, now: Instant, id: LegId) -> bool {
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
+        let is_sendable = leg.is_sendable();
         let Some(digits) = &mut leg.digits else { return false };
         digits.finish();
         if digits.is_idle() {
             return false;
         }
-        let Some((code, step)) = digits.next() else { return true };
+        // Keys wait for a peer that holds.
+        let Some((code, step)) = Some(digits).filter(|_| is_sendable).and_then(|digits| digits.next()) else { return true };
         let Some(packet) = packet(leg, code, step) else { return true };
         let placed = leg.sender.interject(now, packet.moment);
         self.transmit(id, packet.kind, placed, packet.marker, &packet.payload[..packet.len]);
@@ -223,9 +225,6 @@ impl Relay {
 
 /// The packet of a key at this step; `None` in the gap after an event.
 fn packet(leg: &Leg, code: u8, step: u8) -> Option<Packet> {
-    if !leg.is_sendable() {
-        return None;
-    }
     let mut payload = [0; TICK_SAMPLES];
     if leg.payload_type(Kind::TelephoneEvent).is_ok() {
         if step >= TONE_TICKS + END_COUNT - 1 {

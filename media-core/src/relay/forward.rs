@@ -4,16 +4,16 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::leg::Kind;
+use super::leg::{Kind, RtcpPort};
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
-use crate::codec::Codec;
+use crate::codec::Format;
 use crate::demultiplex::{self, Protocol};
 use crate::drops::DropReason;
 use crate::g711;
 use crate::latch::Verdict;
 use crate::rtcp;
 use crate::rtp::{self, Class, HEADER_LEN, Header, Packet};
-use crate::sender::{StreamId, samples_between};
+use crate::sender::{Moment, StreamId, samples_between};
 use crate::srtp::SrtpError;
 
 /// The longest datagram that is taken; a voice packet that is longer would be fragmented on its way.
@@ -24,10 +24,11 @@ const EVENT_LEN: usize = 4;
 /// A packet of a leg that passed all checks; it is plain now.
 struct Accepted {
     packet: Packet,
-    kind: Kind,
-    codec: Codec,
+    format: Format,
     stream: StreamId,
     leg: LegId,
+    /// Of an event beside the audio: the timestamp under which it was passed on before.
+    beside: Option<Option<u32>>,
     /// The key whose press ended.
     pressed: Option<u8>,
     is_mixed: bool,
@@ -73,14 +74,8 @@ impl Relay {
                 self.pass_on(now, &accepted, buffer)
             }
             (Class::Rtp, _) => Err(DropReason::WrongPort),
-            (Class::Rtcp, _) => {
-                let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
-                let remote = leg.remote.as_ref().ok_or(DropReason::NotNegotiated)?;
-                if remote.rtcp_mux != (socket.0.is_multiple_of(2)) {
-                    return Err(DropReason::WrongPort);
-                }
-                self.consume_rtcp(now, index, source, buffer, len)
-            }
+            (Class::Rtcp, 0) => self.consume_rtcp(now, index, RtcpPort::OfRtp, source, buffer, len),
+            (Class::Rtcp, _) => self.consume_rtcp(now, index, RtcpPort::Own, source, buffer, len),
         }
     }
 
@@ -101,7 +96,10 @@ impl Relay {
                 let accepted = self.accept(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len)?;
                 self.pass_on(now, &accepted, buffer)
             }
-            Protocol::Rtcp => self.consume_rtcp(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len),
+            Protocol::Rtcp => {
+                let index = leg.ok_or(DropReason::Unchecked)?.index;
+                self.consume_rtcp(now, index, RtcpPort::OfRtp, source, buffer, len)
+            }
         }
     }
 
@@ -117,7 +115,7 @@ impl Relay {
         let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
         let header = Header::peek(&buffer[..len]).ok_or(DropReason::NotRtp)?;
         leg.is_negotiated()?;
-        let kind = leg.kind_of(header.payload_type).ok_or(DropReason::PayloadType)?;
+        let format = leg.format_of(header.payload_type).ok_or(DropReason::PayloadType)?;
         if !leg.receives() {
             return Err(DropReason::NotReceiving);
         }
@@ -140,34 +138,35 @@ impl Relay {
             self.drops.note(self.queues.event(Event::Latched(leg.id)));
         }
         let arrival = samples_between(self.started, now);
-        let stream = leg.receive(now, &packet.header, kind, arrival, &mut self.streams)?;
+        let stream = leg.receive(now, &packet.header, format, arrival, &mut self.streams)?;
         if leg.received_count == 1 {
             self.drops.note(self.queues.event(Event::FirstMedia(leg.id)));
         }
         let payload = &buffer[packet.payload_start..packet.payload_start + packet.payload_len];
-        let mut pressed = None;
-        match kind {
-            Kind::TelephoneEvent => {
+        let (mut pressed, mut beside) = (None, None);
+        match format {
+            Format::ComfortNoise => {}
+            Format::TelephoneEvent => {
                 let event: &[u8; EVENT_LEN] = payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
-                if leg.ends_event(stream, packet.header.timestamp, event[1]) {
+                beside = leg.event_beside(stream, packet.header.timestamp);
+                if leg.ends_event(&packet.header, event[1]) {
                     self.drops.note(self.queues.telephone_event(leg.id, event[0]));
                     pressed = Some(event[0]);
                 }
             }
-            Kind::Audio => {
+            Format::Audio(codec) => {
                 if let Some((id, track)) = leg.tap
                     && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
                 {
-                    self.drops.note(tape.recording.tap(now, track, stream, packet.header.timestamp, payload));
+                    self.drops.note(tape.recording.tap(now, track, stream, packet.header.timestamp, codec, payload));
                 }
-                let codec = leg.codec();
                 if let Some(feed) = &mut leg.feed {
                     self.drops.note(feed.jitter.push(stream, packet.header.timestamp, codec, payload));
                 }
             }
         }
         let is_mixed = leg.feed.is_some();
-        Ok(Accepted { packet, kind, codec: leg.codec(), stream, leg: leg.id, pressed, is_mixed, hearer: leg.hearer })
+        Ok(Accepted { packet, format, stream, leg: leg.id, beside, pressed, is_mixed, hearer: leg.hearer })
     }
 
     /// Rewrites an accepted packet for the leg that hears it in place.
@@ -176,20 +175,31 @@ impl Relay {
         if let Some(code) = accepted.pressed.filter(|_| accepted.is_mixed) {
             self.press_in_mixes(accepted.leg, code);
         }
+        let kind = match accepted.format {
+            Format::Audio(_) => Kind::Audio,
+            Format::TelephoneEvent => Kind::TelephoneEvent,
+            Format::ComfortNoise => return Ok(Forward::Local),
+        };
         let hearer = match accepted.hearer {
             None if accepted.is_mixed => return Ok(Forward::Local),
             hearer => hearer.ok_or(DropReason::NotBridged)?,
         };
         let leg = self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
-        let payload_type = leg.payload_type(accepted.kind)?;
+        let payload_type = leg.payload_type(kind)?;
         let remote = leg.destination().ok_or(DropReason::NotSending)?;
         if leg.is_dialing() {
             return Err(DropReason::Dialing);
         }
-        let placed = leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?;
-        if accepted.kind == Kind::Audio && accepted.codec != leg.codec() {
-            g711::transcode(&mut buffer[payload_start..payload_start + payload_len], accepted.codec, leg.codec());
+        let placed = match accepted.beside {
+            None => leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?,
+            Some(before) => leg.sender.interject(now, before.map_or(Moment::Beside, Moment::At)),
+        };
+        if let Format::Audio(codec) = accepted.format
+            && codec != leg.codec()
+        {
+            g711::transcode(&mut buffer[payload_start..payload_start + payload_len], codec, leg.codec());
         }
+        let event_timestamp = header.timestamp;
         // CSRCs, extension and padding were for us: the new header lies right before the payload.
         let start = payload_start - HEADER_LEN;
         let header = Header {
@@ -207,13 +217,20 @@ impl Relay {
         leg.sender.count(payload_len);
         // Real media ends a tone.
         leg.playing = None;
-        Ok(Forward::To { socket: leg.rtp_socket(), remote, start, len })
+        let forward = Forward::To { socket: leg.rtp_socket(), remote, start, len };
+        if accepted.beside.is_some()
+            && let Some(source) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation)
+        {
+            source.place_event(event_timestamp, placed.timestamp);
+        }
+        Ok(forward)
     }
 
     fn consume_rtcp(
         &mut self,
         now: Instant,
         index: u32,
+        port: RtcpPort,
         source: SocketAddr,
         buffer: &mut [u8],
         len: usize,
@@ -221,7 +238,7 @@ impl Relay {
         let ntp_middle = (self.ntp(now) >> 16) as u32;
         let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
         leg.is_negotiated()?;
-        if !leg.accepts_rtcp_from(source) {
+        if !leg.accepts_rtcp_from(source, port) {
             return Err(DropReason::ForeignSource);
         }
         let len = match &mut leg.inbound {
@@ -229,7 +246,7 @@ impl Relay {
             None => len,
         };
         let heard = rtcp::parse(&buffer[..len], leg.sender.ssrc()).map_err(|_| DropReason::MalformedRtcp)?;
-        leg.hear(now, ntp_middle, source, &heard);
+        leg.hear(now, ntp_middle, source, port, &heard);
         Ok(Forward::Local)
     }
 }

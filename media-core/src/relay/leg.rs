@@ -9,18 +9,18 @@ use super::hearing::Parties;
 use super::mix::{Feed, Mix};
 use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
-use crate::codec::{Codec, PayloadType};
+use crate::codec::{Codec, Format, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::{self, Latch};
-use crate::reception::{Arrival, Reception};
+use crate::reception::{Arrival, MAX_MISORDER, Reception};
 use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
-use crate::rtp::{CLOCK_RATE, Header};
+use crate::rtp::{CLOCK_RATE, Header, Ssrc};
 use crate::sdp::Direction;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::srtp::{Inbound, Outbound};
 
-/// What a packet carries, by its payload type.
+/// What a packet that we send carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Audio,
@@ -31,6 +31,16 @@ pub(super) enum Kind {
 pub(super) struct Incoming {
     pub id: StreamId,
     pub reception: Reception,
+}
+
+/// A stream of key presses or comfort noise under an SSRC of its own, beside the audio.
+pub(super) struct Beside {
+    ssrc: Ssrc,
+    id: StreamId,
+    /// Of its last packet.
+    sequence: u16,
+    /// The timestamp of its last event, and the one under which that was passed on.
+    placed: Option<(u32, u32)>,
 }
 
 /// Playback to the leg: packet `position` comes next.
@@ -55,8 +65,17 @@ pub(super) struct Reports {
     /// The peer's last sender report and when it came.
     pub heard: Option<(u32, Instant)>,
     pub round_trip: Option<Duration>,
+    /// When the peer's RTCP came last, but for its goodbye.
+    pub heard_at: Option<Instant>,
     /// Where the peer's RTCP comes from, if it has its own port.
     pub source: Option<SocketAddr>,
+}
+
+/// To which of our ports RTCP came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RtcpPort {
+    OfRtp,
+    Own,
 }
 
 /// Bytes from a leg's beginning that each packet needs.
@@ -91,8 +110,11 @@ pub(super) struct Leg {
     pub mix: Option<Mix>,
     pub watch: Option<Watch>,
     pub reports: Reports,
-    /// Stream and timestamp of the last key press that was told.
-    pub last_event: Option<(StreamId, u32)>,
+    pub beside: Option<Beside>,
+    /// What is played whenever nothing else is sent for a while.
+    pub background: Option<Tone>,
+    /// Source and timestamp of the last key press that was told.
+    pub last_event: Option<(Ssrc, u32)>,
     pub dropped_count: u64,
     /// Loss of the streams before `incoming`.
     pub lost_before: u64,
@@ -118,7 +140,17 @@ impl Leg {
             tap: None,
             playing: None,
             watch: None,
-            reports: Reports { next: now, reported_count: 0, sent_any: false, heard: None, round_trip: None, source: None },
+            reports: Reports {
+                next: now,
+                reported_count: 0,
+                sent_any: false,
+                heard: None,
+                round_trip: None,
+                heard_at: None,
+                source: None,
+            },
+            beside: None,
+            background: None,
             last_received: None,
             last_event: None,
             received_count: 0,
@@ -161,8 +193,8 @@ impl Leg {
         if keys.map(|keys| &keys.outbound) != before.map(|keys| &keys.outbound) {
             self.outbound = keys.map(|keys| Box::new(Outbound::new(&keys.outbound)));
         }
-        if keys.map(|keys| &keys.inbound) != before.map(|keys| &keys.inbound) {
-            self.inbound = keys.map(|keys| Box::new(Inbound::new(&keys.inbound)));
+        if keys.map(|keys| (&keys.inbound, keys.mki)) != before.map(|keys| (&keys.inbound, keys.mki)) {
+            self.inbound = keys.map(|keys| Box::new(Inbound::with_mki(&keys.inbound, keys.mki)));
         }
         let mut moved = false;
         if let Some(signalled) = remote.rtp
@@ -187,13 +219,8 @@ impl Leg {
     }
 
     /// What a payload type that the peer sends stands for.
-    pub fn kind_of(&self, payload_type: PayloadType) -> Option<Kind> {
-        let remote = self.remote.as_ref()?;
-        if payload_type == remote.audio.receive {
-            return Some(Kind::Audio);
-        }
-        let event = remote.telephone_event?;
-        (payload_type == event.receive).then_some(Kind::TelephoneEvent)
+    pub fn format_of(&self, payload_type: PayloadType) -> Option<Format> {
+        self.remote.as_ref()?.received.format(payload_type)
     }
 
     /// The payload type that we send, unless it was not negotiated or the peer must not be sent to.
@@ -203,8 +230,8 @@ impl Leg {
         let remote = self.remote.as_ref().filter(|remote| is_reachable(remote) && sends(remote.direction));
         let remote = remote.ok_or(DropReason::NotSending)?;
         match kind {
-            Kind::Audio => Ok(remote.audio.send),
-            Kind::TelephoneEvent => remote.telephone_event.map(|event| event.send).ok_or(DropReason::NoTelephoneEvent),
+            Kind::Audio => Ok(remote.audio),
+            Kind::TelephoneEvent => remote.telephone_event.ok_or(DropReason::NoTelephoneEvent),
         }
     }
 
@@ -233,15 +260,17 @@ impl Leg {
         Some((self.rtcp_socket(), destination))
     }
 
-    /// Takes a valid packet into the statistics; `streams` names a new stream.
+    /// Takes a valid packet into the statistics; `streams` names a new stream. What is no audio makes none of its own instead of the
+    /// audio's: it goes beside it.
     pub fn receive(
         &mut self,
         now: Instant,
         header: &Header,
-        kind: Kind,
+        format: Format,
         arrival: u32,
         streams: &mut StreamIds,
     ) -> Result<StreamId, DropReason> {
+        let is_audio = matches!(format, Format::Audio(_));
         let incoming = match &mut self.incoming {
             Some(incoming) if incoming.reception.ssrc() == header.ssrc => {
                 let lost = incoming.reception.lost();
@@ -251,13 +280,30 @@ impl Leg {
                 }
                 incoming
             }
+            Some(_) if !is_audio => {
+                let beside = match &mut self.beside {
+                    Some(beside) if beside.ssrc == header.ssrc => beside,
+                    other => {
+                        let sequence = header.sequence.wrapping_sub(1);
+                        other.insert(Beside { ssrc: header.ssrc, id: streams.next(), sequence, placed: None })
+                    }
+                };
+                match beside.sequence.wrapping_sub(header.sequence) {
+                    0 => return Err(DropReason::Duplicate),
+                    1..=MAX_MISORDER => return Err(DropReason::Late),
+                    _ => beside.sequence = header.sequence,
+                }
+                self.received_count += 1;
+                self.last_received = Some(now);
+                return Ok(beside.id);
+            }
             other => {
                 let before = other.as_ref().map_or(0, |incoming| incoming.reception.lost());
                 self.lost_before += before.max(0) as u64;
                 other.insert(Incoming { id: streams.next(), reception: Reception::new(header) })
             }
         };
-        if kind == Kind::Audio {
+        if is_audio {
             incoming.reception.measure_jitter(header.timestamp, arrival);
         }
         self.received_count += 1;
@@ -266,12 +312,26 @@ impl Leg {
     }
 
     /// Whether this telephone-event packet ends a key press that was not told yet (RFC 4733 §2.5.1.4: the end is sent three times).
-    pub fn ends_event(&mut self, stream: StreamId, timestamp: u32, flags: u8) -> bool {
-        let ended = flags & 0x80 != 0 && self.last_event != Some((stream, timestamp));
+    pub fn ends_event(&mut self, header: &Header, flags: u8) -> bool {
+        let event = Some((header.ssrc, header.timestamp));
+        let ended = flags & 0x80 != 0 && self.last_event != event;
         if ended {
-            self.last_event = Some((stream, timestamp));
+            self.last_event = event;
         }
         ended
+    }
+
+    /// Of an event of the stream beside the audio: whether it was passed on already, and under which timestamp.
+    pub fn event_beside(&self, stream: StreamId, timestamp: u32) -> Option<Option<u32>> {
+        let beside = self.beside.as_ref().filter(|beside| beside.id == stream)?;
+        Some(beside.placed.filter(|(event, _)| *event == timestamp).map(|(_, placed)| placed))
+    }
+
+    /// Notes under which timestamp an event of the stream beside the audio is passed on.
+    pub fn place_event(&mut self, timestamp: u32, placed: u32) {
+        if let Some(beside) = &mut self.beside {
+            beside.placed = Some((timestamp, placed));
+        }
     }
 
     /// Whether what the peer sends can be told from nonsense: its address or its keys are known.
@@ -283,27 +343,31 @@ impl Leg {
         }
     }
 
-    /// Whether RTCP may come from here: the peer's RTP address when multiplexed, else its host. A softphone's address was checked.
-    pub fn accepts_rtcp_from(&self, source: SocketAddr) -> bool {
+    /// Whether RTCP may come from here to this port: the peer's RTP address to the port of RTP, its host to the other, whichever of the two
+    /// was agreed. A softphone's address was checked.
+    pub fn accepts_rtcp_from(&self, source: SocketAddr, port: RtcpPort) -> bool {
         if self.softphone.is_some() {
             return true;
         }
         let (Some(remote), Some(latch)) = (&self.remote, &self.latch) else { return false };
-        if remote.rtcp_mux {
-            return source == latch.destination();
+        match port {
+            RtcpPort::OfRtp => source == latch.destination(),
+            RtcpPort::Own => source.ip() == latch.destination().ip() || Some(source) == remote.rtcp,
         }
-        source.ip() == latch.destination().ip() || Some(source) == remote.rtcp
     }
 
     /// Takes what a compound packet told.
-    pub fn hear(&mut self, now: Instant, ntp_middle: u32, source: SocketAddr, heard: &Heard) {
+    pub fn hear(&mut self, now: Instant, ntp_middle: u32, source: SocketAddr, port: RtcpPort, heard: &Heard) {
+        if !heard.goodbye {
+            self.reports.heard_at = Some(now);
+        }
         if let Some(middle) = heard.sender_report {
             self.reports.heard = Some((middle, now));
         }
         if let Some(round_trip) = heard.echo.and_then(|echo| echo.round_trip(ntp_middle)) {
             self.reports.round_trip = Some(round_trip);
         }
-        if self.remote.as_ref().is_some_and(|remote| !remote.rtcp_mux) {
+        if port == RtcpPort::Own && self.remote.as_ref().is_some_and(|remote| !remote.rtcp_mux) {
             self.reports.source = Some(source);
         }
     }

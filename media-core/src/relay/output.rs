@@ -34,7 +34,7 @@ pub enum Event {
     FirstMedia(LegId),
     /// The leg's source is known; sending goes there.
     Latched(LegId),
-    /// No RTP from this leg for the limit given to `watch_media`; told once per `watch_media`.
+    /// Neither RTP nor RTCP from this leg for the limit given to `watch_media`; told once per `watch_media`.
     NoMedia(LegId),
     /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
     TelephoneEvent(LegId, u8),

@@ -55,9 +55,10 @@ impl Audio {
 }
 
 impl Relay {
-    /// Plays a tone to the leg, instead of another one, until `stop_playing` or until media of a leg that it hears arrives.
+    /// Plays a tone to the leg, instead of another one, until `stop_playing`; while media of a leg that it hears come, those are sent.
     pub fn play(&mut self, _now: Instant, leg: LegId, tone: Tone) {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        leg.background = Some(tone);
         if leg.playing.as_ref().is_some_and(|playing| playing.tone == tone) {
             return;
         }
@@ -66,9 +67,18 @@ impl Relay {
         self.playing.push((leg.id, stream));
     }
 
+    /// Says what is played to the leg when the media that it hears fall silent. What plays now goes on, unless it is silence.
+    pub fn play_in_lulls(&mut self, now: Instant, leg: LegId, tone: Tone) {
+        let Some(open) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        open.background = Some(tone);
+        if open.playing.as_ref().is_some_and(|playing| playing.tone == Tone::Silence) {
+            self.play(now, leg, tone);
+        }
+    }
+
     pub fn stop_playing(&mut self, leg: LegId) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
-            leg.playing = None;
+            (leg.playing, leg.background) = (None, None);
         }
     }
 
@@ -89,18 +99,17 @@ impl Relay {
     /// Gives kept audio up; legs that it is played to hear `Tone::Hold` instead.
     pub fn remove_audio(&mut self, audio: AudioId) {
         self.audios.remove(audio.index, audio.generation);
-        for (id, stream) in &self.playing {
-            let leg = self.legs.get_mut(id.index, id.generation);
-            let playing = leg.and_then(|leg| leg.playing.as_mut()).filter(|playing| playing.stream == *stream);
-            if let Some(playing) = playing.filter(|playing| playing.tone == Tone::Audio(audio)) {
-                playing.tone = Tone::Hold;
-            }
+        for index in 0..self.legs.place_count() {
+            let Some((_, leg)) = self.legs.at_mut(index) else { continue };
+            let tones = leg.playing.as_mut().map(|playing| &mut playing.tone).into_iter().chain(&mut leg.background);
+            tones.filter(|tone| **tone == Tone::Audio(audio)).for_each(|tone| *tone = Tone::Hold);
         }
     }
 
     /// Gives the playback of one leg to another.
     pub(super) fn hand_over_playback(&mut self, from: LegId, to: LegId) {
         let Some((old, new)) = self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)) else { return };
+        new.background = old.background.take();
         if let Some(playing) = old.playing.take() {
             // A stream has one place in one leg's sequence.
             let playing = Playing { stream: self.streams.next(), ..playing };

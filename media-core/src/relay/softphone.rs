@@ -186,6 +186,7 @@ impl Relay {
                 codec: remote.codec,
                 audio: remote.audio,
                 telephone_event: remote.telephone_event,
+                received: remote.received,
                 direction: remote.direction,
                 srtp: None,
             },

@@ -55,11 +55,6 @@ impl Relay {
         self.leave_recording(to);
         let Some((old, new)) = self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)) else { return };
         new.tap = old.tap.take();
-        if let Some((id, track)) = new.tap
-            && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
-        {
-            tape.recording.set_codec(track, new.codec());
-        }
     }
 
     /// What comes is silence until `resume_recording`; time goes on.

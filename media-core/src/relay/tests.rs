@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock;
-use crate::codec::{Codec, PayloadType};
+use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::drops::DropReason;
 use crate::relay;
 use crate::rtp::{self, Header, Ssrc};
-use crate::sdp::{Direction, Numbers};
+use crate::sdp::Direction;
 use pair::{bridge, record};
 
 const AGENT: &str = "198.51.100.1:4000";
@@ -29,6 +29,7 @@ const CUSTOMER: &str = "203.0.113.2:5000";
 const FOREIGN: &str = "192.0.2.66:6000";
 const AUDIO: u8 = 0;
 const EVENT: u8 = 101;
+const NOISE: u8 = 13;
 
 /// What a peer sends next.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +75,16 @@ fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn numbers(payload_type: u8) -> Numbers {
-    Numbers { send: number(payload_type), receive: number(payload_type) }
+/// What a peer may send to which both laws and telephone-event, under this number, were offered.
+fn received(event: u8) -> FormatMap {
+    let audio = Codec::Pcmu.and_other().map(|codec| (codec.payload_type(), Format::Audio(codec)));
+    let others = [(number(event), Format::TelephoneEvent), (number(NOISE), Format::ComfortNoise)];
+    audio.into_iter().chain(others).collect()
+}
+
+/// A peer that is sent A-law.
+fn alaw(rtp: &str) -> RemoteMedia {
+    RemoteMedia { codec: Codec::Pcma, audio: number(8), ..remote(rtp) }
 }
 
 fn remote(rtp: &str) -> RemoteMedia {
@@ -85,8 +94,9 @@ fn remote(rtp: &str) -> RemoteMedia {
         rtcp: Some(SocketAddr::new(rtp.ip(), rtp.port() + 1)),
         rtcp_mux: false,
         codec: Codec::Pcmu,
-        audio: numbers(AUDIO),
-        telephone_event: Some(numbers(EVENT)),
+        audio: number(AUDIO),
+        telephone_event: Some(number(EVENT)),
+        received: received(EVENT),
         direction: Direction::SendRecv,
         srtp: None,
     }

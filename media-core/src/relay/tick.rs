@@ -25,6 +25,8 @@ const MAX_LATE_QUARTERS: u32 = 20;
 const SLICE_COUNT: u32 = 10;
 /// Visits between two flushes of a recording: 800 ms, so that a killed process loses less than a second.
 const FLUSH_VISITS: u8 = 4;
+/// Time without a packet after which a leg's background is played again: pauses of speech and lost packets are shorter.
+const LULL: Duration = Duration::from_millis(500);
 /// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised; reconsideration changes nothing.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -81,18 +83,24 @@ impl Relay {
             if !talks {
                 watch.since = now;
             }
-            let since = leg.last_received.map_or(watch.since, |last| last.max(watch.since));
+            let alive = leg.last_received.max(leg.reports.heard_at);
+            let since = alive.map_or(watch.since, |last| last.max(watch.since));
             if now.saturating_duration_since(since) >= watch.limit {
                 leg.watch = None;
                 self.drops.note(self.queues.event(Event::NoMedia(leg.id)));
             }
         }
+        let lull = leg.background.filter(|_| leg.playing.is_none() && leg.sender.is_idle(now, LULL));
+        let id = leg.id;
         if leg.remote.is_some() && leg.reports.next <= now {
             // RFC 3550 §6.3.1: between a half and one and a half of the interval.
             leg.reports.next = now + REPORT_INTERVAL / 2 + REPORT_INTERVAL.mul_f64(self.random.next_fraction());
             self.send_report(now, index, false);
         }
         self.visit_softphone(now, index);
+        if let Some(tone) = lull {
+            self.play(now, id, tone);
+        }
     }
 
     /// Sends SR or RR with SDES, and with BYE when the leg says goodbye.

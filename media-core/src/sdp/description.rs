@@ -1,170 +1,219 @@
-//! Reads a description within limits and answers questions about one media description of it. Decides nothing.
+//! Reads a description leniently, within limits (RFC 8866): of its lines only `m=`, `c=` and `a=` say what a stream needs, so all others may
+//! be odd, doubled, out of order or missing, and of these only what is asked for is read. Decides nothing.
 
 use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::{Connection, Direction, Media, Rtcp, RtpMap, Session};
+use super::{Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError};
+use crate::codec::{Codec, Format, FormatMap, PayloadType};
+use crate::rtp::CLOCK_RATE;
 
-use super::{MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError};
-use crate::codec::{Codec, PayloadType};
-
-/// Parses a whole body. Text that is not UTF-8 is replaced, since only free text may hold it.
-pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
-    if body.len() > MAX_DESCRIPTION_LEN || body.iter().filter(|byte| **byte == b'\n').count() > MAX_LINE_COUNT {
-        return Err(SdpError::TooLarge);
-    }
-    let session = Session::parse(String::from_utf8_lossy(body).as_bytes()).map_err(|_| SdpError::Malformed)?;
-    if session.medias.len() > MAX_MEDIA_COUNT {
-        return Err(SdpError::TooLarge);
-    }
-    Ok(session)
+/// A description, as far as it is read.
+#[derive(Default)]
+pub(super) struct Session {
+    section: Section,
+    pub(super) medias: Vec<Media>,
 }
 
-/// The one stream of an answer to an offer of one audio stream (RFC 3264 §6: as many as were offered).
-pub(super) fn only_audio(session: &Session) -> Result<Stream<'_>, SdpError> {
-    let stream = match session.medias.as_slice() {
-        [] => return Err(SdpError::NoAudio),
-        [media] => Stream { session, media },
-        _ => return Err(SdpError::MediaMismatch),
-    };
-    if stream.is_audio() { Ok(stream) } else { Err(SdpError::MediaMismatch) }
+impl Session {
+    /// The media description with this index.
+    pub(super) fn stream(&self, index: usize) -> Stream<'_> {
+        Stream { session: self, media: &self.medias[index] }
+    }
+}
+
+/// The lines of a session or of one of its streams.
+#[derive(Default)]
+pub(super) struct Section {
+    connections: Vec<String>,
+    attributes: Vec<Attribute>,
+}
+
+struct Attribute {
+    name: String,
+    value: String,
+}
+
+/// A media line with the lines below it.
+pub(super) struct Media {
+    pub(super) media: String,
+    /// `None` if it cannot be read.
+    pub(super) port: Option<u16>,
+    pub(super) proto: String,
+    /// The formats, separated by spaces.
+    pub(super) formats: String,
+    section: Section,
+}
+
+impl Media {
+    fn parse(line: &str) -> Media {
+        let mut fields = line.split_whitespace();
+        let mut next = |default: &str| fields.next().unwrap_or(default).to_owned();
+        let (media, port, proto) = (next("audio"), next(""), next("RTP/AVP"));
+        // The count of ports after a slash belongs to layered encodings.
+        let port = port.split('/').next().and_then(|port| port.parse().ok());
+        let formats: Vec<&str> = fields.collect();
+        let formats = if formats.is_empty() { "0".to_owned() } else { formats.join(" ") };
+        Media { media, port, proto, formats, section: Section::default() }
+    }
+}
+
+impl Section {
+    /// The values of the attributes of this name, without outer spaces; an attribute without value has an empty one.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.attributes.iter().filter(move |attribute| attribute.name == name).map(|attribute| attribute.value.as_str())
+    }
+}
+
+/// Parses a whole body. Lines end with CR, LF, both, or NUL; text that is not UTF-8 is replaced, since only free text may hold it.
+pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
+    if body.len() > MAX_DESCRIPTION_LEN {
+        return Err(SdpError::TooLarge);
+    }
+    let text = String::from_utf8_lossy(body);
+    let mut session = Session::default();
+    let lines = text.split(['\r', '\n', '\0']).map(str::trim).filter(|line| !line.is_empty());
+    for (count, line) in lines.enumerate() {
+        if count == MAX_LINE_COUNT {
+            return Err(SdpError::TooLarge);
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let (key, value) = (key.trim_end(), value.trim_start());
+        if key.eq_ignore_ascii_case("m") {
+            if session.medias.len() == MAX_MEDIA_COUNT {
+                return Err(SdpError::TooLarge);
+            }
+            session.medias.push(Media::parse(value));
+            continue;
+        }
+        let section = session.medias.last_mut().map_or(&mut session.section, |media| &mut media.section);
+        if key.eq_ignore_ascii_case("c") {
+            section.connections.push(value.to_owned());
+        } else if key.eq_ignore_ascii_case("a") {
+            let (name, value) = value.split_once(':').unwrap_or((value, ""));
+            section.attributes.push(Attribute { name: name.trim().to_ascii_lowercase(), value: value.trim().to_owned() });
+        }
+    }
+    Ok(session)
 }
 
 /// One media description with what it inherits from its session.
 #[derive(Clone, Copy)]
 pub(super) struct Stream<'a> {
-    pub(super) session: &'a Session,
+    session: &'a Session,
     pub(super) media: &'a Media,
 }
 
-impl Stream<'_> {
-    pub(super) fn is_audio(&self) -> bool {
+impl<'a> Stream<'a> {
+    pub(super) fn is_audio(self) -> bool {
         self.media.media.eq_ignore_ascii_case("audio")
     }
 
-    /// The peer's address (RFC 8866 §5.7); its own line wins over the session's.
-    pub(super) fn address(&self) -> Result<IpAddr, SdpError> {
-        let connection = match self.media.connections.as_slice() {
-            [] => self.session.connection.as_ref().ok_or(SdpError::Address)?,
-            [connection] => connection,
-            _ => return Err(SdpError::Duplicate),
-        };
-        unicast(connection)
+    /// The stream's own lines, then the session's.
+    pub(super) fn sections(self) -> [&'a Section; 2] {
+        [&self.media.section, &self.session.section]
+    }
+
+    /// The peer's address (RFC 8866 §5.7), of the family of `ours`: the first usable one, the stream's own lines before the session's. A
+    /// peer that names its host, or none, is taken to be where its signalling comes from: `peer`.
+    pub(super) fn address(self, ours: IpAddr, peer: Option<IpAddr>) -> Result<IpAddr, SdpError> {
+        let mut refusal = None;
+        for connection in self.sections().into_iter().flat_map(|section| &section.connections) {
+            let Some(address) = ip_of(connection) else { continue };
+            if address.is_unspecified() || (is_unicast(address) && address.is_ipv4() == ours.is_ipv4()) {
+                return Ok(address);
+            }
+            refusal.get_or_insert(if is_unicast(address) { SdpError::AddressFamily } else { SdpError::Address });
+        }
+        match refusal {
+            Some(error) => Err(error),
+            None => peer.filter(|peer| peer.is_ipv4() == ours.is_ipv4()).ok_or(SdpError::Address),
+        }
     }
 
     /// The peer's direction as seen from the peer; a media attribute wins over the session's (RFC 8866 §6.7).
-    pub(super) fn direction(&self) -> Result<Direction, SdpError> {
-        for attributes in [&self.media.attributes, &self.session.attributes] {
-            let found = attributes.iter().filter(|attribute| attribute.value.is_none());
-            if let Some(direction) = agreed(found.filter_map(|attribute| attribute.attribute.parse().ok()))? {
-                return Ok(direction);
-            }
-        }
-        Ok(Direction::SendRecv)
+    pub(super) fn direction(self) -> Direction {
+        let named = |section: &Section| section.attributes.iter().find_map(|attribute| attribute.name.parse().ok());
+        self.sections().into_iter().find_map(named).unwrap_or(Direction::SendRecv)
     }
 
-    /// The formats of the media line, in order.
-    pub(super) fn formats(&self) -> Result<Formats, SdpError> {
-        let mut mappings = Vec::new();
-        for value in self.values("rtpmap") {
-            let mapping: RtpMap = value.parse().map_err(|_| SdpError::Format)?;
-            let same_number = mappings.iter().find(|known: &&RtpMap| known.payload_type == mapping.payload_type);
-            match same_number {
-                None => mappings.push(mapping),
-                Some(known) if *known == mapping => {}
-                Some(_) => return Err(SdpError::Duplicate),
-            }
-        }
-        let mut numbers = Vec::new();
-        for format in self.media.fmt.split_ascii_whitespace() {
-            let number = format.parse().ok().and_then(PayloadType::new).ok_or(SdpError::Format)?;
-            if numbers.len() == MAX_FORMAT_COUNT {
-                return Err(SdpError::TooLarge);
-            }
-            numbers.push(number);
-        }
-        Ok(Formats { numbers, mappings })
+    /// The formats of the media line, in order, as far as they mean something here; `known` is what the session's payload types stood for
+    /// before, which a mapping that is left out does not change (RFC 3264 §8.3.2).
+    pub(super) fn formats(self, known: &FormatMap) -> Vec<(PayloadType, Format)> {
+        let numbers = self.media.formats.split(' ').filter_map(|format| format.parse().ok().and_then(PayloadType::new));
+        let mappings: Vec<Mapping<'_>> = self.values("rtpmap").filter_map(Mapping::parse).collect();
+        let format_of = |number: PayloadType| match mappings.iter().find(|mapping| mapping.number == number.number()) {
+            Some(mapping) => mapping.format(),
+            None => Format::of_static(number).or_else(|| known.format(number)),
+        };
+        numbers.take(MAX_FORMAT_COUNT).filter_map(|number| Some((number, format_of(number)?))).collect()
     }
 
     /// Whether RTCP shares the RTP port (RFC 5761 §5.1.1).
-    pub(super) fn has_rtcp_mux(&self) -> bool {
-        self.media.has_attribute("rtcp-mux")
+    pub(super) fn has_rtcp_mux(self) -> bool {
+        self.values("rtcp-mux").next().is_some()
     }
 
-    /// Where RTCP goes when it is not multiplexed: `a=rtcp` (RFC 3605) or the next port.
-    pub(super) fn rtcp_address(&self, rtp: SocketAddr) -> Result<SocketAddr, SdpError> {
-        let parsed: Result<Vec<Rtcp>, _> = self.values("rtcp").map(str::parse).collect();
-        let Some(rtcp) = agreed(parsed.map_err(|_| SdpError::Rtcp)?)? else {
-            return Ok(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1).ok_or(SdpError::Rtcp)?));
-        };
-        if rtcp.port == 0 {
-            return Err(SdpError::Rtcp);
-        }
-        let address = match (rtcp.nettype, rtcp.addrtype, rtcp.connection_address) {
-            (Some(nettype), Some(addrtype), Some(address)) => unicast(&Connection::new(nettype, addrtype, address))?,
-            _ => rtp.ip(),
-        };
-        if address.is_ipv4() != rtp.is_ipv4() {
-            return Err(SdpError::AddressFamily);
-        }
-        Ok(SocketAddr::new(address, rtcp.port))
+    /// Where RTCP goes when it is not multiplexed: `a=rtcp` (RFC 3605) or the next port; `None` if there is none.
+    pub(super) fn rtcp_address(self, rtp: SocketAddr) -> Option<SocketAddr> {
+        let told = self.values("rtcp").find_map(|value| {
+            let (port, address) = value.split_once(' ').unwrap_or((value, ""));
+            let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+            let address = ip_of(address).filter(|address| address.is_ipv4() == rtp.is_ipv4());
+            Some(SocketAddr::new(address.unwrap_or(rtp.ip()), port))
+        });
+        told.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))).filter(|rtcp| is_reachable(rtcp.ip()))
     }
 
     /// The values of the media's attributes of this name, without outer spaces.
-    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.media.get_attribute_values(name).map(|value| value.unwrap_or_default().trim())
+    pub(super) fn values(self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.media.section.values(name)
     }
 }
 
-/// The formats of a media line with their mappings.
-pub(super) struct Formats {
-    numbers: Vec<PayloadType>,
-    mappings: Vec<RtpMap>,
+/// What `a=rtpmap` says of a number.
+struct Mapping<'a> {
+    number: u8,
+    name: &'a str,
+    clock_rate: u32,
+    channels: &'a str,
 }
 
-impl Formats {
-    /// The first format that is one of these codecs.
-    pub(super) fn codec(&self, acceptable: &[Codec]) -> Option<(PayloadType, Codec)> {
-        self.numbers.iter().find_map(|number| {
-            let codec = self.codec_of(*number).filter(|codec| acceptable.contains(codec))?;
-            Some((*number, codec))
-        })
+impl<'a> Mapping<'a> {
+    fn parse(value: &'a str) -> Option<Self> {
+        let (number, encoding) = value.split_once(char::is_whitespace)?;
+        let mut parts = encoding.split('/').map(str::trim);
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        // A clock that is left out is the one that each of our formats has.
+        let clock_rate = parts.next().map_or(Some(CLOCK_RATE), |clock| clock.parse().ok())?;
+        Some(Self { number: number.parse().ok()?, name, clock_rate, channels: parts.next().unwrap_or("1") })
     }
 
-    /// The first format that is telephone-event at 8 kHz (RFC 4733 §2.1).
-    pub(super) fn telephone_event(&self) -> Option<PayloadType> {
-        let is_event = |map: &RtpMap| map.encoding_name.eq_ignore_ascii_case("telephone-event") && is_narrowband(map);
-        self.numbers.iter().copied().find(|number| self.mapping(*number).is_some_and(is_event))
-    }
-
-    fn codec_of(&self, number: PayloadType) -> Option<Codec> {
-        let Some(mapping) = self.mapping(number) else { return Codec::of_static(number) };
-        let named = [Codec::Pcmu, Codec::Pcma].into_iter().find(|codec| mapping.encoding_name.eq_ignore_ascii_case(codec.name()));
-        named.filter(|_| is_narrowband(mapping))
-    }
-
-    fn mapping(&self, number: PayloadType) -> Option<&RtpMap> {
-        self.mappings.iter().find(|mapping| mapping.payload_type == number.number())
+    /// The format at 8 kHz with one channel, if it is one of ours.
+    fn format(&self) -> Option<Format> {
+        if self.clock_rate != CLOCK_RATE || self.channels != "1" {
+            return None;
+        }
+        let ours = [
+            (Codec::Pcmu.name(), Format::Audio(Codec::Pcmu)),
+            (Codec::Pcma.name(), Format::Audio(Codec::Pcma)),
+            ("telephone-event", Format::TelephoneEvent),
+            ("CN", Format::ComfortNoise),
+        ];
+        ours.into_iter().find(|(name, _)| self.name.eq_ignore_ascii_case(name)).map(|(_, format)| format)
     }
 }
 
-/// 8 kHz, one channel.
-fn is_narrowband(mapping: &RtpMap) -> bool {
-    mapping.clock_rate == 8000 && mapping.encoding_params.as_deref().is_none_or(|channels| channels == "1")
+/// The address of a connection line, whatever net and family it names, without TTL and count.
+fn ip_of(connection: &str) -> Option<IpAddr> {
+    let host = connection.split_whitespace().last()?;
+    host.split('/').next()?.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// The address of a connection line: one host, written as an IP address of the named family.
-fn unicast(connection: &Connection) -> Result<IpAddr, SdpError> {
-    let written = connection.try_address().map_err(|_| SdpError::Address)?.ip;
-    let family = if written.is_ipv4() { "IP4" } else { "IP6" };
-    let is_named = connection.nettype.as_str().eq_ignore_ascii_case("IN") && connection.addrtype.as_str() == family;
-    let address = written.to_canonical();
-    let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
-    if !is_named || address.is_multicast() || is_broadcast { Err(SdpError::Address) } else { Ok(address) }
+fn is_unicast(address: IpAddr) -> bool {
+    !address.is_multicast() && !matches!(address, IpAddr::V4(address) if address.is_broadcast())
 }
 
-/// The one value that all agree on.
-fn agreed<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Result<Option<T>, SdpError> {
-    let mut values = values.into_iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    if values.all(|value| value == first) { Ok(Some(first)) } else { Err(SdpError::Duplicate) }
+/// Whether something can be sent there.
+fn is_reachable(address: IpAddr) -> bool {
+    is_unicast(address) && !address.is_unspecified()
 }

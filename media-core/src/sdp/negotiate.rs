@@ -1,143 +1,170 @@
 //! Offer and answer (RFC 3264): what the peer's answer means, and our answer to an offer of the peer.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::{Direction, Session};
-
-use super::description::{self, Stream};
+use super::description::{self, Session, Stream};
 use super::print::{self, Audio};
-use super::{AnswerSpec, Negotiated, Numbers, OfferSpec, Origin, SdpError, SrtpKeys, TelephoneEvents, sdes};
-use crate::codec::PayloadType;
+use super::{AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError, SrtpKeys, sdes};
+use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::relay::LocalMedia;
 use crate::srtp;
 
-/// Reads the answer to `offer(spec)`.
+/// Reads the answer to `offer(spec)`. Its first usable audio stream counts.
 ///
 /// # Errors
-/// The peer refused the stream or answered something that was not offered; the leg then has no media.
+/// No audio could flow: the peer refused the stream, or answered nothing that was offered; the leg then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let session = description::parse(answer)?;
-    let stream = description::only_audio(&session)?;
-    if stream.media.port == 0 {
-        return Err(SdpError::Rejected);
-    }
-    if profile(stream)?.is_secure() == spec.srtp.is_empty() {
-        return Err(SdpError::Profile);
-    }
-    let formats = stream.formats()?;
-    let (number, codec) = formats.codec(&spec.codecs).ok_or(SdpError::Codec)?;
-    let events = spec.telephone_event.zip(formats.telephone_event());
-    let srtp = if spec.srtp.is_empty() { None } else { Some(answered_keys(stream, &spec.srtp)?) };
-    let addresses = Addresses::of(stream, &spec.local)?;
+    let stream = session.stream(usable_stream(&session, !spec.srtp.is_empty())?);
+    let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
+    let formats = stream.formats(&ours);
+    let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
+    let srtp = if spec.srtp.is_empty() { None } else { Some(Box::new(answered_keys(stream, &spec.srtp)?)) };
+    let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     Ok(Negotiated {
         rtp: addresses.rtp,
         rtcp: addresses.rtcp,
         rtcp_mux: stream.has_rtcp_mux(),
         codec,
-        audio: Numbers { send: number, receive: codec.payload_type() },
-        telephone_event: events.map(|(receive, send)| Numbers { send, receive }),
-        direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction()?)),
+        audio,
+        telephone_event: spec.telephone_event.and(first_event(&formats)),
+        received: received(&[], &ours, &formats),
+        direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction())),
         srtp,
     })
 }
 
 /// Answers a new offer of the peer inside a dialog and tells what it means. The first usable audio stream is taken, every
-/// other stream is rejected with port 0.
+/// other stream is rejected with port 0. An audio stream that is offered with port 0 is held (RFC 3264 §8.2): the session waits for the
+/// next offer.
 ///
 /// # Errors
 /// Nothing of the offer can be accepted: the media stay as they are.
 pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated), SdpError> {
     let session = description::parse(offer)?;
-    let (index, profile) = usable_stream(&session, !spec.srtp.is_empty())?;
-    let stream = Stream { session: &session, media: &session.medias[index] };
-    let formats = stream.formats()?;
-    let (number, codec) = formats.codec(&[spec.codec]).ok_or(SdpError::Codec)?;
-    let event = match spec.telephone_event {
-        TelephoneEvents::Relayed => formats.telephone_event(),
-        TelephoneEvents::Refused => None,
+    let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
+    let index = match usable_stream(&session, spec.agreed.srtp.is_some()) {
+        Ok(index) => index,
+        Err(SdpError::Rejected) => {
+            let held = Negotiated { rtp: None, rtcp: None, direction: Direction::Inactive, ..spec.agreed.clone() };
+            return Ok((versioned(spec.previous, previous, |origin| body(&session, spec, origin, None)), held));
+        }
+        Err(error) => return Err(error),
     };
-    let crypto = if profile.is_secure() { Some(offered_keys(stream, &spec.srtp)?) } else { None };
-    let addresses = Addresses::of(stream, &spec.local)?;
-    let direction = addresses.limit(spec.direction.intersect_with_remote(stream.direction()?));
-    let both = |number: PayloadType| Numbers { send: number, receive: number };
+    let stream = session.stream(index);
+    let formats = stream.formats(&spec.agreed.received);
+    let (audio, codec) = first_audio(&formats, &[spec.agreed.codec])
+        .or_else(|| first_audio(&formats, &spec.agreed.codec.and_other()))
+        .ok_or(SdpError::Codec)?;
+    let telephone_event = first_event(&formats);
+    let crypto = match &spec.agreed.srtp {
+        None => None,
+        Some(keys) => Some(offered_keys(stream, &keys.outbound)?),
+    };
+    let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     let negotiated = Negotiated {
         rtp: addresses.rtp,
         rtcp: addresses.rtcp,
         rtcp_mux: stream.has_rtcp_mux(),
         codec,
-        audio: both(number),
-        telephone_event: event.map(both),
-        direction,
-        srtp: crypto.as_ref().map(|(_, keys)| keys.clone()),
+        audio,
+        telephone_event,
+        received: received(&formats, &spec.agreed.received, &[]),
+        direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction())),
+        srtp: crypto.as_ref().map(|(_, keys)| Box::new(keys.clone())),
     };
-    let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
-    let body = |origin| {
-        let mut text = print::session(&spec.local, origin);
-        for (at, media) in session.medias.iter().enumerate() {
-            if at != index {
-                let written = write!(text, "m={} 0 {} {}\r\n", media.media, media.proto, media.fmt);
-                written.expect("a String takes every write");
-                continue;
-            }
-            let audio = Audio {
-                local: &spec.local,
-                profile: &media.proto,
-                formats: &[(number, codec)],
-                telephone_event: event,
-                direction,
-                rtcp_mux: negotiated.rtcp_mux,
-            };
-            audio.print(&mut text);
-            if let Some((tag, keys)) = &crypto {
-                print::crypto_line(&mut text, *tag, &keys.outbound);
-            }
-        }
-        text
+    let audio = Audio {
+        local: &spec.local,
+        profile: &stream.media.proto,
+        formats: &[(audio, codec)],
+        telephone_event,
+        direction: negotiated.direction,
+        rtcp_mux: negotiated.rtcp_mux,
     };
-    // RFC 3264 §8: the same version means the same description.
-    let unchanged = body(previous);
-    let text = if unchanged == spec.previous { unchanged } else { body(previous.next()) };
+    let taken = Taken { index, audio, tag: crypto.map(|(tag, _)| tag) };
+    let text = versioned(spec.previous, previous, |origin| body(&session, spec, origin, Some(&taken)));
     Ok((text, negotiated))
 }
 
-/// The transport of an audio stream that a trunk leg can carry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Profile {
-    Plain,
-    Secure,
+/// The stream of an offer that is answered, and the tag of its crypto line.
+struct Taken<'a> {
+    index: usize,
+    audio: Audio<'a>,
+    tag: Option<u32>,
 }
 
-impl Profile {
-    fn is_secure(self) -> bool {
-        self == Self::Secure
+fn body(session: &Session, spec: &AnswerSpec<'_>, origin: Origin, taken: Option<&Taken<'_>>) -> String {
+    let mut text = print::session(&spec.local, origin);
+    for (at, media) in session.medias.iter().enumerate() {
+        let Some(taken) = taken.filter(|taken| taken.index == at) else {
+            let inactive = if taken.is_none() { "a=inactive\r\n" } else { "" };
+            let written = write!(text, "m={} 0 {} {}\r\n{inactive}", media.media, media.proto, media.formats);
+            written.expect("a String takes every write");
+            continue;
+        };
+        taken.audio.print(&mut text);
+        if let Some((tag, keys)) = taken.tag.zip(spec.agreed.srtp.as_ref()) {
+            print::crypto_line(&mut text, tag, &keys.outbound);
+        }
     }
+    text
 }
 
-fn profile(stream: Stream<'_>) -> Result<Profile, SdpError> {
-    match stream.media.proto.to_ascii_uppercase().as_str() {
-        "RTP/AVP" => Ok(Profile::Plain),
-        "RTP/SAVP" => Ok(Profile::Secure),
-        _ => Err(SdpError::Profile),
-    }
+/// A description with the version of the previous one if it is the same, else with the next one (RFC 3264 §8).
+pub(super) fn versioned(previous: &str, origin: Origin, body: impl Fn(Origin) -> String) -> String {
+    let unchanged = body(origin);
+    if unchanged == previous { unchanged } else { body(origin.next()) }
 }
 
-/// The first open audio stream whose profile is ours, or why there is none.
-fn usable_stream(session: &Session, secure: bool) -> Result<(usize, Profile), SdpError> {
+/// What an offer of ours says of payload types.
+pub(super) fn offered_formats(codecs: &[Codec], telephone_event: Option<PayloadType>) -> Vec<(PayloadType, Format)> {
+    let audio = codecs.iter().map(|codec| (codec.payload_type(), Format::Audio(*codec)));
+    audio.chain(telephone_event.map(|number| (number, Format::TelephoneEvent))).collect()
+}
+
+/// What the peer may send: what the offer says, what was known before, and what the answer says. Strictly a peer sends under the numbers of
+/// our description (RFC 3264 §6.1); those that send under their own mean the same by it. Comfort noise needs no agreement.
+pub(super) fn received(offer: &[(PayloadType, Format)], known: &FormatMap, answer: &[(PayloadType, Format)]) -> FormatMap {
+    let mut map: FormatMap = offer.iter().copied().chain(known.iter()).chain(answer.iter().copied()).collect();
+    map.add(PayloadType::COMFORT_NOISE, Format::ComfortNoise);
+    map
+}
+
+/// The first format that is one of these codecs.
+pub(super) fn first_audio(formats: &[(PayloadType, Format)], acceptable: &[Codec]) -> Option<(PayloadType, Codec)> {
+    formats.iter().find_map(|(number, format)| match format {
+        Format::Audio(codec) if acceptable.contains(codec) => Some((*number, *codec)),
+        _ => None,
+    })
+}
+
+/// The first format that is telephone-event.
+pub(super) fn first_event(formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
+    formats.iter().find(|(_, format)| *format == Format::TelephoneEvent).map(|(number, _)| *number)
+}
+
+/// The first open audio stream whose profile is ours, or why there is none. A stream that brings a key is protected, whatever its profile
+/// is called; AVPF and SAVPF only add feedback (RFC 4585, RFC 5124).
+fn usable_stream(session: &Session, secure: bool) -> Result<usize, SdpError> {
     let mut refusal = SdpError::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
-        let stream = Stream { session, media };
+        let stream = session.stream(index);
         if !stream.is_audio() {
             continue;
         }
-        if media.port == 0 {
-            refusal = SdpError::Rejected;
-            continue;
-        }
-        match profile(stream) {
-            Ok(profile) if profile.is_secure() == secure => return Ok((index, profile)),
-            _ => refusal = SdpError::Profile,
-        }
+        let has_key = || stream.values("crypto").next().is_some();
+        let fits = match media.proto.to_ascii_uppercase().as_str() {
+            "RTP/AVP" | "RTP/AVPF" => !secure || has_key(),
+            "RTP/SAVP" | "RTP/SAVPF" => secure,
+            _ => false,
+        };
+        refusal = match media.port {
+            None => SdpError::Malformed,
+            Some(0) => SdpError::Rejected,
+            Some(_) if fits => return Ok(index),
+            Some(_) => SdpError::Profile,
+        };
     }
     Err(refusal)
 }
@@ -149,17 +176,15 @@ struct Addresses {
 }
 
 impl Addresses {
-    fn of(stream: Stream<'_>, local: &LocalMedia) -> Result<Self, SdpError> {
-        let rtp = SocketAddr::new(stream.address()?, stream.media.port);
-        let rtcp = if stream.has_rtcp_mux() { rtp } else { stream.rtcp_address(rtp)? };
+    fn of(stream: Stream<'_>, local: &LocalMedia, peer: Option<IpAddr>) -> Result<Self, SdpError> {
+        let port = stream.media.port.ok_or(SdpError::Malformed)?;
+        let rtp = SocketAddr::new(stream.address(local.address, peer)?, port);
         // RFC 3264 §8.4: the unspecified address is the hold of RFC 2543.
         if rtp.ip().is_unspecified() {
             return Ok(Self { rtp: None, rtcp: None });
         }
-        if rtp.is_ipv4() != local.address.is_ipv4() {
-            return Err(SdpError::AddressFamily);
-        }
-        Ok(Self { rtp: Some(rtp), rtcp: Some(rtcp).filter(|rtcp| !rtcp.ip().is_unspecified()) })
+        let rtcp = if stream.has_rtcp_mux() { Some(rtp) } else { stream.rtcp_address(rtp) };
+        Ok(Self { rtp: Some(rtp), rtcp })
     }
 
     /// Nothing can be sent to a peer that holds by its address.
@@ -172,36 +197,35 @@ impl Addresses {
     }
 }
 
-/// RFC 4568 §5.1.3: the answer holds one crypto line, with the tag and the suite of one that was offered.
+/// The first usable crypto line whose suite was offered. A line is known by its suite, since each is offered once: some peers count the
+/// tags anew (deviates from RFC 4568 §5.1.3).
 fn answered_keys(stream: Stream<'_>, offered: &[srtp::Keys]) -> Result<SrtpKeys, SdpError> {
-    let mut lines = stream.values("crypto");
-    let line = lines.next().ok_or(SdpError::Crypto)?;
-    if lines.next().is_some() {
-        return Err(SdpError::Duplicate);
-    }
-    let answered = sdes::parse(line)?;
-    let mut tagged = (1..).zip(offered);
-    let (_, outbound) = tagged.find(|(tag, _)| *tag == answered.tag).ok_or(SdpError::Crypto)?;
-    if outbound.suite() != answered.keys.suite() {
-        return Err(SdpError::Crypto);
-    }
-    Ok(SrtpKeys { outbound: outbound.clone(), inbound: answered.keys })
-}
-
-/// The first of our keys whose suite is offered in a usable crypto line, with that line's tag.
-fn offered_keys(stream: Stream<'_>, ours: &[srtp::Keys]) -> Result<(u32, SrtpKeys), SdpError> {
     let mut refusal = SdpError::Crypto;
-    let mut usable = Vec::new();
     for line in stream.values("crypto") {
         match sdes::parse(line) {
-            Ok(offered) => usable.push(offered),
+            Ok(line) => {
+                if let Some(outbound) = offered.iter().find(|keys| keys.suite() == line.keys.suite()) {
+                    return Ok(SrtpKeys { outbound: outbound.clone(), inbound: line.keys, mki: line.mki });
+                }
+            }
             Err(SdpError::Crypto) => {}
             Err(error) => refusal = error,
         }
     }
-    let pick = |keys: &srtp::Keys| {
-        let offered = usable.iter().find(|offered| offered.keys.suite() == keys.suite())?;
-        Some((offered.tag, SrtpKeys { outbound: keys.clone(), inbound: offered.keys.clone() }))
-    };
-    ours.iter().find_map(pick).ok_or(refusal)
+    Err(refusal)
+}
+
+/// The first usable crypto line with the suite of our key, and that line's tag.
+fn offered_keys(stream: Stream<'_>, ours: &srtp::Keys) -> Result<(u32, SrtpKeys), SdpError> {
+    let mut refusal = SdpError::Crypto;
+    for line in stream.values("crypto") {
+        match sdes::parse(line) {
+            Ok(line) if line.keys.suite() == ours.suite() => {
+                return Ok((line.tag, SrtpKeys { outbound: ours.clone(), inbound: line.keys, mki: line.mki }));
+            }
+            Ok(_) | Err(SdpError::Crypto) => {}
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
 }

@@ -1,14 +1,16 @@
-//! SDES keys in `a=crypto` (RFC 4568): one key per line, no master key identifier, no session parameters.
+//! SDES keys in `a=crypto` (RFC 4568): the first key of a line, with its lifetime and master key identifier. Parameters that change no
+//! packet are passed over; our own lines have none.
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use sdp_types::{Crypto, SrtpSessionParam};
 
 use super::SdpError;
-use crate::srtp::{Keys, Suite};
+use crate::srtp::{Keys, Mki, Suite};
 
 /// A peer's key must last for this many packets: the longest call (4 h) at 50 packets/s, rounded up.
 const MIN_LIFETIME: u64 = 1 << 20;
+/// Session parameters that change what is sent (RFC 4568 §6.3); a key derivation rate among them.
+const REFUSED: [&str; 4] = ["KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP"];
 
 /// Pads what it prints and reads with or without padding, since peers disagree on it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -20,6 +22,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct Offered {
     pub(super) tag: u32,
     pub(super) keys: Keys,
+    pub(super) mki: Option<Mki>,
 }
 
 /// The value of an `a=crypto` attribute.
@@ -29,23 +32,42 @@ pub(super) fn print(tag: u32, keys: &Keys) -> String {
 
 /// Reads the value of an `a=crypto` attribute; an unknown suite is `SdpError::Crypto`.
 pub(super) fn parse(value: &str) -> Result<Offered, SdpError> {
-    let fields: Vec<&str> = value.split_ascii_whitespace().collect();
-    let [_, name, parameters, ..] = fields.as_slice() else { return Err(SdpError::Crypto) };
+    let mut fields = value.split_ascii_whitespace();
+    let (Some(tag), Some(name), Some(parameters)) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(SdpError::Crypto);
+    };
+    let tag = tag.parse().map_err(|_| SdpError::Crypto)?;
     let suite = Suite::ALL.into_iter().find(|suite| suite.name().eq_ignore_ascii_case(name)).ok_or(SdpError::Crypto)?;
-    // A master key identifier may be longer than sdp-types can hold: it gets its own error before that parser.
-    if parameters.split('|').skip(1).any(|part| part.contains(':')) {
-        return Err(SdpError::CryptoMki);
-    }
-    let crypto: Crypto = fields.join(" ").parse().map_err(|_| SdpError::CryptoParameter)?;
-    let [key] = crypto.key_params.as_slice() else { return Err(SdpError::CryptoMki) };
-    if key.lifetime.is_some_and(|lifetime| lifetime < MIN_LIFETIME) {
-        return Err(SdpError::CryptoLifetime);
-    }
-    // The replay window is a receiver's own choice (RFC 4568 §6.3.7); every other parameter changes the packets.
-    if !crypto.session_params.iter().all(|parameter| matches!(parameter, SrtpSessionParam::Wsh(_))) {
+    let is_refused = |field: &str| REFUSED.contains(&field.split('=').next().unwrap_or_default().to_ascii_uppercase().as_str());
+    if fields.any(is_refused) {
         return Err(SdpError::CryptoParameter);
     }
-    let material = zeroize::Zeroizing::new(BASE64.decode(&key.key_and_salt).map_err(|_| SdpError::CryptoKey)?);
+    // Of several keys the peer begins with the first.
+    let first = parameters.split(';').next().unwrap_or_default();
+    let (method, key) = first.split_once(':').ok_or(SdpError::CryptoKey)?;
+    if !method.eq_ignore_ascii_case("inline") {
+        return Err(SdpError::CryptoKey);
+    }
+    let mut parts = key.split('|');
+    let material = zeroize::Zeroizing::new(BASE64.decode(parts.next().unwrap_or_default()).map_err(|_| SdpError::CryptoKey)?);
     let keys = Keys::new(suite, &material).ok_or(SdpError::CryptoKey)?;
-    Ok(Offered { tag: crypto.tag, keys })
+    let mut mki = None;
+    for part in parts {
+        match part.split_once(':') {
+            Some((value, len)) => mki = Some(Mki::parse(value, len).ok_or(SdpError::CryptoMki)?),
+            None if lifetime(part).is_some_and(|lifetime| lifetime < MIN_LIFETIME) => return Err(SdpError::CryptoLifetime),
+            None => {}
+        }
+    }
+    Ok(Offered { tag, keys, mki })
+}
+
+/// Packets for which a key may be used (RFC 4568 §6.1): a number or a power of two; `None` if it cannot be read.
+fn lifetime(text: &str) -> Option<u64> {
+    let Some(exponent) = text.strip_prefix("2^") else {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        return is_number.then(|| text.parse().unwrap_or(u64::MAX));
+    };
+    let exponent: u32 = exponent.parse().ok()?;
+    Some(1u64.checked_shl(exponent).unwrap_or(u64::MAX))
 }

@@ -3,11 +3,10 @@
 
 use std::fmt::Write;
 
-use sdp_types::{Direction, Session};
-
-use super::description::{self, Stream};
-use super::{Numbers, Origin, SdpError, TelephoneEvents};
-use crate::codec::{Codec, PayloadType};
+use super::description::{self, Session, Stream};
+use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
+use super::{Direction, Origin, SdpError};
+use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
 use crate::relay::SoftphoneLocal;
@@ -22,6 +21,8 @@ pub struct SoftphoneOffer {
     /// Offers telephone-event (RFC 4733, digits 0–15) under this number.
     pub telephone_event: Option<PayloadType>,
     pub direction: Direction,
+    /// What the session's payload types stood for before this offer.
+    pub known: FormatMap,
 }
 
 /// What we answer to a softphone's offer.
@@ -30,10 +31,10 @@ pub struct SoftphoneAnswer<'a> {
     pub local: SoftphoneLocal,
     /// The description that we last sent in this dialog; its version is kept when nothing changes.
     pub previous: &'a str,
-    /// What can be answered; inside a call only the codec in use.
-    pub codecs: Vec<Codec>,
-    /// Whether telephone-event is answered when it is offered.
-    pub telephone_event: TelephoneEvents,
+    /// The codec in use, which stays if it is offered.
+    pub codec: Codec,
+    /// What the session's payload types stood for before this offer.
+    pub known: FormatMap,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
 }
@@ -45,9 +46,13 @@ pub struct SoftphoneNegotiated {
     pub ufrag: Box<str>,
     /// Of the peer's certificate.
     pub fingerprint: Fingerprint,
+    /// What we send, the peer's first choice, and under which number.
     pub codec: Codec,
-    pub audio: Numbers,
-    pub telephone_event: Option<Numbers>,
+    pub audio: PayloadType,
+    /// Under which number we send telephone-events, if the peer takes them.
+    pub telephone_event: Option<PayloadType>,
+    /// What the peer may send: each format that was offered, whatever it chose, and under the numbers of either side.
+    pub received: FormatMap,
     /// As seen from us: `SendOnly` means that the peer only listens.
     pub direction: Direction,
 }
@@ -76,22 +81,22 @@ pub fn offer(spec: &SoftphoneOffer) -> String {
 /// The peer refused the stream or answered something that was not offered; the leg then has no media.
 pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNegotiated, SdpError> {
     let session = description::parse(answer)?;
-    let stream = description::only_audio(&session)?;
-    check_transport(stream)?;
+    let stream = session.stream(usable_stream(&session)?);
     // RFC 8842 §5.3: after `actpass` the answer chooses a role.
-    if !attribute(stream, "setup")?.is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
+    if !attribute(stream, "setup").is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
         return Err(SdpError::Setup);
     }
-    let formats = stream.formats()?;
-    let (number, codec) = formats.codec(&spec.codecs).ok_or(SdpError::Codec)?;
-    let events = spec.telephone_event.zip(formats.telephone_event());
+    let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
+    let formats = stream.formats(&ours);
+    let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     Ok(SoftphoneNegotiated {
         ufrag: ufrag(stream)?,
         fingerprint: fingerprint(stream)?,
         codec,
-        audio: Numbers { send: number, receive: codec.payload_type() },
-        telephone_event: events.map(|(receive, send)| Numbers { send, receive }),
-        direction: spec.direction.intersect_with_remote(stream.direction()?),
+        audio,
+        telephone_event: spec.telephone_event.and(first_event(&formats)),
+        received: received(&[], &ours, &formats),
+        direction: spec.direction.intersect_with_remote(stream.direction()),
     })
 }
 
@@ -103,25 +108,22 @@ pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNe
 pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, SoftphoneNegotiated), SdpError> {
     let session = description::parse(offer)?;
     let index = usable_stream(&session)?;
-    let stream = Stream { session: &session, media: &session.medias[index] };
+    let stream = session.stream(index);
     let begins = |setup: &str| ["actpass", "active"].iter().any(|role| setup.eq_ignore_ascii_case(role));
-    if !attribute(stream, "setup")?.is_some_and(begins) {
+    if !attribute(stream, "setup").is_some_and(begins) {
         return Err(SdpError::Setup);
     }
-    let formats = stream.formats()?;
-    let (number, codec) = formats.codec(&spec.codecs).ok_or(SdpError::Codec)?;
-    let event = match spec.telephone_event {
-        TelephoneEvents::Relayed => formats.telephone_event(),
-        TelephoneEvents::Refused => None,
-    };
-    let both = |number: PayloadType| Numbers { send: number, receive: number };
+    let formats = stream.formats(&spec.known);
+    let (number, codec) =
+        first_audio(&formats, &[spec.codec]).or_else(|| first_audio(&formats, &spec.codec.and_other())).ok_or(SdpError::Codec)?;
     let negotiated = SoftphoneNegotiated {
         ufrag: ufrag(stream)?,
         fingerprint: fingerprint(stream)?,
         codec,
-        audio: both(number),
-        telephone_event: event.map(both),
-        direction: spec.direction.intersect_with_remote(stream.direction()?),
+        audio: number,
+        telephone_event: first_event(&formats),
+        received: received(&formats, &spec.known, &[]),
+        direction: spec.direction.intersect_with_remote(stream.direction()),
     };
     let restarts = spec.local.peer_ufrag.as_ref().is_some_and(|before| *before != negotiated.ufrag);
     let audio = Audio {
@@ -130,14 +132,12 @@ pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, Softp
         profile: &stream.media.proto,
         mid: mid(stream),
         formats: &[(number, codec)],
-        telephone_event: event,
+        telephone_event: negotiated.telephone_event,
         direction: negotiated.direction,
         setup: "passive",
     };
     let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
-    let unchanged = answer_body(&session, index, &audio, previous);
-    // RFC 3264 §8: the same version means the same description.
-    let text = if unchanged == spec.previous { unchanged } else { answer_body(&session, index, &audio, previous.next()) };
+    let text = versioned(spec.previous, previous, |origin| answer_body(&session, index, &audio, origin));
     Ok((text, negotiated))
 }
 
@@ -148,8 +148,8 @@ fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origi
             audio.print(&mut text);
             continue;
         }
-        put(&mut text, format_args!("m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n", media.media, media.proto, media.fmt));
-        let mid = mid(Stream { session, media });
+        put(&mut text, format_args!("m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n", media.media, media.proto, media.formats));
+        let mid = mid(session.stream(at));
         if !mid.is_empty() {
             put(&mut text, format_args!("a=mid:{mid}\r\n"));
         }
@@ -161,8 +161,8 @@ fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origi
 /// The first audio stream that a softphone leg can carry, or why there is none.
 fn usable_stream(session: &Session) -> Result<usize, SdpError> {
     let mut refusal = SdpError::NoAudio;
-    for (index, media) in session.medias.iter().enumerate() {
-        let stream = Stream { session, media };
+    for index in 0..session.medias.len() {
+        let stream = session.stream(index);
         if !stream.is_audio() {
             continue;
         }
@@ -175,7 +175,7 @@ fn usable_stream(session: &Session) -> Result<usize, SdpError> {
 }
 
 fn check_transport(stream: Stream<'_>) -> Result<(), SdpError> {
-    if stream.media.port == 0 {
+    if stream.media.port.ok_or(SdpError::Malformed)? == 0 {
         return Err(SdpError::Rejected);
     }
     if !["UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"].iter().any(|profile| stream.media.proto.eq_ignore_ascii_case(profile)) {
@@ -185,20 +185,14 @@ fn check_transport(stream: Stream<'_>) -> Result<(), SdpError> {
 }
 
 /// The value of an attribute of the media, or else of the session.
-fn attribute<'a>(stream: Stream<'a>, name: &str) -> Result<Option<&'a str>, SdpError> {
-    for attributes in [&stream.media.attributes, &stream.session.attributes] {
-        let mut found = attributes.iter().filter(|attribute| attribute.attribute == name);
-        if let Some(first) = found.next() {
-            return if found.next().is_some() { Err(SdpError::Duplicate) } else { Ok(first.value.as_deref().map(str::trim)) };
-        }
-    }
-    Ok(None)
+fn attribute<'a>(stream: Stream<'a>, name: &'a str) -> Option<&'a str> {
+    stream.sections().into_iter().find_map(|section| section.values(name).next())
 }
 
 /// The peer's name in ICE; its password is only checked for its form (RFC 8839 §5.4).
 fn ufrag(stream: Stream<'_>) -> Result<Box<str>, SdpError> {
     let read = |name, least: usize| {
-        let value = attribute(stream, name)?.ok_or(SdpError::Ice)?;
+        let value = attribute(stream, name).ok_or(SdpError::Ice)?;
         let is_sound =
             value.bytes().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/' | b'-' | b'_' | b'='));
         if is_sound && (least..=256).contains(&value.len()) { Ok(value) } else { Err(SdpError::Ice) }
@@ -209,9 +203,8 @@ fn ufrag(stream: Stream<'_>) -> Result<Box<str>, SdpError> {
 
 /// The one SHA-256 fingerprint; those of other hashes are passed over (RFC 8122 §5).
 fn fingerprint(stream: Stream<'_>) -> Result<Fingerprint, SdpError> {
-    for attributes in [&stream.media.attributes, &stream.session.attributes] {
-        let values = attributes.iter().filter(|attribute| attribute.attribute == "fingerprint");
-        let mut values = values.filter_map(|attribute| attribute.value.as_deref()?.trim().split_once(' ')).peekable();
+    for section in stream.sections() {
+        let mut values = section.values("fingerprint").filter_map(|value| value.split_once(' ')).peekable();
         if values.peek().is_some() {
             let mut usable = values.filter(|(hash, _)| hash.eq_ignore_ascii_case("sha-256"));
             let (Some((_, text)), None) = (usable.next(), usable.next()) else { return Err(SdpError::Fingerprint) };
@@ -223,8 +216,7 @@ fn fingerprint(stream: Stream<'_>) -> Result<Fingerprint, SdpError> {
 
 /// The stream's name in the bundle (RFC 9143 §7.1); empty if it has none.
 fn mid(stream: Stream<'_>) -> &str {
-    let mut attributes = stream.media.attributes.iter();
-    attributes.find(|attribute| attribute.attribute == "mid").and_then(|mid| mid.value.as_deref()).unwrap_or_default().trim()
+    stream.values("mid").next().unwrap_or_default()
 }
 
 /// The session part, up to the first media line.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::engine::{Engine, Protocol, RTCP_CLEAR_LEN};
-use super::keys::Keys;
+use super::keys::{Keys, Mki};
 use super::stream::Streams;
 use super::{RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError};
 use crate::prefetch::prefetch;
@@ -15,7 +15,11 @@ pub struct Outbound(Context);
 
 /// Checks and decrypts what a leg receives. An SSRC is known after its first authentic packet; beyond `MAX_STREAM_COUNT` the
 /// one that was silent for longest is forgotten.
-pub struct Inbound(Context);
+pub struct Inbound {
+    context: Context,
+    /// What packets may carry, until one without it proved authentic.
+    mki: Option<Mki>,
+}
 
 struct Context {
     rtp: Engine,
@@ -89,12 +93,17 @@ impl Outbound {
 
 impl Inbound {
     pub fn new(keys: &Keys) -> Self {
-        Self(Context::new(keys))
+        Self::with_mki(keys, None)
+    }
+
+    /// A context whose packets may carry their key's identifier. Peers that name one and leave it out are understood as well.
+    pub fn with_mki(keys: &Keys, mki: Option<Mki>) -> Self {
+        Self { context: Context::new(keys), mki }
     }
 
     /// Asks for the memory that an RTP packet needs.
     pub(crate) fn prefetch(&self) {
-        self.0.prefetch();
+        self.context.prefetch();
     }
 
     /// Checks and decrypts the SRTP packet `buffer[..len]` and returns the length of the RTP packet.
@@ -102,14 +111,19 @@ impl Inbound {
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
     pub fn unprotect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let Context { rtp, streams, .. } = &mut self.0;
+        let Context { rtp, streams, .. } = &mut self.context;
         let packet = buffer.get_mut(..len).ok_or(SrtpError::Malformed)?;
+        let bare_len = self.mki.and_then(|mki| rtp.cut_mki(packet, mki.as_bytes()));
+        let packet = &mut packet[..bare_len.unwrap_or(len)];
         let header = RtpHeader::parse(packet)?;
         let window = streams.state(header.ssrc).rtp;
         let index = window.estimate(header.sequence)?;
         window.check(index)?;
         let len = rtp.open_rtp(packet, header.len, header.ssrc, index)?;
         streams.touch(header.ssrc).rtp.mark(index);
+        if bare_len.is_none() {
+            self.mki = None;
+        }
         Ok(len)
     }
 
@@ -118,8 +132,10 @@ impl Inbound {
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
     pub fn unprotect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let Context { rtcp, streams, .. } = &mut self.0;
+        let Context { rtcp, streams, .. } = &mut self.context;
         let packet = buffer.get_mut(..len).ok_or(SrtpError::Malformed)?;
+        let bare_len = self.mki.and_then(|mki| rtcp.cut_mki(packet, mki.as_bytes()));
+        let packet = &mut packet[..bare_len.unwrap_or(len)];
         let ssrc = rtcp_sender(packet)?;
         let index = rtcp.rtcp_index(packet)?.into();
         streams.state(ssrc).rtcp.check(index)?;
@@ -137,7 +153,7 @@ impl fmt::Debug for Outbound {
 
 impl fmt::Debug for Inbound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Inbound").field("streams", &self.0.streams).finish_non_exhaustive()
+        formatter.debug_struct("Inbound").field("streams", &self.context.streams).finish_non_exhaustive()
     }
 }
 

@@ -101,6 +101,22 @@ impl Engine {
         }
     }
 
+    /// Takes a master key identifier out of a packet that carries it; returns the new length. It lies before the authentication tag
+    /// (RFC 3711 §3.1, §3.4), and at the end where the tag is the cipher's (RFC 7714 §8.2, §9.2).
+    pub(super) fn cut_mki(&self, packet: &mut [u8], mki: &[u8]) -> Option<usize> {
+        let tag_len = match self {
+            Self::Counter(counter) => counter.tag_len,
+            Self::Gcm(_) => 0,
+        };
+        let tag_at = packet.len().checked_sub(tag_len)?;
+        let bare_len = packet.len().checked_sub(mki.len())?;
+        if !packet[..tag_at].ends_with(mki) {
+            return None;
+        }
+        packet.copy_within(tag_at.., tag_at - mki.len());
+        Some(bare_len)
+    }
+
     /// Checks and decrypts `packet`, a whole SRTP packet; returns the new length.
     pub(super) fn open_rtp(&self, packet: &mut [u8], header_len: usize, ssrc: u32, index: u64) -> Result<usize, SrtpError> {
         match self {

@@ -1,4 +1,4 @@
-//! Crypto suites and master keys (RFC 3711 §8.2, RFC 4568 §6.2, RFC 7714 §14.2).
+//! Crypto suites, master keys and their identifiers (RFC 3711 §3.1, §8.2, RFC 4568 §6.2, RFC 7714 §14.2).
 
 use std::fmt;
 
@@ -92,5 +92,29 @@ impl Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Keys").field("suite", &self.suite).finish_non_exhaustive()
+    }
+}
+
+/// The longest master key identifier that is read, in bytes.
+const MAX_MKI_LEN: usize = 16;
+
+/// A master key identifier: bytes that each packet of its key carries (RFC 3711 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mki {
+    /// Ends with the identifier.
+    bytes: [u8; MAX_MKI_LEN],
+    len: u8,
+}
+
+impl Mki {
+    /// Reads the two numbers of SDES (RFC 4568 §6.1): the identifier and its length in bytes, of which up to 16 are supported.
+    pub fn parse(value: &str, len: &str) -> Option<Self> {
+        let (value, len): (u128, u8) = (value.parse().ok()?, len.parse().ok()?);
+        let is_short = (1..=MAX_MKI_LEN).contains(&len.into()) && value.checked_shr(8 * u32::from(len)).unwrap_or(0) == 0;
+        is_short.then_some(Self { bytes: value.to_be_bytes(), len })
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[MAX_MKI_LEN - usize::from(self.len)..]
     }
 }

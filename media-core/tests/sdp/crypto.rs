@@ -1,9 +1,9 @@
 //! SDES keys in offers and answers (RFC 4568).
 
-use media_core::sdp::{AnswerSpec, SdpError, SrtpKeys, accept_answer, answer, offer};
-use media_core::srtp::{Keys, Suite};
+use media_core::sdp::{SdpError, SrtpKeys, accept_answer, answer, offer};
+use media_core::srtp::{Keys, Mki, Suite};
 
-use super::{description, keys, plain_answer, plain_offer, secure_offer};
+use super::{agreed_securely, answer_spec, description, keys, plain_offer, secure_offer};
 
 /// The key of RFC 4568 §6.1 and the material that it stands for.
 const RFC_KEY: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";
@@ -19,8 +19,13 @@ fn secure_stream(crypto: &[&str]) -> Vec<u8> {
 
 #[track_caller]
 fn check(crypto: &str, outbound: Suite, inbound: Keys) {
-    let negotiated = accept_answer(&secure_offer(), &secure_stream(&[crypto])).expect("the answer is accepted");
-    assert_eq!(negotiated.srtp, Some(SrtpKeys { outbound: keys(outbound), inbound }));
+    check_all(&[crypto], outbound, inbound, None);
+}
+
+#[track_caller]
+fn check_all(crypto: &[&str], outbound: Suite, inbound: Keys, mki: Option<Mki>) {
+    let negotiated = accept_answer(&secure_offer(), &secure_stream(crypto)).expect("the answer is accepted");
+    assert_eq!(negotiated.srtp, Some(Box::new(SrtpKeys { outbound: keys(outbound), inbound, mki })));
 }
 
 #[track_caller]
@@ -46,7 +51,10 @@ fn the_answered_tag_and_suite_choose_the_keys() {
     check(&plain, Suite::AesCm128HmacSha1_80, rfc_keys());
     check(&format!("{plain}|2^31"), Suite::AesCm128HmacSha1_80, rfc_keys());
     check(&format!("{plain}|1048576"), Suite::AesCm128HmacSha1_80, rfc_keys());
-    check(&format!("{plain} WSH=128"), Suite::AesCm128HmacSha1_80, rfc_keys());
+    for rest in [" WSH=128", " FEC_ORDER=SRTP_FEC", " -X-OLD=1 X-NEW", "|2^48", "|2^64", "|99999999999999999999", "|2^20|x", "|x"]
+    {
+        check(&format!("{plain}{rest}"), Suite::AesCm128HmacSha1_80, rfc_keys());
+    }
     check(&plain.replace(' ', "  "), Suite::AesCm128HmacSha1_80, rfc_keys());
     let gcm = Keys::new(Suite::AeadAes128Gcm, &RFC_MATERIAL[..28]).unwrap();
     check("a=crypto:1 aead_aes_128_gcm inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJQ==", Suite::AeadAes128Gcm, gcm.clone());
@@ -59,31 +67,67 @@ fn unusable_crypto_lines_get_their_errors() {
     refuse(&[], SdpError::Crypto);
     refuse(&["a=crypto:2"], SdpError::Crypto);
     refuse(&["a=crypto:2 F8_128_HMAC_SHA1_80 inline:x"], SdpError::Crypto);
-    refuse(&[&line(RFC_KEY).replace(":2 ", ":1 ")], SdpError::Crypto);
-    refuse(&[&line(RFC_KEY).replace(":2 ", ":3 ")], SdpError::Crypto);
     refuse(&[&line(RFC_KEY).replace("_80", "_32")], SdpError::Crypto);
-    refuse(&[&line(RFC_KEY), &line(RFC_KEY)], SdpError::Duplicate);
+    refuse(&["a=crypto:x AES_CM_128_HMAC_SHA1_80 inline:x"], SdpError::Crypto);
     refuse(&[&line("AAAA")], SdpError::CryptoKey);
     refuse(&[&line("!!!")], SdpError::CryptoKey);
     refuse(&[&line("")], SdpError::CryptoKey);
-    refuse(&[&line(&format!("{RFC_KEY}|2^20|1:4"))], SdpError::CryptoMki);
-    refuse(&[&line(&format!("{RFC_KEY}|1:4"))], SdpError::CryptoMki);
+    refuse(&["a=crypto:2 AES_CM_128_HMAC_SHA1_80 outline:x"], SdpError::CryptoKey);
     refuse(&[&line(&format!("{RFC_KEY}|99999999999999999999:128"))], SdpError::CryptoMki);
-    refuse(&[&line(&format!("{RFC_KEY};inline:{RFC_KEY}"))], SdpError::CryptoMki);
+    refuse(&[&line(&format!("{RFC_KEY}|256:1"))], SdpError::CryptoMki);
+    refuse(&[&line(&format!("{RFC_KEY}|1:0"))], SdpError::CryptoMki);
     refuse(&[&line(&format!("{RFC_KEY}|2^10"))], SdpError::CryptoLifetime);
-    refuse(&[&line(&format!("{RFC_KEY}|2^64"))], SdpError::CryptoParameter);
-    refuse(&[&line(&format!("{RFC_KEY}|2^20|x"))], SdpError::CryptoParameter);
     refuse(&[&line(&format!("{RFC_KEY} UNENCRYPTED_SRTCP"))], SdpError::CryptoParameter);
+    refuse(&[&line(&format!("{RFC_KEY} WSH=64 UNAUTHENTICATED_SRTP"))], SdpError::CryptoParameter);
     refuse(&[&line(&format!("{RFC_KEY} KDR=1"))], SdpError::CryptoParameter);
-    refuse(&["a=crypto:99999999999 AES_CM_128_HMAC_SHA1_80 inline:x"], SdpError::CryptoParameter);
-    refuse(&["a=crypto:2 AES_CM_128_HMAC_SHA1_80 outline:x"], SdpError::CryptoParameter);
+}
+
+/// RFC 4568 §6.1: the identifier and its length in bytes.
+#[test]
+fn a_master_key_identifier_is_kept() {
+    let mki = |value, len| Some(Mki::parse(value, len).unwrap());
+    for (rest, expected) in [
+        ("|2^31|1:1", mki("1", "1")),
+        ("|1:4", mki("1", "4")),
+        ("|2^20|65535:2 WSH=64", mki("65535", "2")),
+        ("|7:16|2^31", mki("7", "16")),
+    ] {
+        let line = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}{rest}");
+        check_all(&[&line], Suite::AesCm128HmacSha1_80, rfc_keys(), expected);
+    }
+    // Of several keys the first is the one that the peer begins with.
+    let two = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}|2^20|1:4;inline:AAAA|2^20|2:4");
+    check_all(&[&two], Suite::AesCm128HmacSha1_80, rfc_keys(), mki("1", "4"));
+}
+
+/// A suite is offered once, so the answered line is known by it, whatever its tag.
+#[test]
+fn the_first_usable_line_counts_whatever_its_tag() {
+    let line = |tag: u32, suite: &str| format!("a=crypto:{tag} {suite} inline:{RFC_KEY}");
+    let ours = line(2, "AES_CM_128_HMAC_SHA1_80");
+    for tag in [1, 3, 2_000_000_000] {
+        check(&line(tag, "AES_CM_128_HMAC_SHA1_80"), Suite::AesCm128HmacSha1_80, rfc_keys());
+    }
+    for lines in [
+        [&ours, &ours],
+        [&ours, &line(3, "AES_CM_128_HMAC_SHA1_32")],
+        [&line(3, "AES_CM_128_HMAC_SHA1_32"), &ours],
+        [&line(1, "F8_128_HMAC_SHA1_80"), &ours],
+        [&line(1, "AEAD_AES_128_GCM"), &ours],
+    ] {
+        check_all(&lines.map(String::as_str), Suite::AesCm128HmacSha1_80, rfc_keys(), None);
+    }
 }
 
 #[test]
 fn security_is_never_lost_by_an_answer() {
     let crypto = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}");
-    let downgraded = description(&["m=audio 4000 RTP/AVP 8", &crypto]);
-    assert_eq!(accept_answer(&secure_offer(), &downgraded), Err(SdpError::Profile));
+    assert_eq!(accept_answer(&secure_offer(), &description(&["m=audio 4000 RTP/AVP 8"])), Err(SdpError::Profile));
+    for profile in ["RTP/SAVPF", "RTP/AVP", "rtp/avpf"] {
+        let named = description(&[&format!("m=audio 4000 {profile} 8"), &crypto]);
+        let keys = accept_answer(&secure_offer(), &named).unwrap().srtp.unwrap();
+        assert_eq!(keys.inbound, rfc_keys(), "{profile}: the key tells");
+    }
     let plain = description(&["m=audio 4000 RTP/AVP 8", &crypto]);
     assert_eq!(accept_answer(&plain_offer(), &plain).unwrap().srtp, None);
 }
@@ -91,22 +135,27 @@ fn security_is_never_lost_by_an_answer() {
 #[test]
 fn our_answer_keeps_our_key_and_takes_the_offered_tag() {
     let previous = offer(&secure_offer());
-    let ours = keys(Suite::AesCm128HmacSha1_80);
-    let spec = AnswerSpec { srtp: vec![ours.clone(), keys(Suite::AeadAes128Gcm)], ..plain_answer(&previous) };
+    let agreed = agreed_securely(Suite::AesCm128HmacSha1_80);
+    let spec = answer_spec(&previous, &agreed);
     let offered = secure_stream(&[
         "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:x",
         "a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==|1:1",
-        &format!("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}|2^31"),
+        &format!("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}|2^31|3:2"),
     ]);
     let (text, negotiated) = answer(&offered, &spec).unwrap();
     assert!(text.contains("\r\nm=audio 20000 RTP/SAVP 8\r\n"), "{text}");
     let crypto: Vec<_> = text.lines().filter(|line| line.starts_with("a=crypto")).collect();
     assert_eq!(crypto, ["a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e"]);
-    assert_eq!(negotiated.srtp, Some(SrtpKeys { outbound: ours, inbound: rfc_keys() }));
-    let only_mki = secure_stream(&["a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==|1:1"]);
-    assert_eq!(answer(&only_mki, &spec), Err(SdpError::CryptoMki));
+    let outbound = keys(Suite::AesCm128HmacSha1_80);
+    let expected = SrtpKeys { outbound, inbound: rfc_keys(), mki: Mki::parse("3", "2") };
+    assert_eq!(negotiated.srtp, Some(Box::new(expected)));
+    let other = secure_stream(&["a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA=="]);
+    assert_eq!(answer(&other, &spec), Err(SdpError::Crypto));
     assert_eq!(answer(&secure_stream(&[]), &spec), Err(SdpError::Crypto));
     assert_eq!(answer(&description(&["m=audio 4000 RTP/AVP 8"]), &spec), Err(SdpError::Profile));
+    // A hold without a stream keeps the keys.
+    let (_, held) = answer(&description(&["m=audio 0 RTP/SAVP 8"]), &spec).unwrap();
+    assert_eq!(held.srtp, agreed.srtp);
 }
 
 #[test]

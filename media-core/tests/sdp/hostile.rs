@@ -1,9 +1,9 @@
 //! Mutated descriptions: nothing panics, and what is answered is sound.
 
-use media_core::sdp::{AnswerSpec, accept_answer, answer, offer};
+use media_core::sdp::{AnswerSpec, Direction, accept_answer, answer, offer};
 use media_core::srtp::Suite;
 
-use super::{keys, plain_answer, plain_offer, secure_offer};
+use super::{agreed, agreed_securely, answer_spec, plain_offer, secure_offer};
 
 const SEEDS: [&str; 4] = [
     "v=0\r\no=- 4711 3 IN IP4 198.51.100.7\r\ns=Asterisk\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8 101\r\n\
@@ -28,13 +28,16 @@ fn read(body: &[u8]) {
             assert!(negotiated.rtp.is_none_or(|address| address.port() != 0 && !address.ip().is_unspecified()));
         }
         let previous = offer(&spec);
-        let srtp = if spec.srtp.is_empty() { Vec::new() } else { vec![keys(Suite::AesCm128HmacSha1_80)] };
-        let answer_spec = AnswerSpec { srtp, ..plain_answer(&previous) };
+        let agreed = if spec.srtp.is_empty() { agreed() } else { agreed_securely(Suite::AesCm128HmacSha1_80) };
+        let answer_spec = answer_spec(&previous, &agreed);
         if let Ok((text, negotiated)) = answer(body, &answer_spec) {
+            let is_open = text.contains("\r\na=ptime:20\r\n");
+            assert!(is_open || (negotiated.rtp, negotiated.direction) == (None, Direction::Inactive), "{text}");
             let again = AnswerSpec { previous: &text, ..answer_spec.clone() };
             assert_eq!(answer(body, &again), Ok((text.clone(), negotiated)), "the same offer has the same answer");
             assert!(text.lines().all(|line| line.as_bytes().get(1) == Some(&b'=')), "{text}");
-            assert_eq!(text.lines().filter(|line| line.starts_with("m=") && !line.contains(" 0 ")).count(), 1, "{text}");
+            let ports = text.lines().filter(|line| line.starts_with("m=")).map(|line| line.split(' ').nth(1));
+            assert_eq!(ports.filter(|port| *port != Some("0")).count(), usize::from(is_open), "{text}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod ending;
 mod exchange;
 mod guest;
 mod invitation;
+mod keys;
 mod leg;
 mod participant;
 mod recording;
@@ -32,7 +33,7 @@ use crate::transaction::TransactionId;
 use callee::Callee;
 use context::{Context, Owner, Resources};
 use control::Answers;
-use description::{Agreement, Offered};
+use description::Agreement;
 use ending::End;
 use guest::Guest;
 use leg::{Leg, LegEvent};
@@ -152,8 +153,7 @@ impl Call {
             agent_report: None,
             end: None,
         };
-        let offered = Offered { codecs: vec![Codec::Pcmu, Codec::Pcma], telephone_event: true };
-        let event = call.agent.dial(cx, offered);
+        let event = call.agent.dial(cx, Codec::Pcmu);
         call.handle_leg(cx, LegName::Agent, event);
         Ok(call)
     }
@@ -224,7 +224,8 @@ impl Call {
     }
 
     pub fn handle_ack(&mut self, cx: &mut Context<'_>, owner: Owner, ack: &Request) {
-        self.leg(owner.leg).handle_ack(cx, ack);
+        let event = self.leg(owner.leg).handle_ack(cx, ack);
+        self.handle_leg(cx, owner.leg, event);
     }
 
     fn handle_leg(&mut self, cx: &mut Context<'_>, name: LegName, event: LegEvent) {
@@ -234,12 +235,18 @@ impl Call {
         match (name, event) {
             (LegName::Participant(slot) | LegName::Supervisor(slot), event) => self.handle_guest(cx, slot.index(), event),
             (LegName::Agent, _) if self.is_agent_gone() => {}
-            (_, LegEvent::Nothing | LegEvent::Ringing) | (LegName::Agent, LegEvent::EarlyMedia) => {}
+            (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::Ringing | LegEvent::EarlyMedia) => {}
+            (LegName::Customer, LegEvent::Ringing) => self.ring_in_lulls(cx),
+            (_, LegEvent::HoldChanged) if self.phase == Phase::Bridged => self.arrange(cx),
+            (_, LegEvent::HoldChanged) => {}
             (LegName::Agent, LegEvent::Answered) if self.softphone.is_some() => self.take_softphone_answer(cx),
             (LegName::Agent, LegEvent::Answered) if self.agent_confirm => self.ask_for_confirmation(cx),
             (LegName::Agent, LegEvent::Answered) => self.call_customer(cx),
             // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
-            (LegName::Customer, LegEvent::EarlyMedia) => self.pair(cx),
+            (LegName::Customer, LegEvent::EarlyMedia) => {
+                self.pair(cx);
+                self.ring_in_lulls(cx);
+            }
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
             (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => self.give_up_arriving(cx),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
@@ -253,13 +260,21 @@ impl Call {
         }
     }
 
-    /// The agent has answered: the customer is offered what the agent has chosen, so that relaying needs no transcoding.
+    /// The agent has answered: the customer is offered what the agent has chosen first, so that relaying needs no transcoding.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
-        let Some(offered) = self.agent.agreed.as_ref().map(Agreement::offered) else { return };
+        let Some(preferred) = self.agent.agreed.as_ref().map(Agreement::codec) else { return };
         self.phase = Phase::Customer;
         cx.shard.relay.play(cx.now, self.agent.media, Tone::Ringback);
-        let event = self.customer.dial(cx, offered);
+        let event = self.customer.dial(cx, preferred);
         self.handle_leg(cx, LegName::Customer, event);
+    }
+
+    /// What the agent hears when the customer's early media fall silent (RFC 3960 §3.2): the ringing that was told, else nothing, but in
+    /// packets, for who gets none takes the call for dead.
+    fn ring_in_lulls(&mut self, cx: &mut Context<'_>) {
+        let hears_early = self.customer.agreed.is_some();
+        let tone = if hears_early && !self.customer.is_alerted() { Tone::Silence } else { Tone::Ringback };
+        cx.shard.relay.play_in_lulls(cx.now, self.agent.media, tone);
     }
 
     fn bridge(&mut self, cx: &mut Context<'_>) {
@@ -302,7 +317,10 @@ impl Call {
                     }
                 }
             }
-            relay::Event::TelephoneEvent(_, code) => self.take_confirmation(cx, code),
+            relay::Event::TelephoneEvent(_, code) => {
+                self.take_confirmation(cx, code);
+                self.pass_event(cx, name, code);
+            }
             // This leg is no softphone, or a supervisor's.
             relay::Event::IceConnected(_)
             | relay::Event::DtlsConnected(_)

@@ -78,7 +78,10 @@ fn ringback_gives_way_to_early_media_in_one_stream() {
     let media = rig.hear(customer, CUSTOMER, &b.audio());
     check_next(tones.last().unwrap(), &media, 160);
     assert!(media.packet.header.marker);
-    // The tone is over.
+    // The tone pauses while media come, and is back when they fall silent.
+    assert_eq!(rtp_among(&rig.pass_ms(480)), []);
+    assert!(rtp_among(&rig.pass_ms(520)).len() > 10);
+    rig.relay.stop_playing(agent);
     assert_eq!(rtp_among(&rig.pass_ms(1000)), []);
 }
 
@@ -88,7 +91,7 @@ fn ringback_begins_when_the_peer_is_known_and_ends_when_stopped() {
     let agent = rig.relay.open_leg(rig.now).unwrap();
     rig.relay.play(rig.now, agent, Tone::Ringback);
     assert_eq!(rtp_among(&rig.pass_ms(100)), []);
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(AGENT) });
+    rig.relay.set_remote(rig.now, agent, alaw(AGENT));
     let tones = rtp_among(&rig.pass_ms(100));
     assert_eq!(tones.len(), 5);
     assert_eq!(tones[0].packet.header.payload_type, number(8));
@@ -119,9 +122,10 @@ fn a_shell_that_stood_still_makes_up_for_a_little_only() {
 fn payload_types_are_each_legs_own() {
     let mut rig = Rig::new();
     let (agent, customer) = (rig.relay.open_leg(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap());
-    let renumbered = Numbers { send: number(96), receive: number(101) };
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { telephone_event: Some(renumbered), ..remote(AGENT) });
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: Some(numbers(100)), ..remote(CUSTOMER) });
+    let renumbered = RemoteMedia { telephone_event: Some(number(96)), ..remote(AGENT) };
+    rig.relay.set_remote(rig.now, agent, renumbered);
+    let other = RemoteMedia { telephone_event: Some(number(100)), received: received(100), ..remote(CUSTOMER) };
+    rig.relay.set_remote(rig.now, customer, other);
     bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
     let pressed = rig.hear(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]));
@@ -129,8 +133,7 @@ fn payload_types_are_each_legs_own() {
     let pressed = rig.hear(customer, CUSTOMER, &packet(b.header(100), &[5, 10, 0, 160]));
     assert_eq!(pressed.packet.header.payload_type, number(96));
     rig.dropped(agent, AGENT, &packet(a.header(96), &[5, 10, 0, 160]), DropReason::PayloadType);
-    rig.dropped(agent, AGENT, &packet(a.header(13), &[5]), DropReason::PayloadType);
-    rig.dropped(agent, AGENT, &packet(a.header(8), &[5; 160]), DropReason::PayloadType);
+    rig.dropped(agent, AGENT, &packet(a.header(18), &[5; 20]), DropReason::PayloadType);
     rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: None, ..remote(CUSTOMER) });
     rig.dropped(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]), DropReason::NoTelephoneEvent);
 }
@@ -152,10 +155,79 @@ fn a_key_press_is_relayed_whole_and_told_once() {
     rig.dropped(agent, AGENT, &short, DropReason::MalformedRtp);
 }
 
+/// Each packet of a leg may be of any format that was offered to it: it is heard by whoever hears the leg, in that one's own.
+#[test]
+fn a_peer_may_change_its_law_in_mid_stream() {
+    for (hearer, sent) in [(remote(CUSTOMER), Codec::Pcmu), (alaw(CUSTOMER), Codec::Pcma)] {
+        let (mut rig, agent, customer, mut a, _) = Rig::talking();
+        rig.relay.set_remote(rig.now, customer, hearer);
+        let mut sequence = None;
+        for codec in [Codec::Pcmu, Codec::Pcma, Codec::Pcma, Codec::Pcmu, Codec::Pcma] {
+            let said = [crate::g711::encode(codec, 5000); 160];
+            let heard = rig.hear(agent, AGENT, &packet(a.header(codec.payload_type().number()), &said));
+            assert_eq!(heard.packet.header.payload_type, sent.payload_type());
+            assert_eq!(heard.payload, [crate::g711::encode(sent, 5000); 160]);
+            let before = sequence.replace(heard.packet.header.sequence);
+            assert!(before.is_none_or(|before: u16| before.wrapping_add(1) == heard.packet.header.sequence));
+        }
+    }
+}
+
+#[test]
+fn comfort_noise_is_heard_by_nobody() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let before = rig.relay.leg_report(agent).received;
+    assert_eq!(rig.forward(agent, AGENT, &packet(a.header(NOISE), &[0x40])), Forward::Local);
+    assert_eq!(rig.relay.leg_report(agent).received, before + 1);
+    rig.hear(agent, AGENT, &a.audio());
+}
+
+/// One key under an SSRC of its own, beside audio that goes on or pauses: one event with one timestamp in one stream without gaps, in which the audio
+/// keeps its clock.
+#[test]
+fn a_key_beside_the_audio_is_one_key_in_one_stream() {
+    for talks in [true, false] {
+        let (mut rig, agent, _, mut a, _) = Rig::talking();
+        let mut keys = Talker::new(0xc0de_0001);
+        let mut heard = vec![rig.hear(agent, AGENT, &a.audio())];
+        for code in [5, 5] {
+            let timestamp = a.timestamp;
+            for step in 0..8u8 {
+                rig.now += Duration::from_millis(20);
+                let audio = a.audio();
+                if talks {
+                    heard.push(rig.hear(agent, AGENT, &audio));
+                }
+                let end = if step < 5 { 10 } else { 0x8a };
+                let header = Header { timestamp, ..keys.header(EVENT) };
+                heard.push(rig.hear(agent, AGENT, &packet(header, &[code, end, 1, 0])));
+            }
+            rig.now += Duration::from_millis(20);
+            heard.push(rig.hear(agent, AGENT, &a.audio()));
+        }
+        for pair in heard.windows(2) {
+            let (before, after) = (pair[0].packet.header, pair[1].packet.header);
+            assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence.wrapping_add(1)), "talks: {talks}");
+        }
+        let stamps = |payload_type: u8| -> Vec<u32> {
+            let headers = heard.iter().map(|heard| heard.packet.header);
+            headers.filter(|header| header.payload_type == number(payload_type)).map(|header| header.timestamp).collect()
+        };
+        let events = stamps(EVENT);
+        assert!(events[..8].iter().all(|stamp| *stamp == events[0]) && events[8..].iter().all(|stamp| *stamp == events[8]));
+        assert_ne!(events[0], events[8]);
+        let audio = stamps(AUDIO);
+        let step = if talks { 160 } else { 9 * 160 };
+        assert!(audio.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step), "talks: {talks}: {audio:?}");
+        let told: Vec<Event> = rig.events();
+        assert_eq!(told, [Event::TelephoneEvent(agent, 5), Event::TelephoneEvent(agent, 5)]);
+    }
+}
+
 #[test]
 fn codecs_that_differ_after_a_renegotiation_are_translated() {
     let (mut rig, agent, customer, mut a, _) = Rig::talking();
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(CUSTOMER) });
+    rig.relay.set_remote(rig.now, customer, alaw(CUSTOMER));
     let sample = crate::g711::encode(Codec::Pcmu, 5000);
     let heard = rig.hear(agent, AGENT, &packet(a.header(AUDIO), &[sample; 160]));
     assert_eq!(heard.packet.header.payload_type, number(8));

@@ -185,6 +185,36 @@ fn silence_is_told_once_after_its_limit() {
     assert_eq!(rig.events(), []);
 }
 
+/// B04: RTCP and comfort noise are life, a goodbye is none.
+#[test]
+fn who_is_silent_and_there_is_not_missed() {
+    let report = |rig: &mut Rig, agent: LegId, bytes: &[u8]| {
+        let socket = SocketId(agent.index * 2 + 1);
+        assert_eq!(rig.forward_on(socket, "198.51.100.1:4001", bytes).0, Forward::Local);
+    };
+    let receiver_report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+    for is_noise in [true, false] {
+        let (mut rig, agent, _, mut a, _) = Rig::talking();
+        rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
+        for _ in 0..10 {
+            rig.pass_ms(1500);
+            match is_noise {
+                true => drop(rig.forward(agent, AGENT, &packet(a.header(NOISE), &[0x40]))),
+                false => report(&mut rig, agent, &receiver_report),
+            }
+        }
+        assert_eq!(rig.events(), [], "noise: {is_noise}");
+        rig.pass_ms(2300);
+        assert_eq!(rig.events(), [Event::NoMedia(agent)], "noise: {is_noise}");
+    }
+    let (mut rig, agent, ..) = Rig::talking();
+    rig.relay.watch_media(rig.now, agent, Duration::from_secs(2));
+    rig.pass_ms(1500);
+    report(&mut rig, agent, &[&receiver_report[..], &[0x81, 203, 0, 1, 0, 0, 0, 9]].concat());
+    rig.pass_ms(800);
+    assert_eq!(rig.events(), [Event::NoMedia(agent)]);
+}
+
 #[test]
 fn who_is_on_hold_or_holds_is_not_missed() {
     for direction in [Direction::SendOnly, Direction::RecvOnly, Direction::Inactive] {

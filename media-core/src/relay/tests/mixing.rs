@@ -307,8 +307,7 @@ fn nothing_goes_to_a_leg_without_peer_or_on_hold() {
 fn each_codec_hears_the_others() {
     let mut room = Room::new();
     room.voices = [Voice::Tone, Voice::Tone, Voice::Tone, Voice::Nothing];
-    let alaw = RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(THIRD) };
-    room.rig.relay.set_remote(room.rig.now, room.legs[T], alaw);
+    room.rig.relay.set_remote(room.rig.now, room.legs[T], alaw(THIRD));
     room.voices[T] = Voice::Nothing;
     room.confer();
     room.listen(50);

@@ -13,7 +13,7 @@ fn kept_audio_is_repeated_and_gives_way_to_the_tone_when_it_is_gone() {
     let mut rig = Rig::new();
     let agent = rig.open(AGENT);
     let customer = rig.relay.open_leg(rig.now).unwrap();
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(CUSTOMER) });
+    rig.relay.set_remote(rig.now, customer, alaw(CUSTOMER));
     rig.outputs();
     // 250 samples: the second packet is filled up with silence.
     let audio = rig.relay.add_audio(&[4860; 250]).unwrap();

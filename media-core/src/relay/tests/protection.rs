@@ -9,7 +9,7 @@ fn keys(fill: u8) -> srtp::Keys {
 }
 
 fn secure(rtp: &str, outbound: u8, inbound: u8) -> RemoteMedia {
-    RemoteMedia { srtp: Some(SrtpKeys { outbound: keys(outbound), inbound: keys(inbound) }), ..remote(rtp) }
+    RemoteMedia { srtp: Some(Box::new(SrtpKeys { outbound: keys(outbound), inbound: keys(inbound), mki: None })), ..remote(rtp) }
 }
 
 fn seal(context: &mut Outbound, datagram: &[u8]) -> Vec<u8> {

@@ -97,8 +97,12 @@ fn multiplexed_rtcp_shares_the_rtp_port() {
     let report = sender_report(9, 1 << 32, None);
     assert_eq!(rig.forward(agent, AGENT, &report), Forward::Local);
     rig.dropped(agent, FOREIGN, &report, DropReason::ForeignSource);
-    let (forward, _) = rig.forward_on(SocketId(agent.index * 2 + 1), AGENT, &report);
-    assert_eq!(forward, Forward::Drop(DropReason::WrongPort));
+    // A peer that sends it to its own port all the same is heard, from its host alone.
+    let socket = SocketId(agent.index * 2 + 1);
+    assert_eq!(rig.forward_on(socket, "198.51.100.1:4001", &report).0, Forward::Local);
+    assert_eq!(rig.forward_on(socket, FOREIGN, &report).0, Forward::Drop(DropReason::ForeignSource));
+    rig.relay.send_report(rig.now, agent.index, false);
+    assert_eq!(rtcp_among(&rig.outputs())[0].1, address(AGENT));
 }
 
 #[test]
@@ -138,7 +142,10 @@ fn rtcp_is_taken_from_the_peers_host_only_and_never_relayed() {
     assert_eq!(rtcp_among(&rig.outputs())[0].1, address("198.51.100.1:7777"));
     assert_eq!(rig.forward_on(socket, "198.51.100.1:7777", &report[..9]).0, Forward::Drop(DropReason::MalformedRtcp));
     assert_eq!(rig.forward_on(socket, "198.51.100.1:7777", &Talker::new(1).audio()).0, Forward::Drop(DropReason::WrongPort));
-    rig.dropped(agent, AGENT, &report, DropReason::WrongPort);
+    assert_eq!(rig.forward(agent, AGENT, &report), Forward::Local);
+    rig.dropped(agent, "198.51.100.1:7777", &report, DropReason::ForeignSource);
+    rig.relay.send_report(rig.now, agent.index, false);
+    assert_eq!(rtcp_among(&rig.outputs())[0].1, address("198.51.100.1:7777"));
 }
 
 #[test]

@@ -116,6 +116,11 @@ fn ringback_is_not_recorded_and_a_held_party_still_is() {
 
 #[test]
 fn a_codec_that_changes_goes_on_in_the_same_file() {
+    [true, false].into_iter().for_each(check_change_of_codec);
+}
+
+#[track_caller]
+fn check_change_of_codec(is_agreed: bool) {
     let (mut rig, agent, customer, mut a, _) = Rig::talking();
     let id = record(&mut rig.relay, rig.now, agent, customer).unwrap();
     let mut disk = Disk::default();
@@ -123,7 +128,10 @@ fn a_codec_that_changes_goes_on_in_the_same_file() {
         rig.hear(agent, AGENT, &speak(&mut a, &A, n));
         rig.now += Duration::from_millis(20);
     }
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { codec: Codec::Pcma, audio: numbers(8), ..remote(AGENT) });
+    // Told by a new agreement, or by the packets alone.
+    if is_agreed {
+        rig.relay.set_remote(rig.now, agent, alaw(AGENT));
+    }
     for n in 25..50u64 {
         let mut payload = [0; 160];
         A.fill_encoded(n * 160, Codec::Pcma, &mut payload);

@@ -136,7 +136,7 @@ impl Leg {
         }
     }
 
-    /// Answers a re-INVITE, or an UPDATE with a body. The codec in use stays.
+    /// Answers a re-INVITE, or an UPDATE with a body. The codec in use stays if it is offered.
     fn renegotiate(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
         // RFC 3264 §4, RFC 3261 §14.2: no new offer while ours is unanswered.
         if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) || self.exchange.turn() == Turn::Ours {
@@ -144,8 +144,9 @@ impl Leg {
         }
         let wish = self.exchange.wanted();
         let Some(agreed) = self.agreed.clone() else { return self.refuse(cx, id, request, 500) };
+        let mut event = LegEvent::Nothing;
         let (sdp, offer) = if request.body.is_empty() {
-            match Offer::again(cx, self.described_media(), &self.local_sdp, &agreed, wish) {
+            match Offer::again(cx, self.described_media(), self.previous(), &agreed, wish) {
                 Some(offer) => (offer.print(), Some(offer)),
                 None => return self.refuse(cx, id, request, 500),
             }
@@ -155,9 +156,9 @@ impl Leg {
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
         } else {
-            match agreed.answer(cx, self.described_media(), &self.local_sdp, wish, &request.body) {
+            match agreed.answer(cx, self.described_media(), self.previous(), wish, &request.body) {
                 Some((sdp, agreed)) => {
-                    self.change_media(cx, agreed);
+                    event = self.change_media(cx, agreed);
                     (sdp, None)
                 }
                 None => return self.refuse(cx, id, request, 488),
@@ -175,10 +176,10 @@ impl Leg {
             let (repeat_at, give_up_at) = (cx.now + T1, cx.now + T1 * 64);
             self.awaited_ack = Some(AwaitedAck { transaction: id, cseq, response, offer, repeat_at, interval: T1, give_up_at });
         }
-        LegEvent::Nothing
+        event
     }
 
-    fn change_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) {
+    fn change_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) -> LegEvent {
         let before = self.agreed.as_ref().is_none_or(Agreement::is_both_ways);
         match (before, agreed.is_both_ways()) {
             // It is on our hold anyway.
@@ -187,20 +188,19 @@ impl Leg {
             (false, true) => cx.milestone(Some(self.name), MilestoneKind::Resumed, None, None),
             _ => {}
         }
-        self.take_media(cx, agreed);
+        self.take_media(cx, agreed)
     }
 
     /// Takes the ACK of a 2xx that we sent.
-    pub fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Request) {
+    pub fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Request) -> LegEvent {
         let number = ack.cseq().map(|cseq| cseq.number);
-        let Some(awaited) = self.awaited_ack.take_if(|awaited| Some(awaited.cseq) == number) else { return };
+        let Some(awaited) = self.awaited_ack.take_if(|awaited| Some(awaited.cseq) == number) else { return LegEvent::Nothing };
         // An answer that cannot be used leaves the media as they are (RFC 3261 §14.1).
         let agreed = awaited.offer.and_then(|offer| offer.accept(&request::sdp_of(ack)?).ok());
-        if let Some(agreed) = agreed {
-            self.change_media(cx, agreed);
-        }
+        let event = agreed.map_or(LegEvent::Nothing, |agreed| self.change_media(cx, agreed));
         self.exchange.acknowledged();
         self.offer_if_due(cx);
+        event
     }
 
     /// Repeats a 2xx that is not acknowledged; after 64·T1 the dialog is given up (§13.3.1.4).

@@ -1,7 +1,9 @@
 //! The verbs on a running call: who may ask what in which state, and what it changes. A repeated request gets its first answer.
 
 use super::context::Context;
+use super::description::Agreement;
 use super::guest::Stage;
+use super::leg::Leg;
 use super::rooms::Voice;
 use super::{Call, Phase, digits};
 use crate::edge::{ControlRefusal, Digits, MilestoneKind, Verb};
@@ -141,8 +143,7 @@ impl Call {
             let is_bridged = self.phase == Phase::Bridged;
             return Err(if is_bridged { ControlRefusal::NotAnswered } else { ControlRefusal::NotTalking });
         }
-        let media = self.leg(name).media;
-        cx.shard.relay.send_digits(cx.now, media, &codes).map_err(|_| ControlRefusal::NoDigits)?;
+        self.leg(name).press(cx, &codes).map_err(|_| ControlRefusal::NoDigits)?;
         // While the recording is paused digits leave no trace.
         if !self.is_recording_paused() {
             cx.milestone(Some(name), MilestoneKind::DigitsSent, None, None);
@@ -152,12 +153,26 @@ impl Call {
 
     /// A digit that came by INFO goes to those who hear the leg.
     pub(super) fn pass_digit(&mut self, cx: &mut Context<'_>, from: LegName, code: u8) {
+        self.press_for_listeners(cx, from, code, |_| true);
+    }
+
+    /// A digit that came as a telephone-event goes to those who hear the leg and take none: the relay has sent it to the others.
+    pub(super) fn pass_event(&mut self, cx: &mut Context<'_>, from: LegName, code: u8) {
+        let takes_none = |leg: &Leg| !leg.agreed.as_ref().is_some_and(Agreement::takes_events);
+        if code <= digits::MAX_CODE {
+            self.press_for_listeners(cx, from, code, takes_none);
+        }
+    }
+
+    fn press_for_listeners(&mut self, cx: &mut Context<'_>, from: LegName, code: u8, is_meant: impl Fn(&Leg) -> bool) {
         let listeners: Vec<LegName> =
             self.heard.iter().filter(|ears| ears.sources.contains(&from)).map(|ears| ears.leg).collect();
         for listener in listeners {
-            let media = self.leg(listener).media;
-            // A listener that cannot take it goes without it, as without a lost packet.
-            let _ = cx.shard.relay.send_digits(cx.now, media, &[code]);
+            let leg = self.leg(listener);
+            if is_meant(leg) {
+                // A listener that cannot take it goes without it, as without a lost packet.
+                let _ = leg.press(cx, &[code]);
+            }
         }
     }
 

@@ -2,8 +2,10 @@
 //! trunk is told that it is on hold. Says how the parties stand.
 
 use super::context::Context;
+use super::description::Agreement;
 use super::exchange::Wish;
 use super::guest::{Guest, GuestRole, Stage};
+use super::leg::Leg;
 use super::rooms::{Background, Ears, Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
 use super::softphone::Softphone;
 use super::{AgentPlace, Call};
@@ -32,7 +34,10 @@ impl Call {
 
     fn scene(&self) -> Scene {
         let ringing = self.ringing();
-        let here = Presence::Here;
+        let presence = |leg: &Leg| {
+            let holds = leg.is_answered() && leg.agreed.as_ref().is_some_and(Agreement::is_held_by_peer);
+            if holds { Presence::Holding } else { Presence::Here }
+        };
         let mut seats = Vec::with_capacity(4);
         let agent_room = match self.agent_place {
             AgentPlace::Gone => None,
@@ -41,22 +46,23 @@ impl Call {
             AgentPlace::Consultation => Some(Room::Consultation),
         };
         if let Some(room) = agent_room {
-            let presence = if self.is_agent_absent() { Presence::Away } else { here };
+            let presence = if self.is_agent_absent() { Presence::Away } else { presence(&self.agent) };
             seats.push(Seat { leg: LegName::Agent, room, voice: self.agent_voice, presence });
         }
         let room = if self.is_held { Room::Hold } else { Room::Conversation };
-        seats.push(Seat { leg: LegName::Customer, room, voice: self.customer_voice, presence: here });
+        let customer = presence(&self.customer);
+        seats.push(Seat { leg: LegName::Customer, room, voice: self.customer_voice, presence: customer });
         let mut watchers = Vec::new();
         for guest in &self.guests {
-            let (leg, voice) = (guest.leg.name, guest.voice);
+            let (leg, voice, presence) = (guest.leg.name, guest.voice, presence(&guest.leg));
             match (guest.role, guest.stage) {
                 (GuestRole::Supervisor(role), Stage::Joined) => watchers.push(Watcher { leg, role, voice }),
                 (GuestRole::Participant(_), Stage::Joined) => {
-                    seats.push(Seat { leg, room: Room::Conversation, voice, presence: here });
+                    seats.push(Seat { leg, room: Room::Conversation, voice, presence });
                 }
                 (GuestRole::Participant(_), Stage::Consulting)
                 | (GuestRole::Participant(Joining::Consult), Stage::Ringing { has_media: true }) => {
-                    seats.push(Seat { leg, room: Room::Consultation, voice, presence: here });
+                    seats.push(Seat { leg, room: Room::Consultation, voice, presence });
                 }
                 _ => {}
             }
@@ -78,7 +84,7 @@ impl Call {
             cx.shard.relay.set_hearing(cx.now, self.media(gone.leg), &[]);
             cx.shard.relay.stop_playing(self.media(gone.leg));
         }
-        // What is played ends with a source's audio: when the sources change it begins anew.
+        // What is played pauses while a source's audio comes: when the sources change it begins at once.
         let is_played = |each: &&Ears| former(each.leg).is_some_and(|ears| ears == *each);
         for each in ears.iter().filter(|each| !is_played(each)) {
             match each.background {

@@ -4,23 +4,17 @@
 use super::context::Context;
 use super::exchange::Wish;
 use crate::edge::MediaProfile;
-use media_core::codec::{Codec, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LegId;
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
-use media_core::sdp::{self, AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError, TelephoneEvents};
+use media_core::sdp::{self, AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError};
 use media_core::srtp::Suite;
+use std::net::IpAddr;
 
 /// Dynamic payload type under which telephone-event is offered.
 const TELEPHONE_EVENT: PayloadType = PayloadType::new(101).expect("below 128");
 /// Crypto suites that are offered, the preferred one first (RFC 4568, RFC 7714).
 const SUITES: [Suite; 2] = [Suite::AeadAes128Gcm, Suite::AesCm128HmacSha1_80];
-
-/// What may be offered to a party.
-#[derive(Debug, Clone)]
-pub struct Offered {
-    pub codecs: Vec<Codec>,
-    pub telephone_event: bool,
-}
 
 /// How a party carries media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,44 +40,52 @@ pub enum Offer {
 }
 
 impl Offer {
-    /// The first offer to a party; `None` if the leg has no media of this kind.
-    pub fn first(cx: &mut Context<'_>, media: LegId, offered: &Offered, carriage: Carriage) -> Option<Offer> {
+    /// The first offer to a party, all that can be relayed or transcoded, `preferred` first; `None` if the leg has no media of this
+    /// kind. `peer` is where its signalling goes.
+    pub fn first(cx: &mut Context<'_>, media: LegId, preferred: Codec, carriage: Carriage, peer: IpAddr) -> Option<Offer> {
         // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
         let origin = Origin { id: cx.shard.entropy.number() >> 1, version: 1 };
-        let codecs = offered.codecs.clone();
-        let telephone_event = offered.telephone_event.then_some(TELEPHONE_EVENT);
-        let direction = Direction::SendRecv;
+        let codecs = preferred.and_other().to_vec();
+        let telephone_event = Some(TELEPHONE_EVENT);
+        let (direction, known) = (Direction::SendRecv, FormatMap::default());
         let srtp = match carriage {
             Carriage::Softphone => {
                 let local = cx.shard.relay.softphone_local(media)?;
-                return Some(Offer::Softphone(SoftphoneOffer { local, origin, codecs, telephone_event, direction }));
+                return Some(Offer::Softphone(SoftphoneOffer { local, origin, codecs, telephone_event, direction, known }));
             }
             Carriage::Trunk(MediaProfile::Rtp) => Vec::new(),
             Carriage::Trunk(MediaProfile::SdesSrtp) => SUITES.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect(),
         };
         let local = cx.shard.relay.local_media(media);
-        Some(Offer::Trunk(OfferSpec { local, origin, codecs, telephone_event, direction, srtp }))
+        let peer = Some(peer);
+        Some(Offer::Trunk(OfferSpec { local, origin, codecs, telephone_event, direction, srtp, known, peer }))
     }
 
-    /// A later offer inside the dialog: what is in use, with this wish. `previous` is what we last sent.
-    pub fn again(cx: &Context<'_>, media: LegId, previous: &str, agreed: &Agreement, wish: Wish) -> Option<Offer> {
-        let origin = Origin::of(previous).map_or(Origin { id: 0, version: 1 }, Origin::next);
+    /// A later offer inside the dialog: what is in use first, with this wish. `previous` is what we last sent.
+    pub fn again(cx: &Context<'_>, media: LegId, previous: Previous<'_>, agreed: &Agreement, wish: Wish) -> Option<Offer> {
+        let origin = Origin::of(previous.sdp).map_or(Origin { id: 0, version: 1 }, Origin::next);
         let direction = wish.direction();
+        let codecs = agreed.codec().and_other().to_vec();
+        let known = agreed.received();
+        let telephone_event = Some(known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
         Some(match agreed {
             Agreement::Trunk(negotiated) => Offer::Trunk(OfferSpec {
                 local: cx.shard.relay.local_media(media),
                 origin,
-                codecs: vec![negotiated.codec],
-                telephone_event: negotiated.telephone_event.map(|numbers| numbers.receive),
+                codecs,
+                telephone_event,
                 direction,
                 srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
+                known,
+                peer: previous.peer,
             }),
-            Agreement::Softphone(negotiated) => Offer::Softphone(SoftphoneOffer {
+            Agreement::Softphone(_) => Offer::Softphone(SoftphoneOffer {
                 local: cx.shard.relay.softphone_local(media)?,
                 origin,
-                codecs: vec![negotiated.codec],
-                telephone_event: negotiated.telephone_event.map(|numbers| numbers.receive),
+                codecs,
+                telephone_event,
                 direction,
+                known,
             }),
         })
     }
@@ -112,21 +114,43 @@ pub enum Agreement {
 }
 
 impl Agreement {
-    /// What the other party may be offered, so that relaying needs no transcoding.
-    pub fn offered(&self) -> Offered {
-        let (codec, telephone_event) = match self {
-            Agreement::Trunk(negotiated) => (negotiated.codec, negotiated.telephone_event.is_some()),
-            Agreement::Softphone(negotiated) => (negotiated.codec, negotiated.telephone_event.is_some()),
-        };
-        Offered { codecs: vec![codec], telephone_event }
+    /// The codec that is sent to the party.
+    pub fn codec(&self) -> Codec {
+        match self {
+            Agreement::Trunk(negotiated) => negotiated.codec,
+            Agreement::Softphone(negotiated) => negotiated.codec,
+        }
+    }
+
+    fn received(&self) -> FormatMap {
+        match self {
+            Agreement::Trunk(negotiated) => negotiated.received,
+            Agreement::Softphone(negotiated) => negotiated.received,
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        match self {
+            Agreement::Trunk(negotiated) => negotiated.direction,
+            Agreement::Softphone(negotiated) => negotiated.direction,
+        }
+    }
+
+    /// Whether the party takes key presses as telephone-events.
+    pub fn takes_events(&self) -> bool {
+        match self {
+            Agreement::Trunk(negotiated) => negotiated.telephone_event.is_some(),
+            Agreement::Softphone(negotiated) => negotiated.telephone_event.is_some(),
+        }
+    }
+
+    /// Whether the party holds by itself: it is not to be sent to.
+    pub fn is_held_by_peer(&self) -> bool {
+        matches!(self.direction(), Direction::RecvOnly | Direction::Inactive)
     }
 
     pub fn is_both_ways(&self) -> bool {
-        let direction = match self {
-            Agreement::Trunk(negotiated) => negotiated.direction,
-            Agreement::Softphone(negotiated) => negotiated.direction,
-        };
-        direction == Direction::SendRecv
+        self.direction() == Direction::SendRecv
     }
 
     /// Lets the leg's media follow.
@@ -151,25 +175,23 @@ impl Agreement {
         self
     }
 
-    /// Answers the peer's new offer with our wish; the codec in use stays. `previous` is what we last sent.
+    /// Answers the peer's new offer with our wish; the codec in use stays if it is offered. `previous` is what we last sent.
     pub fn answer(
         &self,
         cx: &Context<'_>,
         media: LegId,
-        previous: &str,
+        previous: Previous<'_>,
         wish: Wish,
         offer: &[u8],
     ) -> Option<(String, Agreement)> {
-        let events = |is_agreed| if is_agreed { TelephoneEvents::Relayed } else { TelephoneEvents::Refused };
         match self {
             Agreement::Trunk(negotiated) => {
                 let spec = AnswerSpec {
                     local: cx.shard.relay.local_media(media),
-                    previous,
-                    codec: negotiated.codec,
-                    telephone_event: events(negotiated.telephone_event.is_some()),
+                    previous: previous.sdp,
+                    agreed: negotiated,
                     direction: wish.direction(),
-                    srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
+                    peer: previous.peer,
                 };
                 let (sdp, negotiated) = sdp::answer(offer, &spec).ok()?;
                 Some((sdp, Agreement::Trunk(negotiated)))
@@ -177,9 +199,9 @@ impl Agreement {
             Agreement::Softphone(negotiated) => {
                 let spec = SoftphoneAnswer {
                     local: cx.shard.relay.softphone_local(media)?,
-                    previous,
-                    codecs: vec![negotiated.codec],
-                    telephone_event: events(negotiated.telephone_event.is_some()),
+                    previous: previous.sdp,
+                    codec: negotiated.codec,
+                    known: negotiated.received,
                     direction: wish.direction(),
                 };
                 let (sdp, negotiated) = webrtc::answer(offer, &spec).ok()?;
@@ -187,4 +209,13 @@ impl Agreement {
             }
         }
     }
+}
+
+/// What was last said to a party inside its dialog.
+#[derive(Debug, Clone, Copy)]
+pub struct Previous<'a> {
+    /// The description that we last sent.
+    pub sdp: &'a str,
+    /// Where its signalling comes from.
+    pub peer: Option<IpAddr>,
 }

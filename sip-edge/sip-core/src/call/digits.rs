@@ -7,9 +7,11 @@ use crate::message::{Request, View, header};
 use crate::transaction::TransactionId;
 use media_core::relay::PAUSE;
 
-const RELAYED: &str = "application/dtmf-relay";
+pub const RELAYED: &str = "application/dtmf-relay";
 const PLAIN: &str = "application/dtmf";
 
+/// The highest code of a key: D.
+pub const MAX_CODE: u8 = 15;
 /// Most digits of one request.
 pub const MAX_COUNT: usize = 64;
 
@@ -22,6 +24,12 @@ pub fn code_of(digit: u8) -> Option<u8> {
         b'A'..=b'D' => Some(digit - b'A' + 12),
         _ => None,
     }
+}
+
+/// The body of application/dtmf-relay for a key, 0 to 15.
+pub fn relayed(code: u8) -> String {
+    let signal = char::from(b"0123456789*#ABCD"[usize::from(code % 16)]);
+    format!("Signal={signal}\r\nDuration=100\r\n")
 }
 
 /// The codes of 1 to 64 digits and pauses.
@@ -70,6 +78,7 @@ impl Leg {
         };
         let Some(code) = code else { return self.refuse(cx, id, request, 400) };
         self.accept(cx, id, request);
+        self.keys.note_info();
         if is_confirmed { LegEvent::Digit(code) } else { LegEvent::Nothing }
     }
 }

@@ -13,6 +13,7 @@ use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
 use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
 use inside::Reinvite;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Most forks of one INVITE; early dialogs beyond it are not followed, a 2xx always is.
@@ -37,6 +38,10 @@ pub enum Progress {
         sdp: Option<Vec<u8>>,
     },
     Failed(Failure),
+    /// The final response to our INFO, `None` after a timeout.
+    Informed {
+        code: Option<u16>,
+    },
     /// The final response to our re-INVITE, `None` after a timeout; a 2xx is acknowledged.
     Reoffered {
         code: Option<u16>,
@@ -93,6 +98,8 @@ pub struct Invitation {
     early_sdp: Option<(String, Vec<u8>)>,
     forks: Vec<Fork>,
     reinvite: Option<Reinvite>,
+    /// Of an INFO that is not answered.
+    info: Option<TransactionId>,
 }
 
 impl Invitation {
@@ -135,6 +142,7 @@ impl Invitation {
             early_sdp: None,
             forks: Vec::new(),
             reinvite: None,
+            info: None,
         })
     }
 
@@ -160,11 +168,14 @@ impl Invitation {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
     }
 
-    /// Takes a response to the INVITE, to a re-INVITE or to a BYE; those to CANCEL and NOTIFY need nothing (RFC 3261 §9.1).
+    /// Takes a response to the INVITE, to a re-INVITE, to an INFO or to a BYE; those to CANCEL and NOTIFY need nothing (RFC 3261 §9.1).
     pub fn handle_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) -> Progress {
         if self.transaction != Some(transaction) {
             if let Some(progress) = self.handle_reinvite_response(cx, transaction, response) {
                 return progress;
+            }
+            if self.info == Some(transaction) {
+                return self.handle_info_response(response);
             }
             self.handle_bye_response(cx, transaction, response);
             return Progress::Nothing;
@@ -312,6 +323,9 @@ impl Invitation {
         if let Some(progress) = self.handle_failed_reinvite(transaction, failure) {
             return progress;
         }
+        if self.info.take_if(|info| *info == transaction).is_some() {
+            return Progress::Informed { code: None };
+        }
         self.end_bye(transaction);
         Progress::Nothing
     }
@@ -346,6 +360,16 @@ impl Invitation {
     /// Requests inside the dialog go over this flow from now on (RFC 5626 §5.3, §6: the flow that a registration came over).
     pub fn rebind(&mut self, flow: Flow) {
         self.flow = flow;
+    }
+
+    /// Whether a 180, 181 or 182 came.
+    pub fn is_alerted(&self) -> bool {
+        self.alerted
+    }
+
+    /// Where the peer's messages come from.
+    pub fn peer(&self) -> IpAddr {
+        self.flow.remote.ip()
     }
 
     /// Whether its dialog stands and nobody has left it.

@@ -4,9 +4,10 @@
 use super::answering::AwaitedAck;
 use super::callee::Callee;
 use super::context::{Context, Owner, Resources};
-use super::description::{Agreement, Offer, Offered};
+use super::description::{Agreement, Offer, Previous};
 use super::exchange::Exchange;
 use super::invitation::{Invitation, Progress};
+use super::keys::Keys;
 use super::referral::Referred;
 use crate::edge::{Attempt, LegMedia, MilestoneKind};
 use crate::message::Response;
@@ -34,6 +35,8 @@ pub enum LegEvent {
     DialogLost,
     /// The peer pressed a key and says so by INFO: its RFC 4733 event code.
     Digit(u8),
+    /// The peer's own hold began or ended.
+    HoldChanged,
     /// The peer asks for a transfer; the call answers.
     Referred(Box<Referred>),
 }
@@ -45,7 +48,8 @@ pub struct Leg {
     pub(super) arriving: Option<LegId>,
     pub(super) callee: Callee,
     route: usize,
-    pub(super) offered: Offered,
+    /// The codec that is offered first.
+    pub(super) preferred: Codec,
     pub(super) invitations: Vec<Invitation>,
     pub(super) ring_deadline: Option<Instant>,
     /// A route was left because of its credentials: that is done once.
@@ -61,6 +65,8 @@ pub struct Leg {
     pub(super) exchange: Exchange,
     /// Our open offer in a re-INVITE.
     pub(super) reoffer: Option<Offer>,
+    /// Keys that wait to be told to the peer by INFO.
+    pub(super) keys: Keys,
 }
 
 impl Leg {
@@ -71,7 +77,7 @@ impl Leg {
             arriving: None,
             callee,
             route: 0,
-            offered: Offered { codecs: vec![Codec::Pcmu, Codec::Pcma], telephone_event: true },
+            preferred: Codec::Pcmu,
             invitations: Vec::new(),
             ring_deadline: None,
             left_for_credentials: false,
@@ -83,12 +89,13 @@ impl Leg {
             awaited_ack: None,
             exchange: Exchange::new(),
             reoffer: None,
+            keys: Keys::default(),
         }
     }
 
     /// Sends the first INVITE.
-    pub fn dial(&mut self, cx: &mut Context<'_>, offered: Offered) -> LegEvent {
-        self.offered = offered;
+    pub fn dial(&mut self, cx: &mut Context<'_>, preferred: Codec) -> LegEvent {
+        self.preferred = preferred;
         self.try_route(cx)
     }
 
@@ -112,11 +119,17 @@ impl Leg {
     /// Sends an INVITE; `None` without room for its transaction, or nowhere to send it.
     fn invite(&mut self, cx: &mut Context<'_>) -> Option<Invitation> {
         let target = self.callee.target(cx, self.route)?;
-        let offer = Offer::first(cx, self.described_media(), &self.offered, self.callee.carriage(self.route))?;
+        let (media, carriage) = (self.described_media(), self.callee.carriage(self.route));
+        let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
         self.local_sdp = offer.print();
         self.offer = Some(offer);
         let owner = Owner { call: cx.call, leg: self.name, invitation: self.invitations.len() };
         Invitation::send(cx, owner, target, &self.local_sdp)
+    }
+
+    /// What a further description follows.
+    pub(super) fn previous(&self) -> Previous<'_> {
+        Previous { sdp: &self.local_sdp, peer: self.invitations.last().map(Invitation::peer) }
     }
 
     /// The media that our descriptions are about.
@@ -136,8 +149,12 @@ impl Leg {
         transaction: TransactionId,
         response: &Response,
     ) -> LegEvent {
+        let is_current = self.is_current(invitation);
         let Some(one) = self.invitations.get_mut(invitation) else { return LegEvent::Nothing };
         let progress = one.handle_response(cx, transaction, response);
+        if is_current {
+            self.keys.note_methods(response);
+        }
         self.handle_progress(cx, invitation, progress)
     }
 
@@ -167,6 +184,10 @@ impl Leg {
             Progress::Nothing => LegEvent::Nothing,
             Progress::Ringing { code, first, sdp } => self.handle_ringing(cx, code, first, sdp),
             Progress::Answered { code, sdp } => self.handle_answer(cx, code, sdp),
+            Progress::Informed { code } => {
+                self.take_informed(cx, code);
+                LegEvent::Nothing
+            }
             Progress::Failed(failure) => self.handle_failure(cx, failure),
             Progress::Reoffered { code, sdp } => self.handle_reoffered(cx, code, sdp),
         }
@@ -212,9 +233,11 @@ impl Leg {
         self.judge(cx, Failure::Media)
     }
 
-    pub(super) fn take_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) {
+    pub(super) fn take_media(&mut self, cx: &mut Context<'_>, agreed: Agreement) -> LegEvent {
         agreed.apply(cx, self.described_media());
-        self.agreed = Some(agreed);
+        let is_held = agreed.is_held_by_peer();
+        let was_held = self.agreed.replace(agreed).is_some_and(|before| before.is_held_by_peer());
+        if is_held == was_held { LegEvent::Nothing } else { LegEvent::HoldChanged }
     }
 
     fn handle_failure(&mut self, cx: &mut Context<'_>, failure: Failure) -> LegEvent {
@@ -268,6 +291,7 @@ impl Leg {
     pub fn abandon(&mut self, cx: &mut Context<'_>) {
         self.ring_deadline = None;
         self.awaited_ack = None;
+        self.keys.clear();
         self.end_attempt(cx, None, outcome::Reason::Canceled.as_str());
         self.abandon_current(cx);
     }
@@ -287,7 +311,7 @@ impl Leg {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ack = self.awaited_ack.as_ref().map(AwaitedAck::poll_timeout);
         let cancels = self.invitations.iter().filter_map(Invitation::poll_timeout);
-        cancels.chain(self.ring_deadline).chain(ack).chain(self.exchange.poll_timeout()).min()
+        cancels.chain(self.ring_deadline).chain(ack).chain(self.exchange.poll_timeout()).chain(self.keys.poll_timeout()).min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) -> LegEvent {
@@ -302,6 +326,7 @@ impl Leg {
             return self.judge(cx, if proceeding { Failure::RingTimeout } else { Failure::Timeout });
         }
         self.continue_exchange(cx);
+        self.continue_keys(cx);
         self.repeat_answer(cx)
     }
 
@@ -311,6 +336,11 @@ impl Leg {
             Callee::Softphone { agent, .. } => Some(agent),
             Callee::Trunks(_) => None,
         }
+    }
+
+    /// Whether the peer's phone rings or rang: a 180 or its kin came.
+    pub fn is_alerted(&self) -> bool {
+        self.invitations.last().is_some_and(Invitation::is_alerted)
     }
 
     /// Whether its dialog stands.

@@ -3,7 +3,7 @@
 
 use super::callee::Callee;
 use super::context::Context;
-use super::description::{Agreement, Offered};
+use super::description::Agreement;
 use super::guest::{Guest, GuestRole, Stage};
 use super::leg::LegEvent;
 use super::{AgentPlace, Call};
@@ -52,22 +52,15 @@ impl Call {
         }
         self.arrange(cx);
         self.tell(cx, Some(LegName::Participant(slot)), MilestoneKind::ParticipantAdded);
-        let offered = self.offer_for_guests();
-        let event = self.guests[index].leg.dial(cx, offered);
+        let preferred = self.codec_in_use();
+        let event = self.guests[index].leg.dial(cx, preferred);
         self.handle_leg(cx, LegName::Participant(slot), event);
         Ok(())
     }
 
-    /// The codec in use first, so that relaying needs no transcoding; the others too, since the mixer can do it.
-    pub(super) fn offer_for_guests(&self) -> Offered {
-        let in_use = self.customer.agreed.as_ref().map(Agreement::offered);
-        let mut codecs = in_use.map(|offered| offered.codecs).unwrap_or_default();
-        for codec in [Codec::Pcmu, Codec::Pcma] {
-            if !codecs.contains(&codec) {
-                codecs.push(codec);
-            }
-        }
-        Offered { codecs, telephone_event: true }
+    /// What the customer is sent: offered first to whoever comes, so that relaying needs no transcoding.
+    pub(super) fn codec_in_use(&self) -> Codec {
+        self.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
     }
 
     /// Something of a third party's or supervisor's leg.
@@ -87,6 +80,7 @@ impl Call {
             }
             LegEvent::Answered => self.welcome_guest(cx, index),
             LegEvent::Digit(code) => self.pass_digit(cx, self.guests[index].leg.name, code),
+            LegEvent::HoldChanged => self.arrange(cx),
             LegEvent::Failed(outcome) => {
                 let reason = outcome.reason.map_or("failed", |reason| reason.as_str());
                 self.dismiss(cx, index, reason, outcome.sip_code, None);

@@ -19,7 +19,7 @@ impl Leg {
     pub(super) fn offer_if_due(&mut self, cx: &mut Context<'_>) {
         let Some(wish) = self.exchange.due(cx.now).filter(|_| self.is_answered()) else { return };
         let Some(agreed) = self.agreed.clone() else { return };
-        let Some(offer) = Offer::again(cx, self.described_media(), &self.local_sdp, &agreed, wish) else { return };
+        let Some(offer) = Offer::again(cx, self.described_media(), self.previous(), &agreed, wish) else { return };
         let sdp = offer.print();
         let sent = self.invitations.last_mut().map(|invitation| invitation.reinvite(cx, &sdp));
         if sent != Some(Ok(())) {
@@ -41,13 +41,16 @@ impl Leg {
         let verdict = self.exchange.take_final(cx.now, code, pause);
         // An answer that cannot be used leaves the session as it was (§14.1).
         let agreed = offer.zip(sdp).and_then(|(offer, sdp)| offer.accept(&sdp).ok());
-        match (verdict, agreed) {
+        let event = match (verdict, agreed) {
             (Verdict::DialogLost, _) => return LegEvent::DialogLost,
             (Verdict::Agreed, Some(agreed)) => self.take_media(cx, agreed),
-            _ => self.keep_media(cx),
-        }
+            _ => {
+                self.keep_media(cx);
+                LegEvent::Nothing
+            }
+        };
         self.offer_if_due(cx);
-        LegEvent::Nothing
+        event
     }
 
     fn keep_media(&self, cx: &mut Context<'_>) {

@@ -28,6 +28,8 @@ pub enum Presence {
     Here,
     /// A softphone that is lost and waited for.
     Away,
+    /// A phone that holds by itself.
+    Holding,
 }
 
 /// One party that can talk.
@@ -80,7 +82,7 @@ pub enum Background {
 pub struct Ears {
     pub leg: LegName,
     pub sources: Vec<LegName>,
-    /// Played until audio of a source comes.
+    /// Played while no audio of a source comes.
     pub background: Option<Background>,
 }
 
@@ -113,7 +115,7 @@ impl Scene {
         let voices = self.mates(seat).filter(|mate| mate.voice == Voice::On).map(|mate| mate.leg);
         let watchers = self.watchers.iter().filter(|watcher| self.is_heard_by(watcher, seat)).map(|watcher| watcher.leg);
         let sources: Vec<LegName> = voices.chain(watchers).collect();
-        let is_alone = self.mates(seat).all(|mate| mate.presence == Presence::Away);
+        let is_alone = self.mates(seat).all(|mate| mate.presence != Presence::Here);
         let background = match (self.ringing, seat.room) {
             (Ringing::Consultation, Room::Consultation) if seat.leg == LegName::Agent => Some(Background::Ringback),
             (Ringing::Transfer, Room::Apart) => Some(Background::Ringback),

@@ -173,8 +173,7 @@ impl Call {
             self.close_media(cx, arriving);
         }
         if let Some(agreed) = &self.agent.agreed {
-            // The customer has agreed to this codec.
-            self.agent.offered = agreed.offered();
+            self.agent.preferred = agreed.codec();
             let Ok(leg) = cx.shard.relay.open_softphone(cx.now) else { return };
             cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, LegName::Agent));
             self.agent.arriving = Some(leg);
@@ -264,7 +263,7 @@ impl Call {
         }
     }
 
-    /// Nobody came back. Whose checks come is there and has no microphone: how long that may last is the limit of `Event::NoMedia`.
+    /// Nobody came back. Whose checks come is there and has no microphone, which may last: its RTCP keeps `Event::NoMedia` away.
     fn give_up_absent(&mut self, cx: &mut Context<'_>) {
         let checked_at = cx.shard.relay.softphone_checked_at(self.agent.media);
         let kept_until = checked_at.map(|at| at + ABSENCE_LIMIT).filter(|until| *until > cx.now);

@@ -28,8 +28,8 @@ impl Call {
         }
         self.guests.push(guest);
         self.tell(cx, Some(name), MilestoneKind::SupervisorAdded);
-        let offered = self.offer_for_guests();
-        let event = self.guests[slot.index()].leg.dial(cx, offered);
+        let preferred = self.codec_in_use();
+        let event = self.guests[slot.index()].leg.dial(cx, preferred);
         self.handle_leg(cx, name, event);
         Ok(())
     }

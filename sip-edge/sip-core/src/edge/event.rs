@@ -104,6 +104,8 @@ pub enum MilestoneKind {
     Muted,
     Unmuted,
     DigitsSent,
+    /// Keys could not be brought to the party.
+    DigitsLost,
     ParticipantAdded,
     Consulting,
     ParticipantJoined,
@@ -157,6 +159,7 @@ impl MilestoneKind {
             MilestoneKind::Muted => "muted",
             MilestoneKind::Unmuted => "unmuted",
             MilestoneKind::DigitsSent => "digits_sent",
+            MilestoneKind::DigitsLost => "digits_lost",
             MilestoneKind::ParticipantAdded => "participant_added",
             MilestoneKind::Consulting => "consulting",
             MilestoneKind::ParticipantJoined => "participant_joined",

@@ -128,6 +128,11 @@ pub trait View: HasHeaders {
         self.values("Supported").flat_map(grammar::split_list).any(|each| each.eq_ignore_ascii_case(option))
     }
 
+    /// Whether Allow lists the method.
+    fn allows(&self, method: &str) -> bool {
+        self.values("Allow").flat_map(grammar::split_list).any(|each| each == method)
+    }
+
     /// Each Reason value (RFC 3326), malformed ones left out.
     fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
         self.values("Reason").flat_map(grammar::split_list).filter_map(|each| {

@@ -1,7 +1,8 @@
 //! Requests of a peer inside its dialog and strays outside (RFC 3261 §11, §12.2.2, §14; RFC 3264, RFC 3311).
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, Callee, Rig};
+use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
+use media_core::relay::Forward;
 use sip_core::edge::{CallStatus, MilestoneKind, Reason};
 use sip_core::message::{self, Method, Request, Response, View, header};
 use std::time::Duration;
@@ -37,15 +38,96 @@ fn hold_and_resume() {
     rig.expect_silence();
 }
 
-// The codec is kept; what cannot be taken is refused and changes nothing.
+// The other law, which was offered too, is transcoded; what cannot be taken is refused and changes nothing.
 #[test]
-fn an_offer_of_another_codec_is_refused() {
+fn an_offer_of_the_other_law_is_accepted() {
+    for (method, payload_type) in [(Method::Invite, 8), (Method::Update, 8), (Method::Invite, 0)] {
+        let (mut rig, mut agent, mut customer) = Rig::bridged();
+        for (callee, media, other) in [(&mut agent, AGENT_MEDIA, CUSTOMER_MEDIA), (&mut customer, CUSTOMER_MEDIA, AGENT_MEDIA)] {
+            rig.request(callee, method, Some(&session::sdp(address(media), payload_type, "sendrecv")));
+            let response = rig.expect_response(200);
+            assert_eq!(session::formats_of(&response.body), [payload_type, 101]);
+            if method == Method::Invite {
+                rig.ack(callee, None);
+            }
+            let forward = rig.packet(media, &callee.invite, session::tone(payload_type, 1, 7, 800.0));
+            assert!(matches!(forward, Forward::To { remote, .. } if remote == address(other)), "{forward:?}");
+        }
+    }
+}
+
+#[test]
+fn an_offer_of_a_codec_that_we_do_not_have_is_refused() {
     let (mut rig, mut agent, _) = Rig::bridged();
-    reinvite(&mut rig, &mut agent, Some(&session::sdp(address(AGENT_MEDIA), 8, "sendrecv")), 488);
+    reinvite(&mut rig, &mut agent, Some(&session::sdp(address(AGENT_MEDIA), 18, "sendrecv")), 488);
     reinvite(&mut rig, &mut agent, Some("this is not SDP"), 488);
     assert!(rig.ended.is_empty());
     rig.hang_up();
     assert_eq!(rig.ended().status, CallStatus::Answer);
+}
+
+// RFC 3264 §8.2: port 0 takes the stream away; the next offer brings it back.
+#[test]
+fn a_hold_by_port_0() {
+    for offered in [held("sendrecv").replace("audio 30000", "audio 0"), held("inactive").replace("audio 30000", "audio 0")] {
+        let (mut rig, mut agent, customer) = Rig::bridged();
+        let response = reinvite(&mut rig, &mut agent, Some(&offered), 200);
+        assert!(body(&response).contains("\r\nm=audio 0 RTP/AVP 0 101\r\n") && body(&response).contains("a=inactive"));
+        assert!(rig.has_milestone(MilestoneKind::Held));
+        // Longer than a silent leg is waited for.
+        for sequence in 1..300 {
+            rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence);
+            rig.advance(Duration::from_millis(500));
+        }
+        assert!(rig.ended.is_empty());
+        let response = reinvite(&mut rig, &mut agent, Some(&held("sendrecv")), 200);
+        assert!(body(&response).contains("a=sendrecv"));
+        assert!(rig.has_milestone(MilestoneKind::Resumed));
+        let forward = rig.rtp(CUSTOMER_MEDIA, &customer.invite, 300);
+        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+    }
+}
+
+// Whoever is left by a phone that holds by itself hears hold audio, unless that phone sends its own.
+#[test]
+fn who_is_held_by_a_phone_hears_hold_audio() {
+    const FREQUENCY: f64 = 500.0;
+    let hears_hold = |rig: &mut Rig, media: &str| {
+        rig.datagrams.clear();
+        rig.advance(Duration::from_secs(1));
+        let sent = rig.datagrams.iter().filter(|(to, _)| *to == address(media));
+        sent.filter(|(_, packet)| session::has_tone(packet, FREQUENCY) == Some(true)).count()
+    };
+    for direction in ["sendonly", "inactive"] {
+        let mut rig = Rig::new();
+        let samples: Vec<i16> = (0..8000).map(|at| media_core::tone::Tone::steady(FREQUENCY, 2000.0).sample(at)).collect();
+        assert!(rig.edge.add_hold_audio("hold", &samples));
+        rig.place(sip_core::edge::PlaceCall { hold_audio: Some("hold".into()), ..Rig::plain_call() });
+        let mut agent = rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        assert_eq!(hears_hold(&mut rig, CUSTOMER_MEDIA), 0);
+        reinvite(&mut rig, &mut agent, Some(&held(direction)), 200);
+        assert!(hears_hold(&mut rig, CUSTOMER_MEDIA) > 45, "{direction}");
+        assert_eq!(hears_hold(&mut rig, AGENT_MEDIA), 0, "{direction}");
+        if direction == "sendonly" {
+            let heard: usize = (0..50)
+                .map(|sequence| {
+                    rig.packet(AGENT_MEDIA, &agent.invite, session::tone(0, sequence, 7, 800.0));
+                    rig.datagrams.clear();
+                    rig.advance(Duration::from_millis(20));
+                    rig.datagrams.iter().filter(|(to, _)| *to == address(CUSTOMER_MEDIA)).count()
+                })
+                .skip(1)
+                .sum();
+            assert_eq!(heard, 0, "the phone's own music is heard");
+            rig.advance(Duration::from_secs(1));
+            assert!(hears_hold(&mut rig, CUSTOMER_MEDIA) > 45, "and then it stops");
+        }
+        reinvite(&mut rig, &mut agent, Some(&held("sendrecv")), 200);
+        assert_eq!(hears_hold(&mut rig, CUSTOMER_MEDIA), 0, "{direction}");
+    }
 }
 
 // RFC 3261 §14.2: an offer in the 200, the answer in the ACK.
@@ -54,7 +136,7 @@ fn an_invite_without_offer() {
     let (mut rig, mut agent, _) = Rig::bridged();
     rig.request(&mut agent, Method::Invite, None);
     let response = rig.expect_response(200);
-    assert_eq!(session::formats_of(&response.body), [0, 101]);
+    assert_eq!(session::formats_of(&response.body), [0, 8, 101]);
     // Our offer is open: another one has to wait (RFC 3264 §4).
     let mut other = agent.clone();
     rig.request(&mut other, Method::Update, Some(&held("sendrecv")));

@@ -1,10 +1,11 @@
 //! What phones press and who speaks, as the other parties and the edge's shell get to know it.
 
-use crate::rig::{AGENT_MEDIA, CUSTOMER_MEDIA, THIRD_MEDIA};
+use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
-use crate::talk::{State, Talk};
-use sip_core::edge::Verb;
-use sip_core::message::{Request, View};
+use crate::talk::{State, Talk, digits};
+use media_core::tone::level;
+use sip_core::edge::{MilestoneKind, Verb};
+use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::{Duration, Instant};
 
 /// The telephone events that a party was sent, each once (RFC 4733 §2.5.1.3: the last packet of an event is repeated).
@@ -53,6 +54,122 @@ fn digits_by_info_go_to_those_who_hear_the_leg() {
     talk.rig.info(&talk.agent, 201, "application/dtmf", "2");
     talk.rig.advance(Duration::from_secs(1));
     assert_eq!(events_at(&mut talk, THIRD_MEDIA), [0; 0], "the agent is muted");
+}
+
+/// A call whose parties take no telephone-events; the customer's 200 says that it serves these methods.
+fn without_events(methods: &str) -> Talk {
+    let mut rig = Rig::placed();
+    let description = |media: &str| {
+        let sdp = session::sdp(address(media), 0, "sendrecv");
+        sdp.replace(" 101\r\n", "\r\n").replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+    };
+    let invite = rig.expect_request(Method::Invite, AGENT);
+    rig.reply_with_body(&invite, 200, "agent", &description(AGENT_MEDIA));
+    rig.expect_request(Method::Ack, AGENT);
+    let agent = rig.callee(AGENT, "agent", &invite);
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply_with(&invite, 180, "customer", "Allow", methods);
+    rig.reply_with_body(&invite, 200, "customer", &description(CUSTOMER_MEDIA));
+    rig.expect_request(Method::Ack, CUSTOMER);
+    let customer = rig.callee(CUSTOMER, "customer", &invite);
+    Talk::of(rig, agent, customer)
+}
+
+/// The next INFO to the customer, with its body; what else was sent is left out.
+fn next_info(talk: &mut Talk) -> Option<(Request, String)> {
+    let is_info = |message: &SipMessage| matches!(message, SipMessage::Request(request) if request.method == Method::Info);
+    let at = talk.rig.sent.iter().position(|(_, message)| is_info(message))?;
+    let Some((_, SipMessage::Request(info))) = talk.rig.sent.remove(at) else { return None };
+    assert_eq!(info.value("Content-Type"), Some("application/dtmf-relay"));
+    let body = String::from_utf8(info.body.clone()).unwrap();
+    Some((info, body))
+}
+
+/// Packets to the customer with the tones of a key.
+fn tones(talk: &mut Talk, row: f64, column: f64) -> usize {
+    let sent = std::mem::take(&mut talk.rig.datagrams);
+    let has = |packet: &[u8], frequency| level(&session::sound(packet), frequency) > 2_500.0;
+    sent.iter().filter(|(to, packet)| *to == address(CUSTOMER_MEDIA) && has(packet, row) && has(packet, column)).count()
+}
+
+// A party without telephone-events gets keys by INFO if it serves it, one after the other.
+#[test]
+fn keys_go_out_by_info() {
+    let mut talk = without_events("INVITE, ACK, BYE, INFO");
+    talk.done(digits("customer", "1#,D"));
+    assert!(talk.rig.has_milestone(MilestoneKind::DigitsSent));
+    for (signal, rest) in [("1", 160), ("#", 1_050), ("D", 160)] {
+        let (info, body) = next_info(&mut talk).unwrap_or_else(|| panic!("no INFO for {signal}"));
+        assert!(body.starts_with(&format!("Signal={signal}\r\n")), "{body}");
+        talk.rig.advance(Duration::from_millis(300));
+        assert!(next_info(&mut talk).is_none(), "the next before the answer");
+        talk.rig.reply(&info, 200, "");
+        talk.rig.advance(Duration::from_millis(rest));
+    }
+    assert!(next_info(&mut talk).is_none());
+    talk.rig.hang_up();
+    talk.settle();
+    talk.rig.expect_nothing_held();
+}
+
+// A key that is refused is a tone then, and so are all after it; so are those to a party that serves no INFO.
+#[test]
+fn keys_that_info_does_not_bring_are_tones() {
+    for code in [415, 405, 501, 488, 503] {
+        let mut talk = without_events("INVITE,INFO , BYE");
+        talk.done(digits("customer", "15"));
+        let (info, _) = next_info(&mut talk).unwrap();
+        talk.rig.reply(&info, code, "");
+        talk.rig.advance(Duration::from_secs(1));
+        let sent = talk.rig.datagrams.clone();
+        assert_eq!(tones(&mut talk, 697.0, 1209.0), 5, "{code}: the 1");
+        talk.rig.datagrams = sent;
+        assert_eq!(tones(&mut talk, 770.0, 1336.0), 5, "{code}: the 5");
+        talk.done(digits("customer", "9"));
+        talk.rig.advance(Duration::from_secs(1));
+        assert!(next_info(&mut talk).is_none());
+        assert_eq!(tones(&mut talk, 852.0, 1477.0), 5, "{code}: the 9");
+    }
+    let mut talk = without_events("INVITE, ACK, BYE");
+    talk.done(digits("customer", "9"));
+    talk.rig.advance(Duration::from_secs(1));
+    assert!(next_info(&mut talk).is_none());
+    assert_eq!(tones(&mut talk, 852.0, 1477.0), 5);
+}
+
+// What one party presses goes on in what the other one has: events that it cannot take, and INFO, by INFO or as tones.
+#[test]
+fn pressed_keys_reach_who_takes_no_events() {
+    for (methods, by_info) in [("INFO", true), ("BYE", false)] {
+        let mut talk = without_events(methods);
+        talk.rig.info(&talk.agent, 200, "application/dtmf", "7");
+        talk.rig.expect_response(200);
+        let told = next_info(&mut talk);
+        assert_eq!(told.is_some(), by_info);
+        if let Some((info, body)) = told {
+            assert!(body.starts_with("Signal=7\r\n"));
+            talk.rig.reply(&info, 200, "");
+        }
+        talk.rig.advance(Duration::from_secs(1));
+        assert_eq!(tones(&mut talk, 852.0, 1209.0), if by_info { 0 } else { 5 });
+        // The agent was offered events, too, and sends one though it did not say so.
+        let agent = talk.agent.invite.clone();
+        for (sequence, end) in [(1, 0), (2, 0x80), (3, 0x80), (4, 0x80)] {
+            let mut packet = session::rtp(101, sequence, 7);
+            packet[4..8].copy_from_slice(&[0, 0, 9, 9]);
+            packet.truncate(12);
+            packet.extend([3, end | 10, 3, 0x20]);
+            talk.rig.packet(AGENT_MEDIA, &agent, packet);
+        }
+        let told = next_info(&mut talk);
+        assert_eq!(told.as_ref().is_some_and(|(_, body)| body.starts_with("Signal=3\r\n")), by_info);
+        if let Some((info, _)) = told {
+            talk.rig.reply(&info, 200, "");
+        }
+        talk.rig.advance(Duration::from_secs(1));
+        assert_eq!(tones(&mut talk, 697.0, 1477.0), if by_info { 0 } else { 5 });
+        assert!(next_info(&mut talk).is_none(), "one key is one");
+    }
 }
 
 // Whoever speaks in turns of a tenth of a second is told of at most five times a second, and rightly in the end.

@@ -1,9 +1,10 @@
 //! Hold and resume towards trunks by re-INVITE: directions, ACK, digest, glare in both directions, and failures (RFC 3264 §8.4,
 //! RFC 3261 §14, §22.2; RFC 3311).
 
-use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
+use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
-use crate::talk::Talk;
+use crate::talk::{State, Talk};
+use media_core::relay::Forward;
 use sip_core::edge::{Credentials, LegName, PlaceCall, Reason, Verb};
 use sip_core::message::{Method, Request, Response, View};
 use std::time::Duration;
@@ -232,6 +233,28 @@ fn the_call_ends_while_our_offer_is_open() {
     talk.rig.reply(&invite, 487, "");
     talk.rig.expect_request(Method::Ack, CUSTOMER);
     talk.rig.expect_nothing_held();
+}
+
+// The other law, at any time and on any leg: it was offered, and is transcoded.
+#[test]
+fn the_other_law_is_taken_on_hold_and_in_a_conference() {
+    for (state, direction) in [(State::Held, "sendonly"), (State::ThreeWay, "sendrecv"), (State::Consulting, "sendrecv")] {
+        let mut talk = Talk::at(state);
+        let (mut callee, media) = match state {
+            State::Held => (talk.customer.clone(), CUSTOMER_MEDIA),
+            _ => (talk.third.clone().unwrap(), THIRD_MEDIA),
+        };
+        talk.rig.request(&mut callee, Method::Invite, Some(&session::sdp(address(media), 8, "sendrecv")));
+        let response = talk.rig.expect_response(200);
+        assert_eq!(session::formats_of(&response.body), [8, 101], "{state:?}");
+        assert!(text(&response.body).contains(&format!("a={direction}")), "{state:?}");
+        talk.rig.ack(&callee, None);
+        if state != State::Held {
+            let packet = session::tone(8, 1, 7, 800.0);
+            assert!(!matches!(talk.rig.packet(media, &callee.invite, packet), Forward::Drop(_)), "{state:?}");
+        }
+        assert!(talk.rig.ended.is_empty());
+    }
 }
 
 // Glare with a hold of the peer's own, and both let go.

@@ -42,8 +42,8 @@ fn the_customer_is_called_after_the_agents_200() {
     rig.reply_with_body(&invite, 200, "agent", &session::sdp(address(AGENT_MEDIA), 8, "sendrecv"));
     rig.expect_request(Method::Ack, AGENT);
     let customer = rig.expect_request(Method::Invite, CUSTOMER);
-    // The customer is offered what the agent chose.
-    assert_eq!(session::formats_of(&customer.body), [8, 101]);
+    // The customer is offered what the agent chose first, and all else that can be transcoded.
+    assert_eq!(session::formats_of(&customer.body), [8, 0, 101]);
 }
 
 // S17: the agent hears ringback, and the customer's early media instead as soon as it arrives.
@@ -74,6 +74,78 @@ fn ringback_gives_way_to_early_media() {
     rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);
     rig.expect_request(Method::Ack, CUSTOMER);
     assert!(rig.has_milestone(MilestoneKind::Bridged));
+}
+
+/// What a party is sent in six seconds, two periods of the ringback: whether anything can be heard in it, and how many packets of sound.
+fn heard_by(rig: &mut Rig, media: &str) -> (bool, usize) {
+    rig.datagrams.clear();
+    rig.advance(6 * SECOND);
+    let sent: Vec<_> = rig.datagrams.iter().filter(|(to, _)| *to == address(media)).map(|(_, bytes)| bytes.clone()).collect();
+    let sounds = sent.iter().filter(|packet| !session::sound(packet).is_empty()).count();
+    (sent.iter().any(|packet| session::sound(packet).iter().any(|sample| sample.abs() > 500)), sounds)
+}
+
+// RFC 3960 §3.2: early media that fall silent give way to the ringing that was told, before or after, else to silence in packets.
+#[test]
+fn early_media_that_fall_silent_leave_no_dead_air() {
+    for (first, then) in [(Some(180), None), (None, None), (None, Some(180)), (None, Some(182)), (Some(181), Some(183))] {
+        let (mut rig, _) = Rig::agent_answered();
+        let invite = rig.expect_request(Method::Invite, CUSTOMER);
+        if let Some(code) = first {
+            rig.reply(&invite, code, "customer");
+        }
+        rig.reply_with_sdp(&invite, 183, "customer", CUSTOMER_MEDIA);
+        let talk = |rig: &mut Rig, from: u16| {
+            for sequence in from..from + 20 {
+                rig.advance(Duration::from_millis(20));
+                rig.rtp(CUSTOMER_MEDIA, &invite, sequence);
+            }
+        };
+        talk(&mut rig, 0);
+        rig.advance(SECOND);
+        let (rings, count) = heard_by(&mut rig, AGENT_MEDIA);
+        assert_eq!(rings, first.is_some(), "{first:?}");
+        assert!(count >= 295, "{first:?}: {count} packets");
+        if let Some(code) = then {
+            rig.reply(&invite, code, "customer");
+            let (rings, count) = heard_by(&mut rig, AGENT_MEDIA);
+            assert!(rings && count >= 295, "{first:?} {then:?}: {count} packets");
+        }
+        // They may come back, and fall silent again.
+        talk(&mut rig, 20);
+        rig.datagrams.clear();
+        rig.advance(Duration::from_millis(200));
+        assert!(rig.datagrams.iter().all(|(to, _)| *to != address(AGENT_MEDIA)), "over early media");
+        rig.advance(SECOND);
+        assert!(heard_by(&mut rig, AGENT_MEDIA).1 >= 295);
+        rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);
+        rig.advance(SECOND);
+        assert_eq!(heard_by(&mut rig, AGENT_MEDIA), (false, 0), "they talk");
+    }
+}
+
+// Whatever the agent's phone has chosen, the customer may choose of its own.
+#[test]
+fn each_leg_has_a_law_of_its_own() {
+    for (agent, customer) in [(0, 8), (8, 0)] {
+        let mut rig = Rig::placed();
+        let agent_invite = rig.expect_request(Method::Invite, AGENT);
+        let without_events = |media: &str, payload_type| {
+            session::sdp(address(media), payload_type, "sendrecv")
+                .replace(" 101\r\n", "\r\n")
+                .replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+        };
+        rig.reply_with_body(&agent_invite, 200, "agent", &without_events(AGENT_MEDIA, agent));
+        rig.expect_request(Method::Ack, AGENT);
+        let invite = rig.expect_request(Method::Invite, CUSTOMER);
+        assert_eq!(session::formats_of(&invite.body), [agent, customer, 101]);
+        rig.reply_with_body(&invite, 200, "customer", &session::sdp(address(CUSTOMER_MEDIA), customer, "sendrecv"));
+        assert!(rig.has_milestone(MilestoneKind::Bridged));
+        let forward = rig.packet(AGENT_MEDIA, &agent_invite, session::tone(agent, 1, 7, 800.0));
+        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(CUSTOMER_MEDIA)), "{forward:?}");
+        let forward = rig.packet(CUSTOMER_MEDIA, &invite, session::tone(customer, 1, 8, 900.0));
+        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+    }
 }
 
 #[test]

@@ -47,6 +47,11 @@ impl Talk {
         rig.expect_request(Method::Ack, AGENT);
         let customer = rig.answer_invite(CUSTOMER, "customer", crate::rig::CUSTOMER_MEDIA);
         rig.expect_request(Method::Ack, CUSTOMER);
+        Talk::of(rig, agent, customer)
+    }
+
+    /// A call whose agent and customer stand so.
+    pub fn of(rig: Rig, agent: Callee, customer: Callee) -> Talk {
         Talk { rig, agent, customer, third: None, supervisor: None, control_count: 0 }
     }
 
@@ -57,7 +62,7 @@ impl Talk {
             let invite = rig.expect_request(Method::Invite, CUSTOMER);
             rig.reply(&invite, 180, "customer");
             let customer = rig.callee(CUSTOMER, "customer", &invite);
-            return Talk { rig, agent, customer, third: None, supervisor: None, control_count: 0 };
+            return Talk::of(rig, agent, customer);
         }
         let mut talk = Talk::bridged();
         match state {

@@ -1,5 +1,6 @@
 //! Our own requests inside the dialog that an INVITE made, other than BYE: the re-INVITE (RFC 3261 §14.1) with its digest retry (§22.2) and
-//! the ACK of its 2xx (§13.2.2.4), and NOTIFY (RFC 3515 §2.4.4).
+//! the ACK of its 2xx (§13.2.2.4), INFO (RFC 6086), and NOTIFY (RFC 3515
+//! §2.4.4).
 
 use super::{ForkState, Invitation, Progress};
 use crate::call::context::Context;
@@ -136,6 +137,28 @@ impl Invitation {
         if let Some(transaction) = self.reinvite.as_mut().and_then(|reinvite| reinvite.transaction.take()) {
             cx.shard.transactions.terminate(transaction);
         }
+    }
+
+    /// Sends an INFO; one at a time.
+    pub fn inform(&mut self, cx: &mut Context<'_>, body: Body<'_>) -> Result<(), NotSent> {
+        let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
+        let via = request::via(cx, self.flow.transport);
+        let contact = self.contact.clone();
+        let extra = request::plain_headers(cx);
+        let inside = Inside { method: Method::Info, via: &via, contact: Some(&contact), extra, body: Some(body) };
+        let info = self.forks[fork].dialog.request(inside);
+        let flow = self.flow_in(fork);
+        self.info = cx.shard.send_request(cx.now, info, flow, self.owner);
+        self.info.map(|_| ()).ok_or(NotSent)
+    }
+
+    pub(super) fn handle_info_response(&mut self, response: &Response) -> Progress {
+        let code = response.status_code.code();
+        if code < 200 {
+            return Progress::Nothing;
+        }
+        self.info = None;
+        Progress::Informed { code: Some(code) }
     }
 
     /// Sends a NOTIFY; its response changes nothing.

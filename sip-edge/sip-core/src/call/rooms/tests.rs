@@ -15,7 +15,8 @@ fn leg(name: char) -> LegName {
     }
 }
 
-/// Rooms are written `conversation/consultation/hold/apart`; `!` before a name mutes it, `?` lets it be away.
+/// Rooms are written `conversation/consultation/hold/apart`; `!` before a name mutes it, `?` lets it be away, `~` lets
+/// it hold by itself.
 fn scene(rooms: &str, watchers: &[(char, SupervisorRole)], ringing: Ringing) -> Scene {
     let mut seats = Vec::new();
     for (names, room) in rooms.split('/').zip([Room::Conversation, Room::Consultation, Room::Hold, Room::Apart]) {
@@ -24,6 +25,7 @@ fn scene(rooms: &str, watchers: &[(char, SupervisorRole)], ringing: Ringing) -> 
             match name {
                 '!' => voice = Voice::Muted,
                 '?' => presence = Presence::Away,
+                '~' => presence = Presence::Holding,
                 name => {
                     seats.push(Seat { leg: leg(name), room, voice, presence });
                     (voice, presence) = (Voice::On, Presence::Here);
@@ -76,6 +78,15 @@ fn parties_hear_their_room() {
 fn a_lost_agent_leaves_the_customer_waiting() {
     check(&scene("?AC", &[], Ringing::Nobody), "A<C C<A+h");
     check(&scene("?AC1", &[], Ringing::Nobody), "A<1C C<1A 1<AC");
+}
+
+#[test]
+fn who_is_held_by_all_others_hears_hold_audio() {
+    check(&scene("~AC", &[], Ringing::Nobody), "A<C C<A+h");
+    check(&scene("A~C", &[], Ringing::Nobody), "A<C+h C<A");
+    check(&scene("~A~C", &[], Ringing::Nobody), "A<C+h C<A+h");
+    check(&scene("AC~1", &[], Ringing::Nobody), "A<1C C<1A 1<AC");
+    check(&scene("C/A~1", &[], Ringing::Nobody), "A<1+h 1<A C<+h");
 }
 
 #[test]
