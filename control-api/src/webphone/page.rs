@@ -154,8 +154,8 @@ fn failure_html(problem: &Problem) -> String {
     let list = if items.is_empty() { String::new() } else { format!("<ul>{items}</ul>") };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><main role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
-         <p>{advice}</p><p><small>{status} <code>{code}</code></small></p></main></body></html>\n",
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><main><div role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
+         <p>{advice}</p><p><small>{status} <code>{code}</code></small></p></div></main></body></html>\n",
         detail = escape(&sentence(&body.detail)),
         status = body.status,
         code = escape(&body.code),
@@ -239,6 +239,12 @@ mod tests {
         assert!(!text.contains(['<', '>', '&']), "{text}");
         let back: Vec<String> = serde_json::from_str(&text).unwrap();
         assert_eq!(back[0], "</script><script>alert(1)</script>");
+    }
+
+    #[test]
+    fn failures_are_told_as_alerts_inside_the_page_s_main_part() {
+        let html = failure_html(&Problem::unprocessable("to_number", "invalid_number", "no number"));
+        assert!(html.contains("<main><div role=\"alert\"><h1>") && html.contains("</div></main>"), "{html}");
     }
 
     #[test]
