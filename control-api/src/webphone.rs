@@ -6,6 +6,7 @@ mod calling;
 mod control;
 mod events;
 pub mod launch;
+mod media_test;
 mod page;
 pub mod rate;
 mod session;
@@ -40,6 +41,7 @@ pub fn routes() -> Router<Arc<App>> {
             "/CRM_API/webphone/session/call",
             routing::get(calling::read).post(calling::start).patch(calling::change).delete(calling::end),
         )
+        .route("/CRM_API/webphone/session/media-test", routing::post(media_test::begin).put(media_test::keep))
         .route("/CRM_API/webphone/session/call/control", routing::post(control::press))
 }
 

@@ -33,7 +33,7 @@ records! {
     CallbackJob => "callback job" version 2,
     DeliveryAttempt => "delivery" version 2,
     WebphoneSession => "webphone session",
-    Softphone => "softphone",
+    Softphone => "softphone" version 2,
     EventRecord => "event",
     EventMark => "event mark",
 }
@@ -105,7 +105,17 @@ mod tests {
         check("event.v1", &sample::event());
         check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
         check("webphone_session.v1", &sample::session());
-        check("softphone.v1", &Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()) });
+        let softphone = Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()), media_test: None };
+        check_old("softphone.v1", &softphone);
+        let media_test = MediaTest {
+            at_ms: 8_000,
+            outcome: "fair".into(),
+            round_trip_ms: Some(48),
+            jitter_ms: Some(31),
+            lost_permille: Some(4),
+            sent_lost_permille: None,
+        };
+        check("softphone.v2", &Softphone { media_test: Some(media_test), ..softphone });
     }
 
     #[test]

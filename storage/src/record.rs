@@ -21,7 +21,7 @@ pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, KeyClass, KeyHash, Limits, MediaProfile, Number, NumberFormat,
     RecordingLayout, ReferPolicy, Retention, TransportKind, Trunk,
 };
-pub use webphone::{Softphone, WebphoneSession};
+pub use webphone::{MediaTest, Softphone, WebphoneSession};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

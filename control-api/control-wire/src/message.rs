@@ -139,6 +139,7 @@ pub struct PlaceCall {
     pub call_id: String,
     pub account_id: String,
     pub agent: AgentTarget,
+    /// Without a route, a softphone is called for the sake of its media alone: it hears the ringing tone until it hangs up.
     pub customer: Destination,
     /// Longest call from the request, after which the edge hangs up.
     pub max_duration_ms: u64,
@@ -328,6 +329,9 @@ pub struct Ended {
     pub customer_media: Option<LegMedia>,
     /// The third parties and supervisors, in the order in which they came.
     pub others: Vec<OtherParty>,
+    /// With `agent_media` of a softphone: how far its way stood, as `no_candidates`, `no_path`, `no_dtls` or `no_audio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// What came of a third party or a supervisor.

@@ -223,8 +223,12 @@ fn ended() {
             reason: "busy".into(),
             sip_code: Some(486),
         }],
+        detail: None,
     };
-    check(include_str!("golden/ended.json"), FromEdge::Event { id: 6, event: Event::Ended(Box::new(ended)) });
+    let told = |ended| FromEdge::Event { id: 6, event: Event::Ended(Box::new(ended)) };
+    check(include_str!("golden/ended.json"), told(ended.clone()));
+    let explained = include_str!("golden/ended.json").trim_end().strip_suffix("}}}}").expect("the end of an event");
+    check(&format!(r#"{explained},"detail":"no_path"}}}}}}}}"#), told(Ended { detail: Some("no_path".into()), ..ended }));
 }
 
 #[test]

@@ -42,6 +42,32 @@ pub struct AgentStatus {
     /// What the softphone's page last told of the microphone: `granted`, `denied`, `missing`, `in_use`; null if it never did.
     #[schema(example = "granted")]
     pub microphone: Option<String>,
+    /// The last test of the way of a call's sound that the agent made on the setup page; null if there was none.
+    pub media_test: Option<MediaTestView>,
+}
+
+/// What the agent's browser measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MediaTestView {
+    #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
+    pub at: String,
+    /// `good`, `fair`, `poor`; or how far it came: `no_candidates` (the browser has no network for media), `no_path` (nothing came
+    /// through), `no_call` (the softphone was not called).
+    #[schema(example = "good")]
+    pub outcome: String,
+    pub round_trip_ms: Option<u32>,
+    pub jitter_ms: Option<u32>,
+    /// Loss of what the service sent, in thousandths.
+    pub lost_permille: Option<u16>,
+    /// Loss of what the browser sent, in thousandths.
+    pub sent_lost_permille: Option<u16>,
+}
+
+impl From<storage::MediaTest> for MediaTestView {
+    fn from(test: storage::MediaTest) -> Self {
+        let storage::MediaTest { at_ms, outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille } = test;
+        Self { at: timestamp(at_ms), outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille }
+    }
 }
 
 impl AgentStatus {
@@ -58,6 +84,7 @@ impl AgentStatus {
             in_call: store.softphone_call(account_id, crm_username)?.is_some_and(|call| call.is_live()),
             last_seen: last_seen_ms.map(timestamp),
             microphone: softphone.microphone,
+            media_test: softphone.media_test.map(Into::into),
         })
     }
 }

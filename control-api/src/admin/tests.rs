@@ -153,7 +153,7 @@ async fn every_setting_is_readable_after_it_was_set() {
     bench.done(Method::PUT, "/admin/accounts/demo/agents/agent.017", json!({ "display_name": "Asha" })).await;
     bench.done(Method::PUT, "/admin/accounts/demo/agents/J%C3%B6rg%2F2", json!({})).await;
     let agents = bench.get("/admin/accounts/demo/agents").await;
-    let agent = |id: &str, name: &str| json!({ "crm_username": id, "display_name": name, "online": false, "in_call": false, "last_seen": null, "microphone": null });
+    let agent = |id: &str, name: &str| json!({ "crm_username": id, "display_name": name, "online": false, "in_call": false, "last_seen": null, "microphone": null, "media_test": null });
     assert_eq!(agents, json!([agent("Jörg/2", "Jörg/2"), agent("agent.017", "Asha")]));
     bench.done(Method::DELETE, "/admin/accounts/demo/agents/J%C3%B6rg%2F2", json!(null)).await;
     assert_eq!(bench.get("/admin/accounts/demo/agents").await.as_array().unwrap().len(), 1);

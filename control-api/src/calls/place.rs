@@ -255,7 +255,8 @@ pub fn agent_offline() -> Problem {
     Problem::conflict("agent_offline", "crm_username: the agent's softphone is not online")
 }
 
-fn no_shard_problem(refusal: NoShard) -> Problem {
+/// Says why no shard takes a call now.
+pub fn no_shard_problem(refusal: NoShard) -> Problem {
     let (code, detail) = match refusal {
         NoShard::Disconnected => ("no_edge", "no media server is connected"),
         NoShard::Draining => ("draining", "the media servers are draining"),

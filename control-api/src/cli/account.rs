@@ -292,9 +292,13 @@ fn presence_text(agents: &[AgentStatus]) -> String {
             yes_no(agent.in_call),
             or_dash(agent.last_seen.as_deref()),
             or_dash(agent.microphone.as_deref()),
+            or_dash(agent.media_test.as_ref().map(|test| test.outcome.as_str())),
         ]
     };
-    table(["CRM_USERNAME", "NAME", "ONLINE", "IN CALL", "LAST SEEN", "MICROPHONE"], agents.iter().map(row).collect())
+    table(
+        ["CRM_USERNAME", "NAME", "ONLINE", "IN CALL", "LAST SEEN", "MICROPHONE", "MEDIA TEST"],
+        agents.iter().map(row).collect(),
+    )
 }
 
 fn agents_text(agents: &[AgentView]) -> String {

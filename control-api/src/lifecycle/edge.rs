@@ -57,7 +57,7 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
         recording: ended.recording.map(recording),
         agent_media: ended.agent_media.map(media),
         customer_media: ended.customer_media.map(media),
-        reason_detail: None,
+        reason_detail: ended.detail,
         others: Some(ended.others.into_iter().map(other).collect()),
     }
 }

@@ -12,7 +12,8 @@ pub struct CallView {
     /// Final disposition; `null` while the call is live.
     pub status: Option<CallStatus>,
     pub reason: Option<String>,
-    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`.
+    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`; `no_candidates` (the browser has no network for
+    /// calls), `no_path` (no connectivity check came through), `no_dtls`, `no_audio`.
     pub detail: Option<String>,
     pub sip_code: Option<u16>,
     pub start_time: String,

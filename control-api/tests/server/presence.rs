@@ -19,7 +19,7 @@ async fn operators_see_who_is_online() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let fresh = json!({
-        "crm_username": AGENT, "display_name": "Asha", "online": false, "in_call": false, "last_seen": null, "microphone": null
+        "crm_username": AGENT, "display_name": "Asha", "online": false, "in_call": false, "last_seen": null, "microphone": null, "media_test": null
     });
     assert_eq!(agent(&rig, AGENT).await, fresh);
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
@@ -160,5 +160,36 @@ async fn trunks_remember_their_calls_over_a_restart() {
     rig.post_call(guide_call()).await.expect_problem(503, "trunks_full");
     shard.end(&call_id, control_wire::CallStatus::Busy).await;
     rig.place(&mut shard).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_found() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    let begun = page.send(&rig, Method::POST, "media-test", None).await.expect(201).json();
+    let test = shard.expect_call().await;
+    assert_eq!(begun["call_id"], test.call_id);
+    assert!(test.customer.routes.is_empty() && test.recording.is_none() && test.max_duration_ms <= 30_000);
+    assert_eq!(test.agent, control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 });
+    // It leaves no trace but what the page found.
+    shard.end(&test.call_id, control_wire::CallStatus::Canceled).await;
+    assert!(rig.app.store.call(&test.call_id).unwrap().is_none());
+    page.call(&rig).await.expect(404);
+    let measured =
+        json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31, "lost_permille": 4, "sent_lost_permille": null });
+    page.send(&rig, Method::PUT, "media-test", Some(measured)).await.expect(204);
+    let mut seen = agent(&rig, AGENT).await["media_test"].clone();
+    assert!(seen["at"].take().is_string());
+    let expected = json!({ "at": null, "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31, "lost_permille": 4, "sent_lost_permille": null });
+    assert_eq!(seen, expected);
+    for refused in [json!({ "outcome": "splendid" }), json!({ "outcome": "good", "jitter_ms": -1 }), json!({})] {
+        let answer = page.send(&rig, Method::PUT, "media-test", Some(refused)).await;
+        assert!((400..500).contains(&answer.status.as_u16()), "{}", answer.status);
+    }
+    // In a call the softphone is left alone; without one that is online nobody is called.
+    page.place(&rig, &mut shard).await;
+    assert_eq!(page.send(&rig, Method::POST, "media-test", None).await.expect(409).json()["code"], "agent_busy");
     rig.stop().await;
 }

@@ -641,6 +641,7 @@ pub fn ended(call_id: &str, status: CallStatus) -> Ended {
         agent_media: None,
         customer_media: None,
         others: Vec::new(),
+        detail: None,
     }
 }
 

@@ -249,6 +249,7 @@ impl Call {
             }
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
             (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => self.give_up_arriving(cx),
+            (LegName::Agent, LegEvent::Failed(outcome)) => self.fail_softphone(cx, outcome),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
             (name, LegEvent::DialogLost) => self.hang_up(cx, Cause::DialogLost(name)),
@@ -263,8 +264,11 @@ impl Call {
     /// The agent has answered: the customer is offered what the agent has chosen first, so that relaying needs no transcoding.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
         let Some(preferred) = self.agent.agreed.as_ref().map(Agreement::codec) else { return };
-        self.phase = Phase::Customer;
         cx.shard.relay.play(cx.now, self.agent.media, Tone::Ringback);
+        if self.customer.has_no_route() {
+            return;
+        }
+        self.phase = Phase::Customer;
         let event = self.customer.dial(cx, preferred);
         self.handle_leg(cx, LegName::Customer, event);
     }

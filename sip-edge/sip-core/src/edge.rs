@@ -10,7 +10,7 @@ mod event;
 mod inbound;
 mod softphones;
 
-pub use crate::outcome::{CallStatus, HangupBy, LegName, Reason, Slot};
+pub use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason, Slot};
 pub use command::{
     AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall, Refusal, RegistrarConfig, Route,
     Transport,
@@ -82,7 +82,7 @@ impl Edge {
         let config = &self.shard.config;
         if self.is_draining {
             Err(Refusal::Draining)
-        } else if !has_route(&call.agent) || call.customer.routes.is_empty() {
+        } else if !has_routes(call) {
             Err(Refusal::NoRoute)
         } else if self.calls.live_count() >= config.call_capacity {
             Err(Refusal::CallCapacity)
@@ -280,9 +280,10 @@ impl Edge {
     }
 }
 
-fn has_route(agent: &AgentTarget) -> bool {
-    match agent {
-        AgentTarget::Phone(destination) => !destination.routes.is_empty(),
+/// A softphone may be called for the sake of its media alone.
+fn has_routes(call: &PlaceCall) -> bool {
+    match &call.agent {
+        AgentTarget::Phone(agent) => !agent.routes.is_empty() && !call.customer.routes.is_empty(),
         AgentTarget::Softphone { .. } => true,
     }
 }

@@ -125,6 +125,31 @@ impl Reason {
     }
 }
 
+/// How far the way of a softphone's audio stood when its call failed for `Reason::AgentMedia`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaFault {
+    /// The browser has no network for media.
+    NoCandidates,
+    /// No connectivity check came through.
+    NoPath,
+    /// Checks came, but DTLS did not succeed.
+    NoDtls,
+    /// All stands, but no audio came.
+    NoAudio,
+}
+
+impl MediaFault {
+    /// The word in records and callbacks.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MediaFault::NoCandidates => "no_candidates",
+            MediaFault::NoPath => "no_path",
+            MediaFault::NoDtls => "no_dtls",
+            MediaFault::NoAudio => "no_audio",
+        }
+    }
+}
+
 /// How the INVITE of a leg came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {

@@ -128,6 +128,7 @@ mod tests {
             agent_media: None,
             customer_media: None,
             others: Vec::new(),
+            detail: None,
         }))
     }
 

@@ -256,6 +256,7 @@ fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
                 result: attempt.result.into(),
             })
             .collect(),
+        detail: ended.detail.map(|fault| fault.as_str().into()),
         recording: ended.recording.map(|recording| wire::RecordingResult {
             file_name: recording.file_name,
             duration_ms: recording.duration.as_millis() as u64,

@@ -30,4 +30,21 @@ pub struct Softphone {
     pub last_seen_ms: Option<u64>,
     /// What its page last told of the microphone, such as `granted` or `denied`.
     pub microphone: Option<String>,
+    /// The last test of the way that a call's sound takes.
+    #[serde(default)]
+    pub media_test: Option<MediaTest>,
+}
+
+/// What an agent's page found when it tested the way of a call's sound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaTest {
+    pub at_ms: u64,
+    /// `good`, `fair`, `poor`, or how far it came.
+    pub outcome: String,
+    pub round_trip_ms: Option<u32>,
+    pub jitter_ms: Option<u32>,
+    /// Of what the service sent, in thousandths.
+    pub lost_permille: Option<u16>,
+    /// Of what the page sent, in thousandths.
+    pub sent_lost_permille: Option<u16>,
 }

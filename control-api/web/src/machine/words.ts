@@ -87,7 +87,17 @@ const REASONS: Record<string, string> = {
   no_media: 'No sound arrived for too long.',
 };
 
-const MICROPHONES: Record<string, ProblemKind> = { denied: 'microphone_denied', missing: 'microphone_missing', in_use: 'microphone_in_use' };
+const MICROPHONES: Record<string, ProblemKind> = {
+  microphone_denied: 'microphone_denied', microphone_missing: 'microphone_missing', microphone_in_use: 'microphone_in_use',
+};
+
+/** How far the way of the agent's sound stood, by the record's `detail` with `agent_media`. */
+const PATHS: Record<string, string> = {
+  no_candidates: 'Your browser found no network for calls. Check the network and VPN, then call again.',
+  no_path: 'Your network lets no sound of calls through. Use another network, or ask your administrator to open UDP to the service.',
+  no_dtls: 'Something in your network cut off the encryption of the call. Use another network, or tell your administrator.',
+  no_audio: 'No sound came from your microphone. Open the setup page to test it.',
+};
 
 /** The outcome of a call. */
 export function endWords(call: CallState): Words {
@@ -104,7 +114,7 @@ export function endWords(call: CallState): Words {
     case 'CANCELED':
       return { tone: 'over', title: 'Canceled', text: 'The call ended before the customer answered.' };
     case 'FAILED':
-      return { tone: 'bad', title: 'Call failed', text: microphoneText(call) ?? reason ?? unknownText(call) };
+      return { tone: 'bad', title: 'Call failed', text: soundText(call) ?? reason ?? unknownText(call) };
     case null:
       return { tone: 'over', title: 'Call ended', text: reason ?? '' };
   }
@@ -119,10 +129,10 @@ function answeredText(call: CallState): string {
   return '';
 }
 
-function microphoneText(call: CallState): string | null {
-  const word = call.reason === 'agent_media' ? /(?:^|\W|_)(denied|missing|in_use)$/.exec(call.detail ?? '')?.[1] : undefined;
-  const kind = word ? MICROPHONES[word] : undefined;
-  return kind ? PROBLEMS[kind].text : null;
+function soundText(call: CallState): string | null {
+  if (call.reason !== 'agent_media' || call.detail === null) return null;
+  const kind = Object.hasOwn(MICROPHONES, call.detail) ? MICROPHONES[call.detail] : undefined;
+  return kind ? PROBLEMS[kind].text : Object.hasOwn(PATHS, call.detail) ? (PATHS[call.detail] ?? null) : null;
 }
 
 function unknownText(call: CallState): string {

@@ -1,6 +1,8 @@
 // Client of the session API below the page's own origin. It knows paths, headers and answers, and keeps the session's secret.
 
 import { type CallState, type Launch, type Renewal, type Session, parseCall, parseRenewal, parseSession } from '../machine/call.ts';
+import { object, text } from '../machine/json.ts';
+import type { MediaTest } from '../machine/media-test.ts';
 import type { Refusal } from '../machine/midcall.ts';
 import { type MicrophoneFault, type Problem, type Request, problemOf } from '../machine/problem.ts';
 import type { Verb } from '../machine/verbs.ts';
@@ -97,6 +99,19 @@ export class SessionApi {
 
   async setDisposition(callId: string, disposition: string): Promise<CallState | null> {
     return parseCall((await this.#ask({ method: 'PATCH', path: 'session/call', body: { call_id: callId, disposition } })).body);
+  }
+
+  /** Has the softphone called for the sake of its media; gives the `X-Call-Id` of the INVITE. */
+  async beginMediaTest(): Promise<string> {
+    const answer = await this.#ask({ method: 'POST', path: 'session/media-test' });
+    const callId = text(object(answer.body)?.['call_id']);
+    if (!callId) throw new ApiError({ kind: 'server', detail: null }, answer.status);
+    return callId;
+  }
+
+  async keepMediaTest({ outcome, roundTripMs, jitterMs, lostPermille, sentLostPermille }: MediaTest): Promise<void> {
+    const body = { outcome, round_trip_ms: roundTripMs, jitter_ms: jitterMs, lost_permille: lostPermille, sent_lost_permille: sentLostPermille };
+    await this.#ask({ method: 'PUT', path: 'session/media-test', body });
   }
 
   async close(): Promise<void> {

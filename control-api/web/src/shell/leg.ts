@@ -15,6 +15,8 @@ export interface LegListener {
 
 /** How long a `disconnected` may heal by itself. */
 const HEAL_MS = 1_500;
+/** How long the browser may look for the first address at which it can be reached. */
+const GATHER_MS = 3_000;
 /** Least time between two restarts. */
 const RESTART_GAP_MS = 2_500;
 
@@ -22,10 +24,13 @@ export class Leg {
   #connection: RTCPeerConnection | null = null;
   #terminate: (options?: object) => void;
   #heal: ReturnType<typeof setTimeout> | null = null;
+  #gathering: ReturnType<typeof setTimeout> | null = null;
   #restartedAt = -RESTART_GAP_MS;
   #ended: (() => void)[] = [];
   #flowing: (() => void)[] = [];
   #released = false;
+  /** The INVITE was refused for want of any network for media. */
+  foundNoNetwork = false;
 
   constructor(
     readonly key: number,
@@ -71,6 +76,7 @@ export class Leg {
   release(): void {
     this.#released = true;
     this.#clearHeal();
+    this.#clearGathering();
     this.#connection?.close();
   }
 
@@ -119,6 +125,22 @@ export class Leg {
       if (!this.#released) this.listener.sound(this.key, streams[0] ?? new MediaStream([track]));
     });
     connection.addEventListener('connectionstatechange', () => this.#changed(connection.connectionState));
+    this.#gathering = setTimeout(() => this.#giveUpGathering(), GATHER_MS);
+    connection.addEventListener('icecandidate', ({ candidate }) => candidate && this.#clearGathering());
+    connection.addEventListener('icegatheringstatechange', () => connection.iceGatheringState === 'complete' && this.#giveUpGathering());
+  }
+
+  /** Without any network for media the INVITE is refused (RFC 3261 §21.6.4: its addressing style), so that the call fails at once and says why. */
+  #giveUpGathering(): void {
+    if (this.#gathering === null) return;
+    this.#clearGathering();
+    this.foundNoNetwork = true;
+    this.#terminate({ status_code: 606, reason_phrase: 'Not Acceptable', extraHeaders: ['Warning: 399 softphone "no_candidates"'] });
+  }
+
+  #clearGathering(): void {
+    if (this.#gathering !== null) clearTimeout(this.#gathering);
+    this.#gathering = null;
   }
 
   #changed(state: RTCPeerConnectionState): void {
@@ -149,6 +171,7 @@ export class Leg {
 
   #end(): void {
     this.#clearHeal();
+    this.#clearGathering();
     for (const callback of this.#ended) callback();
     if (!this.#released) this.listener.ended(this.key);
     this.#released = true;

@@ -11,6 +11,7 @@ import { CallEvents } from './events.ts';
 import type { Leg } from './leg.ts';
 import { type Devices, Media, MicrophoneError } from './media.ts';
 import { MicrophoneWatch } from './microphone-watch.ts';
+import { serveOpened } from './opener.ts';
 import { cleanAddress, launchData, loadSession, obstacle, storeSession, whenVisible } from './page.ts';
 import { QualityWatch } from './quality-watch.ts';
 import { Sip } from './sip.ts';
@@ -143,6 +144,7 @@ export class Softphone {
       void this.#fetchCall();
     });
     void this.#microphones.listen();
+    serveOpened(() => this.api.secret, () => this.state.line === 'elsewhere' && this.dispatch({ kind: 'use_this_tab' }));
   }
 
   #run(effect: Effect): void {

@@ -180,7 +180,7 @@ function NextSteps({ phone, panel, toggle }: Props) {
       {call && (
         <button type="button" class="quiet" aria-expanded={panel === 'devices'} onClick={() => toggle('devices')}>Audio devices</button>
       )}
-      {microphone && <a class="quiet" href="setup" target="_blank" rel="noreferrer">Open the setup page</a>}
+      {microphone && <a class="quiet" href="setup" target="_blank" rel="opener">Open the setup page</a>}
       {state.party && state.step === 'online' && <button type="button" class="quiet" onClick={() => phone.dispatch({ kind: 'close_pressed' })}>Close</button>}
     </div>
   );

@@ -17,7 +17,7 @@ export function DevicePanel({ phone }: { phone: Softphone }) {
       ) : (
         <p class="faint">The devices are known once the microphone is allowed.</p>
       )}
-      <p class="aside"><a href="setup" target="_blank" rel="noreferrer">Test them on the setup page</a></p>
+      <p class="aside"><a href="setup" target="_blank" rel="opener">Test them on the setup page</a></p>
     </div>
   );
 }

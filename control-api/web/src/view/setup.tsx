@@ -6,6 +6,8 @@ import { problemWords } from '../machine/words.ts';
 import { INITIAL } from '../machine/softphone.ts';
 import { type Devices, Media, MicrophoneError } from '../shell/media.ts';
 import { launchData, obstacle } from '../shell/page.ts';
+import { SessionApi } from '../shell/api.ts';
+import { testMedia } from '../shell/media-test.ts';
 import { type PathResult, setupSipUrl, testHttp, testWebSocket } from '../shell/setup.ts';
 import { DevicePickers } from './devices.tsx';
 import { Icon } from './icon.tsx';
@@ -27,7 +29,7 @@ export function Setup({ base }: { base: string }) {
       {problem && <div class="notice bad" role="alert"><Icon name="alert" /><p><strong>{problemWords(problem, INITIAL).title}</strong> {problemWords(problem, INITIAL).text}</p></div>}
       <MicrophoneTest media={media.current} devices={devices} refresh={refresh} />
       <SpeakerTest media={media.current} />
-      <NetworkTest base={base} />
+      <NetworkTest base={base} media={media.current} />
       <AdminHelp origin={location.origin} base={base} />
     </main>
   );
@@ -87,17 +89,18 @@ function SpeakerTest({ media }: { media: Media }) {
   );
 }
 
-function NetworkTest({ base }: { base: string }) {
+function NetworkTest({ base, media }: { base: string; media: Media }) {
   const [results, setResults] = useState<readonly PathResult[] | 'running' | null>(null);
   const sipUrl = setupSipUrl(launchData().text);
   const run = async (): Promise<void> => {
     setResults('running');
-    setResults(await Promise.all([testHttp(base), ...(sipUrl ? [testWebSocket(sipUrl)] : [])]));
+    const ways = await Promise.all([testHttp(base), ...(sipUrl ? [testWebSocket(sipUrl)] : [])]);
+    setResults([...ways, await testMedia(new SessionApi(base, fetch.bind(window)), media)]);
   };
   return (
     <section class="card" aria-labelledby="setup-network">
       <h2 id="setup-network"><span class="step-number">3</span> Network</h2>
-      <p>Tries the way to the service that a call takes.</p>
+      <p>Tries the ways to the service that a call takes, its sound included: for a few seconds you hear a ringing tone.</p>
       <button type="button" class="primary" disabled={results === 'running'} onClick={() => void run()}>{results === 'running' ? 'Testing' : 'Test network'}</button>
       <div role="status">
         {Array.isArray(results) && results.map((result: PathResult) => <p key={result.text}><Result ok={result.ok} text={result.text} /></p>)}

@@ -103,6 +103,8 @@ export class Edge {
     const contact = /^Contact: (.*)$/im.exec(text)?.[1] ?? '';
     this.registration = { socket, contact: /<([^>]+)>/.exec(contact)?.[1] ?? '' };
     this.registeredCount += 1;
+    // The newest page has the softphone.
+    for (const other of this.#server.clients) if (other !== socket) other.close(4001);
     reply(socket, text, 200, [`Contact: ${contact}`]);
   }
 

@@ -191,6 +191,21 @@ test('an INVITE of another call is answered 486', async () => {
   await shows(page, 'Talking');
 });
 
+test('a browser without any network for media refuses the call at once and says why', async () => {
+  browser = await launch();
+  const far = await peer(browser.context, service.origin);
+  service.edge.peer = far.peer;
+  const page = await browser.context.newPage();
+  // Only relays may be used, and there are none.
+  await page.addInitScript("window.RTCPeerConnection = class extends RTCPeerConnection { constructor(options) { super({ ...options, iceTransportPolicy: 'relay' }); } }");
+  await page.goto(service.launchUrl);
+  await registeredAndPlaced();
+  void service.edge.invite('call-1');
+  await expect.poll(() => service.edge.received.find(text => text.startsWith('SIP/2.0 606')), { timeout: 8000 }).toContain('no_candidates');
+  service.tell({ state: 'ended', status: 'FAILED', reason: 'agent_media', detail: 'no_candidates' });
+  await shows(page, /Your browser found no network for calls/);
+});
+
 test('S11: a denied microphone is said and reported, and nothing registers', async () => {
   const page = await open({ microphone: 'denied' });
   await shows(page, 'The microphone is not allowed');
@@ -335,4 +350,46 @@ test('the setup page tests microphone, speaker and network, and names the policy
   await page.getByText('Did you hear three notes?').waitFor({ timeout: 8000 });
   expect(await page.getByText(`"${service.origin}"`).count()).toBeGreaterThan(0);
   await screens(page, '18-setup');
+});
+
+test('the setup page, opened from the softphone, tests the way of a call’s sound, tells the service and gives the softphone back', async () => {
+  const page = await open();
+  await registeredAndPlaced();
+  service.tell({ state: 'ended', status: 'NO_ANSWER' });
+  await page.getByRole('button', { name: 'Audio devices' }).click();
+  const [setup] = await Promise.all([page.waitForEvent('popup'), page.getByRole('link', { name: /setup page/ }).click()]);
+  setup.on('pageerror', error => violations.push(String(error)));
+  await setup.getByRole('button', { name: 'Test network' }).click();
+  await setup.getByText(/Sound goes both ways/).waitFor({ timeout: 20_000 });
+  await screens(setup, '19-setup-sound');
+  const kept = service.asked.find(({ method, path }) => method === 'PUT' && path === 'session/media-test')?.body as Record<string, unknown>;
+  expect(kept).toMatchObject({ outcome: expect.stringMatching(/good|fair|poor/), round_trip_ms: expect.any(Number), jitter_ms: expect.any(Number), lost_permille: expect.any(Number) });
+  expect(service.edge.received.some(text => text.startsWith('BYE'))).toBe(true);
+  await expect.poll(() => service.edge.registeredCount, { timeout: 8000 }).toBe(3);
+  await shows(page, 'No answer');
+});
+
+test('the setup page does not say that sound gets through when it does not, or when it could not try', async () => {
+  const page = await open({}, service.setupUrl);
+  await page.getByRole('button', { name: 'Test network' }).click();
+  await page.getByText(/was not tested. Open this page from your softphone/).waitFor({ timeout: 8000 });
+  await page.goto(service.launchUrl);
+  await registeredAndPlaced();
+  service.tell({ state: 'ended', status: 'NO_ANSWER' });
+  await page.getByRole('button', { name: 'Audio devices' }).click();
+  await browser.context.addInitScript("window.RTCPeerConnection = class extends RTCPeerConnection { constructor(options) { super({ ...options, iceTransportPolicy: 'relay' }); } }");
+  const [setup] = await Promise.all([page.waitForEvent('popup'), page.getByRole('link', { name: /setup page/ }).click()]);
+  await setup.getByRole('button', { name: 'Test network' }).click();
+  await setup.getByText(/found no network for calls/).waitFor({ timeout: 20_000 });
+  await expect.poll(() => service.asked.find(({ method, path }) => method === 'PUT' && path === 'session/media-test')?.body).toMatchObject({ outcome: 'no_candidates', jitter_ms: null });
+});
+
+test('in a call the setup page leaves the softphone alone', async () => {
+  const page = await open();
+  await talk(page);
+  await page.getByRole('button', { name: 'Audio devices' }).click();
+  const [setup] = await Promise.all([page.waitForEvent('popup'), page.getByRole('link', { name: /setup page/ }).click()]);
+  await setup.getByRole('button', { name: 'Test network' }).click();
+  await setup.getByText(/because you are in a call/).waitFor({ timeout: 8000 });
+  expect(service.edge.registeredCount).toBe(1);
 });

@@ -181,6 +181,11 @@ export class Service {
       case 'PATCH session/call':
         this.call = { ...this.call, ...(this.asked.at(-1)?.body as object) };
         return send(200, this.call);
+      case 'POST session/media-test':
+        send(201, { call_id: 'test-1' });
+        return void this.edge.invite('test-1');
+      case 'PUT session/media-test':
+        return send(204, undefined);
       case 'POST session/call/control': {
         const code = this.rooms ? this.rooms.take(this.asked.at(-1)?.body as Record<string, string>) : 'not_talking';
         if (code) return send(409, { code, title: 'Conflict', detail: 'it is not possible now' });

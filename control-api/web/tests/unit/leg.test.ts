@@ -22,6 +22,13 @@ class Session extends EventEmitter {
 
 class Connection extends EventTarget {
   connectionState = 'new';
+  iceGatheringState = 'new';
+  /** What the browser finds for itself; `null` for no address at all. */
+  gathers(candidate: string | null): void {
+    if (candidate) this.dispatchEvent(Object.assign(new Event('icecandidate'), { candidate }));
+    this.iceGatheringState = 'complete';
+    this.dispatchEvent(new Event('icegatheringstatechange'));
+  }
   becomes(state: string): void {
     this.connectionState = state;
     this.dispatchEvent(new Event('connectionstatechange'));
@@ -57,6 +64,32 @@ test('JsSIP’s own wish to terminate sends nothing; the agent’s does', () => 
 test('another call’s INVITE is rejected as busy', () => {
   leg.reject();
   expect(session.byes).toEqual([{ status_code: 486 }]);
+});
+
+const NO_NETWORK = { status_code: 606, reason_phrase: 'Not Acceptable', extraHeaders: ['Warning: 399 softphone "no_candidates"'] };
+
+test('a browser that finds no network for media refuses the INVITE and says why, whether it gives up or looks for ever', () => {
+  connection.gathers(null);
+  expect(session.byes).toEqual([NO_NETWORK]);
+  const other = new Session();
+  void new Leg(2, other as unknown as ConstructorParameters<typeof Leg>[1], { sound: () => undefined, flowing: () => undefined, broken: () => undefined, ended: () => undefined });
+  other.emit('peerconnection', { peerconnection: new Connection() });
+  vi.advanceTimersByTime(2900);
+  expect(other.byes).toEqual([]);
+  vi.advanceTimersByTime(200);
+  expect(other.byes).toEqual([NO_NETWORK]);
+});
+
+test('one address is enough, and what is over looks for none', () => {
+  connection.gathers('candidate:1');
+  vi.advanceTimersByTime(5000);
+  expect(session.byes).toEqual([]);
+  const other = new Session();
+  void new Leg(2, other as unknown as ConstructorParameters<typeof Leg>[1], { sound: () => undefined, flowing: () => undefined, broken: () => undefined, ended: () => undefined });
+  other.emit('peerconnection', { peerconnection: new Connection() });
+  other.emit('failed');
+  vi.advanceTimersByTime(5000);
+  expect(other.byes).toEqual([]);
 });
 
 test('failed is broken at once; disconnected may heal first', () => {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { parseCall } from '../../src/machine/call.ts';
 import { microphoneFault, problemOf } from '../../src/machine/problem.ts';
 import { INITIAL, type State } from '../../src/machine/softphone.ts';
-import { announcement, conflictWords, headline, problemWords } from '../../src/machine/words.ts';
+import { announcement, conflictWords, endWords, headline, problemWords } from '../../src/machine/words.ts';
 
 function withCall(call: Record<string, unknown>, more: Partial<State> = {}): State {
   return { ...INITIAL, step: 'online', line: 'online', call: parseCall({ call_id: 'c', to_number: '+919876543210', ...call }), ...more };
@@ -65,6 +65,14 @@ test.each([
   ['call', 0, null, 'offline'],
 ] as const)('%s answered %i %s is %s', (request, status, code, kind) => {
   expect(problemOf(request, status, code, null).kind).toBe(kind);
+});
+
+test.each([
+  ['no_candidates', /found no network/], ['no_path', /lets no sound of calls through/], ['no_dtls', /encryption/], ['no_audio', /from your microphone/],
+  ['microphone_denied', /allow the microphone/], ['another_word', /No sound came/], ['constructor', /No sound came/], [null, /No sound came/],
+] as const)('a call without the agent’s sound says what was missing: %s', (detail, words) => {
+  const failed = parseCall({ call_id: 'c', state: 'ended', status: 'FAILED', reason: 'agent_media', detail });
+  expect(failed && endWords(failed).text).toMatch(words);
 });
 
 test('the three faults of a microphone are told apart (A5)', () => {

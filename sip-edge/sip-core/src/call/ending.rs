@@ -69,6 +69,7 @@ impl Call {
             call_id: cx.log.call_id.clone(),
             status: outcome.status,
             reason: outcome.reason,
+            detail: self.softphone.as_ref().and_then(|softphone| softphone.fault),
             failed_leg: outcome.failed_leg,
             sip_code: outcome.sip_code,
             hangup_by: outcome.hangup_by,

@@ -343,6 +343,11 @@ impl Leg {
         self.invitations.last().is_some_and(Invitation::is_alerted)
     }
 
+    /// Whether there is nobody to call.
+    pub fn has_no_route(&self) -> bool {
+        self.callee.route_count() == 0
+    }
+
     /// Whether its dialog stands.
     pub fn is_answered(&self) -> bool {
         self.invitations.last().is_some_and(Invitation::is_answered)

@@ -9,7 +9,7 @@ use super::context::{Context, Resources};
 use super::leg::Leg;
 use super::{Call, Phase};
 use crate::edge::MilestoneKind;
-use crate::outcome::{self, Cause, LegName};
+use crate::outcome::{self, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
 use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
@@ -48,11 +48,26 @@ pub struct Softphone {
     absent_until: Option<Instant>,
     /// Once its audio has come.
     probe: Option<Probe>,
+    /// How far its media stand, while no audio has come.
+    stands: MediaFault,
+    /// Why the call failed for want of its audio.
+    pub fault: Option<MediaFault>,
 }
+
+/// Status by which our page refuses an INVITE when its browser has no network for media.
+const NO_CANDIDATES: u16 = 606;
 
 impl Softphone {
     pub fn new(agent: String) -> Softphone {
-        Softphone { agent, connection: Connection::Up, media_by: None, absent_until: None, probe: None }
+        Softphone {
+            agent,
+            connection: Connection::Up,
+            media_by: None,
+            absent_until: None,
+            probe: None,
+            stands: MediaFault::NoPath,
+            fault: None,
+        }
     }
 
     fn is_heard(&self) -> bool {
@@ -105,11 +120,17 @@ impl Call {
                 cx.milestone(agent, MilestoneKind::AgentMedia, None, None);
                 if is_arriving { self.hand_over(cx, leg) } else { self.take_first_audio(cx) }
             }
-            relay::Event::IceConnected(_) => cx.milestone(agent, MilestoneKind::IceConnected, None, None),
-            relay::Event::DtlsConnected(_) => cx.milestone(agent, MilestoneKind::DtlsConnected, None, None),
+            relay::Event::IceConnected(_) => {
+                softphone.stands = MediaFault::NoDtls;
+                cx.milestone(agent, MilestoneKind::IceConnected, None, None);
+            }
+            relay::Event::DtlsConnected(_) => {
+                softphone.stands = MediaFault::NoAudio;
+                cx.milestone(agent, MilestoneKind::DtlsConnected, None, None);
+            }
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => self.give_up_arriving(cx),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => self.lose_softphone(cx),
-            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.hang_up(cx, Cause::AgentMedia),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.fail_for_media(cx),
             relay::Event::Latched(_)
             | relay::Event::NoMedia(_)
             | relay::Event::TelephoneEvent(..)
@@ -256,10 +277,29 @@ impl Call {
         } else if is_due(softphone.media_by) {
             match self.agent.arriving {
                 Some(_) => self.give_up_arriving(cx),
-                None => self.hang_up(cx, Cause::AgentMedia),
+                None => self.fail_for_media(cx),
             }
         } else if is_due(softphone.probe.as_ref().map(|probe| probe.next)) {
             self.probe_agent(cx);
+        }
+    }
+
+    fn fail_for_media(&mut self, cx: &mut Context<'_>) {
+        if let Some(softphone) = &mut self.softphone {
+            softphone.fault = Some(softphone.stands);
+        }
+        self.hang_up(cx, Cause::AgentMedia);
+    }
+
+    /// The INVITE to the softphone came to nothing before the customer was called. A page without a network says so by its refusal.
+    pub(super) fn fail_softphone(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
+        match &mut self.softphone {
+            Some(softphone) if outcome.sip_code == Some(NO_CANDIDATES) && self.phase == Phase::Agent => {
+                softphone.fault = Some(MediaFault::NoCandidates);
+                let failed = outcome::of_cause(Cause::AgentMedia, self.bridged());
+                self.finish(cx, Outcome { sip_code: outcome.sip_code, ..failed });
+            }
+            _ => self.finish(cx, outcome),
         }
     }
 

@@ -24,7 +24,8 @@ pub struct EdgeConfig {
     pub softphones: Option<RegistrarConfig>,
 }
 
-/// A call to place: agent first, then the customer.
+/// A call to place: agent first, then the customer. A softphone with a customer that has no route is called for the sake of its media
+/// alone: it hears the ringing tone until it hangs up or `max_duration` is over.
 #[derive(Debug, Clone)]
 pub struct PlaceCall {
     pub call_id: String,

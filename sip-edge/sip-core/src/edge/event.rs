@@ -1,7 +1,7 @@
 //! What the edge tells the shell: messages to send, recordings to open, and the events of calls.
 
 use super::{Conversation, Flow, Refusal};
-use crate::outcome::{CallStatus, HangupBy, LegName, Reason};
+use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
 pub use crate::registrar::CloseReason;
 use media_core::relay::RecordingId;
 use std::sync::Arc;
@@ -185,6 +185,8 @@ pub struct Ended {
     pub status: CallStatus,
     /// `None` for a plain answered call.
     pub reason: Option<Reason>,
+    /// With `Reason::AgentMedia` of a softphone.
+    pub detail: Option<MediaFault>,
     pub failed_leg: Option<LegName>,
     pub sip_code: Option<u16>,
     pub hangup_by: Option<HangupBy>,
@@ -214,6 +216,7 @@ impl Ended {
             call_id,
             status: CallStatus::Failed,
             reason: Some(reason),
+            detail: None,
             failed_leg: matches!(refusal, Refusal::AgentUnreachable | Refusal::AgentBusy).then_some(LegName::Agent),
             sip_code: None,
             hangup_by: Some(HangupBy::System),

@@ -6,8 +6,8 @@ use crate::session::address;
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use sip_core::edge::{
-    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, MilestoneKind, NewSupervisor, PlaceCall, Reason,
-    Refusal, SupervisorRole, Verb,
+    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, LegName, MediaFault, MilestoneKind, NewSupervisor,
+    PlaceCall, Reason, Refusal, SupervisorRole, Verb,
 };
 use sip_core::message::{self, Body, Method, View};
 use std::time::Duration;
@@ -58,7 +58,78 @@ fn a_softphone_without_audio_gets_no_customer() {
     office.request(page, Method::Bye);
     office.expect_no_customer();
     check_end(&office, CallStatus::Failed, Some(Reason::AgentMedia), HangupBy::System);
+    assert_eq!(office.rig.ended().detail, Some(MediaFault::NoPath));
     office.expect_nothing_held();
+}
+
+#[track_caller]
+fn check_refused(code: u16, reason: Reason, detail: Option<MediaFault>) {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    let invite = office.request(page, Method::Invite);
+    let refusal = message::respond(&invite, code, "p0");
+    office.respond(page, &refusal);
+    office.run(SECOND);
+    office.expect_no_customer();
+    let ended = office.rig.ended();
+    assert_eq!((ended.status, ended.reason, ended.detail), (CallStatus::Failed, Some(reason), detail));
+    assert_eq!((ended.sip_code, ended.failed_leg), (Some(code), Some(LegName::Agent)));
+    office.expect_nothing_held();
+}
+
+fn media_test() -> PlaceCall {
+    let mut call = PlaceCall { recording: None, max_duration: 20 * SECOND, ..Office::call() };
+    call.customer.routes.clear();
+    call
+}
+
+#[test]
+fn a_softphone_is_called_for_the_sake_of_its_media_alone() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(media_test()).unwrap();
+    office.answer(page);
+    office.run(3 * SECOND);
+    assert!(office.heard(page) > 100, "the ringing tone: {}", office.heard(page));
+    let bye = office.inside(page, Method::Bye, None);
+    office.send(page, &bye);
+    assert_eq!(office.response(page).status_code.code(), 200);
+    check_end(&office, CallStatus::Canceled, Some(Reason::Canceled), HangupBy::Agent);
+    office.expect_no_customer();
+    office.run(40 * SECOND);
+    office.expect_nothing_held();
+}
+
+#[test]
+fn a_media_test_has_an_end_and_says_how_far_it_came() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(media_test()).unwrap();
+    assert_eq!(office.place(PlaceCall { call_id: "call-2".into(), ..Office::call() }), Err(Refusal::AgentBusy));
+    office.answer(page);
+    office.run(21 * SECOND);
+    office.request(page, Method::Bye);
+    check_end(&office, CallStatus::Failed, Some(Reason::MaxDuration), HangupBy::System);
+    office.expect_no_customer();
+
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(media_test()).unwrap();
+    office.answer(page);
+    office.pages[page].is_alive = false;
+    office.run(11 * SECOND);
+    assert_eq!(office.rig.ended().detail, Some(MediaFault::NoPath));
+    // A phone is never called without a customer.
+    let phone = PlaceCall { agent: AgentTarget::Phone(Office::call().customer), ..media_test() };
+    assert_eq!(office.place(phone), Err(Refusal::NoRoute));
+}
+
+#[test]
+fn a_page_whose_browser_has_no_network_for_media_says_so_by_606() {
+    check_refused(606, Reason::AgentMedia, Some(MediaFault::NoCandidates));
+    check_refused(488, Reason::Media, None);
+    check_refused(486, Reason::AgentBusy, None);
 }
 
 #[test]
