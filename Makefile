@@ -7,6 +7,9 @@ WEB := control-api/web
 # Where ccache is, RocksDB is compiled once a machine.
 export PATH := /usr/lib/ccache:$(PATH)
 PAGE := $(WEB)/dist/index.html
+# Licences, sources and advisories of the libraries, by deny.toml.
+DENY := target/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
 
 run: build
 	exec target/release/sandbox
@@ -22,6 +25,10 @@ lint: page
 	npm --prefix $(WEB) run lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
+	@command -v $(DENY) >/dev/null || $(CARGO) install --locked --root target/tools cargo-deny@$(DENY_VERSION)
+	$(DENY) --locked check --hide-inclusion-graph licenses bans sources
+	@if [ -d .ci/advisories ]; then $(DENY) --locked check --disable-fetch advisories; \
+	else echo "advisories: skipped, there is no database in .ci/advisories ($(DENY) fetch db brings it)"; fi
 
 bench: build
 	$(CARGO) bench --locked -p benches
