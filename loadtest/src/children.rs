@@ -27,6 +27,8 @@ pub struct StackSpec {
     pub callback_roots: Option<PathBuf>,
     /// Address of the public API; port 0 takes a free one.
     pub api: SocketAddr,
+    /// The same of the operators' listener.
+    pub admin: SocketAddr,
     pub shards: u16,
     pub max_calls: u32,
     pub calls_per_second: u32,
@@ -55,6 +57,7 @@ impl StackSpec {
             callback_url,
             callback_roots: None,
             api: ([127, 0, 0, 1], 0).into(),
+            admin: ([127, 0, 0, 1], 0).into(),
             shards: 1,
             max_calls: 20,
             calls_per_second: 50,
@@ -80,11 +83,12 @@ impl StackSpec {
         }
     }
 
-    /// For people: a fixed API port and a folder that stays.
-    pub fn sandbox(folder: PathBuf, carrier: SocketAddr, callback_url: String) -> StackSpec {
+    /// For people: fixed ports and a folder that stays.
+    pub fn sandbox(folder: PathBuf, [api, admin]: [u16; 2], carrier: SocketAddr, callback_url: String) -> StackSpec {
         StackSpec {
             folder: Some(folder),
-            api: ([127, 0, 0, 1], 8080).into(),
+            api: ([127, 0, 0, 1], api).into(),
+            admin: ([127, 0, 0, 1], admin).into(),
             customer_ring_s: 20,
             softphones: Softphones::Plaintext,
             ..StackSpec::test(carrier, callback_url)
@@ -149,7 +153,7 @@ impl Stack {
         };
         std::fs::create_dir_all(folder.join("recordings")).with_context(|| format!("making {}", folder.display()))?;
         let folder = folder.canonicalize()?;
-        let (api, admin) = (free_address(spec.api)?, free_address(([127, 0, 0, 1], 0).into())?);
+        let (api, admin) = (free_address(spec.api)?, free_address(spec.admin)?);
         std::fs::write(folder.join("control-api.toml"), control_api_config(&spec, &folder, api, admin))?;
         std::fs::write(folder.join("sip-edge.toml"), edge_config(&spec, &folder)?)?;
         std::fs::write(folder.join("account.toml"), account(&spec))?;

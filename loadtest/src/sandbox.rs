@@ -2,38 +2,31 @@
 
 use crate::carrier::script::{self, SANDBOX_NUMBERS};
 use crate::carrier::{Carrier, CarrierConfig};
-use crate::children::{Stack, StackSpec};
+use crate::children::{Stack, StackSpec, program_path};
 use anyhow::Context;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-/// Calls that the inspector remembers; older ones are forgotten.
-const CALL_CAP: usize = 200;
+/// Callbacks that the inspector remembers; older ones are forgotten.
+const CALLBACK_CAP: usize = 200;
 const AGENT_NUMBER: &str = "9876599999";
 
 /// Where the sandbox listens and keeps its data.
 pub struct SandboxSpec {
     pub page: SocketAddr,
+    /// Of the public API and of the operators' listener.
+    pub ports: [u16; 2],
     pub folder: PathBuf,
-}
-
-/// One call as the CRM knows it.
-#[derive(Clone, Serialize)]
-struct CrmCall {
-    call_id: String,
-    to_number: String,
-    state: String,
-    /// The body as it came.
-    callback: Option<String>,
 }
 
 struct Crm {
@@ -44,7 +37,10 @@ struct Crm {
     server_key: String,
     browser_key: String,
     from_number: String,
-    calls: Mutex<VecDeque<CrmCall>>,
+    /// What an operator types before a command's name.
+    admin_command: String,
+    /// By call, the newest first: bodies as they came.
+    callbacks: Mutex<VecDeque<(String, String)>>,
 }
 
 /// Starts everything, prints what to open, and runs until interrupted.
@@ -54,20 +50,31 @@ pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
     })?;
     let page_url = format!("http://{}", listener.local_addr()?);
     let carrier = Carrier::start(CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: false }, Box::new(script::sandbox))?;
-    let stack = Stack::start(StackSpec::sandbox(spec.folder, carrier.address, format!("{page_url}/callback"))).await?;
+    let stack = StackSpec::sandbox(spec.folder.clone(), spec.ports, carrier.address, format!("{page_url}/callback"));
+    let stack = Stack::start(stack).await.context("starting (--port and --admin-port choose other ports)")?;
     let crm = Arc::new(Crm {
         client: reqwest::Client::new(),
         api_url: stack.api_url.clone(),
+        admin_command: admin_command(&stack.admin_url, &spec.folder)?,
         admin_url: stack.admin_url.clone(),
         admin_token: stack.admin_token.clone(),
         server_key: stack.server_key.clone(),
         browser_key: stack.browser_key.clone(),
         from_number: stack.from_number.clone(),
-        calls: Mutex::default(),
+        callbacks: Mutex::default(),
     });
     println!("\nThe sandbox runs. Open {page_url} to place calls, see their callbacks and play their recordings.\n");
-    println!("Or place one from another terminal:\n{}\n\nCtrl-C ends it.", crm.curl());
-    let router = Router::new()
+    println!("Or place one from another terminal:\n{}\n", crm.curl());
+    println!(
+        "Operators' commands (the listener is {}):\n{} account show demo\n\nCtrl-C ends it.",
+        crm.admin_url, crm.admin_command
+    );
+    axum::serve(listener, router(crm)).with_graceful_shutdown(interrupted()).await?;
+    stack.stop().await
+}
+
+fn router(crm: Arc<Crm>) -> Router {
+    Router::new()
         .route("/", get(|| async { Html(include_str!("sandbox/page.html")) }))
         .route("/demo", get(demo))
         .route("/agents", get(agents))
@@ -75,9 +82,33 @@ pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
         .route("/calls/{id}", axum::routing::delete(hang_up))
         .route("/calls/{id}/timeline", get(timeline))
         .route("/callback", post(receive))
-        .with_state(crm);
-    axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?;
-    stack.stop().await
+        .layer(axum::middleware::from_fn(refuse_foreign_names))
+        .with_state(crm)
+}
+
+/// A name that someone else's DNS leads here would let their page read ours, with the demo account's keys in it.
+async fn refuse_foreign_names(request: Request, next: Next) -> Response {
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if is_own(host) {
+        next.run(request).await
+    } else {
+        (StatusCode::MISDIRECTED_REQUEST, "open the sandbox by its address\n").into_response()
+    }
+}
+
+/// Whether a `Host` is an address or this machine's own name for itself: nobody's DNS stands for those.
+fn is_own(host: &str) -> bool {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+}
+
+/// The operators' command line for this sandbox, as it is typed in the present folder.
+fn admin_command(admin_url: &str, folder: &std::path::Path) -> anyhow::Result<String> {
+    let program = program_path("control-api")?;
+    let here = std::env::current_dir()?;
+    let program = program.strip_prefix(&here).unwrap_or(&program).to_owned();
+    Ok(format!("{} admin --url {admin_url} --token-file {}", program.display(), folder.join("admin.token").display()))
 }
 
 async fn interrupted() {
@@ -121,25 +152,22 @@ impl Crm {
         let body = answer.bytes().await.map_err(unreachable)?;
         Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
     }
-
-    /// Changes the remembered call, or remembers it (a call placed from a terminal is known by its callback only).
-    fn change(&self, call_id: &str, to_number: &str, change: impl FnOnce(&mut CrmCall)) {
-        let mut calls = self.calls.lock().expect("calls");
-        if let Some(call) = calls.iter_mut().find(|call| call.call_id == call_id) {
-            return change(call);
-        }
-        let mut call =
-            CrmCall { call_id: call_id.to_owned(), to_number: to_number.to_owned(), state: "accepted".into(), callback: None };
-        change(&mut call);
-        calls.push_front(call);
-        calls.truncate(CALL_CAP);
-    }
 }
 
 async fn demo(State(crm): State<Arc<Crm>>) -> Json<Value> {
-    Json(
-        json!({"curl": crm.curl(), "numbers": SANDBOX_NUMBERS, "link": crm.link_template(), "setup": format!("{}/CRM_API/webphone/setup", crm.api_url)}),
-    )
+    Json(json!({
+        "curl": crm.curl(),
+        "numbers": SANDBOX_NUMBERS,
+        "link": crm.link_template(),
+        "admin": format!("{} account show demo", crm.admin_command),
+        "pages": [
+            ["Setup page for agents and admins", format!("{}/CRM_API/webphone/setup", crm.api_url)],
+            ["OpenAPI", format!("{}/openapi.json", crm.api_url)],
+            ["OpenAPI of the admin API", format!("{}/openapi.json", crm.admin_url)],
+            ["Metrics", format!("{}/metrics", crm.admin_url)],
+            ["Readiness", format!("{}/readyz", crm.admin_url)],
+        ],
+    }))
 }
 
 /// The account's agents with what the service knows of their softphones.
@@ -157,20 +185,18 @@ struct Dial {
 async fn place(State(crm): State<Arc<Crm>>, Json(dial): Json<Dial>) -> Result<Response, Response> {
     let body = json!({"from_number": crm.from_number, "to_number": dial.to_number, "agent_number": AGENT_NUMBER});
     let (status, answer) = crm.ask(crm.client.post(format!("{}/calls", crm.api_url)).json(&body)).await?;
-    if let Some(call_id) = answer["call_id"].as_str() {
-        crm.change(call_id, &dial.to_number, |_| {});
-    }
     Ok((status, Json(answer)).into_response())
 }
 
-/// Newest first; the state of calls without a callback is asked of the API, those placed elsewhere included.
-async fn list(State(crm): State<Arc<Crm>>) -> Result<Json<Vec<CrmCall>>, Response> {
-    let (_, live) = crm.ask(crm.client.get(format!("{}/calls?live=true&limit=50", crm.api_url))).await?;
-    for call in live["calls"].as_array().into_iter().flatten() {
-        let text = |key: &str| call[key].as_str().unwrap_or("").to_owned();
-        crm.change(&text("call_id"), &text("customer_number"), |known| known.state = text("state"));
+/// The account's calls as the API has them, newest first, each with the callback that came for it.
+async fn list(State(crm): State<Arc<Crm>>) -> Result<Json<Value>, Response> {
+    let (_, mut page) = crm.ask(crm.client.get(format!("{}/calls?limit=100", crm.api_url))).await?;
+    let callbacks = crm.callbacks.lock().expect("callbacks");
+    for call in page["calls"].as_array_mut().into_iter().flatten() {
+        let body = callbacks.iter().find(|(call_id, _)| call["call_id"] == **call_id).map(|(_, body)| body.clone());
+        call["received"] = body.into();
     }
-    Ok(Json(crm.calls.lock().expect("calls").iter().cloned().collect()))
+    Ok(Json(page["calls"].take()))
 }
 
 async fn hang_up(State(crm): State<Arc<Crm>>, Path(id): Path<uuid::Uuid>) -> Result<Response, Response> {
@@ -186,7 +212,25 @@ async fn timeline(State(crm): State<Arc<Crm>>, Path(id): Path<uuid::Uuid>) -> Re
 /// The customer's callback URL: a retry repeats the same body, so it overwrites itself.
 async fn receive(State(crm): State<Arc<Crm>>, body: String) -> StatusCode {
     let Ok(record) = serde_json::from_str::<Value>(&body) else { return StatusCode::BAD_REQUEST };
-    let text = |key: &str| record[key].as_str().unwrap_or("").to_owned();
-    crm.change(&text("call_id"), &text("customer_number"), |call| call.callback = Some(body));
+    let call_id = record["call_id"].as_str().unwrap_or_default().to_owned();
+    let mut callbacks = crm.callbacks.lock().expect("callbacks");
+    callbacks.retain(|(known, _)| *known != call_id);
+    callbacks.push_front((call_id, body));
+    callbacks.truncate(CALLBACK_CAP);
     StatusCode::NO_CONTENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn only_addresses_and_localhost_name_the_sandbox() {
+        for host in ["127.0.0.1:8090", "localhost:8090", "LOCALHOST", "[::1]:8090", "[::1]", "192.0.2.7:80"] {
+            assert!(is_own(host), "{host}");
+        }
+        for host in ["", "rebind.example:8090", "127.0.0.1.rebind.example", "localhost.example:8090", "localhost:x", ":8090"] {
+            assert!(!is_own(host), "{host}");
+        }
+    }
 }

@@ -11,6 +11,12 @@ struct Arguments {
     /// Address of the CRM's page
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
+    /// Port of the public API
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port of the operators' listener
+    #[arg(long, default_value_t = 8081)]
+    admin_port: u16,
     /// Folder of the sandbox's data, kept between runs
     #[arg(long, default_value = "var/sandbox")]
     folder: PathBuf,
@@ -19,5 +25,6 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    run(SandboxSpec { page: arguments.listen, folder: arguments.folder }).await
+    let ports = [arguments.port, arguments.admin_port];
+    run(SandboxSpec { page: arguments.listen, ports, folder: arguments.folder }).await
 }
