@@ -2,7 +2,9 @@
 //! Which settings are allowed is each resource's; what is kept is `storage`'s.
 
 pub mod account;
+pub mod call;
 pub mod callback;
+pub mod delivery;
 pub mod field;
 pub mod hold_audio;
 pub mod identity;
@@ -19,10 +21,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use field::Context;
+use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use storage::Account;
-use utoipa::OpenApi;
+use storage::{Account, Call};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the admin API works on.
@@ -46,6 +49,11 @@ impl Admin {
         Context { secrets: &self.app.master_key, allow_private_targets: self.app.config.callback.allow_private_targets }
     }
 
+    /// How many live calls there are of a kind.
+    pub(crate) fn live_calls(&self, is_wanted: impl Fn(&Call) -> bool) -> Result<usize, Problem> {
+        Ok(self.app.store.live_calls()?.iter().filter(|call| is_wanted(call)).count())
+    }
+
     /// The account, or 404.
     pub(crate) fn account(&self, id: &str) -> Result<Account, Problem> {
         self.app.store.account(id)?.ok_or_else(|| unknown("account", id))
@@ -65,6 +73,8 @@ impl Admin {
         (name = "keys", description = "API keys, told once"),
         (name = "callback", description = "Where an account's results are pushed"),
         (name = "trunks", description = "SIP peers"),
+        (name = "calls", description = "Calls of all accounts"),
+        (name = "deliveries", description = "Results that are not delivered"),
         (name = "onboarding", description = "The declarative file and the customer's pack")
     ),
     modifiers(&Token),
@@ -96,7 +106,13 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(key::rotate))
         .routes(routes!(callback::read, callback::set, callback::remove))
         .routes(routes!(callback::renew_signing_secret))
+        .routes(routes!(callback::end_overlap))
         .routes(routes!(trial::run))
+        .routes(routes!(call::of_account))
+        .routes(routes!(call::live))
+        .routes(routes!(delivery::list))
+        .routes(routes!(delivery::redeliver))
+        .routes(routes!(delivery::redeliver_all))
         .routes(routes!(trunk::list))
         .routes(routes!(trunk::read, trunk::set, trunk::remove))
         .routes(routes!(apply::apply))
@@ -133,6 +149,27 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
         tracing::info!(%method, route, status = response.status().as_u16(), "admin request");
     }
     response
+}
+
+/// Whether what is about to be lost is known.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Confirmation {
+    /// Do it although calls are live. Default false.
+    pub confirm: bool,
+}
+
+impl Confirmation {
+    /// 409 unless nothing is live or it is confirmed.
+    pub(crate) fn check(&self, live_count: usize, effect: &str) -> Result<(), Problem> {
+        if live_count == 0 || self.confirm {
+            return Ok(());
+        }
+        let detail =
+            format!("{live_count} calls are live: {effect}; wait for their end, or repeat it with ?confirm=true (--yes)");
+        Err(Problem::conflict("in_use", detail))
+    }
 }
 
 /// Runs a database operation where it may block.

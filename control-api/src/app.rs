@@ -76,16 +76,13 @@ impl App {
         let store = Storage::open(&config.storage.folder)?;
         let master_key = Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?);
         let metrics = Metrics::default();
-        let delivery = callback::Settings {
-            allow_private_targets: config.callback.allow_private_targets,
-            extra_roots: config.callback.extra_roots.clone(),
-            connections_per_endpoint: config.callback.connections_per_endpoint,
-        };
+        let delivery = callback::Settings::of(&config);
+        let streams = Streams::default();
         Ok(Arc::new(Self {
-            callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone())?,
+            callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone(), streams.clone())?,
             softphones: Softphones::load(&store, &master_key)?,
             speakers: Speakers::default(),
-            streams: Streams::default(),
+            streams,
             repeats: Repeats::default(),
             launch_rate: LaunchRate::default(),
             store,

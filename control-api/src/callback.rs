@@ -13,7 +13,7 @@ mod sink;
 mod tests;
 
 pub use payload::Payload;
-pub use queue::{Callbacks, Settings, StartError};
+pub use queue::{Callbacks, Settings, StartError, check};
 
 use crate::calls::events::EventView;
 use storage::{Account, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback};
@@ -23,6 +23,15 @@ pub fn for_call(account: &Account, call: &Call, public_url: &str, now_ms: u64) -
     let settings = account.callback.as_ref()?;
     let target = target(settings, endpoint(&account.id, &settings.url));
     let body = serde_json::to_string(&Payload::of(call, public_url)).expect("a payload has string keys and plain values only");
+    Some(NewCallback { target, body, due_ms: now_ms })
+}
+
+/// The callback of a call that never took place, which says so; `None` if the account has no callback.
+pub fn for_test(account: &Account, call: &Call, public_url: &str, now_ms: u64) -> Option<NewCallback> {
+    let settings = account.callback.as_ref()?;
+    let target = target(settings, endpoint(&account.id, &settings.url));
+    let body =
+        serde_json::to_string(&Payload::of_test(call, public_url)).expect("a payload has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
 }
 

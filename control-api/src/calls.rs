@@ -42,6 +42,18 @@ fn shown(app: &App, call: &Call) -> Json<CallView> {
     Json(CallView::of(call, &app.config.public.url))
 }
 
+/// The same with how the delivery of its result stands.
+async fn shown_with_result(app: &App, call: &Call) -> Result<Json<CallView>, Problem> {
+    let job = match call.is_live() {
+        true => None,
+        false => {
+            let call_id = call.call_id.clone();
+            app.with_store(move |store| store.callback_job(&call_id)).await?
+        }
+    };
+    Ok(Json(CallView::with_result(call, job.as_ref(), &app.config.public.url)))
+}
+
 fn unknown_call() -> Problem {
     Problem::not_found("there is no such call")
 }
@@ -61,7 +73,7 @@ pub async fn read(
     PathParams(call_id): PathParams<String>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    Ok(shown(&app, &call))
+    shown_with_result(&app, &call).await
 }
 
 /// Ends a call in any state: hangs up, or cancels what rings. Repeating it, also after the end, changes nothing.
@@ -127,7 +139,7 @@ pub async fn change(
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let changed = set_disposition(&app, call.call_id, change.disposition).await?;
-    Ok(shown(&app, &changed))
+    shown_with_result(&app, &changed).await
 }
 
 /// Changes a call's disposition, for who may.
@@ -162,20 +174,11 @@ pub async fn redeliver(
     PathParams(call_id): PathParams<String>,
 ) -> Result<(StatusCode, Json<CallView>), Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let outcome = {
-        let (call_id, public_url) = (call.call_id.clone(), app.config.public.url.clone());
-        app.with_store(move |store| {
-            store.requeue_callback(&call_id, |call| {
-                let account = store.account(&call.account_id)?;
-                Ok(account.and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
-            })
-        })
-        .await?
-    };
+    let outcome = requeue(&app, call.call_id.clone()).await?;
     match outcome {
         RequeueOutcome::Queued(job) => {
             app.callbacks.notify(&job.target.endpoint);
-            Ok((StatusCode::ACCEPTED, shown(&app, &call)))
+            Ok((StatusCode::ACCEPTED, shown_with_result(&app, &call).await?))
         }
         RequeueOutcome::StillPending => {
             Err(Problem::conflict("callback_pending", "the callback of this call is still being tried"))
@@ -184,4 +187,16 @@ pub async fn redeliver(
         RequeueOutcome::NotConfigured => Err(Problem::conflict("no_callback", "the account has no callback URL")),
         RequeueOutcome::UnknownCall => Err(unknown_call()),
     }
+}
+
+/// Queues the result of an ended call again, to the account's present callback.
+pub async fn requeue(app: &App, call_id: String) -> Result<RequeueOutcome, Problem> {
+    let public_url = app.config.public.url.clone();
+    let requeued = app.with_store(move |store| {
+        store.requeue_callback(&call_id, |call| {
+            let account = store.account(&call.account_id)?;
+            Ok(account.and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
+        })
+    });
+    Ok(requeued.await?)
 }

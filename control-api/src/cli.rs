@@ -4,6 +4,7 @@
 mod account;
 mod client;
 mod declaration;
+mod delivery;
 mod key;
 mod table;
 mod trunk;
@@ -30,7 +31,7 @@ pub struct Arguments {
     ca: Option<PathBuf>,
     /// Print the API's answer as JSON
     #[arg(long, global = true)]
-    json: bool,
+    pub json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -52,6 +53,13 @@ enum Command {
     /// Where an account's results are pushed
     #[command(subcommand)]
     Callback(account::CallbackCommand),
+    /// An account's calls, newest first
+    Calls(delivery::CallsArgs),
+    /// Calls of all accounts that have not ended
+    Live,
+    /// Results that are not delivered: list them, push them again
+    #[command(subcommand)]
+    Deliveries(delivery::DeliveryCommand),
     /// SIP peers
     #[command(subcommand)]
     Trunk(trunk::TrunkCommand),
@@ -71,6 +79,9 @@ pub async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), CliErr
         Command::Agent(command) => command.run(&mut session).await,
         Command::Key(command) => command.run(&mut session).await,
         Command::Callback(command) => command.run(&mut session).await,
+        Command::Calls(args) => args.run(&mut session).await,
+        Command::Live => delivery::live(&mut session).await,
+        Command::Deliveries(command) => command.run(&mut session).await,
         Command::Trunk(command) => command.run(&mut session).await,
         Command::Apply(args) => args.run(&mut session).await,
         Command::Pack(args) => args.run(&mut session).await,

@@ -261,23 +261,34 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let url = self.public.url.as_str();
-        if !(url.starts_with("https://") || url.starts_with("http://")) || url.ends_with('/') {
+        let parsed =
+            reqwest::Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host());
+        if url.ends_with('/') || parsed.is_none_or(|parsed| parsed.query().is_some() || parsed.fragment().is_some()) {
             return Err(format!("public.url = {url:?}: allowed is http:// or https://, a host and no slash at the end"));
         }
-        in_range("public.max_connections", u64::from(self.public.max_connections), 1, 1_000_000)?;
-        in_range("link.edge_lost_after_s", self.link.edge_lost_after_s, 1, 3600)?;
-        in_range("callback.connections_per_endpoint", self.callback.connections_per_endpoint as u64, 1, 256)?;
-        in_range("calls.dns_timeout_ms", self.calls.dns_timeout_ms, 100, 10_000)?;
-        in_range("calls.dns_cache_s", self.calls.dns_cache_s, 1, 3600)?;
-        in_range("softphone.session_s", self.softphone.session_s, 600, 86_400)?;
-        in_range("softphone.token_s", self.softphone.token_s, 1, 300)?;
-        in_range("softphone.credential_s", self.softphone.credential_s, 30, 3600)?;
-        let Softphone { launch_per_minute_per_agent, launch_per_minute_per_key, .. } = self.softphone;
-        in_range("softphone.launch_per_minute_per_agent", u64::from(launch_per_minute_per_agent), 1, 1_000)?;
-        in_range("softphone.launch_per_minute_per_key", u64::from(launch_per_minute_per_key), 1, 100_000)?;
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
-            return Err(format!("log.filter: {error}; allowed are tracing filters such as \"info\" or \"control_api=debug\""));
+        let (public, admin) = (self.public.listen, self.admin.listen);
+        let meets = public.ip() == admin.ip() || public.ip().is_unspecified() || admin.ip().is_unspecified();
+        if public.port() == admin.port() && public.port() != 0 && meets {
+            return Err(format!("admin.listen = \"{admin}\": allowed is another port than that of public.listen, \"{public}\""));
         }
+        let values = [
+            u64::from(self.public.max_connections),
+            self.link.edge_lost_after_s,
+            self.callback.connections_per_endpoint as u64,
+            self.calls.dns_timeout_ms,
+            self.calls.dns_cache_s,
+            self.softphone.session_s,
+            self.softphone.token_s,
+            self.softphone.credential_s,
+            u64::from(self.softphone.launch_per_minute_per_agent),
+            u64::from(self.softphone.launch_per_minute_per_key),
+        ];
+        for ((key, min, max), value) in RANGES.into_iter().zip(values) {
+            if !(min..=max).contains(&value) {
+                return Err(format!("{key} = {value}: allowed is {min} to {max}"));
+            }
+        }
+        self.log.check()?;
         self.public.tls.check("public", self.public.listen)?;
         self.admin.tls.check("admin", self.admin.listen)
     }
@@ -306,8 +317,45 @@ impl Tls {
     }
 }
 
-fn in_range(key: &str, value: u64, min: u64, max: u64) -> Result<(), String> {
-    if (min..=max).contains(&value) { Ok(()) } else { Err(format!("{key} = {value}: allowed is {min} to {max}")) }
+/// Each number with its least and its greatest value, in the order in which they are checked.
+const RANGES: [(&str, u64, u64); 10] = [
+    ("public.max_connections", 1, 1_000_000),
+    ("link.edge_lost_after_s", 1, 3600),
+    ("callback.connections_per_endpoint", 1, 256),
+    ("calls.dns_timeout_ms", 100, 10_000),
+    ("calls.dns_cache_s", 1, 3600),
+    ("softphone.session_s", 600, 86_400),
+    ("softphone.token_s", 1, 300),
+    ("softphone.credential_s", 30, 3600),
+    ("softphone.launch_per_minute_per_agent", 1, 1_000),
+    ("softphone.launch_per_minute_per_key", 1, 100_000),
+];
+
+impl Log {
+    /// A filter that is well formed may still name nothing: a misspelt level is a target of that name, and the log stays empty.
+    fn check(&self) -> Result<(), String> {
+        let refused = |reason: &str| {
+            let filter = &self.filter;
+            Err(format!(
+                "log.filter = {filter:?}: {reason}; allowed are tracing filters such as \"info\" or \"control_api=debug\""
+            ))
+        };
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.filter) {
+            return refused(&error.to_string());
+        }
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let directives = || self.filter.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+        let is_level =
+            |word: &str| LEVELS.contains(&word.to_ascii_lowercase().as_str()) || matches!(word.as_bytes(), [b'0'..=b'5']);
+        let is_own = |directive: &str| ["control_api", "storage"].iter().any(|name| directive.starts_with(name));
+        if let Some(word) = directives().find(|word| !word.contains(['=', '[', ']']) && !is_level(word) && !is_own(word)) {
+            return refused(&format!("{word:?} is no level"));
+        }
+        if !directives().any(|directive| is_level(directive) || is_own(directive) || directive.contains('[')) {
+            return refused("it selects nothing of this process");
+        }
+        Ok(())
+    }
 }
 
 /// One line: where, which key, and what TOML or serde found wrong with it.
@@ -319,6 +367,12 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> String {
     let line = text.lines().nth(line_number - 1).unwrap_or_default();
     let section = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default().trim();
     let section = section.trim_matches(['[', ']']);
+    let named = line.split_once('=').map(|(key, value)| (format!("{section}.{}", key.trim()), value.trim()));
+    if let Some((key, value)) = named
+        && let Some((_, min, max)) = RANGES.iter().find(|(known, ..)| *known == key)
+    {
+        return format!("line {line_number}: {key} = {value}: allowed is {min} to {max}");
+    }
     match line.split_once('=') {
         Some((key, _)) if section.is_empty() => format!("line {line_number}: {}: {what}", key.trim()),
         Some((key, _)) => format!("line {line_number}: {section}.{}: {what}", key.trim()),
@@ -343,6 +397,16 @@ mod tests {
         let example: toml::Table = EXAMPLE.parse().unwrap();
         let defaults = toml::Table::try_from(Config::default()).unwrap();
         assert_eq!(keys(&example), keys(&defaults));
+    }
+
+    /// S15, S34: both processes work on the same folders, and meet at the same socket.
+    #[test]
+    fn the_example_files_of_both_processes_fit_each_other() {
+        let edge: toml::Table = include_str!("../../sip-edge/sip-edge.example.toml").parse().unwrap();
+        let own: toml::Table = EXAMPLE.parse().unwrap();
+        for (section, key) in [("link", "socket"), ("recordings", "folder"), ("hold_audio", "folder")] {
+            assert_eq!(own[section][key], edge[section][key], "{section}.{key}");
+        }
     }
 
     fn flatten(prefix: &str, table: &toml::Table, keys: &mut Vec<String>) {
@@ -378,6 +442,19 @@ mod tests {
         check_error("[softphone]\nsession_s = 60", &["softphone.session_s", "600 to 86400"]);
         check_error("[softphone]\nlaunch_per_minute_per_key = 0", &["softphone.launch_per_minute_per_key", "1 to 100000"]);
         check_error("[log]\nfilter = \"a=b=c\"", &["log.filter", "tracing filters"]);
+        for filter in ["verbose", "infos", "info,verbose", "", "hyper=debug", "WARNING"] {
+            check_error(&format!("[log]\nfilter = \"{filter}\""), &["log.filter", filter, "tracing filters"]);
+        }
+        for filter in ["info", "WARN", "off", "3", "control_api", "control_api::link=debug,hyper=info", "info,[call]=trace"] {
+            assert!(Config::parse(&format!("[log]\nfilter = \"{filter}\"")).is_ok(), "{filter}");
+        }
+        check_error("[public]\nurl = \"https://\"", &["public.url"]);
+        check_error("[public]\nurl = \"https://api.example?x\"", &["public.url"]);
+        check_error("[admin]\nlisten = \"127.0.0.1:8080\"", &["admin.listen", "another port"]);
+        check_error("[public]\nlisten = \"0.0.0.0:8081\"\ntls.mode = \"self_signed\"", &["admin.listen", "another port"]);
+        assert!(Config::parse("[admin]\nlisten = \"127.0.0.2:8080\"").is_ok(), "another address");
+        check_error("[public]\nmax_connections = 5000000000", &["line 2: public.max_connections = 5000000000", "1 to 1000000"]);
+        check_error("[calls]\n\ndns_cache_s = -1", &["line 3: calls.dns_cache_s = -1: allowed is 1 to 3600"]);
         check_error("public = [", &["line 1"]);
     }
 }

@@ -16,6 +16,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Readiness {
     pub ready: bool,
+    /// What is amiss, in words; empty when ready.
+    #[serde(default)]
+    pub reasons: Vec<String>,
     /// Whether records can be read.
     pub store: bool,
     /// Whether a shard that takes calls is connected.
@@ -52,8 +55,22 @@ async fn healthz() -> &'static str {
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     let store = app.with_store(|store| store.account("")).await.is_ok();
     let edge = app.link.is_ready();
-    let ready = store && edge && !app.shutdown.is_cancelled();
-    let shards = app.link.shards().into_iter().map(|shard| ShardState {
+    let shards = app.link.shards();
+    let mut reasons: Vec<String> = shards.iter().flat_map(|shard| shard.complaints.iter().cloned()).collect();
+    reasons.sort();
+    reasons.dedup();
+    if !store {
+        reasons.push("the database cannot be read".into());
+    }
+    if !edge {
+        let socket = std::path::absolute(&app.config.link.socket).unwrap_or_default();
+        reasons.push(format!("no edge that takes calls is connected to {}; an edge names it as link.socket", socket.display()));
+    }
+    if app.shutdown.is_cancelled() {
+        reasons.push("the process is stopping".into());
+    }
+    let ready = reasons.is_empty();
+    let shards = shards.into_iter().map(|shard| ShardState {
         edge: shard.edge,
         shard: shard.shard,
         connected: shard.is_connected,
@@ -61,7 +78,7 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         calls: shard.status.call_count,
         capacity: shard.status.call_capacity,
     });
-    let body = Readiness { ready, store, edge, live_calls: app.lines.live_count(), shards: shards.collect() };
+    let body = Readiness { ready, reasons, store, edge, live_calls: app.lines.live_count(), shards: shards.collect() };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
 
@@ -71,7 +88,8 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
 )]
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let text = app.metrics.print(app.lines.live_count(), app.link.softphone_count(), &app.link.shards());
+    let outbox = app.with_store(|store| store.outbox_depth()).await.unwrap_or_default();
+    let text = app.metrics.print(app.lines.live_count(), app.link.softphone_count(), outbox, &app.link.shards());
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 

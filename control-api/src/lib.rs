@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod number;
 pub mod onboarding;
 pub mod openapi;
+pub mod preflight;
 pub mod problem;
 pub mod recordings;
 pub mod retention;

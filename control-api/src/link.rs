@@ -3,6 +3,7 @@
 
 mod connection;
 mod control;
+mod folders;
 mod placement;
 mod reconcile;
 mod softphones;
@@ -59,6 +60,8 @@ struct Shard {
     /// Live calls: reserved for it, or given to it.
     calls: HashMap<String, CallLink>,
     connection: Option<Connection>,
+    /// Why what it does with the shared folders is not seen here.
+    complaints: Vec<String>,
     disconnected: Instant,
     /// Unix milliseconds of the last message in this or the epoch before; `None` if none came since this process started.
     last_seen_ms: Option<u64>,
@@ -103,6 +106,8 @@ pub struct ShardView {
     pub shard: u16,
     pub is_connected: bool,
     pub status: ShardStatus,
+    /// In words, while it is connected.
+    pub complaints: Vec<String>,
 }
 
 /// Why no shard takes a call now.
@@ -196,6 +201,7 @@ impl Link {
             shard: id.shard,
             is_connected: shard.is_connected(),
             status: shard.status.clone(),
+            complaints: if shard.is_connected() { shard.complaints.clone() } else { Vec::new() },
         };
         self.lock().shards.iter().map(view).collect()
     }
@@ -328,6 +334,7 @@ impl Shard {
             softphone_service: None,
             calls: HashMap::new(),
             connection: None,
+            complaints: Vec::new(),
             disconnected: now,
             last_seen_ms: None,
             last_command_id: 0,

@@ -6,9 +6,13 @@ use control_api::{
     app::App,
     cli,
     config::{self, Config},
-    server,
+    preflight, server,
 };
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Places calls between agents and customers through a SIP edge.
@@ -34,30 +38,49 @@ enum Command {
     Admin(cli::Arguments),
 }
 
-/// Every failure is one line on stderr and exit status 1.
+/// Failures go to stderr; the exit status is 2 where the configuration is to blame, else 1.
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("control-api: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let failed = |error: anyhow::Error| {
+        eprintln!("control-api: {error:#}");
+        ExitCode::FAILURE
+    };
+    let done = match Arguments::parse().command {
+        Command::Serve { config, check_config } => match configuration(config.as_deref()) {
+            Err(lacks) => {
+                lacks.iter().for_each(|lack| eprintln!("control-api: configuration: {lack}"));
+                return ExitCode::from(2);
+            }
+            Ok(_) if check_config => {
+                println!("configuration is valid");
+                return ExitCode::SUCCESS;
+            }
+            Ok(config) => {
+                log_to_stderr(&config.log);
+                runtime().and_then(|runtime| runtime.block_on(serve(config)))
+            }
+        },
+        Command::Admin(arguments) => return admin(arguments),
+    };
+    done.map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command {
-        Command::Serve { config, check_config } => {
-            let config = config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
-            if check_config {
-                println!("configuration is fine");
-                return Ok(());
-            }
-            log_to_stderr(&config.log);
-            runtime()?.block_on(serve(config))
-        }
-        Command::Admin(arguments) => Ok(runtime()?.block_on(cli::run(arguments, &mut std::io::stdout()))?),
+/// The configuration, or all that is wrong with it.
+fn configuration(file: Option<&Path>) -> Result<Config, Vec<String>> {
+    let config = file.map_or_else(|| Ok(Config::default()), Config::load).map_err(|error| vec![error.to_string()])?;
+    let lacks = preflight::check(&config);
+    if lacks.is_empty() { Ok(config) } else { Err(lacks) }
+}
+
+/// With `--json` a failure is JSON, too.
+fn admin(arguments: cli::Arguments) -> ExitCode {
+    let json = arguments.json;
+    let done = runtime().and_then(|runtime| Ok(runtime.block_on(cli::run(arguments, &mut std::io::stdout()))?));
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<cli::CliError>().filter(|_| json) {
+        Some(error) => eprintln!("{}", error.json()),
+        None => eprintln!("control-api: {error:#}"),
     }
+    ExitCode::FAILURE
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -13,6 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use std::time::Instant;
+use storage::OutboxDepth;
 
 /// Upper bounds of the request latency buckets in seconds.
 const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
@@ -126,7 +127,7 @@ impl Metrics {
     }
 
     /// Prints everything in the OpenMetrics text format.
-    pub fn print(&self, live_count: u64, softphone_count: usize, shards: &[ShardView]) -> String {
+    pub fn print(&self, live_count: u64, softphone_count: usize, outbox: OutboxDepth, shards: &[ShardView]) -> String {
         let mut registry = Registry::with_prefix("control_api");
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());
         registry.register("http_request_duration_seconds", "Time to answer an HTTP request", self.latencies.clone());
@@ -140,6 +141,13 @@ impl Metrics {
         let softphones = Gauge::<i64>::default();
         softphones.set(softphone_count as i64);
         registry.register("softphones_online", "Agents whose softphone is registered", softphones);
+        let [pending, exhausted] = [outbox.pending, outbox.exhausted].map(|count| {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(count as i64);
+            gauge
+        });
+        registry.register("callbacks_pending", "Callbacks that are still being tried", pending);
+        registry.register("callbacks_exhausted", "Call results that were given up and are kept", exhausted);
         let live = Gauge::<i64>::default();
         live.set(live_count as i64);
         registry.register("calls_live", "Calls that have not ended", live);

@@ -3,19 +3,33 @@
 use crate::{
     admin,
     app::App,
-    auth, callback, calls, health, link, listener,
+    auth, callback, calls,
+    config::Config,
+    health, link, listener,
     metrics::{self, RequestCounter},
     openapi, problem, recordings, retention,
     tls::{Security, TlsError},
     webphone,
 };
-use axum::{Json, Router, middleware, routing};
+use axum::{Json, Router, middleware, response::Html, routing};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinSet};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Time that requests and deliveries have to finish when the process is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a browser finds at the head of the public listener.
+const PUBLIC_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer</title><h1>Dialer: API</h1>\n\
+    <p>Calls are placed by <code>POST /calls</code> with a server key, or by the launch link of a CRM.\n\
+    <ul><li><a href=/openapi.json>/openapi.json</a>: the contract<li><a href=/CRM_API/webphone/setup>/CRM_API/webphone/setup</a>: \
+    microphone, speaker and network for agents</ul>\n";
+
+/// The same of the operators' listener.
+const ADMIN_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer: operators</title><h1>Dialer: operators' listener</h1>\n\
+    <ul><li><a href=/readyz>/readyz</a>: whether calls can be placed, and why not<li><a href=/metrics>/metrics</a>\
+    <li><a href=/healthz>/healthz</a><li><a href=/openapi.json>/openapi.json</a>: the admin API below <code>/admin</code>, \
+    with the token in <code>admin.token_file</code>; from a shell, <code>control-api admin --help</code></ul>\n";
 
 /// Why the process cannot serve: the configuration's key and the cause.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +82,7 @@ pub fn public_router(app: &Arc<App>) -> Router {
     let router: Router<Arc<App>> = public_resources().into();
     router
         .merge(webphone::routes())
+        .route("/", routing::get(|| async { Html(PUBLIC_FRONT) }))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), auth::refuse_keys_in_query))
@@ -81,6 +96,7 @@ pub fn admin_router(app: &Arc<App>) -> Router {
     document.merge(admin::document());
     operations
         .route("/openapi.json", routing::get(|| async move { Json(document) }))
+        .route("/", routing::get(|| async { Html(ADMIN_FRONT) }))
         .with_state(Arc::clone(app))
         .merge(admin::router(Arc::clone(app)))
         .fallback(problem::unknown_path)
@@ -133,6 +149,12 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     Ok(Running { public, admin, app, link, tasks })
 }
 
+/// The host in `public.url`.
+pub(crate) fn host(config: &Config) -> &str {
+    let url = &config.public.url;
+    url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default()
+}
+
 async fn open(
     app: &App,
     key: &'static str,
@@ -140,9 +162,8 @@ async fn open(
     tls_key: &'static str,
     tls: &crate::config::Tls,
 ) -> Result<(TcpListener, Security), StartError> {
-    let url = &app.config.public.url;
-    let host = url.split("://").nth(1).unwrap_or(url).split(['/', ':']).next().unwrap_or_default();
-    let security = Security::new(tls, host, &app.metrics).map_err(|error| StartError::Tls { key: tls_key, error })?;
+    let security =
+        Security::new(tls, host(&app.config), &app.metrics).map_err(|error| StartError::Tls { key: tls_key, error })?;
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| StartError::Listen { key, address: address.to_string(), error })?;
     Ok((listener, security))

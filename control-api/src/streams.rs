@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -26,16 +26,16 @@ impl Default for Patience {
     }
 }
 
-/// The readers.
-#[derive(Debug, Default)]
+/// The readers, shared by clones.
+#[derive(Debug, Clone, Default)]
 pub struct Streams {
     pub patience: Patience,
-    accounts: Mutex<HashMap<String, watch::Sender<()>>>,
+    accounts: Arc<Mutex<HashMap<String, watch::Sender<()>>>>,
 }
 
 impl Streams {
     pub fn new(patience: Patience) -> Self {
-        Self { patience, accounts: Mutex::default() }
+        Self { patience, accounts: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {

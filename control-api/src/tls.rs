@@ -365,7 +365,7 @@ mod tests {
         for _ in 0..2 {
             check_echo(&mut connect(address, &first).await.unwrap()).await;
         }
-        let text = metrics.print(0, 0, &[]);
+        let text = metrics.print(0, 0, storage::OutboxDepth::default(), &[]);
         assert!(text.contains("control_api_certificates_refused_total 1\n"), "{text}");
 
         let second = files.renew(2);

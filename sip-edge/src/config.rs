@@ -70,7 +70,8 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordingsConfig {
-    /// Folder that recordings are written to and control-api serves; made if missing. A recorded call writes 32 KB a second.
+    /// Folder that recordings are written to and control-api serves, the same as its `recordings.folder`; made if missing. A recorded
+    /// call writes 32 KB a second.
     pub folder: PathBuf,
 }
 
@@ -78,7 +79,7 @@ pub struct RecordingsConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldAudioConfig {
-    /// Folder with the WAV files that accounts have for parties on hold; need not exist. Each file is read once, when a call names it
+    /// Folder with the WAV files that accounts have for parties on hold, the same as control-api's `hold_audio.folder`, which makes it. Each file is read once, when a call names it
     /// first, and kept: up to 2 MB. At most 64 per shard; a call without one plays the bundled tone.
     pub folder: PathBuf,
 }
@@ -87,7 +88,7 @@ pub struct HoldAudioConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkConfig {
-    /// Unix socket that control-api listens on, at most 107 bytes.
+    /// Unix socket that control-api listens on, the same as its `link.socket`, at most 107 bytes.
     pub socket: PathBuf,
 }
 
@@ -157,19 +158,19 @@ impl Default for LimitsConfig {
 
 impl Default for RecordingsConfig {
     fn default() -> Self {
-        Self { folder: "recordings".into() }
+        Self { folder: "data/recordings".into() }
     }
 }
 
 impl Default for HoldAudioConfig {
     fn default() -> Self {
-        Self { folder: "hold-audio".into() }
+        Self { folder: "data/hold-audio".into() }
     }
 }
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { socket: "control.sock".into() }
+        Self { socket: "data/control.sock".into() }
     }
 }
 

@@ -140,7 +140,8 @@ pub async fn run(socket: &Path, mailbox: Rc<Mailbox>, peer: Rc<dyn LinkPeer>) {
         };
         // Said when it changes, not at each attempt.
         if error != last_error {
-            tracing::warn!(error, "no control link; running calls go on");
+            let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
+            tracing::warn!(socket = %socket.display(), error, "no control link; running calls go on");
             last_error = error;
         }
         if welcome.get() {

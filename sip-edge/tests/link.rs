@@ -76,6 +76,7 @@ impl LinkPeer for Peer {
             status: self.status(),
             softphone_service: None,
             softphones: Vec::new(),
+            folders: None,
         }
     }
 

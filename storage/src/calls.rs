@@ -355,5 +355,6 @@ fn step_note<'a>(word: &'static str, entry: &'a TimelineEntry, progress: &Progre
         sip_code: entry.sip_code,
         reason: party.and_then(|party| party.reason.clone()),
         conversation: conversation.cloned(),
+        is_epilogue: false,
     }
 }

@@ -21,7 +21,7 @@ macro_rules! records {
 }
 
 records! {
-    Account => "account" version 4,
+    Account => "account" version 5,
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
@@ -30,7 +30,7 @@ records! {
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
-    CallbackJob => "callback job" version 2,
+    CallbackJob => "callback job" version 3,
     DeliveryAttempt => "delivery" version 2,
     WebphoneSession => "webphone session",
     Softphone => "softphone" version 2,
@@ -85,7 +85,8 @@ mod tests {
         check_old("account.v1", &sample::account());
         check_old("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
         check_old("account.v3", &sample::account_of_three());
-        check("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
+        check_old("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
+        check("account.v5", &sample::account_of_five());
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
         check_old("api_key.v1", &sample::api_key());
@@ -99,7 +100,9 @@ mod tests {
         check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
         check("recording.v1", &sample::recording());
         check_old("callback_job.v1", &sample::job());
-        check("callback_job.v2", &CallbackJob { sequence: Some(3), queued_ms: 4_000, ..sample::job() });
+        check_old("callback_job.v2", &CallbackJob { sequence: Some(3), queued_ms: 4_000, ..sample::job() });
+        let job = CallbackJob { queued_ms: 4_000, start_ms: 1_000, last_error: Some("timeout".into()), ..sample::job() };
+        check("callback_job.v3", &job);
         check_old("delivery.v1", &sample::delivery());
         check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
         check("event.v1", &sample::event());
@@ -136,6 +139,7 @@ mod tests {
                 auth_header: Some(AuthHeader { name: "X-Token".into(), value: Sealed(vec![1, 0xab]) }),
                 signing_secret: Sealed(vec![0xff, 0]),
                 max_retries: 3,
+                earlier_secrets: Vec::new(),
             });
             account.trunks = vec!["t1".into(), "t2".into()];
             account
@@ -247,6 +251,13 @@ mod tests {
                 progress_events: vec!["participant".into()],
                 ..account()
             }
+        }
+
+        pub fn account_of_five() -> Account {
+            let mut account = Account { agent_confirm: true, ..account_of_three() };
+            let earlier = EarlierSecret { secret: Sealed(vec![1, 2]), until_ms: 9_000 };
+            account.callback.as_mut().expect("it has one").earlier_secrets.push(earlier);
+            account
         }
 
         fn conversation() -> Conversation {
@@ -377,6 +388,8 @@ mod tests {
                 next_ms: 5_000,
                 sequence: None,
                 queued_ms: 0,
+                start_ms: 0,
+                last_error: None,
             }
         }
 

@@ -26,6 +26,8 @@ pub(crate) struct Note<'a> {
     pub sip_code: Option<u16>,
     pub reason: Option<String>,
     pub conversation: Option<Conversation>,
+    /// Told after the call's last event: to who follows the account, not to who follows the call.
+    pub is_epilogue: bool,
 }
 
 /// Which part of an account's log is there.
@@ -109,7 +111,9 @@ impl Storage {
             conversation: note.conversation,
         };
         batch.put(Family::Events, &event_key(&call.account_id, event.number), &event);
-        batch.index(Family::CallEvents, &Key::of(&call.call_id).number(event.number).bytes(), b"");
+        if !note.is_epilogue {
+            batch.index(Family::CallEvents, &Key::of(&call.call_id).number(event.number).bytes(), b"");
+        }
         let new = if event.sequence <= PROGRESS_CAP { job(call, &event)? } else { None };
         let endpoint = new.map(|new| {
             let endpoint = new.target.endpoint.clone();

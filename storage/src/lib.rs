@@ -21,7 +21,8 @@ pub use calls::{Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Pro
 pub use create::{CreateOutcome, InTheWay, NewCall};
 pub use events::{EVENT_CAP, EVENT_WINDOW_MS, EventRange};
 pub use listing::{CallFilter, Page};
-pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, RequeueOutcome};
+pub use onboarding::{Belongings, RemoveOutcome};
+pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, OutboxDepth, RequeueOutcome, ResultPage};
 pub use parties::{AddOutcome, NewParty, OTHERS_CAP};
 pub use record::*;
 pub use retention::Expired;

@@ -1,6 +1,7 @@
 //! How an account's calls are found again: newest first, filtered, in pages.
 
 use crate::key::{Key, KeyReader};
+use crate::outbox::{parse_listed, results_prefix};
 use crate::record::*;
 use crate::store::Family;
 use crate::{Error, Result, Storage};
@@ -21,6 +22,8 @@ pub struct CallFilter {
     pub customer_number_e164: Option<String>,
     pub from_number: Option<String>,
     pub disposition: Option<String>,
+    /// Calls whose result is in this state.
+    pub callback: Option<JobState>,
     /// Calls that started at or after.
     pub from_ms: Option<u64>,
     /// Calls that started before.
@@ -58,11 +61,17 @@ pub struct Page {
 impl Storage {
     /// An account's calls, newest first, at most `limit` (and at most 1,000) a page.
     pub fn calls(&self, account_id: &str, filter: &CallFilter, cursor: Option<&str>, limit: usize) -> Result<Page> {
-        let prefix = Key::of(account_id).bytes();
-        let after = cursor.map(|cursor| parse_cursor(account_id, cursor)).transpose()?;
-        let mut scan = self.scan(Family::AccountCalls, &prefix);
+        // Results that are not delivered are few among all calls, and have a list of their own in the same order.
+        let listed = filter.callback.filter(|state| *state != JobState::Delivered);
+        let (family, prefix) = match listed {
+            Some(state) => (Family::Results, results_prefix(account_id, state)),
+            None => (Family::AccountCalls, Key::of(account_id).bytes()),
+        };
+        let head = || Key::default().raw(&prefix);
+        let after = cursor.map(|cursor| parse_cursor(head(), cursor)).transpose()?;
+        let mut scan = self.scan(family, &prefix);
         if let Some(until_ms) = filter.until_ms {
-            let newest = until_ms.checked_sub(1).map(|newest| Key::of(account_id).newest(newest).bytes());
+            let newest = until_ms.checked_sub(1).map(|newest| head().newest(newest).bytes());
             scan.seek(&newest.unwrap_or_else(|| crate::store::behind(&prefix)));
         }
         if let Some(after) = &after
@@ -76,7 +85,7 @@ impl Storage {
         let mut page = Page { calls: Vec::new(), next_cursor: None, examined_count: 0 };
         let mut last: Option<(u64, String)> = None;
         while let Some((key, _)) = scan.current()? {
-            let (start_ms, call_id) = parse_account_call_key(key)?;
+            let (start_ms, call_id) = if listed.is_some() { parse_listed(key)? } else { parse_account_call_key(key)? };
             if filter.from_ms.is_some_and(|from_ms| start_ms < from_ms) {
                 break;
             }
@@ -85,7 +94,11 @@ impl Storage {
                 break;
             }
             page.examined_count += 1;
-            page.calls.extend(self.call(call_id)?.filter(|call| filter.matches(call)));
+            let call = self.call(call_id)?.filter(|call| filter.matches(call));
+            let is_delivered = || Ok::<_, Error>(self.callback_job(call_id)?.is_some_and(|job| job.state == JobState::Delivered));
+            if call.is_some() && (filter.callback != Some(JobState::Delivered) || is_delivered()?) {
+                page.calls.extend(call);
+            }
             last = Some((start_ms, call_id.to_owned()));
             scan.advance();
         }
@@ -100,8 +113,8 @@ pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, &str)> {
     parsed.ok_or_else(|| Error::Corrupt { kind: "account call", reason: "malformed key".to_owned() })
 }
 
-fn parse_cursor(account_id: &str, cursor: &str) -> Result<Vec<u8>> {
+fn parse_cursor(head: Key, cursor: &str) -> Result<Vec<u8>> {
     let (start_ms, call_id) = cursor.split_once('.').ok_or(Error::BadCursor)?;
     let start_ms = start_ms.parse().map_err(|_| Error::BadCursor)?;
-    Ok(Key::of(account_id).newest(start_ms).rest(call_id).bytes())
+    Ok(head.newest(start_ms).rest(call_id).bytes())
 }

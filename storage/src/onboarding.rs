@@ -2,14 +2,45 @@
 
 use crate::create::agent_key;
 use crate::key::Key;
+use crate::outbox::results_prefix;
 use crate::record::*;
 use crate::store::{Durability, Family};
 use crate::{Error, Result, Storage};
 
+/// What an account has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Belongings {
+    pub live_calls: usize,
+    /// Results that are still being tried.
+    pub pending_results: usize,
+    /// Results that were given up.
+    pub exhausted_results: usize,
+    /// Live ones among them.
+    pub calls: usize,
+    pub recordings: usize,
+    pub numbers: usize,
+    pub agents: usize,
+    pub keys: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoveOutcome {
+    /// What it had.
+    Removed(Belongings),
+    /// Calls are live or results wait; nothing changed.
+    InUse(Belongings),
+    Unknown,
+}
+
 impl Storage {
-    /// Creates or replaces an account.
+    /// Creates or replaces an account. Refused while a removed one's calls are still being forgotten.
     pub fn put_account(&self, account: &Account) -> Result<()> {
         let _held = self.lock_onboarding();
+        if self.read(Family::Removals, account.id.as_bytes())?.is_some() {
+            return Err(Error::Conflict(
+                "an account of this id was removed and its calls are still being forgotten; try again later",
+            ));
+        }
         let mut batch = self.batch();
         batch.put(Family::Accounts, account.id.as_bytes(), account);
         batch.commit(Durability::Synced)
@@ -24,11 +55,32 @@ impl Storage {
         self.load_all(Family::Accounts, b"")
     }
 
-    /// Removes an account with its numbers, agents and keys; its calls stay for the default retention. False if unknown.
-    pub fn delete_account(&self, account_id: &str) -> Result<bool> {
-        let _held = self.lock_onboarding();
+    /// What an account has; `None` if it is unknown.
+    pub fn belongings(&self, account_id: &str) -> Result<Option<Belongings>> {
         if self.account(account_id)?.is_none() {
-            return Ok(false);
+            return Ok(None);
+        }
+        let results = |state| self.count(Family::Results, &results_prefix(account_id, state));
+        let prefix = Key::of(account_id).bytes();
+        Ok(Some(Belongings {
+            live_calls: self.live_calls()?.iter().filter(|call| call.account_id == account_id).count(),
+            pending_results: results(JobState::Pending)?,
+            exhausted_results: results(JobState::Exhausted)?,
+            calls: self.count(Family::AccountCalls, &prefix)?,
+            recordings: self.count(Family::AccountRecordings, &prefix)?,
+            numbers: self.count(Family::AccountNumbers, &prefix)?,
+            agents: self.count(Family::Agents, &prefix)?,
+            keys: self.api_keys(Some(account_id))?.len(),
+        }))
+    }
+
+    /// Removes an account with its numbers, agents and keys. Its calls and recordings are no longer to be seen, and are forgotten by
+    /// `forget_account`; until that is done no account can have its id. Refused while calls are live or results wait.
+    pub fn remove_account(&self, account_id: &str) -> Result<RemoveOutcome> {
+        let _held = self.lock_onboarding();
+        let Some(belongings) = self.belongings(account_id)? else { return Ok(RemoveOutcome::Unknown) };
+        if belongings.live_calls > 0 || belongings.pending_results > 0 {
+            return Ok(RemoveOutcome::InUse(belongings));
         }
         let mut batch = self.batch();
         for number in self.numbers(account_id)? {
@@ -45,8 +97,9 @@ impl Storage {
             batch.delete(Family::ApiKeyHashes, &key.hash.0);
         }
         batch.delete(Family::Accounts, account_id.as_bytes());
+        batch.index(Family::Removals, account_id.as_bytes(), b"");
         batch.commit(Durability::Synced)?;
-        Ok(true)
+        Ok(RemoveOutcome::Removed(belongings))
     }
 
     /// Assigns a number. Refused if another account has it or the account is unknown.

@@ -1,6 +1,8 @@
 //! The callback outbox: jobs (results of calls, and steps of their progress) queued per endpoint by when they are due, and the log of attempts. When and whether to try again is
-//! decided by the caller; what it decides is on disk, with the attempt, when `record_delivery` returns.
+//! decided by the caller; what it decides is on disk, with the attempt, when `record_delivery` returns. Results that are not delivered are
+//! listed by account and state.
 
+use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Batch, Durability, Family, behind};
@@ -8,6 +10,9 @@ use crate::{Error, Result, Storage};
 
 /// Most attempts kept in the log of one job; older ones make room.
 pub const DELIVERY_LOG_CAP: u32 = 64;
+
+/// Says that earlier releases' results are listed.
+const RESULTS_LISTED: &[u8] = b"results listed";
 
 /// What is to be pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,24 @@ pub enum NextStep {
     Delivered,
     Retry { at_ms: u64 },
     Exhausted,
+}
+
+/// Part of the list of results that are not delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultPage {
+    /// By account, the newest call first.
+    pub jobs: Vec<CallbackJob>,
+    /// Where the next page starts; `None` at the end of the list.
+    pub next_cursor: Option<String>,
+}
+
+/// How many jobs there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutboxDepth {
+    /// Still being tried, progress among them.
+    pub pending: usize,
+    /// Results that were given up.
+    pub exhausted: usize,
 }
 
 /// Jobs of one endpoint.
@@ -95,6 +118,12 @@ impl Storage {
         }
         let mut batch = self.batch();
         batch.delete(Family::CallbacksDue, &due_key(&job));
+        unlist(&mut batch, &job);
+        job.last_error = if attempt.delivered {
+            None
+        } else {
+            attempt.error.clone().or_else(|| attempt.http_status.map(|status| status.to_string()))
+        };
         job.attempt_count += 1;
         job.delivery_count += 1;
         match next {
@@ -110,12 +139,24 @@ impl Storage {
         } else {
             batch.put(Family::CallbackJobs, job_id.as_bytes(), &job);
         }
+        list(&mut batch, &job);
+        let mut noted = None;
+        if job.sequence.is_none()
+            && job.state == JobState::Exhausted
+            && let Some(mut call) = self.call(call_id)?
+        {
+            let (at_ms, reason) = (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
+            let note = Note { word: "callback_exhausted", at_ms, reason, is_epilogue: true, ..Note::default() };
+            noted = Some(self.note(&mut batch, &mut call, note, crate::no_progress)?);
+            batch.put(Family::Calls, call_id.as_bytes(), &call);
+        }
         batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
         if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
             batch.delete(Family::Deliveries, &delivery_key(&job, oldest));
         }
         // A progress callback may be sent twice after a power failure; its receiver knows it by its id.
         batch.commit(if job.sequence.is_some() { Durability::Logged } else { Durability::Synced })?;
+        drop(noted);
         Ok(Some(job))
     }
 
@@ -136,6 +177,9 @@ impl Storage {
         }
         let Some(new) = job(&call)? else { return Ok(RequeueOutcome::NotConfigured) };
         let mut batch = self.batch();
+        if let Some(known) = &known {
+            unlist(&mut batch, known);
+        }
         let job = match known {
             Some(known) => CallbackJob {
                 target: new.target,
@@ -157,6 +201,70 @@ impl Storage {
         self.load(Family::CallbackJobs, job_id.as_bytes())
     }
 
+    /// Results that are not delivered, at most `limit`: of one account, or of all.
+    pub fn undelivered(
+        &self,
+        account_id: Option<&str>,
+        state: JobState,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<ResultPage> {
+        let after = cursor.map(|cursor| parse_cursor(state, cursor)).transpose()?;
+        let accounts =
+            account_id.map_or_else(|| self.accounts_in(Family::Results), |account_id| Ok(vec![account_id.to_owned()]))?;
+        let mut page = ResultPage { jobs: Vec::new(), next_cursor: None };
+        for account_id in accounts {
+            let mut scan = self.scan(Family::Results, &results_prefix(&account_id, state));
+            if let Some(after) = &after
+                && scan.current()?.is_some_and(|(key, _)| key <= after.as_slice())
+            {
+                scan.seek(&[after.as_slice(), &[0]].concat());
+            }
+            while let Some((key, _)) = scan.current()? {
+                if let Some(last) = page.jobs.last().filter(|_| page.jobs.len() >= limit) {
+                    page.next_cursor = Some(format!("{}.{}.{}", last.start_ms, last.call_id, last.account_id));
+                    return Ok(page);
+                }
+                let (_, call_id) = parse_listed(key)?;
+                page.jobs.extend(self.callback_job(call_id)?);
+                scan.advance();
+            }
+        }
+        Ok(page)
+    }
+
+    /// How many jobs wait, and how many results were given up.
+    pub fn outbox_depth(&self) -> Result<OutboxDepth> {
+        let mut depth = OutboxDepth { pending: self.count(Family::CallbacksDue, b"")?, exhausted: 0 };
+        for account_id in self.accounts_in(Family::Results)? {
+            depth.exhausted += self.count(Family::Results, &results_prefix(&account_id, JobState::Exhausted))?;
+        }
+        Ok(depth)
+    }
+
+    /// Lists the undelivered results of a release that did not; once.
+    pub(crate) fn list_results(&self) -> Result<()> {
+        if self.read(Family::Changes, RESULTS_LISTED)?.is_some() {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        let mut scan = self.scan(Family::CallbackJobs, b"");
+        while let Some((_, value)) = scan.current()? {
+            let job: CallbackJob = crate::codec::decode(value)?;
+            if job.sequence.is_none()
+                && job.state != JobState::Delivered
+                && let Some(call) = self.call(&job.call_id)?
+            {
+                let job = CallbackJob { start_ms: call.start_ms, ..job };
+                batch.put(Family::CallbackJobs, job.job_id().as_bytes(), &job);
+                list(&mut batch, &job);
+            }
+            scan.advance();
+        }
+        batch.index(Family::Changes, RESULTS_LISTED, b"");
+        batch.commit(Durability::Synced)
+    }
+
     /// The log of attempts of a call's jobs: of its result, then of each progress callback, oldest first.
     pub fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
         self.load_all(Family::Deliveries, &Key::of(call_id).bytes())
@@ -174,6 +282,7 @@ impl Storage {
         for job in jobs {
             batch.delete(Family::CallbacksDue, &due_key(&job));
             batch.delete(Family::CallbackJobs, job.job_id().as_bytes());
+            unlist(batch, &job);
         }
         let mut scan = self.scan(Family::Deliveries, &Key::of(call_id).bytes());
         while let Some((key, _)) = scan.current()? {
@@ -197,6 +306,8 @@ fn first_job(call: &Call, new: NewCallback, sequence: Option<u32>) -> CallbackJo
         next_ms: new.due_ms,
         sequence,
         queued_ms: new.due_ms,
+        start_ms: call.start_ms,
+        last_error: None,
     }
 }
 
@@ -208,6 +319,45 @@ fn delivery_key(job: &CallbackJob, count: u32) -> Vec<u8> {
 fn put_job(batch: &mut Batch<'_>, job: &CallbackJob) {
     batch.put(Family::CallbackJobs, job.job_id().as_bytes(), job);
     batch.index(Family::CallbacksDue, &due_key(job), b"");
+    list(batch, job);
+}
+
+/// Head of the keys of an account's results in a state.
+pub(crate) fn results_prefix(account_id: &str, state: JobState) -> Vec<u8> {
+    Key::of(account_id).number(state as u64).bytes()
+}
+
+/// Start and call id of a key of `Results`.
+pub(crate) fn parse_listed(key: &[u8]) -> Result<(u64, &str)> {
+    let mut reader = KeyReader(key);
+    let parsed = reader.text().and_then(|_| reader.number()).and_then(|_| reader.newest());
+    parsed.and_then(|start_ms| reader.rest().map(|call_id| (start_ms, call_id))).ok_or_else(malformed)
+}
+
+fn listed_key(job: &CallbackJob) -> Option<Vec<u8>> {
+    let is_listed = job.sequence.is_none() && job.state != JobState::Delivered;
+    let prefix = || results_prefix(&job.account_id, job.state);
+    is_listed.then(|| Key::default().raw(&prefix()).newest(job.start_ms).rest(&job.call_id).bytes())
+}
+
+fn list(batch: &mut Batch<'_>, job: &CallbackJob) {
+    if let Some(key) = listed_key(job) {
+        batch.index(Family::Results, &key, b"");
+    }
+}
+
+fn unlist(batch: &mut Batch<'_>, job: &CallbackJob) {
+    if let Some(key) = listed_key(job) {
+        batch.delete(Family::Results, &key);
+    }
+}
+
+fn parse_cursor(state: JobState, cursor: &str) -> Result<Vec<u8>> {
+    let mut parts = cursor.splitn(3, '.');
+    let (Some(Ok(start_ms)), Some(call_id), Some(account_id)) = (parts.next().map(str::parse), parts.next(), parts.next()) else {
+        return Err(Error::BadCursor);
+    };
+    Ok(Key::default().raw(&results_prefix(account_id, state)).newest(start_ms).rest(call_id).bytes())
 }
 
 fn due_key(job: &CallbackJob) -> Vec<u8> {
@@ -216,4 +366,52 @@ fn due_key(job: &CallbackJob) -> Vec<u8> {
 
 fn malformed() -> Error {
     Error::Corrupt { kind: "due callback", reason: "malformed key".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release that did not list results leaves jobs without the start of their call, and no list.
+    #[test]
+    fn results_of_an_earlier_release_are_listed_at_the_first_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let new = crate::NewCall {
+            call_id: "c1".into(),
+            account_id: "demo".into(),
+            uuid: None,
+            call_type: CallType::Server,
+            customer_number: "1".into(),
+            customer_number_e164: "+911".into(),
+            agent_number: None,
+            agent_number_e164: None,
+            crm_username: None,
+            from_number: "+912".into(),
+            disposition: "CRM_CALL".into(),
+            recording_file: None,
+            fingerprint: "f".into(),
+            idempotency_key: None,
+            start_ms: 7,
+        };
+        storage.create_call(new, crate::no_progress).unwrap();
+        let call = storage.call("c1").unwrap().unwrap();
+        let target = CallbackTarget {
+            endpoint: "demo e".into(),
+            url: "https://crm.example/".into(),
+            auth_header: None,
+            signing_secret: Sealed(Vec::new()),
+            max_retries: 3,
+        };
+        let job = first_job(&call, NewCallback { target, body: "{}".into(), due_ms: 1 }, None);
+        let mut batch = storage.batch();
+        batch.put(Family::CallbackJobs, b"c1", &CallbackJob { state: JobState::Exhausted, start_ms: 0, ..job });
+        batch.delete(Family::Changes, RESULTS_LISTED);
+        batch.commit(Durability::Synced).unwrap();
+        assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 10).unwrap().jobs, []);
+        drop(storage);
+        let storage = Storage::open(folder.path()).unwrap();
+        let jobs = storage.undelivered(Some("demo"), JobState::Exhausted, None, 10).unwrap().jobs;
+        assert_eq!(jobs.iter().map(|job| (job.call_id.as_str(), job.start_ms)).collect::<Vec<_>>(), [("c1", 7)]);
+    }
 }

@@ -18,8 +18,8 @@ pub use conversation::{
     PartyState, RecordingState, SupervisorRole,
 };
 pub use onboarding::{
-    Account, Agent, ApiKey, AuthHeader, CallbackSettings, KeyClass, KeyHash, Limits, MediaProfile, Number, NumberFormat,
-    RecordingLayout, ReferPolicy, Retention, TransportKind, Trunk,
+    Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits, MediaProfile, Number,
+    NumberFormat, RecordingLayout, ReferPolicy, Retention, TransportKind, Trunk,
 };
 pub use webphone::{MediaTest, Softphone, WebphoneSession};
 

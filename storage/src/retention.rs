@@ -25,6 +25,8 @@ pub struct Expired {
     pub session_count: usize,
     pub event_count: usize,
     pub tombstone_count: usize,
+    /// Calls and recordings of removed accounts.
+    pub removed_count: usize,
     /// A limit cut the turn: call again.
     pub more: bool,
 }
@@ -49,8 +51,13 @@ impl Storage {
             expired.call_count += self.expire_calls(&account_id, before_ms, left)?;
         }
         expired.tombstone_count = self.expire_tombstones(now_ms, limit)?;
+        for account_id in self.removed_accounts()? {
+            let left = limit.saturating_sub(expired.removed_count);
+            expired.removed_count += self.forget_account(&account_id, now_ms, left)?;
+        }
         let Expired { idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count, .. } = expired;
-        let counts = [idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count];
+        let removed_count = expired.removed_count;
+        let counts = [idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count, removed_count];
         expired.more = counts.into_iter().any(|count| count >= limit);
         let mut scan = self.scan(Family::RecordingDeletions, b"");
         while let Some((key, _)) = scan.current()? {
@@ -83,7 +90,7 @@ impl Storage {
     }
 
     /// Accounts that have keys in a family whose keys start with the account.
-    fn accounts_in(&self, family: Family) -> Result<Vec<String>> {
+    pub(crate) fn accounts_in(&self, family: Family) -> Result<Vec<String>> {
         let mut accounts = Vec::new();
         let mut scan = self.scan(family, b"");
         while let Some((key, _)) = scan.current()? {
@@ -92,6 +99,51 @@ impl Storage {
             accounts.push(account_id);
         }
         Ok(accounts)
+    }
+
+    fn removed_accounts(&self) -> Result<Vec<String>> {
+        let mut accounts = Vec::new();
+        let mut scan = self.scan(Family::Removals, b"");
+        while let Some((key, _)) = scan.current()? {
+            accounts.push(String::from_utf8_lossy(key).into_owned());
+            scan.advance();
+        }
+        Ok(accounts)
+    }
+
+    /// Forgets what a removed account left, at most `limit` calls and as many recordings; returns how many. What stays are the
+    /// traces by which recordings' links answer 410.
+    pub fn forget_account(&self, account_id: &str, now_ms: u64, limit: usize) -> Result<usize> {
+        if self.read(Family::Removals, account_id.as_bytes())?.is_none() || limit == 0 {
+            return Ok(0);
+        }
+        let recording_count = self.expire_recordings(account_id, u64::MAX, now_ms, limit)?;
+        let call_count = self.expire_calls(account_id, u64::MAX, limit)?;
+        let prefix = Key::of(account_id).bytes();
+        // A call that was accepted as the account was removed goes after its end.
+        let is_left = |family| Ok::<_, Error>(self.scan(family, &prefix).current()?.is_some());
+        if is_left(Family::AccountCalls)? || is_left(Family::AccountRecordings)? {
+            return Ok(recording_count + call_count);
+        }
+        let mut batch = self.batch();
+        for family in [Family::Idempotency, Family::Uuids, Family::AgentCalls, Family::Softphones, Family::Events] {
+            let mut scan = self.scan(family, &prefix);
+            while let Some((key, _)) = scan.current()? {
+                batch.delete(family, key);
+                scan.advance();
+            }
+        }
+        let mut scan = self.scan(Family::WebphoneSessions, b"");
+        while let Some((key, value)) = scan.current()? {
+            let session: WebphoneSession = crate::codec::decode(value)?;
+            if session.account_id == account_id {
+                batch.delete(Family::WebphoneSessions, key);
+            }
+            scan.advance();
+        }
+        batch.delete(Family::Removals, account_id.as_bytes());
+        batch.commit(Durability::Synced)?;
+        Ok(recording_count + call_count)
     }
 
     fn expire_idempotency(&self, now_ms: u64, limit: usize) -> Result<usize> {

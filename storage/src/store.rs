@@ -78,10 +78,16 @@ pub(crate) enum Family {
     CallEvents,
     /// account → `EventMark`
     EventMarks,
+    /// account, state, newest first by the call's start, call id → nothing: results that are not delivered
+    Results,
+    /// account → nothing: removed accounts whose calls are not all forgotten
+    Removals,
+    /// name of a change to what earlier releases stored → nothing: it is done
+    Changes,
 }
 
 impl Family {
-    const ALL: [(Family, &'static str); 28] = [
+    const ALL: [(Family, &'static str); 31] = [
         (Family::Accounts, "accounts"),
         (Family::Numbers, "numbers"),
         (Family::AccountNumbers, "account_numbers"),
@@ -110,6 +116,9 @@ impl Family {
         (Family::Events, "events"),
         (Family::CallEvents, "call_events"),
         (Family::EventMarks, "event_marks"),
+        (Family::Results, "results"),
+        (Family::Removals, "removals"),
+        (Family::Changes, "changes"),
     ];
 
     fn name(self) -> &'static str {
@@ -159,7 +168,9 @@ impl Storage {
         });
         let db = DB::open_cf_descriptors(&options, folder, families)?;
         let stripes = (0..STRIPE_COUNT).map(|_| Mutex::new(())).collect();
-        Ok(Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) })
+        let storage = Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) };
+        storage.list_results()?;
+        Ok(storage)
     }
 
     pub(crate) fn event_numbers(&self) -> &EventNumbers {
@@ -200,6 +211,17 @@ impl Storage {
             scan.advance();
         }
         Ok(records)
+    }
+
+    /// How many keys have the prefix.
+    pub(crate) fn count(&self, family: Family, prefix: &[u8]) -> Result<usize> {
+        let mut count = 0;
+        let mut scan = self.scan(family, prefix);
+        while scan.current()?.is_some() {
+            count += 1;
+            scan.advance();
+        }
+        Ok(count)
     }
 
     /// A walk over the keys that have the prefix, standing at the first.

@@ -16,9 +16,9 @@ pub use control::{
 };
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, FromEdge, HangupBy, Hello, LegMedia,
-    LegName, MediaProfile, Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult, Route,
-    ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
+    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, Folder, Folders, FromEdge, HangupBy,
+    Hello, LegMedia, LegName, MediaProfile, Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult,
+    Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

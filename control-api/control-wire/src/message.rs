@@ -67,6 +67,25 @@ pub struct Hello {
     pub softphone_service: Option<SoftphoneService>,
     /// Agents (`SoftphoneGrant::agent`) whose softphones are registered with this shard.
     pub softphones: Vec<String>,
+    /// `None` from an edge that does not tell them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folders: Option<Folders>,
+}
+
+/// The folders that both processes work on, as the edge finds them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folders {
+    pub recordings: Folder,
+    pub hold_audio: Folder,
+}
+
+/// A folder by what it is on this machine: the same behind each path, link or mount that leads to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// For people.
+    pub path: String,
+    /// Numbers of its device and inode; `None` if it does not exist.
+    pub identity: Option<(u64, u64)>,
 }
 
 /// How softphones reach a shard.

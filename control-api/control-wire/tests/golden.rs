@@ -47,8 +47,14 @@ fn hello() {
         status: status(),
         softphone_service: Some(SoftphoneService { url: "wss://edge.example:8443/".into(), domain: "dialer.invalid".into() }),
         softphones: vec!["a1".into()],
+        folders: None,
     };
-    check(include_str!("golden/hello.json"), FromEdge::Hello(hello));
+    check(include_str!("golden/hello.json"), FromEdge::Hello(hello.clone()));
+    let folders = Folders {
+        recordings: Folder { path: "/var/lib/dialer/recordings".into(), identity: Some((2_049, 131_074)) },
+        hold_audio: Folder { path: "/var/lib/dialer/hold-audio".into(), identity: None },
+    };
+    check(include_str!("golden/hello_folders.json"), FromEdge::Hello(Hello { folders: Some(folders), ..hello }));
 }
 
 #[test]

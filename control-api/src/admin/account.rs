@@ -3,13 +3,14 @@
 use super::callback::CallbackView;
 use super::field::{self, Refusals};
 use super::{Admin, blocking};
-use crate::hold_audio;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::app::now_ms;
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
+use crate::{hold_audio, retention};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Account, RecordingLayout, ReferPolicy};
-use utoipa::ToSchema;
+use storage::{Account, Belongings, RecordingLayout, ReferPolicy, RemoveOutcome};
+use utoipa::{IntoParams, ToSchema};
 
 /// An account as it is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -324,30 +325,113 @@ pub async fn set(
         let present = known.unwrap_or_else(|| Account::new(&id, &id));
         let account = settings.over(present, |trunk| trunks.iter().any(|known| known.id == trunk), &mut refusals);
         refusals.finish()?;
-        admin.app.store.put_account(&account)?;
+        admin.app.store.put_account(&account).map_err(super::conflict)?;
         Ok((status, Json(AccountView::from(&account))))
     })
     .await
 }
 
-/// Removes an account with its numbers, agents and keys. Its records stay for their retention.
-#[utoipa::path(delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<StatusCode, Problem> {
-    blocking(&admin, move |admin| {
+/// How an account is removed.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RemovalMode {
+    /// Remove it with all that it has. Default false: refused.
+    pub confirm: bool,
+    /// Only say what it has. Default false.
+    pub dry_run: bool,
+}
+
+/// What an account has, which goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Removal {
+    /// False for a dry run, which removes nothing.
+    pub removed: bool,
+    /// While there are any, the account stays.
+    pub live_calls: usize,
+    /// Results that are still being tried. While there are any, the account stays.
+    pub pending_results: usize,
+    /// Results that were given up and never delivered.
+    pub exhausted_results: usize,
+    pub calls: usize,
+    pub recordings: usize,
+    pub numbers: usize,
+    pub agents: usize,
+    pub keys: usize,
+}
+
+impl Removal {
+    fn of(had: &Belongings, removed: bool) -> Self {
+        let Belongings { live_calls, pending_results, exhausted_results, calls, recordings, numbers, agents, keys } = *had;
+        Self { removed, live_calls, pending_results, exhausted_results, calls, recordings, numbers, agents, keys }
+    }
+
+    /// Its parts that are not none, for people.
+    pub fn text(&self) -> String {
+        let parts = [
+            (self.live_calls, "live calls"),
+            (self.pending_results, "results that wait"),
+            (self.exhausted_results, "results that were never delivered"),
+            (self.calls, "calls"),
+            (self.recordings, "recordings"),
+            (self.numbers, "numbers"),
+            (self.agents, "agents"),
+            (self.keys, "keys"),
+        ];
+        let parts: Vec<_> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        if parts.is_empty() { "nothing but its settings".into() } else { parts.join(", ") }
+    }
+}
+
+/// Removes an account with all that it has, calls and recordings too: their links answer 410, and an account that later has its id sees
+/// nothing of them. Refused while calls are live or results wait, and unless it is confirmed.
+#[utoipa::path(delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path), RemovalMode),
+    responses((status = 200, body = Removal, description = "Removed, or what a dry run found"),
+    (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
+pub async fn remove(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+    QueryParams(mode): QueryParams<RemovalMode>,
+) -> Result<Json<Removal>, Problem> {
+    let removal = blocking(&admin, move |admin| {
         let _held = admin.change();
-        let agents = admin.app.store.agents(&id)?;
-        let hold_audio = admin.app.store.account(&id)?.and_then(|account| account.hold_audio);
-        if !admin.app.store.delete_account(&id)? {
-            return Err(super::unknown("account", &id));
+        let store = &admin.app.store;
+        let account = admin.account(&id)?;
+        let had = store.belongings(&id)?.ok_or_else(|| super::unknown("account", &id))?;
+        let found = Removal::of(&had, false);
+        if mode.dry_run {
+            return Ok(found);
         }
-        if let Some(file_name) = hold_audio {
+        let in_use = |had: &Belongings| {
+            let detail = format!(
+                "{} calls are live and {} results wait to be delivered; end the calls, and wait until the results are delivered or given up",
+                had.live_calls, had.pending_results
+            );
+            Problem::conflict("in_use", detail)
+        };
+        if had.live_calls > 0 || had.pending_results > 0 {
+            return Err(in_use(&had));
+        }
+        if !mode.confirm {
+            let detail = format!("this removes {}, for ever; repeat it with ?confirm=true (--yes)", found.text());
+            return Err(Problem::conflict("confirmation_needed", detail));
+        }
+        let agents = store.agents(&id)?;
+        let had = match store.remove_account(&id)? {
+            RemoveOutcome::Removed(had) => had,
+            RemoveOutcome::InUse(had) => return Err(in_use(&had)),
+            RemoveOutcome::Unknown => return Err(super::unknown("account", &id)),
+        };
+        if let Some(file_name) = account.hold_audio {
             hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);
         }
         for agent in agents {
             admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&id, &agent.crm_username));
         }
-        Ok(StatusCode::NO_CONTENT)
+        Ok(Removal::of(&had, true))
     })
-    .await
+    .await?;
+    // Its calls and files; what is left, should this be cut off, is retention's.
+    while removal.removed && retention::expire_once(&admin.app, now_ms()).await? {}
+    Ok(Json(removal))
 }

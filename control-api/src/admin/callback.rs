@@ -1,14 +1,22 @@
 //! An account's callback: target, the customer's own header, signing secret. Delivery is `callback`'s.
 
 use super::field::{self, Context, Refusals};
-use super::{Admin, blocking};
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use super::{Admin, Confirmation, blocking};
+use crate::app::now_ms;
+use crate::calls::view::timestamp;
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use crate::secret::{self, Purpose, Secret};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{AuthHeader, CallbackSettings};
+use storage::{AuthHeader, CallbackSettings, EarlierSecret, Sealed};
 use utoipa::ToSchema;
+
+/// How long a renewed signing secret signs on unless the request says otherwise, and at most.
+const DEFAULT_OVERLAP_S: u64 = 24 * 3_600;
+const MAX_OVERLAP_S: u64 = 30 * 24 * 3_600;
+/// Renewed secrets that sign on at once: one that is renewed by mistake, twice, is still there.
+const EARLIER_CAP: usize = 3;
 
 /// A callback as it is set; neither the header's value nor the signing secret is ever told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -18,6 +26,10 @@ pub struct CallbackView {
     pub auth_header: Option<String>,
     /// Retries after the first attempt.
     pub max_retries: u32,
+    /// Until when the signing secret before the present one signs, too; null if the present one signs alone.
+    #[serde(default)]
+    #[schema(format = "date-time")]
+    pub overlap_until: Option<String>,
 }
 
 impl From<&CallbackSettings> for CallbackView {
@@ -26,6 +38,10 @@ impl From<&CallbackSettings> for CallbackView {
             url: callback.url.clone(),
             auth_header: callback.auth_header.as_ref().map(|header| header.name.clone()),
             max_retries: callback.max_retries,
+            overlap_until: {
+                let untils = callback.earlier_secrets.iter().map(|earlier| earlier.until_ms);
+                untils.max().filter(|until_ms| now_ms() < *until_ms).map(timestamp)
+            },
         }
     }
 }
@@ -48,7 +64,7 @@ pub struct CallbackInput {
     pub url: Option<String>,
     /// The customer's own header, sent unchanged with each attempt. Default none.
     pub auth_header: Option<AuthHeaderInput>,
-    /// `whsec_` and base64 of 24 to 64 bytes. Default: one is made and told once.
+    /// `whsec_` and base64 of 24 to 64 bytes. Default: one is made and told once. The one before it signs on for 24 h beside it.
     #[schema(value_type = Option<String>)]
     pub signing_secret: Option<Secret>,
     /// 0–3. Default 3.
@@ -81,6 +97,7 @@ impl CallbackInput {
         let url = self.url.or_else(|| present.as_ref().map(|present| present.url.clone()));
         let mut max_retries = present.as_ref().map_or(3, |present| present.max_retries);
         refusals.number("max_retries", self.max_retries, 0..=3, &mut max_retries);
+        let mut earlier_secrets = present.as_ref().map(|present| present.earlier_secrets.clone()).unwrap_or_default();
         let (known_header, known_secret) = present.map(|present| (present.auth_header, present.signing_secret)).unzip();
         let auth_header = match self.auth_header {
             Some(given) => Some(given.sealed(known_header.flatten(), context, refusals)),
@@ -89,7 +106,11 @@ impl CallbackInput {
         let (signing_secret, made) = match (self.signing_secret, known_secret) {
             (Some(given), known) => {
                 refusals.take("signing_secret", check_signing_secret(&given));
-                (context.reseal(Purpose::SigningSecret, &given, known), None)
+                let sealed = context.reseal(Purpose::SigningSecret, &given, known.clone());
+                if let Some(known) = known.filter(|known| *known != sealed) {
+                    retire(&mut earlier_secrets, known, now_ms(), DEFAULT_OVERLAP_S);
+                }
+                (sealed, None)
             }
             (None, Some(known)) => (known, None),
             (None, None) => {
@@ -97,7 +118,7 @@ impl CallbackInput {
                 (context.secrets.seal(Purpose::SigningSecret, &made), Some(made))
             }
         };
-        Some((CallbackSettings { url: url?, auth_header, signing_secret, max_retries }, made))
+        Some((CallbackSettings { url: url?, auth_header, signing_secret, max_retries, earlier_secrets }, made))
     }
 }
 
@@ -110,6 +131,17 @@ impl AuthHeaderInput {
         let value = context.reseal(Purpose::CallbackHeader, &self.value, known.map(|known| known.value));
         AuthHeader { name: self.name, value }
     }
+}
+
+/// Lets a secret that is replaced sign on for the overlap, and those before it no longer than that (B08).
+fn retire(earlier: &mut Vec<EarlierSecret>, replaced: Sealed, now_ms: u64, overlap_s: u64) {
+    let ends_ms = now_ms + overlap_s * 1000;
+    earlier.insert(0, EarlierSecret { secret: replaced, until_ms: ends_ms });
+    earlier.retain_mut(|earlier| {
+        earlier.until_ms = earlier.until_ms.min(ends_ms);
+        now_ms < earlier.until_ms
+    });
+    earlier.truncate(EARLIER_CAP);
 }
 
 /// Standard Webhooks: `whsec_` and the base64 of 24 to 64 random bytes.
@@ -163,36 +195,100 @@ pub async fn set(
     .await
 }
 
-/// Removes an account's callback: results are then only stored.
-#[utoipa::path(delete, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<StatusCode, Problem> {
+/// Removes an account's callback: results are then only stored. Refused while calls are live, whose results nobody would be told, unless it
+/// is confirmed; results that wait are still tried.
+#[utoipa::path(delete, path = "/admin/accounts/{account}/callback", tag = "callback",
+    params(("account" = String, Path), Confirmation),
+    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
+pub async fn remove(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+    QueryParams(confirmation): QueryParams<Confirmation>,
+) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let mut account = admin.account(&account)?;
         account.callback.take().ok_or_else(|| no_callback(&account.id))?;
+        confirmation.check(admin.live_calls(|call| call.account_id == account.id)?, "their results would not be pushed")?;
         admin.app.store.put_account(&account)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
-/// Makes a new signing secret, which signs from the next attempt on.
+/// How a signing secret is renewed.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Renewal {
+    /// Seconds for which the present secret signs on beside the new one, 0–2592000; 0 ends it at once. Default 86400.
+    pub overlap_s: Option<u64>,
+}
+
+/// Makes a new signing secret, which signs from the next attempt on; the present one signs beside it for the overlap.
 #[utoipa::path(post, path = "/admin/accounts/{account}/callback/signing-secret", tag = "callback",
-    params(("account" = String, Path)), responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails)))]
+    params(("account" = String, Path)), request_body = Option<Renewal>,
+    responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn renew_signing_secret(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,
+    renewal: Option<JsonBody<Renewal>>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let mut account = admin.account(&account)?;
         let callback = account.callback.as_mut().ok_or_else(|| no_callback(&account.id))?;
+        let (mut overlap_s, mut refusals) = (DEFAULT_OVERLAP_S, Refusals::default());
+        let given = renewal.and_then(|JsonBody(renewal)| renewal.overlap_s);
+        refusals.number("overlap_s", given, 0..=MAX_OVERLAP_S, &mut overlap_s);
+        refusals.finish()?;
         let made = secret::mint_signing_secret();
-        callback.signing_secret = admin.app.master_key.seal(Purpose::SigningSecret, &made);
+        let sealed = admin.app.master_key.seal(Purpose::SigningSecret, &made);
+        let replaced = std::mem::replace(&mut callback.signing_secret, sealed);
+        retire(&mut callback.earlier_secrets, replaced, now_ms(), overlap_s);
         let answer = CallbackAnswer { callback: CallbackView::from(&*callback), signing_secret: Some(made.expose().into()) };
         admin.app.store.put_account(&account)?;
         Ok(Json(answer))
     })
     .await
+}
+
+/// Ends the overlap: from the next attempt on the present signing secret signs alone.
+#[utoipa::path(delete, path = "/admin/accounts/{account}/callback/signing-secret/overlap", tag = "callback",
+    params(("account" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
+pub async fn end_overlap(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<StatusCode, Problem> {
+    blocking(&admin, move |admin| {
+        let _held = admin.change();
+        let mut account = admin.account(&account)?;
+        account.callback.as_mut().ok_or_else(|| no_callback(&account.id))?.earlier_secrets.clear();
+        admin.app.store.put_account(&account)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(untils: &[u64], overlap_s: u64, expected: &[(u8, u64)]) {
+        let mut earlier: Vec<_> =
+            (1..).zip(untils).map(|(n, until)| EarlierSecret { secret: Sealed(vec![n]), until_ms: *until }).collect();
+        retire(&mut earlier, Sealed(vec![0]), 1_000, overlap_s);
+        let left: Vec<_> = earlier.iter().map(|earlier| (earlier.secret.0[0], earlier.until_ms)).collect();
+        assert_eq!(left, expected);
+    }
+
+    // B08
+    #[test]
+    fn replaced_secrets_sign_on_for_the_overlap_and_no_longer() {
+        check(&[], 10, &[(0, 11_000)]);
+        check(&[5_000], 10, &[(0, 11_000), (1, 5_000)]);
+        check(&[50_000, 900], 10, &[(0, 11_000), (1, 11_000)]);
+        check(&[50_000, 40_000], 0, &[]);
+        check(&[50_000, 40_000, 30_000], 10, &[(0, 11_000), (1, 11_000), (2, 11_000)]);
+    }
 }

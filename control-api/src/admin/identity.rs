@@ -1,11 +1,11 @@
 //! What an account calls with: its caller-ID numbers and its agents.
 
 use super::field::{self, Refusals};
-use super::{Admin, blocking};
+use super::{Admin, Confirmation, blocking};
 use crate::app::now_ms;
 use crate::calls::view::timestamp;
 use crate::number::E164;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -212,17 +212,20 @@ pub async fn register_agent(
     .await
 }
 
-/// Removes an agent; its softphone is cut off.
+/// Removes an agent; its softphone is cut off. Refused while it is in a call, unless it is confirmed.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
-    params(("account" = String, Path), ("crm_username" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemDetails)))]
+    params(("account" = String, Path), ("crm_username" = String, Path), Confirmation),
+    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove_agent(
     State(admin): State<Arc<Admin>>,
     PathParams((account, crm_username)): PathParams<(String, String)>,
+    QueryParams(confirmation): QueryParams<Confirmation>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         admin.account(&account)?;
+        let is_in = |call: &storage::Call| call.account_id == account && call.crm_username.as_ref() == Some(&crm_username);
+        confirmation.check(admin.live_calls(is_in)?, "the agent's softphone would be cut off")?;
         match admin.app.store.delete_agent(&account, &crm_username)? {
             true => {
                 admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&account, &crm_username));

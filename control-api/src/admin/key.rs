@@ -230,7 +230,8 @@ pub async fn create(
     .await
 }
 
-/// Binds every generation of a key to networks, and says what it may do, from the next request on.
+/// Binds every generation of a key to networks, and says what it may do, from the next request on. Named by its id (`demo.crm.1`), one
+/// generation alone.
 #[utoipa::path(patch, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = KeyChange,
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
@@ -273,6 +274,7 @@ pub async fn rotate(
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
+        let name = name_of(&admin.keys_named(&account, &name)?[0]).to_owned();
         let mut keys = admin.keys_named(&account, &name)?;
         let (mut overlap_s, mut refusals) = (DEFAULT_OVERLAP_S, Refusals::default());
         refusals.number("overlap_s", rotation.overlap_s, 0..=MAX_OVERLAP_S, &mut overlap_s);
@@ -300,7 +302,8 @@ pub async fn rotate(
     .await
 }
 
-/// Revokes every generation of a key, from the next request on. Calls in progress are untouched.
+/// Revokes every generation of a key, from the next request on; named by its id (`demo.crm.1`), one generation alone. Calls in progress
+/// are untouched.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn revoke(
@@ -318,11 +321,12 @@ pub async fn revoke(
 }
 
 impl Admin {
-    /// The generations of a key, at least one.
+    /// The generations of a key by its name, at least one, or the one whose id is given.
     fn keys_named(&self, account: &str, name: &str) -> Result<Vec<ApiKey>, Problem> {
         self.account(account)?;
         let mut keys = self.app.store.api_keys(Some(account))?;
-        keys.retain(|key| name_of(key) == name);
+        let is_id = keys.iter().any(|key| key.id == name);
+        keys.retain(|key| if is_id { key.id == name } else { name_of(key) == name });
         if keys.is_empty() { Err(no_key(account, name)) } else { Ok(keys) }
     }
 }

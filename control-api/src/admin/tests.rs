@@ -169,7 +169,7 @@ async fn every_setting_is_readable_after_it_was_set() {
     bench.done(Method::DELETE, "/admin/trunks/carrier-b", json!(null)).await;
     assert_eq!(bench.get("/admin/trunks").await.as_array().unwrap().len(), 1);
     assert_eq!(bench.get("/admin/accounts").await.as_array().unwrap().len(), 1);
-    bench.done(Method::DELETE, "/admin/accounts/demo", json!(null)).await;
+    bench.done(Method::DELETE, "/admin/accounts/demo?confirm=true", json!(null)).await;
     assert_eq!(bench.get("/admin/accounts").await, json!([]));
 }
 
@@ -214,7 +214,7 @@ async fn hold_audio_is_checked_kept_and_removed() {
     let removed = bench.done(Method::DELETE, path, json!(null)).await;
     assert_eq!((&removed["hold_audio"], files().len()), (&Value::Null, 0));
     put(wav(1, 1, 8_000, 16, 1), path).await;
-    bench.done(Method::DELETE, "/admin/accounts/demo", json!(null)).await;
+    bench.done(Method::DELETE, "/admin/accounts/demo?confirm=true", json!(null)).await;
     assert_eq!(files().len(), 0, "it goes with its account");
 }
 
@@ -425,6 +425,25 @@ async fn signing_secrets_are_told_when_made_and_never_again() {
     assert_eq!((&again["signing_secret"], &again["max_retries"], &again["url"]), (&Value::Null, &json!(1), &first["url"]));
     let renewed = bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({})).await;
     assert!(renewed["signing_secret"].as_str().is_some_and(|renewed| renewed != secret));
+    let stored = || bench.app.store.account("demo").unwrap().unwrap().callback.unwrap();
+    let opened = |sealed: &storage::Sealed| bench.app.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap();
+    assert_eq!(opened(&stored().earlier_secrets[0].secret).expose(), secret, "it signs on");
+    assert!(renewed["overlap_until"].as_str().is_some_and(|until| until.ends_with('Z')), "{renewed}");
+    // Set by the customer's own, the same holds; set again, nothing changes.
+    let own = json!({ "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
+    bench.done(Method::PUT, path, own.clone()).await;
+    let after = stored();
+    assert_eq!(after.earlier_secrets.len(), 2);
+    bench.done(Method::PUT, path, own).await;
+    assert_eq!(stored(), after);
+    let overlap = "/admin/accounts/demo/callback/signing-secret/overlap";
+    bench.done(Method::DELETE, overlap, json!(null)).await;
+    assert_eq!(stored().earlier_secrets, []);
+    assert_eq!(bench.get(path).await["overlap_until"], Value::Null);
+    let at_once = bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({ "overlap_s": 0 })).await;
+    assert_eq!((&at_once["overlap_until"], stored().earlier_secrets.len()), (&Value::Null, 0));
+    let (status, _) = bench.ask(Method::POST, "/admin/accounts/demo/callback/signing-secret", None).await;
+    assert_eq!(status, StatusCode::OK, "a body is not needed");
     bench.done(Method::DELETE, path, json!(null)).await;
     assert_eq!(bench.get("/admin/accounts/demo").await["callback"], Value::Null);
 }
@@ -452,7 +471,14 @@ async fn a_trial_sends_a_signed_result_once_and_tells_what_came_of_it() {
     let trial = bench.done(Method::POST, path, json!({})).await;
     assert_eq!(trial, json!({ "delivered": true, "http_status": 204, "error": null }));
     let request = sink.await.unwrap();
-    for part in ["POST /hook HTTP/1.1", "x-token: of-crm", "webhook-signature: v1,", "\"uuid\":\"callback_test\""] {
+    for part in [
+        "POST /hook HTTP/1.1",
+        "x-token: of-crm",
+        "webhook-signature: v1,",
+        "\"uuid\":\"callback_test\"",
+        "\"test\":true",
+        "\"disposition\":\"CALLBACK_TEST\"",
+    ] {
         assert!(request.contains(part), "{part} is not in {request}");
     }
     // Nobody listens any more.

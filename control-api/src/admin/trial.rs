@@ -2,12 +2,12 @@
 
 use super::{Admin, blocking, callback::no_callback};
 use crate::app::now_ms;
-use crate::callback::for_call;
+use crate::callback::for_test;
 use crate::problem::{PathParams, Problem, ProblemDetails};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Account, Call, CallState, CallStatus, CallType, CallbackJob, Direction, JobState};
+use storage::{Account, Call, CallState, CallStatus, CallType, CallbackJob, CallbackTarget, Direction, JobState};
 use utoipa::ToSchema;
 
 /// What came of a trial.
@@ -22,7 +22,8 @@ pub struct Trial {
     pub error: Option<String>,
 }
 
-/// Sends the result of a call that never took place to the account's callback, once. Its `reason` and `uuid` are `callback_test`.
+/// Sends the result of a call that never took place to the account's callback, once. It says `"test": true`, its `disposition` is
+/// `CALLBACK_TEST`, its `reason` and `uuid` are `callback_test`.
 #[utoipa::path(post, path = "/admin/accounts/{account}/callback/test", tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = Trial), (status = 404, body = ProblemDetails)))]
 pub async fn run(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Trial>, Problem> {
@@ -54,7 +55,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         agent_number_e164: None,
         crm_username: None,
         from_number: number,
-        disposition: "CRM_CALL".into(),
+        disposition: "CALLBACK_TEST".into(),
         record: false,
         recording_file: None,
         fingerprint: String::new(),
@@ -83,11 +84,12 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         party_count: 0,
         event_count: 0,
     };
-    let callback = for_call(account, &call, public_url, now_ms)?;
+    let callback = for_test(account, &call, public_url, now_ms)?;
     Some(CallbackJob {
         call_id,
         account_id: account.id.clone(),
-        target: callback.target,
+        // Sent once: nothing repeats it.
+        target: CallbackTarget { max_retries: 0, ..callback.target },
         body: callback.body,
         state: JobState::Pending,
         cycle: 1,
@@ -96,5 +98,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         next_ms: now_ms,
         sequence: None,
         queued_ms: now_ms,
+        start_ms: now_ms,
+        last_error: None,
     })
 }

@@ -1,5 +1,5 @@
-//! One attempt over HTTPS: what is sent, what counts as delivered (any 2xx within 10 s of connect, TLS and headers together; redirects
-//! are not followed), which word tells why it failed, and the guard that keeps connections off private networks (S22).
+//! One attempt over HTTPS: over which connection, what is sent, what counts as delivered (any 2xx within 10 s of connect, TLS and headers
+//! together; redirects are not followed), which word tells why it failed, and the guard that keeps connections off private networks (S22).
 //! The signature follows Standard Webhooks 1.0.
 
 use crate::admin::field;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::CallbackJob;
+use storage::{CallbackJob, Sealed};
 
 /// Time for an endpoint to respond (guide; S25).
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_LEN_CAP: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Header lines that an answer may have: only its status is of interest, whatever proxies add to it.
+const HEADER_LINE_CAP: usize = 4_096;
 /// Which attempt of its cycle this is, from 1.
 const ATTEMPT_HEADER: HeaderName = HeaderName::from_static("x-delivery-attempt");
 const SIGNING_SECRET_PREFIX: &str = "whsec_";
@@ -36,7 +38,10 @@ pub enum SenderError {
 
 /// Makes attempts.
 pub(super) struct Sender {
-    client: reqwest::Client,
+    /// Takes a connection that is left from another attempt, if there is one.
+    pooled: reqwest::Client,
+    /// Opens a connection for each attempt.
+    fresh: reqwest::Client,
     secrets: Arc<MasterKey>,
     allow_private_targets: bool,
     timeout: Duration,
@@ -53,20 +58,8 @@ impl Sender {
         extra_roots: Option<&Path>,
         idle_connections: usize,
     ) -> Result<Self, SenderError> {
-        // Another part of the process may have installed it before; either way there is one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("control-api/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .http1_only()
-            .dns_resolver(Guard { allow_private_targets })
-            .tls_certs_merge(extra_roots.map(load_roots).transpose()?.unwrap_or_default())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(idle_connections)
-            .build()?;
-        Ok(Self { client, secrets, allow_private_targets, timeout: RESPONSE_TIMEOUT })
+        let (pooled, fresh) = clients(allow_private_targets, extra_roots, idle_connections)?;
+        Ok(Self { pooled, fresh, secrets, allow_private_targets, timeout: RESPONSE_TIMEOUT })
     }
 
     #[cfg(test)]
@@ -74,13 +67,18 @@ impl Sender {
         Self { timeout, ..self }
     }
 
-    /// Posts a job once. Whatever answers in time is a response; its status decides.
-    pub(super) async fn send(&self, job: &CallbackJob, now_ms: u64) -> Result<reqwest::Response, Failure> {
+    /// Posts a job once, signed by each of the secrets. Whatever answers in time is a response; its status decides.
+    ///
+    /// Pooled connections die together when what is behind the endpoint changes, which shows only in use. So only an attempt that has
+    /// another behind it takes one, and that other opens its own.
+    pub(super) async fn send(&self, job: &CallbackJob, signing: &[Sealed], now_ms: u64) -> Result<reqwest::Response, Failure> {
         let target = &job.target;
         // The switch may have been turned off, or the rules tightened, since the URL was configured.
         field::callback_url(&target.url, self.allow_private_targets).map_err(|_| Failure("blocked_address"))?;
-        let headers = self.headers(job, now_ms)?;
-        let request = self.client.post(&target.url).headers(headers).body(job.body.clone());
+        let headers = self.headers(job, signing, now_ms)?;
+        let has_retry = job.cycle == 1 && job.attempt_count == 0 && job.target.max_retries > 0;
+        let client = if has_retry { &self.pooled } else { &self.fresh };
+        let request = client.post(&target.url).headers(headers).body(job.body.clone());
         match tokio::time::timeout(self.timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(failure(&error)),
@@ -88,17 +86,20 @@ impl Sender {
         }
     }
 
-    fn headers(&self, job: &CallbackJob, now_ms: u64) -> Result<HeaderMap, Failure> {
+    fn headers(&self, job: &CallbackJob, signing: &[Sealed], now_ms: u64) -> Result<HeaderMap, Failure> {
         let unreadable = Failure("secret_unreadable");
-        let secret = self.secrets.open(Purpose::SigningSecret, &job.target.signing_secret).map_err(|_| unreadable)?;
         let timestamp = now_ms / 1_000;
-        let signature = signature(secret.expose(), &job.job_id(), timestamp, &job.body).ok_or(unreadable)?;
+        let mut signatures = Vec::new();
+        for secret in signing {
+            let secret = self.secrets.open(Purpose::SigningSecret, secret).map_err(|_| unreadable)?;
+            signatures.push(signature(secret.expose(), &job.job_id(), timestamp, &job.body).ok_or(unreadable)?);
+        }
         let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure("header"));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert("webhook-id", text(&job.job_id())?);
         headers.insert("webhook-timestamp", HeaderValue::from(timestamp));
-        headers.insert("webhook-signature", text(&signature)?);
+        headers.insert("webhook-signature", text(&signatures.join(" "))?);
         headers.insert(ATTEMPT_HEADER, HeaderValue::from(job.attempt_count + 1));
         if let Some(header) = &job.target.auth_header {
             let value = self.secrets.open(Purpose::CallbackHeader, &header.value).map_err(|_| unreadable)?;
@@ -108,6 +109,35 @@ impl Sender {
         }
         Ok(headers)
     }
+}
+
+/// The client that pools this many connections an endpoint, and the one that pools none.
+pub(super) fn clients(
+    allow_private_targets: bool,
+    extra_roots: Option<&Path>,
+    idle_connections: usize,
+) -> Result<(reqwest::Client, reqwest::Client), SenderError> {
+    // Another part of the process may have installed it before; either way there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let roots = extra_roots.map(load_roots).transpose()?.unwrap_or_default();
+    let client = |idle_connections| {
+        reqwest::Client::builder()
+            .user_agent(concat!("control-api/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .http1_only()
+            .http1_max_headers(HEADER_LINE_CAP)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .dns_resolver(Guard { allow_private_targets })
+            .tls_certs_merge(roots.clone())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(idle_connections)
+            .build()
+    };
+    Ok((client(idle_connections)?, client(0)?))
 }
 
 /// Reads what is left of an answer within bounds, so that its connection can be used again; beyond them it is closed.
@@ -125,7 +155,7 @@ pub(super) async fn discard_body(mut response: reqwest::Response) {
 }
 
 /// `v1,` and the signature of id, time and body; `None` if the secret is not `whsec_` and base64.
-fn signature(secret: &str, id: &str, timestamp: u64, body: &str) -> Option<String> {
+pub(super) fn signature(secret: &str, id: &str, timestamp: u64, body: &str) -> Option<String> {
     let key = STANDARD.decode(secret.strip_prefix(SIGNING_SECRET_PREFIX)?).ok()?;
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), format!("{id}.{timestamp}.{body}").as_bytes());
     Some(format!("v1,{}", STANDARD.encode(tag)))

@@ -36,6 +36,9 @@ pub struct Payload<'a> {
     attempts: Vec<Attempt<'a>>,
     participants: Vec<ParticipantView>,
     recording_pauses: Vec<PauseView>,
+    /// Of a call that never took place; else left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    test: bool,
 }
 
 /// One dialling of a leg.
@@ -77,7 +80,13 @@ impl<'a> Payload<'a> {
             attempts: call.attempts.iter().map(Attempt::of).collect(),
             participants: conversation::participants(call),
             recording_pauses: conversation::pauses(call),
+            test: false,
         }
+    }
+
+    /// Of a call that never took place.
+    pub fn of_test(call: &'a Call, public_url: &str) -> Self {
+        Self { test: true, ..Self::of(call, public_url) }
     }
 }
 

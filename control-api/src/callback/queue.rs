@@ -1,17 +1,19 @@
 //! Who is tried when: one worker per endpoint that has jobs, with a cap on its connections, reading its own queue from storage, so that
 //! a dead endpoint delays no other (A23) and a backlog costs no memory. Workers end with their queue and come back with the next job.
 
-use super::attempt::{Failure, Sender, SenderError, discard_body};
+use super::attempt::{Failure, Sender, SenderError, clients, discard_body};
 use super::schedule;
 use crate::app::now_ms;
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::secret::MasterKey;
+use crate::streams::Streams;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Storage};
+use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Sealed, Storage};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -30,6 +32,21 @@ pub struct Settings {
     pub extra_roots: Option<PathBuf>,
     /// Most attempts at once to one endpoint.
     pub connections_per_endpoint: usize,
+}
+
+impl Settings {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            allow_private_targets: config.callback.allow_private_targets,
+            extra_roots: config.callback.extra_roots.clone(),
+            connections_per_endpoint: config.callback.connections_per_endpoint,
+        }
+    }
+}
+
+/// Whether deliveries could start with these settings.
+pub fn check(settings: &Settings) -> Result<(), SenderError> {
+    clients(settings.allow_private_targets, settings.extra_roots.as_deref(), settings.connections_per_endpoint).map(drop)
 }
 
 /// Why deliveries cannot start.
@@ -51,6 +68,7 @@ struct Shared {
     sender: Sender,
     store: Storage,
     metrics: Metrics,
+    streams: Streams,
     connections_per_endpoint: usize,
     workers: Mutex<Workers>,
 }
@@ -79,16 +97,29 @@ impl Bell {
 
 impl Callbacks {
     /// Prepares deliveries; none is made before `start`.
-    pub fn new(settings: &Settings, store: Storage, secrets: Arc<MasterKey>, metrics: Metrics) -> Result<Self, StartError> {
+    pub fn new(
+        settings: &Settings,
+        store: Storage,
+        secrets: Arc<MasterKey>,
+        metrics: Metrics,
+        streams: Streams,
+    ) -> Result<Self, StartError> {
         let roots = settings.extra_roots.as_deref();
         let sender = Sender::new(secrets, settings.allow_private_targets, roots, settings.connections_per_endpoint)?;
-        Ok(Self::with_sender(sender, settings.connections_per_endpoint, store, metrics))
+        Ok(Self::with_sender(sender, settings.connections_per_endpoint, store, metrics, streams))
     }
 
-    pub(super) fn with_sender(sender: Sender, connections_per_endpoint: usize, store: Storage, metrics: Metrics) -> Self {
+    pub(super) fn with_sender(
+        sender: Sender,
+        connections_per_endpoint: usize,
+        store: Storage,
+        metrics: Metrics,
+        streams: Streams,
+    ) -> Self {
         let (alive, gone) = mpsc::channel(1);
         let workers = Workers { bells: HashMap::new(), alive: Some(alive), gone: Some(gone) };
-        Self { shared: Arc::new(Shared { sender, store, metrics, connections_per_endpoint, workers: Mutex::new(workers) }) }
+        let workers = Mutex::new(workers);
+        Self { shared: Arc::new(Shared { sender, store, metrics, streams, connections_per_endpoint, workers }) }
     }
 
     /// Takes up what an earlier run left.
@@ -136,7 +167,9 @@ impl Callbacks {
 
     /// Sends a job that is not in the outbox, once: the status that answered, or the word of the failure. Nothing is stored.
     pub async fn send_once(&self, job: &CallbackJob) -> Result<u16, &'static str> {
-        let response = self.shared.sender.send(job, now_ms()).await.map_err(|Failure(word)| word)?;
+        let now_ms = now_ms();
+        let signing = self.shared.signing_secrets(job, now_ms).await.map_err(|_| "storage")?;
+        let response = self.shared.sender.send(job, &signing, now_ms).await.map_err(|Failure(word)| word)?;
         let status = response.status().as_u16();
         discard_body(response).await;
         Ok(status)
@@ -157,7 +190,10 @@ impl Shared {
     async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<(), storage::Error> {
         let started = Instant::now();
         let is_stale = job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
-        let sent = if is_stale { Err(Failure("stale")) } else { self.sender.send(&job, at_ms).await };
+        let sent = match is_stale {
+            true => Err(Failure("stale")),
+            false => self.sender.send(&job, &self.signing_secrets(&job, at_ms).await?, at_ms).await,
+        };
         let duration_ms = started.elapsed().as_millis() as u64;
         let delivered = sent.as_ref().is_ok_and(|response| response.status().is_success());
         let attempt = DeliveryAttempt {
@@ -178,10 +214,25 @@ impl Shared {
         self.tell(&job, &attempt, next);
         let (store, job_id) = (self.store.clone(), job.job_id());
         blocking(move || store.record_delivery(&job_id, &attempt, next)).await?;
+        if next == NextStep::Exhausted {
+            self.streams.wake(&job.account_id);
+        }
         if let Ok(response) = sent {
             discard_body(response).await;
         }
         Ok(())
+    }
+
+    /// The account's present secret, and those that it renewed a while ago: what was queued before a renewal is signed as what comes
+    /// after it. The job's own if the account has no callback any more.
+    async fn signing_secrets(&self, job: &CallbackJob, now_ms: u64) -> Result<Vec<Sealed>, storage::Error> {
+        let (store, account_id) = (self.store.clone(), job.account_id.clone());
+        let account = blocking(move || store.account(&account_id)).await?;
+        let Some(settings) = account.and_then(|account| account.callback) else {
+            return Ok(vec![job.target.signing_secret.clone()]);
+        };
+        let earlier = settings.earlier_secrets.into_iter().filter(|earlier| now_ms < earlier.until_ms);
+        Ok(std::iter::once(settings.signing_secret).chain(earlier.map(|earlier| earlier.secret)).collect())
     }
 
     fn tell(&self, job: &CallbackJob, attempt: &DeliveryAttempt, next: NextStep) {

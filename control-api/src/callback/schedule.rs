@@ -45,6 +45,8 @@ mod tests {
             next_ms: 0,
             sequence: None,
             queued_ms: 0,
+            start_ms: 0,
+            last_error: None,
         };
         assert_eq!(after(&job, delivered, 10_000), expected);
     }

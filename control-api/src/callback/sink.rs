@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// What the endpoint does with a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Status(u16),
     /// A redirect to another path of this endpoint.
@@ -24,6 +24,18 @@ pub enum Answer {
     Noise,
     /// Headers, then a body without end.
     EndlessBody,
+    /// 200 with these header lines.
+    Headers(&'static str, usize),
+}
+
+/// What becomes of the connections that were open when the endpoint failed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// The next request on them ends them.
+    Close,
+    /// Nothing ever comes back.
+    Silence,
+    Answer(Answer),
 }
 
 /// What the endpoint shows as its identity.
@@ -67,6 +79,8 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     came: Notify,
     connection_count: AtomicUsize,
+    /// Connections before this number are old, and what they do.
+    failed_over: Mutex<(usize, Old)>,
 }
 
 impl Sink {
@@ -80,12 +94,14 @@ impl Sink {
             seen: Mutex::default(),
             came: Notify::new(),
             connection_count: AtomicUsize::new(0),
+            failed_over: Mutex::new((0, Old::Close)),
         });
         let serving = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                serving.connection_count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(connection(Arc::clone(&serving), (identity != Identity::Mute).then(|| acceptor.clone()), stream));
+                let number = serving.connection_count.fetch_add(1, Ordering::SeqCst);
+                let acceptor = (identity != Identity::Mute).then(|| acceptor.clone());
+                tokio::spawn(connection(Arc::clone(&serving), number, acceptor, stream));
             }
         });
         Self { url, roots, state }
@@ -101,6 +117,11 @@ impl Sink {
 
     pub fn connection_count(&self) -> usize {
         self.state.connection_count.load(Ordering::SeqCst)
+    }
+
+    /// From now on connections that are open serve no more: requests on them are not seen.
+    pub fn fail_over(&self, old: Old) {
+        *self.state.failed_over.lock().unwrap() = (self.connection_count(), old);
     }
 
     /// Waits until so many requests came.
@@ -143,11 +164,20 @@ fn authority(identity: Identity) -> (NamedTempFile, TlsAcceptor) {
     (roots, TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn connection(state: Arc<State>, acceptor: Option<TlsAcceptor>, mut stream: TcpStream) {
+async fn connection(state: Arc<State>, number: usize, acceptor: Option<TlsAcceptor>, mut stream: TcpStream) {
     match acceptor {
         Some(acceptor) => {
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 while let Some(seen) = read_request(&mut stream).await {
+                    let (first_new, old) = *state.failed_over.lock().unwrap();
+                    if number < first_new {
+                        match old {
+                            Old::Close => break,
+                            Old::Silence => drop(stream.read_u8().await),
+                            Old::Answer(answer) => drop(write(answer, &mut stream).await),
+                        }
+                        continue;
+                    }
                     if !respond(&state, seen, &mut stream).await {
                         break;
                     }
@@ -192,12 +222,17 @@ async fn respond(state: &State, seen: Seen, stream: &mut (impl AsyncRead + Async
         all.len() - 1
     };
     state.came.notify_waiters();
-    let text = match (state.script)(number) {
+    write((state.script)(number), stream).await
+}
+
+async fn write(answer: Answer, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> bool {
+    let text = match answer {
         Answer::Status(204) => "HTTP/1.1 204 x\r\n\r\n".to_owned(),
         Answer::Status(status) => format!("HTTP/1.1 {status} x\r\ncontent-length: 2\r\n\r\nok"),
         Answer::Redirect(status) => format!("HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"),
         Answer::Close => return false,
         Answer::Silence => return stream.read_u8().await.is_ok(),
+        Answer::Headers(lines, count) => format!("HTTP/1.1 200 x\r\ncontent-length: 2\r\n{}\r\nok", lines.repeat(count)),
         Answer::Noise => "220 mail.example ESMTP\r\n\r\n".to_owned(),
         Answer::EndlessBody => {
             let head = "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -1,11 +1,12 @@
 //! Deliveries against a real HTTPS endpoint. The schedule runs on times that are passed in, so nothing waits for it.
 
 use super::attempt::Sender;
-use super::sink::{Answer, Identity, Sink};
+use super::sink::{Answer, Identity, Old, Sink};
 use super::{Callbacks, for_call, for_event};
 use crate::app::now_ms;
 use crate::metrics::Metrics;
 use crate::secret::{MasterKey, Purpose, Secret};
+use crate::streams::Streams;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::*;
@@ -102,25 +103,39 @@ impl Rig {
 
     fn callbacks(&self, sink: &Sink, timeout: Duration, connections: usize) -> Callbacks {
         let sender = Sender::new(Arc::clone(&self.secrets), true, Some(sink.roots.path()), connections).unwrap();
-        Callbacks::with_sender(sender.with_timeout(timeout), connections, self.store.clone(), Metrics::default())
+        Callbacks::with_sender(
+            sender.with_timeout(timeout),
+            connections,
+            self.store.clone(),
+            Metrics::default(),
+            Streams::default(),
+        )
     }
 
     fn account(&self, account_id: &str, url: &str) -> Account {
+        self.account_with_retries(account_id, url, 3)
+    }
+
+    fn account_with_retries(&self, account_id: &str, url: &str, max_retries: u32) -> Account {
         let auth_header =
             AuthHeader { name: "X-Crm-Auth".into(), value: self.secrets.seal(Purpose::CallbackHeader, &Secret::new(AUTH)) };
         let callback = CallbackSettings {
             url: url.into(),
             auth_header: Some(auth_header),
             signing_secret: self.secrets.seal(Purpose::SigningSecret, &Secret::new(SECRET)),
-            max_retries: 3,
+            max_retries,
+            earlier_secrets: Vec::new(),
         };
         Account { callback: Some(callback), ..Account::new(account_id, "Demo Realty") }
     }
 
     /// Ends a call whose account has this callback URL; returns the endpoint.
     fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> String {
-        let account = self.account(account_id, url);
-        end_call(&self.store, call_id, |call| Ok(for_call(&account, call, "https://api.example", due_ms)));
+        self.end_call_of(call_id, &self.account(account_id, url), due_ms)
+    }
+
+    fn end_call_of(&self, call_id: &str, account: &Account, due_ms: u64) -> String {
+        end_call(&self.store, call_id, |call| Ok(for_call(account, call, "https://api.example", due_ms)));
         self.store.callback_job(call_id).unwrap().unwrap().target.endpoint
     }
 
@@ -155,7 +170,7 @@ async fn attempt_once(rig: &Rig, sink: &Sink, url: &str, timeout: Duration) {
 // S24
 #[tokio::test]
 async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
-    use Answer::{Close, EndlessBody, Noise, Redirect, Status};
+    use Answer::{Close, EndlessBody, Headers, Noise, Redirect, Status};
     let delivered = [200, 201, 204, 299].map(|status| (Status(status), status.to_string(), JobState::Delivered));
     let redirects = [301, 302, 307, 308].map(|status| (Redirect(status), status.to_string(), JobState::Pending));
     let failed = [300, 400, 401, 404, 410, 429, 500, 503].map(|status| (Status(status), status.to_string(), JobState::Pending));
@@ -163,6 +178,11 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
         (Close, "reset".to_owned(), JobState::Pending),
         (Noise, "malformed_response".to_owned(), JobState::Pending),
         (EndlessBody, "200".to_owned(), JobState::Delivered),
+        (Headers("x-hop: 1\r\n", 150), "200".to_owned(), JobState::Delivered),
+        (Headers("set-cookie: a=b; path=/\r\n", 3_000), "200".to_owned(), JobState::Delivered),
+        (Headers("x-folded: 1\r\n  2\r\n", 1), "200".to_owned(), JobState::Delivered),
+        (Headers("x-spaced : 1\r\n", 1), "200".to_owned(), JobState::Delivered),
+        (Headers("not a name: 1\r\n", 1), "200".to_owned(), JobState::Delivered),
     ];
     for (answer, noted, state) in delivered.into_iter().chain(redirects).chain(failed).chain(others) {
         let (rig, sink) = (Rig::new(), Sink::good(move |_| answer).await);
@@ -170,6 +190,41 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
         check_noted(&rig, &format!("{answer:?}"), &noted, state);
         assert_eq!(sink.seen().len(), 1, "{answer:?}: one request, no redirect followed");
     }
+}
+
+/// An endpoint with several pooled connections that fails over; returns how many attempts the next result takes, and its log's first word.
+async fn attempts_after_failover(old: Old, max_retries: u32) -> (u32, String) {
+    let (rig, sink) = (Rig::new(), Sink::good(|_| Answer::Status(200)).await);
+    let callbacks = rig.callbacks(&sink, Duration::from_millis(500), 8);
+    let mut before = tokio::task::JoinSet::new();
+    for n in 0..6 {
+        let call_id = format!("before{n}");
+        rig.end_call(&call_id, ACCOUNT, &sink.url, START);
+        let (callbacks, job) = (callbacks.clone(), rig.store.callback_job(&call_id).unwrap().unwrap());
+        before.spawn(async move { callbacks.attempt(job, START).await.unwrap() });
+    }
+    before.join_all().await;
+    assert!(sink.connection_count() >= 2, "connections are pooled: {}", sink.connection_count());
+    sink.fail_over(old);
+    let endpoint = rig.end_call_of("c1", &rig.account_with_retries(ACCOUNT, &sink.url, max_retries), START);
+    let mut now = START;
+    while let Some(job) = rig.turn(&callbacks, &endpoint, now).await {
+        now = job.next_ms;
+    }
+    assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, JobState::Delivered, "{old:?}");
+    let first = rig.log("c1").swap_remove(0);
+    (rig.log("c1").len() as u32, first.http_status.map(|status| status.to_string()).or(first.error).unwrap())
+}
+
+// S26: the endpoint is healthy, only what was pooled is not. Whether the request went through is not known, so within the attempt it is
+// not sent twice.
+#[tokio::test]
+async fn a_retry_opens_a_connection_of_its_own() {
+    assert_eq!(attempts_after_failover(Old::Close, 3).await, (2, "reset".into()));
+    assert_eq!(attempts_after_failover(Old::Silence, 3).await, (2, "timeout".into()));
+    assert_eq!(attempts_after_failover(Old::Answer(Answer::Status(503)), 1).await, (2, "503".into()));
+    assert_eq!(attempts_after_failover(Old::Answer(Answer::Noise), 3).await, (2, "malformed_response".into()));
+    assert_eq!(attempts_after_failover(Old::Close, 0).await, (1, "200".into()), "without a retry the only attempt has its own");
 }
 
 // S22, S24
@@ -211,7 +266,7 @@ async fn without_the_switch_no_connection_is_made_into_the_own_network() {
         let rig = Rig::new();
         let endpoint = rig.end_call("c1", ACCOUNT, &format!("https://{host}:{port}/"), START);
         let sender = Sender::new(Arc::clone(&rig.secrets), false, Some(sink.roots.path()), 4).unwrap();
-        let callbacks = Callbacks::with_sender(sender, 4, rig.store.clone(), Metrics::default());
+        let callbacks = Callbacks::with_sender(sender, 4, rig.store.clone(), Metrics::default(), Streams::default());
         rig.turn(&callbacks, &endpoint, START).await.unwrap();
         check_noted(&rig, host, "blocked_address", JobState::Pending);
     }
@@ -275,6 +330,61 @@ async fn success_on_any_attempt_stops_the_rest() {
     let statuses: Vec<_> = rig.log("c1").into_iter().map(|attempt| attempt.http_status.unwrap()).collect();
     assert_eq!(statuses, [503, 503, 202]);
     assert_eq!(rig.store.pending_endpoints().unwrap(), [""; 0]);
+}
+
+// B08: Standard Webhooks, "webhook-signature" is a list.
+#[tokio::test]
+async fn a_renewed_secret_signs_beside_its_successor_for_a_while() {
+    let sink = Sink::good(|_| Answer::Status(500)).await;
+    let rig = Rig::new();
+    let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+    let mut account = rig.account("of c1", &sink.url);
+    let seal = |byte: u8| {
+        use base64::Engine;
+        let text = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode([byte; 32]));
+        rig.secrets.seal(Purpose::SigningSecret, &Secret::new(text))
+    };
+    let signatures =
+        |number: usize| sink.seen()[number].header("webhook-signature").split(' ').map(String::from).collect::<Vec<_>>();
+    rig.store.put_account(&account).unwrap();
+    // Queued before the renewal, tried again after it.
+    let endpoint = rig.end_call_of("c1", &account, START);
+    let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
+    let settings = account.callback.as_mut().unwrap();
+    let first = std::mem::replace(&mut settings.signing_secret, seal(1));
+    settings.earlier_secrets = vec![EarlierSecret { secret: first, until_ms: job.next_ms + 1_000 }];
+    rig.store.put_account(&account).unwrap();
+    let job = rig.turn(&callbacks, &endpoint, job.next_ms).await.unwrap();
+    rig.turn(&callbacks, &endpoint, job.next_ms).await.unwrap();
+    assert_eq!([signatures(0).len(), signatures(1).len(), signatures(2).len()], [1, 2, 1], "before, while, after");
+    assert!(signatures(1).iter().all(|signature| signature.starts_with("v1,")) && signatures(1)[0] != signatures(1)[1]);
+    // The newest comes first.
+    let both = |secret: &Sealed, number: usize| {
+        let request = &sink.seen()[number];
+        let secret = rig.secrets.open(Purpose::SigningSecret, secret).unwrap();
+        let time = request.header("webhook-timestamp").parse().unwrap();
+        super::attempt::signature(secret.expose(), "c1", time, &request.body).unwrap()
+    };
+    let settings = account.callback.as_ref().unwrap();
+    assert_eq!(signatures(1), [both(&settings.signing_secret, 1), both(&settings.earlier_secrets[0].secret, 1)]);
+    assert_eq!(signatures(2), [both(&settings.signing_secret, 2)]);
+}
+
+#[tokio::test]
+async fn a_result_that_was_given_up_can_be_found() {
+    let sink = Sink::good(|_| Answer::Status(503)).await;
+    let rig = Rig::new();
+    let callbacks = rig.callbacks(&sink, PATIENCE, 4);
+    let endpoint = rig.end_call_of("c1", &rig.account_with_retries("of c1", &sink.url, 0), START);
+    assert_eq!(rig.store.outbox_depth().unwrap(), OutboxDepth { pending: 1, exhausted: 0 });
+    let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
+    assert_eq!((job.state, job.last_error.as_deref()), (JobState::Exhausted, Some("503")));
+    assert_eq!(rig.store.outbox_depth().unwrap(), OutboxDepth { pending: 0, exhausted: 1 });
+    let events = rig.store.events("of c1", 0, 10).unwrap();
+    let last = events.last().unwrap();
+    assert_eq!((last.event.as_str(), last.reason.as_deref(), last.call_id.as_str()), ("callback_exhausted", Some("503"), "c1"));
+    let call = rig.store.call("c1").unwrap().unwrap();
+    assert_eq!(rig.store.call_events(&call, 0, 10).unwrap().last().unwrap().event, "ended", "a call's own stream ends with it");
 }
 
 #[tokio::test]

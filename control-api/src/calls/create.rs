@@ -4,7 +4,7 @@
 use super::{
     CallView, check_disposition, idempotency, party,
     place::{self, Order, Parties, Terms, agent_offline},
-    shown,
+    shown_with_result,
 };
 use crate::{
     app::App,
@@ -91,17 +91,17 @@ pub async fn create(
     };
     let order = match order {
         Checked::New(order) => *order,
-        Checked::Earlier(outcome) => return answer(&app, *outcome),
+        Checked::Earlier(outcome) => return answer(&app, *outcome).await,
     };
     if let Some(agent) = order.softphone()
         && !softphone::is_online(&app, &agent)
     {
         return Err(agent_offline());
     }
-    answer(&app, place::place(&app, order).await?)
+    answer(&app, place::place(&app, order).await?).await
 }
 
-fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
+async fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
     let (status, call) = match outcome {
         CreateOutcome::Created(call) => (StatusCode::CREATED, call),
         CreateOutcome::Existing(call) => (StatusCode::OK, call),
@@ -119,7 +119,7 @@ fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
         }
     };
     let location = HeaderValue::from_str(&format!("/calls/{}", call.call_id)).expect("a UUID is plain ASCII");
-    Ok((status, [(header::LOCATION, location)], shown(app, &call)).into_response())
+    Ok((status, [(header::LOCATION, location)], shown_with_result(app, &call).await?).into_response())
 }
 
 enum Checked {
@@ -133,6 +133,8 @@ fn check(store: &Storage, account_id: &str, body: CreateCall, idempotency_key: O
     let region: Region = account.region.parse().unwrap_or(Region::INDIA);
     party::check_text("uuid", body.uuid.as_deref(), MAX_UUID_CHARS)?;
     body.disposition.as_deref().map_or(Ok(()), check_disposition)?;
+    let agent = [body.agent_number.as_deref(), body.crm_username.as_deref()];
+    party::check_given(body.from_number.as_deref(), body.to_number.as_deref(), agent)?;
     let parties = Parties {
         customer: party::dialled("to_number", body.to_number.as_deref(), region)?,
         caller_id: party::caller_id(store, account_id, body.from_number.as_deref(), region)?,

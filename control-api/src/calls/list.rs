@@ -1,6 +1,6 @@
 //! `GET /calls`: filters and pages.
 
-use super::view::{CallView, Kind, Status};
+use super::view::{CallView, Delivery, Kind, Status};
 use crate::{
     app::App,
     auth::ServerCaller,
@@ -11,7 +11,7 @@ use crate::{
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::CallFilter;
+use storage::{Call, CallFilter};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,6 +20,7 @@ const MAX_LIMIT: usize = 200;
 
 /// Which calls to list. All conditions must hold.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Final disposition.
@@ -40,6 +41,9 @@ pub struct ListQuery {
     pub disposition: Option<String>,
     #[param(inline)]
     pub call_type: Option<Kind>,
+    /// Calls whose result stands so; `exhausted` are those that were given up.
+    #[param(inline)]
+    pub callback: Option<Delivery>,
     /// Calls that started at this RFC 3339 time or later.
     #[param(format = "date-time")]
     pub from: Option<String>,
@@ -77,10 +81,7 @@ pub async fn list(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<CallList>, Problem> {
     let account_id = caller.account_id;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(refused("limit", &format!("allowed is 1 to {MAX_LIMIT}")));
-    }
+    let limit = page_len(query.limit)?;
     let account = {
         let account_id = account_id.clone();
         app.with_store(move |store| store.account(&account_id)).await?
@@ -88,24 +89,49 @@ pub async fn list(
     let region = account.and_then(|account| account.region.parse().ok()).unwrap_or(Region::INDIA);
     let cursor = query.cursor.clone();
     let filter = filter(query, region)?;
-    let page = app.with_store(move |store| store.calls(&account_id, &filter, cursor.as_deref(), limit)).await;
-    let page = page.map_err(|error| match error {
+    page(&app, account_id, filter, cursor, limit).await.map(Json)
+}
+
+/// A page of an account's calls.
+pub async fn page(
+    app: &App,
+    account_id: String,
+    filter: CallFilter,
+    cursor: Option<String>,
+    limit: usize,
+) -> Result<CallList, Problem> {
+    let public_url = app.config.public.url.clone();
+    let page = app.with_store(move |store| {
+        let page = store.calls(&account_id, &filter, cursor.as_deref(), limit)?;
+        let view = |call: &Call| {
+            let job = if call.is_live() { None } else { store.callback_job(&call.call_id)? };
+            Ok(CallView::with_result(call, job.as_ref(), &public_url))
+        };
+        let calls = page.calls.iter().map(view).collect::<storage::Result<_>>()?;
+        Ok(CallList { calls, next_cursor: page.next_cursor })
+    });
+    page.await.map_err(bad_cursor)
+}
+
+/// 400 for a cursor that is none.
+pub fn bad_cursor(error: storage::Error) -> Problem {
+    match error {
         storage::Error::BadCursor => refused("cursor", "allowed is the next_cursor of an earlier page"),
         other => other.into(),
-    })?;
-    let calls = page.calls.iter().map(|call| CallView::of(call, &app.config.public.url)).collect();
-    Ok(Json(CallList { calls, next_cursor: page.next_cursor }))
+    }
+}
+
+/// The limit that is given, or the default.
+pub fn page_len(given: Option<usize>) -> Result<usize, Problem> {
+    let limit = given.unwrap_or(DEFAULT_LIMIT);
+    let is_allowed = (1..=MAX_LIMIT).contains(&limit);
+    is_allowed.then_some(limit).ok_or_else(|| refused("limit", &format!("allowed is 1 to {MAX_LIMIT}")))
 }
 
 fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
     let number = |name: &str, text: Option<String>| {
         let e164 = text.map(|text| number::normalise(&text, region).map(|e164| e164.as_str().to_owned())).transpose();
         e164.map_err(|refusal| refused(name, &refusal.to_string()))
-    };
-    let time = |name: &str, text: Option<String>| {
-        let at = text.map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
-        let at = at.map_err(|_| refused(name, "allowed is an RFC 3339 time such as 2026-07-03T10:00:00Z"))?;
-        Ok::<_, Problem>(at.map(|at| u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)))
     };
     Ok(CallFilter {
         uuid: query.uuid,
@@ -120,9 +146,17 @@ fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
         customer_number_e164: number("customer_number", query.customer_number)?,
         from_number: number("from_number", query.from_number)?,
         disposition: query.disposition,
+        callback: query.callback.map(Into::into),
         from_ms: time("from", query.from)?,
         until_ms: time("to", query.to)?,
     })
+}
+
+/// Unix milliseconds of a parameter that is a time.
+pub fn time(name: &str, text: Option<String>) -> Result<Option<u64>, Problem> {
+    let at = text.map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
+    let at = at.map_err(|_| refused(name, "allowed is an RFC 3339 time such as 2026-07-03T10:00:00Z"))?;
+    Ok(at.map(|at| u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)))
 }
 
 fn refused(parameter: &str, detail: &str) -> Problem {

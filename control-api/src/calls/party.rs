@@ -32,6 +32,22 @@ pub fn check_text(field: &str, text: Option<&str>, max_chars: usize) -> Result<(
     if is_fine { Ok(()) } else { Err(Problem::unprocessable(field, &format!("invalid_{field}"), detail)) }
 }
 
+/// Refuses a request that leaves out a number that each call needs; all that is missing is named at once.
+pub fn check_given(from: Option<&str>, to: Option<&str>, agent: [Option<&str>; 2]) -> Result<(), Problem> {
+    let numbers = [("from_number", from), ("to_number", to)].into_iter().filter(|(_, text)| text.is_none());
+    let mut missing: Vec<_> = numbers.map(|(field, _)| field).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if agent.iter().all(|text| text.is_none_or(|text| text.trim().is_empty())) {
+        missing.push("agent_number or crm_username");
+    }
+    let detail = format!("{}: is required", missing.join(", "));
+    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "missing_field", detail);
+    let fields = missing.iter().flat_map(|field| field.split(" or "));
+    Err(fields.fold(problem, |problem, field| problem.with_field(field, "is required")))
+}
+
 /// A number that may be dialled (S04, A8).
 pub fn dialled(field: &str, text: Option<&str>, region: Region) -> Result<GivenNumber, Problem> {
     let text = text.ok_or_else(|| Problem::unprocessable(field, "missing_field", "is required"))?;

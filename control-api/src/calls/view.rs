@@ -3,7 +3,7 @@
 use super::conversation::{self, ConversationView, ParticipantView, PauseView};
 use crate::recordings;
 use serde::{Deserialize, Serialize};
-use storage::{Call, CallState, CallStatus, CallType, Direction, HangupBy, LegName};
+use storage::{Call, CallState, CallStatus, CallType, CallbackJob, Direction, HangupBy, JobState, LegName};
 use time::{OffsetDateTime, macros::format_description};
 use utoipa::ToSchema;
 
@@ -73,6 +73,34 @@ pub struct CallView {
     pub participants: Vec<ParticipantView>,
     /// Where the recording was paused.
     pub recording_pauses: Vec<PauseView>,
+    /// How the delivery of its result stands; `null` before the end, and for an account that had no callback URL then.
+    pub callback: Option<DeliveryView>,
+}
+
+/// How the delivery of a call's result stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryView {
+    pub state: Delivery,
+    /// Attempts made so far.
+    #[schema(example = 4)]
+    pub attempts: u32,
+    /// Why the last attempt failed: the status that answered, or a stable word.
+    #[schema(example = "timeout")]
+    pub last_error: Option<String>,
+    /// When it is tried again.
+    #[schema(example = "2026-07-03T10:02:31Z", format = "date-time")]
+    pub next_attempt_time: Option<String>,
+}
+
+impl DeliveryView {
+    pub fn of(job: &CallbackJob) -> Self {
+        Self {
+            state: job.state.into(),
+            attempts: job.delivery_count,
+            last_error: job.last_error.clone(),
+            next_attempt_time: (job.state == JobState::Pending).then(|| timestamp(job.next_ms)),
+        }
+    }
 }
 
 /// One dialling of a leg through one trunk.
@@ -133,10 +161,25 @@ shown!(
     Leg of LegName: Agent, Customer, Participant, Supervisor
 );
 shown!(
+    /// Whether a call's result was delivered; `exhausted` after the last retry, until it is delivered again by hand.
+    #[serde(rename_all = "snake_case")]
+    Delivery of JobState: Pending, Delivered, Exhausted
+);
+shown!(
     /// Who ended the call.
     #[serde(rename_all = "snake_case")]
     Party of HangupBy: Agent, Customer, Participant, Api, System, Network
 );
+
+impl From<Delivery> for JobState {
+    fn from(shown: Delivery) -> Self {
+        match shown {
+            Delivery::Pending => Self::Pending,
+            Delivery::Delivered => Self::Delivered,
+            Delivery::Exhausted => Self::Exhausted,
+        }
+    }
+}
 
 impl From<Status> for CallStatus {
     fn from(shown: Status) -> Self {
@@ -181,7 +224,13 @@ impl CallView {
             conversation: ConversationView::of(call),
             participants: conversation::participants(call),
             recording_pauses: conversation::pauses(call),
+            callback: None,
         }
+    }
+
+    /// With how the delivery of its result stands.
+    pub fn with_result(call: &Call, job: Option<&CallbackJob>, public_url: &str) -> Self {
+        Self { callback: job.map(DeliveryView::of), ..Self::of(call, public_url) }
     }
 }
 

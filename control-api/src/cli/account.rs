@@ -2,7 +2,7 @@
 
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::account::{AccountSettings, AccountView, Layout, LimitsSettings, Refer, RetentionSettings};
+use crate::admin::account::{AccountSettings, AccountView, Layout, LimitsSettings, Refer, Removal, RetentionSettings};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
 use crate::admin::identity::{AgentStatus, AgentView};
 use crate::admin::trial::Trial;
@@ -27,8 +27,16 @@ pub enum AccountCommand {
         #[arg(long)]
         remove: bool,
     },
-    /// Remove an account with its numbers, agents and keys
-    Remove { account: String },
+    /// Remove an account with all that it has: numbers, agents, keys, calls, recordings. Not while calls are live or results wait
+    Remove {
+        account: String,
+        /// Only say what it has
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+        /// Remove it, for ever
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -162,9 +170,14 @@ impl AccountCommand {
                 };
                 session.show(&account, account_text)
             }
-            AccountCommand::Remove { account } => {
-                session.client.delete(&["accounts", &account]).await?;
-                session.done(format!("removed account {account}"))
+            AccountCommand::Remove { account, dry_run, yes } => {
+                let given = |flag: bool| flag.then(|| "true".to_owned());
+                let query = [("dry_run", given(dry_run)), ("confirm", given(yes))];
+                let removal: Removal = session.client.delete_with_query(&["accounts", &account], &query).await?;
+                session.show(&removal, |removal| match removal.removed {
+                    true => format!("removed account {account}: {}", removal.text()),
+                    false => format!("dry run, nothing removed: {account} has {}", removal.text()),
+                })
             }
         }
     }
@@ -260,7 +273,13 @@ pub enum AgentCommand {
         display_name: Option<String>,
     },
     /// Remove an agent
-    Remove { account: String, crm_username: String },
+    Remove {
+        account: String,
+        crm_username: String,
+        /// Also while it is in a call
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl AgentCommand {
@@ -275,8 +294,8 @@ impl AgentCommand {
                 let agent: AgentView = session.client.put(&["accounts", &account, "agents", &crm_username], &body).await?;
                 session.show(&agent, |agent| agents_text(std::slice::from_ref(agent)))
             }
-            AgentCommand::Remove { account, crm_username } => {
-                session.client.delete(&["accounts", &account, "agents", &crm_username]).await?;
+            AgentCommand::Remove { account, crm_username, yes } => {
+                session.client.delete_confirmed(&["accounts", &account, "agents", &crm_username], yes).await?;
                 session.done(format!("removed agent {crm_username}"))
             }
         }
@@ -331,10 +350,22 @@ pub enum CallbackCommand {
     },
     /// Send the result of a call that never took place, and show what came of it
     Test { account: String },
-    /// Make a new signing secret and show it once
-    NewSecret { account: String },
+    /// Make a new signing secret and show it once; the present one signs beside it for the overlap
+    NewSecret {
+        account: String,
+        /// Seconds for which the present secret signs on, 0-2592000; 86400 unless given
+        #[arg(long)]
+        overlap_s: Option<u64>,
+    },
+    /// Let the present signing secret sign alone from now on
+    EndOverlap { account: String },
     /// Remove an account's callback
-    Remove { account: String },
+    Remove {
+        account: String,
+        /// Also while calls are live, whose results are then not pushed
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl CallbackCommand {
@@ -360,13 +391,18 @@ impl CallbackCommand {
                 let trial: Trial = session.client.post(&["accounts", &account, "callback", "test"], &json!({})).await?;
                 session.show(&trial, trial_text)
             }
-            CallbackCommand::NewSecret { account } => {
+            CallbackCommand::NewSecret { account, overlap_s } => {
                 let path = ["accounts", &account, "callback", "signing-secret"];
-                let answer: CallbackAnswer = session.client.post(&path, &json!({})).await?;
+                let body = given([("overlap_s", overlap_s.map(Into::into))]);
+                let answer: CallbackAnswer = session.client.post(&path, &body).await?;
                 session.show(&answer, answer_text)
             }
-            CallbackCommand::Remove { account } => {
-                session.client.delete(&["accounts", &account, "callback"]).await?;
+            CallbackCommand::EndOverlap { account } => {
+                session.client.delete(&["accounts", &account, "callback", "signing-secret", "overlap"]).await?;
+                session.done(format!("the present signing secret of {account} signs alone"))
+            }
+            CallbackCommand::Remove { account, yes } => {
+                session.client.delete_confirmed(&["accounts", &account, "callback"], yes).await?;
                 session.done(format!("removed the callback of {account}"))
             }
         }
@@ -378,6 +414,7 @@ fn callback_text(callback: &CallbackView) -> String {
         ("url", callback.url.clone()),
         ("auth header", or_dash(callback.auth_header.as_deref())),
         ("retries", callback.max_retries.to_string()),
+        ("former secret signs until", or_dash(callback.overlap_until.as_deref())),
     ])
 }
 

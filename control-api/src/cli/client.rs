@@ -16,12 +16,23 @@ pub enum CliError {
     Url { url: String, reason: String },
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
+    #[error(
+        "{path}: {error}; the token is in the file that admin.token_file of the running process names: give it with --token-file or \
+         CONTROL_API_ADMIN_TOKEN_FILE"
+    )]
+    Token { path: String, error: std::io::Error },
+    #[error("--number-format {0}: allowed are e164-plus, e164, national0 and prefix:TEXT")]
+    NumberFormat(String),
     #[error("{path}: {reason}")]
     Content { path: String, reason: String },
     #[error("{key}: {path}: {reason} (a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB)")]
     HoldAudio { key: String, path: String, reason: String },
-    #[error("{0} is not set; the file asks for it")]
-    NoVariable(String),
+    #[error("{setting}: the variable {name} is not set")]
+    NoVariable { setting: String, name: String },
+    #[error("{setting}: {path}: {error}")]
+    SecretFile { setting: String, path: String, error: std::io::Error },
+    #[error("{}", .0.join("\n"))]
+    Problems(Vec<String>),
     #[error("the admin API cannot be reached at {url}: {reason}")]
     Unreachable { url: String, reason: String },
     #[error("{}", refusal(.0))]
@@ -30,6 +41,17 @@ pub enum CliError {
     Foreign { status: u16 },
     #[error("{0}")]
     Output(std::io::Error),
+}
+
+impl CliError {
+    /// For programs: the API's own problem, or the sentence as its `detail`.
+    pub fn json(&self) -> String {
+        let text = match self {
+            Self::Refused(problem) => serde_json::to_string_pretty(problem),
+            other => serde_json::to_string_pretty(&serde_json::json!({ "detail": other.to_string() })),
+        };
+        text.expect("problems are plain data")
+    }
 }
 
 /// The problem's sentence, then each refused field if there are several.
@@ -56,7 +78,8 @@ impl Client {
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(wrong("not an HTTP address".into()));
         }
-        let token = read(token_file)?;
+        let token = std::fs::read_to_string(token_file)
+            .map_err(|error| CliError::Token { path: token_file.display().to_string(), error })?;
         // Fails only if a provider is installed already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none());
@@ -112,6 +135,37 @@ impl Client {
         self.bytes(self.request(Method::DELETE, path)).await.map(drop)
     }
 
+    /// The same of something that may be in use.
+    pub async fn delete_confirmed(&self, path: &[&str], confirm: bool) -> Result<(), CliError> {
+        self.bytes(self.with_query(Method::DELETE, path, &[("confirm", confirm.then(|| "true".into()))])).await.map(drop)
+    }
+
+    pub async fn read_with_query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<T, CliError> {
+        self.answer(self.with_query(Method::GET, path, query)).await
+    }
+
+    pub async fn delete_with_query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<T, CliError> {
+        self.answer(self.with_query(Method::DELETE, path, query)).await
+    }
+
+    /// With the parameters that are given.
+    fn with_query(&self, method: Method, path: &[&str], query: &[(&str, Option<String>)]) -> reqwest::RequestBuilder {
+        let mut url = self.url(path);
+        let given: Vec<_> = query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        if !given.is_empty() {
+            url.query_pairs_mut().extend_pairs(given);
+        }
+        self.authorized(method, url)
+    }
+
     /// The address of a resource: `/admin` and one segment each.
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -133,7 +187,10 @@ impl Client {
     }
 
     async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<(u16, bytes::Bytes), CliError> {
-        let unreachable = |error: reqwest::Error| CliError::Unreachable { url: self.base.to_string(), reason: innermost(&error) };
+        let unreachable = |error: reqwest::Error| {
+            let reason = reason(self.base.scheme(), innermost(&error));
+            CliError::Unreachable { url: self.base.to_string(), reason }
+        };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
@@ -149,6 +206,17 @@ impl Client {
 
 fn read(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })
+}
+
+/// What went wrong, and what to do about it where it is known.
+fn reason(scheme: &str, reason: String) -> String {
+    let advice = match scheme {
+        "https" if reason.contains("InvalidContentType") => "it speaks plain HTTP there: use http://",
+        "http" if reason.contains("invalid HTTP") => "it may speak TLS there: use https://",
+        _ if reason.contains("refused") => "--url or CONTROL_API_ADMIN_URL says where admin.listen of the running process is",
+        _ => return reason,
+    };
+    format!("{reason}; {advice}")
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -19,28 +19,55 @@ pub struct ApplyArgs {
 }
 
 impl ApplyArgs {
+    /// With something missing nothing is written; what else is wrong is asked of the API all the same, so that all of it is told at once.
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
-        let declaration = load(&self.file)?;
-        let mode = ("dry_run", if self.dry_run { "true" } else { "false" });
-        let applied: Applied = session.client.post_with_query(&["apply"], mode, &declaration).await?;
-        session.show(&applied, text)
+        let (declaration, missing) = load(&self.file)?;
+        let mode = ("dry_run", if self.dry_run || !missing.is_empty() { "true" } else { "false" });
+        let answer: Result<Applied, CliError> = session.client.post_with_query(&["apply"], mode, &declaration).await;
+        if missing.is_empty() {
+            return session.show(&answer?, text);
+        }
+        let refused = match answer {
+            Ok(_) => Vec::new(),
+            Err(CliError::Refused(problem)) if !problem.errors.is_empty() => {
+                let others = problem.errors.iter().filter(|error| missing.iter().all(|missing| missing.setting != error.field));
+                others.map(|error| format!("{}: {}", error.field, error.detail)).collect()
+            }
+            Err(other) => vec![other.to_string()],
+        };
+        Err(CliError::Problems(missing.into_iter().map(|missing| missing.problem.to_string()).chain(refused).collect()))
     }
 }
 
-/// The file as JSON with every `{ env = … }`, `{ file = … }` and `hold_audio` replaced by what it names. Paths are relative to the file.
-fn load(path: &Path) -> Result<Value, CliError> {
+/// A setting whose value is not at hand.
+struct Missing {
+    setting: String,
+    problem: CliError,
+}
+
+/// The file as JSON with every `{ env = … }`, `{ file = … }` and `hold_audio` replaced by what it names, and what could not be. Paths are
+/// relative to the file.
+fn load(path: &Path) -> Result<(Value, Vec<Missing>), CliError> {
     let content = |reason: String| CliError::Content { path: path.display().to_string(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| content(error.to_string().trim_end().to_owned()))?;
     let mut value = serde_json::to_value(table).map_err(|error| content(error.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new("."));
+    let mut missing = Vec::new();
     for (id, account) in value.get_mut("accounts").and_then(Value::as_object_mut).into_iter().flatten() {
         if let Some(Value::String(name)) = account.get("hold_audio") {
-            account["hold_audio"] = hold_audio(&format!("accounts.{id}.hold_audio"), &folder.join(name))?.into();
+            let setting = format!("accounts.{id}.hold_audio");
+            account["hold_audio"] = match hold_audio(&setting, &folder.join(name)) {
+                Ok(encoded) => encoded.into(),
+                Err(problem) => {
+                    missing.push(Missing { setting, problem });
+                    Value::Null
+                }
+            };
         }
     }
-    resolve(&mut value, folder)?;
-    Ok(value)
+    resolve(&mut value, folder, "", &mut missing);
+    Ok((value, missing))
 }
 
 /// A file in base64. It is checked here already, for the API does not know its path.
@@ -51,32 +78,38 @@ fn hold_audio(key: &str, path: &Path) -> Result<String, CliError> {
     Ok(STANDARD.encode(file))
 }
 
-fn resolve(value: &mut Value, folder: &Path) -> Result<(), CliError> {
-    if let Some(secret) = reference(value, folder)? {
-        *value = secret.into();
-        return Ok(());
-    }
-    match value {
-        Value::Object(entries) => entries.values_mut().try_for_each(|entry| resolve(entry, folder)),
-        Value::Array(items) => items.iter_mut().try_for_each(|item| resolve(item, folder)),
-        _ => Ok(()),
+fn resolve(value: &mut Value, folder: &Path, setting: &str, missing: &mut Vec<Missing>) {
+    let inner = |name: &str| if setting.is_empty() { name.to_owned() } else { format!("{setting}.{name}") };
+    match reference(value, folder, setting) {
+        Some(Ok(secret)) => *value = secret.into(),
+        Some(Err(problem)) => {
+            // Stands for the secret while the rest is checked.
+            *value = format!("whsec_{}", STANDARD.encode(format!("missing secret {:017}", missing.len()))).into();
+            missing.push(Missing { setting: setting.to_owned(), problem });
+        }
+        None => match value {
+            Value::Object(entries) => entries.iter_mut().for_each(|(name, entry)| resolve(entry, folder, &inner(name), missing)),
+            Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, folder, setting, missing)),
+            _ => {}
+        },
     }
 }
 
-/// The secret that a table of exactly one key `env` or `file` stands for.
-fn reference(value: &Value, folder: &Path) -> Result<Option<String>, CliError> {
-    let Some(entry) = value.as_object().filter(|entries| entries.len() == 1).and_then(|entries| entries.iter().next()) else {
-        return Ok(None);
-    };
-    match (entry.0.as_str(), entry.1) {
-        ("env", Value::String(name)) => std::env::var(name).map(Some).map_err(|_| CliError::NoVariable(name.clone())),
+/// The secret that a table of exactly one key `env` or `file` stands for; `None` if it is no such table.
+fn reference(value: &Value, folder: &Path, setting: &str) -> Option<Result<String, CliError>> {
+    let (kind, name) = value.as_object().filter(|entries| entries.len() == 1).and_then(|entries| entries.iter().next())?;
+    let setting = setting.to_owned();
+    match (kind.as_str(), name) {
+        ("env", Value::String(name)) => {
+            Some(std::env::var(name).map_err(|_| CliError::NoVariable { setting, name: name.clone() }))
+        }
         ("file", Value::String(name)) => {
             let path = folder.join(name);
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| CliError::File { path: path.display().to_string(), error })?;
-            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+            let text = std::fs::read_to_string(&path);
+            let secret = text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+            Some(secret.map_err(|error| CliError::SecretFile { setting, path: path.display().to_string(), error }))
         }
-        _ => Ok(None),
+        _ => None,
     }
 }
 

@@ -48,6 +48,13 @@ impl Shell {
         Ok(String::from_utf8(out).unwrap())
     }
 
+    async fn failure(&self, line: &[&str]) -> CliError {
+        let token_file = self.bench.app.config.admin.token_file.display().to_string();
+        let fixed = ["admin", "--url", &self.url, "--token-file", &token_file];
+        let line = Line::try_parse_from(fixed.iter().chain(line)).unwrap();
+        run(line.arguments, &mut Vec::new()).await.expect_err("the command fails")
+    }
+
     #[track_caller]
     fn check(output: Result<String, String>, expected: &[&str]) -> String {
         let output = output.expect("the command succeeds");
@@ -96,7 +103,12 @@ async fn a_customer_is_onboarded_command_by_command() {
     Shell::check(made, &["demo.backend.1", "203.0.113.7/32", "key (shown only now): cds_"]);
     Shell::check(shell.run(&["key", "rotate", "demo", "backend", "--overlap-s", "60"]).await, &["demo.backend.2", "cds_"]);
     Shell::check(shell.run(&["key", "cidrs", "demo", "backend"]).await, &["any"]);
-    let listed = Shell::check(shell.run(&["key", "list", "demo"]).await, &["demo.backend.1", "demo.backend.2", "EXPIRES"]);
+    let one = Shell::check(shell.run(&["key", "cidrs", "demo", "demo.backend.1", "203.0.113.8"]).await, &["demo.backend.1"]);
+    assert!(!one.contains("demo.backend.2"), "an id names one generation: {one}");
+    Shell::check(shell.run(&["key", "rotate", "demo", "demo.backend.1"]).await, &["demo.backend.3"]);
+    Shell::check(shell.run(&["key", "revoke", "demo", "demo.backend.1"]).await, &["revoked key demo.backend.1"]);
+    let listed = Shell::check(shell.run(&["key", "list", "demo"]).await, &["demo.backend.2", "demo.backend.3", "EXPIRES"]);
+    assert!(!listed.contains("demo.backend.1"), "{listed}");
     assert!(!listed.contains("shown only now"));
     Shell::check(shell.run(&["key", "revoke", "demo", "backend"]).await, &["revoked key backend"]);
     Shell::check(shell.run(&["key", "list", "demo"]).await, &["none"]);
@@ -114,12 +126,23 @@ async fn a_customer_is_onboarded_command_by_command() {
     ];
     let output = shell.run(&[&callback[..], &[token.as_str()]].concat()).await;
     Shell::check(output, &["https://crm.example.com/", "Authorization", "signing secret (shown only now): whsec_"]);
-    Shell::check(shell.run(&["callback", "new-secret", "demo"]).await, &["whsec_"]);
-    let shown = Shell::check(shell.run(&["callback", "show", "demo"]).await, &["retries      3"]);
+    Shell::check(shell.run(&["callback", "new-secret", "demo", "--overlap-s", "600"]).await, &["whsec_", "signs until  20"]);
+    let shown =
+        Shell::check(shell.run(&["callback", "show", "demo"]).await, &["retries                    3", "signs until  20"]);
+    Shell::check(shell.run(&["callback", "end-overlap", "demo"]).await, &["signs alone"]);
+    Shell::check(shell.run(&["callback", "show", "demo"]).await, &["signs until  -"]);
+    Shell::check(shell.run(&["live"]).await, &["none"]);
+    Shell::check(shell.run(&["calls", "demo", "--callback", "exhausted"]).await, &["none"]);
+    Shell::check(shell.run(&["deliveries", "list", "--account", "demo"]).await, &["none"]);
+    Shell::check(shell.run(&["deliveries", "redeliver", "--account", "demo"]).await, &["0 results are pushed again"]);
     assert!(!shown.contains("whsec_") && !shown.contains("Bearer"));
     Shell::check(shell.run(&["callback", "remove", "demo"]).await, &["removed the callback"]);
     Shell::check(shell.run(&["agent", "remove", "demo", "agent/017 ü"]).await, &["removed agent"]);
-    Shell::check(shell.run(&["account", "remove", "demo"]).await, &["removed account demo"]);
+    let refused = shell.run(&["account", "remove", "demo"]).await.unwrap_err();
+    assert!(refused.contains("confirmation_needed") && refused.contains("1 numbers") && refused.contains("--yes"), "{refused}");
+    Shell::check(shell.run(&["account", "remove", "demo", "--dry-run"]).await, &["nothing removed: demo has 1 numbers"]);
+    Shell::check(shell.run(&["account", "show", "demo"]).await, &["Demo"]);
+    Shell::check(shell.run(&["account", "remove", "demo", "--yes"]).await, &["removed account demo: 1 numbers"]);
     Shell::check(shell.run(&["trunk", "remove", "carrier-a"]).await, &["removed trunk"]);
     Shell::check(shell.run(&["trunk", "list"]).await, &["none"]);
 }
@@ -130,8 +153,9 @@ async fn json_is_the_answer_of_the_api() {
     shell.run(&["account", "set", "demo"]).await.unwrap();
     let answer: Value = serde_json::from_str(&shell.run(&["account", "show", "demo", "--json"]).await.unwrap()).unwrap();
     assert_eq!(answer, shell.bench.get("/admin/accounts/demo").await);
-    let answer: Value = serde_json::from_str(&shell.run(&["--json", "account", "remove", "demo"]).await.unwrap()).unwrap();
-    assert_eq!(answer["done"], "removed account demo");
+    let answer: Value =
+        serde_json::from_str(&shell.run(&["--json", "account", "remove", "demo", "--yes"]).await.unwrap()).unwrap();
+    assert_eq!((&answer["removed"], &answer["calls"]), (&true.into(), &0.into()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,6 +169,7 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
     let deaf = shell.file("deaf.toml", "[accounts.demo]\nhold_audio = \"no-such.wav\"\n");
     shell.file("stereo.wav", wav(1, 2, 8_000, 16, 1));
     let stereo = shell.file("stereo.toml", "[accounts.demo]\nhold_audio = \"stereo.wav\"\n");
+    let tls = shell.url.replace("http:", "https:");
     let missing = shell.file("missing.toml", "[trunks.a]\npassword = { file = \"no-such-file\" }\n");
     for (line, expected) in [
         (vec!["account", "show", "nobody"], "404 not_found: there is no account \"nobody\""),
@@ -162,7 +187,19 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
         (vec!["apply", "/nowhere/file.toml"], "/nowhere/file.toml"),
         (vec!["--url", "ftp://x", "trunk", "list"], "--url ftp://x: not an HTTP address"),
         (vec!["--url", "http://127.0.0.1:1", "trunk", "list"], "the admin API cannot be reached at http://127.0.0.1:1/"),
-        (vec!["--token-file", "/nowhere/token", "trunk", "list"], "/nowhere/token"),
+        (
+            vec!["--token-file", "/nowhere/token", "trunk", "list"],
+            "/nowhere/token: No such file or directory (os error 2); the token",
+        ),
+        (vec!["--token-file", "/nowhere/token", "trunk", "list"], "--token-file or CONTROL_API_ADMIN_TOKEN_FILE"),
+        (vec!["--url", &tls, "trunk", "list"], "it speaks plain HTTP there: use http://"),
+        (vec!["trunk", "set", "t", "--number-format", "foo"], "--number-format foo: allowed are e164-plus, e164, national0"),
+        (vec!["deliveries", "list", "--account", "nobody"], "404 not_found: there is no account"),
+        (vec!["deliveries", "redeliver", "no-such-call"], "404 not_found: there is no call"),
+        (vec!["deliveries", "redeliver"], "--account"),
+        (vec!["deliveries", "redeliver", "--account", "demo"], "409 no_callback"),
+        (vec!["calls", "demo", "--from", "yesterday"], "RFC 3339"),
+        (vec!["live", "--limit", "1"], "--limit"),
         (vec!["--ca", &syntax, "--url", "https://127.0.0.1:1", "trunk", "list"], "cannot be reached"),
     ] {
         let error = shell.run(&line).await.expect_err("the command fails");
@@ -171,6 +208,10 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
             assert!(error.starts_with("accounts.demo.hold_audio: ") && error.lines().count() == 1, "{error}");
         }
     }
+    let problem: Value = serde_json::from_str(&shell.failure(&["account", "show", "nobody"]).await.json()).unwrap();
+    assert_eq!((&problem["status"], &problem["code"]), (&404.into(), &"not_found".into()));
+    let local: Value = serde_json::from_str(&shell.failure(&["apply", "/nowhere/file.toml"]).await.json()).unwrap();
+    assert!(local["detail"].as_str().unwrap().starts_with("/nowhere/file.toml"), "{local}");
     let wrong = shell.file("wrong-token", "cda_wrong");
     let error = shell.run(&["--token-file", &wrong, "trunk", "list"]).await.unwrap_err();
     assert!(error.contains("401 unauthorized") && !error.contains("cda_wrong"), "{error}");
@@ -182,13 +223,10 @@ async fn the_example_file_applies() {
     let shell = Shell::open("cli-example").await;
     let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("example-account.toml")).unwrap();
     let example = shell.file("example-account.toml", &example);
-    shell.file("carrier-a.password", "pass-of-carrier\n");
-    shell.file("crm.authorization", "Bearer of-crm\n");
-    shell.file("hold.wav", wav(1, 1, 8_000, 16, 1));
     let dry =
         Shell::check(shell.run(&["apply", "--dry-run", &example]).await, &["dry run, nothing written: 9 created, 0 changed"]);
     assert!(!dry.contains("shown only now"));
-    let first = Shell::check(
+    Shell::check(
         shell.run(&["apply", &example]).await,
         &[
             "created    trunk     carrier-a\n             warning: SIP is not encrypted",
@@ -199,7 +237,35 @@ async fn the_example_file_applies() {
             "signing secret of acme (shown only now): whsec_",
         ],
     );
-    assert!(!first.contains("pass-of-carrier") && !first.contains("of-crm"));
+    Shell::check(shell.run(&["apply", &example]).await, &["0 created, 0 changed, 9 unchanged"]);
+}
+
+/// With the lines that name files of one's own, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_file_applies_with_its_secrets() {
+    let shell = Shell::open("cli-example-secrets").await;
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("example-account.toml")).unwrap();
+    let example = ["username", "password", "hold_audio", "auth_header", "signing_secret"]
+        .iter()
+        .fold(example, |text, key| text.replace(&format!("\n# {key} = "), &format!("\n{key} = ")))
+        .replace("{ env = \"ACME_SIGNING_SECRET\" }", "{ file = \"signing\" }");
+    let without_trunk = example.replace("trunks = [\"carrier-a\"]", "trunks = [\"carrier-b\"]");
+    let wrong = shell.file("wrong.toml", &without_trunk);
+    for line in [&["apply", "--dry-run", &wrong][..], &["apply", &wrong][..]] {
+        let error = shell.run(line).await.unwrap_err();
+        for problem in ["carrier-a.password", "crm.authorization", "hold.wav", "/signing", "accounts.acme.trunks"] {
+            assert!(error.contains(problem), "{line:?} does not tell of {problem}: {error}");
+        }
+        assert_eq!(error.lines().count(), 5, "nothing else is wrong: {error}");
+    }
+    assert_eq!(shell.bench.app.store.accounts().unwrap(), []);
+    let example = shell.file("example-account.toml", &example);
+    shell.file("carrier-a.password", "pass-of-carrier\n");
+    shell.file("crm.authorization", "Bearer of-crm\n");
+    shell.file("signing", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n");
+    shell.file("hold.wav", wav(1, 1, 8_000, 16, 1));
+    let first = Shell::check(shell.run(&["apply", &example]).await, &["9 created, 0 changed, 0 unchanged"]);
+    assert!(!first.contains("pass-of-carrier") && !first.contains("of-crm") && !first.contains("whsec_"));
     Shell::check(shell.run(&["apply", &example]).await, &["0 created, 0 changed, 9 unchanged"]);
     let store = &shell.bench.app.store;
     let hold_audio = store.account("acme").unwrap().unwrap().hold_audio.unwrap();

@@ -61,6 +61,15 @@ pub struct TrunkArgs {
     max_calls: Option<u32>,
 }
 
+/// The API's form of `e164-plus` and its like; underscores are taken, too.
+fn format_from(text: &str) -> Result<Value, CliError> {
+    match (text.replace('-', "_").as_str(), text.strip_prefix("prefix:")) {
+        (_, Some(prefix)) => Ok(json!({ "prefix": prefix })),
+        (word @ ("e164_plus" | "e164" | "national0"), None) => Ok(word.into()),
+        _ => Err(CliError::NumberFormat(text.to_owned())),
+    }
+}
+
 impl TrunkArgs {
     fn body(&self) -> Result<Value, CliError> {
         let transport = self.transport.map(|transport| match transport {
@@ -71,10 +80,7 @@ impl TrunkArgs {
             MediaArg::Rtp => "rtp".into(),
             MediaArg::SdesSrtp => "sdes_srtp".into(),
         });
-        let number_format = self.number_format.as_deref().map(|format| match format.strip_prefix("prefix:") {
-            Some(prefix) => json!({ "prefix": prefix }),
-            None => format.replace('-', "_").into(),
-        });
+        let number_format = self.number_format.as_deref().map(format_from).transpose()?;
         Ok(given([
             ("host", self.host.clone().map(Value::from)),
             ("port", self.port.map(Value::from)),

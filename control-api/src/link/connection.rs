@@ -112,6 +112,7 @@ async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<To
     let last_seen_ms = app.link.last_seen_ms(&id);
     let generation = app.link.connect(&id, hello.epoch, hello.status.clone(), outgoing.clone(), Instant::now());
     tracing::info!(edge = %id.edge, shard = id.shard, epoch = hello.epoch, live_calls = hello.live_calls.len(), "edge shard connected");
+    app.link.compare_folders(&id, hello.folders.as_ref(), &app.config).await;
     let presence = app.link.meet_softphones(&id, hello.softphone_service.clone(), &hello.softphones);
     let result = async {
         softphone::presence_changed(app, presence).await;

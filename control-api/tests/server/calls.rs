@@ -348,6 +348,7 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
             auth_header: None,
             signing_secret: storage::Sealed(vec![]),
             max_retries: 0,
+            earlier_secrets: Vec::new(),
         });
     });
     rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None).await.expect(202);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod control;
+mod delivery;
 mod events;
 mod keys;
 mod launch;

@@ -1,21 +1,23 @@
 //! The operators' listener, the OpenAPI documents, and stopping.
 
-use crate::rig::Rig;
-use control_wire::{CallStatus, ControlRefusal, FromEdge};
+use crate::rig::{DEADLINE, Rig, hello};
+use control_wire::{CallStatus, ControlRefusal, Folder, Folders, FromEdge, Hello};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn readiness_follows_the_edge() {
     let rig = Rig::start().await;
     assert_eq!(rig.operator("/healthz").await.expect(200).body, b"ok\n");
     let unready = rig.operator("/readyz").await;
-    assert_eq!(
-        unready.expect(503).json(),
-        json!({ "ready": false, "store": true, "edge": false, "live_calls": 0, "shards": [] })
-    );
+    let body = unready.expect(503).json();
+    let reason = format!("{}/control.sock", rig.folder.display());
+    assert!(body["reasons"][0].as_str().unwrap().contains(&reason), "{body}");
+    assert_eq!((&body["ready"], &body["store"], &body["edge"]), (&json!(false), &json!(true), &json!(false)));
     let mut shard = rig.shard(1, &[]).await;
     rig.place(&mut shard).await;
     let ready = rig.operator("/readyz").await.expect(200).json();
@@ -27,6 +29,61 @@ async fn readiness_follows_the_edge() {
         rig.request(Method::GET, path, |request| request).await.expect_problem(404, "not_found");
     }
     rig.operator("/nowhere").await.expect_problem(404, "not_found");
+    rig.stop().await;
+}
+
+// S15, S34: an edge that writes recordings elsewhere is told at once, not by the first link that answers 404.
+#[tokio::test]
+async fn an_edge_that_works_on_other_folders_makes_unready() {
+    let rig = Rig::start().await;
+    let folder = |path: std::path::PathBuf| Folder {
+        identity: std::fs::metadata(&path).ok().map(|metadata| (metadata.dev(), metadata.ino())),
+        path: path.display().to_string(),
+    };
+    let (recordings, hold_audio) = (rig.folder.join("recordings"), rig.folder.join("hold-audio"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(&recordings, &link).unwrap();
+    for (theirs, complaint) in [
+        (Folders { recordings: folder(recordings.clone()), hold_audio: folder(hold_audio.clone()) }, None),
+        (Folders { recordings: folder(link), hold_audio: folder(hold_audio.clone()) }, None),
+        (
+            Folders { recordings: folder(elsewhere.path().into()), hold_audio: folder(hold_audio.clone()) },
+            Some("recordings.folder"),
+        ),
+        (
+            Folders { recordings: folder(recordings), hold_audio: folder(elsewhere.path().join("none")) },
+            Some("hold_audio.folder"),
+        ),
+    ] {
+        let shard = rig.greet(Hello { folders: Some(theirs.clone()), ..hello(1, &[]) }).await;
+        let answer = timeout(DEADLINE, async {
+            loop {
+                let answer = rig.operator("/readyz").await;
+                if answer.json()["edge"] == true {
+                    return answer;
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+        });
+        let answer = answer.await.unwrap();
+        match complaint {
+            None => assert_eq!(answer.expect(200).json()["reasons"], json!([]), "{theirs:?}"),
+            Some(key) => {
+                let body = answer.expect(503).json();
+                let reason = body["reasons"][0].as_str().unwrap();
+                assert!(reason.contains(key) && reason.contains(&elsewhere.path().display().to_string()), "{body}");
+            }
+        }
+        drop(shard);
+        timeout(DEADLINE, async {
+            while rig.operator("/readyz").await.json()["edge"] == true {
+                sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
     rig.stop().await;
 }
 

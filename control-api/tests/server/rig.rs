@@ -363,6 +363,7 @@ fn onboard(app: &App) -> [String; 2] {
         auth_header: None,
         signing_secret: Sealed(vec![]),
         max_retries: 3,
+        earlier_secrets: Vec::new(),
     });
     app.store.put_account(&account).unwrap();
     app.store.put_account(&Account::new("other", "Other")).unwrap();
@@ -409,6 +410,7 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         status: status(),
         softphone_service: None,
         softphones: Vec::new(),
+        folders: None,
     }
 }
 

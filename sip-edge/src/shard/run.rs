@@ -43,7 +43,11 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     let bell = EngineBell::new(&shard.borrow().engine)?;
     tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
     let mailbox = shard.borrow().mailbox.clone();
-    let linked = Rc::new(LinkedShard(shard.clone()));
+    let linked = Rc::new(LinkedShard {
+        shard: shard.clone(),
+        recordings: config.recordings.folder.clone(),
+        hold_audio: config.hold_audio.folder.clone(),
+    });
     let socket = config.link.socket.clone();
     glommio::spawn_local(async move { link::run(&socket, mailbox, linked).await }).detach();
     glommio::spawn_local(turns(shard.clone(), bell)).detach();

@@ -2,17 +2,23 @@
 
 use super::Shard;
 use crate::link::LinkPeer;
-use control_wire::{Command, ControlRefusal, Hello, ShardStatus, VERSION};
+use control_wire::{Command, ControlRefusal, Folder, Folders, Hello, ShardStatus, VERSION};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A shard as its link sees it.
-pub(crate) struct LinkedShard(pub Rc<RefCell<Shard>>);
+pub(crate) struct LinkedShard {
+    pub shard: Rc<RefCell<Shard>>,
+    pub recordings: PathBuf,
+    pub hold_audio: PathBuf,
+}
 
 impl LinkPeer for LinkedShard {
     fn hello(&self) -> Hello {
-        let shard = self.0.borrow();
+        let shard = self.shard.borrow();
         let outbox = shard.mailbox.outbox();
         Hello {
             version: VERSION,
@@ -23,20 +29,26 @@ impl LinkPeer for LinkedShard {
             status: shard.status(),
             softphone_service: shard.softphone_service.clone(),
             softphones: shard.edge.softphones().map(String::from).collect(),
+            folders: Some(Folders { recordings: folder(&self.recordings), hold_audio: folder(&self.hold_audio) }),
         }
     }
 
     fn status(&self) -> ShardStatus {
-        self.0.borrow().status()
+        self.shard.borrow().status()
     }
 
     fn command(&self, command: Command) -> Result<(), ControlRefusal> {
-        let Some(reading) = self.0.borrow_mut().hold_audio_to_read(&command) else {
-            return self.0.borrow_mut().command(command);
+        let Some(reading) = self.shard.borrow_mut().hold_audio_to_read(&command) else {
+            return self.shard.borrow_mut().command(command);
         };
-        glommio::spawn_local(reading.run(Rc::downgrade(&self.0))).detach();
-        self.0.borrow_mut().command(command)
+        glommio::spawn_local(reading.run(Rc::downgrade(&self.shard))).detach();
+        self.shard.borrow_mut().command(command)
     }
+}
+
+fn folder(path: &Path) -> Folder {
+    let identity = std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    Folder { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string(), identity }
 }
 
 impl Shard {

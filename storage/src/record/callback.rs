@@ -47,6 +47,12 @@ pub struct CallbackJob {
     /// When it was stored first. Since version 2.
     #[serde(default)]
     pub queued_ms: u64,
+    /// Start of its call. Since version 3, as all below.
+    #[serde(default)]
+    pub start_ms: u64,
+    /// Why the last attempt failed: its status, or a stable word such as `timeout`; `None` if none failed or the last did not.
+    #[serde(default)]
+    pub last_error: Option<String>,
 }
 
 impl CallbackJob {

@@ -130,6 +130,17 @@ pub struct CallbackSettings {
     pub signing_secret: Sealed,
     /// Retries after the first attempt; 3 unless set (A1).
     pub max_retries: u32,
+    /// Secrets that sign beside it for a while, the newest first (B08). Since version 5 of the account.
+    #[serde(default)]
+    pub earlier_secrets: Vec<EarlierSecret>,
+}
+
+/// A signing secret that was renewed, which receivers may still have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierSecret {
+    pub secret: Sealed,
+    /// From then on it signs no more.
+    pub until_ms: u64,
 }
 
 /// A header whose value is secret.

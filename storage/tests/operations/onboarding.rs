@@ -3,7 +3,7 @@
 use crate::*;
 
 #[track_caller]
-fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {
+pub fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {
     match result {
         Err(Error::Conflict(text)) => assert!(text.contains(what), "{text}"),
         other => panic!("{other:?}"),
@@ -97,8 +97,9 @@ fn a_removed_account_takes_its_things_along() {
     storage.put_number(&number("+918047000001", "demo2")).unwrap();
     storage.put_agent(&agent("a")).unwrap();
     storage.put_api_key(&key("k1", 1)).unwrap();
-    assert!(storage.delete_account(ACCOUNT).unwrap());
-    assert!(!storage.delete_account(ACCOUNT).unwrap());
+    let had = Belongings { numbers: 1, agents: 1, keys: 1, ..Belongings::default() };
+    assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::Removed(had));
+    assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::Unknown);
     assert_eq!(storage.number("+918047000000").unwrap(), None);
     assert_eq!(storage.agents(ACCOUNT).unwrap(), []);
     assert_eq!(storage.authenticate(&KeyHash([1; 32]), NOW).unwrap(), None);

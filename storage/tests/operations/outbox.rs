@@ -122,3 +122,59 @@ fn the_log_has_a_cap() {
     let log = opened.storage.deliveries("c1").unwrap();
     assert_eq!((log.len(), log[0].attempt), (DELIVERY_LOG_CAP as usize, 4));
 }
+
+// B08
+#[test]
+fn undelivered_results_are_listed_by_account_and_state() {
+    let opened = Opened::fresh();
+    let storage = &opened.storage;
+    for (call_id, account_id, start) in [("c1", "demo", 1), ("c2", "demo", 2), ("c3", "demo", 3), ("c4", "b", 4), ("c5", "zz", 5)]
+    {
+        create(storage, NewCall { account_id: account_id.into(), ..new_call(call_id, NOW + start) });
+        finish(storage, call_id, NOW + 60_000, Some(E1));
+    }
+    let ids = |account: Option<&str>, state| -> Vec<String> {
+        let (mut ids, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = storage.undelivered(account, state, cursor.as_deref(), 2).unwrap();
+            assert!(page.jobs.len() <= 2);
+            ids.extend(page.jobs.into_iter().map(|job| job.call_id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return ids;
+            }
+        }
+    };
+    let listed = |callback, account: &str| -> Vec<String> {
+        let filter = CallFilter { callback: Some(callback), ..CallFilter::default() };
+        storage.calls(account, &filter, None, 100).unwrap().calls.into_iter().map(|call| call.call_id).collect()
+    };
+    let step = |call_id: &str, delivered, next| {
+        let job = storage.callback_job(call_id).unwrap().unwrap();
+        storage.record_delivery(call_id, &attempt(&job, delivered), next).unwrap().unwrap()
+    };
+    assert_eq!(ids(None, JobState::Pending), ["c4", "c5", "c3", "c2", "c1"], "by account, the newest first");
+    step("c1", false, NextStep::Exhausted);
+    step("c2", true, NextStep::Delivered);
+    assert_eq!(step("c3", false, NextStep::Retry { at_ms: NOW + 90_000 }).last_error.as_deref(), Some("500"));
+    step("c5", false, NextStep::Exhausted);
+    assert_eq!(ids(None, JobState::Exhausted), ["c5", "c1"]);
+    assert_eq!(ids(Some("demo"), JobState::Exhausted), ["c1"]);
+    assert_eq!(ids(Some("demo"), JobState::Pending), ["c3"]);
+    for (state, expected) in [(JobState::Exhausted, "c1"), (JobState::Pending, "c3"), (JobState::Delivered, "c2")] {
+        assert_eq!(listed(state, "demo"), [expected], "{state:?}");
+    }
+    assert_eq!(storage.outbox_depth().unwrap(), OutboxDepth { pending: 2, exhausted: 2 });
+    // Queued again it is listed as such, and once it is delivered nowhere.
+    let again = |call: &Call| Ok(Some(callback(call, E1, NOW + 70_000)));
+    assert!(matches!(storage.requeue_callback("c1", again).unwrap(), RequeueOutcome::Queued(_)));
+    assert_eq!(
+        (ids(Some("demo"), JobState::Exhausted), ids(Some("demo"), JobState::Pending)),
+        (vec![], vec!["c3".into(), "c1".into()])
+    );
+    assert_eq!(step("c1", true, NextStep::Delivered).last_error, None);
+    assert_eq!(ids(Some("demo"), JobState::Pending), ["c3"]);
+    for cursor in ["", "x", "1.c1", "x.c1.demo"] {
+        assert!(matches!(storage.undelivered(None, JobState::Pending, Some(cursor), 2), Err(Error::BadCursor)), "{cursor}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What is forgotten, when, and what stays.
 
+use crate::onboarding::check_conflict;
 use crate::*;
 
 const DAY: u64 = 24 * 3_600_000;
@@ -102,12 +103,75 @@ fn turns_are_bounded() {
     assert_eq!(opened.storage.expire(later, 2).unwrap(), Expired::default());
 }
 
+// B07
 #[test]
-fn calls_of_a_removed_account_stay_for_the_default_retention() {
+fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
     let opened = opened(1, 1);
-    create(&opened.storage, new_call("c1", NOW));
-    finish(&opened.storage, "c1", NOW + 60_000, None);
-    opened.storage.delete_account(ACCOUNT).unwrap();
-    assert_eq!(opened.storage.expire(NOW + 9 * DAY, 100).unwrap().call_count, 0);
-    assert_eq!(opened.storage.expire(NOW + 366 * DAY, 100).unwrap().call_count, 1);
+    let storage = &opened.storage;
+    for n in 0..5 {
+        let call_id = format!("c{n}");
+        create(
+            storage,
+            NewCall { uuid: Some(call_id.clone()), idempotency_key: Some(call_id.clone()), ..new_call(&call_id, NOW + n) },
+        );
+    }
+    let in_use = |live_calls, pending_results| {
+        let belongings = storage.belongings(ACCOUNT).unwrap().unwrap();
+        assert_eq!((belongings.live_calls, belongings.pending_results), (live_calls, pending_results));
+        assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::InUse(belongings));
+        assert!(storage.account(ACCOUNT).unwrap().is_some());
+    };
+    in_use(5, 0);
+    for n in 0..5 {
+        finish(storage, &format!("c{n}"), NOW + 60_000, Some("demo https://a.example"));
+    }
+    in_use(0, 5);
+    for n in 0..5 {
+        let job = storage.callback_job(&format!("c{n}")).unwrap().unwrap();
+        let attempt = DeliveryAttempt {
+            at_ms: NOW + 60_000,
+            cycle: 1,
+            attempt: 1,
+            url: job.target.url,
+            http_status: Some(500),
+            error: None,
+            duration_ms: 1,
+            delivered: false,
+            sequence: None,
+        };
+        storage.record_delivery(&job.call_id, &attempt, NextStep::Exhausted).unwrap();
+    }
+    let had = Belongings { exhausted_results: 5, calls: 5, recordings: 5, ..Belongings::default() };
+    assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::Removed(had));
+    check_conflict(storage.put_account(&Account::new(ACCOUNT, "Next")), "still being forgotten");
+    assert_eq!(storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(), 4, "bounded: two calls, two recordings");
+    // What was begun goes on with retention, also after a restart.
+    let opened = opened.reopen();
+    let storage = &opened.storage;
+    let mut turns = 0;
+    while storage.expire(NOW + DAY, 2).unwrap().more {
+        turns += 1;
+        assert!(turns < 20, "it ends");
+        let files = storage.expire(NOW + DAY, 100).unwrap().recording_files;
+        storage.confirm_recordings_deleted(&files).unwrap();
+    }
+    assert_eq!(storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(), 0);
+    storage.put_account(&Account::new(ACCOUNT, "Next")).unwrap();
+    assert_eq!(storage.calls(ACCOUNT, &CallFilter::default(), None, 100).unwrap().calls, []);
+    assert_eq!(storage.events(ACCOUNT, 0, 100).unwrap(), []);
+    assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 100).unwrap().jobs, []);
+    for n in 0..5 {
+        let call_id = format!("c{n}");
+        assert_eq!(storage.call(&call_id).unwrap(), None);
+        assert!(storage.recording(&format!("crm_{call_id}.wav")).unwrap().unwrap().expired_ms.is_some(), "its link answers 410");
+        // Neither its uuid nor its key is known.
+        create(
+            storage,
+            NewCall {
+                uuid: Some(call_id.clone()),
+                idempotency_key: Some(call_id.clone()),
+                ..new_call(&format!("n{n}"), NOW + n)
+            },
+        );
+    }
 }
