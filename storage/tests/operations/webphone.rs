@@ -126,7 +126,7 @@ fn what_is_remembered_of_an_agent_goes_with_it() {
     storage.put_agent(&agent).unwrap();
     storage.change_softphone(ACCOUNT, "agent.017", seen).unwrap();
     storage.change_softphone(ACCOUNT, "agent.017", |softphone| softphone.microphone = Some("denied".into())).unwrap();
-    let remembered = Softphone { last_seen_ms: Some(NOW), microphone: Some("denied".into()) };
+    let remembered = Softphone { last_seen_ms: Some(NOW), microphone: Some("denied".into()), ..Softphone::default() };
     assert_eq!(storage.softphone(ACCOUNT, "agent.017").unwrap(), remembered);
     storage.delete_agent(ACCOUNT, "agent.017").unwrap();
     storage.put_agent(&agent).unwrap();
