@@ -20,6 +20,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   plugins: [{ name: 'compressed', apply: 'build', closeBundle: () => compress('dist/assets') }],
   test: { include: ['tests/unit/**/*.test.ts'], environment: 'node' },
