@@ -17,13 +17,13 @@ use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::relay::LocalMedia;
 use crate::srtp;
 
-/// The longest description that is read, in bytes.
+/// Bytes of a description that are read. Of an answer what lies beyond this and the next limits is passed over; such an offer is refused.
 pub const MAX_DESCRIPTION_LEN: usize = 8 * 1024;
-/// The most lines of a description.
+/// Lines of a description that are read.
 pub const MAX_LINE_COUNT: usize = 256;
-/// The most media descriptions of a description.
+/// Media descriptions of a description that are read.
 pub const MAX_MEDIA_COUNT: usize = 8;
-/// The most formats of one media line that are read.
+/// Formats of one media line that are read.
 pub const MAX_FORMAT_COUNT: usize = 64;
 
 /// Identity of our description in one dialog: `o=` session id and version. The version grows by one with each change.
@@ -114,7 +114,7 @@ pub struct Negotiated {
 /// Why a description is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
-    #[error("description too long, or with too many lines or media")]
+    #[error("offer too long, or with too many lines or media")]
     TooLarge,
     #[error("the audio stream's port cannot be read")]
     Malformed,

@@ -12,9 +12,19 @@ use crate::rtp::CLOCK_RATE;
 pub(super) struct Session {
     section: Section,
     pub(super) medias: Vec<Media>,
+    /// It goes on beyond what is read.
+    is_cut: bool,
 }
 
 impl Session {
+    /// The whole of it: what is answered must name each of its streams (RFC 3264 §6).
+    ///
+    /// # Errors
+    /// It is longer than what is read.
+    pub(super) fn whole(self) -> Result<Session, SdpError> {
+        if self.is_cut { Err(SdpError::TooLarge) } else { Ok(self) }
+    }
+
     /// The media description with this index.
     pub(super) fn stream(&self, index: usize) -> Stream<'_> {
         Stream { session: self, media: &self.medias[index] }
@@ -64,23 +74,23 @@ impl Section {
     }
 }
 
-/// Parses a whole body. Lines end with CR, LF, both, or NUL; text that is not UTF-8 is replaced, since only free text may hold it.
-pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
-    if body.len() > MAX_DESCRIPTION_LEN {
-        return Err(SdpError::TooLarge);
-    }
-    let text = String::from_utf8_lossy(body);
-    let mut session = Session::default();
+/// Parses a body up to the limits. Lines end with CR, LF, both, or NUL; text that is not UTF-8 is replaced, since only free text may hold
+/// it.
+pub(super) fn parse(body: &[u8]) -> Session {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_DESCRIPTION_LEN)]);
+    let mut session = Session { is_cut: body.len() > MAX_DESCRIPTION_LEN, ..Session::default() };
     let lines = text.split(['\r', '\n', '\0']).map(str::trim).filter(|line| !line.is_empty());
     for (count, line) in lines.enumerate() {
         if count == MAX_LINE_COUNT {
-            return Err(SdpError::TooLarge);
+            session.is_cut = true;
+            break;
         }
         let Some((key, value)) = line.split_once('=') else { continue };
         let (key, value) = (key.trim_end(), value.trim_start());
         if key.eq_ignore_ascii_case("m") {
             if session.medias.len() == MAX_MEDIA_COUNT {
-                return Err(SdpError::TooLarge);
+                session.is_cut = true;
+                break;
             }
             session.medias.push(Media::parse(value));
             continue;
@@ -93,7 +103,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
             section.attributes.push(Attribute { name: name.trim().to_ascii_lowercase(), value: value.trim().to_owned() });
         }
     }
-    Ok(session)
+    session
 }
 
 /// One media description with what it inherits from its session.

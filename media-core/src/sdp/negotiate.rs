@@ -15,7 +15,7 @@ use crate::srtp;
 /// # Errors
 /// No audio could flow: the peer refused the stream, or answered nothing that was offered; the leg then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
-    let session = description::parse(answer)?;
+    let session = description::parse(answer);
     let stream = session.stream(usable_stream(&session, !spec.srtp.is_empty())?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours);
@@ -42,7 +42,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
 /// # Errors
 /// Nothing of the offer can be accepted: the media stay as they are.
 pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated), SdpError> {
-    let session = description::parse(offer)?;
+    let session = description::parse(offer).whole()?;
     let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
     let index = match usable_stream(&session, spec.agreed.srtp.is_some()) {
         Ok(index) => index,

@@ -80,7 +80,7 @@ pub fn offer(spec: &SoftphoneOffer) -> String {
 /// # Errors
 /// The peer refused the stream or answered something that was not offered; the leg then has no media.
 pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNegotiated, SdpError> {
-    let session = description::parse(answer)?;
+    let session = description::parse(answer);
     let stream = session.stream(usable_stream(&session)?);
     // RFC 8842 §5.3: after `actpass` the answer chooses a role.
     if !attribute(stream, "setup").is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
@@ -106,7 +106,7 @@ pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNe
 /// # Errors
 /// Nothing of the offer can be accepted: the media stay as they are.
 pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, SoftphoneNegotiated), SdpError> {
-    let session = description::parse(offer)?;
+    let session = description::parse(offer).whole()?;
     let index = usable_stream(&session)?;
     let stream = session.stream(index);
     let begins = |setup: &str| ["actpass", "active"].iter().any(|role| setup.eq_ignore_ascii_case(role));

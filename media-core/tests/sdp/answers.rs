@@ -299,14 +299,22 @@ fn absurd_descriptions_get_their_errors() {
     refuse(b"", SdpError::NoAudio);
     refuse(b"hello", SdpError::NoAudio);
     refuse(&[b"a=".as_slice(), &[b'\n'; 300]].concat(), SdpError::NoAudio);
-    refuse(&b"a=x\n".repeat(300), SdpError::TooLarge);
-    refuse(&vec![b'v'; MAX_DESCRIPTION_LEN + 1], SdpError::TooLarge);
+    refuse(&b"a=x\n".repeat(300), SdpError::NoAudio);
+    refuse(&vec![b'v'; MAX_DESCRIPTION_LEN + 1], SdpError::NoAudio);
     refuse(&description(&["m=audio 70000 RTP/AVP 0"]), SdpError::Malformed);
     refuse(&description(&["m=audio -1 RTP/AVP 0"]), SdpError::Malformed);
     refuse(&description(&["m=audio"]), SdpError::Malformed);
-    refuse(&description(&["m=audio 4000 RTP/AVP 0"; 9]), SdpError::TooLarge);
     let many: Vec<_> = (0..128).rev().map(|number| number.to_string()).collect();
     refuse(&description(&[&format!("m=audio 4000 RTP/AVP {}", many.join(" "))]), SdpError::Codec);
+}
+
+#[test]
+fn of_an_answer_without_end_the_beginning_counts() {
+    let endless = |line: &str| description(&[&["m=audio 4000 RTP/AVP 0"][..], &vec![line; 2_000]].concat());
+    check(&endless("a=candidate:1 1 udp 1 198.51.100.7 9 typ host"), PLAIN);
+    check(&endless("a=x"), PLAIN);
+    check(&endless("m=video 0 RTP/AVP 31"), PLAIN);
+    check(&endless("\u{e9}\u{20ac}"), PLAIN);
 }
 
 /// Whatever is offered may be sent, under the numbers of either side; what we send is the first that is ours.

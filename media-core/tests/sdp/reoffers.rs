@@ -147,6 +147,9 @@ fn offers_that_cannot_be_met_are_refused() {
     refuse(&["m=audio 4000 RTP/SAVP 8"], SdpError::Profile);
     refuse(&["m=audio 4000 UDP/TLS/RTP/SAVPF 8"], SdpError::Profile);
     refuse(&["m=audio 4000 RTP/AVP 18 9"], SdpError::Codec);
+    refuse(&["m=audio 4000 RTP/AVP 8"; 9], SdpError::TooLarge);
+    refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["a=x"; 300]].concat(), SdpError::TooLarge);
+    refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["x"; 9_000]].concat(), SdpError::TooLarge);
     assert_eq!(answer(&description(&STREAM), &answer_spec("", &agreed())), Err(SdpError::Malformed));
     let alone = |connection: &str| answer(&body(&["m=audio 4000 RTP/AVP 8", connection]), &answer_spec(OURS, &agreed()));
     assert_eq!(alone("c=IN IP4 224.0.0.1"), Err(SdpError::Address));

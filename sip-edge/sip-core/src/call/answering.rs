@@ -55,6 +55,7 @@ impl Leg {
             Ok(place) => place,
             Err(code) => return self.refuse(cx, id, request, code),
         };
+        self.keys.note_methods(request);
         if request.method != Method::Bye
             && let Some(response) = request::bad_extension(&cx.shard.config, request, NO_TAG)
         {
