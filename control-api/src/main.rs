@@ -9,7 +9,7 @@ use control_api::{
     preflight, server,
 };
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -38,20 +38,27 @@ enum Command {
     Admin(cli::Arguments),
 }
 
-/// Failures go to stderr; the exit status is 2 where the configuration is to blame, else 1.
 fn main() -> ExitCode {
+    let code = run(Arguments::parse().command);
+    journal::flush();
+    code
+}
+
+/// Failures go to stderr; the exit status is 2 where the configuration is to blame, else 1.
+fn run(command: Command) -> ExitCode {
     let failed = |error: anyhow::Error| {
-        eprintln!("control-api: {error:#}");
+        journal::say(&format!("control-api: {error:#}"));
         ExitCode::FAILURE
     };
-    let done = match Arguments::parse().command {
+    let done = match command {
         Command::Serve { config, check_config } => match configuration(config.as_deref()) {
             Err(lacks) => {
-                lacks.iter().for_each(|lack| eprintln!("control-api: configuration: {lack}"));
+                lacks.iter().for_each(|lack| journal::say(&format!("control-api: configuration: {lack}")));
                 return ExitCode::from(2);
             }
             Ok(_) if check_config => {
-                println!("configuration is valid");
+                // The exit status says it as well.
+                let _ = writeln!(std::io::stdout(), "configuration is valid");
                 return ExitCode::SUCCESS;
             }
             Ok(config) => {
@@ -77,8 +84,8 @@ fn admin(arguments: cli::Arguments) -> ExitCode {
     let done = runtime().and_then(|runtime| Ok(runtime.block_on(cli::run(arguments, &mut std::io::stdout()))?));
     let Err(error) = done else { return ExitCode::SUCCESS };
     match error.downcast_ref::<cli::CliError>().filter(|_| json) {
-        Some(error) => eprintln!("{}", error.json()),
-        None => eprintln!("control-api: {error:#}"),
+        Some(error) => journal::say(&error.json().to_string()),
+        None => journal::say(&format!("control-api: {error:#}")),
     }
     ExitCode::FAILURE
 }
@@ -89,9 +96,17 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn log_to_stderr(log: &config::Log) {
     let filter = tracing_subscriber::EnvFilter::new(&log.filter);
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    if log.json { builder.json().init() } else { builder.init() }
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| journal::Lines)
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal());
+    if log.json {
+        builder.json().init()
+    } else {
+        builder.init()
+    }
+    journal::tell_panics();
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -138,6 +138,9 @@ impl Metrics {
         registry.register("server_keys_exposed", "Server keys that came in a query string", self.exposed_keys.clone());
         let refused = self.refused_certificates.clone();
         registry.register("certificates_refused", "Changes of certificate files that could not be used", refused);
+        let lost_lines = Counter::<u64>::default();
+        lost_lines.inc_by(journal::lost_count());
+        registry.register("log_lines_lost", "Lines of the log that could not be written", lost_lines);
         let softphones = Gauge::<i64>::default();
         softphones.set(softphone_count as i64);
         registry.register("softphones_online", "Agents whose softphone is registered", softphones);

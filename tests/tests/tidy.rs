@@ -48,6 +48,7 @@ fn rooms_keep_their_doors() {
     check_no_import("media-core", &["sip-core", "control-wire", "storage", "media-shard"]);
     check_no_import("sip-core", &["control-wire", "storage", "media-shard"]);
     check_no_import("control-wire", &["media-core", "sip-core", "storage"]);
+    check_no_import("journal", &["media-core", "media-shard", "sip-core", "control-wire", "storage"]);
     check_no_import("media-shard", &["sip-core", "control-wire", "storage", "tokio", "rocksdb"]);
     check_no_import("sip-edge", &["storage", "control-api", "tokio", "rocksdb", "reqwest", "hyper"]);
     check_no_import("storage", &["control-wire", "control-api", "sip-core", "media-core", "hyper", "axum", "tokio"]);
