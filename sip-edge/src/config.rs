@@ -60,9 +60,14 @@ pub struct MediaConfig {
 pub struct LimitsConfig {
     /// Most calls per shard, 1 to 5,000; fewer if the ports do not suffice. About 20 KB each while they live.
     pub max_calls: u16,
-    /// Most SIP connections over TCP per shard, 1 to 10,000: one descriptor and up to 320 KB each.
+    /// Most SIP connections over TCP per shard, 2 to 10,000: one descriptor and up to 320 KB each. Half of them are kept for those that
+    /// the edge opens to trunks, and that come from addresses of trunks it has called.
     pub max_tcp_connections: u16,
-    /// Time in seconds after which a silent TCP connection is closed. 10 to 86,400.
+    /// Most of them that one other address may have, an IPv6 network of 64 bits being one; its oldest makes room, silent ones first.
+    /// 1 to 10,000.
+    pub max_tcp_per_address: u16,
+    /// Time in seconds without a whole message or ping after which a TCP connection is closed; others than trunks have at most 30, and no
+    /// pings. 10 to 86,400.
     pub tcp_idle_s: u32,
 }
 
@@ -152,7 +157,7 @@ impl Default for MediaConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { max_calls: 1_000, max_tcp_connections: 256, tcp_idle_s: 600 }
+        Self { max_calls: 1_000, max_tcp_connections: 256, max_tcp_per_address: 16, tcp_idle_s: 600 }
     }
 }
 
@@ -206,13 +211,26 @@ impl Config {
             let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
             ConfigError::Syntax(format!("line {line}: {}", one_line(error.message())))
         })?;
-        let config: Config = serde_path_to_error::deserialize(document)
-            .map_err(|error| ConfigError::Key { key: error.path().to_string(), problem: one_line(error.inner().message()) })?;
+        let config: Config = serde_path_to_error::deserialize(document).map_err(|error| {
+            let (key, problem) = (error.path().to_string(), one_line(error.inner().message()));
+            // A number that its type cannot hold: what is allowed, instead of the type's name.
+            let default = Config::default();
+            let rule = default.rules().find(|(name, ..)| problem.starts_with("invalid value: integer") && *name == key);
+            ConfigError::Key { problem: rule.map_or(problem, |(_, _, allowed)| allowed.into()), key }
+        })?;
         config.check()?;
         Ok(config)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
+        match self.rules().find(|(_, holds, _)| !holds) {
+            Some((key, _, problem)) => Err(ConfigError::Key { key: key.into(), problem: problem.into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Each rule: key, whether it holds, what is allowed. The first of a key is its range.
+    fn rules(&self) -> impl Iterator<Item = (&'static str, bool, &'static str)> {
         let name_is_plain = self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let socket_len = self.link.socket.as_os_str().len();
         let rules = [
@@ -252,17 +270,14 @@ impl Config {
             ),
             ("media.quarantine_ms", self.media.quarantine_ms <= 60_000, "0 to 60000 are allowed"),
             ("limits.max_calls", (1..=5_000).contains(&self.limits.max_calls), "1 to 5000 are allowed"),
-            ("limits.max_tcp_connections", (1..=10_000).contains(&self.limits.max_tcp_connections), "1 to 10000 are allowed"),
+            ("limits.max_tcp_connections", (2..=10_000).contains(&self.limits.max_tcp_connections), "2 to 10000 are allowed"),
+            ("limits.max_tcp_per_address", (1..=10_000).contains(&self.limits.max_tcp_per_address), "1 to 10000 are allowed"),
             ("limits.tcp_idle_s", (10..=86_400).contains(&self.limits.tcp_idle_s), "10 to 86400 are allowed"),
             ("recordings.folder", !self.recordings.folder.as_os_str().is_empty(), "a folder is needed"),
             ("hold_audio.folder", !self.hold_audio.folder.as_os_str().is_empty(), "a folder is needed"),
             ("link.socket", (1..=107).contains(&socket_len), "a path of 1 to 107 bytes is allowed"),
         ];
-        let mut rules = rules.into_iter().chain(self.softphone.rules(self.shards));
-        match rules.find(|(_, holds, _)| !holds) {
-            Some((key, _, problem)) => Err(ConfigError::Key { key: key.into(), problem: problem.into() }),
-            None => Ok(()),
-        }
+        rules.into_iter().chain(self.softphone.rules(self.shards))
     }
 
     /// SIP over TCP: the idle limit.
@@ -297,6 +312,11 @@ impl ShardPlan {
                 key: "sip.port".into(),
                 problem: format!("{shard_count} ports from it on do not exist"),
             });
+        }
+        let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
+        if sip.start <= config.media.last_port.into() && u32::from(config.media.first_port) < sip.end {
+            let problem = format!("{shard_count} ports from it on meet `media.first_port` to `media.last_port`");
+            return Err(ConfigError::Key { key: "sip.port".into(), problem });
         }
         let softphones = config.softphone.cut(config, shard_count)?;
         Ok((0..shard_count)

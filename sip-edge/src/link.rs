@@ -26,6 +26,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const STATUS_PERIOD: Duration = Duration::from_secs(1);
 /// Longest wait for the answer to Hello.
 const WELCOME_LIMIT: Duration = Duration::from_secs(5);
+/// Commands are done for about so long before others have their turn.
+const PIECE: Duration = Duration::from_micros(200);
 /// Frames are gathered up to about this many bytes for one write.
 const WRITE_LEN: usize = 64 * 1024;
 /// Most answers to commands that wait for a control-api that does not read.
@@ -203,6 +205,7 @@ async fn read<T>(
 ) -> Result<T, LinkError> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
+        let mut began = Instant::now();
         while let Some(message) = decoder.poll::<ToEdge>()? {
             match message {
                 ToEdge::Ack { event_id } => mailbox.outbox.borrow_mut().acknowledge(event_id),
@@ -215,6 +218,10 @@ async fn read<T>(
                     mailbox.filled.set();
                 }
                 ToEdge::Welcome { .. } | ToEdge::Refused { .. } => return Err(LinkError::Unexpected),
+            }
+            if began.elapsed() >= PIECE {
+                future::yield_now().await;
+                began = Instant::now();
             }
         }
         let len = reader.read(&mut bytes).await?;

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use sip_edge::config::{Config, LogConfig, LogFormat, LogLevel};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,22 +18,29 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let code = run(Arguments::parse());
+    journal::flush();
+    code
+}
+
+/// 2 for a configuration that is wrong, 1 for any other failure, each with one line on standard error.
+fn run(arguments: Arguments) -> ExitCode {
     let config = match arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("sip-edge: configuration: {error}");
+            journal::say(&format!("sip-edge: configuration: {error}"));
             return ExitCode::from(2);
         }
     };
     if arguments.check_config {
         return match sip_edge::process::check_config(&config) {
             Ok(()) => {
-                println!("configuration is valid");
+                // The exit status says it as well.
+                let _ = writeln!(std::io::stdout(), "configuration is valid");
                 ExitCode::SUCCESS
             }
             Err(error) => {
-                eprintln!("sip-edge: configuration: {error:#}");
+                journal::say(&format!("sip-edge: configuration: {error:#}"));
                 ExitCode::from(2)
             }
         };
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
     match sip_edge::process::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sip-edge: {error:#}");
+            journal::say(&format!("sip-edge: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -59,9 +66,14 @@ fn start_log(config: &LogConfig) {
     // glommio warns of what the preflight has said already.
     let filter = tracing_subscriber::EnvFilter::new(format!("{level},glommio=error"));
     let is_terminal = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| journal::Lines)
+        .log_internal_errors(false)
+        .with_ansi(is_terminal);
     match config.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+    journal::tell_panics();
 }

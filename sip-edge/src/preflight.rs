@@ -2,11 +2,12 @@
 
 use crate::config::{Config, ShardPlan};
 use crate::transport::Certificate;
+use rustix::fs::Access;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// Locked memory that one glommio executor asks for, in bytes.
@@ -29,20 +30,36 @@ impl fmt::Display for Lack {
 
 /// Checks everything and raises the descriptor limit as far as needed; returns all that is missing.
 pub fn check(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
-    let lacks = [
-        ring(media_shard::ring_is_available()),
-        locked_memory(getrlimit(Resource::Memlock)),
-        descriptors(config, plans),
-        folder(&config.recordings.folder),
-        link(&config.link.socket),
-        certificate(config),
-    ];
-    let mut lacks: Vec<Lack> = lacks.into_iter().flatten().collect();
-    // Ports need descriptors.
+    let mut lacks = look(config, plans);
+    lacks.extend(make_folder(&config.recordings.folder).filter(|_| lacks.is_empty()));
+    // Ports need descriptors and addresses.
     if lacks.is_empty() {
         lacks.extend(ports(config, plans));
     }
     lacks
+}
+
+/// The same without making anything and without touching a port, which an edge that runs has.
+pub fn look(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
+    let softphone = Some(config.softphone.bind_address).filter(|_| config.softphone.enabled);
+    let lacks = [
+        ring(media_shard::ring_is_available()),
+        locked_memory(getrlimit(Resource::Memlock)),
+        descriptors(config, plans),
+        address("sip.bind_address", config.sip.bind_address),
+        softphone.and_then(|softphone| address("softphone.bind_address", softphone)),
+        folder(&config.recordings.folder),
+        link(&config.link.socket),
+        certificate(config),
+    ];
+    lacks.into_iter().flatten().collect()
+}
+
+fn address(key: &str, address: IpAddr) -> Option<Lack> {
+    bind(SocketAddr::new(address, 0), Type::DGRAM, Protocol::UDP).err().map(|error| Lack {
+        what: format!("`{key}` {address} is no address of this machine ({error})"),
+        remedy: "set it to one that `ip address` shows".into(),
+    })
 }
 
 fn ring(available: io::Result<()>) -> Option<Lack> {
@@ -85,17 +102,33 @@ fn descriptors(config: &Config, plans: &[ShardPlan]) -> Option<Lack> {
     })
 }
 
+/// Whether the folder, or the one that it would be made in, may be written.
 fn folder(folder: &Path) -> Option<Lack> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let nearest = absolute.ancestors().find(|each| each.exists()).unwrap_or(Path::new("/"));
+    let rights = Access::WRITE_OK | Access::EXEC_OK;
+    let error = match nearest.is_dir() {
+        true => rustix::fs::access(nearest, rights).err().map(io::Error::from),
+        false => Some(io::ErrorKind::NotADirectory.into()),
+    };
+    error.map(|error| unwritable(folder, &error))
+}
+
+fn unwritable(folder: &Path, error: &io::Error) -> Lack {
+    Lack {
+        what: format!("the recordings' folder {} cannot be written ({error})", folder.display()),
+        remedy: "set `recordings.folder` to a folder that this user may write".into(),
+    }
+}
+
+fn make_folder(folder: &Path) -> Option<Lack> {
     let probe = folder.join(".sip-edge-probe");
     let write = || {
         std::fs::create_dir_all(folder)?;
         std::fs::write(&probe, b"probe")?;
         std::fs::remove_file(&probe)
     };
-    write().err().map(|error| Lack {
-        what: format!("the recordings' folder {} cannot be written ({error})", folder.display()),
-        remedy: "set `recordings.folder` to a folder that this user may write".into(),
-    })
+    write().err().map(|error| unwritable(folder, &error))
 }
 
 fn link(socket: &Path) -> Option<Lack> {
@@ -107,7 +140,7 @@ fn link(socket: &Path) -> Option<Lack> {
 }
 
 /// Reads the softphones' certificate, or makes it.
-pub fn certificate(config: &Config) -> Option<Lack> {
+fn certificate(config: &Config) -> Option<Lack> {
     let source = config.softphone.certificate_source(config.sip.public_address).filter(|_| config.softphone.enabled)?;
     let error = Certificate::open(source).err()?;
     Some(Lack {
@@ -169,7 +202,17 @@ mod tests {
         let lack = locked_memory(Rlimit { current: Some(64 * 1024), maximum: None }).unwrap();
         assert!(lack.to_string().contains("only 64 KiB"), "{lack}");
         assert_eq!(locked_memory(Rlimit { current: None, maximum: None }), None);
-        assert!(folder(Path::new("/proc/no")).unwrap().remedy.contains("`recordings.folder`"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for no_folder in [file.path(), &file.path().join("below")] {
+            assert!(folder(no_folder).unwrap().remedy.contains("`recordings.folder`"));
+        }
+        assert!(make_folder(Path::new("/proc/no")).unwrap().remedy.contains("`recordings.folder`"));
+        let free = tempfile::tempdir().unwrap();
+        assert_eq!(folder(&free.path().join("to/be/made")), None);
+        assert!(!free.path().join("to").exists(), "looking makes nothing");
+        let foreign = address("sip.bind_address", "203.0.113.77".parse().unwrap()).unwrap();
+        assert!(foreign.what.contains("`sip.bind_address` 203.0.113.77 is no address of this machine"), "{foreign}");
+        assert_eq!(address("softphone.bind_address", "0.0.0.0".parse().unwrap()), None);
         assert!(link(Path::new("/no/such/control.sock")).unwrap().remedy.contains("`link.socket`"));
         assert_eq!(link(Path::new("control.sock")), None);
     }

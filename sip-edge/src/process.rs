@@ -1,7 +1,7 @@
 //! The process: preflight, recovery of recordings, one pinned executor per shard, and the signals that end it.
 
 use crate::config::{Config, ShardPlan};
-use crate::preflight;
+use crate::preflight::{self, Lack};
 use crate::shard::{Secrets, ShardInput, run as run_shard};
 use anyhow::{Context, bail};
 use glommio::{LocalExecutorBuilder, Placement};
@@ -20,13 +20,18 @@ const PREEMPTION: Duration = Duration::from_millis(10);
 /// Registered memory of an executor for recordings; what is beyond comes from the heap.
 const IO_MEMORY: usize = 2 << 20;
 
-/// Checks what the file alone cannot tell, without touching a port: whether each of this machine's shards gets its ports, and whether
-/// the softphones' certificate can be used.
+/// Checks what the file alone cannot tell, without making anything and without touching a port: whether this machine has what the edge
+/// needs, and each of its shards gets its ports.
 pub fn check_config(config: &Config) -> anyhow::Result<()> {
-    plan(config, &cores()?)?;
-    match preflight::certificate(config) {
-        Some(lack) => bail!("{lack}"),
-        None => Ok(()),
+    let plans = plan(config, &cores()?)?;
+    refuse(&preflight::look(config, &plans))
+}
+
+fn refuse(lacks: &[Lack]) -> anyhow::Result<()> {
+    let lines: Vec<_> = lacks.iter().map(|lack| format!("\n  {lack}")).collect();
+    match lines[..] {
+        [] => Ok(()),
+        _ => bail!("this machine lacks what the edge needs:{}", lines.concat()),
     }
 }
 
@@ -41,11 +46,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let cores = cores()?;
     let plans = plan(&config, &cores)?;
     let shard_count = plans.len();
-    let lacks = preflight::check(&config, &plans);
-    if !lacks.is_empty() {
-        let lines: Vec<_> = lacks.iter().map(|lack| format!("\n  {lack}")).collect();
-        bail!("this machine lacks what the edge needs:{}", lines.concat());
-    }
+    refuse(&preflight::check(&config, &plans))?;
     let _folder = own_recordings(&config)?;
     let epoch = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis() as u64;
     let (ended, ends) = mpsc::channel();
@@ -115,6 +116,7 @@ fn abort_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
+        journal::flush();
         std::process::abort();
     }));
 }

@@ -9,9 +9,11 @@ pub use run::{ShardInput, run};
 
 use crate::config::{Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, place_call, refusal, told, verb};
-use crate::transport::{Certificate, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
+use crate::transport::{
+    Certificate, Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets,
+};
 use anyhow::Context;
-use control_wire::{Command, ControlRefusal, SoftphoneService};
+use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use hold_audio::{HoldAudio, Reading};
 use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::carry_out;
@@ -20,7 +22,7 @@ use media_shard::recorder::{Finished, Recorder};
 use media_shard::signal::Signal;
 use sip_core::edge::{CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RegistrarConfig, Transport};
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,8 @@ pub(crate) struct Shard {
     hold_audio: HoldAudio,
     streams: Streams,
     websockets: Option<WebSockets>,
+    /// The turns of the streams and of the control link.
+    pace: Pace,
     /// Where browsers reach the softphones' listener.
     softphone_service: Option<SoftphoneService>,
     mailbox: Rc<Mailbox>,
@@ -110,16 +114,24 @@ impl Shard {
             }),
         };
         let websocket_config = plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
-        let stream_config =
-            StreamConfig { local, max_connections: config.limits.max_tcp_connections.into(), idle: config.tcp_idle() };
+        let stream_config = StreamConfig {
+            local,
+            max_connections: config.limits.max_tcp_connections.into(),
+            max_per_address: config.limits.max_tcp_per_address.into(),
+            idle: config.tcp_idle(),
+        };
+        let wake = Rc::<Signal>::default();
+        let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
             let (for_recorder, for_streams, for_websockets) = (shard.clone(), shard.clone(), shard.clone());
             let recorder = Recorder::new(config.recordings.folder.clone(), move |finished| {
                 on(&for_recorder, |shard| shard.recording_finished(finished));
             });
-            let streams = Streams::new(stream_config, move |event| on(&for_streams, |shard| shard.stream_event(event)));
-            let websockets = websocket_config
-                .map(|config| WebSockets::new(config, move |event| on(&for_websockets, |shard| shard.stream_event(event))));
+            let streams =
+                Streams::new(stream_config, pace.clone(), move |event| on(&for_streams, |shard| shard.stream_event(event)));
+            let websockets = websocket_config.map(|config| {
+                WebSockets::new(config, pace.clone(), move |event| on(&for_websockets, |shard| shard.stream_event(event)))
+            });
             RefCell::new(Self {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
                 engine,
@@ -127,9 +139,10 @@ impl Shard {
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
                 streams,
                 websockets,
+                pace,
                 softphone_service: None,
                 mailbox: Rc::new(Mailbox::new((capacity * MILESTONES_PER_CALL).max(1024))),
-                wake: Rc::default(),
+                wake,
                 sip_address: local,
                 plan,
                 name: config.name.clone(),
@@ -241,6 +254,7 @@ impl Shard {
     /// Does what control-api commands, or says why not; a repeated command has no effect.
     pub(crate) fn command(&mut self, command: Command) -> Result<(), ControlRefusal> {
         let now = Instant::now();
+        trunk_addresses(&command).for_each(|address| self.streams.know_trunk(address));
         let mut answer = Ok(());
         match command {
             Command::PlaceCall(call) if self.mailbox.outbox().holds_end_of(&call.call_id) => {}
@@ -276,7 +290,12 @@ impl Shard {
     fn stream_event(&mut self, event: StreamEvent<'_>) {
         let now = Instant::now();
         match event {
-            StreamEvent::Message { flow, bytes } => self.edge.handle_sip(now, flow, bytes),
+            StreamEvent::Message { flow, bytes } => {
+                self.edge.handle_sip(now, flow, bytes);
+                if self.edge.is_registered(flow) {
+                    self.with_websockets(|sockets| sockets.know_agent(flow));
+                }
+            }
             StreamEvent::Failed { flow } => self.edge.handle_flow_error(now, flow),
             StreamEvent::Settled { flow } if self.edge.is_registered(flow) => {}
             StreamEvent::Settled { flow } => {
@@ -333,10 +352,32 @@ fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result
     Ok(WebSocketConfig {
         local: softphone.listener,
         max_connections: 2 * usize::from(softphone.capacity),
+        max_per_address: config.softphone.max_unregistered_per_address.into(),
         security,
         origins: config.softphone.allowed_origins.clone(),
         limits: WebSocketLimits::default(),
     })
+}
+
+/// Where the trunks are that a command dials.
+fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
+    let destinations = match command {
+        Command::PlaceCall(call) => [phone_of(&call.agent), Some(&call.customer)],
+        Command::Control(control) => match &control.verb {
+            Verb::AddParticipant(new) => [Some(&new.destination), None],
+            Verb::Supervise(new) => [phone_of(&new.target), None],
+            _ => [None, None],
+        },
+        _ => [None, None],
+    };
+    destinations.into_iter().flatten().flat_map(|destination| &destination.routes).map(|route| route.address.ip())
+}
+
+fn phone_of(target: &AgentTarget) -> Option<&Destination> {
+    match target {
+        AgentTarget::Phone(phone) => Some(phone),
+        AgentTarget::Softphone { .. } => None,
+    }
 }
 
 fn on(shard: &Weak<RefCell<Shard>>, act: impl FnOnce(&mut Shard)) {

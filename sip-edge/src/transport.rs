@@ -1,21 +1,37 @@
 //! What carries SIP besides the datagram engine: TCP streams to and from trunks, and WebSockets from browsers. Another stream transport
-//! needs only its own way to accept and connect, and `stream::Streams::serve` for the rest.
+//! needs only its own way to accept and connect, and `stream::Streams::serve` for the rest. Each connection works in its turns (`pace`).
 
 mod certificate;
+mod failures;
+mod lanes;
+mod pace;
+mod rate;
+mod slots;
 mod stream;
 mod upgrade;
 mod websocket;
 
 pub use certificate::{Certificate, CertificateError, CertificateSource};
-pub use stream::{StreamConfig, StreamEvent, Streams};
+pub use lanes::Lane;
+pub use pace::Pace;
+pub use stream::{StreamConfig, StreamCounters, StreamEvent, Streams};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};
 
-/// Acts once the caller has returned. A glommio task alone would not do: it runs at once, up to its first wait.
-fn later(act: impl FnOnce() + 'static) {
-    glommio::spawn_local(async move {
-        futures_lite::future::yield_now().await;
-        act();
+use futures_lite::future;
+use glommio::timer::Timer;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// What the future gives, or `None` when it takes longer than `limit`.
+async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    future::or(async { Some(future.await) }, async {
+        Timer::new(limit).await;
+        None
     })
-    .detach();
+    .await
+}
+
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
 }

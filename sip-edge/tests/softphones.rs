@@ -217,17 +217,38 @@ fn a_living_peer_outlasts_the_pings() {
 }
 
 #[test]
-fn connections_are_bounded() {
+fn connections_are_bounded_and_the_oldest_stranger_makes_room() {
     let edge = Edge::start_with(|config| config.softphone.max_softphones = 1);
-    let (mut first, second) = (edge.open(), edge.open());
-    assert_eq!(edge.try_open(Some("https://crm.example"), Some("sip")).err(), Some(Refusal::Broken));
-    assert_eq!(first.options().status(), 200);
-    assert_eq!(edge.counters()["wss_over_limit"], 1);
-    // Who leaves makes room.
-    drop(second);
-    let until = Instant::now() + Duration::from_secs(10);
-    let later = std::iter::repeat_with(|| edge.try_open(Some("https://crm.example"), Some("sip")));
-    assert!(later.take_while(|_| Instant::now() < until).any(|opened| opened.is_ok()));
+    let mut agent = edge.open();
+    assert_eq!(agent.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    let mut older = edge.open();
+    assert_eq!(older.options().status(), 200);
+    let mut newer = edge.open();
+    assert_eq!(newer.options().status(), 200);
+    older.until_ended();
+    assert_eq!(agent.options().status(), 200, "who has registered stays");
+    assert_eq!(edge.counters()["wss_displaced"], 1);
+}
+
+/// Connections that say nothing, and half handshakes, keep nobody out.
+#[test]
+fn silent_connections_keep_no_browser_out() {
+    let edge = Edge::start_with(|config| config.softphone.max_unregistered_per_address = 4);
+    let mut agent = edge.open();
+    assert_eq!(agent.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    let mut held: Vec<_> = (0..12).map(|_| edge.connect()).collect();
+    for head in [&b"\x16\x03\x01\x02\x00"[..], b"GET / HTTP/1.1\r\n"] {
+        for each in &mut held {
+            // Those displaced already cannot be written to.
+            let _ = std::io::Write::write_all(each, head);
+        }
+        let mut browser = edge.open();
+        assert_eq!(browser.options().status(), 200);
+        held.extend((0..12).map(|_| edge.connect()));
+        assert_eq!(browser.options().status(), 200, "an open one is not displaced by silent ones");
+        assert_eq!(edge.open().register(AGENT, AGENT, PASSWORD).answer.status(), 200);
+    }
+    assert!(edge.counters()["wss_displaced"] >= 12);
 }
 
 #[test]

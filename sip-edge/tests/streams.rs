@@ -2,14 +2,15 @@
 //! a peer that does not read is cut off.
 
 use glommio::{LocalExecutorBuilder, Placement, timer::sleep};
+use media_shard::signal::Signal;
 use sip_core::edge::{Flow, Transport};
-use sip_edge::transport::{Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
-use std::cell::RefCell;
+use sip_edge::transport::{Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::WebSocket;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
@@ -22,20 +23,43 @@ enum Seen {
     Failed(Flow),
 }
 
+/// The turns of a shard whose media take theirs at once; how many they had.
+fn pace() -> (Pace, Rc<Cell<u64>>) {
+    let (wanted, turns) = (Rc::<Signal>::default(), Rc::<Cell<u64>>::default());
+    let pace = Pace::new(wanted.clone());
+    let (renewed, counted) = (pace.clone(), turns.clone());
+    glommio::spawn_local(async move {
+        loop {
+            wanted.wait().await;
+            while renewed.is_wanted() {
+                counted.set(counted.get() + 1);
+                renewed.renew();
+                futures_lite::future::yield_now().await;
+            }
+        }
+    })
+    .detach();
+    (pace, turns)
+}
+
 struct Rig {
     streams: Streams,
     seen: Rc<RefCell<Vec<Seen>>>,
     local: SocketAddr,
 }
 
+/// Free now, and nobody else of this machine's tests asks for it by number.
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
 impl Rig {
     fn new(max_connections: usize) -> Self {
-        // Free now, and nobody else of this machine's tests asks for it by number.
-        let local = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let local = free_address();
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
-        let config = StreamConfig { local, max_connections, idle: Duration::from_secs(60) };
-        let streams = Streams::new(config, move |event| {
+        let config = StreamConfig { local, max_connections, max_per_address: 2, idle: Duration::from_secs(60) };
+        let streams = Streams::new(config, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
                 StreamEvent::Failed { flow } => Seen::Failed(flow),
@@ -100,7 +124,9 @@ fn an_accepted_connection_carries_messages_both_ways_until_it_breaks() {
         rig.streams.send(rig.to(remote, None), b" again");
         assert_eq!(read(&mut peer, 22).await, b"\r\nSIP/2.0 200 OK again");
         drop(peer);
-        assert_eq!(rig.seen(2).await, [Seen::Failed(flow), Seen::Failed(rig.to(remote, None))]);
+        let failed = rig.seen(2).await;
+        let expected = [Seen::Failed(flow), Seen::Failed(rig.to(remote, None))];
+        assert!(failed.len() == 2 && expected.iter().all(|each| failed.contains(each)), "{failed:?}");
         rig.streams.send(flow, b"too late");
         assert_eq!(rig.seen(1).await, [Seen::Failed(flow)]);
         assert_eq!(rig.streams.connection_count(), 0);
@@ -122,11 +148,12 @@ fn a_failure_is_told_after_send_has_returned() {
         let config = WebSocketConfig {
             local: (Ipv4Addr::LOCALHOST, 0).into(),
             max_connections: 1,
+            max_per_address: 1,
             security: Security::Plain,
             origins: Vec::new(),
             limits: WebSocketLimits::default(),
         };
-        let sockets = WebSockets::new(config, move |event| {
+        let sockets = WebSockets::new(config, pace().0, move |event| {
             let StreamEvent::Failed { flow } = event else { panic!("only a failure is expected") };
             told.borrow_mut().push(flow);
         });
@@ -164,16 +191,127 @@ fn a_connection_is_opened_once_for_a_peer_and_refusal_is_told() {
 }
 
 #[test]
-fn strangers_beyond_the_cap_and_bytes_that_are_not_sip_are_cut_off() {
+fn strangers_make_room_for_each_other_and_bytes_that_are_not_sip_are_cut_off() {
     run(async {
-        let rig = Rig::new(1);
+        // Half of the places are for strangers.
+        let rig = Rig::new(2);
         let mut first = TcpStream::connect(rig.local).unwrap();
         until(|| rig.streams.connection_count() == 1).await;
-        let _second = TcpStream::connect(rig.local).unwrap();
-        until(|| rig.streams.counters().over_limit.get() == 1).await;
-        first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut second = TcpStream::connect(rig.local).unwrap();
+        until(|| rig.streams.counters().displaced.get() == 1).await;
+        assert_eq!(rig.streams.connection_count(), 1);
+        first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let end = std::thread::spawn(move || first.read(&mut [0; 1]).map_err(|error| error.kind()));
+        until(|| end.is_finished()).await;
+        assert_eq!(end.join().unwrap(), Ok(0), "the older stranger is cut off");
+        rig.seen.take();
+        second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         until(|| rig.streams.connection_count() == 0).await;
         assert_eq!(rig.streams.counters().malformed.get(), 1);
+    });
+}
+
+/// A trunk is called over a connection of our own, and calls back, whatever strangers hold.
+#[test]
+fn strangers_take_no_place_of_a_trunk() {
+    run(async {
+        let rig = Rig::new(4);
+        let strangers: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(rig.local).unwrap()).collect();
+        until(|| rig.streams.counters().accepted.get() == 8).await;
+        assert_eq!((rig.streams.connection_count(), rig.streams.counters().displaced.get()), (2, 6));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        rig.streams.send(rig.to(listener.local_addr().unwrap(), None), b"INVITE");
+        listener.set_nonblocking(true).unwrap();
+        until(|| listener.accept().is_ok()).await;
+        rig.streams.know_trunk("127.0.0.9".parse().unwrap());
+        let trunk = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        trunk.bind(&SocketAddr::from(([127, 0, 0, 9], 0)).into()).unwrap();
+        trunk.connect(&rig.local.into()).unwrap();
+        TcpStream::from(trunk).write_all(MESSAGE).unwrap();
+        until(|| rig.seen.borrow().iter().any(|seen| matches!(seen, Seen::Message(..)))).await;
+        assert_eq!(rig.streams.counters().over_limit.get(), 0);
+        drop(strangers);
+    });
+}
+
+/// What comes all the time, and the work that each message is.
+const HOSTILE: [&[u8]; 3] = [b"\r\n\r\n", MESSAGE, b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 40000\r\n\r\n"];
+const WORK: Duration = Duration::from_micros(100);
+
+/// Messages that come between two turns of the media, at most, while `count` connections are kept full for a while. A message is
+/// `WORK`, so that this number has a bound on however slow a machine.
+async fn most_in_a_turn(count: usize, is_trunk: bool, unit: &'static [u8]) -> (u64, u64) {
+    let (pace, turns) = pace();
+    let local = free_address();
+    let config = StreamConfig { local, max_connections: 400, max_per_address: 400, idle: Duration::from_secs(60) };
+    // Messages of this turn, of any turn at most, and in all.
+    let seen = Rc::new(Cell::new((0, 0, 0, 0)));
+    let (told, had) = (seen.clone(), turns.clone());
+    let streams = Streams::new(config, pace, move |event| {
+        let StreamEvent::Message { .. } = event else { return };
+        let until = Instant::now() + WORK;
+        while Instant::now() < until {}
+        let (turn, now, most, all) = told.get();
+        let now = if turn == had.get() { now + 1 } else { 1 };
+        told.set((had.get(), now, most.max(now), all + 1));
+    });
+    streams.listen().unwrap();
+    if is_trunk {
+        streams.know_trunk(local.ip());
+    }
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let peers: Vec<_> = (0..count)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut peer = TcpStream::connect(local).unwrap();
+                peer.set_nonblocking(true).unwrap();
+                let bytes = unit.repeat(64 * 1024 / unit.len() + 1);
+                let mut at = 0;
+                // An end of its own, so that an executor that is starved fails instead of hanging.
+                let until = Instant::now() + Duration::from_secs(3);
+                while Instant::now() < until && !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    match (peer.write(&bytes[at..]), peer.read(&mut [0; 64 * 1024])) {
+                        (Ok(len), _) => at = (at + len) % bytes.len(),
+                        (Err(error), _) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                            std::thread::sleep(Duration::from_micros(200));
+                        }
+                        _ => return,
+                    }
+                }
+            })
+        })
+        .collect();
+    sleep(Duration::from_millis(600)).await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    until(|| peers.iter().all(|peer| peer.is_finished())).await;
+    let (_, _, most, all) = seen.get();
+    assert!(turns.get() > 0, "the media had no turn");
+    (most, all)
+}
+
+#[test]
+fn streams_that_always_have_bytes_leave_the_media_their_turns() {
+    run(async {
+        // A span of 1 ms, and the piece that ends it.
+        let bound = 1_000 / WORK.as_micros() as u64 + 3;
+        for unit in HOSTILE {
+            for count in [1, 20] {
+                let (most, _) = most_in_a_turn(count, true, unit).await;
+                assert!(most <= bound, "{most} messages in a turn of {count} connections");
+            }
+        }
+        let (most, all) = most_in_a_turn(20, true, MESSAGE).await;
+        assert!(most <= bound && all > 200, "a trunk is read on: {all}");
+    });
+}
+
+#[test]
+fn a_strangers_messages_come_at_a_rate() {
+    run(async {
+        let (_, all) = most_in_a_turn(1, false, MESSAGE).await;
+        // The burst, and what the rate adds even on a machine ten times slower.
+        assert!((1..=60 + 20 * 10).contains(&all), "{all}");
     });
 }
 
@@ -189,8 +327,15 @@ impl Pages {
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
         let local = (Ipv4Addr::LOCALHOST, 0).into();
-        let config = WebSocketConfig { local, max_connections: 4, security: Security::Plain, origins: Vec::new(), limits };
-        let sockets = WebSockets::new(config, move |event| match event {
+        let config = WebSocketConfig {
+            local,
+            max_connections: 4,
+            max_per_address: 4,
+            security: Security::Plain,
+            origins: Vec::new(),
+            limits,
+        };
+        let sockets = WebSockets::new(config, pace().0, move |event| match event {
             StreamEvent::Message { flow, bytes } => told.borrow_mut().push(Seen::Message(flow, bytes.to_vec())),
             StreamEvent::Failed { flow } => told.borrow_mut().push(Seen::Failed(flow)),
             StreamEvent::Settled { .. } => {}

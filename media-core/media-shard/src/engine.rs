@@ -23,6 +23,8 @@ const BATCH_LEN: usize = 256;
 /// Most SIP messages of one batch. More than one, so that a shard busy with media still answers before its peers repeat; capped, so that a
 /// flood of signalling leaves the media its turn.
 const SIP_BATCH_LEN: u32 = 32;
+/// Bytes of them after which the batch brings no more: reading a message takes as long as it is.
+const SIP_BATCH_BYTES: usize = 32 * 1024;
 /// Receive and send buffer of a media socket in bytes: half a second of 20 ms voice at the kernel's own bookkeeping size.
 const MEDIA_BUFFER_LEN: usize = 32 * 1024;
 /// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
@@ -108,6 +110,8 @@ pub struct Engine {
     next_event: usize,
     /// SIP messages that this batch may still bring.
     sip_budget: u32,
+    /// Bytes of SIP that it may still bring; the last message may be longer.
+    sip_byte_budget: usize,
     /// Datagrams of softphones that this batch may still bring, and those that it brought.
     webrtc_budget: usize,
     webrtc_count: usize,
@@ -174,6 +178,7 @@ impl Engine {
             events: Vec::with_capacity(BATCH_LEN),
             next_event: 0,
             sip_budget: 0,
+            sip_byte_budget: 0,
             webrtc_budget: 0,
             webrtc_count: 0,
             webrtc_before: 0,
@@ -195,6 +200,7 @@ impl Engine {
         let timeout = timeout - gather;
         self.next_event = 0;
         self.sip_budget = SIP_BATCH_LEN;
+        self.sip_byte_budget = SIP_BATCH_BYTES;
         self.webrtc_budget = WEBRTC_BATCH_LEN;
         self.webrtc_before = std::mem::take(&mut self.webrtc_count);
         self.webrtc_waits = false;
@@ -253,7 +259,8 @@ impl Engine {
     fn receive_sip(&mut self) -> Option<Received> {
         let result = self.sip.recv_from(&mut self.sip_buffer);
         self.sip_budget -= 1;
-        if self.sip_budget == 0 || result.is_err() {
+        self.sip_byte_budget = self.sip_byte_budget.saturating_sub(result.as_ref().map_or(0, |(len, _)| *len));
+        if self.sip_budget == 0 || self.sip_byte_budget == 0 || result.is_err() {
             self.next_event += 1;
         }
         self.counters.count_received(&result);

@@ -157,11 +157,10 @@ impl Edge {
         self.shard.counters.count(Counter::FlowError);
         self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
-            let same = peer.flow.transport == flow.transport && peer.flow.remote == flow.remote;
-            same && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
+            peer.flow.transport == flow.transport && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
         };
         let failed: Vec<TransactionId> =
-            self.shard.transactions.iter().filter(|(_, peer)| broken(peer)).map(|(id, _)| id).collect();
+            self.shard.transactions.over_stream(flow.remote).filter(|(_, peer)| broken(peer)).map(|(id, _)| id).collect();
         for id in failed {
             self.shard.transactions.handle_transport_error(now, id);
         }

@@ -18,7 +18,7 @@ pub use client_non_invite::ClientNonInvite;
 pub use key::Key;
 pub use server_invite::ServerInvite;
 pub use server_non_invite::ServerNonInvite;
-pub use table::{Counters, Full, Table, TransactionId};
+pub use table::{Attachment, Counters, Full, Table, TransactionId};
 
 /// Whether the transport delivers by itself: then nothing is retransmitted and nothing waited for (§17.1.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -36,6 +36,9 @@ pub struct SoftphoneConfig {
     pub allowed_origins: Vec<String>,
     /// Most softphones per shard, 1 to 10,000: two descriptors and about 60 KB each.
     pub max_softphones: u16,
+    /// Most connections of one address on which nobody has registered yet, an IPv6 network of 64 bits being one; its oldest makes room,
+    /// silent ones first. Agents behind one NAT share an address, for the moment from opening the page to registering. 1 to 10,000.
+    pub max_unregistered_per_address: u16,
 }
 
 impl Default for SoftphoneConfig {
@@ -53,13 +56,14 @@ impl Default for SoftphoneConfig {
             allow_plaintext_loopback: false,
             allowed_origins: Vec::new(),
             max_softphones: 1_000,
+            max_unregistered_per_address: 64,
         }
     }
 }
 
 impl SoftphoneConfig {
     /// Each rule: key, whether it holds, what is allowed.
-    pub(super) fn rules(&self, shards: u16) -> [(&'static str, bool, &'static str); 8] {
+    pub(super) fn rules(&self, shards: u16) -> [(&'static str, bool, &'static str); 9] {
         let host_is_plain = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
         let url_is_sound =
             self.public_url.is_empty() || ["wss://", "ws://"].iter().any(|scheme| self.public_url.starts_with(scheme));
@@ -93,6 +97,11 @@ impl SoftphoneConfig {
                 "each is a scheme and a host such as https://crm.example, without a path",
             ),
             ("softphone.max_softphones", (1..=10_000).contains(&self.max_softphones), "1 to 10000 are allowed"),
+            (
+                "softphone.max_unregistered_per_address",
+                (1..=10_000).contains(&self.max_unregistered_per_address),
+                "1 to 10000 are allowed",
+            ),
         ]
     }
 
@@ -114,6 +123,12 @@ impl SoftphoneConfig {
             if media.start < other.end && other.start < media.end {
                 return fail("softphone.media_port", format!("{shard_count} ports from it on meet {name}"));
             }
+        }
+        let wss = u32::from(self.port)..u32::from(self.port) + u32::from(shard_count);
+        let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
+        let is_one_address = self.bind_address == config.sip.bind_address || self.bind_address.is_unspecified();
+        if is_one_address && self.port != 0 && wss.start < sip.end && sip.start < wss.end {
+            return fail("softphone.port", format!("{shard_count} ports from it on meet `sip.port`"));
         }
         let tells_shards_apart =
             self.public_url.is_empty() || ["{port}", "{shard}"].iter().any(|word| self.public_url.contains(word));

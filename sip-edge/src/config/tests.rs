@@ -32,6 +32,13 @@ fn bad_keys_are_named_in_one_line() {
     check("[media]\nfirst_port = 20001", "`media.first_port`: an even port");
     check("[media]\nlast_port = 1025", "`media.last_port`: an odd port");
     check("[limits]\nmax_calls = 0", "`limits.max_calls`: 1 to 5000 are allowed");
+    check("[limits]\nmax_calls = 100000", "`limits.max_calls`: 1 to 5000 are allowed");
+    check("[limits]\nmax_tcp_connections = -1", "`limits.max_tcp_connections`: 2 to 10000 are allowed");
+    check("[media]\nquarantine_ms = 5000000000", "`media.quarantine_ms`: 0 to 60000 are allowed");
+    check(
+        "[softphone]\nmax_unregistered_per_address = 70000",
+        "`softphone.max_unregistered_per_address`: 1 to 10000 are allowed",
+    );
     check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
     check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");
     check("[softphone]\npublic_url = \"https://edge\"", "`softphone.public_url`: a URL that begins with wss://");
@@ -71,6 +78,25 @@ fn shards_share_no_port() {
     assert_eq!(ranges, [(5060, 20_000, 3, 1), (5061, 20_006, 3, 1), (5062, 20_012, 3, 1)]);
     assert!(plans.iter().all(|plan| plan.softphone.is_none()), "not enabled");
     assert!(ShardPlan::cut(&config, 6).unwrap_err().to_string().starts_with("`media.last_port`: 6 shards need"));
+}
+
+#[test]
+fn ports_of_sip_meet_no_others() {
+    let mut config = Config::default();
+    for (port, is_free) in [(19_998, true), (19_999, false), (20_000, false), (29_999, false), (30_000, true)] {
+        config.sip.port = port;
+        let cut = ShardPlan::cut(&config, 2).map_err(|error| error.to_string());
+        let told = "`sip.port`: 2 ports from it on meet `media.first_port` to `media.last_port`";
+        assert_eq!(cut.err().as_deref(), (!is_free).then_some(told), "{port}");
+    }
+    config.softphone.enabled = true;
+    for (address, port, is_free) in [("127.0.0.1", 30_001, false), ("0.0.0.0", 29_999, false), ("127.0.0.2", 30_001, true)] {
+        config.softphone.bind_address = address.parse().unwrap();
+        config.softphone.port = port;
+        let cut = ShardPlan::cut(&config, 2).map_err(|error| error.to_string());
+        let told = "`softphone.port`: 2 ports from it on meet `sip.port`";
+        assert_eq!(cut.err().as_deref(), (!is_free).then_some(told), "{address}:{port}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::status::LinkedShard;
 use super::{Next, Secrets, Shard};
 use crate::config::{Config, ShardPlan};
 use crate::link;
+use crate::transport::Lane;
 use anyhow::Context;
 use futures_lite::future;
 use glommio::timer::Timer;
@@ -49,7 +50,8 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
         hold_audio: config.hold_audio.folder.clone(),
     });
     let socket = config.link.socket.clone();
-    glommio::spawn_local(async move { link::run(&socket, mailbox, linked).await }).detach();
+    let source = shard.borrow().pace.source(Lane::Own);
+    glommio::spawn_local(source.run(async move { link::run(&socket, mailbox, linked).await })).detach();
     glommio::spawn_local(turns(shard.clone(), bell)).detach();
     let told = Rc::new(Signal::default());
     glommio::spawn_local(pass_on(Doorbell::open(stop), told.clone())).detach();
@@ -63,17 +65,14 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
     glommio::spawn_local(ring_when_parked(bell, parked.clone(), wake.clone())).detach();
     let (is_busy, began) = (Rc::new(Cell::new(false)), Rc::new(Signal::default()));
     glommio::spawn_local(bound_sleep(is_busy.clone(), began.clone())).detach();
+    let pace = shard.borrow().pace.clone();
     loop {
         let next = shard.borrow_mut().turn();
+        pace.renew();
         match next {
-            Next::Again => {
-                if !is_busy.replace(true) {
-                    began.set();
-                }
-                // Lets tasks that this turn woke run; the reactor polls once per preemption period.
-                future::yield_now().await;
-                glommio::yield_if_needed().await;
-            }
+            // Streams have more than fits between two turns.
+            Next::Park(_) if pace.is_wanted() => stay(&is_busy, &began).await,
+            Next::Again => stay(&is_busy, &began).await,
             Next::Park(deadline) => {
                 is_busy.set(false);
                 parked.set();
@@ -87,6 +86,15 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
             }
         }
     }
+}
+
+/// Lets tasks that this turn woke run; the reactor polls once per preemption period.
+async fn stay(is_busy: &Cell<bool>, began: &Signal) {
+    if !is_busy.replace(true) {
+        began.set();
+    }
+    future::yield_now().await;
+    glommio::yield_if_needed().await;
 }
 
 /// Keeps a short timer set while the shard is busy. glommio 0.9 takes an executor for idle when its preemption timer has already run out

@@ -65,7 +65,6 @@ impl Shard {
     fn counters(&self) -> BTreeMap<String, u64> {
         let engine = self.engine.counters();
         let recorder = self.recorder.counters();
-        let streams = self.streams.counters();
         let own = [
             ("udp_received", engine.received),
             ("udp_sent", engine.sent),
@@ -78,25 +77,21 @@ impl Shard {
             ("recording_overflowed", recorder.overflowed.get()),
             ("recording_failed", recorder.failed.get()),
             ("recording_finished", recorder.finished.get()),
-            ("tcp_accepted", streams.accepted.get()),
-            ("tcp_opened", streams.opened.get()),
-            ("tcp_over_limit", streams.over_limit.get()),
-            ("tcp_malformed", streams.malformed.get()),
-            ("tcp_overflowed", streams.overflowed.get()),
-            ("tcp_idle_closed", streams.idle_closed.get()),
             ("hold_audio_failed", self.hold_audio.failed_count()),
+            // The process has one log.
+            ("log_lines_lost", if self.plan.index == 0 { journal::lost_count() } else { 0 }),
             ("link_losses", self.mailbox.losses.get()),
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());
-        let websockets = websockets.map(|(name, count)| (name.to_string(), count));
+        let streams = self.streams.counters().iter().chain(websockets).map(|(name, count)| (name.to_string(), count));
         let media = self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));
         own.into_iter()
             .map(|(name, count)| (name.to_string(), count))
             .chain(media)
             .chain(sip)
-            .chain(websockets)
+            .chain(streams)
             .filter(|(_, count)| *count > 0)
             .collect()
     }

@@ -1,7 +1,11 @@
 //! SIP over streams (RFC 3261 §18): connections that peers or we opened, cut into messages, written from a bounded queue, closed when
-//! idle. Knows no transaction; every failure is told with the flow that it ended.
+//! idle or slow. Strangers have slots and turns of their own. Knows no transaction; every failure is told with the flow that it ended.
 
-use super::later;
+use super::failures::Failures;
+use super::lanes::Lane;
+use super::pace::{Pace, Source};
+use super::slots::{Entry, Slots, Stage};
+use super::{count, within};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
@@ -9,16 +13,22 @@ use media_shard::signal::Signal;
 use sip_core::edge::{Flow, Transport};
 use sip_core::message::{Frame, Framer, Limits};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a connection that we open.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Longest time from the first byte of a message to its last, and for what is queued to be written.
+const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time that a stranger may be connected without a whole message.
+const STRANGER_IDLE: Duration = Duration::from_secs(30);
 /// Most bytes that wait to be written on one connection; a peer that reads slower is cut off.
 const QUEUE_LEN: usize = 256 * 1024;
 const READ_LEN: usize = 16 * 1024;
+/// Most addresses of trunks that are remembered; the oldest is forgotten, and is a stranger until it is called again.
+const TRUNK_CAPACITY: usize = 1024;
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -26,7 +36,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub struct StreamConfig {
     pub local: SocketAddr,
+    /// Strangers have at most half of them.
     pub max_connections: usize,
+    /// Strangers' connections of one address.
+    pub max_per_address: usize,
     pub idle: Duration,
 }
 
@@ -48,21 +61,71 @@ pub struct StreamCounters {
     pub opened: Cell<u64>,
     /// Connections refused or not opened because there are too many.
     pub over_limit: Cell<u64>,
+    /// Strangers' connections closed because newer ones needed their place.
+    pub displaced: Cell<u64>,
     /// Connections closed because their bytes are not SIP messages.
     pub malformed: Cell<u64>,
-    /// Connections closed because the peer does not read.
+    /// Connections closed because too much waited to be written on them.
     pub overflowed: Cell<u64>,
+    /// Connections closed because what was queued took too long to be written.
+    pub stalled: Cell<u64>,
+    /// Connections closed because a message took too long to be whole.
+    pub late: Cell<u64>,
     pub idle_closed: Cell<u64>,
+    /// Messages of strangers after which their connection had to pause.
+    pub paused: Cell<u64>,
+}
+
+impl StreamCounters {
+    /// Name and count of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("tcp_accepted", &self.accepted),
+            ("tcp_opened", &self.opened),
+            ("tcp_over_limit", &self.over_limit),
+            ("tcp_displaced", &self.displaced),
+            ("tcp_malformed", &self.malformed),
+            ("tcp_overflowed", &self.overflowed),
+            ("tcp_stalled", &self.stalled),
+            ("tcp_late", &self.late),
+            ("tcp_idle_closed", &self.idle_closed),
+            ("tcp_paused", &self.paused),
+        ]
+        .map(|(name, count)| (name, count.get()))
+        .into_iter()
+    }
 }
 
 struct Connection {
     id: u64,
     remote: SocketAddr,
+    source: Rc<Source>,
     queue: RefCell<Vec<u8>>,
+    /// Bytes that left the queue and are being written.
+    writing_len: Cell<usize>,
     filled: Signal,
     /// Set when the connection is to be closed from outside of its task.
     cut: Signal,
+    is_cut: Cell<bool>,
+    /// The last whole message, of either side.
     last_active: Cell<Instant>,
+    has_message: Cell<bool>,
+}
+
+impl Connection {
+    /// Nothing more is read or written.
+    fn cut(&self) {
+        self.is_cut.set(true);
+        self.cut.set();
+    }
+
+    fn stage(&self) -> Stage {
+        match (self.has_message.get(), self.source.has_read()) {
+            (true, _) => Stage::Finished,
+            (false, true) => Stage::Unfinished,
+            (false, false) => Stage::Silent,
+        }
+    }
 }
 
 /// Why a connection ended.
@@ -77,23 +140,34 @@ pub struct Streams(Rc<State>);
 
 struct State {
     config: StreamConfig,
+    pace: Pace,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     by_remote: RefCell<HashMap<SocketAddr, u64>>,
+    strangers: RefCell<Slots>,
+    /// Addresses of trunks, the latest last.
+    trunks: RefCell<VecDeque<IpAddr>>,
     next_id: Cell<u64>,
     counters: StreamCounters,
-    events: Box<dyn Fn(StreamEvent<'_>)>,
+    failures: Rc<Failures>,
+    events: Rc<dyn Fn(StreamEvent<'_>)>,
 }
 
 impl Streams {
     /// `events` is called from tasks of the connections, never from within `send`.
-    pub fn new(config: StreamConfig, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+    pub fn new(config: StreamConfig, pace: Pace, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+        let (failures, events) = (Rc::<Failures>::default(), Rc::new(events));
+        glommio::spawn_local(failures.clone().tell(events.clone())).detach();
         Self(Rc::new(State {
             config,
+            pace,
             connections: RefCell::default(),
             by_remote: RefCell::default(),
+            strangers: RefCell::new(Slots::new(config.max_per_address)),
+            trunks: RefCell::default(),
             next_id: Cell::new(1),
             counters: StreamCounters::default(),
-            events: Box::new(events),
+            failures,
+            events,
         }))
     }
 
@@ -101,7 +175,9 @@ impl Streams {
     pub fn listen(&self) -> std::io::Result<()> {
         let listener = TcpListener::bind(self.0.config.local)?;
         let streams = self.clone();
-        glommio::spawn_local(async move {
+        let source = self.0.pace.source(Lane::Own);
+        let turns = source.clone();
+        let accepting = async move {
             loop {
                 match listener.accept().await {
                     Ok(stream) => streams.accepted(stream),
@@ -109,10 +185,29 @@ impl Streams {
                         Timer::new(ACCEPT_PAUSE).await;
                     }
                 }
+                turns.rest().await;
             }
-        })
-        .detach();
+        };
+        glommio::spawn_local(source.run(accepting)).detach();
         Ok(())
+    }
+
+    /// A trunk is called at this address: its connections are no stranger's.
+    pub fn know_trunk(&self, address: IpAddr) {
+        let address = address.to_canonical();
+        let mut trunks = self.0.trunks.borrow_mut();
+        if trunks.back() == Some(&address) {
+            return;
+        }
+        trunks.retain(|each| *each != address);
+        if trunks.len() >= TRUNK_CAPACITY {
+            trunks.pop_front();
+        }
+        trunks.push_back(address);
+    }
+
+    fn is_trunk(&self, address: IpAddr) -> bool {
+        self.0.trunks.borrow().contains(&address.to_canonical())
     }
 
     /// Queues one message; opens a connection if the flow names none and none is open to its peer.
@@ -122,15 +217,18 @@ impl Streams {
         let connection = match (connection, flow.connection) {
             (Some(connection), _) => connection,
             (None, None) if self.has_room() => self.open(flow.remote),
-            (None, _) => return self.fail_later(flow),
+            (None, _) => return self.0.failures.tell_later(flow),
         };
         let mut queue = connection.queue.borrow_mut();
-        if queue.len() + bytes.len() > QUEUE_LEN {
+        if queue.len() + connection.writing_len.get() + bytes.len() > QUEUE_LEN {
             count(&self.0.counters.overflowed);
             drop(queue);
             self.forget(&connection);
-            connection.cut.set();
-            return self.fail_later(flow);
+            connection.cut();
+            for connection in [Some(connection.id), None] {
+                self.0.failures.tell_later(Flow { connection, ..flow });
+            }
+            return;
         }
         queue.extend_from_slice(bytes);
         connection.filled.set();
@@ -154,38 +252,73 @@ impl Streams {
 
     fn accepted(&self, stream: TcpStream) {
         let Ok(remote) = stream.peer_addr() else { return };
-        if !self.has_room() {
+        let lane = if self.is_trunk(remote.ip()) { Lane::Own } else { Lane::Strangers };
+        let is_admitted = match lane {
+            Lane::Own => self.has_room(),
+            Lane::Strangers => self.admit_stranger(remote.ip()),
+        };
+        if !is_admitted {
             return;
         }
         count(&self.0.counters.accepted);
-        let connection = self.remember(remote);
-        let streams = self.clone();
-        glommio::spawn_local(async move { streams.serve(connection, stream).await }).detach();
+        let connection = self.remember(remote, lane);
+        let (streams, source) = (self.clone(), connection.source.clone());
+        glommio::spawn_local(source.run(async move { streams.serve(connection, stream).await })).detach();
+    }
+
+    /// Makes room for the next connection, if there can be any.
+    fn admit_stranger(&self, address: IpAddr) -> bool {
+        let max = self.0.config.max_connections;
+        let mut strangers = self.0.strangers.borrow_mut();
+        let connections = self.0.connections.borrow();
+        let room = (max / 2).max(1).min(max.saturating_sub(connections.len() - strangers.len()));
+        let stage = |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
+        let entry = strangers.enter(self.0.next_id.get(), address, room, stage);
+        let displaced = match entry {
+            Entry::Free => return true,
+            Entry::Full => {
+                count(&self.0.counters.over_limit);
+                return false;
+            }
+            Entry::InsteadOf(id) => connections.get(&id).cloned(),
+        };
+        drop((strangers, connections));
+        count(&self.0.counters.displaced);
+        if let Some(displaced) = displaced {
+            displaced.cut();
+            self.forget(&displaced);
+            self.fail_later(&displaced);
+        }
+        true
     }
 
     fn open(&self, remote: SocketAddr) -> Rc<Connection> {
         count(&self.0.counters.opened);
-        let connection = self.remember(remote);
-        let (streams, opened) = (self.clone(), connection.clone());
-        glommio::spawn_local(async move {
+        let connection = self.remember(remote, Lane::Own);
+        let (streams, opened, source) = (self.clone(), connection.clone(), connection.source.clone());
+        let opening = async move {
             match TcpStream::connect_timeout(remote, CONNECT_LIMIT).await {
                 Ok(stream) => streams.serve(opened, stream).await,
                 Err(_) => streams.closed(&opened, End::Broken),
             }
-        })
-        .detach();
+        };
+        glommio::spawn_local(source.run(opening)).detach();
         connection
     }
 
-    fn remember(&self, remote: SocketAddr) -> Rc<Connection> {
+    fn remember(&self, remote: SocketAddr, lane: Lane) -> Rc<Connection> {
         let id = self.0.next_id.replace(self.0.next_id.get() + 1);
         let connection = Rc::new(Connection {
             id,
             remote,
+            source: self.0.pace.source(lane),
             queue: RefCell::default(),
+            writing_len: Cell::new(0),
             filled: Signal::default(),
             cut: Signal::default(),
+            is_cut: Cell::new(false),
             last_active: Cell::new(Instant::now()),
+            has_message: Cell::new(false),
         });
         self.0.connections.borrow_mut().insert(id, connection.clone());
         self.0.by_remote.borrow_mut().insert(remote, id);
@@ -197,12 +330,13 @@ impl Streams {
         if by_remote.get(&connection.remote) == Some(&connection.id) {
             by_remote.remove(&connection.remote);
         }
+        self.0.strangers.borrow_mut().leave(connection.id);
         self.0.connections.borrow_mut().remove(&connection.id).is_some()
     }
 
     /// Runs one connection until its end. Any stream will do: TLS is a handshake before this.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Rc<Connection>, stream: S) {
-        let (mut reader, mut writer) = futures_lite::io::split(stream);
+        let (mut reader, mut writer) = futures_lite::io::split(connection.source.meter(stream));
         let cut = async {
             connection.cut.wait().await;
             End::Broken
@@ -216,73 +350,117 @@ impl Streams {
         let was_known = self.forget(connection);
         match end {
             End::Idle => count(&self.0.counters.idle_closed),
-            End::Broken if was_known => self.fail(connection.remote, connection.id),
+            End::Broken if was_known => self.fail_later(connection),
             End::Broken => {}
         }
     }
 
     /// Told for the connection, and for what was sent to its peer without naming one.
-    fn fail(&self, remote: SocketAddr, id: u64) {
-        for connection in [Some(id), None] {
-            (self.0.events)(StreamEvent::Failed { flow: self.flow(remote, connection) });
+    fn fail_later(&self, connection: &Connection) {
+        for id in [Some(connection.id), None] {
+            self.0.failures.tell_later(self.flow(connection.remote, id));
         }
-    }
-
-    fn fail_later(&self, flow: Flow) {
-        let streams = self.clone();
-        later(move || (streams.0.events)(StreamEvent::Failed { flow }));
     }
 
     fn flow(&self, remote: SocketAddr, connection: Option<u64>) -> Flow {
         Flow { transport: Transport::Tcp, local: self.0.config.local, remote, connection }
     }
 
+    /// Whether the connection is a trunk's; one whose address was called only after it had come is one from then on.
+    fn is_own(&self, connection: &Connection) -> bool {
+        if !connection.source.is_own() && self.is_trunk(connection.remote.ip()) {
+            connection.source.become_own();
+            self.0.strangers.borrow_mut().leave(connection.id);
+        }
+        connection.source.is_own()
+    }
+
     async fn read(&self, connection: &Connection, reader: &mut (impl AsyncRead + Unpin)) -> End {
-        let flow = self.flow(connection.remote, Some(connection.id));
         let mut framer = Framer::new(Limits::default());
         let mut bytes = vec![0; READ_LEN];
+        // When the message began of which a part has come.
+        let mut part_since: Option<Instant> = None;
         loop {
-            let received = future::or(async { Some(reader.read(&mut bytes).await) }, async {
-                Timer::new(self.0.config.idle).await;
-                None
-            });
-            match received.await {
-                None if connection.last_active.get().elapsed() < self.0.config.idle => continue,
+            let idle = if self.is_own(connection) { self.0.config.idle } else { self.0.config.idle.min(STRANGER_IDLE) };
+            let until = part_since.map_or(connection.last_active.get() + idle, |since| since + MESSAGE_LIMIT);
+            let now = Instant::now();
+            match within(until.saturating_duration_since(now), reader.read(&mut bytes)).await {
+                None if part_since.is_some() => {
+                    count(&self.0.counters.late);
+                    return End::Broken;
+                }
+                None if connection.last_active.get() + idle > Instant::now() => continue,
                 None => return End::Idle,
                 Some(Ok(0) | Err(_)) => return End::Broken,
                 Some(Ok(len)) => framer.push(&bytes[..len]),
             }
-            connection.last_active.set(Instant::now());
-            loop {
-                match framer.poll() {
-                    Ok(None) => break,
-                    Ok(Some(Frame::Message(bytes))) => (self.0.events)(StreamEvent::Message { flow, bytes }),
-                    // RFC 5626 §4.4.1
-                    Ok(Some(Frame::Ping)) => self.send(flow, b"\r\n"),
-                    Err(_) => {
-                        count(&self.0.counters.malformed);
-                        return End::Broken;
+            let is_whole = match self.take_frames(connection, &mut framer).await {
+                Ok(count) => count > 0,
+                Err(end) => return end,
+            };
+            part_since = framer.holds_part().then(|| part_since.filter(|_| !is_whole).unwrap_or_else(Instant::now));
+        }
+    }
+
+    /// Takes what is whole; how many frames that was.
+    async fn take_frames(&self, connection: &Connection, framer: &mut Framer) -> Result<usize, End> {
+        let flow = self.flow(connection.remote, Some(connection.id));
+        let (mut taken, mut has_pong) = (0, false);
+        loop {
+            match framer.poll() {
+                Ok(None) => return Ok(taken),
+                Ok(Some(Frame::Message(bytes))) => {
+                    connection.last_active.set(Instant::now());
+                    connection.has_message.set(true);
+                    (self.0.events)(StreamEvent::Message { flow, bytes });
+                }
+                Ok(Some(Frame::Ping)) => {
+                    // Strangers do not stay by pings alone.
+                    if connection.source.is_own() {
+                        connection.last_active.set(Instant::now());
+                    }
+                    // RFC 5626 §4.4.1; one answer for all that came at once.
+                    if !std::mem::replace(&mut has_pong, true) {
+                        self.send(flow, b"\r\n");
                     }
                 }
+                Err(_) => {
+                    count(&self.0.counters.malformed);
+                    return Err(End::Broken);
+                }
             }
+            taken += 1;
+            if connection.is_cut.get() {
+                return Err(End::Broken);
+            }
+            let pause = connection.source.take_message();
+            if !pause.is_zero() {
+                count(&self.0.counters.paused);
+                Timer::new(pause).await;
+            }
+            connection.source.rest().await;
         }
     }
 
     async fn write(&self, connection: &Connection, writer: &mut (impl AsyncWrite + Unpin)) -> End {
         loop {
             let bytes = connection.queue.take();
-            if !bytes.is_empty() {
+            connection.writing_len.set(bytes.len());
+            if bytes.is_empty() {
+                connection.filled.wait().await;
+                continue;
+            }
+            if connection.source.is_own() {
                 connection.last_active.set(Instant::now());
-                if writer.write_all(&bytes).await.is_err() {
+            }
+            match within(MESSAGE_LIMIT, writer.write_all(&bytes)).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) => return End::Broken,
+                None => {
+                    count(&self.0.counters.stalled);
                     return End::Broken;
                 }
-            } else {
-                connection.filled.wait().await;
             }
         }
     }
-}
-
-fn count(counter: &Cell<u64>) {
-    counter.set(counter.get() + 1);
 }

@@ -6,7 +6,6 @@ use async_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -40,7 +39,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
 
 /// Shakes hands; the caller bounds the time.
 pub async fn upgrade(
-    tcp: TcpStream,
+    tcp: impl Bytes + 'static,
     security: &Security,
     origins: &[String],
 ) -> Result<WebSocketStream<Box<dyn Bytes>>, Refused> {

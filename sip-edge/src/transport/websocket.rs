@@ -1,10 +1,15 @@
 //! SIP over WebSocket (RFC 7118): connections that browsers opened, each message one SIP message, kept by pings, written from a bounded
-//! queue, closed with a code that says why. Knows no registration; each end of a connection is told with its flow.
+//! queue, closed with a code that says why. Those that have not registered yet are strangers, with slots and turns of their own. Each end
+//! of a connection is told with its flow.
 
 use super::certificate::Certificate;
-use super::later;
+use super::failures::Failures;
+use super::lanes::Lane;
+use super::pace::{Pace, Source};
+use super::slots::{Entry, Slots, Stage};
 use super::stream::StreamEvent;
 use super::upgrade::{BUFFER_LEN, Bytes, Refused, Security, upgrade};
+use super::{count, within};
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::protocol::CloseFrame;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -17,21 +22,19 @@ use sip_core::edge::{Flow, Transport};
 use sip_core::message::is_single;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most bytes that wait to be written on one connection; a peer that reads slower is cut off.
 const QUEUE_LEN: usize = 256 * 1024;
-/// Most connections that are shaking hands.
-const HANDSHAKE_CAPACITY: usize = 512;
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often the certificate's files are looked at.
 const RELOAD_PERIOD: Duration = Duration::from_secs(10);
 /// How long a closing connection may take to say so.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 /// RFC 6455 §7.4.1
 const UNSUPPORTED: (u16, &str) = (1003, "not one SIP message");
 const TOO_BIG: (u16, &str) = (1009, "message too big");
@@ -51,7 +54,7 @@ pub struct WebSocketLimits {
 
 impl Default for WebSocketLimits {
     fn default() -> Self {
-        let [handshake, settling, ping, pong] = [10, 30, 15, 10].map(Duration::from_secs);
+        let [handshake, settling, ping, pong] = [5, 30, 15, 10].map(Duration::from_secs);
         Self { handshake, settling, ping, pong }
     }
 }
@@ -61,6 +64,8 @@ impl Default for WebSocketLimits {
 pub struct WebSocketConfig {
     pub local: SocketAddr,
     pub max_connections: usize,
+    /// Connections of one address on which nobody has registered.
+    pub max_per_address: usize,
     pub security: Security,
     /// Origins that pages may have; empty lets every page connect.
     pub origins: Vec<String>,
@@ -72,6 +77,8 @@ pub struct WebSocketConfig {
 pub struct WebSocketCounters {
     pub opened: Cell<u64>,
     pub over_limit: Cell<u64>,
+    /// Strangers cut off because newer ones needed their place.
+    pub displaced: Cell<u64>,
     pub tls_failed: Cell<u64>,
     pub http_refused: Cell<u64>,
     pub origin_refused: Cell<u64>,
@@ -84,6 +91,8 @@ pub struct WebSocketCounters {
     /// Connections cut off because one message took too long to be written.
     pub stalled: Cell<u64>,
     pub silent: Cell<u64>,
+    /// Messages of strangers after which their connection had to pause.
+    pub paused: Cell<u64>,
     pub reload_failed: Cell<u64>,
 }
 
@@ -93,6 +102,7 @@ impl WebSocketCounters {
         [
             ("wss_opened", &self.opened),
             ("wss_over_limit", &self.over_limit),
+            ("wss_displaced", &self.displaced),
             ("wss_tls_failed", &self.tls_failed),
             ("wss_http_refused", &self.http_refused),
             ("wss_origin_refused", &self.origin_refused),
@@ -103,6 +113,7 @@ impl WebSocketCounters {
             ("wss_overflowed", &self.overflowed),
             ("wss_stalled", &self.stalled),
             ("wss_silent", &self.silent),
+            ("wss_paused", &self.paused),
             ("wss_reload_failed", &self.reload_failed),
         ]
         .map(|(name, count)| (name, count.get()))
@@ -113,6 +124,9 @@ impl WebSocketCounters {
 struct Connection {
     id: u64,
     remote: SocketAddr,
+    source: Rc<Source>,
+    /// Whether it has shaken hands.
+    is_open: Cell<bool>,
     queue: RefCell<VecDeque<Arc<[u8]>>>,
     queue_len: Cell<usize>,
     /// Code and text to close with, once the queue is written.
@@ -121,6 +135,16 @@ struct Connection {
     filled: Signal,
     /// The connection is to end at once.
     cut: Signal,
+}
+
+impl Connection {
+    fn stage(&self) -> Stage {
+        match (self.is_open.get(), self.source.has_read()) {
+            (true, _) => Stage::Finished,
+            (false, true) => Stage::Unfinished,
+            (false, false) => Stage::Silent,
+        }
+    }
 }
 
 /// How a connection ends.
@@ -138,24 +162,31 @@ pub struct WebSockets(Rc<State>);
 struct State {
     config: WebSocketConfig,
     local: Cell<SocketAddr>,
+    pace: Pace,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
-    shaking: Cell<usize>,
+    /// Connections on which nobody has registered.
+    strangers: RefCell<Slots>,
     next_id: Cell<u64>,
     counters: WebSocketCounters,
-    events: Box<dyn Fn(StreamEvent<'_>)>,
+    failures: Rc<Failures>,
+    events: Rc<dyn Fn(StreamEvent<'_>)>,
 }
 
 impl WebSockets {
     /// `events` is called from tasks of the connections, never from within `send`.
-    pub fn new(config: WebSocketConfig, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+    pub fn new(config: WebSocketConfig, pace: Pace, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+        let (failures, events) = (Rc::<Failures>::default(), Rc::new(events));
+        glommio::spawn_local(failures.clone().tell(events.clone())).detach();
         Self(Rc::new(State {
             local: Cell::new(config.local),
-            config,
+            pace,
             connections: RefCell::default(),
-            shaking: Cell::new(0),
+            strangers: RefCell::new(Slots::new(config.max_per_address)),
+            config,
             next_id: Cell::new(1),
             counters: WebSocketCounters::default(),
-            events: Box::new(events),
+            failures,
+            events,
         }))
     }
 
@@ -165,7 +196,9 @@ impl WebSockets {
         let local = listener.local_addr()?;
         self.0.local.set(local);
         let sockets = self.clone();
-        glommio::spawn_local(async move {
+        let source = self.0.pace.source(Lane::Own);
+        let turns = source.clone();
+        let accepting = async move {
             loop {
                 match listener.accept().await {
                     Ok(stream) => sockets.accepted(stream),
@@ -173,9 +206,10 @@ impl WebSockets {
                         Timer::new(ACCEPT_PAUSE).await;
                     }
                 }
+                turns.rest().await;
             }
-        })
-        .detach();
+        };
+        glommio::spawn_local(source.run(accepting)).detach();
         if let Security::Tls(certificate) = &self.0.config.security {
             glommio::spawn_local(self.clone().look_after(certificate.clone())).detach();
         }
@@ -200,7 +234,7 @@ impl WebSockets {
     pub fn send(&self, flow: Flow, bytes: &Arc<[u8]>) {
         let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
         let Some(connection) = connection.filter(|connection| connection.close.get().is_none()) else {
-            return self.fail_later(flow);
+            return self.0.failures.tell_later(flow);
         };
         let queue_len = connection.queue_len.get() + bytes.len();
         if queue_len > QUEUE_LEN {
@@ -218,6 +252,15 @@ impl WebSockets {
         if let Some(connection) = connection {
             connection.close.set(Some((code, text)));
             connection.filled.set();
+        }
+    }
+
+    /// An agent has registered on this flow: it is no stranger's any more.
+    pub fn know_agent(&self, flow: Flow) {
+        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        if let Some(connection) = connection.filter(|connection| !connection.source.is_own()) {
+            connection.source.become_own();
+            self.0.strangers.borrow_mut().leave(connection.id);
         }
     }
 
@@ -239,26 +282,70 @@ impl WebSockets {
 
     fn accepted(&self, stream: TcpStream) {
         let Ok(remote) = stream.peer_addr() else { return };
-        let shaking = self.0.shaking.get();
-        if shaking >= HANDSHAKE_CAPACITY || self.connection_count() + shaking >= self.0.config.max_connections {
-            return count(&self.0.counters.over_limit);
+        if !self.admit(remote.ip()) {
+            return;
         }
         // Delays SIP messages by up to 40 ms otherwise; if it cannot be set, they are delayed.
         let _ = stream.set_nodelay(true);
-        self.0.shaking.set(shaking + 1);
-        let sockets = self.clone();
-        glommio::spawn_local(async move {
-            let upgraded = sockets.upgrade(stream).await;
-            sockets.0.shaking.set(sockets.0.shaking.get() - 1);
-            if let Some(socket) = upgraded {
-                sockets.serve(remote, socket).await;
+        let id = self.0.next_id.replace(self.0.next_id.get() + 1);
+        let connection = Rc::new(Connection {
+            id,
+            remote,
+            source: self.0.pace.source(Lane::Strangers),
+            is_open: Cell::new(false),
+            queue: RefCell::default(),
+            queue_len: Cell::new(0),
+            close: Cell::new(None),
+            filled: Signal::default(),
+            cut: Signal::default(),
+        });
+        self.0.connections.borrow_mut().insert(id, connection.clone());
+        let (sockets, source) = (self.clone(), connection.source.clone());
+        let task = async move {
+            let cut = async {
+                connection.cut.wait().await;
+                None
+            };
+            match future::or(cut, sockets.upgrade(&connection, stream)).await {
+                Some(socket) => sockets.serve(&connection, socket).await,
+                None => sockets.forget(&connection),
             }
-        })
-        .detach();
+        };
+        glommio::spawn_local(source.run(task)).detach();
     }
 
-    async fn upgrade(&self, stream: TcpStream) -> Option<WebSocketStream<Box<dyn Bytes>>> {
+    /// Makes room for the next connection, if there can be any.
+    fn admit(&self, address: IpAddr) -> bool {
+        let mut strangers = self.0.strangers.borrow_mut();
+        let connections = self.0.connections.borrow();
+        let room = self.0.config.max_connections.saturating_sub(connections.len() - strangers.len());
+        let stage = |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
+        let entry = strangers.enter(self.0.next_id.get(), address, room, stage);
+        let displaced = match entry {
+            Entry::Free => return true,
+            Entry::Full => {
+                count(&self.0.counters.over_limit);
+                return false;
+            }
+            Entry::InsteadOf(id) => connections.get(&id).cloned(),
+        };
+        drop((strangers, connections));
+        count(&self.0.counters.displaced);
+        if let Some(displaced) = displaced {
+            displaced.cut.set();
+            self.forget(&displaced);
+        }
+        true
+    }
+
+    fn forget(&self, connection: &Connection) {
+        self.0.strangers.borrow_mut().leave(connection.id);
+        self.0.connections.borrow_mut().remove(&connection.id);
+    }
+
+    async fn upgrade(&self, connection: &Connection, stream: TcpStream) -> Option<WebSocketStream<Box<dyn Bytes>>> {
         let State { config, counters, .. } = &*self.0;
+        let stream = connection.source.meter(stream);
         let upgraded = within(config.limits.handshake, upgrade(stream, &config.security, &config.origins)).await;
         let refused = match upgraded {
             Some(Ok(socket)) => return Some(socket),
@@ -273,31 +360,30 @@ impl WebSockets {
     }
 
     /// Runs one WebSocket until its end.
-    async fn serve(&self, remote: SocketAddr, mut socket: WebSocketStream<Box<dyn Bytes>>) {
+    async fn serve(&self, connection: &Connection, mut socket: WebSocketStream<Box<dyn Bytes>>) {
         count(&self.0.counters.opened);
-        let id = self.0.next_id.replace(self.0.next_id.get() + 1);
-        let connection = Rc::new(Connection {
-            id,
-            remote,
-            queue: RefCell::default(),
-            queue_len: Cell::new(0),
-            close: Cell::new(None),
-            filled: Signal::default(),
-            cut: Signal::default(),
-        });
-        self.0.connections.borrow_mut().insert(id, connection.clone());
+        connection.is_open.set(true);
         let cut = async {
             connection.cut.wait().await;
             End::Gone
         };
-        let end = future::or(cut, self.exchange(&connection, &mut socket)).await;
-        self.0.connections.borrow_mut().remove(&id);
-        (self.0.events)(StreamEvent::Failed { flow: self.flow(&connection) });
+        let end = future::or(cut, self.exchange(connection, &mut socket)).await;
         if let End::Close(code, text) = end {
-            let frame = CloseFrame { code: CloseCode::from(code), reason: text.into() };
-            // Whether the peer hears it or not, the connection ends.
-            let _ = within(GOODBYE_LIMIT, say_goodbye(&mut socket, frame)).await;
+            connection.close.set(Some((code, text)));
         }
+        (self.0.events)(StreamEvent::Failed { flow: self.flow(connection) });
+        if let End::Close(code, text) = end {
+            connection.source.part();
+            let frame = CloseFrame { code: CloseCode::from(code), reason: text.into() };
+            // Whether the peer hears it or not, the connection ends; it has its place until then.
+            let said = within(GOODBYE_LIMIT, say_goodbye(&mut socket, frame));
+            let cut = async {
+                connection.cut.wait().await;
+                None
+            };
+            let _ = future::or(said, cut).await;
+        }
+        self.forget(connection);
     }
 
     /// Reads, writes and pings by turns: one task, so that the stream beneath has one waker.
@@ -306,6 +392,8 @@ impl WebSockets {
         let mut ping_at = Instant::now() + limits.ping;
         let mut pong_by = None;
         let mut settled_at = Some(Instant::now() + limits.settling);
+        // A stranger that brought too much is not read before.
+        let mut read_from = Instant::now();
         loop {
             let next = connection.queue.borrow_mut().pop_front();
             if let Some(bytes) = next {
@@ -313,6 +401,7 @@ impl WebSockets {
                 if let Err(end) = self.write(socket, message(&bytes)).await {
                     return end;
                 }
+                connection.source.rest().await;
                 continue;
             }
             if let Some((code, text)) = connection.close.get() {
@@ -336,7 +425,9 @@ impl WebSockets {
             }
             let wake_at = pong_by.unwrap_or(ping_at);
             let wake_at = settled_at.map_or(wake_at, |at| at.min(wake_at));
-            let received = async { Some(socket.next().await) };
+            let is_paused = read_from > now;
+            let wake_at = if is_paused { wake_at.min(read_from) } else { wake_at };
+            let received = async { if is_paused { future::pending().await } else { Some(socket.next().await) } };
             let filled = async {
                 connection.filled.wait().await;
                 None
@@ -350,6 +441,12 @@ impl WebSockets {
             if let Err(end) = self.take(connection, received) {
                 return end;
             }
+            let pause = connection.source.take_message();
+            if !pause.is_zero() {
+                count(&self.0.counters.paused);
+                read_from = Instant::now() + pause;
+            }
+            connection.source.rest().await;
         }
     }
 
@@ -403,11 +500,6 @@ impl WebSockets {
         }
     }
 
-    fn fail_later(&self, flow: Flow) {
-        let sockets = self.clone();
-        later(move || (sockets.0.events)(StreamEvent::Failed { flow }));
-    }
-
     fn flow(&self, connection: &Connection) -> Flow {
         Flow { transport: Transport::Wss, local: self.0.local.get(), remote: connection.remote, connection: Some(connection.id) }
     }
@@ -434,17 +526,4 @@ async fn say_goodbye(socket: &mut WebSocketStream<Box<dyn Bytes>>, frame: CloseF
         let mut rest = [0; BUFFER_LEN];
         while stream.read(&mut rest).await.is_ok_and(|len| len > 0) {}
     }
-}
-
-/// What the future gives, or `None` when it takes longer than `limit`.
-async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    future::or(async { Some(future.await) }, async {
-        Timer::new(limit).await;
-        None
-    })
-    .await
-}
-
-fn count(counter: &Cell<u64>) {
-    counter.set(counter.get() + 1);
 }

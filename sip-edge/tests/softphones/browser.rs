@@ -3,6 +3,7 @@
 use rustls::{ClientConnection, StreamOwned};
 use sip_core::digest::{Challenge, Credentials};
 use sip_core::message::{self, Limits, Method, Request, Response, SipMessage, View};
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::Frame;
@@ -121,6 +122,20 @@ impl Browser {
                 }
                 Ok(_) => {}
                 Err(error) => panic!("a close frame expected, not {error}"),
+            }
+        }
+    }
+
+    /// Reads until the connection has ended without a word.
+    pub fn until_ended(&mut self) {
+        let until = Instant::now() + WAIT_LIMIT;
+        loop {
+            assert!(Instant::now() < until, "an end expected, not messages without end");
+            match self.socket.read() {
+                Ok(Message::Close(frame)) => panic!("{frame:?} where an end without a word is expected"),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => panic!("it goes on"),
+                Err(_) => return,
             }
         }
     }

@@ -1,14 +1,17 @@
 //! What a call works with beyond its own state: the instant, its identity and log, and the shard's relay, transactions, random source
 //! and outputs. Owns the indexes by which messages, media events and recordings find their call.
 
-use crate::edge::{Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal};
+use crate::edge::{
+    Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal, Transport,
+};
 use crate::entropy::Entropy;
 use crate::message::{self, Request, Response};
 use crate::outcome::LegName;
 use crate::registrar::Registrar;
-use crate::transaction::{Full, Reliability, Table, TransactionId};
+use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// A call of the shard; the generation makes a stale key harmless.
@@ -33,6 +36,12 @@ pub struct Peer {
     pub flow: Flow,
     /// `None` for a request outside any dialog.
     pub owner: Option<Owner>,
+}
+
+impl Attachment for Peer {
+    fn stream(&self) -> Option<SocketAddr> {
+        (self.flow.transport != Transport::Udp).then_some(self.flow.remote)
+    }
 }
 
 /// All that the calls of a shard share.

@@ -48,6 +48,11 @@ impl Framer {
         }
     }
 
+    /// Whether some of a message has come, after `poll` gave `None`. Line ends between messages are none of it.
+    pub fn holds_part(&self) -> bool {
+        self.buffer[self.used_len..].iter().any(|byte| !b"\r\n".contains(byte))
+    }
+
     /// The next frame, `None` when more bytes are needed. After an error it only repeats the error.
     pub fn poll(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         if let Some(error) = self.failed {

@@ -2,6 +2,7 @@
 //! the flow it runs over and the leg it serves; the table only hands that back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use slab::Slab;
@@ -93,6 +94,12 @@ impl Machine {
     }
 }
 
+/// What a user attaches to its transactions.
+pub trait Attachment: Clone {
+    /// The other end of the stream that a transaction runs over, and fails with; `None` for datagrams.
+    fn stream(&self) -> Option<SocketAddr>;
+}
+
 #[derive(Debug)]
 struct Entry<U> {
     generation: u64,
@@ -109,13 +116,14 @@ pub struct Table<U> {
     capacity: usize,
     entries: Slab<Entry<U>>,
     by_key: BTreeMap<Key, usize>,
+    by_stream: BTreeSet<(SocketAddr, usize)>,
     deadlines: BTreeSet<(Instant, usize)>,
     outputs: VecDeque<(TransactionId, U, Output)>,
     next_generation: u64,
     counters: Counters,
 }
 
-impl<U: Clone> Table<U> {
+impl<U: Attachment> Table<U> {
     /// Makes a table for at most `capacity` transactions.
     pub fn new(capacity: usize, timers: Timers) -> Self {
         Self {
@@ -123,6 +131,7 @@ impl<U: Clone> Table<U> {
             capacity,
             entries: Slab::new(),
             by_key: BTreeMap::new(),
+            by_stream: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             outputs: VecDeque::new(),
             next_generation: 0,
@@ -187,7 +196,9 @@ impl<U: Clone> Table<U> {
         let generation = self.next_generation;
         self.next_generation += 1;
         self.counters.started_count += 1;
+        let stream = user.stream();
         let index = self.entries.insert(Entry { generation, key: key.clone(), user, machine, armed: None });
+        self.by_stream.extend(stream.map(|stream| (stream, index)));
         self.by_key.insert(key, index);
         self.settle(index);
         TransactionId { index, generation }
@@ -262,9 +273,12 @@ impl<U: Clone> Table<U> {
         }
     }
 
-    /// Each running transaction with what its user attached, such as those of a flow that broke.
-    pub fn iter(&self) -> impl Iterator<Item = (TransactionId, &U)> {
-        self.entries.iter().map(|(index, entry)| (TransactionId { index, generation: entry.generation }, &entry.user))
+    /// The running transactions over streams to this address, with what their user attached.
+    pub fn over_stream(&self, remote: SocketAddr) -> impl Iterator<Item = (TransactionId, &U)> {
+        self.by_stream.range((remote, 0)..=(remote, usize::MAX)).map(|(_, index)| {
+            let entry = &self.entries[*index];
+            (TransactionId { index: *index, generation: entry.generation }, &entry.user)
+        })
     }
 
     pub fn is_running(&self, id: TransactionId) -> bool {
@@ -335,6 +349,9 @@ impl<U: Clone> Table<U> {
     fn remove(&mut self, index: usize) {
         let entry = self.entries.remove(index);
         self.by_key.remove(&entry.key);
+        if let Some(stream) = entry.user.stream() {
+            self.by_stream.remove(&(stream, index));
+        }
         if let Some(due) = entry.armed {
             self.deadlines.remove(&(due, index));
         }

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// `1.2.3.4:5 name` runs over a stream.
+impl Attachment for &'static str {
+    fn stream(&self) -> Option<std::net::SocketAddr> {
+        self.split(' ').next()?.parse().ok()
+    }
+}
+
 fn table(capacity: usize) -> (Table<&'static str>, Instant) {
     (Table::new(capacity, Timers::default()), origin())
 }
@@ -120,7 +127,7 @@ fn the_cap_holds_and_is_counted() {
 fn one_deadline_drives_all() {
     let (mut table, start) = table(10);
     let at = |ms| start + Duration::from_millis(ms);
-    table.start_client(at(0), made(Method::Invite, "z9hG4bK1"), UDP, "a").unwrap();
+    let broken = table.start_client(at(0), made(Method::Invite, "z9hG4bK1"), UDP, "a").unwrap();
     table.start_client(at(100), made(Method::Options, "z9hG4bK2"), UDP, "b").unwrap();
     outputs(&mut table);
     assert_eq!(table.poll_timeout(), Some(at(500)));
@@ -128,8 +135,7 @@ fn one_deadline_drives_all() {
     assert_eq!(outputs(&mut table), []);
     table.handle_timeout(at(600));
     assert_eq!(outputs(&mut table), [seen("a", "send INVITE"), seen("b", "send OPTIONS")]);
-    let broken: Vec<TransactionId> = table.iter().filter(|(_, user)| **user == "a").map(|(id, _)| id).collect();
-    broken.into_iter().for_each(|id| table.handle_transport_error(at(700), id));
+    table.handle_transport_error(at(700), broken);
     assert_eq!(outputs(&mut table), [seen("a", "transport error"), seen("a", "terminated")]);
     let mut rounds = 0;
     while let Some(due) = table.poll_timeout() {
@@ -139,6 +145,24 @@ fn one_deadline_drives_all() {
     assert!(rounds < 20);
     assert_eq!(outputs(&mut table).last(), Some(&seen("b", "terminated")));
     assert!(table.is_empty(), "nothing is left");
+}
+
+#[test]
+fn a_stream_knows_its_transactions_and_no_others() {
+    let (mut table, now) = table(10);
+    let users = ["192.0.2.1:5060 a", "192.0.2.1:5060 b", "192.0.2.1:5061 c", "datagram", "[2001:db8::1]:5060 d"];
+    let ids: Vec<TransactionId> = (0..)
+        .zip(users)
+        .map(|(n, user)| table.start_client(now, made(Method::Options, &format!("z9hG4bK{n}")), UDP, user).unwrap())
+        .collect();
+    let over = |table: &Table<&'static str>, stream: &str| -> Vec<&str> {
+        table.over_stream(stream.parse().unwrap()).map(|(_, user)| *user).collect()
+    };
+    assert_eq!(over(&table, "192.0.2.1:5060"), users[..2]);
+    assert_eq!(over(&table, "[2001:db8::1]:5060"), users[4..]);
+    table.terminate(ids[0]);
+    assert_eq!(over(&table, "192.0.2.1:5060"), users[1..2]);
+    assert_eq!(over(&table, "192.0.2.2:5060"), [""; 0]);
 }
 
 #[test]

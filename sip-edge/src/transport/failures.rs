@@ -1,0 +1,35 @@
+//! Flows that failed, told once each after whoever found out has returned: one task for all, however many failures a peer causes.
+
+use super::stream::StreamEvent;
+use futures_lite::future::yield_now;
+use media_shard::signal::Signal;
+use sip_core::edge::Flow;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// Flows whose failure is still to be told.
+#[derive(Default)]
+pub struct Failures {
+    flows: RefCell<HashSet<Flow>>,
+    filled: Signal,
+}
+
+impl Failures {
+    pub fn tell_later(&self, flow: Flow) {
+        self.flows.borrow_mut().insert(flow);
+        self.filled.set();
+    }
+
+    /// Tells them for ever.
+    pub async fn tell(self: Rc<Self>, events: Rc<dyn Fn(StreamEvent<'_>)>) {
+        loop {
+            self.filled.wait().await;
+            // A woken task may run at once, within the caller.
+            yield_now().await;
+            for flow in self.flows.take() {
+                events(StreamEvent::Failed { flow });
+            }
+        }
+    }
+}
