@@ -84,7 +84,7 @@ fn admin(arguments: cli::Arguments) -> ExitCode {
     let done = runtime().and_then(|runtime| Ok(runtime.block_on(cli::run(arguments, &mut std::io::stdout()))?));
     let Err(error) = done else { return ExitCode::SUCCESS };
     match error.downcast_ref::<cli::CliError>().filter(|_| json) {
-        Some(error) => journal::say(&error.json().to_string()),
+        Some(error) => journal::say(&error.json()),
         None => journal::say(&format!("control-api: {error:#}")),
     }
     ExitCode::FAILURE

@@ -5,6 +5,7 @@ mod batch;
 pub mod carrier;
 pub mod children;
 mod conference;
+pub mod floods;
 pub mod floor;
 pub mod load;
 mod probe;

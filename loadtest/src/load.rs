@@ -54,7 +54,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    fn of(mut millis: Vec<f64>) -> Percentiles {
+    pub(crate) fn of(mut millis: Vec<f64>) -> Percentiles {
         millis.sort_by(f64::total_cmp);
         let at = |share: f64| {
             millis.get(((millis.len() as f64 * share) as usize).min(millis.len().saturating_sub(1))).copied().unwrap_or(0.0)

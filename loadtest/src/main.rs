@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::Parser;
+use loadtest::floods::FloodSpec;
 use loadtest::load::{LoadSpec, run};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,9 @@ struct Arguments {
     /// Let rtpengine, if it is installed, relay the same packets afterwards, to compare with
     #[arg(long, conflicts_with = "no_media")]
     rtpengine: bool,
+    /// A stranger floods the edge beside the calls, with one kind after another, instead of a load run
+    #[arg(long, conflicts_with_all = ["record", "no_media", "softphones", "three_way", "rtpengine"])]
+    floods: bool,
     /// Shards of the edge
     #[arg(long, default_value_t = 1)]
     shards: u16,
@@ -44,9 +48,21 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
+/// Each flood as long as `--hold` says.
+async fn floods(calls: u32, span: Duration) -> anyhow::Result<()> {
+    let reports = loadtest::floods::run(FloodSpec { calls, span }, &mut |report| eprintln!("{}", report.kind)).await?;
+    print!("{}", loadtest::floods::table(&reports));
+    let lost_count: u64 = reports.iter().map(|report| report.lost_count).sum();
+    anyhow::ensure!(lost_count == 0, "{lost_count} packets of calls were lost");
+    Ok(())
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if arguments.floods {
+        return floods(arguments.calls, Duration::from_secs_f64(arguments.hold)).await;
+    }
     anyhow::ensure!(arguments.rate > 0.0 && arguments.hold >= 0.0, "--rate must be above 0, --hold at least 0");
     let spec = LoadSpec {
         calls: arguments.calls,
