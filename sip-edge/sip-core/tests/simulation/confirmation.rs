@@ -27,8 +27,13 @@ fn answered() -> (Rig, Callee) {
 
 /// A key's last packet, sent three times (RFC 4733 §2.5.1.4).
 fn press(rig: &mut Rig, agent: &Callee, code: u8, timestamp: u32) {
+    press_as(rig, agent, 101, code, timestamp);
+}
+
+/// The same under this payload type.
+fn press_as(rig: &mut Rig, agent: &Callee, payload_type: u8, code: u8, timestamp: u32) {
     for sequence in 0..3 {
-        let mut packet = session::rtp(101, (timestamp / 160) as u16 + sequence, 0x1234);
+        let mut packet = session::rtp(payload_type, (timestamp / 160) as u16 + sequence, 0x1234);
         packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
         packet.truncate(12);
         packet.extend_from_slice(&[code, 0x80 | 10, 3, 0x20]);
@@ -90,6 +95,24 @@ fn a_key_told_by_info_confirms() {
         rig.expect_response(200);
         rig.expect_request(Method::Invite, CUSTOMER);
         assert!(rig.has_milestone(MilestoneKind::AgentConfirmed));
+    }
+}
+
+// A9: a phone may send its keys under the number of its own answer, or under ours (RFC 3264 §6.1).
+#[test]
+fn a_key_under_either_number_confirms() {
+    for (answered, sent) in [(96, 96), (96, 101), (127, 127), (101, 101)] {
+        let mut rig = Rig::new();
+        rig.place(call());
+        let invite = rig.expect_request(Method::Invite, AGENT);
+        let sdp = session::sdp(address(AGENT_MEDIA), 0, "sendrecv");
+        let sdp = sdp.replace(" 101\r\n", &format!(" {answered}\r\n")).replace("rtpmap:101", &format!("rtpmap:{answered}"));
+        rig.reply_with_body(&invite, 200, "agent", &sdp);
+        rig.expect_request(Method::Ack, AGENT);
+        let agent = rig.callee(AGENT, "agent", &invite);
+        press_as(&mut rig, &agent, sent, 1, 16_000);
+        rig.expect_request(Method::Invite, CUSTOMER);
+        assert!(rig.has_milestone(MilestoneKind::AgentConfirmed), "{answered} {sent}");
     }
 }
 
