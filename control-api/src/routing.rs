@@ -121,9 +121,13 @@ fn credentials(trunk: &Trunk, master_key: &MasterKey) -> Result<Option<DigestCre
     Ok(Some(DigestCredentials { username: username.clone(), password: password.expose().to_owned() }))
 }
 
-/// A host as a URI holds it: an IPv6 address in brackets (RFC 3261 §25.1).
-fn uri_host(host: &str) -> String {
-    if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
+/// Port of a SIP URI that names none (RFC 3261 §19.1.2).
+const DEFAULT_PORT: u16 = 5060;
+
+/// A trunk's host as a URI holds it: an IPv6 address in brackets, and the port where it is not the default (RFC 3261 §25.1).
+fn uri_host(host: &str, port: u16) -> String {
+    let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    if port == DEFAULT_PORT { host } else { format!("{host}:{port}") }
 }
 
 /// One leg's destination through the trunks.
@@ -137,7 +141,7 @@ pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, re
                 storage::TransportKind::Tcp => TransportKind::Tcp,
             },
             address: *address,
-            domain: uri_host(&trunk.host),
+            domain: uri_host(&trunk.host, trunk.port),
             request_user: number::wire(number, &trunk.number_format, region),
             caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
             credentials: ready.credentials.clone(),
@@ -206,6 +210,21 @@ mod tests {
                 ("prefixed", "127.0.0.3:5060".to_owned(), "77919876543210", "918047000000"),
             ]
         );
+    }
+
+    // A registrar or proxy on another port serves only URIs that name it.
+    #[test]
+    fn a_port_that_is_not_the_default_stands_in_the_uri() {
+        for (host, port, domain) in [
+            ("carrier.example", 5060, "carrier.example"),
+            ("carrier.example", 5070, "carrier.example:5070"),
+            ("192.0.2.1", 15060, "192.0.2.1:15060"),
+            ("2001:db8::1", 5060, "[2001:db8::1]"),
+            ("2001:db8::1", 5062, "[2001:db8::1]:5062"),
+            ("[2001:db8::1]", 5062, "[2001:db8::1]:5062"),
+        ] {
+            assert_eq!(uri_host(host, port), domain);
+        }
     }
 
     #[tokio::test]

@@ -211,7 +211,7 @@ pub struct Route {
     pub trunk: String,
     pub transport: TransportKind,
     pub address: SocketAddr,
-    /// Host part of the request-URI, To and From.
+    /// Host part of the request-URI, To and From, with the port where it is not 5060.
     pub domain: String,
     /// User part of the request-URI and To.
     pub request_user: String,
@@ -285,7 +285,8 @@ pub struct Milestone {
     /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`; of
     /// a phone that is to be confirmed `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`, `consulting`,
     /// `participant_joined`, `participant_left`, `swapped`, `merged`, `agent_completed`, `supervisor_added`, `supervisor_joined`,
-    /// `supervisor_role`, `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`.
+    /// `supervisor_role`, `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`; of a final
+    /// response that nothing could be done with `response_ignored`.
     pub kind: String,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
