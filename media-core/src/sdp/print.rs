@@ -1,4 +1,4 @@
-//! Prints our descriptions: one audio stream, rtcp-mux offered or answered, 20 ms packets.
+//! Prints our descriptions: one audio stream, rtcp-mux answered (a trunk is not offered it), 20 ms packets.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub fn offer(spec: &OfferSpec) -> String {
         formats: &formats,
         telephone_event: spec.telephone_event,
         direction: spec.direction,
-        rtcp_mux: true,
+        rtcp_mux: false,
     }
     .print(&mut text);
     for (tag, keys) in (1..).zip(&spec.srtp) {

@@ -67,7 +67,6 @@ fn the_offer_is_printed_byte_for_byte() {
         "a=ptime:20",
         "a=sendrecv",
         "a=rtcp:20001",
-        "a=rtcp-mux",
     ]);
     assert_eq!(offer(&plain_offer()).as_bytes(), expected);
 }
