@@ -22,6 +22,7 @@ mod referral;
 mod reoffer;
 pub mod request;
 mod rooms;
+mod session_timer;
 mod softphone;
 mod speaking;
 mod supervisor;
@@ -205,6 +206,13 @@ impl Call {
     pub fn handle_response(&mut self, cx: &mut Context<'_>, owner: Owner, id: TransactionId, response: &Response) {
         let event = self.leg(owner.leg).handle_response(cx, owner.invitation, id, response);
         self.handle_leg(cx, owner.leg, event);
+    }
+
+    /// A final response to an INVITE of ours that belongs to no transaction.
+    pub fn ignore_response(&mut self, cx: &mut Context<'_>, owner: Owner, response: &Response) {
+        if let Some(invitation) = self.leg(owner.leg).invitations.get_mut(owner.invitation) {
+            invitation.ignore_response(cx, response);
+        }
     }
 
     /// A client transaction timed out or its transport failed.

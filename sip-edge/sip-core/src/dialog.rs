@@ -2,7 +2,7 @@
 //! Builds the requests inside it and says where they go; knows no transaction and no call.
 
 use crate::message::{self, Body, Header, Method, NameAddr, Request, RequestParts, Response, Uri, View};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Most Record-Route entries that are taken over; a longer set is not a route any more.
 const MAX_ROUTE_COUNT: usize = 20;
@@ -37,6 +37,8 @@ pub struct Dialog {
     /// Empty for a peer of RFC 2543 that gave none (§12.1.2).
     remote_tag: String,
     target: String,
+    /// The peer has named the target by a Contact; before, it is the INVITE's.
+    is_target_named: bool,
     routes: Vec<String>,
     local_cseq: u32,
     invite_cseq: u32,
@@ -58,10 +60,11 @@ impl Dialog {
             state,
             call_id: invite.call_id()?.to_owned(),
             local: invite.value("From")?.to_owned(),
-            remote: response.value("To")?.to_owned(),
+            remote: response.value("To").or_else(|| invite.value("To"))?.to_owned(),
             local_tag: invite.from_tag()?.to_owned(),
             remote_tag: remote_tag.unwrap_or_default(),
             target: invite.uri.to_string(),
+            is_target_named: false,
             routes: Vec::new(),
             local_cseq: cseq,
             invite_cseq: cseq,
@@ -78,9 +81,7 @@ impl Dialog {
     }
 
     fn learn(&mut self, response: &Response) {
-        if let Some(contact) = response.contact_uri() {
-            self.target = contact.as_str().to_owned();
-        }
+        self.take_target(response);
         let routes = response.record_routes();
         if routes.len() <= MAX_ROUTE_COUNT {
             self.routes = routes.into_iter().rev().map(str::to_owned).collect();
@@ -95,9 +96,10 @@ impl Dialog {
         &self.remote_tag
     }
 
-    /// Whether a request of the peer belongs to this dialog (§12): its To tag is ours, its From tag the peer's.
+    /// Whether a request of the peer belongs to this dialog (§12): its To tag is ours, its From tag the peer's, as far as both gave one.
     pub fn owns(&self, request: &Request) -> bool {
-        request.to_tag() == Some(self.local_tag.as_str()) && request.from_tag().unwrap_or_default() == self.remote_tag
+        let is_peers = |tag: &str| self.remote_tag.is_empty() || tag == self.remote_tag;
+        request.to_tag() == Some(self.local_tag.as_str()) && request.from_tag().is_none_or(is_peers)
     }
 
     /// Checks and takes the CSeq of a peer's request other than ACK (§12.2.2).
@@ -113,15 +115,19 @@ impl Dialog {
 
     /// Takes the Contact of a target refresh request (§12.2.2).
     pub fn refresh_target(&mut self, request: &Request) {
-        if let Some(contact) = request.contact_uri() {
-            self.target = contact.as_str().to_owned();
-        }
+        self.take_target(request);
     }
 
     /// Takes the Contact of the 2xx to our own target refresh request (§12.2.1.2); the route set stays.
     pub fn refresh_target_by(&mut self, response: &Response) {
-        if let Some(contact) = response.contact_uri() {
-            self.target = contact.as_str().to_owned();
+        self.take_target(response);
+    }
+
+    /// A message without a Contact that can be sent to leaves the target as it was.
+    fn take_target(&mut self, message: &impl View) {
+        if let Some(target) = message.contact_uri().and_then(|uri| uri.target()) {
+            self.target = target.to_owned();
+            self.is_target_named = true;
         }
     }
 
@@ -158,13 +164,16 @@ impl Dialog {
     }
 
     /// Address that requests inside the dialog go to: the first route's or the remote target's (§8.1.2). `None` when only DNS could
-    /// tell it.
+    /// tell it, or when the peer has named none that can be sent to: then they go where the INVITE went.
     pub fn next_hop(&self) -> Option<SocketAddr> {
         let uri = match self.routes.first() {
-            Some(route) => NameAddr::parse(route)?.uri,
-            None => Uri::parse(&self.target)?,
+            Some(route) => NameAddr::read(route).uri,
+            None if self.is_target_named => Uri::read(&self.target),
+            None => return None,
         };
-        Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))
+        let hop = SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060));
+        let is_one_host = !hop.ip().is_unspecified() && !hop.ip().is_multicast() && hop.ip() != Ipv4Addr::BROADCAST;
+        (is_one_host && hop.port() != 0).then_some(hop)
     }
 }
 

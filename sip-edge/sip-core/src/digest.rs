@@ -75,7 +75,7 @@ impl Challenge {
             return Err(ChallengeError::Unsupported);
         }
         let (mut realm, mut nonce, mut opaque, mut algorithm_text, mut qop, mut is_stale) = (None, None, None, None, None, false);
-        for (name, value) in parameters(params).ok_or(ChallengeError::Malformed)? {
+        for (name, value) in loose_parameters(params) {
             match name.as_str() {
                 "realm" => realm = Some(value),
                 "nonce" => nonce = Some(value),
@@ -172,7 +172,7 @@ impl Algorithm {
     }
 }
 
-/// The `name=value` pairs of a challenge or of credentials, names in lower case, quotes undone; `None` when malformed.
+/// The `name=value` pairs of credentials, names in lower case, quotes undone; `None` when malformed.
 fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = grammar::split_list(text).filter(|param| !param.is_empty()).map(|param| {
         let (name, value) = param.split_once('=')?;
@@ -185,6 +185,19 @@ fn parameters(text: &str) -> Option<Vec<(String, String)>> {
         Some((grammar::trim(name).to_ascii_lowercase(), value))
     });
     pairs.collect()
+}
+
+/// The same of a challenge that may be malformed: what is no pair is passed over, and a further challenge behind a comma ends it.
+fn loose_parameters(text: &str) -> impl Iterator<Item = (String, String)> {
+    let pairs = grammar::split_loosely(text).filter_map(|param| param.split_once('='));
+    let pairs = pairs.map(|(name, value)| (grammar::trim(name), grammar::trim(value)));
+    pairs.take_while(|(name, _)| !name.contains([' ', '\t'])).map(|(name, value)| {
+        let value = match grammar::quoted(value) {
+            Some((inner, _)) => grammar::unescape(inner),
+            None => value.trim_matches('"').to_owned(),
+        };
+        (name.to_ascii_lowercase(), value)
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,21 +2,25 @@
 //! header values that `rsip` does not read, and the builders of requests and responses.
 //! Owns no state beyond one stream's bytes; knows no transaction, dialog or address to send to.
 
+mod body;
 mod build;
 mod framer;
 pub(crate) mod grammar;
 mod header;
 mod parse;
 mod print;
+mod repair;
 mod uri;
 mod via;
 mod view;
 
+pub use body::{SDP, session_description};
 pub use build::{Body, RequestParts, ack_for, cancel_for, refusal, request, respond, set_body, stamp_source, via_value};
 pub use framer::{Frame, FrameError, Framer};
 pub use header::header;
-pub use parse::{is_single, parse};
+pub use parse::{Read, is_single, parse, read};
 pub use print::{print, print_request, print_response};
+pub use repair::{Repair, Repairs};
 pub use rsip::message::HasHeaders;
 pub use rsip::{Header, Headers, Method, Request, Response, SipMessage, StatusCode};
 pub use uri::{NameAddr, Params, Scheme, Uri, opaque_uri};
@@ -36,7 +40,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head_len: 16 * 1024, header_count: 128, body_len: 64 * 1024 }
+        // A datagram may be as long as UDP carries (RFC 3261 §18.1.1).
+        Self { head_len: 65_535, header_count: 128, body_len: 65_535 }
     }
 }
 

@@ -1,8 +1,7 @@
 //! Requests of the peer inside a leg's dialog: BYE, re-INVITE, UPDATE, INFO, OPTIONS, and the refusal of all others (RFC 3261 §12.2.2,
 //! §14.2, §15.1.2; RFC 3311; RFC 6086). A 2xx to a re-INVITE is repeated until its ACK comes (§13.3.1.4).
 //!
-//! Session timers (RFC 4028) are not supported and so not advertised: a peer that wants one then refreshes by itself (§9), and its
-//! refreshing re-INVITE or UPDATE is answered here. A dead peer is noticed by the lack of its media.
+//! A refreshing re-INVITE or UPDATE of the peer (RFC 4028) is answered like any other.
 
 use super::context::Context;
 use super::description::{Agreement, Offer};
@@ -25,7 +24,7 @@ const NO_TAG: &str = "";
 /// A 2xx that we sent to a re-INVITE and whose ACK has not come.
 pub struct AwaitedAck {
     transaction: TransactionId,
-    cseq: u32,
+    cseq: Option<u32>,
     response: Response,
     /// Our offer in the 2xx, if the re-INVITE had none: the ACK brings the answer.
     offer: Option<Offer>,
@@ -90,8 +89,9 @@ impl Leg {
             (Method::Invite | Method::Update, Place::Confirmed) => self.renegotiate(cx, invitation, id, request),
             (Method::Refer, Place::Confirmed) if self.name == LegName::Agent => self.take_refer(cx, id, request),
             (Method::Refer, _) => self.refuse(cx, id, request, 603),
-            (Method::PRack | Method::Notify, _) => self.refuse(cx, id, request, 481),
-            (Method::Subscribe, _) => self.refuse(cx, id, request, 489),
+            (Method::PRack, _) => self.refuse(cx, id, request, 481),
+            // Nothing was subscribed to; a 481 would tell some peers that the dialog is gone.
+            (Method::Subscribe | Method::Notify, _) => self.refuse(cx, id, request, 489),
             _ => self.refuse(cx, id, request, 405),
         }
     }
@@ -100,8 +100,9 @@ impl Leg {
     fn admit(&mut self, invitation: usize, request: &Request) -> Result<Place, u16> {
         let one = self.invitations.get_mut(invitation).ok_or(481_u16)?;
         let fork = one.fork_of(request).ok_or(481_u16)?;
-        let cseq = request.cseq().ok_or(400_u16)?;
-        fork.dialog.take_cseq(cseq.number).map_err(|_| 500_u16)?;
+        if let Some(number) = request.cseq_number() {
+            fork.dialog.take_cseq(number).map_err(|_| 500_u16)?;
+        }
         Ok(match (fork.state, fork.dialog.state()) {
             (ForkState::Leaving(_) | ForkState::Over, _) => Place::Ended,
             (_, State::Early) => Place::Early,
@@ -111,8 +112,9 @@ impl Leg {
 
     pub(super) fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
         let mut response = request::response(&cx.shard.config, request, code, NO_TAG);
-        if let (200, Method::Update, Some(one)) = (code, request.method, self.invitations.last()) {
+        if let (200, Method::Update, Some(one)) = (code, request.method, self.invitations.last_mut()) {
             response.headers.push(header("Contact", one.contact()));
+            one.timer.take_request(cx.now, request).into_iter().for_each(|each| response.headers.push(each));
         }
         cx.shard.respond(cx.now, id, response);
         LegEvent::Nothing
@@ -151,13 +153,14 @@ impl Leg {
                 Some(offer) => (offer.print(), Some(offer)),
                 None => return self.refuse(cx, id, request, 500),
             }
-        } else if !request.is_content_type(request::SDP) {
-            let mut response = request::response(&cx.shard.config, request, 415, NO_TAG);
-            response.headers.push(header("Accept", request::SDP));
-            cx.shard.respond(cx.now, id, response);
-            return LegEvent::Nothing;
         } else {
-            match agreed.answer(cx, self.described_media(), self.previous(), wish, &request.body) {
+            let Some(offer) = request::sdp_of(request) else {
+                let mut response = request::response(&cx.shard.config, request, 415, NO_TAG);
+                response.headers.push(header("Accept", request::SDP));
+                cx.shard.respond(cx.now, id, response);
+                return LegEvent::Nothing;
+            };
+            match agreed.answer(cx, self.described_media(), self.previous(), wish, &offer) {
                 Some((sdp, agreed)) => {
                     event = self.change_media(cx, agreed);
                     (sdp, None)
@@ -167,13 +170,15 @@ impl Leg {
         };
         self.refresh(invitation, request);
         let mut response = request::response(&cx.shard.config, request, 200, NO_TAG);
-        response.headers.push(header("Contact", self.invitations[invitation].contact()));
+        let one = &mut self.invitations[invitation];
+        response.headers.push(header("Contact", one.contact()));
+        one.timer.take_request(cx.now, request).into_iter().for_each(|each| response.headers.push(each));
         set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
         self.local_sdp = sdp;
         self.exchange.answered(request.method == Method::Invite);
         cx.shard.respond(cx.now, id, response.clone());
         if request.method == Method::Invite {
-            let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+            let cseq = request.cseq_number();
             let (repeat_at, give_up_at) = (cx.now + T1, cx.now + T1 * 64);
             self.awaited_ack = Some(AwaitedAck { transaction: id, cseq, response, offer, repeat_at, interval: T1, give_up_at });
         }
@@ -194,8 +199,10 @@ impl Leg {
 
     /// Takes the ACK of a 2xx that we sent.
     pub fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Request) -> LegEvent {
-        let number = ack.cseq().map(|cseq| cseq.number);
-        let Some(awaited) = self.awaited_ack.take_if(|awaited| Some(awaited.cseq) == number) else { return LegEvent::Nothing };
+        let number = ack.cseq_number();
+        // One whose number cannot be read is taken for the one that is waited for.
+        let is_awaited = |awaited: &mut AwaitedAck| number.is_none() || awaited.cseq.is_none() || awaited.cseq == number;
+        let Some(awaited) = self.awaited_ack.take_if(is_awaited) else { return LegEvent::Nothing };
         // An answer that cannot be used leaves the media as they are (RFC 3261 §14.1).
         let agreed = awaited.offer.and_then(|offer| offer.accept(&request::sdp_of(ack)?).ok());
         let event = agreed.map_or(LegEvent::Nothing, |agreed| self.change_media(cx, agreed));

@@ -59,13 +59,15 @@ pub struct Exchange {
     said: Wish,
     /// A wish that the peer refused; it is not offered again.
     refused: Option<Wish>,
+    /// The present description is to be offered again to refresh the session (RFC 4028 §7.4).
+    is_refresh_due: bool,
     state: State,
 }
 
 impl Exchange {
     /// Begins with the first offer agreed.
     pub fn new() -> Exchange {
-        Exchange { wanted: Wish::Talk, said: Wish::Talk, refused: None, state: State::Idle }
+        Exchange { wanted: Wish::Talk, said: Wish::Talk, refused: None, is_refresh_due: false, state: State::Idle }
     }
 
     pub fn want(&mut self, wish: Wish) {
@@ -73,6 +75,11 @@ impl Exchange {
             self.wanted = wish;
             self.refused = None;
         }
+    }
+
+    /// Lets what holds be offered again.
+    pub fn refresh(&mut self) {
+        self.is_refresh_due = true;
     }
 
     /// What holds now, for an answer of ours.
@@ -87,11 +94,13 @@ impl Exchange {
             State::Resting { until } => until <= now,
             State::Ours { .. } | State::Theirs => false,
         };
-        (is_free && self.wanted != self.said && self.refused != Some(self.wanted)).then_some(self.wanted)
+        let is_news = self.wanted != self.said && self.refused != Some(self.wanted);
+        (is_free && (is_news || self.is_refresh_due)).then_some(self.wanted)
     }
 
     /// Our offer is on its way.
     pub fn begin(&mut self, now: Instant, wish: Wish) {
+        self.is_refresh_due = false;
         self.state = State::Ours { wish, give_up_at: now + ANSWER_LIMIT };
     }
 
@@ -111,6 +120,7 @@ impl Exchange {
             }
             Some(491) => {
                 self.rest(now + pause);
+                self.is_refresh_due |= wish == self.said;
                 Verdict::Kept
             }
             Some(481 | 408) | None => Verdict::DialogLost,

@@ -1,18 +1,20 @@
 //! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL, the 2xx's ACK and the BYE
 //! (RFC 3261 §9.1, §13.2, §15.1.1, §22), and our requests inside its dialog. Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
 
+mod credentials;
 mod farewell;
 mod inside;
 
 use super::context::{Context, Owner};
 use super::request;
+use super::session_timer::SessionTimer;
 use crate::dialog::Dialog;
-use crate::digest::Challenge;
-use crate::edge::{Credentials, Flow, MilestoneKind, Transport};
+use crate::edge::{Flow, MilestoneKind, Transport};
 use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
 use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
-use inside::Reinvite;
+use credentials::Authority;
+use inside::{Errand, Reinvite};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -75,6 +77,8 @@ pub struct Fork {
     pub state: ForkState,
     /// Kept for retransmissions of the 2xx (RFC 3261 §13.2.2.4).
     ack: Option<Request>,
+    /// RSeq of the last provisional response that PRACK has acknowledged (RFC 3262 §4).
+    rseq: Option<u32>,
     bye: Option<Request>,
     bye_challenged: bool,
 }
@@ -82,7 +86,7 @@ pub struct Fork {
 pub struct Invitation {
     owner: Owner,
     flow: Flow,
-    credentials: Option<Credentials>,
+    authority: Authority,
     contact: String,
     invite: Request,
     /// Gone when the transaction has ended, which for a 2xx is only after its retransmissions (RFC 6026).
@@ -98,8 +102,10 @@ pub struct Invitation {
     early_sdp: Option<(String, Vec<u8>)>,
     forks: Vec<Fork>,
     reinvite: Option<Reinvite>,
-    /// Of an INFO that is not answered.
-    info: Option<TransactionId>,
+    errands: Vec<Errand>,
+    pub timer: SessionTimer,
+    /// That responses are ignored is told once.
+    is_ignoring_told: bool,
 }
 
 impl Invitation {
@@ -128,7 +134,7 @@ impl Invitation {
         Some(Invitation {
             owner,
             flow,
-            credentials,
+            authority: Authority::new(credentials),
             contact,
             invite,
             transaction: Some(transaction),
@@ -142,7 +148,9 @@ impl Invitation {
             early_sdp: None,
             forks: Vec::new(),
             reinvite: None,
-            info: None,
+            errands: Vec::new(),
+            timer: SessionTimer::default(),
+            is_ignoring_told: false,
         })
     }
 
@@ -168,17 +176,14 @@ impl Invitation {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
     }
 
-    /// Takes a response to the INVITE, to a re-INVITE, to an INFO or to a BYE; those to CANCEL and NOTIFY need nothing (RFC 3261 §9.1).
+    /// Takes a response to the INVITE, to a re-INVITE, to a BYE or to an errand; those to CANCEL need nothing (RFC 3261 §9.1).
     pub fn handle_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) -> Progress {
         if self.transaction != Some(transaction) {
             if let Some(progress) = self.handle_reinvite_response(cx, transaction, response) {
                 return progress;
             }
-            if self.info == Some(transaction) {
-                return self.handle_info_response(response);
-            }
             self.handle_bye_response(cx, transaction, response);
-            return Progress::Nothing;
+            return self.handle_errand_response(cx, transaction, response);
         }
         match response.status_code.code() {
             100..200 => self.handle_provisional(cx, response),
@@ -215,13 +220,16 @@ impl Invitation {
         let rings = matches!(code, 180..=182);
         let first = rings && !self.alerted;
         self.alerted |= rings;
-        let tag = response.to_tag().unwrap_or_default();
+        let tag = response.to_tag().unwrap_or_default().to_owned();
         if self.forks.len() < MAX_FORK_COUNT && !self.forks.iter().any(|fork| fork.dialog.remote_tag() == tag) {
             self.forks.extend(Dialog::of_response(&self.invite, response).map(Fork::new));
         }
+        if let Some(rseq) = response.rseq().filter(|_| response.requires("100rel")) {
+            self.acknowledge_provisional(cx, &tag, rseq);
+        }
         let sdp = request::sdp_of(response);
         if let Some(sdp) = &sdp {
-            self.early_sdp = Some((tag.to_owned(), sdp.clone()));
+            self.early_sdp = Some((tag, sdp.clone()));
         }
         Progress::Ringing { code, first, sdp }
     }
@@ -230,13 +238,15 @@ impl Invitation {
         let tag = response.to_tag().unwrap_or_default().to_owned();
         let index = match self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) {
             Some(index) => index,
-            None if self.forks.len() >= 2 * MAX_FORK_COUNT => return Progress::Nothing,
-            None => match Dialog::of_response(&self.invite, response) {
+            None => match Dialog::of_response(&self.invite, response).filter(|_| self.forks.len() < 2 * MAX_FORK_COUNT) {
                 Some(dialog) => {
                     self.forks.push(Fork::new(dialog));
                     self.forks.len() - 1
                 }
-                None => return Progress::Nothing,
+                None => {
+                    self.ignore_response(cx, response);
+                    return Progress::Nothing;
+                }
             },
         };
         let fork = &mut self.forks[index];
@@ -261,6 +271,7 @@ impl Invitation {
             self.leave(cx, index);
             return Progress::Nothing;
         }
+        self.timer.take_answer(cx.now, response);
         let early = self.early_sdp.take().filter(|(early_tag, _)| *early_tag == tag).map(|(_, sdp)| sdp);
         Progress::Answered { code: response.status_code.code(), sdp: request::sdp_of(response).or(early) }
     }
@@ -284,16 +295,25 @@ impl Invitation {
         Progress::Failed(Failure::Response { code, q850: response.q850_cause() })
     }
 
+    /// Tells that a final response changes nothing.
+    pub fn ignore_response(&mut self, cx: &mut Context<'_>, response: &Response) {
+        if !std::mem::replace(&mut self.is_ignoring_told, true) {
+            let code = Some(response.status_code.code());
+            let why = Some("the response belongs to no open request");
+            cx.explained(Some(self.owner.leg), MilestoneKind::ResponseIgnored, code, None, why);
+        }
+    }
+
     /// Sends the INVITE again with credentials, once, and once more if only the nonce was stale (RFC 3261 §22.2).
     fn answer_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
-        let (Some(credentials), Ok(challenge)) = (&self.credentials, Challenge::from_response(response)) else { return false };
-        let allowed = if challenge.is_stale() { !self.stale_challenged } else { !self.challenged };
+        let Some(is_stale) = self.authority.take(response) else { return false };
+        let allowed = if is_stale { !self.stale_challenged } else { !self.challenged };
         if !allowed {
             return false;
         }
         let via = request::via(cx, self.flow.transport);
         let mut invite = request::again(&self.invite, &via);
-        invite.headers.push(request::authorization(cx.shard, credentials, &challenge, &self.invite));
+        self.authority.sign(cx, &mut invite);
         let Some(transaction) = cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner) else { return false };
         self.stale_challenged |= self.challenged;
         self.challenged = true;
@@ -323,11 +343,8 @@ impl Invitation {
         if let Some(progress) = self.handle_failed_reinvite(transaction, failure) {
             return progress;
         }
-        if self.info.take_if(|info| *info == transaction).is_some() {
-            return Progress::Informed { code: None };
-        }
         self.end_bye(transaction);
-        Progress::Nothing
+        self.end_errand(transaction)
     }
 
     /// The transaction has ended in order.
@@ -383,7 +400,8 @@ impl Invitation {
         if self.flow.transport == Transport::Wss {
             return self.flow;
         }
-        let remote = self.forks[index].dialog.next_hop().unwrap_or(self.flow.remote);
+        let hop = self.forks[index].dialog.next_hop().filter(|hop| hop.is_ipv4() == self.flow.remote.is_ipv4());
+        let remote = hop.unwrap_or(self.flow.remote);
         Flow { remote, ..self.flow }
     }
 
@@ -394,6 +412,6 @@ impl Invitation {
 
 impl Fork {
     fn new(dialog: Dialog) -> Fork {
-        Fork { dialog, state: ForkState::Early, ack: None, bye: None, bye_challenged: false }
+        Fork { dialog, state: ForkState::Early, ack: None, rseq: None, bye: None, bye_challenged: false }
     }
 }

@@ -311,7 +311,14 @@ impl Leg {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ack = self.awaited_ack.as_ref().map(AwaitedAck::poll_timeout);
         let cancels = self.invitations.iter().filter_map(Invitation::poll_timeout);
-        cancels.chain(self.ring_deadline).chain(ack).chain(self.exchange.poll_timeout()).chain(self.keys.poll_timeout()).min()
+        let refresh = self.invitations.last().filter(|one| one.is_answered()).and_then(|one| one.timer.poll_timeout());
+        cancels
+            .chain(self.ring_deadline)
+            .chain(ack)
+            .chain(self.exchange.poll_timeout())
+            .chain(self.keys.poll_timeout())
+            .chain(refresh)
+            .min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) -> LegEvent {
@@ -324,6 +331,11 @@ impl Leg {
             // A trunk that said nothing at all may be dead: that is a timeout, and the next route gets its chance.
             let proceeding = self.invitations.last().is_some_and(Invitation::is_proceeding);
             return self.judge(cx, if proceeding { Failure::RingTimeout } else { Failure::Timeout });
+        }
+        if let Some(one) = self.invitations.last_mut().filter(|one| one.is_answered())
+            && one.timer.take_due(cx.now)
+        {
+            self.exchange.refresh();
         }
         self.continue_exchange(cx);
         self.continue_keys(cx);

@@ -62,7 +62,8 @@ fn target_of(refer: &Request) -> Result<String, u16> {
     // §2.4.1: "A REFER request … MUST contain exactly one Refer-To".
     let mut values = refer.values("Refer-To");
     let (Some(value), None) = (values.next(), values.next()) else { return Err(400) };
-    let uri = NameAddr::parse(value).ok_or(400_u16)?.uri;
+    let uri = NameAddr::read(value).uri;
+    uri.target().ok_or(400_u16)?;
     let is_plain = matches!(uri.scheme, Scheme::Sip | Scheme::Tel)
         && uri.headers.is_none_or(str::is_empty)
         && uri.params.iter().all(|(name, value)| !name.eq_ignore_ascii_case("method") || value.is_some_and(is_invite));
@@ -98,7 +99,7 @@ impl Call {
         }
         self.referral_count += 1;
         let party = format!("refer-{}", self.referral_count);
-        let cseq = referred.request.cseq().map_or(0, |cseq| cseq.number);
+        let cseq = referred.request.cseq_number().unwrap_or_default();
         let until = cx.now + DECISION_LIMIT;
         self.referral = Some(Referral { party: party.clone(), cseq, stage: Stage::Asked { until } });
         self.notify_referrer(cx, 100);
@@ -212,6 +213,8 @@ mod tests {
         check(&[&format!("<sip:{}@a>", "1".repeat(33))], Err(603));
         check(&[], Err(400));
         check(&["<sip:1@a>", "<sip:2@a>"], Err(400));
-        check(&["<sip:1@a"], Err(400));
+        check(&["<sip:1@a"], Ok("1"));
+        check(&["<sip:2002@a;>;;"], Ok("2002"));
+        check(&["2002"], Err(400));
     }
 }

@@ -5,11 +5,15 @@ use crate::digest::{self, Challenge};
 use crate::edge::{Credentials, EdgeConfig, Flow, Route, Transport};
 use crate::message::{self, HasHeaders, Header, Method, Request, Response, View, header};
 use crate::registrar::Binding;
+use std::borrow::Cow;
 
-/// Content-Type of a session description.
-pub const SDP: &str = "application/sdp";
-/// Methods that are served inside a dialog.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+pub use crate::message::SDP;
+
+/// Methods that are served inside a dialog; NOTIFY only in so far as it gets its own answer (RFC 6665 §4.1.3).
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+
+/// Extensions that we can do: session timers (RFC 4028).
+const SUPPORTED: &str = "timer";
 
 /// Whom an INVITE is for, and what it says beside its offer.
 pub struct Target {
@@ -88,7 +92,7 @@ pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
 
 /// Headers of every INVITE.
 pub fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
-    let mut headers = vec![header("Allow", ALLOW), header("Accept", SDP)];
+    let mut headers = vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", SUPPORTED)];
     headers.extend(plain_headers(cx));
     headers
 }
@@ -108,10 +112,10 @@ pub fn response(config: &EdgeConfig, request: &Request, code: u16, tag: &str) ->
     response
 }
 
-/// The answer to OPTIONS, in a dialog or outside: what we can do (RFC 3261 §11.2). No extension is supported.
+/// The answer to OPTIONS, in a dialog or outside: what we can do (RFC 3261 §11.2).
 pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Response {
     let mut response = response(config, request, 200, tag);
-    for (name, value) in [("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"), ("Supported", "")] {
+    for (name, value) in [("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"), ("Supported", SUPPORTED)] {
         response.headers.push(header(name, value));
     }
     response
@@ -119,8 +123,11 @@ pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Respon
 
 /// The 420 that a request with Require gets (RFC 3261 §8.2.2.3).
 pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Option<Response> {
-    let is_known = |option: &&str| request.method == Method::Register && option.eq_ignore_ascii_case("outbound");
-    let unsupported: Vec<&str> = request.required().filter(|option| !is_known(option)).collect();
+    let known = match request.method {
+        Method::Register => "outbound",
+        _ => SUPPORTED,
+    };
+    let unsupported: Vec<&str> = request.required().filter(|option| !option.eq_ignore_ascii_case(known)).collect();
     if unsupported.is_empty() {
         return None;
     }
@@ -132,8 +139,7 @@ pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Optio
 
 /// The session description in a message, if it has one.
 pub fn sdp_of<M: HasHeaders + Body>(message: &M) -> Option<Vec<u8>> {
-    let is_sdp = !message.body().is_empty() && message.is_content_type(SDP);
-    is_sdp.then(|| message.body().to_vec())
+    message::session_description(message.value("Content-Type"), message.body()).map(Cow::into_owned)
 }
 
 /// Messages with a body.
@@ -179,11 +185,17 @@ pub fn credentials_of(invite: &Request) -> Vec<Header> {
     invite.headers.iter().filter(|each| is_credentials(each)).cloned().collect()
 }
 
-/// The header that answers a 401's or 407's challenge to a request; each nonce is used once.
-pub fn authorization(shard: &mut Resources, credentials: &Credentials, challenge: &Challenge, request: &Request) -> Header {
+/// The header that answers a 401's or 407's challenge in a request, the `count`th with its nonce.
+pub fn authorization(
+    shard: &mut Resources,
+    credentials: &Credentials,
+    challenge: &Challenge,
+    count: u32,
+    request: &Request,
+) -> Header {
     let client_nonce = shard.entropy.token();
     let credentials = digest::Credentials { username: &credentials.username, password: &credentials.password };
-    challenge.authorize(request.method, &request.uri.to_string(), credentials, &client_nonce, 1)
+    challenge.authorize(request.method, &request.uri.to_string(), credentials, &client_nonce, count)
 }
 
 /// Characters of a URI's user part that need no escape (RFC 3261 §25.1).

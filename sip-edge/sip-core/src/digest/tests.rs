@@ -111,7 +111,16 @@ fn the_topmost_challenge_that_can_be_answered_is_taken() {
     check_choice("WWW-Authenticate: Basic realm=\"b\"\r\n", Err(ChallengeError::Unsupported));
     check_choice("WWW-Authenticate: Digest realm=\"b\", nonce=\"n\", qop=\"auth-int\"\r\n", Err(ChallengeError::Unsupported));
     check_choice("WWW-Authenticate: Digest realm=\"b\"\r\n", Err(ChallengeError::Malformed));
-    check_choice("WWW-Authenticate: Digest realm=\"b, nonce=\"n\"\r\n", Err(ChallengeError::Malformed));
+    // Whatever else stands there, realm and nonce are needed and no more.
+    for odd in [
+        "Digest realm=\"b, nonce=\"n\"",
+        "Digest realm=\"b\", nonce=\"n\",",
+        "Digest realm=b, nonce=bm9uY2U==",
+        "Digest realm=\"b\", opaque=, nonce=\"n\", domain, qop=auth,auth-int",
+        "Digest  realm = \"b\" ,nonce=\"n\", algorithm=\"MD5\", Basic realm=\"c\"",
+    ] {
+        check_choice(&format!("WWW-Authenticate: {odd}\r\n"), Ok((Algorithm::Md5, "b")));
+    }
     check_choice("WWW-Authenticate: Digest\r\n", Err(ChallengeError::Malformed));
 }
 

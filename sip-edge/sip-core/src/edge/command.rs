@@ -71,7 +71,7 @@ pub struct Route {
     pub trunk: String,
     pub transport: Transport,
     pub address: SocketAddr,
-    /// Host part of the request-URI, To and From.
+    /// Host part of the request-URI, To and From, with the port where it is not 5060.
     pub domain: String,
     /// User part of the request-URI and To.
     pub request_user: String,

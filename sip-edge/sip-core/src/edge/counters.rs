@@ -1,4 +1,7 @@
-//! What the shard counts: refusals and drops, each under its reason, beside the totals of calls.
+//! What the shard counts: refusals and drops, each under its reason, and what was mended in messages that were taken, beside the totals
+//! of calls.
+
+use crate::message::{Repair, Repairs};
 
 /// One thing that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +57,24 @@ const NAMES: [(Counter, &str); 17] = [
 
 /// Monotonic counts.
 #[derive(Debug, Default)]
-pub struct Counters([u64; NAMES.len()]);
+pub struct Counters {
+    counts: [u64; NAMES.len()],
+    repairs: [u64; Repair::ALL.len()],
+}
 
 impl Counters {
     pub fn count(&mut self, counter: Counter) {
-        self.0[counter as usize] += 1;
+        self.counts[counter as usize] += 1;
+    }
+
+    /// Counts what was mended in a message that was taken.
+    pub fn count_repairs(&mut self, repairs: Repairs) {
+        repairs.iter().for_each(|repair| self.repairs[repair as usize] += 1);
     }
 
     /// Name and count of each counter.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        NAMES.iter().map(|(counter, name)| (*name, self.0[*counter as usize]))
+        let repairs = Repair::ALL.into_iter().map(|repair| (repair.counter_name(), self.repairs[repair as usize]));
+        NAMES.iter().map(|(counter, name)| (*name, self.counts[*counter as usize])).chain(repairs)
     }
 }

@@ -120,6 +120,8 @@ pub enum MilestoneKind {
     RecordingPaused,
     RecordingResumed,
     TransferRequested,
+    /// A final response came that nothing could be done with.
+    ResponseIgnored,
 }
 
 impl MilestoneKind {
@@ -174,6 +176,7 @@ impl MilestoneKind {
             MilestoneKind::RecordingPaused => "recording_paused",
             MilestoneKind::RecordingResumed => "recording_resumed",
             MilestoneKind::TransferRequested => "transfer_requested",
+            MilestoneKind::ResponseIgnored => "response_ignored",
         }
     }
 }

@@ -5,27 +5,50 @@ use super::softphones::Admitted;
 use super::{Counter, Edge, Flow, Output};
 use crate::call::context::{Peer, reliability};
 use crate::call::request;
-use crate::message::{self, Limits, Method, Request, Response, SipMessage, View};
+use crate::message::{self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 impl Edge {
     pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        let message = match message::parse(bytes, &Limits::default()) {
-            Ok(message) => message,
-            Err(error) => {
-                self.shard.counters.count(Counter::MalformedMessage);
-                if let Some(bytes) = message::refusal(bytes, error, flow.remote) {
-                    self.shard.output.push_back(Output::Sip { flow, bytes: bytes.into() });
-                }
-                return;
+        let message = match message::read(bytes, &Limits::default()) {
+            Ok(Read { refusal: Some(error), message, .. }) if !self.is_ours(&message) => {
+                return self.refuse_malformed(flow, bytes, error);
             }
+            Ok(read) => {
+                self.shard.counters.count_repairs(read.repairs);
+                read.message
+            }
+            Err(error) => return self.refuse_malformed(flow, bytes, error),
         };
         match self.shard.transactions.handle_message(now, message) {
             Ok(_) => {}
-            // A 2xx after its transaction has ended, or an answer to nothing (§18.1.2).
-            Err(SipMessage::Response(_)) => self.shard.counters.count(Counter::StrayResponse),
+            Err(SipMessage::Response(response)) => self.handle_stray_response(now, &response),
             Err(SipMessage::Request(request)) => self.handle_request(now, flow, request),
+        }
+    }
+
+    /// Whether a message belongs to a transaction or a dialog of ours, which take it with all its oddities.
+    fn is_ours(&self, message: &SipMessage) -> bool {
+        let is_known = |call_id| self.shard.dialogs.contains_key(call_id);
+        self.shard.transactions.route(message).is_some() || message.call_id().is_some_and(is_known)
+    }
+
+    fn refuse_malformed(&mut self, flow: Flow, bytes: &[u8], error: ParseError) {
+        self.shard.counters.count(Counter::MalformedMessage);
+        if let Some(bytes) = message::refusal(bytes, error, flow.remote) {
+            self.shard.output.push_back(Output::Sip { flow, bytes: bytes.into() });
+        }
+    }
+
+    /// A 2xx after its transaction has ended, or an answer to nothing (§18.1.2). A final one to an INVITE of ours is told in the timeline.
+    fn handle_stray_response(&mut self, now: Instant, response: &Response) {
+        self.shard.counters.count(Counter::StrayResponse);
+        let is_final = response.status_code.code() >= 200;
+        let is_to_invite = response.cseq_method().is_none_or(|method| method == Method::Invite);
+        let owner = response.call_id().and_then(|call_id| self.shard.dialogs.get(call_id)).copied();
+        if let Some(owner) = owner.filter(|_| is_final && is_to_invite) {
+            self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.ignore_response(cx, owner, response));
         }
     }
 
@@ -111,6 +134,8 @@ fn reply_flow(flow: Flow, request: &Request) -> Flow {
     if flow.transport.is_reliable() {
         return flow;
     }
-    let remote = request.top_via().and_then(|via| via.reply_address()).unwrap_or(flow.remote);
+    // A Via that is not well-formed was not stamped either: its sender is where it came from.
+    let via = request.value("Via").and_then(Via::parse);
+    let remote = via.and_then(|via| via.reply_address()).unwrap_or(flow.remote);
     Flow { remote, ..flow }
 }

@@ -51,14 +51,16 @@ pub fn request(parts: &RequestParts<'_>) -> Request {
     let mut headers = Headers::default();
     headers.push(header("Via", parts.via));
     headers.push(header("Max-Forwards", "70"));
-    let strict = parts.routes.first().and_then(|route| NameAddr::parse(route)).filter(|route| !route.uri.params.has("lr"));
-    let uri = match strict {
+    let first = parts.routes.first().map(|route| NameAddr::read(route));
+    // An `lr` outside the brackets means the same.
+    let strict = first.filter(|route| !route.uri.params.has("lr") && !route.params.has("lr"));
+    let uri = match strict.and_then(|route| route.uri.target()) {
         Some(first) => {
             for route in &parts.routes[1..] {
                 headers.push(header("Route", route.as_str()));
             }
             headers.push(header("Route", format!("<{}>", parts.target)));
-            first.uri.as_str()
+            first
         }
         None => {
             for route in parts.routes {
@@ -98,7 +100,12 @@ pub fn respond(request: &Request, code: u16, to_tag: &str) -> Response {
             _ => {}
         }
     }
-    Response { status_code: StatusCode::from(code), version: rsip::Version::V2, headers, body: Vec::new() }
+    Response { status_code: status(code), version: rsip::Version::V2, headers, body: Vec::new() }
+}
+
+/// The code with its phrase; `rsip` does not know 202 (RFC 3515 §2.4.2).
+fn status(code: u16) -> StatusCode {
+    if code == 202 { StatusCode::Other(code, "Accepted".into()) } else { StatusCode::from(code) }
 }
 
 /// Puts a body and its Content-Type into a response.
@@ -225,5 +232,5 @@ pub fn refusal(message: &[u8], error: ParseError, source: SocketAddr) -> Option<
         out.push_str(&format!("{name}: {value}\r\n"));
     }
     out.push_str("Content-Length: 0\r\n\r\n");
-    Some(out.into_bytes())
+    Some(parse::bytes_of(&out).into_owned())
 }

@@ -1,7 +1,7 @@
 //! Cuts a TCP stream into SIP messages by Content-Length (RFC 3261 §18.3) and keep-alives (RFC 5626 §4.4.1).
 //! Owns the bytes that are not yet a whole message; the messages themselves are read by `parse`.
 
-use super::{Limits, grammar, header, parse};
+use super::{Limits, grammar, parse};
 
 /// One thing found in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,13 +104,14 @@ impl Framer {
         }
     }
 
-    /// A stream message must say its length (§20.14).
+    /// A stream message must say its length (§20.14); one of SIP that says of no body either has none.
     fn body_len(head: &[u8]) -> Option<usize> {
         let head = parse::head_text(parse::head(head));
-        let (_, lines) = head.split_once("\r\n")?;
-        let mut found = None;
+        let (start, lines) = head.split_once("\r\n")?;
+        let (mut found, mut has_body) = (None, false);
         for (name, value) in parse::header_lines(lines).flatten() {
-            if header::long_name(name).eq_ignore_ascii_case("Content-Length") {
+            has_body |= name.eq_ignore_ascii_case("Content-Type");
+            if name.eq_ignore_ascii_case("Content-Length") {
                 let len = grammar::number(&value)? as usize;
                 // Two lengths that differ would let two readers see two different streams.
                 if found.is_some_and(|other| other != len) {
@@ -119,6 +120,6 @@ impl Framer {
                 found = Some(len);
             }
         }
-        found
+        found.or((!has_body && start.contains("SIP/2.0")).then_some(0))
     }
 }

@@ -54,6 +54,19 @@ pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
     None
 }
 
+/// The same where quotes and brackets may be left open: then they protect nothing.
+pub(crate) fn find_loose(text: &str, wanted: u8) -> Option<usize> {
+    find_outside(text, wanted).or_else(|| {
+        let is_open = text.matches('"').count() % 2 == 1 || text.matches('<').count() > text.matches('>').count();
+        is_open.then(|| text.bytes().position(|byte| byte == wanted)).flatten()
+    })
+}
+
+/// The number that text begins with.
+pub(crate) fn leading_number(text: &str) -> Option<u32> {
+    number(&text[..text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len())])
+}
+
 /// The trimmed members of a comma-separated list.
 pub(crate) fn split_list(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
@@ -69,6 +82,17 @@ pub(crate) fn split_list(text: &str) -> impl Iterator<Item = &str> {
                 Some(trim(current))
             }
         }
+    })
+}
+
+/// The same where a quoted string may be left open: then it protects nothing.
+pub(crate) fn split_loosely(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let current = rest?;
+        let at = find_loose(current, b',');
+        rest = at.map(|at| &current[at + 1..]);
+        Some(trim(&current[..at.unwrap_or(current.len())]))
     })
 }
 

@@ -68,6 +68,29 @@ names! {
     Warning => "Warning",
 }
 
+/// Whether reading or answering a message may depend on this header; names in long form.
+pub(super) fn is_needed(name: &str) -> bool {
+    const NEEDED: [&str; 16] = [
+        "Via",
+        "From",
+        "To",
+        "Call-ID",
+        "CSeq",
+        "Contact",
+        "Record-Route",
+        "Content-Type",
+        "Content-Length",
+        "Require",
+        "Reason",
+        "RSeq",
+        "Min-SE",
+        "Session-Expires",
+        "WWW-Authenticate",
+        "Proxy-Authenticate",
+    ];
+    NEEDED.iter().any(|each| each.eq_ignore_ascii_case(name))
+}
+
 /// The value when the header has this long name.
 pub(super) fn value_if<'a>(header: &'a Header, name: &str) -> Option<&'a str> {
     let (each, value) = parts(header);

@@ -2,7 +2,7 @@
 
 use rsip::{Headers, Request, Response, SipMessage, StatusCode};
 
-use super::header;
+use super::{header, parse};
 
 /// Prints a message.
 pub fn print(message: &SipMessage) -> Vec<u8> {
@@ -41,14 +41,14 @@ pub(super) fn reason_phrase(status: &StatusCode) -> String {
 }
 
 fn with_head(start: String, headers: &Headers, body: &[u8]) -> Vec<u8> {
-    let mut out = start.into_bytes();
+    let mut out = parse::bytes_of(&start).into_owned();
     out.reserve(512 + body.len());
     for each in headers.iter() {
         let (name, value) = header::parts(each);
         if !name.eq_ignore_ascii_case("Content-Length") {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(&parse::bytes_of(value));
             out.extend_from_slice(b"\r\n");
         }
     }

@@ -1,7 +1,9 @@
 //! Messages from the wire and back: RFC 4475's torture, streams, builders, views, round trips and mutations.
 
+mod body;
 mod build;
 mod framer;
+mod liberal;
 mod mutation;
 mod rfc4475;
 mod view;

@@ -1,4 +1,5 @@
-//! Borrowed views of URIs and of name-addr header values (RFC 3261 §19.1, §20.10; RFC 3966 for `tel:`).
+//! Borrowed views of URIs and of name-addr header values (RFC 3261 §19.1, §20.10; RFC 3966 for `tel:`). `parse` takes what is well-formed;
+//! `read` takes the rest as well, as far as it goes: who needs a tag gets it, whatever stands around it.
 //! They read what `rsip::Uri` does not: IPv6 references, `tel:`, unknown schemes, escaped and embedded characters.
 
 use super::grammar;
@@ -12,7 +13,7 @@ pub enum Scheme {
     Other,
 }
 
-/// A URI whose form has been checked.
+/// A URI; its form has been checked if it came through `parse`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uri<'a> {
     text: &'a str,
@@ -91,6 +92,52 @@ impl<'a> Uri<'a> {
         Some(Self { user, password, host, port, params: Params::parse(params)?, headers, ..blank })
     }
 
+    /// Reads a URI that may be malformed: what cannot be told is empty.
+    pub fn read(text: &'a str) -> Self {
+        let text = text.trim_matches([' ', '\t', '<', '>', '"']);
+        Self::parse(text).unwrap_or_else(|| Self::mended(text))
+    }
+
+    fn mended(text: &'a str) -> Self {
+        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        let known = [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("tel", Scheme::Tel)];
+        let scheme =
+            known.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map_or(Scheme::Other, |(_, scheme)| scheme);
+        let mut uri =
+            Self { text, scheme, user: None, password: None, host: "", port: None, params: Params::read(rest), headers: None };
+        match scheme {
+            Scheme::Other => {}
+            Scheme::Tel => uri.user = Some(&rest[..rest.find(';').unwrap_or(rest.len())]),
+            Scheme::Sip | Scheme::Sips => {
+                // The last `@` before the parameters ends the user part, which may hold what should be escaped.
+                let first = rest.find('@').map_or(0, |at| at + 1);
+                let end = rest[first..].find([';', '?']).map_or(rest.len(), |at| first + at);
+                let (user, host) = rest[..end].rsplit_once('@').map_or((None, &rest[..end]), |(user, host)| (Some(user), host));
+                uri.user = user.map(|user| user.split_once(':').map_or(user, |(user, _)| user)).filter(|user| !user.is_empty());
+                let port_at = if host.starts_with('[') { host.find(']').map_or(0, |at| at + 1) } else { 0 };
+                let (name, port) = host.split_at(host[port_at..].find(':').map_or(host.len(), |at| port_at + at));
+                uri.host = grammar::trim(name);
+                uri.port =
+                    grammar::leading_number(grammar::trim(port.trim_start_matches(':'))).and_then(|port| port.try_into().ok());
+                uri.params = Params::read(&rest[end..]);
+                uri.headers = rest[end..].split_once('?').map(|(_, headers)| headers);
+            }
+        }
+        uri
+    }
+
+    /// The text as a request URI (§19.1.1), which has no headers; `None` when it would not stand as one word in a request line.
+    pub fn target(&self) -> Option<&'a str> {
+        let text = match self.headers {
+            Some(headers) => &self.text[..self.text.len() - headers.len() - 1],
+            None => self.text,
+        };
+        let (scheme, rest) = text.split_once(':')?;
+        let has_host = !matches!(self.scheme, Scheme::Sip | Scheme::Sips) || !self.host.is_empty();
+        let is_word = !text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"'));
+        (is_word && has_host && grammar::is_token(scheme) && !rest.is_empty()).then_some(text)
+    }
+
     /// The URI as it was written.
     pub fn as_str(&self) -> &'a str {
         self.text
@@ -142,7 +189,12 @@ impl<'a> Params<'a> {
             return None;
         }
         let params = Self(text);
-        params.iter().all(|(name, value)| Self::is_name(name) && value.is_none_or(Self::is_value)).then_some(params)
+        params.pieces().all(|(name, value)| Self::is_name(name) && value.is_none_or(Self::is_value)).then_some(params)
+    }
+
+    /// Reads parameters whatever they look like: from the first `;` on.
+    pub fn read(text: &'a str) -> Self {
+        Self(text.find(';').map_or("", |at| &text[at..]))
     }
 
     fn is_name(name: &str) -> bool {
@@ -157,12 +209,17 @@ impl<'a> Params<'a> {
             && !value.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'"' | b'<' | b'>' | b',' | b';' | b'=' | b'@'))
     }
 
-    /// Each name with its value, quotes kept, in order.
+    /// Each name with its value, quotes kept, in order. Superfluous semicolons are passed over, and an empty value is none.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let pieces = self.pieces().filter(|(name, _)| !name.is_empty());
+        pieces.map(|(name, value)| (name, value.filter(|value| !value.is_empty())))
+    }
+
+    fn pieces(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let mut rest = self.0.strip_prefix(';');
         std::iter::from_fn(move || {
             let current = rest?;
-            let one = match grammar::find_outside(current, b';') {
+            let one = match grammar::find_loose(current, b';') {
                 Some(at) => {
                     rest = Some(&current[at + 1..]);
                     &current[..at]
@@ -227,6 +284,32 @@ impl<'a> NameAddr<'a> {
         Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse(params)? })
     }
 
+    /// Reads a value that may be malformed: its URI and parameters as far as they can be told.
+    pub fn read(text: &'a str) -> Self {
+        Self::parse(text).unwrap_or_else(|| Self::mended(grammar::trim(text)))
+    }
+
+    fn mended(text: &'a str) -> Self {
+        // A quote that is not closed protects nothing.
+        let (display, rest) = grammar::quoted(text).unwrap_or(("", text));
+        let begins_uri = |(at, _): &(usize, &str)| {
+            let uri = rest[at + 1..].trim_start();
+            uri.split_once(':').is_some_and(|(scheme, _)| grammar::is_token(scheme))
+        };
+        let Some((at, _)) = rest.match_indices('<').find(begins_uri).or_else(|| rest.match_indices('<').next()) else {
+            // Without brackets each parameter is the header's, and the URI is the last word before them.
+            let (front, _) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            let uri = front.split_ascii_whitespace().next_back().unwrap_or_default();
+            return Self { display, uri: Uri::read(uri), params: Params::read(rest) };
+        };
+        let inside = &rest[at + 1..];
+        match inside.split_once('>') {
+            Some((uri, params)) => Self { display, uri: Uri::read(uri), params: Params::read(params) },
+            // Nobody can tell whose the parameters are: they count for both.
+            None => Self { display, uri: Uri::read(inside), params: Params::read(inside) },
+        }
+    }
+
     /// Without angle brackets each parameter is the header's, and the URI must hold no comma and no question mark (§20.10).
     fn parse_bare(text: &'a str) -> Option<Self> {
         let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
@@ -237,7 +320,7 @@ impl<'a> NameAddr<'a> {
         Some(Self { display: "", uri: Uri::parse(uri)?, params: Params::parse(params)? })
     }
 
-    /// The `tag` parameter of From and To.
+    /// The `tag` parameter of From and To, as written.
     pub fn tag(&self) -> Option<&'a str> {
         self.params.value("tag")
     }

@@ -35,8 +35,18 @@ impl<'a> Via<'a> {
         grammar::is_token(transport).then_some(Self { transport, host, port, params: Params::parse(params)? })
     }
 
+    /// Reads a value that may be malformed: its branch and other parameters, and of the rest what can be told.
+    pub fn read(text: &'a str) -> Self {
+        Self::parse(text).unwrap_or_else(|| {
+            let (front, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+            let sent_by = front.split([' ', '\t', '/']).next_back().unwrap_or_default();
+            let (host, port) = grammar::host_and_port(sent_by).unwrap_or((sent_by, None));
+            Self { transport: "", host, port, params: Params::read(params) }
+        })
+    }
+
     pub fn branch(&self) -> Option<&'a str> {
-        self.params.value("branch")
+        self.params.value("branch").map(|branch| branch.trim_matches('"'))
     }
 
     pub fn received(&self) -> Option<IpAddr> {

@@ -1,5 +1,5 @@
 //! Reading the headers that calls and transactions need, on any of `rsip`'s message types (RFC 3261 §20, RFC 3326, RFC 4028).
-//! A message that came through `parse` has well-formed Via, From, To, Call-ID and CSeq, so these are there.
+//! Each reads what it is asked for and no more, however odd the rest of the value is; `parse` has checked what strangers sent.
 
 use rsip::headers::UntypedHeader;
 use rsip::message::HasHeaders;
@@ -48,9 +48,9 @@ pub trait View: HasHeaders {
     /// The top Via.
     fn top_via(&self) -> Option<Via<'_>> {
         self.headers().iter().find_map(|header| match header {
-            Header::Via(via) => Some(Via::parse(grammar::split_list(via.value()).next()?)),
+            Header::Via(via) => Some(Via::read(grammar::split_list(via.value()).next()?)),
             _ => None,
-        })?
+        })
     }
 
     fn call_id(&self) -> Option<&str> {
@@ -61,28 +61,34 @@ pub trait View: HasHeaders {
     }
 
     fn cseq(&self) -> Option<CSeq> {
-        self.headers().iter().find_map(|header| match header {
-            Header::CSeq(cseq) => {
-                let (number, method) = cseq.value().split_once([' ', '\t'])?;
-                Some(CSeq { number: grammar::number(number)?, method: super::header::method(grammar::trim(method))? })
-            }
-            _ => None,
-        })
+        Some(CSeq { number: self.cseq_number()?, method: self.cseq_method()? })
+    }
+
+    fn cseq_number(&self) -> Option<u32> {
+        grammar::leading_number(grammar::trim(self.value("CSeq")?)).filter(|number| *number < 1 << 31)
+    }
+
+    /// The method of CSeq: of a response, the one that it answers.
+    fn cseq_method(&self) -> Option<Method> {
+        let rest = grammar::trim(self.value("CSeq")?).trim_start_matches(|c: char| c.is_ascii_digit());
+        let end = |c: char| !c.is_ascii_alphabetic();
+        let word = rest.trim_start_matches(end);
+        super::header::method(&word[..word.find(end).unwrap_or(word.len())].to_ascii_uppercase())
     }
 
     #[expect(clippy::wrong_self_convention, reason = "From is the header's name")]
     fn from_addr(&self) -> Option<NameAddr<'_>> {
         self.headers().iter().find_map(|header| match header {
-            Header::From(from) => Some(NameAddr::parse(from.value())),
+            Header::From(from) => Some(NameAddr::read(from.value())),
             _ => None,
-        })?
+        })
     }
 
     fn to_addr(&self) -> Option<NameAddr<'_>> {
         self.headers().iter().find_map(|header| match header {
-            Header::To(to) => Some(NameAddr::parse(to.value())),
+            Header::To(to) => Some(NameAddr::read(to.value())),
             _ => None,
-        })?
+        })
     }
 
     #[expect(clippy::wrong_self_convention, reason = "From is the header's name")]
@@ -100,17 +106,18 @@ pub trait View: HasHeaders {
             Header::Contact(contact) => Some(contact.value()),
             _ => None,
         })?;
-        NameAddr::parse(grammar::split_list(value).next()?)
+        (value != "*").then(|| Some(NameAddr::read(grammar::split_list(value).next()?)))?
     }
 
-    /// The URI of the first Contact.
+    /// The URI of the first Contact that has one: a display name with a comma and without quotes looks like two.
     fn contact_uri(&self) -> Option<Uri<'_>> {
-        Some(self.contact()?.uri)
+        let values = self.values("Contact").flat_map(grammar::split_list).map(|value| NameAddr::read(value).uri);
+        values.into_iter().find(|uri| uri.target().is_some())
     }
 
     /// Each Record-Route value as written, in the order of the message; a client's route set is this reversed (§12.1.2).
     fn record_routes(&self) -> Vec<&str> {
-        self.values("Record-Route").flat_map(grammar::split_list).collect()
+        self.values("Record-Route").flat_map(grammar::split_list).filter(|each| each.contains(':')).collect()
     }
 
     /// Whether Require lists the option tag.
@@ -133,18 +140,19 @@ pub trait View: HasHeaders {
         self.values("Allow").flat_map(grammar::split_list).any(|each| each == method)
     }
 
-    /// Each Reason value (RFC 3326), malformed ones left out.
+    /// Each Reason value (RFC 3326).
     fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
-        self.values("Reason").flat_map(grammar::split_list).filter_map(|each| {
+        self.values("Reason").flat_map(grammar::split_loosely).map(|each| {
             let (protocol, params) = each.split_at(each.find(';').unwrap_or(each.len()));
-            let cause = Params::parse(params)?.value("cause").and_then(|cause| cause.parse().ok());
-            Some(Reason { protocol: grammar::trim(protocol), cause })
+            let cause = Params::read(params).value("cause").map(|cause| cause.trim_matches(['"', ' ', '\t']));
+            let cause = cause.and_then(grammar::leading_number).and_then(|cause| cause.try_into().ok());
+            Reason { protocol: grammar::trim(protocol), cause }
         })
     }
 
-    /// The Q.850 cause, if a Reason header carries one.
+    /// The first Q.850 cause that a Reason header carries.
     fn q850_cause(&self) -> Option<u16> {
-        self.reasons().find(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))?.cause
+        self.reasons().filter(|reason| reason.protocol.eq_ignore_ascii_case("Q.850")).find_map(|reason| reason.cause)
     }
 
     /// The media type in front of the Content-Type's parameters.
@@ -164,9 +172,18 @@ pub trait View: HasHeaders {
 
     fn session_expires(&self) -> Option<SessionExpires<'_>> {
         let value = self.value("Session-Expires")?;
-        let (interval, params) = value.split_at(value.find(';').unwrap_or(value.len()));
-        let refresher = Params::parse(params)?.value("refresher");
-        Some(SessionExpires { interval: grammar::number(grammar::trim(interval))?, refresher })
+        let refresher = Params::read(value).value("refresher").map(|refresher| refresher.trim_matches('"'));
+        Some(SessionExpires { interval: grammar::leading_number(grammar::trim(value))?, refresher })
+    }
+
+    /// The shortest session interval, in seconds, of a 422 (RFC 4028 §5).
+    fn min_se(&self) -> Option<u32> {
+        grammar::leading_number(grammar::trim(self.value("Min-SE")?))
+    }
+
+    /// The number of a reliable provisional response (RFC 3262 §7.1).
+    fn rseq(&self) -> Option<u32> {
+        grammar::leading_number(grammar::trim(self.value("RSeq")?))
     }
 
     fn max_forwards(&self) -> Option<u32> {

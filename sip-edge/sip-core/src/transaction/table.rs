@@ -206,11 +206,10 @@ impl<U: Attachment> Table<U> {
 
     /// The running transaction that a message belongs to. `None` for a new request, an ACK of a 2xx and a stray response.
     pub fn route(&self, message: &SipMessage) -> Option<TransactionId> {
-        let key = match message {
-            SipMessage::Request(request) => Key::server(request)?,
-            SipMessage::Response(response) => Key::response(response)?,
-        };
-        self.find(&key)
+        match message {
+            SipMessage::Request(request) => self.find(&Key::server(request)?),
+            SipMessage::Response(response) => Key::responses(response).find_map(|key| self.find(&key)),
+        }
     }
 
     /// The INVITE server transaction that a CANCEL is for (§9.2); the CANCEL has one of its own besides.

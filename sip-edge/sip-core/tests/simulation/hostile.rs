@@ -42,6 +42,7 @@ fn mutated_requests_and_responses_do_no_harm() {
     for seed in 0..20 {
         let mut dice = Dice::new(seed);
         let mut rig = Rig::placed();
+        rig.is_odd = true;
         let Some((_, SipMessage::Request(invite))) = rig.sent.pop_front() else { panic!("no INVITE") };
         for code in [100, 180, 183, 200, 302, 407, 486] {
             for _ in 0..20 {
@@ -67,6 +68,7 @@ fn mutated_requests_inside_a_dialog_do_no_harm() {
     for seed in 0..20 {
         let mut dice = Dice::new(seed);
         let (mut rig, agent, customer) = Rig::bridged();
+        rig.is_odd = true;
         let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendonly");
         for (number, method) in
             [Method::Invite, Method::Update, Method::Info, Method::Options, Method::Bye].into_iter().enumerate()

@@ -10,6 +10,7 @@ mod dialogs;
 mod hostile;
 mod interleavings;
 mod keys;
+mod liberal;
 mod limits;
 mod model;
 mod network;

@@ -40,6 +40,8 @@ pub struct Rig {
     pub closed: Vec<(Flow, CloseReason)>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// The edge may send what is odd, for it copies what its peers wrote.
+    pub is_odd: bool,
     branch: u32,
 }
 
@@ -79,6 +81,7 @@ impl Rig {
             speaking: Vec::new(),
             closed: Vec::new(),
             softphone_media: VecDeque::new(),
+            is_odd: false,
             branch: 0,
         }
     }
@@ -136,6 +139,10 @@ impl Rig {
             match output {
                 Output::Sip { flow, bytes } => match message::parse(&bytes, &Limits::default()) {
                     Ok(message) => self.sent.push_back((flow, message)),
+                    Err(_) if self.is_odd => {
+                        let read = message::read(&bytes, &Limits::default()).expect("what is sent can be read");
+                        self.sent.push_back((flow, read.message));
+                    }
                     // The refusal of a malformed request repeats its headers as they came.
                     Err(_) if bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5") => {}
                     Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),

@@ -4,7 +4,6 @@ use super::{CANCEL_WAIT, ForkState, Invitation, Stage};
 use crate::call::context::Context;
 use crate::call::request;
 use crate::dialog::Inside;
-use crate::digest::Challenge;
 use crate::edge::MilestoneKind;
 use crate::message::{self, Method, Response};
 use crate::transaction::TransactionId;
@@ -45,7 +44,8 @@ impl Invitation {
         let via = request::via(cx, flow.transport);
         let extra = request::plain_headers(cx);
         let fork = &mut self.forks[index];
-        let bye = fork.dialog.request(Inside { method: Method::Bye, via: &via, contact: None, extra, body: None });
+        let mut bye = fork.dialog.request(Inside { method: Method::Bye, via: &via, contact: None, extra, body: None });
+        self.authority.sign(cx, &mut bye);
         fork.bye = Some(bye.clone());
         fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
             Some(transaction) => ForkState::Leaving(transaction),
@@ -71,12 +71,13 @@ impl Invitation {
     fn answer_bye_challenge(&mut self, cx: &mut Context<'_>, index: usize, response: &Response) -> bool {
         let flow = self.flow_in(index);
         let fork = &mut self.forks[index];
-        let (Some(credentials), Some(bye), false) = (&self.credentials, &fork.bye, fork.bye_challenged) else { return false };
-        let Ok(challenge) = Challenge::from_response(response) else { return false };
-        let header = request::authorization(cx.shard, credentials, &challenge, bye);
+        let (Some(bye), false) = (&fork.bye, fork.bye_challenged) else { return false };
+        if self.authority.take(response).is_none() {
+            return false;
+        }
         let via = request::via(cx, flow.transport);
         let mut bye = request::again(bye, &via);
-        bye.headers.push(header);
+        self.authority.sign(cx, &mut bye);
         fork.bye_challenged = true;
         match cx.shard.send_request(cx.now, bye, flow, self.owner) {
             Some(transaction) => fork.state = ForkState::Leaving(transaction),

@@ -1,13 +1,11 @@
 //! Our own requests inside the dialog that an INVITE made, other than BYE: the re-INVITE (RFC 3261 §14.1) with its digest retry (§22.2) and
-//! the ACK of its 2xx (§13.2.2.4), INFO (RFC 6086), and NOTIFY (RFC 3515
-//! §2.4.4).
+//! the ACK of its 2xx (§13.2.2.4), and errands: INFO (RFC 6086), NOTIFY (RFC 3515 §2.4.4) and PRACK (RFC 3262 §4).
 
 use super::{ForkState, Invitation, Progress};
 use crate::call::context::Context;
 use crate::call::request;
 use crate::dialog::Inside;
-use crate::digest::Challenge;
-use crate::message::{Body, Header, Method, Request, Response, View};
+use crate::message::{Body, Header, Method, Request, Response, View, header};
 use crate::outcome::Failure;
 use crate::transaction::TransactionId;
 
@@ -28,6 +26,26 @@ impl Reinvite {
     }
 }
 
+/// Most errands of one INVITE that are not answered.
+const MAX_ERRAND_COUNT: usize = 16;
+
+/// A request whose response changes nothing in the dialog, unless it is a challenge.
+pub struct Errand {
+    transaction: TransactionId,
+    fork: usize,
+    method: Method,
+    extra: Vec<Header>,
+    /// With its Content-Type.
+    body: Option<(String, Vec<u8>)>,
+    is_challenged: bool,
+}
+
+impl Errand {
+    fn outcome(&self, code: Option<u16>) -> Progress {
+        if self.method == Method::Info { Progress::Informed { code } } else { Progress::Nothing }
+    }
+}
+
 /// There is no room for the request's transaction, or no dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotSent;
@@ -41,21 +59,23 @@ impl Invitation {
     /// Sends an offer in a re-INVITE.
     pub fn reinvite(&mut self, cx: &mut Context<'_>, sdp: &str) -> Result<(), NotSent> {
         let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
-        let request = self.build_reinvite(cx, fork, sdp.as_bytes(), None);
+        let request = self.build_reinvite(cx, fork, sdp.as_bytes());
         let flow = self.flow_in(fork);
         let transaction = cx.shard.send_request(cx.now, request.clone(), flow, self.owner).ok_or(NotSent)?;
         self.reinvite = Some(Reinvite { transaction: Some(transaction), fork, request, is_challenged: false, ack: None });
         Ok(())
     }
 
-    fn build_reinvite(&mut self, cx: &mut Context<'_>, fork: usize, sdp: &[u8], credentials: Option<Header>) -> Request {
+    fn build_reinvite(&mut self, cx: &mut Context<'_>, fork: usize, sdp: &[u8]) -> Request {
         let via = request::via(cx, self.flow.transport);
         let mut extra = request::invite_headers(cx);
-        extra.extend(credentials);
+        extra.extend(self.timer.header());
         let body = Some(Body { content_type: request::SDP, bytes: sdp });
         let contact = self.contact.clone();
         let inside = Inside { method: Method::Invite, via: &via, contact: Some(&contact), extra, body };
-        self.forks[fork].dialog.request(inside)
+        let mut request = self.forks[fork].dialog.request(inside);
+        self.authority.sign(cx, &mut request);
+        request
     }
 
     /// A response to the re-INVITE; `None` if it is to something else.
@@ -73,6 +93,9 @@ impl Invitation {
             _ => {
                 // The transaction acknowledges by itself.
                 reinvite.transaction = None;
+                if code == 422 {
+                    self.timer.take_refusal(cx.now, response);
+                }
                 if matches!(code, 401 | 407) && self.answer_reinvite_challenge(cx, response) {
                     return Some(Progress::Nothing);
                 }
@@ -89,6 +112,7 @@ impl Invitation {
             return Progress::Nothing;
         }
         let Some(cseq) = reinvite.request.cseq().map(|cseq| cseq.number) else { return Progress::Nothing };
+        self.timer.take_answer(cx.now, response);
         let dialog = &mut self.forks[fork].dialog;
         dialog.refresh_target_by(response);
         let via = request::via(cx, self.flow.transport);
@@ -101,13 +125,11 @@ impl Invitation {
 
     fn answer_reinvite_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
         let Some(reinvite) = self.reinvite.as_ref().filter(|reinvite| !reinvite.is_challenged) else { return false };
-        let (Some(credentials), Ok(challenge)) = (&self.credentials, Challenge::from_response(response)) else { return false };
-        let header = request::authorization(cx.shard, credentials, &challenge, &reinvite.request);
         let (fork, sdp) = (reinvite.fork, reinvite.request.body.clone());
-        if self.forks[fork].state != ForkState::Confirmed {
+        if self.forks[fork].state != ForkState::Confirmed || self.authority.take(response).is_none() {
             return false;
         }
-        let request = self.build_reinvite(cx, fork, &sdp, Some(header));
+        let request = self.build_reinvite(cx, fork, &sdp);
         let flow = self.flow_in(fork);
         let transaction = cx.shard.send_request(cx.now, request.clone(), flow, self.owner);
         let is_sent = transaction.is_some();
@@ -139,36 +161,96 @@ impl Invitation {
         }
     }
 
-    /// Sends an INFO; one at a time.
+    /// Sends an INFO; one at a time, for its outcome is told without its name.
     pub fn inform(&mut self, cx: &mut Context<'_>, body: Body<'_>) -> Result<(), NotSent> {
         let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
-        let via = request::via(cx, self.flow.transport);
-        let contact = self.contact.clone();
         let extra = request::plain_headers(cx);
-        let inside = Inside { method: Method::Info, via: &via, contact: Some(&contact), extra, body: Some(body) };
-        let info = self.forks[fork].dialog.request(inside);
-        let flow = self.flow_in(fork);
-        self.info = cx.shard.send_request(cx.now, info, flow, self.owner);
-        self.info.map(|_| ()).ok_or(NotSent)
+        self.run_errand(cx, fork, Method::Info, extra, Some(body))
     }
 
-    pub(super) fn handle_info_response(&mut self, response: &Response) -> Progress {
-        let code = response.status_code.code();
-        if code < 200 {
-            return Progress::Nothing;
-        }
-        self.info = None;
-        Progress::Informed { code: Some(code) }
-    }
-
-    /// Sends a NOTIFY; its response changes nothing.
+    /// Sends a NOTIFY.
     pub fn notify(&mut self, cx: &mut Context<'_>, extra: Vec<Header>, body: Body<'_>) -> Result<(), NotSent> {
         let fork = self.standing().ok_or(NotSent)?;
+        self.run_errand(cx, fork, Method::Notify, extra, Some(body))
+    }
+
+    /// Sends PRACK for a reliable provisional response, which some send though we have not offered it; once for each.
+    pub(super) fn acknowledge_provisional(&mut self, cx: &mut Context<'_>, tag: &str, rseq: u32) {
+        let Some(index) = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) else { return };
+        let Some(cseq) = self.invite.cseq_number() else { return };
+        let fork = &mut self.forks[index];
+        if fork.rseq.is_none_or(|last| last < rseq) {
+            fork.rseq = Some(rseq);
+            let mut extra = request::plain_headers(cx);
+            extra.push(header("RAck", format!("{rseq} {cseq} INVITE")));
+            // Without room for it the response is not acknowledged; the final one ends the matter.
+            let _ = self.run_errand(cx, index, Method::PRack, extra, None);
+        }
+    }
+
+    fn run_errand(
+        &mut self,
+        cx: &mut Context<'_>,
+        fork: usize,
+        method: Method,
+        extra: Vec<Header>,
+        body: Option<Body<'_>>,
+    ) -> Result<(), NotSent> {
+        if self.errands.len() >= MAX_ERRAND_COUNT {
+            return Err(NotSent);
+        }
+        let body = body.map(|body| (body.content_type.to_owned(), body.bytes.to_vec()));
+        let transaction = self.send_errand(cx, fork, method, &extra, body.as_ref()).ok_or(NotSent)?;
+        self.errands.push(Errand { transaction, fork, method, extra, body, is_challenged: false });
+        Ok(())
+    }
+
+    fn send_errand(
+        &mut self,
+        cx: &mut Context<'_>,
+        fork: usize,
+        method: Method,
+        extra: &[Header],
+        body: Option<&(String, Vec<u8>)>,
+    ) -> Option<TransactionId> {
         let via = request::via(cx, self.flow.transport);
         let contact = self.contact.clone();
-        let inside = Inside { method: Method::Notify, via: &via, contact: Some(&contact), extra, body: Some(body) };
-        let notify = self.forks[fork].dialog.request(inside);
+        let contact = (method == Method::Notify).then_some(contact.as_str());
+        let body = body.map(|(content_type, bytes)| Body { content_type, bytes });
+        let inside = Inside { method, via: &via, contact, extra: extra.to_vec(), body };
+        let mut request = self.forks.get_mut(fork)?.dialog.request(inside);
+        self.authority.sign(cx, &mut request);
         let flow = self.flow_in(fork);
-        cx.shard.send_request(cx.now, notify, flow, self.owner).map(|_| ()).ok_or(NotSent)
+        cx.shard.send_request(cx.now, request, flow, self.owner)
+    }
+
+    pub(super) fn handle_errand_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        transaction: TransactionId,
+        response: &Response,
+    ) -> Progress {
+        let code = response.status_code.code();
+        let Some(at) = self.errands.iter().position(|errand| errand.transaction == transaction).filter(|_| code >= 200) else {
+            return Progress::Nothing;
+        };
+        let mut errand = self.errands.swap_remove(at);
+        let is_challenge = matches!(code, 401 | 407) && !errand.is_challenged;
+        if is_challenge
+            && self.authority.take(response).is_some()
+            && let Some(transaction) = self.send_errand(cx, errand.fork, errand.method, &errand.extra, errand.body.as_ref())
+        {
+            errand.transaction = transaction;
+            errand.is_challenged = true;
+            self.errands.push(errand);
+            return Progress::Nothing;
+        }
+        errand.outcome(Some(code))
+    }
+
+    /// No final response to an errand will come.
+    pub(super) fn end_errand(&mut self, transaction: TransactionId) -> Progress {
+        let at = self.errands.iter().position(|errand| errand.transaction == transaction);
+        at.map_or(Progress::Nothing, |at| self.errands.swap_remove(at).outcome(None))
     }
 }

@@ -51,6 +51,14 @@ fn keep_alives_stand_between_messages() {
     check(&stream, &[message(), Seen::Ping, message(), message(), Seen::Ping, Seen::Ping]);
 }
 
+#[test]
+fn a_message_without_length_and_without_a_type_has_no_body() {
+    let bye = wire("BYE sip:a@b.example SIP/2.0\nVia: x\n\n");
+    let ok = wire("SIP/2.0 200 OK\nVia: x\n\n");
+    let stream = [bye.as_slice(), &ok, &bye].concat();
+    check(&stream, &[Seen::Message(bye.clone()), Seen::Message(ok), Seen::Message(bye)]);
+}
+
 #[track_caller]
 fn check_error(stream: &str, expected: FrameError) {
     let mut framer = Framer::new(Limits { head_len: 200, header_count: 10, body_len: 100 });
@@ -62,7 +70,8 @@ fn check_error(stream: &str, expected: FrameError) {
 
 #[test]
 fn a_stream_that_cannot_be_cut_is_refused() {
-    check_error("BYE sip:a@b.example SIP/2.0\nVia: x\n\n", FrameError::ContentLength);
+    check_error("BYE sip:a@b.example SIP/2.0\nc: application/sdp\n\n", FrameError::ContentLength);
+    check_error("GET / HTTP/1.1\nHost: x\n\n", FrameError::ContentLength);
     check_error("BYE sip:a@b.example SIP/2.0\nContent-Length: 1\nl: 2\n\n", FrameError::ContentLength);
     check_error("BYE sip:a@b.example SIP/2.0\nl: -1\n\n", FrameError::ContentLength);
     check_error("BYE sip:a@b.example SIP/2.0\nl: 101\n\n", FrameError::BodyTooLarge);

@@ -26,6 +26,7 @@ fn exercise(bytes: &[u8]) -> bool {
     let source = "192.0.2.250:5999".parse().unwrap();
     let outcome = parse(bytes, &Limits::default());
     let is_message = outcome.is_ok();
+    read_loosely(bytes);
     match outcome {
         Ok(message) => {
             look_at(&message);
@@ -54,6 +55,19 @@ fn exercise(bytes: &[u8]) -> bool {
         while let Ok(Some(_)) = framer.poll() {}
     }
     is_message
+}
+
+/// What can be read at all prints, and reads back to the same.
+fn read_loosely(bytes: &[u8]) {
+    let Ok(Read { message, repairs, refusal }) = read(bytes, &Limits::default()) else { return };
+    assert_eq!(repairs.is_empty(), refusal.is_none());
+    let _ =
+        (message.top_via(), message.from_tag(), message.to_tag(), message.cseq(), message.contact_uri(), message.record_routes());
+    let _ = (message.q850_cause(), message.session_expires(), message.rseq(), message.min_se());
+    let _ = session_description(message.value("Content-Type"), message.body());
+    let printed = print(&message);
+    let again = read(&printed, &Limits::default()).expect("what was read is read again").message;
+    assert_eq!(print(&again), printed, "printing is stable");
 }
 
 fn look_at(message: &SipMessage) {
