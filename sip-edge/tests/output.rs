@@ -1,17 +1,20 @@
-//! The process itself: what it says and how it ends, whatever becomes of its output (B12), and what `--check-config` finds.
+//! The process itself: what it says and how it ends, whatever becomes of its output (B12), what `--check-config` finds, and a call beside a
+//! flood (B01).
 
 use control_wire::{
     AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, MediaProfile, PlaceCall, RecordingLayout, Route,
     ToEdge, TransportKind, VERSION, encode,
 };
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::UdpSocket;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// What the smallest pipe holds is far below this many calls' lines.
@@ -46,6 +49,7 @@ fn edge(folder: &Path, config: &str) -> Command {
 
 /// A running edge and control-api's end of its link.
 struct Running {
+    config: String,
     child: Child,
     link: UnixStream,
     decoder: FrameDecoder,
@@ -54,10 +58,11 @@ struct Running {
 impl Running {
     fn start(folder: &Path, output: Stdio) -> Running {
         let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
-        let child = edge(folder, &config(folder)).stdout(Stdio::null()).stderr(output).spawn().unwrap();
+        let config = config(folder);
+        let child = edge(folder, &config).stdout(Stdio::null()).stderr(output).spawn().unwrap();
         let (link, _) = listener.accept().unwrap();
         link.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut running = Running { child, link, decoder: FrameDecoder::default() };
+        let mut running = Running { config, child, link, decoder: FrameDecoder::default() };
         assert!(matches!(running.next(), FromEdge::Hello(_)));
         running.send(&ToEdge::Welcome { version: VERSION });
         running
@@ -83,22 +88,24 @@ impl Running {
 
     /// Calls an agent who is not there, so that the call ends at once, and waits for that. Each leaves some lines in the log.
     fn call(&mut self, id: usize) {
-        let route = Route {
-            trunk: "carrier".into(),
-            transport: TransportKind::Udp,
-            address: "127.0.0.1:9".parse().unwrap(),
-            domain: "carrier.example".into(),
-            request_user: "9876543210".into(),
-            caller_id: "+918045670001".into(),
-            credentials: None,
-            media: MediaProfile::Rtp,
-        };
+        let call_id =
+            self.place(id, AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 }, "127.0.0.1:9".parse().unwrap());
+        loop {
+            let FromEdge::Event { id, event } = self.next() else { continue };
+            self.send(&ToEdge::Ack { event_id: id });
+            if matches!(event, Event::Ended(ended) if ended.call_id == call_id) {
+                return;
+            }
+        }
+    }
+
+    fn place(&mut self, id: usize, agent: AgentTarget, customer: SocketAddr) -> String {
         let call_id = format!("call-{id}");
         let call = PlaceCall {
             call_id: call_id.clone(),
             account_id: "account".into(),
-            agent: AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 },
-            customer: Destination { ring_ms: 45_000, routes: vec![route] },
+            agent,
+            customer: Destination { ring_ms: 45_000, routes: vec![route(customer)] },
             max_duration_ms: 3_600_000,
             no_media_ms: 30_000,
             recording: None,
@@ -108,13 +115,7 @@ impl Running {
             agent_confirm: false,
         };
         self.send(&ToEdge::Command { id: id as u64, command: Asked::PlaceCall(Box::new(call)) });
-        loop {
-            let FromEdge::Event { id, event } = self.next() else { continue };
-            self.send(&ToEdge::Ack { event_id: id });
-            if matches!(event, Event::Ended(ended) if ended.call_id == call_id) {
-                return;
-            }
-        }
+        call_id
     }
 
     /// Ends by SIGTERM with status 0.
@@ -137,6 +138,68 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+fn route(address: SocketAddr) -> Route {
+    Route {
+        trunk: "carrier".into(),
+        transport: TransportKind::Udp,
+        address,
+        domain: "carrier.example".into(),
+        request_user: "9876543210".into(),
+        caller_id: "+918045670001".into(),
+        credentials: None,
+        media: MediaProfile::Rtp,
+    }
+}
+
+/// A phone that answers at once.
+struct Phone {
+    sip: UdpSocket,
+    rtp: UdpSocket,
+}
+
+impl Phone {
+    fn new() -> Phone {
+        let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        [&sip, &rtp].into_iter().for_each(|socket| socket.set_read_timeout(Some(PATIENCE)).unwrap());
+        Phone { sip, rtp }
+    }
+
+    /// Answers its INVITE and waits for the ACK; where the edge wants its media.
+    fn answer(&self) -> SocketAddr {
+        let mut bytes = [0; 65_536];
+        let (len, edge) = self.sip.recv_from(&mut bytes).expect("an INVITE");
+        let invite = String::from_utf8(bytes[..len].to_vec()).unwrap();
+        let lines = |name: &str| -> String {
+            invite.lines().filter(|line| line.starts_with(name)).map(|line| format!("{line}\r\n")).collect()
+        };
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+            self.rtp.local_addr().unwrap().port()
+        );
+        let answer = format!(
+            "SIP/2.0 200 OK\r\n{}{}{};tag=phone\r\n{}{}Contact: <sip:phone@{}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{sdp}",
+            lines("Via:"),
+            lines("From:"),
+            lines("To:").trim_end(),
+            lines("Call-ID:"),
+            lines("CSeq:"),
+            self.sip.local_addr().unwrap(),
+            sdp.len()
+        );
+        self.sip.send_to(answer.as_bytes(), edge).unwrap();
+        loop {
+            let len = self.sip.recv(&mut bytes).expect("an ACK");
+            if bytes[..len].starts_with(b"ACK") {
+                break;
+            }
+        }
+        let port = invite.split("m=audio ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an offer");
+        SocketAddr::new(edge.ip(), port.parse().unwrap())
     }
 }
 
@@ -185,6 +248,66 @@ fn a_log_on_a_full_disk_stops_no_call_and_its_lines_are_counted() {
         }
         assert!(Instant::now() < until, "no lost line is told");
     }
+    edge.stop();
+}
+
+/// A stranger's connections that are kept full, and read.
+fn flood(edge: SocketAddr, unit: &'static [u8], stop: Arc<AtomicBool>) {
+    let bytes = unit.repeat(64 * 1024 / unit.len());
+    while !stop.load(Ordering::Relaxed) {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 66], 0)).into()).unwrap();
+        if socket.connect(&edge.into()).is_err() {
+            continue;
+        }
+        socket.set_nonblocking(true).unwrap();
+        let (mut stream, mut at) = (TcpStream::from(socket), 0);
+        while !stop.load(Ordering::Relaxed) {
+            match (stream.write(&bytes[at..]), stream.read(&mut [0; 64 * 1024])) {
+                (_, Ok(0)) => break,
+                (Ok(len), _) => at = (at + len) % bytes.len(),
+                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(1)),
+                _ => break,
+            }
+        }
+    }
+}
+
+// B01
+#[test]
+fn a_call_loses_nothing_beside_streams_that_are_always_full() {
+    const PACKETS: u16 = 150;
+    let folder = tempfile::tempdir().unwrap();
+    let mut edge = Running::start(folder.path(), Stdio::null());
+    let sip: u16 = edge.config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+    let (agent, customer) = (Phone::new(), Phone::new());
+    let target = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route(agent.sip.local_addr().unwrap())] });
+    edge.place(1, target, customer.sip.local_addr().unwrap());
+    let from_agent = agent.answer();
+    customer.answer();
+    let stop = Arc::new(AtomicBool::new(false));
+    let options = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 0\r\n\r\n";
+    let units: [&'static [u8]; 4] = [b"\r\n\r\n", options, b"OPTIONS sip:a SIP/2.0\r\nX: y\r\nX: ", b"\r\n\r\n"];
+    let floods = units.map(|unit| {
+        let (stop, edge) = (stop.clone(), SocketAddr::from(([127, 0, 0, 1], sip)));
+        std::thread::spawn(move || flood(edge, unit, stop))
+    });
+    for n in 0..PACKETS {
+        let head = [&[0x80, 0][..], &n.to_be_bytes(), &(u32::from(n) * 160).to_be_bytes(), b"ssrc", &[0xD5; 160]].concat();
+        agent.rtp.send_to(&head, from_agent).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // All but the beginning, which may come before the call is bridged: one that is lost leaves a gap, and one too few.
+    let mut bytes = [0; 2048];
+    let (mut seen, mut first) = (BTreeSet::new(), None);
+    while seen.len() < usize::from(PACKETS - 50) {
+        customer.rtp.recv(&mut bytes).expect("the call's packets");
+        let number = u16::from_be_bytes([bytes[2], bytes[3]]);
+        seen.insert(number.wrapping_sub(*first.get_or_insert(number)));
+    }
+    stop.store(true, Ordering::Relaxed);
+    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    assert_eq!(seen.last().map(|last| usize::from(*last) + 1), Some(seen.len()), "some are lost");
     edge.stop();
 }
 
