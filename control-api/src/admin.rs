@@ -13,6 +13,7 @@ pub mod trial;
 pub mod trunk;
 
 use crate::app::App;
+use crate::auth::{self, Client};
 use crate::problem::{self, Problem};
 use crate::{apply, onboarding};
 use axum::extract::{MatchedPath, Request, State};
@@ -25,8 +26,12 @@ use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{Account, Call};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Media type of every error (RFC 9457).
+const PROBLEM: &str = "application/problem+json";
 
 /// What the admin API works on.
 pub struct Admin {
@@ -121,7 +126,28 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
 
 /// The OpenAPI document of the admin API.
 pub fn document() -> utoipa::openapi::OpenApi {
-    resources().split_for_parts().1
+    let mut document = resources().split_for_parts().1;
+    let content = || Content::new(Some(Ref::from_schema_name("ProblemDetails")));
+    let problem = |description: &str| ResponseBuilder::new().description(description).content(PROBLEM, content()).build();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let mut common = vec![
+                ("400", "The path, the query or the body cannot be read"),
+                ("401", "No or a wrong admin token"),
+                ("429", "Too many wrong tokens came from this address"),
+                ("503", "Records cannot be read or written at the moment"),
+                ("default", "Any other error"),
+            ];
+            if operation.request_body.is_some() {
+                common.extend([("413", "The body is too long"), ("415", "The body is not of this type")]);
+            }
+            for (status, description) in common {
+                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description).into());
+            }
+        }
+    }
+    document
 }
 
 /// All paths below `/admin`, for who has the token.
@@ -138,7 +164,9 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let token = given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if !token.is_some_and(|(_, token)| admin.app.admin_token.matches(token.trim())) {
         let error = given.map(|_| "invalid_token");
-        return Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN").into_response();
+        let refusal = Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN");
+        let Client(client) = Client::of(request.extensions(), request.headers(), &admin.app);
+        return auth::guessed(&admin.app, client, refusal).into_response();
     }
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();

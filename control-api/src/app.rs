@@ -2,20 +2,28 @@
 
 use crate::{
     callback::{self, Callbacks},
+    calls::idempotency::Turns,
     config::Config,
+    health::Probe,
     limits::{LimitUse, TrunkUse},
     link::Link,
     metrics::Metrics,
+    minutes::Minutes,
     routing::Resolver,
     secret::{self, MasterKey, Secret, SecretError},
     softphone::Softphones,
     speaking::Speakers,
     streams::Streams,
     verbs::Repeats,
-    webphone::rate::LaunchRate,
+    webphone::rate::UseRate,
 };
+use bytes::Bytes;
 use std::{
-    sync::Arc,
+    fs::{DirBuilder, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::{Arc, OnceLock},
     time::{SystemTime, UNIX_EPOCH},
 };
 use storage::Storage;
@@ -31,7 +39,7 @@ pub enum OpenError {
     #[error(transparent)]
     Callback(#[from] callback::StartError),
     #[error("{key}: {path}: {error}")]
-    Folder { key: &'static str, path: String, error: std::io::Error },
+    Folder { key: &'static str, path: String, error: io::Error },
 }
 
 /// Shared by all requests and tasks of the process.
@@ -44,12 +52,19 @@ pub struct App {
     pub link: Link,
     pub lines: LimitUse,
     pub trunk_lines: TrunkUse,
+    pub minutes: Minutes,
     pub softphones: Softphones,
     pub speakers: Speakers,
     pub streams: Streams,
     pub repeats: Repeats,
-    pub launch_rate: LaunchRate,
+    pub turns: Turns,
+    pub launch_rate: UseRate,
+    /// Wrong keys, secrets and names of each address.
+    pub guess_rate: UseRate,
+    pub probe: Probe,
     pub metrics: Metrics,
+    /// The OpenAPI document of the public API, made when it is first asked for.
+    pub document: OnceLock<Bytes>,
     pub resolver: Resolver,
     pub callbacks: Callbacks,
     /// Cancelled when the process is to stop: nothing new is begun.
@@ -62,16 +77,12 @@ impl App {
     /// Opens the store and the secrets that the configuration names; makes what does not exist. Blocks.
     pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
         let folders = [
-            ("storage.folder", &config.storage.folder),
-            ("recordings.folder", &config.recordings.folder),
-            ("hold_audio.folder", &config.hold_audio.folder),
+            ("storage.folder", &config.storage.folder, 0o700),
+            ("recordings.folder", &config.recordings.folder, 0o750),
+            ("hold_audio.folder", &config.hold_audio.folder, 0o750),
         ];
-        for (key, folder) in folders {
-            std::fs::create_dir_all(folder).map_err(|error| OpenError::Folder {
-                key,
-                path: folder.display().to_string(),
-                error,
-            })?;
+        for (key, folder, mode) in folders {
+            private_folder(folder, mode).map_err(|error| OpenError::Folder { key, path: folder.display().to_string(), error })?;
         }
         let store = Storage::open(&config.storage.folder)?;
         let master_key = Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?);
@@ -81,10 +92,14 @@ impl App {
         Ok(Arc::new(Self {
             callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone(), streams.clone())?,
             softphones: Softphones::load(&store, &master_key)?,
+            minutes: Minutes::load(&store, now_ms())?,
             speakers: Speakers::default(),
             streams,
             repeats: Repeats::default(),
-            launch_rate: LaunchRate::default(),
+            turns: Turns::default(),
+            probe: Probe::default(),
+            launch_rate: UseRate::default(),
+            guess_rate: UseRate::default(),
             store,
             master_key,
             admin_token: secret::load_or_create_admin_token(&config.admin.token_file)?,
@@ -92,6 +107,7 @@ impl App {
             lines: LimitUse::default(),
             trunk_lines: TrunkUse::default(),
             metrics,
+            document: OnceLock::new(),
             resolver: Resolver::new(&config.calls),
             shutdown: CancellationToken::new(),
             link_shutdown: CancellationToken::new(),
@@ -108,6 +124,27 @@ impl App {
         let store = self.store.clone();
         tokio::task::spawn_blocking(move || operation(&store)).await.expect("storage operations do not panic")
     }
+}
+
+/// Makes a folder that others cannot look into, or takes the rights beyond `mode` from one which is there and from its files: names of
+/// recordings are the permission to hear them. Of what another user owns, only the operator can.
+fn private_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    let narrow = |path: &Path, mode: u32| {
+        let present = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        if present & !mode == 0 { Ok(()) } else { std::fs::set_permissions(path, Permissions::from_mode(present & mode)) }
+    };
+    let mut narrowed = narrow(folder, mode);
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        // A file that was removed meanwhile is nobody's to read.
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.path().exists() {
+            narrowed = narrowed.and(narrow(&entry.path(), mode & 0o666));
+        }
+    }
+    if let Err(error) = narrowed {
+        tracing::warn!(folder = %folder.display(), %error, "other users of this machine may read here: rights cannot be taken away");
+    }
+    Ok(())
 }
 
 /// Unix milliseconds of the system's clock.

@@ -10,7 +10,7 @@ use crate::admin::key::Class;
 use crate::admin::trunk::TrunkSettings;
 use crate::admin::{Admin, blocking, field::Refusals};
 use crate::hold_audio;
-use crate::problem::{Problem, ProblemDetails, QueryParams};
+use crate::problem::{Problem, ProblemDetails, QueryParams, Uncollected, broken_body, collect};
 use crate::secret::Secret;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -19,10 +19,13 @@ pub use difference::Difference;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// Longest document: some ten thousand agents and numbers, and ten of the longest files of hold audio.
 const MAX_DOCUMENT_LEN: usize = 36 << 20;
+/// Time in which a client has to send the whole document.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The file's content.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -40,6 +43,8 @@ pub struct Declaration {
 pub struct AccountEntry {
     pub name: Option<String>,
     pub region: Option<String>,
+    /// Countries whose numbers are dialled; none means that of the region only.
+    pub countries: Option<Vec<String>>,
     pub limits: Option<LimitsSettings>,
     pub record: Option<bool>,
     pub agent_ring_s: Option<u64>,
@@ -73,6 +78,7 @@ impl AccountEntry {
         AccountSettings {
             name: self.name.take(),
             region: self.region.take(),
+            countries: self.countries.take(),
             limits: self.limits.take(),
             record: self.record,
             agent_ring_s: self.agent_ring_s,
@@ -156,6 +162,7 @@ pub struct Applied {
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mode {
     /// Check and compare only; write nothing. Default false.
@@ -163,7 +170,7 @@ pub struct Mode {
 }
 
 /// Applies a declaration: the TOML file as JSON, with its secrets in place.
-#[utoipa::path(post, path = "/admin/apply", tag = "onboarding", params(Mode), request_body = Declaration,
+#[utoipa::path(operation_id = "apply_declaration", post, path = "/admin/apply", tag = "onboarding", params(Mode), request_body = Declaration,
     responses((status = 200, body = Applied), (status = 409, body = ProblemDetails), (status = 413, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
 pub async fn apply(
@@ -171,9 +178,14 @@ pub async fn apply(
     QueryParams(mode): QueryParams<Mode>,
     request: Request,
 ) -> Result<Json<Applied>, Problem> {
-    let bytes = axum::body::to_bytes(request.into_body(), MAX_DOCUMENT_LEN).await.map_err(|_| {
-        let detail = format!("the document did not arrive whole or is longer than {MAX_DOCUMENT_LEN} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+    let collected = tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_DOCUMENT_LEN)).await;
+    let timeout = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the document did not arrive within 30 s");
+    let bytes = collected.map_err(timeout)?.map_err(|refusal| match refusal {
+        Uncollected::TooLong => {
+            let detail = format!("the document is longer than {MAX_DOCUMENT_LEN} bytes");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+        }
+        Uncollected::Broken => broken_body(),
     })?;
     let declaration = read(&bytes)?;
     blocking(&admin, move |admin| run(admin, declaration, mode)).await.map(Json)

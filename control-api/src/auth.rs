@@ -8,21 +8,23 @@ use crate::{
 };
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{Extensions, HeaderMap, header, request::Parts},
     middleware::Next,
     response::Response,
 };
 use ipnet::IpNet;
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Instant,
 };
 use storage::{ApiKey, KeyClass};
 
 /// Longest text that is looked up as a key.
 const MAX_KEY_LEN: usize = 256;
-/// Query parameters that are looked at for a key that does not belong there.
-const MAX_QUERY_VALUES: usize = 32;
+/// Wrong keys, secrets and names that an address may send in a minute; further ones are answered 429, right ones never.
+const GUESSES_PER_MINUTE: u32 = 120;
 
 /// The account on whose behalf a server-to-server request is made.
 #[derive(Debug, Clone)]
@@ -38,7 +40,8 @@ impl FromRequestParts<Arc<App>> for ServerCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let key = authenticate(app, &parts.headers, client_address(parts, &app.config.public.trusted_proxies)).await?;
+        let Client(client) = Client::of(&parts.extensions, &parts.headers, app);
+        let key = authenticate(app, &parts.headers, client).await?;
         if key.class != KeyClass::Server {
             return Err(wrong_class());
         }
@@ -59,11 +62,21 @@ async fn authenticate(app: &App, headers: &HeaderMap, client: Option<IpAddr>) ->
     let clear_key = bearer(header).ok_or_else(|| {
         Problem::unauthorized(Some("invalid_request"), "the Authorization header must have the form Bearer KEY")
     })?;
-    let key = find_key(app, clear_key).await?.ok_or_else(unknown)?;
+    let Some(key) = find_key(app, clear_key).await? else { return Err(guessed(app, client, unknown())) };
     if !is_allowed(&key.cidrs, client) {
         return Err(Problem::forbidden("address", "this key may not be used from this address"));
     }
     Ok(key)
+}
+
+/// Counts a wrong key, secret or name of an address. 429 in place of the refusal once there were too many: what is guessed right is not
+/// refused for that, so that nobody locks out those who share an address.
+pub fn guessed(app: &App, client: Option<IpAddr>, refusal: Problem) -> Problem {
+    let name = client.map_or_else(String::new, |client| client.to_string());
+    match app.guess_rate.take(&[(name, GUESSES_PER_MINUTE)], Instant::now()) {
+        Ok(()) => refusal,
+        Err(wait) => Problem::too_many_requests("too_many_guesses", "too many wrong keys or names came from this address", wait),
+    }
 }
 
 /// The token of RFC 6750 §2.1; the scheme is case-insensitive (RFC 9110 §11.1).
@@ -88,20 +101,29 @@ pub async fn has_browser_key(app: &App, headers: &HeaderMap) -> Result<bool, Pro
 /// Middleware: a server key in a query string is refused wherever it appears, for it ends up in logs and histories (S39).
 pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let values: Vec<String> =
-        form_values(query).filter(|value| value.len() >= secret::MIN_KEY_CHARS).take(MAX_QUERY_VALUES).collect();
-    for value in values {
-        match find_key(&app, &value).await {
-            Ok(Some(key)) if key.class == KeyClass::Server => {
-                tracing::warn!(key_id = %key.id, "a server key was sent in a query string and should be rotated");
-                app.metrics.server_key_exposed();
-                let detail = "a server key was sent in the query string; have it rotated, send it as Authorization: Bearer KEY, and \
-                    put the browser key into launch links";
-                return webphone::refusal(&request, Problem::forbidden("key_in_query", detail));
-            }
-            Ok(_) => {}
-            Err(problem) => return webphone::refusal(&request, problem),
+    let values: Vec<_> = form_values(query)
+        .filter(|value| (secret::MIN_KEY_CHARS..=MAX_KEY_LEN).contains(&value.len()))
+        .map(|value| secret::hash(&value))
+        .collect();
+    if values.is_empty() {
+        return next.run(request).await;
+    }
+    let found = app.with_store(move |store| {
+        let is_server_key = |key: &ApiKey| key.class == KeyClass::Server;
+        let mut keys =
+            values.iter().map(|hash| Ok::<_, storage::Error>(store.authenticate(hash, now_ms())?.filter(is_server_key)));
+        keys.find_map(Result::transpose).transpose()
+    });
+    match found.await {
+        Ok(Some(key)) => {
+            tracing::warn!(key_id = %key.id, "a server key was sent in a query string and should be rotated");
+            app.metrics.server_key_exposed();
+            let detail = "a server key was sent in the query string; have it rotated, send it as Authorization: Bearer KEY, and put \
+                the browser key into launch links";
+            return webphone::refusal(&request, Problem::forbidden("key_in_query", detail));
         }
+        Ok(None) => {}
+        Err(error) => return webphone::refusal(&request, error.into()),
     }
     next.run(request).await
 }
@@ -126,9 +148,22 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// The address of the client: the peer, or what the nearest untrusted hop is called by trusted proxies. `None` if it is not known.
-fn client_address(parts: &Parts, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
-    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    Some(behind_proxies(peer.ip(), &parts.headers, trusted_proxies))
+#[derive(Debug, Clone, Copy)]
+pub struct Client(pub Option<IpAddr>);
+
+impl Client {
+    pub fn of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Self {
+        let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+        Self(peer.map(|ConnectInfo(peer)| behind_proxies(peer.ip(), headers, &app.config.public.trusted_proxies)))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions, &parts.headers, app))
+    }
 }
 
 fn behind_proxies(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {

@@ -33,8 +33,13 @@ const MAX_DISPOSITION_CHARS: usize = 64;
 
 /// The call, if it is the caller's.
 async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
-    let call = app.with_store(move |store| store.call(&call_id)).await?;
+    let call = app.with_store(move |store| store.call(&as_stored(&call_id))).await?;
     call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
+}
+
+/// The id of a call as it is kept: a UUID is the same in capitals, without hyphens or in braces (RFC 9562 §4).
+pub fn as_stored(call_id: &str) -> String {
+    uuid::Uuid::try_parse(call_id).map_or_else(|_| call_id.to_owned(), |id| id.to_string())
 }
 
 /// The call as its account sees it.

@@ -41,8 +41,12 @@ pub struct Public {
     pub listen: SocketAddr,
     /// How customers reach the listener: the head of each recording link. No slash at the end. Default `http://127.0.0.1:8080`.
     pub url: String,
-    /// Most connections at once; more wait in the kernel's backlog. Default 4096. About 30 KB of memory each.
+    /// Most connections at once, of each of the two listeners, 1–1000000. When there are more, the one that has stalled for longest, of
+    /// the address that holds most, makes room. Default 4096. About 30 KB of memory each, up to 100 KB while a recording is downloaded.
     pub max_connections: u32,
+    /// Most connections of one address (of one /64 network in IPv6), 1–1000000; a further one takes the place of the one that has stalled
+    /// for longest. It does not hold for `trusted_proxies`. Default 1024: an office of 500 agents behind one address.
+    pub max_connections_per_address: u32,
     /// Networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     pub tls: Tls,
@@ -177,6 +181,7 @@ impl Default for Public {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             url: "http://127.0.0.1:8080".into(),
             max_connections: 4096,
+            max_connections_per_address: 1024,
             trusted_proxies: Vec::new(),
             tls: Tls::default(),
         }
@@ -273,6 +278,7 @@ impl Config {
         }
         let values = [
             u64::from(self.public.max_connections),
+            u64::from(self.public.max_connections_per_address),
             self.link.edge_lost_after_s,
             self.callback.connections_per_endpoint as u64,
             self.calls.dns_timeout_ms,
@@ -318,8 +324,9 @@ impl Tls {
 }
 
 /// Each number with its least and its greatest value, in the order in which they are checked.
-const RANGES: [(&str, u64, u64); 10] = [
+const RANGES: [(&str, u64, u64); 11] = [
     ("public.max_connections", 1, 1_000_000),
+    ("public.max_connections_per_address", 1, 1_000_000),
     ("link.edge_lost_after_s", 1, 3600),
     ("callback.connections_per_endpoint", 1, 256),
     ("calls.dns_timeout_ms", 100, 10_000),

@@ -8,9 +8,18 @@ use axum::{
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc, time::Duration};
+use storage::Storage;
+use tokio::{sync::Mutex, time::Instant};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// How long what was seen of the disks still holds.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// What is written to see whether it can be.
+const PROBE_LEN: usize = 4096;
+/// Free bytes without which no recording is begun in good faith.
+const LEAST_ROOM: u64 = 1 << 20;
 
 /// Whether the process is ready, part by part.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -19,8 +28,10 @@ pub struct Readiness {
     /// What is amiss, in words; empty when ready.
     #[serde(default)]
     pub reasons: Vec<String>,
-    /// Whether records can be read.
+    /// Whether records can be written.
     pub store: bool,
+    /// Whether recordings can be written.
+    pub recordings: bool,
     /// Whether a shard that takes calls is connected.
     pub edge: bool,
     /// Calls that have not ended.
@@ -53,15 +64,13 @@ async fn healthz() -> &'static str {
     ),
 )]
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let store = app.with_store(|store| store.account("")).await.is_ok();
-    let edge = app.link.is_ready();
+    let written = app.probe.look(&app).await;
+    let (store, recordings, edge) = (written.store.is_ok(), written.recordings.is_ok(), app.link.is_ready());
     let shards = app.link.shards();
     let mut reasons: Vec<String> = shards.iter().flat_map(|shard| shard.complaints.iter().cloned()).collect();
     reasons.sort();
     reasons.dedup();
-    if !store {
-        reasons.push("the database cannot be read".into());
-    }
+    reasons.extend([written.store, written.recordings].into_iter().filter_map(Result::err));
     if !edge {
         let socket = std::path::absolute(&app.config.link.socket).unwrap_or_default();
         reasons.push(format!("no edge that takes calls is connected to {}; an edge names it as link.socket", socket.display()));
@@ -78,8 +87,52 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         calls: shard.status.call_count,
         capacity: shard.status.call_capacity,
     });
-    let body = Readiness { ready, reasons, store, edge, live_calls: app.lines.live_count(), shards: shards.collect() };
+    let live_calls = app.lines.live_count();
+    let body = Readiness { ready, reasons, store, recordings, edge, live_calls, shards: shards.collect() };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
+}
+
+/// What was seen when it was last tried to write.
+#[derive(Debug, Default)]
+pub struct Probe(Mutex<Option<(Instant, Written)>>);
+
+/// Whether writes succeeded, or why not.
+#[derive(Debug, Clone)]
+struct Written {
+    store: Result<(), String>,
+    recordings: Result<(), String>,
+}
+
+impl Probe {
+    /// Tries at most once in [`PROBE_INTERVAL`], however many ask.
+    async fn look(&self, app: &App) -> Written {
+        let mut last = self.0.lock().await;
+        if let Some((_, written)) = last.as_ref().filter(|(at, _)| at.elapsed() < PROBE_INTERVAL) {
+            return written.clone();
+        }
+        let folder = app.config.recordings.folder.clone();
+        let recordings = tokio::task::spawn_blocking(move || {
+            try_to_write(&folder).map_err(|error| format!("recordings.folder: {}: {error}", folder.display()))
+        });
+        let store = app.with_store(Storage::probe).await.map_err(|error| format!("storage.folder: {error}"));
+        let written = Written { store, recordings: recordings.await.expect("writing a file does not panic") };
+        *last = Some((Instant::now(), written.clone()));
+        written
+    }
+}
+
+/// Writes a file into a folder that still has room, and removes it.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".probe-{}", std::process::id()));
+    let written = std::fs::write(&path, [0; PROBE_LEN]);
+    let removed = std::fs::remove_file(&path);
+    written?;
+    removed?;
+    let room = rustix::fs::statvfs(folder)?;
+    match room.f_bavail.saturating_mul(room.f_frsize) {
+        LEAST_ROOM.. => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::StorageFull, "less than 1 MiB is free")),
+    }
 }
 
 /// Metrics in the OpenMetrics text format.

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod link;
 pub mod listener;
 pub mod metrics;
+pub mod minutes;
 pub mod number;
 pub mod onboarding;
 pub mod openapi;

@@ -92,6 +92,9 @@ pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Er
 /// Tells who waits for a call's steps, and gives back the lines of those who left.
 fn moved(app: &App, applied: &Applied) {
     let Applied { call, endpoint } = applied;
+    if call.is_live() {
+        app.minutes.note(call, now_ms());
+    }
     app.softphones.call_changed(call);
     app.streams.wake(&call.account_id);
     if let Some(endpoint) = endpoint {
@@ -202,6 +205,7 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
         FinishOutcome::Finished(finish) => {
             let call = &finish.call;
             app.lines.give_back(&call.account_id);
+            app.minutes.note(call, now_ms());
             app.softphones.call_changed(call);
             app.streams.wake(&call.account_id);
             let status = call.status.map_or("none", status_word);

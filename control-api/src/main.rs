@@ -6,7 +6,7 @@ use control_api::{
     app::App,
     cli,
     config::{self, Config},
-    preflight, server,
+    openapi, preflight, server,
 };
 use std::{
     io::{IsTerminal, Write},
@@ -34,8 +34,18 @@ enum Command {
         #[arg(long)]
         check_config: bool,
     },
+    /// Prints the OpenAPI document of an API, for generators of clients.
+    Openapi { api: Api },
     /// Onboarding: talks to the admin API of a running process.
     Admin(cli::Arguments),
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Api {
+    /// What customers call.
+    Public,
+    /// What operators call.
+    Admin,
 }
 
 fn main() -> ExitCode {
@@ -62,10 +72,20 @@ fn run(command: Command) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             Ok(config) => {
+                // What this process writes holds numbers and names of recordings: nobody else reads it.
+                rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
                 log_to_stderr(&config.log);
                 runtime().and_then(|runtime| runtime.block_on(serve(config)))
             }
         },
+        Command::Openapi { api } => {
+            let document = match api {
+                Api::Public => openapi::public(&Config::default().public.url),
+                Api::Admin => openapi::admin(),
+            };
+            println!("{document:#}");
+            Ok(())
+        }
         Command::Admin(arguments) => return admin(arguments),
     };
     done.map_or_else(failed, |()| ExitCode::SUCCESS)

@@ -34,6 +34,12 @@ struct RouteLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CutLabels {
+    listener: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     status: String,
     reason: String,
@@ -42,6 +48,12 @@ struct CallLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     result: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MinutesLabels {
+    account: String,
+    level: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,10 +74,12 @@ struct ShardCounterLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latencies: Family<RouteLabels, Latency>,
+    cut_connections: Family<CutLabels, Counter>,
     calls: Family<CallLabels, Counter>,
     callback_attempts: Family<ResultLabels, Counter>,
     launches: Family<ResultLabels, Counter>,
     sessions: Family<ResultLabels, Counter>,
+    minutes_alerts: Family<MinutesLabels, Counter>,
     exposed_keys: Counter,
     refused_certificates: Counter,
 }
@@ -95,6 +109,11 @@ impl prometheus_client::metrics::TypedMetric for Latency {
 }
 
 impl Metrics {
+    /// Counts an HTTP connection that was cut: `address_full`, `listener_full` or `slow_reader`.
+    pub fn connection_cut(&self, listener: &'static str, reason: &'static str) {
+        self.cut_connections.get_or_create(&CutLabels { listener, reason }).inc();
+    }
+
     /// Counts a call that ended.
     pub fn call_ended(&self, status: &str, reason: Option<&str>) {
         let labels = CallLabels { status: status.into(), reason: reason.unwrap_or("none").into() };
@@ -116,6 +135,11 @@ impl Metrics {
         self.sessions.get_or_create(&ResultLabels { result: result.into() }).inc();
     }
 
+    /// Counts one account that came near its ceiling of minutes a day, or reached it. Worth an alert: a key may be in wrong hands.
+    pub fn minutes_alerted(&self, account_id: &str, level: &'static str) {
+        self.minutes_alerts.get_or_create(&MinutesLabels { account: account_id.to_owned(), level }).inc();
+    }
+
     /// Counts one server key that came in a query string. Worth an alert: the key is to be rotated.
     pub fn server_key_exposed(&self) {
         self.exposed_keys.inc();
@@ -131,10 +155,14 @@ impl Metrics {
         let mut registry = Registry::with_prefix("control_api");
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());
         registry.register("http_request_duration_seconds", "Time to answer an HTTP request", self.latencies.clone());
+        let cut = self.cut_connections.clone();
+        registry.register("http_connections_cut", "HTTP connections that had to make room or took no answer", cut);
         registry.register("calls_ended", "Calls that ended, by status and reason", self.calls.clone());
         registry.register("callback_attempts", "Callback attempts, by result", self.callback_attempts.clone());
         registry.register("webphone_launches", "Requests for the launch page, by result", self.launches.clone());
         registry.register("webphone_sessions", "Attempts of pages to open their session, by result", self.sessions.clone());
+        let alerts = self.minutes_alerts.clone();
+        registry.register("minutes_alerts", "Accounts near their ceiling of minutes a day, or at it", alerts);
         registry.register("server_keys_exposed", "Server keys that came in a query string", self.exposed_keys.clone());
         let refused = self.refused_certificates.clone();
         registry.register("certificates_refused", "Changes of certificate files that could not be used", refused);

@@ -1,6 +1,8 @@
 //! Numbers as CRMs hold them, brought to E.164, and E.164 brought to the form that a trunk wants (decision A8).
 //! Pure: no account, no caller-ID ownership, no routing.
 
+mod written;
+
 use phonenumber::country;
 use std::fmt;
 use std::str::FromStr;
@@ -39,6 +41,10 @@ pub enum NumberRefusal {
     Unreadable,
     #[error("the number carries an extension, which cannot be dialled")]
     Extension,
+    #[error("the field holds more than one number; one is dialled")]
+    Several,
+    #[error("the field holds a decimal number as spreadsheets write it, not the digits of a phone number")]
+    Decimal,
     #[error("emergency numbers are not dialled")]
     Emergency,
     #[error("short codes are not dialled")]
@@ -104,6 +110,13 @@ impl E164 {
     }
 }
 
+impl E164 {
+    /// The country whose numbering plan the number belongs to; `None` for one that is nobody's, such as an international freephone number.
+    pub fn country(&self) -> Option<Region> {
+        phonenumber::parse(None, &self.0).ok()?.country().id().map(Region)
+    }
+}
+
 impl fmt::Display for E164 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,7 +132,7 @@ impl fmt::Debug for E164 {
 
 /// Reads a number as a CRM holds it; national forms are of `region`.
 pub fn normalise(input: &str, region: Region) -> Result<E164, NumberRefusal> {
-    let typed = read(input)?;
+    let typed = read(input, region)?;
     if typed.plus || !typed.after_space {
         return resolve(&typed, region);
     }
@@ -136,29 +149,34 @@ struct Typed {
     digits: String,
 }
 
-fn read(input: &str) -> Result<Typed, NumberRefusal> {
+fn read(input: &str, region: Region) -> Result<Typed, NumberRefusal> {
     if input.chars().nth(MAX_INPUT_CHARS).is_some() {
         return Err(NumberRefusal::TooLong);
     }
     let visible: String = input.chars().filter(|c| !is_invisible(*c)).collect();
     let trimmed = visible.trim();
-    let uri = trimmed.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:")).map(|_| &trimmed[4..]);
-    let (number, context) = match uri {
+    // By an apostrophe spreadsheets know a text that looks like a number.
+    let trimmed = trimmed.strip_prefix(['\'', '\u{2018}', '\u{2019}']).map_or(trimmed, str::trim_start);
+    let (number, context) = match without_scheme(trimmed) {
         Some(rest) => read_parameters(rest)?,
         None => (trimmed, None),
     };
-    let number = without_trunk_zero(number);
+    if written::is_decimal(number) {
+        return Err(NumberRefusal::Decimal);
+    }
+    let bare = without_trunk_zero(number);
     let mut typed = Typed { plus: false, after_space: false, digits: String::with_capacity(16) };
-    for character in number.chars() {
+    for (at, character) in bare.char_indices() {
         if let Some(digit) = decimal(character) {
             typed.digits.push(digit);
         } else if matches!(character, '+' | '\u{FF0B}') && typed.digits.is_empty() && !typed.plus {
             typed.plus = true;
-        } else if matches!(character, 'x' | 'X' | '#' | ',' | ';') && !typed.digits.is_empty() {
-            return Err(NumberRefusal::Extension);
         } else if !is_punctuation(character) {
-            return Err(NumberRefusal::Unreadable);
+            return Err(written::what_follows(&typed.digits, &bare[at..]));
         }
+    }
+    if !written::is_one(number, region) {
+        return Err(NumberRefusal::Several);
     }
     if let Some(context) = context.filter(|_| !typed.plus) {
         typed.plus = true;
@@ -168,6 +186,13 @@ fn read(input: &str) -> Result<Typed, NumberRefusal> {
     if typed.digits.is_empty() { Err(NumberRefusal::Empty) } else { Ok(typed) }
 }
 
+/// What follows the scheme of a link to a number: `tel:` (RFC 3966), or `callto:`, which came before it; some write slashes behind.
+fn without_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_known = ["tel", "callto"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    is_known.then(|| rest.strip_prefix("//").unwrap_or(rest).trim_start())
+}
+
 /// RFC 3966 §3: the number and the digits of a global `phone-context`.
 fn read_parameters(uri: &str) -> Result<(&str, Option<String>), NumberRefusal> {
     let mut parts = uri.split(';');
@@ -175,7 +200,7 @@ fn read_parameters(uri: &str) -> Result<(&str, Option<String>), NumberRefusal> {
     let mut context = None;
     for parameter in parts {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        if name.eq_ignore_ascii_case("ext") {
+        if ["ext", "postd"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(NumberRefusal::Extension);
         }
         if name.eq_ignore_ascii_case("phone-context")
@@ -231,6 +256,7 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
         return Err(NumberRefusal::Short);
     }
     let Some(number) = parse(digits, plus, region) else { return Err(refusal_of(digits)) };
+    let number = behind_trunk_zero(digits, plus, region).filter(|_| !number.is_valid()).unwrap_or(number);
     let national = number.national().to_string();
     if EMERGENCY.contains(&national.as_str()) {
         return Err(NumberRefusal::Emergency);
@@ -260,6 +286,13 @@ fn parse(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneN
     }
     let home = phonenumber::parse(None, format!("+{}{digits}", region.country_code())).ok();
     home.filter(|number| number.is_valid()).or_else(|| phonenumber::parse(Some(region.0), digits).ok())
+}
+
+/// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits are no other number.
+fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
+    let international = digits.strip_prefix('0').filter(|_| !plus)?;
+    international.strip_prefix(&region.country_code().to_string())?;
+    phonenumber::parse(None, format!("+{international}")).ok().filter(phonenumber::PhoneNumber::is_valid)
 }
 
 /// The most telling reason for digits that are no number of their plan.

@@ -147,6 +147,11 @@ impl Pack {
                 account.limits.max_concurrent_calls, account.limits.calls_per_second
             ),
         );
+        let countries = if account.countries.is_empty() { account.region.clone() } else { account.countries.join(", ") };
+        line(text, format_args!("Countries that are dialled: {countries}."));
+        if account.limits.minutes_per_day > 0 {
+            line(text, format_args!("{} minutes of talk a day (UTC).", account.limits.minutes_per_day));
+        }
         let record = if account.record { "on" } else { "off" };
         let (records, recordings) = (account.retention.record_days, account.retention.recording_days);
         line(text, format_args!("Recording is {record}; recordings are kept {recordings} days, records {records} days."));

@@ -1,21 +1,25 @@
-//! The OpenAPI document of the public API: its head here, its paths and schemas from the resources that are served.
+//! The OpenAPI documents of the public and of the admin API: their heads and what is pushed here, paths and schemas from the resources that
+//! are served.
 
 pub mod answers;
+mod finish;
 pub mod refusals;
 
-use crate::{
-    problem::{Problem, ProblemDetails},
-    server,
-};
+use crate::{admin, app::App, callback::Payload, calls::events::EventView, health, problem::ProblemDetails, server};
 use axum::{
+    extract::State,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use std::sync::LazyLock;
+use finish::finish;
+use serde_json::Value;
+use std::sync::Arc;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Content, Ref, ResponseBuilder,
+        Content, HttpMethod, PathItem, Paths, Ref, ResponseBuilder, Server,
+        path::OperationBuilder,
+        request_body::RequestBodyBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -32,9 +36,10 @@ use utoipa::{
         (name = "softphone", description = "The browser softphone"),
         (name = "recordings", description = "Recordings of calls"),
         (name = "meta", description = "This document"),
+        (name = "pushed", description = "What is sent to the account's callback URL, signed as in Standard Webhooks"),
     ),
-    components(schemas(ProblemDetails)),
-    modifiers(&Keys)
+    components(schemas(ProblemDetails, EventView, Payload)),
+    modifiers(&Keys, &Pushed)
 )]
 struct Document;
 
@@ -44,6 +49,25 @@ impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The account's server key")).build();
         document.components.get_or_insert_default().add_security_scheme("server_key", SecurityScheme::Http(scheme));
+    }
+}
+
+struct Pushed;
+
+impl Modify for Pushed {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let pushed = |schema: &str, id: &str, summary: &str| {
+            let body = RequestBodyBuilder::new().content("application/json", Content::new(Some(Ref::from_schema_name(schema))));
+            let taken = ResponseBuilder::new().description("Any 2xx within 10 s takes it; it is sent again otherwise");
+            let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag("pushed");
+            PathItem::new(HttpMethod::Post, operation.request_body(Some(body.build())).response("2XX", taken.build()).build())
+        };
+        let mut webhooks = Paths::new();
+        let result =
+            pushed("CallResult", "take_result", "The result of a call, to the account's callback URL as soon as it has ended");
+        let progress = pushed("EventView", "take_event", "An event of a call as it happens, to accounts that ask for it");
+        webhooks.paths.extend([("result".to_owned(), result), ("event".to_owned(), progress)]);
+        document.webhooks = Some(webhooks);
     }
 }
 
@@ -64,17 +88,30 @@ pub fn document_other_errors(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
+/// The document of the public API, which is reached under `url`.
+pub fn public(url: &str) -> Value {
+    let mut document = server::public_resources().into_openapi();
+    document.servers = Some(vec![Server::new(url)]);
+    finish(serde_json::to_value(document).expect("a document is plain data"))
+}
+
+/// The document of the operators' listener.
+pub fn admin() -> Value {
+    let mut document = admin::document();
+    document.merge(health::routes().split_for_parts().1);
+    document.servers = Some(vec![Server::new("/")]);
+    finish(serde_json::to_value(document).expect("a document is plain data"))
+}
+
 /// This document.
 #[utoipa::path(
-    get, path = "/openapi.json", tag = "meta",
+    operation_id = "read_document", get, path = "/openapi.json", tag = "meta",
     responses(
         (status = 200, description = "OpenAPI 3.1", body = Object),
         (status = 403, description = "A key was sent in the query string", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
-pub async fn read() -> Result<Response, Problem> {
-    static TEXT: LazyLock<Result<String, String>> =
-        LazyLock::new(|| server::public_resources().into_openapi().to_json().map_err(|error| error.to_string()));
-    let text = TEXT.as_ref().map_err(|error| Problem::internal(error))?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.as_str()).into_response())
+pub async fn read(State(app): State<Arc<App>>) -> Response {
+    let text = app.document.get_or_init(|| public(&app.config.public.url).to_string().into());
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text.clone()).into_response()
 }

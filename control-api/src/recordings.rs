@@ -2,7 +2,7 @@
 
 use crate::{
     app::App,
-    auth,
+    auth::{self, Client},
     problem::{PathParams, Problem, ProblemDetails},
 };
 use axum::{
@@ -109,18 +109,25 @@ fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
         (status = 403, description = "A browser key or a key in the query string was sent", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 404, description = "No such recording", body = ProblemDetails, content_type = "application/problem+json"),
         (status = 410, description = "The recording's retention is over", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 429, description = "Too many unknown names came from this address", body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))),
         (status = 416, description = "The range lies outside the recording", body = ProblemDetails, content_type = "application/problem+json"),
     ),
 )]
 pub async fn download(
     State(app): State<Arc<App>>,
+    Client(client): Client,
     name: Result<PathParams<String>, Problem>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     // A name that is not even text is no name.
     let name = name.map(|PathParams(name)| name).unwrap_or_default();
-    serve(&app, name, &method, &headers).await.map_err(|problem| private(problem.into_response()))
+    serve(&app, name, &method, &headers).await.map_err(|problem| {
+        let is_guess = problem.status == StatusCode::NOT_FOUND;
+        let problem = if is_guess { auth::guessed(&app, client, problem) } else { problem };
+        private(problem.into_response())
+    })
 }
 
 async fn serve(app: &App, name: String, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
@@ -183,6 +190,25 @@ fn private(mut response: Response) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    share(headers);
+    response
+}
+
+/// Lets the pages of any CRM fetch recordings: the name is the permission, and no credentials go with it.
+fn share(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let read = HeaderValue::from_static("Accept-Ranges, Content-Length, Content-Range, ETag");
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, read);
+}
+
+/// The answer to a browser that asks before it fetches a range (CORS preflight). It is the same for any name.
+pub async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    share(headers);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range, If-Range"));
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
 }
 
@@ -204,9 +230,10 @@ fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
     if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE) != Some(etag) {
         return Wanted::Whole;
     }
-    let Some((first, last)) =
-        text(header::RANGE).and_then(|range| range.strip_prefix("bytes=")).and_then(|range| range.split_once('-'))
-    else {
+    // Names of units are case-insensitive (§14.1).
+    let range = text(header::RANGE).and_then(|range| range.split_once('='));
+    let range = range.filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")).and_then(|(_, range)| range.split_once('-'));
+    let Some((first, last)) = range.filter(|(first, last)| !first.contains('+') && !last.contains('+')) else {
         return Wanted::Whole;
     };
     match (first.trim(), last.trim()) {
@@ -252,6 +279,11 @@ mod tests {
         check_range("bytes=-", None, Wanted::Whole);
         check_range("bytes=x-y", None, Wanted::Whole);
         check_range("lines=0-9", None, Wanted::Whole);
+        check_range("Bytes=0-9", None, Wanted::Part { first: 0, last: 9 });
+        check_range("BYTES=-5", None, Wanted::Part { first: 95, last: 99 });
+        check_range("bytes=+0-9", None, Wanted::Whole);
+        check_range("bytes=0-+9", None, Wanted::Whole);
+        check_range("bytes=-+9", None, Wanted::Whole);
         check_range("bytes=0-99999999999999999999", None, Wanted::Whole);
         check_range("bytes=0-9", Some("\"e\""), Wanted::Part { first: 0, last: 9 });
         check_range("bytes=0-9", Some("\"other\""), Wanted::Whole);

@@ -5,13 +5,16 @@ use crate::{
     app::App,
     auth, callback, calls,
     config::Config,
-    health, link, listener,
+    health, link,
+    listener::{self, Caps},
     metrics::{self, RequestCounter},
     openapi, problem, recordings, retention,
     tls::{Security, TlsError},
     webphone,
 };
-use axum::{Json, Router, middleware, response::Html, routing};
+use axum::{Router, http::header, middleware, response::Html, routing};
+use bytes::Bytes;
+use ipnet::IpNet;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinSet};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -83,6 +86,7 @@ pub fn public_router(app: &Arc<App>) -> Router {
     router
         .merge(webphone::routes())
         .route("/", routing::get(|| async { Html(PUBLIC_FRONT) }))
+        .route("/recordings/{name}", routing::options(recordings::preflight))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(app), auth::refuse_keys_in_query))
@@ -92,10 +96,12 @@ pub fn public_router(app: &Arc<App>) -> Router {
 
 /// Everything on the operators' listener.
 pub fn admin_router(app: &Arc<App>) -> Router {
-    let (operations, mut document) = health::routes().split_for_parts();
-    document.merge(admin::document());
+    let document = Bytes::from(openapi::admin().to_string());
+    let read = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
+    let operations: Router<Arc<App>> = health::routes().into();
     operations
-        .route("/openapi.json", routing::get(|| async move { Json(document) }))
+        .route("/openapi.json", routing::get(read.clone()))
+        .route("/admin/openapi.json", routing::get(read))
         .route("/", routing::get(|| async { Html(ADMIN_FRONT) }))
         .with_state(Arc::clone(app))
         .merge(admin::router(Arc::clone(app)))
@@ -136,14 +142,31 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     link.spawn(link::serve(Arc::clone(&app), socket));
     tasks.spawn(link::watch(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
-    tasks.spawn(listener::serve(
-        public,
-        public_security,
-        public_router(&app),
-        config.public.max_connections,
-        app.shutdown.clone(),
-    ));
-    tasks.spawn(listener::serve(admin, admin_security, admin_router(&app), config.public.max_connections, app.shutdown.clone()));
+    let caps = |proxies: &[IpNet]| Caps {
+        total: config.public.max_connections,
+        per_address: config.public.max_connections_per_address,
+        proxies: proxies.to_vec(),
+    };
+    // Behind a proxy that speaks HTTPS, browsers come by HTTPS, too.
+    let tells_https = matches!(public_security, Security::Tls(_)) || config.public.url.starts_with("https://");
+    let public_service = listener::Service {
+        name: "public",
+        router: public_router(&app),
+        security: public_security,
+        caps: caps(&config.public.trusted_proxies),
+        tells_https,
+        metrics: app.metrics.clone(),
+    };
+    let admin_service = listener::Service {
+        name: "admin",
+        router: admin_router(&app),
+        tells_https: matches!(admin_security, Security::Tls(_)),
+        security: admin_security,
+        caps: caps(&[]),
+        metrics: app.metrics.clone(),
+    };
+    tasks.spawn(listener::serve(public, public_service, app.shutdown.clone()));
+    tasks.spawn(listener::serve(admin, admin_service, app.shutdown.clone()));
     let [public, admin] = addresses;
     tracing::info!(%public, %admin, link = %app.config.link.socket.display(), "serving");
     Ok(Running { public, admin, app, link, tasks })

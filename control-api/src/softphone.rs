@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
-use storage::{Call, Storage};
+use storage::{Agent, Call, Storage, WebphoneSession};
 use tokio::{sync::watch, time::timeout};
 
 /// An agent of an account.
@@ -74,6 +74,11 @@ impl Softphones {
         }
     }
 
+    /// Wakes who waits for changes of any agent of an account.
+    pub fn account_changed(&self, account_id: &str) {
+        self.watchers().retain(|agent, sender| agent.account_id != account_id || sender.send(()).is_ok());
+    }
+
     /// Wakes who waits for changes of the agent of a call with a softphone.
     pub fn call_changed(&self, call: &Call) {
         if let Some(crm_username) = &call.crm_username {
@@ -124,14 +129,35 @@ pub async fn wait_online(app: &App, agent: &AgentId, limit: Duration) -> bool {
     is_online(app, agent)
 }
 
-/// Lets the agent's softphone register for a while, with the shard of its live call if it has one. `None` if no shard takes softphones.
-pub fn grant(app: &App, agent: &AgentId, live_call: Option<&Call>) -> Option<SipAccess> {
+/// Lets the agent's softphone register for a while, but not beyond `ends_ms`, with the shard of its live call if it has one. `None` if no
+/// shard takes softphones.
+pub fn grant(app: &App, agent: &AgentId, live_call: Option<&Call>, ends_ms: u64) -> Option<SipAccess> {
     let name = name(app, agent);
     let password = secret::mint_password().expose().to_owned();
-    let expires_s = app.config.softphone.credential_s;
-    let grant = SoftphoneGrant { agent: name.clone(), password: password.clone(), expires_at_ms: now_ms() + expires_s * 1000 };
+    let now_ms = now_ms();
+    let expires_s = app.config.softphone.credential_s.min(ends_ms.saturating_sub(now_ms).div_ceil(1000));
+    let expires_at_ms = ends_ms.min(now_ms + expires_s * 1000);
+    let grant = SoftphoneGrant { agent: name.clone(), password: password.clone(), expires_at_ms };
     let service = app.link.grant_softphone(grant, live_call.map(|call| call.call_id.as_str()))?;
     Some(SipAccess { uri: format!("sip:{name}@{}", service.domain), url: service.url, username: name, password, expires_s })
+}
+
+/// Ends an agent's leave to register and its registration, which a running call keeps until its end.
+pub fn cut_off(app: &App, agent: &AgentId) {
+    app.link.revoke_softphone(&app.master_key.agent_name(&agent.account_id, &agent.crm_username));
+}
+
+/// Ends the sessions of which `is_over` holds, and the registrations of their agents and of those who are `gone`: another page of such an
+/// agent registers again by itself. Running calls go on. Blocks.
+pub fn end_sessions(app: &App, gone: &[Agent], is_over: impl Fn(&WebphoneSession) -> bool) -> Result<(), storage::Error> {
+    let mut agents = app.store.close_sessions(now_ms(), is_over)?;
+    agents.extend(gone.iter().map(|agent| (agent.account_id.clone(), agent.crm_username.clone())));
+    for (account_id, crm_username) in agents {
+        let agent = AgentId { account_id, crm_username };
+        cut_off(app, &agent);
+        app.softphones.changed(&agent);
+    }
+    Ok(())
 }
 
 /// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are cut off.

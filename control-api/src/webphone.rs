@@ -49,10 +49,10 @@ pub fn routes() -> Router<Arc<App>> {
 pub fn refusal(request: &Request, problem: Problem) -> Response {
     let path = request.uri().path().strip_prefix(HOME);
     let is_page = path.is_some_and(|path| ["launch", "call", "setup"].contains(&path));
-    if is_page { failure(request.headers(), problem) } else { problem.into_response() }
+    if is_page { failure(request.headers(), problem, &[]) } else { problem.into_response() }
 }
 
-/// A failure as a page, or as a problem for clients that ask for JSON.
-fn failure(headers: &HeaderMap, problem: Problem) -> Response {
-    if page::prefers_json(headers) { page::guarded(problem.into_response()) } else { page::failure(problem) }
+/// A failure as a page, or as a problem for clients that ask for JSON. The page also shows what arrived.
+fn failure(headers: &HeaderMap, problem: Problem, arrived: &[String]) -> Response {
+    if page::prefers_json(headers) { page::guarded(problem.into_response()) } else { page::failure(problem, arrived) }
 }

@@ -295,16 +295,35 @@ pub(crate) fn call_lock(call_id: &str) -> Vec<u8> {
     [b"call:", call_id.as_bytes()].concat()
 }
 
+/// Most by which the wall clock's talk time differs from the measured one, in whole seconds, unless it was set meanwhile.
+const CLOCK_SLACK_S: u64 = 2;
+
+/// When a call was answered and when it ended. The wall clock may have been set while it ran; the talk was measured by a clock that is
+/// not, so that no call ends before its answer or is answered before its start, and its times tell its duration.
+fn times(call: &Call, end: &FinalCall) -> (Option<u64>, u64) {
+    // A call that a crash ended may be known to have been answered only by its milestones.
+    let answer_ms = end.answer_ms.or(call.answer_ms).map(|answer_ms| answer_ms.max(call.start_ms));
+    let first_ms = answer_ms.unwrap_or(call.start_ms);
+    let measured_ms = first_ms + end.duration_s * 1000;
+    let told_s = end.end_ms.saturating_sub(first_ms) / 1000;
+    let is_measured = answer_ms.is_some() && end.status == CallStatus::Answer;
+    let end_ms = match is_measured && told_s.abs_diff(end.duration_s) > CLOCK_SLACK_S {
+        true => measured_ms,
+        false => end.end_ms.max(first_ms),
+    };
+    (answer_ms, end_ms)
+}
+
 fn close(call: &mut Call, end: FinalCall) {
+    let (answer_ms, end_ms) = times(call, &end);
     call.state = CallState::Ended;
     call.status = Some(end.status);
     call.reason = end.reason;
     call.failed_leg = end.failed_leg;
     call.sip_code = end.sip_code;
     call.hangup_by = end.hangup_by;
-    // A call that a crash ended may be known to have been answered only by its milestones.
-    call.answer_ms = end.answer_ms.or(call.answer_ms);
-    call.end_ms = Some(end.end_ms);
+    call.answer_ms = answer_ms;
+    call.end_ms = Some(end_ms);
     call.duration_s = end.duration_s;
     call.attempts = end.attempts;
     call.recording = end.recording;
@@ -313,7 +332,7 @@ fn close(call: &mut Call, end: FinalCall) {
     call.reason_detail = end.reason_detail;
     call.agent_away = false;
     call.conversation = None;
-    close_others(call, end.others, end.end_ms);
+    close_others(call, end.others, end_ms);
 }
 
 /// Ends what is known of the other parties. Those that the edge does not know were never dialled.

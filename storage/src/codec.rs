@@ -21,7 +21,7 @@ macro_rules! records {
 }
 
 records! {
-    Account => "account" version 5,
+    Account => "account" version 6,
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
@@ -32,7 +32,7 @@ records! {
     RecordingEntry => "recording",
     CallbackJob => "callback job" version 3,
     DeliveryAttempt => "delivery" version 2,
-    WebphoneSession => "webphone session",
+    WebphoneSession => "webphone session" version 2,
     Softphone => "softphone" version 2,
     EventRecord => "event",
     EventMark => "event mark",
@@ -86,7 +86,9 @@ mod tests {
         check_old("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
         check_old("account.v3", &sample::account_of_three());
         check_old("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
-        check("account.v5", &sample::account_of_five());
+        check_old("account.v5", &sample::account_of_five());
+        let countries = vec!["IN".into(), "AE".into()];
+        check("account.v6", &Account { countries, minutes_per_day: 600, ..sample::account_of_five() });
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
         check_old("api_key.v1", &sample::api_key());
@@ -107,7 +109,11 @@ mod tests {
         check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
         check("event.v1", &sample::event());
         check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
-        check("webphone_session.v1", &sample::session());
+        check_old("webphone_session.v1", &sample::session());
+        check(
+            "webphone_session.v2",
+            &WebphoneSession { key_hash: Some(KeyHash([8; 32])), uuid: Some("crm-42".into()), ..sample::session() },
+        );
         let softphone = Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()), media_test: None };
         check_old("softphone.v1", &softphone);
         let media_test = MediaTest {
@@ -343,6 +349,8 @@ mod tests {
                 expires_ms: 44_000_000,
                 call_id: Some("c1".into()),
                 is_closed: false,
+                key_hash: None,
+                uuid: None,
             }
         }
 

@@ -11,7 +11,7 @@ use crate::{NewCallback, Result, Storage};
 const UUID_WINDOW_MS: u64 = 60_000;
 /// How long an Idempotency-Key is remembered (A3).
 pub(crate) const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
-/// Time in which a second click on the same customer is taken for the first (A4).
+/// Time in which a second click on the same customer is taken for the first, as long as that call lives (A4).
 const DOUBLE_CLICK_MS: u64 = 5_000;
 
 /// A request for a call, checked and normalised.
@@ -42,6 +42,14 @@ pub struct NewCall {
     pub start_ms: u64,
 }
 
+impl NewCall {
+    /// The uuid by which a request is known again. A link's is none: it names a CRM's record, which is called again and again, and a second
+    /// click is told by who is in a call.
+    fn unique_uuid(&self) -> Option<&str> {
+        self.uuid.as_deref().filter(|_| self.call_type == CallType::Server)
+    }
+}
+
 /// What became of a request for a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CreateOutcome {
@@ -62,7 +70,7 @@ pub enum CreateOutcome {
 pub enum InTheWay {
     /// The agent is in this call.
     InCall(Call),
-    /// This call to the same customer was started a moment ago; it may have ended.
+    /// This call to the same customer was started a moment ago.
     DoubleClick(Call),
 }
 
@@ -82,7 +90,7 @@ impl Storage {
         new: NewCall,
         progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<CreateOutcome> {
-        let uuid_key = new.uuid.as_deref().map(|uuid| uuid_key(&new.account_id, uuid));
+        let uuid_key = new.unique_uuid().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key = new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
         let agent_key = new.crm_username.as_deref().map(|crm_username| agent_key(&new.account_id, crm_username));
         let names = [("uuid:", &uuid_key), ("idem:", &idempotency_key), ("agent:", &agent_key)];
@@ -141,7 +149,7 @@ impl Storage {
                 }));
             }
         }
-        if let Some(uuid) = &new.uuid
+        if let Some(uuid) = new.unique_uuid()
             && let Some(call_id) = self.read(Family::Uuids, &uuid_key(&new.account_id, uuid))?
             && let Some(call) = self.call(&String::from_utf8_lossy(&call_id))?
             && (call.is_live() || new.start_ms < call.start_ms.saturating_add(UUID_WINDOW_MS))
@@ -174,17 +182,13 @@ impl Storage {
         customer_number_e164: &str,
         now_ms: u64,
     ) -> Result<Option<InTheWay>> {
-        let Some(call) = self.softphone_call(account_id, crm_username)? else { return Ok(None) };
-        // A call that failed at the agent never rang the customer: the next click is a new attempt.
+        let call = self.softphone_call(account_id, crm_username)?;
+        // Who dials once more after the end means it, however soon.
+        let Some(call) = call.filter(Call::is_live) else { return Ok(None) };
         let is_second_click = call_type == CallType::Browser
             && call.customer_number_e164 == customer_number_e164
-            && call.failed_leg != Some(LegName::Agent)
             && now_ms < call.start_ms.saturating_add(DOUBLE_CLICK_MS);
-        Ok(match (is_second_click, call.is_live()) {
-            (true, _) => Some(InTheWay::DoubleClick(call)),
-            (false, true) => Some(InTheWay::InCall(call)),
-            (false, false) => None,
-        })
+        Ok(Some(if is_second_click { InTheWay::DoubleClick(call) } else { InTheWay::InCall(call) }))
     }
 }
 

@@ -106,6 +106,26 @@ impl Storage {
     }
 }
 
+/// Longest that a call may last (A20), by which one that ended today may have started yesterday.
+const LONGEST_CALL_MS: u64 = 86_400_000;
+
+impl Storage {
+    /// Milliseconds of talk of the calls of an account that ended at or after `since_ms`.
+    pub fn talk_ms(&self, account_id: &str, since_ms: u64) -> Result<u64> {
+        let (mut scan, mut talk_ms) = (self.scan(Family::AccountCalls, &Key::of(account_id).bytes()), 0);
+        while let Some((key, _)) = scan.current()? {
+            let (start_ms, call_id) = parse_account_call_key(key)?;
+            if start_ms < since_ms.saturating_sub(LONGEST_CALL_MS) {
+                break;
+            }
+            let call = self.call(call_id)?.filter(|call| call.end_ms.is_some_and(|end_ms| end_ms >= since_ms));
+            talk_ms += call.map_or(0, |call| call.talk_ms());
+            scan.advance();
+        }
+        Ok(talk_ms)
+    }
+}
+
 /// Start and call id of a key made by `account_call_key`.
 pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, &str)> {
     let mut reader = KeyReader(key);

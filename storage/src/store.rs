@@ -173,6 +173,13 @@ impl Storage {
         Ok(storage)
     }
 
+    /// Writes to the disk what nobody reads, to see whether writes succeed.
+    pub fn probe(&self) -> Result<()> {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.inner.db.put_opt(b"probe", b"", &options)?)
+    }
+
     pub(crate) fn event_numbers(&self) -> &EventNumbers {
         &self.inner.event_numbers
     }

@@ -1,11 +1,13 @@
 //! Sessions of launched pages, each made once by its launch, and what is remembered of agents' softphones.
 
 use crate::calls::call_lock;
+use crate::codec::decode;
 use crate::create::agent_key;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family};
 use crate::{Result, Storage};
+use std::collections::BTreeSet;
 
 impl Storage {
     /// Stores a session, on disk when it returns. False if its launch was used before.
@@ -47,6 +49,30 @@ impl Storage {
         let mut batch = self.batch();
         batch.put(Family::WebphoneSessions, session_id.as_bytes(), &WebphoneSession { is_closed: true, ..session });
         batch.commit(Durability::Logged)
+    }
+
+    /// Ends the open sessions of which `is_over` holds, on disk when it returns. Tells of whom they were: account and agent.
+    pub fn close_sessions(&self, now_ms: u64, is_over: impl Fn(&WebphoneSession) -> bool) -> Result<BTreeSet<(String, String)>> {
+        let mut over = Vec::new();
+        let mut scan = self.scan(Family::WebphoneSessions, b"");
+        while let Some((_, value)) = scan.current()? {
+            let session: WebphoneSession = decode(value)?;
+            scan.advance();
+            if session.is_open(now_ms) && is_over(&session) {
+                over.push(session.id);
+            }
+        }
+        let names: Vec<_> = over.iter().map(|id| session_lock(id)).collect();
+        let _held = self.lock(&names);
+        let (mut batch, mut agents) = (self.batch(), BTreeSet::new());
+        for id in over {
+            if let Some(session) = self.session(&id)? {
+                agents.insert((session.account_id.clone(), session.crm_username.clone()));
+                batch.put(Family::WebphoneSessions, id.as_bytes(), &WebphoneSession { is_closed: true, ..session });
+            }
+        }
+        batch.commit(Durability::Synced)?;
+        Ok(agents)
     }
 
     /// What is remembered of an agent's softphone; the default if nothing is.

@@ -130,7 +130,7 @@ pub enum Command {
     /// Lets an agent's softphone register. Replaces the agent's former grant; a softphone registered by that one is cut off once the
     /// new one registers.
     GrantSoftphone(SoftphoneGrant),
-    /// Ends the agent's grant and cuts its softphone off; its running call goes on as after a lost connection.
+    /// Ends the agent's grant and cuts its softphone off, at the end of its call if it is in one.
     RevokeSoftphone {
         agent: String,
     },

@@ -5,7 +5,7 @@ use super::field::{self, Refusals};
 use super::{Admin, blocking};
 use crate::app::now_ms;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
-use crate::{hold_audio, retention};
+use crate::{hold_audio, retention, softphone};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub struct AccountView {
     /// ISO 3166-1 country whose national numbers are accepted.
     #[schema(example = "IN")]
     pub region: String,
+    /// ISO 3166-1 countries whose numbers are dialled; empty means that of the region only.
+    #[serde(default)]
+    pub countries: Vec<String>,
     pub limits: LimitsView,
     /// Whether calls are recorded unless the request says otherwise.
     pub record: bool,
@@ -118,6 +121,9 @@ impl From<Refer> for ReferPolicy {
 pub struct LimitsView {
     pub max_concurrent_calls: u32,
     pub calls_per_second: u32,
+    /// Minutes of talk in a day (UTC) from which on no call is placed; 0 means any number.
+    #[serde(default)]
+    pub minutes_per_day: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -132,9 +138,11 @@ impl From<&Account> for AccountView {
             id: account.id.clone(),
             name: account.name.clone(),
             region: account.region.clone(),
+            countries: account.countries.clone(),
             limits: LimitsView {
                 max_concurrent_calls: account.limits.max_concurrent_calls,
                 calls_per_second: account.limits.calls_per_second,
+                minutes_per_day: account.minutes_per_day,
             },
             record: account.record_by_default,
             agent_ring_s: account.agent_ring_ms / 1000,
@@ -167,6 +175,9 @@ pub struct AccountSettings {
     /// Default `IN`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// ISO 3166-1 countries whose numbers are dialled, such as `IN`; none means that of the region only. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub countries: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSettings>,
     /// Default true.
@@ -215,6 +226,9 @@ pub struct LimitsSettings {
     /// 0–10000; 0 stops new calls. Default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<u32>,
+    /// Minutes of talk in a day (UTC) from which on no call is placed, 0–1000000; 0 means any number. Default 30000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes_per_day: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -241,6 +255,12 @@ impl AccountSettings {
         {
             account.region = region;
         }
+        if let Some(countries) = self.countries {
+            for (at, country) in countries.iter().enumerate() {
+                refusals.take(&format!("countries[{at}]"), field::region(country));
+            }
+            account.countries = countries;
+        }
         account.record_by_default = self.record.unwrap_or(account.record_by_default);
         account.agent_confirm = self.agent_confirm.unwrap_or(account.agent_confirm);
         refusals.seconds("agent_ring_s", self.agent_ring_s, 1..=300, &mut account.agent_ring_ms);
@@ -256,6 +276,7 @@ impl AccountSettings {
                 &mut account.limits.max_concurrent_calls,
             );
             refusals.number("calls_per_second", given.calls_per_second, 0..=10_000, &mut account.limits.calls_per_second);
+            refusals.number("minutes_per_day", given.minutes_per_day, 0..=1_000_000, &mut account.minutes_per_day);
         });
         let given = self.retention.unwrap_or_default();
         refusals.within("retention", |refusals| {
@@ -292,14 +313,14 @@ impl AccountSettings {
 }
 
 /// Lists all accounts.
-#[utoipa::path(get, path = "/admin/accounts", tag = "accounts", responses((status = 200, body = Vec<AccountView>)))]
+#[utoipa::path(operation_id = "list_accounts", get, path = "/admin/accounts", tag = "accounts", responses((status = 200, body = Vec<AccountView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountView>>, Problem> {
     let accounts = blocking(&admin, |admin| Ok(admin.app.store.accounts()?)).await?;
     Ok(Json(accounts.iter().map(AccountView::from).collect()))
 }
 
 /// Reads one account.
-#[utoipa::path(get, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "read_account", get, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
 pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
     let account = blocking(&admin, move |admin| admin.account(&id)).await?;
@@ -307,7 +328,7 @@ pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<St
 }
 
 /// Creates an account, or changes the settings that are given.
-#[utoipa::path(put, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "set_account", put, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
     request_body = AccountSettings, responses((status = 200, body = AccountView, description = "changed"),
     (status = 201, body = AccountView, description = "created"), (status = 422, body = ProblemDetails)))]
 pub async fn set(
@@ -385,7 +406,7 @@ impl Removal {
 
 /// Removes an account with all that it has, calls and recordings too: their links answer 410, and an account that later has its id sees
 /// nothing of them. Refused while calls are live or results wait, and unless it is confirmed.
-#[utoipa::path(delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path), RemovalMode),
+#[utoipa::path(operation_id = "remove_account", delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path), RemovalMode),
     responses((status = 200, body = Removal, description = "Removed, or what a dry run found"),
     (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove(
@@ -425,9 +446,8 @@ pub async fn remove(
         if let Some(file_name) = account.hold_audio {
             hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);
         }
-        for agent in agents {
-            admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&id, &agent.crm_username));
-        }
+        softphone::end_sessions(&admin.app, &agents, |session| session.account_id == id)?;
+        admin.app.streams.wake(&id);
         Ok(Removal::of(&had, true))
     })
     .await?;

@@ -160,7 +160,7 @@ pub(super) fn no_callback(account: &str) -> Problem {
 }
 
 /// Reads an account's callback.
-#[utoipa::path(get, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "read_callback", get, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = CallbackView), (status = 404, body = ProblemDetails)))]
 pub async fn read(
     State(admin): State<Arc<Admin>>,
@@ -171,7 +171,7 @@ pub async fn read(
 }
 
 /// Sets an account's callback, or changes the settings that are given. A new callback's signing secret is told in this answer only.
-#[utoipa::path(put, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "set_callback", put, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
     request_body = CallbackInput, responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
@@ -197,7 +197,7 @@ pub async fn set(
 
 /// Removes an account's callback: results are then only stored. Refused while calls are live, whose results nobody would be told, unless it
 /// is confirmed; results that wait are still tried.
-#[utoipa::path(delete, path = "/admin/accounts/{account}/callback", tag = "callback",
+#[utoipa::path(operation_id = "remove_callback", delete, path = "/admin/accounts/{account}/callback", tag = "callback",
     params(("account" = String, Path), Confirmation),
     responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove(

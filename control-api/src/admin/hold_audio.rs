@@ -3,7 +3,7 @@
 use super::account::AccountView;
 use super::{Admin, blocking};
 use crate::hold_audio::{self, MAX_FILE_LEN};
-use crate::problem::{PathParams, Problem, ProblemDetails};
+use crate::problem::{PathParams, Problem, ProblemDetails, Uncollected, broken_body, collect};
 use axum::extract::{Request, State};
 use axum::{Json, http::StatusCode};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use storage::Account;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sets what parties on hold hear: mono, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB.
-#[utoipa::path(put, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "set_hold_audio", put, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
     request_body(content = [u8], content_type = "audio/wav"),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails), (status = 413, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
@@ -23,13 +23,13 @@ pub async fn set(
     PathParams(id): PathParams<String>,
     request: Request,
 ) -> Result<Json<AccountView>, Problem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(request.into_body(), MAX_FILE_LEN));
-    let file = match read.await {
+    let file = match tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_FILE_LEN)).await {
         Ok(Ok(file)) => file,
-        Ok(Err(_)) => {
-            let detail = format!("the file did not arrive whole or is longer than {MAX_FILE_LEN} bytes");
+        Ok(Err(Uncollected::TooLong)) => {
+            let detail = format!("the file is longer than {MAX_FILE_LEN} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
         }
+        Ok(Err(Uncollected::Broken)) => return Err(broken_body()),
         Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the file did not arrive within 30 s")),
     };
     blocking(&admin, move |admin| {
@@ -44,7 +44,7 @@ pub async fn set(
 }
 
 /// Has parties on hold hear the bundled tone again.
-#[utoipa::path(delete, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "remove_hold_audio", delete, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
 pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
     blocking(&admin, move |admin| change(admin, &id, None)).await

@@ -6,6 +6,7 @@ use crate::app::now_ms;
 use crate::calls::view::timestamp;
 use crate::number::E164;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
+use crate::softphone;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -212,7 +213,8 @@ pub async fn register_agent(
     .await
 }
 
-/// Removes an agent; its softphone is cut off. Refused while it is in a call, unless it is confirmed.
+/// Removes an agent; its pages end and its softphone is cut off, once a running call has ended. Refused while it is in a call, unless it is
+/// confirmed.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
     params(("account" = String, Path), ("crm_username" = String, Path), Confirmation),
     responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
@@ -226,13 +228,14 @@ pub async fn remove_agent(
         admin.account(&account)?;
         let is_in = |call: &storage::Call| call.account_id == account && call.crm_username.as_ref() == Some(&crm_username);
         confirmation.check(admin.live_calls(is_in)?, "the agent's softphone would be cut off")?;
-        match admin.app.store.delete_agent(&account, &crm_username)? {
-            true => {
-                admin.app.link.revoke_softphone(&admin.app.master_key.agent_name(&account, &crm_username));
-                Ok(StatusCode::NO_CONTENT)
-            }
-            false => Err(Problem::not_found(format!("the account {account:?} has no agent {crm_username:?}"))),
+        let agent = admin.app.store.agent(&account, &crm_username)?;
+        if !admin.app.store.delete_agent(&account, &crm_username)? {
+            return Err(Problem::not_found(format!("the account {account:?} has no agent {crm_username:?}")));
         }
+        softphone::end_sessions(&admin.app, agent.as_slice(), |session| {
+            session.account_id == account && session.crm_username == crm_username
+        })?;
+        Ok(StatusCode::NO_CONTENT)
     })
     .await
 }

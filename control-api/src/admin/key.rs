@@ -6,6 +6,7 @@ use super::{Admin, blocking};
 use crate::app::now_ms;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{self, MIN_KEY_CHARS, Secret};
+use crate::softphone;
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -192,7 +193,7 @@ fn no_key(account: &str, name: &str) -> Problem {
 }
 
 /// Lists an account's keys, expired ones included; never their clear text.
-#[utoipa::path(get, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "list_keys", get, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails)))]
 pub async fn list(
     State(admin): State<Arc<Admin>>,
@@ -206,7 +207,7 @@ pub async fn list(
 }
 
 /// Makes a key. The clear key is told in this answer only.
-#[utoipa::path(post, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "create_key", post, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
     request_body = KeyInput, responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails),
     (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn create(
@@ -232,7 +233,7 @@ pub async fn create(
 
 /// Binds every generation of a key to networks, and says what it may do, from the next request on. Named by its id (`demo.crm.1`), one
 /// generation alone.
-#[utoipa::path(patch, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
+#[utoipa::path(operation_id = "change_key", patch, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = KeyChange,
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn change(
@@ -264,7 +265,7 @@ pub async fn change(
 }
 
 /// Makes the key's next generation; the present one works on for the overlap. The clear key is told in this answer only.
-#[utoipa::path(post, path = "/admin/accounts/{account}/keys/{name}/rotate", tag = "keys",
+#[utoipa::path(operation_id = "rotate_key", post, path = "/admin/accounts/{account}/keys/{name}/rotate", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = Rotation,
     responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn rotate(
@@ -297,14 +298,19 @@ pub async fn rotate(
             old.expires_ms = Some(ends_ms);
             admin.app.store.put_api_key(old)?;
         }
+        match overlap_s {
+            0 => admin.end_what_was_opened_by(&keys)?,
+            // Pages learn of the new end of theirs.
+            _ => admin.app.softphones.account_changed(&account),
+        }
         Ok((StatusCode::CREATED, Json(NewKey { key: KeyView::from(&next), clear_key: clear.expose().into() })))
     })
     .await
 }
 
-/// Revokes every generation of a key, from the next request on; named by its id (`demo.crm.1`), one generation alone. Calls in progress
-/// are untouched.
-#[utoipa::path(delete, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
+/// Revokes every generation of a key, from the next request on; named by its id (`demo.crm.1`), one generation alone. Softphone pages and
+/// streams of events that it opened end at once; calls in progress are untouched.
+#[utoipa::path(operation_id = "revoke_key", delete, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn revoke(
     State(admin): State<Arc<Admin>>,
@@ -312,15 +318,24 @@ pub async fn revoke(
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
-        for key in admin.keys_named(&account, &name)? {
+        let keys = admin.keys_named(&account, &name)?;
+        for key in &keys {
             admin.app.store.delete_api_key(&key.id)?;
         }
+        admin.end_what_was_opened_by(&keys)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
 impl Admin {
+    /// Ends the pages and the streams of events of keys that work no more.
+    fn end_what_was_opened_by(&self, keys: &[ApiKey]) -> Result<(), Problem> {
+        softphone::end_sessions(&self.app, &[], |session| keys.iter().any(|key| Some(key.hash) == session.key_hash))?;
+        keys.iter().filter_map(|key| key.account_id.as_deref()).for_each(|account_id| self.app.streams.wake(account_id));
+        Ok(())
+    }
+
     /// The generations of a key by its name, at least one, or the one whose id is given.
     fn keys_named(&self, account: &str, name: &str) -> Result<Vec<ApiKey>, Problem> {
         self.account(account)?;

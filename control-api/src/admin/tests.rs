@@ -125,7 +125,8 @@ async fn every_setting_is_readable_after_it_was_set() {
     let bench = Bench::prepared("settings").await;
     let settings = json!({
         "name": "Demo GmbH", "region": "DE", "record": false, "agent_ring_s": 11, "customer_ring_s": 12, "max_duration_s": 13,
-        "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16 },
+        "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16, "minutes_per_day": 19 },
+        "countries": ["DE", "AT"],
         "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"],
         "recording_layout": "three_channel", "refer": "transfer", "progress_events": ["participant", "bridged"],
         "agent_confirm": true
@@ -138,7 +139,7 @@ async fn every_setting_is_readable_after_it_was_set() {
     // One setting at a time leaves the others.
     bench.done(Method::PUT, "/admin/accounts/demo", json!({ "limits": { "calls_per_second": 99 } })).await;
     let read = bench.get("/admin/accounts/demo").await;
-    assert_eq!(read["limits"], json!({ "max_concurrent_calls": 15, "calls_per_second": 99 }));
+    assert_eq!(read["limits"], json!({ "max_concurrent_calls": 15, "calls_per_second": 99, "minutes_per_day": 19 }));
     assert_eq!(read["name"], "Demo GmbH");
     let stored = bench.app.store.account("demo").unwrap().unwrap();
     assert_eq!((stored.limits.calls_per_second, stored.agent_ring_ms, stored.no_media_ms), (99, 11_000, 14_000));

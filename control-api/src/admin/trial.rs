@@ -24,7 +24,7 @@ pub struct Trial {
 
 /// Sends the result of a call that never took place to the account's callback, once. It says `"test": true`, its `disposition` is
 /// `CALLBACK_TEST`, its `reason` and `uuid` are `callback_test`.
-#[utoipa::path(post, path = "/admin/accounts/{account}/callback/test", tag = "callback", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "try_callback", post, path = "/admin/accounts/{account}/callback/test", tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = Trial), (status = 404, body = ProblemDetails)))]
 pub async fn run(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Trial>, Problem> {
     let job = blocking(&admin, move |admin| {

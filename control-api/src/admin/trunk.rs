@@ -218,14 +218,14 @@ fn check_prefix(prefix: &str) -> Result<(), String> {
 }
 
 /// Lists all trunks.
-#[utoipa::path(get, path = "/admin/trunks", tag = "trunks", responses((status = 200, body = Vec<TrunkView>)))]
+#[utoipa::path(operation_id = "list_trunks", get, path = "/admin/trunks", tag = "trunks", responses((status = 200, body = Vec<TrunkView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>>, Problem> {
     let trunks = blocking(&admin, |admin| Ok(admin.app.store.trunks()?)).await?;
     Ok(Json(trunks.iter().map(TrunkView::from).collect()))
 }
 
 /// Reads one trunk.
-#[utoipa::path(get, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+#[utoipa::path(operation_id = "read_trunk", get, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
     responses((status = 200, body = TrunkView), (status = 404, body = ProblemDetails)))]
 pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<TrunkView>, Problem> {
     let trunk = blocking(&admin, move |admin| admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))).await?;
@@ -233,7 +233,7 @@ pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<St
 }
 
 /// Creates a trunk, or changes the settings that are given.
-#[utoipa::path(put, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+#[utoipa::path(operation_id = "set_trunk", put, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
     request_body = TrunkSettings, responses((status = 200, body = TrunkView, description = "changed"),
     (status = 201, body = TrunkView, description = "created"), (status = 422, body = ProblemDetails)))]
 pub async fn set(
@@ -257,7 +257,7 @@ pub async fn set(
 }
 
 /// Removes a trunk that no account uses.
-#[utoipa::path(delete, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+#[utoipa::path(operation_id = "remove_trunk", delete, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
     responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {

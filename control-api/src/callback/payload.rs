@@ -2,37 +2,50 @@
 //! `null` where it does not apply; `recording_url` alone may be absent (A18).
 
 use crate::calls::conversation::{self, ParticipantView, PauseView};
-use crate::calls::view::timestamp;
+use crate::calls::view::{AttemptView, Kind, Leg, Party, Status, Way, timestamp};
 use crate::recordings;
 use serde::Serialize;
 use storage::{Call, CallStatus, CallType, Direction, HangupBy, LegName};
+use utoipa::ToSchema;
 
-/// The result of one call.
-#[derive(Debug, Serialize)]
+/// The result of one call. Every key is always there, `null` where it does not apply; only `recording_url` may be absent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CallResult)]
 pub struct Payload<'a> {
+    #[schema(format = "uuid")]
     call_id: &'a str,
     uuid: &'a str,
+    #[schema(value_type = Status)]
     status: Option<CallStatus>,
     duration: u64,
     customer_number: &'a str,
     agent_number: Option<&'a str>,
     crm_username: Option<&'a str>,
+    #[schema(value_type = Kind)]
     call_type: CallType,
     disposition: &'a str,
+    #[schema(value_type = Way)]
     direction: Direction,
+    #[schema(format = "date-time")]
     start_time: String,
+    #[schema(format = "date-time")]
     end_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     recording_url: Option<String>,
+    #[schema(format = "date-time")]
     answer_time: Option<String>,
     customer_number_e164: &'a str,
     agent_number_e164: Option<&'a str>,
     from_number: &'a str,
     reason: Option<&'a str>,
     reason_detail: Option<&'a str>,
+    #[schema(value_type = Option<Leg>)]
     failed_leg: Option<LegName>,
     sip_code: Option<u16>,
+    #[schema(value_type = Option<Party>)]
     hangup_by: Option<HangupBy>,
+    #[schema(value_type = Vec<AttemptView>)]
     attempts: Vec<Attempt<'a>>,
     participants: Vec<ParticipantView>,
     recording_pauses: Vec<PauseView>,

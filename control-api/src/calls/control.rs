@@ -36,7 +36,7 @@ fn checked(whom: Option<JsonBody<Whom>>) -> Result<String, Problem> {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct Digits {
     /// 1 to 64 of `0`–`9`, `*`, `#`, `A`–`D`, and `,` for a pause of one second.
-    #[schema(example = "12#", min_length = 1, max_length = 64)]
+    #[schema(example = "12#", min_length = 1, max_length = 64, pattern = "^[0-9A-Da-d*#,]+$")]
     pub digits: String,
     /// Who hears them; `customer` unless given.
     #[serde(default = "customer")]

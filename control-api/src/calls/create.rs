@@ -9,7 +9,6 @@ use super::{
 use crate::{
     app::App,
     auth::ServerCaller,
-    number::Region,
     openapi::refusals::{BodyRefusals, KeyRefusals},
     problem::{JsonBody, Problem, ProblemDetails},
     softphone,
@@ -24,20 +23,18 @@ use std::sync::Arc;
 use storage::{CallType, CreateOutcome, Storage};
 use utoipa::ToSchema;
 
-const MAX_UUID_CHARS: usize = 128;
-
 /// A call to place: the agent's phone or softphone is rung first, then the customer's, then both are joined. Other keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateCall {
     /// Caller ID: one of the account's assigned numbers.
-    #[schema(example = "+918047000000", required = true, nullable = false)]
+    #[schema(example = "+918047000000", required = true, nullable = false, min_length = 3, max_length = 96)]
     pub from_number: Option<String>,
     /// The customer's number: E.164, `00…`, national with or without `0`, or `tel:`.
-    #[schema(example = "9876543210", required = true, nullable = false)]
+    #[schema(example = "9876543210", required = true, nullable = false, min_length = 3, max_length = 96)]
     pub to_number: Option<String>,
     /// The agent's phone. Exactly one of `agent_number` and `crm_username` is given.
-    #[schema(example = "9876543211")]
+    #[schema(example = "9876543211", min_length = 3, max_length = 96)]
     pub agent_number: Option<String>,
     /// A registered agent, whose softphone is to be rung: it must be online.
     pub crm_username: Option<String>,
@@ -62,7 +59,7 @@ pub struct CreateCall {
 /// Answers when the call is durable; its result is pushed to the callback URL and can be read under `Location`.
 #[utoipa::path(
     post, path = "/calls", tag = "calls", security(("server_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 characters; for 24 h the same key and body name the same call")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "1 to 255 characters; for 24 h the same key and body name the same call")),
     request_body = CreateCall,
     responses(
         (status = 201, description = "The call is placed", body = CallView, headers(("Location" = String, description = "Path of the call"))),
@@ -85,6 +82,7 @@ pub async fn create(
     JsonBody(body): JsonBody<CreateCall>,
 ) -> Result<Response, Problem> {
     let idempotency_key = idempotency::key(&headers)?;
+    let _turn = app.turns.take(&caller.account_id, body.uuid.as_deref(), idempotency_key.as_deref()).await;
     let order = {
         let account_id = caller.account_id;
         app.with_store(move |store| Ok(check(store, &account_id, body, idempotency_key))).await??
@@ -130,15 +128,15 @@ enum Checked {
 
 fn check(store: &Storage, account_id: &str, body: CreateCall, idempotency_key: Option<String>) -> Result<Checked, Problem> {
     let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the key's account was deleted"))?;
-    let region: Region = account.region.parse().unwrap_or(Region::INDIA);
-    party::check_text("uuid", body.uuid.as_deref(), MAX_UUID_CHARS)?;
+    let region = party::region(&account);
+    party::check_text("uuid", body.uuid.as_deref(), party::MAX_UUID_CHARS)?;
     body.disposition.as_deref().map_or(Ok(()), check_disposition)?;
     let agent = [body.agent_number.as_deref(), body.crm_username.as_deref()];
     party::check_given(body.from_number.as_deref(), body.to_number.as_deref(), agent)?;
     let parties = Parties {
-        customer: party::dialled("to_number", body.to_number.as_deref(), region)?,
+        customer: party::dialled("to_number", body.to_number.as_deref(), &account)?,
         caller_id: party::caller_id(store, account_id, body.from_number.as_deref(), region)?,
-        agent: party::agent(store, account_id, body.agent_number.as_deref(), body.crm_username.as_deref(), region)?,
+        agent: party::agent(store, &account, body.agent_number.as_deref(), body.crm_username.as_deref())?,
     };
     // `call_type` tells which of the guide's two flows placed the call, whatever phone the agent has (S01).
     let terms = Terms {

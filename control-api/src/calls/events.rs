@@ -17,7 +17,7 @@ use crate::{
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -139,6 +139,7 @@ pub async fn of_account(
     ),
     responses(
         EventStream,
+        (status = 204, description = "The call has ended and all its events are told: there is no reason to come again"),
         CallRefusals,
         (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
         StreamRefusals,
@@ -153,6 +154,18 @@ pub async fn of_call(
 ) -> Result<Response, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let after = resume.after(&headers)?;
+    if !call.is_live() {
+        let call = call.clone();
+        let is_told = app.with_store(move |store| {
+            let range = store.event_range(&call.account_id)?;
+            let is_missing = after.is_some_and(|after| after < range.cut_until);
+            Ok(!is_missing && store.call_events(&call, after.unwrap_or(0).min(range.last), 1)?.is_empty())
+        });
+        // By a 204 a client is told not to come again (WHATWG HTML §9.2.3).
+        if is_told.await? {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
     open(app, caller, Source::Call(Box::new(call)), after).await
 }
 
@@ -210,17 +223,12 @@ impl Teller {
             if self.tell_news(&mut last).await.is_err() {
                 return;
             }
-            let is_due = tokio::select! {
-                changed = news.changed() => match changed {
-                    Ok(()) => false,
-                    Err(_) => return,
-                },
-                _ = looks.tick() => true,
+            tokio::select! {
+                changed = news.changed() => if changed.is_err() { return },
+                // A key may expire without a word.
+                _ = looks.tick() => {}
                 () = self.sender.closed() => return,
                 () = self.app.shutdown.cancelled() => return,
-            };
-            if is_due && !self.may_go_on().await {
-                return;
             }
         }
     }
@@ -256,13 +264,20 @@ impl Teller {
 
     async fn tell_news(&self, last: &mut u64) -> Result<(), Over> {
         loop {
-            let (account_id, source, after) = (self.caller.account_id.clone(), self.source.clone(), *last);
+            let (caller, source, after) = (self.caller.clone(), self.source.clone(), *last);
             let events = self
-                .read(move |store| match &source {
-                    Source::Account => store.events(&account_id, after, PAGE_LEN),
-                    Source::Call(call) => store.call_events(call, after, PAGE_LEN),
+                .read(move |store| {
+                    if !key_works(store, &caller.key_id)? {
+                        return Ok(None);
+                    }
+                    match &source {
+                        Source::Account => store.events(&caller.account_id, after, PAGE_LEN),
+                        Source::Call(call) => store.call_events(call, after, PAGE_LEN),
+                    }
+                    .map(Some)
                 })
-                .await?;
+                .await?
+                .ok_or(Over)?;
             if events.is_empty() {
                 return self.check_end();
             }
@@ -303,11 +318,9 @@ impl Teller {
             }
         }
     }
+}
 
-    /// Whether the key still works.
-    async fn may_go_on(&self) -> bool {
-        let key_id = self.caller.key_id.clone();
-        let key = self.app.with_store(move |store| store.api_key(&key_id)).await;
-        key.is_ok_and(|key| key.is_some_and(|key| key.expires_ms.is_none_or(|expires_ms| now_ms() < expires_ms)))
-    }
+fn key_works(store: &Storage, key_id: &str) -> Result<bool, storage::Error> {
+    let key = store.api_key(key_id)?;
+    Ok(key.is_some_and(|key| key.expires_ms.is_none_or(|expires_ms| now_ms() < expires_ms)))
 }

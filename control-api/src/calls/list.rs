@@ -1,6 +1,9 @@
 //! `GET /calls`: filters and pages.
 
-use super::view::{CallView, Delivery, Kind, Status};
+use super::{
+    party,
+    view::{CallView, Delivery, Kind, Status},
+};
 use crate::{
     app::App,
     auth::ServerCaller,
@@ -86,7 +89,7 @@ pub async fn list(
         let account_id = account_id.clone();
         app.with_store(move |store| store.account(&account_id)).await?
     };
-    let region = account.and_then(|account| account.region.parse().ok()).unwrap_or(Region::INDIA);
+    let region = account.as_ref().map_or(Region::INDIA, party::region);
     let cursor = query.cursor.clone();
     let filter = filter(query, region)?;
     page(&app, account_id, filter, cursor, limit).await.map(Json)
@@ -154,7 +157,8 @@ fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
 
 /// Unix milliseconds of a parameter that is a time.
 pub fn time(name: &str, text: Option<String>) -> Result<Option<u64>, Problem> {
-    let at = text.map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
+    // The raw `+` of a time zone is a space in a query; RFC 3339 has none where one could be meant.
+    let at = text.map(|text| OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339)).transpose();
     let at = at.map_err(|_| refused(name, "allowed is an RFC 3339 time such as 2026-07-03T10:00:00Z"))?;
     Ok(at.map(|at| u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)))
 }

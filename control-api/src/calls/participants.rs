@@ -29,12 +29,12 @@ use utoipa::ToSchema;
 pub struct AddParticipant {
     /// E.164, `00…`, national with or without `0`, or `tel:`.
     #[serde(default)]
-    #[schema(example = "02227782183", required = true, nullable = false)]
+    #[schema(example = "02227782183", required = true, nullable = false, min_length = 3, max_length = 96)]
     pub to_number: Option<String>,
     pub flow: Flow,
     /// Caller ID: one of the account's assigned numbers; the call's unless given.
     #[serde(default)]
-    #[schema(example = "+918047000000")]
+    #[schema(example = "+918047000000", min_length = 3, max_length = 96)]
     pub from_number: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl From<Flow> for Joining {
 pub struct Transfer {
     /// E.164, `00…`, national with or without `0`, or `tel:`.
     #[serde(default)]
-    #[schema(example = "02227782183", required = true, nullable = false)]
+    #[schema(example = "02227782183", required = true, nullable = false, min_length = 3, max_length = 96)]
     pub to_number: Option<String>,
 }
 

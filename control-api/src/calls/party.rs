@@ -5,8 +5,10 @@ use crate::{
     problem::Problem,
 };
 use axum::http::StatusCode;
-use storage::{Agent, Storage};
+use storage::{Account, Agent, Storage};
 
+/// Longest id of a caller's own for a call, in characters.
+pub const MAX_UUID_CHARS: usize = 128;
 const MAX_USERNAME_CHARS: usize = 128;
 /// Assigned numbers that an error names.
 const MAX_NAMED_NUMBERS: usize = 50;
@@ -48,11 +50,23 @@ pub fn check_given(from: Option<&str>, to: Option<&str>, agent: [Option<&str>; 2
     Err(fields.fold(problem, |problem, field| problem.with_field(field, "is required")))
 }
 
-/// A number that may be dialled (S04, A8).
-pub fn dialled(field: &str, text: Option<&str>, region: Region) -> Result<GivenNumber, Problem> {
+/// The region whose national numbers an account writes.
+pub fn region(account: &Account) -> Region {
+    account.region.parse().unwrap_or(Region::INDIA)
+}
+
+/// A number that the account may dial (S04, A8, B09).
+pub fn dialled(field: &str, text: Option<&str>, account: &Account) -> Result<GivenNumber, Problem> {
     let text = text.ok_or_else(|| Problem::unprocessable(field, "missing_field", "is required"))?;
-    let e164 = number::normalise(text, region)
+    let e164 = number::normalise(text, region(account))
         .map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
+    let country = e164.country().map(|country| country.to_string());
+    let countries = if account.countries.is_empty() { std::slice::from_ref(&account.region) } else { &account.countries };
+    if !country.as_ref().is_some_and(|country| countries.contains(country)) {
+        let named = country.map_or_else(|| "a number of no country".to_owned(), |country| format!("a number of {country}"));
+        let detail = format!("{named} is not dialled: the account's setting `countries` allows {}", countries.join(", "));
+        return Err(Problem::unprocessable(field, "country_not_allowed", detail));
+    }
     Ok(GivenNumber { text: text.to_owned(), e164 })
 }
 
@@ -83,16 +97,15 @@ pub fn registered_agent(store: &Storage, account_id: &str, crm_username: &str) -
 /// The agent, by phone or by softphone: exactly one of both is given (S18).
 pub fn agent(
     store: &Storage,
-    account_id: &str,
+    account: &Account,
     agent_number: Option<&str>,
     crm_username: Option<&str>,
-    region: Region,
 ) -> Result<AgentLeg, Problem> {
     let given = |text: Option<&'_ str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
     match (given(agent_number), given(crm_username)) {
-        (Some(number), None) => dialled("agent_number", Some(&number), region).map(AgentLeg::Phone),
+        (Some(number), None) => dialled("agent_number", Some(&number), account).map(AgentLeg::Phone),
         (None, Some(crm_username)) => {
-            let Agent { crm_username, .. } = registered_agent(store, account_id, &crm_username)?;
+            let Agent { crm_username, .. } = registered_agent(store, &account.id, &crm_username)?;
             Ok(AgentLeg::Softphone { crm_username })
         }
         (number, _) => Err(one_agent_only(number.is_some())),

@@ -123,6 +123,7 @@ impl Order {
 
 /// Takes lines, makes the call durable and sends it.
 pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Problem> {
+    check_minutes(app, &order.account)?;
     let line = app.lines.take(&order.account.id, &order.account.limits, Instant::now()).map_err(limit_problem)?;
     let (trunks, trunk_line) = free_trunks(app, order.trunks.clone()).await?;
     let placement = match order.softphone() {
@@ -236,6 +237,15 @@ pub async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedT
         Problem::unavailable("trunks_full", "the account's trunks carry all the calls that they may", NO_SHARD_RETRY)
     })?;
     Ok((trunks, line))
+}
+
+/// Refuses an account that has talked as long as it may today (B09).
+pub fn check_minutes(app: &App, account: &Account) -> Result<(), Problem> {
+    app.minutes.check(account, now_ms(), &app.metrics).map_err(|wait| {
+        let detail =
+            format!("the account's setting `minutes_per_day` allows {} minutes of talk a day (UTC)", account.minutes_per_day);
+        Problem::too_many_requests("minutes_limit", detail, wait)
+    })
 }
 
 /// Says which limit was exceeded, and when to come again.

@@ -46,7 +46,7 @@ pub struct Step {
 
 /// Reads the steps of a call.
 #[utoipa::path(
-    get, path = "/calls/{call_id}/timeline", tag = "calls", security(("server_key" = [])),
+    operation_id = "read_timeline", get, path = "/calls/{call_id}/timeline", tag = "calls", security(("server_key" = [])),
     params(CallPath),
     responses(
         (status = 200, description = "Each SIP and media milestone and each callback attempt", body = Timeline),

@@ -47,12 +47,21 @@ pub struct AccountArgs {
     /// Country whose national numbers are accepted, such as IN
     #[arg(long)]
     region: Option<String>,
+    /// Country whose numbers are dialled, such as IN; give it again for the next one
+    #[arg(long = "country", value_name = "COUNTRY", conflicts_with = "own_country_only")]
+    countries: Vec<String>,
+    /// Dial numbers of the region's country only
+    #[arg(long)]
+    own_country_only: bool,
     /// Calls at once, 0-100000
     #[arg(long)]
     max_concurrent_calls: Option<u32>,
     /// New calls per second, 0-10000
     #[arg(long)]
     calls_per_second: Option<u32>,
+    /// Minutes of talk a day (UTC) from which on no call is placed, 0-1000000; 0 for any number
+    #[arg(long)]
+    minutes_per_day: Option<u32>,
     /// Whether calls are recorded unless the request says otherwise
     #[arg(long)]
     record: Option<bool>,
@@ -117,9 +126,11 @@ impl AccountArgs {
         AccountSettings {
             name: self.name,
             region: self.region,
+            countries: (self.own_country_only || !self.countries.is_empty()).then_some(self.countries),
             limits: Some(LimitsSettings {
                 max_concurrent_calls: self.max_concurrent_calls,
                 calls_per_second: self.calls_per_second,
+                minutes_per_day: self.minutes_per_day,
             }),
             record: self.record,
             agent_ring_s: self.agent_ring_s,
@@ -204,8 +215,13 @@ fn account_text(account: &AccountView) -> String {
         ("id", account.id.clone()),
         ("name", account.name.clone()),
         ("region", account.region.clone()),
+        ("dials to", if account.countries.is_empty() { account.region.clone() } else { joined(&account.countries) }),
         ("calls at once", account.limits.max_concurrent_calls.to_string()),
         ("calls per second", account.limits.calls_per_second.to_string()),
+        (
+            "minutes a day",
+            if account.limits.minutes_per_day == 0 { "any".into() } else { account.limits.minutes_per_day.to_string() },
+        ),
         ("record", yes_no(account.record)),
         ("agent rings", format!("{} s", account.agent_ring_s)),
         ("agent confirms", yes_no(account.agent_confirm)),

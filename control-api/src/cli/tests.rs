@@ -3,7 +3,7 @@
 use super::*;
 use crate::admin::{self, tests::Bench};
 use crate::hold_audio::tests::wav;
-use crate::listener;
+use crate::listener::{self, Caps};
 use crate::tls::Security;
 use clap::Parser;
 use std::path::Path;
@@ -26,8 +26,15 @@ impl Shell {
         let bench = Bench::open(name);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
-        let router = admin::router(Arc::clone(&bench.app));
-        tokio::spawn(listener::serve(listener, Security::Plain, router, 16, bench.app.shutdown.clone()));
+        let service = listener::Service {
+            name: "admin",
+            router: admin::router(Arc::clone(&bench.app)),
+            security: Security::Plain,
+            caps: Caps { total: 16, per_address: 16, proxies: Vec::new() },
+            tells_https: false,
+            metrics: bench.app.metrics.clone(),
+        };
+        tokio::spawn(listener::serve(listener, service, bench.app.shutdown.clone()));
         Self { bench, url }
     }
 

@@ -34,7 +34,7 @@ pub struct PartyPath {
 pub struct RepeatHeader {
     /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once; sent
     /// again while the first one is being done, it gets the same answer
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
 }
 
@@ -63,7 +63,12 @@ type Refusals = BTreeMap<String, RefOr<Response>>;
 
 impl IntoResponses for KeyRefusals {
     fn responses() -> Refusals {
-        problems([(401, "No, unknown or expired key"), (403, "Class or address of the key, or a key in the query string")])
+        problems([
+            (401, "No, unknown or expired key"),
+            (403, "Class or address of the key, or a key in the query string"),
+            (429, "Too many wrong keys came from this address"),
+            (503, "Records cannot be read or written at the moment"),
+        ])
     }
 }
 
@@ -102,7 +107,13 @@ impl IntoResponses for VerbBodyRefusals {
 
 impl IntoResponses for DialRefusals {
     fn responses() -> Refusals {
-        let own = [(422, "A number or another field is wrong"), (429, "The account's limit of calls per second is reached")];
+        let own = [
+            (422, "A number or another field is wrong"),
+            (
+                429,
+                "The account's limit of calls per second or of minutes a day is reached, or too many wrong keys came from this address",
+            ),
+        ];
         joined(VerbBodyRefusals::responses(), problems(own))
     }
 }

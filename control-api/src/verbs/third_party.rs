@@ -91,8 +91,8 @@ impl Dialling {
         from_number: &str,
     ) -> Result<Self, Problem> {
         let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
-        let region: Region = account.region.parse().unwrap_or(Region::INDIA);
-        let number = party::dialled(field, number, region)?.e164;
+        let region = party::region(&account);
+        let number = party::dialled(field, number, &account)?.e164;
         let caller_id = party::caller_id(store, account_id, Some(from_number), region)?;
         let trunks: Result<Vec<_>, _> = account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         Ok(Self { region, number, caller_id, trunks: trunks?.into_iter().flatten().collect(), account })
@@ -101,6 +101,7 @@ impl Dialling {
     /// Takes its turn of the account's rate and a line of a trunk.
     pub(super) async fn admit(self, app: &App, ring_ms: impl FnOnce(&Account) -> u64) -> Result<Admitted, Problem> {
         let Self { account, region, number, caller_id, trunks } = self;
+        place::check_minutes(app, &account)?;
         app.lines.take_turn(&account.id, &account.limits, Instant::now()).map_err(place::limit_problem)?;
         let (trunks, line) = place::free_trunks(app, trunks).await?;
         let destination = routing::destination(&trunks, &number, &caller_id, region, ring_ms(&account));

@@ -1,7 +1,7 @@
 //! A launched page and its call: start, read, disposition, end.
 
 use super::{
-    session::{OpenSession, live_call, shown_call},
+    session::{OpenSession, check_open, live_call, shown_call},
     view::CallView,
 };
 use crate::{
@@ -10,7 +10,6 @@ use crate::{
         self, party,
         place::{self, Order, Parties, Terms, agent_offline},
     },
-    number::Region,
     problem::{JsonBody, Problem},
     softphone,
 };
@@ -87,9 +86,12 @@ pub async fn start(
     app.launch_rate
         .take(&uses, Instant::now())
         .map_err(|wait| Problem::too_many_requests("rate_limited", "this agent starts calls too often", wait))?;
+    let is_online = start.microphone == Microphone::Granted && softphone::wait_online(&app, &agent, REGISTER_WAIT).await;
+    // Nothing is placed for a session that ended while the softphone was waited for.
+    check_open(&app, session_id.clone()).await?;
     let outcome = match start.microphone.trouble() {
         Some(detail) => place::fail_for_media(&app, order, detail).await?,
-        None if softphone::wait_online(&app, &agent, REGISTER_WAIT).await => place::place(&app, order).await?,
+        None if is_online => place::place(&app, order).await?,
         None => return Err(agent_offline()),
     };
     match outcome {
@@ -118,15 +120,15 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
         return Ok(Prepared::Call(Box::new(call)));
     }
     let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
-    let region: Region = account.region.parse().unwrap_or(Region::INDIA);
+    let region = party::region(&account);
     let parties = Parties {
-        agent: party::agent(store, account_id, None, Some(crm_username), region)?,
-        customer: party::dialled("to_number", Some(to_number), region)?,
+        agent: party::agent(store, &account, None, Some(crm_username))?,
+        customer: party::dialled("to_number", Some(to_number), &account)?,
         caller_id: party::caller_id(store, account_id, Some(from_number), region)?,
     };
     let terms = Terms {
         call_type: CallType::Browser,
-        uuid: None,
+        uuid: session.uuid.clone(),
         record: None,
         agent_confirm: None,
         disposition: None,
@@ -195,7 +197,7 @@ pub async fn change(
             let Some(call_id) = call_id else { return shown_call(store, &session) };
             let is_own =
                 |call: &Call| call.account_id == session.account_id && call.crm_username.as_ref() == Some(&session.crm_username);
-            Ok(store.call(&call_id)?.filter(is_own))
+            Ok(store.call(&calls::as_stored(&call_id))?.filter(is_own))
         })
         .await?;
     let call = calls::set_disposition(&app, call.ok_or_else(no_call)?.call_id, disposition).await?;

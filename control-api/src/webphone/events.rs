@@ -2,7 +2,7 @@
 //! not start is told like its own. Besides, who speaks in the live call.
 
 use super::{
-    session::{OpenSession, live_call, shown_call},
+    session::{OpenSession, live_call, shown_call, still_open},
     view::CallView,
 };
 use crate::{
@@ -57,16 +57,13 @@ async fn tell(
     mut changes: watch::Receiver<()>,
     sender: mpsc::Sender<Event>,
 ) {
-    let left = Duration::from_millis(session.expires_ms.saturating_sub(now_ms()));
-    let expiry = tokio::time::sleep(left);
-    tokio::pin!(expiry);
     let mut told: Option<CallView> = None;
     let mut speech = Speech::default();
     loop {
         changes.borrow_and_update();
         let (session, agent) = (session.clone(), agent.clone());
         let last = told.as_ref().map(|call| call.call_id.clone());
-        let news = match app.with_store(move |store| news(store, &session, &agent, last)).await {
+        let (news, ends_ms) = match app.with_store(move |store| news(store, &session, &agent, last)).await {
             Ok(Some(news)) => news,
             Ok(None) => return,
             Err(error) => {
@@ -84,6 +81,8 @@ async fn tell(
             }
         }
         speech.follow(app, told.as_ref());
+        let end = tokio::time::sleep(Duration::from_millis(ends_ms.saturating_sub(now_ms())));
+        tokio::pin!(end);
         loop {
             tokio::select! {
                 changed = changes.changed() => match changed {
@@ -93,7 +92,7 @@ async fn tell(
                 event = speech.next() => if sender.send(event).await.is_err() { return },
                 () = sender.closed() => return,
                 () = app.shutdown.cancelled() => return,
-                () = &mut expiry => return,
+                () = &mut end => return,
             }
         }
     }
@@ -130,14 +129,15 @@ impl Speech {
     }
 }
 
-/// The call that was told last as it is now, then the agent's live one if it is another. `None` if the session was closed.
+/// The call that was told last as it is now, then the agent's live one if it is another, and the session's end in Unix milliseconds.
+/// `None` if the session is over.
 fn news(
     store: &Storage,
     session: &WebphoneSession,
     agent: &AgentId,
     last: Option<String>,
-) -> Result<Option<Vec<CallView>>, storage::Error> {
-    let Some(session) = store.session(&session.id)?.filter(|session| !session.is_closed) else { return Ok(None) };
+) -> Result<Option<(Vec<CallView>, u64)>, storage::Error> {
+    let Some((session, ends_ms)) = still_open(store, &session.id)? else { return Ok(None) };
     let first = match &last {
         Some(call_id) => store.call(call_id)?,
         None => shown_call(store, &session)?,
@@ -147,5 +147,5 @@ fn news(
     let missed = shown_call(store, &session)?.filter(|shown| {
         live.is_none() && first.as_ref().is_some_and(|first| first.call_id != shown.call_id && first.start_ms <= shown.start_ms)
     });
-    Ok(Some(first.iter().chain(&live).chain(&missed).map(CallView::from).collect()))
+    Ok(Some((first.iter().chain(&live).chain(&missed).map(CallView::from).collect(), ends_ms)))
 }

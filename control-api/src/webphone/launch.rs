@@ -4,9 +4,8 @@
 use super::{failure, page, ticket::Ticket};
 use crate::{
     app::{App, now_ms},
-    auth,
+    auth::{self, Client},
     calls::party,
-    number::Region,
     problem::{Problem, ProblemDetails},
 };
 use axum::{
@@ -16,6 +15,7 @@ use axum::{
 };
 use serde::Serialize;
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,9 +25,13 @@ const CRM_USERNAME: &str = "crm_username";
 const API_KEY: &str = "api_key";
 const TO_NUMBER: &str = "to_number";
 const FROM_NUMBER: &str = "from_number";
-const PARAMETERS: [&str; 4] = [CRM_USERNAME, API_KEY, TO_NUMBER, FROM_NUMBER];
+const UUID: &str = "uuid";
+/// The guide's four, without which there is no call.
+const REQUIRED: [&str; 4] = [CRM_USERNAME, API_KEY, TO_NUMBER, FROM_NUMBER];
 /// Headers by which browsers tell that nobody may ever look at what they fetch.
 const PREFETCH_HEADERS: [&str; 3] = ["sec-purpose", "purpose", "x-moz"];
+/// Longest value that a page shows of a link.
+const MAX_SHOWN_CHARS: usize = 200;
 /// Longest key that is looked up.
 const MAX_KEY_LEN: usize = 256;
 
@@ -42,6 +46,7 @@ const MAX_KEY_LEN: usize = 256;
         ("api_key" = String, Query, description = "The account's browser key"),
         ("to_number" = String, Query, description = "The customer's number as the CRM holds it"),
         ("from_number" = String, Query, description = "Caller ID: one of the account's assigned numbers"),
+        ("uuid" = Option<String>, Query, description = "The CRM's own id of the call, 1 to 128 characters, echoed in its record and callback; `call_id` unless given"),
     ),
     responses(
         (status = 200, description = "The softphone's page", body = String, content_type = "text/html"),
@@ -55,17 +60,35 @@ const MAX_KEY_LEN: usize = 256;
             headers(("Retry-After" = u64, description = "Seconds"))),
     ),
 )]
-pub async fn launch(State(app): State<Arc<App>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    match open(&app, &headers, query.as_deref().unwrap_or_default()).await {
+pub async fn launch(
+    State(app): State<Arc<App>>,
+    Client(client): Client,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    match open(&app, client, &headers, &query).await {
         Ok((account, launch)) => {
             app.metrics.launched("opened");
             page::shell(&app, &headers, &account.frame_ancestors, Some(&launch))
         }
         Err(problem) => {
             app.metrics.launched(&problem.body.code);
-            failure(&headers, problem)
+            failure(&headers, problem, &arrived(&query))
         }
     }
+}
+
+/// What arrived of a link, for who has to mend its template; never the key.
+fn arrived(query: &str) -> Vec<String> {
+    let decoded = |text: &str| auth::percent_decode(text).unwrap_or_else(|| text.to_owned());
+    let shown = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
+        let value: String = decoded(value).chars().take(MAX_SHOWN_CHARS).collect();
+        [CRM_USERNAME, TO_NUMBER, FROM_NUMBER, UUID].contains(&name.as_str()).then(|| format!("{name}: {value}"))
+    };
+    query.split('&').filter_map(shown).take(REQUIRED.len() * 2).collect()
 }
 
 /// What the page is told.
@@ -77,6 +100,8 @@ struct Launch {
     to_number_e164: String,
     from_number: String,
     account: String,
+    /// By which a reload of the page is embedded where the account allows it.
+    account_id: String,
 }
 
 /// An agent as its page shows it.
@@ -94,13 +119,13 @@ impl From<Agent> for AgentName {
     }
 }
 
-async fn open(app: &Arc<App>, headers: &HeaderMap, query: &str) -> Result<(Account, Launch), Problem> {
+async fn open(app: &Arc<App>, client: Option<IpAddr>, headers: &HeaderMap, query: &str) -> Result<(Account, Launch), Problem> {
     // A page that is shown later from a browser's cache would hold a token whose time is over.
     if is_prefetch(headers) {
         return Err(Problem::unavailable("prefetch", "the launch link is not prefetched", Duration::from_secs(1)));
     }
     let link = Link::parse(query)?;
-    let key = browser_key(app, &link.api_key).await?;
+    let key = browser_key(app, client, &link.api_key).await?;
     let account_id = key.account_id.clone().unwrap_or_default();
     let limits = &app.config.softphone;
     let uses = |agent: &str| {
@@ -127,6 +152,7 @@ async fn open(app: &Arc<App>, headers: &HeaderMap, query: &str) -> Result<(Accou
         to_number: link.to_number.clone(),
         to_number_e164: to_number_e164.clone(),
         from_number: from_number.clone(),
+        uuid: link.uuid,
         expires_ms: now_ms() + limits.token_s * 1000,
     };
     let launch = Launch {
@@ -136,6 +162,7 @@ async fn open(app: &Arc<App>, headers: &HeaderMap, query: &str) -> Result<(Accou
         to_number_e164,
         from_number,
         account: account.name.clone(),
+        account_id: account.id.clone(),
     };
     Ok((account, launch))
 }
@@ -149,8 +176,8 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 }
 
 /// The account's browser key (S37–S39).
-async fn browser_key(app: &Arc<App>, clear_key: &str) -> Result<ApiKey, Problem> {
-    let unknown = || Problem::unauthorized(Some("invalid_token"), "api_key: unknown or expired");
+async fn browser_key(app: &Arc<App>, client: Option<IpAddr>, clear_key: &str) -> Result<ApiKey, Problem> {
+    let unknown = || auth::guessed(app, client, Problem::unauthorized(Some("invalid_token"), "api_key: unknown or expired"));
     if clear_key.len() > MAX_KEY_LEN {
         return Err(unknown());
     }
@@ -171,16 +198,18 @@ struct Link {
     api_key: String,
     to_number: String,
     from_number: String,
+    /// `None` also if a template left it empty.
+    uuid: Option<String>,
 }
 
 impl Link {
-    /// Reads the four parameters in any order, among others.
+    /// Reads the parameters in any order, among others.
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut values: [Option<String>; 4] = Default::default();
+        let mut values: [Option<String>; 5] = Default::default();
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = auth::percent_decode(name).unwrap_or_default();
-            let Some(at) = PARAMETERS.iter().position(|known| *known == name) else { continue };
+            let Some(at) = REQUIRED.iter().chain(&[UUID]).position(|known| *known == name) else { continue };
             let value = auth::percent_decode(value).ok_or_else(|| {
                 Problem::bad_request("malformed_query", format!("{name}: not UTF-8"))
                     .with_field(&name, "must be percent-encoded UTF-8")
@@ -191,7 +220,7 @@ impl Link {
             }
             values[at] = Some(value);
         }
-        let missing: Vec<&str> = PARAMETERS
+        let missing: Vec<&str> = REQUIRED
             .into_iter()
             .zip(&values)
             .filter(|(_, value)| value.as_ref().is_none_or(|value| value.trim().is_empty()))
@@ -201,8 +230,10 @@ impl Link {
             let problem = Problem::bad_request("missing_parameter", format!("the link lacks {}", missing.join(", ")));
             return Err(missing.iter().fold(problem, |problem, name| problem.with_field(name, "is missing or empty")));
         }
-        let [crm_username, api_key, to_number, from_number] = values.map(Option::unwrap_or_default);
-        Ok(Self { crm_username, api_key: api_key.trim().to_owned(), to_number, from_number })
+        let [crm_username, api_key, to_number, from_number, uuid] = values.map(Option::unwrap_or_default);
+        let uuid = Some(uuid).filter(|uuid| !uuid.is_empty());
+        party::check_text(UUID, uuid.as_deref(), party::MAX_UUID_CHARS)?;
+        Ok(Self { crm_username, api_key: api_key.trim().to_owned(), to_number, from_number, uuid })
     }
 }
 
@@ -217,10 +248,9 @@ struct Checked {
 impl Checked {
     fn of(store: &Storage, account_id: &str, link: &Link) -> Result<Self, Problem> {
         let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the key's account was deleted"))?;
-        let region: Region = account.region.parse().unwrap_or(Region::INDIA);
-        let agent = party::registered_agent(store, account_id, &link.crm_username)?;
-        let customer = party::dialled(TO_NUMBER, Some(&link.to_number), region)?;
-        let from_number = party::caller_id(store, account_id, Some(&link.from_number), region)?;
+        let agent = agent_of(store, account_id, &link.crm_username)?;
+        let customer = party::dialled(TO_NUMBER, Some(&link.to_number), &account)?;
+        let from_number = party::caller_id(store, account_id, Some(&link.from_number), party::region(&account))?;
         Ok(Self {
             account,
             agent,
@@ -230,12 +260,29 @@ impl Checked {
     }
 }
 
+/// The agent of a link. A raw `+` in it, as of an e-mail address, is a space in a query: the ID is looked for in that spelling, too.
+fn agent_of(store: &Storage, account_id: &str, crm_username: &str) -> Result<Agent, Problem> {
+    let found = party::registered_agent(store, account_id, crm_username);
+    match found {
+        Err(_) if crm_username.contains(' ') => {
+            party::registered_agent(store, account_id, &crm_username.replace(' ', "+")).or(found)
+        }
+        _ => found,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn link(crm_username: &str, to_number: &str) -> Link {
-        Link { crm_username: crm_username.into(), api_key: "k".into(), to_number: to_number.into(), from_number: "2".into() }
+        Link {
+            crm_username: crm_username.into(),
+            api_key: "k".into(),
+            to_number: to_number.into(),
+            from_number: "2".into(),
+            uuid: None,
+        }
     }
 
     // S03
@@ -253,10 +300,25 @@ mod tests {
         }
     }
 
+    // B06
+    #[test]
+    fn the_crms_own_id_comes_along() {
+        let query =
+            "crm_username=a&api_key=k&to_number=1&from_number=2&customer_name=R%C3%A9a&record_url=https%3A%2F%2Fx&note=%0A";
+        for (uuid, expected) in
+            [("", None), ("&uuid=", None), ("&uuid=crm-42", Some("crm-42")), ("&uuid=%F0%9F%98%80%20", Some("😀 "))]
+        {
+            let link = Link::parse(&format!("{query}{uuid}")).unwrap();
+            assert_eq!(link, Link { uuid: expected.map(str::to_owned), ..self::link("a", "1") }, "{uuid}");
+        }
+        let problem = Link::parse(&format!("{query}&uuid={}", "x".repeat(129))).unwrap_err();
+        assert_eq!((problem.body.code.as_str(), problem.status.as_u16()), ("invalid_uuid", 422));
+    }
+
     #[test]
     fn what_is_missing_is_named() {
         for (query, code, fields) in [
-            ("", "missing_parameter", &PARAMETERS[..]),
+            ("", "missing_parameter", &REQUIRED[..]),
             ("crm_username=a&api_key=k&to_number=%20&from_number=2", "missing_parameter", &[TO_NUMBER]),
             ("crm_username=&api_key&to_number=1&from_number=2", "missing_parameter", &[CRM_USERNAME, API_KEY]),
             ("CRM_USERNAME=a&api_key=k&to_number=1&from_number=2", "missing_parameter", &[CRM_USERNAME]),

@@ -4,20 +4,38 @@
 use super::{asset::Dist, failure as answer_failure};
 use crate::{app::App, problem::Problem};
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 
 /// Where the launch data goes, in the build's `index.html`.
 const PLACE: &str = r#"<script type="application/json" id="launch"></script>"#;
 
+/// Whose page it is.
+#[derive(Debug, Deserialize)]
+pub struct Whose {
+    account: Option<String>,
+}
+
 /// The page of a launched link after its address was cleaned: the app without launch data, which goes on with its stored session.
-pub async fn call(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    shell(&app, &headers, &[], None::<&()>)
+pub async fn call(State(app): State<Arc<App>>, Query(whose): Query<Whose>, headers: HeaderMap) -> Response {
+    match embedders(&app, whose).await {
+        Ok(origins) => shell(&app, &headers, &origins, None::<&()>),
+        Err(problem) => answer_failure(&headers, problem, &[]),
+    }
+}
+
+/// Who may embed a page: what its account says; of one that names none, the origins that any account names.
+async fn embedders(app: &App, Whose { account }: Whose) -> Result<Vec<String>, Problem> {
+    let found = app.with_store(move |store| {
+        let account = account.map(|id| store.account(&id)).transpose()?.flatten();
+        account.map_or_else(|| store.accounts(), |account| Ok(vec![account]))
+    });
+    Ok(found.await?.into_iter().flat_map(|account| account.frame_ancestors).collect())
 }
 
 /// What the setup page is told: where softphones register now.
@@ -27,9 +45,12 @@ struct SetupData {
 }
 
 /// The page on which an agent tries microphone, speaker and network; the same app in another view.
-pub async fn setup(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn setup(State(app): State<Arc<App>>, Query(whose): Query<Whose>, headers: HeaderMap) -> Response {
     let data = app.link.softphone_url().map(|sip_url| SetupData { sip_url });
-    shell(&app, &headers, &[], data.as_ref())
+    match embedders(&app, whose).await {
+        Ok(origins) => shell(&app, &headers, &origins, data.as_ref()),
+        Err(problem) => answer_failure(&headers, problem, &[]),
+    }
 }
 
 /// The app, with launch data if there is some. `frame_ancestors` are the origins that may embed it; none means any.
@@ -40,7 +61,7 @@ pub fn shell(app: &App, headers: &HeaderMap, frame_ancestors: &[String], launch:
         Some((head.to_owned(), tail.to_owned()))
     });
     let Some((head, tail)) = PARTS.as_ref() else {
-        return answer_failure(headers, Problem::internal(&"the embedded index.html has no place for launch data"));
+        return answer_failure(headers, Problem::internal(&"the embedded index.html has no place for launch data"), &[]);
     };
     let place = launch.map_or_else(|| PLACE.to_owned(), |launch| PLACE.replace("><", &format!(">{}<", inline_json(launch))));
     let mut response = guarded(format!("{head}{place}{tail}").into_response());
@@ -125,13 +146,13 @@ ul{padding-left:1.25rem}\
 p:last-child{margin:0;color:var(--soft)}\
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}";
 
-/// A problem as a page for the agent: what is wrong, what to do, and the word for the support.
-pub fn failure(problem: Problem) -> Response {
+/// A problem as a page for the agent: what is wrong, what to do, what arrived, and the word for the support.
+pub fn failure(problem: Problem, arrived: &[String]) -> Response {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
         format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors *")
     });
-    let html = failure_html(&problem);
+    let html = failure_html(&problem, arrived);
     let mut response = guarded(problem.into_response());
     // Status, Retry-After and the challenge stay the problem's.
     *response.body_mut() = html.into();
@@ -140,7 +161,7 @@ pub fn failure(problem: Problem) -> Response {
     response
 }
 
-fn failure_html(problem: &Problem) -> String {
+fn failure_html(problem: &Problem, arrived: &[String]) -> String {
     let body = &problem.body;
     let (title, advice) = explanation(&body.code, problem.status);
     // One error alone is what the detail says.
@@ -150,12 +171,17 @@ fn failure_html(problem: &Problem) -> String {
         let numbers = if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") };
         list.push(format!("assigned numbers: {numbers}"));
     }
-    let items: String = list.iter().map(|item| format!("<li><code>{}</code></li>", escape(item))).collect();
-    let list = if items.is_empty() { String::new() } else { format!("<ul>{items}</ul>") };
+    let list_of = |items: &[String]| {
+        let items: String = items.iter().map(|item| format!("<li><code>{}</code></li>", escape(item))).collect();
+        if items.is_empty() { items } else { format!("<ul>{items}</ul>") }
+    };
+    let list = list_of(&list);
+    let arrived = list_of(arrived);
+    let arrived = if arrived.is_empty() { arrived } else { format!("<p>The link came with:</p>{arrived}") };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title}</title><style>{STYLE}</style></head>\n<body><main><div role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
-         <p>{advice}</p><p><small>{status} <code>{code}</code></small></p></div></main></body></html>\n",
+         {arrived}<p>{advice}</p><p><small>{status} <code>{code}</code></small></p></div></main></body></html>\n",
         detail = escape(&sentence(&body.detail)),
         status = body.status,
         code = escape(&body.code),
@@ -183,6 +209,10 @@ fn explanation(code: &str, status: StatusCode) -> (&'static str, &'static str) {
             "Ask your administrator to use one of the assigned numbers as from_number.",
         ),
         "invalid_number" => ("This number cannot be called", "Correct the number in the CRM's record and press Dial again."),
+        "country_not_allowed" => (
+            "This country is not called from your account",
+            "Ask your administrator to have the country allowed, if such calls are wanted.",
+        ),
         "rate_limited" => ("Too many calls were started", "Wait a moment and press Dial again."),
         "prefetch" => ("This link is opened by a click only", "Press Dial again."),
         _ if status.is_server_error() => {
@@ -250,8 +280,8 @@ mod tests {
     #[test]
     fn failures_say_what_is_wrong_without_running_anything() {
         let problem = Problem::unprocessable("to_number", "invalid_number", "<script>alert(\"x\")</script>");
-        let html = failure_html(&problem);
-        assert!(!html.contains("<script"), "{html}");
+        let html = failure_html(&problem, &["to_number: <b>{{phone}}".to_owned()]);
+        assert!(!html.contains("<script") && html.contains("<code>to_number: &lt;b&gt;{{phone}}</code>"), "{html}");
         for part in ["This number cannot be called", "&lt;script&gt;", "Press Dial again", "422"] {
             assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part} is not in {html}");
         }

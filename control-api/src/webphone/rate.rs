@@ -1,4 +1,5 @@
-//! How often launch links may be opened, per key and per agent (A6). Buckets that refill; the rates are passed in.
+//! How often something may be done: launch links opened, per key and per agent (A6), keys guessed, per address. Buckets that refill; the
+//! rates are passed in.
 
 use std::{
     collections::HashMap,
@@ -10,9 +11,9 @@ use std::{
 const BUCKET_CAP: usize = 16_384;
 const MINUTE_S: f64 = 60.0;
 
-/// The use of all keys and agents.
+/// The uses of all names.
 #[derive(Debug, Default)]
-pub struct LaunchRate(Mutex<HashMap<String, Bucket>>);
+pub struct UseRate(Mutex<HashMap<String, Bucket>>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -30,7 +31,7 @@ impl Bucket {
     }
 }
 
-impl LaunchRate {
+impl UseRate {
     /// Counts one use of each name under its rate, or says how long to wait; then none is counted.
     pub fn take(&self, uses: &[(String, u32)], now: Instant) -> Result<(), Duration> {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,7 +70,7 @@ mod tests {
     // A6
     #[test]
     fn agents_and_keys_have_their_own_rates() {
-        let (rate, now) = (LaunchRate::default(), Instant::now());
+        let (rate, now) = (UseRate::default(), Instant::now());
         for _ in 0..2 {
             rate.take(&uses("k", "a"), now).unwrap();
         }
@@ -87,7 +88,7 @@ mod tests {
 
     #[test]
     fn full_buckets_are_forgotten() {
-        let (rate, now) = (LaunchRate::default(), Instant::now());
+        let (rate, now) = (UseRate::default(), Instant::now());
         for n in 0..BUCKET_CAP {
             rate.take(&[(n.to_string(), 60)], now).unwrap();
         }

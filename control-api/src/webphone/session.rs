@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     app::{App, now_ms},
+    auth::{self, Client},
     calls,
     problem::{JsonBody, Problem},
     secret,
@@ -20,13 +21,13 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use storage::{Agent, Call, CallType, InTheWay, Storage, WebphoneSession};
+use storage::{Agent, ApiKey, Call, CallType, InTheWay, KeyClass, Storage, WebphoneSession};
 
 /// Longest secret that is looked at.
 const MAX_SECRET_LEN: usize = 256;
 const NO_EDGE_RETRY: Duration = Duration::from_secs(5);
 
-/// An open session, of an agent who is still registered.
+/// An open session, whose key works and whose agent is registered.
 pub struct OpenSession {
     pub session: WebphoneSession,
 }
@@ -46,8 +47,15 @@ impl FromRequestParts<Arc<App>> for OpenSession {
         let secret = secret.map(|(_, secret)| secret.trim().to_owned()).filter(|secret| secret.len() <= MAX_SECRET_LEN);
         let secret = secret.ok_or_else(|| unknown_session("send the session as Authorization: Session SECRET"))?;
         let found = app.with_store(move |store| find(store, &secret)).await?;
-        found.ok_or_else(|| unknown_session("the session is over: open the launch link again"))
+        found.ok_or_else(|| {
+            let Client(client) = Client::of(&parts.extensions, &parts.headers, app);
+            auth::guessed(app, client, over())
+        })
     }
+}
+
+fn over() -> Problem {
+    unknown_session("the session is over: open the launch link again")
 }
 
 fn unknown_session(detail: &str) -> Problem {
@@ -58,10 +66,41 @@ fn unknown_session(detail: &str) -> Problem {
 fn find(store: &Storage, secret: &str) -> Result<Option<OpenSession>, storage::Error> {
     let Some((id, _)) = secret.split_once('.') else { return Ok(None) };
     let hash = secret::hash(secret);
-    let is_open = |session: &WebphoneSession| session.secret_hash == hash && !session.is_closed && now_ms() < session.expires_ms;
-    let Some(session) = store.session(id)?.filter(is_open) else { return Ok(None) };
+    let Some((session, _)) = still_open(store, id)? else { return Ok(None) };
+    Ok((session.secret_hash == hash).then_some(OpenSession { session }))
+}
+
+/// The session as it is now and its end in Unix milliseconds, which is its key's if that comes first; `None` once it is over, because its
+/// page closed it, its time is over, or its key, agent or account is gone (B07).
+pub fn still_open(store: &Storage, session_id: &str) -> Result<Option<(WebphoneSession, u64)>, storage::Error> {
+    let now_ms = now_ms();
+    let Some(session) = store.session(session_id)?.filter(|session| session.is_open(now_ms)) else { return Ok(None) };
+    let Some(key_hash) = session.key_hash else { return Ok(None) };
+    let opens = |key: &ApiKey| key.class == KeyClass::Browser && key.account_id.as_ref() == Some(&session.account_id);
+    let Some(key) = store.authenticate(&key_hash, now_ms)?.filter(opens) else { return Ok(None) };
     let agent = store.agent(&session.account_id, &session.crm_username)?;
-    Ok(agent.map(|_| OpenSession { session }))
+    let ends_ms = key.expires_ms.map_or(session.expires_ms, |expires_ms| expires_ms.min(session.expires_ms));
+    Ok(agent.map(|_| (session, ends_ms)))
+}
+
+/// Refuses a session that is over by now.
+pub async fn check_open(app: &App, session_id: String) -> Result<(), Problem> {
+    let session = app.with_store(move |store| still_open(store, &session_id)).await?;
+    session.map(|_| ()).ok_or_else(over)
+}
+
+/// Lets the softphone of a session register until the session's end at most. Leave that was given while the session ended is taken back.
+async fn admit(app: &Arc<App>, session: &WebphoneSession, live: Option<&Call>) -> Result<SipAccess, Problem> {
+    let agent = AgentId { account_id: session.account_id.clone(), crm_username: session.crm_username.clone() };
+    let session_id = session.id.clone();
+    let look = move |store: &Storage| still_open(store, &session_id);
+    let (_, ends_ms) = app.with_store(look.clone()).await?.ok_or_else(over)?;
+    let sip = softphone::grant(app, &agent, live, ends_ms).ok_or_else(no_edge)?;
+    if app.with_store(look).await?.is_none() {
+        softphone::cut_off(app, &agent);
+        return Err(over());
+    }
+    Ok(sip)
 }
 
 /// The call that a page shows: the agent's live one, else the last one that the session could have seen.
@@ -136,6 +175,8 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         expires_ms: now_ms + app.config.softphone.session_s * 1000,
         call_id: None,
         is_closed: false,
+        key_hash: None,
+        uuid: ticket.uuid,
     };
     let key_id = ticket.key_id;
     let (session, agent, in_the_way) = app.with_store(move |store| Ok(begin(store, session, &key_id))).await??;
@@ -144,9 +185,7 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         Some(InTheWay::InCall(call)) => (Some(call), Some(Conflict::InCall)),
         Some(InTheWay::DoubleClick(call)) => (Some(call), Some(Conflict::DoubleClick)),
     };
-    let id = AgentId { account_id: session.account_id.clone(), crm_username: session.crm_username.clone() };
-    let live = call.as_ref().filter(|call| call.is_live());
-    let sip = softphone::grant(app, &id, live).ok_or_else(no_edge)?;
+    let sip = admit(app, &session, call.as_ref().filter(|call| call.is_live())).await?;
     tracing::info!(session_id = %session.id, account_id = %session.account_id, "softphone session opened");
     Ok(Opened {
         session: secret,
@@ -162,10 +201,12 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
 
 /// Stores the session unless the key or the agent went away meanwhile, or the token was used before.
 fn begin(store: &Storage, session: WebphoneSession, key_id: &str) -> Result<(WebphoneSession, Agent, Option<InTheWay>), Problem> {
+    let gone = || token_over("of a key or an agent that is gone");
+    let works = |key: &ApiKey| key.expires_ms.is_none_or(|expires_ms| session.created_ms < expires_ms);
+    let key = store.api_key(key_id)?.filter(works).ok_or_else(gone)?;
+    let session = WebphoneSession { key_hash: Some(key.hash), ..session };
     let WebphoneSession { account_id, crm_username, to_number_e164, created_ms, .. } = &session;
-    let works = store.api_key(key_id)?.is_some_and(|key| key.expires_ms.is_none_or(|expires_ms| *created_ms < expires_ms));
-    let agent = store.agent(account_id, crm_username)?.filter(|_| works);
-    let agent = agent.ok_or_else(|| token_over("of a key or an agent that is gone"))?;
+    let agent = store.agent(account_id, crm_username)?.ok_or_else(gone)?;
     let in_the_way = store.in_the_way(account_id, crm_username, CallType::Browser, to_number_e164, *created_ms)?;
     if !store.create_session(&session)? {
         return Err(token_over("used"));
@@ -186,10 +227,9 @@ pub struct Renewed {
 
 /// Lets the softphone of a session register for another while.
 pub async fn renew(State(app): State<Arc<App>>, open: OpenSession) -> Result<Json<Renewed>, Problem> {
-    let agent = open.agent_id();
-    let session = open.session;
+    let session = open.session.clone();
     let call = app.with_store(move |store| shown_call(store, &session)).await?;
-    let sip = softphone::grant(&app, &agent, call.as_ref().filter(|call| call.is_live())).ok_or_else(no_edge)?;
+    let sip = admit(&app, &open.session, call.as_ref().filter(|call| call.is_live())).await?;
     Ok(Json(Renewed { sip, call: call.as_ref().map(CallView::from) }))
 }
 

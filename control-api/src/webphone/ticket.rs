@@ -25,6 +25,8 @@ pub struct Ticket {
     pub to_number: String,
     pub to_number_e164: String,
     pub from_number: String,
+    /// The CRM's own id of the call.
+    pub uuid: Option<String>,
     pub expires_ms: u64,
 }
 
@@ -63,6 +65,7 @@ mod tests {
             to_number: "+91 98765 43210".into(),
             to_number_e164: "+919876543210".into(),
             from_number: "+918047123456".into(),
+            uuid: Some(" 😀 ".into()),
             expires_ms: 1_000,
         }
     }

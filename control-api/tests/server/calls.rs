@@ -1,7 +1,7 @@
 //! Placing, ending and changing calls.
 
-use crate::rig::{ACCOUNT, CALLER_ID, Rig, guide_call};
-use control_wire::{AgentTarget, CallStatus, FromEdge, TransportKind};
+use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call};
+use control_wire::{AgentTarget, CallStatus, Event, FromEdge, TransportKind};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,6 +123,10 @@ async fn refused_requests_create_no_call() {
         (with(json!({ "disposition": "a\nb" })), 422, "invalid_disposition", "disposition"),
         (with(json!({ "record": "yes" })), 400, "malformed_json", "record"),
         (with(json!({ "agent_confirm": 1 })), 400, "malformed_json", "agent_confirm"),
+        // B09: only the account's own country, unless it names others.
+        (with(json!({ "to_number": "+44 20 7946 0018" })), 422, "country_not_allowed", "to_number"),
+        (with(json!({ "to_number": "+1 876 317 5862" })), 422, "country_not_allowed", "to_number"),
+        (with(json!({ "agent_number": "+49 30 123456" })), 422, "country_not_allowed", "agent_number"),
         (json!([]), 400, "malformed_json", ""),
         (json!("text"), 400, "malformed_json", ""),
     ];
@@ -354,5 +358,90 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
     rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None).await.expect(202);
     assert!(rig.app.store.callback_job(&without).unwrap().is_some());
     rig.send(Method::POST, "/calls/x/callback/redeliver", None).await.expect_problem(404, "not_found");
+    rig.stop().await;
+}
+
+// B09
+#[tokio::test]
+async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let abroad = with(json!({ "to_number": "+44 20 7946 0018", "agent_number": "+1 520 878 2491" }));
+    rig.change_account(|account| account.countries = vec!["GB".into(), "US".into()]);
+    rig.post_call(abroad.clone()).await.expect(201);
+    shard.expect_call().await;
+    let refused = rig.post_call(guide_call()).await;
+    let detail = refused.expect_problem(422, "country_not_allowed").json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("`countries`") && detail.contains("GB, US"), "{detail}");
+    rig.change_account(|account| account.countries.clear());
+    rig.post_call(abroad).await.expect_problem(422, "country_not_allowed");
+
+    let (call_id, _) = rig.place(&mut shard).await;
+    shard.bridge(&call_id).await;
+    let mut end = ended(&call_id, CallStatus::Answer);
+    end.duration_s = 3 * 60;
+    shard.tell(Event::Ended(Box::new(end))).await;
+    rig.change_account(|account| account.minutes_per_day = 3);
+    let refused = rig.post_call(guide_call()).await;
+    assert!(refused.expect_problem(429, "minutes_limit").header("retry-after").parse::<u64>().unwrap() <= 86_400);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("`minutes_per_day`"));
+    // What was talked is known after a restart, too.
+    let rig = rig.restart().await;
+    let mut shard = rig.shard(1, &[]).await;
+    rig.post_call(guide_call()).await.expect_problem(429, "minutes_limit");
+    rig.change_account(|account| account.minutes_per_day = 4);
+    rig.place(&mut shard).await;
+    rig.stop().await;
+}
+
+// A UUID is the same in capitals and without hyphens.
+#[tokio::test]
+async fn a_call_is_found_by_its_id_in_any_spelling() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    for spelling in [call_id.to_uppercase(), call_id.replace('-', ""), format!("%7B{}%7D", call_id.to_uppercase())] {
+        for path in ["", "/timeline"] {
+            let found = rig.get(&format!("/calls/{spelling}{path}")).await;
+            assert_eq!(found.expect(200).json()["call_id"], call_id, "{spelling}{path}");
+        }
+        let changed = rig.send(Method::PATCH, &format!("/calls/{spelling}"), Some(json!({ "disposition": "X" }))).await;
+        changed.expect(200);
+        let path = format!("/calls/{spelling}/hold");
+        let (answer, _) = tokio::join!(rig.post(&path, None), shard.refuse("on_hold"));
+        answer.expect_problem(409, "on_hold");
+    }
+    rig.send(Method::DELETE, &format!("/calls/{}", call_id.to_uppercase()), None).await.expect(204);
+    assert_eq!(shard.expect_hang_up().await, call_id);
+    rig.get("/calls/none").await.expect_problem(404, "not_found");
+    rig.stop().await;
+}
+
+// A3: what names the same call takes no other one's place.
+#[tokio::test]
+async fn equal_requests_at_once_use_up_one_turn() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    rig.change_account(|account| account.limits.calls_per_second = 2);
+    let send = |name: &'static str| {
+        let body = match name {
+            "key" => guide_call(),
+            _ => with(json!({ "uuid": "crm-42" })),
+        };
+        let key = rig.server_key.clone();
+        rig.request(Method::POST, "/calls", move |request| {
+            let request = request.bearer_auth(key).header("content-type", "application/json").body(body.to_string());
+            if name == "key" { request.header("idempotency-key", "once") } else { request }
+        })
+    };
+    for name in ["key", "uuid"] {
+        let mut answers = futures_util::future::join_all((0..20).map(|_| send(name))).await;
+        answers.sort_by_key(|answer| std::cmp::Reverse(answer.status));
+        let call_id = answers[0].expect(201).json()["call_id"].clone();
+        for answer in &answers[1..] {
+            assert_eq!(answer.expect(200).json()["call_id"], call_id, "{name}");
+        }
+        assert_eq!(shard.expect_call().await.call_id, call_id);
+    }
     rig.stop().await;
 }

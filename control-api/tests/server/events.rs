@@ -297,3 +297,49 @@ async fn progress_is_pushed_to_accounts_that_ask_for_it() {
     assert_eq!((&body["status"], body.get("event"), body.get("sequence")), (&json!("ANSWER"), None, None));
     rig.stop().await;
 }
+
+// WHATWG HTML §9.2.3: a client that would come again for ever is told not to.
+#[tokio::test]
+async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let path = format!("/calls/{call_id}/events");
+    let live = rig.stream(&format!("{path}?last_event_id=99"), &format!("Bearer {}", rig.server_key)).await;
+    assert_eq!(live.status(), 200, "a live call has more to tell");
+    shard.end(&call_id, CallStatus::Answer).await;
+    let mut stream = Stream::open(&rig, &path).await;
+    let mut last = 0;
+    while let Some((id, _, _)) = stream.next().await {
+        last = id;
+    }
+    for query in [format!("?last_event_id={last}"), "?last_event_id=99999".to_owned()] {
+        let answer = rig.get(&format!("{path}{query}")).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0), "{query}");
+    }
+    assert!(Stream::open(&rig, &format!("{path}?last_event_id={}", last - 1)).await.next().await.is_some());
+    // Once the log has forgotten the call, its stream has nothing to tell at all.
+    control_api::retention::expire_once(&rig.app, control_api::app::now_ms() + storage::EVENT_WINDOW_MS).await.unwrap();
+    rig.get(&path).await.expect(204);
+    rig.stop().await;
+}
+
+// B07: not at the next sign of life, but at once.
+#[tokio::test]
+async fn a_stream_ends_as_its_key_is_revoked() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let call_id = rig.talk(&mut shard).await;
+    let key = rig.add_key("acme.backend.1", KeyClass::Server, |_| {});
+    let mut streams = Vec::new();
+    for path in ["/events?last_event_id=0".to_owned(), format!("/calls/{call_id}/events")] {
+        let mut stream = Stream::open_with(&rig, &path, &key).await;
+        stream.words(5).await;
+        streams.push(stream);
+    }
+    rig.admin(Method::DELETE, "/admin/accounts/acme/keys/backend").await.expect(204);
+    for mut stream in streams {
+        assert_eq!(stream.next().await, None);
+    }
+    rig.stop().await;
+}

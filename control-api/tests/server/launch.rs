@@ -247,6 +247,60 @@ async fn an_account_says_who_may_embed_the_softphone() {
     let answer = get(&rig, &launch_query(&rig.browser_key, AGENT, CUSTOMER)).await;
     let policy = answer.expect(200).header("content-security-policy");
     assert!(policy.ends_with("frame-ancestors https://crm.example https://b.example:8443"), "{policy}");
+    // Also after a reload, and on the setup page; the other account lets anybody.
+    for page in ["call", "setup"] {
+        for (query, expected) in [
+            ("?account=acme", "frame-ancestors https://crm.example https://b.example:8443"),
+            ("", "frame-ancestors https://crm.example https://b.example:8443"),
+            ("?account=none", "frame-ancestors https://crm.example https://b.example:8443"),
+            ("?account=other", "frame-ancestors *"),
+        ] {
+            let answer = rig.request(Method::GET, &format!("/CRM_API/webphone/{page}{query}"), |request| request).await;
+            let policy = answer.expect(200).header("content-security-policy");
+            assert!(policy.ends_with(expected), "{page}{query}: {policy}");
+        }
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_agents_address_with_a_raw_plus_is_understood() {
+    let rig = Rig::start().await;
+    let register = |crm_username: &str| {
+        let agent = storage::Agent { account_id: ACCOUNT.into(), crm_username: crm_username.into(), display_name: "A".into() };
+        rig.app.store.put_agent(&agent).unwrap();
+    };
+    register("asha+sales@acme.example");
+    let key = &rig.browser_key;
+    let query = |raw: &str| format!("crm_username={raw}&api_key={key}&to_number=9876543210&from_number=%2B918047123456");
+    for raw in ["asha+sales@acme.example", "asha%2Bsales%40acme.example"] {
+        let data = launch_data(&get(&rig, &query(raw)).await);
+        assert_eq!(data["agent"]["crm_username"], "asha+sales@acme.example", "{raw}");
+    }
+    get_json(&rig, &query("asha+support@acme.example")).await.expect_problem(422, "unknown_agent");
+    // An agent of that very name goes first.
+    register("asha sales@acme.example");
+    let data = launch_data(&get(&rig, &query("asha+sales@acme.example")).await);
+    assert_eq!(data["agent"]["crm_username"], "asha sales@acme.example");
+    rig.stop().await;
+}
+
+// Who mends a template sees what it made of the link, but not the key.
+#[tokio::test]
+async fn a_refusal_shows_what_arrived() {
+    let rig = Rig::start().await;
+    for (to_number, shown) in [
+        ("{{phone}}", "to_number: {{phone}}"),
+        ("%252B919876501000", "to_number: %2B919876501000"),
+        ("%3Cscript%3E1", "to_number: &lt;script&gt;1"),
+        ("9876501000%20ext.%2012", "extension"),
+    ] {
+        let query = launch_query(&rig.browser_key, AGENT, "N").replacen("to_number=N", &format!("to_number={to_number}"), 1);
+        let answer = get(&rig, &query).await;
+        let page = html(answer.expect(422));
+        assert!(page.contains(shown) && page.contains(&format!("crm_username: {AGENT}")), "{page}");
+        assert!(!page.contains(&rig.browser_key) && !page.contains("<script"), "{page}");
+    }
     rig.stop().await;
 }
 

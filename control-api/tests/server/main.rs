@@ -4,6 +4,7 @@ mod calls;
 mod control;
 mod delivery;
 mod events;
+mod http;
 mod keys;
 mod launch;
 mod link;

@@ -87,6 +87,50 @@ async fn an_edge_that_works_on_other_folders_makes_unready() {
     rig.stop().await;
 }
 
+// B11
+#[tokio::test]
+async fn readiness_is_lost_while_recordings_cannot_be_written() {
+    let rig = Rig::start().await;
+    let _shard = rig.shard(1, &[]).await;
+    rig.operator("/readyz").await.expect(200);
+    let (folder, aside) = (&rig.app.config.recordings.folder, rig.folder.join("aside"));
+    std::fs::rename(folder, &aside).unwrap();
+    let wait = async |status: u16| {
+        loop {
+            let answer = rig.operator("/readyz").await;
+            if answer.status == status {
+                return answer.json();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let unready = tokio::time::timeout(crate::rig::DEADLINE, wait(503)).await.expect("still ready");
+    assert_eq!((&unready["store"], &unready["recordings"]), (&json!(true), &json!(false)));
+    assert!(unready["reasons"][0].as_str().unwrap().starts_with("recordings.folder: "), "{unready}");
+    std::fs::rename(&aside, folder).unwrap();
+    tokio::time::timeout(crate::rig::DEADLINE, wait(200)).await.expect("ready again");
+    assert!(std::fs::read_dir(folder).unwrap().next().is_none(), "nothing is left behind");
+    rig.stop().await;
+}
+
+// Names of recordings are the permission to hear them: others do not read them.
+#[tokio::test]
+async fn folders_are_closed_to_other_users_also_those_that_were_there() {
+    use std::os::unix::fs::PermissionsExt;
+    let rig = Rig::start().await;
+    let config = &rig.app.config;
+    let folders = [&config.storage.folder, &config.recordings.folder, &config.hold_audio.folder].map(|folder| folder.to_owned());
+    let old = config.recordings.folder.join("old.wav");
+    std::fs::write(&old, "x").unwrap();
+    for path in folders.iter().chain([&old]) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let rig = rig.restart().await;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!([&folders[0], &folders[1], &folders[2], &old].map(|path| mode(path)), [0o700, 0o750, 0o750, 0o640]);
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn metrics_count_what_happened_without_telling_secrets() {
     let rig = Rig::start().await;

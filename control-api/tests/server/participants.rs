@@ -272,6 +272,17 @@ async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
         rig.post(&transfer, Some(json!({ "to_number": number }))).await.expect_problem(422, "invalid_number");
     }
     rig.post(&transfer, Some(json!({}))).await.expect_problem(422, "missing_field");
+    // B09: abroad, whoever is dialled.
+    let abroad = json!({ "to_number": "+44 20 7946 0018", "flow": "join" });
+    for path in [&participants, &transfer] {
+        rig.post(path, Some(abroad.clone())).await.expect_problem(422, "country_not_allowed");
+    }
+    let supervisor = rig.add_key("listening", KeyClass::Server, |key| key.may_supervise = true);
+    let body = json!({ "role": "listen", "agent_number": "+1 520 878 2491" }).to_string();
+    let ask =
+        |request: reqwest::RequestBuilder| request.bearer_auth(&supervisor).header("content-type", "application/json").body(body);
+    let refused = rig.request(Method::POST, &format!("/calls/{call_id}/supervisors"), ask).await;
+    refused.expect_problem(422, "country_not_allowed");
     for wrong in
         [json!({ "to_number": THIRD }), json!({ "to_number": THIRD, "flow": "fly" }), json!({ "to_number": 7, "flow": "join" })]
     {
@@ -500,10 +511,12 @@ async fn a_requested_transfer_is_admitted_or_cancelled() {
     let (call_id, place) = rig.place(&mut shard).await;
     assert!(place.accepts_refer);
     shard.bridge(&call_id).await;
-    request_transfer(&mut shard, &call_id, "112").await;
-    let (command_id, control) = shard.expect_verb().await;
-    assert_eq!(control.verb, Verb::Cancel, "an emergency number");
-    shard.write(&FromEdge::Ack { command_id }).await;
+    for (target, why) in [("112", "an emergency number"), ("+44 20 7946 0018", "a number abroad")] {
+        request_transfer(&mut shard, &call_id, target).await;
+        let (command_id, control) = shard.expect_verb().await;
+        assert_eq!(control.verb, Verb::Cancel, "{why}");
+        shard.write(&FromEdge::Ack { command_id }).await;
+    }
     request_transfer(&mut shard, &call_id, THIRD).await;
     let (command_id, control) = shard.expect_verb().await;
     let new = dialled(&control);

@@ -82,6 +82,32 @@ async fn only_known_names_are_found() {
     rig.stop().await;
 }
 
+// A CRM's page draws and plays what its callback named.
+#[tokio::test]
+async fn pages_of_any_origin_may_fetch_a_recording() {
+    let rig = Rig::start().await;
+    let path = recorded_call(&rig).await;
+    let origin = ("origin", "https://crm.example");
+    let part = fetch(&rig, Method::GET, &path, &[origin, ("range", "Bytes=0-1")]).await;
+    assert_eq!((part.expect(206).body.len(), part.header("access-control-allow-origin")), (2, "*"));
+    assert!(part.header("access-control-expose-headers").contains("Content-Range"));
+    for (path, status) in [(path.as_str(), 416), ("/recordings/crm_0123456789012345678901.wav", 404)] {
+        let refused = fetch(&rig, Method::GET, path, &[origin, ("range", "bytes=99999999-")]).await;
+        assert_eq!(refused.expect(status).header("access-control-allow-origin"), "*");
+    }
+    let asked = [origin, ("access-control-request-method", "GET"), ("access-control-request-headers", "range")];
+    let allowed = fetch(&rig, Method::OPTIONS, &path, &asked).await;
+    assert_eq!(
+        (allowed.expect(204).header("access-control-allow-origin"), allowed.header("access-control-allow-methods")),
+        ("*", "GET, HEAD")
+    );
+    assert!(allowed.header("access-control-allow-headers").to_lowercase().contains("range"));
+    // Nothing else of the API is for pages.
+    let other = rig.request(Method::GET, "/calls", |request| request.header("origin", "https://crm.example")).await;
+    assert_eq!(other.header("access-control-allow-origin"), "");
+    rig.stop().await;
+}
+
 // S37, A16
 #[tokio::test]
 async fn a_browser_key_does_not_open_recordings_and_no_key_is_needed() {

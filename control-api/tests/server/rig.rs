@@ -111,7 +111,7 @@ impl Rig {
 
     async fn serve(app: Arc<App>, folder: PathBuf, server_key: String, browser_key: String, change: fn(&mut Config)) -> Self {
         let running = server::start(Arc::clone(&app)).await.unwrap();
-        let document = serde_json::to_value(server::public_resources().into_openapi()).unwrap();
+        let document = control_api::openapi::public("https://api.example");
         Self { app, folder, server_key, browser_key, running: Some(running), client: reqwest::Client::new(), document, change }
     }
 
@@ -226,6 +226,13 @@ impl Rig {
     pub async fn admin(&self, method: Method, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
         read(self.client.request(method, url).bearer_auth(self.app.admin_token.expose()).send().await.unwrap()).await
+    }
+
+    /// The same with a body.
+    pub async fn admin_json(&self, method: Method, path: &str, body: Value) -> Answer {
+        let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
+        let request = self.client.request(method, url).bearer_auth(self.app.admin_token.expose());
+        read(request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap()).await
     }
 
     /// Where the public listener is.

@@ -45,6 +45,22 @@ impl Page {
         Self { secret: opened["session"].as_str().unwrap().to_owned(), opened }
     }
 
+    /// The same with more parameters in the link.
+    pub async fn open_with(rig: &Rig, more: &str) -> Self {
+        let path = format!("{LAUNCH}?{}{more}", launch_query(&rig.browser_key, AGENT, CUSTOMER));
+        let data = launch_data(&rig.request(Method::GET, &path, |request| request).await);
+        let opened = Self::use_token(rig, data["token"].as_str().unwrap()).await.expect(201).json();
+        Self { secret: opened["session"].as_str().unwrap().to_owned(), opened }
+    }
+
+    pub async fn online_with(rig: &Rig, shard: &mut Shard, more: &str) -> Self {
+        let page = Self::open_with(rig, more).await;
+        let agent = shard.expect_grant().await.agent;
+        shard.presence(&agent, true).await;
+        wait_presence(rig, AGENT, true).await;
+        page
+    }
+
     /// Opens the link and returns its token.
     pub async fn launch(rig: &Rig, crm_username: &str, to_number: &str) -> String {
         let path = format!("{LAUNCH}?{}", launch_query(&rig.browser_key, crm_username, to_number));

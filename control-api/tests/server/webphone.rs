@@ -286,13 +286,15 @@ async fn an_agent_gets_no_second_call() {
     assert_eq!(other.opened["conflict"], "double_click");
     assert_eq!(rig.app.lines.live_count(), 2, "two agents, two calls");
 
-    // Clicked again as soon as the customer was busy: still the first call, which has ended.
+    // Clicked again as soon as the customer was busy: a new attempt.
     shard.end(&call_id, CallStatus::Busy).await;
     let again = Page::open(&rig, AGENT, CUSTOMER).await;
     shard.expect_grant().await;
-    assert_eq!((&again.opened["conflict"], &again.opened["call"]["status"]), (&json!("double_click"), &json!("BUSY")));
-    assert_eq!(again.start(&rig, "granted").await.expect(200).json()["call_id"], call_id);
-    // Another customer may be called at once.
+    assert_eq!((&again.opened["conflict"], &again.opened["call"]), (&Value::Null, &Value::Null));
+    let (next_id, _) = again.place(&rig, &mut shard).await;
+    assert_ne!(next_id, call_id);
+    shard.end(&next_id, CallStatus::Busy).await;
+    // So may another customer.
     let next = Page::open(&rig, AGENT, "9876543219").await;
     shard.expect_grant().await;
     assert_eq!(next.opened["conflict"], Value::Null);
@@ -422,6 +424,124 @@ async fn sessions_are_known_by_their_secret_alone() {
     rig.admin(Method::DELETE, &path).await.expect(204);
     assert_eq!(shard.expect_revocation().await, name(&rig, "agent.018"));
     other.send(&rig, Method::POST, "renew", None).await.expect_problem(401, "session_over");
+    rig.stop().await;
+}
+
+/// Everything that a page may ask for is refused.
+async fn check_over(rig: &Rig, page: &Page) {
+    let control = json!({ "verb": "add", "to_number": "9876543219", "flow": "join" });
+    for (method, path, body) in [
+        (Method::POST, "renew", None),
+        (Method::GET, "call", None),
+        (Method::POST, "call", Some(json!({ "microphone": "granted", "again": true }))),
+        (Method::POST, "call/control", Some(control)),
+        (Method::PATCH, "call", Some(json!({ "disposition": "X" }))),
+        (Method::DELETE, "call", None),
+        (Method::GET, "events", None),
+    ] {
+        page.send(rig, method, path, body).await.expect_problem(401, "session_over");
+    }
+}
+
+// B07: sessions end with their key, at once; running calls stay untouched.
+#[tokio::test]
+async fn a_session_ends_with_its_key() {
+    let mut rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let other = Page::online(&rig, &mut shard, "agent.018", CUSTOMER).await;
+    let mut of_other = other.events(&rig).await;
+    rig.browser_key = rig.add_key(&format!("{ACCOUNT}.crm.1"), storage::KeyClass::Browser, |_| {});
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    let mut events = page.events(&rig).await;
+    let (call_id, _) = page.place(&rig, &mut shard).await;
+    shard.bridge(&call_id).await;
+    // Rotated with an overlap, nothing ends before that is over.
+    let rotate = format!("/admin/accounts/{ACCOUNT}/keys/crm/rotate");
+    rig.admin_json(Method::POST, &rotate, json!({ "overlap_s": 60 })).await.expect(201);
+    page.call(&rig).await.expect(200);
+    rig.admin_json(Method::POST, &rotate, json!({ "overlap_s": 0 })).await.expect(201);
+    assert_eq!(shard.expect_revocation().await, name(&rig, AGENT));
+    while events.next().await.is_some() {}
+    check_over(&rig, &page).await;
+    let call = rig.app.store.call(&call_id).unwrap().unwrap();
+    assert!(call.is_live() && !call.hang_up_requested);
+
+    // The page of the account's other key goes on until that is revoked.
+    other.send(&rig, Method::POST, "renew", None).await.expect(200);
+    shard.expect_grant().await;
+    let (other_id, _) = other.place(&rig, &mut shard).await;
+    assert_eq!(of_other.state().await, "starting");
+    rig.browser_key = rig.add_key(&format!("{ACCOUNT}.link.1"), storage::KeyClass::Browser, |_| {});
+    let last = Page::open(&rig, AGENT, CUSTOMER).await;
+    shard.expect_grant().await;
+    let mut of_last = last.events(&rig).await;
+    rig.admin(Method::DELETE, &format!("/admin/accounts/{ACCOUNT}/keys/link")).await.expect(204);
+    assert_eq!(shard.expect_revocation().await, name(&rig, AGENT));
+    while of_last.next().await.is_some() {}
+    check_over(&rig, &last).await;
+    assert_eq!(other.call(&rig).await.expect(200).json()["call_id"], other_id);
+    rig.stop().await;
+}
+
+// B07: also with the account, and an agent that is registered again under the same ID gets none of it back.
+#[tokio::test]
+async fn a_session_ends_with_its_agent_and_its_account() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    let mut events = page.events(&rig).await;
+    let path = format!("/admin/accounts/{ACCOUNT}/agents/{AGENT}");
+    rig.admin(Method::DELETE, &path).await.expect(204);
+    assert_eq!(shard.expect_revocation().await, name(&rig, AGENT));
+    rig.admin_json(Method::PUT, &path, json!({})).await.expect(200);
+    assert_eq!(events.next().await, None);
+    check_over(&rig, &page).await;
+
+    let page = Page::open(&rig, AGENT, CUSTOMER).await;
+    shard.expect_grant().await;
+    let mut events = page.events(&rig).await;
+    let account = rig.app.store.account(ACCOUNT).unwrap().unwrap();
+    rig.app.store.remove_account(ACCOUNT).unwrap();
+    rig.app.softphones.account_changed(ACCOUNT);
+    assert_eq!(events.next().await, None);
+    rig.app.store.put_account(&account).unwrap();
+    check_over(&rig, &page).await;
+    rig.stop().await;
+}
+
+// A leave to register does not outlive the session's key.
+#[tokio::test]
+async fn leave_to_register_ends_with_the_key() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    let ends_ms = control_api::app::now_ms() + 60_000;
+    let key = rig.app.store.api_key("browser").unwrap().unwrap();
+    rig.app.store.put_api_key(&storage::ApiKey { expires_ms: Some(ends_ms), ..key }).unwrap();
+    let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
+    assert_eq!(shard.expect_grant().await.expires_at_ms, ends_ms);
+    assert!((55..=60).contains(&renewed["sip"]["expires_s"].as_u64().unwrap()), "{renewed}");
+    rig.stop().await;
+}
+
+// A3, B06: the CRM's own id comes back with the result, and calls again what it names.
+#[tokio::test]
+async fn a_link_carries_the_crms_own_id() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let page = Page::online_with(&rig, &mut shard, "&uuid=crm%2042&customer_name=R%C3%A9a&note=x").await;
+    let (call_id, _) = page.place(&rig, &mut shard).await;
+    assert_eq!(rig.call(&call_id).await["uuid"], "crm 42");
+    shard.end(&call_id, CallStatus::Busy).await;
+    let job = rig.app.store.callback_job(&call_id).unwrap().expect("a callback");
+    assert_eq!(serde_json::from_str::<Value>(&job.body).unwrap()["uuid"], "crm 42");
+    // Dialled again at once: a new call of the same record.
+    let again = Page::open_with(&rig, "&uuid=crm%2042").await;
+    shard.expect_grant().await;
+    let (next_id, _) = again.place(&rig, &mut shard).await;
+    assert_ne!(next_id, call_id);
+    assert_eq!(rig.call(&next_id).await["uuid"], "crm 42");
+    assert_eq!(rig.get("/calls?uuid=crm%2042").await.expect(200).json()["calls"].as_array().unwrap().len(), 2);
     rig.stop().await;
 }
 

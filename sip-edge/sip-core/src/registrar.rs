@@ -163,10 +163,22 @@ impl Registrar {
         true
     }
 
-    /// Ends the agent's grant and its binding.
-    pub fn revoke(&mut self, agent: &str) {
-        self.grants.remove(agent);
-        self.unbind(agent, Some(CloseReason::Revoked));
+    /// Ends the agent's grant and its binding. Who is in a call keeps what it is registered by until the call's end, like one whose
+    /// credential has expired.
+    pub fn revoke(&mut self, now: Instant, agent: &str, is_busy: bool) {
+        match self.bindings.get_mut(agent).filter(|_| is_busy) {
+            Some(binding) => {
+                binding.check_at = now + GRACE;
+                if let Some(granted) = self.grants.get_mut(agent) {
+                    granted.expires_at = granted.expires_at.min(now);
+                }
+                self.rearm();
+            }
+            None => {
+                self.grants.remove(agent);
+                self.unbind(agent, Some(CloseReason::Revoked));
+            }
+        }
     }
 
     /// Ends the agent's binding, for example because the edge shuts down.

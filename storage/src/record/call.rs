@@ -153,6 +153,12 @@ impl Call {
         self.state != CallState::Ended
     }
 
+    /// Milliseconds for which the customer and the third parties of an ended call were connected, together.
+    pub fn talk_ms(&self) -> u64 {
+        let third = |other: &OtherParty| other.end_ms.unwrap_or(0).saturating_sub(other.answer_ms.unwrap_or(u64::MAX));
+        self.duration_s * 1000 + self.others.iter().filter(|other| other.leg == LegName::Participant).map(third).sum::<u64>()
+    }
+
     /// The third party or supervisor of this name.
     pub fn other(&self, party: &str) -> Option<&OtherParty> {
         self.others.iter().find(|other| other.party == party)

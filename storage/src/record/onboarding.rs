@@ -45,6 +45,17 @@ pub struct Account {
     /// version 4.
     #[serde(default)]
     pub agent_confirm: bool,
+    /// ISO 3166-1 alpha-2 countries whose numbers are dialled; empty means the account's region only (B09). Since version 6, as all below.
+    #[serde(default)]
+    pub countries: Vec<String>,
+    /// Minutes of talk in a day (UTC) from which on no call is placed; 0 means any number (B09).
+    #[serde(default = "default_minutes_per_day")]
+    pub minutes_per_day: u32,
+}
+
+/// What a hundred agents talk at most in five hours.
+fn default_minutes_per_day() -> u32 {
+    30_000
 }
 
 /// What the channels of a recording hold; the agent's is the first.
@@ -90,6 +101,8 @@ impl Account {
             refer: ReferPolicy::default(),
             progress_events: Vec::new(),
             agent_confirm: false,
+            countries: Vec::new(),
+            minutes_per_day: default_minutes_per_day(),
         }
     }
 }

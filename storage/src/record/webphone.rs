@@ -22,6 +22,20 @@ pub struct WebphoneSession {
     pub call_id: Option<String>,
     /// Ended by its page. The record stays until it expires, so that the launch is not used again.
     pub is_closed: bool,
+    /// Hash of the browser key whose link was launched: the session ends with that key. `None` for one of a release in which sessions
+    /// did not know their key; it is over. Since version 2, as all below.
+    #[serde(default)]
+    pub key_hash: Option<KeyHash>,
+    /// The CRM's own id of the calls of this page; `None` if the link had none.
+    #[serde(default)]
+    pub uuid: Option<String>,
+}
+
+impl WebphoneSession {
+    /// Neither ended nor expired; whether its key and its agent are still there is not the session's to know.
+    pub fn is_open(&self, now_ms: u64) -> bool {
+        !self.is_closed && self.key_hash.is_some() && now_ms < self.expires_ms
+    }
 }
 
 /// What is remembered of an agent's softphone while it is away.

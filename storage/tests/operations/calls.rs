@@ -274,3 +274,27 @@ fn filters() {
     assert_eq!(ids(&page), ["c3", "c2"]);
     assert_eq!(ids(&opened.storage.calls(ACCOUNT, &older, page.next_cursor.as_deref(), 2).unwrap()), ["c1", "c0"]);
 }
+
+// A12: the wall clock is set while calls run.
+#[test]
+fn a_step_of_the_clock_turns_no_call_around() {
+    const HOUR: u64 = 3_600_000;
+    #[track_caller]
+    fn check(status: CallStatus, answer_ms: Option<u64>, end_ms: u64, duration_s: u64, expected: (Option<u64>, u64)) {
+        let opened = Opened::fresh();
+        create(&opened.storage, new_call("c1", NOW));
+        let end = FinalCall { status, answer_ms, duration_s, ..FinalCall::failed("x", end_ms) };
+        let end = FinalCall { reason: None, ..end };
+        opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
+        let call = opened.storage.call("c1").unwrap().unwrap();
+        assert_eq!((call.answer_ms, call.end_ms.unwrap()), expected);
+    }
+    use CallStatus::{Answer, Busy};
+    check(Answer, Some(NOW + 4_000), NOW + 9_700, 5, (Some(NOW + 4_000), NOW + 9_700));
+    // Back before the answer, back and on while talking.
+    check(Answer, Some(NOW + 4_000 - HOUR), NOW + 9_000 - HOUR, 5, (Some(NOW), NOW + 5_000));
+    check(Answer, Some(NOW + 4_000), NOW + 9_000 - HOUR, 5, (Some(NOW + 4_000), NOW + 9_000));
+    check(Answer, Some(NOW + 4_000), NOW + 9_000 + 24 * HOUR, 5, (Some(NOW + 4_000), NOW + 9_000));
+    check(Busy, None, NOW + 9_000 - HOUR, 0, (None, NOW));
+    check(Busy, None, NOW + 9_000, 0, (None, NOW + 9_000));
+}

@@ -30,6 +30,8 @@ fn session(id: &str, expires_ms: u64) -> WebphoneSession {
         expires_ms,
         call_id: None,
         is_closed: false,
+        key_hash: Some(KeyHash([1; 32])),
+        uuid: None,
     }
 }
 
@@ -64,15 +66,61 @@ fn a_softphone_has_one_call_at_a_time() {
     check(launched("a", ONE, NOW), None, launched("b", OTHER, NOW + 1), "in call");
     check(launched("a", ONE, NOW), None, server("b", ONE, NOW + 1), "in call");
     check(server("a", ONE, NOW), None, launched("b", OTHER, NOW + 9_000), "in call");
-    check(launched("a", ONE, NOW), ended("system", None), launched("b", ONE, NOW + 4_999), "double click");
-    check(launched("a", ONE, NOW), ended("system", None), launched("b", ONE, NOW + 5_000), "created");
+    // Whatever became of the first, a click after its end is a new attempt.
+    check(launched("a", ONE, NOW), ended("system", None), launched("b", ONE, NOW + 1_001), "created");
+    check(launched("a", ONE, NOW), ended("busy", Some(LegName::Customer)), launched("b", ONE, NOW + 4_999), "created");
     check(launched("a", ONE, NOW), ended("system", None), server("b", ONE, NOW + 1_001), "created");
-    // The customer was never rung: the agent may try again at once.
     check(launched("a", ONE, NOW), ended("agent_media", Some(LegName::Agent)), launched("b", ONE, NOW + 1_001), "created");
     let of_another = NewCall { crm_username: Some("Agent.017".into()), ..launched("b", ONE, NOW) };
     check(launched("a", ONE, NOW), None, of_another, "created");
     // Phones know no such rule.
     check(new_call("a", NOW), None, new_call("b", NOW), "created");
+}
+
+// A3, B06: a link's uuid is the CRM's record, which is dialled again and again.
+#[test]
+fn a_links_uuid_is_echoed_and_refuses_nothing() {
+    let opened = Opened::fresh();
+    let named = |call_id: &str, start_ms| NewCall {
+        uuid: Some("crm-42".into()),
+        fingerprint: call_id.into(),
+        ..launched(call_id, ONE, start_ms)
+    };
+    assert_eq!(create(&opened.storage, named("a", NOW)).uuid, "crm-42");
+    opened.storage.finish_call("a", FinalCall::failed("busy", NOW + 500), |_| Ok(None), no_progress).unwrap();
+    assert_eq!(create(&opened.storage, named("b", NOW + 1_000)).uuid, "crm-42");
+    // A backend's request of the same name is known again by its own call only.
+    let asked =
+        |call_id: &str| NewCall { uuid: Some("crm-42".into()), fingerprint: "f".into(), ..new_call(call_id, NOW + 2_000) };
+    create(&opened.storage, asked("c"));
+    let again = opened.storage.create_call(asked("d"), no_progress).unwrap();
+    assert!(matches!(again, CreateOutcome::Existing(call) if call.call_id == "c"));
+}
+
+// B07
+#[test]
+fn sessions_end_with_what_they_hang_on() {
+    let opened = Opened::fresh();
+    let storage = &opened.storage;
+    let of = |id: &str, crm_username: &str, key: u8| WebphoneSession {
+        crm_username: crm_username.into(),
+        key_hash: Some(KeyHash([key; 32])),
+        ..session(id, NOW + 1_000)
+    };
+    let old = WebphoneSession { key_hash: None, ..of("old", "agent.019", 1) };
+    for session in [of("a", "agent.017", 1), of("b", "agent.017", 1), of("c", "agent.018", 1), of("d", "agent.018", 2), old] {
+        assert!(storage.create_session(&session).unwrap());
+    }
+    assert!(!storage.session("old").unwrap().unwrap().is_open(NOW), "nobody knows with which key it ends");
+    let agents =
+        |told: std::collections::BTreeSet<(String, String)>| told.into_iter().map(|(_, agent)| agent).collect::<Vec<_>>();
+    let of_key = |session: &WebphoneSession| session.key_hash == Some(KeyHash([1; 32]));
+    assert_eq!(agents(storage.close_sessions(NOW, of_key).unwrap()), ["agent.017", "agent.018"]);
+    assert!(storage.close_sessions(NOW, of_key).unwrap().is_empty(), "told once");
+    let opened = opened.reopen();
+    let open = ["a", "b", "c", "d"].map(|id| opened.storage.session(id).unwrap().unwrap().is_open(NOW));
+    assert_eq!(open, [false, false, false, true]);
+    assert!(opened.storage.close_sessions(NOW + 1_000, |_| true).unwrap().is_empty(), "expired");
 }
 
 #[test]

@@ -119,6 +119,15 @@ function parseParty(json: Json): Party | null {
   };
 }
 
+/** Id of the account that a launch is of. */
+export function launchedAccount(source: string): string | null {
+  try {
+    return text(object(JSON.parse(source))?.['account_id']);
+  } catch {
+    return null;
+  }
+}
+
 /** The text of the page's `launch` element; `null` when the page was opened without a link. */
 export function parseLaunch(source: string): Launch | null {
   try {

@@ -152,6 +152,8 @@ export function handle(state: State, event: Event): Turn {
     case 'session_renewed':
       return sessionRenewed(state, event.call, event.now);
     case 'session_refused':
+      // Its key or its agent is gone: the call that runs goes on to its end, and after it this comes again.
+      if (event.problem.kind === 'session_over' && isLive(state.call) && state.media === 'flowing') return [{ ...state, problem: event.problem }, []];
       return stop({ ...state, line: 'none', media: 'none' }, event.problem, [{ kind: 'forget_session' }]);
     case 'microphone_ready':
     case 'microphone_failed':

@@ -1,6 +1,6 @@
 // The page itself: its address, its visibility, what it was given, what it keeps over a reload, and whether this browser can call at all.
 
-import { type Launch, type Party, parseLaunch } from '../machine/call.ts';
+import { type Launch, type Party, launchedAccount, parseLaunch } from '../machine/call.ts';
 import type { Problem } from '../machine/problem.ts';
 
 const STORED = 'dialer.session';
@@ -11,9 +11,10 @@ export interface Stored {
   readonly party: Party;
 }
 
-/** The first act: the address loses the key, so that neither history nor a referrer nor a glance keeps it. */
+/** The first act: the address loses the key, so that neither history nor a referrer nor a glance keeps it. By the account the server knows whose frames a reload may stand in. */
 export function cleanAddress(base: string): void {
-  history.replaceState(null, '', `${base}call`);
+  const account = launchedAccount(launchData().text) ?? new URLSearchParams(location.search).get('account');
+  history.replaceState(null, '', account ? `${base}call?account=${encodeURIComponent(account)}` : `${base}call`);
 }
 
 /** What the server wrote into the page. */

@@ -163,6 +163,18 @@ test('a used link can be tried again without a second registration in the way', 
   expect(run([{ kind: 'retry_pressed' }], refused.state).kinds).toEqual(['open_again']);
 });
 
+test('B07: a session that is over leaves the call that runs alone, and ends after it', () => {
+  const over: Event = { kind: 'session_refused', problem: { kind: 'session_over', detail: null } };
+  const talking = run([...TALKING, over]);
+  expect(talking.kinds).not.toContain('forget_session');
+  expect(talking.state).toMatchObject({ media: 'flowing', problem: { kind: 'session_over' } });
+  const ended = run([{ kind: 'media_changed', media: 'none' }, over], talking.state);
+  expect(ended.kinds).toContain('forget_session');
+  expect(ended.state).toMatchObject({ step: 'stopped', line: 'none', problem: { kind: 'session_over' } });
+  // What never stood is not kept.
+  expect(run([...TO_CALL, over]).kinds).toContain('forget_session');
+});
+
 const LOST: Event = { kind: 'microphone_lost', trouble: 'lost' };
 const MISSING: Event = { kind: 'microphone_failed', fault: 'missing' };
 const titles = (state: State): readonly string[] => problemsOf(state).map(({ kind }) => kind);

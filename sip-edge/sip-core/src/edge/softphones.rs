@@ -23,10 +23,11 @@ impl Edge {
         }
     }
 
-    /// Ends an agent's grant and cuts its softphone off. Its call goes on as after a lost connection.
+    /// Ends an agent's grant and cuts its softphone off, at the end of its call if it is in one.
     pub fn revoke_softphone(&mut self, now: Instant, agent: &str) {
+        let is_busy = self.shard.agents.contains_key(agent);
         if let Some(registrar) = &mut self.shard.registrar {
-            registrar.revoke(agent);
+            registrar.revoke(now, agent, is_busy);
         }
         self.settle_softphones(now);
         self.settle(now);

@@ -341,11 +341,29 @@ fn an_expired_credential_ends_the_binding_when_its_agent_is_free() {
 fn a_revoked_agent_is_cut_off() {
     let mut rig = Rig::new();
     rig.register(&ANN);
-    rig.registrar.revoke("ann");
+    rig.registrar.revoke(rig.now, "ann", false);
     assert_eq!(rig.notices(), [registered(Kinship::Stranger), lost(), close(1, CloseReason::Revoked)]);
     assert_eq!(rig.register(&Try { connection: 2, ..ANN }).code, 401);
-    rig.registrar.revoke("nobody");
+    rig.registrar.revoke(rig.now, "nobody", false);
+    rig.registrar.revoke(rig.now, "nobody", true);
     assert_eq!(rig.notices(), []);
+}
+
+// B07: running calls stay untouched.
+#[test]
+fn a_revoked_agent_in_a_call_keeps_its_line_to_the_calls_end() {
+    let mut rig = Rig::new();
+    rig.register(&Try { expires: Some(3600), ..ANN });
+    rig.busy.push("ann".into());
+    rig.registrar.revoke(rig.now, "ann", true);
+    rig.pass(60);
+    assert_eq!(rig.register(&Try { expires: Some(3600), ..ANN }).code, 200, "what it has may be refreshed");
+    assert_eq!(rig.register(&Try { connection: 2, ..ANN }).code, 403, "nothing new is registered by it");
+    assert_eq!(rig.notices(), [registered(Kinship::Stranger), close(2, CloseReason::Revoked)]);
+    rig.busy.clear();
+    rig.pass(5);
+    assert_eq!(rig.notices(), [lost(), close(1, CloseReason::Revoked)]);
+    assert_eq!(rig.register(&ANN).code, 403);
 }
 
 #[test]
@@ -378,7 +396,7 @@ fn agents_who_left_are_remembered_within_bounds() {
         let by = Try { connection, user: &agent, username: &agent, ..ANN };
         assert_eq!(rig.register(&by).code, 200);
         rig.registrar.handle_lost_flow(flow(connection));
-        rig.registrar.revoke(&agent);
+        rig.registrar.revoke(rig.now, &agent, false);
         assert!((1..=2 * SPARE_FACTOR).contains(&rig.registrar.parted.len()));
     }
 }
