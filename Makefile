@@ -4,6 +4,8 @@
 CARGO := cargo
 FLAGS := --release --locked
 WEB := control-api/web
+# Clients that are made of the OpenAPI documents.
+CONTRACT := control-api/contract
 # Where ccache is, RocksDB is compiled once a machine.
 export PATH := /usr/lib/ccache:$(PATH)
 PAGE := $(WEB)/dist/index.html
@@ -15,10 +17,11 @@ run: build
 	exec target/release/sandbox
 
 # Programs and tests are compiled together: apart, the features of their libraries differ, and most of them would be compiled twice.
-test: page
+test: page $(CONTRACT)/node_modules
 	npm --prefix $(WEB) test
 	npm --prefix $(WEB) run test:browser
 	$(CARGO) build $(FLAGS) --workspace --exclude benches --bins --tests
+	$(CONTRACT)/make-clients target/release/control-api
 	$(CARGO) test $(FLAGS) --workspace --exclude benches --no-fail-fast
 
 lint: page
@@ -44,6 +47,10 @@ $(PAGE): $(WEB)/node_modules $(WEB)/index.html $(WEB)/vite.config.ts $(WEB)/tsco
 
 $(WEB)/node_modules: $(WEB)/package.json $(WEB)/package-lock.json
 	npm --prefix $(WEB) ci --no-audit --no-fund
+	@touch $@
+
+$(CONTRACT)/node_modules: $(CONTRACT)/package.json $(CONTRACT)/package-lock.json
+	npm --prefix $(CONTRACT) ci --no-audit --no-fund
 	@touch $@
 
 install:

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn failures_are_told_as_alerts_inside_the_page_s_main_part() {
-        let html = failure_html(&Problem::unprocessable("to_number", "invalid_number", "no number"));
+        let html = failure_html(&Problem::unprocessable("to_number", "invalid_number", "no number"), &[]);
         assert!(html.contains("<main><div role=\"alert\"><h1>") && html.contains("</div></main>"), "{html}");
     }
 

@@ -1,6 +1,7 @@
 //! The served process from outside: HTTP over real sockets, a fake shard over the real link, real storage in a temporary folder.
 
 mod calls;
+mod contract;
 mod control;
 mod delivery;
 mod events;
