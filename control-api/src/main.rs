@@ -83,8 +83,7 @@ fn run(command: Command) -> ExitCode {
                 Api::Public => openapi::public(&Config::default().public.url),
                 Api::Admin => openapi::admin(),
             };
-            println!("{document:#}");
-            Ok(())
+            writeln!(std::io::stdout(), "{document:#}").context("cannot write the document")
         }
         Command::Admin(arguments) => return admin(arguments),
     };

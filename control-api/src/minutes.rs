@@ -137,7 +137,11 @@ mod tests {
     }
 
     fn alerts(metrics: &Metrics) -> usize {
-        metrics.print(0, 0, &[]).lines().filter(|line| line.starts_with("control_api_minutes_alerts_total{")).count()
+        metrics
+            .print(0, 0, storage::OutboxDepth::default(), &[])
+            .lines()
+            .filter(|line| line.starts_with("control_api_minutes_alerts_total{"))
+            .count()
     }
 
     // B09
