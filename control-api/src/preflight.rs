@@ -145,7 +145,10 @@ mod tests {
         check_lack(|config, folder| config.storage.secret_key_file = file(folder, "k", "00", 0o600), &["secret_key_file", "64"]);
         check_lack(|config, folder| config.admin.token_file = file(folder, "t", "cda_x", 0o644), &["token_file", "mode 644"]);
         check_lack(|config, folder| config.recordings.folder = file(folder, "r", "", 0o600), &["recordings.folder", "no folder"]);
-        check_lack(|config, _| config.storage.folder = "/proc/none/db".into(), &["storage.folder", "/proc"]);
+        check_lack(
+            |config, folder| config.storage.folder = file(folder, "no", "", 0o600).join("db"),
+            &["storage.folder", "/no: is no folder"],
+        );
         check_lack(|config, folder| config.link.socket = folder.join("s".repeat(120)), &["link.socket", "100 bytes"]);
     }
 }

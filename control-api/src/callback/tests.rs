@@ -195,7 +195,7 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
 /// An endpoint with several pooled connections that fails over; returns how many attempts the next result takes, and its log's first word.
 async fn attempts_after_failover(old: Old, max_retries: u32) -> (u32, String) {
     let (rig, sink) = (Rig::new(), Sink::good(|_| Answer::Status(200)).await);
-    let callbacks = rig.callbacks(&sink, Duration::from_millis(500), 8);
+    let callbacks = rig.callbacks(&sink, if old == Old::Silence { Duration::from_secs(3) } else { PATIENCE }, 8);
     let mut before = tokio::task::JoinSet::new();
     for n in 0..6 {
         let call_id = format!("before{n}");

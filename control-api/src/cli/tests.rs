@@ -203,7 +203,7 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
         (vec!["trunk", "set", "t", "--number-format", "foo"], "--number-format foo: allowed are e164-plus, e164, national0"),
         (vec!["deliveries", "list", "--account", "nobody"], "404 not_found: there is no account"),
         (vec!["deliveries", "redeliver", "no-such-call"], "404 not_found: there is no call"),
-        (vec!["deliveries", "redeliver"], "--account"),
+        (vec!["deliveries", "redeliver"], "CALL_ID"),
         (vec!["deliveries", "redeliver", "--account", "demo"], "409 no_callback"),
         (vec!["calls", "demo", "--from", "yesterday"], "RFC 3339"),
         (vec!["live", "--limit", "1"], "--limit"),

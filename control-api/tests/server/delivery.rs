@@ -86,6 +86,7 @@ async fn given_up_results_are_found_and_pushed_again() {
     let all = rig.admin(Method::POST, "/admin/accounts/acme/deliveries/redeliver").await;
     assert_eq!(all.expect(202).json(), json!({ "queued": 3, "more": false }));
     exhausted(&rig, &lost[0], 3).await;
+    exhausted(&rig, &lost[1], 2).await;
     exhausted(&rig, &lost[2], 2).await;
     rig.admin(Method::POST, &format!("/admin/deliveries/{live}/redeliver")).await.expect(409);
     rig.admin(Method::POST, "/admin/deliveries/nothing/redeliver").await.expect(404);
