@@ -12,7 +12,7 @@ use edge::final_call;
 use std::sync::Arc;
 use storage::{
     Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName, MilestoneOutcome, NewCallback, Pause,
-    Progress, TimelineEntry,
+    Progress, RecordingWritten, TimelineEntry,
 };
 use tokio::task::JoinSet;
 
@@ -46,6 +46,7 @@ pub const EVENT_WORDS: &[&str] = &[
     "recording.paused",
     "recording.resumed",
     "recording.finished",
+    "recording.failed",
     "agent.away",
     "agent.back",
     "ended",
@@ -178,6 +179,7 @@ fn word(kind: &str, leg: Option<LegName>, changes_parties: bool) -> Option<Event
         ("recording_paused", _) => "recording.paused",
         ("recording_resumed", _) => "recording.resumed",
         ("recording_finished", _) => "recording.finished",
+        ("recording_failed", _) => "recording.failed",
         ("agent_lost", _) => "agent.away",
         ("agent_back", _) => "agent.back",
         _ => return None,
@@ -271,6 +273,10 @@ fn lost_end(
         end.reason = Some("edge_restarted".into());
         end.answer_ms = Some(answer_ms);
         end.duration_s = (end.end_ms - answer_ms) / 1000;
+        // What the edge had not written yet, a second or less, went with it.
+        let written_ms = recording.as_ref().map_or(0, |recording| recording.duration_ms);
+        let written = RecordingWritten { complete: false, written_ms: Some(written_ms) };
+        end.recording_written = call.recording_file.as_ref().map(|_| written);
         end.recording = recording;
     } else if call.hang_up_requested {
         end.status = storage::CallStatus::Canceled;

@@ -2,6 +2,7 @@
 //! in as G.711, blocks for file offsets come out; after each `flush` the file is a valid WAV up to the time of the flush. No file is
 //! opened here.
 
+mod gaps;
 mod repair;
 mod track;
 
@@ -13,7 +14,8 @@ use crate::prefetch::prefetch;
 use crate::rtp::CLOCK_RATE;
 use crate::sender::{StreamId, samples_between};
 
-pub use repair::{Repair, repair};
+pub use gaps::Gaps;
+pub use repair::{Repair, duration_of, repair};
 use track::Track;
 
 /// Offsets and lengths of writes are multiples of this, as direct I/O needs it.

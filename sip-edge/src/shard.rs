@@ -18,9 +18,11 @@ use hold_audio::{HoldAudio, Reading};
 use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::carry_out;
 use media_shard::engine::{Engine, EngineConfig, Received};
-use media_shard::recorder::{Finished, Recorder};
+use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
-use sip_core::edge::{CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RegistrarConfig, Transport};
+use sip_core::edge::{
+    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten, RegistrarConfig, Transport,
+};
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -124,8 +126,8 @@ impl Shard {
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
             let (for_recorder, for_streams, for_websockets) = (shard.clone(), shard.clone(), shard.clone());
-            let recorder = Recorder::new(config.recordings.folder.clone(), move |finished| {
-                on(&for_recorder, |shard| shard.recording_finished(finished));
+            let recorder = Recorder::new(config.recordings.folder.clone(), move |progress| {
+                on(&for_recorder, |shard| shard.recording_progress(progress));
             });
             let streams =
                 Streams::new(stream_config, pace.clone(), move |event| on(&for_streams, |shard| shard.stream_event(event)));
@@ -278,11 +280,15 @@ impl Shard {
         answer
     }
 
-    fn recording_finished(&mut self, finished: Finished) {
+    fn recording_progress(&mut self, progress: Progress) {
         let now = Instant::now();
-        match finished {
-            Finished::Final { recording, file_len, duration } => self.edge.recording_finished(now, recording, file_len, duration),
-            Finished::Lost { recording } => self.edge.recording_lost(now, recording),
+        match progress {
+            Progress::Damaged { recording } => self.edge.recording_damaged(now, recording),
+            Progress::Final { recording, file: FinalFile { len, duration, written, is_whole } } => {
+                let written = RecordingWritten { is_whole, duration: Some(written) };
+                self.edge.recording_finished(now, recording, RecordedFile { len, duration, written });
+            }
+            Progress::Lost { recording } => self.edge.recording_lost(now, recording),
         }
         self.settle(now);
     }

@@ -327,6 +327,7 @@ fn close(call: &mut Call, end: FinalCall) {
     call.duration_s = end.duration_s;
     call.attempts = end.attempts;
     call.recording = end.recording;
+    call.recording_written = end.recording_written;
     call.agent_media = end.agent_media;
     call.customer_media = end.customer_media;
     call.reason_detail = end.reason_detail;

@@ -26,7 +26,7 @@ records! {
     Agent => "agent",
     ApiKey => "api key" version 2,
     Trunk => "trunk",
-    Call => "call" version 3,
+    Call => "call" version 4,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
@@ -96,7 +96,9 @@ mod tests {
         check("trunk.v1", &sample::trunk());
         check_old("call.v1", &sample::ended_call());
         check_old("call.v2", &sample::softphone_call());
-        check("call.v3", &sample::three_party_call());
+        check_old("call.v3", &sample::three_party_call());
+        let written = Some(RecordingWritten { complete: false, written_ms: Some(150_000) });
+        check("call.v4", &Call { recording_written: written, ..sample::three_party_call() });
         check_old("timeline.v1", &sample::timeline_entry());
         check("timeline.v2", &TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() });
         check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
@@ -233,6 +235,7 @@ mod tests {
                 others: vec![],
                 party_count: 0,
                 event_count: 0,
+                recording_written: None,
             }
         }
 

@@ -248,5 +248,6 @@ fn accepted(new: NewCall) -> Call {
         others: Vec::new(),
         party_count: 0,
         event_count: 0,
+        recording_written: None,
     }
 }

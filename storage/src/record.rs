@@ -10,7 +10,7 @@ mod webphone;
 
 pub use call::{
     Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy, IdempotencyEntry, LegMedia, LegName, Owner,
-    Pause, RecordingEntry, RecordingResult, TimelineEntry,
+    Pause, RecordingEntry, RecordingResult, RecordingWritten, TimelineEntry,
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
 pub use conversation::{

@@ -18,7 +18,7 @@ pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
     AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, Folder, Folders, FromEdge, HangupBy,
     Hello, LegMedia, LegName, MediaProfile, Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult,
-    Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
+    RecordingWritten, Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

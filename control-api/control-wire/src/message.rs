@@ -281,7 +281,8 @@ pub struct Milestone {
     /// How the parties stand after it, if it changed that.
     pub conversation: Option<Box<Conversation>>,
     /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
-    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, …; of a softphone
+    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, `recording_failed` (something of it could not be
+    /// written), …; of a softphone
     /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`; of
     /// a phone that is to be confirmed `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`, `consulting`,
     /// `participant_joined`, `participant_left`, `swapped`, `merged`, `agent_completed`, `supervisor_added`, `supervisor_joined`,
@@ -352,6 +353,9 @@ pub struct Ended {
     /// With `agent_media` of a softphone: how far its way stood, as `no_candidates`, `no_path`, `no_dtls` or `no_audio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What of the recording was written; `None` if nothing was to be, or if that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_written: Option<RecordingWritten>,
 }
 
 /// What came of a third party or a supervisor.
@@ -386,6 +390,15 @@ pub struct RecordingResult {
     pub file_len: u64,
     /// Where it was paused, in its own time.
     pub pauses: Vec<Pause>,
+}
+
+/// How much of a recording was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingWritten {
+    /// Whether all that was recorded is in the file; without a file nothing is.
+    pub complete: bool,
+    /// `None` if it is not known yet.
+    pub written_ms: Option<u64>,
 }
 
 /// A part of a recording that is silent because it was paused, in milliseconds from the recording's start.

@@ -230,11 +230,15 @@ fn ended() {
             sip_code: Some(486),
         }],
         detail: None,
+        recording_written: None,
     };
     let told = |ended| FromEdge::Event { id: 6, event: Event::Ended(Box::new(ended)) };
     check(include_str!("golden/ended.json"), told(ended.clone()));
     let explained = include_str!("golden/ended.json").trim_end().strip_suffix("}}}}").expect("the end of an event");
-    check(&format!(r#"{explained},"detail":"no_path"}}}}}}}}"#), told(Ended { detail: Some("no_path".into()), ..ended }));
+    check(&format!(r#"{explained},"detail":"no_path"}}}}}}}}"#), told(Ended { detail: Some("no_path".into()), ..ended.clone() }));
+    let partly = Some(RecordingWritten { complete: false, written_ms: Some(900) });
+    let written = r#""recording_written":{"complete":false,"written_ms":900}"#;
+    check(&format!("{explained},{written}}}}}}}}}"), told(Ended { recording_written: partly, ..ended }));
 }
 
 #[test]

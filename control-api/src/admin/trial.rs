@@ -83,6 +83,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         others: Vec::new(),
         party_count: 0,
         event_count: 0,
+        recording_written: None,
     };
     let callback = for_test(account, &call, public_url, now_ms)?;
     Some(CallbackJob {

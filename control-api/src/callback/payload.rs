@@ -49,6 +49,8 @@ pub struct Payload<'a> {
     attempts: Vec<Attempt<'a>>,
     participants: Vec<ParticipantView>,
     recording_pauses: Vec<PauseView>,
+    recording_complete: Option<bool>,
+    recording_written_ms: Option<u64>,
     /// Of a call that never took place; else left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     test: bool,
@@ -93,6 +95,8 @@ impl<'a> Payload<'a> {
             attempts: call.attempts.iter().map(Attempt::of).collect(),
             participants: conversation::participants(call),
             recording_pauses: conversation::pauses(call),
+            recording_complete: call.recording_written.map(|written| written.complete),
+            recording_written_ms: call.recording_written.and_then(|written| written.written_ms),
             test: false,
         }
     }
@@ -160,6 +164,7 @@ mod tests {
         assert_eq!(value["end_time"], "2026-07-03T10:02:35Z");
         assert_eq!(value["recording_url"], "https://api.example/recordings/crm_c1.wav");
         assert_eq!(value["attempts"][0]["result"], "answered");
+        assert_eq!((&value["recording_complete"], &value["recording_written_ms"]), (&true.into(), &150_900.into()));
     }
 
     // A18
@@ -167,6 +172,7 @@ mod tests {
     fn only_the_recordings_link_may_be_absent() {
         let mut call = ended_call("c1");
         call.recording = None;
+        call.recording_written = None;
         call.status = Some(CallStatus::NoAnswer);
         call.agent_number = None;
         let value: serde_json::Value = serde_json::from_str(&print(&call)).unwrap();
@@ -176,5 +182,8 @@ mod tests {
         }
         assert_eq!(value["status"], "NO_ANSWER");
         assert!(value["agent_number"].is_null() && value["crm_username"].is_null() && value["reason"].is_null());
+        for key in ["recording_complete", "recording_written_ms"] {
+            assert_eq!(keys.get(key), Some(&serde_json::Value::Null), "{key}");
+        }
     }
 }

@@ -72,6 +72,7 @@ fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::
             file_len: 1,
             pauses: Vec::new(),
         }),
+        recording_written: Some(RecordingWritten { complete: true, written_ms: Some(150_900) }),
         agent_media: None,
         customer_media: None,
         reason_detail: None,

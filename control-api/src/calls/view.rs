@@ -73,6 +73,12 @@ pub struct CallView {
     pub participants: Vec<ParticipantView>,
     /// Where the recording was paused.
     pub recording_pauses: Vec<PauseView>,
+    /// Whether all that was recorded could be written; also `false` where nothing could be, and then there is no `recording_url`.
+    /// `null` if nothing was to be recorded, or if it was not known yet when the call ended.
+    pub recording_complete: Option<bool>,
+    /// Milliseconds of the talk that could be written; what could not is silent, or cut off at the end.
+    #[schema(example = 138_000)]
+    pub recording_written_ms: Option<u64>,
     /// How the delivery of its result stands; `null` before the end, and for an account that had no callback URL then.
     pub callback: Option<DeliveryView>,
 }
@@ -224,6 +230,8 @@ impl CallView {
             conversation: ConversationView::of(call),
             participants: conversation::participants(call),
             recording_pauses: conversation::pauses(call),
+            recording_complete: call.recording_written.map(|written| written.complete),
+            recording_written_ms: call.recording_written.and_then(|written| written.written_ms),
             callback: None,
         }
     }

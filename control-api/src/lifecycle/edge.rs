@@ -55,6 +55,9 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
         duration_s: ended.duration_s,
         attempts: ended.attempts.into_iter().map(attempt).collect(),
         recording: ended.recording.map(recording),
+        recording_written: ended
+            .recording_written
+            .map(|told| storage::RecordingWritten { complete: told.complete, written_ms: told.written_ms }),
         agent_media: ended.agent_media.map(media),
         customer_media: ended.customer_media.map(media),
         reason_detail: ended.detail,

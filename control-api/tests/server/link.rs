@@ -3,7 +3,8 @@
 use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, status, wav};
 use control_api::app::now_ms;
 use control_wire::{
-    CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, Milestone, RecordingResult, ShardStatus, ToEdge,
+    CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, Milestone, RecordingResult, RecordingWritten, ShardStatus,
+    ToEdge,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -122,9 +123,12 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
 
     let mut restarted = rig.shard(2, &[]).await;
     let call = rig.ended_call(&ringing).await;
+    assert_eq!((&call["recording_complete"], &call["recording_written_ms"]), (&Value::Null, &Value::Null));
     assert_eq!((&call["status"], &call["reason"], &call["hangup_by"]), (&json!("FAILED"), &json!("system"), &json!("system")));
     let call = rig.ended_call(&talking).await;
     assert_eq!((&call["status"], &call["reason"], &call["duration"]), (&json!("ANSWER"), &json!("edge_restarted"), &json!(2)));
+    // B11: what was not written yet went with the edge.
+    assert_eq!((&call["recording_complete"], &call["recording_written_ms"]), (&json!(false), &json!(2_000)));
     let path = call["recording_url"].as_str().unwrap().strip_prefix("https://api.example").unwrap().to_owned();
     assert_eq!(rig.get(&path).await.expect(200).body, wav());
     let call = rig.ended_call(&cancelled).await;
@@ -310,6 +314,44 @@ async fn recordings_are_announced_with_the_end() {
     assert_eq!(rig.call(&call_id).await["recording_url"], url);
     let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
     assert_eq!(serde_json::from_str::<Value>(&job.body).unwrap()["recording_url"], url);
+    rig.stop().await;
+}
+
+// B11, A18
+#[tokio::test]
+async fn what_of_a_recording_could_not_be_written_is_told() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let written = |complete, written_ms| Some(RecordingWritten { complete, written_ms });
+    for (has_file, told, expected) in [
+        (true, written(true, Some(2_000)), (json!(true), json!(2_000))),
+        (true, written(false, Some(800)), (json!(false), json!(800))),
+        (true, written(false, None), (json!(false), Value::Null)),
+        (false, written(false, Some(0)), (json!(false), json!(0))),
+        (true, None, (Value::Null, Value::Null)),
+    ] {
+        let (call_id, place) = rig.place(&mut shard).await;
+        shard.bridge(&call_id).await;
+        if told.is_some_and(|told| !told.complete) {
+            shard.milestone(&call_id, 5, None, "recording_failed").await;
+        }
+        let file_name = place.recording.unwrap();
+        let recording = RecordingResult { file_name, duration_ms: 2_000, file_len: 64_044, pauses: Vec::new() };
+        let recording = has_file.then_some(recording);
+        let end = control_wire::Ended { recording, recording_written: told, ..ended(&call_id, CallStatus::Answer) };
+        shard.tell(Event::Ended(Box::new(end))).await;
+        let view = rig.call(&call_id).await;
+        let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+        let body: Value = serde_json::from_str(&job.body).unwrap();
+        for shown in [&view, &body] {
+            let keys = ["recording_complete", "recording_written_ms"].map(|key| shown.get(key).expect(key).clone());
+            assert_eq!((keys[0].clone(), keys[1].clone()), expected);
+            assert_eq!(shown.get("recording_url").is_some(), has_file);
+        }
+        let timeline = rig.app.store.timeline(&call_id).unwrap();
+        let says_so = timeline.iter().any(|entry| entry.kind == "recording_failed");
+        assert_eq!(says_so, expected.0 == json!(false));
+    }
     rig.stop().await;
 }
 

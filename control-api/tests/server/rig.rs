@@ -651,6 +651,7 @@ pub fn ended(call_id: &str, status: CallStatus) -> Ended {
         customer_media: None,
         others: Vec::new(),
         detail: None,
+        recording_written: None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const LOCK_NAME: &str = ".sip-edge.lock";
 /// Longest wait for all that the kernel still writes for the process that is gone.
-const LATE_WRITE_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const LATE_WRITE_LIMIT: Duration = Duration::from_secs(2);
 const TRY_PERIOD: Duration = Duration::from_millis(5);
 
 /// The recordings' folder, locked as long as this lives.
@@ -53,7 +53,8 @@ pub fn own(folder: &Path) -> io::Result<OwnedFolder> {
     Ok(OwnedFolder { _lock: lock, recovered })
 }
 
-fn finish(part: &Path, path: &Path, deadline: Instant) -> io::Result<Repair> {
+/// Makes a file valid with what is in it and gives it its final name. Blocks.
+pub(crate) fn finish(part: &Path, path: &Path, deadline: Instant) -> io::Result<Repair> {
     let mut file = OpenOptions::new().read(true).write(true).open(part)?;
     // The process is gone, but a write that was on its way may still come and would make the file longer again. It keeps the file locked.
     while file.try_lock().is_err() && Instant::now() < deadline {

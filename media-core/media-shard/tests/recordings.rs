@@ -3,7 +3,7 @@
 use glommio::{LocalExecutorBuilder, Placement, timer::Timer};
 use media_core::recording::{BLOCK_LEN, HEADER_LEN};
 use media_core::relay::RecordingId;
-use media_shard::recorder::{Finished, Recorder, learn_device};
+use media_shard::recorder::{FinalFile, Progress, Recorder, learn_device};
 use media_shard::recovery::{Recovered, own};
 use media_shard::signal::Signal;
 use std::cell::{Cell, RefCell};
@@ -30,9 +30,14 @@ fn block(fill: u8) -> Vec<u8> {
     vec![fill; BLOCK_LEN]
 }
 
-/// The header that a recording of one block has.
+/// The first block of a recording of one block.
 fn first_block() -> Vec<u8> {
-    let data_len = (BLOCK_LEN - HEADER_LEN) as u32;
+    first_block_of(0)
+}
+
+/// The first block of a recording with this much after it.
+fn first_block_of(more_len: u32) -> Vec<u8> {
+    let data_len = (BLOCK_LEN - HEADER_LEN) as u32 + more_len;
     let mut bytes = Vec::from(*b"RIFF");
     bytes.extend((data_len + 36).to_le_bytes());
     bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
@@ -62,9 +67,9 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
         recorder.write(RECORDING, 0, &block(3));
         recorder.finish(RECORDING, BLOCK_LEN as u64 + 100, Duration::from_secs(1));
         finished.1.wait().await;
-        let expected =
-            Finished::Final { recording: RECORDING, file_len: BLOCK_LEN as u64 + 100, duration: Duration::from_secs(1) };
-        assert_eq!(*finished.0.borrow(), Some(expected));
+        let duration = Duration::from_secs(1);
+        let file = FinalFile { len: BLOCK_LEN as u64 + 100, duration, written: duration, is_whole: true };
+        assert_eq!(*finished.0.borrow(), Some(Progress::Final { recording: RECORDING, file }));
         // The third took the second's place before it was written.
         assert_eq!(recorder.counters().written_len.get(), 2 * BLOCK_LEN as u64);
         assert_eq!(recorder.counters().failed.get(), 0);
@@ -94,45 +99,75 @@ fn a_device_that_cannot_be_polled_is_not_polled() {
     });
 }
 
+/// Writes and finishes one recording, and returns all that was told of it with the recorder's counters.
+async fn record(folder: PathBuf, name: &str, writes: impl FnOnce(&mut Recorder), len: u64) -> (Vec<Progress>, Recorder) {
+    let told = Rc::new((RefCell::new(Vec::new()), Signal::default()));
+    let tell = told.clone();
+    let mut recorder = Recorder::new(folder, move |progress| {
+        tell.0.borrow_mut().push(progress);
+        if !matches!(progress, Progress::Damaged { .. }) {
+            tell.1.set();
+        }
+    });
+    recorder.open(RECORDING, name);
+    writes(&mut recorder);
+    recorder.finish(RECORDING, len, Duration::from_secs(1));
+    told.1.wait().await;
+    let told = told.0.take();
+    (told, recorder)
+}
+
+// B11
 #[test]
 fn a_slow_disk_costs_writes_and_never_the_end() {
     let folder = folder("overflow");
     let path = folder.join("crm_b.wav");
     run(async move {
-        let finished = Rc::new(Signal::default());
-        let told = finished.clone();
-        let mut recorder = Recorder::new(folder, move |_| told.set());
-        recorder.open(RECORDING, "crm_b.wav");
-        // The writer had no turn yet.
-        for count in 1..=100 {
-            recorder.write(RECORDING, count * BLOCK_LEN as u64, &block(count as u8));
-            recorder.write(RECORDING, 0, &block(100 + count as u8));
-        }
-        assert_eq!(recorder.counters().overflowed.get(), 37);
-        recorder.finish(RECORDING, 101 * BLOCK_LEN as u64, Duration::ZERO);
-        finished.wait().await;
+        let writes = |recorder: &mut Recorder| {
+            // The writer had no turn yet.
+            for count in 1..=100 {
+                recorder.write(RECORDING, count * BLOCK_LEN as u64, &block(count as u8));
+                recorder.write(RECORDING, 0, &first_block_of(100 * BLOCK_LEN as u32));
+            }
+            assert_eq!(recorder.counters().overflowed.get(), 37);
+        };
+        let (told, recorder) = record(folder, "crm_b.wav", writes, 101 * BLOCK_LEN as u64).await;
         assert_eq!(recorder.counters().written_len.get(), 64 * BLOCK_LEN as u64);
-        // The header tells of all of it, and what was dropped is silence.
-        let fills = [200].into_iter().chain(1..=63).chain(std::iter::repeat_n(0, 37));
-        assert_eq!(std::fs::read(&path).unwrap(), fills.flat_map(block).collect::<Vec<_>>());
+        // What was dropped lies at the end: the file ends before it, and its header says so.
+        let file = std::fs::read(&path).unwrap();
+        assert_eq!(file[..BLOCK_LEN], first_block_of(63 * BLOCK_LEN as u32));
+        assert_eq!(file[BLOCK_LEN..], (1..=63).flat_map(block).collect::<Vec<_>>());
+        let duration = Duration::from_millis((64 * BLOCK_LEN as u64 - 44) * 1000 / 32_000);
+        let file = FinalFile { len: 64 * BLOCK_LEN as u64, duration, written: duration, is_whole: false };
+        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Final { recording: RECORDING, file }]);
+        assert_eq!((recorder.counters().damaged.get(), recorder.counters().failed.get()), (1, 0));
     });
 }
 
+// B11
 #[test]
 fn a_file_that_cannot_be_made_is_told_as_lost() {
     let folder = folder("lost");
     run(async move {
-        let finished = Rc::new((RefCell::new(None), Signal::default()));
-        let told = finished.clone();
-        let mut recorder = Recorder::new(folder.join("nowhere"), move |lost| {
-            *told.0.borrow_mut() = Some(lost);
-            told.1.set();
-        });
-        recorder.open(RECORDING, "crm_c.wav");
-        recorder.write(RECORDING, 0, &block(1));
-        recorder.finish(RECORDING, 5, Duration::ZERO);
-        finished.1.wait().await;
-        assert_eq!(*finished.0.borrow(), Some(Finished::Lost { recording: RECORDING }));
+        let writes = |recorder: &mut Recorder| recorder.write(RECORDING, 0, &block(1));
+        let (told, _) = record(folder.join("nowhere"), "crm_c.wav", writes, 5).await;
+        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]);
+    });
+}
+
+// B11
+#[test]
+fn a_device_that_takes_nothing_leaves_no_recording() {
+    let folder = folder("no-room");
+    std::os::unix::fs::symlink("/dev/full", folder.join("crm_f.wav.part")).unwrap();
+    run(async move {
+        let writes = |recorder: &mut Recorder| {
+            recorder.write(RECORDING, BLOCK_LEN as u64, &block(1));
+            recorder.write(RECORDING, 0, &first_block());
+        };
+        let (told, recorder) = record(folder, "crm_f.wav", writes, 2 * BLOCK_LEN as u64).await;
+        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]);
+        assert_eq!((recorder.counters().failed.get(), recorder.counters().damaged.get()), (2, 1));
     });
 }
 

@@ -1,6 +1,7 @@
 //! What a file that a killed process left behind can still become.
 
 use super::{HEADER_LEN, Layout, header};
+use std::time::Duration;
 
 /// How to finish a file that was left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,12 @@ pub fn repair(head: &[u8], file_len: u64) -> Repair {
         0 => Repair::Empty,
         frame_count => Repair::Finalise { header: header(layout, frame_count), len: layout.offset(frame_count) },
     }
+}
+
+/// How long this many bytes of samples play under a header of ours.
+pub fn duration_of(header: &[u8; HEADER_LEN], samples_len: u64) -> Duration {
+    let bytes_per_second = header[28..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    Duration::from_millis((samples_len * 1000).checked_div(bytes_per_second.into()).unwrap_or(0))
 }
 
 /// The length of the samples that a header of ours promises.

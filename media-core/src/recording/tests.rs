@@ -276,6 +276,8 @@ fn files_without_header_and_foreign_files() {
     }
     check(&[0; HEADER_LEN], 8192, Repair::Finalise { header: header(Layout::Stereo, 2037), len: 8192 });
     check(&header(Layout::Stereo, 0), 8192, Repair::Empty);
+    assert_eq!(duration_of(&header(Layout::Stereo, 9), 16_000), Duration::from_millis(500));
+    assert_eq!(duration_of(&header(Layout::ThreeChannel, 9), 24_000), Duration::from_millis(500));
     check(&header(Layout::Stereo, 100), 44 + 400, Repair::Finalise { header: header(Layout::Stereo, 100), len: 444 });
     check(b"RIFF", 8192, Repair::Foreign);
     check(&[b'x'; HEADER_LEN], 8192, Repair::Foreign);

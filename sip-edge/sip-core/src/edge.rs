@@ -21,7 +21,8 @@ pub use control::{
 };
 pub use counters::{Counter, Counters};
 pub use event::{
-    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output, Pause, RecordingResult,
+    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output, Pause, RecordedFile,
+    RecordingResult, RecordingWritten,
 };
 
 use crate::call::context::{Owner, Peer, Resources};
@@ -32,7 +33,7 @@ use crate::transaction::{self, Table, Timers, TransactionId};
 use calls::Calls;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// One shard's signalling and media.
 pub struct Edge {
@@ -187,9 +188,9 @@ impl Edge {
     }
 
     /// The recording's file is final.
-    pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file_len: u64, duration: Duration) {
+    pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file: RecordedFile) {
         let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
-        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file_len, duration));
+        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file));
         self.settle(now);
     }
 
@@ -197,6 +198,13 @@ impl Edge {
     pub fn recording_lost(&mut self, now: Instant, recording: RecordingId) {
         let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
         self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_lost_recording(cx, recording));
+        self.settle(now);
+    }
+
+    /// Something of the recording could not be written.
+    pub fn recording_damaged(&mut self, now: Instant, recording: RecordingId) {
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
+        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_damaged_recording(cx, recording));
         self.settle(now);
     }
 

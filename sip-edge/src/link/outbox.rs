@@ -125,6 +125,7 @@ mod tests {
             duration_s: 0,
             attempts: Vec::new(),
             recording: None,
+            recording_written: None,
             agent_media: None,
             customer_media: None,
             others: Vec::new(),

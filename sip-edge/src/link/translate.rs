@@ -263,6 +263,10 @@ fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
             file_len: recording.file_len,
             pauses: recording.pauses.into_iter().map(pause).collect(),
         }),
+        recording_written: ended.recording_written.map(|written| wire::RecordingWritten {
+            complete: written.is_whole,
+            written_ms: written.duration.map(|duration| duration.as_millis() as u64),
+        }),
         agent_media: ended.agent_media.map(leg_media),
         customer_media: ended.customer_media.map(leg_media),
         others: ended

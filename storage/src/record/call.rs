@@ -145,6 +145,9 @@ pub struct Call {
     /// Events that were noted of the call.
     #[serde(default)]
     pub event_count: u32,
+    /// What of the recording was written; `None` if nothing was to be, or if that was not known at the call's end. Since version 4.
+    #[serde(default)]
+    pub recording_written: Option<RecordingWritten>,
 }
 
 impl Call {
@@ -201,6 +204,15 @@ pub struct RecordingResult {
     pub pauses: Vec<Pause>,
 }
 
+/// How much of a recording was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingWritten {
+    /// Whether all that was recorded is in the file; without a file nothing is.
+    pub complete: bool,
+    /// `None` if it is not known yet.
+    pub written_ms: Option<u64>,
+}
+
 /// A silent part of a recording, in milliseconds from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
@@ -230,6 +242,7 @@ pub struct FinalCall {
     pub duration_s: u64,
     pub attempts: Vec<Attempt>,
     pub recording: Option<RecordingResult>,
+    pub recording_written: Option<RecordingWritten>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
     /// More about `reason`.
@@ -252,6 +265,7 @@ impl FinalCall {
             duration_s: 0,
             attempts: Vec::new(),
             recording: None,
+            recording_written: None,
             agent_media: None,
             customer_media: None,
             reason_detail: None,

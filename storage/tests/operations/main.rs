@@ -78,6 +78,7 @@ pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
         duration_s: 5,
         attempts: Vec::new(),
         recording: Some(recording),
+        recording_written: Some(RecordingWritten { complete: true, written_ms: Some(5_000) }),
         agent_media: None,
         customer_media: None,
         reason_detail: None,

@@ -62,6 +62,9 @@ async fn calls_end_truly_when_the_edge_dies() {
     println!("S20: {:.2} s recorded of {talked_s:.2} s and more", wav.duration_s());
     // Each second is given to the disk at once; when a busy disk has it is printed above, not asserted.
     assert!(heard_ms(&wav.agent, AGENT_HZ) > 300 && heard_ms(&wav.customer, CUSTOMER_HZ) > 300);
+    // B11
+    assert_eq!(callback.body["recording_complete"], false, "{}", callback.text);
+    assert!(callback.body["recording_written_ms"].as_u64().is_some_and(|written_ms| written_ms > 300), "{}", callback.text);
     let failed = rig.callback(&ringing).await;
     assert_eq!((failed.field("status"), failed.field("reason")), ("FAILED", "system"), "{}", failed.text);
     // The phones of the dead edge's calls still wait; what is new works.

@@ -72,6 +72,7 @@ fn check_recording(callback: &Received) {
 
 async fn check_ranges(rig: &Rig, callback: &Received) {
     let whole = callback.recording.as_ref().expect("a recording");
+    assert_eq!(callback.body["recording_complete"], true, "{}", callback.text);
     let url = callback.field("recording_url");
     let name = url.rsplit('/').next().expect("a name");
     let token = name.strip_prefix("crm_").and_then(|rest| rest.strip_suffix(".wav")).expect("crm_….wav");

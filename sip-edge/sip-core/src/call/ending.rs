@@ -78,6 +78,7 @@ impl Call {
             duration_s,
             attempts,
             recording: self.tape.take_result(),
+            recording_written: self.tape.written(),
             agent_media,
             customer_media,
             others,

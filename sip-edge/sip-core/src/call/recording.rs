@@ -2,13 +2,16 @@
 
 use super::Call;
 use super::context::{Context, Resources};
-use crate::edge::{ControlRefusal, MilestoneKind, Output, Pause, RecordingResult, RecordingState};
+use crate::edge::{
+    ControlRefusal, MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingState, RecordingWritten,
+};
 use crate::outcome::LegName;
 use media_core::relay::{Channel, Layout, RecordingId};
 use std::time::{Duration, Instant};
 
 /// Most pauses of one recording.
 const MAX_PAUSE_COUNT: usize = 1_000;
+const NOTHING: RecordingWritten = RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) };
 
 pub struct Tape {
     pub layout: Layout,
@@ -23,12 +26,14 @@ pub struct Tape {
     parties: Vec<(LegName, Channel)>,
     /// What will come of it, or did.
     result: Option<RecordingResult>,
+    /// How much of it was written, once that is known.
+    written: Option<RecordingWritten>,
 }
 
 impl Tape {
     pub fn new(layout: Layout, name: Option<String>) -> Tape {
         let (pauses, parties) = (Vec::new(), Vec::new());
-        Tape { layout, name, open: None, started_at: None, paused_at: None, pauses, parties, result: None }
+        Tape { layout, name, open: None, started_at: None, paused_at: None, pauses, parties, result: None, written: None }
     }
 
     pub fn is_open(&self) -> bool {
@@ -37,6 +42,10 @@ impl Tape {
 
     pub fn take_result(&mut self) -> Option<RecordingResult> {
         self.result.take()
+    }
+
+    pub fn written(&self) -> Option<RecordingWritten> {
+        self.written
     }
 
     /// Ends the pause that lasts.
@@ -70,7 +79,11 @@ impl Call {
     /// Starts the recording whose name is set; `false` without room for it.
     pub(super) fn start_recording(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(file_name) = self.tape.name.clone() else { return false };
-        let Some(recording) = cx.shard.relay.start_recording(cx.now, self.tape.layout) else { return false };
+        let Some(recording) = cx.shard.relay.start_recording(cx.now, self.tape.layout) else {
+            self.tape.written = Some(NOTHING);
+            cx.milestone(None, MilestoneKind::RecordingFailed, None, None);
+            return false;
+        };
         cx.shard.recordings.insert(Resources::recording_key(recording), cx.call);
         self.tape.open = Some(recording);
         self.tape.started_at = Some(cx.now);
@@ -148,24 +161,35 @@ impl Call {
     }
 
     /// The recording's file is final.
-    pub fn handle_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId, file_len: u64, duration: Duration) {
+    pub fn handle_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId, file: RecordedFile) {
         if self.tape.open != Some(recording) || self.is_told() {
             return;
         }
         self.tape.end_pause(cx.now);
         self.forget_recording(cx);
-        self.tape.result = Some(self.tape.result_of(file_len, duration));
+        self.tape.result = Some(self.tape.result_of(file.len, file.duration));
+        self.tape.written = Some(file.written);
         cx.milestone(None, MilestoneKind::RecordingFinished, None, None);
         if self.is_ended() {
             self.tell_end(cx);
         }
     }
+
+    /// Something of the recording could not be written; how much is known once its file is final.
+    pub fn handle_damaged_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId) {
+        if self.tape.open == Some(recording) && !self.is_told() {
+            self.tape.written = Some(RecordingWritten { is_whole: false, duration: None });
+            cx.milestone(None, MilestoneKind::RecordingFailed, None, None);
+        }
+    }
+
     /// The recording's file will never be final.
     pub fn handle_lost_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId) {
         if self.tape.open != Some(recording) || self.is_told() {
             return;
         }
         self.tape.result = None;
+        self.tape.written = Some(NOTHING);
         self.forget_recording(cx);
         if self.is_ended() {
             self.tell_end(cx);

@@ -13,7 +13,7 @@ pub enum Output {
     /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
     Sip { flow: Flow, bytes: Arc<[u8]> },
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
-    /// the file is final, or `Edge::recording_lost`.
+    /// the file is final, or `Edge::recording_lost`; and before, if something cannot be written, `Edge::recording_damaged`.
     OpenRecording { recording: RecordingId, file_name: String },
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
@@ -88,6 +88,8 @@ pub enum MilestoneKind {
     Resumed,
     RecordingStarted,
     RecordingFinished,
+    /// Something of the recording could not be written.
+    RecordingFailed,
     /// Decrypted audio of the softphone flows.
     AgentMedia,
     /// The softphone's connection or media are gone; it is waited for.
@@ -149,6 +151,7 @@ impl MilestoneKind {
             MilestoneKind::Resumed => "resumed",
             MilestoneKind::RecordingStarted => "recording_started",
             MilestoneKind::RecordingFinished => "recording_finished",
+            MilestoneKind::RecordingFailed => "recording_failed",
             MilestoneKind::AgentMedia => "agent_media",
             MilestoneKind::AgentLost => "agent_lost",
             MilestoneKind::AgentBack => "agent_back",
@@ -200,6 +203,8 @@ pub struct Ended {
     pub duration_s: u64,
     pub attempts: Vec<Attempt>,
     pub recording: Option<RecordingResult>,
+    /// What of the recording was written; `None` if nothing was to be, or if that is not known yet.
+    pub recording_written: Option<RecordingWritten>,
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
     /// The third parties and supervisors, in the order in which they came.
@@ -228,6 +233,7 @@ impl Ended {
             duration_s: 0,
             attempts: Vec::new(),
             recording: None,
+            recording_written: None,
             agent_media: None,
             customer_media: None,
             others: Vec::new(),
@@ -267,6 +273,25 @@ pub struct RecordingResult {
     pub file_len: u64,
     /// Where it was paused, from the recording's start.
     pub pauses: Vec<Pause>,
+}
+
+/// How much of a recording was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordingWritten {
+    /// Whether all that was recorded is in the file.
+    pub is_whole: bool,
+    /// `None` if it is not known yet.
+    pub duration: Option<Duration>,
+}
+
+/// A recording's final file, as the shell found it on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedFile {
+    /// In bytes.
+    pub len: u64,
+    /// How long it plays.
+    pub duration: Duration,
+    pub written: RecordingWritten,
 }
 
 /// A silent part of a recording.

@@ -1,7 +1,7 @@
 //! Verbs on a running call: each in every state, what becomes of the third party, and how the parties stand after it.
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD, THIRD_MEDIA};
-use crate::session::{self, address};
+use crate::session::{self, address, recorded};
 use crate::talk::{State, Talk, add, digits, remove, supervise};
 use media_core::relay::Forward;
 use sip_core::edge::{
@@ -382,7 +382,7 @@ fn a_recording_is_paused_and_leaves_no_trace_of_digits() {
     talk.rig.advance(Duration::from_secs(1));
     talk.rig.hang_up();
     let recording = talk.rig.opened_recordings[0];
-    talk.rig.edge.recording_finished(talk.rig.now, recording, 100, Duration::from_secs(13));
+    talk.rig.edge.recording_finished(talk.rig.now, recording, recorded(Duration::from_secs(13)));
     talk.rig.drain();
     let result = talk.rig.ended().recording.clone().unwrap();
     let pauses: Vec<(u64, u64)> = result.pauses.iter().map(|pause| (pause.from.as_secs(), pause.to.as_secs())).collect();
@@ -398,7 +398,7 @@ fn a_recording_can_start_late() {
     assert_eq!(talk.conversation().recording, RecordingState::Running);
     talk.rig.hang_up();
     let recording = talk.rig.opened_recordings[0];
-    talk.rig.edge.recording_finished(talk.rig.now, recording, 1, Duration::ZERO);
+    talk.rig.edge.recording_finished(talk.rig.now, recording, recorded(Duration::ZERO));
     talk.rig.drain();
     assert_eq!(talk.rig.ended().recording.as_ref().unwrap().file_name, "late.wav");
 }

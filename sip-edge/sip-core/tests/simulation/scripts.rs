@@ -1,9 +1,11 @@
 //! The call's course, step by step, as rows S07, S08, S11, S14, S17 and table A11 want it.
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
-use crate::session::{self, address};
+use crate::session::{self, address, recorded};
 use media_core::relay::Forward;
-use sip_core::edge::{CallStatus, Credentials, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason};
+use sip_core::edge::{
+    CallStatus, Credentials, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, RecordedFile, RecordingWritten,
+};
 use sip_core::message::{Method, SipMessage, View};
 use std::time::Duration;
 
@@ -393,28 +395,41 @@ fn a_silent_agent_does_not_stop_the_ringing() {
     assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Answer, Some(Reason::NoMedia)));
 }
 
-// A2: the end is told after the recording is final, or 2 s later with what its file will be.
+// A2, B11: the end is told after the recording is final, or 2 s later with what its file will be; what was not written is told.
 #[test]
 fn the_end_waits_for_the_recording() {
     const LEN: u64 = 44 + 3 * 8000 * 2 * 2;
     enum Disk {
         Quick,
         Slow,
+        /// Full for a while.
+        Damaged,
+        /// Full, and then nothing is heard of it.
+        DamagedAndSlow,
         Broken,
     }
-    for disk in [Disk::Quick, Disk::Slow, Disk::Broken] {
+    let whole = RecordedFile { len: LEN, ..recorded(3 * SECOND) };
+    let written = RecordingWritten { is_whole: false, duration: Some(SECOND) };
+    for disk in [Disk::Quick, Disk::Slow, Disk::Damaged, Disk::DamagedAndSlow, Disk::Broken] {
         let mut rig = Rig::new();
         rig.place(PlaceCall { recording: Some("crm_1.wav".into()), ..Rig::plain_call() });
         rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
         rig.expect_request(Method::Ack, AGENT);
         rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
         let recording = rig.opened_recordings[0];
-        rig.advance(3 * SECOND);
+        rig.advance(2 * SECOND);
+        if matches!(disk, Disk::Damaged | Disk::DamagedAndSlow) {
+            rig.edge.recording_damaged(rig.now, recording);
+            rig.drain();
+            assert!(rig.has_milestone(MilestoneKind::RecordingFailed));
+        }
+        rig.advance(SECOND);
         rig.hang_up();
         assert!(rig.ended.is_empty());
         match disk {
-            Disk::Quick => rig.edge.recording_finished(rig.now, recording, LEN, 3 * SECOND),
-            Disk::Slow => {
+            Disk::Quick => rig.edge.recording_finished(rig.now, recording, whole),
+            Disk::Damaged => rig.edge.recording_finished(rig.now, recording, RecordedFile { written, ..whole }),
+            Disk::Slow | Disk::DamagedAndSlow => {
                 rig.advance(2 * SECOND - Duration::from_millis(1));
                 assert!(rig.ended.is_empty());
                 rig.advance(Duration::from_millis(1));
@@ -426,8 +441,18 @@ fn the_end_waits_for_the_recording() {
         assert_eq!(ended.duration_s, 3);
         let told = ended.recording.as_ref().map(|told| (told.file_name.as_str(), told.file_len, told.duration));
         assert_eq!(told, (!matches!(disk, Disk::Broken)).then_some(("crm_1.wav", LEN, 3 * SECOND)));
-        assert_eq!(rig.has_milestone(MilestoneKind::RecordingFinished), matches!(disk, Disk::Quick));
-        rig.edge.recording_finished(rig.now, recording, LEN, 3 * SECOND);
+        let expected = match disk {
+            Disk::Quick => Some(whole.written),
+            // Not known yet.
+            Disk::Slow => None,
+            Disk::Damaged => Some(written),
+            Disk::DamagedAndSlow => Some(RecordingWritten { is_whole: false, duration: None }),
+            Disk::Broken => Some(RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) }),
+        };
+        assert_eq!(ended.recording_written, expected);
+        assert_eq!(rig.has_milestone(MilestoneKind::RecordingFinished), matches!(disk, Disk::Quick | Disk::Damaged));
+        rig.edge.recording_damaged(rig.now, recording);
+        rig.edge.recording_finished(rig.now, recording, whole);
         rig.expect_nothing_held();
     }
 }

@@ -4,7 +4,10 @@ use media_core::codec::Codec;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
-use sip_core::edge::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RegistrarConfig, Route, Transport};
+use sip_core::edge::{
+    AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RecordedFile, RecordingWritten, RegistrarConfig, Route,
+    Transport,
+};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -21,6 +24,11 @@ pub fn start() -> Instant {
 
 pub fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
+}
+
+/// A recording's file of this duration, all of it written.
+pub fn recorded(duration: Duration) -> RecordedFile {
+    RecordedFile { len: 1, duration, written: RecordingWritten { is_whole: true, duration: Some(duration) } }
 }
 
 pub fn edge_config(call_capacity: usize) -> EdgeConfig {

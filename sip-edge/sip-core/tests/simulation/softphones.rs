@@ -2,7 +2,7 @@
 
 use crate::network::Dice;
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
-use crate::session::address;
+use crate::session::{address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use sip_core::edge::{
@@ -23,7 +23,7 @@ pub fn check_end(office: &Office, status: CallStatus, reason: Option<Reason>, by
 /// The disk is done with the call's recording.
 pub fn finish_recording(office: &mut Office) {
     let recording = office.rig.opened_recordings[0];
-    office.rig.edge.recording_finished(office.rig.now, recording, 1, SECOND);
+    office.rig.edge.recording_finished(office.rig.now, recording, recorded(SECOND));
     office.rig.drain();
 }
 
@@ -391,7 +391,7 @@ fn run_seed(seed: u64) {
     office.rig.hang_up();
     react(&mut office, &mut dice, page);
     if let Some(recording) = office.rig.opened_recordings.first() {
-        office.rig.edge.recording_finished(office.rig.now, *recording, 1, SECOND);
+        office.rig.edge.recording_finished(office.rig.now, *recording, recorded(SECOND));
     }
     office.rig.drain();
     let ends = office.rig.ended.len();

@@ -4,9 +4,9 @@
 mod phone;
 
 use crate::network::Dice;
-use crate::session::{self, EDGE, FIRST_PORT, address};
+use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, Route, Transport, Verb};
+use sip_core::edge::{ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, RecordedFile, Route, Transport, Verb};
 use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -275,7 +275,7 @@ impl Stage {
             self.now = self.now.max(at);
             self.edge.handle_timeout(self.now);
             if let Some((_, recording, len, duration)) = self.finish.take_if(|(at, ..)| *at <= self.now) {
-                self.edge.recording_finished(self.now, recording, len, duration);
+                self.edge.recording_finished(self.now, recording, RecordedFile { len, ..recorded(duration) });
             }
             for index in 0..self.repeats.len() {
                 let repeat = &mut self.repeats[index];

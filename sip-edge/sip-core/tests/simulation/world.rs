@@ -8,7 +8,7 @@ use crate::model::{Dialogs, Input, Model};
 use crate::network::{Dice, Kind, Network, Packet};
 use crate::peer::Phone;
 use crate::plan::{Finish, Plan};
-use crate::session::{self, EDGE, FIRST_PORT, address};
+use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::edge::{Credentials, Edge, Event, Flow, LegName, Output, PlaceCall, Route, Slot, Transport};
 use sip_core::message::{self, Limits, Method, SipMessage, View};
@@ -206,7 +206,7 @@ impl World {
             self.act(action);
         } else if let Some(index) = self.finals.iter().position(|(at, ..)| *at <= self.now) {
             let (_, recording, duration) = self.finals.swap_remove(index);
-            self.edge.recording_finished(self.now, recording, 1, duration);
+            self.edge.recording_finished(self.now, recording, recorded(duration));
         } else if self.edge.poll_timeout().is_some_and(|at| at <= self.now) {
             self.edge.handle_timeout(self.now);
         } else {
