@@ -165,7 +165,9 @@ async fn connection(
     let mut frames = Vec::new();
     // Hello tells who is there; what changes after it is told by the writer.
     mailbox.presences.borrow_mut().clear();
-    encode(&FromEdge::Hello(peer.hello()), &mut frames)?;
+    for message in peer.hello().split() {
+        encode(&message, &mut frames)?;
+    }
     stream.write_all(&frames).await?;
     let mut decoder = FrameDecoder::default();
     future::or(greeting(&mut stream, &mut decoder), async {

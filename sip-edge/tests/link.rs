@@ -59,8 +59,10 @@ impl Server {
     }
 }
 
+#[derive(Default)]
 struct Peer {
-    mailbox: Rc<Mailbox>,
+    softphones: Vec<String>,
+    mailbox: Option<Rc<Mailbox>>,
     commands: RefCell<Vec<Command>>,
 }
 
@@ -75,8 +77,9 @@ impl LinkPeer for Peer {
             live_calls,
             status: self.status(),
             softphone_service: None,
-            softphones: Vec::new(),
+            softphones: self.softphones.clone(),
             folders: None,
+            more: false,
         }
     }
 
@@ -90,7 +93,7 @@ impl LinkPeer for Peer {
             return Err(ControlRefusal { code: "unknown_call".into(), detail: "no such call".into() });
         }
         let Command::HangUp { call_id } = &command else { panic!("not commanded") };
-        self.mailbox.tell(milestone(call_id));
+        self.mailbox.iter().for_each(|mailbox| mailbox.tell(milestone(call_id)));
         self.commands.borrow_mut().push(command);
         Ok(())
     }
@@ -155,7 +158,7 @@ fn events_are_told_until_acknowledged_across_connections() {
     });
     LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(async move {
         let mailbox = Rc::new(Mailbox::new(16));
-        let peer = Rc::new(Peer { mailbox: mailbox.clone(), commands: RefCell::default() });
+        let peer = Rc::new(Peer { mailbox: Some(mailbox.clone()), ..Peer::default() });
         let (linked, its_mailbox) = (peer.clone(), mailbox.clone());
         let link = glommio::spawn_local(async move { link::run(&socket, its_mailbox, linked).await });
         while !server.is_finished() {
@@ -165,5 +168,34 @@ fn events_are_told_until_acknowledged_across_connections() {
         link.cancel().await;
         assert_eq!(mailbox.losses.get(), 3);
         assert_eq!(mailbox.outbox().len(), 1, "only what nobody acknowledged is kept");
+    });
+}
+
+#[test]
+fn a_shard_with_as_many_softphones_as_it_may_have_says_hello() {
+    let socket = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("link-many-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
+    let expected = softphones.clone();
+    let server = std::thread::spawn(move || {
+        let mut server = Server::accept(&listener);
+        let FromEdge::Hello(mut hello) = server.next() else { panic!("no Hello") };
+        while hello.more {
+            let FromEdge::HelloMore(next) = server.next() else { panic!("not the rest of a Hello") };
+            hello.join(next);
+        }
+        assert_eq!(hello.softphones, expected);
+        server.send(&ToEdge::Welcome { version: VERSION });
+        assert!(matches!(server.next(), FromEdge::Status(_)));
+    });
+    LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(async move {
+        let peer = Rc::new(Peer { softphones, ..Peer::default() });
+        let link = glommio::spawn_local(async move { link::run(&socket, Rc::new(Mailbox::new(16)), peer).await });
+        while !server.is_finished() {
+            glommio::timer::sleep(Duration::from_millis(10)).await;
+        }
+        server.join().unwrap();
+        link.cancel().await;
     });
 }

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 pub enum FromEdge {
     /// The first frame of a connection.
     Hello(Hello),
+    /// The frames right after a Hello that is too long for one.
+    HelloMore(HelloMore),
     /// Something that happened, to be stored and acknowledged.
     Event {
         id: u64,
@@ -70,6 +72,18 @@ pub struct Hello {
     /// `None` from an edge that does not tell them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Folders>,
+    /// Whether a `HelloMore` follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+/// More names of a Hello.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HelloMore {
+    pub live_calls: Vec<String>,
+    pub softphones: Vec<String>,
+    /// Whether another one follows.
+    pub more: bool,
 }
 
 /// The folders that both processes work on, as the edge finds them.

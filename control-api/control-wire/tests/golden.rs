@@ -48,13 +48,21 @@ fn hello() {
         softphone_service: Some(SoftphoneService { url: "wss://edge.example:8443/".into(), domain: "dialer.invalid".into() }),
         softphones: vec!["a1".into()],
         folders: None,
+        more: false,
     };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello.clone()));
     let folders = Folders {
         recordings: Folder { path: "/var/lib/dialer/recordings".into(), identity: Some((2_049, 131_074)) },
         hold_audio: Folder { path: "/var/lib/dialer/hold-audio".into(), identity: None },
     };
-    check(include_str!("golden/hello_folders.json"), FromEdge::Hello(Hello { folders: Some(folders), ..hello }));
+    check(include_str!("golden/hello_folders.json"), FromEdge::Hello(Hello { folders: Some(folders), ..hello.clone() }));
+    let first =
+        include_str!("golden/hello.json").trim_end().replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"more":true"#);
+    check(&first, FromEdge::Hello(Hello { more: true, ..hello }));
+    check(
+        r#"{"hello_more":{"live_calls":["c2"],"softphones":["a2"],"more":false}}"#,
+        FromEdge::HelloMore(HelloMore { live_calls: vec!["c2".into()], softphones: vec!["a2".into()], more: false }),
+    );
 }
 
 #[test]

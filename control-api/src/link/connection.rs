@@ -33,6 +33,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time in which a shard has to take what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 const READ_LEN: usize = 64 * 1024;
+/// Most names, of calls and softphones, that a Hello may have: several times what a shard may hold.
+const MAX_HELLO_NAMES: usize = 200_000;
 
 /// Binds the socket, for the owner's processes alone. A stale socket is removed; one that answers is another process's.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -99,11 +101,8 @@ async fn serve_connection(app: &Arc<App>, stream: UnixStream) {
 }
 
 async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<ToEdge>) -> io::Result<()> {
-    let mut messages = timeout(HELLO_TIMEOUT, reader.read()).await.map_err(|_| invalid("no Hello within 5 s"))??;
-    if messages.is_empty() {
-        return Ok(());
-    }
-    let FromEdge::Hello(hello) = messages.remove(0) else { return Err(invalid("the first message is not Hello")) };
+    let greeting = timeout(HELLO_TIMEOUT, reader.read_hello()).await.map_err(|_| invalid("no Hello within 5 s"))??;
+    let Some((hello, messages)) = greeting else { return Ok(()) };
     if let Some(reason) = refusal(&hello) {
         let _ = outgoing.send(ToEdge::Refused { reason: reason.clone() }).await;
         return Err(invalid(&reason));
@@ -174,7 +173,7 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
             FromEdge::Speaking(speaking) => app.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
-            FromEdge::Hello(_) => return Err(invalid("a second Hello")),
+            FromEdge::Hello(_) | FromEdge::HelloMore(_) => return Err(invalid("a second Hello")),
         }
     }
     softphone::presence_changed(app, presence).await;
@@ -206,6 +205,36 @@ struct Reader {
 }
 
 impl Reader {
+    /// Reads a whole Hello and returns it with what came after it; `None` at the end of the stream.
+    async fn read_hello(&mut self) -> io::Result<Option<(Hello, Vec<FromEdge>)>> {
+        let mut hello: Option<Hello> = None;
+        loop {
+            let messages = self.read().await?;
+            if messages.is_empty() {
+                return Ok(None);
+            }
+            let mut messages = messages.into_iter();
+            while let Some(message) = messages.next() {
+                let so_far = match (hello.take(), message) {
+                    (None, FromEdge::Hello(first)) => first,
+                    (None, _) => return Err(invalid("the first message is not Hello")),
+                    (Some(mut so_far), FromEdge::HelloMore(next)) => {
+                        so_far.join(next);
+                        so_far
+                    }
+                    (Some(_), _) => return Err(invalid("the Hello is not whole")),
+                };
+                if so_far.live_calls.len() + so_far.softphones.len() > MAX_HELLO_NAMES {
+                    return Err(invalid("the Hello has too many names"));
+                }
+                if !so_far.more {
+                    return Ok(Some((so_far, messages.collect())));
+                }
+                hello = Some(so_far);
+            }
+        }
+    }
+
     /// Reads until at least one whole message is there; empty at the end of the stream.
     async fn read(&mut self) -> io::Result<Vec<FromEdge>> {
         let mut messages = Vec::new();

@@ -4,7 +4,7 @@
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
 use control_wire::{Command, Presence, SoftphoneGrant, SoftphoneService};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -132,13 +132,14 @@ impl Link {
         agents: &[String],
     ) -> Vec<PresenceChange> {
         let mut changes = Vec::new();
+        let there: HashSet<&String> = agents.iter().collect();
         {
             let mut registry = self.lock();
             if let Some(shard) = registry.shards.get_mut(id) {
                 shard.softphone_service = service;
             }
             registry.softphones.registered.retain(|agent, shard| {
-                let is_gone = shard == id && !agents.contains(agent);
+                let is_gone = shard == id && !there.contains(agent);
                 if is_gone {
                     changes.push(PresenceChange { agent: agent.clone(), is_online: false, last_seen_ms: None });
                 }

@@ -1,10 +1,10 @@
 //! The control link: states, ends, replays, restarts of either side.
 
-use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, status, wav};
+use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav};
 use control_api::app::now_ms;
 use control_wire::{
-    CallStatus, Command, Event, FromEdge, HangupBy, Hello, LegName, Milestone, RecordingResult, RecordingWritten, ShardStatus,
-    ToEdge,
+    CallStatus, Command, Event, FromEdge, HangupBy, Hello, HelloMore, LegName, Milestone, RecordingResult, RecordingWritten,
+    ShardStatus, ToEdge,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -232,6 +232,24 @@ async fn a_greeting_settles_what_both_sides_know() {
     rig.stop().await;
 }
 
+#[tokio::test]
+async fn a_shard_with_as_many_softphones_and_calls_as_it_may_have_comes_back() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (kept, _) = rig.place(&mut shard).await;
+    let (lost, _) = rig.place(&mut shard).await;
+    drop(shard);
+    let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
+    let mut live_calls: Vec<String> = (0..5_000).map(|n| format!("never-heard-of-{n:021}")).collect();
+    live_calls.push(kept.clone());
+    let mut shard = rig.greet(Hello { live_calls, softphones, softphone_service: Some(service(8443)), ..hello(1, &[]) }).await;
+    assert!(shard.expect_hang_up().await.starts_with("never-heard-of-"));
+    assert_eq!(rig.app.link.softphone_count(), 10_000);
+    assert_eq!(rig.ended_call(&lost).await["reason"], "system");
+    assert_eq!(rig.call(&kept).await["state"], "placed");
+    rig.stop().await;
+}
+
 // S20
 #[tokio::test]
 async fn calls_survive_a_restart_of_this_process() {
@@ -387,6 +405,21 @@ async fn malformed_peers_are_turned_away() {
         peer.write_bytes(bytes).await;
         assert_eq!(peer.read().await, None);
     }
+    let mut torn = rig.connect().await;
+    torn.write(&FromEdge::Hello(Hello { more: true, ..hello(1, &[]) })).await;
+    torn.write(&FromEdge::Status(ShardStatus::default())).await;
+    assert_eq!(torn.read().await, None);
+    let mut late = rig.greet(hello(1, &[])).await;
+    late.write(&FromEdge::HelloMore(HelloMore::default())).await;
+    assert_eq!(late.read().await, None);
+    let mut endless = rig.connect().await;
+    let names = vec![String::new(); 30_000];
+    let more = HelloMore { softphones: names.clone(), more: true, ..HelloMore::default() };
+    endless.write(&FromEdge::Hello(Hello { softphones: names, more: true, ..hello(1, &[]) })).await;
+    for _ in 0..6 {
+        endless.write(&FromEdge::HelloMore(more.clone())).await;
+    }
+    assert_eq!(endless.read().await, None);
     let mut early = rig.connect().await;
     early.write(&FromEdge::Ack { command_id: 1 }).await;
     assert_eq!(early.read().await, None);

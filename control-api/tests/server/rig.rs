@@ -295,7 +295,9 @@ impl Rig {
     /// Connects and says Hello; expects to be welcome.
     pub async fn greet(&self, hello: Hello) -> Shard {
         let mut shard = self.connect().await;
-        shard.write(&FromEdge::Hello(hello)).await;
+        for message in hello.split() {
+            shard.write(&message).await;
+        }
         assert_eq!(shard.read().await, Some(ToEdge::Welcome { version: VERSION }));
         shard
     }
@@ -418,6 +420,7 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         softphone_service: None,
         softphones: Vec::new(),
         folders: None,
+        more: false,
     }
 }
 

@@ -30,6 +30,7 @@ impl LinkPeer for LinkedShard {
             softphone_service: shard.softphone_service.clone(),
             softphones: shard.edge.softphones().map(String::from).collect(),
             folders: Some(Folders { recordings: folder(&self.recordings), hold_audio: folder(&self.hold_audio) }),
+            more: false,
         }
     }
 
