@@ -1,8 +1,8 @@
-//! The process: preflight, recovery of recordings, one pinned executor per shard, and the signals that end it.
+//! The process: preflight, recovery of recordings and of legs at carriers, one pinned executor per shard, and the signals that end it.
 
 use crate::config::{Config, ShardPlan};
 use crate::preflight::{self, Lack};
-use crate::shard::{Secrets, ShardInput, run as run_shard};
+use crate::shard::{Secrets, ShardInput, inherit, run as run_shard};
 use anyhow::{Context, bail};
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{BellButton, doorbell};
@@ -51,11 +51,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let epoch = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis() as u64;
     let (ended, ends) = mpsc::channel();
     let mut buttons = Vec::new();
-    for (plan, core) in plans.into_iter().zip(cores.iter().cycle()) {
+    let inherited = inherit(&config.recordings.folder, shard_count);
+    for ((plan, inherited), core) in plans.into_iter().zip(inherited).zip(cores.iter().cycle()) {
         let (button, stop) = doorbell()?;
         buttons.push(button);
         let secrets = Secrets { seed: random()?, media: random()? };
-        let input = ShardInput { config: config.clone(), plan, epoch, secrets, stop };
+        let input = ShardInput { config: config.clone(), plan, epoch, secrets, inherited, stop };
         let ended = ended.clone();
         LocalExecutorBuilder::new(Placement::Fixed(*core))
             .name(&format!("shard-{}", plan.index))

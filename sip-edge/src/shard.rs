@@ -2,9 +2,11 @@
 //! the machines put out to where it belongs; nothing in here waits (see `run`).
 
 mod hold_audio;
+mod leg_journal;
 mod run;
 mod status;
 
+pub use leg_journal::{Inherited, inherit};
 pub use run::{ShardInput, run};
 
 use crate::config::{Config, ShardPlan, SoftphonePlan};
@@ -15,6 +17,7 @@ use crate::transport::{
 use anyhow::Context;
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use hold_audio::{HoldAudio, Reading};
+use leg_journal::LegJournal;
 use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::carry::carry_out;
 use media_shard::engine::{Engine, EngineConfig, Received};
@@ -23,6 +26,7 @@ use media_shard::signal::Signal;
 use sip_core::edge::{
     CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten, RegistrarConfig, Transport,
 };
+use sip_core::remains::Remains;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
@@ -63,6 +67,7 @@ pub(crate) struct Shard {
     edge: Edge,
     engine: Engine,
     recorder: Recorder,
+    journal: LegJournal,
     hold_audio: HoldAudio,
     streams: Streams,
     websockets: Option<WebSockets>,
@@ -81,8 +86,9 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Opens all sockets and files. Must run inside the shard's executor.
-    pub(crate) fn open(config: &Config, plan: ShardPlan, epoch: u64, secrets: Secrets) -> anyhow::Result<Rc<RefCell<Self>>> {
-        let Secrets { seed, media: media_secret } = secrets;
+    pub(crate) fn open(input: &ShardInput) -> anyhow::Result<Rc<RefCell<Self>>> {
+        let ShardInput { config, plan, epoch, secrets, inherited, .. } = input;
+        let (plan, epoch, Secrets { seed, media: media_secret }) = (*plan, *epoch, *secrets);
         let engine = Engine::open(&EngineConfig {
             sip: plan.sip,
             media_address: config.sip.bind_address,
@@ -138,6 +144,7 @@ impl Shard {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
                 engine,
                 recorder,
+                journal: LegJournal::new(&config.recordings.folder, plan.index, inherited),
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
                 streams,
                 websockets,
@@ -222,6 +229,7 @@ impl Shard {
                         self.with_websockets(|sockets| sockets.close(flow, reason.code(), reason.text()));
                     }
                     Output::OpenRecording { recording, file_name } => self.recorder.open(recording, &file_name),
+                    Output::Note(note) => self.journal.note(&note),
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
             }
@@ -278,6 +286,13 @@ impl Shard {
         }
         self.settle(now);
         answer
+    }
+
+    /// Leaves the legs that an earlier process left at their carriers.
+    pub(crate) fn bid_farewell(&mut self, remains: Vec<Remains>) {
+        let now = Instant::now();
+        self.edge.bid_farewell(now, remains);
+        self.settle(now);
     }
 
     fn recording_progress(&mut self, progress: Progress) {

@@ -13,7 +13,7 @@ mod digits;
 mod ending;
 mod exchange;
 mod guest;
-mod invitation;
+pub mod invitation;
 mod keys;
 mod leg;
 mod participant;
@@ -196,6 +196,12 @@ impl Call {
     /// Nothing of the call is left to do.
     pub fn is_over(&self) -> bool {
         self.is_told() && self.legs().all(Leg::is_over)
+    }
+
+    /// Notes what the next process would have to say to the call's legs.
+    pub fn note_remains(&mut self, shard: &mut Resources) {
+        let guests = self.guests.iter_mut().map(|guest| &mut guest.leg);
+        [&mut self.agent, &mut self.customer].into_iter().chain(guests).for_each(|leg| leg.note_remains(shard));
     }
 
     /// Takes the call's entries out of the shard's indexes.

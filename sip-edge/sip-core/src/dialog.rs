@@ -137,6 +137,21 @@ impl Dialog {
         self.build(self.local_cseq, inside)
     }
 
+    /// The BYE that would come next; the dialog stays as it is.
+    pub fn next_bye(&self, via: &str) -> Request {
+        self.build(self.local_cseq + 1, Inside { method: Method::Bye, via, contact: None, extra: Vec::new(), body: None })
+    }
+
+    /// CSeq number of our last request.
+    pub fn local_cseq(&self) -> u32 {
+        self.local_cseq
+    }
+
+    /// The remote target.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
     /// The ACK of the INVITE's 2xx, with the INVITE's CSeq number (§13.2.2.4).
     pub fn ack(&self, via: &str, extra: Vec<Header>) -> Request {
         self.ack_of(self.invite_cseq, via, extra)

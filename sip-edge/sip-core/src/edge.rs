@@ -7,6 +7,7 @@ mod command;
 mod control;
 mod counters;
 mod event;
+mod farewell;
 mod inbound;
 mod softphones;
 
@@ -29,8 +30,10 @@ use crate::call::context::{Owner, Peer, Resources};
 use crate::entropy::Entropy;
 use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
+use crate::remains::Remains;
 use crate::transaction::{self, Table, Timers, TransactionId};
 use calls::Calls;
+use farewell::Farewells;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -39,6 +42,8 @@ use std::time::Instant;
 pub struct Edge {
     shard: Resources,
     calls: Calls,
+    /// Legs of an earlier process.
+    farewells: Farewells,
     is_draining: bool,
     /// Makes the tags of answers to strays unforeseeable.
     tag_key: u64,
@@ -64,7 +69,7 @@ impl Edge {
             hold_audio: BTreeMap::new(),
             config,
         };
-        Edge { shard, calls: Calls::default(), is_draining: false, tag_key }
+        Edge { shard, calls: Calls::default(), farewells: Farewells::default(), is_draining: false, tag_key }
     }
 
     /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused call tells no events; see
@@ -217,7 +222,7 @@ impl Edge {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let registrar = self.shard.registrar.as_ref().and_then(Registrar::poll_timeout);
         let all = [self.calls.poll_timeout(), self.shard.transactions.poll_timeout(), self.shard.relay.poll_timeout(), registrar];
-        all.into_iter().flatten().min()
+        all.into_iter().chain([self.farewells.poll_timeout()]).flatten().min()
     }
 
     /// Fires each timer that is due, the relay's included.
@@ -229,8 +234,18 @@ impl Edge {
             self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_timeout(cx));
             self.settle(now);
         }
+        self.farewells.handle_timeout(now, &mut self.shard);
         self.shard.relay.handle_timeout(now);
         self.handle_media(now);
+    }
+
+    /// Leaves the legs that an earlier process left behind: a ringing phone is cancelled, and hung up should it answer all the same; one
+    /// that was answered is hung up.
+    pub fn bid_farewell(&mut self, now: Instant, remains: Vec<Remains>) {
+        for one in remains {
+            self.farewells.begin(now, &mut self.shard, one);
+        }
+        self.settle(now);
     }
 
     /// Takes the transactions' outputs to the network and to their calls until there are none.
@@ -240,6 +255,9 @@ impl Edge {
             match (output, peer.owner) {
                 (From::Transmit(bytes), _) => self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes }),
                 (_, None) => {}
+                (output, Some(owner)) if owner.call.is_of_farewell() => {
+                    self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
+                }
                 (From::Response(response), Some(owner)) => {
                     self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_response(cx, owner, id, &response));
                 }
@@ -278,6 +296,7 @@ impl Edge {
             leg_count: self.shard.relay.leg_count(),
             recording_count: self.shard.recordings.len(),
             busy_agent_count: self.shard.agents.len(),
+            farewell_count: self.farewells.len(),
         }
     }
 
@@ -307,4 +326,6 @@ pub struct Held {
     pub recording_count: usize,
     /// Agents that are in a call by softphone.
     pub busy_agent_count: usize,
+    /// Legs of an earlier process that are not yet left.
+    pub farewell_count: usize,
 }

@@ -9,4 +9,5 @@ mod entropy;
 pub mod message;
 pub mod outcome;
 pub mod registrar;
+pub mod remains;
 pub mod transaction;

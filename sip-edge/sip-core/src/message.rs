@@ -15,7 +15,9 @@ mod via;
 mod view;
 
 pub use body::{SDP, session_description};
-pub use build::{Body, RequestParts, ack_for, cancel_for, refusal, request, respond, set_body, stamp_source, via_value};
+pub use build::{
+    Body, RequestParts, ack_for, cancel_for, refusal, request, respond, same_hop, set_body, stamp_source, via_value,
+};
 pub use framer::{Frame, FrameError, Framer};
 pub use header::header;
 pub use parse::{Read, is_single, parse, read};

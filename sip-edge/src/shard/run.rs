@@ -3,7 +3,7 @@
 //! another future.
 
 use super::status::LinkedShard;
-use super::{Next, Secrets, Shard};
+use super::{Inherited, Next, Secrets, Shard};
 use crate::config::{Config, ShardPlan};
 use crate::link;
 use crate::transport::Lane;
@@ -32,15 +32,17 @@ pub struct ShardInput {
     pub plan: ShardPlan,
     pub epoch: u64,
     pub secrets: Secrets,
+    /// Legs that an earlier process left at their carriers.
+    pub inherited: Inherited,
     /// Rings to drain; rings again to hang up at once.
     pub stop: ClosedDoorbell,
 }
 
 /// Runs a shard until it was told to stop and is done. Must be the main task of a pinned executor.
 pub async fn run(input: ShardInput) -> anyhow::Result<()> {
-    let ShardInput { config, plan, epoch, secrets, stop } = input;
-    learn_device(&config.recordings.folder).await.context("recordings.folder")?;
-    let shard = Shard::open(&config, plan, epoch, secrets).with_context(|| format!("shard {}", plan.index))?;
+    learn_device(&input.config.recordings.folder).await.context("recordings.folder")?;
+    let shard = Shard::open(&input).with_context(|| format!("shard {}", input.plan.index))?;
+    let ShardInput { config, plan, inherited, stop, .. } = input;
     let bell = EngineBell::new(&shard.borrow().engine)?;
     tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
     let mailbox = shard.borrow().mailbox.clone();
@@ -53,6 +55,12 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     let source = shard.borrow().pace.source(Lane::Own);
     glommio::spawn_local(source.run(async move { link::run(&socket, mailbox, linked).await })).detach();
     glommio::spawn_local(turns(shard.clone(), bell)).detach();
+    let journal = shard.borrow().journal.clone();
+    glommio::spawn_local(journal.run()).detach();
+    if !inherited.remains.is_empty() {
+        tracing::info!(shard = plan.index, legs = inherited.remains.len(), "legs of an earlier run are cancelled or hung up");
+        shard.borrow_mut().bid_farewell(inherited.remains);
+    }
     let told = Rc::new(Signal::default());
     glommio::spawn_local(pass_on(Doorbell::open(stop), told.clone())).detach();
     drain(shard, told, Duration::from_secs(config.drain_limit_s.into())).await;

@@ -79,6 +79,7 @@ impl Shard {
             ("recording_failed", recorder.failed.get()),
             ("recording_finished", recorder.finished.get()),
             ("recording_damaged", recorder.damaged.get()),
+            ("leg_notes_failed", self.journal.failed_count()),
             ("hold_audio_failed", self.hold_audio.failed_count()),
             // The process has one log.
             ("log_lines_lost", if self.plan.index == 0 { journal::lost_count() } else { 0 }),

@@ -7,7 +7,7 @@ use media_shard::doorbell::{BellButton, doorbell};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::{CertificateDer, ServerName};
 use sip_edge::config::{Config, ShardPlan};
-use sip_edge::shard::{Secrets, ShardInput, run};
+use sip_edge::shard::{Inherited, Secrets, ShardInput, run};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -65,7 +65,7 @@ impl Edge {
         let shard = std::thread::spawn(move || {
             // Dropped, and so told, however the shard ends.
             let _tell_end: Sender<()> = tell_end;
-            let input = ShardInput { config, plan, epoch: 1, secrets, stop: stopped };
+            let input = ShardInput { config, plan, epoch: 1, secrets, inherited: Inherited::default(), stop: stopped };
             let executor = LocalExecutorBuilder::new(Placement::Unbound).make().unwrap();
             executor.run(async move { run(input).await.unwrap() });
         });

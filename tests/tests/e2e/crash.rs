@@ -67,9 +67,66 @@ async fn calls_end_truly_when_the_edge_dies() {
     assert!(callback.body["recording_written_ms"].as_u64().is_some_and(|written_ms| written_ms > 300), "{}", callback.text);
     let failed = rig.callback(&ringing).await;
     assert_eq!((failed.field("status"), failed.field("reason")), ("FAILED", "system"), "{}", failed.text);
-    // The phones of the dead edge's calls still wait; what is new works.
+    // What is new works.
     let next = rig.place(Busy, Talks).await;
     assert_eq!(rig.callback(&next).await.field("status"), "FAILED");
+    rig.stop().await;
+}
+
+// B10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn phones_are_left_when_the_edge_dies() {
+    let mut rig = Rig::start().await;
+    let talking = rig.talk(Talks, Talks).await;
+    let (party, third) = rig.add_third(&talking, "join", Talks).await;
+    rig.party_state(&talking, &party, "talking").await;
+    let ringing = rig.place(Talks, Rings).await;
+    rig.state(&ringing, "customer_ringing").await;
+    let crossing = rig.place(Talks, Crosses).await;
+    rig.state(&crossing, "customer_ringing").await;
+    let alone = rig.place(Rings, Talks).await;
+    rig.state(&alone, "agent_ringing").await;
+    let over = rig.talk(Talks, HangsUp).await;
+    rig.state(&over, "ended").await;
+    // What was told of the phones is noted at once, but by a task of its own.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    rig.stack.edge.kill().expect("killed");
+    rig.stack.edge.restart().expect("restarted");
+    let ready = format!("{}/readyz", rig.stack.admin_url);
+    rig.stack.edge.wait_for(&ready).await.expect("ready again");
+
+    let answered = [&talking.agent_number, &talking.customer_number, &third, &ringing.agent_number, &crossing.agent_number];
+    for number in answered {
+        rig.message(number, "200 BYE").await;
+    }
+    for number in [&ringing.customer_number, &alone.agent_number] {
+        rig.message(number, "487 INVITE").await;
+    }
+    // One that answers all the same is acknowledged and hung up.
+    rig.message(&crossing.customer_number, "200 BYE").await;
+    let next = rig.talk(Talks, HangsUp).await;
+    rig.state(&next, "ended").await;
+    let farewells = |number: &str| {
+        let messages = rig.sipp.messages_of(number);
+        let came = messages.iter().filter(|message| !message.is_sent && ["BYE", "CANCEL"].contains(&message.name().as_str()));
+        // A repeated one is the same.
+        let distinct: std::collections::BTreeSet<_> =
+            came.map(|message| (message.name(), message.header("Via").to_owned())).collect();
+        distinct.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    for number in answered {
+        assert_eq!(farewells(number), ["BYE"], "{number}");
+    }
+    for number in [&ringing.customer_number, &alone.agent_number] {
+        assert_eq!(farewells(number), ["CANCEL"], "{number}");
+        let names = tests::sipp::names(&rig.sipp.messages_of(number));
+        assert!(names.ends_with(&["487 INVITE".into(), "ACK".into()]), "{names:?}");
+    }
+    assert_eq!(farewells(&crossing.customer_number), ["BYE", "CANCEL"]);
+    let names = tests::sipp::names(&rig.sipp.messages_of(&crossing.customer_number));
+    assert!(names.iter().any(|name| name == "ACK"), "{names:?}");
+    assert_eq!(farewells(&over.agent_number), ["BYE"]);
+    assert_eq!(farewells(&over.customer_number), [""; 0]);
     rig.stop().await;
 }
 

@@ -21,6 +21,17 @@ pub struct CallKey {
     pub generation: u64,
 }
 
+impl CallKey {
+    /// The key of what is still to be said to a leg of an earlier process; no call has it.
+    pub fn of_farewell(index: u32) -> CallKey {
+        CallKey { index, generation: u64::MAX }
+    }
+
+    pub fn is_of_farewell(self) -> bool {
+        self.generation == u64::MAX
+    }
+}
+
 /// Which INVITE of which leg a message concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {

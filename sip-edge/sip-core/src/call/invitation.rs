@@ -4,6 +4,7 @@
 mod credentials;
 mod farewell;
 mod inside;
+mod remains;
 
 use super::context::{Context, Owner};
 use super::request;
@@ -81,6 +82,8 @@ pub struct Fork {
     rseq: Option<u32>,
     bye: Option<Request>,
     bye_challenged: bool,
+    /// Our CSeq number and the remote target as they were noted for the next process, if they were.
+    noted: Option<(u32, String)>,
 }
 
 pub struct Invitation {
@@ -106,6 +109,8 @@ pub struct Invitation {
     pub timer: SessionTimer,
     /// That responses are ignored is told once.
     is_ignoring_told: bool,
+    /// Whether the next process would know that it is to be cancelled.
+    is_noted: bool,
 }
 
 impl Invitation {
@@ -151,6 +156,7 @@ impl Invitation {
             errands: Vec::new(),
             timer: SessionTimer::default(),
             is_ignoring_told: false,
+            is_noted: false,
         })
     }
 
@@ -169,6 +175,11 @@ impl Invitation {
     /// Call-ID under which its requests are found.
     pub fn call_id(&self) -> &str {
         self.invite.call_id().unwrap_or_default()
+    }
+
+    /// Via of the INVITE.
+    fn invite_via(&self) -> &str {
+        self.invite.value("Via").unwrap_or_default()
     }
 
     /// The dialog that a request of the peer belongs to.
@@ -318,6 +329,7 @@ impl Invitation {
         self.stale_challenged |= self.challenged;
         self.challenged = true;
         self.invite = invite;
+        self.is_noted = false;
         self.transaction = Some(transaction);
         self.stage = Stage::Calling;
         cx.milestone(Some(self.owner.leg), MilestoneKind::Challenged, Some(response.status_code.code()), None);
@@ -412,6 +424,6 @@ impl Invitation {
 
 impl Fork {
     fn new(dialog: Dialog) -> Fork {
-        Fork { dialog, state: ForkState::Early, ack: None, rseq: None, bye: None, bye_challenged: false }
+        Fork { dialog, state: ForkState::Early, ack: None, rseq: None, bye: None, bye_challenged: false, noted: None }
     }
 }

@@ -301,6 +301,11 @@ impl Leg {
         self.invitations.iter().all(Invitation::is_over)
     }
 
+    /// Notes what the next process would have to say to the leg's peers.
+    pub fn note_remains(&mut self, shard: &mut Resources) {
+        self.invitations.iter_mut().for_each(|invitation| invitation.note_remains(shard));
+    }
+
     /// Forgets the leg's Call-IDs.
     pub fn forget(&self, shard: &mut Resources) {
         for invitation in &self.invitations {

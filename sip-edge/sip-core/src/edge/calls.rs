@@ -51,6 +51,7 @@ impl Calls {
     /// Arms the call's next deadline, and forgets what is told or over.
     fn settle(&mut self, shard: &mut Resources, key: CallKey) {
         let Some(entry) = self.entries.get_mut(key.index as usize) else { return };
+        entry.call.note_remains(shard);
         let due = entry.call.poll_timeout();
         if entry.armed != due {
             if let Some(old) = entry.armed {

@@ -33,9 +33,11 @@ pub enum Counter {
     ForeignRequest,
     /// A grant that did not fit.
     GrantRefused,
+    /// A leg of an earlier process that was cancelled or hung up.
+    Farewell,
 }
 
-const NAMES: [(Counter, &str); 17] = [
+const NAMES: [(Counter, &str); 18] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -53,6 +55,7 @@ const NAMES: [(Counter, &str); 17] = [
     (Counter::SoftphoneTakenOver, "sip_softphones_taken_over"),
     (Counter::ForeignRequest, "sip_foreign_requests"),
     (Counter::GrantRefused, "sip_grants_refused"),
+    (Counter::Farewell, "sip_farewells"),
 ];
 
 /// Monotonic counts.

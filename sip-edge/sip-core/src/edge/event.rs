@@ -3,6 +3,7 @@
 use super::{Conversation, Flow, Refusal};
 use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
 pub use crate::registrar::CloseReason;
+use crate::remains::Note;
 use media_core::relay::RecordingId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ pub enum Output {
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
     /// the file is final, or `Edge::recording_lost`; and before, if something cannot be written, `Edge::recording_damaged`.
     OpenRecording { recording: RecordingId, file_name: String },
+    /// Keep this for the next process, should this one die (see `Edge::bid_farewell`).
+    Note(Note),
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
     /// Something that happened.

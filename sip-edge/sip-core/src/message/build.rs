@@ -131,8 +131,9 @@ pub fn cancel_for(request: &Request) -> Request {
     same_hop(request, Method::Cancel)
 }
 
-/// The top Via, routes, dialog identifiers and CSeq number of a request under another method.
-fn same_hop(request: &Request, method: Method) -> Request {
+/// The top Via, routes, dialog identifiers and CSeq number of a request under a method, without credentials and body: all that a CANCEL
+/// or an ACK of a failure is made from.
+pub fn same_hop(request: &Request, method: Method) -> Request {
     let mut headers = Headers::default();
     let mut has_via = false;
     for each in request.headers.iter() {

@@ -53,6 +53,11 @@ impl ClientInvite {
         Self { timers, reliability, state, outputs: VecDeque::from([Output::Transmit(bytes)]) }
     }
 
+    /// Goes on with an INVITE that an earlier process sent and that may have been answered provisionally: nothing is sent again.
+    pub fn inherited(invite: Request, reliability: Reliability, timers: Timers) -> Self {
+        Self { timers, reliability, state: State::Proceeding { invite: Box::new(invite) }, outputs: VecDeque::new() }
+    }
+
     pub fn handle_input(&mut self, now: Instant, input: ClientInput) {
         match input {
             ClientInput::Response(response) => self.handle_response(now, response),

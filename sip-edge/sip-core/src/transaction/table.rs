@@ -160,6 +160,14 @@ impl<U: Attachment> Table<U> {
         Ok(self.insert(key, user, machine))
     }
 
+    /// Goes on with an INVITE that an earlier process sent.
+    pub fn inherit_invite(&mut self, invite: Request, reliability: Reliability, user: U) -> Result<TransactionId, Full> {
+        let key = Key::client(&invite).ok_or(Full::NoKey)?;
+        self.admit(&key)?;
+        let machine = Machine::ClientInvite(ClientInvite::inherited(invite, reliability, self.timers));
+        Ok(self.insert(key, user, machine))
+    }
+
     /// Takes charge of a request that matched no transaction. The user has the request already and answers by `respond`.
     pub fn start_server(
         &mut self,

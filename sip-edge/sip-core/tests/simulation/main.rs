@@ -6,6 +6,7 @@
 mod client;
 mod confirmation;
 mod control;
+mod crash;
 mod dialogs;
 mod hostile;
 mod interleavings;

@@ -43,6 +43,26 @@ fn random_verbs_second_half() {
     (VERB_SEED_COUNT / 2..VERB_SEED_COUNT).for_each(run_with_verbs);
 }
 
+fn run_crashed(seed: u64) {
+    let result = catch_unwind(AssertUnwindSafe(|| World::that_crashes(seed, 3).run_crashed()));
+    if let Err(panic) = result {
+        eprintln!("the seed that failed: {seed}");
+        resume_unwind(panic);
+    }
+}
+
+// B10
+#[test]
+fn random_crashes() {
+    (0..VERB_SEED_COUNT).for_each(run_crashed);
+}
+
+/// Repeats the seed in the environment, or one of the first.
+#[test]
+fn one_seed_that_crashes() {
+    run_crashed(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+}
+
 /// Repeats the seed in the environment, or one of the first.
 #[test]
 fn one_seed_with_verbs() {

@@ -6,6 +6,7 @@ use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, 
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
 };
+use sip_core::remains;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub struct Rig {
     pub requested_transfers: Vec<(String, String)>,
     pub speaking: Vec<Vec<String>>,
     pub closed: Vec<(Flow, CloseReason)>,
+    /// What is noted for the next process.
+    pub journal: Vec<u8>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The edge may send what is odd, for it copies what its peers wrote.
@@ -80,6 +83,7 @@ impl Rig {
             requested_transfers: Vec::new(),
             speaking: Vec::new(),
             closed: Vec::new(),
+            journal: Vec::new(),
             softphone_media: VecDeque::new(),
             is_odd: false,
             branch: 0,
@@ -157,6 +161,7 @@ impl Rig {
                 Output::Event(Event::TransferRequested { party, target, .. }) => self.requested_transfers.push((party, target)),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
+                Output::Note(note) => self.journal.extend(note.print()),
             }
         }
         while let Some(output) = self.edge.relay_mut().poll_output() {
@@ -231,6 +236,16 @@ impl Rig {
         self.advance(Duration::from_secs(70));
         assert_eq!(self.edge.held(), Default::default());
         assert_eq!(self.ended.len(), 1, "ends that were told");
+        assert_eq!(remains::read(&self.journal), []);
+    }
+
+    /// The process dies, and the next one takes over what was noted.
+    pub fn crash(&mut self) {
+        let relay_config = RelayConfig { webrtc: None, ..session::relay_config(20) };
+        self.edge = Edge::new(session::edge_config(10), relay_config, [8; 32], self.now);
+        self.sent.clear();
+        self.edge.bid_farewell(self.now, remains::read(&self.journal));
+        self.drain();
     }
 
     pub fn flow(from: SocketAddr) -> Flow {

@@ -194,6 +194,7 @@ impl Stage {
                     }
                     self.inbox.push_back((flow.remote, message));
                 }
+                Output::Note(_) => {}
                 Output::OpenRecording { file_name, .. } => self.recording = Some((file_name, self.now)),
                 Output::Event(Event::Milestone(milestone)) => {
                     self.sequence += 1;

@@ -1,7 +1,7 @@
 //! The end of an INVITE: CANCEL while it rings (RFC 3261 §9.1), BYE in each of its dialogs (§15.1.1), with a digest retry (§22.2).
 
 use super::{CANCEL_WAIT, ForkState, Invitation, Stage};
-use crate::call::context::Context;
+use crate::call::context::{Context, Resources};
 use crate::call::request;
 use crate::dialog::Inside;
 use crate::edge::MilestoneKind;
@@ -105,11 +105,18 @@ impl Invitation {
     /// §9.1: without a final response the cancelled transaction is given up.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
         if self.cancel_deadline.is_some_and(|at| at <= cx.now) {
-            self.cancel_deadline = None;
+            self.give_up(cx.shard);
+        }
+    }
+
+    /// Waits for the final response no longer, unless it has come.
+    pub fn give_up(&mut self, shard: &mut Resources) {
+        self.cancel_deadline = None;
+        if matches!(self.stage, Stage::Calling | Stage::Proceeding) {
             self.stage = Stage::Over;
             self.forks.clear();
             if let Some(transaction) = self.transaction.take() {
-                cx.shard.transactions.terminate(transaction);
+                shard.transactions.terminate(transaction);
             }
         }
     }

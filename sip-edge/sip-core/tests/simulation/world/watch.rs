@@ -6,6 +6,7 @@ use crate::peer::{CONFIRMATION, Phone};
 use crate::session::{self, address};
 use sip_core::edge::{Ended, LegName};
 use sip_core::message::{Method, Request, SipMessage, View};
+use sip_core::remains;
 use std::net::SocketAddr;
 
 impl World {
@@ -100,8 +101,10 @@ impl World {
         assert!(held.call_count > 0 || held.dialog_count == 0, "seed {}: {held:?}", self.seed);
     }
 
-    pub(super) fn check_end(&self) {
+    /// Nothing is held, nothing is noted, and no phone rings or believes to be in a call.
+    pub(super) fn check_left(&self) {
         assert_eq!(self.edge.held(), Default::default(), "seed {}: something is left", self.seed);
+        assert_eq!(remains::read(&self.journal), [], "seed {}", self.seed);
         for phone in self.phones.values() {
             // A phone whose carrier broke away is beyond our reach.
             assert!(
@@ -112,6 +115,10 @@ impl World {
                 phone.number
             );
         }
+    }
+
+    pub(super) fn check_end(&self) {
+        self.check_left();
         for (number, call) in self.calls.iter().enumerate() {
             let ended = call.ended.as_ref().unwrap();
             if ended.duration_s >= 3 && !call.is_controlled {

@@ -1,0 +1,136 @@
+//! The legs that an earlier process left at their carriers (B10): ringing phones are cancelled, answered ones hung up, and one that
+//! answers all the same is acknowledged and hung up. What is done is noted, so that it is done once.
+
+use super::{Counter, Flow, Output};
+use crate::call::context::{CallKey, Context, Log, Owner, Peer, Resources, reliability};
+use crate::call::invitation::Invitation;
+use crate::call::request;
+use crate::message::Method;
+use crate::outcome::{Failure, LegName};
+use crate::remains::{Note, Remains};
+use crate::transaction::{self, TransactionId};
+use slab::Slab;
+use std::time::{Duration, Instant};
+
+/// How long the answer of a phone that is cancelled is waited for: what a proxy waits for a ringing one (RFC 3261 §16.6, timer C).
+const WAIT: Duration = Duration::from_secs(180);
+
+/// Legs that are being left.
+#[derive(Default)]
+pub struct Farewells {
+    entries: Slab<Farewell>,
+    /// Until when they are waited for; all are begun together.
+    until: Option<Instant>,
+}
+
+enum Farewell {
+    /// Its CANCEL is sent, and its final response waited for.
+    Invite(Box<Invitation>),
+    /// The BYE of the dialog of this key is sent.
+    Bye { key: String },
+}
+
+impl Farewells {
+    pub fn begin(&mut self, now: Instant, shard: &mut Resources, remains: Remains) {
+        let Remains { key, transport, remote, request } = remains;
+        let flow = Flow { transport, local: shard.config.local, remote, connection: None };
+        let slot = self.entries.vacant_entry();
+        let call = CallKey::of_farewell(slot.key() as u32);
+        let owner = Owner { call, leg: LegName::Customer, invitation: 0 };
+        shard.counters.count(Counter::Farewell);
+        let mut log = quiet();
+        let mut cx = Context { now, call, log: &mut log, shard };
+        if request.method == Method::Invite {
+            let peer = Peer { flow, owner: Some(owner) };
+            let Ok(transaction) = cx.shard.transactions.inherit_invite(request.clone(), reliability(flow), peer) else {
+                return gone(cx.shard, key);
+            };
+            let mut invitation = Invitation::inherited(owner, flow, request, transaction);
+            invitation.abandon(&mut cx);
+            slot.insert(Farewell::Invite(Box::new(invitation)));
+            self.until = Some(now + WAIT);
+        } else {
+            let via = request::via(&mut cx, transport);
+            let mut bye = request::again(&request, &via);
+            bye.headers.extend(request::plain_headers(&cx));
+            if cx.shard.send_request(now, bye.clone(), flow, owner).is_none() {
+                cx.shard.send_alone(&bye, flow);
+                return gone(cx.shard, key);
+            }
+            slot.insert(Farewell::Bye { key });
+        }
+    }
+
+    /// Takes what became of a transaction of a leg that is being left.
+    pub fn handle_output(
+        &mut self,
+        now: Instant,
+        shard: &mut Resources,
+        owner: Owner,
+        id: TransactionId,
+        output: &transaction::Output,
+    ) {
+        use transaction::Output as From;
+        let index = owner.call.index as usize;
+        let is_over = match self.entries.get_mut(index) {
+            None => return,
+            Some(Farewell::Bye { key }) => {
+                // Without the credentials of its call a challenge cannot be answered.
+                let is_over = !matches!(output, From::Response(response) if response.status_code.code() < 200);
+                if is_over {
+                    gone(shard, std::mem::take(key));
+                }
+                is_over
+            }
+            Some(Farewell::Invite(invitation)) => {
+                let mut log = quiet();
+                let mut cx = Context { now, call: owner.call, log: &mut log, shard };
+                match output {
+                    From::Response(response) => drop(invitation.handle_response(&mut cx, id, response)),
+                    From::Timeout => drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Timeout)),
+                    From::TransportError => drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Transport)),
+                    From::Terminated => invitation.handle_terminated(id),
+                    From::Transmit(_) | From::Request(_) => {}
+                }
+                invitation.note_remains(shard);
+                invitation.is_over()
+            }
+        };
+        if is_over {
+            self.entries.remove(index);
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Gives up what was not heard of in time.
+    pub fn handle_timeout(&mut self, now: Instant, shard: &mut Resources) {
+        if self.until.is_none_or(|until| now < until) {
+            return;
+        }
+        self.until = None;
+        self.entries.retain(|_, farewell| match farewell {
+            Farewell::Bye { .. } => true,
+            Farewell::Invite(invitation) => {
+                invitation.give_up(shard);
+                invitation.note_remains(shard);
+                !invitation.is_over()
+            }
+        });
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+fn gone(shard: &mut Resources, key: String) {
+    shard.output.push_back(Output::Note(Note::Gone { key }));
+}
+
+/// Its call was told as ended long ago.
+fn quiet() -> Log {
+    Log { call_id: String::new(), sequence: 0, is_closed: true, parties: Vec::new() }
+}
