@@ -4,7 +4,8 @@ use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
 use media_core::relay::Forward;
 use sip_core::edge::{
-    CallStatus, Credentials, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, RecordedFile, RecordingWritten,
+    CallStatus, Credentials, Flow, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, RecordedFile,
+    RecordingWritten, Transport,
 };
 use sip_core::message::{Method, SipMessage, View};
 use std::time::Duration;
@@ -269,9 +270,16 @@ fn a_silent_trunk_is_left_when_the_ring_timer_fires_first_and_cancelled_when_it_
 
 #[test]
 fn a_transport_error_is_failed_over() {
-    let mut rig = with_two_routes();
+    let mut rig = Rig::new();
+    let mut call = with_backup(Rig::plain_call());
+    for route in &mut call.customer.routes {
+        route.transport = Transport::Tcp;
+    }
+    rig.place(call);
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
     rig.expect_request(Method::Invite, CUSTOMER);
-    rig.edge.handle_flow_error(rig.now, Rig::flow(address(CUSTOMER)));
+    rig.edge.handle_flow_error(rig.now, Flow { transport: Transport::Tcp, ..Rig::flow(address(CUSTOMER)) });
     rig.drain();
     rig.expect_request(Method::Invite, BACKUP);
 }
