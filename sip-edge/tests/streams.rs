@@ -315,6 +315,33 @@ fn a_strangers_messages_come_at_a_rate() {
     });
 }
 
+// What came whole is served though what follows it cannot be cut, or nothing follows.
+#[test]
+fn what_was_caused_to_be_sent_goes_out_before_the_end() {
+    for end in [&b"BYE sip:a@b SIP/2.0\r\nContent-Length: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n", b""] {
+        run(async move {
+            let local = free_address();
+            let config = StreamConfig { local, max_connections: 4, max_per_address: 2, idle: Duration::from_secs(60) };
+            let own = Rc::<RefCell<Option<Streams>>>::default();
+            let answering = own.clone();
+            let streams = Streams::new(config, pace().0, move |event| {
+                if let (StreamEvent::Message { flow, .. }, Some(streams)) = (event, answering.borrow().as_ref()) {
+                    streams.send(flow, b"SIP/2.0 200 OK");
+                }
+            });
+            streams.listen().unwrap();
+            *own.borrow_mut() = Some(streams.clone());
+            let mut peer = TcpStream::connect(local).unwrap();
+            peer.write_all(&[MESSAGE, end].concat()).unwrap();
+            if end.is_empty() {
+                peer.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+            assert_eq!(read(&mut peer, 14).await, b"SIP/2.0 200 OK");
+            until(|| streams.connection_count() == 0).await;
+        });
+    }
+}
+
 /// WebSockets without TLS.
 struct Pages {
     sockets: WebSockets,

@@ -29,6 +29,8 @@ const QUEUE_LEN: usize = 256 * 1024;
 const READ_LEN: usize = 16 * 1024;
 /// Most addresses of trunks that are remembered; the oldest is forgotten, and is a stranger until it is called again.
 const TRUNK_CAPACITY: usize = 1024;
+/// Longest wait until what is queued has gone out on a connection that brings no more messages.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -107,6 +109,8 @@ struct Connection {
     /// Set when the connection is to be closed from outside of its task.
     cut: Signal,
     is_cut: Cell<bool>,
+    /// No more messages come: it ends once its queue is empty.
+    is_ending: Cell<bool>,
     /// The last whole message, of either side.
     last_active: Cell<Instant>,
     has_message: Cell<bool>,
@@ -317,6 +321,7 @@ impl Streams {
             filled: Signal::default(),
             cut: Signal::default(),
             is_cut: Cell::new(false),
+            is_ending: Cell::new(false),
             last_active: Cell::new(Instant::now()),
             has_message: Cell::new(false),
         });
@@ -391,7 +396,8 @@ impl Streams {
                 }
                 None if connection.last_active.get() + idle > Instant::now() => continue,
                 None => return End::Idle,
-                Some(Ok(0) | Err(_)) => return End::Broken,
+                Some(Ok(0)) => return connection.flushed().await,
+                Some(Err(_)) => return End::Broken,
                 Some(Ok(len)) => framer.push(&bytes[..len]),
             }
             let is_whole = match self.take_frames(connection, &mut framer).await {
@@ -426,7 +432,7 @@ impl Streams {
                 }
                 Err(_) => {
                     count(&self.0.counters.malformed);
-                    return Err(End::Broken);
+                    return Err(connection.flushed().await);
                 }
             }
             taken += 1;
@@ -447,6 +453,9 @@ impl Streams {
             let bytes = connection.queue.take();
             connection.writing_len.set(bytes.len());
             if bytes.is_empty() {
+                if connection.is_ending.get() {
+                    return End::Broken;
+                }
                 connection.filled.wait().await;
                 continue;
             }
@@ -462,5 +471,15 @@ impl Streams {
                 }
             }
         }
+    }
+}
+
+impl Connection {
+    /// Lets the writer end the connection: what the messages before the end have caused to be sent still goes out.
+    async fn flushed(&self) -> End {
+        self.is_ending.set(true);
+        self.filled.set();
+        Timer::new(FLUSH_LIMIT).await;
+        End::Broken
     }
 }
