@@ -7,6 +7,7 @@ use crate::{
     secret::{MasterKey, Purpose},
 };
 use control_wire::{Destination, DigestCredentials, MediaProfile, Route, TransportKind};
+use ipnet::IpNet;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -16,7 +17,9 @@ use std::{
 use storage::{NumberFormat, Trunk};
 
 /// Addresses of one trunk that are tried.
-const MAX_ADDRESSES: usize = 2;
+const MAX_TRIED: usize = 2;
+/// Addresses of one trunk that signalling is taken from.
+const MAX_ADDRESSES: usize = 32;
 /// Hosts whose addresses are kept.
 const CACHE_CAP: usize = 1024;
 
@@ -134,7 +137,7 @@ fn uri_host(host: &str, port: u16) -> String {
 pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, region: Region, ring_ms: u64) -> Destination {
     let routes = trunks.iter().flat_map(|ready| {
         let trunk = &ready.trunk;
-        ready.addresses.iter().map(move |address| Route {
+        ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
             trunk: trunk.id.clone(),
             transport: match trunk.transport {
                 storage::TransportKind::Udp => TransportKind::Udp,
@@ -149,9 +152,18 @@ pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, re
                 storage::MediaProfile::Rtp => MediaProfile::Rtp,
                 storage::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
             },
+            signal_from: signal_from(ready, *address),
+            media_from: trunk.media_from.clone(),
         })
     });
     Destination { ring_ms, routes: routes.collect() }
+}
+
+/// Where signalling is taken from besides the address that is tried: the host's other ones, for any of a cluster may answer, and the
+/// networks that the trunk names (B02).
+fn signal_from(ready: &ResolvedTrunk, tried: SocketAddr) -> Vec<String> {
+    let others = ready.addresses.iter().map(SocketAddr::ip).filter(|other| *other != tried.ip());
+    others.map(|other| IpNet::from(other).to_string()).chain(ready.trunk.signal_from.iter().cloned()).collect()
 }
 
 /// A routing prefix belongs to the number that is dialled, not to the one that is shown.
@@ -178,6 +190,8 @@ mod tests {
             username: None,
             password: None,
             max_calls: 10,
+            signal_from: vec![],
+            media_from: vec![],
         }
     }
 
@@ -225,6 +239,27 @@ mod tests {
         ] {
             assert_eq!(uri_host(host, port), domain);
         }
+    }
+
+    // B02
+    #[test]
+    fn signalling_is_taken_from_all_addresses_of_the_host_and_from_the_networks_that_are_named() {
+        let mut named = trunk("cluster", "sip.carrier.example", NumberFormat::E164);
+        named.signal_from = vec!["198.51.100.0/24".into()];
+        named.media_from = vec!["203.0.113.0/24".into()];
+        let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"].map(|address| address.parse().unwrap());
+        let ready = [ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None }];
+        let number = number::normalise("9876543210", Region::INDIA).unwrap();
+        let routes = destination(&ready, &number, &number, Region::INDIA, 30_000).routes;
+        let taken: Vec<_> = routes.iter().map(|route| (route.address.to_string(), route.signal_from.join(" "))).collect();
+        assert_eq!(
+            taken,
+            [
+                ("192.0.2.1:5060".to_owned(), "192.0.2.2/32 2001:db8::1/128 198.51.100.0/24".to_owned()),
+                ("192.0.2.2:5060".to_owned(), "192.0.2.1/32 2001:db8::1/128 198.51.100.0/24".to_owned()),
+            ]
+        );
+        assert!(routes.iter().all(|route| route.media_from == ["203.0.113.0/24"]));
     }
 
     #[tokio::test]

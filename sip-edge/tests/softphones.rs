@@ -60,6 +60,8 @@ fn call(agent: &str) -> Command {
         caller_id: "+918045670001".into(),
         credentials: None,
         media: MediaProfile::Rtp,
+        signal_from: vec![],
+        media_from: vec![],
     };
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),

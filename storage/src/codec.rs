@@ -25,7 +25,7 @@ records! {
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
-    Trunk => "trunk",
+    Trunk => "trunk" version 2,
     Call => "call" version 4,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
@@ -93,7 +93,9 @@ mod tests {
         check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
         check_old("api_key.v1", &sample::api_key());
         check("api_key.v2", &ApiKey { may_supervise: true, ..sample::api_key() });
-        check("trunk.v1", &sample::trunk());
+        check_old("trunk.v1", &sample::trunk());
+        let (signal_from, media_from) = (vec!["203.0.113.0/24".into()], vec!["198.51.100.0/24".into(), "2001:db8::/32".into()]);
+        check("trunk.v2", &Trunk { signal_from, media_from, ..sample::trunk() });
         check_old("call.v1", &sample::ended_call());
         check_old("call.v2", &sample::softphone_call());
         check_old("call.v3", &sample::three_party_call());
@@ -179,6 +181,8 @@ mod tests {
                 username: Some("user".into()),
                 password: Some(Sealed(vec![3])),
                 max_calls: 30,
+                signal_from: vec![],
+                media_from: vec![],
             }
         }
 

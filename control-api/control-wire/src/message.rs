@@ -233,6 +233,12 @@ pub struct Route {
     pub caller_id: String,
     pub credentials: Option<DigestCredentials>,
     pub media: MediaProfile,
+    /// Networks (CIDR) that the peer's signalling comes from besides `address`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signal_from: Vec<String>,
+    /// Networks (CIDR) that the peer's media come from besides the addresses that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_from: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

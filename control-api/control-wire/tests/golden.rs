@@ -19,6 +19,8 @@ fn route() -> Route {
         caller_id: "+918045670001".into(),
         credentials: Some(DigestCredentials { username: "dialer".into(), password: "s3cret".into() }),
         media: MediaProfile::SdesSrtp,
+        signal_from: vec![],
+        media_from: vec![],
     }
 }
 
@@ -86,6 +88,12 @@ fn place_call() {
         agent_confirm: true,
     };
     check(include_str!("golden/place_call.json"), ToEdge::Command { id: 9, command: Command::PlaceCall(Box::new(call)) });
+}
+
+#[test]
+fn a_route_with_networks() {
+    let (signal_from, media_from) = (vec!["203.0.113.0/24".into(), "192.0.2.8/32".into()], vec!["2001:db8::/32".into()]);
+    check(include_str!("golden/route.json"), Route { signal_from, media_from, ..route() });
 }
 
 #[test]

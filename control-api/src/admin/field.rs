@@ -163,6 +163,14 @@ pub fn cidr(text: &str) -> Result<String, String> {
     Ok(network.to_string())
 }
 
+/// A setting of at most `most` networks.
+pub fn networks(setting: &str, given: &[String], most: usize, refusals: &mut Refusals) -> Vec<String> {
+    if given.len() > most {
+        refusals.add(setting, format!("allowed are up to {most} networks"));
+    }
+    given.iter().enumerate().filter_map(|(at, text)| refusals.take(&format!("{setting}[{at}]"), cidr(text))).collect()
+}
+
 /// Host of a trunk: a DNS name or an address.
 pub fn host(text: &str) -> Result<(), String> {
     let label = |label: &str| {

@@ -173,11 +173,7 @@ fn networks(given: &[String], class: KeyClass, refusals: &mut Refusals) -> Vec<S
     if class == KeyClass::Browser && !given.is_empty() {
         refusals.add("cidrs", "a browser key is never bound to addresses; allowed for server keys only");
     }
-    if given.len() > 256 {
-        refusals.add("cidrs", "allowed are up to 256 networks");
-    }
-    let checked = given.iter().enumerate().filter_map(|(at, text)| refusals.take(&format!("cidrs[{at}]"), field::cidr(text)));
-    checked.collect()
+    field::networks("cidrs", given, 256, refusals)
 }
 
 /// The permission to supervise, which browser keys never have.

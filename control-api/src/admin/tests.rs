@@ -332,6 +332,16 @@ async fn wrong_requests_get_their_answer() {
         ("PUT", "/admin/trunks/t", Some(json!({ "host": "a", "transport": "tls" })), 400, "malformed_json", "transport"),
         ("PUT", "/admin/trunks/carrier-a", Some(json!({ "host": "a:5060" })), 422, "invalid_settings", "host"),
         ("PUT", "/admin/trunks/carrier-a", Some(json!({ "port": 0 })), 422, "invalid_settings", "port"),
+        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "signal_from": ["sip.a"] })), 422, "invalid_settings", "signal_from[0]"),
+        (
+            "PUT",
+            "/admin/trunks/carrier-a",
+            Some(json!({ "media_from": ["::/0", "1/8"] })),
+            422,
+            "invalid_settings",
+            "media_from[1]",
+        ),
+        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "media_from": vec!["::1"; 65] })), 422, "invalid_settings", "media_from"),
         (
             "PUT",
             "/admin/trunks/carrier-a",

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use storage::{MediaProfile, NumberFormat, TransportKind, Trunk};
 use utoipa::ToSchema;
 
+/// Networks in one setting: each route of a call carries them over the control link.
+const MAX_NETWORKS: usize = 64;
+
 /// A trunk as it is set; the password is never told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrunkView {
@@ -24,6 +27,8 @@ pub struct TrunkView {
     pub username: Option<String>,
     pub has_password: bool,
     pub max_calls: u32,
+    pub signal_from: Vec<String>,
+    pub media_from: Vec<String>,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
 }
@@ -101,6 +106,8 @@ impl From<&Trunk> for TrunkView {
             username: trunk.username.clone(),
             has_password: trunk.password.is_some(),
             max_calls: trunk.max_calls,
+            signal_from: trunk.signal_from.clone(),
+            media_from: trunk.media_from.clone(),
             warnings: plaintext_warnings(trunk),
         }
     }
@@ -148,6 +155,14 @@ pub struct TrunkSettings {
     pub password: Option<Secret>,
     /// 1–100000. Default 1000.
     pub max_calls: Option<u32>,
+    /// Networks (CIDR, up to 64) that the carrier's SIP comes from besides the addresses of `host`. SIP from elsewhere is not taken; the
+    /// edge's log warns of it. Default none.
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    pub signal_from: Option<Vec<String>>,
+    /// Networks (CIDR, up to 64) that the carrier's audio comes from besides the addresses that its SDP names; where that names a private
+    /// address, the one that the INVITE goes to counts, too. Audio from elsewhere is not taken; the edge's log warns of it. Default none.
+    #[schema(example = json!(["198.51.100.0/24"]))]
+    pub media_from: Option<Vec<String>>,
 }
 
 impl TrunkSettings {
@@ -174,6 +189,12 @@ impl TrunkSettings {
         refusals.number("port", self.port, 1..=u16::MAX, &mut port);
         let mut max_calls = known.map_or(1000, |known| known.max_calls);
         refusals.number("max_calls", self.max_calls, 1..=100_000, &mut max_calls);
+        let mut networks = |setting, given: Option<Vec<String>>, known: Option<&Vec<String>>| match given {
+            Some(given) => field::networks(setting, &given, MAX_NETWORKS, refusals),
+            None => known.cloned().unwrap_or_default(),
+        };
+        let signal_from = networks("signal_from", self.signal_from, known.map(|known| &known.signal_from));
+        let media_from = networks("media_from", self.media_from, known.map(|known| &known.media_from));
         if let Some(NumberForm::Prefix(prefix)) = &self.number_format {
             refusals.take("number_format.prefix", check_prefix(prefix));
         }
@@ -203,6 +224,8 @@ impl TrunkSettings {
             username,
             password,
             max_calls,
+            signal_from,
+            media_from,
         };
         if !trunk.allow_plaintext && !plaintext_warnings(&trunk).is_empty() {
             let why = plaintext_warnings(&trunk).join("; ");

@@ -95,6 +95,7 @@ async fn changes_are_told_setting_by_setting_and_secrets_by_name() {
     let mut changed = declaration();
     changed["trunks"]["carrier-a"]["password"] = json!("second-password");
     changed["trunks"]["carrier-a"]["port"] = json!(5080);
+    changed["trunks"]["carrier-a"]["signal_from"] = json!(["203.0.113.0/24"]);
     changed["accounts"]["demo"]["limits"]["max_concurrent_calls"] = json!(9);
     changed["accounts"]["demo"]["agents"]["agent.017"] = json!("Asha Rao");
     changed["accounts"]["demo"]["keys"]["backend"]["cidrs"] = json!(["10.0.0.0/8"]);
@@ -112,7 +113,8 @@ async fn changes_are_told_setting_by_setting_and_secrets_by_name() {
     ];
     assert_eq!(with_outcome(&applied, "changed"), expected);
     let differences = |at: usize| applied["changes"][at]["differences"].clone();
-    assert_eq!(differences(0), json!([{ "setting": "port", "from": 5070, "to": 5080 }, { "setting": "password" }]));
+    let networks = json!({ "setting": "signal_from", "from": [], "to": ["203.0.113.0/24"] });
+    assert_eq!(differences(0), json!([{ "setting": "port", "from": 5070, "to": 5080 }, networks, { "setting": "password" }]));
     assert_eq!(differences(1), json!([{ "setting": "limits.max_concurrent_calls", "from": 7, "to": 9 }]));
     assert_eq!(differences(2), json!([{ "setting": "auth_header.value" }]));
     assert_eq!(with_outcome(&apply(&bench, &changed).await, "unchanged").len(), 8);
@@ -203,6 +205,7 @@ async fn wrong_declarations_name_the_key_and_write_nothing() {
         ("/trunks/carrier-a/allow_plaintext", json!(false), "trunks.carrier-a.allow_plaintext", "allow_plaintext = true"),
         ("/trunks/carrier-a/transport", json!("tls"), "trunks.carrier-a.transport", "`udp` or `tcp`"),
         ("/trunks/carrier-a/port", json!(70_000), "trunks.carrier-a.port", "u16"),
+        ("/trunks/carrier-a/signal_from", json!(["10.0.0.0/99"]), "trunks.carrier-a.signal_from[0]", "203.0.113.0/24"),
         ("/trunk", json!([]), "trunk", "`trunks` or `accounts`"),
     ] {
         let mut wrong = declaration();

@@ -89,7 +89,11 @@ async fn a_customer_is_onboarded_command_by_command() {
     let output = shell.run(&[&trunk[..], &more[..]].concat()).await;
     Shell::check(output, &["udp:[::1]:5060", "prefix:77", "password set       yes", "warning: audio is not encrypted"]);
     Shell::check(shell.run(&["trunk", "list"]).await, &["ID         ADDRESS", "carrier-a  udp:[::1]:5060", "WARNING: plaintext"]);
-    Shell::check(shell.run(&["trunk", "set", "carrier-a", "--number-format", "e164-plus"]).await, &["e164-plus"]);
+    let networks = ["--signal-from", "203.0.113.9", "--signal-from", "2001:db8::1/32", "--media-from", "198.51.100.7/24"];
+    let output = shell.run(&[&["trunk", "set", "carrier-a"][..], &networks].concat()).await;
+    Shell::check(output, &["SIP also from      203.0.113.9/32, 2001:db8::/32", "audio also from    198.51.100.0/24"]);
+    let output = shell.run(&["trunk", "set", "carrier-a", "--number-format", "e164-plus", "--media-from", ""]).await;
+    Shell::check(output, &["e164-plus", "SIP also from      203.0.113.9/32, 2001:db8::/32", "audio also from    -"]);
 
     let account =
         ["account", "set", "demo", "--name", "Demo", "--trunk", "carrier-a", "--record", "false", "--calls-per-second", "3"];

@@ -1,6 +1,6 @@
 //! Trunks. Each answer shows what travels unprotected.
 
-use super::table::{or_dash, settings, table, yes_no};
+use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
 use crate::admin::trunk::{Media, NumberForm, Transport, TrunkView};
 use clap::{Args, Subcommand, ValueEnum};
@@ -59,6 +59,12 @@ pub struct TrunkArgs {
     /// Calls at once, 1-100000
     #[arg(long)]
     max_calls: Option<u32>,
+    /// Network that the carrier's SIP comes from besides its host's addresses; may be repeated; '' for none
+    #[arg(long = "signal-from", value_name = "CIDR")]
+    signal_from: Vec<String>,
+    /// Network that the carrier's audio comes from besides the addresses that it names; may be repeated; '' for none
+    #[arg(long = "media-from", value_name = "CIDR")]
+    media_from: Vec<String>,
 }
 
 /// The API's form of `e164-plus` and its like; underscores are taken, too.
@@ -91,8 +97,16 @@ impl TrunkArgs {
             ("username", self.username.clone().map(Value::from)),
             ("password", self.password_file.as_deref().map(secret_from).transpose()?),
             ("max_calls", self.max_calls.map(Value::from)),
+            ("signal_from", networks(&self.signal_from)),
+            ("media_from", networks(&self.media_from)),
         ]))
     }
+}
+
+/// The networks that were given; an empty text is none.
+fn networks(given: &[String]) -> Option<Value> {
+    let networks: Vec<&String> = given.iter().filter(|network| !network.is_empty()).collect();
+    (!given.is_empty()).then(|| json!(networks))
 }
 
 impl TrunkCommand {
@@ -164,6 +178,8 @@ fn trunk_text(trunk: &TrunkView) -> String {
         ("username", or_dash(trunk.username.as_deref())),
         ("password set", yes_no(trunk.has_password)),
         ("calls at once", trunk.max_calls.to_string()),
+        ("SIP also from", joined(&trunk.signal_from)),
+        ("audio also from", joined(&trunk.media_from)),
     ]);
     let warnings = trunk.warnings.iter().map(|warning| format!("\nwarning: {warning}"));
     std::iter::once(text).chain(warnings).collect()

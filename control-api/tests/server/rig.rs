@@ -361,6 +361,8 @@ fn onboard(app: &App) -> [String; 2] {
         username: None,
         password: None,
         max_calls: 1_000,
+        signal_from: vec![],
+        media_from: vec![],
     };
     app.store.put_trunk(&trunk).unwrap();
     let mut account = Account::new(ACCOUNT, "Acme");

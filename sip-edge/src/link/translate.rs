@@ -2,6 +2,7 @@
 //! clocks at the moment of telling.
 
 use control_wire as wire;
+use ipnet::IpNet;
 use media_core::relay::Layout;
 use sip_core::edge::{self, MediaProfile, Transport};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -182,7 +183,14 @@ fn route(route: wire::Route) -> edge::Route {
             wire::MediaProfile::Rtp => MediaProfile::Rtp,
             wire::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
         },
+        signal_from: networks(&route.signal_from),
+        media_from: networks(&route.media_from),
     }
+}
+
+/// Control-api has checked them; one that cannot be read lets nobody in.
+fn networks(texts: &[String]) -> Vec<IpNet> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The grant with its end on our clock.

@@ -275,4 +275,10 @@ pub struct Trunk {
     pub username: Option<String>,
     pub password: Option<Sealed>,
     pub max_calls: u32,
+    /// Networks (CIDR) that its signalling comes from besides its host's addresses (B02). Since version 2, as all below.
+    #[serde(default)]
+    pub signal_from: Vec<String>,
+    /// Networks (CIDR) that its media come from besides the addresses that it names.
+    #[serde(default)]
+    pub media_from: Vec<String>,
 }

@@ -123,6 +123,8 @@ fn a_used_trunk_stays() {
         username: None,
         password: None,
         max_calls: 30,
+        signal_from: vec![],
+        media_from: vec![],
     };
     storage.put_trunk(&trunk).unwrap();
     storage.put_account(&Account { trunks: vec!["t1".into()], ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();

@@ -1,6 +1,7 @@
 //! What the shell asks of the edge: the control link's commands with `Duration`s instead of milliseconds.
 
 pub use crate::registrar::{Grant, RegistrarConfig};
+use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -79,6 +80,10 @@ pub struct Route {
     pub caller_id: String,
     pub credentials: Option<Credentials>,
     pub media: MediaProfile,
+    /// Networks that the peer's signalling comes from besides `address`.
+    pub signal_from: Vec<IpNet>,
+    /// Networks that the peer's media come from besides the addresses that it names.
+    pub media_from: Vec<IpNet>,
 }
 
 /// What carries SIP.

@@ -49,6 +49,7 @@ pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
         first_port: FIRST_PORT,
         pair_count,
         quarantine: Duration::from_secs(1),
+        own_sockets: Vec::new(),
         webrtc: Some(WebRtcConfig { port: 30_000, capacity: 8, secret: [5; 32] }),
     }
 }
@@ -63,6 +64,8 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         caller_id: "+911140000000".into(),
         credentials: None,
         media: MediaProfile::Rtp,
+        signal_from: Vec::new(),
+        media_from: Vec::new(),
     }
 }
 
