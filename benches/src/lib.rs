@@ -32,6 +32,7 @@ impl Talk {
             first_port: 10_000,
             pair_count: party_count,
             quarantine: Duration::ZERO,
+            own_sockets: Vec::new(),
             webrtc: None,
         };
         Talk { now, relay: Relay::new(config, 1, now), speakers: Vec::new(), round: 0, buffer: [0x55; 2048] }

@@ -23,6 +23,7 @@ pub mod sdp;
 mod sender;
 mod slots;
 pub mod srtp;
+mod stream_lock;
 mod stun;
 pub mod tone;
 pub mod wav;

@@ -15,6 +15,7 @@ mod softphone;
 mod taping;
 mod tick;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::drops::DropCounters;
@@ -30,6 +31,7 @@ use softphone::Softphones;
 use taping::Tape;
 use tick::GROUP_COUNT;
 
+pub use crate::latch::MediaSources;
 pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
@@ -137,6 +139,17 @@ impl Relay {
         LocalMedia { address: self.config.public_address, rtp_port, rtcp_port }
     }
 
+    /// Announces a leg's next peer: from where its media may come besides the host that it will name. The peer before it, if there was
+    /// one, is heard and sent to no more.
+    pub fn set_media_sources(&mut self, leg: LegId, sources: MediaSources) {
+        let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        *leg.sources = sources;
+        leg.reports.source = None;
+        if leg.latch.take().is_some_and(|latch| latch.latched().is_some()) {
+            self.queues.disconnect(leg.rtp_socket());
+        }
+    }
+
     /// Tells a leg its peer, at first or after a new negotiation. A new address is latched anew; unchanged keys keep their contexts.
     pub fn set_remote(&mut self, now: Instant, leg: LegId, remote: RemoteMedia) {
         if self.legs.get(leg.index, leg.generation).is_some_and(|leg| leg.softphone.is_none()) {
@@ -150,7 +163,12 @@ impl Relay {
             // RFC 3550 §6.2: the first report comes after half the time.
             leg.reports.next = now + Duration::from_secs_f64(1.25 + 2.5 * self.random.next_fraction());
         }
-        if leg.set_remote(now, remote) {
+        // Loopback is a peer's only where its signalling is on loopback, too.
+        let is_local = leg.sources.signalling.is_none_or(|signalling| signalling.is_loopback());
+        let own_sockets = &self.config.own_sockets;
+        let is_own =
+            |address: SocketAddr| own_sockets.iter().any(|(ip, ports)| *ip == address.ip() && ports.contains(&address.port()));
+        if leg.set_remote(remote, |address| (is_local || !address.ip().is_loopback()) && !is_own(address)) {
             self.queues.disconnect(leg.rtp_socket());
         }
     }

@@ -97,6 +97,7 @@ impl Rig {
             first_port: 10_000,
             pair_count: 4,
             quarantine: Duration::from_secs(1),
+            own_sockets: Vec::new(),
             webrtc: None,
         };
         let mut relay = Relay::new(config, 1, now);
@@ -232,6 +233,7 @@ fn softphone_rig() -> (Rig, client::Client) {
         first_port: 10_000,
         pair_count: 4,
         quarantine: Duration::from_secs(1),
+        own_sockets: Vec::new(),
         webrtc: Some(WebRtcConfig { port: 9_000, capacity: 4, secret: [3; 32] }),
     };
     rig.relay = Relay::new(config, 1, rig.now);

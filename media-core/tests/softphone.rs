@@ -72,6 +72,7 @@ impl Rig {
             first_port: 20_000,
             pair_count: 4,
             quarantine: Duration::ZERO,
+            own_sockets: Vec::new(),
             webrtc: Some(WebRtcConfig { port: 30_000, capacity, secret: [7; 32] }),
         };
         let mut relay = Relay::new(config, 42, now);
@@ -539,7 +540,14 @@ fn legs_come_and_go_and_leave_nothing() {
 fn a_shard_without_a_socket_takes_no_softphone() {
     let now = start();
     let address = "127.0.0.1".parse().unwrap();
-    let config = RelayConfig { public_address: address, first_port: 1, pair_count: 1, quarantine: Duration::ZERO, webrtc: None };
+    let config = RelayConfig {
+        public_address: address,
+        first_port: 1,
+        pair_count: 1,
+        quarantine: Duration::ZERO,
+        own_sockets: Vec::new(),
+        webrtc: None,
+    };
     let mut relay = Relay::new(config, 1, now);
     assert!(relay.open_softphone(now).is_err());
     let leg = relay.open_leg(now).unwrap();

@@ -24,11 +24,13 @@ use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
 use sip_core::edge::{
-    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten, RegistrarConfig, Transport,
+    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten, RegistrarConfig, SourceKind,
+    Transport,
 };
 use sip_core::remains::Remains;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -115,6 +117,7 @@ impl Shard {
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
+            own_sockets: own_sockets(config),
             webrtc: plan.softphone.map(|softphone| WebRtcConfig {
                 port: softphone.media.port(),
                 capacity: 2 * plan.call_capacity,
@@ -230,6 +233,17 @@ impl Shard {
                     }
                     Output::OpenRecording { recording, file_name } => self.recorder.open(recording, &file_name),
                     Output::Note(note) => self.journal.note(&note),
+                    Output::SourceRefused { trunk, source, kind } => tracing::warn!(
+                        trunk,
+                        %source,
+                        "{} from an address that is not the trunk's is not taken; if it is the carrier's, name its network in the \
+                         trunk's `{}`",
+                        match kind {
+                            SourceKind::Signalling => "SIP",
+                            SourceKind::Media => "audio",
+                        },
+                        kind.setting()
+                    ),
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
             }
@@ -362,6 +376,15 @@ impl Shard {
         self.pump(now);
         self.wake.set();
     }
+}
+
+/// The media sockets of all shards, as a peer would name them.
+fn own_sockets(config: &Config) -> Vec<(IpAddr, RangeInclusive<u16>)> {
+    let bound = match config.sip.bind_address {
+        any if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        bound => bound,
+    };
+    [bound, config.sip.public_address].map(|address| (address, config.media.first_port..=config.media.last_port)).into()
 }
 
 /// The softphones' listener. Pages are closed and opened again, so that there are more connections than softphones for a while.

@@ -37,6 +37,7 @@ impl Rig {
                     first_port,
                     pair_count: 2,
                     quarantine: Duration::ZERO,
+                    own_sockets: Vec::new(),
                     webrtc: None,
                 };
                 return Self { relay: Relay::new(config, 1, Instant::now()), engine, recorder, first_port };

@@ -2,7 +2,7 @@
 //! Classify, check the source, unprotect, copy to the recording and to the mixes, rewrite the header, protect.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::leg::{Kind, RtcpPort};
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
@@ -12,9 +12,10 @@ use crate::drops::DropReason;
 use crate::g711;
 use crate::latch::Verdict;
 use crate::rtcp;
-use crate::rtp::{self, Class, HEADER_LEN, Header, Packet};
+use crate::rtp::{self, CLOCK_RATE, Class, HEADER_LEN, Header, Packet};
 use crate::sender::{Moment, StreamId, samples_between};
 use crate::srtp::SrtpError;
+use crate::stream_lock::StreamLock;
 
 /// The longest datagram that is taken; a voice packet that is longer would be fragmented on its way.
 const MAX_DATAGRAM_LEN: usize = 1500;
@@ -119,11 +120,15 @@ impl Relay {
         if !leg.receives() {
             return Err(DropReason::NotReceiving);
         }
-        let verdict = leg.latch.as_mut().map_or(Verdict::Known, |latch| latch.judge(now, source, &header));
+        let verdict = leg.latch.as_mut().map_or(Verdict::Known, |latch| latch.judge(source, &header));
         match verdict {
             Verdict::Known | Verdict::Settle => {}
             Verdict::Probation => return Err(DropReason::Probation),
             Verdict::Foreign => return Err(DropReason::ForeignSource),
+            Verdict::Refused => {
+                self.drops.note(self.queues.event(Event::SourceRefused(leg.id, source)));
+                return Err(DropReason::ForeignSource);
+            }
         }
         let len = match &mut leg.inbound {
             Some(inbound) => inbound.unprotect_rtp(buffer, len).map_err(srtp_reason)?,
@@ -134,8 +139,18 @@ impl Relay {
             && let Some(latch) = &mut leg.latch
         {
             latch.settle(source);
-            self.queues.connect(leg.rtp_socket(), source);
+            // A connected socket hears nobody else, and the signalled address wins over any other.
+            if latch.is_named(source) {
+                self.queues.connect(leg.rtp_socket(), source);
+            }
+            leg.lock = StreamLock::default();
             self.drops.note(self.queues.event(Event::Latched(leg.id)));
+        }
+        if matches!(format, Format::Audio(_)) && leg.inbound.is_none() {
+            let audio = Duration::from_micros(packet.payload_len as u64 * 1_000_000 / u64::from(CLOCK_RATE));
+            if !leg.lock.admits(now, header.ssrc, audio) {
+                return Err(DropReason::AlienStream);
+            }
         }
         let arrival = samples_between(self.started, now);
         let stream = leg.receive(now, &packet.header, format, arrival, &mut self.streams)?;

@@ -11,7 +11,7 @@ use super::softphone::Softphone;
 use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, Format, PayloadType};
 use crate::drops::DropReason;
-use crate::latch::{self, Latch};
+use crate::latch::{self, Latch, MediaSources};
 use crate::reception::{Arrival, MAX_MISORDER, Reception};
 use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
@@ -19,6 +19,7 @@ use crate::rtp::{CLOCK_RATE, Header, Ssrc};
 use crate::sdp::Direction;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::srtp::{Inbound, Outbound};
+use crate::stream_lock::StreamLock;
 
 /// What a packet that we send carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +102,12 @@ pub(super) struct Leg {
     pub sender: Sender,
     pub incoming: Option<Incoming>,
     pub remote: Option<RemoteMedia>,
+    /// Of plain RTP.
+    pub lock: StreamLock,
     /// Not of a softphone, whose addresses are shown by checks.
     pub latch: Option<Latch>,
+    /// For the next latch.
+    pub sources: Box<MediaSources>,
     /// Whom this leg hears, and who hears it.
     pub hears: Parties,
     pub heard_by: Parties,
@@ -125,7 +130,9 @@ impl Leg {
         Leg {
             id,
             remote: None,
+            lock: StreamLock::default(),
             latch: None,
+            sources: Box::default(),
             softphone: None,
             inbound: None,
             outbound: None,
@@ -181,8 +188,9 @@ impl Leg {
         self.digits.as_ref().is_some_and(|digits| digits.is_dialing())
     }
 
-    /// Takes what was negotiated. Returns whether the socket's connection must be dissolved.
-    pub fn set_remote(&mut self, now: Instant, remote: RemoteMedia) -> bool {
+    /// Takes what was negotiated; `is_usable` tells an address that can be the peer's. Returns whether the socket's connection must be
+    /// dissolved.
+    pub fn set_remote(&mut self, mut remote: RemoteMedia, is_usable: impl Fn(SocketAddr) -> bool) -> bool {
         let keys = remote.srtp.as_ref();
         let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
         // A context lives as long as its key: a second one would use its key stream again. A softphone's keys come by DTLS.
@@ -200,9 +208,12 @@ impl Leg {
         if let Some(signalled) = remote.rtp
             && self.latch.as_ref().is_none_or(|latch| latch.signalled() != signalled)
         {
-            moved = self.latch.replace(Latch::new(now, signalled)).is_some_and(|latch| latch.latched().is_some());
+            let latch = Latch::new(signalled, is_usable(signalled), (*self.sources).clone());
+            moved = self.latch.replace(latch).is_some_and(|latch| latch.latched().is_some());
+            self.lock = StreamLock::default();
             self.reports.source = None;
         }
+        remote.rtcp = remote.rtcp.filter(|rtcp| is_usable(*rtcp));
         self.remote = Some(remote);
         moved
     }
@@ -240,7 +251,7 @@ impl Leg {
         if let Some(softphone) = &self.softphone {
             return softphone.selected().filter(|_| self.outbound.is_some());
         }
-        let destination = self.latch.as_ref()?.destination();
+        let destination = self.latch.as_ref()?.destination()?;
         (destination.port() != 0 && !destination.ip().is_unspecified()).then_some(destination)
     }
 
@@ -351,8 +362,8 @@ impl Leg {
         }
         let (Some(remote), Some(latch)) = (&self.remote, &self.latch) else { return false };
         match port {
-            RtcpPort::OfRtp => source == latch.destination(),
-            RtcpPort::Own => source.ip() == latch.destination().ip() || Some(source) == remote.rtcp,
+            RtcpPort::OfRtp => Some(source) == latch.destination(),
+            RtcpPort::Own => latch.destination().is_some_and(|rtp| source.ip() == rtp.ip()) || Some(source) == remote.rtcp,
         }
     }
 

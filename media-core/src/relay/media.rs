@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::dtls::Fingerprint;
@@ -18,6 +19,8 @@ pub struct RelayConfig {
     pub pair_count: u16,
     /// Time a released pair rests before it is used again, so that late packets of one call never reach another.
     pub quarantine: Duration,
+    /// Media sockets of the whole process, each an address with a range of ports: no peer may name one, or packets would circle.
+    pub own_sockets: Vec<(IpAddr, RangeInclusive<u16>)>,
     /// The shard's softphone socket; `None` if the shard takes no softphones.
     pub webrtc: Option<WebRtcConfig>,
 }

@@ -13,7 +13,7 @@ pub enum Output<'a> {
     Open { socket: SocketId },
     /// Send these bytes from this socket to this address, which is also the peer of a connected socket.
     Transmit { socket: SocketId, remote: SocketAddr, bytes: &'a [u8] },
-    /// The source is latched safely: connect the socket. What was queued before the connect may be of another source: read it with
+    /// The signalled source is latched, and no other counts: connect the socket. What was queued before the connect may be of another source: read it with
     /// its addresses, or discard it.
     Connect { socket: SocketId, remote: SocketAddr },
     /// The peer may change its address: dissolve the connection.
@@ -32,8 +32,10 @@ pub enum Output<'a> {
 pub enum Event {
     /// First valid RTP of this leg.
     FirstMedia(LegId),
-    /// The leg's source is known; sending goes there.
+    /// The leg's source is known; sending goes there. Told again when it changes.
     Latched(LegId),
+    /// A stream comes from where the leg's media may not come from, while nobody is latched: told once.
+    SourceRefused(LegId, SocketAddr),
     /// Neither RTP nor RTCP from this leg for the limit given to `watch_media`; told once per `watch_media`.
     NoMedia(LegId),
     /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
@@ -56,6 +58,7 @@ impl Event {
         match *self {
             Event::FirstMedia(leg)
             | Event::Latched(leg)
+            | Event::SourceRefused(leg, _)
             | Event::NoMedia(leg)
             | Event::TelephoneEvent(leg, _)
             | Event::IceConnected(leg)

@@ -10,6 +10,7 @@ mod pair;
 mod playing;
 mod protection;
 mod reports;
+mod strangers;
 mod taping;
 
 use std::net::SocketAddr;
@@ -139,6 +140,7 @@ impl Rig {
             first_port: 20_000,
             pair_count,
             quarantine: Duration::from_secs(5),
+            own_sockets: vec![("198.51.100.250".parse().unwrap(), 20_000..=29_999)],
             webrtc: None,
         };
         let now = clock::start();
@@ -159,7 +161,12 @@ impl Rig {
     }
 
     fn open(&mut self, peer: &str) -> LegId {
+        self.open_from(peer, MediaSources::default())
+    }
+
+    fn open_from(&mut self, peer: &str, sources: MediaSources) -> LegId {
         let leg = self.relay.open_leg(self.now).unwrap();
+        self.relay.set_media_sources(leg, sources);
         self.relay.set_remote(self.now, leg, remote(peer));
         leg
     }

@@ -57,6 +57,7 @@ fn made() -> SoftphoneLocal {
         first_port: 20_000,
         pair_count: 1,
         quarantine: std::time::Duration::ZERO,
+        own_sockets: Vec::new(),
         webrtc: Some(WebRtcConfig { port: 30_000, capacity: 1, secret: [1; 32] }),
     };
     let mut relay = Relay::new(config, 1, now);

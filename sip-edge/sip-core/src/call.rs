@@ -27,7 +27,7 @@ mod softphone;
 mod speaking;
 mod supervisor;
 
-use crate::edge::{AgentTarget, LegMedia, MilestoneKind, PlaceCall};
+use crate::edge::{AgentTarget, LegMedia, MilestoneKind, PlaceCall, SourceKind};
 use crate::message::{Request, Response};
 use crate::outcome::{Bridged, Cause, Failure, LegName};
 use crate::transaction::TransactionId;
@@ -174,6 +174,11 @@ impl Call {
             LegName::Customer => self.customer.media,
             LegName::Participant(slot) | LegName::Supervisor(slot) => self.guests[slot.index()].leg.media,
         }
+    }
+
+    /// The leg of this name, if it is or was one of the call.
+    pub fn leg_named(&self, name: LegName) -> Option<&Leg> {
+        self.legs().find(|leg| leg.name == name)
     }
 
     fn legs(&self) -> impl Iterator<Item = &Leg> {
@@ -326,6 +331,11 @@ impl Call {
             }
             relay::Event::FirstMedia(_) => cx.milestone(Some(name), MilestoneKind::FirstMedia, None, None),
             relay::Event::Latched(_) => cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None),
+            relay::Event::SourceRefused(_, source) => {
+                if let Some(trunk) = self.leg_named(name).map(Leg::current_trunk) {
+                    cx.shard.refuse_source(trunk, source.ip(), SourceKind::Media);
+                }
+            }
             relay::Event::NoMedia(_) => {
                 cx.milestone(Some(name), MilestoneKind::NoMedia, None, None);
                 match name {

@@ -10,6 +10,7 @@ mod event;
 mod farewell;
 mod inbound;
 mod softphones;
+mod strangers;
 
 pub use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason, Slot};
 pub use command::{
@@ -23,7 +24,7 @@ pub use control::{
 pub use counters::{Counter, Counters};
 pub use event::{
     Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output, Pause, RecordedFile,
-    RecordingResult, RecordingWritten,
+    RecordingResult, RecordingWritten, SourceKind,
 };
 
 use crate::call::context::{Owner, Peer, Resources};
@@ -35,8 +36,9 @@ use crate::transaction::{self, Table, Timers, TransactionId};
 use calls::Calls;
 use farewell::Farewells;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
+use strangers::Strangers;
 
 /// One shard's signalling and media.
 pub struct Edge {
@@ -47,6 +49,7 @@ pub struct Edge {
     is_draining: bool,
     /// Makes the tags of answers to strays unforeseeable.
     tag_key: u64,
+    strangers: Strangers,
 }
 
 impl Edge {
@@ -67,9 +70,12 @@ impl Edge {
             registrar: config.softphones.clone().map(Registrar::new),
             agents: BTreeMap::new(),
             hold_audio: BTreeMap::new(),
+            trunk_hosts: BTreeSet::new(),
+            refused_sources: BTreeSet::new(),
             config,
         };
-        Edge { shard, calls: Calls::default(), farewells: Farewells::default(), is_draining: false, tag_key }
+        let strangers = Strangers::new(tag_key, now);
+        Edge { shard, calls: Calls::default(), farewells: Farewells::default(), is_draining: false, tag_key, strangers }
     }
 
     /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused call tells no events; see

@@ -43,9 +43,13 @@ fn csrcs_extension_and_padding_stay_behind() {
 fn a_switch_of_source_is_one_marked_step_in_one_stream() {
     let (mut rig, agent, _, mut a, _) = Rig::talking();
     let before = rig.hear(agent, AGENT, &a.audio());
-    // The agent's phone starts a new stream after 60 ms.
-    rig.now += Duration::from_millis(60);
+    // The agent's phone starts a new stream; it is heard once the old one has been missing for 60 ms.
     let mut other = Talker::new(0x1234_5678);
+    for _ in 0..2 {
+        rig.now += Duration::from_millis(20);
+        rig.dropped(agent, AGENT, &other.audio(), DropReason::AlienStream);
+    }
+    rig.now += Duration::from_millis(20);
     let after = rig.hear(agent, AGENT, &other.audio());
     check_next(&before, &after, 480);
     assert!(after.packet.header.marker);

@@ -27,6 +27,7 @@ fn pairs_beyond_the_last_port_are_left_out() {
         first_port: 65_532,
         pair_count: 100,
         quarantine: Duration::ZERO,
+        own_sockets: Vec::new(),
         webrtc: None,
     };
     let now = clock::start();
@@ -110,36 +111,81 @@ fn media_before_the_negotiation_is_nobodys() {
     rig.dropped(agent, AGENT, &Talker::new(1).audio(), DropReason::NotNegotiated);
 }
 
-/// RTPbleed: a stranger sends to an open port and hopes to be sent the call.
-#[test]
-fn a_stranger_neither_hears_nor_speaks() {
-    let mut rig = Rig::new();
-    let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-    bridge(&mut rig.relay, rig.now, agent, customer);
-    let (mut a, mut stranger) = (Talker::new(1), Talker::new(2));
-    for _ in 0..100 {
-        rig.dropped(customer, FOREIGN, &stranger.audio(), DropReason::ForeignSource);
-        assert_eq!(rig.hear(agent, AGENT, &a.audio()).remote, address(CUSTOMER));
-        rig.pass_ms(20);
-    }
-    rig.hear(customer, CUSTOMER, &Talker::new(3).audio());
-    rig.dropped(customer, FOREIGN, &stranger.audio(), DropReason::ForeignSource);
-    assert_eq!(rig.relay.leg_report(customer).dropped, 101);
-}
-
 #[test]
 fn a_party_behind_a_translator_is_found() {
     let mut rig = Rig::new();
-    let (agent, customer) = (rig.open("10.0.0.5:7078"), rig.open(CUSTOMER));
+    let translator = MediaSources { signalling: Some(address(FOREIGN).ip()), networks: Vec::new() };
+    let (agent, customer) = (rig.open_from("10.0.0.5:7078", translator), rig.open(CUSTOMER));
     bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
-    rig.pass_ms(300);
     assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address("10.0.0.5:7078"));
     for _ in 0..4 {
         rig.dropped(agent, FOREIGN, &a.audio(), DropReason::Probation);
     }
     rig.hear(agent, FOREIGN, &a.audio());
     assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address(FOREIGN));
+    // Its socket is not connected: the address that it named would still win.
+    assert!(!rig.outputs().contains(&Done::Connect(SocketId(agent.index * 2), address(FOREIGN))));
+    rig.hear(agent, "10.0.0.5:7078", &Talker::new(3).audio());
+    assert_eq!(rig.outputs(), [Done::Connect(SocketId(agent.index * 2), address("10.0.0.5:7078"))]);
+}
+
+#[test]
+fn a_new_peer_is_announced_and_the_former_one_is_gone() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    rig.relay.set_media_sources(agent, MediaSources::default());
+    assert_eq!(rig.outputs(), [Done::Disconnect(SocketId(agent.index * 2))]);
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::NotNegotiated);
+    rig.dropped(customer, CUSTOMER, &b.audio(), DropReason::NotSending);
+    rig.relay.set_remote(rig.now, agent, remote(FOREIGN));
+    rig.dropped(agent, AGENT, &a.audio(), DropReason::ForeignSource);
+    assert_eq!(rig.hear(customer, CUSTOMER, &b.audio()).remote, address(FOREIGN));
+}
+
+#[test]
+fn our_own_ports_and_loopback_are_no_peers() {
+    let inside = |signalling: &str| MediaSources { signalling: Some(signalling.parse().unwrap()), networks: Vec::new() };
+    for (named, signalling, is_peer) in [
+        ("198.51.100.250:20000", "203.0.113.2", false),
+        ("198.51.100.250:29999", "127.0.0.1", false),
+        ("198.51.100.250:30000", "203.0.113.2", true),
+        ("127.0.0.1:4000", "203.0.113.2", false),
+        ("127.0.0.1:4000", "10.0.0.1", false),
+        ("127.0.0.1:4000", "127.0.0.1", true),
+    ] {
+        let mut rig = Rig::new();
+        let (agent, customer) = (rig.open_from(named, inside(signalling)), rig.open(CUSTOMER));
+        bridge(&mut rig.relay, rig.now, agent, customer);
+        let (forward, _) = rig.forward_on(SocketId(customer.index * 2), CUSTOMER, &Talker::new(2).audio());
+        assert_eq!(matches!(forward, Forward::To { .. }), is_peer, "{named}");
+        assert_eq!(matches!(rig.forward(agent, named, &Talker::new(1).audio()), Forward::To { .. }), is_peer, "{named}");
+        rig.relay.play(rig.now, agent, Tone::Ringback);
+        let sent =
+            rig.pass_ms(20_000).iter().any(|done| matches!(done, Done::Transmit(_, to, _) if to.ip() == address(named).ip()));
+        assert_eq!(sent, is_peer, "{named}");
+    }
+}
+
+#[test]
+fn a_change_of_ssrc_is_heard_and_a_forged_one_is_not() {
+    let (mut rig, agent, _, mut a, _) = Rig::talking();
+    let (mut forged, mut keys) = (Talker::new(9), Talker::new(77));
+    for _ in 0..100 {
+        rig.pass_ms(20);
+        rig.hear(agent, AGENT, &a.audio());
+        rig.dropped(agent, AGENT, &forged.audio(), DropReason::AlienStream);
+        // A key press may have a stream of its own.
+        rig.hear(agent, AGENT, &packet(keys.header(EVENT), &[1, 0, 0, 160]));
+    }
+    let mut changed = Talker::new(5);
+    let lost = (0..10).take_while(|_| {
+        rig.pass_ms(20);
+        !matches!(rig.forward(agent, AGENT, &changed.audio()), Forward::To { .. })
+    });
+    assert_eq!(lost.count(), 2);
+    // After a new address no stream is known.
+    rig.relay.set_remote(rig.now, agent, remote("198.51.100.1:9000"));
+    rig.hear(agent, "198.51.100.1:9000", &Talker::new(6).audio());
 }
 
 #[test]

@@ -151,8 +151,8 @@ fn rtcp_is_taken_from_the_peers_host_only_and_never_relayed() {
 #[test]
 fn no_reports_go_to_a_private_address_behind_a_translator() {
     let mut rig = Rig::new();
-    let agent = rig.open("10.0.0.5:7078");
-    rig.pass_ms(250);
+    let translator = MediaSources { signalling: Some(address(FOREIGN).ip()), networks: Vec::new() };
+    let agent = rig.open_from("10.0.0.5:7078", translator);
     let mut a = Talker::new(1);
     for _ in 0..5 {
         rig.forward(agent, FOREIGN, &a.audio());

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::description::Carriage;
 use super::request::{self, Target};
 use crate::edge::{AgentTarget, Destination};
+use media_core::relay::MediaSources;
 use std::time::Duration;
 
 /// What a softphone is called where a trunk has its name.
@@ -44,6 +45,17 @@ impl Callee {
         match self {
             Callee::Trunks(destination) => destination.routes.len(),
             Callee::Softphone { .. } => 1,
+        }
+    }
+
+    /// From where the media of a route's peer may come; a softphone's is shown by checks.
+    pub fn media_sources(&self, route: usize) -> Option<MediaSources> {
+        match self {
+            Callee::Trunks(destination) => {
+                let route = &destination.routes[route];
+                Some(MediaSources { signalling: Some(route.address.ip()), networks: route.media_from.clone() })
+            }
+            Callee::Softphone { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 //! and outputs. Owns the indexes by which messages, media events and recordings find their call.
 
 use crate::edge::{
-    Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal, Transport,
+    Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal, SourceKind, Transport,
 };
 use crate::entropy::Entropy;
 use crate::message::{self, Request, Response};
@@ -10,9 +10,12 @@ use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+
+/// Trunks that are remembered by what they do.
+const MAX_TRUNK_COUNT: usize = 1024;
 
 /// A call of the shard; the generation makes a stale key harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +74,10 @@ pub struct Resources {
     pub registrar: Option<Registrar>,
     /// The running call of each agent that is reached by softphone, and as which party.
     pub agents: BTreeMap<String, (CallKey, LegName)>,
+    /// Hosts that INVITEs went to: strays from there are no stranger's.
+    pub trunk_hosts: BTreeSet<IpAddr>,
+    /// Trunks of which it was told that something came from elsewhere.
+    pub refused_sources: BTreeSet<(String, SourceKind)>,
     /// What parties on hold hear, by file name.
     pub hold_audio: BTreeMap<String, AudioId>,
 }
@@ -95,6 +102,23 @@ impl Resources {
 
     pub fn respond(&mut self, now: Instant, transaction: TransactionId, response: Response) {
         self.transactions.respond(now, transaction, response);
+    }
+
+    /// Remembers a host as a trunk's.
+    pub fn remember_trunk(&mut self, host: IpAddr) {
+        if self.trunk_hosts.len() >= MAX_TRUNK_COUNT && !self.trunk_hosts.contains(&host) {
+            self.trunk_hosts.clear();
+        }
+        self.trunk_hosts.insert(host);
+    }
+
+    /// Tells, once for each trunk and kind, that something of its call was not taken because of where it came from.
+    pub fn refuse_source(&mut self, trunk: &str, source: IpAddr, kind: SourceKind) {
+        let is_new = !self.refused_sources.contains(&(trunk.to_owned(), kind));
+        if is_new && self.refused_sources.len() < 2 * MAX_TRUNK_COUNT {
+            self.refused_sources.insert((trunk.to_owned(), kind));
+            self.output.push_back(Output::SourceRefused { trunk: trunk.to_owned(), source, kind });
+        }
     }
 
     /// A softphone is called only where it is registered, and only for one call at a time.

@@ -16,6 +16,7 @@ use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
 use credentials::Authority;
 use inside::{Errand, Reinvite};
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,7 @@ pub struct Fork {
 pub struct Invitation {
     owner: Owner,
     flow: Flow,
+    signal_from: Vec<IpNet>,
     authority: Authority,
     contact: String,
     invite: Request,
@@ -116,7 +118,7 @@ pub struct Invitation {
 impl Invitation {
     /// Sends the INVITE with this offer; `None` when the table of transactions is full.
     pub fn send(cx: &mut Context<'_>, owner: Owner, target: request::Target, sdp: &str) -> Option<Invitation> {
-        let request::Target { flow, uri, from, to, headers, credentials } = target;
+        let request::Target { flow, uri, from, to, headers, credentials, signal_from } = target;
         let contact = request::contact(cx, owner.call, flow.transport);
         let call_id = cx.shard.entropy.token();
         let tag = cx.shard.entropy.token();
@@ -139,6 +141,7 @@ impl Invitation {
         Some(Invitation {
             owner,
             flow,
+            signal_from,
             authority: Authority::new(credentials),
             contact,
             invite,
@@ -406,14 +409,20 @@ impl Invitation {
         self.stage == Stage::Answered && !self.abandoned
     }
 
+    /// Whether its messages may come from here.
+    pub fn is_signalled_from(&self, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        source == self.flow.remote.ip().to_canonical() || self.signal_from.iter().any(|network| network.contains(&source))
+    }
+
     /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid` Contact says; the trunk's address if
-    /// only DNS could tell.
+    /// only DNS could tell, or if the peer names a host that is none of the trunk's: nobody has us knock at inner doors.
     fn flow_in(&self, index: usize) -> Flow {
         if self.flow.transport == Transport::Wss {
             return self.flow;
         }
         let hop = self.forks[index].dialog.next_hop().filter(|hop| hop.is_ipv4() == self.flow.remote.is_ipv4());
-        let remote = hop.unwrap_or(self.flow.remote);
+        let remote = hop.filter(|hop| self.is_signalled_from(hop.ip())).unwrap_or(self.flow.remote);
         Flow { remote, ..self.flow }
     }
 

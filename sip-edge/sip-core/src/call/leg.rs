@@ -15,6 +15,7 @@ use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use media_core::codec::Codec;
 use media_core::relay::LegId;
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// What a leg tells its call.
@@ -119,6 +120,10 @@ impl Leg {
     /// Sends an INVITE; `None` without room for its transaction, or nowhere to send it.
     fn invite(&mut self, cx: &mut Context<'_>) -> Option<Invitation> {
         let target = self.callee.target(cx, self.route)?;
+        if let Some(sources) = self.callee.media_sources(self.route) {
+            cx.shard.relay.set_media_sources(self.media, sources);
+            cx.shard.remember_trunk(target.flow.remote.ip());
+        }
         let (media, carriage) = (self.described_media(), self.callee.carriage(self.route));
         let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
         self.local_sdp = offer.print();
@@ -363,6 +368,21 @@ impl Leg {
     /// Whether there is nobody to call.
     pub fn has_no_route(&self) -> bool {
         self.callee.route_count() == 0
+    }
+
+    /// Whether messages of an INVITE's transactions and dialogs may come from here.
+    pub fn is_signalled_from(&self, invitation: usize, source: IpAddr) -> bool {
+        self.invitations.get(invitation).is_some_and(|one| one.is_signalled_from(source))
+    }
+
+    /// The trunk of an INVITE: each was sent over the next route.
+    pub fn trunk(&self, invitation: usize) -> &str {
+        self.callee.route_name(invitation.min(self.route))
+    }
+
+    /// The trunk of the last INVITE.
+    pub fn current_trunk(&self) -> &str {
+        self.callee.route_name(self.route)
     }
 
     /// Whether its dialog stands.

@@ -5,6 +5,7 @@ use crate::digest::{self, Challenge};
 use crate::edge::{Credentials, EdgeConfig, Flow, Route, Transport};
 use crate::message::{self, HasHeaders, Header, Method, Request, Response, View, header};
 use crate::registrar::Binding;
+use ipnet::IpNet;
 use std::borrow::Cow;
 
 pub use crate::message::SDP;
@@ -25,6 +26,8 @@ pub struct Target {
     pub to: String,
     pub headers: Vec<Header>,
     pub credentials: Option<Credentials>,
+    /// Networks that answers and requests inside the dialog come from, besides the flow's own address.
+    pub signal_from: Vec<IpNet>,
 }
 
 /// The target of a trunk's route: the number in the trunk's form.
@@ -40,6 +43,7 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
         to: format!("<{address}>"),
         headers,
         credentials: route.credentials.clone(),
+        signal_from: route.signal_from.clone(),
     }
 }
 
@@ -60,6 +64,7 @@ pub fn softphone_target(cx: &Context<'_>, agent: &str, binding: &Binding) -> Tar
         to: format!("<sip:{agent}@{domain}>"),
         headers,
         credentials: None,
+        signal_from: Vec::new(),
     }
 }
 

@@ -6,7 +6,6 @@
 //! come, what the leg has received is looked at again and again.
 
 use super::context::{Context, Resources};
-use super::leg::Leg;
 use super::{Call, Phase};
 use crate::edge::MilestoneKind;
 use crate::outcome::{self, Cause, LegName, MediaFault, Outcome};
@@ -85,11 +84,6 @@ impl Softphone {
 }
 
 impl Call {
-    /// The agent or supervisor who is reached by softphone as this party, if it is so.
-    pub fn softphone(&self, name: LegName) -> Option<&str> {
-        self.legs().find(|leg| leg.name == name).and_then(Leg::softphone)
-    }
-
     /// The agent's softphone has answered: the customer is called when its audio flows.
     pub(super) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
         let Some(softphone) = &mut self.softphone else { return };
@@ -132,6 +126,7 @@ impl Call {
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => self.lose_softphone(cx),
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.fail_for_media(cx),
             relay::Event::Latched(_)
+            | relay::Event::SourceRefused(..)
             | relay::Event::NoMedia(_)
             | relay::Event::TelephoneEvent(..)
             | relay::Event::Speaking(..) => {}

@@ -29,15 +29,19 @@ pub enum Counter {
     RegistrationRefused,
     /// A flow that was closed because its agent registered from elsewhere.
     SoftphoneTakenOver,
-    /// A request over a WebSocket that is not registered, or in another agent's dialog.
+    /// A request over a WebSocket that is not registered, in another agent's dialog, or in a trunk's dialog from elsewhere than its route.
     ForeignRequest,
+    /// A response from elsewhere than where its request went.
+    ForeignResponse,
+    /// A stray request or malformed message that got no answer, because its source sends too many.
+    Unanswered,
     /// A grant that did not fit.
     GrantRefused,
     /// A leg of an earlier process that was cancelled or hung up.
     Farewell,
 }
 
-const NAMES: [(Counter, &str); 18] = [
+const NAMES: [(Counter, &str); 20] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -54,6 +58,8 @@ const NAMES: [(Counter, &str); 18] = [
     (Counter::RegistrationRefused, "sip_registrations_refused"),
     (Counter::SoftphoneTakenOver, "sip_softphones_taken_over"),
     (Counter::ForeignRequest, "sip_foreign_requests"),
+    (Counter::ForeignResponse, "sip_foreign_responses"),
+    (Counter::Unanswered, "sip_unanswered_strays"),
     (Counter::GrantRefused, "sip_grants_refused"),
     (Counter::Farewell, "sip_farewells"),
 ];

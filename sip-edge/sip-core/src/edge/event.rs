@@ -5,6 +5,7 @@ use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
 pub use crate::registrar::CloseReason;
 use crate::remains::Note;
 use media_core::relay::RecordingId;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,30 @@ pub enum Output {
     OpenRecording { recording: RecordingId, file_name: String },
     /// Keep this for the next process, should this one die (see `Edge::bid_farewell`).
     Note(Note),
+    /// Something of a trunk's call came from where the trunk's may not come from, and was not taken. It may be the carrier itself, so the
+    /// operator is to know: told once for each trunk and kind.
+    SourceRefused { trunk: String, source: IpAddr, kind: SourceKind },
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
     /// Something that happened.
     Event(Event),
+}
+
+/// What comes from a trunk's networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceKind {
+    Signalling,
+    Media,
+}
+
+impl SourceKind {
+    /// The trunk's setting that names its networks.
+    pub fn setting(self) -> &'static str {
+        match self {
+            SourceKind::Signalling => "signal_from",
+            SourceKind::Media => "media_from",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

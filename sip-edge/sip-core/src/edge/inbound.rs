@@ -2,7 +2,7 @@
 //! §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is refused.
 
 use super::softphones::Admitted;
-use super::{Counter, Edge, Flow, Output};
+use super::{Counter, Edge, Flow, Output, Transport};
 use crate::call::context::{Peer, reliability};
 use crate::call::request;
 use crate::message::{self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View};
@@ -13,17 +13,20 @@ impl Edge {
     pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         let message = match message::read(bytes, &Limits::default()) {
             Ok(Read { refusal: Some(error), message, .. }) if !self.is_ours(&message) => {
-                return self.refuse_malformed(flow, bytes, error);
+                return self.refuse_malformed(now, flow, bytes, error);
             }
             Ok(read) => {
                 self.shard.counters.count_repairs(read.repairs);
                 read.message
             }
-            Err(error) => return self.refuse_malformed(flow, bytes, error),
+            Err(error) => return self.refuse_malformed(now, flow, bytes, error),
         };
-        match self.shard.transactions.handle_message(now, message) {
+        let is_foreign = self.is_foreign(flow, &message);
+        let taken = if is_foreign { Err(message) } else { self.shard.transactions.handle_message(now, message) };
+        match taken {
             Ok(_) => {}
-            Err(SipMessage::Response(response)) => self.handle_stray_response(now, &response),
+            Err(SipMessage::Response(_)) if is_foreign => {}
+            Err(SipMessage::Response(response)) => self.handle_stray_response(now, flow, &response),
             Err(SipMessage::Request(request)) => self.handle_request(now, flow, request),
         }
     }
@@ -34,29 +37,59 @@ impl Edge {
         self.shard.transactions.route(message).is_some() || message.call_id().is_some_and(is_known)
     }
 
-    fn refuse_malformed(&mut self, flow: Flow, bytes: &[u8], error: ParseError) {
+    fn refuse_malformed(&mut self, now: Instant, flow: Flow, bytes: &[u8], error: ParseError) {
         self.shard.counters.count(Counter::MalformedMessage);
-        if let Some(bytes) = message::refusal(bytes, error, flow.remote) {
+        if self.may_answer(now, flow)
+            && let Some(bytes) = message::refusal(bytes, error, flow.remote)
+        {
             self.shard.output.push_back(Output::Sip { flow, bytes: bytes.into() });
         }
     }
 
     /// A 2xx after its transaction has ended, or an answer to nothing (§18.1.2). A final one to an INVITE of ours is told in the timeline.
-    fn handle_stray_response(&mut self, now: Instant, response: &Response) {
+    fn handle_stray_response(&mut self, now: Instant, flow: Flow, response: &Response) {
         self.shard.counters.count(Counter::StrayResponse);
         let is_final = response.status_code.code() >= 200;
         let is_to_invite = response.cseq_method().is_none_or(|method| method == Method::Invite);
         let owner = response.call_id().and_then(|call_id| self.shard.dialogs.get(call_id)).copied();
-        if let Some(owner) = owner.filter(|_| is_final && is_to_invite) {
+        if let Some(owner) = owner.filter(|_| is_final && is_to_invite)
+            && self.is_reached_over(owner, flow, Counter::ForeignResponse)
+        {
             self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.ignore_response(cx, owner, response));
         }
+    }
+
+    /// Whether a message names a transaction of a call and does not come from where that one's messages may (B02): then it is a stray.
+    fn is_foreign(&mut self, flow: Flow, message: &SipMessage) -> bool {
+        let transaction = self.shard.transactions.route(message);
+        let Some(peer) = transaction.and_then(|id| self.shard.transactions.user(id)).copied() else { return false };
+        let is_same = match peer.flow.transport {
+            Transport::Wss => peer.flow == flow,
+            _ => flow.transport != Transport::Wss && peer.flow.remote.ip() == flow.remote.ip(),
+        };
+        let foreign = match message {
+            SipMessage::Request(_) => Counter::ForeignRequest,
+            SipMessage::Response(_) => Counter::ForeignResponse,
+        };
+        !is_same && peer.owner.is_none_or(|owner| !self.is_reached_over(owner, flow, foreign))
+    }
+
+    /// Whether a stray of this flow gets an answer: addresses over UDP may be forged, so that a stranger's has a rate.
+    fn may_answer(&mut self, now: Instant, flow: Flow) -> bool {
+        let source = flow.remote.ip();
+        let may =
+            flow.transport != Transport::Udp || self.shard.trunk_hosts.contains(&source) || self.strangers.admits(now, source);
+        if !may {
+            self.shard.counters.count(Counter::Unanswered);
+        }
+        may
     }
 
     fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
         message::stamp_source(&mut request, flow.remote);
         let Admitted::Yes = self.admit_softphone(now, flow, &request) else { return };
         let owner = request.call_id().and_then(|call_id| self.shard.dialogs.get(call_id)).copied();
-        let owner = owner.filter(|owner| self.is_reached_over(*owner, flow));
+        let owner = owner.filter(|owner| self.is_reached_over(*owner, flow, Counter::ForeignRequest));
         if request.method == Method::Ack {
             match owner {
                 Some(owner) => self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_ack(cx, owner, &request)),
@@ -66,7 +99,7 @@ impl Edge {
         }
         let flow = reply_flow(flow, &request);
         let Some(owner) = owner.filter(|_| request.to_tag().is_some()) else {
-            return self.answer_stray(flow, &request);
+            return self.answer_stray(now, flow, &request);
         };
         let cancelled = self.shard.transactions.cancelled(&request).filter(|_| request.method == Method::Cancel);
         let peer = Peer { flow, owner: Some(owner) };
@@ -82,8 +115,12 @@ impl Edge {
         self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_request(cx, owner, id, &request));
     }
 
-    /// Answers a request that belongs to no call, without a transaction (§8.2.7), so that strangers cannot fill the table.
-    fn answer_stray(&mut self, flow: Flow, request: &Request) {
+    /// Answers a request that belongs to no call, or to one that the sender has no part in: both in the same way, so that the answer
+    /// tells nothing. Without a transaction (§8.2.7), so that strangers cannot fill the table.
+    fn answer_stray(&mut self, now: Instant, flow: Flow, request: &Request) {
+        if !self.may_answer(now, flow) {
+            return;
+        }
         let tag = self.stray_tag(request);
         let config = &self.shard.config;
         let response = |code| request::response(config, request, code, &tag);

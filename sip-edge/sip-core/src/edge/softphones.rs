@@ -1,7 +1,7 @@
 //! The softphones of the shard: their grants, their registrations, what they may send, and what their coming and going means for the
 //! calls that they are in. Who may register is decided by the registrar.
 
-use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, Transport};
+use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, SourceKind, Transport};
 use crate::call::context::Owner;
 use crate::call::request as sip;
 use crate::message::{Method, Request, View, header};
@@ -97,15 +97,25 @@ impl Edge {
         self.settle_softphones(now);
     }
 
-    /// A softphone's dialog is reached only over its agent's flow, all others never over a WebSocket.
-    pub(super) fn is_reached_over(&mut self, owner: Owner, flow: Flow) -> bool {
-        let softphone = self.calls.get(owner.call).and_then(|call| call.softphone(owner.leg));
-        let sender = self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
-        let is_reached = softphone == sender && (flow.transport == Transport::Wss) == softphone.is_some();
-        if !is_reached {
-            self.shard.counters.count(Counter::ForeignRequest);
+    /// A softphone's dialog is reached only over its agent's flow; a trunk's only from its route, never over a WebSocket (B02). What comes
+    /// from elsewhere is counted as `foreign`.
+    pub(super) fn is_reached_over(&mut self, owner: Owner, flow: Flow, foreign: Counter) -> bool {
+        let leg = self.calls.get(owner.call).and_then(|call| call.leg_named(owner.leg));
+        let softphone = leg.and_then(|leg| leg.softphone());
+        if softphone.is_some() || flow.transport == Transport::Wss {
+            let sender = self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
+            if softphone.is_some() && softphone == sender {
+                return true;
+            }
+        } else if let Some(leg) = leg {
+            let source = flow.remote.ip();
+            if leg.is_signalled_from(owner.invitation, source) {
+                return true;
+            }
+            self.shard.refuse_source(leg.trunk(owner.invitation), source, SourceKind::Signalling);
         }
-        is_reached
+        self.shard.counters.count(foreign);
+        false
     }
 
     pub(super) fn lose_softphone(&mut self, now: Instant, flow: Flow) {

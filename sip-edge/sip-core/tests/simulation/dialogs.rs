@@ -171,7 +171,7 @@ fn a_200_that_is_never_acknowledged() {
 #[test]
 fn target_refresh() {
     let (mut rig, mut agent, _) = Rig::bridged();
-    let moved = "10.0.1.9:5070";
+    let moved = "10.0.1.1:5070";
     agent.address = address(moved);
     reinvite(&mut rig, &mut agent, Some(&held("sendrecv")), 200);
     rig.hang_up();

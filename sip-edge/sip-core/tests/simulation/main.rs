@@ -29,5 +29,6 @@ mod softphone;
 mod softphones;
 mod stage;
 mod steps;
+mod strangers;
 mod talk;
 mod world;

@@ -2,19 +2,24 @@
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
-use sip_core::edge::{CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall, Transport};
+use sip_core::edge::{
+    CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall, SourceKind, Transport,
+};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
 };
 use sip_core::remains;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub const AGENT: &str = "10.0.1.1:5060";
 pub const AGENT_MEDIA: &str = "10.0.1.2:30000";
 pub const CUSTOMER: &str = "10.0.2.1:5060";
 pub const CUSTOMER_MEDIA: &str = "10.0.2.2:40000";
+
+/// Where the customer is reached by the number with `00` before it.
+pub const BACKUP: &str = "10.0.3.1:5060";
 
 pub const THIRD: &str = "10.0.3.1:5060";
 pub const THIRD_MEDIA: &str = "10.0.3.2:50000";
@@ -41,6 +46,7 @@ pub struct Rig {
     pub closed: Vec<(Flow, CloseReason)>,
     /// What is noted for the next process.
     pub journal: Vec<u8>,
+    pub refused: Vec<(String, IpAddr, SourceKind)>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The edge may send what is odd, for it copies what its peers wrote.
@@ -84,6 +90,7 @@ impl Rig {
             speaking: Vec::new(),
             closed: Vec::new(),
             journal: Vec::new(),
+            refused: Vec::new(),
             softphone_media: VecDeque::new(),
             is_odd: false,
             branch: 0,
@@ -162,6 +169,7 @@ impl Rig {
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
+                Output::SourceRefused { trunk, source, kind } => self.refused.push((trunk, source, kind)),
             }
         }
         while let Some(output) = self.edge.relay_mut().poll_output() {
@@ -273,6 +281,7 @@ impl Rig {
     fn home(request: &Request) -> &'static str {
         match request.to_addr().unwrap().uri.user {
             Some("1001") => AGENT,
+            Some("009876543210") => BACKUP,
             Some("3001") => THIRD,
             Some("4001") => SUPERVISOR,
             _ => CUSTOMER,

@@ -1,6 +1,6 @@
 //! The call's course, step by step, as rows S07, S08, S11, S14, S17 and table A11 want it.
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
+use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
 use media_core::relay::Forward;
 use sip_core::edge::{
@@ -11,7 +11,6 @@ use sip_core::message::{Method, SipMessage, View};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const BACKUP: &str = "10.0.3.1:5060";
 
 // S07, S08: request-URI and caller id, on both legs.
 #[test]

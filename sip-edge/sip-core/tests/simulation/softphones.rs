@@ -342,6 +342,27 @@ fn nobody_else_speaks_in_an_agents_dialog() {
     assert_eq!(office.response(stranger).status_code.code(), 403);
 }
 
+// B02
+#[test]
+fn nobody_else_answers_an_agents_invite() {
+    let mut office = Office::new();
+    let page = office.open(ANN);
+    office.place(Office::call()).unwrap();
+    office.take_invite(page);
+    let invite = office.pages[page].invite.clone().unwrap();
+    let stranger = office.open("bob");
+    for code in [180, 200, 486] {
+        let forged = message::print_response(&message::respond(&invite, code, "p9"));
+        office.rig.deliver(address(CUSTOMER), &forged);
+        office.rig.deliver_over(office.pages[stranger].flow, &forged);
+    }
+    assert!(office.rig.edge.counters().any(|counter| counter == ("sip_foreign_responses", 6)));
+    assert!(office.rig.ended.is_empty() && !office.rig.has_milestone(MilestoneKind::Ringing));
+    office.answer_taken(page);
+    office.request(page, Method::Ack);
+    assert!(office.rig.has_milestone(MilestoneKind::Answered));
+}
+
 // S14 and A11: a 200 that crosses our CANCEL is acknowledged and ended.
 #[test]
 fn a_hang_up_crosses_the_answer() {

@@ -395,6 +395,7 @@ impl World {
                     }
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
+                Output::SourceRefused { trunk, source, kind } => panic!("{source} was refused on {trunk}: {kind:?}"),
                 Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => panic!("nobody registers here"),
                 Output::Event(Event::Speaking { call_id, .. }) => {
                     assert!(self.calls[call_id.parse::<usize>().unwrap()].is_controlled);
