@@ -151,6 +151,8 @@ fn route(address: SocketAddr) -> Route {
         caller_id: "+918045670001".into(),
         credentials: None,
         media: MediaProfile::Rtp,
+        signal_from: vec![],
+        media_from: vec![],
     }
 }
 
