@@ -101,13 +101,13 @@ fn what_the_peer_wrote_comes_back_as_it_was() {
     let (mut rig, _) = Rig::agent_answered();
     rig.is_odd = true;
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
-    let route = "Proxy, One <sip:10.0.2.9:5070;lr;;x=a==;y=>;z=";
+    let route = "Proxy, One <sip:10.0.2.1:5070;lr;;x=a==;y=>;z=";
     let bytes = changed(answer(&invite, "peer", CUSTOMER, CUSTOMER_MEDIA), |text| {
         let text = on(text, "Contact", |_| "Phone, Two <sip:p%@10.0.2.1:5060;ob;x=;>;q=".into());
-        with(&text, "Record-Route: <sip:10.0.2.8;lr>\r\nRecord-Route: \"Proxy, One\" <sip:10.0.2.9:5070;lr;;x=a==;y=>;z=")
+        with(&text, "Record-Route: <sip:10.0.2.8;lr>\r\nRecord-Route: \"Proxy, One\" <sip:10.0.2.1:5070;lr;;x=a==;y=>;z=")
     });
     rig.deliver(address(CUSTOMER), &bytes);
-    let ack = rig.expect_request(Method::Ack, "10.0.2.9:5070");
+    let ack = rig.expect_request(Method::Ack, "10.0.2.1:5070");
     assert_eq!(ack.uri.to_string(), "sip:p%@10.0.2.1:5060;ob;x=;");
     let quoted = route.replace("Proxy, One", "\"Proxy, One\"");
     assert_eq!(ack.values("Route").collect::<Vec<_>>(), [quoted.as_str(), "<sip:10.0.2.8;lr>"]);
