@@ -177,7 +177,7 @@ fn a_farewell_that_is_not_answered_is_repeated_by_one_more_process_and_given_up_
 #[test]
 fn a_bye_goes_where_the_dialog_goes() {
     let (mut rig, mut agent, mut customer) = Rig::bridged();
-    // Requests of ours and a target that moved.
+    // Requests of ours, and a target that moved to a host that is none of the trunk's: it is named, and the trunk is sent to.
     let third = "10.0.3.1:5060";
     rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
     rig.drain();
@@ -192,7 +192,7 @@ fn a_bye_goes_where_the_dialog_goes() {
     customer.invite = hold.clone();
     rig.crash();
     let sent = farewells(&mut rig);
-    let [(_, AGENT, to_agent), (_, THIRD, to_customer)] = sent.as_slice() else { panic!("{sent:?}") };
+    let [(_, AGENT, to_agent), (_, CUSTOMER, to_customer)] = sent.as_slice() else { panic!("{sent:?}") };
     assert_eq!(to_customer.uri.to_string(), format!("sip:moved@{third}"));
     assert!(to_customer.cseq().unwrap().number > hold.cseq().unwrap().number);
     assert_eq!(to_agent.call_id(), agent.invite.call_id());

@@ -15,6 +15,8 @@ impl Invitation {
         Invitation {
             owner,
             flow,
+            // Of an earlier process only the host that the INVITE went to is known.
+            signal_from: Vec::new(),
             authority: Authority::new(None),
             contact: String::new(),
             invite,
