@@ -6,11 +6,11 @@ use control_wire::{
 use glommio::{LocalExecutorBuilder, Placement};
 use sip_edge::link::{self, LinkPeer, Mailbox};
 use std::cell::RefCell;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A control-api that blocks; it runs on a thread of its own.
 struct Server {
@@ -20,7 +20,17 @@ struct Server {
 
 impl Server {
     fn accept(listener: &UnixListener) -> Self {
-        let (stream, _) = listener.accept().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        listener.set_nonblocking(true).unwrap();
+        let (stream, _) = loop {
+            match listener.accept() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                accepted => break accepted.expect("the edge connects"),
+            }
+        };
+        stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Self { stream, decoder: FrameDecoder::default() }
     }

