@@ -90,7 +90,8 @@ impl Edge {
                         let mut noted = noted.lock().unwrap();
                         *noted = (noted.0 + 1, status.counters);
                     }
-                    FromEdge::Ack { .. } | FromEdge::Refused { .. } | FromEdge::Hello(_) | FromEdge::Speaking(_) => {}
+                    FromEdge::Ack { .. } | FromEdge::Refused { .. } | FromEdge::Speaking(_) => {}
+                    FromEdge::Hello(_) | FromEdge::HelloMore(_) => {}
                 }
             }
         });
