@@ -48,7 +48,12 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     // Told again after a reconnect, it is acknowledged and changes nothing.
     shard.milestone(&call_id, 3, Some(LegName::Agent), "answered").await;
     shard.end(&call_id, CallStatus::Failed).await;
-    assert_eq!(rig.call(&call_id).await, call);
+    let [mut again, mut call] = [rig.call(&call_id).await, call];
+    for call in [&mut again, &mut call] {
+        // Its delivery goes on meanwhile.
+        call.as_object_mut().unwrap().remove("callback");
+    }
+    assert_eq!(again, call);
     assert_eq!(rig.app.lines.live_count(), 0);
     // Calls that nobody knows are acknowledged, too: the edge may forget them.
     shard.end("unknown", CallStatus::Failed).await;

@@ -4,6 +4,7 @@ use crate::{
     rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call},
     softphone::{AGENT, CUSTOMER, Page, name, wait_presence},
 };
+use control_api::app::now_ms;
 use control_wire::{AgentTarget, CallStatus, Event, HangupBy, LegName};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -421,7 +422,8 @@ async fn sessions_are_known_by_their_secret_alone() {
     assert_eq!(other.send(&rig, Method::PATCH, "call", verdict(&call_id)).await.expect(200).json()["disposition"], "X");
     // An agent that is removed is cut off, and its session is over.
     let path = format!("/admin/accounts/{ACCOUNT}/agents/agent.018");
-    rig.admin(Method::DELETE, &path).await.expect(204);
+    rig.admin(Method::DELETE, &path).await.expect_problem(409, "in_use");
+    rig.admin(Method::DELETE, &format!("{path}?confirm=true")).await.expect(204);
     assert_eq!(shard.expect_revocation().await, name(&rig, "agent.018"));
     other.send(&rig, Method::POST, "renew", None).await.expect_problem(401, "session_over");
     rig.stop().await;
@@ -504,6 +506,7 @@ async fn a_session_ends_with_its_agent_and_its_account() {
     rig.app.store.remove_account(ACCOUNT).unwrap();
     rig.app.softphones.account_changed(ACCOUNT);
     assert_eq!(events.next().await, None);
+    rig.app.store.forget_account(ACCOUNT, now_ms(), 100).unwrap();
     rig.app.store.put_account(&account).unwrap();
     check_over(&rig, &page).await;
     rig.stop().await;
