@@ -53,12 +53,15 @@ fn the_readmes_four_commands_run() {
             }
         }
         let [serve, edge, apply, pack] = &lines[..] else { panic!("four commands: {lines:?}") };
-        for (command, _) in [serve, edge] {
+        let check = async |command: &str| {
             let said = done(&format!("{command} --check-config"), folder.path()).await;
             assert_eq!(said, "configuration is valid\n", "{command}");
-        }
-        // The edge first: it waits for the other.
-        let (edge, serve) = (started(&edge.0, folder.path()), started(&serve.0, folder.path()));
+        };
+        check(&serve.0).await;
+        let serve = started(&serve.0, folder.path());
+        eventually("the link's socket", async || folder.path().join("data/control.sock").exists().then_some(())).await;
+        check(&edge.0).await;
+        let edge = started(&edge.0, folder.path());
         let ready = eventually("readiness", async || {
             let answer = reqwest::get("http://127.0.0.1:8081/readyz").await.ok()?;
             (answer.status() == 200).then_some(answer)
