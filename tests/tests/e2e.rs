@@ -11,8 +11,6 @@ mod confirmation;
 mod control;
 #[path = "e2e/crash.rs"]
 mod crash;
-#[path = "e2e/floods.rs"]
-mod floods;
 #[path = "e2e/for_real.rs"]
 mod for_real;
 #[path = "e2e/limits.rs"]

@@ -1,4 +1,5 @@
-//! Calls beside floods of a stranger (B01): nothing of them is lost, whatever comes over UDP, TCP, TLS and WSS.
+//! Calls beside floods of a stranger (B01): nothing of them is lost, whatever comes over UDP, TCP, TLS and WSS. A
+//! binary of its own, since floods would disturb the other tests' timing.
 
 use loadtest::floods::{FloodSpec, run};
 use std::time::Duration;
