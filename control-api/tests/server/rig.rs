@@ -406,6 +406,12 @@ fn add_key(app: &App, id: &str, class: KeyClass, change: impl FnOnce(&mut ApiKey
     clear.expose().to_owned()
 }
 
+/// The call as it is but for its delivery, which goes on by itself.
+pub fn without_delivery(mut call: Value) -> Value {
+    call.as_object_mut().unwrap().remove("callback");
+    call
+}
+
 /// The body that the guide shows, without `uuid`.
 pub fn guide_call() -> Value {
     json!({ "from_number": CALLER_ID, "to_number": "9876543210", "agent_number": "098765 43211" })

@@ -43,6 +43,7 @@ async fn done(command: &str, folder: &Path) -> String {
 fn the_readmes_four_commands_run() {
     // The examples have fixed ports, which are free in a network of the test's own.
     network::in_a_namespace("for_real::the_readmes_four_commands_run", async {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let lines = commands("README.md");
         assert_eq!(lines, commands("docs/OPERATING.md"), "both documents say the same");
         let folder = TempDir::new().expect("a folder");
