@@ -138,12 +138,18 @@ impl Invitation {
         });
         let transaction = cx.shard.send_request(cx.now, invite.clone(), flow, owner)?;
         cx.shard.dialogs.insert(call_id, owner);
-        Some(Invitation {
+        let sent = Invitation::sent(owner, flow, invite, transaction);
+        Some(Invitation { signal_from, authority: Authority::new(credentials), contact, ..sent })
+    }
+
+    /// An INVITE that is on its way, without what is known of its trunk.
+    fn sent(owner: Owner, flow: Flow, invite: Request, transaction: TransactionId) -> Invitation {
+        Invitation {
             owner,
             flow,
-            signal_from,
-            authority: Authority::new(credentials),
-            contact,
+            signal_from: Vec::new(),
+            authority: Authority::new(None),
+            contact: String::new(),
             invite,
             transaction: Some(transaction),
             stage: Stage::Calling,
@@ -160,7 +166,7 @@ impl Invitation {
             timer: SessionTimer::default(),
             is_ignoring_told: false,
             is_noted: false,
-        })
+        }
     }
 
     /// Whether any response came.

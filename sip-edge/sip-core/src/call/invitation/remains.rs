@@ -1,41 +1,19 @@
 //! What of an INVITE the next process must know to leave its phones if this one dies, and an INVITE of a process that died. A softphone's
 //! dialog ends with its connection, so nothing is noted of it.
 
-use super::{Authority, ForkState, Invitation, SessionTimer, Stage};
+use super::{ForkState, Invitation, Stage};
 use crate::call::context::{Owner, Resources};
 use crate::edge::{Flow, Output, Transport};
 use crate::message::{self, Method, Request};
-use crate::outcome::Rang;
 use crate::remains::{Note, Remains};
 use crate::transaction::TransactionId;
 
 impl Invitation {
     /// An INVITE that an earlier process sent and that got no final response as far as that one noted, whose transaction was taken over.
     pub fn inherited(owner: Owner, flow: Flow, invite: Request, transaction: TransactionId) -> Invitation {
-        Invitation {
-            owner,
-            flow,
-            // Of an earlier process only the host that the INVITE went to is known.
-            signal_from: Vec::new(),
-            authority: Authority::new(None),
-            contact: String::new(),
-            invite,
-            transaction: Some(transaction),
-            stage: Stage::Proceeding,
-            rang: Rang::No,
-            alerted: false,
-            challenged: false,
-            stale_challenged: false,
-            abandoned: false,
-            cancel_deadline: None,
-            early_sdp: None,
-            forks: Vec::new(),
-            reinvite: None,
-            errands: Vec::new(),
-            timer: SessionTimer::default(),
-            is_ignoring_told: false,
-            is_noted: true,
-        }
+        // Of an earlier process only the host that the INVITE went to is known.
+        let sent = Invitation::sent(owner, flow, invite, transaction);
+        Invitation { stage: Stage::Proceeding, is_noted: true, ..sent }
     }
 
     /// Notes what has changed of what there is to say to its peers.
