@@ -19,6 +19,7 @@ pub struct Remains {
 
 /// One entry of a journal.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a note is handed to the journal at once, never kept in numbers")]
 pub enum Note {
     /// The leg stands, or stands otherwise than before.
     Standing(Remains),
