@@ -54,7 +54,7 @@ export interface State {
 export type Event =
   | { kind: 'opened'; launch: Launch | null; stored: Party | null; obstacle: Problem | null }
   | { kind: 'session_opened'; session: Session; now: Now }
-  | { kind: 'session_renewed'; call: CallState | null; now: Now }
+  | { kind: 'session_renewed'; call: CallState | null; since: number; now: Now }
   | { kind: 'session_refused'; problem: Problem }
   | MicrophoneEvent
   /** The microphone that the agent chose cannot be had; the one before goes on. */
@@ -65,8 +65,11 @@ export type Event =
   | { kind: 'taken_over' }
   | { kind: 'use_this_tab' }
   | { kind: 'retry_pressed' }
+  /** Word of the stream. */
   | { kind: 'call_changed'; call: CallState; now: Now }
-  | { kind: 'call_fetched'; call: CallState | null; now: Now }
+  /** An answer to something asked about the call; `since` is how much the stream had told when it was asked. */
+  | { kind: 'call_answered'; call: CallState; since: number; now: Now }
+  | { kind: 'call_fetched'; call: CallState | null; since: number; now: Now }
   | { kind: 'call_unknown' }
   | { kind: 'call_refused'; problem: Problem }
   | { kind: 'verb_pressed'; verb: Verb }
@@ -150,7 +153,7 @@ export function handle(state: State, event: Event): Turn {
     case 'session_opened':
       return sessionOpened(state, event.session, event.now);
     case 'session_renewed':
-      return sessionRenewed(state, event.call, event.now);
+      return sessionRenewed(state, newest(state, event), event.now);
     case 'session_refused':
       // Its key or its agent is gone: the call that runs goes on to its end, and after it this comes again.
       if (event.problem.kind === 'session_over' && isLive(state.call) && state.media === 'flowing') return [{ ...state, problem: event.problem }, []];
@@ -217,9 +220,11 @@ type CallEvent = Extract<
 function handleCall(state: State, event: CallEvent): Turn {
   switch (event.kind) {
     case 'call_changed':
-      return callChanged(state, event.call, event.now);
+      return callChanged({ ...state, midcall: { ...state.midcall, toldCount: state.midcall.toldCount + 1 } }, event.call, event.now);
+    case 'call_answered':
+      return callChanged(state, newest(state, event), event.now);
     case 'call_fetched':
-      return callFetched(state, event.call, event.now);
+      return callFetched(state, newest(state, event), event.now);
     case 'call_unknown':
       return rejectPending(state);
     case 'call_refused':
@@ -298,7 +303,13 @@ function registered(state: State): Turn {
 function callChanged(state: State, call: CallState, now: Now): Turn {
   // A call that was handed over goes on telling; it is no concern of the call that the agent is in now.
   if (call.callId !== state.call?.callId && isLive(state.call) && !isLive(call)) return [state, []];
-  return adopt({ ...state, midcall: { ...state.midcall, toldCount: state.midcall.toldCount + 1 } }, call, now);
+  return adopt(state, call, now);
+}
+
+/** The stream's word, where an answer crossed it on the way: what was asked for before is older. */
+function newest<Call extends CallState | null>(state: State, { call, since }: { readonly call: Call; readonly since: number }): Call | CallState {
+  const crossed = state.call !== null && state.call.callId === call?.callId && since !== state.midcall.toldCount;
+  return crossed && state.call ? state.call : call;
 }
 
 /** Takes over the server's view of the call and answers the INVITEs that waited for it. */

@@ -21,6 +21,7 @@ const RENEW_SHARE = 0.6;
 /** Attempts to reach a service that does not answer, and the pause between them, before the agent is told. */
 const ATTEMPTS = 4;
 const PAUSE_MS = 900;
+const RETRIED: readonly Problem['kind'][] = ['offline', 'unavailable'];
 /** How long a BYE may take to end the call before the session API is asked. */
 const BYE_MS = 1_000;
 
@@ -123,8 +124,9 @@ export class Softphone {
 
   /** Throws when the server did not take it. */
   async setDisposition(callId: string, disposition: string): Promise<void> {
+    const since = this.#toldCount;
     const call = await this.api.setDisposition(callId, disposition);
-    if (call) this.dispatch({ kind: 'call_changed', call, now: now() });
+    if (call) this.dispatch({ kind: 'call_answered', call, since, now: now() });
   }
 
   async turnOnSound(): Promise<void> {
@@ -220,10 +222,10 @@ export class Softphone {
     if (this.#renewing) return;
     this.#renewing = true;
     try {
-      const renewal = await patiently(() => this.api.renew());
+      const [renewal, since] = await this.#asking(() => this.api.renew());
       this.#keep(renewal.sip);
       if (this.state.line !== 'none' && this.state.line !== 'elsewhere') this.#sip.use(renewal.sip);
-      this.dispatch({ kind: 'session_renewed', call: renewal.call, now: now() });
+      this.dispatch({ kind: 'session_renewed', call: renewal.call, since, now: now() });
     } catch (error) {
       const over = error instanceof ApiError && error.problem.kind === 'session_over';
       if (over || this.state.step === 'session') this.dispatch({ kind: 'session_refused', problem: problemOf(error) });
@@ -294,8 +296,8 @@ export class Softphone {
 
   async #place(microphone: Parameters<SessionApi['place']>[0], again: boolean): Promise<void> {
     try {
-      const call = await patiently(() => this.api.place(microphone, again), ['offline', 'agent_offline']);
-      this.dispatch({ kind: 'call_changed', call, now: now() });
+      const [call, since] = await this.#asking(() => this.api.place(microphone, again), ['offline', 'agent_offline']);
+      this.dispatch({ kind: 'call_answered', call, since, now: now() });
     } catch (error) {
       // A fault of the microphone is on the page already; that it could not be reported adds nothing for the agent.
       if (microphone === 'granted') this.dispatch({ kind: 'call_refused', problem: problemOf(error) });
@@ -306,13 +308,26 @@ export class Softphone {
   async #fetchCall(): Promise<void> {
     if (this.state.call === null && this.state.pending.length === 0) return;
     try {
-      const call = await (this.state.pending.length > 0 ? patiently(() => this.api.call()) : this.api.call());
-      this.dispatch({ kind: 'call_fetched', call, now: now() });
+      const [call, since] = await this.#asking(() => this.api.call(), this.state.pending.length > 0 ? RETRIED : []);
+      this.dispatch({ kind: 'call_fetched', call, since, now: now() });
     } catch (error) {
       const problem = problemOf(error);
       if (problem.kind === 'session_over') this.dispatch({ kind: 'session_refused', problem });
       else if (this.state.pending.length > 0) this.dispatch({ kind: 'call_unknown' });
     }
+  }
+
+  /** How much the stream of calls has told. */
+  get #toldCount(): number {
+    return this.state.midcall.toldCount;
+  }
+
+  /** The answer, and how much the stream had told when it was asked for. Asked again after a failure of `kinds`. */
+  #asking<T>(ask: () => Promise<T>, kinds?: readonly Problem['kind'][]): Promise<[T, number]> {
+    return patiently(async () => {
+      const since = this.#toldCount;
+      return [await ask(), since];
+    }, kinds);
   }
 
   #told(json: unknown): void {
@@ -424,7 +439,7 @@ function problemOf(error: unknown): Problem {
 }
 
 /** Tries again what failed for want of an answer, or by one of `kinds`. */
-async function patiently<T>(work: () => Promise<T>, kinds: readonly Problem['kind'][] = ['offline', 'unavailable']): Promise<T> {
+async function patiently<T>(work: () => Promise<T>, kinds: readonly Problem['kind'][] = RETRIED): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();

@@ -190,10 +190,10 @@ test('a mute from before the bridge is told at the bridge', () => {
 test('after a re-attachment the service’s mute is the page’s', () => {
   const party = { agent: 'a', agentName: null, toNumber: '1', toNumberE164: null, fromNumber: '2', account: null };
   const opened: Event = { kind: 'opened', launch: null, stored: party, obstacle: null };
-  const back = run([opened, { kind: 'session_renewed', call: call(room(agent({ muted: true }), customer())), now: AT }], INITIAL);
+  const back = run([opened, { kind: 'session_renewed', call: call(room(agent({ muted: true }), customer())), since: 0, now: AT }], INITIAL);
   expect(back.effects).toContainEqual({ kind: 'set_muted', muted: true });
   const elsewhere = during('two', { muted: true, line: 'elsewhere' });
-  expect(run([{ kind: 'use_this_tab' }, { kind: 'session_renewed', call: call(SCENES.two), now: AT }], elsewhere).state.muted).toBe(false);
+  expect(run([{ kind: 'use_this_tab' }, { kind: 'session_renewed', call: call(SCENES.two), since: 0, now: AT }], elsewhere).state.muted).toBe(false);
 });
 
 test('digits add up while they wait, and are shown once taken', () => {
@@ -220,7 +220,7 @@ test('S13: after the transfer the call goes on without the agent, and the next c
 test('an INVITE without an own call is answered as a supervisor’s; beside one, or while one is placed, it is rejected', () => {
   const idle: State = { ...INITIAL, step: 'online', line: 'online', microphone: 'granted', call: call(null, { state: 'ended' }) };
   const invited: Event = { kind: 'invited', invite: { key: 4, callId: 'other' } };
-  const nothing: Event = { kind: 'call_fetched', call: null, now: AT };
+  const nothing: Event = { kind: 'call_fetched', call: null, since: 0, now: AT };
   const answered = run([invited, nothing], idle);
   expect(answered.effects).toEqual([{ kind: 'answer', key: 4 }]);
   expect(headline(answered.state).title).toBe('You are listening to a call');

@@ -63,11 +63,28 @@ test('the INVITE of the session’s call is answered by itself', () => {
 test('an INVITE that comes before its call is known waits for the answer of GET session/call', () => {
   const early = run([OPENED, session(), { kind: 'microphone_ready' }, { kind: 'registered' }, { kind: 'invited', invite: { key: 7, callId: 'c1' } }]);
   expect(early.kinds).toEqual(['fetch_call']);
-  expect(run([{ kind: 'call_fetched', call: call('agent'), now: at(0) }], early.state).effects).toEqual([{ kind: 'answer', key: 7 }]);
+  expect(run([{ kind: 'call_fetched', call: call('agent'), since: 0, now: at(0) }], early.state).effects).toEqual([{ kind: 'answer', key: 7 }]);
+});
+
+test('an answer that the stream overtook does not take the call back', () => {
+  const overtaken = [
+    { kind: 'call_fetched', call: call('agent'), since: 0, now: at(0) },
+    { kind: 'call_answered', call: call('starting'), since: 0, now: at(0) },
+    { kind: 'session_renewed', call: call('ringing'), since: 1, now: at(0) },
+  ] as const;
+  for (const answer of overtaken) expect(run([...TALKING, answer]).state.call?.phase).toBe('bridged');
+  const crossed = run([...TALKING, { kind: 'invited', invite: { key: 7, callId: 'other' } }, { kind: 'call_fetched', call: call('agent'), since: 1, now: at(0) }]);
+  expect(crossed.effects).toEqual([{ kind: 'reject', key: 7 }]);
+});
+
+test('an answer that was asked for after the stream’s last word is taken, and so is one about another call', () => {
+  expect(run([...TALKING, { kind: 'call_fetched', call: call('ended'), since: 2, now: at(0) }]).state.call?.phase).toBe('ended');
+  const next = { ...call('starting'), callId: 'c2' };
+  expect(run([...TALKING, changed(call('ended')), { kind: 'call_answered', call: next, since: 0, now: at(0) }]).state.call?.callId).toBe('c2');
 });
 
 test('an INVITE of another call is rejected after that question', () => {
-  const { effects, state } = run([...TO_CALL, { kind: 'invited', invite: { key: 9, callId: 'other' } }, { kind: 'call_fetched', call: call('agent'), now: at(0) }]);
+  const { effects, state } = run([...TO_CALL, { kind: 'invited', invite: { key: 9, callId: 'other' } }, { kind: 'call_fetched', call: call('agent'), since: 0, now: at(0) }]);
   expect(effects).toEqual([{ kind: 'reject', key: 9 }]);
   expect(state.pending).toEqual([]);
 });
@@ -81,7 +98,7 @@ test('S18: a call that the page did not start is taken when the server tells of 
 test('A4: a reload renews, takes the microphone, registers, places nothing, and answers the second INVITE', () => {
   const opened: Event = { kind: 'opened', launch: null, stored: PARTY, obstacle: null };
   expect(run([opened]).kinds).toEqual(['renew']);
-  const back = run([opened, { kind: 'session_renewed', call: call('bridged', { answer_time: '2026-07-03T10:01:28Z' }), now: at(100_000) }]);
+  const back = run([opened, { kind: 'session_renewed', call: call('bridged', { answer_time: '2026-07-03T10:01:28Z' }), since: 0, now: at(100_000) }]);
   expect(back.kinds).toEqual(['ask_microphone']);
   expect(back.state.talkingSince).toBe(88_000);
   const again = run([{ kind: 'microphone_ready' }, { kind: 'registered' }], back.state);
@@ -96,7 +113,7 @@ test('A4: a click while the agent is in a call re-attaches to that call and plac
 });
 
 test('a periodic renewal changes nothing in a running call', () => {
-  const { state, kinds } = run([...TALKING, { kind: 'session_renewed', call: call('bridged'), now: at(9000) }]);
+  const { state, kinds } = run([...TALKING, { kind: 'session_renewed', call: call('bridged'), since: 0, now: at(9000) }]);
   expect(kinds).toEqual([]);
   expect(state.step).toBe('online');
   expect(state.talkingSince).toBe(5000);
@@ -187,7 +204,7 @@ test.each([
   ['while the customer is on hold', [...TALKING, changed(call('bridged', together(party('agent', 'talking'), party('customer', 'on_hold'))))]],
   ['in a consultation', [...TALKING, changed(call('bridged', together(party('agent', 'consulting'), party('customer', 'on_hold'), party('third', 'consulting', { role: 'participant' }))))]],
   ['after a call', [...TALKING, changed(call('ended', { status: 'ANSWER' }))]],
-  ['in somebody else’s call', [{ ...OPENED, launch: null, stored: PARTY }, { kind: 'session_renewed', call: null, now: at(0) }, { kind: 'microphone_ready' }, { kind: 'registered' }, { kind: 'invited', invite: { key: 1, callId: 'other' } }, { kind: 'call_fetched', call: null, now: at(0) }]],
+  ['in somebody else’s call', [{ ...OPENED, launch: null, stored: PARTY }, { kind: 'session_renewed', call: null, since: 0, now: at(0) }, { kind: 'microphone_ready' }, { kind: 'registered' }, { kind: 'invited', invite: { key: 1, callId: 'other' } }, { kind: 'call_fetched', call: null, since: 0, now: at(0) }]],
 ] as const)('B05: a microphone that is lost %s is cut and looked for, told until it is back, and heard again without a click', (_, before) => {
   const start = run(before as readonly Event[]);
   const gone = run([LOST], start.state);
@@ -229,12 +246,12 @@ test('B05, S11: one that is lost before the registration keeps the call waiting,
 
 test('B05: a reload in a call without a microphone waits for it and then takes the call', () => {
   const opened: Event = { kind: 'opened', launch: null, stored: PARTY, obstacle: null };
-  const waiting = run([opened, { kind: 'session_renewed', call: call('bridged'), now: at(0) }, MISSING]);
+  const waiting = run([opened, { kind: 'session_renewed', call: call('bridged'), since: 0, now: at(0) }, MISSING]);
   expect(waiting.kinds).toEqual(['await_microphone', 'fetch_call']);
   expect(run([{ kind: 'microphone_due' }], waiting.state).kinds).toEqual(['ask_microphone']);
   expect(run([{ kind: 'microphone_ready' }], waiting.state).kinds).toEqual(['register']);
   // The call ended meanwhile: this page has stopped.
-  expect(run([{ kind: 'call_fetched', call: call('ended'), now: at(1) }, MISSING], waiting.state).state.step).toBe('stopped');
+  expect(run([{ kind: 'call_fetched', call: call('ended'), since: 0, now: at(1) }, MISSING], waiting.state).state.step).toBe('stopped');
 });
 
 test('a page that stopped, was closed or gave its softphone to another tab asks for no microphone', () => {
