@@ -1,5 +1,5 @@
-//! What a mix costs on one tick of 20 ms, beyond its packets: a frame of each party's buffer, the sums, the encoding, the sending out.
-//! Times are CPU time of the thread, for one tick of one call.
+//! What a mix costs on one tick of 20 ms, beyond its packets: a frame of each party's buffer, the
+//! sums, the encoding, the sending out. Times are CPU time of the thread, for one tick of one call.
 
 use std::time::Duration;
 
@@ -64,7 +64,9 @@ fn mix(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mix_per_tick");
     group.sample_size(20);
     for (name, party_count) in [("3_parties", 3), ("8_parties", 8)] {
-        group.bench_function(name, |bencher| bencher.iter_custom(|count| time_ticks(party_count, count)));
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|count| time_ticks(party_count, count))
+        });
     }
     group.finish();
 }

@@ -1,5 +1,6 @@
-//! The packet path without a kernel: what `Relay::forward` costs per packet, with and without recording and SRTP, and what the relay's
-//! timers (recordings written out included) cost per packet beside it. Times are CPU time of the thread.
+//! The packet path without a kernel: what `Relay::forward` costs per packet, with and without
+//! recording and SRTP, and what the relay's timers (recordings written out included) cost per
+//! packet beside it. Times are CPU time of the thread.
 
 #[path = "../../media-core/tests/relay/pair.rs"]
 mod pair;
@@ -43,7 +44,8 @@ fn calls(load: Load) -> Talk {
 }
 
 fn keys(suite: Suite) -> SrtpKeys {
-    let keys = |fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).expect("the suite's length");
+    let keys =
+        |fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).expect("the suite's length");
     SrtpKeys { outbound: keys(1), inbound: keys(2), mki: None }
 }
 
@@ -55,7 +57,12 @@ fn forward_block(talk: &mut Talk) {
 }
 
 /// Repeats whole cycles until enough packets are measured; `measured` says which half counts.
-fn time_blocks(load: Load, packet_count: u64, measured: fn(&mut Talk), other: fn(&mut Talk)) -> Duration {
+fn time_blocks(
+    load: Load,
+    packet_count: u64,
+    measured: fn(&mut Talk),
+    other: fn(&mut Talk),
+) -> Duration {
     let mut talk = calls(load);
     let cycle_packets = talk.speaker_count() as u64 * u64::from(BLOCK_ROUNDS) * CYCLE_BLOCKS;
     let cycle_count = packet_count.div_ceil(cycle_packets);
@@ -74,9 +81,18 @@ fn forward(criterion: &mut Criterion) {
     let loads = [
         ("64_calls/plain", Load { call_count: 64, recorded: false, suite: None }),
         ("64_calls/recorded", Load { call_count: 64, recorded: true, suite: None }),
-        ("64_calls/to_srtp_gcm", Load { call_count: 64, recorded: false, suite: Some(Suite::AeadAes128Gcm) }),
-        ("64_calls/to_srtp_sha1_80", Load { call_count: 64, recorded: false, suite: Some(Suite::AesCm128HmacSha1_80) }),
-        ("64_calls/recorded_to_srtp_gcm", Load { call_count: 64, recorded: true, suite: Some(Suite::AeadAes128Gcm) }),
+        (
+            "64_calls/to_srtp_gcm",
+            Load { call_count: 64, recorded: false, suite: Some(Suite::AeadAes128Gcm) },
+        ),
+        (
+            "64_calls/to_srtp_sha1_80",
+            Load { call_count: 64, recorded: false, suite: Some(Suite::AesCm128HmacSha1_80) },
+        ),
+        (
+            "64_calls/recorded_to_srtp_gcm",
+            Load { call_count: 64, recorded: true, suite: Some(Suite::AeadAes128Gcm) },
+        ),
         ("1000_calls/plain", Load { call_count: 1000, recorded: false, suite: None }),
         ("1000_calls/recorded", Load { call_count: 1000, recorded: true, suite: None }),
     ];

@@ -8,8 +8,10 @@ use benches::thread_cpu_time;
 use criterion::{Criterion, criterion_group, criterion_main};
 use sip_core::message::{Limits, SipMessage, View, parse, print};
 
-const SDP: &str = "v=0\r\no=- 3724394400 3724394400 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n\
-    m=audio 49170 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+const SDP: &str = "v=0\r\no=- 3724394400 3724394400 IN IP4 198.51.100.7\r\ns=-\r\n\
+    c=IN IP4 198.51.100.7\r\nt=0 0\r\n\
+    m=audio 49170 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+    a=rtpmap:101 telephone-event/8000\r\n\
     a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n";
 
 fn message(start: &str) -> Vec<u8> {
@@ -51,16 +53,24 @@ fn read(message: &SipMessage) -> usize {
 
 fn sip(criterion: &mut Criterion) {
     let limits = Limits::default();
-    for (name, start) in [("INVITE", "INVITE sip:+15550123@192.0.2.1:5060 SIP/2.0"), ("200", "SIP/2.0 200 OK")] {
+    for (name, start) in
+        [("INVITE", "INVITE sip:+15550123@192.0.2.1:5060 SIP/2.0"), ("200", "SIP/2.0 200 OK")]
+    {
         let bytes = message(start);
         let parsed = parse(&bytes, &limits).expect("the message is sound");
         let mut group = criterion.benchmark_group(format!("{name}, {} bytes", bytes.len()));
-        group.bench_function("parse", |bencher| bencher.iter_custom(|count| timed(count, || parse(&bytes, &limits))));
+        group.bench_function("parse", |bencher| {
+            bencher.iter_custom(|count| timed(count, || parse(&bytes, &limits)))
+        });
         group.bench_function("parse, rsip", |bencher| {
             bencher.iter_custom(|count| timed(count, || SipMessage::try_from(bytes.as_slice())));
         });
-        group.bench_function("read", |bencher| bencher.iter_custom(|count| timed(count, || read(&parsed))));
-        group.bench_function("print", |bencher| bencher.iter_custom(|count| timed(count, || print(&parsed))));
+        group.bench_function("read", |bencher| {
+            bencher.iter_custom(|count| timed(count, || read(&parsed)))
+        });
+        group.bench_function("print", |bencher| {
+            bencher.iter_custom(|count| timed(count, || print(&parsed)))
+        });
         group.finish();
     }
 }

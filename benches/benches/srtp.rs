@@ -1,5 +1,6 @@
-//! SRTP of one 172-byte RTP packet (20 ms of G.711): the in-place engine against `webrtc-srtp`, replay protection on in both.
-//! Times are CPU time of the thread, so that other work on the machine disturbs less.
+//! SRTP of one 172-byte RTP packet (20 ms of G.711): the in-place engine against `webrtc-srtp`,
+//! replay protection on in both. Times are CPU time of the thread, so that other work on the
+//! machine disturbs less.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
 const PACKET_LEN: usize = 172;
-/// Packets between two clock readings; each pass has fresh contexts, so that no sequence number repeats.
+/// Packets between two clock readings; each pass has fresh contexts, so that no sequence number
+/// repeats.
 const PASS_LEN: usize = 512;
 
 /// A packet with room for its protection.
@@ -36,7 +38,8 @@ fn reference(suite: Suite) -> Context {
     let material = material(suite);
     let (key, salt) = material.split_at(suite.key_len());
     let window = (Some(srtp_replay_protection(128)), Some(srtcp_replay_protection(128)));
-    Context::new(key, salt, profile, window.0, window.1).expect("key and salt have the profile's lengths")
+    Context::new(key, salt, profile, window.0, window.1)
+        .expect("key and salt have the profile's lengths")
 }
 
 fn plain_packets() -> Vec<Vec<u8>> {
@@ -61,7 +64,11 @@ fn sealed_packets(suite: Suite) -> Vec<Vec<u8>> {
 }
 
 /// Times `work` over `count` packets; `prepare` makes what one pass needs and is not timed.
-fn timed<S>(count: u64, mut prepare: impl FnMut() -> S, mut work: impl FnMut(&mut S, usize)) -> Duration {
+fn timed<S>(
+    count: u64,
+    mut prepare: impl FnMut() -> S,
+    mut work: impl FnMut(&mut S, usize),
+) -> Duration {
     let mut total = Duration::ZERO;
     let mut left = count as usize;
     while left > 0 {
@@ -79,7 +86,9 @@ fn srtp(criterion: &mut Criterion) {
     for suite in [Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm] {
         let (plain, sealed) = (plain_packets(), sealed_packets(suite));
         let roomy = |packets: &[Vec<u8>]| -> Vec<Roomy> {
-            let fill = |packet: &Vec<u8>| std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default());
+            let fill = |packet: &Vec<u8>| {
+                std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default())
+            };
             packets.iter().map(fill).collect()
         };
         let sealed_len = sealed[0].len();
@@ -87,7 +96,9 @@ fn srtp(criterion: &mut Criterion) {
         group.bench_function("protect, in place", |bencher| {
             let prepare = || (Outbound::new(&keys(suite)), roomy(&plain));
             let protect = |(context, buffers): &mut (Outbound, Vec<Roomy>), at: usize| {
-                black_box(context.protect_rtp(&mut buffers[at], PACKET_LEN).expect("the packet is sound"));
+                black_box(
+                    context.protect_rtp(&mut buffers[at], PACKET_LEN).expect("the packet is sound"),
+                );
             };
             bencher.iter_custom(|count| timed(count, prepare, protect));
         });
@@ -100,7 +111,11 @@ fn srtp(criterion: &mut Criterion) {
         group.bench_function("unprotect, in place", |bencher| {
             let prepare = || (Inbound::new(&keys(suite)), roomy(&sealed));
             let unprotect = |(context, buffers): &mut (Inbound, Vec<Roomy>), at: usize| {
-                black_box(context.unprotect_rtp(&mut buffers[at], sealed_len).expect("the packet is authentic"));
+                black_box(
+                    context
+                        .unprotect_rtp(&mut buffers[at], sealed_len)
+                        .expect("the packet is authentic"),
+                );
             };
             bencher.iter_custom(|count| timed(count, prepare, unprotect));
         });

@@ -13,7 +13,8 @@ const PACKET_LEN: usize = 172;
 const HEADER_LEN: usize = 12;
 const ROUND: Duration = Duration::from_millis(20);
 
-/// Parties that talk through a relay. Its time is virtual: each round is 20 ms, one packet of each who speaks.
+/// Parties that talk through a relay. Its time is virtual: each round is 20 ms, one packet of each
+/// who speaks.
 pub struct Talk {
     pub now: Instant,
     pub relay: Relay,
@@ -35,10 +36,17 @@ impl Talk {
             own_sockets: Vec::new(),
             webrtc: None,
         };
-        Talk { now, relay: Relay::new(config, 1, now), speakers: Vec::new(), round: 0, buffer: [0x55; 2048] }
+        Talk {
+            now,
+            relay: Relay::new(config, 1, now),
+            speakers: Vec::new(),
+            round: 0,
+            buffer: [0x55; 2048],
+        }
     }
 
-    /// Opens the leg of a party. One whose media are protected only listens: its packets would have to be sealed first.
+    /// Opens the leg of a party. One whose media are protected only listens: its packets would have
+    /// to be sealed first.
     pub fn join(&mut self, srtp: Option<SrtpKeys>) -> LegId {
         let leg = self.relay.open_leg(self.now).expect("a pair for each leg");
         let [high, low] = (leg.index as u16).to_be_bytes();
@@ -54,7 +62,8 @@ impl Talk {
         self.speakers.len()
     }
 
-    /// A round whose payloads `fill` writes; each packet must fare as `is_right` says. Writing the header stands for the kernel's copy.
+    /// A round whose payloads `fill` writes; each packet must fare as `is_right` says. Writing the
+    /// header stands for the kernel's copy.
     pub fn speak(&mut self, mut fill: impl FnMut(&mut [u8]), is_right: impl Fn(&Forward) -> bool) {
         let header = Header {
             payload_type: PayloadType::new(0).expect("7 bits"),
@@ -68,7 +77,8 @@ impl Talk {
             self.buffer[..HEADER_LEN].copy_from_slice(&bytes);
             fill(&mut self.buffer[HEADER_LEN..PACKET_LEN]);
             let buffer = &mut self.buffer[..PACKET_LEN + TAIL_ROOM];
-            let forward = black_box(self.relay.forward(self.now, *socket, *peer, buffer, PACKET_LEN));
+            let forward =
+                black_box(self.relay.forward(self.now, *socket, *peer, buffer, PACKET_LEN));
             assert!(is_right(&forward));
         }
         self.round += 1;
@@ -107,7 +117,8 @@ fn remote(rtp: SocketAddr, srtp: Option<SrtpKeys>) -> RemoteMedia {
     }
 }
 
-/// CPU time of this thread: other work on the machine disturbs it less than wall time. Reading it costs a system call.
+/// CPU time of this thread: other work on the machine disturbs it less than wall time. Reading it
+/// costs a system call.
 pub fn thread_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes and the clock exists on Linux since 2.6.12.

@@ -1,5 +1,6 @@
-//! The admin API, on the listener of operators: everything of onboarding, live for the next call. One bearer token opens all of it.
-//! Which settings are allowed is each resource's; what is kept is `storage`'s.
+//! The admin API, on the listener of operators: everything of onboarding, live for the next call.
+//! One bearer token opens all of it. Which settings are allowed is each resource's; what is kept is
+//! `storage`'s.
 
 pub mod account;
 pub mod call;
@@ -28,7 +29,8 @@ use storage::{Account, Call};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa::{IntoParams, OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Media type of every error (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
@@ -51,7 +53,10 @@ impl Admin {
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { secrets: &self.app.master_key, allow_private_targets: self.app.config.callback.allow_private_targets }
+        Context {
+            secrets: &self.app.master_key,
+            allow_private_targets: self.app.config.callback.allow_private_targets,
+        }
     }
 
     /// How many live calls there are of a kind.
@@ -69,10 +74,12 @@ impl Admin {
 #[openapi(
     info(
         title = "control-api: admin API",
-        description = "Onboarding: accounts, numbers, agents, keys, trunks, callbacks. Changes hold from the next call on."
+        description = "Onboarding: accounts, numbers, agents, keys, trunks, callbacks. Changes \
+            hold from the next call on."
     ),
     tags(
-        (name = "accounts", description = "Customers with their region, limits, recording, hold audio, timers and retention"),
+        (name = "accounts", description = "Customers with their region, limits, recording, hold \
+            audio, timers and retention"),
         (name = "numbers", description = "Caller IDs assigned to an account"),
         (name = "agents", description = "Agents registered with an account"),
         (name = "keys", description = "API keys, told once"),
@@ -91,9 +98,14 @@ struct Token;
 
 impl utoipa::Modify for Token {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("Content of the admin token file")).build();
-        document.components.get_or_insert_default().add_security_scheme("admin_token", SecurityScheme::Http(scheme));
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("Content of the admin token file"))
+            .build();
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("admin_token", SecurityScheme::Http(scheme));
     }
 }
 
@@ -128,9 +140,12 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = resources().split_for_parts().1;
     let content = || Content::new(Some(Ref::from_schema_name("ProblemDetails")));
-    let problem = |description: &str| ResponseBuilder::new().description(description).content(PROBLEM, content()).build();
+    let problem = |description: &str| {
+        ResponseBuilder::new().description(description).content(PROBLEM, content()).build()
+    };
     for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let mut common = vec![
                 ("400", "The path, the query or the body cannot be read"),
@@ -140,10 +155,17 @@ pub fn document() -> utoipa::openapi::OpenApi {
                 ("default", "Any other error"),
             ];
             if operation.request_body.is_some() {
-                common.extend([("413", "The body is too long"), ("415", "The body is not of this type")]);
+                common.extend([
+                    ("413", "The body is too long"),
+                    ("415", "The body is not of this type"),
+                ]);
             }
             for (status, description) in common {
-                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| problem(description).into());
+                operation
+                    .responses
+                    .responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| problem(description).into());
             }
         }
     }
@@ -160,11 +182,17 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Lets in who has the token, keeps answers out of caches, and notes changes.
 async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let token = given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .map(|value| value.to_str().unwrap_or_default());
+    let token = given
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if !token.is_some_and(|(_, token)| admin.app.admin_token.matches(token.trim())) {
         let error = given.map(|_| "invalid_token");
-        let refusal = Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN");
+        let refusal =
+            Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN");
         let Client(client) = Client::of(request.extensions(), request.headers(), &admin.app);
         return auth::guessed(&admin.app, client, refusal).into_response();
     }
@@ -194,8 +222,10 @@ impl Confirmation {
         if live_count == 0 || self.confirm {
             return Ok(());
         }
-        let detail =
-            format!("{live_count} calls are live: {effect}; wait for their end, or repeat it with ?confirm=true (--yes)");
+        let detail = format!(
+            "{live_count} calls are live: {effect}; wait for their end, or repeat it with \
+                ?confirm=true (--yes)"
+        );
         Err(Problem::conflict("in_use", detail))
     }
 }
@@ -207,7 +237,9 @@ where
     F: FnOnce(&Admin) -> Result<T, Problem> + Send + 'static,
 {
     let admin = Arc::clone(admin);
-    tokio::task::spawn_blocking(move || operation(&admin)).await.expect("admin operations do not panic")
+    tokio::task::spawn_blocking(move || operation(&admin))
+        .await
+        .expect("admin operations do not panic")
 }
 
 pub(crate) fn unknown(kind: &str, id: &str) -> Problem {

@@ -1,31 +1,28 @@
-//! What the parts of the process share: configuration, store, link, use of limits, metrics. Owns no behaviour of its own.
+//! What the parts of the process share: configuration, store, link, use of limits, metrics. Owns no
+//! behaviour of its own.
 
-use crate::{
-    callback::{self, Callbacks},
-    calls::idempotency::Turns,
-    config::Config,
-    health::Probe,
-    limits::{LimitUse, TrunkUse},
-    link::Link,
-    metrics::Metrics,
-    minutes::Minutes,
-    routing::Resolver,
-    secret::{self, MasterKey, Secret, SecretError},
-    softphone::Softphones,
-    speaking::Speakers,
-    streams::Streams,
-    verbs::Repeats,
-    webphone::rate::UseRate,
-};
+use crate::callback::{self, Callbacks};
+use crate::calls::idempotency::Turns;
+use crate::config::Config;
+use crate::health::Probe;
+use crate::limits::{LimitUse, TrunkUse};
+use crate::link::Link;
+use crate::metrics::Metrics;
+use crate::minutes::Minutes;
+use crate::routing::Resolver;
+use crate::secret::{self, MasterKey, Secret, SecretError};
+use crate::softphone::Softphones;
+use crate::speaking::Speakers;
+use crate::streams::Streams;
+use crate::verbs::Repeats;
+use crate::webphone::rate::UseRate;
 use bytes::Bytes;
-use std::{
-    fs::{DirBuilder, Permissions},
-    io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -69,12 +66,14 @@ pub struct App {
     pub callbacks: Callbacks,
     /// Cancelled when the process is to stop: nothing new is begun.
     pub shutdown: CancellationToken,
-    /// Cancelled when what was begun is done, so that calls that were just accepted still reach their shard.
+    /// Cancelled when what was begun is done, so that calls that were just accepted still reach
+    /// their shard.
     pub link_shutdown: CancellationToken,
 }
 
 impl App {
-    /// Opens the store and the secrets that the configuration names; makes what does not exist. Blocks.
+    /// Opens the store and the secrets that the configuration names; makes what does not exist.
+    /// Blocks.
     pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
         let folders = [
             ("storage.folder", &config.storage.folder, 0o700),
@@ -82,7 +81,11 @@ impl App {
             ("hold_audio.folder", &config.hold_audio.folder, 0o750),
         ];
         for (key, folder, mode) in folders {
-            private_folder(folder, mode).map_err(|error| OpenError::Folder { key, path: folder.display().to_string(), error })?;
+            private_folder(folder, mode).map_err(|error| OpenError::Folder {
+                key,
+                path: folder.display().to_string(),
+                error,
+            })?;
         }
         let store = Storage::open(&config.storage.folder)?;
         let master_key = Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?);
@@ -90,7 +93,13 @@ impl App {
         let delivery = callback::Settings::of(&config);
         let streams = Streams::default();
         Ok(Arc::new(Self {
-            callbacks: Callbacks::new(&delivery, store.clone(), Arc::clone(&master_key), metrics.clone(), streams.clone())?,
+            callbacks: Callbacks::new(
+                &delivery,
+                store.clone(),
+                Arc::clone(&master_key),
+                metrics.clone(),
+                streams.clone(),
+            )?,
             softphones: Softphones::load(&store, &master_key)?,
             minutes: Minutes::load(&store, now_ms())?,
             speakers: Speakers::default(),
@@ -122,17 +131,24 @@ impl App {
         F: FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
     {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || operation(&store)).await.expect("storage operations do not panic")
+        tokio::task::spawn_blocking(move || operation(&store))
+            .await
+            .expect("storage operations do not panic")
     }
 }
 
-/// Makes a folder that others cannot look into, or takes the rights beyond `mode` from one which is there and from its files: names of
-/// recordings are the permission to hear them. Of what another user owns, only the operator can.
+/// Makes a folder that others cannot look into, or takes the rights beyond `mode` from one which is
+/// there and from its files: names of recordings are the permission to hear them. Of what another
+/// user owns, only the operator can.
 fn private_folder(folder: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(folder)?;
     let narrow = |path: &Path, mode: u32| {
         let present = std::fs::metadata(path)?.permissions().mode() & 0o777;
-        if present & !mode == 0 { Ok(()) } else { std::fs::set_permissions(path, Permissions::from_mode(present & mode)) }
+        if present & !mode == 0 {
+            Ok(())
+        } else {
+            std::fs::set_permissions(path, Permissions::from_mode(present & mode))
+        }
     };
     let mut narrowed = narrow(folder, mode);
     for entry in std::fs::read_dir(folder)?.flatten() {
@@ -142,7 +158,8 @@ fn private_folder(folder: &Path, mode: u32) -> io::Result<()> {
         }
     }
     if let Err(error) = narrowed {
-        tracing::warn!(folder = %folder.display(), %error, "other users of this machine may read here: rights cannot be taken away");
+        tracing::warn!(folder = %folder.display(), %error,
+            "other users of this machine may read here: rights cannot be taken away");
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
-//! The declarative file, applied idempotently: what it names is created or changed, what it does not name stays as it is. All of it is
-//! checked before the first write. Reading the file and its references to secrets is the CLI's.
+//! The declarative file, applied idempotently: what it names is created or changed, what it does
+//! not name stays as it is. All of it is checked before the first write. Reading the file and its
+//! references to secrets is the CLI's.
 
 mod difference;
 mod plan;
 
 use crate::admin::account::{AccountSettings, Layout, LimitsSettings, Refer, RetentionSettings};
 use crate::admin::callback::CallbackInput;
+use crate::admin::field::Refusals;
 use crate::admin::key::Class;
 use crate::admin::trunk::TrunkSettings;
-use crate::admin::{Admin, blocking, field::Refusals};
+use crate::admin::{Admin, blocking};
 use crate::hold_audio;
 use crate::problem::{Problem, ProblemDetails, QueryParams, Uncollected, broken_body, collect};
 use crate::secret::Secret;
@@ -22,7 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
-/// Longest document: some ten thousand agents and numbers, and ten of the longest files of hold audio.
+/// Longest document: some ten thousand agents and numbers, and ten of the longest files of hold
+/// audio.
 const MAX_DOCUMENT_LEN: usize = 36 << 20;
 /// Time in which a client has to send the whole document.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -170,16 +173,25 @@ pub struct Mode {
 }
 
 /// Applies a declaration: the TOML file as JSON, with its secrets in place.
-#[utoipa::path(operation_id = "apply_declaration", post, path = "/admin/apply", tag = "onboarding", params(Mode), request_body = Declaration,
-    responses((status = 200, body = Applied), (status = 409, body = ProblemDetails), (status = 413, body = ProblemDetails),
+#[utoipa::path(operation_id = "apply_declaration", post, path = "/admin/apply", tag = "onboarding",
+    params(Mode), request_body = Declaration,
+    responses((status = 200, body = Applied), (status = 409, body = ProblemDetails),
+        (status = 413, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
 pub async fn apply(
     State(admin): State<Arc<Admin>>,
     QueryParams(mode): QueryParams<Mode>,
     request: Request,
 ) -> Result<Json<Applied>, Problem> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_DOCUMENT_LEN)).await;
-    let timeout = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the document did not arrive within 30 s");
+    let collected =
+        tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_DOCUMENT_LEN)).await;
+    let timeout = |_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "the document did not arrive within 30 s",
+        )
+    };
     let bytes = collected.map_err(timeout)?.map_err(|refusal| match refusal {
         Uncollected::TooLong => {
             let detail = format!("the document is longer than {MAX_DOCUMENT_LEN} bytes");
@@ -192,8 +204,9 @@ pub async fn apply(
 }
 
 fn read(bytes: &[u8]) -> Result<Declaration, Problem> {
-    let value: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::bad_request("malformed_json", format!("the body is not JSON: {error}")))?;
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::bad_request("malformed_json", format!("the body is not JSON: {error}"))
+    })?;
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut refusals = Refusals::default();
         refusals.add(&error.path().to_string(), error.inner().to_string());
@@ -211,7 +224,8 @@ fn run(admin: &Admin, declaration: Declaration, mode: Mode) -> Result<Applied, P
     }
     let folder = &admin.app.config.hold_audio.folder;
     for new in &plan.hold_audio {
-        hold_audio::write(folder, &new.file_name, &new.file).map_err(|error| Problem::internal(&error))?;
+        hold_audio::write(folder, &new.file_name, &new.file)
+            .map_err(|error| Problem::internal(&error))?;
     }
     for write in &plan.writes {
         write.commit(&admin.app.store).map_err(crate::admin::conflict)?;

@@ -1,29 +1,26 @@
-//! Who may use the REST API: bearer keys (RFC 6750), their class, their expiry, the networks they are bound to (A19), and whose address a
-//! request has behind trusted proxies. Runs before any body is read. How keys are made and hashed is `secret`'s.
+//! Who may use the REST API: bearer keys (RFC 6750), their class, their expiry, the networks they
+//! are bound to (A19), and whose address a request has behind trusted proxies. Runs before any body
+//! is read. How keys are made and hashed is `secret`'s.
 
-use crate::{
-    app::{App, now_ms},
-    problem::Problem,
-    secret, webphone,
-};
-use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State},
-    http::{Extensions, HeaderMap, header, request::Parts},
-    middleware::Next,
-    response::Response,
-};
+use crate::app::{App, now_ms};
+use crate::problem::Problem;
+use crate::{secret, webphone};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use ipnet::IpNet;
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
 use storage::{ApiKey, KeyClass};
 
 /// Longest text that is looked up as a key.
 const MAX_KEY_LEN: usize = 256;
-/// Wrong keys, secrets and names that an address may send in a minute; further ones are answered 429, right ones never.
+/// Wrong keys, secrets and names that an address may send in a minute; further ones are answered
+/// 429, right ones never.
 const GUESSES_PER_MINUTE: u32 = 120;
 
 /// The account on whose behalf a server-to-server request is made.
@@ -51,31 +48,49 @@ impl FromRequestParts<Arc<App>> for ServerCaller {
 }
 
 fn wrong_class() -> Problem {
-    Problem::forbidden("key_class", "this key does not open the server-to-server API; use the account's server key")
+    Problem::forbidden(
+        "key_class",
+        "this key does not open the server-to-server API; use the account's server key",
+    )
 }
 
-async fn authenticate(app: &App, headers: &HeaderMap, client: Option<IpAddr>) -> Result<ApiKey, Problem> {
-    let unknown = || Problem::unauthorized(Some("invalid_token"), "the API key is unknown or has expired");
+async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    client: Option<IpAddr>,
+) -> Result<ApiKey, Problem> {
+    let unknown =
+        || Problem::unauthorized(Some("invalid_token"), "the API key is unknown or has expired");
     let Some(header) = headers.get(header::AUTHORIZATION) else {
         return Err(Problem::unauthorized(None, "send the API key as Authorization: Bearer KEY"));
     };
     let clear_key = bearer(header).ok_or_else(|| {
-        Problem::unauthorized(Some("invalid_request"), "the Authorization header must have the form Bearer KEY")
+        Problem::unauthorized(
+            Some("invalid_request"),
+            "the Authorization header must have the form Bearer KEY",
+        )
     })?;
-    let Some(key) = find_key(app, clear_key).await? else { return Err(guessed(app, client, unknown())) };
+    let Some(key) = find_key(app, clear_key).await? else {
+        return Err(guessed(app, client, unknown()));
+    };
     if !is_allowed(&key.cidrs, client) {
         return Err(Problem::forbidden("address", "this key may not be used from this address"));
     }
     Ok(key)
 }
 
-/// Counts a wrong key, secret or name of an address. 429 in place of the refusal once there were too many: what is guessed right is not
-/// refused for that, so that nobody locks out those who share an address.
+/// Counts a wrong key, secret or name of an address. 429 in place of the refusal once there were
+/// too many: what is guessed right is not refused for that, so that nobody locks out those who
+/// share an address.
 pub fn guessed(app: &App, client: Option<IpAddr>, refusal: Problem) -> Problem {
     let name = client.map_or_else(String::new, |client| client.to_string());
     match app.guess_rate.take(&[(name, GUESSES_PER_MINUTE)], Instant::now()) {
         Ok(()) => refusal,
-        Err(wait) => Problem::too_many_requests("too_many_guesses", "too many wrong keys or names came from this address", wait),
+        Err(wait) => Problem::too_many_requests(
+            "too_many_guesses",
+            "too many wrong keys or names came from this address",
+            wait,
+        ),
     }
 }
 
@@ -83,23 +98,33 @@ pub fn guessed(app: &App, client: Option<IpAddr>, refusal: Problem) -> Problem {
 fn bearer(header: &axum::http::HeaderValue) -> Option<&str> {
     let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_KEY_LEN).then_some(token)
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= MAX_KEY_LEN)
+        .then_some(token)
 }
 
-/// Looks a key up that has not expired. What can be measured depends on its hash, which tells nothing about the key.
+/// Looks a key up that has not expired. What can be measured depends on its hash, which tells
+/// nothing about the key.
 pub(crate) async fn find_key(app: &App, clear_key: &str) -> Result<Option<ApiKey>, Problem> {
     let hash = secret::hash(clear_key);
     Ok(app.with_store(move |store| store.authenticate(&hash, now_ms())).await?)
 }
 
-/// Whether the bearer key of the request, if it has one, is a browser key: those open nothing but the launch page.
+/// Whether the bearer key of the request, if it has one, is a browser key: those open nothing but
+/// the launch page.
 pub async fn has_browser_key(app: &App, headers: &HeaderMap) -> Result<bool, Problem> {
-    let Some(clear_key) = headers.get(header::AUTHORIZATION).and_then(bearer) else { return Ok(false) };
+    let Some(clear_key) = headers.get(header::AUTHORIZATION).and_then(bearer) else {
+        return Ok(false);
+    };
     Ok(find_key(app, clear_key).await?.is_some_and(|key| key.class == KeyClass::Browser))
 }
 
-/// Middleware: a server key in a query string is refused wherever it appears, for it ends up in logs and histories (S39).
-pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Middleware: a server key in a query string is refused wherever it appears, for it ends up in
+/// logs and histories (S39).
+pub async fn refuse_keys_in_query(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let values: Vec<_> = form_values(query)
         .filter(|value| (secret::MIN_KEY_CHARS..=MAX_KEY_LEN).contains(&value.len()))
@@ -110,15 +135,18 @@ pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request,
     }
     let found = app.with_store(move |store| {
         let is_server_key = |key: &ApiKey| key.class == KeyClass::Server;
-        let mut keys =
-            values.iter().map(|hash| Ok::<_, storage::Error>(store.authenticate(hash, now_ms())?.filter(is_server_key)));
+        let mut keys = values.iter().map(|hash| {
+            Ok::<_, storage::Error>(store.authenticate(hash, now_ms())?.filter(is_server_key))
+        });
         keys.find_map(Result::transpose).transpose()
     });
     match found.await {
         Ok(Some(key)) => {
-            tracing::warn!(key_id = %key.id, "a server key was sent in a query string and should be rotated");
+            tracing::warn!(key_id = %key.id,
+                "a server key was sent in a query string and should be rotated");
             app.metrics.server_key_exposed();
-            let detail = "a server key was sent in the query string; have it rotated, send it as Authorization: Bearer KEY, and put \
+            let detail = "a server key was sent in the query string; have it rotated, send it as \
+                Authorization: Bearer KEY, and put \
                 the browser key into launch links";
             return webphone::refusal(&request, Problem::forbidden("key_in_query", detail));
         }
@@ -130,31 +158,38 @@ pub async fn refuse_keys_in_query(State(app): State<Arc<App>>, request: Request,
 
 /// Values of a query string, decoded; pairs that are not UTF-8 have none.
 fn form_values(query: &str) -> impl Iterator<Item = String> {
-    query.split('&').filter_map(|pair| percent_decode(pair.split_once('=').map_or(pair, |(_, value)| value)))
+    query
+        .split('&')
+        .filter_map(|pair| percent_decode(pair.split_once('=').map_or(pair, |(_, value)| value)))
 }
 
-/// One name or value of a query string, where a raw `+` stands for a space; `None` if it is not UTF-8.
+/// One name or value of a query string, where a raw `+` stands for a space; `None` if it is not
+/// UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = (byte == b'%').then(|| after.get(..2)).flatten();
-        let escaped =
-            escaped.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = escaped
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         bytes.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
         rest = if escaped.is_some() { &after[2..] } else { after };
     }
     String::from_utf8(bytes).ok()
 }
 
-/// The address of the client: the peer, or what the nearest untrusted hop is called by trusted proxies. `None` if it is not known.
+/// The address of the client: the peer, or what the nearest untrusted hop is called by trusted
+/// proxies. `None` if it is not known.
 #[derive(Debug, Clone, Copy)]
 pub struct Client(pub Option<IpAddr>);
 
 impl Client {
     pub fn of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Self {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
-        Self(peer.map(|ConnectInfo(peer)| behind_proxies(peer.ip(), headers, &app.config.public.trusted_proxies)))
+        Self(peer.map(|ConnectInfo(peer)| {
+            behind_proxies(peer.ip(), headers, &app.config.public.trusted_proxies)
+        }))
     }
 }
 
@@ -188,23 +223,29 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// Whether a key with these networks may be used from the address. No network means any (A19); a network that cannot be read admits none.
+/// Whether a key with these networks may be used from the address. No network means any (A19); a
+/// network that cannot be read admits none.
 fn is_allowed(cidrs: &[String], client: Option<IpAddr>) -> bool {
     cidrs.is_empty()
-        || client.is_some_and(|client| cidrs.iter().filter_map(|cidr| parse_network(cidr)).any(|net| contains(&net, client)))
+        || client.is_some_and(|client| {
+            cidrs.iter().filter_map(|cidr| parse_network(cidr)).any(|net| contains(&net, client))
+        })
 }
 
 fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// Membership with IPv4-mapped IPv6 addresses and networks taken as the IPv4 that they stand for (RFC 4291 §2.5.5.2).
+/// Membership with IPv4-mapped IPv6 addresses and networks taken as the IPv4 that they stand for
+/// (RFC 4291 §2.5.5.2).
 fn contains(network: &IpNet, address: IpAddr) -> bool {
     let address = address.to_canonical();
     if let (IpNet::V6(mapped), IpAddr::V4(_)) = (network, address)
-        && let (Some(v4), Some(prefix_len)) = (mapped.network().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96))
+        && let (Some(v4), Some(prefix_len)) =
+            (mapped.network().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96))
     {
-        return ipnet::Ipv4Net::new(v4, prefix_len).is_ok_and(|network| IpNet::V4(network).contains(&address));
+        return ipnet::Ipv4Net::new(v4, prefix_len)
+            .is_ok_and(|network| IpNet::V4(network).contains(&address));
     }
     network.contains(&address)
 }
@@ -220,7 +261,10 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        assert_eq!(behind_proxies(peer.parse().unwrap(), &headers, &trusted), expected.parse::<IpAddr>().unwrap());
+        assert_eq!(
+            behind_proxies(peer.parse().unwrap(), &headers, &trusted),
+            expected.parse::<IpAddr>().unwrap()
+        );
     }
 
     // S40

@@ -1,6 +1,8 @@
-//! Pushing call results, and calls' progress to accounts that ask for it (S20–S26, A1, A2, A23): a call's job is stored in the write that ends the call (`for_call`), then `Callbacks`
-//! tries it, endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on disk before the next wait,
-//! so a restart neither loses nor skips an attempt. Which URLs and headers may be configured is `admin::field`'s.
+//! Pushing call results, and calls' progress to accounts that ask for it (S20–S26, A1, A2, A23): a
+//! call's job is stored in the write that ends the call (`for_call`), then `Callbacks` tries it,
+//! endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on disk
+//! before the next wait, so a restart neither loses nor skips an attempt. Which URLs and headers
+//! may be configured is `admin::field`'s.
 
 mod attempt;
 mod payload;
@@ -19,31 +21,44 @@ use crate::calls::events::EventView;
 use storage::{Account, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback};
 
 /// The callback of an ended call, due now; `None` if the account has no callback (A17).
-pub fn for_call(account: &Account, call: &Call, public_url: &str, now_ms: u64) -> Option<NewCallback> {
+pub fn for_call(
+    account: &Account,
+    call: &Call,
+    public_url: &str,
+    now_ms: u64,
+) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
     let target = target(settings, endpoint(&account.id, &settings.url));
-    let body = serde_json::to_string(&Payload::of(call, public_url)).expect("a payload has string keys and plain values only");
+    let body = serde_json::to_string(&Payload::of(call, public_url))
+        .expect("a payload has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
 }
 
-/// The callback of a call that never took place, which says so; `None` if the account has no callback.
-pub fn for_test(account: &Account, call: &Call, public_url: &str, now_ms: u64) -> Option<NewCallback> {
+/// The callback of a call that never took place, which says so; `None` if the account has no
+/// callback.
+pub fn for_test(
+    account: &Account,
+    call: &Call,
+    public_url: &str,
+    now_ms: u64,
+) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
     let target = target(settings, endpoint(&account.id, &settings.url));
-    let body =
-        serde_json::to_string(&Payload::of_test(call, public_url)).expect("a payload has string keys and plain values only");
+    let body = serde_json::to_string(&Payload::of_test(call, public_url))
+        .expect("a payload has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
 }
 
-/// The progress callback of an event, due now; `None` unless the account asks for its word. It waits in a queue of its own, so that no
-/// result waits behind it.
+/// The progress callback of an event, due now; `None` unless the account asks for its word. It
+/// waits in a queue of its own, so that no result waits behind it.
 pub fn for_event(account: &Account, event: &EventRecord, now_ms: u64) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
     if !account.progress_events.iter().any(|wanted| covers(wanted, &event.event)) {
         return None;
     }
     let target = target(settings, format!("{} progress", endpoint(&account.id, &settings.url)));
-    let body = serde_json::to_string(&EventView::of(event)).expect("an event has string keys and plain values only");
+    let body = serde_json::to_string(&EventView::of(event))
+        .expect("an event has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
 }
 

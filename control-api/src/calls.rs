@@ -1,5 +1,6 @@
-//! The `/calls` resource: reading, listing, ending and changing calls. Creation is in `calls::create`, shapes in `calls::view`.
-//! A call of another account does not exist for the caller.
+//! The `/calls` resource: reading, listing, ending and changing calls. Creation is in
+//! `calls::create`, shapes in `calls::view`. A call of another account does not exist for the
+//! caller.
 
 pub mod control;
 pub mod conversation;
@@ -15,14 +16,14 @@ pub mod view;
 
 pub use view::CallView;
 
-use crate::{
-    app::{App, now_ms},
-    auth::ServerCaller,
-    callback, lifecycle,
-    openapi::refusals::{BodyRefusals, CallPath, CallRefusals},
-    problem::{JsonBody, PathParams, Problem, ProblemDetails},
-};
-use axum::{Json, extract::State, http::StatusCode};
+use crate::app::{App, now_ms};
+use crate::auth::ServerCaller;
+use crate::openapi::refusals::{BodyRefusals, CallPath, CallRefusals};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::{callback, lifecycle};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, RequeueOutcome};
@@ -37,7 +38,8 @@ async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<C
     call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
 }
 
-/// The id of a call as it is kept: a UUID is the same in capitals, without hyphens or in braces (RFC 9562 §4).
+/// The id of a call as it is kept: a UUID is the same in capitals, without hyphens or in braces
+/// (RFC 9562 §4).
 pub fn as_stored(call_id: &str) -> String {
     uuid::Uuid::try_parse(call_id).map_or_else(|_| call_id.to_owned(), |id| id.to_string())
 }
@@ -81,12 +83,14 @@ pub async fn read(
     shown_with_result(&app, &call).await
 }
 
-/// Ends a call in any state: hangs up, or cancels what rings. Repeating it, also after the end, changes nothing.
+/// Ends a call in any state: hangs up, or cancels what rings. Repeating it, also after the end,
+/// changes nothing.
 #[utoipa::path(
     delete, path = "/calls/{call_id}", tag = "calls", security(("server_key" = [])),
     params(CallPath),
     responses(
-        (status = 204, description = "The call has ended or is being ended; its result comes as for any call"),
+        (status = 204, description = "The call has ended or is being ended; its result comes as \
+            for any call"),
         CallRefusals,
     ),
 )]
@@ -118,7 +122,8 @@ pub async fn hang_up(app: &Arc<App>, call: &Call) -> Result<(), Problem> {
 /// What may be changed of a call.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChangeCall {
-    /// The agent's verdict, 1 to 64 characters. A callback that was already made keeps the earlier one.
+    /// The agent's verdict, 1 to 64 characters. A callback that was already made keeps the earlier
+    /// one.
     #[schema(example = "CALLBACK_LATER", min_length = 1, max_length = 64)]
     pub disposition: String,
 }
@@ -132,8 +137,10 @@ pub struct ChangeCall {
         (status = 200, description = "The call as it is now", body = CallView),
         BodyRefusals,
         CallRefusals,
-        (status = 400, description = "Not the expected JSON", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 422, description = "Disposition empty or too long", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 400, description = "Not the expected JSON", body = ProblemDetails,
+            content_type = "application/problem+json"),
+        (status = 422, description = "Disposition empty or too long", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn change(
@@ -148,29 +155,44 @@ pub async fn change(
 }
 
 /// Changes a call's disposition, for who may.
-pub async fn set_disposition(app: &App, call_id: String, disposition: String) -> Result<Call, Problem> {
+pub async fn set_disposition(
+    app: &App,
+    call_id: String,
+    disposition: String,
+) -> Result<Call, Problem> {
     check_disposition(&disposition)?;
-    let changed = app.with_store(move |store| store.set_disposition(&call_id, &disposition)).await?;
+    let changed =
+        app.with_store(move |store| store.set_disposition(&call_id, &disposition)).await?;
     let changed = changed.ok_or_else(unknown_call)?;
     app.softphones.call_changed(&changed);
     Ok(changed)
 }
 
 fn check_disposition(disposition: &str) -> Result<(), Problem> {
-    let is_fine =
-        (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count()) && !disposition.chars().any(char::is_control);
-    let detail = format!("allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters");
-    if is_fine { Ok(()) } else { Err(Problem::unprocessable("disposition", "invalid_disposition", detail)) }
+    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count())
+        && !disposition.chars().any(char::is_control);
+    let detail = format!(
+        "allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters"
+    );
+    if is_fine {
+        Ok(())
+    } else {
+        Err(Problem::unprocessable("disposition", "invalid_disposition", detail))
+    }
 }
 
 /// Queues the result of an ended call for delivery once more.
 #[utoipa::path(
-    post, path = "/calls/{call_id}/callback/redeliver", tag = "calls", security(("server_key" = [])),
+    post, path = "/calls/{call_id}/callback/redeliver", tag = "calls",
+    security(("server_key" = [])),
     params(CallPath),
     responses(
-        (status = 202, description = "Queued: the same body, to the account's present callback URL", body = CallView),
+        (status = 202, description = "Queued: the same body, to the account's present callback URL",
+            body = CallView),
         CallRefusals,
-        (status = 409, description = "The call is live, its callback is still being tried, or the account has no callback URL", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "The call is live, its callback is still being tried, or the \
+            account has no callback URL", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn redeliver(
@@ -185,11 +207,14 @@ pub async fn redeliver(
             app.callbacks.notify(&job.target.endpoint);
             Ok((StatusCode::ACCEPTED, shown_with_result(&app, &call).await?))
         }
-        RequeueOutcome::StillPending => {
-            Err(Problem::conflict("callback_pending", "the callback of this call is still being tried"))
-        }
+        RequeueOutcome::StillPending => Err(Problem::conflict(
+            "callback_pending",
+            "the callback of this call is still being tried",
+        )),
         RequeueOutcome::StillLive => Err(Problem::conflict("call_live", "the call has not ended")),
-        RequeueOutcome::NotConfigured => Err(Problem::conflict("no_callback", "the account has no callback URL")),
+        RequeueOutcome::NotConfigured => {
+            Err(Problem::conflict("no_callback", "the account has no callback URL"))
+        }
         RequeueOutcome::UnknownCall => Err(unknown_call()),
     }
 }
@@ -200,7 +225,8 @@ pub async fn requeue(app: &App, call_id: String) -> Result<RequeueOutcome, Probl
     let requeued = app.with_store(move |store| {
         store.requeue_callback(&call_id, |call| {
             let account = store.account(&call.account_id)?;
-            Ok(account.and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
+            Ok(account
+                .and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
         })
     });
     Ok(requeued.await?)

@@ -1,5 +1,6 @@
-//! `control-api admin …`: the admin API from a shell. Tables for people, `--json` for programs. Secrets come from files or the
-//! environment, never from arguments. What is allowed is decided by the API, not here.
+//! `control-api admin …`: the admin API from a shell. Tables for people, `--json` for programs.
+//! Secrets come from files or the environment, never from arguments. What is allowed is decided by
+//! the API, not here.
 
 mod account;
 mod client;
@@ -21,10 +22,20 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where the admin API listens
-    #[arg(long, global = true, env = "CONTROL_API_ADMIN_URL", default_value = "http://127.0.0.1:8081")]
+    #[arg(
+        long,
+        global = true,
+        env = "CONTROL_API_ADMIN_URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
     url: String,
     /// File with the admin token
-    #[arg(long, global = true, env = "CONTROL_API_ADMIN_TOKEN_FILE", default_value = "data/admin.token")]
+    #[arg(
+        long,
+        global = true,
+        env = "CONTROL_API_ADMIN_TOKEN_FILE",
+        default_value = "data/admin.token"
+    )]
     token_file: PathBuf,
     /// PEM file of the authority to trust instead of the system's
     #[arg(long, global = true, env = "CONTROL_API_ADMIN_CA")]
@@ -97,7 +108,11 @@ struct Session<'a> {
 
 impl Session<'_> {
     /// Prints the answer as JSON, or as text for people.
-    fn show<T: Serialize>(&mut self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), CliError> {
+    fn show<T: Serialize>(
+        &mut self,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         let text = if self.json { pretty(answer) } else { text(answer) };
         writeln!(self.out, "{}", text.trim_end()).map_err(CliError::Output)
     }
@@ -114,12 +129,17 @@ fn pretty<T: Serialize>(answer: &T) -> String {
 
 /// A JSON object of the settings that were given.
 fn given<const N: usize>(settings: [(&str, Option<Value>); N]) -> Value {
-    settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect::<serde_json::Map<_, _>>().into()
+    settings
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// A secret from a file, without the line end that editors add.
 fn secret_from(path: &std::path::Path) -> Result<Value, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::File { path: path.display().to_string(), error })?;
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }
 

@@ -1,13 +1,12 @@
-//! The configuration file: every key with its meaning, unit, default and cost, and the checks on it.
-//! Accounts, numbers, keys and trunks are not here: they live in the store and change while the process runs.
+//! The configuration file: every key with its meaning, unit, default and cost, and the checks on
+//! it. Accounts, numbers, keys and trunks are not here: they live in the store and change while the
+//! process runs.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why a configuration cannot be used: one line that names the key and what is allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,13 +38,16 @@ pub struct Config {
 pub struct Public {
     /// Address and port. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// How customers reach the listener: the head of each recording link. No slash at the end. Default `http://127.0.0.1:8080`.
+    /// How customers reach the listener: the head of each recording link. No slash at the end.
+    /// Default `http://127.0.0.1:8080`.
     pub url: String,
-    /// Most connections at once, of each of the two listeners, 1–1000000. When there are more, the one that has stalled for longest, of
-    /// the address that holds most, makes room. Default 4096. About 30 KB of memory each, up to 100 KB while a recording is downloaded.
+    /// Most connections at once, of each of the two listeners, 1–1000000. When there are more, the
+    /// one that has stalled for longest, of the address that holds most, makes room. Default 4096.
+    /// About 30 KB of memory each, up to 100 KB while a recording is downloaded.
     pub max_connections: u32,
-    /// Most connections of one address (of one /64 network in IPv6), 1–1000000; a further one takes the place of the one that has stalled
-    /// for longest. It does not hold for `trusted_proxies`. Default 1024: an office of 500 agents behind one address.
+    /// Most connections of one address (of one /64 network in IPv6), 1–1000000; a further one takes
+    /// the place of the one that has stalled for longest. It does not hold for `trusted_proxies`.
+    /// Default 1024: an office of 500 agents behind one address.
     pub max_connections_per_address: u32,
     /// Networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
@@ -58,7 +60,8 @@ pub struct Public {
 pub struct Admin {
     /// Address and port. Default `127.0.0.1:8081`.
     pub listen: SocketAddr,
-    /// File with the admin API's bearer token; written with a fresh one (mode 0600) if it does not exist. Default `data/admin.token`.
+    /// File with the admin API's bearer token; written with a fresh one (mode 0600) if it does not
+    /// exist. Default `data/admin.token`.
     pub token_file: PathBuf,
     pub tls: Tls,
 }
@@ -67,7 +70,8 @@ pub struct Admin {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// `plain` (no TLS; loopback only), `self_signed` (development: a certificate made at start) or `files`. Default `plain`.
+    /// `plain` (no TLS; loopback only), `self_signed` (development: a certificate made at start) or
+    /// `files`. Default `plain`.
     pub mode: TlsMode,
     /// PEM chain for `files`, read again when it changes. No default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,10 +94,12 @@ pub enum TlsMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Link {
-    /// Unix socket that the edge's shards connect to; made with mode 0600. Default `data/control.sock`.
+    /// Unix socket that the edge's shards connect to; made with mode 0600. Default
+    /// `data/control.sock`.
     pub socket: PathBuf,
-    /// Seconds after which the calls of an edge that stays away are ended, 1–3600. Default 30. Shorter frees lines sooner after a
-    /// crash; longer survives longer restarts of this process's host network.
+    /// Seconds after which the calls of an edge that stays away are ended, 1–3600. Default 30.
+    /// Shorter frees lines sooner after a crash; longer survives longer restarts of this process's
+    /// host network.
     pub edge_lost_after_s: u64,
 }
 
@@ -103,8 +109,8 @@ pub struct Link {
 pub struct Storage {
     /// Folder of the database. Default `data/db`.
     pub folder: PathBuf,
-    /// File with the key that seals trunk passwords and callback headers; written with a fresh one (mode 0600) if it does not exist.
-    /// Losing it loses those secrets. Default `data/secret.key`.
+    /// File with the key that seals trunk passwords and callback headers; written with a fresh one
+    /// (mode 0600) if it does not exist. Losing it loses those secrets. Default `data/secret.key`.
     pub secret_key_file: PathBuf,
 }
 
@@ -120,7 +126,8 @@ pub struct Recordings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldAudio {
-    /// Folder of the WAV files that the admin API takes, the same as the edge's. Default `data/hold-audio`. At most 2 MB an account.
+    /// Folder of the WAV files that the admin API takes, the same as the edge's. Default
+    /// `data/hold-audio`. At most 2 MB an account.
     pub folder: PathBuf,
 }
 
@@ -141,7 +148,8 @@ pub struct Callback {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calls {
-    /// Milliseconds for a DNS answer about a trunk's host, 100–10000. Default 2000. A `POST /calls` waits for it at most so long.
+    /// Milliseconds for a DNS answer about a trunk's host, 100–10000. Default 2000. A `POST /calls`
+    /// waits for it at most so long.
     pub dns_timeout_ms: u64,
     /// Seconds for which a trunk's addresses are kept, 1–3600. Default 30.
     pub dns_cache_s: u64,
@@ -151,13 +159,14 @@ pub struct Calls {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Softphone {
-    /// Seconds for which a launched page's session lasts, 600–86400. Default 43200. A row in the database each.
+    /// Seconds for which a launched page's session lasts, 600–86400. Default 43200. A row in the
+    /// database each.
     pub session_s: u64,
-    /// Seconds in which a launched page has to open its session, 1–300. Default 60. Also the time that the agent has to bring a page to
-    /// the front that the browser loaded in the background.
+    /// Seconds in which a launched page has to open its session, 1–300. Default 60. Also the time
+    /// that the agent has to bring a page to the front that the browser loaded in the background.
     pub token_s: u64,
-    /// Seconds for which a softphone may register without asking again, 30–3600. Default 300. Shorter cuts removed agents off sooner,
-    /// and costs a request each time.
+    /// Seconds for which a softphone may register without asking again, 30–3600. Default 300.
+    /// Shorter cuts removed agents off sooner, and costs a request each time.
     pub credential_s: u64,
     /// Launch links opened a minute by one agent, 1–1000. Default 30.
     pub launch_per_minute_per_agent: u32,
@@ -190,7 +199,11 @@ impl Default for Public {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8081)), token_file: "data/admin.token".into(), tls: Tls::default() }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            token_file: "data/admin.token".into(),
+            tls: Tls::default(),
+        }
     }
 }
 
@@ -252,8 +265,10 @@ impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError { file: file.clone(), message: format!("cannot be read: {error}") })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            file: file.clone(),
+            message: format!("cannot be read: {error}"),
+        })?;
         Self::parse(&text).map_err(|message| ConfigError { file, message })
     }
 
@@ -266,15 +281,26 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let url = self.public.url.as_str();
-        let parsed =
-            reqwest::Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host());
-        if url.ends_with('/') || parsed.is_none_or(|parsed| parsed.query().is_some() || parsed.fragment().is_some()) {
-            return Err(format!("public.url = {url:?}: allowed is http:// or https://, a host and no slash at the end"));
+        let parsed = reqwest::Url::parse(url)
+            .ok()
+            .filter(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.has_host());
+        if url.ends_with('/')
+            || parsed.is_none_or(|parsed| parsed.query().is_some() || parsed.fragment().is_some())
+        {
+            return Err(format!(
+                "public.url = {url:?}: allowed is http:// or https://, a host and no slash at the \
+                    end"
+            ));
         }
         let (public, admin) = (self.public.listen, self.admin.listen);
-        let meets = public.ip() == admin.ip() || public.ip().is_unspecified() || admin.ip().is_unspecified();
+        let meets = public.ip() == admin.ip()
+            || public.ip().is_unspecified()
+            || admin.ip().is_unspecified();
         if public.port() == admin.port() && public.port() != 0 && meets {
-            return Err(format!("admin.listen = \"{admin}\": allowed is another port than that of public.listen, \"{public}\""));
+            return Err(format!(
+                "admin.listen = \"{admin}\": allowed is another port than that of public.listen, \
+                    \"{public}\""
+            ));
         }
         let values = [
             u64::from(self.public.max_connections),
@@ -309,14 +335,21 @@ impl Tls {
     fn check(&self, section: &str, listen: SocketAddr) -> Result<(), String> {
         let files = self.certificate.is_some() && self.private_key.is_some();
         match self.mode {
-            TlsMode::Files if !files => {
-                Err(format!("{section}.tls.mode = \"files\": needs {section}.tls.certificate and {section}.tls.private_key"))
-            }
-            TlsMode::Plain | TlsMode::SelfSigned if self.certificate.is_some() || self.private_key.is_some() => {
-                Err(format!("{section}.tls.certificate and private_key: allowed only with {section}.tls.mode = \"files\""))
+            TlsMode::Files if !files => Err(format!(
+                "{section}.tls.mode = \"files\": needs {section}.tls.certificate and \
+                    {section}.tls.private_key"
+            )),
+            TlsMode::Plain | TlsMode::SelfSigned
+                if self.certificate.is_some() || self.private_key.is_some() =>
+            {
+                Err(format!(
+                    "{section}.tls.certificate and private_key: allowed only with \
+                        {section}.tls.mode = \"files\""
+                ))
             }
             TlsMode::Plain if !listen.ip().is_loopback() => Err(format!(
-                "{section}.tls.mode = \"plain\": allowed only when {section}.listen is a loopback address; use \"files\" or \"self_signed\""
+                "{section}.tls.mode = \"plain\": allowed only when {section}.listen is a loopback \
+                    address; use \"files\" or \"self_signed\""
             )),
             _ => Ok(()),
         }
@@ -339,26 +372,37 @@ const RANGES: [(&str, u64, u64); 11] = [
 ];
 
 impl Log {
-    /// A filter that is well formed may still name nothing: a misspelt level is a target of that name, and the log stays empty.
+    /// A filter that is well formed may still name nothing: a misspelt level is a target of that
+    /// name, and the log stays empty.
     fn check(&self) -> Result<(), String> {
         let refused = |reason: &str| {
             let filter = &self.filter;
             Err(format!(
-                "log.filter = {filter:?}: {reason}; allowed are tracing filters such as \"info\" or \"control_api=debug\""
+                "log.filter = {filter:?}: {reason}; allowed are tracing filters such as \"info\" \
+                    or \"control_api=debug\""
             ))
         };
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.filter) {
             return refused(&error.to_string());
         }
         const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-        let directives = || self.filter.split(',').map(str::trim).filter(|directive| !directive.is_empty());
-        let is_level =
-            |word: &str| LEVELS.contains(&word.to_ascii_lowercase().as_str()) || matches!(word.as_bytes(), [b'0'..=b'5']);
-        let is_own = |directive: &str| ["control_api", "storage"].iter().any(|name| directive.starts_with(name));
-        if let Some(word) = directives().find(|word| !word.contains(['=', '[', ']']) && !is_level(word) && !is_own(word)) {
+        let directives =
+            || self.filter.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+        let is_level = |word: &str| {
+            LEVELS.contains(&word.to_ascii_lowercase().as_str())
+                || matches!(word.as_bytes(), [b'0'..=b'5'])
+        };
+        let is_own = |directive: &str| {
+            ["control_api", "storage"].iter().any(|name| directive.starts_with(name))
+        };
+        if let Some(word) = directives()
+            .find(|word| !word.contains(['=', '[', ']']) && !is_level(word) && !is_own(word))
+        {
             return refused(&format!("{word:?} is no level"));
         }
-        if !directives().any(|directive| is_level(directive) || is_own(directive) || directive.contains('[')) {
+        if !directives()
+            .any(|directive| is_level(directive) || is_own(directive) || directive.contains('['))
+        {
             return refused("it selects nothing of this process");
         }
         Ok(())
@@ -372,16 +416,25 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> String {
     let before = &text[..span.start.min(text.len())];
     let line_number = before.matches('\n').count() + 1;
     let line = text.lines().nth(line_number - 1).unwrap_or_default();
-    let section = before.lines().rev().find(|line| line.trim_start().starts_with('[')).unwrap_or_default().trim();
+    let section = before
+        .lines()
+        .rev()
+        .find(|line| line.trim_start().starts_with('['))
+        .unwrap_or_default()
+        .trim();
     let section = section.trim_matches(['[', ']']);
-    let named = line.split_once('=').map(|(key, value)| (format!("{section}.{}", key.trim()), value.trim()));
+    let named = line
+        .split_once('=')
+        .map(|(key, value)| (format!("{section}.{}", key.trim()), value.trim()));
     if let Some((key, value)) = named
         && let Some((_, min, max)) = RANGES.iter().find(|(known, ..)| *known == key)
     {
         return format!("line {line_number}: {key} = {value}: allowed is {min} to {max}");
     }
     match line.split_once('=') {
-        Some((key, _)) if section.is_empty() => format!("line {line_number}: {}: {what}", key.trim()),
+        Some((key, _)) if section.is_empty() => {
+            format!("line {line_number}: {}: {what}", key.trim())
+        }
         Some((key, _)) => format!("line {line_number}: {section}.{}: {what}", key.trim()),
         None => format!("line {line_number}: {}: {what}", line.trim()),
     }
@@ -409,9 +462,12 @@ mod tests {
     /// S15, S34: both processes work on the same folders, and meet at the same socket.
     #[test]
     fn the_example_files_of_both_processes_fit_each_other() {
-        let edge: toml::Table = include_str!("../../sip-edge/sip-edge.example.toml").parse().unwrap();
+        let edge: toml::Table =
+            include_str!("../../sip-edge/sip-edge.example.toml").parse().unwrap();
         let own: toml::Table = EXAMPLE.parse().unwrap();
-        for (section, key) in [("link", "socket"), ("recordings", "folder"), ("hold_audio", "folder")] {
+        for (section, key) in
+            [("link", "socket"), ("recordings", "folder"), ("hold_audio", "folder")]
+        {
             assert_eq!(own[section][key], edge[section][key], "{section}.{key}");
         }
     }
@@ -437,31 +493,60 @@ mod tests {
 
     #[test]
     fn errors_are_one_line_that_names_the_key_and_what_is_allowed() {
-        check_error("[public]\nlistne = \"127.0.0.1:1\"", &["line 2", "listne", "expected one of", "`listen`"]);
+        check_error(
+            "[public]\nlistne = \"127.0.0.1:1\"",
+            &["line 2", "listne", "expected one of", "`listen`"],
+        );
         check_error("[public]\nlisten = 8080", &["line 2", "public.listen", "invalid type"]);
         check_error("[public]\nlisten = \"localhost\"", &["public.listen"]);
         check_error("[public]\nurl = \"https://x/\"", &["public.url", "no slash"]);
         check_error("[public]\nlisten = \"0.0.0.0:80\"", &["public.tls.mode", "loopback"]);
         check_error("[admin.tls]\nmode = \"files\"", &["admin.tls.certificate"]);
         check_error("[admin.tls]\nmode = \"none\"", &["mode", "`plain`, `self_signed`, `files`"]);
-        check_error("[callback]\nconnections_per_endpoint = 0", &["callback.connections_per_endpoint", "1 to 256"]);
+        check_error(
+            "[callback]\nconnections_per_endpoint = 0",
+            &["callback.connections_per_endpoint", "1 to 256"],
+        );
         check_error("[link]\nedge_lost_after_s = 0", &["link.edge_lost_after_s", "1 to 3600"]);
         check_error("[softphone]\nsession_s = 60", &["softphone.session_s", "600 to 86400"]);
-        check_error("[softphone]\nlaunch_per_minute_per_key = 0", &["softphone.launch_per_minute_per_key", "1 to 100000"]);
+        check_error(
+            "[softphone]\nlaunch_per_minute_per_key = 0",
+            &["softphone.launch_per_minute_per_key", "1 to 100000"],
+        );
         check_error("[log]\nfilter = \"a=b=c\"", &["log.filter", "tracing filters"]);
         for filter in ["verbose", "infos", "info,verbose", "", "hyper=debug", "WARNING"] {
-            check_error(&format!("[log]\nfilter = \"{filter}\""), &["log.filter", filter, "tracing filters"]);
+            check_error(
+                &format!("[log]\nfilter = \"{filter}\""),
+                &["log.filter", filter, "tracing filters"],
+            );
         }
-        for filter in ["info", "WARN", "off", "3", "control_api", "control_api::link=debug,hyper=info", "info,[call]=trace"] {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "3",
+            "control_api",
+            "control_api::link=debug,hyper=info",
+            "info,[call]=trace",
+        ] {
             assert!(Config::parse(&format!("[log]\nfilter = \"{filter}\"")).is_ok(), "{filter}");
         }
         check_error("[public]\nurl = \"https://\"", &["public.url"]);
         check_error("[public]\nurl = \"https://api.example?x\"", &["public.url"]);
         check_error("[admin]\nlisten = \"127.0.0.1:8080\"", &["admin.listen", "another port"]);
-        check_error("[public]\nlisten = \"0.0.0.0:8081\"\ntls.mode = \"self_signed\"", &["admin.listen", "another port"]);
+        check_error(
+            "[public]\nlisten = \"0.0.0.0:8081\"\ntls.mode = \"self_signed\"",
+            &["admin.listen", "another port"],
+        );
         assert!(Config::parse("[admin]\nlisten = \"127.0.0.2:8080\"").is_ok(), "another address");
-        check_error("[public]\nmax_connections = 5000000000", &["line 2: public.max_connections = 5000000000", "1 to 1000000"]);
-        check_error("[calls]\n\ndns_cache_s = -1", &["line 3: calls.dns_cache_s = -1: allowed is 1 to 3600"]);
+        check_error(
+            "[public]\nmax_connections = 5000000000",
+            &["line 2: public.max_connections = 5000000000", "1 to 1000000"],
+        );
+        check_error(
+            "[calls]\n\ndns_cache_s = -1",
+            &["line 3: calls.dns_cache_s = -1: allowed is 1 to 3600"],
+        );
         check_error("public = [", &["line 1"]);
     }
 }

@@ -1,18 +1,22 @@
-//! What operators' machines ask: is the process alive, can it place calls, and its metrics. Served on the admin listener without a token.
+//! What operators' machines ask: is the process alive, can it place calls, and its metrics. Served
+//! on the admin listener without a token.
 
 use crate::app::App;
-use axum::{
-    Json,
-    extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
-};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use storage::Storage;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// How long what was seen of the disks still holds.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,7 +54,8 @@ pub struct ShardState {
 }
 
 /// The process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "Alive", body = String)))]
+#[utoipa::path(get, path = "/healthz", tag = "operations",
+    responses((status = 200, description = "Alive", body = String)))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -65,15 +70,20 @@ async fn healthz() -> &'static str {
 )]
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     let written = app.probe.look(&app).await;
-    let (store, recordings, edge) = (written.store.is_ok(), written.recordings.is_ok(), app.link.is_ready());
+    let (store, recordings, edge) =
+        (written.store.is_ok(), written.recordings.is_ok(), app.link.is_ready());
     let shards = app.link.shards();
-    let mut reasons: Vec<String> = shards.iter().flat_map(|shard| shard.complaints.iter().cloned()).collect();
+    let mut reasons: Vec<String> =
+        shards.iter().flat_map(|shard| shard.complaints.iter().cloned()).collect();
     reasons.sort();
     reasons.dedup();
     reasons.extend([written.store, written.recordings].into_iter().filter_map(Result::err));
     if !edge {
         let socket = std::path::absolute(&app.config.link.socket).unwrap_or_default();
-        reasons.push(format!("no edge that takes calls is connected to {}; an edge names it as link.socket", socket.display()));
+        reasons.push(format!(
+            "no edge that takes calls is connected to {}; an edge names it as link.socket",
+            socket.display()
+        ));
     }
     if app.shutdown.is_cancelled() {
         reasons.push("the process is stopping".into());
@@ -88,7 +98,8 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         capacity: shard.status.call_capacity,
     });
     let live_calls = app.lines.live_count();
-    let body = Readiness { ready, reasons, store, recordings, edge, live_calls, shards: shards.collect() };
+    let body =
+        Readiness { ready, reasons, store, recordings, edge, live_calls, shards: shards.collect() };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
 }
 
@@ -112,10 +123,15 @@ impl Probe {
         }
         let folder = app.config.recordings.folder.clone();
         let recordings = tokio::task::spawn_blocking(move || {
-            try_to_write(&folder).map_err(|error| format!("recordings.folder: {}: {error}", folder.display()))
+            try_to_write(&folder)
+                .map_err(|error| format!("recordings.folder: {}: {error}", folder.display()))
         });
-        let store = app.with_store(Storage::probe).await.map_err(|error| format!("storage.folder: {error}"));
-        let written = Written { store, recordings: recordings.await.expect("writing a file does not panic") };
+        let store = app
+            .with_store(Storage::probe)
+            .await
+            .map_err(|error| format!("storage.folder: {error}"));
+        let written =
+            Written { store, recordings: recordings.await.expect("writing a file does not panic") };
         *last = Some((Instant::now(), written.clone()));
         written
     }
@@ -138,11 +154,17 @@ fn try_to_write(folder: &Path) -> io::Result<()> {
 /// Metrics in the OpenMetrics text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
-    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
+    responses((status = 200, description = "Metrics", body = String,
+        content_type = "application/openmetrics-text")),
 )]
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let outbox = app.with_store(|store| store.outbox_depth()).await.unwrap_or_default();
-    let text = app.metrics.print(app.lines.live_count(), app.link.softphone_count(), outbox, &app.link.shards());
+    let text = app.metrics.print(
+        app.lines.live_count(),
+        app.link.softphone_count(),
+        outbox,
+        &app.link.shards(),
+    );
     ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
 }
 

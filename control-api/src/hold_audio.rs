@@ -1,7 +1,9 @@
-//! What an account's parties on hold hear: one WAV file for each account, checked when it is taken, in a folder that the edge reads. Named
-//! after its content, so that a file never changes while a call plays it. Playing is the edge's.
+//! What an account's parties on hold hear: one WAV file for each account, checked when it is taken,
+//! in a folder that the edge reads. Named after its content, so that a file never changes while a
+//! call plays it. Playing is the edge's.
 
-use std::{io, path::Path};
+use std::io;
+use std::path::Path;
 
 /// Longest file in bytes.
 pub const MAX_FILE_LEN: usize = 2 << 20;
@@ -46,7 +48,10 @@ pub fn check(file: &[u8]) -> Result<(), HoldAudioRefusal> {
         let (len, body) = after.split_first_chunk::<4>().ok_or(HoldAudioRefusal::NotWave)?;
         let len = u32::from_le_bytes(*len) as usize;
         match name {
-            b"fmt " => bytes_per_second = Some(check_format(body.get(..len).ok_or(HoldAudioRefusal::NotWave)?)?),
+            b"fmt " => {
+                bytes_per_second =
+                    Some(check_format(body.get(..len).ok_or(HoldAudioRefusal::NotWave)?)?)
+            }
             b"data" => {
                 let bytes_per_second = bytes_per_second.ok_or(HoldAudioRefusal::NotWave)?;
                 return match len.min(body.len()) {
@@ -64,9 +69,16 @@ pub fn check(file: &[u8]) -> Result<(), HoldAudioRefusal> {
 
 /// Bytes per second of a format that is played.
 fn check_format(format: &[u8]) -> Result<usize, HoldAudioRefusal> {
-    let short = |at: usize| format.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-    let long = |at: usize| format.get(at..at + 4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    let (Some(tag), Some(channels), Some(rate), Some(bits)) = (short(0), short(2), long(4), short(14)) else {
+    let short =
+        |at: usize| format.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+    let long = |at: usize| {
+        format
+            .get(at..at + 4)
+            .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    };
+    let (Some(tag), Some(channels), Some(rate), Some(bits)) =
+        (short(0), short(2), long(4), short(14))
+    else {
         return Err(HoldAudioRefusal::NotWave);
     };
     let sample_len = match (tag, bits) {
@@ -106,7 +118,8 @@ pub fn write(folder: &Path, file_name: &str, file: &[u8]) -> io::Result<()> {
 pub fn remove(folder: &Path, file_name: &str) {
     match std::fs::remove_file(folder.join(file_name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, file_name, "hold audio that is not used any more cannot be removed");
+            tracing::warn!(%error, file_name,
+                "hold audio that is not used any more cannot be removed");
         }
         _ => {}
     }

@@ -1,5 +1,5 @@
-//! The API process: REST for customers, admin API and CLI for operators, callbacks, and the link to the edges.
-//! Knows no SIP and no media; calls live on the edge, records in `storage`.
+//! The API process: REST for customers, admin API and CLI for operators, callbacks, and the link to
+//! the edges. Knows no SIP and no media; calls live on the edge, records in `storage`.
 
 pub mod admin;
 pub mod app;

@@ -1,18 +1,17 @@
-//! What the edge tells about calls, applied to their records: milestones move a call forward, its end makes the final record, the
-//! callback job and the accounting, exactly once. Statuses are the edge's (decision A11) except for calls whose edge is gone.
+//! What the edge tells about calls, applied to their records: milestones move a call forward, its
+//! end makes the final record, the callback job and the accounting, exactly once. Statuses are the
+//! edge's (decision A11) except for calls whose edge is gone.
 
 mod edge;
 
-use crate::{
-    app::{App, now_ms},
-    callback, recordings, verbs,
-};
+use crate::app::{App, now_ms};
+use crate::{callback, recordings, verbs};
 use control_wire::{Event, Milestone};
 use edge::final_call;
 use std::sync::Arc;
 use storage::{
-    Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName, MilestoneOutcome, NewCallback, Pause,
-    Progress, RecordingWritten, TimelineEntry,
+    Applied, Call, CallState, EventRecord, EventWord, FinalCall, FinishOutcome, LegName,
+    MilestoneOutcome, NewCallback, Pause, Progress, RecordingWritten, TimelineEntry,
 };
 use tokio::task::JoinSet;
 
@@ -52,7 +51,8 @@ pub const EVENT_WORDS: &[&str] = &[
     "ended",
 ];
 
-/// Applies events in their order within each call; all are durable when it returns. Ends of different calls share disk writes.
+/// Applies events in their order within each call; all are durable when it returns. Ends of
+/// different calls share disk writes.
 pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Error> {
     let mut milestones = Vec::new();
     let mut ends = Vec::new();
@@ -61,7 +61,9 @@ pub async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Er
         match event {
             Event::Milestone(milestone) => milestones.push(milestone),
             Event::Ended(ended) => ends.push(*ended),
-            Event::TransferRequested { call_id, party, target } => requests.push((call_id, party, target)),
+            Event::TransferRequested { call_id, party, target } => {
+                requests.push((call_id, party, target))
+            }
         }
     }
     if !milestones.is_empty() {
@@ -107,13 +109,19 @@ fn moved(app: &App, applied: &Applied) {
 }
 
 /// The call after a step that was news.
-fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Option<Applied>, storage::Error> {
+fn apply_milestone(
+    store: &storage::Storage,
+    milestone: Milestone,
+) -> Result<Option<Applied>, storage::Error> {
     let leg = milestone.leg.map(edge::leg);
     let progress = progress(&milestone, leg);
-    let Milestone { call_id, sequence, at_ms, kind, sip_code, trunk, detail, party, .. } = milestone;
+    let Milestone { call_id, sequence, at_ms, kind, sip_code, trunk, detail, party, .. } =
+        milestone;
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
     let entry = TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail };
-    match store.apply_milestone(&call_id, &entry, &progress, |call, event| progress_callback(store, call, event))? {
+    match store.apply_milestone(&call_id, &entry, &progress, |call, event| {
+        progress_callback(store, call, event)
+    })? {
         MilestoneOutcome::Applied(applied) => return Ok(Some(applied)),
         MilestoneOutcome::Duplicate => {}
         MilestoneOutcome::UnknownCall => tracing::debug!(%call_id, "milestone of an unknown call"),
@@ -122,7 +130,11 @@ fn apply_milestone(store: &storage::Storage, milestone: Milestone) -> Result<Opt
     Ok(None)
 }
 
-fn progress_callback(store: &storage::Storage, call: &Call, event: &EventRecord) -> Result<Option<NewCallback>, storage::Error> {
+fn progress_callback(
+    store: &storage::Storage,
+    call: &Call,
+    event: &EventRecord,
+) -> Result<Option<NewCallback>, storage::Error> {
     let account = store.account(&call.account_id)?;
     Ok(account.and_then(|account| callback::for_event(&account, event, now_ms())))
 }
@@ -135,7 +147,9 @@ fn progress(milestone: &Milestone, leg: Option<LegName>) -> Progress {
     let state = match (kind, leg) {
         ("ringing" | "early_media", Some(Agent)) => Some(CallState::AgentRinging),
         ("answered", Some(Agent)) => Some(CallState::AgentAnswered),
-        ("ringing" | "early_media" | "answered", Some(Customer)) => Some(CallState::CustomerRinging),
+        ("ringing" | "early_media" | "answered", Some(Customer)) => {
+            Some(CallState::CustomerRinging)
+        }
         ("bridged", _) => Some(CallState::Bridged),
         _ => None,
     };
@@ -151,7 +165,9 @@ fn progress(milestone: &Milestone, leg: Option<LegName>) -> Progress {
 fn word(kind: &str, leg: Option<LegName>, changes_parties: bool) -> Option<EventWord> {
     use storage::LegName::{Agent, Customer, Participant};
     let word = match (kind, leg) {
-        ("ringing" | "early_media", Some(Agent)) => return Some(EventWord::IfMoved("agent_ringing")),
+        ("ringing" | "early_media", Some(Agent)) => {
+            return Some(EventWord::IfMoved("agent_ringing"));
+        }
         ("ringing" | "early_media", Some(Customer)) => return Some(EventWord::IfMoved("ringing")),
         ("ringing", Some(Participant)) => "participant.ringing",
         ("early_media", Some(Participant)) if changes_parties => "participant.ringing",
@@ -187,16 +203,21 @@ fn word(kind: &str, leg: Option<LegName>, changes_parties: bool) -> Option<Event
     Some(EventWord::Always(word))
 }
 
-/// Ends a call once: record, last event and callback job in one write, then everything that waits for a call's end.
+/// Ends a call once: record, last event and callback job in one write, then everything that waits
+/// for a call's end.
 pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(), storage::Error> {
     let outcome = {
         let (app, call_id) = (Arc::clone(app), call_id.to_owned());
         let finish = move || {
             let job = |call: &Call| {
                 let account = app.store.account(&call.account_id)?;
-                Ok(account.and_then(|account| callback::for_call(&account, call, &app.config.public.url, now_ms())))
+                Ok(account.and_then(|account| {
+                    callback::for_call(&account, call, &app.config.public.url, now_ms())
+                }))
             };
-            app.store.finish_call(&call_id, end, job, |call, event| progress_callback(&app.store, call, event))
+            app.store.finish_call(&call_id, end, job, |call, event| {
+                progress_callback(&app.store, call, event)
+            })
         };
         tokio::task::spawn_blocking(finish).await.expect("storage operations do not panic")?
     };
@@ -213,7 +234,8 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
             let status = call.status.map_or("none", status_word);
             app.metrics.call_ended(status, call.reason.as_deref());
             let reason = call.reason.as_deref().unwrap_or("none");
-            tracing::info!(%call_id, account_id = %call.account_id, status, reason, duration_s = call.duration_s, "call ended");
+            tracing::info!(%call_id, account_id = %call.account_id, status, reason,
+                duration_s = call.duration_s, "call ended");
             for endpoint in finish.endpoint.iter().chain(&finish.progress_endpoint) {
                 app.callbacks.notify(endpoint);
             }
@@ -224,15 +246,21 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
     Ok(())
 }
 
-/// Ends a call whose shard is gone with what is known of it: it was answered, or it was to be cancelled, or it failed.
-pub async fn end_lost_call(app: &Arc<App>, call: &Call, last_seen_ms: Option<u64>) -> Result<(), storage::Error> {
+/// Ends a call whose shard is gone with what is known of it: it was answered, or it was to be
+/// cancelled, or it failed.
+pub async fn end_lost_call(
+    app: &Arc<App>,
+    call: &Call,
+    last_seen_ms: Option<u64>,
+) -> Result<(), storage::Error> {
     let call_id = call.call_id.clone();
     let timeline = app.with_store(move |store| store.timeline(&call_id)).await?;
     let mut recording = match &call.recording_file {
         Some(file_name) => recordings::recover(&app.config.recordings.folder, file_name).await,
         None => None,
     };
-    let recorded_from_ms = timeline.iter().find(|entry| entry.kind == "recording_started").map(|entry| entry.at_ms);
+    let recorded_from_ms =
+        timeline.iter().find(|entry| entry.kind == "recording_started").map(|entry| entry.at_ms);
     if let (Some(recording), Some(from_ms)) = (&mut recording, recorded_from_ms) {
         recording.pauses = told_pauses(&timeline, from_ms, recording.duration_ms);
     }
@@ -241,14 +269,17 @@ pub async fn end_lost_call(app: &Arc<App>, call: &Call, last_seen_ms: Option<u64
     end_call(app, &call.call_id, end).await
 }
 
-/// The pauses that were told, in the time of the recording. One whose end was not told lasts to the end of what is on disk.
+/// The pauses that were told, in the time of the recording. One whose end was not told lasts to the
+/// end of what is on disk.
 fn told_pauses(timeline: &[TimelineEntry], recorded_from_ms: u64, duration_ms: u64) -> Vec<Pause> {
     let (mut pauses, mut paused_at) = (Vec::new(), None);
     for entry in timeline {
         let at_ms = entry.at_ms.saturating_sub(recorded_from_ms).min(duration_ms);
         match entry.kind.as_str() {
             "recording_paused" => paused_at = Some(at_ms),
-            "recording_resumed" => pauses.extend(paused_at.take().map(|from_ms| Pause { from_ms, to_ms: at_ms })),
+            "recording_resumed" => {
+                pauses.extend(paused_at.take().map(|from_ms| Pause { from_ms, to_ms: at_ms }))
+            }
             _ => {}
         }
     }
@@ -267,8 +298,13 @@ fn lost_end(
     let mut end = FinalCall::failed("system", last_seen_ms.unwrap_or(now_ms).max(call.start_ms));
     if let Some(answer_ms) = call.answer_ms {
         // What was recorded is the best witness of how long the parties talked.
-        let talk_ms = recording.as_ref().map(|recording| recording.duration_ms).filter(|duration_ms| *duration_ms > 0);
-        end.end_ms = talk_ms.map_or(end.end_ms, |talk_ms| recorded_from_ms.unwrap_or(answer_ms) + talk_ms).max(answer_ms);
+        let talk_ms = recording
+            .as_ref()
+            .map(|recording| recording.duration_ms)
+            .filter(|duration_ms| *duration_ms > 0);
+        end.end_ms = talk_ms
+            .map_or(end.end_ms, |talk_ms| recorded_from_ms.unwrap_or(answer_ms) + talk_ms)
+            .max(answer_ms);
         end.status = storage::CallStatus::Answer;
         end.reason = Some("edge_restarted".into());
         end.answer_ms = Some(answer_ms);

@@ -1,12 +1,10 @@
-//! Per-account limits on concurrent calls and calls per second (S44), and per-trunk limits on concurrent calls. The limits themselves
-//! are the account's or trunk's and are passed in with each call, so that a change holds from the next call on; only the use of them is
-//! kept here.
+//! Per-account limits on concurrent calls and calls per second (S44), and per-trunk limits on
+//! concurrent calls. The limits themselves are the account's or trunk's and are passed in with each
+//! call, so that a change holds from the next call on; only the use of them is kept here.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Wait that is proposed when all lines are in use; calls end at any time.
 const BUSY_LINES_RETRY: Duration = Duration::from_secs(5);
@@ -28,7 +26,12 @@ struct Usage {
 }
 
 impl Usage {
-    fn of<'a>(accounts: &'a mut HashMap<String, Usage>, id: &str, limits: &storage::Limits, now: Instant) -> &'a mut Usage {
+    fn of<'a>(
+        accounts: &'a mut HashMap<String, Usage>,
+        id: &str,
+        limits: &storage::Limits,
+        now: Instant,
+    ) -> &'a mut Usage {
         let tokens = f64::from(limits.calls_per_second);
         accounts.entry(id.to_owned()).or_insert(Usage { live_count: 0, tokens, refilled: now })
     }
@@ -52,8 +55,14 @@ impl Usage {
 pub struct LimitUse(Arc<Mutex<HashMap<String, Usage>>>);
 
 impl LimitUse {
-    /// Takes a line of the account, or says when to come again. The line is given back when the result is dropped unless it is kept.
-    pub fn take(&self, account_id: &str, limits: &storage::Limits, now: Instant) -> Result<Line, Exceeded> {
+    /// Takes a line of the account, or says when to come again. The line is given back when the
+    /// result is dropped unless it is kept.
+    pub fn take(
+        &self,
+        account_id: &str,
+        limits: &storage::Limits,
+        now: Instant,
+    ) -> Result<Line, Exceeded> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let usage = Usage::of(&mut accounts, account_id, limits, now);
         if usage.live_count >= limits.max_concurrent_calls {
@@ -64,8 +73,14 @@ impl LimitUse {
         Ok(Line { lines: Some((self.clone(), account_id.to_owned())) })
     }
 
-    /// Takes a turn of the account's rate for a leg that is added to a call: it needs no line of its own.
-    pub fn take_turn(&self, account_id: &str, limits: &storage::Limits, now: Instant) -> Result<(), Exceeded> {
+    /// Takes a turn of the account's rate for a leg that is added to a call: it needs no line of
+    /// its own.
+    pub fn take_turn(
+        &self,
+        account_id: &str,
+        limits: &storage::Limits,
+        now: Instant,
+    ) -> Result<(), Exceeded> {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Usage::of(&mut accounts, account_id, limits, now).take_turn(limits, now)
     }
@@ -73,7 +88,11 @@ impl LimitUse {
     /// Counts a call that was live when this process started.
     pub fn adopt(&self, account_id: &str, now: Instant) {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let usage = accounts.entry(account_id.to_owned()).or_insert(Usage { live_count: 0, tokens: 1.0, refilled: now });
+        let usage = accounts.entry(account_id.to_owned()).or_insert(Usage {
+            live_count: 0,
+            tokens: 1.0,
+            refilled: now,
+        });
         usage.live_count += 1;
     }
 
@@ -116,7 +135,8 @@ impl Drop for Line {
 /// Name under which a call holds the line of its own two legs.
 pub const CALL_LINE: &str = "";
 
-/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs; each third party counts for itself.
+/// The use of trunks. A call counts on the first trunk that it is offered to, with both its legs;
+/// each third party counts for itself.
 #[derive(Debug, Default)]
 pub struct TrunkUse {
     lines: LimitUse,
@@ -127,7 +147,8 @@ pub struct TrunkUse {
 impl TrunkUse {
     /// Takes a line of a trunk; `None` if it has as many calls as it may.
     pub fn take(&self, trunk_id: &str, max_calls: u32, now: Instant) -> Option<Line> {
-        let limits = storage::Limits { max_concurrent_calls: max_calls, calls_per_second: u32::MAX };
+        let limits =
+            storage::Limits { max_concurrent_calls: max_calls, calls_per_second: u32::MAX };
         self.lines.take(trunk_id, &limits, now).ok()
     }
 
@@ -163,7 +184,8 @@ impl TrunkUse {
 mod tests {
     use super::*;
 
-    const LIMITS: storage::Limits = storage::Limits { max_concurrent_calls: 2, calls_per_second: 2 };
+    const LIMITS: storage::Limits =
+        storage::Limits { max_concurrent_calls: 2, calls_per_second: 2 };
 
     #[test]
     fn lines_come_back_when_a_creation_fails_or_a_call_ends() {
@@ -233,7 +255,9 @@ mod tests {
         let limits = storage::Limits { max_concurrent_calls: 100, calls_per_second: 2 };
         lines.take("a", &limits, now).unwrap().keep();
         lines.take("a", &limits, now).unwrap().keep();
-        let Err(Exceeded::Rate { retry_after }) = lines.take("a", &limits, now) else { panic!("third call in the same instant") };
+        let Err(Exceeded::Rate { retry_after }) = lines.take("a", &limits, now) else {
+            panic!("third call in the same instant")
+        };
         assert_eq!(retry_after, Duration::from_millis(500));
         assert!(lines.take("a", &limits, now + retry_after).is_ok());
     }

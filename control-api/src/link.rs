@@ -1,5 +1,6 @@
-//! The registry of the edge's shards: who is connected, which calls each holds, which commands are not yet acknowledged.
-//! Knows no socket (`link::connection`) and no record (`link::reconcile`, `lifecycle`). The lock is never held across an await.
+//! The registry of the edge's shards: who is connected, which calls each holds, which commands are
+//! not yet acknowledged. Knows no socket (`link::connection`) and no record (`link::reconcile`,
+//! `lifecycle`). The lock is never held across an await.
 
 mod connection;
 mod control;
@@ -16,11 +17,9 @@ pub use softphones::PresenceChange;
 
 use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
 use softphones::Softphones;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use storage::Owner;
 use tokio::sync::mpsc;
 
@@ -63,7 +62,8 @@ struct Shard {
     /// Why what it does with the shared folders is not seen here.
     complaints: Vec<String>,
     disconnected: Instant,
-    /// Unix milliseconds of the last message in this or the epoch before; `None` if none came since this process started.
+    /// Unix milliseconds of the last message in this or the epoch before; `None` if none came since
+    /// this process started.
     last_seen_ms: Option<u64>,
     last_command_id: u64,
     /// Commands that were not acknowledged, by id.
@@ -72,7 +72,8 @@ struct Shard {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallLink {
-    /// Its record is being written; the shard does not know it. A hang-up that comes meanwhile follows it.
+    /// Its record is being written; the shard does not know it. A hang-up that comes meanwhile
+    /// follows it.
     Reserved {
         hang_up: bool,
     },
@@ -132,7 +133,9 @@ impl Link {
         let mut best: Option<(u64, ShardId)> = None;
         for (id, shard) in &registry.shards {
             match shard.load_permille() {
-                Ok(load) if best.as_ref().is_none_or(|(least, _)| load < *least) => best = Some((load, id.clone())),
+                Ok(load) if best.as_ref().is_none_or(|(least, _)| load < *least) => {
+                    best = Some((load, id.clone()))
+                }
                 Ok(_) => {}
                 Err(NoShard::Disconnected) => {}
                 Err(other) => refusal = other,
@@ -151,7 +154,8 @@ impl Link {
         Placement::new(self.clone(), call_id, owner)
     }
 
-    /// Asks the shard that holds the call to end it, again and again until it acknowledges. False if no shard holds the call.
+    /// Asks the shard that holds the call to end it, again and again until it acknowledges. False
+    /// if no shard holds the call.
     pub fn hang_up(&self, call_id: &str) -> bool {
         let mut registry = self.lock();
         let Some(id) = registry.calls.get(call_id).cloned() else { return false };
@@ -160,7 +164,10 @@ impl Link {
             *hang_up = true;
             return true;
         }
-        let asked = |pending: &Pending| matches!(&pending.command, Command::HangUp { call_id: other } if other == call_id);
+        let asked = |pending: &Pending| {
+            matches!(&pending.command,
+            Command::HangUp { call_id: other } if other == call_id)
+        };
         if !shard.pending.values().any(asked) {
             shard.send(Command::HangUp { call_id: call_id.to_owned() });
         }
@@ -174,10 +181,13 @@ impl Link {
         if let Some(shard) = registry.shards.get_mut(&id) {
             shard.calls.remove(call_id);
             let connected = shard.connection.is_some();
-            // A hang-up that was sent stays until it is acknowledged: the edge may still hold the call.
+            // A hang-up that was sent stays until it is acknowledged: the edge may still hold the
+            // call.
             shard.pending.retain(|_, pending| match &pending.command {
                 Command::PlaceCall(place) => place.call_id != call_id,
-                Command::HangUp { call_id: other } => other != call_id || (connected && pending.is_sent),
+                Command::HangUp { call_id: other } => {
+                    other != call_id || (connected && pending.is_sent)
+                }
                 // Who waits for its answer learns of the end.
                 Command::Control(control) => control.call_id != call_id,
                 Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => true,
@@ -210,8 +220,10 @@ impl Link {
     fn adopt(&self, owner: &Owner, call_id: &str, hang_up: bool, now: Instant) {
         let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
         let mut registry = self.lock();
-        let shard = registry.shards.entry(id.clone()).or_insert_with(|| Shard::new(owner.epoch, now));
-        // A shard of several epochs keeps the newest; calls of the older end when it says Hello or stays away.
+        let shard =
+            registry.shards.entry(id.clone()).or_insert_with(|| Shard::new(owner.epoch, now));
+        // A shard of several epochs keeps the newest; calls of the older end when it says Hello or
+        // stays away.
         shard.epoch = shard.epoch.max(owner.epoch);
         shard.calls.insert(call_id.to_owned(), CallLink::Placed);
         if hang_up {
@@ -220,9 +232,16 @@ impl Link {
         registry.calls.insert(call_id.to_owned(), id);
     }
 
-    /// Registers a connection that said Hello and returns its generation. Nothing is sent to it through the registry until
-    /// [`Link::open`].
-    fn connect(&self, id: &ShardId, epoch: u64, status: ShardStatus, outgoing: mpsc::Sender<ToEdge>, now: Instant) -> u64 {
+    /// Registers a connection that said Hello and returns its generation. Nothing is sent to it
+    /// through the registry until [`Link::open`].
+    fn connect(
+        &self,
+        id: &ShardId,
+        epoch: u64,
+        status: ShardStatus,
+        outgoing: mpsc::Sender<ToEdge>,
+        now: Instant,
+    ) -> u64 {
         let mut registry = self.lock();
         let registry = &mut *registry;
         registry.last_generation += 1;
@@ -239,19 +258,29 @@ impl Link {
         generation
     }
 
-    /// Whether a live call of the shard still waits to be sent there, so that the shard cannot know it.
+    /// Whether a live call of the shard still waits to be sent there, so that the shard cannot know
+    /// it.
     fn is_on_its_way(&self, id: &ShardId, call_id: &str) -> bool {
         let registry = self.lock();
         let Some(shard) = registry.shards.get(id) else { return false };
-        let waits = |pending: &Pending| matches!(&pending.command, Command::PlaceCall(place) if place.call_id == call_id);
-        matches!(shard.calls.get(call_id), Some(CallLink::Reserved { .. })) || shard.pending.values().any(waits)
+        let waits = |pending: &Pending| {
+            matches!(&pending.command,
+            Command::PlaceCall(place) if place.call_id == call_id)
+        };
+        matches!(shard.calls.get(call_id), Some(CallLink::Reserved { .. }))
+            || shard.pending.values().any(waits)
     }
 
-    /// Opens a reconciled connection for commands and sends what was not acknowledged; `stray_calls` are to be hung up.
+    /// Opens a reconciled connection for commands and sends what was not acknowledged;
+    /// `stray_calls` are to be hung up.
     fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<String>) {
         let mut registry = self.lock();
         let Some(shard) = registry.shards.get_mut(id) else { return };
-        let Some(connection) = shard.connection.as_mut().filter(|connection| connection.generation == generation) else { return };
+        let Some(connection) =
+            shard.connection.as_mut().filter(|connection| connection.generation == generation)
+        else {
+            return;
+        };
         connection.is_open = true;
         for pending in shard.pending.values_mut() {
             pending.is_sent = false;
@@ -265,7 +294,10 @@ impl Link {
     fn disconnect(&self, id: &ShardId, generation: u64, now: Instant) {
         let mut registry = self.lock();
         if let Some(shard) = registry.shards.get_mut(id)
-            && shard.connection.as_ref().is_some_and(|connection| connection.generation == generation)
+            && shard
+                .connection
+                .as_ref()
+                .is_some_and(|connection| connection.generation == generation)
         {
             shard.connection = None;
             shard.disconnected = now;
@@ -292,7 +324,8 @@ impl Link {
 
     /// Takes the shard's answer to a command; who waits for it is told.
     fn answer(&self, id: &ShardId, command_id: u64, answer: control::Answer) {
-        let pending = self.lock().shards.get_mut(id).and_then(|shard| shard.pending.remove(&command_id));
+        let pending =
+            self.lock().shards.get_mut(id).and_then(|shard| shard.pending.remove(&command_id));
         if let Some(waiter) = pending.and_then(|pending| pending.waiter) {
             waiter.tell(answer);
         }
@@ -305,11 +338,14 @@ impl Link {
         }
     }
 
-    /// Forgets the shards that stayed away, and returns their calls, each with when its shard was last seen.
+    /// Forgets the shards that stayed away, and returns their calls, each with when its shard was
+    /// last seen.
     fn take_lost(&self, lost_after: Duration, now: Instant) -> Vec<(String, Option<u64>)> {
         let mut registry = self.lock();
-        let is_lost =
-            |shard: &Shard| shard.connection.is_none() && now.saturating_duration_since(shard.disconnected) >= lost_after;
+        let is_lost = |shard: &Shard| {
+            shard.connection.is_none()
+                && now.saturating_duration_since(shard.disconnected) >= lost_after
+        };
         let mut lost = Vec::new();
         registry.shards.retain(|_, shard| {
             if is_lost(shard) {
@@ -354,11 +390,16 @@ impl Shard {
         if self.status.draining {
             return Err(NoShard::Draining);
         }
-        // The shard's own count lags behind by up to a second, ours leaves out calls that it still winds up.
+        // The shard's own count lags behind by up to a second, ours leaves out calls that it still
+        // winds up.
         let call_count = (self.calls.len() as u64).max(u64::from(self.status.call_count));
         let capacity = u64::from(self.status.call_capacity);
         let has_room = call_count < capacity && self.status.free_port_pairs >= PORT_PAIRS_PER_CALL;
-        if has_room && self.pending.len() < PENDING_CAP { Ok(call_count * 1000 / capacity) } else { Err(NoShard::Full) }
+        if has_room && self.pending.len() < PENDING_CAP {
+            Ok(call_count * 1000 / capacity)
+        } else {
+            Err(NoShard::Full)
+        }
     }
 
     fn send(&mut self, command: Command) -> u64 {
@@ -367,16 +408,26 @@ impl Shard {
 
     fn send_for(&mut self, command: Command, waiter: Option<control::Waiter>) -> u64 {
         self.last_command_id += 1;
-        self.pending.insert(self.last_command_id, Pending { command, is_sent: false, was_sent: false, waiter });
+        self.pending.insert(
+            self.last_command_id,
+            Pending { command, is_sent: false, was_sent: false, waiter },
+        );
         self.flush();
         self.last_command_id
     }
 
     /// Hands unsent commands to the socket's queue, in order, as far as it has room.
     fn flush(&mut self) {
-        let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_open) else { return };
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_open)
+        else {
+            return;
+        };
         for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_sent) {
-            if connection.outgoing.try_send(ToEdge::Command { id: *id, command: pending.command.clone() }).is_err() {
+            if connection
+                .outgoing
+                .try_send(ToEdge::Command { id: *id, command: pending.command.clone() })
+                .is_err()
+            {
                 return;
             }
             pending.is_sent = true;

@@ -1,5 +1,6 @@
-//! HTTP/1.1 on a TCP listener, with TLS or without: bounded connections, in all and of one address, slow clients cut off, requests
-//! finished before the end, and answers heard also by a client that is still sending.
+//! HTTP/1.1 on a TCP listener, with TLS or without: bounded connections, in all and of one address,
+//! slow clients cut off, requests finished before the end, and answers heard also by a client that
+//! is still sending.
 
 mod exchange;
 mod paced;
@@ -7,28 +8,24 @@ mod slots;
 
 pub use slots::Caps;
 
-use crate::{
-    metrics::Metrics,
-    tls::{Security, Stream},
-};
+use crate::metrics::Metrics;
+use crate::tls::{Security, Stream};
 use axum::Router;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use paced::{Paced, Patience};
 use slots::{Slot, Slots};
 use socket2::SockRef;
-use std::{
-    error::Error,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    time::{Duration, Instant},
-};
-use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-};
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Time in which a client has to send a request's head, also between the requests of a connection.
@@ -71,7 +68,13 @@ pub async fn serve(listener: TcpListener, service: Service, shutdown: Cancellati
                 if let Some(displaced) = displaced {
                     service.metrics.connection_cut(service.name, displaced.word());
                 }
-                connections.spawn(serve_connection(tcp, peer, slot, service.clone(), shutdown.clone()));
+                connections.spawn(serve_connection(
+                    tcp,
+                    peer,
+                    slot,
+                    service.clone(),
+                    shutdown.clone(),
+                ));
             }
             Err(error) => {
                 // Out of descriptors, most likely: those in use come back.
@@ -84,7 +87,13 @@ pub async fn serve(listener: TcpListener, service: Service, shutdown: Cancellati
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(tcp: TcpStream, peer: SocketAddr, slot: Slot, service: Service, shutdown: CancellationToken) {
+async fn serve_connection(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    slot: Slot,
+    service: Service,
+    shutdown: CancellationToken,
+) {
     // Answers are written whole; waiting to fill a segment would only delay them.
     let _ = tcp.set_nodelay(true);
     let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT_LEN);
@@ -110,7 +119,8 @@ async fn serve_connection(tcp: TcpStream, peer: SocketAddr, slot: Slot, service:
             return reset(&stream.stream);
         }
     }
-    // Bytes left unread, of a body that was refused, would turn the end into a reset that overtakes the answer (RFC 9112 §9.6).
+    // Bytes left unread, of a body that was refused, would turn the end into a reset that overtakes
+    // the answer (RFC 9112 §9.6).
     let linger = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
@@ -131,7 +141,8 @@ fn is_timeout(error: &hyper::Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
 }
 
-/// Answers until either side ends the connection, or until the request that runs at `shutdown` is answered.
+/// Answers until either side ends the connection, or until the request that runs at `shutdown` is
+/// answered.
 async fn answer_requests(
     stream: &mut Paced<Stream>,
     peer: SocketAddr,
@@ -139,7 +150,9 @@ async fn answer_requests(
     shutdown: CancellationToken,
 ) -> hyper::Result<()> {
     let Service { router, tells_https, .. } = service;
-    let answer = service_fn(|request: hyper::Request<Incoming>| exchange::answer(request, peer, router.clone(), *tells_https));
+    let answer = service_fn(|request: hyper::Request<Incoming>| {
+        exchange::answer(request, peer, router.clone(), *tells_https)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())

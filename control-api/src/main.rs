@@ -2,17 +2,12 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use control_api::{
-    app::App,
-    cli,
-    config::{self, Config},
-    openapi, preflight, server,
-};
-use std::{
-    io::{IsTerminal, Write},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use control_api::app::App;
+use control_api::config::{self, Config};
+use control_api::{cli, openapi, preflight, server};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Places calls between agents and customers through a SIP edge.
@@ -63,7 +58,9 @@ fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Serve { config, check_config } => match configuration(config.as_deref()) {
             Err(lacks) => {
-                lacks.iter().for_each(|lack| journal::say(&format!("control-api: configuration: {lack}")));
+                lacks
+                    .iter()
+                    .for_each(|lack| journal::say(&format!("control-api: configuration: {lack}")));
                 return ExitCode::from(2);
             }
             Ok(_) if check_config => {
@@ -72,7 +69,8 @@ fn run(command: Command) -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             Ok(config) => {
-                // What this process writes holds numbers and names of recordings: nobody else reads it.
+                // What this process writes holds numbers and names of recordings: nobody else reads
+                // it.
                 rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
                 log_to_stderr(&config.log);
                 runtime().and_then(|runtime| runtime.block_on(serve(config)))
@@ -92,7 +90,9 @@ fn run(command: Command) -> ExitCode {
 
 /// The configuration, or all that is wrong with it.
 fn configuration(file: Option<&Path>) -> Result<Config, Vec<String>> {
-    let config = file.map_or_else(|| Ok(Config::default()), Config::load).map_err(|error| vec![error.to_string()])?;
+    let config = file
+        .map_or_else(|| Ok(Config::default()), Config::load)
+        .map_err(|error| vec![error.to_string()])?;
     let lacks = preflight::check(&config);
     if lacks.is_empty() { Ok(config) } else { Err(lacks) }
 }
@@ -100,7 +100,8 @@ fn configuration(file: Option<&Path>) -> Result<Config, Vec<String>> {
 /// With `--json` a failure is JSON, too.
 fn admin(arguments: cli::Arguments) -> ExitCode {
     let json = arguments.json;
-    let done = runtime().and_then(|runtime| Ok(runtime.block_on(cli::run(arguments, &mut std::io::stdout()))?));
+    let done = runtime()
+        .and_then(|runtime| Ok(runtime.block_on(cli::run(arguments, &mut std::io::stdout()))?));
     let Err(error) = done else { return ExitCode::SUCCESS };
     match error.downcast_ref::<cli::CliError>().filter(|_| json) {
         Some(error) => journal::say(&error.json()),
@@ -110,7 +111,10 @@ fn admin(arguments: cli::Arguments) -> ExitCode {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 fn log_to_stderr(log: &config::Log) {

@@ -1,22 +1,24 @@
-//! The process's Prometheus metrics, and the shards' own counters under the names that the edge gives them.
+//! The process's Prometheus metrics, and the shards' own counters under the names that the edge
+//! gives them.
 
 use crate::link::ShardView;
-use axum::{
-    extract::{MatchedPath, Request, State},
-    http::Method,
-    middleware::Next,
-    response::Response,
-};
-use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
-};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::Response;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use std::time::Instant;
 use storage::OutboxDepth;
 
 /// Upper bounds of the request latency buckets in seconds.
-const LATENCY_BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const LATENCY_BUCKETS: [f64; 11] =
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -95,7 +97,10 @@ impl Default for Latency {
 }
 
 impl prometheus_client::encoding::EncodeMetric for Latency {
-    fn encode(&self, encoder: prometheus_client::encoding::MetricEncoder) -> Result<(), std::fmt::Error> {
+    fn encode(
+        &self,
+        encoder: prometheus_client::encoding::MetricEncoder,
+    ) -> Result<(), std::fmt::Error> {
         self.0.encode(encoder)
     }
 
@@ -105,7 +110,8 @@ impl prometheus_client::encoding::EncodeMetric for Latency {
 }
 
 impl prometheus_client::metrics::TypedMetric for Latency {
-    const TYPE: prometheus_client::metrics::MetricType = prometheus_client::metrics::MetricType::Histogram;
+    const TYPE: prometheus_client::metrics::MetricType =
+        prometheus_client::metrics::MetricType::Histogram;
 }
 
 impl Metrics {
@@ -120,7 +126,8 @@ impl Metrics {
         self.calls.get_or_create(&labels).inc();
     }
 
-    /// Counts one attempt to deliver a callback by its result: `delivered`, an HTTP status class, or the word of the failure.
+    /// Counts one attempt to deliver a callback by its result: `delivered`, an HTTP status class,
+    /// or the word of the failure.
     pub fn callback_attempted(&self, result: &str) {
         self.callback_attempts.get_or_create(&ResultLabels { result: result.into() }).inc();
     }
@@ -130,14 +137,18 @@ impl Metrics {
         self.launches.get_or_create(&ResultLabels { result: result.into() }).inc();
     }
 
-    /// Counts one attempt of a page to open its session by its result: `opened`, or the code of the problem.
+    /// Counts one attempt of a page to open its session by its result: `opened`, or the code of the
+    /// problem.
     pub fn session_opened(&self, result: &str) {
         self.sessions.get_or_create(&ResultLabels { result: result.into() }).inc();
     }
 
-    /// Counts one account that came near its ceiling of minutes a day, or reached it. Worth an alert: a key may be in wrong hands.
+    /// Counts one account that came near its ceiling of minutes a day, or reached it. Worth an
+    /// alert: a key may be in wrong hands.
     pub fn minutes_alerted(&self, account_id: &str, level: &'static str) {
-        self.minutes_alerts.get_or_create(&MinutesLabels { account: account_id.to_owned(), level }).inc();
+        self.minutes_alerts
+            .get_or_create(&MinutesLabels { account: account_id.to_owned(), level })
+            .inc();
     }
 
     /// Counts one server key that came in a query string. Worth an alert: the key is to be rotated.
@@ -145,30 +156,77 @@ impl Metrics {
         self.exposed_keys.inc();
     }
 
-    /// Counts one change of a listener's certificate files that could not be used. Worth an alert: the old certificate will expire.
+    /// Counts one change of a listener's certificate files that could not be used. Worth an alert:
+    /// the old certificate will expire.
     pub fn certificate_refused(&self) {
         self.refused_certificates.inc();
     }
 
     /// Prints everything in the OpenMetrics text format.
-    pub fn print(&self, live_count: u64, softphone_count: usize, outbox: OutboxDepth, shards: &[ShardView]) -> String {
+    pub fn print(
+        &self,
+        live_count: u64,
+        softphone_count: usize,
+        outbox: OutboxDepth,
+        shards: &[ShardView],
+    ) -> String {
         let mut registry = Registry::with_prefix("control_api");
         registry.register("http_requests", "HTTP requests answered", self.requests.clone());
-        registry.register("http_request_duration_seconds", "Time to answer an HTTP request", self.latencies.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to answer an HTTP request",
+            self.latencies.clone(),
+        );
         let cut = self.cut_connections.clone();
-        registry.register("http_connections_cut", "HTTP connections that had to make room or took no answer", cut);
-        registry.register("calls_ended", "Calls that ended, by status and reason", self.calls.clone());
-        registry.register("callback_attempts", "Callback attempts, by result", self.callback_attempts.clone());
-        registry.register("webphone_launches", "Requests for the launch page, by result", self.launches.clone());
-        registry.register("webphone_sessions", "Attempts of pages to open their session, by result", self.sessions.clone());
+        registry.register(
+            "http_connections_cut",
+            "HTTP connections that had to make room or took no answer",
+            cut,
+        );
+        registry.register(
+            "calls_ended",
+            "Calls that ended, by status and reason",
+            self.calls.clone(),
+        );
+        registry.register(
+            "callback_attempts",
+            "Callback attempts, by result",
+            self.callback_attempts.clone(),
+        );
+        registry.register(
+            "webphone_launches",
+            "Requests for the launch page, by result",
+            self.launches.clone(),
+        );
+        registry.register(
+            "webphone_sessions",
+            "Attempts of pages to open their session, by result",
+            self.sessions.clone(),
+        );
         let alerts = self.minutes_alerts.clone();
-        registry.register("minutes_alerts", "Accounts near their ceiling of minutes a day, or at it", alerts);
-        registry.register("server_keys_exposed", "Server keys that came in a query string", self.exposed_keys.clone());
+        registry.register(
+            "minutes_alerts",
+            "Accounts near their ceiling of minutes a day, or at it",
+            alerts,
+        );
+        registry.register(
+            "server_keys_exposed",
+            "Server keys that came in a query string",
+            self.exposed_keys.clone(),
+        );
         let refused = self.refused_certificates.clone();
-        registry.register("certificates_refused", "Changes of certificate files that could not be used", refused);
+        registry.register(
+            "certificates_refused",
+            "Changes of certificate files that could not be used",
+            refused,
+        );
         let lost_lines = Counter::<u64>::default();
         lost_lines.inc_by(journal::lost_count());
-        registry.register("log_lines_lost", "Lines of the log that could not be written", lost_lines);
+        registry.register(
+            "log_lines_lost",
+            "Lines of the log that could not be written",
+            lost_lines,
+        );
         let softphones = Gauge::<i64>::default();
         softphones.set(softphone_count as i64);
         registry.register("softphones_online", "Agents whose softphone is registered", softphones);
@@ -178,7 +236,11 @@ impl Metrics {
             gauge
         });
         registry.register("callbacks_pending", "Callbacks that are still being tried", pending);
-        registry.register("callbacks_exhausted", "Call results that were given up and are kept", exhausted);
+        registry.register(
+            "callbacks_exhausted",
+            "Call results that were given up and are kept",
+            exhausted,
+        );
         let live = Gauge::<i64>::default();
         live.set(live_count as i64);
         registry.register("calls_live", "Calls that have not ended", live);
@@ -190,7 +252,8 @@ impl Metrics {
 }
 
 fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
-    let [connected, draining, calls, capacity, ports] = std::array::from_fn(|_| Family::<ShardLabels, Gauge>::default());
+    let [connected, draining, calls, capacity, ports] =
+        std::array::from_fn(|_| Family::<ShardLabels, Gauge>::default());
     let counters = Family::<ShardCounterLabels, Counter>::default();
     for shard in shards {
         let labels = ShardLabels { edge: shard.edge.clone(), shard: shard.shard };
@@ -200,7 +263,11 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
         capacity.get_or_create(&labels).set(i64::from(shard.status.call_capacity));
         ports.get_or_create(&labels).set(i64::from(shard.status.free_port_pairs));
         for (name, value) in &shard.status.counters {
-            let labels = ShardCounterLabels { edge: shard.edge.clone(), shard: shard.shard, name: name.clone() };
+            let labels = ShardCounterLabels {
+                edge: shard.edge.clone(),
+                shard: shard.shard,
+                name: name.clone(),
+            };
             counters.get_or_create(&labels).inc_by(*value);
         }
     }
@@ -209,7 +276,11 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
     registry.register("edge_calls", "Calls on the shard", calls);
     registry.register("edge_call_capacity", "Most calls that the shard takes", capacity);
     registry.register("edge_free_port_pairs", "RTP port pairs that the shard has free", ports);
-    registry.register("edge_events", "The shard's own counters by name, drop reasons among them", counters);
+    registry.register(
+        "edge_events",
+        "The shard's own counters by name, drop reasons among them",
+        counters,
+    );
 }
 
 /// Which listener a request came to, with the metrics to count it in.
@@ -219,11 +290,25 @@ pub struct RequestCounter {
     pub listener: &'static str,
 }
 
-/// Middleware that counts each request by its route (never by its path: paths hold recording tokens).
-pub async fn count_request(State(counter): State<RequestCounter>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", |path| path.as_str()).to_owned();
+/// Middleware that counts each request by its route (never by its path: paths hold recording
+/// tokens).
+pub async fn count_request(
+    State(counter): State<RequestCounter>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unknown", |path| path.as_str())
+        .to_owned();
     let method = match *request.method() {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => request.method().to_string(),
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE => request.method().to_string(),
         _ => "other".to_owned(),
     };
     let start = Instant::now();
@@ -231,9 +316,14 @@ pub async fn count_request(State(counter): State<RequestCounter>, request: Reque
     let elapsed = start.elapsed();
     let listener = counter.listener;
     let status = response.status().as_u16();
-    tracing::debug!(listener, %method, %route, status, elapsed_us = elapsed.as_micros() as u64, "request");
+    tracing::debug!(listener, %method, %route, status, elapsed_us = elapsed.as_micros() as u64,
+        "request");
     let labels = RouteLabels { listener, method: method.clone(), route: route.clone() };
     counter.metrics.latencies.get_or_create(&labels).0.observe(elapsed.as_secs_f64());
-    counter.metrics.requests.get_or_create(&RequestLabels { listener, method, route, status }).inc();
+    counter
+        .metrics
+        .requests
+        .get_or_create(&RequestLabels { listener, method, route, status })
+        .inc();
     response
 }

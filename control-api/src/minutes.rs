@@ -1,12 +1,11 @@
-//! How long each account talked today, in UTC, for its ceiling of minutes a day and the alert before it (B09). A call counts on the day of
-//! its end, and as long as it runs; third parties count for themselves once the call has ended.
+//! How long each account talked today, in UTC, for its ceiling of minutes a day and the alert
+//! before it (B09). A call counts on the day of its end, and as long as it runs; third parties
+//! count for themselves once the call has ended.
 
 use crate::metrics::Metrics;
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use storage::{Account, Call, Storage};
 
 const DAY_MS: u64 = 86_400_000;
@@ -44,7 +43,10 @@ impl Talk {
 
     fn total_ms(&self, now_ms: u64) -> u64 {
         let midnight_ms = self.day * DAY_MS;
-        let running = self.running.values().map(|since_ms| now_ms.saturating_sub((*since_ms).max(midnight_ms)));
+        let running = self
+            .running
+            .values()
+            .map(|since_ms| now_ms.saturating_sub((*since_ms).max(midnight_ms)));
         self.ended_ms + running.sum::<u64>()
     }
 }
@@ -99,7 +101,8 @@ impl Minutes {
             talk.told = alert;
             let (minutes, ceiling) = (total_ms / MINUTE_MS, account.minutes_per_day);
             let word = if alert == Some(Alert::Reached) { "reached" } else { "near" };
-            tracing::warn!(account_id = %account.id, minutes, ceiling, "minutes_per_day of the account is {word}");
+            tracing::warn!(account_id = %account.id, minutes, ceiling,
+                "minutes_per_day of the account is {word}");
             metrics.minutes_alerted(&account.id, word);
         }
         match alert {
@@ -160,8 +163,16 @@ mod tests {
         talked(&minutes, noon, 20 * MINUTE_MS);
         assert_eq!(minutes.check(&account, noon, &metrics), Err(Duration::from_millis(DAY_MS / 2)));
         assert_eq!(alerts(&metrics), 2);
-        assert_eq!(minutes.check(&Account { minutes_per_day: 0, ..account.clone() }, noon, &metrics), Ok(()), "none");
-        assert_eq!(minutes.check(&Account { minutes_per_day: 200, ..account.clone() }, noon, &metrics), Ok(()), "raised");
+        assert_eq!(
+            minutes.check(&Account { minutes_per_day: 0, ..account.clone() }, noon, &metrics),
+            Ok(()),
+            "none"
+        );
+        assert_eq!(
+            minutes.check(&Account { minutes_per_day: 200, ..account.clone() }, noon, &metrics),
+            Ok(()),
+            "raised"
+        );
         assert_eq!(minutes.check(&account, MIDNIGHT + DAY_MS, &metrics), Ok(()), "another day");
     }
 

@@ -1,5 +1,5 @@
-//! Numbers as CRMs hold them, brought to E.164, and E.164 brought to the form that a trunk wants (decision A8).
-//! Pure: no account, no caller-ID ownership, no routing.
+//! Numbers as CRMs hold them, brought to E.164, and E.164 brought to the form that a trunk wants
+//! (decision A8). Pure: no account, no caller-ID ownership, no routing.
 
 mod written;
 
@@ -17,17 +17,19 @@ const MAX_SHORT_DIGITS: usize = 6;
 
 /// Service codes of three and four digits that ring an emergency or distress service somewhere.
 const EMERGENCY: &[&str] = &[
-    "000", "100", "101", "102", "108", "110", "111", "112", "113", "114", "115", "117", "118", "119", "120", "122", "123", "133",
-    "144", "155", "158", "181", "190", "191", "192", "193", "911", "988", "995", "997", "998", "999", "1090", "1091", "1098",
+    "000", "100", "101", "102", "108", "110", "111", "112", "113", "114", "115", "117", "118",
+    "119", "120", "122", "123", "133", "144", "155", "158", "181", "190", "191", "192", "193",
+    "911", "988", "995", "997", "998", "999", "1090", "1091", "1098",
 ];
 
-/// Country codes of satellite and international networks, priced as premium everywhere (ITU-T E.164 annex).
+/// Country codes of satellite and international networks, priced as premium everywhere (ITU-T E.164
+/// annex).
 const PREMIUM_COUNTRY_CODES: &[u16] = &[870, 878, 881, 882, 883, 979];
 
 /// First code points of the decimal digits of the scripts in use (Unicode category Nd).
 const DIGIT_ZEROS: &[u32] = &[
-    0x0030, 0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
-    0x0F20, 0x1040, 0x17E0, 0x1810, 0xFF10,
+    0x0030, 0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6,
+    0x0D66, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0xFF10,
 ];
 
 /// Why a number is not dialled. The text names no digit, so that it may be logged.
@@ -43,7 +45,10 @@ pub enum NumberRefusal {
     Extension,
     #[error("the field holds more than one number; one is dialled")]
     Several,
-    #[error("the field holds a decimal number as spreadsheets write it, not the digits of a phone number")]
+    #[error(
+        "the field holds a decimal number as spreadsheets write it, not the digits of a phone \
+            number"
+    )]
     Decimal,
     #[error("emergency numbers are not dialled")]
     Emergency,
@@ -111,7 +116,8 @@ impl E164 {
 }
 
 impl E164 {
-    /// The country whose numbering plan the number belongs to; `None` for one that is nobody's, such as an international freephone number.
+    /// The country whose numbering plan the number belongs to; `None` for one that is nobody's,
+    /// such as an international freephone number.
     pub fn country(&self) -> Option<Region> {
         phonenumber::parse(None, &self.0).ok()?.country().id().map(Region)
     }
@@ -136,7 +142,8 @@ pub fn normalise(input: &str, region: Region) -> Result<E164, NumberRefusal> {
     if typed.plus || !typed.after_space {
         return resolve(&typed, region);
     }
-    // A raw `+` in a query string decodes to a space (A8). Padding before a national number is far rarer and seldom valid as E.164.
+    // A raw `+` in a query string decodes to a space (A8). Padding before a national number is far
+    // rarer and seldom valid as E.164.
     resolve(&Typed { plus: true, ..typed.clone() }, region).or_else(|_| resolve(&typed, region))
 }
 
@@ -156,7 +163,8 @@ fn read(input: &str, region: Region) -> Result<Typed, NumberRefusal> {
     let visible: String = input.chars().filter(|c| !is_invisible(*c)).collect();
     let trimmed = visible.trim();
     // By an apostrophe spreadsheets know a text that looks like a number.
-    let trimmed = trimmed.strip_prefix(['\'', '\u{2018}', '\u{2019}']).map_or(trimmed, str::trim_start);
+    let trimmed =
+        trimmed.strip_prefix(['\'', '\u{2018}', '\u{2019}']).map_or(trimmed, str::trim_start);
     let (number, context) = match without_scheme(trimmed) {
         Some(rest) => read_parameters(rest)?,
         None => (trimmed, None),
@@ -182,11 +190,13 @@ fn read(input: &str, region: Region) -> Result<Typed, NumberRefusal> {
         typed.plus = true;
         typed.digits.insert_str(0, &context);
     }
-    typed.after_space = visible.starts_with(' ') && trimmed.chars().next().and_then(decimal).is_some();
+    typed.after_space =
+        visible.starts_with(' ') && trimmed.chars().next().and_then(decimal).is_some();
     if typed.digits.is_empty() { Err(NumberRefusal::Empty) } else { Ok(typed) }
 }
 
-/// What follows the scheme of a link to a number: `tel:` (RFC 3966), or `callto:`, which came before it; some write slashes behind.
+/// What follows the scheme of a link to a number: `tel:` (RFC 3966), or `callto:`, which came
+/// before it; some write slashes behind.
 fn without_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(':')?;
     let is_known = ["tel", "callto"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
@@ -212,11 +222,14 @@ fn read_parameters(uri: &str) -> Result<(&str, Option<String>), NumberRefusal> {
     Ok((number, context))
 }
 
-/// `+91 (0) 98765 43210` is written for readers at home and abroad; the `(0)` is never part of E.164.
+/// `+91 (0) 98765 43210` is written for readers at home and abroad; the `(0)` is never part of
+/// E.164.
 fn without_trunk_zero(number: &str) -> String {
     let Some((before, rest)) = number.split_once('(') else { return number.to_owned() };
     match rest.split_once(')') {
-        Some((inside, after)) if inside.trim().chars().map(decimal).eq([Some('0')]) => format!("{before}{after}"),
+        Some((inside, after)) if inside.trim().chars().map(decimal).eq([Some('0')]) => {
+            format!("{before}{after}")
+        }
         _ => number.to_owned(),
     }
 }
@@ -228,15 +241,18 @@ fn decimal(character: char) -> Option<char> {
 }
 
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+    matches!(character,
+        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
         | '\u{2060}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}')
         || (character.is_control() && !character.is_whitespace())
 }
 
 fn is_punctuation(character: char) -> bool {
     character.is_whitespace()
-        || matches!(character, '-' | '.' | '/' | '(' | ')' | '[' | ']' | '_' | '~' | '·' | '\u{2010}'..='\u{2015}' | '\u{2022}'
-            | '\u{2053}' | '\u{2212}' | '\u{30FC}' | '\u{FE58}' | '\u{FE63}' | '\u{FF08}' | '\u{FF09}' | '\u{FF0D}'..='\u{FF0F}')
+        || matches!(character,
+            '-' | '.' | '/' | '(' | ')' | '[' | ']' | '_' | '~' | '·'
+            | '\u{2010}'..='\u{2015}' | '\u{2022}' | '\u{2053}' | '\u{2212}' | '\u{30FC}' | '\u{FE58}'
+            | '\u{FE63}' | '\u{FF08}' | '\u{FF09}' | '\u{FF0D}'..='\u{FF0F}')
 }
 
 fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
@@ -256,7 +272,8 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
         return Err(NumberRefusal::Short);
     }
     let Some(number) = parse(digits, plus, region) else { return Err(refusal_of(digits)) };
-    let number = behind_trunk_zero(digits, plus, region).filter(|_| !number.is_valid()).unwrap_or(number);
+    let number =
+        behind_trunk_zero(digits, plus, region).filter(|_| !number.is_valid()).unwrap_or(number);
     let national = number.national().to_string();
     if EMERGENCY.contains(&national.as_str()) {
         return Err(NumberRefusal::Emergency);
@@ -269,7 +286,9 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     }
     match number.number_type(&phonenumber::metadata::DATABASE) {
         // Personal numbers (+44 70, +1 500) are billed as premium, too.
-        phonenumber::Type::PremiumRate | phonenumber::Type::PersonalNumber => return Err(NumberRefusal::Premium),
+        phonenumber::Type::PremiumRate | phonenumber::Type::PersonalNumber => {
+            return Err(NumberRefusal::Premium);
+        }
         phonenumber::Type::Emergency => return Err(NumberRefusal::Emergency),
         phonenumber::Type::ShortCode => return Err(NumberRefusal::Short),
         _ => {}
@@ -278,21 +297,25 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     if e164.len() > MAX_E164_DIGITS + 1 { Err(NumberRefusal::TooLong) } else { Ok(E164(e164)) }
 }
 
-/// The reading that exists in its numbering plan if there is one. A national reading goes first: `9198765432` is a mobile of India,
-/// not `+91` and eight digits.
+/// The reading that exists in its numbering plan if there is one. A national reading goes first:
+/// `9198765432` is a mobile of India, not `+91` and eight digits.
 fn parse(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
     if plus {
         return phonenumber::parse(None, format!("+{digits}")).ok();
     }
     let home = phonenumber::parse(None, format!("+{}{digits}", region.country_code())).ok();
-    home.filter(|number| number.is_valid()).or_else(|| phonenumber::parse(Some(region.0), digits).ok())
+    home.filter(|number| number.is_valid())
+        .or_else(|| phonenumber::parse(Some(region.0), digits).ok())
 }
 
-/// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits are no other number.
+/// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits
+/// are no other number.
 fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
     let international = digits.strip_prefix('0').filter(|_| !plus)?;
     international.strip_prefix(&region.country_code().to_string())?;
-    phonenumber::parse(None, format!("+{international}")).ok().filter(phonenumber::PhoneNumber::is_valid)
+    phonenumber::parse(None, format!("+{international}"))
+        .ok()
+        .filter(phonenumber::PhoneNumber::is_valid)
 }
 
 /// The most telling reason for digits that are no number of their plan.
@@ -311,10 +334,12 @@ pub fn wire(number: &E164, format: &NumberFormat, region: Region) -> String {
     match format {
         NumberFormat::E164Plus => number.0.clone(),
         NumberFormat::E164 => number.digits().to_owned(),
-        NumberFormat::National0 => match number.digits().strip_prefix(&region.country_code().to_string()) {
-            Some(national) => format!("0{national}"),
-            None => format!("00{}", number.digits()),
-        },
+        NumberFormat::National0 => {
+            match number.digits().strip_prefix(&region.country_code().to_string()) {
+                Some(national) => format!("0{national}"),
+                None => format!("00{}", number.digits()),
+            }
+        }
         NumberFormat::Prefix(prefix) => format!("{prefix}{}", number.digits()),
     }
 }

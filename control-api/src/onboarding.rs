@@ -1,4 +1,5 @@
-//! The onboarding pack of a customer (S09): everything that its CRM's administrator and developer paste, as data and as text.
+//! The onboarding pack of a customer (S09): everything that its CRM's administrator and developer
+//! paste, as data and as text.
 
 use crate::admin::account::AccountView;
 use crate::admin::identity::AgentView;
@@ -6,7 +7,8 @@ use crate::admin::key::{Class, KeyView};
 use crate::admin::{Admin, blocking};
 use crate::problem::{PathParams, Problem, ProblemDetails};
 use crate::secret::Secret;
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -34,9 +36,13 @@ pub struct ClearKeys {
 }
 
 /// Reads what an account's onboarding pack is made of.
-#[utoipa::path(get, path = "/admin/accounts/{account}/pack", tag = "onboarding", params(("account" = String, Path)),
+#[utoipa::path(get, path = "/admin/accounts/{account}/pack", tag = "onboarding",
+    params(("account" = String, Path)),
     responses((status = 200, body = Pack), (status = 404, body = ProblemDetails)))]
-pub async fn read_pack(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Pack>, Problem> {
+pub async fn read_pack(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<Pack>, Problem> {
     blocking(&admin, move |admin| {
         let (store, now_ms) = (&admin.app.store, crate::app::now_ms());
         let keys = store.api_keys(Some(&account))?;
@@ -45,7 +51,11 @@ pub async fn read_pack(State(admin): State<Arc<Admin>>, PathParams(account): Pat
             account: AccountView::from(&admin.account(&account)?),
             numbers: store.numbers(&account)?.into_iter().map(|number| number.e164).collect(),
             agents: store.agents(&account)?.iter().map(AgentView::from).collect(),
-            keys: keys.iter().filter(|key| key.expires_ms.is_none_or(|expires| now_ms < expires)).map(KeyView::from).collect(),
+            keys: keys
+                .iter()
+                .filter(|key| key.expires_ms.is_none_or(|expires| now_ms < expires))
+                .map(KeyView::from)
+                .collect(),
         }))
     })
     .await
@@ -79,7 +89,10 @@ impl Pack {
                 self.public_url
             ),
         );
-        line(text, format_args!("Your CRM puts in {{AGENT_ID}} and {{CUSTOMER_NUMBER}} on each click."));
+        line(
+            text,
+            format_args!("Your CRM puts in {{AGENT_ID}} and {{CUSTOMER_NUMBER}} on each click."),
+        );
         self.write_keys(text, Class::Browser, "may be seen in agents' browsers");
     }
 
@@ -87,7 +100,8 @@ impl Pack {
         let key = key.map_or("YOUR_SERVER_KEY", Secret::expose);
         section(text, "2. Server to server: one request places a call");
         let body = format!(
-            r#"{{"from_number": "{}", "to_number": "CUSTOMER_NUMBER", "agent_number": "AGENT_PHONE_NUMBER", "uuid": "your-own-call-id"}}"#,
+            "{{\"from_number\": \"{}\", \"to_number\": \"CUSTOMER_NUMBER\", \
+             \"agent_number\": \"AGENT_PHONE_NUMBER\", \"uuid\": \"your-own-call-id\"}}",
             self.caller_id()
         );
         line(text, format_args!("curl -X POST {}/calls \\", self.public_url));
@@ -103,8 +117,15 @@ impl Pack {
             line(text, format_args!("Key: none yet; this kind of key {care}."));
         }
         for key in keys {
-            let networks = if key.cidrs.is_empty() { "any address".to_owned() } else { key.cidrs.join(", ") };
-            line(text, format_args!("Key {}: begins with {}, from {networks}; {care}.", key.name, key.prefix));
+            let networks =
+                if key.cidrs.is_empty() { "any address".to_owned() } else { key.cidrs.join(", ") };
+            line(
+                text,
+                format_args!(
+                    "Key {}: begins with {}, from {networks}; {care}.",
+                    key.name, key.prefix
+                ),
+            );
         }
     }
 
@@ -112,13 +133,23 @@ impl Pack {
         section(text, "3. Caller IDs (from_number)");
         list(text, self.numbers.iter().map(String::as_str), "none assigned yet");
         section(text, "4. Agent IDs (crm_username, exact and case-sensitive)");
-        list(text, self.agents.iter().map(|agent| agent.crm_username.as_str()), "none registered yet");
+        list(
+            text,
+            self.agents.iter().map(|agent| agent.crm_username.as_str()),
+            "none registered yet",
+        );
     }
 
     fn write_callback(&self, text: &mut String) {
         section(text, "5. Call results");
         let Some(callback) = &self.account.callback else {
-            line(text, format_args!("No callback URL is set: results are stored and read by GET {}/calls.", self.public_url));
+            line(
+                text,
+                format_args!(
+                    "No callback URL is set: results are stored and read by GET {}/calls.",
+                    self.public_url
+                ),
+            );
             return;
         };
         let header = callback.auth_header.as_deref().unwrap_or("none");
@@ -127,14 +158,32 @@ impl Pack {
         line(
             text,
             format_args!(
-                "Retries: {} with waits of 1 s, 2 s, 4 s; the uuid stays the same: de-duplicate on it.",
+                "Retries: {} with waits of 1 s, 2 s, 4 s; the uuid stays the same: de-duplicate \
+                    on it.",
                 callback.max_retries
             ),
         );
-        line(text, format_args!("To verify a delivery (Standard Webhooks), with the whsec_ secret you were given:"));
+        line(
+            text,
+            format_args!(
+                "To verify a delivery (Standard Webhooks), with the whsec_ secret you were given:"
+            ),
+        );
         line(text, format_args!("  key = base64_decode(secret without \"whsec_\")"));
-        line(text, format_args!("  expected = base64(HMAC-SHA256(key, webhook-id + \".\" + webhook-timestamp + \".\" + body))"));
-        line(text, format_args!("  webhook-signature must contain \"v1,\" + expected; refuse timestamps older than 5 minutes."));
+        line(
+            text,
+            format_args!(
+                "  expected = base64(HMAC-SHA256(key, webhook-id + \".\" + webhook-timestamp + \
+                    \".\" + body))"
+            ),
+        );
+        line(
+            text,
+            format_args!(
+                "  webhook-signature must contain \"v1,\" + expected; refuse timestamps older \
+                    than 5 minutes."
+            ),
+        );
     }
 
     fn write_capacity(&self, text: &mut String) {
@@ -147,14 +196,28 @@ impl Pack {
                 account.limits.max_concurrent_calls, account.limits.calls_per_second
             ),
         );
-        let countries = if account.countries.is_empty() { account.region.clone() } else { account.countries.join(", ") };
+        let countries = if account.countries.is_empty() {
+            account.region.clone()
+        } else {
+            account.countries.join(", ")
+        };
         line(text, format_args!("Countries that are dialled: {countries}."));
         if account.limits.minutes_per_day > 0 {
-            line(text, format_args!("{} minutes of talk a day (UTC).", account.limits.minutes_per_day));
+            line(
+                text,
+                format_args!("{} minutes of talk a day (UTC).", account.limits.minutes_per_day),
+            );
         }
         let record = if account.record { "on" } else { "off" };
-        let (records, recordings) = (account.retention.record_days, account.retention.recording_days);
-        line(text, format_args!("Recording is {record}; recordings are kept {recordings} days, records {records} days."));
+        let (records, recordings) =
+            (account.retention.record_days, account.retention.recording_days);
+        line(
+            text,
+            format_args!(
+                "Recording is {record}; recordings are kept {recordings} days, records {records} \
+                    days."
+            ),
+        );
     }
 }
 

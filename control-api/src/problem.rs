@@ -1,15 +1,15 @@
-//! RFC 9457 problem details: the one shape of every error that this process answers with, and the body extractor that uses it.
-//! Does not decide what is an error; resources and `auth` do.
+//! RFC 9457 problem details: the one shape of every error that this process answers with, and the
+//! body extractor that uses it. Does not decide what is an error; resources and `auth` do.
 
-use axum::{
-    Json,
-    body::Body,
-    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
-    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -85,14 +85,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
-    /// 401 with the `WWW-Authenticate` that RFC 6750 §3 asks for. `error` is its error code, `None` if no credentials were sent.
+    /// 401 with the `WWW-Authenticate` that RFC 6750 §3 asks for. `error` is its error code, `None`
+    /// if no credentials were sent.
     pub fn unauthorized(error: Option<&str>, detail: impl Into<String>) -> Self {
         let challenge = match error {
             Some(error) => format!("Bearer realm=\"control-api\", error=\"{error}\""),
             None => "Bearer realm=\"control-api\"".into(),
         };
         let value = HeaderValue::from_str(&challenge).expect("the challenge is plain ASCII");
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).with_header(header::WWW_AUTHENTICATE, value)
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+            .with_header(header::WWW_AUTHENTICATE, value)
     }
 
     pub fn forbidden(code: &str, detail: impl Into<String>) -> Self {
@@ -114,7 +116,8 @@ impl Problem {
     /// 422 for one field.
     pub fn unprocessable(field: &str, code: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("{field}: {detail}")).with_field(field, detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("{field}: {detail}"))
+            .with_field(field, detail)
     }
 
     /// 429 with `Retry-After`.
@@ -130,7 +133,11 @@ impl Problem {
     /// 500; the cause goes to the log, not to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed for a reason of ours; it may be sent again")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the request failed for a reason of ours; it may be sent again",
+        )
     }
 
     #[must_use]
@@ -164,7 +171,12 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)).filter_map(|(n, v)| Some((n?, v))));
+        headers.extend(
+            self.headers
+                .into_iter()
+                .map(|(name, value)| (Some(name), value))
+                .filter_map(|(n, v)| Some((n?, v))),
+        );
         response
     }
 }
@@ -174,7 +186,8 @@ impl From<storage::Error> for Problem {
         match error {
             storage::Error::Database(cause) => {
                 tracing::error!(%cause, "request failed: the database does not do its work");
-                let detail = "records cannot be written or read at the moment; the request may be sent again";
+                let detail = "records cannot be written or read at the moment; the request may be \
+                    sent again";
                 Self::unavailable("storage_unavailable", detail, STORAGE_RETRY)
             }
             other => Self::internal(&other),
@@ -189,10 +202,15 @@ pub async fn unknown_path() -> Problem {
 
 /// The answer for a method that a path does not have; the router adds `Allow`.
 pub async fn unknown_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not have this method; see Allow")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not have this method; see Allow",
+    )
 }
 
-/// A JSON body: at most [`MAX_BODY_LEN`] bytes, `Content-Type: application/json` (or `+json`), nesting bounded by serde_json (128).
+/// A JSON body: at most [`MAX_BODY_LEN`] bytes, `Content-Type: application/json` (or `+json`),
+/// nesting bounded by serde_json (128).
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -212,7 +230,11 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T>
             return Ok(None);
         }
         let bytes = read_json(request).await?;
-        if bytes.is_empty() || bytes.trim_ascii() == b"null" { Ok(None) } else { parse(&bytes).map(|value| Some(Self(value))) }
+        if bytes.is_empty() || bytes.trim_ascii() == b"null" {
+            Ok(None)
+        } else {
+            parse(&bytes).map(|value| Some(Self(value)))
+        }
     }
 }
 
@@ -226,10 +248,19 @@ async fn read_json(request: Request) -> Result<Vec<u8>, Problem> {
             "the body must be sent with Content-Type: application/json",
         ));
     }
-    if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        let detail = format!("the body is sent with Content-Encoding: {coding:?}, which is not read; send it as it is");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail)
-            .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    if let Some(coding) =
+        parts.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity")
+    {
+        let detail = format!(
+            "the body is sent with Content-Encoding: {coding:?}, which is not read; send it as it \
+                is"
+        );
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+            detail,
+        )
+        .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     let mut bytes = read_body(&parts, body).await?;
     // A byte order mark is not JSON's, but may be passed over (RFC 8259 §8.1).
@@ -245,7 +276,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::bad_request("malformed_json", "the body must be a JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| json_problem(&error))?;
+    let value =
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| json_problem(&error))?;
     reader.end().map_err(|error| Problem::bad_request("malformed_json", error.to_string()))?;
     Ok(value)
 }
@@ -253,15 +285,26 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 /// 400 that names the field, if it lies in one.
 fn json_problem(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let (path, detail) = (error.path().to_string(), error.inner().to_string());
-    let problem = Problem::bad_request("malformed_json", format!("the body is not the expected JSON: {detail}"));
+    let problem = Problem::bad_request(
+        "malformed_json",
+        format!("the body is not the expected JSON: {detail}"),
+    );
     if path == "." { problem } else { problem.with_field(&path, detail) }
 }
 
 async fn read_body(parts: &Parts, body: Body) -> Result<Vec<u8>, Problem> {
     let too_large = || {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", format!("the body is longer than {MAX_BODY_LEN} bytes"))
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            format!("the body is longer than {MAX_BODY_LEN} bytes"),
+        )
     };
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let declared = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|len| len > MAX_BODY_LEN as u64) {
         return Err(too_large());
     }
@@ -269,7 +312,11 @@ async fn read_body(parts: &Parts, body: Body) -> Result<Vec<u8>, Problem> {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Uncollected::TooLong)) => Err(too_large()),
         Ok(Err(Uncollected::Broken)) => Err(broken_body()),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body did not arrive within 10 s")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_timeout",
+            "the body did not arrive within 10 s",
+        )),
     }
 }
 
@@ -294,15 +341,23 @@ pub async fn collect(body: Body, max_len: usize) -> Result<Vec<u8>, Uncollected>
     Ok(bytes)
 }
 
-/// 400 for a body that is shorter than it says, or whose chunks cannot be read (RFC 9112 §6.3, §7.1).
+/// 400 for a body that is shorter than it says, or whose chunks cannot be read (RFC 9112 §6.3,
+/// §7.1).
 pub fn broken_body() -> Problem {
-    Problem::bad_request("broken_body", "the body ended before its Content-Length, or its chunks cannot be read")
+    Problem::bad_request(
+        "broken_body",
+        "the body ended before its Content-Length, or its chunks cannot be read",
+    )
 }
 
 fn is_json(parts: &Parts) -> bool {
-    let Some(value) = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(value) = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Query parameters; a wrong one is a 400 that names it.
@@ -317,7 +372,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let (path, detail) = (error.path().to_string(), error.inner().to_string());
             // Of an unknown one only the message knows the name.
-            let unknown = detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+            let unknown =
+                detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
             let field = unknown.map_or(path, str::to_owned);
             let problem = Problem::bad_request("malformed_query", format!("{field}: {detail}"));
             if field == "." { problem } else { problem.with_field(&field, detail) }

@@ -1,30 +1,23 @@
-//! Recordings over HTTP (S34, S41): unguessable names, single ranges (RFC 9110 §14), streamed from disk. The edge writes the files.
+//! Recordings over HTTP (S34, S41): unguessable names, single ranges (RFC 9110 §14), streamed from
+//! disk. The edge writes the files.
 
-use crate::{
-    app::App,
-    auth::{self, Client},
-    problem::{PathParams, Problem, ProblemDetails},
-};
-use axum::{
-    body::Body,
-    extract::State,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use crate::app::App;
+use crate::auth::{self, Client};
+use crate::problem::{PathParams, Problem, ProblemDetails};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SecureRandom;
-use std::{
-    io,
-    path::Path,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 use storage::RecordingResult;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt},
-};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 /// Random bytes of a recording's name: 192 bits.
@@ -46,18 +39,24 @@ pub fn url(public_url: &str, file_name: &str) -> String {
     format!("{public_url}/recordings/{file_name}")
 }
 
-/// Whether a text has the shape of a recording's name; nothing else is looked up, on disk or elsewhere.
+/// Whether a text has the shape of a recording's name; nothing else is looked up, on disk or
+/// elsewhere.
 fn is_name(text: &str) -> bool {
     let token = text.strip_prefix("crm_").and_then(|rest| rest.strip_suffix(".wav"));
     token.is_some_and(|token| {
-        (22..=64).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        (22..=64).contains(&token.len())
+            && token
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
     })
 }
 
 /// Opens a recording, or what a crashed edge left of it.
 async fn open(folder: &Path, file_name: &str) -> io::Result<File> {
     match File::open(folder.join(file_name)).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(folder.join(format!("{file_name}.part"))).await,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::open(folder.join(format!("{file_name}.part"))).await
+        }
         other => other,
     }
 }
@@ -69,12 +68,20 @@ pub async fn recover(folder: &Path, file_name: &str) -> Option<RecordingResult> 
     let mut head = Vec::new();
     file.take(HEADER_LEN).read_to_end(&mut head).await.ok()?;
     let duration_ms = wav_duration_ms(&head, file_len)?;
-    Some(RecordingResult { file_name: file_name.to_owned(), duration_ms, file_len, pauses: Vec::new() })
+    Some(RecordingResult {
+        file_name: file_name.to_owned(),
+        duration_ms,
+        file_len,
+        pauses: Vec::new(),
+    })
 }
 
-/// Duration of a PCM WAVE file of `file_len` bytes by its `fmt ` and `data` chunks. `None` if it is no such file or holds no sound.
+/// Duration of a PCM WAVE file of `file_len` bytes by its `fmt ` and `data` chunks. `None` if it is
+/// no such file or holds no sound.
 fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
-    let number = |at: usize| head.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("4 bytes")));
+    let number = |at: usize| {
+        head.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("4 bytes")))
+    };
     if head.get(..4) != Some(b"RIFF") || head.get(8..12) != Some(b"WAVE") {
         return None;
     }
@@ -82,10 +89,13 @@ fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
     loop {
         let (name, len) = (head.get(at..at + 4)?, number(at + 4)?);
         match name {
-            b"fmt " => bytes_per_second = Some(u64::from(number(at + 16)?)).filter(|rate| *rate > 0),
+            b"fmt " => {
+                bytes_per_second = Some(u64::from(number(at + 16)?)).filter(|rate| *rate > 0)
+            }
             b"data" => {
                 let data_len = u64::from(len).min(file_len.saturating_sub(at as u64 + 8));
-                return Some(data_len * 1000 / bytes_per_second?).filter(|duration_ms| *duration_ms > 0);
+                return Some(data_len * 1000 / bytes_per_second?)
+                    .filter(|duration_ms| *duration_ms > 0);
             }
             _ => {}
         }
@@ -95,23 +105,32 @@ fn wav_duration_ms(head: &[u8], file_len: u64) -> Option<u64> {
 
 /// Downloads a recording.
 ///
-/// The link of `recording_url` needs no header: its name is the secret. One range is served; several are answered with the whole file.
+/// The link of `recording_url` needs no header: its name is the secret. One range is served;
+/// several are answered with the whole file.
 #[utoipa::path(
     method(get, head), path = "/recordings/{name}", tag = "recordings",
     params(
         ("name" = String, Path, description = "File name from `recording_url`"),
         ("Range" = Option<String>, Header, description = "`bytes=FIRST-LAST`"),
-        ("If-Range" = Option<String>, Header, description = "`ETag` of an earlier answer: the range is served only if it still holds"),
+        ("If-Range" = Option<String>, Header,
+            description = "`ETag` of an earlier answer: the range is served only if it still \
+                holds"),
     ),
     responses(
-        (status = 200, description = "The whole recording: stereo, left the agent, right the customer", content_type = "audio/wav", body = [u8]),
+        (status = 200, description = "The whole recording: stereo, left the agent, right the \
+            customer", content_type = "audio/wav", body = [u8]),
         (status = 206, description = "The range", content_type = "audio/wav", body = [u8]),
-        (status = 403, description = "A browser key or a key in the query string was sent", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 404, description = "No such recording", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 410, description = "The recording's retention is over", body = ProblemDetails, content_type = "application/problem+json"),
-        (status = 429, description = "Too many unknown names came from this address", body = ProblemDetails, content_type = "application/problem+json",
+        (status = 403, description = "A browser key or a key in the query string was sent",
+            body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "No such recording", body = ProblemDetails,
+            content_type = "application/problem+json"),
+        (status = 410, description = "The recording's retention is over", body = ProblemDetails,
+            content_type = "application/problem+json"),
+        (status = 429, description = "Too many unknown names came from this address",
+            body = ProblemDetails, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds"))),
-        (status = 416, description = "The range lies outside the recording", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 416, description = "The range lies outside the recording", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn download(
@@ -130,37 +149,55 @@ pub async fn download(
     })
 }
 
-async fn serve(app: &App, name: String, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn serve(
+    app: &App,
+    name: String,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     if auth::has_browser_key(app, headers).await? {
         return Err(Problem::forbidden("key_class", "a browser key does not open recordings"));
     }
     let unknown = || Problem::not_found("there is no such recording");
-    // Names are found by their whole value, so that the time of a miss tells nothing about names that exist.
+    // Names are found by their whole value, so that the time of a miss tells nothing about names
+    // that exist.
     let wanted = if is_name(&name) { name } else { String::new() };
     let entry = app.with_store(move |store| store.recording(&wanted)).await?.ok_or_else(unknown)?;
     if entry.expired_ms.is_some() {
         return Err(Problem::gone("the retention of this recording is over"));
     }
-    let file = open(&app.config.recordings.folder, &entry.file_name).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => unknown(),
-        _ => Problem::internal(&error),
-    })?;
+    let file =
+        open(&app.config.recordings.folder, &entry.file_name).await.map_err(|error| match error
+            .kind()
+        {
+            io::ErrorKind::NotFound => unknown(),
+            _ => Problem::internal(&error),
+        })?;
     let metadata = file.metadata().await.map_err(|error| Problem::internal(&error))?;
-    let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or(Duration::ZERO);
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or(Duration::ZERO);
     let etag = format!("\"{:x}-{:x}\"", metadata.len(), modified.as_millis());
     send_file(file, metadata.len(), &etag, method, headers).await
 }
 
-async fn send_file(mut file: File, len: u64, etag: &str, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn send_file(
+    mut file: File,
+    len: u64,
+    etag: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let range = match wanted_range(headers, etag, len) {
         Wanted::Whole => None,
         Wanted::Part { first, last } => Some((first, last)),
         Wanted::Outside => {
             let total = HeaderValue::from_str(&format!("bytes */{len}")).expect("digits");
             let detail = format!("the recording has {len} bytes");
-            return Err(
-                Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail).with_header(header::CONTENT_RANGE, total)
-            );
+            return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", detail)
+                .with_header(header::CONTENT_RANGE, total));
         }
     };
     let (first, send_len) = range.map_or((0, len), |(first, last)| (first, last - first + 1));
@@ -194,20 +231,23 @@ fn private(mut response: Response) -> Response {
     response
 }
 
-/// Lets the pages of any CRM fetch recordings: the name is the permission, and no credentials go with it.
+/// Lets the pages of any CRM fetch recordings: the name is the permission, and no credentials go
+/// with it.
 fn share(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let read = HeaderValue::from_static("Accept-Ranges, Content-Length, Content-Range, ETag");
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, read);
 }
 
-/// The answer to a browser that asks before it fetches a range (CORS preflight). It is the same for any name.
+/// The answer to a browser that asks before it fetches a range (CORS preflight). It is the same for
+/// any name.
 pub async fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     share(headers);
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range, If-Range"));
+    headers
+        .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Range, If-Range"));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
 }
@@ -223,8 +263,8 @@ enum Wanted {
     Outside,
 }
 
-/// What of a file of `len` bytes is asked for. A range that cannot be read, several ranges, and a range whose `If-Range` does not
-/// hold count as none (RFC 9110 §14.2).
+/// What of a file of `len` bytes is asked for. A range that cannot be read, several ranges, and a
+/// range whose `If-Range` does not hold count as none (RFC 9110 §14.2).
 fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if headers.contains_key(header::IF_RANGE) && text(header::IF_RANGE) != Some(etag) {
@@ -232,8 +272,12 @@ fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
     }
     // Names of units are case-insensitive (§14.1).
     let range = text(header::RANGE).and_then(|range| range.split_once('='));
-    let range = range.filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes")).and_then(|(_, range)| range.split_once('-'));
-    let Some((first, last)) = range.filter(|(first, last)| !first.contains('+') && !last.contains('+')) else {
+    let range = range
+        .filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
+        .and_then(|(_, range)| range.split_once('-'));
+    let Some((first, last)) =
+        range.filter(|(first, last)| !first.contains('+') && !last.contains('+'))
+    else {
         return Wanted::Whole;
     };
     match (first.trim(), last.trim()) {
@@ -243,8 +287,13 @@ fn wanted_range(headers: &HeaderMap, etag: &str, len: u64) -> Wanted {
             Ok(suffix) => Wanted::Part { first: len.saturating_sub(suffix), last: len - 1 },
             Err(_) => Wanted::Whole,
         },
-        (first, last) => match (first.parse::<u64>(), if last.is_empty() { Ok(u64::MAX) } else { last.parse::<u64>() }) {
-            (Ok(first), Ok(last)) if first <= last && first < len => Wanted::Part { first, last: last.min(len - 1) },
+        (first, last) => match (
+            first.parse::<u64>(),
+            if last.is_empty() { Ok(u64::MAX) } else { last.parse::<u64>() },
+        ) {
+            (Ok(first), Ok(last)) if first <= last && first < len => {
+                Wanted::Part { first, last: last.min(len - 1) }
+            }
             (Ok(first), Ok(last)) if first <= last => Wanted::Outside,
             _ => Wanted::Whole,
         },
@@ -295,7 +344,13 @@ mod tests {
         let name = fresh_name();
         assert!(is_name(&name) && name != fresh_name());
         assert_eq!(name.len(), 4 + 32 + 4);
-        for text in ["", "crm_.wav", "crm_short.wav", "../crm_0123456789012345678901.wav", "crm_01234567890123456789012/.wav"] {
+        for text in [
+            "",
+            "crm_.wav",
+            "crm_short.wav",
+            "../crm_0123456789012345678901.wav",
+            "crm_01234567890123456789012/.wav",
+        ] {
             assert!(!is_name(text), "{text}");
         }
     }

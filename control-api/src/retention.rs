@@ -1,7 +1,11 @@
-//! Forgets what is past its account's retention: records, recordings with their files, idempotency keys. What is due is `storage`'s.
+//! Forgets what is past its account's retention: records, recordings with their files, idempotency
+//! keys. What is due is `storage`'s.
 
 use crate::app::{App, now_ms};
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -35,27 +39,39 @@ pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::E
     let expired = app
         .with_store(move |store| {
             let expired = store.expire(now_ms, TURN_LIMIT)?;
-            let deleted: Vec<String> = expired.recording_files.iter().filter(|name| delete(&folder, name)).cloned().collect();
+            let deleted: Vec<String> = expired
+                .recording_files
+                .iter()
+                .filter(|name| delete(&folder, name))
+                .cloned()
+                .collect();
             store.confirm_recordings_deleted(&deleted)?;
-            // Files that cannot be deleted are named again; they must not make a turn follow a turn for ever.
+            // Files that cannot be deleted are named again; they must not make a turn follow a turn
+            // for ever.
             Ok((expired.more && deleted.len() == expired.recording_files.len(), expired))
         })
         .await?;
     let (more, expired) = expired;
     if expired.call_count + expired.recording_count > 0 {
-        tracing::info!(calls = expired.call_count, recordings = expired.recording_count, "retention is over");
+        tracing::info!(
+            calls = expired.call_count,
+            recordings = expired.recording_count,
+            "retention is over"
+        );
     }
     Ok(more)
 }
 
 /// Whether nothing is left of the file.
 fn delete(folder: &Path, file_name: &str) -> bool {
-    [file_name.to_owned(), format!("{file_name}.part")].iter().all(|name| match std::fs::remove_file(folder.join(name)) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => {
-            tracing::warn!(%error, "a recording past its retention cannot be deleted");
-            false
-        }
-    })
+    [file_name.to_owned(), format!("{file_name}.part")].iter().all(
+        |name| match std::fs::remove_file(folder.join(name)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => {
+                tracing::warn!(%error, "a recording past its retention cannot be deleted");
+                false
+            }
+        },
+    )
 }

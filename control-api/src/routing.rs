@@ -1,19 +1,16 @@
-//! Where a call is to be dialled: the account's trunks in their order, hosts resolved, numbers in each trunk's form, credentials opened.
-//! Both legs go through the same trunks (S43). Ownership of caller IDs is checked before, by the resource.
+//! Where a call is to be dialled: the account's trunks in their order, hosts resolved, numbers in
+//! each trunk's form, credentials opened. Both legs go through the same trunks (S43). Ownership of
+//! caller IDs is checked before, by the resource.
 
-use crate::{
-    config,
-    number::{self, E164, Region},
-    secret::{MasterKey, Purpose},
-};
+use crate::config;
+use crate::number::{self, E164, Region};
+use crate::secret::{MasterKey, Purpose};
 use control_wire::{Destination, DigestCredentials, MediaProfile, Route, TransportKind};
 use ipnet::IpNet;
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use storage::{NumberFormat, Trunk};
 
 /// Addresses of one trunk that are tried.
@@ -65,7 +62,8 @@ impl Resolver {
         }
     }
 
-    /// Addresses of a host, at most [`MAX_ADDRESSES`]. When DNS fails, what was known before still holds; empty if nothing was.
+    /// Addresses of a host, at most [`MAX_ADDRESSES`]. When DNS fails, what was known before still
+    /// holds; empty if nothing was.
     async fn resolve(&self, host: &str, port: u16) -> Vec<SocketAddr> {
         let key = (host.to_owned(), port);
         let known = self.lock().get(&key).cloned();
@@ -99,13 +97,18 @@ impl Resolver {
     }
 
     /// Those of the trunks that can be dialled, in their order.
-    pub async fn ready_trunks(&self, trunks: Vec<Trunk>, master_key: &MasterKey) -> Vec<ResolvedTrunk> {
+    pub async fn ready_trunks(
+        &self,
+        trunks: Vec<Trunk>,
+        master_key: &MasterKey,
+    ) -> Vec<ResolvedTrunk> {
         let mut ready = Vec::with_capacity(trunks.len());
         for trunk in trunks {
             let credentials = match credentials(&trunk, master_key) {
                 Ok(credentials) => credentials,
                 Err(error) => {
-                    tracing::error!(trunk = %trunk.id, %error, "trunk: its password cannot be opened");
+                    tracing::error!(trunk = %trunk.id, %error,
+                        "trunk: its password cannot be opened");
                     continue;
                 }
             };
@@ -118,23 +121,42 @@ impl Resolver {
     }
 }
 
-fn credentials(trunk: &Trunk, master_key: &MasterKey) -> Result<Option<DigestCredentials>, crate::secret::SecretError> {
-    let (Some(username), Some(sealed)) = (&trunk.username, &trunk.password) else { return Ok(None) };
+fn credentials(
+    trunk: &Trunk,
+    master_key: &MasterKey,
+) -> Result<Option<DigestCredentials>, crate::secret::SecretError> {
+    let (Some(username), Some(sealed)) = (&trunk.username, &trunk.password) else {
+        return Ok(None);
+    };
     let password = master_key.open(Purpose::TrunkPassword, sealed)?;
-    Ok(Some(DigestCredentials { username: username.clone(), password: password.expose().to_owned() }))
+    Ok(Some(DigestCredentials {
+        username: username.clone(),
+        password: password.expose().to_owned(),
+    }))
 }
 
 /// Port of a SIP URI that names none (RFC 3261 §19.1.2).
 const DEFAULT_PORT: u16 = 5060;
 
-/// A trunk's host as a URI holds it: an IPv6 address in brackets, and the port where it is not the default (RFC 3261 §25.1).
+/// A trunk's host as a URI holds it: an IPv6 address in brackets, and the port where it is not the
+/// default (RFC 3261 §25.1).
 fn uri_host(host: &str, port: u16) -> String {
-    let host = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    let host = if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
     if port == DEFAULT_PORT { host } else { format!("{host}:{port}") }
 }
 
 /// One leg's destination through the trunks.
-pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, region: Region, ring_ms: u64) -> Destination {
+pub fn destination(
+    trunks: &[ResolvedTrunk],
+    number: &E164,
+    caller_id: &E164,
+    region: Region,
+    ring_ms: u64,
+) -> Destination {
     let routes = trunks.iter().flat_map(|ready| {
         let trunk = &ready.trunk;
         ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
@@ -159,11 +181,14 @@ pub fn destination(trunks: &[ResolvedTrunk], number: &E164, caller_id: &E164, re
     Destination { ring_ms, routes: routes.collect() }
 }
 
-/// Where signalling is taken from besides the address that is tried: the host's other ones, for any of a cluster may answer, and the
-/// networks that the trunk names (B02).
+/// Where signalling is taken from besides the address that is tried: the host's other ones, for any
+/// of a cluster may answer, and the networks that the trunk names (B02).
 fn signal_from(ready: &ResolvedTrunk, tried: SocketAddr) -> Vec<String> {
     let others = ready.addresses.iter().map(SocketAddr::ip).filter(|other| *other != tried.ip());
-    others.map(|other| IpNet::from(other).to_string()).chain(ready.trunk.signal_from.iter().cloned()).collect()
+    others
+        .map(|other| IpNet::from(other).to_string())
+        .chain(ready.trunk.signal_from.iter().cloned())
+        .collect()
 }
 
 /// A routing prefix belongs to the number that is dialled, not to the one that is shown.
@@ -213,7 +238,14 @@ mod tests {
         let routes: Vec<_> = destination
             .routes
             .iter()
-            .map(|route| (route.trunk.as_str(), route.address.to_string(), route.request_user.as_str(), route.caller_id.as_str()))
+            .map(|route| {
+                (
+                    route.trunk.as_str(),
+                    route.address.to_string(),
+                    route.request_user.as_str(),
+                    route.caller_id.as_str(),
+                )
+            })
             .collect();
         assert_eq!(
             routes,
@@ -247,16 +279,27 @@ mod tests {
         let mut named = trunk("cluster", "sip.carrier.example", NumberFormat::E164);
         named.signal_from = vec!["198.51.100.0/24".into()];
         named.media_from = vec!["203.0.113.0/24".into()];
-        let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"].map(|address| address.parse().unwrap());
-        let ready = [ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None }];
+        let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"]
+            .map(|address| address.parse().unwrap());
+        let ready =
+            [ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None }];
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
         let routes = destination(&ready, &number, &number, Region::INDIA, 30_000).routes;
-        let taken: Vec<_> = routes.iter().map(|route| (route.address.to_string(), route.signal_from.join(" "))).collect();
+        let taken: Vec<_> = routes
+            .iter()
+            .map(|route| (route.address.to_string(), route.signal_from.join(" ")))
+            .collect();
         assert_eq!(
             taken,
             [
-                ("192.0.2.1:5060".to_owned(), "192.0.2.2/32 2001:db8::1/128 198.51.100.0/24".to_owned()),
-                ("192.0.2.2:5060".to_owned(), "192.0.2.1/32 2001:db8::1/128 198.51.100.0/24".to_owned()),
+                (
+                    "192.0.2.1:5060".to_owned(),
+                    "192.0.2.2/32 2001:db8::1/128 198.51.100.0/24".to_owned()
+                ),
+                (
+                    "192.0.2.2:5060".to_owned(),
+                    "192.0.2.1/32 2001:db8::1/128 198.51.100.0/24".to_owned()
+                ),
             ]
         );
         assert!(routes.iter().all(|route| route.media_from == ["203.0.113.0/24"]));
@@ -269,8 +312,13 @@ mod tests {
         locked.username = Some("u".into());
         locked.password = Some(MasterKey::new([2; 32]).seal(Purpose::TrunkPassword, &secret));
         let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
-        assert!(resolver.ready_trunks(vec![locked.clone()], &MasterKey::new([1; 32])).await.is_empty());
+        assert!(
+            resolver.ready_trunks(vec![locked.clone()], &MasterKey::new([1; 32])).await.is_empty()
+        );
         let ready = resolver.ready_trunks(vec![locked], &MasterKey::new([2; 32])).await;
-        assert_eq!(ready[0].credentials.as_ref().map(|credentials| credentials.password.as_str()), Some("p"));
+        assert_eq!(
+            ready[0].credentials.as_ref().map(|credentials| credentials.password.as_str()),
+            Some("p")
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Secrets: API keys (minted here, stored as a hash), recoverable secrets sealed under the master key (AES-256-GCM, NIST SP 800-38D),
-//! and the files that hold the master key and the admin token. Who may use a key is `auth`'s.
+//! Secrets: API keys (minted here, stored as a hash), recoverable secrets sealed under the master
+//! key (AES-256-GCM, NIST SP 800-38D), and the files that hold the master key and the admin token.
+//! Who may use a key is `auth`'s.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -34,7 +35,10 @@ pub enum SecretError {
     NotAKey { path: String },
     #[error("{path}: the token is empty")]
     EmptyToken { path: String },
-    #[error("a stored secret cannot be opened: it was sealed under another master key or for another purpose")]
+    #[error(
+        "a stored secret cannot be opened: it was sealed under another master key or for another \
+            purpose"
+    )]
     Unsealable,
 }
 
@@ -90,7 +94,8 @@ pub fn mint_key(class: KeyClass) -> Secret {
     Secret(format!("{}{}", class_prefix(class), URL_SAFE_NO_PAD.encode(random::<KEY_LEN>())))
 }
 
-/// A fresh password or the secret part of a session, of 256 random bits, safe in headers and in SIP.
+/// A fresh password or the secret part of a session, of 256 random bits, safe in headers and in
+/// SIP.
 pub fn mint_password() -> Secret {
     Secret(URL_SAFE_NO_PAD.encode(random::<KEY_LEN>()))
 }
@@ -100,7 +105,8 @@ pub fn mint_signing_secret() -> Secret {
     Secret(format!("whsec_{}", STANDARD.encode(random::<SIGNING_SECRET_LEN>())))
 }
 
-/// What is stored of a key and what it is looked up by. The keys are random, so a plain hash cannot be searched.
+/// What is stored of a key and what it is looked up by. The keys are random, so a plain hash cannot
+/// be searched.
 pub fn hash(clear_key: &str) -> KeyHash {
     let digest = ring::digest::digest(&ring::digest::SHA256, clear_key.as_bytes());
     KeyHash(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
@@ -132,7 +138,8 @@ impl Purpose {
     }
 }
 
-/// Seals and opens recoverable secrets under the master key, and makes names that nobody else can make.
+/// Seals and opens recoverable secrets under the master key, and makes names that nobody else can
+/// make.
 pub struct MasterKey {
     seal: LessSafeKey,
     names: hmac::Key,
@@ -146,14 +153,16 @@ impl std::fmt::Debug for MasterKey {
 
 impl MasterKey {
     pub fn new(bytes: [u8; 32]) -> Self {
-        let seal = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).expect("AES-256 takes 32 bytes"));
+        let seal = LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, &bytes).expect("AES-256 takes 32 bytes"),
+        );
         // A key of its own for each use of the master key.
         let names = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"names of agents");
         Self { seal, names: hmac::Key::new(hmac::HMAC_SHA256, names.as_ref()) }
     }
 
-    /// What an agent of an account is called towards the edge and in browsers: letters and digits, the same at all times, and telling
-    /// nothing of the agent.
+    /// What an agent of an account is called towards the edge and in browsers: letters and digits,
+    /// the same at all times, and telling nothing of the agent.
     pub fn agent_name(&self, account_id: &str, crm_username: &str) -> String {
         let mut text = (account_id.len() as u64).to_be_bytes().to_vec();
         text.extend_from_slice(account_id.as_bytes());
@@ -164,7 +173,8 @@ impl MasterKey {
     /// Reads the key's file; writes one with a fresh key (mode 0600) if there is none.
     pub fn load_or_create(path: &Path) -> Result<Self, SecretError> {
         let text = load_or_create(path, || hex(&random::<32>()))?;
-        let bytes = from_hex(text.trim()).ok_or_else(|| SecretError::NotAKey { path: path.display().to_string() })?;
+        let bytes = from_hex(text.trim())
+            .ok_or_else(|| SecretError::NotAKey { path: path.display().to_string() })?;
         Ok(Self::new(bytes))
     }
 
@@ -173,22 +183,32 @@ impl MasterKey {
         let nonce = random::<NONCE_LEN>();
         let mut bytes = secret.0.clone().into_bytes();
         self.seal
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), purpose.associated_data(), &mut bytes)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                purpose.associated_data(),
+                &mut bytes,
+            )
             .expect("secrets are far shorter than the limit of AES-GCM");
         bytes.splice(0..0, nonce);
         Sealed(bytes)
     }
 
     pub fn open(&self, purpose: Purpose, sealed: &Sealed) -> Result<Secret, SecretError> {
-        let (nonce, ciphertext) = sealed.0.split_first_chunk::<NONCE_LEN>().ok_or(SecretError::Unsealable)?;
+        let (nonce, ciphertext) =
+            sealed.0.split_first_chunk::<NONCE_LEN>().ok_or(SecretError::Unsealable)?;
         let mut bytes = ciphertext.to_vec();
-        let clear = self.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), purpose.associated_data(), &mut bytes);
+        let clear = self.seal.open_in_place(
+            Nonce::assume_unique_for_key(*nonce),
+            purpose.associated_data(),
+            &mut bytes,
+        );
         let clear = clear.map_err(|_| SecretError::Unsealable)?;
         String::from_utf8(clear.to_vec()).map(Secret).map_err(|_| SecretError::Unsealable)
     }
 }
 
-/// Reads the file of the admin API's bearer token; writes one with a fresh token (mode 0600) if there is none.
+/// Reads the file of the admin API's bearer token; writes one with a fresh token (mode 0600) if
+/// there is none.
 pub fn load_or_create_admin_token(path: &Path) -> Result<Secret, SecretError> {
     let text = load_or_create(path, || mint_key(KeyClass::Admin).0)?;
     match text.trim() {
@@ -212,7 +232,12 @@ fn load_or_create(path: &Path, fresh: impl FnOnce() -> String) -> Result<String,
                 std::fs::create_dir_all(folder).map_err(failed)?;
             }
             let text = fresh();
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(failed)?;
             writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(text)
         }
@@ -225,8 +250,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16).map(|value| value as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    let digits: Vec<u8> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|value| value as u8))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
     if digits.len() == 64 { bytes.try_into().ok() } else { None }
 }
 
@@ -235,20 +264,30 @@ mod tests {
     use super::*;
 
     fn folder(name: &str) -> std::path::PathBuf {
-        let folder = std::env::temp_dir().join(format!("control-api-secret-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("control-api-secret-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         folder
     }
 
     #[test]
     fn minted_keys_differ_and_show_their_class() {
-        for (class, prefix) in [(KeyClass::Browser, "cdb_"), (KeyClass::Server, "cds_"), (KeyClass::Admin, "cda_")] {
+        for (class, prefix) in
+            [(KeyClass::Browser, "cdb_"), (KeyClass::Server, "cds_"), (KeyClass::Admin, "cda_")]
+        {
             let (one, other) = (mint_key(class), mint_key(class));
             assert_ne!(one, other);
             assert!(one.expose().starts_with(prefix));
             assert_eq!(one.expose().len(), 4 + 43);
-            assert!(one.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "safe in a URL");
-            assert!(one.expose().starts_with(&shown_prefix(&one)) && shown_prefix(&one).len() == 10);
+            assert!(
+                one.expose()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)),
+                "safe in a URL"
+            );
+            assert!(
+                one.expose().starts_with(&shown_prefix(&one)) && shown_prefix(&one).len() == 10
+            );
         }
     }
 
@@ -261,7 +300,13 @@ mod tests {
     #[test]
     fn comparison_is_exact() {
         let secret = Secret::new("cda_abc");
-        for (other, same) in [("cda_abc", true), ("cda_abd", false), ("cda_ab", false), ("cda_abc ", false), ("", false)] {
+        for (other, same) in [
+            ("cda_abc", true),
+            ("cda_abd", false),
+            ("cda_ab", false),
+            ("cda_abc ", false),
+            ("", false),
+        ] {
             assert_eq!(secret.matches(other), same, "{other:?}");
         }
     }
@@ -273,7 +318,10 @@ mod tests {
             let sealed = key.seal(Purpose::TrunkPassword, &Secret::new(text));
             assert_eq!(key.open(Purpose::TrunkPassword, &sealed).unwrap().expose(), text);
             // A single letter may be among the random bytes.
-            assert!(text.len() < 8 || !sealed.0.windows(text.len()).any(|window| window == text.as_bytes()));
+            assert!(
+                text.len() < 8
+                    || !sealed.0.windows(text.len()).any(|window| window == text.as_bytes())
+            );
             assert!(key.open(Purpose::CallbackHeader, &sealed).is_err());
             assert!(MasterKey::new([8; 32]).open(Purpose::TrunkPassword, &sealed).is_err());
             for at in 0..sealed.0.len().min(64) {
@@ -283,7 +331,10 @@ mod tests {
             }
         }
         let secret = Secret::new("same");
-        assert_ne!(key.seal(Purpose::SigningSecret, &secret), key.seal(Purpose::SigningSecret, &secret));
+        assert_ne!(
+            key.seal(Purpose::SigningSecret, &secret),
+            key.seal(Purpose::SigningSecret, &secret)
+        );
         for len in 0..32 {
             assert!(key.open(Purpose::SigningSecret, &Sealed(vec![0; len])).is_err());
         }
@@ -295,8 +346,16 @@ mod tests {
         let key = MasterKey::new([7; 32]);
         let name = key.agent_name("acme", "agent.017");
         assert_eq!(name, MasterKey::new([7; 32]).agent_name("acme", "agent.017"));
-        assert!(name.len() == 33 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
-        for (account, agent) in [("acme", "Agent.017"), ("acmea", "gent.017"), ("other", "agent.017"), ("acme", "agent.017 ")] {
+        assert!(
+            name.len() == 33 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "{name}"
+        );
+        for (account, agent) in [
+            ("acme", "Agent.017"),
+            ("acmea", "gent.017"),
+            ("other", "agent.017"),
+            ("acme", "agent.017 "),
+        ] {
             assert_ne!(key.agent_name(account, agent), name, "{account} {agent}");
         }
         assert_ne!(MasterKey::new([8; 32]).agent_name("acme", "agent.017"), name);
@@ -312,7 +371,9 @@ mod tests {
     fn files_are_made_once_for_the_owner_alone() {
         let folder = folder("files");
         let (key_file, token_file) = (folder.join("a/secret.key"), folder.join("admin.token"));
-        let sealed = MasterKey::load_or_create(&key_file).unwrap().seal(Purpose::TrunkPassword, &Secret::new("p"));
+        let sealed = MasterKey::load_or_create(&key_file)
+            .unwrap()
+            .seal(Purpose::TrunkPassword, &Secret::new("p"));
         let again = MasterKey::load_or_create(&key_file).unwrap();
         assert_eq!(again.open(Purpose::TrunkPassword, &sealed).unwrap().expose(), "p");
         let token = load_or_create_admin_token(&token_file).unwrap();
@@ -321,8 +382,14 @@ mod tests {
             assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
             std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o640)).unwrap();
         }
-        assert!(matches!(MasterKey::load_or_create(&key_file), Err(SecretError::Exposed { mode: 0o640, .. })));
-        assert!(matches!(load_or_create_admin_token(&token_file), Err(SecretError::Exposed { .. })));
+        assert!(matches!(
+            MasterKey::load_or_create(&key_file),
+            Err(SecretError::Exposed { mode: 0o640, .. })
+        ));
+        assert!(matches!(
+            load_or_create_admin_token(&token_file),
+            Err(SecretError::Exposed { .. })
+        ));
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -330,7 +397,12 @@ mod tests {
     fn damaged_key_files_are_refused() {
         let folder = folder("damaged");
         std::fs::create_dir_all(&folder).unwrap();
-        for (name, text) in [("short", "00ff"), ("long", &"0".repeat(66)), ("odd", &"0".repeat(63)), ("words", &"z".repeat(64))] {
+        for (name, text) in [
+            ("short", "00ff"),
+            ("long", &"0".repeat(66)),
+            ("odd", &"0".repeat(63)),
+            ("words", &"z".repeat(64)),
+        ] {
             let path = folder.join(name);
             OpenOptions::new()
                 .write(true)
@@ -341,7 +413,10 @@ mod tests {
                 .unwrap()
                 .write_all(text.as_bytes())
                 .unwrap();
-            assert!(matches!(MasterKey::load_or_create(&path), Err(SecretError::NotAKey { .. })), "{name}");
+            assert!(
+                matches!(MasterKey::load_or_create(&path), Err(SecretError::NotAKey { .. })),
+                "{name}"
+            );
         }
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -1,38 +1,48 @@
-//! The running process: what is served where, the background tasks, and the order of starting and stopping.
+//! The running process: what is served where, the background tasks, and the order of starting and
+//! stopping.
 
+use crate::app::App;
+use crate::config::Config;
+use crate::listener::{self, Caps};
+use crate::metrics::{self, RequestCounter};
+use crate::tls::{Security, TlsError};
 use crate::{
-    admin,
-    app::App,
-    auth, callback, calls,
-    config::Config,
-    health, link,
-    listener::{self, Caps},
-    metrics::{self, RequestCounter},
-    openapi, problem, recordings, retention,
-    tls::{Security, TlsError},
-    webphone,
+    admin, auth, callback, calls, health, link, openapi, problem, recordings, retention, webphone,
 };
-use axum::{Router, http::header, middleware, response::Html, routing};
+use axum::http::header;
+use axum::response::Html;
+use axum::{Router, middleware, routing};
 use bytes::Bytes;
 use ipnet::IpNet;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Time that requests and deliveries have to finish when the process is to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a browser finds at the head of the public listener.
-const PUBLIC_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer</title><h1>Dialer: API</h1>\n\
-    <p>Calls are placed by <code>POST /calls</code> with a server key, or by the launch link of a CRM.\n\
-    <ul><li><a href=/openapi.json>/openapi.json</a>: the contract<li><a href=/CRM_API/webphone/setup>/CRM_API/webphone/setup</a>: \
+const PUBLIC_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer</title><h1>Dialer: \
+    API</h1>\n\
+    <p>Calls are placed by <code>POST /calls</code> with a server key, or by the launch link of a \
+    CRM.\n\
+    <ul><li><a href=/openapi.json>/openapi.json</a>: the contract<li><a \
+    href=/CRM_API/webphone/setup>/CRM_API/webphone/setup</a>: \
     microphone, speaker and network for agents</ul>\n";
 
 /// The same of the operators' listener.
-const ADMIN_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer: operators</title><h1>Dialer: operators' listener</h1>\n\
-    <ul><li><a href=/readyz>/readyz</a>: whether calls can be placed, and why not<li><a href=/metrics>/metrics</a>\
-    <li><a href=/healthz>/healthz</a><li><a href=/openapi.json>/openapi.json</a>: the admin API below <code>/admin</code>, \
-    with the token in <code>admin.token_file</code>; from a shell, <code>control-api admin --help</code></ul>\n";
+const ADMIN_FRONT: &str = "<!doctype html><meta charset=utf-8><title>Dialer: \
+    operators</title><h1>Dialer: operators' listener</h1>\n\
+    <ul><li><a href=/readyz>/readyz</a>: whether calls can be placed, and why not<li><a \
+    href=/metrics>/metrics</a>\
+    <li><a href=/healthz>/healthz</a><li><a href=/openapi.json>/openapi.json</a>: the admin API \
+    below <code>/admin</code>, \
+    with the token in <code>admin.token_file</code>; from a shell, <code>control-api admin \
+    --help</code></ul>\n";
 
 /// Why the process cannot serve: the configuration's key and the cause.
 #[derive(Debug, thiserror::Error)]
@@ -125,17 +135,21 @@ pub struct Running {
     tasks: JoinSet<()>,
 }
 
-/// Takes over live calls, then starts the link, the deliverer, both listeners and the background tasks.
+/// Takes over live calls, then starts the link, the deliverer, both listeners and the background
+/// tasks.
 pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let config = &app.config;
-    let (public, public_security) = open(&app, "public.listen", config.public.listen, "public.tls", &config.public.tls).await?;
-    let (admin, admin_security) = open(&app, "admin.listen", config.admin.listen, "admin.tls", &config.admin.tls).await?;
+    let (public, public_security) =
+        open(&app, "public.listen", config.public.listen, "public.tls", &config.public.tls).await?;
+    let (admin, admin_security) =
+        open(&app, "admin.listen", config.admin.listen, "admin.tls", &config.admin.tls).await?;
     let socket = link::bind(&config.link.socket).map_err(|error| StartError::Listen {
         key: "link.socket",
         address: config.link.socket.display().to_string(),
         error,
     })?;
-    let addresses = [&public, &admin].map(|listener| listener.local_addr().expect("a bound listener has an address"));
+    let addresses = [&public, &admin]
+        .map(|listener| listener.local_addr().expect("a bound listener has an address"));
     link::adopt_live_calls(&app).await?;
     app.callbacks.start().await?;
     let (mut link, mut tasks) = (JoinSet::new(), JoinSet::new());
@@ -148,7 +162,8 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
         proxies: proxies.to_vec(),
     };
     // Behind a proxy that speaks HTTPS, browsers come by HTTPS, too.
-    let tells_https = matches!(public_security, Security::Tls(_)) || config.public.url.starts_with("https://");
+    let tells_https =
+        matches!(public_security, Security::Tls(_)) || config.public.url.starts_with("https://");
     let public_service = listener::Service {
         name: "public",
         router: public_router(&app),
@@ -185,15 +200,20 @@ async fn open(
     tls_key: &'static str,
     tls: &crate::config::Tls,
 ) -> Result<(TcpListener, Security), StartError> {
-    let security =
-        Security::new(tls, host(&app.config), &app.metrics).map_err(|error| StartError::Tls { key: tls_key, error })?;
+    let security = Security::new(tls, host(&app.config), &app.metrics)
+        .map_err(|error| StartError::Tls { key: tls_key, error })?;
     let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| StartError::Listen { key, address: address.to_string(), error })?;
+    let listener = listener.map_err(|error| StartError::Listen {
+        key,
+        address: address.to_string(),
+        error,
+    })?;
     Ok((listener, security))
 }
 
 impl Running {
-    /// Stops accepting, lets requests finish, closes the link, lets attempts finish. Calls go on at the edge.
+    /// Stops accepting, lets requests finish, closes the link, lets attempts finish. Calls go on at
+    /// the edge.
     pub async fn stop(mut self) {
         self.app.shutdown.cancel();
         let finished = async {

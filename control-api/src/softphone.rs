@@ -1,20 +1,18 @@
-//! Agents' softphones: their names towards the edge, who is online, what is remembered of them, leave to register, and word to the
-//! pages that wait for a change. Which shard has them is the link's, the pages' API is `webphone`.
+//! Agents' softphones: their names towards the edge, who is online, what is remembered of them,
+//! leave to register, and word to the pages that wait for a change. Which shard has them is the
+//! link's, the pages' API is `webphone`.
 
-use crate::{
-    app::{App, now_ms},
-    link::PresenceChange,
-    secret::{self, MasterKey},
-};
+use crate::app::{App, now_ms};
+use crate::link::PresenceChange;
+use crate::secret::{self, MasterKey};
 use control_wire::SoftphoneGrant;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use storage::{Agent, Call, Storage, WebphoneSession};
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// An agent of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,7 +46,10 @@ pub struct Softphones {
 impl Softphones {
     /// Knows every registered agent by name.
     pub fn load(store: &Storage, master_key: &MasterKey) -> Result<Self, storage::Error> {
-        Ok(Self { names: Mutex::new(registered_names(store, master_key)?), watchers: Mutex::default() })
+        Ok(Self {
+            names: Mutex::new(registered_names(store, master_key)?),
+            watchers: Mutex::default(),
+        })
     }
 
     fn agent(&self, name: &str) -> Option<AgentId> {
@@ -76,13 +77,17 @@ impl Softphones {
 
     /// Wakes who waits for changes of any agent of an account.
     pub fn account_changed(&self, account_id: &str) {
-        self.watchers().retain(|agent, sender| agent.account_id != account_id || sender.send(()).is_ok());
+        self.watchers()
+            .retain(|agent, sender| agent.account_id != account_id || sender.send(()).is_ok());
     }
 
     /// Wakes who waits for changes of the agent of a call with a softphone.
     pub fn call_changed(&self, call: &Call) {
         if let Some(crm_username) = &call.crm_username {
-            self.changed(&AgentId { account_id: call.account_id.clone(), crm_username: crm_username.clone() });
+            self.changed(&AgentId {
+                account_id: call.account_id.clone(),
+                crm_username: crm_username.clone(),
+            });
         }
     }
 
@@ -92,12 +97,18 @@ impl Softphones {
 }
 
 /// Each registered agent by its name towards the edge.
-fn registered_names(store: &Storage, master_key: &MasterKey) -> Result<HashMap<String, AgentId>, storage::Error> {
+fn registered_names(
+    store: &Storage,
+    master_key: &MasterKey,
+) -> Result<HashMap<String, AgentId>, storage::Error> {
     let mut names = HashMap::new();
     for account in store.accounts()? {
         for agent in store.agents(&account.id)? {
             let name = master_key.agent_name(&account.id, &agent.crm_username);
-            names.insert(name, AgentId { account_id: account.id.clone(), crm_username: agent.crm_username });
+            names.insert(
+                name,
+                AgentId { account_id: account.id.clone(), crm_username: agent.crm_username },
+            );
         }
     }
     Ok(names)
@@ -106,7 +117,11 @@ fn registered_names(store: &Storage, master_key: &MasterKey) -> Result<HashMap<S
 /// What the agent is called towards the edge; from now on the name is known.
 pub fn name(app: &App, agent: &AgentId) -> String {
     let name = app.master_key.agent_name(&agent.account_id, &agent.crm_username);
-    app.softphones.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), agent.clone());
+    app.softphones
+        .names
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(name.clone(), agent.clone());
     name
 }
 
@@ -129,27 +144,45 @@ pub async fn wait_online(app: &App, agent: &AgentId, limit: Duration) -> bool {
     is_online(app, agent)
 }
 
-/// Lets the agent's softphone register for a while, but not beyond `ends_ms`, with the shard of its live call if it has one. `None` if no
-/// shard takes softphones.
-pub fn grant(app: &App, agent: &AgentId, live_call: Option<&Call>, ends_ms: u64) -> Option<SipAccess> {
+/// Lets the agent's softphone register for a while, but not beyond `ends_ms`, with the shard of its
+/// live call if it has one. `None` if no shard takes softphones.
+pub fn grant(
+    app: &App,
+    agent: &AgentId,
+    live_call: Option<&Call>,
+    ends_ms: u64,
+) -> Option<SipAccess> {
     let name = name(app, agent);
     let password = secret::mint_password().expose().to_owned();
     let now_ms = now_ms();
-    let expires_s = app.config.softphone.credential_s.min(ends_ms.saturating_sub(now_ms).div_ceil(1000));
+    let expires_s =
+        app.config.softphone.credential_s.min(ends_ms.saturating_sub(now_ms).div_ceil(1000));
     let expires_at_ms = ends_ms.min(now_ms + expires_s * 1000);
     let grant = SoftphoneGrant { agent: name.clone(), password: password.clone(), expires_at_ms };
     let service = app.link.grant_softphone(grant, live_call.map(|call| call.call_id.as_str()))?;
-    Some(SipAccess { uri: format!("sip:{name}@{}", service.domain), url: service.url, username: name, password, expires_s })
+    Some(SipAccess {
+        uri: format!("sip:{name}@{}", service.domain),
+        url: service.url,
+        username: name,
+        password,
+        expires_s,
+    })
 }
 
-/// Ends an agent's leave to register and its registration, which a running call keeps until its end.
+/// Ends an agent's leave to register and its registration, which a running call keeps until its
+/// end.
 pub fn cut_off(app: &App, agent: &AgentId) {
     app.link.revoke_softphone(&app.master_key.agent_name(&agent.account_id, &agent.crm_username));
 }
 
-/// Ends the sessions of which `is_over` holds, and the registrations of their agents and of those who are `gone`: another page of such an
-/// agent registers again by itself. Running calls go on. Blocks.
-pub fn end_sessions(app: &App, gone: &[Agent], is_over: impl Fn(&WebphoneSession) -> bool) -> Result<(), storage::Error> {
+/// Ends the sessions of which `is_over` holds, and the registrations of their agents and of those
+/// who are `gone`: another page of such an agent registers again by itself. Running calls go on.
+/// Blocks.
+pub fn end_sessions(
+    app: &App,
+    gone: &[Agent],
+    is_over: impl Fn(&WebphoneSession) -> bool,
+) -> Result<(), storage::Error> {
     let mut agents = app.store.close_sessions(now_ms(), is_over)?;
     agents.extend(gone.iter().map(|agent| (agent.account_id.clone(), agent.crm_username.clone())));
     for (account_id, crm_username) in agents {
@@ -160,7 +193,8 @@ pub fn end_sessions(app: &App, gone: &[Agent], is_over: impl Fn(&WebphoneSession
     Ok(())
 }
 
-/// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are cut off.
+/// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are
+/// cut off.
 pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
     if changes.is_empty() {
         return;
@@ -169,8 +203,12 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
         // Agents that were registered since are looked up before a softphone is cut off.
         let master_key = Arc::clone(&app.master_key);
         match app.with_store(move |store| registered_names(store, &master_key)).await {
-            Ok(names) => app.softphones.names.lock().unwrap_or_else(PoisonError::into_inner).extend(names),
-            Err(error) => return tracing::error!(%error, "softphones are not known: agents cannot be read"),
+            Ok(names) => {
+                app.softphones.names.lock().unwrap_or_else(PoisonError::into_inner).extend(names)
+            }
+            Err(error) => {
+                return tracing::error!(%error, "softphones are not known: agents cannot be read");
+            }
         }
     }
     let mut known = Vec::with_capacity(changes.len());
@@ -187,7 +225,9 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
     let stored = app.with_store(move |store| {
         for (AgentId { account_id, crm_username }, change) in known {
             let seen_ms = change.last_seen_ms.unwrap_or_else(now_ms);
-            store.change_softphone(&account_id, &crm_username, |softphone| softphone.last_seen_ms = Some(seen_ms))?;
+            store.change_softphone(&account_id, &crm_username, |softphone| {
+                softphone.last_seen_ms = Some(seen_ms)
+            })?;
             tracing::info!(account_id, crm_username, online = change.is_online, "softphone");
         }
         Ok(())

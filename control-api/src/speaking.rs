@@ -1,10 +1,9 @@
-//! Who is speaking in which call, for the pages that show it. Nothing is kept of calls that no page shows.
+//! Who is speaking in which call, for the pages that show it. Nothing is kept of calls that no page
+//! shows.
 
 use control_wire::Speaking;
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// The parties that speak, by call.
@@ -18,7 +17,10 @@ impl Speakers {
 
     /// Who speaks in a live call from now on.
     pub fn watch(&self, call_id: &str) -> watch::Receiver<Vec<String>> {
-        self.lock().entry(call_id.to_owned()).or_insert_with(|| watch::channel(Vec::new()).0).subscribe()
+        self.lock()
+            .entry(call_id.to_owned())
+            .or_insert_with(|| watch::channel(Vec::new()).0)
+            .subscribe()
     }
 
     /// Takes what a shard tells.

@@ -1,11 +1,9 @@
-//! Who reads an account's events as they come: wakes them, and bounds how many there are. What they read is `storage`'s log, how it is
-//! told `calls::events`'s.
+//! Who reads an account's events as they come: wakes them, and bounds how many there are. What they
+//! read is `storage`'s log, how it is told `calls::events`'s.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Streams that one account may have open.

@@ -1,5 +1,6 @@
-//! HTTPS for a listener: certificate files that are read again when they change, or a self-signed certificate for development.
-//! TLS 1.2 and 1.3 only (RFC 9325 §3.1.1). Who listens where is the configuration's, what is served the router's.
+//! HTTPS for a listener: certificate files that are read again when they change, or a self-signed
+//! certificate for development. TLS 1.2 and 1.3 only (RFC 9325 §3.1.1). Who listens where is the
+//! configuration's, what is served the router's.
 
 use crate::config::{Tls, TlsMode};
 use crate::metrics::Metrics;
@@ -43,23 +44,30 @@ pub enum Security {
 }
 
 impl Security {
-    /// Reads what the configuration names; `host` is the name that a self-signed certificate gets besides the loopback ones.
+    /// Reads what the configuration names; `host` is the name that a self-signed certificate gets
+    /// besides the loopback ones.
     pub fn new(tls: &Tls, host: &str, metrics: &Metrics) -> Result<Self, TlsError> {
         let resolver: Arc<dyn ResolvesServerCert> = match tls.mode {
             TlsMode::Plain => return Ok(Security::Plain),
             TlsMode::SelfSigned => Arc::new(Fixed(self_signed(host)?)),
             TlsMode::Files => {
-                let (Some(certificate), Some(private_key)) = (&tls.certificate, &tls.private_key) else {
+                let (Some(certificate), Some(private_key)) = (&tls.certificate, &tls.private_key)
+                else {
                     return Err(TlsError::NoFiles);
                 };
-                Arc::new(Reloading::open(certificate.clone(), private_key.clone(), metrics.clone())?)
+                Arc::new(Reloading::open(
+                    certificate.clone(),
+                    private_key.clone(),
+                    metrics.clone(),
+                )?)
             }
         };
         Self::showing(resolver)
     }
 
     fn showing(resolver: Arc<dyn ResolvesServerCert>) -> Result<Self, TlsError> {
-        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
         let mut config = builder
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
@@ -74,7 +82,10 @@ impl Security {
             Security::Plain => Ok(Stream::Plain(tcp)),
             Security::Tls(acceptor) => {
                 let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(tcp));
-                handshake.await.map_err(std::io::Error::from)?.map(|stream| Stream::Tls(Box::new(stream)))
+                handshake
+                    .await
+                    .map_err(std::io::Error::from)?
+                    .map(|stream| Stream::Tls(Box::new(stream)))
             }
         }
     }
@@ -98,7 +109,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -107,7 +122,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -160,7 +179,10 @@ fn self_signed(host: &str) -> Result<Arc<CertifiedKey>, TlsError> {
     certified(vec![made.cert.der().clone()], key)
 }
 
-fn certified(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<CertifiedKey>, TlsError> {
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())?))
 }
 
@@ -184,14 +206,19 @@ struct Loaded {
 type Modified = [Option<SystemTime>; 2];
 
 impl Reloading {
-    fn open(certificate: PathBuf, private_key: PathBuf, metrics: Metrics) -> Result<Self, TlsError> {
+    fn open(
+        certificate: PathBuf,
+        private_key: PathBuf,
+        metrics: Metrics,
+    ) -> Result<Self, TlsError> {
         let modified = [changed_at(&certificate), changed_at(&private_key)];
         let key = load(&certificate, &private_key)?;
         let state = Mutex::new(Loaded { looked_at: Instant::now(), modified, key });
         Ok(Self { certificate, private_key, metrics, state })
     }
 
-    /// The present key. Files that changed but cannot be used are told of and counted once, and the old key stays.
+    /// The present key. Files that changed but cannot be used are told of and counted once, and the
+    /// old key stays.
     fn current(&self, now: Instant) -> Arc<CertifiedKey> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(state.looked_at) >= RELOAD_INTERVAL {
@@ -201,12 +228,14 @@ impl Reloading {
                 state.modified = modified;
                 match load(&self.certificate, &self.private_key) {
                     Ok(key) => {
-                        tracing::info!(file = %self.certificate.display(), "certificate read again");
+                        tracing::info!(file = %self.certificate.display(),
+                            "certificate read again");
                         state.key = key;
                     }
                     Err(error) => {
                         self.metrics.certificate_refused();
-                        tracing::warn!(%error, "changed certificate cannot be used, the old one stays");
+                        tracing::warn!(%error,
+                            "changed certificate cannot be used, the old one stays");
                     }
                 }
             }
@@ -226,14 +255,19 @@ fn changed_at(path: &Path) -> Option<SystemTime> {
 }
 
 fn load(certificate: &Path, private_key: &Path) -> Result<Arc<CertifiedKey>, TlsError> {
-    let failed = |path: &Path, reason: String| TlsError::File { file: path.display().to_string(), reason };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let failed =
+        |path: &Path, reason: String| TlsError::File { file: path.display().to_string(), reason };
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
     let chain = chain.map_err(|error| failed(certificate, error.to_string()))?;
     if chain.is_empty() {
         return Err(failed(certificate, "no certificate in PEM form".into()));
     }
-    let key = PrivateKeyDer::from_pem_file(private_key).map_err(|error| failed(private_key, error.to_string()))?;
-    certified(chain, key).map_err(|error| failed(certificate, format!("does not fit {}: {error}", private_key.display())))
+    let key = PrivateKeyDer::from_pem_file(private_key)
+        .map_err(|error| failed(private_key, error.to_string()))?;
+    certified(chain, key).map_err(|error| {
+        failed(certificate, format!("does not fit {}: {error}", private_key.display()))
+    })
 }
 
 #[cfg(test)]
@@ -248,7 +282,8 @@ mod tests {
 
     impl Files {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("control-api-tls-{name}-{}", std::process::id()));
+            let folder =
+                std::env::temp_dir().join(format!("control-api-tls-{name}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&folder);
             std::fs::create_dir_all(&folder).unwrap();
             Self { folder }
@@ -269,7 +304,8 @@ mod tests {
             std::fs::write(self.private_key(), made.signing_key.serialize_pem()).unwrap();
             for path in [self.certificate(), self.private_key()] {
                 let file = std::fs::File::options().write(true).open(path).unwrap();
-                file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age)).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 - age))
+                    .unwrap();
             }
             made.cert.der().clone()
         }
@@ -281,7 +317,8 @@ mod tests {
 
     /// The files are looked at again by the next handshake.
     fn let_time_pass(reloading: &Reloading) {
-        reloading.state.lock().unwrap().looked_at = Instant::now().checked_sub(RELOAD_INTERVAL).unwrap();
+        reloading.state.lock().unwrap().looked_at =
+            Instant::now().checked_sub(RELOAD_INTERVAL).unwrap();
     }
 
     /// Answers each byte with itself, on every connection.
@@ -310,10 +347,18 @@ mod tests {
     ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(trusted.clone()).unwrap();
-        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        let client = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ));
+        let client = builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-        connector.connect(ServerName::try_from("localhost").unwrap(), TcpStream::connect(address).await?).await
+        connector
+            .connect(ServerName::try_from("localhost").unwrap(), TcpStream::connect(address).await?)
+            .await
     }
 
     async fn check_echo(stream: &mut tokio_rustls::client::TlsStream<TcpStream>) {
@@ -364,13 +409,15 @@ mod tests {
         let files = Files::new("renewed");
         let first = files.renew(3);
         let metrics = Metrics::default();
-        let reloading = Reloading::open(files.certificate(), files.private_key(), metrics.clone()).unwrap();
+        let reloading =
+            Reloading::open(files.certificate(), files.private_key(), metrics.clone()).unwrap();
         let reloading = Arc::new(reloading);
         let address = echo(Security::showing(reloading.clone()).unwrap()).await;
         let mut running = connect(address, &first).await.unwrap();
         check_echo(&mut running).await;
 
-        std::fs::write(files.private_key(), rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        std::fs::write(files.private_key(), rcgen::KeyPair::generate().unwrap().serialize_pem())
+            .unwrap();
         let_time_pass(&reloading);
         for _ in 0..2 {
             check_echo(&mut connect(address, &first).await.unwrap()).await;
@@ -389,7 +436,11 @@ mod tests {
     async fn a_client_that_trusts_the_certificate_is_served_over_tls() {
         let files = Files::new("serve");
         let certificate = files.renew(1);
-        let tls = Tls { mode: TlsMode::Files, certificate: Some(files.certificate()), private_key: Some(files.private_key()) };
+        let tls = Tls {
+            mode: TlsMode::Files,
+            certificate: Some(files.certificate()),
+            private_key: Some(files.private_key()),
+        };
         let address = echo(Security::new(&tls, "localhost", &Metrics::default()).unwrap()).await;
         check_echo(&mut connect(address, &certificate).await.unwrap()).await;
     }
@@ -397,7 +448,10 @@ mod tests {
     #[test]
     fn every_mode_makes_its_security() {
         let metrics = Metrics::default();
-        assert!(matches!(Security::new(&Tls::default(), "localhost", &metrics), Ok(Security::Plain)));
+        assert!(matches!(
+            Security::new(&Tls::default(), "localhost", &metrics),
+            Ok(Security::Plain)
+        ));
         let tls = Tls { mode: TlsMode::SelfSigned, ..Tls::default() };
         assert!(matches!(Security::new(&tls, "api.example.com", &metrics), Ok(Security::Tls(_))));
         let tls = Tls { mode: TlsMode::Files, ..Tls::default() };

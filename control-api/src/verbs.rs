@@ -1,5 +1,6 @@
-//! What is asked of running calls, for the REST API and for the softphone's page alike: each verb goes to the shard that has the call, and its
-//! answer becomes the request's. Which verb may be done when is the edge's to say; who may ask, the callers'.
+//! What is asked of running calls, for the REST API and for the softphone's page alike: each verb
+//! goes to the shard that has the call, and its answer becomes the request's. Which verb may be
+//! done when is the edge's to say; who may ask, the callers'.
 
 mod repeat;
 mod supervisor;
@@ -11,7 +12,10 @@ pub use supervisor::{NewSupervisor, supervise};
 pub use third_party::{Asked, NewThird, add};
 pub use transfer_request::answer as answer_transfer_request;
 
-use crate::{app::App, link::ControlFailure, problem::Problem, recordings};
+use crate::app::App;
+use crate::link::ControlFailure;
+use crate::problem::Problem;
+use crate::recordings;
 use axum::http::StatusCode;
 use control_wire::{Control, ControlRefusal, Verb};
 use std::time::Duration;
@@ -36,7 +40,12 @@ fn check_reach(app: &App, call: &Call) -> Result<(), Problem> {
     if app.link.reaches(&call.call_id) { Ok(()) } else { Err(problem(ControlFailure::NoEdge)) }
 }
 
-async fn send(app: &App, call: &Call, control_id: String, verb: Verb) -> Result<(), ControlFailure> {
+async fn send(
+    app: &App,
+    call: &Call,
+    control_id: String,
+    verb: Verb,
+) -> Result<(), ControlFailure> {
     let control = Control { call_id: call.call_id.clone(), control_id, verb };
     app.link.control(control)?.wait().await
 }
@@ -54,18 +63,27 @@ async fn reread(app: &App, call: &Call) -> Result<Call, Problem> {
 pub async fn start_recording(app: &App, call: &Call) -> Result<Call, Problem> {
     check_reach(app, call)?;
     let call_id = call.call_id.clone();
-    let reserved = app.with_store(move |store| store.reserve_recording(&call_id, &recordings::fresh_name())).await?;
+    let reserved = app
+        .with_store(move |store| store.reserve_recording(&call_id, &recordings::fresh_name()))
+        .await?;
     let reserved = reserved.ok_or_else(ended)?;
     let file_name = reserved.recording_file.clone().expect("a name was reserved");
     ask(app, &reserved, Verb::StartRecording { file_name }).await
 }
 
 /// Sends digits to a party: `0`–`9`, `*`, `#`, `A`–`D`, and `,` for a pause.
-pub async fn send_digits(app: &App, call: &Call, party: String, digits: &str) -> Result<Call, Problem> {
+pub async fn send_digits(
+    app: &App,
+    call: &Call,
+    party: String,
+    digits: &str,
+) -> Result<Call, Problem> {
     let digits = digits.to_ascii_uppercase();
     let is_digit = |byte: u8| byte.is_ascii_digit() || b"*#ABCD,".contains(&byte);
     if !(1..=MAX_DIGITS).contains(&digits.len()) || !digits.bytes().all(is_digit) {
-        let detail = format!("allowed are 1 to {MAX_DIGITS} of 0-9, *, #, A-D, and a comma for a pause of one second");
+        let detail = format!(
+            "allowed are 1 to {MAX_DIGITS} of 0-9, *, #, A-D, and a comma for a pause of one second"
+        );
         return Err(Problem::unprocessable("digits", "invalid_digits", detail));
     }
     ask(app, call, Verb::SendDigits { party: checked_party(party)?, digits }).await
@@ -89,8 +107,14 @@ fn ended() -> Problem {
 
 fn problem(failure: ControlFailure) -> Problem {
     match failure {
-        ControlFailure::NoEdge => Problem::unavailable("no_edge", "the media server of the call is not connected", RETRY),
-        ControlFailure::Busy => Problem::unavailable("busy", "too many requests of this call wait for their answer", RETRY),
+        ControlFailure::NoEdge => {
+            Problem::unavailable("no_edge", "the media server of the call is not connected", RETRY)
+        }
+        ControlFailure::Busy => Problem::unavailable(
+            "busy",
+            "too many requests of this call wait for their answer",
+            RETRY,
+        ),
         ControlFailure::NoAnswer => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "no_answer_from_edge",

@@ -1,5 +1,6 @@
-//! The browser softphone as browsers meet it, under `/CRM_API/webphone/`: the launch link, the pages and their files, and the API of a
-//! launched page. How softphones are kept apart and reached is `softphone`'s, how calls are placed `calls::place`'s.
+//! The browser softphone as browsers meet it, under `/CRM_API/webphone/`: the launch link, the
+//! pages and their files, and the API of a launched page. How softphones are kept apart and reached
+//! is `softphone`'s, how calls are placed `calls::place`'s.
 
 mod asset;
 mod calling;
@@ -13,21 +14,20 @@ mod session;
 mod ticket;
 mod view;
 
-use crate::{app::App, problem::Problem};
-use axum::{
-    Router,
-    extract::Request,
-    http::HeaderMap,
-    response::{IntoResponse, Response},
-    routing,
-};
+use crate::app::App;
+use crate::problem::Problem;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing};
 use std::sync::Arc;
 
 /// Head of every path here.
 const HOME: &str = "/CRM_API/webphone/";
 
-/// What serves pages and their API; the launch link itself is in the OpenAPI document. The API of a launched page is the page's own and
-/// changes with it, so that it is documented here and not there.
+/// What serves pages and their API; the launch link itself is in the OpenAPI document. The API of a
+/// launched page is the page's own and changes with it, so that it is documented here and not
+/// there.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/CRM_API/webphone/call", routing::get(page::call))
@@ -39,20 +39,32 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/CRM_API/webphone/session/events", routing::get(events::read))
         .route(
             "/CRM_API/webphone/session/call",
-            routing::get(calling::read).post(calling::start).patch(calling::change).delete(calling::end),
+            routing::get(calling::read)
+                .post(calling::start)
+                .patch(calling::change)
+                .delete(calling::end),
         )
-        .route("/CRM_API/webphone/session/media-test", routing::post(media_test::begin).put(media_test::keep))
+        .route(
+            "/CRM_API/webphone/session/media-test",
+            routing::post(media_test::begin).put(media_test::keep),
+        )
         .route("/CRM_API/webphone/session/call/control", routing::post(control::press))
 }
 
-/// The answer to a request that is refused before it reaches its resource: a page where a person would see it, else a problem.
+/// The answer to a request that is refused before it reaches its resource: a page where a person
+/// would see it, else a problem.
 pub fn refusal(request: &Request, problem: Problem) -> Response {
     let path = request.uri().path().strip_prefix(HOME);
     let is_page = path.is_some_and(|path| ["launch", "call", "setup"].contains(&path));
     if is_page { failure(request.headers(), problem, &[]) } else { problem.into_response() }
 }
 
-/// A failure as a page, or as a problem for clients that ask for JSON. The page also shows what arrived.
+/// A failure as a page, or as a problem for clients that ask for JSON. The page also shows what
+/// arrived.
 fn failure(headers: &HeaderMap, problem: Problem, arrived: &[String]) -> Response {
-    if page::prefers_json(headers) { page::guarded(problem.into_response()) } else { page::failure(problem, arrived) }
+    if page::prefers_json(headers) {
+        page::guarded(problem.into_response())
+    } else {
+        page::failure(problem, arrived)
+    }
 }

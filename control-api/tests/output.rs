@@ -1,4 +1,5 @@
-//! The process itself: what becomes of it and of requests when its output closes, fills up or is not read (B12).
+//! The process itself: what becomes of it and of requests when its output closes, fills up or is
+//! not read (B12).
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -26,14 +27,23 @@ impl Running {
         let (public, admin) = (free_address(), free_address());
         let (file, shown) = (folder.join("control-api.toml"), folder.display());
         let config = format!(
-            "[public]\nlisten = \"{public}\"\nurl = \"http://{public}\"\n[admin]\nlisten = \"{admin}\"\ntoken_file = \"{shown}/token\"\n\
-             [link]\nsocket = \"{shown}/control.sock\"\n[storage]\nfolder = \"{shown}/db\"\nsecret_key_file = \"{shown}/key\"\n\
-             [recordings]\nfolder = \"{shown}/recordings\"\n[hold_audio]\nfolder = \"{shown}/hold-audio\"\n\
+            "[public]\nlisten = \"{public}\"\nurl = \"http://{public}\"\n[admin]\nlisten = \
+                \"{admin}\"\ntoken_file = \"{shown}/token\"\n\
+             [link]\nsocket = \"{shown}/control.sock\"\n[storage]\nfolder = \
+             \"{shown}/db\"\nsecret_key_file = \"{shown}/key\"\n\
+             [recordings]\nfolder = \"{shown}/recordings\"\n[hold_audio]\nfolder = \
+             \"{shown}/hold-audio\"\n\
              [log]\nfilter = \"info,control_api=debug\"\n"
         );
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_control-api"));
-        command.arg("serve").arg("--config").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(output);
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output);
         let running = Running { child: command.spawn().unwrap(), admin };
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(admin).is_err() {
@@ -47,7 +57,8 @@ impl Running {
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -109,10 +120,14 @@ fn a_log_that_nobody_reads_stops_no_request() {
 #[test]
 fn a_log_on_a_full_disk_stops_no_request_and_its_lines_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let api = Running::start(folder.path(), File::options().write(true).open("/dev/full").unwrap().into());
+    let api = Running::start(
+        folder.path(),
+        File::options().write(true).open("/dev/full").unwrap().into(),
+    );
     (0..50).for_each(|_| drop(api.get("/healthz")));
     let metrics = api.get("/metrics");
-    let lost = metrics.lines().find_map(|line| line.strip_prefix("control_api_log_lines_lost_total "));
+    let lost =
+        metrics.lines().find_map(|line| line.strip_prefix("control_api_log_lines_lost_total "));
     assert!(lost.expect("the counter").parse::<u64>().unwrap() > 0, "{metrics}");
     api.stop();
 }

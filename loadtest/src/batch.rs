@@ -1,4 +1,5 @@
-//! Datagrams in batches, many for one system call, so that the peers of a load run leave the cores to what is measured. IPv4 only.
+//! Datagrams in batches, many for one system call, so that the peers of a load run leave the cores
+//! to what is measured. IPv4 only.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -86,7 +87,8 @@ impl Batch {
                 ipi_addr: libc::in_addr { s_addr: 0 },
             },
         };
-        // SAFETY: the control message is plain numbers, and its place is as long and at least as aligned.
+        // SAFETY: the control message is plain numbers, and its place is as long and at least as
+        // aligned.
         unsafe { std::ptr::write(self.locals[at].as_mut_ptr().cast(), message) };
     }
 
@@ -94,7 +96,8 @@ impl Batch {
         self.len == BATCH_LEN
     }
 
-    /// Sends what was pushed and empties the batch. Returns how many were sent; the rest met a full buffer.
+    /// Sends what was pushed and empties the batch. Returns how many were sent; the rest met a full
+    /// buffer.
     pub fn send(&mut self, socket: &UdpSocket) -> usize {
         let mut vectors = self.vectors();
         let mut headers = self.headers(&mut vectors);
@@ -104,7 +107,8 @@ impl Batch {
             }
         }
         // SAFETY: the first `len` headers point to buffers and addresses that outlive the call.
-        let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), self.len as u32, 0) };
+        let sent =
+            unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), self.len as u32, 0) };
         self.len = 0;
         sent.max(0) as usize
     }
@@ -117,7 +121,13 @@ impl Batch {
         let mut headers = self.headers(&mut vectors);
         // SAFETY: the headers point to buffers and addresses that outlive the call.
         let received = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH_LEN as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                BATCH_LEN as u32,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
         };
         self.len = received.max(0) as usize;
         for (len, header) in self.lens.iter_mut().zip(&headers[..self.len]) {
@@ -131,22 +141,32 @@ impl Batch {
         (0..self.len).map(|n| {
             let address = &self.addresses[n];
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-            (SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into(), &self.bytes[n][..self.lens[n]])
+            (
+                SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into(),
+                &self.bytes[n][..self.lens[n]],
+            )
         })
     }
 
     /// What was received, with the address of ours that it came to; for a socket that tells it.
     pub fn received_at(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
         (0..self.len).map(|n| {
-            // SAFETY: the place is as long as a control message and aligned for it, and any bytes are valid numbers.
+            // SAFETY: the place is as long as a control message and aligned for it, and any bytes
+            // are valid numbers.
             let message: &PacketInfo = unsafe { &*self.locals[n].as_ptr().cast() };
-            (Ipv4Addr::from(u32::from_be(message.info.ipi_addr.s_addr)), &self.bytes[n][..self.lens[n]])
+            (
+                Ipv4Addr::from(u32::from_be(message.info.ipi_addr.s_addr)),
+                &self.bytes[n][..self.lens[n]],
+            )
         })
     }
 
     fn vectors(&mut self) -> [libc::iovec; BATCH_LEN] {
         let bytes = &mut self.bytes;
-        std::array::from_fn(|n| libc::iovec { iov_base: bytes[n].as_mut_ptr().cast(), iov_len: self.lens[n] })
+        std::array::from_fn(|n| libc::iovec {
+            iov_base: bytes[n].as_mut_ptr().cast(),
+            iov_len: self.lens[n],
+        })
     }
 
     fn headers(&mut self, vectors: &mut [libc::iovec; BATCH_LEN]) -> [libc::mmsghdr; BATCH_LEN] {
@@ -187,7 +207,8 @@ mod tests {
 
     #[test]
     fn one_socket_has_many_addresses() {
-        let [shared, peer] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST].map(|ip| UdpSocket::bind((ip, 0)).unwrap());
+        let [shared, peer] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST]
+            .map(|ip| UdpSocket::bind((ip, 0)).unwrap());
         tell_local_addresses(&shared);
         let own = [Ipv4Addr::new(127, 1, 0, 1), Ipv4Addr::new(127, 1, 0, 2)];
         let mut batch = Batch::default();

@@ -1,5 +1,6 @@
-//! A scripted carrier: one thread that answers INVITEs over UDP as the dialled number says, and sends and measures RTP for all its legs
-//! from one media socket (legs are told apart by the edge's port). Owns sockets and timers; `leg` knows one leg, `text` the SIP lines.
+//! A scripted carrier: one thread that answers INVITEs over UDP as the dialled number says, and
+//! sends and measures RTP for all its legs from one media socket (legs are told apart by the edge's
+//! port). Owns sockets and timers; `leg` knows one leg, `text` the SIP lines.
 
 mod leg;
 pub mod script;
@@ -28,7 +29,8 @@ const SLOT_COUNT: usize = 20;
 /// Where the carrier listens; port 0 takes a free one.
 pub struct CarrierConfig {
     pub sip: SocketAddr,
-    /// Puts a counter and the sending time into each packet in place of the tone's first samples, to measure loss and delay.
+    /// Puts a counter and the sending time into each packet in place of the tone's first samples,
+    /// to measure loss and delay.
     pub probe: bool,
 }
 
@@ -87,7 +89,9 @@ impl Carrier {
             outgoing: Batch::default(),
         };
         let thread_stop = stop.clone();
-        let thread = std::thread::Builder::new().name("carrier".into()).spawn(move || peer.run(&thread_stop))?;
+        let thread = std::thread::Builder::new()
+            .name("carrier".into())
+            .spawn(move || peer.run(&thread_stop))?;
         Ok(Carrier { address, totals, reports, stop, thread: Some(thread) })
     }
 }
@@ -101,7 +105,8 @@ impl Drop for Carrier {
     }
 }
 
-/// A socket for hundreds of calls needs more than the default 208 KiB; root may go past the system's limit.
+/// A socket for hundreds of calls needs more than the default 208 KiB; root may go past the
+/// system's limit.
 pub(crate) fn enlarge_buffers(socket: &UdpSocket) {
     use std::os::fd::AsRawFd;
     let len: libc::c_int = 16 << 20;
@@ -186,7 +191,9 @@ impl Peer {
         while self.incoming.receive(&self.media) > 0 {
             let nanos = probe::nanos();
             for (from, packet) in self.incoming.received() {
-                if let Some(leg) = self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id)) {
+                if let Some(leg) =
+                    self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id))
+                {
                     count += u64::from(leg.on_media(packet, nanos, self.probe));
                 }
             }
@@ -234,8 +241,11 @@ impl Peer {
             (Some("ACK"), None) => {}
             (Some("OPTIONS"), _) => self.send(from, &message.response(200, "OK", "", "", "")),
             (Some(_), Some(_)) => self.send(from, &message.response(200, "OK", "", "", "")),
-            (Some(_), None) => self.send(from, &message.response(481, "Call/Transaction Does Not Exist", "", "", "")),
-            (None, Some(id)) if message.status() >= Some(200) && message.header("CSeq").ends_with("BYE") => {
+            (Some(_), None) => self
+                .send(from, &message.response(481, "Call/Transaction Does Not Exist", "", "", "")),
+            (None, Some(id))
+                if message.status() >= Some(200) && message.header("CSeq").ends_with("BYE") =>
+            {
                 self.finish(id, EndedBy::Script)
             }
             (None, _) => {}
@@ -246,7 +256,8 @@ impl Peer {
         let id = self.next_leg;
         self.next_leg += 1;
         let behaviour = (self.script)(message.request_user());
-        let Some(leg) = Leg::new(id, now, from, message, behaviour, self.sip_port, self.media_port) else {
+        let Some(leg) = Leg::new(id, now, from, message, behaviour, self.sip_port, self.media_port)
+        else {
             return self.send(from, &message.response(488, "Not Acceptable Here", "", "", ""));
         };
         self.totals.invited_count.fetch_add(1, Ordering::Relaxed);
@@ -260,7 +271,8 @@ impl Peer {
         self.legs.insert(id, leg);
     }
 
-    /// A retransmission gets the last response again, a re-INVITE a fresh 200 with the same session.
+    /// A retransmission gets the last response again, a re-INVITE a fresh 200 with the same
+    /// session.
     fn on_repeated_invite(&mut self, id: u64, message: &Message, from: SocketAddr) {
         let leg = self.legs.get_mut(&id).expect("known leg");
         let answer = leg.answer_again(message);

@@ -1,5 +1,5 @@
-//! Both processes as children on free loopback ports, configured and with one demo account, for load runs, the sandbox and the
-//! end-to-end tests. Ends only what it started.
+//! Both processes as children on free loopback ports, configured and with one demo account, for
+//! load runs, the sandbox and the end-to-end tests. Ends only what it started.
 
 use anyhow::Context;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -14,13 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the pair of processes is to be.
 pub struct StackSpec {
-    /// Folder of data, configuration and logs; a temporary one that is removed at the end if `None`.
+    /// Folder of data, configuration and logs; a temporary one that is removed at the end if
+    /// `None`.
     pub folder: Option<PathBuf>,
-    /// Where the edge has its SIP and its media, and softphones' WebSockets if they are not plaintext.
+    /// Where the edge has its SIP and its media, and softphones' WebSockets if they are not
+    /// plaintext.
     pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
-    /// A second trunk, for calls that the first one fails: its address, and its `media`, "rtp" or "sdes_srtp".
+    /// A second trunk, for calls that the first one fails: its address, and its `media`, "rtp" or
+    /// "sdes_srtp".
     pub backup: Option<(SocketAddr, &'static str)>,
     pub callback_url: String,
     /// PEM file with an authority to trust for callbacks.
@@ -36,8 +39,8 @@ pub struct StackSpec {
     pub legs_per_call: u16,
     /// Seconds that a customer's phone may ring.
     pub customer_ring_s: u32,
-    /// Serves softphones over `wss://` with a certificate of its own, or over `ws://` as a browser without exceptions takes it from
-    /// `http://localhost`.
+    /// Serves softphones over `wss://` with a certificate of its own, or over `ws://` as a browser
+    /// without exceptions takes it from `http://localhost`.
     pub softphones: Softphones,
     /// How many agents there are besides the demo account's own, see `more_agent`.
     pub more_agents: u32,
@@ -84,7 +87,12 @@ impl StackSpec {
     }
 
     /// For people: fixed ports and a folder that stays.
-    pub fn sandbox(folder: PathBuf, [api, admin]: [u16; 2], carrier: SocketAddr, callback_url: String) -> StackSpec {
+    pub fn sandbox(
+        folder: PathBuf,
+        [api, admin]: [u16; 2],
+        carrier: SocketAddr,
+        callback_url: String,
+    ) -> StackSpec {
         StackSpec {
             folder: Some(folder),
             api: ([127, 0, 0, 1], api).into(),
@@ -151,19 +159,27 @@ impl Stack {
             Some(folder) => (folder.clone(), false),
             None => (temporary_folder(), true),
         };
-        std::fs::create_dir_all(folder.join("recordings")).with_context(|| format!("making {}", folder.display()))?;
+        std::fs::create_dir_all(folder.join("recordings"))
+            .with_context(|| format!("making {}", folder.display()))?;
         let folder = folder.canonicalize()?;
         let (api, admin) = (free_address(spec.api)?, free_address(spec.admin)?);
-        std::fs::write(folder.join("control-api.toml"), control_api_config(&spec, &folder, api, admin))?;
+        std::fs::write(
+            folder.join("control-api.toml"),
+            control_api_config(&spec, &folder, api, admin),
+        )?;
         std::fs::write(folder.join("sip-edge.toml"), edge_config(&spec, &folder)?)?;
         std::fs::write(folder.join("account.toml"), account(&spec))?;
         let config = |name: &str| folder.join(name).display().to_string();
-        let mut control_api =
-            Process::start("control-api", vec!["serve".into(), "--config".into(), config("control-api.toml")], &folder)?;
+        let mut control_api = Process::start(
+            "control-api",
+            vec!["serve".into(), "--config".into(), config("control-api.toml")],
+            &folder,
+        )?;
         let admin_url = format!("http://{admin}");
         control_api.wait_for(&format!("{admin_url}/healthz")).await?;
         apply(&folder, &admin_url).await?;
-        let mut edge = Process::start("sip-edge", vec!["--config".into(), config("sip-edge.toml")], &folder)?;
+        let mut edge =
+            Process::start("sip-edge", vec!["--config".into(), config("sip-edge.toml")], &folder)?;
         edge.wait_for(&format!("{admin_url}/readyz")).await?;
         Ok(Stack {
             api_url: format!("http://{api}"),
@@ -192,7 +208,10 @@ impl Stack {
             ("to_number", to_number),
             ("from_number", &self.from_number),
         ];
-        let url = reqwest::Url::parse_with_params(&format!("{}/CRM_API/webphone/launch", self.api_url), query);
+        let url = reqwest::Url::parse_with_params(
+            &format!("{}/CRM_API/webphone/launch", self.api_url),
+            query,
+        );
         url.expect("an address of ours").into()
     }
 
@@ -205,7 +224,12 @@ impl Stack {
     pub async fn stop(mut self) -> anyhow::Result<()> {
         for process in [&mut self.edge, &mut self.control_api] {
             let status = process.terminate().await?;
-            anyhow::ensure!(status.success(), "{} ended with {status}: {}", process.program, process.last_lines());
+            anyhow::ensure!(
+                status.success(),
+                "{} ended with {status}: {}",
+                process.program,
+                process.last_lines()
+            );
         }
         if self.temporary {
             std::fs::remove_dir_all(&self.folder)?;
@@ -216,27 +240,36 @@ impl Stack {
 
 fn temporary_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    std::env::temp_dir().join(format!("dialer-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    std::env::temp_dir().join(format!(
+        "dialer-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ))
 }
 
-/// The same address, with a free port in place of 0. Such a port lies below those that the system gives to outgoing connections, so
-/// that it is still free when the process binds it, also after a restart.
+/// The same address, with a free port in place of 0. Such a port lies below those that the system
+/// gives to outgoing connections, so that it is still free when the process binds it, also after a
+/// restart.
 pub fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     if wanted.port() != 0 {
-        TcpListener::bind(wanted).with_context(|| format!("{wanted} is taken: end what listens there first"))?;
+        TcpListener::bind(wanted)
+            .with_context(|| format!("{wanted} is taken: end what listens there first"))?;
         return Ok(wanted);
     }
     let first = 10_000 + (std::process::id() % 64) as u16 * 128;
     let ports = (0..2_000).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 1_000);
     let mut addresses = ports.map(|port| SocketAddr::new(wanted.ip(), port));
-    let free = addresses.find(|address| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok());
+    let free = addresses
+        .find(|address| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok());
     free.context("no free port on loopback from 10,000 on")
 }
 
-/// A free even port from which `count` ports on are probably free too; the edge itself binds and checks them all.
+/// A free even port from which `count` ports on are probably free too; the edge itself binds and
+/// checks them all.
 pub fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
-    // Stacks of one process start at the same time: each looks beyond the ports that the one before it was given.
+    // Stacks of one process start at the same time: each looks beyond the ports that the one before
+    // it was given.
     static NEXT: Mutex<Option<u16>> = Mutex::new(None);
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
     let mut first = next.unwrap_or(20_000 + (std::process::id() % 4) as u16 * 3_400);
@@ -253,13 +286,24 @@ pub fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
     anyhow::bail!("no {count} free UDP ports in a row on loopback")
 }
 
-fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: SocketAddr) -> String {
+fn control_api_config(
+    spec: &StackSpec,
+    folder: &Path,
+    api: SocketAddr,
+    admin: SocketAddr,
+) -> String {
     let folder = folder.display();
-    let roots = spec.callback_roots.as_ref().map_or(String::new(), |path| format!("extra_roots = \"{}\"\n", path.display()));
+    let roots = spec
+        .callback_roots
+        .as_ref()
+        .map_or(String::new(), |path| format!("extra_roots = \"{}\"\n", path.display()));
     format!(
-        "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
-         [link]\nsocket = \"{folder}/control.sock\"\n\n[storage]\nfolder = \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
-         [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
+        "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \
+            \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
+         [link]\nsocket = \"{folder}/control.sock\"\n\n[storage]\nfolder = \
+         \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
+         [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \
+         \"{folder}/hold-audio\"\n\n\
          [callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
     )
 }
@@ -267,7 +311,8 @@ fn control_api_config(spec: &StackSpec, folder: &Path, api: SocketAddr, admin: S
 fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let folder = folder.display();
     // Two ports a leg, and some that rest.
-    let port_count = (spec.max_calls.min(5_000) as u16 + 40) * 2 * spec.legs_per_call * spec.shards.min(2);
+    let port_count =
+        (spec.max_calls.min(5_000) as u16 + 40) * 2 * spec.legs_per_call * spec.shards.min(2);
     let ip = spec.edge_address;
     let first_port = free_ports(ip, port_count)?;
     let sip_port = free_address((ip, 0).into())?.port();
@@ -276,27 +321,40 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
         Softphones::SelfSigned => softphone_config("wss", "self_signed = true", ip, ip, shards)?,
-        Softphones::Plaintext => {
-            softphone_config("ws", "allow_plaintext_loopback = true", Ipv4Addr::LOCALHOST.into(), ip, shards)?
-        }
+        Softphones::Plaintext => softphone_config(
+            "ws",
+            "allow_plaintext_loopback = true",
+            Ipv4Addr::LOCALHOST.into(),
+            ip,
+            shards,
+        )?,
     };
     Ok(format!(
-        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \"{ip}\"\nport = {sip_port}\n\n\
+        "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \
+            \"{ip}\"\nport = {sip_port}\n\n\
          [media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
-         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \"{folder}/recordings\"\n\n\
+         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \
+         \"{folder}/recordings\"\n\n\
          [hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
          {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
     ))
 }
 
 /// With WebSockets at one address and media at another.
-fn softphone_config(scheme: &str, transport: &str, ip: IpAddr, media_ip: IpAddr, shards: u16) -> anyhow::Result<String> {
+fn softphone_config(
+    scheme: &str,
+    transport: &str,
+    ip: IpAddr,
+    media_ip: IpAddr,
+    shards: u16,
+) -> anyhow::Result<String> {
     let address = free_address((ip, 0).into())?;
     let (port, media_port) = (address.port(), free_ports(media_ip, shards.next_multiple_of(2))?);
     // The edge puts each shard's own port in place of the word.
     let url = address.to_string().replace(&format!(":{port}"), ":{port}");
     Ok(format!(
-        "[softphone]\nenabled = true\nbind_address = \"{ip}\"\nport = {port}\npublic_url = \"{scheme}://{url}\"\n\
+        "[softphone]\nenabled = true\nbind_address = \"{ip}\"\nport = {port}\npublic_url = \
+            \"{scheme}://{url}\"\n\
          media_port = {media_port}\n{transport}\n\n"
     ))
 }
@@ -307,17 +365,26 @@ pub fn more_agent(n: u32) -> String {
 }
 
 fn account(spec: &StackSpec) -> String {
-    let trunks: Vec<_> =
-        [("carrier", (spec.carrier, "rtp"))].into_iter().chain(spec.backup.map(|backup| ("backup", backup))).collect();
+    let trunks: Vec<_> = [("carrier", (spec.carrier, "rtp"))]
+        .into_iter()
+        .chain(spec.backup.map(|backup| ("backup", backup)))
+        .collect();
     let names = trunks.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-    let trunks: String = trunks.iter().map(|(name, (address, media))| trunk(name, *address, media)).collect();
-    let more: String = (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
-    let (calls, rate, ring, url) = (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
+    let trunks: String =
+        trunks.iter().map(|(name, (address, media))| trunk(name, *address, media)).collect();
+    let more: String =
+        (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
+    let (calls, rate, ring, url) =
+        (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
     format!(
-        "{trunks}[accounts.demo]\nname = \"Demo\"\ntrunks = [{names}]\nnumbers = [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
-         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\"{more} }}\n\n\
-         [accounts.demo.keys.backend]\nclass = \"server\"\nsupervise = true\nvalue = \"{SERVER_KEY}\"\n\n\
-         [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
+        "{trunks}[accounts.demo]\nname = \"Demo\"\ntrunks = [{names}]\nnumbers = \
+            [\"{FROM_NUMBER}\"]\ncustomer_ring_s = {ring}\n\
+         limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n{}\nagents = \
+         {{ \"agent.017\" = \"Asha\", \"agent.018\" = \"Ravi\"{more} }}\n\n\
+         [accounts.demo.keys.backend]\nclass = \"server\"\nsupervise = true\nvalue = \
+         \"{SERVER_KEY}\"\n\n\
+         [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \
+         \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
         spec.account_settings
     )
 }
@@ -325,7 +392,8 @@ fn account(spec: &StackSpec) -> String {
 fn trunk(name: &str, address: SocketAddr, media: &str) -> String {
     let (host, port) = (address.ip(), address.port());
     format!(
-        "[trunks.{name}]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \"{media}\"\nallow_plaintext = true\n\
+        "[trunks.{name}]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \
+            \"{media}\"\nallow_plaintext = true\n\
          max_calls = 10000\n\n"
     )
 }
@@ -339,19 +407,32 @@ async fn apply(folder: &Path, admin_url: &str) -> anyhow::Result<()> {
         .arg(folder.join("account.toml"))
         .output()
         .await?;
-    anyhow::ensure!(output.status.success(), "applying the demo account: {}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(
+        output.status.success(),
+        "applying the demo account: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
 /// The binary of this workspace that was built beside the one that runs.
 pub fn program_path(program: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(program)).find(|path| path.is_file());
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
     found.with_context(|| format!("no {program} beside {}: run `make build` first", own.display()))
 }
 
 impl Process {
-    fn start(program: &'static str, arguments: Vec<String>, folder: &Path) -> anyhow::Result<Process> {
+    fn start(
+        program: &'static str,
+        arguments: Vec<String>,
+        folder: &Path,
+    ) -> anyhow::Result<Process> {
         let log = folder.join(format!("{program}.log"));
         Ok(Process { child: spawn(program, &arguments, &log)?, program, arguments, log })
     }
@@ -367,7 +448,12 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!("{} ended with {status}: {}", self.program, self.last_lines());
             }
-            anyhow::ensure!(Instant::now() < deadline, "{} is not ready after {PATIENCE:?}: {}", self.program, self.last_lines());
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "{} is not ready after {PATIENCE:?}: {}",
+                self.program,
+                self.last_lines()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -414,7 +500,11 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            anyhow::ensure!(Instant::now() < deadline, "{} does not end after SIGTERM", self.program);
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "{} does not end after SIGTERM",
+                self.program
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -426,7 +516,8 @@ impl Process {
         for entry in std::fs::read_dir(folder.join("fd"))? {
             // One that was closed meanwhile has no link.
             let Ok(target) = std::fs::read_link(entry?.path()) else { continue };
-            let inode = target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
+            let inode =
+                target.to_str().and_then(|name| name.strip_prefix("socket:[")?.strip_suffix(']'));
             sockets.extend(inode.map(str::to_owned));
         }
         let text = std::fs::read_to_string(folder.join("net/udp"))?;
@@ -450,7 +541,9 @@ pub fn usage(process_id: u32) -> anyhow::Result<Usage> {
     // SAFETY: sysconf has no preconditions.
     let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
     let status = std::fs::read_to_string(folder.join("status"))?;
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
+    let rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
     let fd_count = std::fs::read_dir(folder.join("fd"))?.count();
     Ok(Usage { cpu_s: (ticks(11) + ticks(12)) / ticks_per_s, rss_kib: rss.unwrap_or(0), fd_count })
 }

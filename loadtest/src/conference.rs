@@ -1,4 +1,5 @@
-//! Third parties for a load run: follows the account's event stream and adds a third to each call as it is bridged, as a CRM would.
+//! Third parties for a load run: follows the account's event stream and adds a third to each call
+//! as it is bridged, as a CRM would.
 
 use crate::children::Stack;
 use anyhow::Context;
@@ -21,7 +22,12 @@ pub async fn follow(stack: &Stack) -> anyhow::Result<Arc<Mutex<Asked>>> {
     let asked = Arc::<Mutex<Asked>>::default();
     let client = reqwest::Client::builder().pool_max_idle_per_host(64).build()?;
     let (api_url, key) = (stack.api_url.clone(), stack.server_key.clone());
-    let mut stream = client.get(format!("{api_url}/events")).bearer_auth(&key).send().await?.error_for_status()?;
+    let mut stream = client
+        .get(format!("{api_url}/events"))
+        .bearer_auth(&key)
+        .send()
+        .await?
+        .error_for_status()?;
     let shared = asked.clone();
     tokio::spawn(async move {
         let mut text = Vec::new();
@@ -31,7 +37,9 @@ pub async fn follow(stack: &Stack) -> anyhow::Result<Arc<Mutex<Asked>>> {
                 let event: Vec<u8> = text.drain(..end + 2).collect();
                 if let Some((call_id, uuid)) = bridged(&event) {
                     let number = format!("{THIRD_PREFIX}{uuid}");
-                    let request = client.post(format!("{api_url}/calls/{call_id}/participants")).bearer_auth(&key);
+                    let request = client
+                        .post(format!("{api_url}/calls/{call_id}/participants"))
+                        .bearer_auth(&key);
                     let body = serde_json::json!({ "to_number": number, "flow": "join" });
                     tokio::spawn(add(request.json(&body), number, shared.clone()));
                 }
@@ -45,7 +53,8 @@ pub async fn follow(stack: &Stack) -> anyhow::Result<Arc<Mutex<Asked>>> {
 fn bridged(event: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(event).ok()?;
     text.lines().find(|line| *line == "event: bridged")?;
-    let data: serde_json::Value = serde_json::from_str(text.lines().find_map(|line| line.strip_prefix("data: "))?).ok()?;
+    let data: serde_json::Value =
+        serde_json::from_str(text.lines().find_map(|line| line.strip_prefix("data: "))?).ok()?;
     Some((data["call_id"].as_str()?.to_owned(), data["uuid"].as_str()?.to_owned()))
 }
 

@@ -1,5 +1,5 @@
-//! Floods beside running calls: a stranger of another address sends all that one host can send, one kind after another, and what the
-//! calls lose and wait meanwhile is measured.
+//! Floods beside running calls: a stranger of another address sends all that one host can send, one
+//! kind after another, and what the calls lose and wait meanwhile is measured.
 
 mod source;
 
@@ -60,18 +60,34 @@ const MARGIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs each kind of flood beside fresh calls. `progress` gets each report as it comes.
-pub async fn run(spec: FloodSpec, progress: &mut dyn FnMut(&FloodReport)) -> anyhow::Result<Vec<FloodReport>> {
+pub async fn run(
+    spec: FloodSpec,
+    progress: &mut dyn FnMut(&FloodReport),
+) -> anyhow::Result<Vec<FloodReport>> {
     let talk = spec.span + 3 * MARGIN;
-    let script = move |user: &str| Behaviour::answer(Duration::ZERO, Some(440.0), user.contains(CUSTOMER_PREFIX).then_some(talk));
-    let carrier = Carrier::start(CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: true }, Box::new(script))?;
-    let stack_spec = StackSpec { softphones: Softphones::SelfSigned, ..StackSpec::load(carrier.address, sink(), spec.calls, 1) };
+    let script = move |user: &str| {
+        Behaviour::answer(
+            Duration::ZERO,
+            Some(440.0),
+            user.contains(CUSTOMER_PREFIX).then_some(talk),
+        )
+    };
+    let carrier = Carrier::start(
+        CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: true },
+        Box::new(script),
+    )?;
+    let stack_spec = StackSpec {
+        softphones: Softphones::SelfSigned,
+        ..StackSpec::load(carrier.address, sink(), spec.calls, 1)
+    };
     let stack = Stack::start(stack_spec).await.context("starting the processes")?;
     let config = std::fs::read_to_string(stack.folder.join("sip-edge.toml"))?;
     let ports = source::Ports { sip: port(&config, "[sip]")?, wss: port(&config, "[softphone]")? };
     let mut reports = Vec::new();
     for (kind, count, source) in KINDS {
         place(&stack, spec.calls).await?;
-        let live = || carrier.totals.live_count.load(Ordering::Relaxed) == 2 * u64::from(spec.calls);
+        let live =
+            || carrier.totals.live_count.load(Ordering::Relaxed) == 2 * u64::from(spec.calls);
         wait_until("all calls are up", live).await?;
         tokio::time::sleep(MARGIN).await;
         let sent = flood(source, count, ports, spec.span).await?;
@@ -84,7 +100,9 @@ pub async fn run(spec: FloodSpec, progress: &mut dyn FnMut(&FloodReport)) -> any
         let report = FloodReport {
             kind,
             sent_per_s: sent as f64 / spec.span.as_secs_f64(),
-            delay: Percentiles::of(legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect()),
+            delay: Percentiles::of(
+                legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect(),
+            ),
             received_count: legs.iter().map(|leg| leg.received_count).sum(),
             lost_count: legs.iter().map(|leg| leg.lost_count).sum(),
         };
@@ -115,7 +133,10 @@ async fn place(stack: &Stack, calls: u32) -> anyhow::Result<()> {
             "agent_number": format!("{AGENT_PREFIX}{n:05}"),
             "record": false,
         });
-        let request = client.post(format!("{}/calls", stack.api_url)).bearer_auth(&stack.server_key).json(&body);
+        let request = client
+            .post(format!("{}/calls", stack.api_url))
+            .bearer_auth(&stack.server_key)
+            .json(&body);
         let status = request.send().await?.status();
         anyhow::ensure!(status == 201, "a call is answered with {status}");
     }
@@ -131,8 +152,14 @@ async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Resu
     Ok(())
 }
 
-/// Sends from so many threads; what was sent in all. They yield to everything else of this machine, as another host would.
-async fn flood(source: Source, count: usize, ports: source::Ports, span: Duration) -> anyhow::Result<u64> {
+/// Sends from so many threads; what was sent in all. They yield to everything else of this machine,
+/// as another host would.
+async fn flood(
+    source: Source,
+    count: usize,
+    ports: source::Ports,
+    span: Duration,
+) -> anyhow::Result<u64> {
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let threads: Vec<_> = (0..count)
         .map(|_| {
@@ -145,17 +172,25 @@ async fn flood(source: Source, count: usize, ports: source::Ports, span: Duratio
         .collect();
     tokio::time::sleep(span).await;
     stop.store(true, Ordering::Relaxed);
-    let joined = tokio::task::spawn_blocking(move || threads.into_iter().try_for_each(std::thread::JoinHandle::join)).await?;
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().try_for_each(std::thread::JoinHandle::join)
+    })
+    .await?;
     anyhow::ensure!(joined.is_ok(), "a flood's thread panicked");
     Ok(sent.load(Ordering::Relaxed))
 }
 
 /// The reports as a table for people.
 pub fn table(reports: &[FloodReport]) -> String {
-    let mut text = format!("{:<28}{:>12}{:>12}{:>12}{:>12}{:>8}\n", "flood", "sent/s", "delay p50", "p99", "max ms", "lost");
+    let mut text = format!(
+        "{:<28}{:>12}{:>12}{:>12}{:>12}{:>8}\n",
+        "flood", "sent/s", "delay p50", "p99", "max ms", "lost"
+    );
     for FloodReport { kind, sent_per_s, delay, lost_count, .. } in reports {
         let (p50, p99, max) = (delay.p50_ms, delay.p99_ms, delay.max_ms);
-        text += &format!("{kind:<28}{sent_per_s:>12.0}{p50:>12.2}{p99:>12.2}{max:>12.2}{lost_count:>8}\n");
+        text += &format!(
+            "{kind:<28}{sent_per_s:>12.0}{p50:>12.2}{p99:>12.2}{max:>12.2}{lost_count:>8}\n"
+        );
     }
     text
 }

@@ -1,5 +1,6 @@
-//! The kernel's own floor under a relay: the least that relaying the same packets costs, one thread that receives on connected sockets
-//! by epoll and sends on their partners, without reading a byte. Run beside a load run, it makes that run's figure comparable.
+//! The kernel's own floor under a relay: the least that relaying the same packets costs, one thread
+//! that receives on connected sockets by epoll and sends on their partners, without reading a byte.
+//! Run beside a load run, it makes that run's figure comparable.
 
 use crate::batch::Batch;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -25,7 +26,9 @@ pub struct Floor {
 /// Relays the packets of `calls` two-way calls for `span` at 50 packets a second each way.
 pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     let generator = generator()?;
-    let sockets = (0..calls * 2).map(|_| leg_socket(generator.local_addr()?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let sockets = (0..calls * 2)
+        .map(|_| leg_socket(generator.local_addr()?))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let ports = sockets.iter().map(UdpSocket::local_addr).collect::<std::io::Result<Vec<_>>>()?;
     let stop = Arc::new(AtomicBool::new(false));
     let relay_stop = stop.clone();
@@ -52,9 +55,11 @@ pub fn generator() -> anyhow::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Sends to each port 50 times a second for `span`. Returns how many datagrams were sent, and how many came back.
+/// Sends to each port 50 times a second for `span`. Returns how many datagrams were sent, and how
+/// many came back.
 pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
-    let (started, mut slot, mut sent_count, mut received_count) = (Instant::now(), 0usize, 0u64, 0u64);
+    let (started, mut slot, mut sent_count, mut received_count) =
+        (Instant::now(), 0usize, 0u64, 0u64);
     let (mut outgoing, mut incoming) = (Batch::default(), Batch::default());
     let grace = Duration::from_millis(200);
     while started.elapsed() < span + grace {
@@ -75,7 +80,9 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u6
             }
         }
         let due = started + Duration::from_millis(slot as u64);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));
+        std::thread::sleep(
+            due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)),
+        );
     }
     (sent_count, received_count)
 }
@@ -102,7 +109,14 @@ fn relay(sockets: &[UdpSocket], stop: &AtomicBool) -> anyhow::Result<(u64, Durat
     for (n, socket) in sockets.iter().enumerate() {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: n as u64 };
         // SAFETY: both descriptors are open, and `event` lives through the call.
-        let added = unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &raw mut event) };
+        let added = unsafe {
+            libc::epoll_ctl(
+                epoll.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                socket.as_raw_fd(),
+                &raw mut event,
+            )
+        };
         anyhow::ensure!(added == 0, "epoll_ctl: {}", std::io::Error::last_os_error());
     }
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENT_CAP];
@@ -110,7 +124,9 @@ fn relay(sockets: &[UdpSocket], stop: &AtomicBool) -> anyhow::Result<(u64, Durat
     let before = thread_cpu();
     while !stop.load(Ordering::Relaxed) {
         // SAFETY: `events` has room for EVENT_CAP entries and lives through the call.
-        let ready = unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), EVENT_CAP as i32, 10) };
+        let ready = unsafe {
+            libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), EVENT_CAP as i32, 10)
+        };
         for event in &events[..ready.max(0) as usize] {
             let n = event.u64 as usize;
             while let Ok(len) = sockets[n].recv(&mut buffer) {

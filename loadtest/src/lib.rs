@@ -1,5 +1,5 @@
-//! SIP and RTP peers of the edge, for load tests, for the sandbox and for end-to-end tests. Written apart from `sip-core`, so that
-//! a mistake in our parser cannot hide itself.
+//! SIP and RTP peers of the edge, for load tests, for the sandbox and for end-to-end tests. Written
+//! apart from `sip-core`, so that a mistake in our parser cannot hide itself.
 
 mod batch;
 pub mod carrier;

@@ -1,4 +1,5 @@
-//! The load run: places calls through the REST API against a carrier of its own, and measures set-up, loss, delay, CPU and memory.
+//! The load run: places calls through the REST API against a carrier of its own, and measures
+//! set-up, loss, delay, CPU and memory.
 
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
@@ -57,9 +58,18 @@ impl Percentiles {
     pub(crate) fn of(mut millis: Vec<f64>) -> Percentiles {
         millis.sort_by(f64::total_cmp);
         let at = |share: f64| {
-            millis.get(((millis.len() as f64 * share) as usize).min(millis.len().saturating_sub(1))).copied().unwrap_or(0.0)
+            millis
+                .get(((millis.len() as f64 * share) as usize).min(millis.len().saturating_sub(1)))
+                .copied()
+                .unwrap_or(0.0)
         };
-        Percentiles { count: millis.len(), p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99), max_ms: at(1.0) }
+        Percentiles {
+            count: millis.len(),
+            p50_ms: at(0.5),
+            p95_ms: at(0.95),
+            p99_ms: at(0.99),
+            max_ms: at(1.0),
+        }
     }
 }
 
@@ -165,15 +175,21 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     let stack = Stack::start(stack_spec).await.context("starting the processes")?;
     let asked = if spec.three_way { Some(conference::follow(&stack).await?) } else { None };
     let before = stack.edge_usage()?;
-    let (fleet, agents) = spec.softphones.then(|| Fleet::start(&stack, carrier.totals.clone())).transpose()?.unzip();
+    let (fleet, agents) =
+        spec.softphones.then(|| Fleet::start(&stack, carrier.totals.clone())).transpose()?.unzip();
     let (samples, started) = (Vec::new(), Instant::now());
-    let mut run = Run { spec, stack: &stack, carrier: &carrier, fleet, ledger: &ledger, samples, started };
+    let mut run =
+        Run { spec, stack: &stack, carrier: &carrier, fleet, ledger: &ledger, samples, started };
     run.place_all(progress).await?;
     run.wait_for_the_end(progress).await?;
     let samples = run.samples;
     let after = stack.edge_usage()?;
     let datagrams_dropped = stack.edge.datagrams_dropped()?;
-    let legs: Vec<LegReport> = carrier.reports.try_iter().chain(agents.iter().flat_map(|agents| agents.try_iter())).collect();
+    let legs: Vec<LegReport> = carrier
+        .reports
+        .try_iter()
+        .chain(agents.iter().flat_map(|agents| agents.try_iter()))
+        .collect();
     stack.stop().await?;
     drop(carrier);
     let floor = if spec.media {
@@ -184,12 +200,17 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     };
     let rtpengine = if spec.rtpengine {
         progress("measuring rtpengine with the same packets".into());
-        Some(tokio::task::spawn_blocking(move || rtpengine::measure(spec.calls, FLOOR_SPAN)).await??)
+        Some(
+            tokio::task::spawn_blocking(move || rtpengine::measure(spec.calls, FLOOR_SPAN))
+                .await??,
+        )
     } else {
         None
     };
-    let ledger = Arc::try_unwrap(ledger)
-        .map_or_else(|shared| std::mem::take(&mut *shared.lock().expect("ledger")), |own| own.into_inner().expect("ledger"));
+    let ledger = Arc::try_unwrap(ledger).map_or_else(
+        |shared| std::mem::take(&mut *shared.lock().expect("ledger")),
+        |own| own.into_inner().expect("ledger"),
+    );
     let mut report = report(spec, &legs, ledger, samples, before, after);
     if let Some(asked) = asked {
         report.tell_conferences(&legs, &asked.lock().expect("asked"));
@@ -220,30 +241,40 @@ impl Run<'_> {
                     self.sample(progress)?;
                     next_sample += Duration::from_secs(1);
                 }
-                let live_calls = self.carrier.totals.live_count.load(Ordering::Relaxed) / self.spec.legs_per_call();
+                let live_calls = self.carrier.totals.live_count.load(Ordering::Relaxed)
+                    / self.spec.legs_per_call();
                 if now >= due && live_calls < u64::from(self.spec.calls) {
                     break;
                 }
                 tokio::time::sleep(
-                    due.saturating_duration_since(now).min(Duration::from_millis(20)).max(Duration::from_millis(1)),
+                    due.saturating_duration_since(now)
+                        .min(Duration::from_millis(20))
+                        .max(Duration::from_millis(1)),
                 )
                 .await;
             }
             let customer = format!("{CUSTOMER_PREFIX}{n:05}");
             if let Some(fleet) = &self.fleet {
                 let launch_url = self.stack.launch_url(&more_agent(n), &customer);
-                requests.spawn(launch_one(fleet.clone(), n, launch_url, customer, self.ledger.clone()));
+                requests.spawn(launch_one(
+                    fleet.clone(),
+                    n,
+                    launch_url,
+                    customer,
+                    self.ledger.clone(),
+                ));
                 continue;
             }
-            let request = client.post(format!("{}/calls", self.stack.api_url)).bearer_auth(&self.stack.server_key).json(
-                &serde_json::json!({
+            let request = client
+                .post(format!("{}/calls", self.stack.api_url))
+                .bearer_auth(&self.stack.server_key)
+                .json(&serde_json::json!({
                     "from_number": self.stack.from_number,
                     "to_number": customer,
                     "agent_number": format!("{AGENT_PREFIX}{n:05}"),
                     "record": self.spec.record,
                     "uuid": format!("{n:05}"),
-                }),
-            );
+                }));
             requests.spawn(place_one(request, customer, self.ledger.clone()));
             while requests.try_join_next().is_some() {}
         }
@@ -293,7 +324,8 @@ impl Run<'_> {
         let done = ledger.calls.values().filter(|call| call.callback_at.is_some()).count();
         let errors: usize = ledger.http_errors.values().sum();
         progress(format!(
-            "{:6.1} s  placed {:6}/{}  live {:5}  done {:6}  errors {:3}  packets {:9}  edge {:6.1} CPU s, {:6} KiB",
+            "{:6.1} s  placed {:6}/{}  live {:5}  done {:6}  errors {:3}  packets {:9}  edge \
+                {:6.1} CPU s, {:6} KiB",
             sample.at_s,
             ledger.calls.len(),
             self.spec.total,
@@ -311,44 +343,68 @@ impl Run<'_> {
 
 async fn place_one(request: reqwest::RequestBuilder, customer: String, ledger: Arc<Mutex<Ledger>>) {
     let posted_at = Instant::now();
-    ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at = Some(posted_at);
+    ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at =
+        Some(posted_at);
     let outcome = request.send().await;
     let took = posted_at.elapsed();
     let mut ledger = ledger.lock().expect("ledger");
     match outcome {
-        Ok(answer) if answer.status() == 201 => ledger.calls.entry(customer).or_default().answered_after = Some(took),
+        Ok(answer) if answer.status() == 201 => {
+            ledger.calls.entry(customer).or_default().answered_after = Some(took)
+        }
         Ok(answer) => *ledger.http_errors.entry(answer.status().to_string()).or_default() += 1,
         Err(error) => {
-            *ledger.http_errors.entry(if error.is_connect() { "connect" } else { "transport" }.to_owned()).or_default() += 1
+            *ledger
+                .http_errors
+                .entry(if error.is_connect() { "connect" } else { "transport" }.to_owned())
+                .or_default() += 1
         }
     }
 }
 
 /// One softphone's call from the link to its end.
-async fn launch_one(fleet: Fleet, agent: u32, launch_url: String, customer: String, ledger: Arc<Mutex<Ledger>>) {
+async fn launch_one(
+    fleet: Fleet,
+    agent: u32,
+    launch_url: String,
+    customer: String,
+    ledger: Arc<Mutex<Ledger>>,
+) {
     let clicked_at = Instant::now();
-    ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at = Some(clicked_at);
+    ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().posted_at =
+        Some(clicked_at);
     let placed = || {
         let took = clicked_at.elapsed();
-        ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().answered_after = Some(took);
+        ledger.lock().expect("ledger").calls.entry(customer.clone()).or_default().answered_after =
+            Some(took);
     };
     let outcome = fleet.call(agent, &launch_url, placed).await;
     let mut ledger = ledger.lock().expect("ledger");
     match outcome {
         Ok(times) => ledger.softphones.push(times),
-        Err(error) => *ledger.http_errors.entry(format!("{:#}", error.root_cause())).or_default() += 1,
+        Err(error) => {
+            *ledger.http_errors.entry(format!("{:#}", error.root_cause())).or_default() += 1
+        }
     }
 }
 
 /// Listens on a free loopback port for callbacks; answers its URL.
 async fn callback_sink(ledger: Arc<Mutex<Ledger>>) -> anyhow::Result<String> {
-    use axum::{Json, Router, extract::State, routing::post};
-    async fn receive(State(ledger): State<Arc<Mutex<Ledger>>>, Json(body): Json<serde_json::Value>) {
+    use axum::extract::State;
+    use axum::routing::post;
+    use axum::{Json, Router};
+    async fn receive(
+        State(ledger): State<Arc<Mutex<Ledger>>>,
+        Json(body): Json<serde_json::Value>,
+    ) {
         let now = Instant::now();
         let mut ledger = ledger.lock().expect("ledger");
         let text = |key: &str| body[key].as_str().unwrap_or("").to_owned();
         ledger.calls.entry(text("customer_number")).or_default().callback_at.get_or_insert(now);
-        *ledger.statuses.entry(format!("{} {}", text("status"), text("reason")).trim_end().to_owned()).or_default() += 1;
+        *ledger
+            .statuses
+            .entry(format!("{} {}", text("status"), text("reason")).trim_end().to_owned())
+            .or_default() += 1;
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/callback", listener.local_addr()?);
@@ -361,7 +417,12 @@ impl LoadReport {
     fn tell_conferences(&mut self, legs: &[LegReport], asked: &Asked) {
         let invited = legs.iter().filter_map(|leg| {
             let at = leg.user.find(THIRD_PREFIX)?;
-            Some(leg.invited_at.saturating_duration_since(*asked.at.get(&leg.user[at..])?).as_secs_f64() * 1e3)
+            Some(
+                leg.invited_at
+                    .saturating_duration_since(*asked.at.get(&leg.user[at..])?)
+                    .as_secs_f64()
+                    * 1e3,
+            )
         });
         self.verb = Percentiles::of(invited.collect());
         for refusal in &asked.refusals {
@@ -370,7 +431,14 @@ impl LoadReport {
     }
 }
 
-fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sample>, before: Usage, after: Usage) -> LoadReport {
+fn report(
+    spec: LoadSpec,
+    legs: &[LegReport],
+    ledger: Ledger,
+    samples: Vec<Sample>,
+    before: Usage,
+    after: Usage,
+) -> LoadReport {
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     let customers: Vec<(&LegReport, Placed)> = legs
         .iter()
@@ -379,19 +447,24 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
             Some((leg, *ledger.calls.get(&leg.user[at..])?))
         })
         .collect();
-    let setup = customers.iter().filter_map(|(leg, call)| Some(millis(leg.acknowledged_at?.duration_since(call.posted_at?))));
-    let audio =
-        customers.iter().filter_map(|(leg, _)| Some(millis(leg.first_media_at?.saturating_duration_since(leg.acknowledged_at?))));
-    let callback = customers
-        .iter()
-        .filter_map(|(leg, call)| Some(millis(call.callback_at?.saturating_duration_since(leg.acknowledged_at? + spec.hold))));
+    let setup = customers.iter().filter_map(|(leg, call)| {
+        Some(millis(leg.acknowledged_at?.duration_since(call.posted_at?)))
+    });
+    let audio = customers.iter().filter_map(|(leg, _)| {
+        Some(millis(leg.first_media_at?.saturating_duration_since(leg.acknowledged_at?)))
+    });
+    let callback = customers.iter().filter_map(|(leg, call)| {
+        Some(millis(call.callback_at?.saturating_duration_since(leg.acknowledged_at? + spec.hold)))
+    });
     let peak_legs = samples.iter().map(|sample| sample.live_legs).max().unwrap_or(0);
     let peak_rss = samples.iter().map(|sample| sample.edge_rss_kib).max().unwrap_or(0);
-    let steady: Vec<&Sample> = samples.iter().filter(|sample| sample.live_legs * 20 >= peak_legs * 19).collect();
+    let steady: Vec<&Sample> =
+        samples.iter().filter(|sample| sample.live_legs * 20 >= peak_legs * 19).collect();
     let cpu_per_packet_us = match (steady.first(), steady.last()) {
-        (Some(first), Some(last)) if last.relayed_count > first.relayed_count => {
-            Some((last.edge_cpu_s - first.edge_cpu_s) * 1e6 / (last.relayed_count - first.relayed_count) as f64)
-        }
+        (Some(first), Some(last)) if last.relayed_count > first.relayed_count => Some(
+            (last.edge_cpu_s - first.edge_cpu_s) * 1e6
+                / (last.relayed_count - first.relayed_count) as f64,
+        ),
         _ => None,
     };
     let answered = customers.iter().filter(|(leg, _)| leg.acknowledged_at.is_some()).count();
@@ -406,15 +479,23 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
             .count(),
         http_errors: ledger.http_errors,
         callback_statuses: ledger.statuses,
-        post: Percentiles::of(ledger.calls.values().filter_map(|call| call.answered_after).map(millis).collect()),
+        post: Percentiles::of(
+            ledger.calls.values().filter_map(|call| call.answered_after).map(millis).collect(),
+        ),
         setup: Percentiles::of(setup.collect()),
         audio: Percentiles::of(audio.collect()),
         callback: Percentiles::of(callback.collect()),
-        registered: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.registered)).collect()),
-        agent_media: Percentiles::of(ledger.softphones.iter().map(|times| millis(times.media)).collect()),
+        registered: Percentiles::of(
+            ledger.softphones.iter().map(|times| millis(times.registered)).collect(),
+        ),
+        agent_media: Percentiles::of(
+            ledger.softphones.iter().map(|times| millis(times.media)).collect(),
+        ),
         verb: Percentiles::default(),
         datagrams_dropped: 0,
-        packet_delay: Percentiles::of(legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect()),
+        packet_delay: Percentiles::of(
+            legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect(),
+        ),
         packets_sent: legs.iter().map(|leg| leg.sent_count).sum(),
         packets_received: legs.iter().map(|leg| leg.received_count).sum(),
         packets_lost: legs.iter().map(|leg| leg.lost_count).sum(),
@@ -422,7 +503,8 @@ fn report(spec: LoadSpec, legs: &[LegReport], ledger: Ledger, samples: Vec<Sampl
         floor: None,
         rtpengine: None,
         cpu_per_call_ms: (after.cpu_s - before.cpu_s) * 1e3 / answered.max(1) as f64,
-        memory_per_call_kib: peak_rss.saturating_sub(before.rss_kib) as f64 / (peak_legs / 2).max(1) as f64,
+        memory_per_call_kib: peak_rss.saturating_sub(before.rss_kib) as f64
+            / (peak_legs / 2).max(1) as f64,
         fd_count_before: before.fd_count,
         fd_count_after: after.fd_count,
         rss_before_kib: before.rss_kib,
@@ -436,9 +518,15 @@ impl LoadReport {
     pub fn table(&self) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| text += &format!("{name:<34} {value}\n");
-        row("calls placed / answered / peak", format!("{} / {} / {}", self.placed, self.answered, self.peak_calls));
+        row(
+            "calls placed / answered / peak",
+            format!("{} / {} / {}", self.placed, self.answered, self.peak_calls),
+        );
         row("HTTP errors", format!("{:?}", self.http_errors));
-        row("callbacks by status, missing", format!("{:?}, {}", self.callback_statuses, self.callbacks_missing));
+        row(
+            "callbacks by status, missing",
+            format!("{:?}, {}", self.callback_statuses, self.callbacks_missing),
+        );
         let is_measured = |(_, times): &(&str, Percentiles)| times.count > 0;
         let times = [
             ("link to registered", self.registered),
@@ -453,7 +541,10 @@ impl LoadReport {
         for (name, p) in times.into_iter().filter(is_measured) {
             row(
                 name,
-                format!("p50 {:.2}  p95 {:.2}  p99 {:.2}  max {:.2} ms  ({})", p.p50_ms, p.p95_ms, p.p99_ms, p.max_ms, p.count),
+                format!(
+                    "p50 {:.2}  p95 {:.2}  p99 {:.2}  max {:.2} ms  ({})",
+                    p.p50_ms, p.p95_ms, p.p99_ms, p.max_ms, p.count
+                ),
             );
         }
         row(
@@ -461,19 +552,29 @@ impl LoadReport {
             format!("{} / {} / {}", self.packets_sent, self.packets_received, self.packets_lost),
         );
         row("dropped by the kernel before the edge", self.datagrams_dropped.to_string());
-        row("edge CPU per relayed packet", self.cpu_per_packet_us.map_or("-".into(), |us| format!("{us:.2} µs")));
+        row(
+            "edge CPU per relayed packet",
+            self.cpu_per_packet_us.map_or("-".into(), |us| format!("{us:.2} µs")),
+        );
         for (name, relay) in [("bare loop", self.floor), ("rtpengine", self.rtpengine)] {
             let Some(relay) = relay else { continue };
-            let ratio = self
-                .cpu_per_packet_us
-                .map_or(String::new(), |us| format!(", edge is {:.2} times that", us / relay.cpu_per_packet_us));
-            let value = format!("{:.2} µs{ratio} ({} lost)", relay.cpu_per_packet_us, relay.lost_count);
+            let ratio = self.cpu_per_packet_us.map_or(String::new(), |us| {
+                format!(", edge is {:.2} times that", us / relay.cpu_per_packet_us)
+            });
+            let value =
+                format!("{:.2} µs{ratio} ({} lost)", relay.cpu_per_packet_us, relay.lost_count);
             row(&format!("{name}, CPU per packet"), value);
         }
         row("edge CPU per call, whole run", format!("{:.2} ms", self.cpu_per_call_ms));
         row("edge memory per call", format!("{:.1} KiB", self.memory_per_call_kib));
-        row("edge descriptors before / after", format!("{} / {}", self.fd_count_before, self.fd_count_after));
-        row("edge memory before / after", format!("{} / {} KiB", self.rss_before_kib, self.rss_after_kib));
+        row(
+            "edge descriptors before / after",
+            format!("{} / {}", self.fd_count_before, self.fd_count_after),
+        );
+        row(
+            "edge memory before / after",
+            format!("{} / {} KiB", self.rss_before_kib, self.rss_after_kib),
+        );
         text
     }
 }

@@ -1,5 +1,5 @@
-//! Probe packets: 20 ms of audio whose first bytes hold a counter and the sending time, to measure loss and delay between two peers of
-//! one process.
+//! Probe packets: 20 ms of audio whose first bytes hold a counter and the sending time, to measure
+//! loss and delay between two peers of one process.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -38,7 +38,10 @@ pub struct Received {
 impl Received {
     /// Counts a payload that came at `nanos`; false if it is no probe, such as the edge's ringback.
     pub fn take(&mut self, payload: &[u8], nanos: u64) -> bool {
-        let Some((MARK, rest)) = payload.split_first_chunk().map(|(mark, rest)| (*mark, rest)) else { return false };
+        let Some((MARK, rest)) = payload.split_first_chunk().map(|(mark, rest)| (*mark, rest))
+        else {
+            return false;
+        };
         let Some((counter, rest)) = rest.split_first_chunk() else { return false };
         let Some(sent) = rest.first_chunk() else { return false };
         let counter = u32::from_be_bytes(*counter);

@@ -1,5 +1,6 @@
-//! rtpengine (Debian's `rtpengine`) as a relay of the same packets, to compare with: one worker thread, without its kernel module. Set
-//! up through its "ng" control protocol: bencoded dictionaries over UDP, each behind a cookie that the answer repeats.
+//! rtpengine (Debian's `rtpengine`) as a relay of the same packets, to compare with: one worker
+//! thread, without its kernel module. Set up through its "ng" control protocol: bencoded
+//! dictionaries over UDP, each behind a cookie that the answer repeats.
 
 use crate::children::{free_address, free_ports, usage};
 use crate::floor::{Floor, generate, generator};
@@ -31,22 +32,42 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     let port_count = u16::try_from(calls * 4).context("at most 16,383 calls")?;
     let first_port = free_ports(loopback, port_count)?;
     let mut command = Command::new("rtpengine");
-    command.args(["--foreground", "--log-stderr", "--log-level=2", "--table=-1", "--num-threads=1", "--interface=127.0.0.1"]);
+    command.args([
+        "--foreground",
+        "--log-stderr",
+        "--log-level=2",
+        "--table=-1",
+        "--num-threads=1",
+        "--interface=127.0.0.1",
+    ]);
     command.arg(format!("--listen-ng={control}")).arg(format!("--port-min={first_port}"));
-    command.arg(format!("--port-max={}", first_port + port_count - 1)).stdin(Stdio::null()).stderr(Stdio::null());
-    let server = Server(command.spawn().context("starting rtpengine: `apt-get install rtpengine-daemon` installs it")?);
+    command
+        .arg(format!("--port-max={}", first_port + port_count - 1))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let server = Server(
+        command
+            .spawn()
+            .context("starting rtpengine: `apt-get install rtpengine-daemon` installs it")?,
+    );
     let ng = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     ng.connect(control)?;
     ng.set_read_timeout(Some(TRY))?;
     let socket = generator()?;
     let sdp = format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 8\r\na=sendrecv\r\n",
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+            m=audio {} RTP/AVP 8\r\na=sendrecv\r\n",
         socket.local_addr()?.port()
     );
     let mut ports = Vec::new();
     for call in 0..calls {
         let call_id = format!("call-{call}");
-        let mut request = BTreeMap::from([("command", "offer"), ("call-id", &call_id), ("from-tag", "a"), ("sdp", &sdp)]);
+        let mut request = BTreeMap::from([
+            ("command", "offer"),
+            ("call-id", &call_id),
+            ("from-tag", "a"),
+            ("sdp", &sdp),
+        ]);
         let to_callee = ask(&ng, &request).with_context(|| format!("offer of {call_id}"))?;
         request.extend([("command", "answer"), ("to-tag", "b")]);
         let to_caller = ask(&ng, &request).with_context(|| format!("answer of {call_id}"))?;
@@ -56,12 +77,19 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     let (sent_count, received_count) = generate(&socket, &ports, span);
     let cpu_s = usage(server.0.id())?.cpu_s - before;
     let cpu_per_packet_us = cpu_s * 1e6 / received_count.max(1) as f64;
-    Ok(Floor { cpu_per_packet_us, relayed_count: received_count, lost_count: sent_count - received_count })
+    Ok(Floor {
+        cpu_per_packet_us,
+        relayed_count: received_count,
+        lost_count: sent_count - received_count,
+    })
 }
 
 /// Asks until there is an answer. Returns the port of its SDP's first media line.
 fn ask(ng: &UdpSocket, request: &BTreeMap<&str, &str>) -> anyhow::Result<u16> {
-    let fields: String = request.iter().map(|(key, value)| format!("{}:{key}{}:{value}", key.len(), value.len())).collect();
+    let fields: String = request
+        .iter()
+        .map(|(key, value)| format!("{}:{key}{}:{value}", key.len(), value.len()))
+        .collect();
     // A repeated cookie gets the first answer again.
     let cookie = format!("{}-{}", request["call-id"], request["command"]);
     let (deadline, mut buffer) = (Instant::now() + PATIENCE, [0; 4096]);
@@ -74,7 +102,10 @@ fn ask(ng: &UdpSocket, request: &BTreeMap<&str, &str>) -> anyhow::Result<u16> {
         };
         let answer = String::from_utf8_lossy(&buffer[..len]);
         if answer.starts_with(&cookie) {
-            let port = answer.split("m=audio ").nth(1).and_then(|media| media.split(' ').next()?.parse().ok());
+            let port = answer
+                .split("m=audio ")
+                .nth(1)
+                .and_then(|media| media.split(' ').next()?.parse().ok());
             return port.with_context(|| format!("rtpengine answered {answer}"));
         }
     }
@@ -95,7 +126,9 @@ mod tests {
             // The first is lost.
             server.recv(&mut buffer).unwrap();
             let (len, peer) = server.recv_from(&mut buffer).unwrap();
-            for answer in ["other d6:result2:oke", "c-offer d3:sdp27:m=audio 20004 RTP/AVP 8\r\n\r\ne"] {
+            for answer in
+                ["other d6:result2:oke", "c-offer d3:sdp27:m=audio 20004 RTP/AVP 8\r\n\r\ne"]
+            {
                 server.send_to(answer.as_bytes(), peer).unwrap();
             }
             // Kept open: what is sent to a closed socket comes back as an error, before any answer.

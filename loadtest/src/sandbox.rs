@@ -1,4 +1,5 @@
-//! The sandbox: both processes, a scripted carrier, a make-believe CRM's page with its backend, and an inspector of callbacks.
+//! The sandbox: both processes, a scripted carrier, a make-believe CRM's page with its backend, and
+//! an inspector of callbacks.
 
 use crate::carrier::script::{self, SANDBOX_NUMBERS};
 use crate::carrier::{Carrier, CarrierConfig};
@@ -46,12 +47,26 @@ struct Crm {
 /// Starts everything, prints what to open, and runs until interrupted.
 pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(spec.page).await.with_context(|| {
-        format!("the page's address {} is taken: end what listens there, or choose another with --listen", spec.page)
+        format!(
+            "the page's address {} is taken: end what listens there, or choose another with \
+            --listen",
+            spec.page
+        )
     })?;
     let page_url = format!("http://{}", listener.local_addr()?);
-    let carrier = Carrier::start(CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: false }, Box::new(script::sandbox))?;
-    let stack = StackSpec::sandbox(spec.folder.clone(), spec.ports, carrier.address, format!("{page_url}/callback"));
-    let stack = Stack::start(stack).await.context("starting (--port and --admin-port choose other ports)")?;
+    let carrier = Carrier::start(
+        CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: false },
+        Box::new(script::sandbox),
+    )?;
+    let stack = StackSpec::sandbox(
+        spec.folder.clone(),
+        spec.ports,
+        carrier.address,
+        format!("{page_url}/callback"),
+    );
+    let stack = Stack::start(stack)
+        .await
+        .context("starting (--port and --admin-port choose other ports)")?;
     let crm = Arc::new(Crm {
         client: reqwest::Client::new(),
         api_url: stack.api_url.clone(),
@@ -63,7 +78,10 @@ pub async fn run(spec: SandboxSpec) -> anyhow::Result<()> {
         from_number: stack.from_number.clone(),
         callbacks: Mutex::default(),
     });
-    println!("\nThe sandbox runs. Open {page_url} to place calls, see their callbacks and play their recordings.\n");
+    println!(
+        "\nThe sandbox runs. Open {page_url} to place calls, see their callbacks and play their \
+            recordings.\n"
+    );
     println!("Or place one from another terminal:\n{}\n", crm.curl());
     println!(
         "Operators' commands (the listener is {}):\n{} account show demo\n\nCtrl-C ends it.",
@@ -86,9 +104,11 @@ fn router(crm: Arc<Crm>) -> Router {
         .with_state(crm)
 }
 
-/// A name that someone else's DNS leads here would let their page read ours, with the demo account's keys in it.
+/// A name that someone else's DNS leads here would let their page read ours, with the demo
+/// account's keys in it.
 async fn refuse_foreign_names(request: Request, next: Next) -> Response {
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host =
+        request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     if is_own(host) {
         next.run(request).await
     } else {
@@ -96,11 +116,14 @@ async fn refuse_foreign_names(request: Request, next: Next) -> Response {
     }
 }
 
-/// Whether a `Host` is an address or this machine's own name for itself: nobody's DNS stands for those.
+/// Whether a `Host` is an address or this machine's own name for itself: nobody's DNS stands for
+/// those.
 fn is_own(host: &str) -> bool {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
-    name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
 }
 
 /// The operators' command line for this sandbox, as it is typed in the present folder.
@@ -108,11 +131,16 @@ fn admin_command(admin_url: &str, folder: &std::path::Path) -> anyhow::Result<St
     let program = program_path("control-api")?;
     let here = std::env::current_dir()?;
     let program = program.strip_prefix(&here).unwrap_or(&program).to_owned();
-    Ok(format!("{} admin --url {admin_url} --token-file {}", program.display(), folder.join("admin.token").display()))
+    Ok(format!(
+        "{} admin --url {admin_url} --token-file {}",
+        program.display(),
+        folder.join("admin.token").display()
+    ))
 }
 
 async fn interrupted() {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("a signal handler");
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .expect("a signal handler");
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
@@ -122,14 +150,16 @@ async fn interrupted() {
 impl Crm {
     fn curl(&self) -> String {
         format!(
-            "curl -s {}/calls -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \\\n  \
+            "curl -s {}/calls -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' \
+                \\\n  \
              -d '{{\"from_number\":\"{}\",\"to_number\":\"9876501010\",\"agent_number\":\"{AGENT_NUMBER}\",\"uuid\":\"my-first-call\"}}'",
             self.api_url, self.server_key, self.from_number
         )
     }
 
-    /// The launch link as an admin pastes it into a CRM, which fills in what stands in braces on each click. The two numbers that do not
-    /// change are percent-encoded, the `+` of the caller ID above all.
+    /// The launch link as an admin pastes it into a CRM, which fills in what stands in braces on
+    /// each click. The two numbers that do not change are percent-encoded, the `+` of the caller ID
+    /// above all.
     fn link_template(&self) -> String {
         format!(
             "{}/CRM_API/webphone/launch?crm_username={{agent}}&api_key={}&to_number={{number}}&from_number={}",
@@ -145,8 +175,15 @@ impl Crm {
     }
 
     /// Asks and hands the answer on, problem documents included.
-    async fn ask_with(&self, key: &str, request: reqwest::RequestBuilder) -> Result<(StatusCode, Value), Response> {
-        let unreachable = |_| (StatusCode::BAD_GATEWAY, Json(json!({"title": "the API is not reachable"}))).into_response();
+    async fn ask_with(
+        &self,
+        key: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(StatusCode, Value), Response> {
+        let unreachable = |_| {
+            (StatusCode::BAD_GATEWAY, Json(json!({"title": "the API is not reachable"})))
+                .into_response()
+        };
         let answer = request.bearer_auth(key).send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
@@ -183,8 +220,10 @@ struct Dial {
 }
 
 async fn place(State(crm): State<Arc<Crm>>, Json(dial): Json<Dial>) -> Result<Response, Response> {
-    let body = json!({"from_number": crm.from_number, "to_number": dial.to_number, "agent_number": AGENT_NUMBER});
-    let (status, answer) = crm.ask(crm.client.post(format!("{}/calls", crm.api_url)).json(&body)).await?;
+    let body = json!({"from_number": crm.from_number, "to_number": dial.to_number,
+        "agent_number": AGENT_NUMBER});
+    let (status, answer) =
+        crm.ask(crm.client.post(format!("{}/calls", crm.api_url)).json(&body)).await?;
     Ok((status, Json(answer)).into_response())
 }
 
@@ -193,19 +232,34 @@ async fn list(State(crm): State<Arc<Crm>>) -> Result<Json<Value>, Response> {
     let (_, mut page) = crm.ask(crm.client.get(format!("{}/calls?limit=100", crm.api_url))).await?;
     let callbacks = crm.callbacks.lock().expect("callbacks");
     for call in page["calls"].as_array_mut().into_iter().flatten() {
-        let body = callbacks.iter().find(|(call_id, _)| call["call_id"] == **call_id).map(|(_, body)| body.clone());
+        let body = callbacks
+            .iter()
+            .find(|(call_id, _)| call["call_id"] == **call_id)
+            .map(|(_, body)| body.clone());
         call["received"] = body.into();
     }
     Ok(Json(page["calls"].take()))
 }
 
-async fn hang_up(State(crm): State<Arc<Crm>>, Path(id): Path<uuid::Uuid>) -> Result<Response, Response> {
-    let (status, answer) = crm.ask(crm.client.delete(format!("{}/calls/{id}", crm.api_url))).await?;
-    Ok(if status == StatusCode::NO_CONTENT { status.into_response() } else { (status, Json(answer)).into_response() })
+async fn hang_up(
+    State(crm): State<Arc<Crm>>,
+    Path(id): Path<uuid::Uuid>,
+) -> Result<Response, Response> {
+    let (status, answer) =
+        crm.ask(crm.client.delete(format!("{}/calls/{id}", crm.api_url))).await?;
+    Ok(if status == StatusCode::NO_CONTENT {
+        status.into_response()
+    } else {
+        (status, Json(answer)).into_response()
+    })
 }
 
-async fn timeline(State(crm): State<Arc<Crm>>, Path(id): Path<uuid::Uuid>) -> Result<Response, Response> {
-    let (status, answer) = crm.ask(crm.client.get(format!("{}/calls/{id}/timeline", crm.api_url))).await?;
+async fn timeline(
+    State(crm): State<Arc<Crm>>,
+    Path(id): Path<uuid::Uuid>,
+) -> Result<Response, Response> {
+    let (status, answer) =
+        crm.ask(crm.client.get(format!("{}/calls/{id}/timeline", crm.api_url))).await?;
     Ok((status, Json(answer)).into_response())
 }
 
@@ -226,10 +280,19 @@ mod tests {
 
     #[test]
     fn only_addresses_and_localhost_name_the_sandbox() {
-        for host in ["127.0.0.1:8090", "localhost:8090", "LOCALHOST", "[::1]:8090", "[::1]", "192.0.2.7:80"] {
+        for host in
+            ["127.0.0.1:8090", "localhost:8090", "LOCALHOST", "[::1]:8090", "[::1]", "192.0.2.7:80"]
+        {
             assert!(is_own(host), "{host}");
         }
-        for host in ["", "rebind.example:8090", "127.0.0.1.rebind.example", "localhost.example:8090", "localhost:x", ":8090"] {
+        for host in [
+            "",
+            "rebind.example:8090",
+            "127.0.0.1.rebind.example",
+            "localhost.example:8090",
+            "localhost:x",
+            ":8090",
+        ] {
             assert!(!is_own(host), "{host}");
         }
     }

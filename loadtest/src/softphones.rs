@@ -1,5 +1,6 @@
-//! Softphones without browsers, as agents of a load run: each opens a launch link, registers over WSS, answers its INVITE, and talks over
-//! ICE and DTLS-SRTP. Owns what is measured of them; `line` is one softphone's way to its call, `media` the thread that talks for all.
+//! Softphones without browsers, as agents of a load run: each opens a launch link, registers over
+//! WSS, answers its INVITE, and talks over ICE and DTLS-SRTP. Owns what is measured of them; `line`
+//! is one softphone's way to its call, `media` the thread that talks for all.
 
 mod line;
 mod media;
@@ -32,7 +33,10 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts the thread that talks. Reports of ended legs come from the receiver.
-    pub fn start(stack: &Stack, totals: Arc<Totals>) -> anyhow::Result<(Fleet, mpsc::Receiver<LegReport>)> {
+    pub fn start(
+        stack: &Stack,
+        totals: Arc<Totals>,
+    ) -> anyhow::Result<(Fleet, mpsc::Receiver<LegReport>)> {
         let (media, reports) = media::Talker::start(totals)?;
         let fleet = Fleet {
             client: reqwest::Client::builder().pool_max_idle_per_host(64).build()?,
@@ -43,8 +47,14 @@ impl Fleet {
         Ok((fleet, reports))
     }
 
-    /// Lets one agent open its launch link and stay until the end of the call. `placed` is told once the call is accepted.
-    pub async fn call(&self, agent: u32, launch_url: &str, placed: impl FnOnce()) -> anyhow::Result<Times> {
+    /// Lets one agent open its launch link and stay until the end of the call. `placed` is told
+    /// once the call is accepted.
+    pub async fn call(
+        &self,
+        agent: u32,
+        launch_url: &str,
+        placed: impl FnOnce(),
+    ) -> anyhow::Result<Times> {
         let run = line::run(self, agent, launch_url, placed);
         run.await.with_context(|| format!("softphone {agent}"))
     }

@@ -1,5 +1,5 @@
-//! The audio codecs that this system relays and the RTP payload type numbers that stand for them (RFC 3551 §6).
-//! Sample conversion is not here.
+//! The audio codecs that this system relays and the RTP payload type numbers that stand for them
+//! (RFC 3551 §6). Sample conversion is not here.
 
 /// A 7-bit RTP payload type number (RFC 3550 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,7 +77,8 @@ impl Format {
     }
 }
 
-/// Most payload types of a session that mean something here: three of an offer, three of an answer, and comfort noise.
+/// Most payload types of a session that mean something here: three of an offer, three of an answer,
+/// and comfort noise.
 const MAX_FORMAT_COUNT: usize = 8;
 
 /// What the payload types of one direction stand for; small, because each packet asks it.
@@ -87,7 +88,8 @@ pub struct FormatMap([Option<(PayloadType, Format)>; MAX_FORMAT_COUNT]);
 impl FormatMap {
     /// Adds a payload type, unless it has a meaning already or the map is full.
     pub fn add(&mut self, payload_type: PayloadType, format: Format) {
-        let place = self.0.iter_mut().find(|place| place.is_none_or(|(known, _)| known == payload_type));
+        let place =
+            self.0.iter_mut().find(|place| place.is_none_or(|(known, _)| known == payload_type));
         if let Some(place) = place {
             place.get_or_insert((payload_type, format));
         }

@@ -30,7 +30,8 @@ drop_reasons! {
     NotNegotiated => "not_negotiated",
     /// RTP on the RTCP port, or RTCP on the RTP port without rtcp-mux.
     WrongPort => "wrong_port",
-    /// From an address that is neither signalled nor latched, nor where the leg's media may come from.
+    /// From an address that is neither signalled nor latched, nor where the leg's media may come
+    /// from.
     ForeignSource => "foreign_source",
     /// From a new source that has not yet shown enough consecutive packets.
     Probation => "probation",

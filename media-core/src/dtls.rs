@@ -1,16 +1,20 @@
-//! DTLS-SRTP with browsers (RFC 5763, 5764): our certificate, one handshake as its server, the fingerprint that ties the peer's
-//! certificate to its description, and the SRTP keys that come of it. The handshake itself, 1.2 or 1.3, is `dimpl`'s.
-//! Invalid records are discarded while the handshake goes on (RFC 6347 §4.1.2.7, RFC 9147 §4.5.2): malformed ones are told by `record`,
-//! those that cannot be decrypted by `handle_datagram`. What is well-formed, in the clear and forged (a hello, a fragment with other
-//! content or of a later message, an alert) cannot be told from the peer's: who sends it from the peer's checked address ends the
-//! handshake.
-//! Deviates: `dimpl` takes its random numbers from the system, because it has no way to be given them.
+//! DTLS-SRTP with browsers (RFC 5763, 5764): our certificate, one handshake as its server, the
+//! fingerprint that ties the peer's certificate to its description, and the SRTP keys that come of
+//! it. The handshake itself, 1.2 or 1.3, is `dimpl`'s. Invalid records are discarded while the
+//! handshake goes on (RFC 6347 §4.1.2.7, RFC 9147 §4.5.2): malformed ones are told by `record`,
+//! those that cannot be decrypted by `handle_datagram`. What is well-formed, in the clear and
+//! forged (a hello, a fragment with other content or of a later message, an alert) cannot be told
+//! from the peer's: who sends it from the peer's checked address ends the handshake. Deviates:
+//! `dimpl` takes its random numbers from the system, because it has no way to be given them.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dimpl::{Config, CryptoError, CryptoOperation, Dtls, DtlsCertificate, Error, KeyingMaterial, Output, SrtpProfile};
+use dimpl::{
+    Config, CryptoError, CryptoOperation, Dtls, DtlsCertificate, Error, KeyingMaterial, Output,
+    SrtpProfile,
+};
 use p256::pkcs8::EncodePrivateKey;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
@@ -29,7 +33,8 @@ const FIRST_REPETITION: Duration = Duration::from_millis(200);
 const REPETITIONS: usize = 6;
 /// Time for which a finished association answers repetitions of the peer's last flight.
 const LINGER: Duration = Duration::from_secs(10);
-/// Room for the longest record that a datagram of ours or the peer's holds, and for the peer's certificate.
+/// Room for the longest record that a datagram of ours or the peer's holds, and for the peer's
+/// certificate.
 const RECORD_LEN: usize = 4096;
 
 /// Bytes of a SHA-256 fingerprint.
@@ -51,7 +56,9 @@ impl Fingerprint {
         let mut bytes = [0; FINGERPRINT_LEN];
         let mut pairs = text.split(':');
         for byte in &mut bytes {
-            let pair = pairs.next().filter(|pair| pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+            let pair = pairs.next().filter(|pair| {
+                pair.len() == 2 && pair.bytes().all(|digit| digit.is_ascii_hexdigit())
+            })?;
             *byte = u8::from_str_radix(pair, 16).ok()?;
         }
         pairs.next().is_none().then_some(Fingerprint(bytes))
@@ -123,7 +130,8 @@ pub(crate) struct Failed;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
     Handled,
-    /// A record in it cannot be decrypted. Nothing of the datagram was used, and the handshake goes on.
+    /// A record in it cannot be decrypted. Nothing of the datagram was used, and the handshake goes
+    /// on.
     Discarded,
 }
 
@@ -139,8 +147,9 @@ pub(crate) struct Association {
 }
 
 impl Association {
-    /// For the client whose first datagram this is, which is still to be given to `handle_datagram`. AES-GCM costs half of what
-    /// AES_CM_128_HMAC_SHA1_80 costs a packet, so a client that gets it by 1.2 only is answered with 1.2.
+    /// For the client whose first datagram this is, which is still to be given to
+    /// `handle_datagram`. AES-GCM costs half of what AES_CM_128_HMAC_SHA1_80 costs a packet, so a
+    /// client that gets it by 1.2 only is answered with 1.2.
     pub fn new(now: Instant, identity: &Identity, first: &[u8]) -> Association {
         let new = if hello::gets_gcm_by_1_2_only(first) { Dtls::new_12 } else { Dtls::new_auto };
         let dtls = new(Arc::clone(&identity.config), identity.certificate.clone(), now);
@@ -151,12 +160,19 @@ impl Association {
     ///
     /// # Errors
     /// The handshake failed: the association must be dropped.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8], send: impl FnMut(&[u8])) -> Result<Taken, Failed> {
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+        send: impl FnMut(&[u8]),
+    ) -> Result<Taken, Failed> {
         self.dtls.handle_timeout(now).map_err(|_| Failed)?;
         let taken = match self.dtls.handle_packet(datagram) {
             Ok(()) => Taken::Handled,
             // `dimpl` says so before the datagram changes anything but its buffers.
-            Err(Error::CryptoError(CryptoError::OperationFailed(CryptoOperation::Decrypt))) => Taken::Discarded,
+            Err(Error::CryptoError(CryptoError::OperationFailed(CryptoOperation::Decrypt))) => {
+                Taken::Discarded
+            }
             Err(_) => return Err(Failed),
         };
         self.drain(now, send)?;
@@ -178,7 +194,9 @@ impl Association {
             match self.dtls.poll_output(&mut record) {
                 Output::Packet(datagram) => send(datagram),
                 Output::PeerCert(certificate) => self.peer = Some(Fingerprint::of(certificate)),
-                Output::KeyingMaterial(material, profile) => self.keys = Some(srtp_keys(material, profile).ok_or(Failed)?),
+                Output::KeyingMaterial(material, profile) => {
+                    self.keys = Some(srtp_keys(material, profile).ok_or(Failed)?)
+                }
                 Output::Connected => self.finished = Some(now),
                 Output::Timeout(due) => {
                     self.due = due;
@@ -190,7 +208,11 @@ impl Association {
             }
         }
         // RFC 5764 §4.1: without a common profile there is no media.
-        if self.finished.is_some() && (self.keys.is_none() || self.peer.is_none()) { Err(Failed) } else { Ok(()) }
+        if self.finished.is_some() && (self.keys.is_none() || self.peer.is_none()) {
+            Err(Failed)
+        } else {
+            Ok(())
+        }
     }
 
     /// When `handle_timeout` is due.
@@ -222,7 +244,11 @@ fn srtp_keys(material: KeyingMaterial, profile: SrtpProfile) -> Option<SrtpKeys>
     let (client_key, server_key) = keys.split_at(suite.key_len());
     let (client_salt, server_salt) = salts.split_at_checked(suite.salt_len())?;
     let join = |key: &[u8], salt: &[u8]| Keys::new(suite, &Zeroizing::new([key, salt].concat()));
-    Some(SrtpKeys { outbound: join(server_key, server_salt)?, inbound: join(client_key, client_salt)?, mki: None })
+    Some(SrtpKeys {
+        outbound: join(server_key, server_salt)?,
+        inbound: join(client_key, client_salt)?,
+        mki: None,
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! G.711: µ-law and A-law bytes to and from 16-bit linear samples at 8 kHz (ITU-T G.711). Tables are made at compile time.
+//! G.711: µ-law and A-law bytes to and from 16-bit linear samples at 8 kHz (ITU-T G.711). Tables
+//! are made at compile time.
 
 use crate::codec::Codec;
 
@@ -41,10 +42,12 @@ pub fn transcode(payload: &mut [u8], from: Codec, to: Codec) {
 /// Encodes samples by table, as many as there are bytes for.
 pub fn encode_all(codec: Codec, samples: &[i16], bytes: &mut [u8]) {
     match codec {
-        // The steps of µ-law lie at multiples of 4 on both sides of 0, those of A-law at multiples of 16 below and above.
+        // The steps of µ-law lie at multiples of 4 on both sides of 0, those of A-law at multiples
+        // of 16 below and above.
         Codec::Pcmu => {
             for (byte, sample) in bytes.iter_mut().zip(samples) {
-                *byte = PCMU_ENCODE[(((*sample + ((*sample >> 15) & 3)) >> 2) as u16 & 0x3fff) as usize];
+                *byte = PCMU_ENCODE
+                    [(((*sample + ((*sample >> 15) & 3)) >> 2) as u16 & 0x3fff) as usize];
             }
         }
         Codec::Pcma => {
@@ -143,13 +146,18 @@ const fn decode_pcma(byte: u8) -> i16 {
     let bits = byte ^ 0x55;
     let exponent = (bits >> 4) & 7;
     let mantissa = (bits & 0x0f) as i32;
-    let magnitude = if exponent == 0 { (mantissa << 4) + 8 } else { ((mantissa << 4) + 0x108) << (exponent - 1) };
+    let magnitude = if exponent == 0 {
+        (mantissa << 4) + 8
+    } else {
+        ((mantissa << 4) + 0x108) << (exponent - 1)
+    };
     if bits & 0x80 != 0 { magnitude as i16 } else { -magnitude as i16 }
 }
 
 const fn encode_pcma(sample: i16) -> u8 {
     // A-law counts negative magnitudes from -1, so that -1 is the smallest negative step.
-    let (sign, magnitude) = if sample >= 0 { (0x80u8, (sample >> 4) as i32) } else { (0, (!sample >> 4) as i32) };
+    let (sign, magnitude) =
+        if sample >= 0 { (0x80u8, (sample >> 4) as i32) } else { (0, (!sample >> 4) as i32) };
     // 12-bit magnitude (0..=2047) in units of 16.
     let bits = if magnitude < 16 {
         magnitude as u8
@@ -210,8 +218,13 @@ mod tests {
     fn every_sample_is_encoded_within_half_a_step() {
         for codec in [Codec::Pcmu, Codec::Pcma] {
             for sample in i16::MIN..=i16::MAX {
-                let error = (sample as i32 - decode_table(codec)[encode(codec, sample) as usize] as i32).abs();
-                assert!(error <= 16 + (sample as i32).abs() / 32, "{codec:?} {sample} off by {error}");
+                let error = (sample as i32
+                    - decode_table(codec)[encode(codec, sample) as usize] as i32)
+                    .abs();
+                assert!(
+                    error <= 16 + (sample as i32).abs() / 32,
+                    "{codec:?} {sample} off by {error}"
+                );
             }
         }
     }
@@ -221,7 +234,8 @@ mod tests {
         for sample in (i16::MIN..=i16::MAX).step_by(97) {
             let mut payload = [encode(Codec::Pcma, sample)];
             transcode(&mut payload, Codec::Pcma, Codec::Pcmu);
-            let error = (sample as i32 - decode_table(Codec::Pcmu)[payload[0] as usize] as i32).abs();
+            let error =
+                (sample as i32 - decode_table(Codec::Pcmu)[payload[0] as usize] as i32).abs();
             assert!(error <= 32 + (sample as i32).abs() / 16, "{sample} off by {error}");
         }
     }

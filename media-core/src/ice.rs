@@ -1,5 +1,5 @@
-//! ICE as a lite agent with one candidate (RFC 8445): our names and passwords, which checks are the peer's, and which of its
-//! addresses they choose. It never sends checks, and it knows no sockets.
+//! ICE as a lite agent with one candidate (RFC 8445): our names and passwords, which checks are the
+//! peer's, and which of its addresses they choose. It never sends checks, and it knows no sockets.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,13 +13,15 @@ use crate::stun::{Answer, Request, TransactionId};
 
 /// Characters of ICE names and passwords (RFC 8839 §5.4).
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Characters of a name: the leg's index, then what makes it differ from the index's other uses (RFC 8445 §5.3: at least 24 bits).
+/// Characters of a name: the leg's index, then what makes it differ from the index's other uses
+/// (RFC 8445 §5.3: at least 24 bits).
 const UFRAG_LEN: usize = 12;
 const INDEX_LEN: usize = 4;
 /// Characters of a password, six bits each (RFC 8445 §5.3: at least 128 bits).
 const PASSWORD_LEN: usize = 24;
 
-/// A name and password of our side. The name begins with the leg's index, so that a check finds its leg without a table.
+/// A name and password of our side. The name begins with the leg's index, so that a check finds its
+/// leg without a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
     ufrag: [u8; UFRAG_LEN],
@@ -82,10 +84,12 @@ fn leg_index(ufrag: &[u8]) -> Option<u32> {
     })
 }
 
-/// Time without a check after which the peer no longer agrees to be sent to (RFC 7675 §5.1 with its 30 s; browsers check each 2.5 s).
-/// Deviates: we take the peer's checks for its consent, because an ICE-lite agent sends none of its own.
+/// Time without a check after which the peer no longer agrees to be sent to (RFC 7675 §5.1 with its
+/// 30 s; browsers check each 2.5 s). Deviates: we take the peer's checks for its consent, because
+/// an ICE-lite agent sends none of its own.
 pub(crate) const CONSENT: Duration = Duration::from_secs(15);
-/// Addresses of one peer that media may come from; a new one replaces the one that was checked longest ago.
+/// Addresses of one peer that media may come from; a new one replaces the one that was checked
+/// longest ago.
 const SOURCE_COUNT: usize = 4;
 /// Checks that are remembered, so that nobody else can send them again: those of half a minute.
 const RECENT_COUNT: usize = 16;
@@ -98,7 +102,8 @@ struct Generation {
 }
 
 impl Generation {
-    /// Whether a check is by this generation's peer (RFC 8445 §7.3: the receiver's name, a colon, the sender's).
+    /// Whether a check is by this generation's peer (RFC 8445 §7.3: the receiver's name, a colon,
+    /// the sender's).
     fn is_checked_by(&self, request: &Request<'_>) -> bool {
         let Some((ours, peer)) = split_username(request.username) else { return false };
         let names_us = ours == self.ours.ufrag().as_bytes();
@@ -207,23 +212,41 @@ impl Agent {
     /// Judges a check that came from `source`.
     ///
     /// # Errors
-    /// It is not by the peer, or a copy of an earlier check from elsewhere. Deviates: there is no answer then (RFC 8489 §9.1.3),
-    /// because nobody should make this socket send to an address that is not its own.
-    pub fn check(&mut self, now: Instant, request: &Request<'_>, source: SocketAddr) -> Result<Checked, DropReason> {
+    /// It is not by the peer, or a copy of an earlier check from elsewhere. Deviates: there is no
+    /// answer then (RFC 8489 §9.1.3), because nobody should make this socket send to an address
+    /// that is not its own.
+    pub fn check(
+        &mut self,
+        now: Instant,
+        request: &Request<'_>,
+        source: SocketAddr,
+    ) -> Result<Checked, DropReason> {
         let is_current = self.current.is_checked_by(request);
-        let previous = self.previous.as_ref().filter(|previous| !is_current && previous.is_checked_by(request));
+        let previous = self
+            .previous
+            .as_ref()
+            .filter(|previous| !is_current && previous.is_checked_by(request));
         let ours = match previous {
             Some(previous) => previous.ours,
             None if is_current => self.current.ours,
             None => return Err(DropReason::StunUnauthentic),
         };
-        let place = self.sources.iter().position(|known| known.is_some_and(|known| known.address == source));
+        let place = self
+            .sources
+            .iter()
+            .position(|known| known.is_some_and(|known| known.address == source));
         if place.is_none() && self.recent.contains(&request.transaction) && self.check_count > 0 {
             return Err(DropReason::StunReplayed);
         }
         self.recent[self.check_count % RECENT_COUNT] = request.transaction;
         self.check_count += 1;
-        let mut checked = Checked { answer: Answer::Success, ours, is_new: false, replaced: None, connected: false };
+        let mut checked = Checked {
+            answer: Answer::Success,
+            ours,
+            is_new: false,
+            replaced: None,
+            connected: false,
+        };
         if !request.unknown.is_empty() {
             checked.answer = Answer::UnknownAttributes(request.unknown);
             return Ok(checked);
@@ -257,9 +280,13 @@ impl Agent {
 
     /// An empty place, or that of the address that was checked longest ago and is not selected.
     fn oldest_place(&self) -> usize {
-        let is_free = |place: &usize| self.sources[*place].is_none_or(|source| Some(source.address) != self.selected);
+        let is_free = |place: &usize| {
+            self.sources[*place].is_none_or(|source| Some(source.address) != self.selected)
+        };
         let places = (0..SOURCE_COUNT).filter(is_free);
-        places.min_by_key(|place| self.sources[*place].map(|source| source.checked)).expect("at most one address is selected")
+        places
+            .min_by_key(|place| self.sources[*place].map(|source| source.checked))
+            .expect("at most one address is selected")
     }
 
     /// Whether the peer's consent is over now; its addresses are forgotten, given to `forget`.

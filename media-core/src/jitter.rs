@@ -1,5 +1,6 @@
-//! One party's audio on its way into a mix: evens out the network's jitter, hides loss, follows the party's clock. Samples lie in a ring
-//! by their place in the stream; a frame is taken out every 20 ms. It knows no leg and no clock: its time is the frames taken.
+//! One party's audio on its way into a mix: evens out the network's jitter, hides loss, follows the
+//! party's clock. Samples lie in a ring by their place in the stream; a frame is taken out every 20
+//! ms. It knows no leg and no clock: its time is the frames taken.
 
 mod conceal;
 
@@ -17,7 +18,8 @@ pub(crate) const MAX_DEPTH: usize = 1600;
 const RING: usize = 2048;
 /// Marks a sample that was not received; no G.711 byte decodes to it.
 const HOLE: i16 = i16::MIN;
-/// Waiting time and samples together with which a stream begins to be heard: 40 ms, or a packet and a frame.
+/// Waiting time and samples together with which a stream begins to be heard: 40 ms, or a packet and
+/// a frame.
 const TARGET: u32 = 320;
 /// A packet this far behind belongs to another time: 1 s.
 const JUMP_BACK: i32 = 8000;
@@ -146,8 +148,15 @@ impl Jitter {
     /// Takes one packet's audio in.
     ///
     /// # Errors
-    /// `MixLate`: its time is over, it was left out. `MixFull`: it was taken, and the oldest audio given up for it.
-    pub fn push(&mut self, stream: StreamId, timestamp: u32, codec: Codec, audio: &[u8]) -> Result<(), DropReason> {
+    /// `MixLate`: its time is over, it was left out. `MixFull`: it was taken, and the oldest audio
+    /// given up for it.
+    pub fn push(
+        &mut self,
+        stream: StreamId,
+        timestamp: u32,
+        codec: Codec,
+        audio: &[u8],
+    ) -> Result<(), DropReason> {
         let audio = &audio[audio.len().saturating_sub(MAX_DEPTH)..];
         let len = audio.len() as u32;
         if len == 0 {
@@ -185,11 +194,13 @@ impl Jitter {
         if is_full { Err(DropReason::MixFull) } else { Ok(()) }
     }
 
-    /// Where a packet belongs. Another stream, a jump of the clock and a stream after silence go on where the buffer ends.
+    /// Where a packet belongs. Another stream, a jump of the clock and a stream after silence go on
+    /// where the buffer ends.
     fn place(&mut self, stream: StreamId, timestamp: u32, len: u32) -> Result<u32, DropReason> {
         let place = timestamp.wrapping_add(self.offset);
         let ahead = place.wrapping_sub(self.write) as i32;
-        let is_jump = self.stream != Some(stream) || !(-JUMP_BACK..=MAX_DEPTH as i32).contains(&ahead);
+        let is_jump =
+            self.stream != Some(stream) || !(-JUMP_BACK..=MAX_DEPTH as i32).contains(&ahead);
         let is_silent = self.state == State::Playing && self.depth() == 0 && self.dry >= FADE;
         if !is_jump && !is_after(place.wrapping_add(len), self.read) {
             self.late_run += 1;
@@ -241,10 +252,12 @@ impl Jitter {
         (self.frame, self.frame_start, self.concealer.frame())
     }
 
-    /// Copies what waits, from the place `from` on if that is later, and returns how many samples; holes are silent.
+    /// Copies what waits, from the place `from` on if that is later, and returns how many samples;
+    /// holes are silent.
     pub fn waiting(&self, from: Option<u32>, samples: &mut [i16; MAX_DEPTH]) -> usize {
         let start = from.filter(|from| is_after(*from, self.read)).unwrap_or(self.read);
-        let count = if is_after(self.write, start) { self.write.wrapping_sub(start) as usize } else { 0 };
+        let count =
+            if is_after(self.write, start) { self.write.wrapping_sub(start) as usize } else { 0 };
         for (offset, sample) in samples[..count].iter_mut().enumerate() {
             let waiting = self.ring[start.wrapping_add(offset as u32) as usize % RING];
             *sample = if waiting == HOLE { 0 } else { waiting };
@@ -258,7 +271,8 @@ impl Jitter {
         copy(&self.ring, self.read, &mut frame[..count]);
         frame[count..].fill(HOLE);
         self.read = self.read.wrapping_add(count as u32);
-        let received = FRAME - frame.iter().map(|sample| usize::from(*sample == HOLE)).sum::<usize>();
+        let received =
+            FRAME - frame.iter().map(|sample| usize::from(*sample == HOLE)).sum::<usize>();
         if received < FRAME || self.concealer.is_concealing() {
             for (at, sample) in self.concealer.frame().to_owned().into_iter().enumerate() {
                 self.concealer.put(at, Some(sample).filter(|sample| *sample != HOLE));
@@ -276,18 +290,25 @@ impl Jitter {
         };
     }
 
-    /// Leaves a frame out if one more than needed waits, by blending it into the next one. Returns whether it did.
+    /// Leaves a frame out if one more than needed waits, by blending it into the next one. Returns
+    /// whether it did.
     fn shrink(&mut self) -> bool {
-        if !self.depths.is_deep() || self.depth() < 2 * FRAME as u32 || self.concealer.is_concealing() {
+        if !self.depths.is_deep()
+            || self.depth() < 2 * FRAME as u32
+            || self.concealer.is_concealing()
+        {
             return false;
         }
         let (mut first, mut second) = ([0; FRAME], [0; FRAME]);
         copy(&self.ring, self.read, &mut first);
         copy(&self.ring, self.read.wrapping_add(FRAME as u32), &mut second);
         let both = || first.iter().chain(&second);
-        let is_quiet = both().map(|sample| u32::from(sample.unsigned_abs())).sum::<u32>() < QUIET_LEVEL * 2 * FRAME as u32;
+        let is_quiet = both().map(|sample| u32::from(sample.unsigned_abs())).sum::<u32>()
+            < QUIET_LEVEL * 2 * FRAME as u32;
         self.depths.waited_quiet = self.depths.waited_quiet.saturating_add(1);
-        if both().any(|sample| *sample == HOLE) || (!is_quiet && self.depths.waited_quiet < QUIET_WAIT) {
+        if both().any(|sample| *sample == HOLE)
+            || (!is_quiet && self.depths.waited_quiet < QUIET_WAIT)
+        {
             return false;
         }
         for (at, sample) in self.concealer.frame_mut().iter_mut().enumerate() {

@@ -1,6 +1,7 @@
-//! Symmetric latching: which source address a leg's media may come from, and thus where it is sent (RFC 4961), without giving the
-//! call to whoever sends first (RTPbleed). The signalled address latches at once and wins over any other. Another source has to show
-//! several consecutive packets of one stream, and has to lie where the leg's media may come from: strangers never latch (B02).
+//! Symmetric latching: which source address a leg's media may come from, and thus where it is sent
+//! (RFC 4961), without giving the call to whoever sends first (RTPbleed). The signalled address
+//! latches at once and wins over any other. Another source has to show several consecutive packets
+//! of one stream, and has to lie where the leg's media may come from: strangers never latch (B02).
 
 use std::mem::offset_of;
 use std::net::{IpAddr, SocketAddr};
@@ -14,8 +15,8 @@ use crate::rtp::{Header, Ssrc};
 pub(crate) const PROBATION_COUNT: u8 = 5;
 /// Silence of the latched source after which another may be latched.
 pub(crate) const RELATCH_SILENCE: Duration = Duration::from_secs(3);
-/// Sources observed at a time; a new one replaces the one with the fewest packets. A flood from more sources than this may delay a
-/// latch, but never gains it.
+/// Sources observed at a time; a new one replaces the one with the fewest packets. A flood from
+/// more sources than this may delay a latch, but never gains it.
 const CANDIDATE_COUNT: usize = 4;
 /// Largest sequence step that still counts as consecutive: a packet or two may be lost.
 const CONSECUTIVE_STEP: u16 = 3;
@@ -23,7 +24,8 @@ const CONSECUTIVE_STEP: u16 = 3;
 /// Where a leg's media may come from besides the host that its peer names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MediaSources {
-    /// Where the leg's signalling comes from. A peer that names a private address may send from there, behind a translator.
+    /// Where the leg's signalling comes from. A peer that names a private address may send from
+    /// there, behind a translator.
     pub signalling: Option<IpAddr>,
     /// Networks that the peer's media come from, whatever address it names.
     pub networks: Vec<IpNet>,
@@ -58,7 +60,8 @@ impl Candidate {
         let known = known.filter(|candidate| {
             candidate.source == source
                 && candidate.ssrc == header.ssrc
-                && (1..=CONSECUTIVE_STEP).contains(&header.sequence.wrapping_sub(candidate.sequence))
+                && (1..=CONSECUTIVE_STEP)
+                    .contains(&header.sequence.wrapping_sub(candidate.sequence))
         });
         let count = known.map_or(1, |candidate| candidate.count.saturating_add(1));
         Candidate { source, ssrc: header.ssrc, sequence: header.sequence, count }
@@ -85,7 +88,8 @@ pub(crate) const HOT_LEN: usize = offset_of!(Latch, signalled);
 pub(crate) struct Latch {
     state: State,
     signalled: SocketAddr,
-    /// Whether the signalled address can be the peer's at all; else only where its media really come from counts.
+    /// Whether the signalled address can be the peer's at all; else only where its media really
+    /// come from counts.
     is_usable: bool,
     search: Box<Search>,
 }
@@ -102,8 +106,18 @@ struct Search {
 
 impl Latch {
     pub fn new(signalled: SocketAddr, is_usable: bool, sources: MediaSources) -> Latch {
-        let search = Search { sources, candidates: [None; CANDIDATE_COUNT], stranger: None, is_stranger_told: false };
-        Latch { state: State::Searching { previous: None }, signalled, is_usable, search: Box::new(search) }
+        let search = Search {
+            sources,
+            candidates: [None; CANDIDATE_COUNT],
+            stranger: None,
+            is_stranger_told: false,
+        };
+        Latch {
+            state: State::Searching { previous: None },
+            signalled,
+            is_usable,
+            search: Box::new(search),
+        }
     }
 
     pub fn signalled(&self) -> SocketAddr {
@@ -117,7 +131,8 @@ impl Latch {
         }
     }
 
-    /// Where to send: the latched source, else the last one, else the signalled address if it can be the peer's.
+    /// Where to send: the latched source, else the last one, else the signalled address if it can
+    /// be the peer's.
     pub fn destination(&self) -> Option<SocketAddr> {
         match self.state {
             State::Latched { source } => Some(source),
@@ -139,7 +154,11 @@ impl Latch {
         if !self.may_come_from(source.ip()) {
             return self.search.refuse(source, header);
         }
-        if self.search.observe(source, header) < PROBATION_COUNT { Verdict::Probation } else { Verdict::Settle }
+        if self.search.observe(source, header) < PROBATION_COUNT {
+            Verdict::Probation
+        } else {
+            Verdict::Settle
+        }
     }
 
     /// Whether this is the very address that the peer named, and may be.
@@ -161,7 +180,8 @@ impl Latch {
         self.search.candidates = [None; CANDIDATE_COUNT];
     }
 
-    /// Lets other sources try again, because the latched one fell silent. Returns whether anything changed.
+    /// Lets other sources try again, because the latched one fell silent. Returns whether anything
+    /// changed.
     pub fn loosen(&mut self) -> bool {
         let State::Latched { source } = self.state else { return false };
         self.state = State::Searching { previous: Some(source) };
@@ -170,7 +190,8 @@ impl Latch {
 }
 
 impl Search {
-    /// Follows one stranger at a time, so that a peer that is merely not named can be told from noise.
+    /// Follows one stranger at a time, so that a peer that is merely not named can be told from
+    /// noise.
     fn refuse(&mut self, source: SocketAddr, header: &Header) -> Verdict {
         if self.is_stranger_told {
             return Verdict::Foreign;
@@ -186,13 +207,20 @@ impl Search {
             .candidates
             .iter()
             .position(|candidate| candidate.is_some_and(|candidate| candidate.source == source))
-            .or_else(|| (0..CANDIDATE_COUNT).min_by_key(|place| self.candidates[*place].map_or(0, |candidate| candidate.count)))
+            .or_else(|| {
+                (0..CANDIDATE_COUNT).min_by_key(|place| {
+                    self.candidates[*place].map_or(0, |candidate| candidate.count)
+                })
+            })
             .unwrap_or(0);
-        self.candidates[place].insert(Candidate::after(self.candidates[place], source, header)).count
+        self.candidates[place]
+            .insert(Candidate::after(self.candidates[place], source, header))
+            .count
     }
 }
 
-/// Whether an address can be the peer's real one across a network translator: not private, shared, local or unspecified.
+/// Whether an address can be the peer's real one across a network translator: not private, shared,
+/// local or unspecified.
 fn is_global(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -221,11 +249,20 @@ mod tests {
     const STRANGER: &str = "192.0.2.66:4000";
 
     fn header(ssrc: u32, sequence: u16) -> Header {
-        Header { payload_type: PayloadType::new(0).unwrap(), marker: false, sequence, timestamp: 0, ssrc: Ssrc(ssrc) }
+        Header {
+            payload_type: PayloadType::new(0).unwrap(),
+            marker: false,
+            sequence,
+            timestamp: 0,
+            ssrc: Ssrc(ssrc),
+        }
     }
 
     fn sources() -> MediaSources {
-        MediaSources { signalling: Some(SIGNALLING.parse().unwrap()), networks: vec![NETWORK.parse().unwrap()] }
+        MediaSources {
+            signalling: Some(SIGNALLING.parse().unwrap()),
+            networks: vec![NETWORK.parse().unwrap()],
+        }
     }
 
     /// Steps: source, SSRC, sequence, verdict. A `Settle` is settled.
@@ -249,12 +286,17 @@ mod tests {
 
     /// A source that shows enough, and is latched.
     fn latching(source: &str) -> Vec<(&str, u32, u16, Verdict)> {
-        (1..=5).map(|n| (source, 1, n, if n < 5 { Probation } else { Settle })).chain([(source, 1, 6, Known)]).collect()
+        (1..=5)
+            .map(|n| (source, 1, n, if n < 5 { Probation } else { Settle }))
+            .chain([(source, 1, 6, Known)])
+            .collect()
     }
 
     /// A stranger that shows as much as it likes: told once, if at all.
     fn refused(source: &str, is_told: bool) -> Vec<(&str, u32, u16, Verdict)> {
-        (1..=50).map(|n| (source, 9, n, if n == 5 && is_told { Refused } else { Foreign })).collect()
+        (1..=50)
+            .map(|n| (source, 9, n, if n == 5 && is_told { Refused } else { Foreign }))
+            .collect()
     }
 
     #[test]
@@ -284,9 +326,15 @@ mod tests {
             ("[2001:db8::7]:4000", "[2001:db8::7]:4444"),
         ] {
             let mut latch = check(signalled, &latching(other));
-            go_on(&mut latch, &[(signalled, 2, 70, Settle), (other, 1, 7, Foreign), (signalled, 2, 71, Known)]);
+            go_on(
+                &mut latch,
+                &[(signalled, 2, 70, Settle), (other, 1, 7, Foreign), (signalled, 2, 71, Known)],
+            );
             latch.loosen();
-            go_on(&mut latch, &[(other, 1, 8, Probation), (signalled, 2, 72, Settle), (other, 1, 9, Foreign)]);
+            go_on(
+                &mut latch,
+                &[(other, 1, 8, Probation), (signalled, 2, 72, Settle), (other, 1, 9, Foreign)],
+            );
         }
     }
 
@@ -294,13 +342,19 @@ mod tests {
     fn a_stranger_never_latches_before_the_party_while_it_talks_nor_after_its_silence() {
         for signalled in [PUBLIC, PRIVATE, "10.9.0.20:33300", "100.64.0.9:4000", "[fd00::7]:4000"] {
             let mut latch = check(signalled, &refused(STRANGER, true));
-            assert_eq!((latch.latched(), latch.destination()), (None, Some(signalled.parse().unwrap())));
+            assert_eq!(
+                (latch.latched(), latch.destination()),
+                (None, Some(signalled.parse().unwrap()))
+            );
             go_on(&mut latch, &[(signalled, 1, 1, Settle)]);
             go_on(&mut latch, &refused(STRANGER, false));
             latch.loosen();
             go_on(&mut latch, &refused(STRANGER, false));
             go_on(&mut latch, &refused("192.0.2.127:4000", false));
-            assert_eq!((latch.latched(), latch.destination()), (None, Some(signalled.parse().unwrap())));
+            assert_eq!(
+                (latch.latched(), latch.destination()),
+                (None, Some(signalled.parse().unwrap()))
+            );
         }
     }
 
@@ -370,7 +424,8 @@ mod tests {
     #[test]
     fn changes_of_ssrc_or_jumps_begin_the_probation_anew() {
         let other = "198.51.100.7:999";
-        let packets = [(1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6), (2, 7), (2, 8), (2, 80), (2, 80)];
+        let packets =
+            [(1, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6), (2, 7), (2, 8), (2, 80), (2, 80)];
         check(PUBLIC, &packets.map(|(ssrc, sequence)| (other, ssrc, sequence, Probation)));
     }
 

@@ -1,5 +1,5 @@
-//! The pool of pre-bound port pairs: which are free, which rest after use. Pairs are handed out oldest first, so that a pair rests
-//! as long as the pool allows.
+//! The pool of pre-bound port pairs: which are free, which rest after use. Pairs are handed out
+//! oldest first, so that a pair rests as long as the pool allows.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,11 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub fn new(pair_count: u16, quarantine: Duration) -> Ports {
-        Ports { quarantine, fresh: 0..pair_count, resting: VecDeque::with_capacity(pair_count.into()) }
+        Ports {
+            quarantine,
+            fresh: 0..pair_count,
+            resting: VecDeque::with_capacity(pair_count.into()),
+        }
     }
 
     /// A pair that nobody has used for the quarantine.

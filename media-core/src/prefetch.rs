@@ -1,4 +1,5 @@
-//! Asks the processor for memory before it is used, so that the waits for several places pass side by side.
+//! Asks the processor for memory before it is used, so that the waits for several places pass side
+//! by side.
 
 use std::mem::size_of;
 

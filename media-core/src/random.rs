@@ -1,4 +1,5 @@
-//! A small seeded generator for values that must differ but need not be secret: SSRCs, first sequence numbers, report intervals.
+//! A small seeded generator for values that must differ but need not be secret: SSRCs, first
+//! sequence numbers, report intervals.
 
 /// SplitMix64.
 #[derive(Debug, Clone)]

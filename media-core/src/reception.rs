@@ -1,12 +1,13 @@
-//! What is known of one received stream: sequence validity, duplicates, loss and jitter (RFC 3550 §6.4.1, appendices A.1, A.3, A.8).
-//! A stream is one SSRC until it restarts its sequence.
+//! What is known of one received stream: sequence validity, duplicates, loss and jitter (RFC 3550
+//! §6.4.1, appendices A.1, A.3, A.8). A stream is one SSRC until it restarts its sequence.
 
 use crate::drops::DropReason;
 use crate::rtp::{Header, Ssrc};
 
 /// Largest forward step that is still the same stream (RFC 3550 A.1).
 const MAX_DROPOUT: u16 = 3000;
-/// Largest step back that is still the same stream (RFC 3550 A.1); also the width of the duplicate window.
+/// Largest step back that is still the same stream (RFC 3550 A.1); also the width of the duplicate
+/// window.
 pub(crate) const MAX_MISORDER: u16 = 100;
 
 /// One received stream.
@@ -99,12 +100,15 @@ impl Reception {
         Ok(Arrival::InStream)
     }
 
-    /// Takes the arrival time, in timestamp units, of a packet whose timestamp is its sampling time.
+    /// Takes the arrival time, in timestamp units, of a packet whose timestamp is its sampling
+    /// time.
     pub fn measure_jitter(&mut self, timestamp: u32, arrival: u32) {
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(previous) = self.transit.replace(transit) {
-            // A jump of the stream's clock is not jitter: more than a second says nothing of the network.
-            let difference = (transit.wrapping_sub(previous) as i32).unsigned_abs().min(crate::rtp::CLOCK_RATE);
+            // A jump of the stream's clock is not jitter: more than a second says nothing of the
+            // network.
+            let difference =
+                (transit.wrapping_sub(previous) as i32).unsigned_abs().min(crate::rtp::CLOCK_RATE);
             self.jitter = (self.jitter + difference).saturating_sub((self.jitter + 8) >> 4);
         }
     }
@@ -132,7 +136,9 @@ impl Reception {
         self.received_prior = self.received;
         let lost_interval = expected_interval.wrapping_sub(received_interval) as i32;
         let fraction_lost = match expected_interval {
-            1.. if lost_interval > 0 => ((i64::from(lost_interval) << 8) / i64::from(expected_interval)).min(255) as u8,
+            1.. if lost_interval > 0 => {
+                ((i64::from(lost_interval) << 8) / i64::from(expected_interval)).min(255) as u8
+            }
             _ => 0,
         };
         ReceptionReport {
@@ -152,7 +158,13 @@ mod tests {
     use crate::codec::PayloadType;
 
     fn header(sequence: u16) -> Header {
-        Header { payload_type: PayloadType::new(0).unwrap(), marker: false, sequence, timestamp: 0, ssrc: Ssrc(7) }
+        Header {
+            payload_type: PayloadType::new(0).unwrap(),
+            marker: false,
+            sequence,
+            timestamp: 0,
+            ssrc: Ssrc(7),
+        }
     }
 
     #[test]
@@ -165,12 +177,33 @@ mod tests {
                 assert_eq!(reception.accept(&header(*sequence)), *expected, "step {step}");
             }
         }
-        check(10, &[(11, Ok(InStream)), (11, Err(DropReason::Duplicate)), (13, Ok(InStream)), (12, Ok(InStream))]);
+        check(
+            10,
+            &[
+                (11, Ok(InStream)),
+                (11, Err(DropReason::Duplicate)),
+                (13, Ok(InStream)),
+                (12, Ok(InStream)),
+            ],
+        );
         check(10, &[(13, Ok(InStream)), (12, Ok(InStream)), (12, Err(DropReason::Duplicate))]);
-        check(65535, &[(0, Ok(InStream)), (65534, Ok(InStream)), (65535, Err(DropReason::Duplicate))]);
+        check(
+            65535,
+            &[(0, Ok(InStream)), (65534, Ok(InStream)), (65535, Err(DropReason::Duplicate))],
+        );
         check(0, &[(2999, Ok(InStream)), (2899, Ok(InStream)), (2898, Err(DropReason::Sequence))]);
-        check(0, &[(20_000, Err(DropReason::Sequence)), (1, Ok(InStream)), (20_001, Err(DropReason::Sequence))]);
-        check(0, &[(20_000, Err(DropReason::Sequence)), (20_001, Ok(Restarted)), (20_002, Ok(InStream))]);
+        check(
+            0,
+            &[
+                (20_000, Err(DropReason::Sequence)),
+                (1, Ok(InStream)),
+                (20_001, Err(DropReason::Sequence)),
+            ],
+        );
+        check(
+            0,
+            &[(20_000, Err(DropReason::Sequence)), (20_001, Ok(Restarted)), (20_002, Ok(InStream))],
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The layout of a recording: 16-bit WAV at 8 kHz on one clock, in two or three channels, each the sum of its legs' tracks. Audio goes
-//! in as G.711, blocks for file offsets come out; after each `flush` the file is a valid WAV up to the time of the flush. No file is
-//! opened here.
+//! The layout of a recording: 16-bit WAV at 8 kHz on one clock, in two or three channels, each the
+//! sum of its legs' tracks. Audio goes in as G.711, blocks for file offsets come out; after each
+//! `flush` the file is a valid WAV up to the time of the flush. No file is opened here.
 
 mod gaps;
 mod repair;
@@ -26,7 +26,8 @@ pub const HEADER_LEN: usize = 44;
 const SAMPLE_LEN: usize = 2;
 /// Most channels of a file.
 const MAX_CHANNEL_COUNT: usize = 3;
-/// Frames that are buffered per track, 1.5 s: what is held for late packets, what comes between two flushes, and room for delays.
+/// Frames that are buffered per track, 1.5 s: what is held for late packets, what comes between two
+/// flushes, and room for delays.
 const WINDOW_FRAMES: u64 = 12 * 1024;
 /// Time for which a block may still be changed by late packets.
 const HOLD_FRAMES: u64 = CLOCK_RATE as u64 / 5;
@@ -87,7 +88,8 @@ impl Layout {
         HEADER_LEN as u64 + frame * self.frame_len() as u64
     }
 
-    /// The frame that holds the byte at this offset; frames of three channels lie across the ends of blocks.
+    /// The frame that holds the byte at this offset; frames of three channels lie across the ends
+    /// of blocks.
     fn frame_at(self, offset: u64) -> u64 {
         offset.saturating_sub(HEADER_LEN as u64) / self.frame_len() as u64
     }
@@ -126,7 +128,8 @@ pub(crate) struct Recording {
     base_offset: u64,
     base: u64,
     tracks: Vec<Track>,
-    /// Header and first samples; written again at each flush, after the data that the header promises.
+    /// Header and first samples; written again at each flush, after the data that the header
+    /// promises.
     first_block: Box<[u8; BLOCK_LEN]>,
     /// Whether a header is in the file.
     has_header: bool,
@@ -146,7 +149,8 @@ impl Recording {
         }
     }
 
-    /// Begins a track in a channel, which keeps its audio in this codec; `None` if there are too many.
+    /// Begins a track in a channel, which keeps its audio in this codec; `None` if there are too
+    /// many.
     pub fn add_track(&mut self, now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
         let place = self.layout.place(channel);
         let frame = self.frames_at(now);
@@ -214,8 +218,9 @@ impl Recording {
         }
     }
 
-    /// Appends to `buffer` what makes the file valid up to `now`, and says where it goes: the data first, then the first block.
-    /// Before the first data there is a header, so that a file tells its layout from its first write on.
+    /// Appends to `buffer` what makes the file valid up to `now`, and says where it goes: the data
+    /// first, then the first block. Before the first data there is a header, so that a file tells
+    /// its layout from its first write on.
     pub fn flush(&mut self, now: Instant, buffer: &mut Vec<u8>) -> [Option<Write>; 4] {
         let end = self.frames_at(now);
         let mut writes = [const { None }; 4];
@@ -226,7 +231,8 @@ impl Recording {
             self.has_header = true;
         }
         if end > self.base + WINDOW_FRAMES {
-            // The shell stood still: what lies between is left as a hole in the file, which reads as silence.
+            // The shell stood still: what lies between is left as a hole in the file, which reads
+            // as silence.
             writes[1] = self.write_data(self.base + WINDOW_FRAMES, buffer);
             self.finalise_before(end);
         }
@@ -265,10 +271,16 @@ impl Recording {
         Write { offset: 0, bytes: start..buffer.len() }
     }
 
-    /// Decodes the blocks after the first one, from the first that may change to the one that holds the end of the frames before `end`.
+    /// Decodes the blocks after the first one, from the first that may change to the one that holds
+    /// the end of the frames before `end`.
     fn write_data(&mut self, end: u64, buffer: &mut Vec<u8>) -> Option<Write> {
         let offset = self.base_offset.max(BLOCK_LEN as u64);
-        let len = self.layout.offset(end).checked_sub(offset).filter(|len| *len > 0)?.next_multiple_of(BLOCK_LEN as u64);
+        let len = self
+            .layout
+            .offset(end)
+            .checked_sub(offset)
+            .filter(|len| *len > 0)?
+            .next_multiple_of(BLOCK_LEN as u64);
         let start = buffer.len();
         buffer.resize(start + len as usize, 0);
         // A block that reaches beyond the window ends in silence.

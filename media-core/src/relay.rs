@@ -1,5 +1,6 @@
-//! The conductor of media: owns legs, ports, mixes, playback and recordings of one shard, and forwards each packet in place.
-//! Operations with a stale id do nothing. Operations take the time even where they need none yet, so that callers need not know.
+//! The conductor of media: owns legs, ports, mixes, playback and recordings of one shard, and
+//! forwards each packet in place. Operations with a stale id do nothing. Operations take the time
+//! even where they need none yet, so that callers need not know.
 
 mod ahead;
 mod digits;
@@ -38,7 +39,10 @@ pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
 pub use ahead::BURST_LEN;
 pub use digits::{DigitsRefused, PAUSE};
 pub use hearing::MAX_PARTIES;
-pub use media::{AudioId, LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal, Tone, WebRtcConfig};
+pub use media::{
+    AudioId, LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal,
+    Tone, WebRtcConfig,
+};
 pub use output::{Event, Forward, Output};
 
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
@@ -83,8 +87,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Makes a relay without legs; `seed` feeds SSRCs, sequence numbers and report intervals and must be unpredictable. Pairs whose
-    /// ports would lie beyond 65535 are left out.
+    /// Makes a relay without legs; `seed` feeds SSRCs, sequence numbers and report intervals and
+    /// must be unpredictable. Pairs whose ports would lie beyond 65535 are left out.
     pub fn new(mut config: RelayConfig, seed: u64, now: Instant) -> Relay {
         let room = (u32::from(u16::MAX) + 1 - u32::from(config.first_port)) / 2;
         config.pair_count = config.pair_count.min(room as u16);
@@ -98,7 +102,10 @@ impl Relay {
             legs: Slots::new(leg_count),
             recordings: Slots::new(leg_count),
             free_recordings: (0..leg_count as u32).rev().collect(),
-            softphones: config.webrtc.take().map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
+            softphones: config
+                .webrtc
+                .take()
+                .map(|webrtc| Softphones::new(&webrtc, random.next_u64())),
             playing: Vec::new(),
             mix_tick: 0,
             mixes: Default::default(),
@@ -120,7 +127,9 @@ impl Relay {
     pub fn open_leg(&mut self, now: Instant) -> Result<LegId, NoPort> {
         let index = u32::from(self.ports.take(now).ok_or(NoPort)?);
         let sender = Sender::new(&mut self.random);
-        let id = self.legs.insert(index, |generation| Leg::new(now, LegId { index, generation }, sender));
+        let id = self
+            .legs
+            .insert(index, |generation| Leg::new(now, LegId { index, generation }, sender));
         let leg = id.expect("a free port pair has no leg");
         self.queues.open(leg.rtp_socket());
         self.queues.open(leg.rtcp_socket());
@@ -131,16 +140,19 @@ impl Relay {
 
     /// What our SDP says of the leg; the ports of a stale leg and of a softphone are 0.
     pub fn local_media(&self, leg: LegId) -> LocalMedia {
-        let ports = self.legs.get(leg.index, leg.generation).filter(|leg| leg.softphone.is_none()).map(|leg| {
-            let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
-            (rtp_port, rtp_port + 1)
-        });
+        let ports =
+            self.legs.get(leg.index, leg.generation).filter(|leg| leg.softphone.is_none()).map(
+                |leg| {
+                    let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
+                    (rtp_port, rtp_port + 1)
+                },
+            );
         let (rtp_port, rtcp_port) = ports.unwrap_or_default();
         LocalMedia { address: self.config.public_address, rtp_port, rtcp_port }
     }
 
-    /// Announces a leg's next peer: from where its media may come besides the host that it will name. The peer before it, if there was
-    /// one, is heard and sent to no more.
+    /// Announces a leg's next peer: from where its media may come besides the host that it will
+    /// name. The peer before it, if there was one, is heard and sent to no more.
     pub fn set_media_sources(&mut self, leg: LegId, sources: MediaSources) {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         *leg.sources = sources;
@@ -150,7 +162,8 @@ impl Relay {
         }
     }
 
-    /// Tells a leg its peer, at first or after a new negotiation. A new address is latched anew; unchanged keys keep their contexts.
+    /// Tells a leg its peer, at first or after a new negotiation. A new address is latched anew;
+    /// unchanged keys keep their contexts.
     pub fn set_remote(&mut self, now: Instant, leg: LegId, remote: RemoteMedia) {
         if self.legs.get(leg.index, leg.generation).is_some_and(|leg| leg.softphone.is_none()) {
             self.set_media(now, leg, remote);
@@ -161,20 +174,26 @@ impl Relay {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         if leg.remote.is_none() {
             // RFC 3550 §6.2: the first report comes after half the time.
-            leg.reports.next = now + Duration::from_secs_f64(1.25 + 2.5 * self.random.next_fraction());
+            leg.reports.next =
+                now + Duration::from_secs_f64(1.25 + 2.5 * self.random.next_fraction());
         }
         // Loopback is a peer's only where its signalling is on loopback, too.
         let is_local = leg.sources.signalling.is_none_or(|signalling| signalling.is_loopback());
         let own_sockets = &self.config.own_sockets;
-        let is_own =
-            |address: SocketAddr| own_sockets.iter().any(|(ip, ports)| *ip == address.ip() && ports.contains(&address.port()));
-        if leg.set_remote(remote, |address| (is_local || !address.ip().is_loopback()) && !is_own(address)) {
+        let is_own = |address: SocketAddr| {
+            own_sockets
+                .iter()
+                .any(|(ip, ports)| *ip == address.ip() && ports.contains(&address.port()))
+        };
+        if leg.set_remote(remote, |address| {
+            (is_local || !address.ip().is_loopback()) && !is_own(address)
+        }) {
             self.queues.disconnect(leg.rtp_socket());
         }
     }
 
-    /// Reports `Event::NoMedia` once when neither RTP nor RTCP comes from the leg for `limit`, counted from now or from its last packet.
-    /// Time in which either side holds does not count.
+    /// Reports `Event::NoMedia` once when neither RTP nor RTCP comes from the leg for `limit`,
+    /// counted from now or from its last packet. Time in which either side holds does not count.
     pub fn watch_media(&mut self, now: Instant, leg: LegId, limit: Duration) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
             leg.watch = Some(Watch { limit, since: now });

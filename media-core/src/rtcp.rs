@@ -1,4 +1,5 @@
-//! RTCP as bytes (RFC 3550 §6): a strict reader of compound packets and a writer of our reports. Statistics are in `reception`.
+//! RTCP as bytes (RFC 3550 §6): a strict reader of compound packets and a writer of our reports.
+//! Statistics are in `reception`.
 
 use std::time::Duration;
 
@@ -44,7 +45,8 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// Round-trip time, given the middle 32 bits of the NTP time of arrival; `None` if the numbers contradict.
+    /// Round-trip time, given the middle 32 bits of the NTP time of arrival; `None` if the numbers
+    /// contradict.
     pub fn round_trip(self, arrival: u32) -> Option<Duration> {
         let units = arrival.wrapping_sub(self.last_report).wrapping_sub(self.delay);
         // More than half the range is a negative time.
@@ -62,7 +64,8 @@ pub(crate) fn parse(datagram: &[u8], ours: Ssrc) -> Result<Heard, Malformed> {
         let len = (usize::from(u16::from_be_bytes([high, low])) + 1) * 4;
         let (packet, after) = rest.split_at_checked(len).ok_or(Malformed)?;
         let padded = flags & 0x20 != 0;
-        // RFC 3550 A.2: version 2 throughout; padding on the last packet only; an SR or RR comes first.
+        // RFC 3550 A.2: version 2 throughout; padding on the last packet only; an SR or RR comes
+        // first.
         let report_first = !first || matches!(kind, SENDER_REPORT | RECEIVER_REPORT);
         if flags >> 6 != 2 || (padded && !after.is_empty()) || !report_first {
             return Err(Malformed);
@@ -83,7 +86,13 @@ fn unpadded(packet: &[u8]) -> Result<&[u8], Malformed> {
     Ok(&packet[..packet.len() - padding])
 }
 
-fn read_packet(kind: u8, count: usize, body: &[u8], ours: Ssrc, heard: &mut Heard) -> Result<(), Malformed> {
+fn read_packet(
+    kind: u8,
+    count: usize,
+    body: &[u8],
+    ours: Ssrc,
+    heard: &mut Heard,
+) -> Result<(), Malformed> {
     match kind {
         SENDER_REPORT => {
             let middle = [4 + 2, 4 + 3, 4 + 4, 4 + 5].map(|at| body.get(at).copied());
@@ -109,11 +118,18 @@ fn read_packet(kind: u8, count: usize, body: &[u8], ours: Ssrc, heard: &mut Hear
     Ok(())
 }
 
-fn read_blocks(blocks: &[u8], count: usize, ours: Ssrc, heard: &mut Heard) -> Result<(), Malformed> {
+fn read_blocks(
+    blocks: &[u8],
+    count: usize,
+    ours: Ssrc,
+    heard: &mut Heard,
+) -> Result<(), Malformed> {
     // What follows the blocks is a profile-specific extension (RFC 3550 §6.4.3).
     let blocks = blocks.get(..count * 24).ok_or(Malformed)?;
     for block in blocks.chunks_exact(24) {
-        let word = |at: usize| u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+        let word = |at: usize| {
+            u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+        };
         if word(0) == ours.0 && word(16) != 0 {
             heard.echo = Some(Echo { last_report: word(16), delay: word(20) });
         }
@@ -152,7 +168,8 @@ pub(crate) struct Report<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block {
     pub reception: ReceptionReport,
-    /// Middle 32 bits of the peer's last sender report and the time since, in 1/65536 s; zeros if there was none.
+    /// Middle 32 bits of the peer's last sender report and the time since, in 1/65536 s; zeros if
+    /// there was none.
     pub last_report: u32,
     pub delay: u32,
 }
@@ -180,7 +197,10 @@ pub(crate) fn write(report: &Report<'_>, out: &mut [u8; MAX_REPORT_LEN]) -> usiz
     if let Some(block) = &report.reception {
         let reception = &block.reception;
         writer.word(reception.ssrc.0);
-        writer.word(u32::from(reception.fraction_lost) << 24 | (reception.cumulative_lost as u32 & 0x00ff_ffff));
+        writer.word(
+            u32::from(reception.fraction_lost) << 24
+                | (reception.cumulative_lost as u32 & 0x00ff_ffff),
+        );
         writer.word(reception.highest_sequence);
         writer.word(reception.jitter);
         writer.word(block.last_report);

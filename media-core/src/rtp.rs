@@ -1,5 +1,5 @@
-//! RTP packets as bytes (RFC 3550 §5.1): classification, reading through `rtp-rs`, writing of fixed headers.
-//! Sequence arithmetic over time is in `reception` and `sender`.
+//! RTP packets as bytes (RFC 3550 §5.1): classification, reading through `rtp-rs`, writing of fixed
+//! headers. Sequence arithmetic over time is in `reception` and `sender`.
 
 use rtp_rs::RtpReader;
 
@@ -42,7 +42,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the fixed fields, which SRTP leaves in clear; `None` if the datagram is shorter or not version 2.
+    /// Reads the fixed fields, which SRTP leaves in clear; `None` if the datagram is shorter or not
+    /// version 2.
     pub fn peek(datagram: &[u8]) -> Option<Header> {
         let fixed: &[u8; HEADER_LEN] = datagram.first_chunk()?;
         let [first, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3] = *fixed;
@@ -63,7 +64,20 @@ impl Header {
         let [s0, s1] = self.sequence.to_be_bytes();
         let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
         let [i0, i1, i2, i3] = self.ssrc.0.to_be_bytes();
-        [0x80, (self.marker as u8) << 7 | self.payload_type.number(), s0, s1, t0, t1, t2, t3, i0, i1, i2, i3]
+        [
+            0x80,
+            (self.marker as u8) << 7 | self.payload_type.number(),
+            s0,
+            s1,
+            t0,
+            t1,
+            t2,
+            t3,
+            i0,
+            i1,
+            i2,
+            i3,
+        ]
     }
 
     /// Writes header and payload into `out`; returns the length, or `None` if `out` is too short.
@@ -76,7 +90,8 @@ impl Header {
     }
 }
 
-/// A whole packet: its header, and where its payload lies once CSRCs, extension and padding are left out.
+/// A whole packet: its header, and where its payload lies once CSRCs, extension and padding are
+/// left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Packet {
     pub header: Header,
@@ -133,7 +148,13 @@ mod tests {
     #[test]
     fn a_packet_reads_as_it_was_written() {
         let payload_type = PayloadType::new(101).unwrap();
-        let header = Header { payload_type, marker: true, sequence: 0xfffe, timestamp: 0x01020304, ssrc: Ssrc(0xdeadbeef) };
+        let header = Header {
+            payload_type,
+            marker: true,
+            sequence: 0xfffe,
+            timestamp: 0x01020304,
+            ssrc: Ssrc(0xdeadbeef),
+        };
         let mut bytes = [0; 16];
         assert_eq!(header.write(&[1, 2, 3, 4], &mut bytes), Some(16));
         assert_eq!(Header::peek(&bytes), Some(header));
@@ -147,7 +168,10 @@ mod tests {
         fn check(first: u8, rest: &[u8], expected: Result<(usize, usize), Malformed>) {
             let mut bytes = vec![first, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
             bytes.extend_from_slice(rest);
-            assert_eq!(parse(&bytes).map(|packet| (packet.payload_start, packet.payload_len)), expected);
+            assert_eq!(
+                parse(&bytes).map(|packet| (packet.payload_start, packet.payload_len)),
+                expected
+            );
         }
         check(0x80, &[], Ok((12, 0)));
         check(0x82, &[0; 8], Ok((20, 0))); // two CSRCs

@@ -1,5 +1,6 @@
-//! SDP of one audio stream: prints our offers and answers, reads the peer's leniently (RFC 8866, 3264, 3605, 4568, 5761).
-//! What a description means for a leg is decided here. Whole bodies only, no dialog state.
+//! SDP of one audio stream: prints our offers and answers, reads the peer's leniently (RFC 8866,
+//! 3264, 3605, 4568, 5761). What a description means for a leg is decided here. Whole bodies only,
+//! no dialog state.
 
 mod description;
 mod negotiate;
@@ -17,7 +18,8 @@ use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::relay::LocalMedia;
 use crate::srtp;
 
-/// Bytes of a description that are read. Of an answer what lies beyond this and the next limits is passed over; such an offer is refused.
+/// Bytes of a description that are read. Of an answer what lies beyond this and the next limits is
+/// passed over; such an offer is refused.
 pub const MAX_DESCRIPTION_LEN: usize = 8 * 1024;
 /// Lines of a description that are read.
 pub const MAX_LINE_COUNT: usize = 256;
@@ -26,7 +28,8 @@ pub const MAX_MEDIA_COUNT: usize = 8;
 /// Formats of one media line that are read.
 pub const MAX_FORMAT_COUNT: usize = 64;
 
-/// Identity of our description in one dialog: `o=` session id and version. The version grows by one with each change.
+/// Identity of our description in one dialog: `o=` session id and version. The version grows by one
+/// with each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     pub id: u64,
@@ -36,7 +39,8 @@ pub struct Origin {
 impl Origin {
     /// Reads the origin of a description that this module printed.
     pub fn of(description: &str) -> Option<Self> {
-        let mut fields = description.lines().find_map(|line| line.strip_prefix("o="))?.split(' ').skip(1);
+        let mut fields =
+            description.lines().find_map(|line| line.strip_prefix("o="))?.split(' ').skip(1);
         Some(Self { id: fields.next()?.parse().ok()?, version: fields.next()?.parse().ok()? })
     }
 
@@ -56,11 +60,13 @@ pub struct OfferSpec {
     /// Offers telephone-event (RFC 4733, digits 0–15) under this number.
     pub telephone_event: Option<PayloadType>,
     pub direction: Direction,
-    /// One local key per offered crypto suite, in order of preference; RTP/SAVP. Empty offers plain RTP/AVP.
+    /// One local key per offered crypto suite, in order of preference; RTP/SAVP. Empty offers plain
+    /// RTP/AVP.
     pub srtp: Vec<srtp::Keys>,
     /// What the session's payload types stood for before this offer.
     pub known: FormatMap,
-    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names its host.
+    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names
+    /// its host.
     pub peer: Option<IpAddr>,
 }
 
@@ -68,17 +74,21 @@ pub struct OfferSpec {
 #[derive(Debug, Clone)]
 pub struct AnswerSpec<'a> {
     pub local: LocalMedia,
-    /// The description that we last sent in this dialog, offer or answer; its version is kept when nothing changes.
+    /// The description that we last sent in this dialog, offer or answer; its version is kept when
+    /// nothing changes.
     pub previous: &'a str,
-    /// What holds until now: its codec stays if it is offered, and its outbound key. With keys RTP/AVP is refused, else RTP/SAVP.
+    /// What holds until now: its codec stays if it is offered, and its outbound key. With keys
+    /// RTP/AVP is refused, else RTP/SAVP.
     pub agreed: &'a Negotiated,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
-    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names its host.
+    /// Where the peer's signalling comes from: its media are taken to be there, too, if it names
+    /// its host.
     pub peer: Option<IpAddr>,
 }
 
-/// The keys of both directions. As long as they are unchanged a new negotiation must not restart the SRTP contexts.
+/// The keys of both directions. As long as they are unchanged a new negotiation must not restart
+/// the SRTP contexts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SrtpKeys {
     /// For packets that we send.
@@ -103,7 +113,8 @@ pub struct Negotiated {
     pub audio: PayloadType,
     /// Under which number we send telephone-events, if the peer takes them.
     pub telephone_event: Option<PayloadType>,
-    /// What the peer may send: each format that was offered, whatever it chose, and under the numbers of either side.
+    /// What the peer may send: each format that was offered, whatever it chose, and under the
+    /// numbers of either side.
     pub received: FormatMap,
     /// As seen from us: `SendOnly` means that the peer only listens.
     pub direction: Direction,

@@ -1,6 +1,7 @@
-//! The outgoing stream of one leg: one SSRC with continuous sequence and timestamp, whatever is heard on it (RFC 3550 §5.1).
-//! What comes in is told apart by a stream number; a change of it is a switch of source. Packets of our own may come between those of
-//! a source, or be a source by themselves.
+//! The outgoing stream of one leg: one SSRC with continuous sequence and timestamp, whatever is
+//! heard on it (RFC 3550 §5.1). What comes in is told apart by a stream number; a change of it is a
+//! switch of source. Packets of our own may come between those of a source, or be a source by
+//! themselves.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,8 @@ pub(crate) struct Sender {
     source: Option<StreamId>,
     sequence_offset: u16,
     timestamp_offset: u32,
-    /// Steps from the source's first packet to its highest, up to `MAX_MISORDER`: older packets belong to nobody.
+    /// Steps from the source's first packet to its highest, up to `MAX_MISORDER`: older packets
+    /// belong to nobody.
     depth: u16,
     last_sequence: u16,
     last_timestamp: u32,
@@ -89,7 +91,8 @@ impl Sender {
             sequence_offset: 0,
             timestamp_offset: 0,
             depth: 0,
-            // RFC 3711 §3.3.1: a start in the lower half keeps a receiver that misses the first packets in the right rollover period.
+            // RFC 3711 §3.3.1: a start in the lower half keeps a receiver that misses the first
+            // packets in the right rollover period.
             last_sequence: random.next_u16() & 0x7fff,
             last_timestamp: random.next_u32(),
             last_sent: None,
@@ -113,8 +116,15 @@ impl Sender {
         self.packet_count
     }
 
-    /// Maps a packet of `source` into the stream. A packet from before the switch to its source is refused.
-    pub fn place(&mut self, now: Instant, source: StreamId, sequence: u16, timestamp: u32) -> Result<Placed, DropReason> {
+    /// Maps a packet of `source` into the stream. A packet from before the switch to its source is
+    /// refused.
+    pub fn place(
+        &mut self,
+        now: Instant,
+        source: StreamId,
+        sequence: u16,
+        timestamp: u32,
+    ) -> Result<Placed, DropReason> {
         if self.source != Some(source) {
             return Ok(self.switch(now, source, sequence, timestamp));
         }
@@ -145,7 +155,8 @@ impl Sender {
         Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched: true }
     }
 
-    /// Goes on with a source after packets of our own: its clock went on, but what it sent meanwhile has no number.
+    /// Goes on with a source after packets of our own: its clock went on, but what it sent
+    /// meanwhile has no number.
     fn resume(&mut self, now: Instant, sequence: u16, timestamp: u32) -> Placed {
         let own = timestamp.wrapping_add(self.timestamp_offset);
         let is_after = (own.wrapping_sub(self.last_timestamp) as i32) > 0;
@@ -166,7 +177,8 @@ impl Sender {
         self.timestamp_offset = self.last_timestamp.wrapping_sub(timestamp);
     }
 
-    /// The place of the next packet of a source that is made here, with so many samples: right after its last one.
+    /// The place of the next packet of a source that is made here, with so many samples: right
+    /// after its last one.
     pub fn follow(&mut self, now: Instant, source: StreamId, sample_count: u32) -> Placed {
         let switched = self.source != Some(source);
         self.source = Some(source);
@@ -181,7 +193,8 @@ impl Sender {
         Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched }
     }
 
-    /// The place of a packet of our own between those of the source, which goes on after it without a switch.
+    /// The place of a packet of our own between those of the source, which goes on after it without
+    /// a switch.
     pub fn interject(&mut self, now: Instant, moment: Moment) -> Placed {
         let timestamp = match moment {
             Moment::Now => self.timestamp_at(now, self.last_step),
@@ -222,7 +235,8 @@ impl Sender {
 
 /// Time in samples, modulo 2^32.
 pub(crate) fn samples_between(from: Instant, to: Instant) -> u32 {
-    (to.saturating_duration_since(from).as_micros() as u64 * u64::from(CLOCK_RATE) / 1_000_000) as u32
+    (to.saturating_duration_since(from).as_micros() as u64 * u64::from(CLOCK_RATE) / 1_000_000)
+        as u32
 }
 
 #[cfg(test)]
@@ -271,7 +285,8 @@ mod tests {
         let mut sender = Sender::new(&mut Random::new(3));
         let mut last = sender.place(now, StreamId(1), 0, 0).unwrap();
         for step in 1..200_000u32 {
-            let placed = sender.place(now, StreamId(1), step as u16, step.wrapping_mul(160)).unwrap();
+            let placed =
+                sender.place(now, StreamId(1), step as u16, step.wrapping_mul(160)).unwrap();
             assert_eq!(placed.sequence, last.sequence.wrapping_add(1));
             last = placed;
         }

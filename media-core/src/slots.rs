@@ -1,4 +1,5 @@
-//! A table with a fixed number of places, each with a generation that grows with each use, so that a stale id finds nothing.
+//! A table with a fixed number of places, each with a generation that grows with each use, so that
+//! a stale id finds nothing.
 
 use std::mem::offset_of;
 
@@ -32,7 +33,8 @@ impl<T> Slots<T> {
         self.used_count
     }
 
-    /// Fills an empty place with what `make` makes of its new generation; `None` if it is not empty or does not exist.
+    /// Fills an empty place with what `make` makes of its new generation; `None` if it is not empty
+    /// or does not exist.
     pub fn insert(&mut self, index: u32, make: impl FnOnce(u32) -> T) -> Option<&mut T> {
         let slot = self.slots.get_mut(index as usize).filter(|slot| slot.value.is_none())?;
         slot.generation = slot.generation.wrapping_add(1);
@@ -41,7 +43,8 @@ impl<T> Slots<T> {
     }
 
     pub fn remove(&mut self, index: u32, generation: u32) -> Option<T> {
-        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.generation == generation)?;
+        let slot =
+            self.slots.get_mut(index as usize).filter(|slot| slot.generation == generation)?;
         let value = slot.value.take()?;
         self.used_count -= 1;
         Some(value)
@@ -52,7 +55,11 @@ impl<T> Slots<T> {
     }
 
     pub fn get_mut(&mut self, index: u32, generation: u32) -> Option<&mut T> {
-        self.slots.get_mut(index as usize).filter(|slot| slot.generation == generation)?.value.as_mut()
+        self.slots
+            .get_mut(index as usize)
+            .filter(|slot| slot.generation == generation)?
+            .value
+            .as_mut()
     }
 
     /// What is in the place now.

@@ -1,8 +1,10 @@
-//! SRTP and SRTCP in place, without allocation (RFC 3711, 7714): one context per direction of a leg.
-//! Keys come from SDES or DTLS; addresses, jitter and the RTP meaning of a packet are not known here.
+//! SRTP and SRTCP in place, without allocation (RFC 3711, 7714): one context per direction of a
+//! leg. Keys come from SDES or DTLS; addresses, jitter and the RTP meaning of a packet are not
+//! known here.
 //!
-//! A packet is `buffer[..len]`; what protection adds is written after it, so `buffer` must be at least `RTP_TAIL_LEN` or
-//! `RTCP_TAIL_LEN` longer than `len`. After an error the packet's bytes are unspecified.
+//! A packet is `buffer[..len]`; what protection adds is written after it, so `buffer` must be at
+//! least `RTP_TAIL_LEN` or `RTCP_TAIL_LEN` longer than `len`. After an error the packet's bytes are
+//! unspecified.
 
 mod context;
 mod engine;

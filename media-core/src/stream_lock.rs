@@ -1,5 +1,6 @@
-//! Which stream of plain RTP a leg is heard by: while one flows, packets of another SSRC from the same address and port are a forgery's,
-//! for nothing in plain RTP is authentic. A party may change its SSRC (RFC 3550 §8.2): the old stream stops then, and the new one is heard.
+//! Which stream of plain RTP a leg is heard by: while one flows, packets of another SSRC from the
+//! same address and port are a forgery's, for nothing in plain RTP is authentic. A party may change
+//! its SSRC (RFC 3550 §8.2): the old stream stops then, and the new one is heard.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use crate::rtp::Ssrc;
 
 /// Packets in a row that another stream has to show.
 const RIVAL_COUNT: u8 = 3;
-/// Packets of the known stream that must be missing before another one is heard, and the bounds of that time.
+/// Packets of the known stream that must be missing before another one is heard, and the bounds of
+/// that time.
 const MISSING_COUNT: u32 = 3;
 const SHORTEST_GAP: Duration = Duration::from_millis(60);
 const LONGEST_GAP: Duration = Duration::from_millis(300);
@@ -35,10 +37,15 @@ pub(crate) struct StreamLock {
 }
 
 impl StreamLock {
-    /// Whether a packet with this much audio may be heard. The known stream is heard again whenever it comes back, so that no forgery
-    /// takes its place; another one replaces it after a long silence.
+    /// Whether a packet with this much audio may be heard. The known stream is heard again whenever
+    /// it comes back, so that no forgery takes its place; another one replaces it after a long
+    /// silence.
     pub fn admits(&mut self, now: Instant, ssrc: Ssrc, audio: Duration) -> bool {
-        let stream = Stream { ssrc, last: now, gap: (audio * MISSING_COUNT).clamp(SHORTEST_GAP, LONGEST_GAP) };
+        let stream = Stream {
+            ssrc,
+            last: now,
+            gap: (audio * MISSING_COUNT).clamp(SHORTEST_GAP, LONGEST_GAP),
+        };
         let Some(known) = self.known.filter(|known| known.ssrc != ssrc) else {
             *self = StreamLock { known: Some(stream), rival: None };
             return true;
@@ -75,14 +82,19 @@ mod tests {
         let mut lock = StreamLock::default();
         for (step, (ms, ssrc, is_heard)) in packets.iter().enumerate() {
             let now = clock::start() + Duration::from_millis(*ms);
-            assert_eq!(lock.admits(now, Ssrc(*ssrc), Duration::from_millis(packet_ms)), *is_heard, "step {step}");
+            assert_eq!(
+                lock.admits(now, Ssrc(*ssrc), Duration::from_millis(packet_ms)),
+                *is_heard,
+                "step {step}"
+            );
         }
     }
 
     #[test]
     fn a_forgery_beside_a_running_stream_is_not_heard() {
-        let packets: Vec<_> =
-            (0..100).flat_map(|n| [(n * 20, 1, true), (n * 20 + 1, 9, false), (n * 20 + 2, 9, false)]).collect();
+        let packets: Vec<_> = (0..100)
+            .flat_map(|n| [(n * 20, 1, true), (n * 20 + 1, 9, false), (n * 20 + 2, 9, false)])
+            .collect();
         check(&packets);
         // Nor where the shell stood still for a while and all comes at once, the forgery first.
         check(&[
@@ -95,8 +107,11 @@ mod tests {
             (500, 9, false),
         ]);
         // Nor between long packets.
-        let long: Vec<_> =
-            (0..20).flat_map(|n| (0..6).map(move |k| (n * 120 + k * 20, if k == 0 { 1 } else { 9 }, k == 0))).collect();
+        let long: Vec<_> = (0..20)
+            .flat_map(|n| {
+                (0..6).map(move |k| (n * 120 + k * 20, if k == 0 { 1 } else { 9 }, k == 0))
+            })
+            .collect();
         check_of(120, &long);
     }
 

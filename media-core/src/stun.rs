@@ -1,5 +1,5 @@
-//! STUN messages as bytes (RFC 8489): what an ICE-lite agent reads of a check and prints in answer to it (RFC 8445 §7.3).
-//! Who may check, and what a check means, is decided in `ice`.
+//! STUN messages as bytes (RFC 8489): what an ICE-lite agent reads of a check and prints in answer
+//! to it (RFC 8445 §7.3). Who may check, and what a check means, is decided in `ice`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -91,11 +91,19 @@ pub(crate) fn parse(message: &[u8]) -> Result<Request<'_>, Refusal> {
     }
     let transaction = *header.last_chunk().expect("a header is longer");
     let (username, unknown) = (&[][..], Unknown::default());
-    let mut request =
-        Request { transaction, username, nominates: false, is_controlled: false, unknown, integrity: None, message };
+    let mut request = Request {
+        transaction,
+        username,
+        nominates: false,
+        is_controlled: false,
+        unknown,
+        integrity: None,
+        message,
+    };
     while !rest.is_empty() {
         let at = message.len() - rest.len();
-        let (head, after) = rest.split_first_chunk::<ATTRIBUTE_HEAD_LEN>().ok_or(Refusal::Malformed)?;
+        let (head, after) =
+            rest.split_first_chunk::<ATTRIBUTE_HEAD_LEN>().ok_or(Refusal::Malformed)?;
         let kind = u16::from_be_bytes([head[0], head[1]]);
         let value_len = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let value = after.get(..value_len).ok_or(Refusal::Malformed)?;
@@ -118,7 +126,9 @@ impl<'a> Request<'a> {
         match kind {
             // RFC 8489 §14: of equal attributes the first counts.
             USERNAME if self.username.is_empty() => self.username = value,
-            MESSAGE_INTEGRITY => self.integrity = Some((at, value.try_into().map_err(|_| Refusal::Malformed)?)),
+            MESSAGE_INTEGRITY => {
+                self.integrity = Some((at, value.try_into().map_err(|_| Refusal::Malformed)?))
+            }
             USE_CANDIDATE => self.nominates = true,
             ICE_CONTROLLED => self.is_controlled = true,
             USERNAME | PRIORITY | FIRST_OPTIONAL.. => {}
@@ -227,10 +237,12 @@ impl Writer<'_> {
     }
 }
 
-/// HMAC-SHA1 of a message up to its integrity, whose attribute the header's length already counts (RFC 8489 §14.5).
+/// HMAC-SHA1 of a message up to its integrity, whose attribute the header's length already counts
+/// (RFC 8489 §14.5).
 fn integrity(before: &[u8], password: &str) -> Hmac<Sha1> {
     let len = (before.len() - HEADER_LEN + ATTRIBUTE_HEAD_LEN + INTEGRITY_LEN) as u16;
-    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(password.as_bytes()).expect("HMAC takes keys of every length");
+    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(password.as_bytes())
+        .expect("HMAC takes keys of every length");
     mac.update(&before[..2]);
     mac.update(&len.to_be_bytes());
     mac.update(&before[4..]);

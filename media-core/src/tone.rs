@@ -1,4 +1,5 @@
-//! Tones with a cadence, and their detection: ringback and hold for callers, test signals for loads and tests.
+//! Tones with a cadence, and their detection: ringback and hold for callers, test signals for loads
+//! and tests.
 
 use crate::codec::Codec;
 use crate::g711;
@@ -15,14 +16,18 @@ pub struct Tone {
     pub cadence: &'static [u32],
 }
 
-/// Ringing tone of India (ITU-T E.180): 400 Hz, 0.4 s on, 0.2 off, 0.4 on, 2.0 off; at about -15 dBm0.
-pub const RINGBACK: Tone = Tone { frequency: 400.0, amplitude: 5800.0, cadence: &[3200, 1600, 3200, 16000] };
+/// Ringing tone of India (ITU-T E.180): 400 Hz, 0.4 s on, 0.2 off, 0.4 on, 2.0 off; at about -15
+/// dBm0.
+pub const RINGBACK: Tone =
+    Tone { frequency: 400.0, amplitude: 5800.0, cadence: &[3200, 1600, 3200, 16000] };
 
 /// What a party hears while the other one is away: two soft beeps each 4 s, at about -22 dBm0.
-pub const HOLD: Tone = Tone { frequency: 480.0, amplitude: 2600.0, cadence: &[1600, 1600, 1600, 27200] };
+pub const HOLD: Tone =
+    Tone { frequency: 480.0, amplitude: 2600.0, cadence: &[1600, 1600, 1600, 27200] };
 
 /// What asks an agent to press a key: two short beeps each 2 s, at about -18 dBm0.
-pub const CONFIRM: Tone = Tone { frequency: 880.0, amplitude: 4100.0, cadence: &[960, 960, 960, 13_120] };
+pub const CONFIRM: Tone =
+    Tone { frequency: 880.0, amplitude: 4100.0, cadence: &[960, 960, 960, 13_120] };
 
 impl Tone {
     /// A tone that never pauses.
@@ -73,7 +78,8 @@ impl Tone {
     }
 }
 
-/// Amplitude of one frequency in samples at 8 kHz, by Goertzel's algorithm: a sine of peak `a` gives about `a`.
+/// Amplitude of one frequency in samples at 8 kHz, by Goertzel's algorithm: a sine of peak `a`
+/// gives about `a`.
 pub fn level(samples: &[i16], frequency: f64) -> f64 {
     if samples.is_empty() {
         return 0.0;
@@ -105,19 +111,29 @@ mod tests {
 
     /// Two beeps of `on_ms`, the second at `again_ms`, from `begin_ms` to `end_ms`.
     #[track_caller]
-    fn check_two_beeps(tone: &Tone, samples: &[i16], [begin_ms, on_ms, again_ms, end_ms]: [usize; 4]) {
-        let edges = [0, on_ms, again_ms, again_ms + on_ms, end_ms - begin_ms].map(|ms| (begin_ms + ms) * 8);
+    fn check_two_beeps(
+        tone: &Tone,
+        samples: &[i16],
+        [begin_ms, on_ms, again_ms, end_ms]: [usize; 4],
+    ) {
+        let edges =
+            [0, on_ms, again_ms, again_ms + on_ms, end_ms - begin_ms].map(|ms| (begin_ms + ms) * 8);
         for (part, pair) in edges.windows(2).enumerate() {
             for window in samples[pair[0]..pair[1]].chunks(160) {
                 let heard = level(window, tone.frequency) / tone.amplitude;
-                assert!(if part % 2 == 0 { (0.9..1.1).contains(&heard) } else { heard == 0.0 }, "{heard} in part {part}");
+                assert!(
+                    if part % 2 == 0 { (0.9..1.1).contains(&heard) } else { heard == 0.0 },
+                    "{heard} in part {part}"
+                );
             }
         }
     }
 
     #[test]
     fn tones_of_two_beeps_have_their_cadence() {
-        for (tone, [on_ms, again_ms, period_ms]) in [(RINGBACK, [400, 600, 3000]), (CONFIRM, [120, 240, 2000])] {
+        for (tone, [on_ms, again_ms, period_ms]) in
+            [(RINGBACK, [400, 600, 3000]), (CONFIRM, [120, 240, 2000])]
+        {
             assert_eq!(tone.period(), period_ms as u64 * 8);
             let mut samples = vec![0; period_ms * 16];
             tone.fill(0, &mut samples);
@@ -132,7 +148,8 @@ mod tests {
         for codec in [Codec::Pcmu, Codec::Pcma] {
             let mut payload = [0; 400];
             Tone::steady(700.0, 6000.0).fill_encoded(1000, codec, &mut payload);
-            let samples: Vec<i16> = payload.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
+            let samples: Vec<i16> =
+                payload.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
             assert!((5900.0..6100.0).contains(&level(&samples, 700.0)));
         }
     }

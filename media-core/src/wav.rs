@@ -1,5 +1,5 @@
-//! Reads WAV files as audio to be played: one channel of 16-bit PCM, A-law or µ-law, at 8 kHz or, decimated, at 16 kHz.
-//! What recordings write is in `recording`.
+//! Reads WAV files as audio to be played: one channel of 16-bit PCM, A-law or µ-law, at 8 kHz or,
+//! decimated, at 16 kHz. What recordings write is in `recording`.
 
 use crate::codec::Codec;
 use crate::g711;
@@ -13,7 +13,8 @@ const A_LAW: u16 = 6;
 const MU_LAW: u16 = 7;
 /// A format that a GUID names, whose first bytes are a tag.
 const EXTENSIBLE: u16 = 0xfffe;
-/// A half-band filter before decimation by two: taps at even distances from the middle are 0. In 1/32768.
+/// A half-band filter before decimation by two: taps at even distances from the middle are 0. In
+/// 1/32768.
 const HALF_BAND: [(usize, i32); 4] = [(1, 10_079), (3, -2_684), (5, 1_024), (7, -227)];
 
 /// Why a file is not taken.
@@ -102,19 +103,27 @@ fn samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
     };
     match data.len() / sample_len {
         0 => return Err(WavError::Empty),
-        count if count as u64 > u64::from(MAX_SECONDS) * u64::from(format.sample_rate) => return Err(WavError::TooLong),
+        count if count as u64 > u64::from(MAX_SECONDS) * u64::from(format.sample_rate) => {
+            return Err(WavError::TooLong);
+        }
         _ => {}
     }
     let samples: Vec<i16> = match format.encoding {
-        Encoding::Pcm => data.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect(),
-        Encoding::G711(codec) => data.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect(),
+        Encoding::Pcm => {
+            data.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect()
+        }
+        Encoding::G711(codec) => {
+            data.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect()
+        }
     };
     Ok(if format.sample_rate == CLOCK_RATE { samples } else { decimate(&samples) })
 }
 
 /// Halves the sample rate.
 fn decimate(samples: &[i16]) -> Vec<i16> {
-    let at = |index: Option<usize>| index.and_then(|index| samples.get(index)).map_or(0, |sample| i32::from(*sample));
+    let at = |index: Option<usize>| {
+        index.and_then(|index| samples.get(index)).map_or(0, |sample| i32::from(*sample))
+    };
     let middles = (0..samples.len()).step_by(2);
     let filtered = middles.map(|middle| {
         let sides = HALF_BAND.iter().map(|(distance, tap)| {

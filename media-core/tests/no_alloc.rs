@@ -12,7 +12,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
-use media_core::relay::{self, Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, WebRtcConfig};
+use media_core::relay::{
+    self, Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM,
+    WebRtcConfig,
+};
 use media_core::rtp::{Header, Ssrc};
 use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
 use media_core::sdp::{Direction, Origin, SrtpKeys};
@@ -25,7 +28,8 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system allocator unchanged; the counter is a plain integer without destructor.
+// SAFETY: every call goes to the system allocator unchanged; the counter is a plain integer without
+// destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
@@ -60,7 +64,8 @@ fn number(number: u8) -> PayloadType {
 }
 
 fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
-    let keys = |suite: Suite, fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).unwrap();
+    let keys =
+        |suite: Suite, fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).unwrap();
     RemoteMedia {
         rtp: Some(rtp),
         rtcp: Some(rtp),
@@ -77,7 +82,9 @@ fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
         .into_iter()
         .collect(),
         direction: Direction::SendRecv,
-        srtp: suite.map(|suite| Box::new(SrtpKeys { outbound: keys(suite, 1), inbound: keys(suite, 2), mki: None })),
+        srtp: suite.map(|suite| {
+            Box::new(SrtpKeys { outbound: keys(suite, 1), inbound: keys(suite, 2), mki: None })
+        }),
     }
 }
 
@@ -114,7 +121,8 @@ impl Rig {
     #[track_caller]
     fn forward(&mut self, party: usize, datagram: &[u8]) -> Forward {
         self.buffer[..datagram.len()].copy_from_slice(datagram);
-        let (now, socket, source) = (self.now, SocketId(self.legs[party].index * 2), self.peers[party]);
+        let (now, socket, source) =
+            (self.now, SocketId(self.legs[party].index * 2), self.peers[party]);
         let Rig { relay, buffer, .. } = self;
         check(|| {
             relay.expect(std::iter::once((socket, source)));
@@ -140,15 +148,19 @@ fn voice(n: u32, payload_type: u8) -> Vec<u8> {
 fn forwarding_allocates_nothing() {
     for suite in [None, Some(Suite::AeadAes128Gcm), Some(Suite::AesCm128HmacSha1_80)] {
         let mut rig = Rig::new(suite);
-        let mut sealer = suite.map(|suite| Outbound::new(&Keys::new(suite, &vec![2; suite.material_len()]).unwrap()));
-        let mut opener = suite.map(|suite| Inbound::new(&Keys::new(suite, &vec![1; suite.material_len()]).unwrap()));
+        let mut sealer = suite
+            .map(|suite| Outbound::new(&Keys::new(suite, &vec![2; suite.material_len()]).unwrap()));
+        let mut opener = suite
+            .map(|suite| Inbound::new(&Keys::new(suite, &vec![1; suite.material_len()]).unwrap()));
         for n in 0..500 {
             // The other law, comfort noise and keys beside the audio come in between.
             let mut press = voice(n, 101);
             press[8..16].copy_from_slice(&[9, 9, 9, 9, 5, 0x80, 0, 160]);
             rig.forward(0, &press);
             assert_eq!(rig.forward(0, &voice(2 * n + 1, 13)), Forward::Local);
-            let Forward::To { start, len, .. } = rig.forward(0, &voice(2 * n + 2, if n % 3 == 0 { 8 } else { 0 })) else {
+            let Forward::To { start, len, .. } =
+                rig.forward(0, &voice(2 * n + 2, if n % 3 == 0 { 8 } else { 0 }))
+            else {
                 panic!()
             };
             if let Some(opener) = &mut opener {
@@ -179,8 +191,15 @@ fn refusals_and_full_queues_allocate_nothing() {
         press[8..12].copy_from_slice(&n.to_be_bytes());
         rig.forward(0, &press);
     }
-    for datagram in [&[][..], &[0x80], &[0; 40], &[0x80, 200, 0, 1], &[0x80, 201, 0, 1, 0, 0, 0, 9], &[0xff; 1400], &[0x9f; 172]]
-    {
+    for datagram in [
+        &[][..],
+        &[0x80],
+        &[0; 40],
+        &[0x80, 200, 0, 1],
+        &[0x80, 201, 0, 1, 0, 0, 0, 9],
+        &[0xff; 1400],
+        &[0x9f; 172],
+    ] {
         rig.forward(0, datagram);
         rig.forward(1, datagram);
     }
@@ -188,7 +207,8 @@ fn refusals_and_full_queues_allocate_nothing() {
     assert!(matches!(rig.forward(0, &voice(1, 0)), Forward::Drop(_)));
 }
 
-/// Three parties in a mix, one protected, one listener beside, and all recorded: neither packets, keys nor ticks allocate.
+/// Three parties in a mix, one protected, one listener beside, and all recorded: neither packets,
+/// keys nor ticks allocate.
 #[test]
 fn a_mix_allocates_nothing() {
     let mut rig = Rig::new(None);
@@ -208,7 +228,10 @@ fn a_mix_allocates_nothing() {
             datagram[12..16].copy_from_slice(&[1, 0x80, 0, 160]);
             rig.buffer[..172].copy_from_slice(&datagram);
             let Rig { relay, buffer, now, .. } = &mut rig;
-            assert_eq!(check(|| relay.forward(*now, SocketId(leg.index * 2), source, buffer, 172)), Forward::Local);
+            assert_eq!(
+                check(|| relay.forward(*now, SocketId(leg.index * 2), source, buffer, 172)),
+                Forward::Local
+            );
         }
         rig.now += Duration::from_millis(20);
         let Rig { relay, now, .. } = &mut rig;
@@ -249,7 +272,8 @@ fn softphone_rig() -> (Rig, client::Client) {
         known: FormatMap::default(),
     };
     client.set_remote(rig.now, &offer(&spec));
-    let negotiated = accept_answer(&spec, client.description("active", "sendrecv").as_bytes()).unwrap();
+    let negotiated =
+        accept_answer(&spec, client.description("active", "sendrecv").as_bytes()).unwrap();
     rig.relay.set_softphone_remote(rig.now, rig.legs[0], negotiated);
     bridge(&mut rig.relay, rig.now, rig.legs[0], rig.legs[1]);
     record(&mut rig.relay, rig.now, rig.legs[0], rig.legs[1]).unwrap();
@@ -259,7 +283,13 @@ fn softphone_rig() -> (Rig, client::Client) {
         client.handle_timeout(rig.now);
         while let Some(datagram) = client.poll_transmit() {
             rig.buffer[..datagram.len()].copy_from_slice(&datagram);
-            let forward = rig.relay.forward(rig.now, SocketId::WEBRTC, rig.peers[0], &mut rig.buffer, datagram.len());
+            let forward = rig.relay.forward(
+                rig.now,
+                SocketId::WEBRTC,
+                rig.peers[0],
+                &mut rig.buffer,
+                datagram.len(),
+            );
             if let Forward::To { start, len, .. } = forward {
                 client.handle_datagram(rig.now, &rig.buffer[start..start + len]);
             }
@@ -281,11 +311,16 @@ fn softphones_media_and_checks_allocate_nothing() {
         let voice_of_agent = client.voice(&[0x55; 160]).unwrap();
         rig.buffer[..voice_of_agent.len()].copy_from_slice(&voice_of_agent);
         let Rig { relay, buffer, now, .. } = &mut rig;
-        let forward = check(|| relay.forward(*now, SocketId::WEBRTC, source, buffer, voice_of_agent.len()));
+        let forward =
+            check(|| relay.forward(*now, SocketId::WEBRTC, source, buffer, voice_of_agent.len()));
         assert!(matches!(forward, Forward::To { .. }), "{forward:?}");
-        assert!(matches!(rig.forward(1, &voice(n, 0)), Forward::To { socket: SocketId::WEBRTC, .. }));
+        assert!(matches!(
+            rig.forward(1, &voice(n, 0)),
+            Forward::To { socket: SocketId::WEBRTC, .. }
+        ));
         // Checks of the known address, and of new ones that come and go.
-        let address = SocketAddr::new(source.ip(), if n % 2 == 0 { source.port() } else { 1_000 + n as u16 });
+        let address =
+            SocketAddr::new(source.ip(), if n % 2 == 0 { source.port() } else { 1_000 + n as u16 });
         for datagram in [client.check(n % 2 == 0), client.report(), vec![1; 40], vec![0x80; 50]] {
             rig.buffer[..datagram.len()].copy_from_slice(&datagram);
             let Rig { relay, buffer, now, .. } = &mut rig;

@@ -1,4 +1,5 @@
-//! SDP offers and answers: what peers of several makes answer, odd lines, hold and resume, refusals, SDES keys, and hostile bodies.
+//! SDP offers and answers: what peers of several makes answer, odd lines, hold and resume,
+//! refusals, SDES keys, and hostile bodies.
 
 #[path = "sdp/answers.rs"]
 mod answers;
@@ -40,9 +41,14 @@ fn plain_offer() -> OfferSpec {
     }
 }
 
-/// What a peer may send that was offered both laws and telephone-event as 101, and whatever else it names.
+/// What a peer may send that was offered both laws and telephone-event as 101, and whatever else it
+/// names.
 fn received(named: &[(u8, Format)]) -> FormatMap {
-    let ours = [(0, Format::Audio(Codec::Pcmu)), (8, Format::Audio(Codec::Pcma)), (101, Format::TelephoneEvent)];
+    let ours = [
+        (0, Format::Audio(Codec::Pcmu)),
+        (8, Format::Audio(Codec::Pcma)),
+        (101, Format::TelephoneEvent),
+    ];
     let all = ours.iter().chain(&[(13, Format::ComfortNoise)]).chain(named);
     all.map(|(payload_type, format)| (number(*payload_type), *format)).collect()
 }
@@ -53,7 +59,10 @@ fn keys(suite: Suite) -> Keys {
 
 /// What the agent leg is offered on a secure trunk.
 fn secure_offer() -> OfferSpec {
-    OfferSpec { srtp: vec![keys(Suite::AeadAes128Gcm), keys(Suite::AesCm128HmacSha1_80)], ..plain_offer() }
+    OfferSpec {
+        srtp: vec![keys(Suite::AeadAes128Gcm), keys(Suite::AesCm128HmacSha1_80)],
+        ..plain_offer()
+    }
 }
 
 /// What holds with a peer that has chosen A-law.
@@ -73,7 +82,10 @@ fn agreed() -> Negotiated {
 
 /// The same over SRTP, with our key in this suite.
 fn agreed_securely(suite: Suite) -> Negotiated {
-    Negotiated { srtp: Some(Box::new(SrtpKeys { outbound: keys(suite), inbound: keys(suite), mki: None })), ..agreed() }
+    Negotiated {
+        srtp: Some(Box::new(SrtpKeys { outbound: keys(suite), inbound: keys(suite), mki: None })),
+        ..agreed()
+    }
 }
 
 fn answer_spec<'a>(previous: &'a str, agreed: &'a Negotiated) -> AnswerSpec<'a> {

@@ -1,4 +1,5 @@
-//! A softphone against a whole relay on a virtual clock: checks, handshake, audio both ways with a trunk leg, loss and hand-over.
+//! A softphone against a whole relay on a virtual clock: checks, handshake, audio both ways with a
+//! trunk leg, loss and hand-over.
 
 #[path = "softphone/client.rs"]
 mod client;
@@ -15,7 +16,8 @@ use dimpl::SrtpProfile;
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::g711;
 use media_core::relay::{
-    self, Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM, Tone, WebRtcConfig,
+    self, Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId,
+    TAIL_ROOM, Tone, WebRtcConfig,
 };
 use media_core::rtp::{self, Class, Header, Ssrc};
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
@@ -84,7 +86,12 @@ impl Rig {
             codec: Codec::Pcma,
             audio: number(8),
             telephone_event: Some(number(101)),
-            received: [(number(8), Format::Audio(Codec::Pcma)), (number(101), Format::TelephoneEvent)].into_iter().collect(),
+            received: [
+                (number(8), Format::Audio(Codec::Pcma)),
+                (number(101), Format::TelephoneEvent),
+            ]
+            .into_iter()
+            .collect(),
             direction: Direction::SendRecv,
             srtp: None,
         };
@@ -119,13 +126,22 @@ impl Rig {
         let leg = self.relay.open_softphone(self.now).unwrap();
         let mut client = Client::new(self.now, version);
         client.set_remote(self.now, &webrtc::offer(&self.offer(leg)));
-        self.browsers.push(Browser { client, address: address.parse().unwrap(), leg, speaks: false });
+        self.browsers.push(Browser {
+            client,
+            address: address.parse().unwrap(),
+            leg,
+            speaks: false,
+        });
         self.browsers.len() - 1
     }
 
     fn answered(&self, browser: usize) -> SoftphoneNegotiated {
         let Browser { client, leg, .. } = &self.browsers[browser];
-        webrtc::accept_answer(&self.offer(*leg), client.description("active", "sendrecv").as_bytes()).unwrap()
+        webrtc::accept_answer(
+            &self.offer(*leg),
+            client.description("active", "sendrecv").as_bytes(),
+        )
+        .unwrap()
     }
 
     fn answer(&mut self, browser: usize) {
@@ -162,12 +178,15 @@ impl Rig {
     fn carry(&mut self, socket: SocketId, remote: SocketAddr, datagram: &[u8]) {
         if socket == SocketId::WEBRTC {
             let browser = self.browsers.iter_mut().find(|browser| browser.address == remote);
-            return browser.into_iter().for_each(|browser| browser.client.handle_datagram(self.now, datagram));
+            return browser
+                .into_iter()
+                .for_each(|browser| browser.client.handle_datagram(self.now, datagram));
         }
         assert_eq!((socket, remote), (SocketId(self.customer.index * 2), TRUNK.parse().unwrap()));
         if rtp::classify(datagram) == Class::Rtp {
             let packet = rtp::parse(datagram).unwrap();
-            self.customer_heard.push(datagram[packet.payload_start..][..packet.payload_len].to_vec());
+            self.customer_heard
+                .push(datagram[packet.payload_start..][..packet.payload_len].to_vec());
         }
     }
 
@@ -175,7 +194,9 @@ impl Rig {
         loop {
             let (socket, remote, bytes) = match self.relay.poll_output() {
                 None => break,
-                Some(Output::Transmit { socket, remote, bytes }) => (socket, remote, bytes.to_vec()),
+                Some(Output::Transmit { socket, remote, bytes }) => {
+                    (socket, remote, bytes.to_vec())
+                }
                 Some(Output::Record { recording, offset, bytes }) => {
                     self.recorded.push((recording, offset, bytes.to_vec()));
                     continue;
@@ -203,7 +224,13 @@ impl Rig {
                 let mut payload = [0; 160];
                 CUSTOMER_TONE.fill_encoded(position, Codec::Pcma, &mut payload);
                 let (sequence, timestamp) = (self.customer_sequence, position as u32);
-                let header = Header { payload_type: number(8), marker: false, sequence, timestamp, ssrc: Ssrc(9) };
+                let header = Header {
+                    payload_type: number(8),
+                    marker: false,
+                    sequence,
+                    timestamp,
+                    ssrc: Ssrc(9),
+                };
                 let mut packet = [0; 172];
                 header.write(&payload, &mut packet).unwrap();
                 self.give(SocketId(self.customer.index * 2), TRUNK.parse().unwrap(), &packet);
@@ -249,7 +276,9 @@ impl Rig {
         }
         let frames: Vec<&[u8]> = file[44..].chunks_exact(4).collect();
         let piece = &frames[frames.len() - 16_000..frames.len() - 8_000];
-        [0, 2].map(|at| piece.iter().map(|frame| i16::from_le_bytes([frame[at], frame[at + 1]])).collect())
+        [0, 2].map(|at| {
+            piece.iter().map(|frame| i16::from_le_bytes([frame[at], frame[at + 1]])).collect()
+        })
     }
 
     fn count(&self, name: &str) -> u64 {
@@ -264,7 +293,8 @@ impl Rig {
 /// Amplitude of a frequency in the last 200 ms.
 fn loudness(heard: &[Vec<u8>], codec: Codec, frequency: f64) -> f64 {
     let bytes: Vec<u8> = heard[heard.len().saturating_sub(10)..].concat();
-    let samples: Vec<i16> = bytes.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
+    let samples: Vec<i16> =
+        bytes.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
     level(&samples, frequency)
 }
 
@@ -277,7 +307,10 @@ fn check_both_hear(rig: &mut Rig, browser: usize) {
     assert!(rig.customer_heard.len() - before.1 >= 49);
     assert!(loudness(&client.heard, Codec::Pcmu, CUSTOMER_TONE.frequency) > 7_000.0);
     assert!(loudness(&rig.customer_heard, Codec::Pcma, AGENT_TONE.frequency) > 7_000.0);
-    assert!(loudness(&client.heard, Codec::Pcmu, AGENT_TONE.frequency) < 500.0, "nobody hears itself");
+    assert!(
+        loudness(&client.heard, Codec::Pcmu, AGENT_TONE.frequency) < 500.0,
+        "nobody hears itself"
+    );
     assert_eq!(client.refused_count, 0);
 }
 
@@ -289,14 +322,21 @@ fn a_softphone_and_a_trunk_hear_each_other() {
         assert_eq!(rig.told(), [Event::IceConnected(leg), Event::DtlsConnected(leg)]);
         check_both_hear(&mut rig, 0);
         let told = rig.told();
-        assert!(told.contains(&Event::FirstMedia(leg)) && told.contains(&Event::FirstMedia(rig.customer)), "{told:?}");
+        assert!(
+            told.contains(&Event::FirstMedia(leg))
+                && told.contains(&Event::FirstMedia(rig.customer)),
+            "{told:?}"
+        );
         rig.pass(10_000);
         check_both_hear(&mut rig, 0);
         let report = rig.relay.leg_report(leg);
         assert!(report.received > 590 && report.sent > 590 && report.lost == 0, "{report:?}");
         // GCM is preferred where the peer's order leaves the choice to us.
-        let expected =
-            if version == Version::Dtls12 { SrtpProfile::AEAD_AES_256_GCM } else { rig.browsers[0].client.profile.unwrap() };
+        let expected = if version == Version::Dtls12 {
+            SrtpProfile::AEAD_AES_256_GCM
+        } else {
+            rig.browsers[0].client.profile.unwrap()
+        };
         assert_eq!(rig.browsers[0].client.profile, Some(expected));
         assert!(rig.browsers[0].client.rtcp_count > 0, "our reports reach the browser");
     }
@@ -317,7 +357,10 @@ fn a_handshake_before_the_answer_counts_once_the_answer_vouches_for_it() {
     rig.customer_speaks = true;
     check_both_hear(&mut rig, browser);
     let told = rig.told();
-    assert!(told[0] == Event::DtlsConnected(leg) && told.contains(&Event::FirstMedia(leg)), "{told:?}");
+    assert!(
+        told[0] == Event::DtlsConnected(leg) && told.contains(&Event::FirstMedia(leg)),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -332,7 +375,10 @@ fn a_foreign_certificate_gets_no_media() {
     (rig.customer_speaks, rig.browsers[browser].speaks) = (true, true);
     rig.pass(1_000);
     let told = rig.told();
-    assert!(told.contains(&Event::DtlsFailed(leg)) && !told.contains(&Event::DtlsConnected(leg)), "{told:?}");
+    assert!(
+        told.contains(&Event::DtlsFailed(leg)) && !told.contains(&Event::DtlsConnected(leg)),
+        "{told:?}"
+    );
     assert!(rig.customer_heard.is_empty() && rig.browsers[browser].client.heard.is_empty());
     assert!(rig.count("no_keys") > 0 && rig.count("not_sending") > 0);
 }
@@ -408,14 +454,19 @@ fn tones_are_played_to_both_kinds_of_legs() {
     rig.relay.play(rig.now, leg, Tone::Ringback);
     rig.relay.play(rig.now, rig.customer, Tone::Hold);
     rig.pass(200);
-    assert!(loudness(&rig.browsers[0].client.heard, Codec::Pcmu, tone::RINGBACK.frequency) > 5_000.0);
+    assert!(
+        loudness(&rig.browsers[0].client.heard, Codec::Pcmu, tone::RINGBACK.frequency) > 5_000.0
+    );
     assert!(loudness(&rig.customer_heard, Codec::Pcma, tone::HOLD.frequency) > 2_000.0);
     rig.relay.play(rig.now, leg, Tone::Hold);
     rig.pass(200);
     assert!(loudness(&rig.browsers[0].client.heard, Codec::Pcmu, tone::HOLD.frequency) > 2_000.0);
     rig.browsers[0].speaks = true;
     rig.pass(200);
-    assert!(loudness(&rig.customer_heard, Codec::Pcma, AGENT_TONE.frequency) > 7_000.0, "media ends the tone");
+    assert!(
+        loudness(&rig.customer_heard, Codec::Pcma, AGENT_TONE.frequency) > 7_000.0,
+        "media ends the tone"
+    );
     rig.customer_speaks = true;
     check_both_hear(&mut rig, 0);
 }
@@ -447,8 +498,14 @@ fn a_second_leg_takes_the_place_of_the_first() {
     rig.relay.stop_recording(rig.now, recording);
     rig.drain();
     let [left, right] = rig.end_of(recording);
-    assert!(level(&left, AGENT_TONE.frequency) > 7_000.0 && level(&left, CUSTOMER_TONE.frequency) < 500.0);
-    assert!(level(&right, CUSTOMER_TONE.frequency) > 7_000.0 && level(&right, AGENT_TONE.frequency) < 500.0);
+    assert!(
+        level(&left, AGENT_TONE.frequency) > 7_000.0
+            && level(&left, CUSTOMER_TONE.frequency) < 500.0
+    );
+    assert!(
+        level(&right, CUSTOMER_TONE.frequency) > 7_000.0
+            && level(&right, AGENT_TONE.frequency) < 500.0
+    );
     assert_eq!(rig.finished, 2);
 }
 
@@ -466,7 +523,10 @@ fn a_handed_over_leg_hears_what_was_played_and_its_old_bridge_ends() {
     rig.relay.hand_over(rig.now, old, new);
     let silent = rig.browsers[0].client.heard.len();
     rig.pass(200);
-    assert!(loudness(&rig.browsers[second].client.heard, Codec::Pcmu, tone::RINGBACK.frequency) > 5_000.0);
+    assert!(
+        loudness(&rig.browsers[second].client.heard, Codec::Pcmu, tone::RINGBACK.frequency)
+            > 5_000.0
+    );
     assert_eq!(rig.browsers[0].client.heard.len(), silent, "the old leg hears nothing more");
     rig.customer_speaks = true;
     rig.browsers[0].speaks = false;
@@ -496,7 +556,11 @@ fn a_browser_restarts_ice_without_a_gap() {
         direction: Direction::SendRecv,
     };
     let (answer, negotiated) = webrtc::answer(offer.as_bytes(), &spec).unwrap();
-    assert!(answer.contains(next.ufrag()) && answer.contains(next.password()) && !answer.contains(old.ufrag()));
+    assert!(
+        answer.contains(next.ufrag())
+            && answer.contains(next.password())
+            && !answer.contains(old.ufrag())
+    );
     rig.relay.set_softphone_remote(rig.now, leg, negotiated);
     assert_eq!(rig.relay.softphone_local(leg).unwrap().ice, next);
     let now = rig.now;
@@ -512,7 +576,8 @@ fn a_browser_restarts_ice_without_a_gap() {
 fn legs_come_and_go_and_leave_nothing() {
     let mut rig = Rig::talking(Version::Dtls12);
     let leg = rig.browsers[0].leg;
-    let others: Vec<LegId> = std::iter::from_fn(|| rig.relay.open_softphone(rig.now).ok()).collect();
+    let others: Vec<LegId> =
+        std::iter::from_fn(|| rig.relay.open_softphone(rig.now).ok()).collect();
     assert_eq!(others.len(), 3, "the capacity is 4");
     let name = rig.relay.softphone_local(leg).unwrap().ice;
     let voice = rig.browsers[0].client.voice(&[1; 160]).unwrap();
@@ -553,5 +618,8 @@ fn a_shard_without_a_socket_takes_no_softphone() {
     let leg = relay.open_leg(now).unwrap();
     assert!(relay.softphone_local(leg).is_none());
     let mut buffer = [0; 200];
-    assert!(matches!(relay.forward(now, SocketId::WEBRTC, BROWSER.parse().unwrap(), &mut buffer, 100), Forward::Drop(_)));
+    assert!(matches!(
+        relay.forward(now, SocketId::WEBRTC, BROWSER.parse().unwrap(), &mut buffer, 100),
+        Forward::Drop(_)
+    ));
 }

@@ -1,6 +1,9 @@
-//! SRTP contexts against `webrtc-srtp` as the reference engine: rollover, loss, reordering, replay; and hostile packets.
+//! SRTP contexts against `webrtc-srtp` as the reference engine: rollover, loss, reordering, replay;
+//! and hostile packets.
 
-use media_core::srtp::{Inbound, Keys, MAX_STREAM_COUNT, Mki, Outbound, RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError, Suite};
+use media_core::srtp::{
+    Inbound, Keys, MAX_STREAM_COUNT, Mki, Outbound, RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError, Suite,
+};
 use webrtc_srtp::context::Context;
 use webrtc_srtp::protection_profile::ProtectionProfile;
 
@@ -98,7 +101,8 @@ fn lossy_stream(random: &mut Random) -> Vec<u64> {
     sent
 }
 
-/// Delivery order: neighbours within 20 packets change places. The first stays first, since it fixes the rollover period.
+/// Delivery order: neighbours within 20 packets change places. The first stays first, since it
+/// fixes the rollover period.
 fn reordered<T>(mut packets: Vec<T>, random: &mut Random) -> Vec<T> {
     for at in 1..packets.len() {
         if random.below(4) == 0 {
@@ -129,14 +133,25 @@ fn both_engines_agree_over_rollover_loss_reordering_and_replay() {
             newest = index.max(newest);
             if newest - index >= 128 {
                 late_count += 1;
-                assert_eq!(unprotect(&mut ours, &sealed), Err(SrtpError::TooOld), "{suite:?} {index}");
+                assert_eq!(
+                    unprotect(&mut ours, &sealed),
+                    Err(SrtpError::TooOld),
+                    "{suite:?} {index}"
+                );
                 continue;
             }
             assert_eq!(theirs.decrypt_rtp(&sealed).unwrap(), plain, "{suite:?} {index}");
             assert_eq!(unprotect(&mut ours, &sealed), Ok(plain), "{suite:?} {index}");
-            assert_eq!(unprotect(&mut ours, &sealed), Err(SrtpError::Replayed), "{suite:?} {index}");
+            assert_eq!(
+                unprotect(&mut ours, &sealed),
+                Err(SrtpError::Replayed),
+                "{suite:?} {index}"
+            );
         }
-        assert!(newest > 5 * 65_536 && late_count > 0, "{suite:?}: the stream has rollovers and late packets");
+        assert!(
+            newest > 5 * 65_536 && late_count > 0,
+            "{suite:?}: the stream has rollovers and late packets"
+        );
     }
 }
 
@@ -156,8 +171,16 @@ fn both_engines_agree_on_headers_with_sources_extension_and_padding() {
                 packet.extend([0, 0, 0, 4]);
             }
             let sealed = protect(&mut Outbound::new(&keys), &packet).unwrap();
-            assert_eq!(sealed, reference(suite).encrypt_rtp(&packet).unwrap(), "{suite:?} {first:x}");
-            assert_eq!(unprotect(&mut Inbound::new(&keys), &sealed), Ok(packet), "{suite:?} {first:x}");
+            assert_eq!(
+                sealed,
+                reference(suite).encrypt_rtp(&packet).unwrap(),
+                "{suite:?} {first:x}"
+            );
+            assert_eq!(
+                unprotect(&mut Inbound::new(&keys), &sealed),
+                Ok(packet),
+                "{suite:?} {first:x}"
+            );
         }
     }
 }
@@ -202,7 +225,8 @@ fn every_changed_bit_is_noticed() {
         for bit in 0..control.len() * 8 {
             let mut changed = control.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            unprotect_rtcp(&mut Inbound::new(&keys), &changed).expect_err("a changed packet is refused");
+            unprotect_rtcp(&mut Inbound::new(&keys), &changed)
+                .expect_err("a changed packet is refused");
         }
     }
 }
@@ -227,7 +251,9 @@ fn forgeries_leave_the_stream_as_it_was() {
 fn packets_behind_the_window_are_too_old() {
     let (keys, _) = keys(Suite::AeadAes128Gcm);
     let (mut outbound, mut inbound) = (Outbound::new(&keys), Inbound::new(&keys));
-    let sealed: Vec<_> = (0..200).map(|sequence| protect(&mut outbound, &rtp(sequence, 1, &[0; 10])).unwrap()).collect();
+    let sealed: Vec<_> = (0..200)
+        .map(|sequence| protect(&mut outbound, &rtp(sequence, 1, &[0; 10])).unwrap())
+        .collect();
     unprotect(&mut inbound, &sealed[199]).unwrap();
     assert_eq!(unprotect(&mut inbound, &sealed[71]), Err(SrtpError::TooOld));
     unprotect(&mut inbound, &sealed[72]).unwrap();
@@ -302,7 +328,8 @@ fn hostile_bytes_never_panic_and_never_pass() {
             unprotect(&mut inbound, &media[..len]).expect_err("a cut packet is not authentic");
         }
         for len in 0..control.len() {
-            unprotect_rtcp(&mut inbound, &control[..len]).expect_err("a cut packet is not authentic");
+            unprotect_rtcp(&mut inbound, &control[..len])
+                .expect_err("a cut packet is not authentic");
         }
     }
 }
@@ -321,7 +348,8 @@ fn keys_have_the_length_of_their_suite_and_stay_out_of_debug_output() {
     }
 }
 
-/// Puts an identifier where RFC 3711 §3.1 and §3.4 and RFC 7714 have it: before the tag of HMAC-SHA1, else at the end.
+/// Puts an identifier where RFC 3711 §3.1 and §3.4 and RFC 7714 have it: before the tag of
+/// HMAC-SHA1, else at the end.
 fn with_mki(suite: Suite, packet: &[u8], is_rtcp: bool, mki: &[u8]) -> Vec<u8> {
     let tag_len = match suite {
         Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 0,
@@ -335,7 +363,9 @@ fn with_mki(suite: Suite, packet: &[u8], is_rtcp: bool, mki: &[u8]) -> Vec<u8> {
 #[test]
 fn packets_may_carry_their_keys_identifier() {
     for suite in Suite::ALL {
-        for (value, len, mki) in [("1", "1", &[1u8][..]), ("1", "4", &[0, 0, 0, 1]), ("515", "2", &[2, 3])] {
+        for (value, len, mki) in
+            [("1", "1", &[1u8][..]), ("1", "4", &[0, 0, 0, 1]), ("515", "2", &[2, 3])]
+        {
             let (keys, _) = keys(suite);
             let mut outbound = Outbound::new(&keys);
             let mut inbound = Inbound::with_mki(&keys, Mki::parse(value, len));
@@ -386,8 +416,20 @@ fn packets_may_lack_the_identifier_that_was_named() {
 
 #[test]
 fn identifiers_have_their_length() {
-    for (value, len) in [("1", "0"), ("256", "1"), ("1", "17"), ("1", "128"), ("-1", "4"), ("x", "4"), ("1", ""), ("", "1")] {
+    for (value, len) in [
+        ("1", "0"),
+        ("256", "1"),
+        ("1", "17"),
+        ("1", "128"),
+        ("-1", "4"),
+        ("x", "4"),
+        ("1", ""),
+        ("", "1"),
+    ] {
         assert_eq!(Mki::parse(value, len), None, "{value}:{len}");
     }
-    assert!(Mki::parse("255", "1").is_some() && Mki::parse("340282366920938463463374607431768211455", "16").is_some());
+    assert!(
+        Mki::parse("255", "1").is_some()
+            && Mki::parse("340282366920938463463374607431768211455", "16").is_some()
+    );
 }

@@ -11,7 +11,8 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: every call goes to the system allocator unchanged; counting touches only a constant-initialised thread local.
+// SAFETY: every call goes to the system allocator unchanged; counting touches only a
+// constant-initialised thread local.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATION_COUNT.set(ALLOCATION_COUNT.get() + 1);

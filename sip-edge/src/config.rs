@@ -1,5 +1,6 @@
-//! The edge's configuration file (TOML): each key with its meaning, unit, default and cost. `sip-edge.example.toml` holds the defaults.
-//! Checks what can be told from the file alone; what the machine offers is `preflight`'s to say.
+//! The edge's configuration file (TOML): each key with its meaning, unit, default and cost.
+//! `sip-edge.example.toml` holds the defaults. Checks what can be told from the file alone; what
+//! the machine offers is `preflight`'s to say.
 
 mod softphone;
 
@@ -14,11 +15,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Name of this edge on the control link, unique per control-api. 1 to 64 of `a-z A-Z 0-9 . _ -`.
+    /// Name of this edge on the control link, unique per control-api. 1 to 64 of
+    /// `a-z A-Z 0-9 . _ -`.
     pub name: String,
-    /// Shards, one pinned core each; 0 takes every core that the process may use. A shard costs about 20 MB.
+    /// Shards, one pinned core each; 0 takes every core that the process may use. A shard costs
+    /// about 20 MB.
     pub shards: u16,
-    /// Longest time in seconds that running calls may go on after SIGTERM before they are hung up. 0 to 86,400.
+    /// Longest time in seconds that running calls may go on after SIGTERM before they are hung up.
+    /// 0 to 86,400.
     pub drain_limit_s: u32,
     pub sip: SipConfig,
     pub media: MediaConfig,
@@ -34,11 +38,14 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SipConfig {
-    /// Address of this machine that SIP and media sockets are bound to. Not a wildcard: replies must leave from where requests came.
+    /// Address of this machine that SIP and media sockets are bound to. Not a wildcard: replies
+    /// must leave from where requests came.
     pub bind_address: IpAddr,
-    /// Address that peers reach this machine at, written into Via, Contact and SDP; differs from `bind_address` behind a 1:1 NAT.
+    /// Address that peers reach this machine at, written into Via, Contact and SDP; differs from
+    /// `bind_address` behind a 1:1 NAT.
     pub public_address: IpAddr,
-    /// UDP and TCP port of shard 0; shard `n` has `port + n`. 1 to 65,535, or 0 with one shard: the system chooses.
+    /// UDP and TCP port of shard 0; shard `n` has `port + n`. 1 to 65,535, or 0 with one shard: the
+    /// system chooses.
     pub port: u16,
 }
 
@@ -48,9 +55,11 @@ pub struct SipConfig {
 pub struct MediaConfig {
     /// First port, even, 1,024 or above.
     pub first_port: u16,
-    /// Last port, odd. A call uses four ports. Each port is bound at start: one descriptor and about 3 KB of kernel memory.
+    /// Last port, odd. A call uses four ports. Each port is bound at start: one descriptor and
+    /// about 3 KB of kernel memory.
     pub last_port: u16,
-    /// Time in milliseconds that a port rests after a call, so that late packets reach no other call. 0 to 60,000.
+    /// Time in milliseconds that a port rests after a call, so that late packets reach no other
+    /// call. 0 to 60,000.
     pub quarantine_ms: u32,
 }
 
@@ -58,16 +67,18 @@ pub struct MediaConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Most calls per shard, 1 to 5,000; fewer if the ports do not suffice. About 20 KB each while they live.
+    /// Most calls per shard, 1 to 5,000; fewer if the ports do not suffice. About 20 KB each while
+    /// they live.
     pub max_calls: u16,
-    /// Most SIP connections over TCP per shard, 2 to 10,000: one descriptor and up to 320 KB each. Half of them are kept for those that
-    /// the edge opens to trunks, and that come from addresses of trunks it has called.
+    /// Most SIP connections over TCP per shard, 2 to 10,000: one descriptor and up to 320 KB each.
+    /// Half of them are kept for those that the edge opens to trunks, and that come from addresses
+    /// of trunks it has called.
     pub max_tcp_connections: u16,
-    /// Most of them that one other address may have, an IPv6 network of 64 bits being one; its oldest makes room, silent ones first.
-    /// 1 to 10,000.
+    /// Most of them that one other address may have, an IPv6 network of 64 bits being one; its
+    /// oldest makes room, silent ones first. 1 to 10,000.
     pub max_tcp_per_address: u16,
-    /// Time in seconds without a whole message or ping after which a TCP connection is closed; others than trunks have at most 30, and no
-    /// pings. 10 to 86,400.
+    /// Time in seconds without a whole message or ping after which a TCP connection is closed;
+    /// others than trunks have at most 30, and no pings. 10 to 86,400.
     pub tcp_idle_s: u32,
 }
 
@@ -75,8 +86,8 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordingsConfig {
-    /// Folder that recordings are written to and control-api serves, the same as its `recordings.folder`; made if missing. A recorded
-    /// call writes 32 KB a second.
+    /// Folder that recordings are written to and control-api serves, the same as its
+    /// `recordings.folder`; made if missing. A recorded call writes 32 KB a second.
     pub folder: PathBuf,
 }
 
@@ -84,8 +95,9 @@ pub struct RecordingsConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldAudioConfig {
-    /// Folder with the WAV files that accounts have for parties on hold, the same as control-api's `hold_audio.folder`, which makes it. Each file is read once, when a call names it
-    /// first, and kept: up to 2 MB. At most 64 per shard; a call without one plays the bundled tone.
+    /// Folder with the WAV files that accounts have for parties on hold, the same as control-api's
+    /// `hold_audio.folder`, which makes it. Each file is read once, when a call names it first, and
+    /// kept: up to 2 MB. At most 64 per shard; a call without one plays the bundled tone.
     pub folder: PathBuf,
 }
 
@@ -157,7 +169,12 @@ impl Default for MediaConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { max_calls: 1_000, max_tcp_connections: 256, max_tcp_per_address: 16, tcp_idle_s: 600 }
+        Self {
+            max_calls: 1_000,
+            max_tcp_connections: 256,
+            max_tcp_per_address: 16,
+            tcp_idle_s: 600,
+        }
     }
 }
 
@@ -199,8 +216,8 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable { path: path.display().to_string(), error })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable { path: path.display().to_string(), error })?;
         Self::parse(&text)
     }
 
@@ -215,8 +232,13 @@ impl Config {
             let (key, problem) = (error.path().to_string(), one_line(error.inner().message()));
             // A number that its type cannot hold: what is allowed, instead of the type's name.
             let default = Config::default();
-            let rule = default.rules().find(|(name, ..)| problem.starts_with("invalid value: integer") && *name == key);
-            ConfigError::Key { problem: rule.map_or(problem, |(_, _, allowed)| allowed.into()), key }
+            let rule = default
+                .rules()
+                .find(|(name, ..)| problem.starts_with("invalid value: integer") && *name == key);
+            ConfigError::Key {
+                problem: rule.map_or(problem, |(_, _, allowed)| allowed.into()),
+                key,
+            }
         })?;
         config.check()?;
         Ok(config)
@@ -224,14 +246,17 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         match self.rules().find(|(_, holds, _)| !holds) {
-            Some((key, _, problem)) => Err(ConfigError::Key { key: key.into(), problem: problem.into() }),
+            Some((key, _, problem)) => {
+                Err(ConfigError::Key { key: key.into(), problem: problem.into() })
+            }
             None => Ok(()),
         }
     }
 
     /// Each rule: key, whether it holds, what is allowed. The first of a key is its range.
     fn rules(&self) -> impl Iterator<Item = (&'static str, bool, &'static str)> {
-        let name_is_plain = self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let name_is_plain =
+            self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let socket_len = self.link.socket.as_os_str().len();
         let rules = [
             (
@@ -241,7 +266,11 @@ impl Config {
             ),
             ("shards", self.shards <= 256, "0 (every core) to 256 are allowed"),
             ("drain_limit_s", self.drain_limit_s <= 86_400, "0 to 86400 are allowed"),
-            ("sip.bind_address", !self.sip.bind_address.is_unspecified(), "an address of this machine is needed, not a wildcard"),
+            (
+                "sip.bind_address",
+                !self.sip.bind_address.is_unspecified(),
+                "an address of this machine is needed, not a wildcard",
+            ),
             (
                 "sip.public_address",
                 !self.sip.public_address.is_unspecified(),
@@ -252,7 +281,11 @@ impl Config {
                 self.sip.public_address.is_ipv4() == self.sip.bind_address.is_ipv4(),
                 "the same IP version as `sip.bind_address` is needed",
             ),
-            ("sip.port", self.sip.port != 0 || self.shards == 1, "1 to 65535 are allowed; 0 only with `shards = 1`"),
+            (
+                "sip.port",
+                self.sip.port != 0 || self.shards == 1,
+                "1 to 65535 are allowed; 0 only with `shards = 1`",
+            ),
             (
                 "sip.port",
                 u32::from(self.sip.port) + u32::from(self.shards.max(1)) <= 65_536,
@@ -269,12 +302,36 @@ impl Config {
                 "an odd port above `media.first_port` is allowed",
             ),
             ("media.quarantine_ms", self.media.quarantine_ms <= 60_000, "0 to 60000 are allowed"),
-            ("limits.max_calls", (1..=5_000).contains(&self.limits.max_calls), "1 to 5000 are allowed"),
-            ("limits.max_tcp_connections", (2..=10_000).contains(&self.limits.max_tcp_connections), "2 to 10000 are allowed"),
-            ("limits.max_tcp_per_address", (1..=10_000).contains(&self.limits.max_tcp_per_address), "1 to 10000 are allowed"),
-            ("limits.tcp_idle_s", (10..=86_400).contains(&self.limits.tcp_idle_s), "10 to 86400 are allowed"),
-            ("recordings.folder", !self.recordings.folder.as_os_str().is_empty(), "a folder is needed"),
-            ("hold_audio.folder", !self.hold_audio.folder.as_os_str().is_empty(), "a folder is needed"),
+            (
+                "limits.max_calls",
+                (1..=5_000).contains(&self.limits.max_calls),
+                "1 to 5000 are allowed",
+            ),
+            (
+                "limits.max_tcp_connections",
+                (2..=10_000).contains(&self.limits.max_tcp_connections),
+                "2 to 10000 are allowed",
+            ),
+            (
+                "limits.max_tcp_per_address",
+                (1..=10_000).contains(&self.limits.max_tcp_per_address),
+                "1 to 10000 are allowed",
+            ),
+            (
+                "limits.tcp_idle_s",
+                (10..=86_400).contains(&self.limits.tcp_idle_s),
+                "10 to 86400 are allowed",
+            ),
+            (
+                "recordings.folder",
+                !self.recordings.folder.as_os_str().is_empty(),
+                "a folder is needed",
+            ),
+            (
+                "hold_audio.folder",
+                !self.hold_audio.folder.as_os_str().is_empty(),
+                "a folder is needed",
+            ),
             ("link.socket", (1..=107).contains(&socket_len), "a path of 1 to 107 bytes is allowed"),
         ];
         rules.into_iter().chain(self.softphone.rules(self.shards))
@@ -300,11 +357,16 @@ pub struct ShardPlan {
 }
 
 impl ShardPlan {
-    /// Cuts the configuration into `shard_count` shards, or says which key leaves a shard without ports.
+    /// Cuts the configuration into `shard_count` shards, or says which key leaves a shard without
+    /// ports.
     pub fn cut(config: &Config, shard_count: u16) -> Result<Vec<Self>, ConfigError> {
-        let pair_count = (config.media.last_port - config.media.first_port).div_ceil(2) / shard_count;
+        let pair_count =
+            (config.media.last_port - config.media.first_port).div_ceil(2) / shard_count;
         if pair_count < 2 {
-            let problem = format!("{shard_count} shards need at least {} ports from `media.first_port` on", shard_count * 4);
+            let problem = format!(
+                "{shard_count} shards need at least {} ports from `media.first_port` on",
+                shard_count * 4
+            );
             return Err(ConfigError::Key { key: "media.last_port".into(), problem });
         }
         if u32::from(config.sip.port) + u32::from(shard_count) > 65_536 {
@@ -314,8 +376,12 @@ impl ShardPlan {
             });
         }
         let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
-        if sip.start <= config.media.last_port.into() && u32::from(config.media.first_port) < sip.end {
-            let problem = format!("{shard_count} ports from it on meet `media.first_port` to `media.last_port`");
+        if sip.start <= config.media.last_port.into()
+            && u32::from(config.media.first_port) < sip.end
+        {
+            let problem = format!(
+                "{shard_count} ports from it on meet `media.first_port` to `media.last_port`"
+            );
             return Err(ConfigError::Key { key: "sip.port".into(), problem });
         }
         let softphones = config.softphone.cut(config, shard_count)?;
@@ -323,7 +389,10 @@ impl ShardPlan {
             .zip(softphones)
             .map(|(index, softphone)| Self {
                 index,
-                sip: SocketAddr::new(config.sip.bind_address, config.sip.port + if config.sip.port == 0 { 0 } else { index }),
+                sip: SocketAddr::new(
+                    config.sip.bind_address,
+                    config.sip.port + if config.sip.port == 0 { 0 } else { index },
+                ),
                 first_port: config.media.first_port + index * pair_count * 2,
                 pair_count,
                 call_capacity: config.limits.max_calls.min(pair_count / 2),

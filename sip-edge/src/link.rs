@@ -1,5 +1,6 @@
-//! One shard's connection to control-api: says hello, takes commands, tells events until they are acknowledged, and reports the
-//! shard's state each second. Calls go on while control-api is away; the link comes back by itself.
+//! One shard's connection to control-api: says hello, takes commands, tells events until they are
+//! acknowledged, and reports the shard's state each second. Calls go on while control-api is away;
+//! the link comes back by itself.
 
 mod outbox;
 mod translate;
@@ -8,8 +9,8 @@ pub use outbox::Outbox;
 pub use translate::{ClockPair, Told, grant, place_call, refusal, told, verb};
 
 use control_wire::{
-    Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence, ShardStatus, Speaking, ToEdge, VERSION,
-    encode,
+    Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence,
+    ShardStatus, Speaking, ToEdge, VERSION, encode,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::net::UnixStream;
@@ -143,7 +144,8 @@ pub async fn run(socket: &Path, mailbox: Rc<Mailbox>, peer: Rc<dyn LinkPeer>) {
         // Said when it changes, not at each attempt.
         if error != last_error {
             let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
-            tracing::warn!(socket = %socket.display(), error, "no control link; running calls go on");
+            tracing::warn!(socket = %socket.display(), error,
+                "no control link; running calls go on");
             last_error = error;
         }
         if welcome.get() {
@@ -181,7 +183,8 @@ async fn connection(
     mailbox.answers.borrow_mut().clear();
     mailbox.speaking.borrow_mut().clear();
     let (mut reader, mut writer) = futures_lite::io::split(stream);
-    future::or(read(&mut reader, decoder, mailbox, peer), write(&mut writer, frames, mailbox, peer)).await
+    future::or(read(&mut reader, decoder, mailbox, peer), write(&mut writer, frames, mailbox, peer))
+        .await
 }
 
 async fn greeting(stream: &mut UnixStream, decoder: &mut FrameDecoder) -> Result<(), LinkError> {
@@ -219,7 +222,9 @@ async fn read<T>(
                     mailbox.answers.borrow_mut().push((id, answer));
                     mailbox.filled.set();
                 }
-                ToEdge::Welcome { .. } | ToEdge::Refused { .. } => return Err(LinkError::Unexpected),
+                ToEdge::Welcome { .. } | ToEdge::Refused { .. } => {
+                    return Err(LinkError::Unexpected);
+                }
             }
             if began.elapsed() >= PIECE {
                 future::yield_now().await;

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(version, about = "SIP and media edge: places calls and carries their media on behalf of control-api.")]
+#[command(
+    version,
+    about = "SIP and media edge: places calls and carries their media on behalf of control-api."
+)]
 struct Arguments {
     /// Configuration file (TOML); without it every key has its default.
     #[arg(long, value_name = "FILE")]
@@ -23,15 +26,17 @@ fn main() -> ExitCode {
     code
 }
 
-/// 2 for a configuration that is wrong, 1 for any other failure, each with one line on standard error.
+/// 2 for a configuration that is wrong, 1 for any other failure, each with one line on standard
+/// error.
 fn run(arguments: Arguments) -> ExitCode {
-    let config = match arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load) {
-        Ok(config) => config,
-        Err(error) => {
-            journal::say(&format!("sip-edge: configuration: {error}"));
-            return ExitCode::from(2);
-        }
-    };
+    let config =
+        match arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load) {
+            Ok(config) => config,
+            Err(error) => {
+                journal::say(&format!("sip-edge: configuration: {error}"));
+                return ExitCode::from(2);
+            }
+        };
     if arguments.check_config {
         return match sip_edge::process::check_config(&config) {
             Ok(()) => {

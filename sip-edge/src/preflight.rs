@@ -65,14 +65,23 @@ fn address(key: &str, address: IpAddr) -> Option<Lack> {
 fn ring(available: io::Result<()>) -> Option<Lack> {
     available.err().map(|error| Lack {
         what: format!("io_uring is not available ({error})"),
-        remedy: "use Linux 5.8 or later with sysctl kernel.io_uring_disabled=0, and let the container's seccomp profile allow io_uring_setup, io_uring_enter and io_uring_register".into(),
+        remedy: "use Linux 5.8 or later with sysctl kernel.io_uring_disabled=0, and let the \
+            container's seccomp profile allow io_uring_setup, io_uring_enter and \
+            io_uring_register"
+            .into(),
     })
 }
 
 fn locked_memory(limit: Rlimit) -> Option<Lack> {
     limit.current.filter(|limit| *limit < LOCKED_MEMORY).map(|limit| Lack {
-        what: format!("only {} KiB of memory may be locked, {} KiB are needed", limit / 1024, LOCKED_MEMORY / 1024),
-        remedy: "raise it: `ulimit -l 8192`, LimitMEMLOCK=8M (systemd) or --ulimit memlock=8388608 (container)".into(),
+        what: format!(
+            "only {} KiB of memory may be locked, {} KiB are needed",
+            limit / 1024,
+            LOCKED_MEMORY / 1024
+        ),
+        remedy: "raise it: `ulimit -l 8192`, LimitMEMLOCK=8M (systemd) or --ulimit \
+            memlock=8388608 (container)"
+            .into(),
     })
 }
 
@@ -92,12 +101,18 @@ fn descriptors(config: &Config, plans: &[ShardPlan]) -> Option<Lack> {
         return None;
     }
     let raised = limit.maximum.map_or(needed, |maximum| maximum.max(needed));
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum.map(|_| raised) })
-        .or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }));
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit { current: Some(raised), maximum: limit.maximum.map(|_| raised) },
+    )
+    .or_else(|_| {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    });
     let current = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (current < needed).then(|| Lack {
         what: format!("only {current} open files are allowed, {needed} are needed"),
-        remedy: "raise it (`ulimit -Hn`, LimitNOFILE= or --ulimit nofile=), or narrow `media.first_port` to `media.last_port`"
+        remedy: "raise it (`ulimit -Hn`, LimitNOFILE= or --ulimit nofile=), or narrow \
+            `media.first_port` to `media.last_port`"
             .into(),
     })
 }
@@ -132,29 +147,41 @@ fn make_folder(folder: &Path) -> Option<Lack> {
 }
 
 fn link(socket: &Path) -> Option<Lack> {
-    let parent = socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        socket.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     (!parent.is_dir()).then(|| Lack {
-        what: format!("the folder of the control link's socket {} does not exist", socket.display()),
+        what: format!(
+            "the folder of the control link's socket {} does not exist",
+            socket.display()
+        ),
         remedy: "set `link.socket` to the socket of control-api".into(),
     })
 }
 
 /// Reads the softphones' certificate, or makes it.
 fn certificate(config: &Config) -> Option<Lack> {
-    let source = config.softphone.certificate_source(config.sip.public_address).filter(|_| config.softphone.enabled)?;
+    let source = config
+        .softphone
+        .certificate_source(config.sip.public_address)
+        .filter(|_| config.softphone.enabled)?;
     let error = Certificate::open(source).err()?;
     Some(Lack {
         what: format!("softphones have no certificate ({error})"),
-        remedy: "set `softphone.certificate` and `softphone.private_key` to PEM files that this user may read, or, for development only, `softphone.self_signed = true`".into(),
+        remedy: "set `softphone.certificate` and `softphone.private_key` to PEM files that this \
+            user may read, or, for development only, `softphone.self_signed = true`"
+            .into(),
     })
 }
 
 fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
     let mut taken = Vec::new();
     for plan in plans {
-        let media = (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
+        let media =
+            (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
         let softphone = plan.softphone.map(|softphone| ("softphone.media_port", softphone.media));
-        let udp = media.map(|port| ("media", SocketAddr::new(config.sip.bind_address, port))).chain([("sip.port", plan.sip)]);
+        let udp = media
+            .map(|port| ("media", SocketAddr::new(config.sip.bind_address, port)))
+            .chain([("sip.port", plan.sip)]);
         let udp = udp.chain(softphone);
         for (key, address) in udp {
             if let Err(error) = bind(address, Type::DGRAM, Protocol::UDP) {
@@ -185,7 +212,8 @@ fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
 fn bind(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<()> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if kind == Type::STREAM {
-        // As the listener does; without it connections that wait for their last packets would keep the port.
+        // As the listener does; without it connections that wait for their last packets would keep
+        // the port.
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())
@@ -211,7 +239,10 @@ mod tests {
         assert_eq!(folder(&free.path().join("to/be/made")), None);
         assert!(!free.path().join("to").exists(), "looking makes nothing");
         let foreign = address("sip.bind_address", "203.0.113.77".parse().unwrap()).unwrap();
-        assert!(foreign.what.contains("`sip.bind_address` 203.0.113.77 is no address of this machine"), "{foreign}");
+        assert!(
+            foreign.what.contains("`sip.bind_address` 203.0.113.77 is no address of this machine"),
+            "{foreign}"
+        );
         assert_eq!(address("softphone.bind_address", "0.0.0.0".parse().unwrap()), None);
         assert!(link(Path::new("/no/such/control.sock")).unwrap().remedy.contains("`link.socket`"));
         assert_eq!(link(Path::new("control.sock")), None);

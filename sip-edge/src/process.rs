@@ -1,4 +1,5 @@
-//! The process: preflight, recovery of recordings and of legs at carriers, one pinned executor per shard, and the signals that end it.
+//! The process: preflight, recovery of recordings and of legs at carriers, one pinned executor per
+//! shard, and the signals that end it.
 
 use crate::config::{Config, ShardPlan};
 use crate::preflight::{self, Lack};
@@ -14,14 +15,15 @@ use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long a busy shard's task may run before the executor looks at its files, timers and streams. glommio 0.9 takes an executor for
-/// idle, and sleeps with tasks ready, when this has run out before the first task's turn: short values make that likely.
+/// How long a busy shard's task may run before the executor looks at its files, timers and streams.
+/// glommio 0.9 takes an executor for idle, and sleeps with tasks ready, when this has run out
+/// before the first task's turn: short values make that likely.
 const PREEMPTION: Duration = Duration::from_millis(10);
 /// Registered memory of an executor for recordings; what is beyond comes from the heap.
 const IO_MEMORY: usize = 2 << 20;
 
-/// Checks what the file alone cannot tell, without making anything and without touching a port: whether this machine has what the edge
-/// needs, and each of its shards gets its ports.
+/// Checks what the file alone cannot tell, without making anything and without touching a port:
+/// whether this machine has what the edge needs, and each of its shards gets its ports.
 pub fn check_config(config: &Config) -> anyhow::Result<()> {
     let plans = plan(config, &cores()?)?;
     refuse(&preflight::look(config, &plans))
@@ -48,7 +50,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let shard_count = plans.len();
     refuse(&preflight::check(&config, &plans))?;
     let _folder = own_recordings(&config)?;
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_millis() as u64;
+    let epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock is before 1970")?
+        .as_millis() as u64;
     let (ended, ends) = mpsc::channel();
     let mut buttons = Vec::new();
     let inherited = inherit(&config.recordings.folder, shard_count);
@@ -103,8 +108,8 @@ fn cores() -> anyhow::Result<Vec<usize>> {
 }
 
 fn own_recordings(config: &Config) -> anyhow::Result<OwnedFolder> {
-    let folder =
-        own(&config.recordings.folder).with_context(|| format!("recordings.folder {}", config.recordings.folder.display()))?;
+    let folder = own(&config.recordings.folder)
+        .with_context(|| format!("recordings.folder {}", config.recordings.folder.display()))?;
     let Recovered { repaired, removed, left } = folder.recovered;
     if folder.recovered != Recovered::default() {
         tracing::info!(repaired, removed, left, "recordings of an earlier run looked after");
@@ -112,7 +117,8 @@ fn own_recordings(config: &Config) -> anyhow::Result<OwnedFolder> {
     Ok(folder)
 }
 
-/// A shard that panicked would leave its calls silent for ever; the process ends instead and control-api ends the calls.
+/// A shard that panicked would leave its calls silent for ever; the process ends instead and
+/// control-api ends the calls.
 fn abort_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,5 +1,6 @@
-//! One shard: its edge machine, its datagram engine, its recordings and streams, and what waits for control-api. `pump` carries what
-//! the machines put out to where it belongs; nothing in here waits (see `run`).
+//! One shard: its edge machine, its datagram engine, its recordings and streams, and what waits for
+//! control-api. `pump` carries what the machines put out to where it belongs; nothing in here waits
+//! (see `run`).
 
 mod hold_audio;
 mod leg_journal;
@@ -12,7 +13,8 @@ pub use run::{ShardInput, run};
 use crate::config::{Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, place_call, refusal, told, verb};
 use crate::transport::{
-    Certificate, Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets,
+    Certificate, Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig,
+    WebSocketLimits, WebSockets,
 };
 use anyhow::Context;
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
@@ -24,8 +26,8 @@ use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
 use sip_core::edge::{
-    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten, RegistrarConfig, SourceKind,
-    Transport,
+    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten,
+    RegistrarConfig, SourceKind, Transport,
 };
 use sip_core::remains::Remains;
 use std::cell::RefCell;
@@ -42,8 +44,9 @@ const LATE: Duration = Duration::from_millis(20);
 const MILESTONES_PER_CALL: usize = 48;
 /// Transactions of a running call: INVITEs and what comes inside its dialogs.
 const TRANSACTIONS_PER_CALL: usize = 12;
-/// Transactions of calls that are over: each absorbs retransmissions for 32 s (RFC 3261 timers D, J and RFC 6026's L, M), and a short call
-/// leaves five, so that this is room for 200 calls a second. About 7 KB each.
+/// Transactions of calls that are over: each absorbs retransmissions for 32 s (RFC 3261 timers D, J
+/// and RFC 6026's L, M), and a short call leaves five, so that this is room for 200 calls a second.
+/// About 7 KB each.
 const LINGERING_TRANSACTIONS: usize = 200 * 32 * 5;
 
 /// Unpredictable bytes.
@@ -124,7 +127,8 @@ impl Shard {
                 secret: media_secret,
             }),
         };
-        let websocket_config = plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
+        let websocket_config =
+            plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
         let stream_config = StreamConfig {
             local,
             max_connections: config.limits.max_tcp_connections.into(),
@@ -134,14 +138,18 @@ impl Shard {
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
-            let (for_recorder, for_streams, for_websockets) = (shard.clone(), shard.clone(), shard.clone());
+            let (for_recorder, for_streams, for_websockets) =
+                (shard.clone(), shard.clone(), shard.clone());
             let recorder = Recorder::new(config.recordings.folder.clone(), move |progress| {
                 on(&for_recorder, |shard| shard.recording_progress(progress));
             });
-            let streams =
-                Streams::new(stream_config, pace.clone(), move |event| on(&for_streams, |shard| shard.stream_event(event)));
+            let streams = Streams::new(stream_config, pace.clone(), move |event| {
+                on(&for_streams, |shard| shard.stream_event(event))
+            });
             let websockets = websocket_config.map(|config| {
-                WebSockets::new(config, pace.clone(), move |event| on(&for_websockets, |shard| shard.stream_event(event)))
+                WebSockets::new(config, pace.clone(), move |event| {
+                    on(&for_websockets, |shard| shard.stream_event(event))
+                })
             });
             RefCell::new(Self {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
@@ -164,7 +172,9 @@ impl Shard {
         shard.borrow().streams.listen().with_context(|| format!("TCP {local} cannot be bound"))?;
         let websockets = shard.borrow().websockets.clone();
         if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
-            let listener = websockets.listen().with_context(|| format!("TCP {} cannot be bound", softphone.listener))?;
+            let listener = websockets
+                .listen()
+                .with_context(|| format!("TCP {} cannot be bound", softphone.listener))?;
             let url = config.softphone.url(config.sip.public_address, &plan, listener.port());
             let domain = config.softphone.domain.clone();
             shard.borrow_mut().softphone_service = Some(SoftphoneService { url, domain });
@@ -172,8 +182,8 @@ impl Shard {
         Ok(shard)
     }
 
-    /// Fires due timers, then takes one batch of datagrams. After a delay the datagrams come first: they may answer what a timer would
-    /// repeat.
+    /// Fires due timers, then takes one batch of datagrams. After a delay the datagrams come first:
+    /// they may answer what a timer would repeat.
     pub(crate) fn turn(&mut self) -> Next {
         let deadline = self.edge.poll_timeout();
         let is_late = deadline.is_some_and(|deadline| deadline + LATE <= Instant::now());
@@ -205,10 +215,17 @@ impl Shard {
                 Received::Burst => {
                     let relay = self.edge.relay_mut();
                     relay.expect(self.engine.burst());
-                    self.engine.relay_burst(|socket, source, buffer, len| relay.forward(now, socket, source, buffer, len));
+                    self.engine.relay_burst(|socket, source, buffer, len| {
+                        relay.forward(now, socket, source, buffer, len)
+                    });
                 }
                 Received::Sip { remote, len } => {
-                    let flow = Flow { transport: Transport::Udp, local: self.sip_address, remote, connection: None };
+                    let flow = Flow {
+                        transport: Transport::Udp,
+                        local: self.sip_address,
+                        remote,
+                        connection: None,
+                    };
                     self.edge.handle_sip(now, flow, self.engine.sip_message(len));
                     self.pump(now);
                 }
@@ -225,18 +242,29 @@ impl Shard {
             while let Some(output) = self.edge.poll_output() {
                 is_quiet = false;
                 match output {
-                    Output::Sip { flow, bytes } if flow.transport == Transport::Udp => self.engine.send_sip(flow.remote, &bytes),
-                    Output::Sip { flow, bytes } if flow.transport == Transport::Tcp => self.streams.send(flow, &bytes),
-                    Output::Sip { flow, bytes } => self.with_websockets(|sockets| sockets.send(flow, &bytes)),
-                    Output::CloseFlow { flow, reason } => {
-                        self.with_websockets(|sockets| sockets.close(flow, reason.code(), reason.text()));
+                    Output::Sip { flow, bytes } if flow.transport == Transport::Udp => {
+                        self.engine.send_sip(flow.remote, &bytes)
                     }
-                    Output::OpenRecording { recording, file_name } => self.recorder.open(recording, &file_name),
+                    Output::Sip { flow, bytes } if flow.transport == Transport::Tcp => {
+                        self.streams.send(flow, &bytes)
+                    }
+                    Output::Sip { flow, bytes } => {
+                        self.with_websockets(|sockets| sockets.send(flow, &bytes))
+                    }
+                    Output::CloseFlow { flow, reason } => {
+                        self.with_websockets(|sockets| {
+                            sockets.close(flow, reason.code(), reason.text())
+                        });
+                    }
+                    Output::OpenRecording { recording, file_name } => {
+                        self.recorder.open(recording, &file_name)
+                    }
                     Output::Note(note) => self.journal.note(&note),
                     Output::SourceRefused { trunk, source, kind } => tracing::warn!(
                         trunk,
                         %source,
-                        "{} from an address that is not the trunk's is not taken; if it is the carrier's, name its network in the \
+                        "{} from an address that is not the trunk's is not taken; if it is the \
+                            carrier's, name its network in the \
                          trunk's `{}`",
                         match kind {
                             SourceKind::Signalling => "SIP",
@@ -286,7 +314,10 @@ impl Shard {
                 let call_id = call.call_id.clone();
                 if let Err(refusal) = self.edge.place_call(now, place_call(*call)) {
                     tracing::info!(call_id, %refusal, "call refused");
-                    tell(&self.mailbox, Event::Ended(Box::new(Ended::refused(call_id, refusal, now))));
+                    tell(
+                        &self.mailbox,
+                        Event::Ended(Box::new(Ended::refused(call_id, refusal, now))),
+                    );
                 }
             }
             Command::Control(control) => {
@@ -295,7 +326,9 @@ impl Shard {
                 answer = done.map_err(refusal);
             }
             Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
-            Command::GrantSoftphone(granted) => self.edge.grant_softphone(now, grant(ClockPair::now(), granted)),
+            Command::GrantSoftphone(granted) => {
+                self.edge.grant_softphone(now, grant(ClockPair::now(), granted))
+            }
             Command::RevokeSoftphone { agent } => self.edge.revoke_softphone(now, &agent),
         }
         self.settle(now);
@@ -315,7 +348,11 @@ impl Shard {
             Progress::Damaged { recording } => self.edge.recording_damaged(now, recording),
             Progress::Final { recording, file: FinalFile { len, duration, written, is_whole } } => {
                 let written = RecordingWritten { is_whole, duration: Some(written) };
-                self.edge.recording_finished(now, recording, RecordedFile { len, duration, written });
+                self.edge.recording_finished(
+                    now,
+                    recording,
+                    RecordedFile { len, duration, written },
+                );
             }
             Progress::Lost { recording } => self.edge.recording_lost(now, recording),
         }
@@ -364,7 +401,9 @@ impl Shard {
 
     /// Whether no call lives and nothing waits for control-api or the disk.
     pub(crate) fn is_done(&self) -> bool {
-        self.edge.call_count() == 0 && self.recorder.open_count() == 0 && self.mailbox.outbox().is_empty()
+        self.edge.call_count() == 0
+            && self.recorder.open_count() == 0
+            && self.mailbox.outbox().is_empty()
     }
 
     pub(crate) fn call_count(&self) -> usize {
@@ -384,14 +423,19 @@ fn own_sockets(config: &Config) -> Vec<(IpAddr, RangeInclusive<u16>)> {
         any if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         bound => bound,
     };
-    [bound, config.sip.public_address].map(|address| (address, config.media.first_port..=config.media.last_port)).into()
+    [bound, config.sip.public_address]
+        .map(|address| (address, config.media.first_port..=config.media.last_port))
+        .into()
 }
 
-/// The softphones' listener. Pages are closed and opened again, so that there are more connections than softphones for a while.
+/// The softphones' listener. Pages are closed and opened again, so that there are more connections
+/// than softphones for a while.
 fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result<WebSocketConfig> {
     let security = match config.softphone.certificate_source(config.sip.public_address) {
         None => Security::Plain,
-        Some(source) => Security::Tls(Rc::new(Certificate::open(source).context("softphone.certificate")?)),
+        Some(source) => {
+            Security::Tls(Rc::new(Certificate::open(source).context("softphone.certificate")?))
+        }
     };
     Ok(WebSocketConfig {
         local: softphone.listener,
@@ -414,7 +458,11 @@ fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
         },
         _ => [None, None],
     };
-    destinations.into_iter().flatten().flat_map(|destination| &destination.routes).map(|route| route.address.ip())
+    destinations
+        .into_iter()
+        .flatten()
+        .flat_map(|destination| &destination.routes)
+        .map(|route| route.address.ip())
 }
 
 fn phone_of(target: &AgentTarget) -> Option<&Destination> {
@@ -448,7 +496,9 @@ fn tell(mailbox: &Mailbox, event: Event) {
             duration_s = ended.duration_s,
             "ended"
         ),
-        Event::TransferRequested { call_id, party, .. } => tracing::info!(call_id, party, "transfer requested"),
+        Event::TransferRequested { call_id, party, .. } => {
+            tracing::info!(call_id, party, "transfer requested")
+        }
         // Who works when is not for the log, and who speaks is too much for it.
         Event::Presence { .. } | Event::Speaking { .. } => {}
     }

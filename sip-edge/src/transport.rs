@@ -1,5 +1,6 @@
-//! What carries SIP besides the datagram engine: TCP streams to and from trunks, and WebSockets from browsers. Another stream transport
-//! needs only its own way to accept and connect, and `stream::Streams::serve` for the rest. Each connection works in its turns (`pace`).
+//! What carries SIP besides the datagram engine: TCP streams to and from trunks, and WebSockets
+//! from browsers. Another stream transport needs only its own way to accept and connect, and
+//! `stream::Streams::serve` for the rest. Each connection works in its turns (`pace`).
 
 mod certificate;
 mod failures;

@@ -1,7 +1,9 @@
-//! The control link against a scripted control-api: hello, commands, events, acknowledgements, and replay after a loss.
+//! The control link against a scripted control-api: hello, commands, events, acknowledgements, and
+//! replay after a loss.
 
 use control_wire::{
-    Command, Control, ControlRefusal, Event, FrameDecoder, FromEdge, Hello, Milestone, ShardStatus, ToEdge, VERSION, Verb, encode,
+    Command, Control, ControlRefusal, Event, FrameDecoder, FromEdge, Hello, Milestone, ShardStatus,
+    ToEdge, VERSION, Verb, encode,
 };
 use glommio::{LocalExecutorBuilder, Placement};
 use sip_edge::link::{self, LinkPeer, Mailbox};
@@ -24,7 +26,9 @@ impl Server {
         listener.set_nonblocking(true).unwrap();
         let (stream, _) = loop {
             match listener.accept() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                Err(error)
+                    if error.kind() == ErrorKind::WouldBlock && Instant::now() < deadline =>
+                {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 accepted => break accepted.expect("the edge connects"),
@@ -100,7 +104,10 @@ impl LinkPeer for Peer {
     /// Answers with an event, as a placed call does.
     fn command(&self, command: Command) -> Result<(), ControlRefusal> {
         if let Command::Control(_) = &command {
-            return Err(ControlRefusal { code: "unknown_call".into(), detail: "no such call".into() });
+            return Err(ControlRefusal {
+                code: "unknown_call".into(),
+                detail: "no such call".into(),
+            });
         }
         let Command::HangUp { call_id } = &command else { panic!("not commanded") };
         self.mailbox.iter().for_each(|mailbox| mailbox.tell(milestone(call_id)));
@@ -130,7 +137,8 @@ fn hang_up(id: u64, call_id: &str) -> ToEdge {
 
 #[test]
 fn events_are_told_until_acknowledged_across_connections() {
-    let socket = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("link-{}.sock", std::process::id()));
+    let socket = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("link-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
     let server = std::thread::spawn(move || {
@@ -141,7 +149,10 @@ fn events_are_told_until_acknowledged_across_connections() {
 
         let mut server = Server::accept(&listener);
         server.welcome();
-        assert_eq!(server.next(), FromEdge::Status(ShardStatus { call_capacity: 7, ..ShardStatus::default() }));
+        assert_eq!(
+            server.next(),
+            FromEdge::Status(ShardStatus { call_capacity: 7, ..ShardStatus::default() })
+        );
         server.send(&hang_up(5, "a"));
         assert_eq!(server.next_but_status(), FromEdge::Ack { command_id: 5 });
         assert_eq!(server.next_but_status(), FromEdge::Event { id: 1, event: milestone("a") });
@@ -170,7 +181,8 @@ fn events_are_told_until_acknowledged_across_connections() {
         let mailbox = Rc::new(Mailbox::new(16));
         let peer = Rc::new(Peer { mailbox: Some(mailbox.clone()), ..Peer::default() });
         let (linked, its_mailbox) = (peer.clone(), mailbox.clone());
-        let link = glommio::spawn_local(async move { link::run(&socket, its_mailbox, linked).await });
+        let link =
+            glommio::spawn_local(async move { link::run(&socket, its_mailbox, linked).await });
         while !server.is_finished() {
             glommio::timer::sleep(Duration::from_millis(10)).await;
         }
@@ -183,7 +195,8 @@ fn events_are_told_until_acknowledged_across_connections() {
 
 #[test]
 fn a_shard_with_as_many_softphones_as_it_may_have_says_hello() {
-    let socket = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("link-many-{}.sock", std::process::id()));
+    let socket = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("link-many-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
     let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
@@ -192,7 +205,9 @@ fn a_shard_with_as_many_softphones_as_it_may_have_says_hello() {
         let mut server = Server::accept(&listener);
         let FromEdge::Hello(mut hello) = server.next() else { panic!("no Hello") };
         while hello.more {
-            let FromEdge::HelloMore(next) = server.next() else { panic!("not the rest of a Hello") };
+            let FromEdge::HelloMore(next) = server.next() else {
+                panic!("not the rest of a Hello")
+            };
             hello.join(next);
         }
         assert_eq!(hello.softphones, expected);
@@ -201,7 +216,9 @@ fn a_shard_with_as_many_softphones_as_it_may_have_says_hello() {
     });
     LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(async move {
         let peer = Rc::new(Peer { softphones, ..Peer::default() });
-        let link = glommio::spawn_local(async move { link::run(&socket, Rc::new(Mailbox::new(16)), peer).await });
+        let link = glommio::spawn_local(async move {
+            link::run(&socket, Rc::new(Mailbox::new(16)), peer).await
+        });
         while !server.is_finished() {
             glommio::timer::sleep(Duration::from_millis(10)).await;
         }

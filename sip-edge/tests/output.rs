@@ -1,9 +1,9 @@
-//! The process itself: what it says and how it ends, whatever becomes of its output (B12), what `--check-config` finds, and a call beside a
-//! flood (B01).
+//! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
+//! `--check-config` finds, and a call beside a flood (B01).
 
 use control_wire::{
-    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, MediaProfile, PlaceCall, RecordingLayout, Route,
-    ToEdge, TransportKind, VERSION, encode,
+    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, MediaProfile,
+    PlaceCall, RecordingLayout, Route, ToEdge, TransportKind, VERSION, encode,
 };
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -29,11 +29,15 @@ fn free_port() -> u16 {
 fn config(folder: &Path) -> String {
     static NEXT: AtomicU16 = AtomicU16::new(40_000);
     let mut firsts = std::iter::repeat_with(|| NEXT.fetch_add(16, Ordering::Relaxed));
-    let is_free = |first: &u16| (*first..*first + 16).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok());
+    let is_free = |first: &u16| {
+        (*first..*first + 16).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
+    };
     let (folder, media) = (folder.display(), firsts.find(is_free).expect("it repeats"));
     format!(
-        "shards = 1\ndrain_limit_s = 0\n[sip]\nport = {}\n[media]\nfirst_port = {media}\nlast_port = {}\n[recordings]\n\
-         folder = \"{folder}/recordings\"\n[link]\nsocket = \"{folder}/control.sock\"\n[log]\nlevel = \"debug\"\n",
+        "shards = 1\ndrain_limit_s = 0\n[sip]\nport = {}\n[media]\nfirst_port = \
+            {media}\nlast_port = {}\n[recordings]\n\
+         folder = \"{folder}/recordings\"\n[link]\nsocket = \
+         \"{folder}/control.sock\"\n[log]\nlevel = \"debug\"\n",
         free_port(),
         media + 15
     )
@@ -86,10 +90,14 @@ impl Running {
         }
     }
 
-    /// Calls an agent who is not there, so that the call ends at once, and waits for that. Each leaves some lines in the log.
+    /// Calls an agent who is not there, so that the call ends at once, and waits for that. Each
+    /// leaves some lines in the log.
     fn call(&mut self, id: usize) {
-        let call_id =
-            self.place(id, AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 }, "127.0.0.1:9".parse().unwrap());
+        let call_id = self.place(
+            id,
+            AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 },
+            "127.0.0.1:9".parse().unwrap(),
+        );
         loop {
             let FromEdge::Event { id, event } = self.next() else { continue };
             self.send(&ToEdge::Ack { event_id: id });
@@ -166,7 +174,9 @@ impl Phone {
     fn new() -> Phone {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        [&sip, &rtp].into_iter().for_each(|socket| socket.set_read_timeout(Some(PATIENCE)).unwrap());
+        [&sip, &rtp]
+            .into_iter()
+            .for_each(|socket| socket.set_read_timeout(Some(PATIENCE)).unwrap());
         Phone { sip, rtp }
     }
 
@@ -176,14 +186,20 @@ impl Phone {
         let (len, edge) = self.sip.recv_from(&mut bytes).expect("an INVITE");
         let invite = String::from_utf8(bytes[..len].to_vec()).unwrap();
         let lines = |name: &str| -> String {
-            invite.lines().filter(|line| line.starts_with(name)).map(|line| format!("{line}\r\n")).collect()
+            invite
+                .lines()
+                .filter(|line| line.starts_with(name))
+                .map(|line| format!("{line}\r\n"))
+                .collect()
         };
         let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                m=audio {} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
             self.rtp.local_addr().unwrap().port()
         );
         let answer = format!(
-            "SIP/2.0 200 OK\r\n{}{}{};tag=phone\r\n{}{}Contact: <sip:phone@{}>\r\nContent-Type: application/sdp\r\n\
+            "SIP/2.0 200 OK\r\n{}{}{};tag=phone\r\n{}{}Contact: <sip:phone@{}>\r\n\
+                Content-Type: application/sdp\r\n\
              Content-Length: {}\r\n\r\n{sdp}",
             lines("Via:"),
             lines("From:"),
@@ -200,7 +216,11 @@ impl Phone {
                 break;
             }
         }
-        let port = invite.split("m=audio ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an offer");
+        let port = invite
+            .split("m=audio ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .expect("an offer");
         SocketAddr::new(edge.ip(), port.parse().unwrap())
     }
 }
@@ -239,7 +259,10 @@ fn a_log_that_nobody_reads_stops_no_call() {
 #[test]
 fn a_log_on_a_full_disk_stops_no_call_and_its_lines_are_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let mut edge = Running::start(folder.path(), File::options().write(true).open("/dev/full").unwrap().into());
+    let mut edge = Running::start(
+        folder.path(),
+        File::options().write(true).open("/dev/full").unwrap().into(),
+    );
     (0..20).for_each(|id| edge.call(id));
     let until = Instant::now() + PATIENCE;
     loop {
@@ -257,7 +280,8 @@ fn a_log_on_a_full_disk_stops_no_call_and_its_lines_are_counted() {
 fn flood(edge: SocketAddr, unit: &'static [u8], stop: Arc<AtomicBool>) {
     let bytes = unit.repeat(64 * 1024 / unit.len());
     while !stop.load(Ordering::Relaxed) {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 66], 0)).into()).unwrap();
         if socket.connect(&edge.into()).is_err() {
             continue;
@@ -268,7 +292,9 @@ fn flood(edge: SocketAddr, unit: &'static [u8], stop: Arc<AtomicBool>) {
             match (stream.write(&bytes[at..]), stream.read(&mut [0; 64 * 1024])) {
                 (_, Ok(0)) => break,
                 (Ok(len), _) => at = (at + len) % bytes.len(),
-                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(1)),
+                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(1))
+                }
                 _ => break,
             }
         }
@@ -281,25 +307,38 @@ fn a_call_loses_nothing_beside_streams_that_are_always_full() {
     const PACKETS: u16 = 150;
     let folder = tempfile::tempdir().unwrap();
     let mut edge = Running::start(folder.path(), Stdio::null());
-    let sip: u16 = edge.config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+    let sip: u16 =
+        edge.config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
     let (agent, customer) = (Phone::new(), Phone::new());
-    let target = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route(agent.sip.local_addr().unwrap())] });
+    let target = AgentTarget::Phone(Destination {
+        ring_ms: 30_000,
+        routes: vec![route(agent.sip.local_addr().unwrap())],
+    });
     edge.place(1, target, customer.sip.local_addr().unwrap());
     let from_agent = agent.answer();
     customer.answer();
     let stop = Arc::new(AtomicBool::new(false));
     let options = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 0\r\n\r\n";
-    let units: [&'static [u8]; 4] = [b"\r\n\r\n", options, b"OPTIONS sip:a SIP/2.0\r\nX: y\r\nX: ", b"\r\n\r\n"];
+    let units: [&'static [u8]; 4] =
+        [b"\r\n\r\n", options, b"OPTIONS sip:a SIP/2.0\r\nX: y\r\nX: ", b"\r\n\r\n"];
     let floods = units.map(|unit| {
         let (stop, edge) = (stop.clone(), SocketAddr::from(([127, 0, 0, 1], sip)));
         std::thread::spawn(move || flood(edge, unit, stop))
     });
     for n in 0..PACKETS {
-        let head = [&[0x80, 0][..], &n.to_be_bytes(), &(u32::from(n) * 160).to_be_bytes(), b"ssrc", &[0xD5; 160]].concat();
+        let head = [
+            &[0x80, 0][..],
+            &n.to_be_bytes(),
+            &(u32::from(n) * 160).to_be_bytes(),
+            b"ssrc",
+            &[0xD5; 160],
+        ]
+        .concat();
         agent.rtp.send_to(&head, from_agent).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    // All but the beginning, which may come before the call is bridged: one that is lost leaves a gap, and one too few.
+    // All but the beginning, which may come before the call is bridged: one that is lost leaves a
+    // gap, and one too few.
     let mut bytes = [0; 2048];
     let (mut seen, mut first) = (BTreeSet::new(), None);
     while seen.len() < usize::from(PACKETS - 50) {
@@ -324,7 +363,10 @@ fn check_config(folder: &Path, config: &str) -> (Option<i32>, String, String) {
 fn check_config_says_what_start_would_refuse() {
     let folder = tempfile::tempdir().unwrap();
     let sound = config(folder.path());
-    assert_eq!(check_config(folder.path(), &sound), (Some(0), "configuration is valid".into(), String::new()));
+    assert_eq!(
+        check_config(folder.path(), &sound),
+        (Some(0), "configuration is valid".into(), String::new())
+    );
     assert!(!folder.path().join("recordings").exists(), "nothing is made");
     let file = folder.path().join("sip-edge.toml");
     let media_port = sound.split("first_port = ").nth(1).unwrap().lines().next().unwrap();
@@ -335,14 +377,23 @@ fn check_config_says_what_start_would_refuse() {
             "[sip]\nbind_address = \"203.0.113.77\"\npublic_address = \"203.0.113.77\"",
             "`sip.bind_address` 203.0.113.77 is no address",
         ),
-        (sip_port, &format!("port = {media_port}"), "`sip.port`: 1 ports from it on meet `media.first_port`"),
+        (
+            sip_port,
+            &format!("port = {media_port}"),
+            "`sip.port`: 1 ports from it on meet `media.first_port`",
+        ),
         ("/recordings", "/sip-edge.toml/recordings", "`recordings.folder`"),
         ("/control.sock", "/missing/control.sock", "`link.socket`"),
         ("level = \"debug\"", "level = \"verbose\"", "`log.level`: unknown variant `verbose`"),
-        ("[media]", "[limits]\nmax_calls = 100000\n[media]", "`limits.max_calls`: 1 to 5000 are allowed"),
         (
             "[media]",
-            "[softphone]\nenabled = true\nself_signed = true\nbind_address = \"203.0.113.77\"\n[media]",
+            "[limits]\nmax_calls = 100000\n[media]",
+            "`limits.max_calls`: 1 to 5000 are allowed",
+        ),
+        (
+            "[media]",
+            "[softphone]\nenabled = true\nself_signed = true\nbind_address = \
+                \"203.0.113.77\"\n[media]",
             "`softphone.bind_address`",
         ),
         ("[media]", "[softphone]\nenabled = true\n[media]", "`softphone.certificate`"),
@@ -351,7 +402,11 @@ fn check_config_says_what_start_would_refuse() {
         let (status, _, error) = check_config(folder.path(), &sound.replacen(part, wrong, 1));
         assert!(status == Some(2) && error.contains(told), "{wrong}: {status:?} {error}");
         // Start says no as well.
-        let start = Command::new(env!("CARGO_BIN_EXE_sip-edge")).arg("--config").arg(&file).output().unwrap();
+        let start = Command::new(env!("CARGO_BIN_EXE_sip-edge"))
+            .arg("--config")
+            .arg(&file)
+            .output()
+            .unwrap();
         assert!(matches!(start.status.code(), Some(1 | 2)), "{wrong}: {start:?}");
     }
 }
@@ -365,7 +420,12 @@ fn a_closed_output_changes_no_exit_status() {
         let (reader, writer) = pipe();
         drop(reader);
         let output = writer.try_clone().unwrap();
-        let status = edge(folder.path(), config).arg("--check-config").stdout(output).stderr(writer).status().unwrap();
+        let status = edge(folder.path(), config)
+            .arg("--check-config")
+            .stdout(output)
+            .stderr(writer)
+            .status()
+            .unwrap();
         assert_eq!(status.code(), Some(code), "{config}");
     }
 }

@@ -1,5 +1,6 @@
-//! SIP over a real TLS WebSocket: an agent's browser registers by digest, is called, is taken over by its next page, and everything that
-//! has no business here is refused, counted and disturbs nobody.
+//! SIP over a real TLS WebSocket: an agent's browser registers by digest, is called, is taken over
+//! by its next page, and everything that has no business here is refused, counted and disturbs
+//! nobody.
 
 mod softphones {
     pub mod browser;
@@ -7,8 +8,8 @@ mod softphones {
 }
 
 use control_wire::{
-    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall, RecordingLayout, Route,
-    TransportKind,
+    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall,
+    RecordingLayout, Route, TransportKind,
 };
 use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};
@@ -23,7 +24,11 @@ fn an_agent_registers_over_wss() {
     let challenged = browser.register(AGENT, AGENT, PASSWORD);
     assert_eq!(challenged.challenge, 401);
     assert_eq!(challenged.answer.status(), 200);
-    assert!(challenged.answer.header("Contact").ends_with(";expires=300"), "{}", challenged.answer.text);
+    assert!(
+        challenged.answer.header("Contact").ends_with(";expires=300"),
+        "{}",
+        challenged.answer.text
+    );
     assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
     drop(browser);
     assert_eq!(edge.next_presence(), (AGENT.to_owned(), false));
@@ -102,7 +107,11 @@ fn a_registered_agent_is_called_and_needs_media() {
     browser.respond(&message::respond(&bye, 200, ""));
     let ended = end(&edge);
     assert_eq!((ended.status, ended.reason.as_deref()), (CallStatus::Failed, Some("agent_media")));
-    assert!(ended.attempts.iter().all(|attempt| attempt.leg == LegName::Agent), "{:?}", ended.attempts);
+    assert!(
+        ended.attempts.iter().all(|attempt| attempt.leg == LegName::Agent),
+        "{:?}",
+        ended.attempts
+    );
 }
 
 #[test]
@@ -110,7 +119,10 @@ fn an_agent_who_is_not_there_cannot_be_called() {
     let edge = Edge::start();
     edge.command(call(AGENT));
     let ended = end(&edge);
-    assert_eq!((ended.status, ended.reason.as_deref()), (CallStatus::Failed, Some("agent_unreachable")));
+    assert_eq!(
+        (ended.status, ended.reason.as_deref()),
+        (CallStatus::Failed, Some("agent_unreachable"))
+    );
     assert_eq!(ended.failed_leg, Some(LegName::Agent));
 }
 
@@ -134,15 +146,26 @@ fn wrong_credentials_and_other_agents_are_refused() {
 #[test]
 fn an_upgrade_needs_the_sub_protocol_and_an_allowed_origin() {
     let edge = Edge::start();
-    assert_eq!(edge.try_open(Some("https://evil.example"), Some("sip")).err(), Some(Refusal::Status(403)));
+    assert_eq!(
+        edge.try_open(Some("https://evil.example"), Some("sip")).err(),
+        Some(Refusal::Status(403))
+    );
     assert_eq!(edge.try_open(None, Some("sip")).err(), Some(Refusal::Status(403)));
     assert_eq!(edge.try_open(Some("https://crm.example"), None).err(), Some(Refusal::Status(400)));
-    assert_eq!(edge.try_open(Some("https://crm.example"), Some("chat")).err(), Some(Refusal::Status(400)));
+    assert_eq!(
+        edge.try_open(Some("https://crm.example"), Some("chat")).err(),
+        Some(Refusal::Status(400))
+    );
     assert_eq!(edge.open().options().status(), 200);
     edge.speak_plain();
     assert_eq!(edge.open().options().status(), 200);
     let counters = edge.counters();
-    for (name, count) in [("wss_origin_refused", 2), ("wss_sub_protocol_refused", 2), ("wss_tls_failed", 1), ("wss_opened", 2)] {
+    for (name, count) in [
+        ("wss_origin_refused", 2),
+        ("wss_sub_protocol_refused", 2),
+        ("wss_tls_failed", 1),
+        ("wss_opened", 2),
+    ] {
         assert_eq!(counters.get(name), Some(&count), "{name} in {counters:?}");
     }
 }
@@ -177,7 +200,8 @@ fn frames_that_are_not_one_sip_message_end_the_connection() {
     browser.send(Message::text("\r\n\r\n"));
     assert_eq!(browser.next_text(), "\r\n");
     // A malformed SIP message is answered; the connection stays.
-    let malformed = edge.open().message("OPTIONS").replace(" OPTIONS\r\nSupported", " INFO\r\nSupported");
+    let malformed =
+        edge.open().message("OPTIONS").replace(" OPTIONS\r\nSupported", " INFO\r\nSupported");
     browser.send(Message::text(malformed));
     assert_eq!(browser.next_answer().status(), 400);
     assert_eq!(browser.options().status(), 200);
@@ -267,8 +291,10 @@ fn a_renewed_certificate_is_shown_to_new_connections_and_running_ones_go_on() {
     assert_eq!(edge.open().options().status(), 200, "the former certificate stays");
     edge.renew_certificate();
     let until = Instant::now() + Duration::from_secs(20);
-    let mut later = std::iter::repeat_with(|| edge.try_open(Some("https://crm.example"), Some("sip")));
-    let renewed = later.find(|opened| opened.is_ok() || Instant::now() >= until).expect("it repeats");
+    let mut later =
+        std::iter::repeat_with(|| edge.try_open(Some("https://crm.example"), Some("sip")));
+    let renewed =
+        later.find(|opened| opened.is_ok() || Instant::now() >= until).expect("it repeats");
     assert_eq!(renewed.expect("the new certificate").options().status(), 200);
     assert_eq!(running.options().status(), 200);
 }

@@ -1,10 +1,14 @@
-//! SIP over TCP: messages are cut from the stream, sent on the connection they belong to, and failures name their flow. Of WebSockets:
-//! a peer that does not read is cut off.
+//! SIP over TCP: messages are cut from the stream, sent on the connection they belong to, and
+//! failures name their flow. Of WebSockets: a peer that does not read is cut off.
 
-use glommio::{LocalExecutorBuilder, Placement, timer::sleep};
+use glommio::timer::sleep;
+use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::signal::Signal;
 use sip_core::edge::{Flow, Transport};
-use sip_edge::transport::{Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits, WebSockets};
+use sip_edge::transport::{
+    Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits,
+    WebSockets,
+};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -58,12 +62,19 @@ impl Rig {
         let local = free_address();
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
-        let config = StreamConfig { local, max_connections, max_per_address: 2, idle: Duration::from_secs(60) };
+        let config = StreamConfig {
+            local,
+            max_connections,
+            max_per_address: 2,
+            idle: Duration::from_secs(60),
+        };
         let streams = Streams::new(config, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
                 StreamEvent::Failed { flow } => Seen::Failed(flow),
-                StreamEvent::Settled { .. } => panic!("TCP connections have business when they have messages"),
+                StreamEvent::Settled { .. } => {
+                    panic!("TCP connections have business when they have messages")
+                }
             });
         });
         streams.listen().unwrap();
@@ -126,7 +137,10 @@ fn an_accepted_connection_carries_messages_both_ways_until_it_breaks() {
         drop(peer);
         let failed = rig.seen(2).await;
         let expected = [Seen::Failed(flow), Seen::Failed(rig.to(remote, None))];
-        assert!(failed.len() == 2 && expected.iter().all(|each| failed.contains(each)), "{failed:?}");
+        assert!(
+            failed.len() == 2 && expected.iter().all(|each| failed.contains(each)),
+            "{failed:?}"
+        );
         rig.streams.send(flow, b"too late");
         assert_eq!(rig.seen(1).await, [Seen::Failed(flow)]);
         assert_eq!(rig.streams.connection_count(), 0);
@@ -216,15 +230,20 @@ fn strangers_make_room_for_each_other_and_bytes_that_are_not_sip_are_cut_off() {
 fn strangers_take_no_place_of_a_trunk() {
     run(async {
         let rig = Rig::new(4);
-        let strangers: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(rig.local).unwrap()).collect();
+        let strangers: Vec<TcpStream> =
+            (0..8).map(|_| TcpStream::connect(rig.local).unwrap()).collect();
         until(|| rig.streams.counters().accepted.get() == 8).await;
-        assert_eq!((rig.streams.connection_count(), rig.streams.counters().displaced.get()), (2, 6));
+        assert_eq!(
+            (rig.streams.connection_count(), rig.streams.counters().displaced.get()),
+            (2, 6)
+        );
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         rig.streams.send(rig.to(listener.local_addr().unwrap(), None), b"INVITE");
         listener.set_nonblocking(true).unwrap();
         until(|| listener.accept().is_ok()).await;
         rig.streams.know_trunk("127.0.0.9".parse().unwrap());
-        let trunk = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let trunk =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         trunk.bind(&SocketAddr::from(([127, 0, 0, 9], 0)).into()).unwrap();
         trunk.connect(&rig.local.into()).unwrap();
         TcpStream::from(trunk).write_all(MESSAGE).unwrap();
@@ -235,15 +254,22 @@ fn strangers_take_no_place_of_a_trunk() {
 }
 
 /// What comes all the time, and the work that each message is.
-const HOSTILE: [&[u8]; 3] = [b"\r\n\r\n", MESSAGE, b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 40000\r\n\r\n"];
+const HOSTILE: [&[u8]; 3] =
+    [b"\r\n\r\n", MESSAGE, b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 40000\r\n\r\n"];
 const WORK: Duration = Duration::from_micros(100);
 
-/// Messages that come between two turns of the media, at most, while `count` connections are kept full for a while. A message is
-/// `WORK`, so that this number has a bound on however slow a machine.
+/// Messages that come between two turns of the media, at most, while `count` connections are kept
+/// full for a while. A message is `WORK`, so that this number has a bound on however slow a
+/// machine.
 async fn most_in_a_turn(count: usize, is_trunk: bool, unit: &'static [u8]) -> (u64, u64) {
     let (pace, turns) = pace();
     let local = free_address();
-    let config = StreamConfig { local, max_connections: 400, max_per_address: 400, idle: Duration::from_secs(60) };
+    let config = StreamConfig {
+        local,
+        max_connections: 400,
+        max_per_address: 400,
+        idle: Duration::from_secs(60),
+    };
     // Messages of this turn, of any turn at most, and in all.
     let seen = Rc::new(Cell::new((0, 0, 0, 0)));
     let (told, had) = (seen.clone(), turns.clone());
@@ -318,14 +344,23 @@ fn a_strangers_messages_come_at_a_rate() {
 // What came whole is served though what follows it cannot be cut, or nothing follows.
 #[test]
 fn what_was_caused_to_be_sent_goes_out_before_the_end() {
-    for end in [&b"BYE sip:a@b SIP/2.0\r\nContent-Length: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n", b""] {
+    for end in
+        [&b"BYE sip:a@b SIP/2.0\r\nContent-Length: x\r\n\r\n"[..], b"GET / HTTP/1.1\r\n\r\n", b""]
+    {
         run(async move {
             let local = free_address();
-            let config = StreamConfig { local, max_connections: 4, max_per_address: 2, idle: Duration::from_secs(60) };
+            let config = StreamConfig {
+                local,
+                max_connections: 4,
+                max_per_address: 2,
+                idle: Duration::from_secs(60),
+            };
             let own = Rc::<RefCell<Option<Streams>>>::default();
             let answering = own.clone();
             let streams = Streams::new(config, pace().0, move |event| {
-                if let (StreamEvent::Message { flow, .. }, Some(streams)) = (event, answering.borrow().as_ref()) {
+                if let (StreamEvent::Message { flow, .. }, Some(streams)) =
+                    (event, answering.borrow().as_ref())
+                {
                     streams.send(flow, b"SIP/2.0 200 OK");
                 }
             });
@@ -363,7 +398,9 @@ impl Pages {
             limits,
         };
         let sockets = WebSockets::new(config, pace().0, move |event| match event {
-            StreamEvent::Message { flow, bytes } => told.borrow_mut().push(Seen::Message(flow, bytes.to_vec())),
+            StreamEvent::Message { flow, bytes } => {
+                told.borrow_mut().push(Seen::Message(flow, bytes.to_vec()))
+            }
             StreamEvent::Failed { flow } => told.borrow_mut().push(Seen::Failed(flow)),
             StreamEvent::Settled { .. } => {}
         });
@@ -375,7 +412,8 @@ impl Pages {
     async fn open(&self) -> (WebSocket<TcpStream>, Flow) {
         let address = self.address;
         let opening = std::thread::spawn(move || {
-            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            let socket =
+                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
             socket.set_recv_buffer_size(4096).unwrap();
             socket.connect(&address.into()).unwrap();
             let mut request = "ws://localhost/".into_client_request().unwrap();
@@ -439,7 +477,11 @@ fn a_page_that_does_not_read_is_cut_off_at_256_kib_and_others_go_on() {
 fn a_page_that_takes_no_message_for_too_long_is_cut_off_and_others_go_on() {
     run(async {
         let minute = Duration::from_secs(60);
-        let limits = WebSocketLimits { ping: minute, pong: Duration::from_millis(100), ..WebSocketLimits::default() };
+        let limits = WebSocketLimits {
+            ping: minute,
+            pong: Duration::from_millis(100),
+            ..WebSocketLimits::default()
+        };
         let pages = Pages::new(limits);
         let (bystander, flow) = pages.open().await;
         let (_stuck, stuck) = pages.open().await;

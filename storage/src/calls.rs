@@ -11,7 +11,10 @@ use std::sync::MutexGuard;
 /// Most steps kept of one call, besides the last.
 pub const TIMELINE_CAP: u32 = 1_000;
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "returned once per milestone and taken apart at once")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "returned once per milestone and taken apart at once"
+)]
 pub enum MilestoneOutcome {
     Applied(Applied),
     /// This sequence number was applied before.
@@ -95,9 +98,10 @@ fn converse(call: &mut Call, mut conversation: Conversation, entry: &TimelineEnt
         (party.number, party.crm_username) = match party.role {
             PartyRole::Agent => (call.agent_number_e164.clone(), call.crm_username.clone()),
             PartyRole::Customer => (Some(call.customer_number_e164.clone()), None),
-            PartyRole::Participant | PartyRole::Supervisor => {
-                call.other(&party.party).map(|other| (other.number.clone(), other.crm_username.clone())).unwrap_or_default()
-            }
+            PartyRole::Participant | PartyRole::Supervisor => call
+                .other(&party.party)
+                .map(|other| (other.number.clone(), other.crm_username.clone()))
+                .unwrap_or_default(),
         };
     }
     for other in &mut call.others {
@@ -140,7 +144,8 @@ impl Storage {
         self.load(Family::Calls, call_id.as_bytes())
     }
 
-    /// Notes which shard gets the call and whose line it holds. `None` if the call is unknown or has ended.
+    /// Notes which shard gets the call and whose line it holds. `None` if the call is unknown or
+    /// has ended.
     pub fn assign_call(&self, call_id: &str, owner: Owner, trunk: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
             call.owner = Some(owner);
@@ -154,8 +159,9 @@ impl Storage {
         self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
     }
 
-    /// Adds one step to a call's timeline, once per sequence number, changes the call as it says, and notes it as an event. `job` makes the
-    /// event's progress callback. Beyond `TIMELINE_CAP` steps are applied and told, but not kept.
+    /// Adds one step to a call's timeline, once per sequence number, changes the call as it says,
+    /// and notes it as an event. `job` makes the event's progress callback. Beyond `TIMELINE_CAP`
+    /// steps are applied and told, but not kept.
     pub fn apply_milestone(
         &self,
         call_id: &str,
@@ -167,7 +173,11 @@ impl Storage {
         let Some(mut call) = self.call(call_id)? else { return Ok(MilestoneOutcome::UnknownCall) };
         let is_kept = entry.sequence <= TIMELINE_CAP;
         let key = Key::of(call_id).number(u64::from(entry.sequence.min(TIMELINE_CAP + 1))).bytes();
-        let last_unkept = || Ok::<_, Error>(self.load::<TimelineEntry>(Family::Timeline, &key)?.map(|last| last.sequence));
+        let last_unkept = || {
+            Ok::<_, Error>(
+                self.load::<TimelineEntry>(Family::Timeline, &key)?.map(|last| last.sequence),
+            )
+        };
         if last_unkept()?.is_some_and(|last| is_kept || entry.sequence <= last) {
             return Ok(MilestoneOutcome::Duplicate);
         }
@@ -193,8 +203,9 @@ impl Storage {
         Ok(MilestoneOutcome::Applied(Applied { call, endpoint }))
     }
 
-    /// Ends a call: its record, its recording, its last event and its callback job are on disk together when it returns, once. `job`
-    /// makes the callback from the final record, `None` if the account has none; `progress` the progress callback of the end.
+    /// Ends a call: its record, its recording, its last event and its callback job are on disk
+    /// together when it returns, once. `job` makes the callback from the final record, `None` if
+    /// the account has none; `progress` the progress callback of the end.
     pub fn finish_call(
         &self,
         call_id: &str,
@@ -218,7 +229,8 @@ impl Storage {
                 expired_ms: None,
             };
             batch.put(Family::Recordings, entry.file_name.as_bytes(), &entry);
-            let key = Key::of(&entry.account_id).number(entry.start_ms).rest(&entry.file_name).bytes();
+            let key =
+                Key::of(&entry.account_id).number(entry.start_ms).rest(&entry.file_name).bytes();
             batch.index(Family::AccountRecordings, &key, b"");
         }
         let note = Note {
@@ -295,11 +307,13 @@ pub(crate) fn call_lock(call_id: &str) -> Vec<u8> {
     [b"call:", call_id.as_bytes()].concat()
 }
 
-/// Most by which the wall clock's talk time differs from the measured one, in whole seconds, unless it was set meanwhile.
+/// Most by which the wall clock's talk time differs from the measured one, in whole seconds, unless
+/// it was set meanwhile.
 const CLOCK_SLACK_S: u64 = 2;
 
-/// When a call was answered and when it ended. The wall clock may have been set while it ran; the talk was measured by a clock that is
-/// not, so that no call ends before its answer or is answered before its start, and its times tell its duration.
+/// When a call was answered and when it ended. The wall clock may have been set while it ran; the
+/// talk was measured by a clock that is not, so that no call ends before its answer or is answered
+/// before its start, and its times tell its duration.
 fn times(call: &Call, end: &FinalCall) -> (Option<u64>, u64) {
     // A call that a crash ended may be known to have been answered only by its milestones.
     let answer_ms = end.answer_ms.or(call.answer_ms).map(|answer_ms| answer_ms.max(call.start_ms));
@@ -364,7 +378,12 @@ fn close_others(call: &mut Call, told: Option<Vec<OtherEnd>>, end_ms: u64) {
     call.others = told.into_iter().take(crate::parties::OTHERS_CAP).map(with_end).collect();
 }
 
-fn step_note<'a>(word: &'static str, entry: &'a TimelineEntry, progress: &Progress, call: &Call) -> Note<'a> {
+fn step_note<'a>(
+    word: &'static str,
+    entry: &'a TimelineEntry,
+    progress: &Progress,
+    call: &Call,
+) -> Note<'a> {
     let conversation = call.conversation.as_ref().filter(|_| progress.conversation.is_some());
     let party = entry.party.as_deref().and_then(|party| conversation?.party(party));
     Note {

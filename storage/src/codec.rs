@@ -1,9 +1,11 @@
-//! Records as bytes: one version byte, then JSON. A reader knows every version that was ever released; fields that a later
-//! version adds have serde defaults. `tests/golden` keeps bytes of each version.
+//! Records as bytes: one version byte, then JSON. A reader knows every version that was ever
+//! released; fields that a later version adds have serde defaults. `tests/golden` keeps bytes of
+//! each version.
 
 use crate::record::*;
 use crate::{Error, Result};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A kind of record with its version.
 pub(crate) trait Record: Serialize + DeserializeOwned {
@@ -41,7 +43,8 @@ records! {
 /// Prints a record with its version byte.
 pub(crate) fn encode<R: Record>(record: &R) -> Vec<u8> {
     let mut bytes = vec![R::VERSION];
-    serde_json::to_writer(&mut bytes, record).expect("records have string keys and plain values only");
+    serde_json::to_writer(&mut bytes, record)
+        .expect("records have string keys and plain values only");
     bytes
 }
 
@@ -49,8 +52,12 @@ pub(crate) fn encode<R: Record>(record: &R) -> Vec<u8> {
 pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
     let corrupt = |reason: String| Error::Corrupt { kind: R::KIND, reason };
     match bytes.split_first() {
-        Some((&version, _)) if version > R::VERSION => Err(Error::NewerVersion { kind: R::KIND, version }),
-        Some((1.., json)) => serde_json::from_slice(json).map_err(|error| corrupt(error.to_string())),
+        Some((&version, _)) if version > R::VERSION => {
+            Err(Error::NewerVersion { kind: R::KIND, version })
+        }
+        Some((1.., json)) => {
+            serde_json::from_slice(json).map_err(|error| corrupt(error.to_string()))
+        }
         _ => Err(corrupt("no version byte".to_owned())),
     }
 }
@@ -68,33 +75,56 @@ mod tests {
     /// Bytes of an older version load, what was added since as its default.
     #[track_caller]
     fn check_old<R: Record + PartialEq + std::fmt::Debug>(file_name: &str, expected: &R) {
-        assert_eq!(&decode::<R>(&golden(file_name)).unwrap(), expected, "{file_name} no longer loads as it was meant");
+        assert_eq!(
+            &decode::<R>(&golden(file_name)).unwrap(),
+            expected,
+            "{file_name} no longer loads as it was meant"
+        );
     }
 
-    /// What is written today is what the golden file holds, too. A new version adds a file, never edits one.
+    /// What is written today is what the golden file holds, too. A new version adds a file, never
+    /// edits one.
     #[track_caller]
     fn check<R: Record + PartialEq + std::fmt::Debug>(file_name: &str, expected: &R) {
         check_old(file_name, expected);
         let golden = golden(file_name);
         let written = encode(expected);
-        assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&golden), "{file_name}: the written form changed");
+        assert_eq!(
+            String::from_utf8_lossy(&written),
+            String::from_utf8_lossy(&golden),
+            "{file_name}: the written form changed"
+        );
     }
 
     #[test]
     fn golden_records_load() {
         check_old("account.v1", &sample::account());
-        check_old("account.v2", &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() });
+        check_old(
+            "account.v2",
+            &Account { frame_ancestors: vec!["https://crm.example".into()], ..sample::account() },
+        );
         check_old("account.v3", &sample::account_of_three());
         check_old("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
         check_old("account.v5", &sample::account_of_five());
         let countries = vec!["IN".into(), "AE".into()];
-        check("account.v6", &Account { countries, minutes_per_day: 600, ..sample::account_of_five() });
+        check(
+            "account.v6",
+            &Account { countries, minutes_per_day: 600, ..sample::account_of_five() },
+        );
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
-        check("agent.v1", &Agent { account_id: "demo".into(), crm_username: "agent.017".into(), display_name: "Asha".into() });
+        check(
+            "agent.v1",
+            &Agent {
+                account_id: "demo".into(),
+                crm_username: "agent.017".into(),
+                display_name: "Asha".into(),
+            },
+        );
         check_old("api_key.v1", &sample::api_key());
         check("api_key.v2", &ApiKey { may_supervise: true, ..sample::api_key() });
         check_old("trunk.v1", &sample::trunk());
-        let (signal_from, media_from) = (vec!["203.0.113.0/24".into()], vec!["198.51.100.0/24".into(), "2001:db8::/32".into()]);
+        let (signal_from, media_from) =
+            (vec!["203.0.113.0/24".into()], vec!["198.51.100.0/24".into(), "2001:db8::/32".into()]);
         check("trunk.v2", &Trunk { signal_from, media_from, ..sample::trunk() });
         check_old("call.v1", &sample::ended_call());
         check_old("call.v2", &sample::softphone_call());
@@ -102,12 +132,26 @@ mod tests {
         let written = Some(RecordingWritten { complete: false, written_ms: Some(150_000) });
         check("call.v4", &Call { recording_written: written, ..sample::three_party_call() });
         check_old("timeline.v1", &sample::timeline_entry());
-        check("timeline.v2", &TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() });
-        check("idempotency.v1", &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 });
+        check(
+            "timeline.v2",
+            &TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() },
+        );
+        check(
+            "idempotency.v1",
+            &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 },
+        );
         check("recording.v1", &sample::recording());
         check_old("callback_job.v1", &sample::job());
-        check_old("callback_job.v2", &CallbackJob { sequence: Some(3), queued_ms: 4_000, ..sample::job() });
-        let job = CallbackJob { queued_ms: 4_000, start_ms: 1_000, last_error: Some("timeout".into()), ..sample::job() };
+        check_old(
+            "callback_job.v2",
+            &CallbackJob { sequence: Some(3), queued_ms: 4_000, ..sample::job() },
+        );
+        let job = CallbackJob {
+            queued_ms: 4_000,
+            start_ms: 1_000,
+            last_error: Some("timeout".into()),
+            ..sample::job()
+        };
         check("callback_job.v3", &job);
         check_old("delivery.v1", &sample::delivery());
         check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
@@ -116,9 +160,17 @@ mod tests {
         check_old("webphone_session.v1", &sample::session());
         check(
             "webphone_session.v2",
-            &WebphoneSession { key_hash: Some(KeyHash([8; 32])), uuid: Some("crm-42".into()), ..sample::session() },
+            &WebphoneSession {
+                key_hash: Some(KeyHash([8; 32])),
+                uuid: Some("crm-42".into()),
+                ..sample::session()
+            },
         );
-        let softphone = Softphone { last_seen_ms: Some(9_000), microphone: Some("granted".into()), media_test: None };
+        let softphone = Softphone {
+            last_seen_ms: Some(9_000),
+            microphone: Some("granted".into()),
+            media_test: None,
+        };
         check_old("softphone.v1", &softphone);
         let media_test = MediaTest {
             at_ms: 8_000,
@@ -146,7 +198,10 @@ mod tests {
             let mut account = Account::new("demo", "Demo Realty");
             account.callback = Some(CallbackSettings {
                 url: "https://crm.example/calls".into(),
-                auth_header: Some(AuthHeader { name: "X-Token".into(), value: Sealed(vec![1, 0xab]) }),
+                auth_header: Some(AuthHeader {
+                    name: "X-Token".into(),
+                    value: Sealed(vec![1, 0xab]),
+                }),
                 signing_secret: Sealed(vec![0xff, 0]),
                 max_retries: 3,
                 earlier_secrets: Vec::new(),
@@ -229,7 +284,12 @@ mod tests {
                     file_len: 4_816_044,
                     pauses: vec![],
                 }),
-                agent_media: Some(LegMedia { received_count: 10, sent_count: 11, lost_count: 1, jitter_ms: 0.5 }),
+                agent_media: Some(LegMedia {
+                    received_count: 10,
+                    sent_count: 11,
+                    lost_count: 1,
+                    jitter_ms: 0.5,
+                }),
                 customer_media: None,
                 reason_detail: None,
                 trunk: None,
@@ -287,8 +347,15 @@ mod tests {
             };
             Conversation {
                 parties: vec![
-                    Party { crm_username: Some("agent.017".into()), ..party("agent", PartyRole::Agent) },
-                    Party { state: PartyState::OnHold, muted: true, ..party("customer", PartyRole::Customer) },
+                    Party {
+                        crm_username: Some("agent.017".into()),
+                        ..party("agent", PartyRole::Agent)
+                    },
+                    Party {
+                        state: PartyState::OnHold,
+                        muted: true,
+                        ..party("customer", PartyRole::Customer)
+                    },
                     Party {
                         state: PartyState::Left,
                         number: Some("+912227782183".into()),
@@ -296,7 +363,10 @@ mod tests {
                         reason: Some("busy".into()),
                         ..party("participant-1", PartyRole::Participant)
                     },
-                    Party { supervisor_role: Some(SupervisorRole::Whisper), ..party("supervisor-2", PartyRole::Supervisor) },
+                    Party {
+                        supervisor_role: Some(SupervisorRole::Whisper),
+                        ..party("supervisor-2", PartyRole::Supervisor)
+                    },
                 ],
                 recording: RecordingState::Paused,
             }
@@ -318,7 +388,9 @@ mod tests {
             let pauses = vec![Pause { from_ms: 1_000, to_ms: 2_500 }];
             Call {
                 hangup_by: Some(HangupBy::Participant),
-                recording: ended_call().recording.map(|recording| RecordingResult { pauses, ..recording }),
+                recording: ended_call()
+                    .recording
+                    .map(|recording| RecordingResult { pauses, ..recording }),
                 conversation: Some(conversation()),
                 others: vec![other],
                 party_count: 2,

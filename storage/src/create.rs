@@ -1,5 +1,5 @@
-//! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone (A4), and the first durable form of
-//! the call.
+//! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone
+//! (A4), and the first durable form of the call.
 
 use crate::events::Note;
 use crate::key::Key;
@@ -11,7 +11,8 @@ use crate::{NewCallback, Result, Storage};
 const UUID_WINDOW_MS: u64 = 60_000;
 /// How long an Idempotency-Key is remembered (A3).
 pub(crate) const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
-/// Time in which a second click on the same customer is taken for the first, as long as that call lives (A4).
+/// Time in which a second click on the same customer is taken for the first, as long as that call
+/// lives (A4).
 const DOUBLE_CLICK_MS: u64 = 5_000;
 
 /// A request for a call, checked and normalised.
@@ -43,8 +44,8 @@ pub struct NewCall {
 }
 
 impl NewCall {
-    /// The uuid by which a request is known again. A link's is none: it names a CRM's record, which is called again and again, and a second
-    /// click is told by who is in a call.
+    /// The uuid by which a request is known again. A link's is none: it names a CRM's record, which
+    /// is called again and again, and a second click is told by who is in a call.
     fn unique_uuid(&self) -> Option<&str> {
         self.uuid.as_deref().filter(|_| self.call_type == CallType::Server)
     }
@@ -83,28 +84,39 @@ impl InTheWay {
 }
 
 impl Storage {
-    /// Stores a call, on disk when it returns, unless the uuid or Idempotency-Key rule says otherwise. `progress` makes the progress
-    /// callback of its event.
+    /// Stores a call, on disk when it returns, unless the uuid or Idempotency-Key rule says
+    /// otherwise. `progress` makes the progress callback of its event.
     pub fn create_call(
         &self,
         new: NewCall,
         progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<CreateOutcome> {
         let uuid_key = new.unique_uuid().map(|uuid| uuid_key(&new.account_id, uuid));
-        let idempotency_key = new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
-        let agent_key = new.crm_username.as_deref().map(|crm_username| agent_key(&new.account_id, crm_username));
+        let idempotency_key =
+            new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
+        let agent_key = new
+            .crm_username
+            .as_deref()
+            .map(|crm_username| agent_key(&new.account_id, crm_username));
         let names = [("uuid:", &uuid_key), ("idem:", &idempotency_key), ("agent:", &agent_key)];
         let lock_names: Vec<_> = names
             .into_iter()
-            .filter_map(|(kind, key)| key.as_ref().map(|key| [kind.as_bytes(), key.as_slice()].concat()))
+            .filter_map(|(kind, key)| {
+                key.as_ref().map(|key| [kind.as_bytes(), key.as_slice()].concat())
+            })
             .collect();
         let _held = self.lock(&lock_names);
         if let Some(outcome) = self.earlier_call(&new)? {
             return Ok(outcome);
         }
         if let Some(crm_username) = &new.crm_username
-            && let Some(in_the_way) =
-                self.in_the_way(&new.account_id, crm_username, new.call_type, &new.customer_number_e164, new.start_ms)?
+            && let Some(in_the_way) = self.in_the_way(
+                &new.account_id,
+                crm_username,
+                new.call_type,
+                &new.customer_number_e164,
+                new.start_ms,
+            )?
         {
             return Ok(CreateOutcome::InTheWay(in_the_way));
         }
@@ -116,10 +128,17 @@ impl Storage {
             batch.index(Family::Uuids, key, new.call_id.as_bytes());
         }
         if let Some(key) = &idempotency_key {
-            let entry =
-                IdempotencyEntry { call_id: new.call_id.clone(), fingerprint: new.fingerprint.clone(), created_ms: new.start_ms };
+            let entry = IdempotencyEntry {
+                call_id: new.call_id.clone(),
+                fingerprint: new.fingerprint.clone(),
+                created_ms: new.start_ms,
+            };
             batch.put(Family::Idempotency, key, &entry);
-            batch.index(Family::IdempotencyExpiry, &Key::default().number(new.start_ms).raw(key).bytes(), b"");
+            batch.index(
+                Family::IdempotencyExpiry,
+                &Key::default().number(new.start_ms).raw(key).bytes(),
+                b"",
+            );
         }
         let mut call = accepted(new);
         let note = Note { word: "initiated", at_ms: call.start_ms, ..Note::default() };
@@ -132,12 +151,15 @@ impl Storage {
         Ok(CreateOutcome::Created(call))
     }
 
-    /// What `create_call` would answer because of an earlier request, or `None` if it would create the call. Lets a repeated
-    /// request be answered before limits are applied to it.
+    /// What `create_call` would answer because of an earlier request, or `None` if it would create
+    /// the call. Lets a repeated request be answered before limits are applied to it.
     pub fn earlier_call(&self, new: &NewCall) -> Result<Option<CreateOutcome>> {
         if let Some(key) = &new.idempotency_key {
-            let entry: Option<IdempotencyEntry> = self.load(Family::Idempotency, &Key::of(&new.account_id).rest(key).bytes())?;
-            let fresh = entry.filter(|entry| new.start_ms < entry.created_ms.saturating_add(IDEMPOTENCY_WINDOW_MS));
+            let entry: Option<IdempotencyEntry> =
+                self.load(Family::Idempotency, &Key::of(&new.account_id).rest(key).bytes())?;
+            let fresh = entry.filter(|entry| {
+                new.start_ms < entry.created_ms.saturating_add(IDEMPOTENCY_WINDOW_MS)
+            });
             if let Some(entry) = fresh
                 && let Some(call) = self.call(&entry.call_id)?
             {
@@ -168,12 +190,15 @@ impl Storage {
 impl Storage {
     /// The last call with an agent's softphone, live or ended.
     pub fn softphone_call(&self, account_id: &str, crm_username: &str) -> Result<Option<Call>> {
-        let Some(call_id) = self.read(Family::AgentCalls, &agent_key(account_id, crm_username))? else { return Ok(None) };
+        let Some(call_id) = self.read(Family::AgentCalls, &agent_key(account_id, crm_username))?
+        else {
+            return Ok(None);
+        };
         self.call(&String::from_utf8_lossy(&call_id))
     }
 
-    /// The call for which an agent's softphone would not get another to this customer now. Second clicks are made in browsers only: a
-    /// backend that asks again within seconds means it.
+    /// The call for which an agent's softphone would not get another to this customer now. Second
+    /// clicks are made in browsers only: a backend that asks again within seconds means it.
     pub fn in_the_way(
         &self,
         account_id: &str,

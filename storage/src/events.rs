@@ -1,6 +1,7 @@
-//! Each account's log of events: numbers that rise within the account, written in the same batch as what they tell of. Numbers are
-//! given out in memory and writes settle in any order, so readers are shown the log up to the first number that is not yet settled.
-//! Bounded: the newest of the last day.
+//! Each account's log of events: numbers that rise within the account, written in the same batch as
+//! what they tell of. Numbers are given out in memory and writes settle in any order, so readers
+//! are shown the log up to the first number that is not yet settled. Bounded: the newest of the
+//! last day.
 
 use crate::key::{Key, KeyReader};
 use crate::record::*;
@@ -87,7 +88,8 @@ pub(crate) struct Noted {
 }
 
 impl Storage {
-    /// Adds an event of a call, and its progress callback if `job` makes one, to the batch that makes it true. The caller writes the call.
+    /// Adds an event of a call, and its progress callback if `job` makes one, to the batch that
+    /// makes it true. The caller writes the call.
     pub(crate) fn note(
         &self,
         batch: &mut Batch<'_>,
@@ -112,7 +114,11 @@ impl Storage {
         };
         batch.put(Family::Events, &event_key(&call.account_id, event.number), &event);
         if !note.is_epilogue {
-            batch.index(Family::CallEvents, &Key::of(&call.call_id).number(event.number).bytes(), b"");
+            batch.index(
+                Family::CallEvents,
+                &Key::of(&call.call_id).number(event.number).bytes(),
+                b"",
+            );
         }
         let new = if event.sequence <= PROGRESS_CAP { job(call, &event)? } else { None };
         let endpoint = new.map(|new| {
@@ -126,13 +132,18 @@ impl Storage {
     fn take_number(&self, account_id: &str) -> Result<Unsettled> {
         let mut accounts = self.event_numbers().lock();
         if !accounts.contains_key(account_id) {
-            let last = self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten);
+            let last =
+                self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten);
             accounts.insert(account_id.to_owned(), Numbers { last, unsettled: BTreeSet::new() });
         }
         let numbers = accounts.entry(account_id.to_owned()).or_default();
         numbers.last += 1;
         numbers.unsettled.insert(numbers.last);
-        Ok(Unsettled { numbers: self.event_numbers().clone(), account_id: account_id.to_owned(), number: numbers.last })
+        Ok(Unsettled {
+            numbers: self.event_numbers().clone(),
+            account_id: account_id.to_owned(),
+            number: numbers.last,
+        })
     }
 
     fn last_stored(&self, account_id: &str) -> Result<u64> {
@@ -190,7 +201,12 @@ impl Storage {
     }
 
     /// Cuts the log of an account to its newest events of the last day; removes at most `limit`.
-    pub(crate) fn expire_events(&self, account_id: &str, now_ms: u64, limit: usize) -> Result<usize> {
+    pub(crate) fn expire_events(
+        &self,
+        account_id: &str,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<usize> {
         let last = self.event_range(account_id)?.last;
         let mut count = 0;
         let mut batch = self.batch();
@@ -199,7 +215,8 @@ impl Storage {
         while let Some((key, value)) = scan.current()? {
             let number = parse_event_key(key)?;
             let event: EventRecord = crate::codec::decode(value)?;
-            let is_kept = number + EVENT_CAP > last && now_ms < event.at_ms.saturating_add(EVENT_WINDOW_MS);
+            let is_kept =
+                number + EVENT_CAP > last && now_ms < event.at_ms.saturating_add(EVENT_WINDOW_MS);
             if count >= limit || is_kept || number > last {
                 break;
             }
@@ -212,7 +229,10 @@ impl Storage {
         if count > 0 {
             let _held = self.lock(&[mark_lock(account_id)]);
             let present = self.event_mark(account_id)?;
-            let mark = EventMark { last_forgotten: mark.last_forgotten.max(present.last_forgotten), ..mark };
+            let mark = EventMark {
+                last_forgotten: mark.last_forgotten.max(present.last_forgotten),
+                ..mark
+            };
             batch.put(Family::EventMarks, account_id.as_bytes(), &mark);
             batch.commit(Durability::Logged)?;
         }
@@ -220,7 +240,12 @@ impl Storage {
     }
 
     /// Adds the removal of a call's events to a batch. The caller holds `mark_lock`.
-    pub(crate) fn forget_events(&self, batch: &mut Batch<'_>, account_id: &str, call_id: &str) -> Result<()> {
+    pub(crate) fn forget_events(
+        &self,
+        batch: &mut Batch<'_>,
+        account_id: &str,
+        call_id: &str,
+    ) -> Result<()> {
         let mut mark = self.event_mark(account_id)?;
         let mut scan = self.scan(Family::CallEvents, &Key::of(call_id).bytes());
         while let Some((key, _)) = scan.current()? {

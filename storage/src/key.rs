@@ -1,5 +1,6 @@
-//! Keys: text of any content as a two-byte length and its bytes, so that one part never runs into the next and an account's
-//! keys share a prefix that no other account has; numbers big-endian, so that byte order is their order.
+//! Keys: text of any content as a two-byte length and its bytes, so that one part never runs into
+//! the next and an account's keys share a prefix that no other account has; numbers big-endian, so
+//! that byte order is their order.
 
 /// Builds a key part by part.
 #[derive(Default)]
@@ -51,7 +52,8 @@ pub(crate) struct KeyReader<'a>(pub(crate) &'a [u8]);
 impl<'a> KeyReader<'a> {
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         let (len, rest) = self.0.split_at_checked(2)?;
-        let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([len[0], len[1]])))?;
+        let (text, rest) =
+            rest.split_at_checked(usize::from(u16::from_be_bytes([len[0], len[1]])))?;
         self.0 = rest;
         std::str::from_utf8(text).ok()
     }

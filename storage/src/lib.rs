@@ -1,6 +1,7 @@
-//! What the product remembers, on disk: accounts and all that onboarding sets, calls, their timelines, the callback outbox,
-//! recordings' retention, webphone sessions, events. Functions are operations of the product, each atomic; they block, so async callers use `spawn_blocking`.
-//! Knows no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
+//! What the product remembers, on disk: accounts and all that onboarding sets, calls, their
+//! timelines, the callback outbox, recordings' retention, webphone sessions, events. Functions are
+//! operations of the product, each atomic; they block, so async callers use `spawn_blocking`. Knows
+//! no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
 
 pub mod record;
 
@@ -17,12 +18,17 @@ mod retention;
 mod store;
 mod webphone;
 
-pub use calls::{Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Progress, TIMELINE_CAP, no_progress};
+pub use calls::{
+    Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Progress, TIMELINE_CAP,
+    no_progress,
+};
 pub use create::{CreateOutcome, InTheWay, NewCall};
 pub use events::{EVENT_CAP, EVENT_WINDOW_MS, EventRange};
 pub use listing::{CallFilter, Page};
 pub use onboarding::{Belongings, RemoveOutcome};
-pub use outbox::{DELIVERY_LOG_CAP, Due, NewCallback, NextStep, OutboxDepth, RequeueOutcome, ResultPage};
+pub use outbox::{
+    DELIVERY_LOG_CAP, Due, NewCallback, NextStep, OutboxDepth, RequeueOutcome, ResultPage,
+};
 pub use parties::{AddOutcome, NewParty, OTHERS_CAP};
 pub use record::*;
 pub use retention::Expired;

@@ -40,7 +40,8 @@ impl CallFilter {
             && is(&self.live, &call.is_live())
             && is(&self.call_type, &call.call_type)
             && (self.crm_username.is_none() || self.crm_username == call.crm_username)
-            && (self.agent_number_e164.is_none() || self.agent_number_e164 == call.agent_number_e164)
+            && (self.agent_number_e164.is_none()
+                || self.agent_number_e164 == call.agent_number_e164)
             && is(&self.customer_number_e164, &call.customer_number_e164)
             && is(&self.from_number, &call.from_number)
             && is(&self.disposition, &call.disposition)
@@ -60,8 +61,15 @@ pub struct Page {
 
 impl Storage {
     /// An account's calls, newest first, at most `limit` (and at most 1,000) a page.
-    pub fn calls(&self, account_id: &str, filter: &CallFilter, cursor: Option<&str>, limit: usize) -> Result<Page> {
-        // Results that are not delivered are few among all calls, and have a list of their own in the same order.
+    pub fn calls(
+        &self,
+        account_id: &str,
+        filter: &CallFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page> {
+        // Results that are not delivered are few among all calls, and have a list of their own in
+        // the same order.
         let listed = filter.callback.filter(|state| *state != JobState::Delivered);
         let (family, prefix) = match listed {
             Some(state) => (Family::Results, results_prefix(account_id, state)),
@@ -85,7 +93,8 @@ impl Storage {
         let mut page = Page { calls: Vec::new(), next_cursor: None, examined_count: 0 };
         let mut last: Option<(u64, String)> = None;
         while let Some((key, _)) = scan.current()? {
-            let (start_ms, call_id) = if listed.is_some() { parse_listed(key)? } else { parse_account_call_key(key)? };
+            let (start_ms, call_id) =
+                if listed.is_some() { parse_listed(key)? } else { parse_account_call_key(key)? };
             if filter.from_ms.is_some_and(|from_ms| start_ms < from_ms) {
                 break;
             }
@@ -95,7 +104,11 @@ impl Storage {
             }
             page.examined_count += 1;
             let call = self.call(call_id)?.filter(|call| filter.matches(call));
-            let is_delivered = || Ok::<_, Error>(self.callback_job(call_id)?.is_some_and(|job| job.state == JobState::Delivered));
+            let is_delivered = || {
+                Ok::<_, Error>(
+                    self.callback_job(call_id)?.is_some_and(|job| job.state == JobState::Delivered),
+                )
+            };
             if call.is_some() && (filter.callback != Some(JobState::Delivered) || is_delivered()?) {
                 page.calls.extend(call);
             }
@@ -112,13 +125,16 @@ const LONGEST_CALL_MS: u64 = 86_400_000;
 impl Storage {
     /// Milliseconds of talk of the calls of an account that ended at or after `since_ms`.
     pub fn talk_ms(&self, account_id: &str, since_ms: u64) -> Result<u64> {
-        let (mut scan, mut talk_ms) = (self.scan(Family::AccountCalls, &Key::of(account_id).bytes()), 0);
+        let (mut scan, mut talk_ms) =
+            (self.scan(Family::AccountCalls, &Key::of(account_id).bytes()), 0);
         while let Some((key, _)) = scan.current()? {
             let (start_ms, call_id) = parse_account_call_key(key)?;
             if start_ms < since_ms.saturating_sub(LONGEST_CALL_MS) {
                 break;
             }
-            let call = self.call(call_id)?.filter(|call| call.end_ms.is_some_and(|end_ms| end_ms >= since_ms));
+            let call = self
+                .call(call_id)?
+                .filter(|call| call.end_ms.is_some_and(|end_ms| end_ms >= since_ms));
             talk_ms += call.map_or(0, |call| call.talk_ms());
             scan.advance();
         }
@@ -129,8 +145,12 @@ impl Storage {
 /// Start and call id of a key made by `account_call_key`.
 pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, &str)> {
     let mut reader = KeyReader(key);
-    let parsed = reader.text().and_then(|_| reader.newest()).and_then(|start_ms| reader.rest().map(|id| (start_ms, id)));
-    parsed.ok_or_else(|| Error::Corrupt { kind: "account call", reason: "malformed key".to_owned() })
+    let parsed = reader
+        .text()
+        .and_then(|_| reader.newest())
+        .and_then(|start_ms| reader.rest().map(|id| (start_ms, id)));
+    parsed
+        .ok_or_else(|| Error::Corrupt { kind: "account call", reason: "malformed key".to_owned() })
 }
 
 fn parse_cursor(head: Key, cursor: &str) -> Result<Vec<u8>> {

@@ -1,4 +1,5 @@
-//! Accounts, numbers, agents, API keys and trunks: set, read, listed, removed. Every change is on disk when it returns.
+//! Accounts, numbers, agents, API keys and trunks: set, read, listed, removed. Every change is on
+//! disk when it returns.
 
 use crate::create::agent_key;
 use crate::key::Key;
@@ -33,12 +34,14 @@ pub enum RemoveOutcome {
 }
 
 impl Storage {
-    /// Creates or replaces an account. Refused while a removed one's calls are still being forgotten.
+    /// Creates or replaces an account. Refused while a removed one's calls are still being
+    /// forgotten.
     pub fn put_account(&self, account: &Account) -> Result<()> {
         let _held = self.lock_onboarding();
         if self.read(Family::Removals, account.id.as_bytes())?.is_some() {
             return Err(Error::Conflict(
-                "an account of this id was removed and its calls are still being forgotten; try again later",
+                "an account of this id was removed and its calls are still being forgotten; try \
+                    again later",
             ));
         }
         let mut batch = self.batch();
@@ -63,7 +66,11 @@ impl Storage {
         let results = |state| self.count(Family::Results, &results_prefix(account_id, state));
         let prefix = Key::of(account_id).bytes();
         Ok(Some(Belongings {
-            live_calls: self.live_calls()?.iter().filter(|call| call.account_id == account_id).count(),
+            live_calls: self
+                .live_calls()?
+                .iter()
+                .filter(|call| call.account_id == account_id)
+                .count(),
             pending_results: results(JobState::Pending)?,
             exhausted_results: results(JobState::Exhausted)?,
             calls: self.count(Family::AccountCalls, &prefix)?,
@@ -74,11 +81,14 @@ impl Storage {
         }))
     }
 
-    /// Removes an account with its numbers, agents and keys. Its calls and recordings are no longer to be seen, and are forgotten by
-    /// `forget_account`; until that is done no account can have its id. Refused while calls are live or results wait.
+    /// Removes an account with its numbers, agents and keys. Its calls and recordings are no longer
+    /// to be seen, and are forgotten by `forget_account`; until that is done no account can have
+    /// its id. Refused while calls are live or results wait.
     pub fn remove_account(&self, account_id: &str) -> Result<RemoveOutcome> {
         let _held = self.lock_onboarding();
-        let Some(belongings) = self.belongings(account_id)? else { return Ok(RemoveOutcome::Unknown) };
+        let Some(belongings) = self.belongings(account_id)? else {
+            return Ok(RemoveOutcome::Unknown);
+        };
         if belongings.live_calls > 0 || belongings.pending_results > 0 {
             return Ok(RemoveOutcome::InUse(belongings));
         }
@@ -111,7 +121,11 @@ impl Storage {
         }
         let mut batch = self.batch();
         batch.put(Family::Numbers, number.e164.as_bytes(), number);
-        batch.index(Family::AccountNumbers, &Key::of(&number.account_id).rest(&number.e164).bytes(), b"");
+        batch.index(
+            Family::AccountNumbers,
+            &Key::of(&number.account_id).rest(&number.e164).bytes(),
+            b"",
+        );
         batch.commit(Durability::Synced)
     }
 
@@ -177,7 +191,8 @@ impl Storage {
         Ok(true)
     }
 
-    /// Creates or changes a key. Refused if its hash is another key's, it changed, or the account is unknown.
+    /// Creates or changes a key. Refused if its hash is another key's, it changed, or the account
+    /// is unknown.
     pub fn put_api_key(&self, key: &ApiKey) -> Result<()> {
         let _held = self.lock_onboarding();
         if let Some(account_id) = &key.account_id {

@@ -1,6 +1,7 @@
-//! The callback outbox: jobs (results of calls, and steps of their progress) queued per endpoint by when they are due, and the log of attempts. When and whether to try again is
-//! decided by the caller; what it decides is on disk, with the attempt, when `record_delivery` returns. Results that are not delivered are
-//! listed by account and state.
+//! The callback outbox: jobs (results of calls, and steps of their progress) queued per endpoint by
+//! when they are due, and the log of attempts. When and whether to try again is decided by the
+//! caller; what it decides is on disk, with the attempt, when `record_delivery` returns. Results
+//! that are not delivered are listed by account and state.
 
 use crate::events::Note;
 use crate::key::{Key, KeyReader};
@@ -84,8 +85,15 @@ impl Storage {
         Ok(endpoints)
     }
 
-    /// Jobs of an endpoint that are due, at most `limit`, without those that `skip` names (they are being tried).
-    pub fn due_callbacks(&self, endpoint: &str, now_ms: u64, limit: usize, skip: impl Fn(&str) -> bool) -> Result<Due> {
+    /// Jobs of an endpoint that are due, at most `limit`, without those that `skip` names (they are
+    /// being tried).
+    pub fn due_callbacks(
+        &self,
+        endpoint: &str,
+        now_ms: u64,
+        limit: usize,
+        skip: impl Fn(&str) -> bool,
+    ) -> Result<Due> {
         let mut due = Due { jobs: Vec::new(), next_ms: None };
         let mut scan = self.scan(Family::CallbacksDue, &Key::of(endpoint).bytes());
         while let Some((key, _)) = scan.current()? {
@@ -107,13 +115,20 @@ impl Storage {
         Ok(due)
     }
 
-    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was recorded before. Of a progress callback
-    /// that was delivered only the log stays.
-    pub fn record_delivery(&self, job_id: &str, attempt: &DeliveryAttempt, next: NextStep) -> Result<Option<CallbackJob>> {
+    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was
+    /// recorded before. Of a progress callback that was delivered only the log stays.
+    pub fn record_delivery(
+        &self,
+        job_id: &str,
+        attempt: &DeliveryAttempt,
+        next: NextStep,
+    ) -> Result<Option<CallbackJob>> {
         let call_id = job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id);
         let _held = self.lock_call(call_id);
         let Some(mut job) = self.callback_job(job_id)? else { return Ok(None) };
-        if job.state != JobState::Pending || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1) {
+        if job.state != JobState::Pending
+            || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1)
+        {
             return Ok(None);
         }
         let mut batch = self.batch();
@@ -145,8 +160,15 @@ impl Storage {
             && job.state == JobState::Exhausted
             && let Some(mut call) = self.call(call_id)?
         {
-            let (at_ms, reason) = (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
-            let note = Note { word: "callback_exhausted", at_ms, reason, is_epilogue: true, ..Note::default() };
+            let (at_ms, reason) =
+                (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
+            let note = Note {
+                word: "callback_exhausted",
+                at_ms,
+                reason,
+                is_epilogue: true,
+                ..Note::default()
+            };
             noted = Some(self.note(&mut batch, &mut call, note, crate::no_progress)?);
             batch.put(Family::Calls, call_id.as_bytes(), &call);
         }
@@ -154,13 +176,19 @@ impl Storage {
         if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
             batch.delete(Family::Deliveries, &delivery_key(&job, oldest));
         }
-        // A progress callback may be sent twice after a power failure; its receiver knows it by its id.
-        batch.commit(if job.sequence.is_some() { Durability::Logged } else { Durability::Synced })?;
+        // A progress callback may be sent twice after a power failure; its receiver knows it by its
+        // id.
+        batch.commit(if job.sequence.is_some() {
+            Durability::Logged
+        } else {
+            Durability::Synced
+        })?;
         drop(noted);
         Ok(Some(job))
     }
 
-    /// Queues the result of an ended call again by hand: the same body, and the target that `job` names now.
+    /// Queues the result of an ended call again by hand: the same body, and the target that `job`
+    /// names now.
     pub fn requeue_callback(
         &self,
         call_id: &str,
@@ -210,8 +238,10 @@ impl Storage {
         limit: usize,
     ) -> Result<ResultPage> {
         let after = cursor.map(|cursor| parse_cursor(state, cursor)).transpose()?;
-        let accounts =
-            account_id.map_or_else(|| self.accounts_in(Family::Results), |account_id| Ok(vec![account_id.to_owned()]))?;
+        let accounts = account_id.map_or_else(
+            || self.accounts_in(Family::Results),
+            |account_id| Ok(vec![account_id.to_owned()]),
+        )?;
         let mut page = ResultPage { jobs: Vec::new(), next_cursor: None };
         for account_id in accounts {
             let mut scan = self.scan(Family::Results, &results_prefix(&account_id, state));
@@ -222,7 +252,8 @@ impl Storage {
             }
             while let Some((key, _)) = scan.current()? {
                 if let Some(last) = page.jobs.last().filter(|_| page.jobs.len() >= limit) {
-                    page.next_cursor = Some(format!("{}.{}.{}", last.start_ms, last.call_id, last.account_id));
+                    page.next_cursor =
+                        Some(format!("{}.{}.{}", last.start_ms, last.call_id, last.account_id));
                     return Ok(page);
                 }
                 let (_, call_id) = parse_listed(key)?;
@@ -235,9 +266,11 @@ impl Storage {
 
     /// How many jobs wait, and how many results were given up.
     pub fn outbox_depth(&self) -> Result<OutboxDepth> {
-        let mut depth = OutboxDepth { pending: self.count(Family::CallbacksDue, b"")?, exhausted: 0 };
+        let mut depth =
+            OutboxDepth { pending: self.count(Family::CallbacksDue, b"")?, exhausted: 0 };
         for account_id in self.accounts_in(Family::Results)? {
-            depth.exhausted += self.count(Family::Results, &results_prefix(&account_id, JobState::Exhausted))?;
+            depth.exhausted +=
+                self.count(Family::Results, &results_prefix(&account_id, JobState::Exhausted))?;
         }
         Ok(depth)
     }
@@ -265,20 +298,30 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
-    /// The log of attempts of a call's jobs: of its result, then of each progress callback, oldest first.
+    /// The log of attempts of a call's jobs: of its result, then of each progress callback, oldest
+    /// first.
     pub fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
         self.load_all(Family::Deliveries, &Key::of(call_id).bytes())
     }
 
-    /// Adds a job of a call to the batch that makes it true: of its result, or of the progress that `sequence` names.
-    pub(crate) fn queue_callback(&self, batch: &mut Batch<'_>, call: &Call, new: NewCallback, sequence: Option<u32>) {
+    /// Adds a job of a call to the batch that makes it true: of its result, or of the progress that
+    /// `sequence` names.
+    pub(crate) fn queue_callback(
+        &self,
+        batch: &mut Batch<'_>,
+        call: &Call,
+        new: NewCallback,
+        sequence: Option<u32>,
+    ) {
         put_job(batch, &first_job(call, new, sequence));
     }
 
     /// Adds the removal of all that a call left in the outbox.
     pub(crate) fn forget_callbacks(&self, batch: &mut Batch<'_>, call_id: &str) -> Result<()> {
         let mut jobs: Vec<CallbackJob> = self.callback_job(call_id)?.into_iter().collect();
-        jobs.extend(self.load_all::<CallbackJob>(Family::CallbackJobs, format!("{call_id}.").as_bytes())?);
+        jobs.extend(
+            self.load_all::<CallbackJob>(Family::CallbackJobs, format!("{call_id}.").as_bytes())?,
+        );
         for job in jobs {
             batch.delete(Family::CallbacksDue, &due_key(&job));
             batch.delete(Family::CallbackJobs, job.job_id().as_bytes());
@@ -313,7 +356,9 @@ fn first_job(call: &Call, new: NewCallback, sequence: Option<u32>) -> CallbackJo
 
 /// Attempts at a call's result sort before those at its progress.
 fn delivery_key(job: &CallbackJob, count: u32) -> Vec<u8> {
-    Key::of(&job.call_id).number(u64::from(job.sequence.unwrap_or(0)) << 32 | u64::from(count)).bytes()
+    Key::of(&job.call_id)
+        .number(u64::from(job.sequence.unwrap_or(0)) << 32 | u64::from(count))
+        .bytes()
 }
 
 fn put_job(batch: &mut Batch<'_>, job: &CallbackJob) {
@@ -331,7 +376,9 @@ pub(crate) fn results_prefix(account_id: &str, state: JobState) -> Vec<u8> {
 pub(crate) fn parse_listed(key: &[u8]) -> Result<(u64, &str)> {
     let mut reader = KeyReader(key);
     let parsed = reader.text().and_then(|_| reader.number()).and_then(|_| reader.newest());
-    parsed.and_then(|start_ms| reader.rest().map(|call_id| (start_ms, call_id))).ok_or_else(malformed)
+    parsed
+        .and_then(|start_ms| reader.rest().map(|call_id| (start_ms, call_id)))
+        .ok_or_else(malformed)
 }
 
 fn listed_key(job: &CallbackJob) -> Option<Vec<u8>> {
@@ -354,10 +401,16 @@ fn unlist(batch: &mut Batch<'_>, job: &CallbackJob) {
 
 fn parse_cursor(state: JobState, cursor: &str) -> Result<Vec<u8>> {
     let mut parts = cursor.splitn(3, '.');
-    let (Some(Ok(start_ms)), Some(call_id), Some(account_id)) = (parts.next().map(str::parse), parts.next(), parts.next()) else {
+    let (Some(Ok(start_ms)), Some(call_id), Some(account_id)) =
+        (parts.next().map(str::parse), parts.next(), parts.next())
+    else {
         return Err(Error::BadCursor);
     };
-    Ok(Key::default().raw(&results_prefix(account_id, state)).newest(start_ms).rest(call_id).bytes())
+    Ok(Key::default()
+        .raw(&results_prefix(account_id, state))
+        .newest(start_ms)
+        .rest(call_id)
+        .bytes())
 }
 
 fn due_key(job: &CallbackJob) -> Vec<u8> {
@@ -372,7 +425,8 @@ fn malformed() -> Error {
 mod tests {
     use super::*;
 
-    /// A release that did not list results leaves jobs without the start of their call, and no list.
+    /// A release that did not list results leaves jobs without the start of their call, and no
+    /// list.
     #[test]
     fn results_of_an_earlier_release_are_listed_at_the_first_start() {
         let folder = tempfile::tempdir().unwrap();
@@ -405,13 +459,20 @@ mod tests {
         };
         let job = first_job(&call, NewCallback { target, body: "{}".into(), due_ms: 1 }, None);
         let mut batch = storage.batch();
-        batch.put(Family::CallbackJobs, b"c1", &CallbackJob { state: JobState::Exhausted, start_ms: 0, ..job });
+        batch.put(
+            Family::CallbackJobs,
+            b"c1",
+            &CallbackJob { state: JobState::Exhausted, start_ms: 0, ..job },
+        );
         batch.delete(Family::Changes, RESULTS_LISTED);
         batch.commit(Durability::Synced).unwrap();
         assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 10).unwrap().jobs, []);
         drop(storage);
         let storage = Storage::open(folder.path()).unwrap();
         let jobs = storage.undelivered(Some("demo"), JobState::Exhausted, None, 10).unwrap().jobs;
-        assert_eq!(jobs.iter().map(|job| (job.call_id.as_str(), job.start_ms)).collect::<Vec<_>>(), [("c1", 7)]);
+        assert_eq!(
+            jobs.iter().map(|job| (job.call_id.as_str(), job.start_ms)).collect::<Vec<_>>(),
+            [("c1", 7)]
+        );
     }
 }

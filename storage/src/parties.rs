@@ -1,5 +1,6 @@
-//! What is asked of running calls, noted before it is asked: third parties and supervisors with the lines that they hold, and the name
-//! of a recording that starts in the middle. What the edge makes of it comes as milestones.
+//! What is asked of running calls, noted before it is asked: third parties and supervisors with the
+//! lines that they hold, and the name of a recording that starts in the middle. What the edge makes
+//! of it comes as milestones.
 
 use crate::record::*;
 use crate::store::Durability;
@@ -43,11 +44,14 @@ pub enum AddOutcome {
 }
 
 impl Storage {
-    /// Notes a party that is about to be dialled, under a name that no other of the call has or had, unless its request came before.
+    /// Notes a party that is about to be dialled, under a name that no other of the call has or
+    /// had, unless its request came before.
     pub fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
         let mut outcome = AddOutcome::Ended;
         let changed = self.change_live_call(call_id, Durability::Logged, |call| {
-            if let Some(earlier) = new.request.as_ref().and_then(|request| call.earlier_party(request)) {
+            if let Some(earlier) =
+                new.request.as_ref().and_then(|request| call.earlier_party(request))
+            {
                 outcome = AddOutcome::Earlier { earlier, call: call.clone() };
                 return;
             }
@@ -82,11 +86,14 @@ impl Storage {
     /// Forgets a party that was never dialled. `None` if the call is unknown or has ended.
     pub fn drop_party(&self, call_id: &str, party: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
-            call.others.retain(|other| other.party != party || other.answer_ms.is_some() || other.end_ms.is_some());
+            call.others.retain(|other| {
+                other.party != party || other.answer_ms.is_some() || other.end_ms.is_some()
+            });
         })
     }
 
-    /// Keeps a name for a recording that is about to start, unless the call has one. `None` if the call is unknown or has ended.
+    /// Keeps a name for a recording that is about to start, unless the call has one. `None` if the
+    /// call is unknown or has ended.
     pub fn reserve_recording(&self, call_id: &str, file_name: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
             call.recording_file.get_or_insert_with(|| file_name.to_owned());

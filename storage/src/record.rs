@@ -1,6 +1,7 @@
-//! The records that are kept on disk, as their readers see them. Times are Unix milliseconds; every number named `_e164` or called
-//! a caller ID is in the form `+<digits>`. Secrets arrive sealed by the caller and stay sealed; API keys are hashes only.
-//! How a record becomes bytes is `codec`'s; which keys and indexes it has is each operation module's.
+//! The records that are kept on disk, as their readers see them. Times are Unix milliseconds; every
+//! number named `_e164` or called a caller ID is in the form `+<digits>`. Secrets arrive sealed by
+//! the caller and stay sealed; API keys are hashes only. How a record becomes bytes is `codec`'s;
+//! which keys and indexes it has is each operation module's.
 
 mod call;
 mod callback;
@@ -9,17 +10,19 @@ mod onboarding;
 mod webphone;
 
 pub use call::{
-    Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy, IdempotencyEntry, LegMedia, LegName, Owner,
-    Pause, RecordingEntry, RecordingResult, RecordingWritten, TimelineEntry,
+    Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy,
+    IdempotencyEntry, LegMedia, LegName, Owner, Pause, RecordingEntry, RecordingResult,
+    RecordingWritten, TimelineEntry,
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
 pub use conversation::{
-    Conversation, EarlierParty, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party, PartyRequest, PartyRole,
-    PartyState, RecordingState, SupervisorRole,
+    Conversation, EarlierParty, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party,
+    PartyRequest, PartyRole, PartyState, RecordingState, SupervisorRole,
 };
 pub use onboarding::{
-    Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits, MediaProfile, Number,
-    NumberFormat, RecordingLayout, ReferPolicy, Retention, TransportKind, Trunk,
+    Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits,
+    MediaProfile, Number, NumberFormat, RecordingLayout, ReferPolicy, Retention, TransportKind,
+    Trunk,
 };
 pub use webphone::{MediaTest, Softphone, WebphoneSession};
 

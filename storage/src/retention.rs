@@ -1,5 +1,7 @@
-//! Forgetting: Idempotency-Keys and events after a day, webphone sessions when they expire, records and recordings after their account's retention, expired recordings' traces
-//! (so that their links answer 410) after a year more. Bounded per turn; files are deleted by the caller, which then confirms.
+//! Forgetting: Idempotency-Keys and events after a day, webphone sessions when they expire, records
+//! and recordings after their account's retention, expired recordings' traces (so that their links
+//! answer 410) after a year more. Bounded per turn; files are deleted by the caller, which then
+//! confirms.
 
 use crate::calls::call_lock;
 use crate::create::{IDEMPOTENCY_WINDOW_MS, agent_key, uuid_key};
@@ -34,19 +36,25 @@ pub struct Expired {
 impl Storage {
     /// Forgets what is due, at most `limit` of each kind.
     pub fn expire(&self, now_ms: u64, limit: usize) -> Result<Expired> {
-        let mut expired = Expired { idempotency_count: self.expire_idempotency(now_ms, limit)?, ..Expired::default() };
+        let mut expired = Expired {
+            idempotency_count: self.expire_idempotency(now_ms, limit)?,
+            ..Expired::default()
+        };
         expired.session_count = self.expire_sessions(now_ms, limit)?;
         for account_id in self.accounts_in(Family::Events)? {
             let left = limit - expired.event_count;
             expired.event_count += self.expire_events(&account_id, now_ms, left)?;
         }
         for account_id in self.accounts_in(Family::AccountRecordings)? {
-            let before_ms = now_ms.saturating_sub(u64::from(self.retention(&account_id)?.recording_days) * DAY_MS);
+            let before_ms = now_ms
+                .saturating_sub(u64::from(self.retention(&account_id)?.recording_days) * DAY_MS);
             let left = limit - expired.recording_count;
-            expired.recording_count += self.expire_recordings(&account_id, before_ms, now_ms, left)?;
+            expired.recording_count +=
+                self.expire_recordings(&account_id, before_ms, now_ms, left)?;
         }
         for account_id in self.accounts_in(Family::AccountCalls)? {
-            let before_ms = now_ms.saturating_sub(u64::from(self.retention(&account_id)?.record_days) * DAY_MS);
+            let before_ms =
+                now_ms.saturating_sub(u64::from(self.retention(&account_id)?.record_days) * DAY_MS);
             let left = limit - expired.call_count;
             expired.call_count += self.expire_calls(&account_id, before_ms, left)?;
         }
@@ -55,9 +63,25 @@ impl Storage {
             let left = limit.saturating_sub(expired.removed_count);
             expired.removed_count += self.forget_account(&account_id, now_ms, left)?;
         }
-        let Expired { idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count, .. } = expired;
+        let Expired {
+            idempotency_count,
+            session_count,
+            event_count,
+            recording_count,
+            call_count,
+            tombstone_count,
+            ..
+        } = expired;
         let removed_count = expired.removed_count;
-        let counts = [idempotency_count, session_count, event_count, recording_count, call_count, tombstone_count, removed_count];
+        let counts = [
+            idempotency_count,
+            session_count,
+            event_count,
+            recording_count,
+            call_count,
+            tombstone_count,
+            removed_count,
+        ];
         expired.more = counts.into_iter().any(|count| count >= limit);
         let mut scan = self.scan(Family::RecordingDeletions, b"");
         while let Some((key, _)) = scan.current()? {
@@ -80,7 +104,8 @@ impl Storage {
         batch.commit(Durability::Logged)
     }
 
-    /// A recording by its file name; with `expired_ms` set, its file is gone (410). `None` if there never was one.
+    /// A recording by its file name; with `expired_ms` set, its file is gone (410). `None` if there
+    /// never was one.
     pub fn recording(&self, file_name: &str) -> Result<Option<RecordingEntry>> {
         self.load(Family::Recordings, file_name.as_bytes())
     }
@@ -111,8 +136,8 @@ impl Storage {
         Ok(accounts)
     }
 
-    /// Forgets what a removed account left, at most `limit` calls and as many recordings; returns how many. What stays are the
-    /// traces by which recordings' links answer 410.
+    /// Forgets what a removed account left, at most `limit` calls and as many recordings; returns
+    /// how many. What stays are the traces by which recordings' links answer 410.
     pub fn forget_account(&self, account_id: &str, now_ms: u64, limit: usize) -> Result<usize> {
         if self.read(Family::Removals, account_id.as_bytes())?.is_none() || limit == 0 {
             return Ok(0);
@@ -126,7 +151,13 @@ impl Storage {
             return Ok(recording_count + call_count);
         }
         let mut batch = self.batch();
-        for family in [Family::Idempotency, Family::Uuids, Family::AgentCalls, Family::Softphones, Family::Events] {
+        for family in [
+            Family::Idempotency,
+            Family::Uuids,
+            Family::AgentCalls,
+            Family::Softphones,
+            Family::Events,
+        ] {
             let mut scan = self.scan(family, &prefix);
             while let Some((key, _)) = scan.current()? {
                 batch.delete(family, key);
@@ -160,7 +191,10 @@ impl Storage {
             let mut batch = self.batch();
             batch.delete(Family::IdempotencyExpiry, expiry_key);
             // The key may have been used again since, for another call.
-            if self.load::<IdempotencyEntry>(Family::Idempotency, key)?.is_some_and(|entry| entry.created_ms == created_ms) {
+            if self
+                .load::<IdempotencyEntry>(Family::Idempotency, key)?
+                .is_some_and(|entry| entry.created_ms == created_ms)
+            {
                 batch.delete(Family::Idempotency, key);
             }
             batch.commit(Durability::Logged)?;
@@ -189,7 +223,13 @@ impl Storage {
         Ok(count)
     }
 
-    fn expire_recordings(&self, account_id: &str, before_ms: u64, now_ms: u64, limit: usize) -> Result<usize> {
+    fn expire_recordings(
+        &self,
+        account_id: &str,
+        before_ms: u64,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<usize> {
         let mut count = 0;
         let mut batch = self.batch();
         let mut scan = self.scan(Family::AccountRecordings, &Key::of(account_id).bytes());
@@ -201,9 +241,17 @@ impl Storage {
                 break;
             }
             if let Some(entry) = self.recording(file_name)? {
-                batch.put(Family::Recordings, file_name.as_bytes(), &RecordingEntry { expired_ms: Some(now_ms), ..entry });
+                batch.put(
+                    Family::Recordings,
+                    file_name.as_bytes(),
+                    &RecordingEntry { expired_ms: Some(now_ms), ..entry },
+                );
                 batch.index(Family::RecordingDeletions, file_name.as_bytes(), b"");
-                batch.index(Family::RecordingTombstones, &Key::default().number(now_ms).rest(file_name).bytes(), b"");
+                batch.index(
+                    Family::RecordingTombstones,
+                    &Key::default().number(now_ms).rest(file_name).bytes(),
+                    b"",
+                );
             }
             batch.delete(Family::AccountRecordings, key);
             count += 1;
@@ -214,7 +262,8 @@ impl Storage {
         Ok(count)
     }
 
-    /// Removes ended calls from the oldest on. A call that is still live stops the walk: younger ones wait for the next turn.
+    /// Removes ended calls from the oldest on. A call that is still live stops the walk: younger
+    /// ones wait for the next turn.
     fn expire_calls(&self, account_id: &str, before_ms: u64, limit: usize) -> Result<usize> {
         let mut count = 0;
         let mut scan = self.scan(Family::AccountCalls, &Key::of(account_id).bytes());
@@ -240,7 +289,8 @@ impl Storage {
             return Ok(false);
         }
         let uuid_key = uuid_key(&call.account_id, &call.uuid);
-        let agent_key = agent_key(&call.account_id, call.crm_username.as_deref().unwrap_or_default());
+        let agent_key =
+            agent_key(&call.account_id, call.crm_username.as_deref().unwrap_or_default());
         let locks = [
             call_lock(call_id),
             mark_lock(&call.account_id),
@@ -249,7 +299,8 @@ impl Storage {
         ];
         let _held = self.lock(&locks);
         let mut batch = self.batch();
-        if self.read(Family::AgentCalls, &agent_key)?.is_some_and(|last| last == call_id.as_bytes()) {
+        if self.read(Family::AgentCalls, &agent_key)?.is_some_and(|last| last == call_id.as_bytes())
+        {
             batch.delete(Family::AgentCalls, &agent_key);
         }
         batch.delete(Family::AccountCalls, listing_key);

@@ -4,8 +4,8 @@ use crate::codec::{Record, decode, encode};
 use crate::events::EventNumbers;
 use crate::{Error, Result};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, Options, ReadOptions,
-    WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRawIterator, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -78,7 +78,8 @@ pub(crate) enum Family {
     CallEvents,
     /// account → `EventMark`
     EventMarks,
-    /// account, state, newest first by the call's start, call id → nothing: results that are not delivered
+    /// account, state, newest first by the call's start, call id → nothing: results that are not
+    /// delivered
     Results,
     /// account → nothing: removed accounts whose calls are not all forgotten
     Removals,
@@ -168,7 +169,8 @@ impl Storage {
         });
         let db = DB::open_cf_descriptors(&options, folder, families)?;
         let stripes = (0..STRIPE_COUNT).map(|_| Mutex::new(())).collect();
-        let storage = Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) };
+        let storage =
+            Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) };
         storage.list_results()?;
         Ok(storage)
     }
@@ -198,7 +200,10 @@ impl Storage {
                 hasher.finish() as usize % STRIPE_COUNT
             })
             .collect();
-        stripes.into_iter().map(|stripe| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner)).collect()
+        stripes
+            .into_iter()
+            .map(|stripe| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner))
+            .collect()
     }
 
     pub(crate) fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -206,7 +211,11 @@ impl Storage {
     }
 
     pub(crate) fn load<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
-        self.inner.db.get_pinned_cf(self.family(family), key)?.map(|bytes| decode(&bytes)).transpose()
+        self.inner
+            .db
+            .get_pinned_cf(self.family(family), key)?
+            .map(|bytes| decode(&bytes))
+            .transpose()
     }
 
     /// All records whose key has the prefix, in key order.
@@ -275,7 +284,8 @@ impl Scan<'_> {
     }
 }
 
-/// The least key that sorts behind all keys with the prefix. The prefix starts with a length, so it is never all 0xff.
+/// The least key that sorts behind all keys with the prefix. The prefix starts with a length, so it
+/// is never all 0xff.
 pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
     let kept = prefix.iter().rposition(|&byte| byte != 0xff).map_or(0, |at| at + 1);
     let mut key = prefix[..kept].to_vec();

@@ -1,4 +1,5 @@
-//! Sessions of launched pages, each made once by its launch, and what is remembered of agents' softphones.
+//! Sessions of launched pages, each made once by its launch, and what is remembered of agents'
+//! softphones.
 
 use crate::calls::call_lock;
 use crate::codec::decode;
@@ -18,7 +19,11 @@ impl Storage {
         }
         let mut batch = self.batch();
         batch.put(Family::WebphoneSessions, session.id.as_bytes(), session);
-        batch.index(Family::WebphoneSessionExpiry, &Key::default().number(session.expires_ms).rest(&session.id).bytes(), b"");
+        batch.index(
+            Family::WebphoneSessionExpiry,
+            &Key::default().number(session.expires_ms).rest(&session.id).bytes(),
+            b"",
+        );
         batch.commit(Durability::Synced)?;
         Ok(true)
     }
@@ -27,7 +32,8 @@ impl Storage {
         self.load(Family::WebphoneSessions, session_id.as_bytes())
     }
 
-    /// Notes that the session's page carries the call, and no other page does. `None` if there is no such session.
+    /// Notes that the session's page carries the call, and no other page does. `None` if there is
+    /// no such session.
     pub fn bind_session(&self, session_id: &str, call_id: &str) -> Result<Option<WebphoneSession>> {
         let _held = self.lock(&[session_lock(session_id), call_lock(call_id)]);
         let Some(mut session) = self.session(session_id)? else { return Ok(None) };
@@ -47,12 +53,21 @@ impl Storage {
         let _held = self.lock(&[session_lock(session_id)]);
         let Some(session) = self.session(session_id)? else { return Ok(()) };
         let mut batch = self.batch();
-        batch.put(Family::WebphoneSessions, session_id.as_bytes(), &WebphoneSession { is_closed: true, ..session });
+        batch.put(
+            Family::WebphoneSessions,
+            session_id.as_bytes(),
+            &WebphoneSession { is_closed: true, ..session },
+        );
         batch.commit(Durability::Logged)
     }
 
-    /// Ends the open sessions of which `is_over` holds, on disk when it returns. Tells of whom they were: account and agent.
-    pub fn close_sessions(&self, now_ms: u64, is_over: impl Fn(&WebphoneSession) -> bool) -> Result<BTreeSet<(String, String)>> {
+    /// Ends the open sessions of which `is_over` holds, on disk when it returns. Tells of whom they
+    /// were: account and agent.
+    pub fn close_sessions(
+        &self,
+        now_ms: u64,
+        is_over: impl Fn(&WebphoneSession) -> bool,
+    ) -> Result<BTreeSet<(String, String)>> {
         let mut over = Vec::new();
         let mut scan = self.scan(Family::WebphoneSessions, b"");
         while let Some((_, value)) = scan.current()? {
@@ -68,7 +83,11 @@ impl Storage {
         for id in over {
             if let Some(session) = self.session(&id)? {
                 agents.insert((session.account_id.clone(), session.crm_username.clone()));
-                batch.put(Family::WebphoneSessions, id.as_bytes(), &WebphoneSession { is_closed: true, ..session });
+                batch.put(
+                    Family::WebphoneSessions,
+                    id.as_bytes(),
+                    &WebphoneSession { is_closed: true, ..session },
+                );
             }
         }
         batch.commit(Durability::Synced)?;
@@ -80,8 +99,14 @@ impl Storage {
         Ok(self.load(Family::Softphones, &agent_key(account_id, crm_username))?.unwrap_or_default())
     }
 
-    /// Changes what is remembered of an agent's softphone. Nothing is kept of agents that are not registered.
-    pub fn change_softphone(&self, account_id: &str, crm_username: &str, change: impl FnOnce(&mut Softphone)) -> Result<()> {
+    /// Changes what is remembered of an agent's softphone. Nothing is kept of agents that are not
+    /// registered.
+    pub fn change_softphone(
+        &self,
+        account_id: &str,
+        crm_username: &str,
+        change: impl FnOnce(&mut Softphone),
+    ) -> Result<()> {
         let key = agent_key(account_id, crm_username);
         let _held = self.lock(&[[b"softphone:", key.as_slice()].concat()]);
         if self.agent(account_id, crm_username)?.is_none() {

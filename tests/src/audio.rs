@@ -14,10 +14,13 @@ pub struct Wav {
 }
 
 impl Wav {
-    /// Reads a RIFF file of two or three channels of 16 bits at 8 kHz; anything else is an error that says why.
+    /// Reads a RIFF file of two or three channels of 16 bits at 8 kHz; anything else is an error
+    /// that says why.
     pub fn parse(bytes: &[u8]) -> Result<Wav, String> {
         let number = |at: usize, len: usize| -> Result<u64, String> {
-            let bytes = bytes.get(at..at + len).ok_or_else(|| format!("it ends before byte {}", at + len))?;
+            let bytes = bytes
+                .get(at..at + len)
+                .ok_or_else(|| format!("it ends before byte {}", at + len))?;
             Ok(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
         };
         let is = |at: usize, word: &[u8]| bytes.get(at..at + word.len()) == Some(word);
@@ -31,10 +34,17 @@ impl Wav {
         }
         let (riff_len, data_len) = (number(4, 4)? as usize, number(40, 4)? as usize);
         if riff_len + 8 != bytes.len() || data_len + 44 != bytes.len() {
-            return Err(format!("it says {riff_len} and {data_len}, and has {} bytes", bytes.len()));
+            return Err(format!(
+                "it says {riff_len} and {data_len}, and has {} bytes",
+                bytes.len()
+            ));
         }
-        let samples: Vec<i16> = bytes[44..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-        let channel = |offset: usize| samples.iter().skip(offset).step_by(channel_count).copied().collect();
+        let samples: Vec<i16> = bytes[44..]
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
+        let channel =
+            |offset: usize| samples.iter().skip(offset).step_by(channel_count).copied().collect();
         let third = if channel_count == 3 { channel(2) } else { Vec::new() };
         Ok(Wav { agent: channel(0), customer: channel(1), third })
     }
@@ -44,13 +54,18 @@ impl Wav {
     }
 }
 
-/// Milliseconds, in pieces of 20, in which a tone of this frequency is heard at no less than half its strength.
+/// Milliseconds, in pieces of 20, in which a tone of this frequency is heard at no less than half
+/// its strength.
 pub fn heard_ms(samples: &[i16], frequency: f64) -> usize {
-    samples.chunks_exact(160).filter(|piece| tone::level(piece, frequency) > AMPLITUDE / 2.0).count() * 20
+    samples
+        .chunks_exact(160)
+        .filter(|piece| tone::level(piece, frequency) > AMPLITUDE / 2.0)
+        .count()
+        * 20
 }
 
-/// Whether no tone of this frequency is heard, be it short and not quite weak (another tone's begin has a twentieth of its strength at
-/// every frequency) or weak and long.
+/// Whether no tone of this frequency is heard, be it short and not quite weak (another tone's begin
+/// has a twentieth of its strength at every frequency) or weak and long.
 pub fn is_absent(samples: &[i16], frequency: f64) -> bool {
     let (loudest, whole) = levels(samples, frequency);
     loudest < AMPLITUDE / 10.0 && whole < AMPLITUDE / 50.0
@@ -60,11 +75,15 @@ pub fn is_absent(samples: &[i16], frequency: f64) -> bool {
 #[track_caller]
 pub fn assert_absent(samples: &[i16], frequency: f64) {
     let (loudest, whole) = levels(samples, frequency);
-    assert!(is_absent(samples, frequency), "{frequency} Hz: {loudest:.0} in 20 ms, {whole:.0} all along");
+    assert!(
+        is_absent(samples, frequency),
+        "{frequency} Hz: {loudest:.0} in 20 ms, {whole:.0} all along"
+    );
 }
 
 /// Level of a tone in the loudest 20 ms, and over all.
 fn levels(samples: &[i16], frequency: f64) -> (f64, f64) {
-    let loudest = samples.chunks_exact(160).map(|piece| tone::level(piece, frequency)).fold(0.0, f64::max);
+    let loudest =
+        samples.chunks_exact(160).map(|piece| tone::level(piece, frequency)).fold(0.0, f64::max);
     (loudest, tone::level(samples, frequency))
 }

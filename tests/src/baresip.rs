@@ -1,5 +1,6 @@
-//! baresip as a phone, a SIP and media stack that is neither ours nor SIPp's. It speaks with a tone from a file; its sound card is a pipe of
-//! which this end takes what is played as fast as a real one does. Steered by the keys of its console.
+//! baresip as a phone, a SIP and media stack that is neither ours nor SIPp's. It speaks with a tone
+//! from a file; its sound card is a pipe of which this end takes what is played as fast as a real
+//! one does. Steered by the keys of its console.
 
 use crate::audio::AMPLITUDE;
 use media_core::tone::Tone;
@@ -43,10 +44,12 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Starts the phone of this E.164 number on loopback; it speaks with a tone of this frequency in Hz.
+    /// Starts the phone of this E.164 number on loopback; it speaks with a tone of this frequency
+    /// in Hz.
     pub async fn start(number: &str, frequency: f64, media: Media) -> Baresip {
         let folder = tempfile::tempdir().expect("a folder for the phone");
-        let free = || loadtest::children::free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let free =
+            || loadtest::children::free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
         // It listens for SIP over TLS at the next port.
         let address = loop {
             let (sip, tls) = (free(), free());
@@ -56,7 +59,8 @@ impl Baresip {
         };
         let console_address = free();
         let encryption = if media == Media::Srtp { ";mediaenc=srtp-mand" } else { "" };
-        let account = format!("<sip:{number}@{}>;regint=0;answermode=auto{encryption}\n", address.ip());
+        let account =
+            format!("<sip:{number}@{}>;regint=0;answermode=auto{encryption}\n", address.ip());
         let path = folder.path();
         for (name, bytes) in [
             ("config", config(path, address, console_address).into_bytes()),
@@ -120,22 +124,32 @@ impl Baresip {
     /// All that it played since then, at 8 kHz.
     pub fn heard_since(&self, since: Instant) -> Vec<i16> {
         let heard = self.card.heard.lock().expect("heard");
-        heard.iter().filter(|(at, _)| *at >= since).flat_map(|(_, samples)| samples).copied().collect()
+        heard
+            .iter()
+            .filter(|(at, _)| *at >= since)
+            .flat_map(|(_, samples)| samples)
+            .copied()
+            .collect()
     }
 
     /// Directions in the descriptions that it sent, in order.
     pub fn directions(&self) -> Vec<String> {
         let (log, from) = (self.log(), format!("{} ->", self.address));
         let all = ["sendrecv", "sendonly", "recvonly", "inactive"];
-        let direction = |line: &str| all.iter().find(|direction| line.trim_end().strip_prefix("a=") == Some(direction));
+        let direction = |line: &str| {
+            all.iter().find(|direction| line.trim_end().strip_prefix("a=") == Some(direction))
+        };
         let sent = log.split("\nUDP ").filter(|message| message.starts_with(&from));
-        sent.filter_map(|message| message.lines().find_map(direction)).map(|direction| (*direction).to_owned()).collect()
+        sent.filter_map(|message| message.lines().find_map(direction))
+            .map(|direction| (*direction).to_owned())
+            .collect()
     }
 
     /// Keys that it was told of, in order.
     pub fn keys(&self) -> String {
         let log = self.log();
-        let ended = log.lines().filter(|line| line.contains("received event:") && line.contains("(end=1)"));
+        let ended =
+            log.lines().filter(|line| line.contains("received event:") && line.contains("(end=1)"));
         ended.filter_map(|line| line.split('\'').nth(1)).collect()
     }
 
@@ -194,7 +208,10 @@ fn take(mut pipe: File, heard: &Heard, stop: &AtomicBool) {
     let mut buffer = [0; PLAYED.as_millis() as usize * 16];
     while !stop.load(Ordering::Relaxed) {
         if let Ok(len) = pipe.read(&mut buffer) {
-            let samples = buffer[..len].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+            let samples = buffer[..len]
+                .chunks_exact(2)
+                .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+                .collect();
             heard.lock().expect("heard").push((Instant::now(), samples));
         }
         due += PLAYED;
@@ -204,12 +221,16 @@ fn take(mut pipe: File, heard: &Heard, stop: &AtomicBool) {
 
 fn config(folder: &Path, address: SocketAddr, console: SocketAddr) -> String {
     let folder = folder.display();
-    let modules: String =
-        ["cons", "g711", "aufile", "alsa", "aubridge", "srtp"].map(|name| format!("module {name}.so\n")).concat();
+    let modules: String = ["cons", "g711", "aufile", "alsa", "aubridge", "srtp"]
+        .map(|name| format!("module {name}.so\n"))
+        .concat();
     format!(
-        "sip_listen {address}\nnet_interface {}\nrtp_ports {MEDIA_PORTS}\ncons_listen {console}\nmenu_bell no\n\
-         audio_source aufile,{folder}/speech.wav\naudio_player alsa,card\naudio_alert aubridge,nobody\naudio_buffer 100-1000\n\
-         module_path /usr/lib/baresip/modules\n{modules}module_tmp account.so\nmodule_app menu.so\n",
+        "sip_listen {address}\nnet_interface {}\nrtp_ports {MEDIA_PORTS}\ncons_listen \
+            {console}\nmenu_bell no\n\
+         audio_source aufile,{folder}/speech.wav\naudio_player alsa,card\naudio_alert \
+         aubridge,nobody\naudio_buffer 100-1000\n\
+         module_path /usr/lib/baresip/modules\n{modules}module_tmp account.so\nmodule_app \
+         menu.so\n",
         address.ip()
     )
 }
@@ -217,7 +238,10 @@ fn config(folder: &Path, address: SocketAddr, console: SocketAddr) -> String {
 /// ALSA's description of the card.
 fn sound_config(folder: &Path) -> String {
     let file = folder.join("card");
-    format!("pcm.card {{ type file slave.pcm {{ type null }} file \"{}\" format \"raw\" }}\n", file.display())
+    format!(
+        "pcm.card {{ type file slave.pcm {{ type null }} file \"{}\" format \"raw\" }}\n",
+        file.display()
+    )
 }
 
 /// The tone as a WAV file.

@@ -1,4 +1,5 @@
-//! Chromium as an agent's browser: started and driven through `tests/browser/driver.mjs`, one command at a time.
+//! Chromium as an agent's browser: started and driven through `tests/browser/driver.mjs`, one
+//! command at a time.
 
 use crate::{PATIENCE, eventually};
 use serde_json::{Value, json};
@@ -56,7 +57,11 @@ impl Browser {
     /// Starts Chromium; its microphone speaks with a tone of this frequency, if it speaks at all.
     pub async fn start(microphone: Microphone, frequency: f64) -> Browser {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("microphone-{}-{}.wav", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "microphone-{}-{}.wav",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let tone = std::env::temp_dir().join(name);
         std::fs::write(&tone, tone_file(frequency)).expect("a file for the tone");
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/driver.mjs");
@@ -75,7 +80,10 @@ impl Browser {
             Microphone::Denied => "denied",
             Microphone::Missing => "missing",
         };
-        browser.ask(json!({ "op": "profile", "profile": "agent", "microphone": microphone, "tone": browser.tone })).await;
+        browser
+            .ask(json!({ "op": "profile", "profile": "agent", "microphone": microphone,
+            "tone": browser.tone }))
+            .await;
         browser
     }
 
@@ -83,8 +91,14 @@ impl Browser {
     pub async fn open(&self, url: &str) -> Page<'_> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("page-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let answer = self.ask(json!({ "op": "open", "profile": "agent", "page": name, "url": url })).await;
-        Page { browser: self, name, status: answer["status"].as_u64(), headers: answer["headers"].clone() }
+        let answer =
+            self.ask(json!({ "op": "open", "profile": "agent", "page": name, "url": url })).await;
+        Page {
+            browser: self,
+            name,
+            status: answer["status"].as_u64(),
+            headers: answer["headers"].clone(),
+        }
     }
 
     /// Ends the browser and removes its profile.
@@ -93,7 +107,10 @@ impl Browser {
         let _ = input.shutdown().await;
         drop(input);
         let ended = tokio::time::timeout(COMMAND_LIMIT, self.child.wait()).await;
-        assert!(ended.is_ok_and(|status| status.is_ok_and(|status| status.success())), "the browser ends");
+        assert!(
+            ended.is_ok_and(|status| status.is_ok_and(|status| status.success())),
+            "the browser ends"
+        );
         let _ = std::fs::remove_file(&self.tone);
     }
 
@@ -103,11 +120,21 @@ impl Browser {
         async move {
             let answer = tokio::time::timeout(COMMAND_LIMIT, async {
                 let mut pipe = self.pipe.lock().await;
-                pipe.input.write_all(format!("{command}\n").as_bytes()).await.expect("the driver reads");
-                let line = pipe.output.next_line().await.expect("the driver writes").expect("an answer of the driver");
+                pipe.input
+                    .write_all(format!("{command}\n").as_bytes())
+                    .await
+                    .expect("the driver reads");
+                let line = pipe
+                    .output
+                    .next_line()
+                    .await
+                    .expect("the driver writes")
+                    .expect("an answer of the driver");
                 serde_json::from_str::<Value>(&line).expect("JSON")
             });
-            let mut answer = answer.await.unwrap_or_else(|_| panic!("{caller}: no answer of the browser to {command}"));
+            let mut answer = answer
+                .await
+                .unwrap_or_else(|_| panic!("{caller}: no answer of the browser to {command}"));
             assert!(answer["error"].is_null(), "{caller}: {command}: {}", answer["error"]);
             answer["ok"].take()
         }
@@ -137,22 +164,33 @@ impl Page<'_> {
         });
         if found.await.is_err() {
             let look = self.look().await;
-            panic!("the page does not say {words:?}, but:\n{}\nand logs {}", look["text"].as_str().unwrap_or(""), look["log"]);
+            panic!(
+                "the page does not say {words:?}, but:\n{}\nand logs {}",
+                look["text"].as_str().unwrap_or(""),
+                look["log"]
+            );
         }
     }
 
     pub async fn click(&self, role: &str, name: &str) {
-        self.browser.ask(json!({ "op": "click", "page": self.name, "role": role, "name": name })).await;
+        self.browser
+            .ask(json!({ "op": "click", "page": self.name, "role": role, "name": name }))
+            .await;
     }
 
     /// Presses the button inside the page's only frame.
     pub async fn click_in_frame(&self, role: &str, name: &str) {
-        self.browser.ask(json!({ "op": "click", "page": self.name, "role": role, "name": name, "frame": "iframe" })).await;
+        self.browser
+            .ask(json!({ "op": "click", "page": self.name, "role": role, "name": name,
+            "frame": "iframe" }))
+            .await;
     }
 
     /// Writes into the field of this label.
     pub async fn fill(&self, label: &str, text: &str) {
-        self.browser.ask(json!({ "op": "fill", "page": self.name, "label": label, "text": text })).await;
+        self.browser
+            .ask(json!({ "op": "fill", "page": self.name, "label": label, "text": text }))
+            .await;
     }
 
     pub async fn press(&self, key: &str) {
@@ -173,23 +211,36 @@ impl Page<'_> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
         std::fs::create_dir_all(&folder).expect("a folder for pictures");
         let path = folder.join(format!("{name}-{scheme}-{width}.png"));
-        let size = json!({ "op": "viewport", "page": self.name, "width": width, "height": height, "scheme": scheme });
+        let size = json!({ "op": "viewport", "page": self.name, "width": width, "height": height,
+            "scheme": scheme });
         self.browser.ask(size).await;
         self.browser.ask(json!({ "op": "screenshot", "page": self.name, "path": path })).await;
     }
 
     /// What the page plays from the far end just now; `None` before there is any.
     pub async fn heard(&self, frequencies: &[f64]) -> Option<Heard> {
-        let heard = self.browser.ask(json!({ "op": "hear", "page": self.name, "frequencies": frequencies })).await;
-        let levels = heard["levels"].as_array()?.iter().map(|level| level.as_f64().unwrap_or(f64::MIN)).collect();
-        Some(Heard { levels, strongest_hz: heard["strongest_hz"].as_f64()?, strongest_db: heard["strongest_db"].as_f64()? })
+        let heard = self
+            .browser
+            .ask(json!({ "op": "hear", "page": self.name, "frequencies": frequencies }))
+            .await;
+        let levels = heard["levels"]
+            .as_array()?
+            .iter()
+            .map(|level| level.as_f64().unwrap_or(f64::MIN))
+            .collect();
+        Some(Heard {
+            levels,
+            strongest_hz: heard["strongest_hz"].as_f64()?,
+            strongest_db: heard["strongest_db"].as_f64()?,
+        })
     }
 
     /// Waits until the strongest thing that the page plays is this tone.
     pub async fn hears(&self, frequency: f64) {
         eventually(&format!("{frequency} Hz in the browser"), async || {
             let heard = self.heard(&[frequency]).await?;
-            ((heard.strongest_hz - frequency).abs() < 15.0 && heard.strongest_db > -60.0).then_some(())
+            ((heard.strongest_hz - frequency).abs() < 15.0 && heard.strongest_db > -60.0)
+                .then_some(())
         })
         .await;
     }

@@ -1,5 +1,5 @@
-//! Firefox as an agent's browser, a second engine beside Chromium: driven by WebDriver BiDi (W3C) over its WebSocket, with a microphone of
-//! its own that brings a tone.
+//! Firefox as an agent's browser, a second engine beside Chromium: driven by WebDriver BiDi (W3C)
+//! over its WebSocket, with a microphone of its own that brings a tone.
 
 use crate::PATIENCE;
 use crate::audio::AMPLITUDE;
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::Join;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 
 /// A running browser with one page; ended when dropped.
 pub struct Firefox {
@@ -36,12 +37,15 @@ const RECORD: &str = "(async () => { \
     const track = window.__heard.tracks.filter(each => each.readyState === 'live').at(-1); \
     if (!track) return null; \
     const recorder = new MediaRecorder(new MediaStream([track])); \
-    const recorded = new Promise(resolve => { recorder.ondataavailable = event => resolve(event.data); }); \
+    const recorded = new Promise(resolve => { recorder.ondataavailable = event => \
+    resolve(event.data); }); \
     recorder.start(); \
     await new Promise(resolve => setTimeout(resolve, 500)); \
     recorder.stop(); \
-    const sound = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await (await recorded).arrayBuffer()); \
-    return Array.from(sound.getChannelData(0), sample => Math.round(Math.max(-1, Math.min(1, sample)) * 32767)); })()";
+    const sound = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await (await \
+    recorded).arrayBuffer()); \
+    return Array.from(sound.getChannelData(0), sample => Math.round(Math.max(-1, Math.min(1, \
+    sample)) * 32767)); })()";
 
 impl Firefox {
     /// Starts the browser; its microphone speaks with a tone of this frequency.
@@ -61,7 +65,10 @@ impl Firefox {
             ("datareporting.policy.dataSubmissionEnabled", "false".to_owned()),
             ("app.update.disabledForTesting", "true".to_owned()),
         ];
-        let lines: String = preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n")).collect();
+        let lines: String = preferences
+            .iter()
+            .map(|(name, value)| format!("user_pref(\"{name}\", {value});\n"))
+            .collect();
         std::fs::write(profile.path().join("user.js"), lines).expect("preferences");
         let child = Command::from(behind_the_wire("firefox-esr"))
             .args(["--headless", "--no-remote", "--profile"])
@@ -75,13 +82,31 @@ impl Firefox {
             .expect("unshare");
         let wire = Wire::of(child.id().expect("a process that runs")).await;
         let mut pipe = wire.pipe(PORT).expect("nsenter");
-        let stream = tokio::io::join(pipe.stdout.take().expect("a pipe"), pipe.stdin.take().expect("a pipe"));
-        let opening = tokio_tungstenite::client_async(format!("ws://127.0.0.1:{PORT}/session"), stream);
-        let opened = tokio::time::timeout(PATIENCE, opening).await.expect("firefox-esr listens: run `make install` first");
+        let stream = tokio::io::join(
+            pipe.stdout.take().expect("a pipe"),
+            pipe.stdin.take().expect("a pipe"),
+        );
+        let opening =
+            tokio_tungstenite::client_async(format!("ws://127.0.0.1:{PORT}/session"), stream);
+        let opened = tokio::time::timeout(PATIENCE, opening)
+            .await
+            .expect("firefox-esr listens: run `make install` first");
         let (socket, _) = opened.expect("WebDriver BiDi");
-        let mut firefox =
-            Firefox { wire, socket, context: String::new(), last_id: 0, _child: child, _pipe: pipe, _profile: profile };
-        firefox.ask("session.new", json!({ "capabilities": { "alwaysMatch": { "acceptInsecureCerts": true } } })).await;
+        let mut firefox = Firefox {
+            wire,
+            socket,
+            context: String::new(),
+            last_id: 0,
+            _child: child,
+            _pipe: pipe,
+            _profile: profile,
+        };
+        firefox
+            .ask(
+                "session.new",
+                json!({ "capabilities": { "alwaysMatch": { "acceptInsecureCerts": true } } }),
+            )
+            .await;
         let tree = firefox.ask("browsingContext.getTree", json!({})).await;
         firefox.context = tree["contexts"][0]["context"].as_str().expect("a page").to_owned();
         let functions = PAGE.split("export {").next().expect("its functions");
@@ -93,7 +118,11 @@ impl Firefox {
     /// Opens an address in the page.
     pub async fn open(&mut self, url: &str) {
         let context = self.context.clone();
-        self.ask("browsingContext.navigate", json!({ "context": context, "url": url, "wait": "interactive" })).await;
+        self.ask(
+            "browsingContext.navigate",
+            json!({ "context": context, "url": url, "wait": "interactive" }),
+        )
+        .await;
     }
 
     /// What can be read on the page.
@@ -117,19 +146,26 @@ impl Firefox {
     /// Presses the button of this name.
     pub async fn click(&mut self, name: &str) {
         let script = format!(
-            "[...document.querySelectorAll('button')].find(one => (one.getAttribute('aria-label') ?? one.innerText).trim() === {})\
+            "[...document.querySelectorAll('button')].find(one => (one.getAttribute('aria-label') \
+                ?? one.innerText).trim() === {})\
              .click()",
             json!(name)
         );
         self.evaluate(&script).await;
     }
 
-    /// Waits until the page receives this tone, from what comes from now on. Without a sound card Firefox runs no analyser, but it records.
+    /// Waits until the page receives this tone, from what comes from now on. Without a sound card
+    /// Firefox runs no analyser, but it records.
     pub async fn hears(&mut self, frequency: f64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let samples: Vec<i16> = serde_json::from_value(self.evaluate(RECORD).await).unwrap_or_default();
-            if samples.windows(800).step_by(160).any(|window| tone::level(window, frequency) > AMPLITUDE / 2.0) {
+            let samples: Vec<i16> =
+                serde_json::from_value(self.evaluate(RECORD).await).unwrap_or_default();
+            if samples
+                .windows(800)
+                .step_by(160)
+                .any(|window| tone::level(window, frequency) > AMPLITUDE / 2.0)
+            {
                 return;
             }
             assert!(Instant::now() < deadline, "{frequency} Hz is not heard in Firefox");
@@ -138,11 +174,13 @@ impl Firefox {
 
     /// The value of an expression in the page.
     async fn evaluate(&mut self, script: &str) -> Value {
-        let expression = format!("Promise.resolve({script}).then(value => JSON.stringify(value ?? null))");
+        let expression =
+            format!("Promise.resolve({script}).then(value => JSON.stringify(value ?? null))");
         let target = json!({ "context": self.context });
         let answer = json!({ "expression": expression, "target": target, "awaitPromise": true });
         let answer = self.ask("script.evaluate", answer).await;
-        let text = answer["result"]["value"].as_str().unwrap_or_else(|| panic!("{script} gives {answer}"));
+        let text =
+            answer["result"]["value"].as_str().unwrap_or_else(|| panic!("{script} gives {answer}"));
         serde_json::from_str(text).expect("JSON")
     }
 
@@ -152,8 +190,13 @@ impl Firefox {
         let command = json!({ "id": id, "method": method, "params": params }).to_string();
         self.socket.send(Message::text(command)).await.expect("Firefox reads");
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("an answer in time");
-            let Message::Text(text) = message.expect("an open connection").expect("a message") else { continue };
+            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("an answer in time");
+            let Message::Text(text) = message.expect("an open connection").expect("a message")
+            else {
+                continue;
+            };
             let mut answer: Value = serde_json::from_str(&text).expect("JSON");
             if answer["id"] == id {
                 assert_eq!(answer["type"], "success", "{method}: {answer}");

@@ -1,4 +1,5 @@
-//! One party's audio: a socket that sends a tone as G.711 in RTP and keeps what it receives. Signalling is SIPp's.
+//! One party's audio: a socket that sends a tone as G.711 in RTP and keeps what it receives.
+//! Signalling is SIPp's.
 
 use crate::audio::AMPLITUDE;
 use crate::sipp::Law;
@@ -10,7 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Tones that are no multiples of each other, so that none is heard in another or in the tone that is played on hold.
+/// Tones that are no multiples of each other, so that none is heard in another or in the tone that
+/// is played on hold.
 pub const AGENT_HZ: f64 = 650.0;
 pub const CUSTOMER_HZ: f64 = 1050.0;
 pub const THIRD_HZ: f64 = 1450.0;
@@ -53,7 +55,13 @@ impl Party {
             Law::Mu => Codec::Pcmu,
             Law::A => Codec::Pcma,
         };
-        let mut line = Line { rtp, _rtcp: rtcp, codec, tone: Tone::steady(frequency, AMPLITUDE), packet_count: 0 };
+        let mut line = Line {
+            rtp,
+            _rtcp: rtcp,
+            codec,
+            tone: Tone::steady(frequency, AMPLITUDE),
+            packet_count: 0,
+        };
         let (thread_state, thread_stop) = (state.clone(), stop.clone());
         let thread = std::thread::spawn(move || line.run(&thread_state, &thread_stop));
         Ok(Party { port, state, stop, thread: Some(thread) })
@@ -76,7 +84,13 @@ impl Party {
     /// All audio that arrived since then, one packet after the other.
     pub fn heard_since(&self, since: Instant) -> Vec<i16> {
         let state = self.state.lock().expect("state");
-        state.heard.iter().filter(|(at, _)| *at >= since).flat_map(|(_, samples)| samples).copied().collect()
+        state
+            .heard
+            .iter()
+            .filter(|(at, _)| *at >= since)
+            .flat_map(|(_, samples)| samples)
+            .copied()
+            .collect()
     }
 
     /// Codes of the telephone events that arrived, in order.
@@ -84,7 +98,8 @@ impl Party {
         self.state.lock().expect("state").keys.iter().map(|(_, code)| *code).collect()
     }
 
-    /// How many sources (SSRC) were heard, and how many packets are missing between the first and the last.
+    /// How many sources (SSRC) were heard, and how many packets are missing between the first and
+    /// the last.
     pub fn continuity(&self) -> (usize, usize) {
         let state = self.state.lock().expect("state");
         let missing = |pair: &[u16]| usize::from(pair[1].wrapping_sub(pair[0]).saturating_sub(1));
@@ -136,12 +151,19 @@ impl Line {
     }
 
     fn receive(&self, packet: &[u8], state: &mut State) {
-        let Some((header, payload)) = packet.split_first_chunk::<12>().filter(|(header, _)| header[0] == 0x80) else { return };
+        let Some((header, payload)) =
+            packet.split_first_chunk::<12>().filter(|(header, _)| header[0] == 0x80)
+        else {
+            return;
+        };
         let [_, kind, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3] = *header;
         state.sequences.push(u16::from_be_bytes([s0, s1]));
         state.sources.insert(u32::from_be_bytes([i0, i1, i2, i3]));
         if kind & 0x7F == self.payload_type() {
-            let samples = payload.iter().map(|byte| g711::decode_table(self.codec)[usize::from(*byte)]).collect();
+            let samples = payload
+                .iter()
+                .map(|byte| g711::decode_table(self.codec)[usize::from(*byte)])
+                .collect();
             state.heard.push((Instant::now(), samples));
         }
         if let (TELEPHONE_EVENT, &[code, flags, ..]) = (kind & 0x7F, payload) {

@@ -1,9 +1,12 @@
-//! A whole system for one test: both processes, SIPp as carrier, a callback endpoint, and the API as a customer's backend uses it.
+//! A whole system for one test: both processes, SIPp as carrier, a callback endpoint, and the API
+//! as a customer's backend uses it.
 
 use crate::eventually;
 use crate::party::{AGENT_HZ, CUSTOMER_HZ, Party, SUPERVISOR_HZ, THIRD_HZ};
 use crate::sink::{Received, Sink};
-use crate::sipp::{Law, MediaPorts, Message, Phone, Sipp, agent_number, customer_number, third_number};
+use crate::sipp::{
+    Law, MediaPorts, Message, Phone, Sipp, agent_number, customer_number, third_number,
+};
 use loadtest::children::{Stack, StackSpec};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -47,16 +50,31 @@ impl Rig {
         let customer = Party::start(ip, CUSTOMER_HZ, law).expect("the customer's ports");
         let third = Party::start(ip, THIRD_HZ, law).expect("the third party's ports");
         let supervisor = Party::start(ip, SUPERVISOR_HZ, law).expect("the supervisor's ports");
-        let ports = MediaPorts { agent: agent.port, customer: customer.port, third: third.port, supervisor: supervisor.port };
+        let ports = MediaPorts {
+            agent: agent.port,
+            customer: customer.port,
+            third: third.port,
+            supervisor: supervisor.port,
+        };
         let sipp = Sipp::start(ip, ports, law).await.expect("sipp");
         let mut spec = StackSpec::test(sipp.address, sink.url.clone());
         spec.callback_roots = sink.roots.clone();
         change(&mut spec);
         let stack = Stack::start(spec).await.expect("the processes");
-        Rig { stack, sipp, sink, agent, customer, third, supervisor, client: reqwest::Client::new() }
+        Rig {
+            stack,
+            sipp,
+            sink,
+            agent,
+            customer,
+            third,
+            supervisor,
+            client: reqwest::Client::new(),
+        }
     }
 
-    /// Ends everything; fails if a process did not end cleanly or a phone saw what it did not expect.
+    /// Ends everything; fails if a process did not end cleanly or a phone saw what it did not
+    /// expect.
     pub async fn stop(self) {
         let Rig { stack, sipp, sink, .. } = self;
         stack.stop().await.expect("a clean end of the processes");
@@ -67,8 +85,10 @@ impl Rig {
 
     /// A request with the account's server key.
     pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Response {
-        let mut request =
-            self.client.request(method, format!("{}{path}", self.stack.api_url)).bearer_auth(&self.stack.server_key);
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.stack.api_url))
+            .bearer_auth(&self.stack.server_key);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -77,7 +97,8 @@ impl Rig {
 
     /// `POST /calls` for these phones.
     pub async fn post(&self, agent_number: &str, customer_number: &str) -> Response {
-        let body = json!({ "from_number": self.stack.from_number, "to_number": customer_number, "agent_number": agent_number });
+        let body = json!({ "from_number": self.stack.from_number, "to_number": customer_number,
+            "agent_number": agent_number });
         self.request(Method::POST, "/calls", Some(body)).await
     }
 
@@ -91,13 +112,19 @@ impl Rig {
         let answer = self.post(&agent_number, &customer_number).await;
         assert_eq!(answer.status(), 201);
         let view: Value = answer.json().await.expect("JSON");
-        Placed { call_id: view["call_id"].as_str().expect("call_id").to_owned(), agent_number, customer_number }
+        Placed {
+            call_id: view["call_id"].as_str().expect("call_id").to_owned(),
+            agent_number,
+            customer_number,
+        }
     }
 
     /// Places a call, waits until it is bridged, and lets both parties speak.
     pub async fn talk(&self, agent: Phone, customer: Phone) -> Placed {
         let call = self.place(agent, customer).await;
-        for (number, party) in [(&call.agent_number, &self.agent), (&call.customer_number, &self.customer)] {
+        for (number, party) in
+            [(&call.agent_number, &self.agent), (&call.customer_number, &self.customer)]
+        {
             self.let_speak(number, party).await;
         }
         self.state(&call, "bridged").await;
@@ -121,7 +148,11 @@ impl Rig {
     }
 
     pub async fn call(&self, call: &Placed) -> Value {
-        self.request(Method::GET, &format!("/calls/{}", call.call_id), None).await.json().await.expect("JSON")
+        self.request(Method::GET, &format!("/calls/{}", call.call_id), None)
+            .await
+            .json()
+            .await
+            .expect("JSON")
     }
 
     /// Waits until the call stands there.
@@ -141,7 +172,8 @@ impl Rig {
 
     pub async fn timeline(&self, call: &Placed) -> Vec<Value> {
         let path = format!("/calls/{}/timeline", call.call_id);
-        let mut timeline: Value = self.request(Method::GET, &path, None).await.json().await.expect("JSON");
+        let mut timeline: Value =
+            self.request(Method::GET, &path, None).await.json().await.expect("JSON");
         match timeline["entries"].take() {
             Value::Array(entries) => entries,
             other => panic!("a list of entries is expected, not {other}"),
@@ -150,19 +182,31 @@ impl Rig {
 
     /// Sum of the samples of a metric whose labels hold this text; 0 if there are none.
     pub async fn metric(&self, name: &str, labels: &str) -> f64 {
-        let text = self.client.get(format!("{}/metrics", self.stack.admin_url)).send().await.expect("metrics");
+        let text = self
+            .client
+            .get(format!("{}/metrics", self.stack.admin_url))
+            .send()
+            .await
+            .expect("metrics");
         let text = text.text().await.expect("text");
-        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels));
+        let lines = text
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Waits until each party hears the other's tone for half a second on end, of what arrives from now on.
+    /// Waits until each party hears the other's tone for half a second on end, of what arrives from
+    /// now on.
     pub async fn both_hear_each_other(&self) {
         let since = Instant::now();
         for (party, frequency) in [(&self.agent, CUSTOMER_HZ), (&self.customer, AGENT_HZ)] {
             eventually(&format!("a tone of {frequency} Hz"), async || {
                 let heard = party.heard_since(since);
-                heard.windows(4000).step_by(160).any(|window| crate::audio::heard_ms(window, frequency) == 500).then_some(())
+                heard
+                    .windows(4000)
+                    .step_by(160)
+                    .any(|window| crate::audio::heard_ms(window, frequency) == 500)
+                    .then_some(())
             })
             .await;
         }
@@ -175,13 +219,19 @@ const ALL_HZ: [f64; 4] = [AGENT_HZ, CUSTOMER_HZ, THIRD_HZ, SUPERVISOR_HZ];
 impl Rig {
     /// A verb on the call, such as `hold`; gives status and body of the answer.
     pub async fn verb(&self, call: &Placed, verb: &str, body: Option<Value>) -> (u16, Value) {
-        let answer = self.request(Method::POST, &format!("/calls/{}/{verb}", call.call_id), body).await;
+        let answer =
+            self.request(Method::POST, &format!("/calls/{}/{verb}", call.call_id), body).await;
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
     /// A verb that is done; gives the call as it is then.
     #[track_caller]
-    pub fn does(&self, call: &Placed, verb: &str, body: Option<Value>) -> impl Future<Output = Value> {
+    pub fn does(
+        &self,
+        call: &Placed,
+        verb: &str,
+        body: Option<Value>,
+    ) -> impl Future<Output = Value> {
         let caller = std::panic::Location::caller();
         let answer = self.verb(call, verb, body);
         async move {
@@ -193,12 +243,22 @@ impl Rig {
 
     /// A verb that is refused; checks status and code.
     #[track_caller]
-    pub fn refuses(&self, call: &Placed, verb: &str, body: Option<Value>, expected: (u16, &str)) -> impl Future<Output = ()> {
+    pub fn refuses(
+        &self,
+        call: &Placed,
+        verb: &str,
+        body: Option<Value>,
+        expected: (u16, &str),
+    ) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         let answer = self.verb(call, verb, body);
         async move {
             let (status, problem) = answer.await;
-            assert_eq!((status, problem["code"].as_str().unwrap_or("none")), expected, "{caller}: {problem}");
+            assert_eq!(
+                (status, problem["code"].as_str().unwrap_or("none")),
+                expected,
+                "{caller}: {problem}"
+            );
         }
     }
 
@@ -207,10 +267,14 @@ impl Rig {
         let number = third_number(phone);
         let view = match flow {
             "transfer" => self.does(call, "transfer", Some(json!({ "to_number": number }))).await,
-            flow => self.does(call, "participants", Some(json!({ "to_number": number, "flow": flow }))).await,
+            flow => {
+                self.does(call, "participants", Some(json!({ "to_number": number, "flow": flow })))
+                    .await
+            }
         };
         let parties = view["conversation"]["parties"].as_array().expect("parties");
-        let newest = parties.iter().rfind(|party| party["role"] == "participant").expect("a participant");
+        let newest =
+            parties.iter().rfind(|party| party["role"] == "participant").expect("a participant");
         (newest["party"].as_str().expect("a name").to_owned(), number)
     }
 
@@ -224,7 +288,8 @@ impl Rig {
         .await
     }
 
-    /// Waits until a party hears these tones and no other for 300 ms on end, of what arrives from now on.
+    /// Waits until a party hears these tones and no other for 300 ms on end, of what arrives from
+    /// now on.
     pub async fn hears(&self, party: &Party, tones: &[f64]) {
         let since = Instant::now();
         eventually(&format!("{tones:?} Hz and nothing else at port {}", party.port), async || {
@@ -232,7 +297,11 @@ impl Rig {
             let is_so = |window: &[i16]| {
                 ALL_HZ.iter().all(|tone| {
                     let heard_ms = crate::audio::heard_ms(window, *tone);
-                    if tones.contains(tone) { heard_ms == 300 } else { heard_ms == 0 && crate::audio::is_absent(window, *tone) }
+                    if tones.contains(tone) {
+                        heard_ms == 300
+                    } else {
+                        heard_ms == 0 && crate::audio::is_absent(window, *tone)
+                    }
                 })
             };
             heard.windows(2400).step_by(160).any(is_so).then_some(())

@@ -1,4 +1,5 @@
-//! A customer's callback endpoint on loopback, plain or HTTPS under a private authority, with a scripted answer to each request.
+//! A customer's callback endpoint on loopback, plain or HTTPS under a private authority, with a
+//! scripted answer to each request.
 
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
@@ -99,11 +100,18 @@ impl Sink {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/callback", listener.local_addr().expect("bound"));
         let client = reqwest::Client::new();
-        let shared = Arc::new(Shared { script, received: Mutex::default(), answered_after: Mutex::default(), client });
+        let shared = Arc::new(Shared {
+            script,
+            received: Mutex::default(),
+            answered_after: Mutex::default(),
+            client,
+        });
         let router = axum::Router::new().fallback(receive).with_state(shared.clone());
         let (roots, acceptor) = tls.unzip();
         let door = Door { listener, acceptor };
-        tokio::spawn(async move { axum::serve(door, router.into_make_service_with_connect_info::<Peer>()).await });
+        tokio::spawn(async move {
+            axum::serve(door, router.into_make_service_with_connect_info::<Peer>()).await
+        });
         Sink { url, roots, shared }
     }
 
@@ -116,7 +124,9 @@ impl Sink {
     /// Waits for that many requests about the call.
     #[track_caller]
     pub fn wait_for(&self, call_id: &str, count: usize) -> impl Future<Output = Vec<Received>> {
-        crate::eventually("a callback", async move || Some(self.received(call_id)).filter(|all| all.len() >= count))
+        crate::eventually("a callback", async move || {
+            Some(self.received(call_id)).filter(|all| all.len() >= count)
+        })
     }
 
     /// When answers were given, counted from the acceptance of their connections.
@@ -133,7 +143,11 @@ impl Drop for Sink {
     }
 }
 
-async fn receive(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> StatusCode {
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+) -> StatusCode {
     let at = Instant::now();
     let (head, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
@@ -146,7 +160,8 @@ async fn receive(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectIn
     let received = Received { at, headers: head.headers, text, body, recording };
     let reply = {
         let mut all = shared.received.lock().expect("received");
-        let before = all.iter().filter(|other| other.field("call_id") == received.field("call_id")).count();
+        let before =
+            all.iter().filter(|other| other.field("call_id") == received.field("call_id")).count();
         let reply = (shared.script)(&received, before);
         all.push(received);
         reply
@@ -159,7 +174,12 @@ async fn receive(State(shared): State<Arc<Shared>>, ConnectInfo(peer): ConnectIn
 async fn download(client: &reqwest::Client, url: &str) -> Option<Download> {
     let answer = client.get(url).send().await.ok()?;
     let status = answer.status().as_u16();
-    let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let content_type = answer
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("")
+        .to_owned();
     Some(Download { status, content_type, bytes: answer.bytes().await.ok()?.to_vec() })
 }
 
@@ -212,18 +232,21 @@ fn authority() -> (PathBuf, TlsAcceptor) {
     let mut ca = CertificateParams::new(Vec::new()).expect("no names");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().expect("a key");
-    let name = format!("authority-{}-{}.pem", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let name =
+        format!("authority-{}-{}.pem", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, ca.self_signed(&ca_key).expect("a certificate").pem()).expect("a file");
     let key = KeyPair::generate().expect("a key");
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
     let leaf = leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).expect("a certificate");
     let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions of TLS")
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], private_key)
-        .expect("an identity");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .expect("versions of TLS")
+    .with_no_client_auth()
+    .with_single_cert(vec![leaf.der().clone()], private_key)
+    .expect("an identity");
     (path, TlsAcceptor::from(Arc::new(config)))
 }

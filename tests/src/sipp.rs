@@ -1,4 +1,5 @@
-//! SIPp as all phones of a carrier: its process, what each dialled number does, and its trace of every message.
+//! SIPp as all phones of a carrier: its process, what each dialled number does, and its trace of
+//! every message.
 
 use anyhow::Context;
 use std::net::{IpAddr, SocketAddr};
@@ -89,12 +90,15 @@ pub struct Sipp {
     folder: PathBuf,
 }
 
-/// Whether a UDP socket of this network has the port. Told by `/proc`: to bind it would take it from the program that is about to.
+/// Whether a UDP socket of this network has the port. Told by `/proc`: to bind it would take it
+/// from the program that is about to.
 fn is_taken(port: u16) -> bool {
     let ending = format!(":{port:04X}");
     ["udp", "udp6"].iter().any(|table| {
         let text = std::fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
-        text.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&ending)))
+        text.lines().any(|line| {
+            line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&ending))
+        })
     })
 }
 
@@ -102,7 +106,8 @@ impl Sipp {
     /// Starts SIPp on a free port of this address; its phones' media is said to be at these ports.
     pub async fn start(ip: IpAddr, ports: MediaPorts, law: Law) -> anyhow::Result<Sipp> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("phones-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
         let address = loadtest::children::free_address((ip, 0).into())?;
@@ -114,9 +119,30 @@ impl Sipp {
         let child = Command::new("sipp")
             .args(["-i", &ip.to_string(), "-p", &address.port().to_string(), "-nostdin", "-sf"])
             .arg(scenario)
-            .args(["-trace_msg", "-message_file", "messages.log", "-trace_err", "-error_file", "errors.log"])
-            .args(["-key", "agent_port", &ports.agent.to_string(), "-key", "customer_port", &ports.customer.to_string()])
-            .args(["-key", "third_port", &ports.third.to_string(), "-key", "supervisor_port", &ports.supervisor.to_string()])
+            .args([
+                "-trace_msg",
+                "-message_file",
+                "messages.log",
+                "-trace_err",
+                "-error_file",
+                "errors.log",
+            ])
+            .args([
+                "-key",
+                "agent_port",
+                &ports.agent.to_string(),
+                "-key",
+                "customer_port",
+                &ports.customer.to_string(),
+            ])
+            .args([
+                "-key",
+                "third_port",
+                &ports.third.to_string(),
+                "-key",
+                "supervisor_port",
+                &ports.supervisor.to_string(),
+            ])
             .args(["-key", "refer_to", TRANSFER_TARGET])
             // Its complaint about a busy machine is no finding.
             .args(["-watchdog_interval", "0"])
@@ -131,7 +157,11 @@ impl Sipp {
         let deadline = Instant::now() + crate::PATIENCE;
         while !is_taken(address.port()) {
             let ended = sipp.child.try_wait()?;
-            anyhow::ensure!(ended.is_none() && Instant::now() < deadline, "sipp does not start: {ended:?} {}", sipp.errors());
+            anyhow::ensure!(
+                ended.is_none() && Instant::now() < deadline,
+                "sipp does not start: {ended:?} {}",
+                sipp.errors()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(sipp)
@@ -148,11 +178,14 @@ impl Sipp {
     pub fn messages_of(&self, number: &str) -> Vec<Message> {
         let messages = self.messages();
         let invite = messages.iter().find(|message| message.is_invite_of(number));
-        let Some(dialog) = invite.map(|invite| invite.header("Call-ID").to_owned()) else { return Vec::new() };
+        let Some(dialog) = invite.map(|invite| invite.header("Call-ID").to_owned()) else {
+            return Vec::new();
+        };
         messages.into_iter().filter(|message| message.header("Call-ID") == dialog).collect()
     }
 
-    /// What SIPp found unexpected; empty if all went as the phones' scenario says. Retransmissions to calls that are over are no error.
+    /// What SIPp found unexpected; empty if all went as the phones' scenario says. Retransmissions
+    /// to calls that are over are no error.
     pub fn errors(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join("errors.log")).unwrap_or_default();
         let lines = text.lines().filter(|line| line.contains("bort") || line.contains("nexpected"));
@@ -203,7 +236,9 @@ impl Message {
     pub fn name(&self) -> String {
         let mut words = self.text.split(' ');
         match (words.next(), words.next()) {
-            (Some("SIP/2.0"), Some(status)) => format!("{status} {}", self.header("CSeq").split(' ').nth(1).unwrap_or("")),
+            (Some("SIP/2.0"), Some(status)) => {
+                format!("{status} {}", self.header("CSeq").split(' ').nth(1).unwrap_or(""))
+            }
             (method, _) => method.unwrap_or("").to_owned(),
         }
     }
@@ -211,7 +246,9 @@ impl Message {
     /// The first header of this name, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         let lines = self.text.lines().take_while(|line| !line.is_empty());
-        let mut values = lines.filter_map(|line| line.split_once(':')).filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        let mut values = lines
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name));
         values.next().map_or("", |(_, value)| value.trim())
     }
 
@@ -223,7 +260,9 @@ impl Message {
     /// The direction of its SDP.
     pub fn direction(&self) -> &'static str {
         let directions = ["sendonly", "recvonly", "inactive", "sendrecv"];
-        let line = |direction: &str| self.text.lines().any(|line| line.trim_end().strip_prefix("a=") == Some(direction));
+        let line = |direction: &str| {
+            self.text.lines().any(|line| line.trim_end().strip_prefix("a=") == Some(direction))
+        };
         directions.into_iter().find(|direction| line(direction)).unwrap_or("sendrecv")
     }
 
@@ -233,7 +272,8 @@ impl Message {
 
     /// Where the sender of this SDP wants its audio.
     pub fn media_address(&self) -> Option<SocketAddr> {
-        let line = |prefix: &str| self.text.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
+        let line =
+            |prefix: &str| self.text.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
         let address: IpAddr = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.parse().ok()?;
         Some(SocketAddr::new(address, line("m=audio ")?.split(' ').next()?.parse().ok()?))
     }

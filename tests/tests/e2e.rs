@@ -1,5 +1,6 @@
-//! End to end: the binaries `control-api` and `sip-edge`, SIPp and baresip as agents' and customers' phones, tones as their voices.
-//! One binary for all topics, so that tests which wait for seconds run beside the others.
+//! End to end: the binaries `control-api` and `sip-edge`, SIPp and baresip as agents' and
+//! customers' phones, tones as their voices. One binary for all topics, so that tests which wait
+//! for seconds run beside the others.
 
 #[path = "e2e/baresip.rs"]
 mod baresip;

@@ -1,5 +1,5 @@
-//! The softphone in a second browser engine, which has a network of its own (Firefox has no ICE candidates on loopback): it can change,
-//! fail and come back while two people talk.
+//! The softphone in a second browser engine, which has a network of its own (Firefox has no ICE
+//! candidates on loopback): it can change, fail and come back while two people talk.
 
 use media_core::tone;
 use reqwest::Url;
@@ -40,30 +40,45 @@ fn a_network_change_keeps_the_call() {
         let wire = firefox.wire;
         let pulled = Instant::now();
         wire.pull();
-        customer_hears(&rig, tone::HOLD.frequency, |level| level > tone::HOLD.amplitude / 2.0).await;
+        customer_hears(&rig, tone::HOLD.frequency, |level| level > tone::HOLD.amplitude / 2.0)
+            .await;
         let held = pulled.elapsed();
         wire.plug_into_another();
         let plugged = Instant::now();
         customer_hears(&rig, AGENT_HZ, |level| level > LOUD).await;
-        println!("A10: unplugged: the tone after {held:?}; the agent {:?} after the next network was there", plugged.elapsed());
+        println!(
+            "A10: unplugged: the tone after {held:?}; the agent {:?} after the next network was \
+                there",
+            plugged.elapsed()
+        );
         assert!(pulled.elapsed() < GRACE, "the agent came back only after {:?}", pulled.elapsed());
         firefox.hears(CUSTOMER_HZ).await;
         assert_eq!(steps(&rig, &call).await, ["agent_lost", "agent_back"]);
         firefox.says("Talking").await;
-        // Once more, at once after the first: what comes back does so as the customer begins to hear the hold tone.
+        // Once more, at once after the first: what comes back does so as the customer begins to
+        // hear the hold tone.
         let readdressed = Instant::now();
         wire.readdress();
         tokio::time::sleep(Duration::from_millis(500)).await;
         customer_hears(&rig, AGENT_HZ, |level| level > LOUD).await;
         println!("A10: another address: the agent after {:?}", readdressed.elapsed());
-        assert!(readdressed.elapsed() < GRACE, "the agent came back only after {:?}", readdressed.elapsed());
+        assert!(
+            readdressed.elapsed() < GRACE,
+            "the agent came back only after {:?}",
+            readdressed.elapsed()
+        );
         firefox.hears(CUSTOMER_HZ).await;
         let wav = hang_up(rig, firefox, call).await;
         let is_loud = |piece: &&[i16]| tone::level(piece, AGENT_HZ) > LOUD;
         let pieces: Vec<bool> = wav.agent.chunks_exact(800).map(|piece| is_loud(&piece)).collect();
-        let changes = pieces.chunk_by(|one, next| one == next).filter(|run| run.len() > 4).map(|run| run[0]);
+        let changes =
+            pieces.chunk_by(|one, next| one == next).filter(|run| run.len() > 4).map(|run| run[0]);
         let changes: Vec<bool> = changes.skip_while(|is_loud| !is_loud).collect();
-        assert_eq!(changes, [true, false, true, false, true], "the agent's channel, without breaks under half a second");
+        assert_eq!(
+            changes,
+            [true, false, true, false, true],
+            "the agent's channel, without breaks under half a second"
+        );
         assert_absent(&wav.agent, CUSTOMER_HZ);
         assert_absent(&wav.customer, AGENT_HZ);
     });
@@ -77,13 +92,17 @@ fn a_dead_network_is_waited_for() {
         let wire = firefox.wire;
         let died = Instant::now();
         wire.die();
-        customer_hears(&rig, tone::HOLD.frequency, |level| level > tone::HOLD.amplitude / 2.0).await;
+        customer_hears(&rig, tone::HOLD.frequency, |level| level > tone::HOLD.amplitude / 2.0)
+            .await;
         let held = died.elapsed();
         tokio::time::sleep(Duration::from_secs(4).saturating_sub(died.elapsed())).await;
         wire.revive();
         let revived = Instant::now();
         customer_hears(&rig, AGENT_HZ, |level| level > LOUD).await;
-        println!("A10: dead: the tone after {held:?}; the agent {:?} after the network was back", revived.elapsed());
+        println!(
+            "A10: dead: the tone after {held:?}; the agent {:?} after the network was back",
+            revived.elapsed()
+        );
         firefox.hears(CUSTOMER_HZ).await;
         assert_eq!(steps(&rig, &call).await, ["agent_lost", "agent_back"]);
         let died = Instant::now();
@@ -118,7 +137,12 @@ async fn talk() -> (Rig, Firefox, Placed) {
     firefox.says("Talking").await;
     firefox.hears(CUSTOMER_HZ).await;
     customer_hears(&rig, AGENT_HZ, |level| level > LOUD).await;
-    let calls: serde_json::Value = rig.request(reqwest::Method::GET, "/calls", None).await.json().await.expect("a list of calls");
+    let calls: serde_json::Value = rig
+        .request(reqwest::Method::GET, "/calls", None)
+        .await
+        .json()
+        .await
+        .expect("a list of calls");
     let call_id = calls["calls"][0]["call_id"].as_str().expect("a call").to_owned();
     (rig, firefox, Placed { call_id, agent_number: String::new(), customer_number: number })
 }
@@ -128,9 +152,19 @@ async fn hang_up(rig: Rig, mut firefox: Firefox, call: Placed) -> Wav {
     firefox.click("Hang up").await;
     firefox.says("Call ended").await;
     let callback = rig.callback(&call).await;
-    assert_eq!((callback.field("status"), callback.field("hangup_by")), ("ANSWER", "agent"), "{}", callback.text);
+    assert_eq!(
+        (callback.field("status"), callback.field("hangup_by")),
+        ("ANSWER", "agent"),
+        "{}",
+        callback.text
+    );
     check_told_once(&rig, &call, &callback);
-    let calls: serde_json::Value = rig.request(reqwest::Method::GET, "/calls", None).await.json().await.expect("a list of calls");
+    let calls: serde_json::Value = rig
+        .request(reqwest::Method::GET, "/calls", None)
+        .await
+        .json()
+        .await
+        .expect("a list of calls");
     assert_eq!(calls["calls"].as_array().map(Vec::len), Some(1), "{calls}");
     drop(firefox);
     rig.stop().await;
@@ -153,7 +187,11 @@ async fn customer_hears(rig: &Rig, frequency: f64, is_so: impl Fn(f64) -> bool) 
     let since = Instant::now();
     eventually(&format!("{frequency} Hz at the customer as it should be"), async || {
         let heard = rig.customer.heard_since(since);
-        heard.windows(800).step_by(160).any(|window| is_so(tone::level(window, frequency))).then_some(())
+        heard
+            .windows(800)
+            .step_by(160)
+            .any(|window| is_so(tone::level(window, frequency)))
+            .then_some(())
     })
     .await;
 }

@@ -1,5 +1,5 @@
-//! Calls beside floods of a stranger (B01): nothing of them is lost, whatever comes over UDP, TCP, TLS and WSS. A
-//! binary of its own, since floods would disturb the other tests' timing.
+//! Calls beside floods of a stranger (B01): nothing of them is lost, whatever comes over UDP, TCP,
+//! TLS and WSS. A binary of its own, since floods would disturb the other tests' timing.
 
 use loadtest::floods::{FloodSpec, run};
 use std::time::Duration;
@@ -14,6 +14,10 @@ async fn no_flood_costs_a_call_a_packet() {
         assert_eq!(report.lost_count, 0, "{report:?}");
     }
     // Each kind came, as far as it was let in.
-    let silent: Vec<&str> = reports.iter().filter(|report| report.sent_per_s == 0.0).map(|report| report.kind).collect();
+    let silent: Vec<&str> = reports
+        .iter()
+        .filter(|report| report.sent_per_s == 0.0)
+        .map(|report| report.kind)
+        .collect();
     assert_eq!(silent, ["none"]);
 }

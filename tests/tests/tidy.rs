@@ -1,5 +1,6 @@
-//! The house rules that a machine can check: who imports whom, file names and lengths, that the map of `docs/ARCHITECTURE.md` matches the
-//! tree, and that the rows and decisions that the code cites stand in `docs/PRODUCT.md`.
+//! The house rules that a machine can check: who imports whom, file names and lengths, that the map
+//! of `docs/ARCHITECTURE.md` matches the tree, and that the rows and decisions that the code cites
+//! stand in `docs/PRODUCT.md`.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,24 +18,40 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .arg(root().join("Cargo.toml"))
         .output()
         .expect("cargo runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
     let ordinary = |package: &Value| {
         let all = package["dependencies"].as_array().expect("dependencies").iter();
         all.filter(|dependency| dependency["kind"].is_null()).map(name).collect()
     };
-    metadata["packages"].as_array().expect("packages").iter().map(|package| (name(package), ordinary(package))).collect()
+    metadata["packages"]
+        .as_array()
+        .expect("packages")
+        .iter()
+        .map(|package| (name(package), ordinary(package)))
+        .collect()
 }
 
 #[track_caller]
 fn check_no_import(package: &str, forbidden: &[&str]) {
     let dependencies = dependencies();
-    let found: Vec<_> = dependencies[package].iter().filter(|name| forbidden.contains(&name.as_str())).collect();
+    let found: Vec<_> =
+        dependencies[package].iter().filter(|name| forbidden.contains(&name.as_str())).collect();
     assert!(found.is_empty(), "{package} must not import {found:?}");
 }
 
-const SHELL_CRATES: [&str; 9] =
-    ["glommio", "tokio", "rocksdb", "socket2", "reqwest", "hyper", "io-uring", "libc", "tracing-subscriber"];
+const SHELL_CRATES: [&str; 9] = [
+    "glommio",
+    "tokio",
+    "rocksdb",
+    "socket2",
+    "reqwest",
+    "hyper",
+    "io-uring",
+    "libc",
+    "tracing-subscriber",
+];
 
 #[test]
 fn pure_packages_import_no_shell() {
@@ -48,25 +65,49 @@ fn rooms_keep_their_doors() {
     check_no_import("media-core", &["sip-core", "control-wire", "storage", "media-shard"]);
     check_no_import("sip-core", &["control-wire", "storage", "media-shard"]);
     check_no_import("control-wire", &["media-core", "sip-core", "storage"]);
-    check_no_import("journal", &["media-core", "media-shard", "sip-core", "control-wire", "storage"]);
+    check_no_import(
+        "journal",
+        &["media-core", "media-shard", "sip-core", "control-wire", "storage"],
+    );
     check_no_import("media-shard", &["sip-core", "control-wire", "storage", "tokio", "rocksdb"]);
-    check_no_import("sip-edge", &["storage", "control-api", "tokio", "rocksdb", "reqwest", "hyper"]);
-    check_no_import("storage", &["control-wire", "control-api", "sip-core", "media-core", "hyper", "axum", "tokio"]);
-    check_no_import("control-api", &["sip-core", "sip-edge", "media-core", "media-shard", "glommio", "rocksdb"]);
+    check_no_import(
+        "sip-edge",
+        &["storage", "control-api", "tokio", "rocksdb", "reqwest", "hyper"],
+    );
+    check_no_import(
+        "storage",
+        &["control-wire", "control-api", "sip-core", "media-core", "hyper", "axum", "tokio"],
+    );
+    check_no_import(
+        "control-api",
+        &["sip-core", "sip-edge", "media-core", "media-shard", "glommio", "rocksdb"],
+    );
 }
 
 #[test]
 fn nothing_imports_benches_loadtest_or_tests_but_the_tests() {
     for (package, imports) in dependencies() {
-        let found: Vec<_> = imports.iter().filter(|name| ["benches", "loadtest", "tests"].contains(&name.as_str())).collect();
-        assert!(found.is_empty() || ["benches", "tests"].contains(&package.as_str()), "{package} must not import {found:?}");
+        let found: Vec<_> = imports
+            .iter()
+            .filter(|name| ["benches", "loadtest", "tests"].contains(&name.as_str()))
+            .collect();
+        assert!(
+            found.is_empty() || ["benches", "tests"].contains(&package.as_str()),
+            "{package} must not import {found:?}"
+        );
     }
 }
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).expect("a readable folder").map(|entry| entry.expect("an entry").path()) {
+    for entry in std::fs::read_dir(folder)
+        .expect("a readable folder")
+        .map(|entry| entry.expect("an entry").path())
+    {
         let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        if entry.is_dir() && !name.starts_with('.') && !["target", "node_modules", "var"].contains(&name) {
+        if entry.is_dir()
+            && !name.starts_with('.')
+            && !["target", "node_modules", "var"].contains(&name)
+        {
             source_files(&entry, found);
         } else if name.ends_with(".rs") {
             found.push(entry);
@@ -90,16 +131,25 @@ fn files_are_short_opened_by_a_comment_and_named_by_a_noun() {
     }
 }
 
-/// Every package and every module file of the first level below a package's `src` stands in the map.
+/// Every package and every module file of the first level below a package's `src` stands in the
+/// map.
 #[test]
 fn the_map_matches_the_tree() {
-    let architecture = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md");
-    let map = architecture.split("## Map").nth(1).expect("a section Map").split("\n## ").next().expect("its text");
+    let architecture =
+        std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md");
+    let map = architecture
+        .split("## Map")
+        .nth(1)
+        .expect("a section Map")
+        .split("\n## ")
+        .next()
+        .expect("its text");
     let mut files = Vec::new();
     source_files(&root(), &mut files);
     for file in files {
         let relative = file.strip_prefix(root()).expect("below the root");
-        let parts: Vec<_> = relative.iter().map(|part| part.to_str().expect("UTF-8 name")).collect();
+        let parts: Vec<_> =
+            relative.iter().map(|part| part.to_str().expect("UTF-8 name")).collect();
         let Some(source) = parts.iter().position(|part| *part == "src") else { continue };
         let package = parts[..source].join("/");
         assert!(map.contains(&format!("`{package}`")), "the map lacks {package}");
@@ -132,20 +182,31 @@ fn codes_of(word: &str) -> Vec<String> {
 /// `S` or `B` with two digits, or `A` with a number that does not begin with 0.
 fn is_code(word: &str) -> bool {
     let Some(digits) = word.strip_prefix(['S', 'A', 'B']) else { return false };
-    let is_number = !digits.is_empty() && digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        !digits.is_empty() && digits.len() <= 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number && if word.starts_with('A') { !digits.starts_with('0') } else { digits.len() == 2 }
 }
 
 /// The codes that a file's comments cite.
 fn cited(text: &str) -> BTreeSet<String> {
-    let comments = text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
-    comments.flat_map(|comment| comment.split(|c: char| !c.is_alphanumeric() && c != '–')).flat_map(codes_of).collect()
+    let comments =
+        text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
+    comments
+        .flat_map(|comment| comment.split(|c: char| !c.is_alphanumeric() && c != '–'))
+        .flat_map(codes_of)
+        .collect()
 }
 
 #[test]
 fn rows_that_are_cited_exist_and_each_row_of_the_guide_is_cited_by_a_test() {
     let codes = product_codes();
-    assert!(codes.contains("S01") && codes.contains("S32") && codes.contains("A11") && codes.contains("B16"), "{codes:?}");
+    assert!(
+        codes.contains("S01")
+            && codes.contains("S32")
+            && codes.contains("A11")
+            && codes.contains("B16"),
+        "{codes:?}"
+    );
     let mut files = Vec::new();
     source_files(&root(), &mut files);
     let mut tested = BTreeSet::new();
@@ -153,11 +214,20 @@ fn rows_that_are_cited_exist_and_each_row_of_the_guide_is_cited_by_a_test() {
         let text = std::fs::read_to_string(&file).expect("UTF-8 source");
         let found = cited(&text);
         let unknown: Vec<_> = found.difference(&codes).collect();
-        assert!(unknown.is_empty(), "{} cites {unknown:?}, which docs/PRODUCT.md does not have", file.display());
-        if text.contains("#[test]") || text.contains("::test]") || text.contains("::test(") || text.contains("#[track_caller]") {
+        assert!(
+            unknown.is_empty(),
+            "{} cites {unknown:?}, which docs/PRODUCT.md does not have",
+            file.display()
+        );
+        if text.contains("#[test]")
+            || text.contains("::test]")
+            || text.contains("::test(")
+            || text.contains("#[track_caller]")
+        {
             tested.extend(found);
         }
     }
-    let untested: Vec<_> = codes.iter().filter(|code| code.starts_with('S') && !tested.contains(*code)).collect();
+    let untested: Vec<_> =
+        codes.iter().filter(|code| code.starts_with('S') && !tested.contains(*code)).collect();
     assert!(untested.is_empty(), "no test cites {untested:?}");
 }

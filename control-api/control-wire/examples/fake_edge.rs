@@ -1,9 +1,13 @@
-//! A shard without SIP or media, against which control-api can be developed: each call rings, is answered and ends after a second, or
-//! when it is hung up.
+//! A shard without SIP or media, against which control-api can be developed: each call rings, is
+//! answered and ends after a second, or when it is hung up.
 //!
 //! `cargo run --release -p control-wire --example fake_edge -- data/control.sock`
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "an example is a shell, not a part of the pure package")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "an example is a shell, not a part of the pure package"
+)]
 
 use control_wire::{Command, FrameDecoder, ToEdge, VERSION, encode};
 use serde_json::{Value, json};
@@ -25,9 +29,11 @@ struct FakeEdge {
 impl FakeEdge {
     /// Greets control-api and does what it commands until it closes the connection.
     fn run(&mut self, talk: Duration) -> io::Result<()> {
-        let status = json!({ "draining": false, "call_count": 0, "call_capacity": 100, "free_port_pairs": 400, "counters": {} });
+        let status = json!({ "draining": false, "call_count": 0, "call_capacity": 100,
+            "free_port_pairs": 400, "counters": {} });
         self.write(&json!({ "hello": {
-            "version": VERSION, "edge": "fake", "epoch": now_ms(), "shard": 0, "live_calls": [], "status": status, "softphones": [],
+            "version": VERSION, "edge": "fake", "epoch": now_ms(), "shard": 0, "live_calls": [],
+            "status": status, "softphones": [],
         } }))?;
         let (mut decoder, mut bytes) = (FrameDecoder::default(), [0; 4096]);
         loop {
@@ -48,20 +54,28 @@ impl FakeEdge {
         self.write(&json!({ "ack": { "command_id": id } }))?;
         let Command::PlaceCall(call) = command else { return Ok(()) };
         println!("call {} over {} routes", call.call_id, call.customer.routes.len());
-        let steps = [("agent", "answered"), ("customer", "ringing"), ("customer", "answered"), ("customer", "bridged")];
+        let steps = [
+            ("agent", "answered"),
+            ("customer", "ringing"),
+            ("customer", "answered"),
+            ("customer", "bridged"),
+        ];
         for (sequence, (leg, kind)) in (1..).zip(steps) {
-            let step = json!({ "call_id": call.call_id, "sequence": sequence, "at_ms": now_ms(), "leg": leg, "kind": kind });
+            let step = json!({ "call_id": call.call_id, "sequence": sequence, "at_ms": now_ms(),
+                "leg": leg, "kind": kind });
             self.tell(json!({ "milestone": step }))?;
         }
         let answered_at_ms = now_ms();
         std::thread::sleep(talk);
         self.tell(json!({ "ended": {
-            "call_id": call.call_id, "status": "ANSWER", "hangup_by": "customer", "answered_at_ms": answered_at_ms,
+            "call_id": call.call_id, "status": "ANSWER", "hangup_by": "customer",
+            "answered_at_ms": answered_at_ms,
             "ended_at_ms": now_ms(), "duration_s": talk.as_secs(), "attempts": [], "others": [],
         } }))
     }
 
-    /// A real edge tells each event again after a reconnect, until control-api acknowledges that it is durable.
+    /// A real edge tells each event again after a reconnect, until control-api acknowledges that it
+    /// is durable.
     fn tell(&mut self, event: Value) -> io::Result<()> {
         self.event_id += 1;
         self.write(&json!({ "event": { "id": self.event_id, "event": event } }))
@@ -86,14 +100,18 @@ mod tests {
     #[test]
     fn a_placed_call_is_told_to_its_end() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let edge = std::thread::spawn(move || FakeEdge { stream: ours, event_id: 0 }.run(Duration::ZERO));
+        let edge =
+            std::thread::spawn(move || FakeEdge { stream: ours, event_id: 0 }.run(Duration::ZERO));
         let destination = json!({ "ring_ms": 1000, "routes": [] });
         let call = json!({
-            "call_id": "c", "account_id": "a", "agent": { "phone": destination }, "customer": destination, "max_duration_ms": 1,
-            "no_media_ms": 1, "recording_layout": "stereo", "accepts_refer": false, "agent_confirm": false,
+            "call_id": "c", "account_id": "a", "agent": { "phone": destination },
+            "customer": destination, "max_duration_ms": 1,
+            "no_media_ms": 1, "recording_layout": "stereo", "accepts_refer": false,
+            "agent_confirm": false,
         });
         let mut bytes = Vec::new();
-        encode(&json!({ "command": { "id": 1, "command": { "place_call": call } } }), &mut bytes).unwrap();
+        encode(&json!({ "command": { "id": 1, "command": { "place_call": call } } }), &mut bytes)
+            .unwrap();
         theirs.write_all(&bytes).unwrap();
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
         let mut told = Vec::new();
@@ -104,8 +122,14 @@ mod tests {
         assert!(matches!(decoder.poll().unwrap(), Some(FromEdge::Hello(_))));
         assert_eq!(decoder.poll().unwrap(), Some(FromEdge::Ack { command_id: 1 }));
         for _ in 0..4 {
-            assert!(matches!(decoder.poll().unwrap(), Some(FromEdge::Event { event: Event::Milestone(_), .. })));
+            assert!(matches!(
+                decoder.poll().unwrap(),
+                Some(FromEdge::Event { event: Event::Milestone(_), .. })
+            ));
         }
-        assert!(matches!(decoder.poll().unwrap(), Some(FromEdge::Event { id: 5, event: Event::Ended(_) })));
+        assert!(matches!(
+            decoder.poll().unwrap(),
+            Some(FromEdge::Event { id: 5, event: Event::Ended(_) })
+        ));
     }
 }

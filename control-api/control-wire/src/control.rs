@@ -1,10 +1,12 @@
-//! Mid-call control: what may be asked of a running call, and how its parties stand. Each answer of the edge carries the whole
-//! conversation, so that nobody else has to know the rules by which it changes.
+//! Mid-call control: what may be asked of a running call, and how its parties stand. Each answer of
+//! the edge carries the whole conversation, so that nobody else has to know the rules by which it
+//! changes.
 
 use crate::message::{AgentTarget, Destination};
 use serde::{Deserialize, Serialize};
 
-/// A verb on a running call. The edge answers with `Ack` once it is done or had been, else with `Refused`.
+/// A verb on a running call. The edge answers with `Ack` once it is done or had been, else with
+/// `Refused`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Control {
     pub call_id: String,
@@ -13,7 +15,8 @@ pub struct Control {
     pub verb: Verb,
 }
 
-/// What is asked. A `party` is `agent`, `customer`, or the name that a participant or supervisor was added with.
+/// What is asked. A `party` is `agent`, `customer`, or the name that a participant or supervisor
+/// was added with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
@@ -27,7 +30,8 @@ pub enum Verb {
     Unmute {
         party: String,
     },
-    /// Sends telephone events (RFC 4733) to the party: 1 to 64 of `0`–`9`, `*`, `#`, `A`–`D`, and `,` for a pause of one second.
+    /// Sends telephone events (RFC 4733) to the party: 1 to 64 of `0`–`9`, `*`, `#`, `A`–`D`, and
+    /// `,` for a pause of one second.
     SendDigits {
         party: String,
         digits: String,
@@ -76,7 +80,8 @@ pub enum Joining {
     Consult,
     /// All go on talking; it joins them as soon as it answers.
     Join,
-    /// The others hear it ring, the agent too; the agent leaves as it answers, and is back with them if it does not.
+    /// The others hear it ring, the agent too; the agent leaves as it answers, and is back with
+    /// them if it does not.
     Transfer,
 }
 
@@ -103,7 +108,8 @@ pub enum SupervisorRole {
 /// How the parties of a call stand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
-    /// The agent, the customer, then the others in the order in which they came; those who left stay, with their reason.
+    /// The agent, the customer, then the others in the order in which they came; those who left
+    /// stay, with their reason.
     pub parties: Vec<Party>,
     pub recording: RecordingState,
 }
@@ -118,7 +124,8 @@ pub struct Party {
     pub joining: Option<Joining>,
     /// Of a supervisor.
     pub supervisor_role: Option<SupervisorRole>,
-    /// Why it left, once it did: a stable word such as `busy`, `no_answer`, `declined`, `hung_up`, `removed`, `canceled`.
+    /// Why it left, once it did: a stable word such as `busy`, `no_answer`, `declined`, `hung_up`,
+    /// `removed`, `canceled`.
     pub reason: Option<String>,
 }
 
@@ -157,15 +164,17 @@ pub enum RecordingState {
 /// Why a verb was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlRefusal {
-    /// Stable word: `unknown_call`, `not_talking`, `unknown_party`, `transfer_running`, `no_consultation`, `not_answered`, `on_hold`,
-    /// `not_on_hold`, `agent_gone`, `too_many_parties`, `no_capacity`, `no_route`, `agent_unreachable`, `agent_busy`, `not_recording`,
-    /// `already_recording`, `no_digits`.
+    /// Stable word: `unknown_call`, `not_talking`, `unknown_party`, `transfer_running`,
+    /// `no_consultation`, `not_answered`, `on_hold`, `not_on_hold`, `agent_gone`,
+    /// `too_many_parties`, `no_capacity`, `no_route`, `agent_unreachable`, `agent_busy`,
+    /// `not_recording`, `already_recording`, `no_digits`.
     pub code: String,
     /// One line for people, with no number, key or digit.
     pub detail: String,
 }
 
-/// Who is speaking in a conversation of three or more. Not acknowledged, and told at most five times a second.
+/// Who is speaking in a conversation of three or more. Not acknowledged, and told at most five
+/// times a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speaking {
     pub call_id: String,

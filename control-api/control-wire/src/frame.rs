@@ -1,6 +1,7 @@
 //! Length-prefixed JSON frames, cut from a byte stream with a cap on their length.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// Longest JSON body of one frame in bytes.
 pub const MAX_FRAME_LEN: usize = 256 * 1024;
@@ -28,7 +29,8 @@ pub fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), FrameE
     Ok(())
 }
 
-/// Cuts frames from received bytes. Holds at most one unfinished frame besides what one `push` brought.
+/// Cuts frames from received bytes. Holds at most one unfinished frame besides what one `push`
+/// brought.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,

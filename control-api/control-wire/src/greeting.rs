@@ -19,7 +19,11 @@ impl Hello {
         let mut parts = Vec::new();
         let mut part = HelloMore::default();
         let mut room = NAMES_LEN;
-        for name in live_calls.into_iter().map(Name::LiveCall).chain(softphones.into_iter().map(Name::Softphone)) {
+        for name in live_calls
+            .into_iter()
+            .map(Name::LiveCall)
+            .chain(softphones.into_iter().map(Name::Softphone))
+        {
             let (Name::LiveCall(text) | Name::Softphone(text)) = &name;
             let len = text.len() + NAME_OVERHEAD;
             // A frame has at least one name, however long.
@@ -100,10 +104,14 @@ mod tests {
     fn a_hello_of_any_length_can_be_said() {
         assert_eq!(check(&hello(0, 0, 1)), 1);
         assert_eq!(check(&hello(100, 100, 36)), 1);
-        // As many softphones as a shard may have, and the calls of a control-api that was long away.
+        // As many softphones as a shard may have, and the calls of a control-api that was long
+        // away.
         let most = hello(5_000, 10_000, 36);
         let mut bytes = Vec::new();
-        assert!(encode(&FromEdge::Hello(most.clone()), &mut bytes).is_err(), "more than {MAX_FRAME_LEN}");
+        assert!(
+            encode(&FromEdge::Hello(most.clone()), &mut bytes).is_err(),
+            "more than {MAX_FRAME_LEN}"
+        );
         assert!(check(&most) > 10);
         assert!(check(&hello(100_000, 1, 36)) > 100);
         assert_eq!(check(&hello(3, 3, MAX_FRAME_LEN / 8)), 6);

@@ -1,10 +1,13 @@
-//! The messages of the control link between `sip-edge` (one connection per shard) and `control-api` (the listener).
-//! Owns shapes, limits and framing; knows no socket. Each frame is a big-endian `u32` byte length followed by one JSON object.
+//! The messages of the control link between `sip-edge` (one connection per shard) and `control-api`
+//! (the listener). Owns shapes, limits and framing; knows no socket. Each frame is a big-endian
+//! `u32` byte length followed by one JSON object.
 //!
-//! Order on a connection: the edge sends [`FromEdge::Hello`] (see [`Hello::split`]), control-api answers [`ToEdge::Welcome`] or [`ToEdge::Refused`] (and
-//! closes). Commands and events carry ids that count up per connection peer; each is acknowledged by id once it took effect
-//! (an event: once it is durable). What is not acknowledged is sent again after a reconnect, so both sides treat a repeated
-//! message as already done: a call is known by its `call_id`, a milestone by (`call_id`, `sequence`), a verb by its `control_id`.
+//! Order on a connection: the edge sends [`FromEdge::Hello`] (see [`Hello::split`]), control-api
+//! answers [`ToEdge::Welcome`] or [`ToEdge::Refused`] (and closes). Commands and events carry ids
+//! that count up per connection peer; each is acknowledged by id once it took effect (an event:
+//! once it is durable). What is not acknowledged is sent again after a reconnect, so both sides
+//! treat a repeated message as already done: a call is known by its `call_id`, a milestone by
+//! (`call_id`, `sequence`), a verb by its `control_id`.
 
 mod control;
 mod frame;
@@ -12,14 +15,15 @@ mod greeting;
 mod message;
 
 pub use control::{
-    Control, ControlRefusal, Conversation, Joining, NewParticipant, NewSupervisor, Party, PartyRole, PartyState, RecordingState,
-    Speaking, SupervisorRole, Verb,
+    Control, ControlRefusal, Conversation, Joining, NewParticipant, NewSupervisor, Party,
+    PartyRole, PartyState, RecordingState, Speaking, SupervisorRole, Verb,
 };
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event, Folder, Folders, FromEdge, HangupBy,
-    Hello, HelloMore, LegMedia, LegName, MediaProfile, Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout,
-    RecordingResult, RecordingWritten, Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
+    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event,
+    Folder, Folders, FromEdge, HangupBy, Hello, HelloMore, LegMedia, LegName, MediaProfile,
+    Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult,
+    RecordingWritten, Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

@@ -1,4 +1,5 @@
-//! What is said on the control link. Times are Unix milliseconds of the sender's clock; durations are named `_ms`.
+//! What is said on the control link. Times are Unix milliseconds of the sender's clock; durations
+//! are named `_ms`.
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ pub enum FromEdge {
     },
     /// State of the shard, sent once a second, not acknowledged.
     Status(ShardStatus),
-    /// An agent's softphone came or went. Not acknowledged: `Hello` tells who is there after each reconnect.
+    /// An agent's softphone came or went. Not acknowledged: `Hello` tells who is there after each
+    /// reconnect.
     Presence(Presence),
     Speaking(Speaking),
 }
@@ -93,7 +95,8 @@ pub struct Folders {
     pub hold_audio: Folder,
 }
 
-/// A folder by what it is on this machine: the same behind each path, link or mount that leads to it.
+/// A folder by what it is on this machine: the same behind each path, link or mount that leads to
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
     /// For people.
@@ -141,8 +144,8 @@ pub enum Command {
     },
     /// Asks something of a running call.
     Control(Box<Control>),
-    /// Lets an agent's softphone register. Replaces the agent's former grant; a softphone registered by that one is cut off once the
-    /// new one registers.
+    /// Lets an agent's softphone register. Replaces the agent's former grant; a softphone
+    /// registered by that one is cut off once the new one registers.
     GrantSoftphone(SoftphoneGrant),
     /// Ends the agent's grant and cuts its softphone off, at the end of its call if it is in one.
     RevokeSoftphone {
@@ -153,8 +156,8 @@ pub enum Command {
 /// A credential by which one agent's softphone may register until it expires.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SoftphoneGrant {
-    /// Opaque name of the agent, unique among all accounts: user part of its address-of-record and user name of its digest. Letters,
-    /// digits and `-` only.
+    /// Opaque name of the agent, unique among all accounts: user part of its address-of-record and
+    /// user name of its digest. Letters, digits and `-` only.
     pub agent: String,
     pub password: String,
     pub expires_at_ms: u64,
@@ -172,20 +175,24 @@ pub struct PlaceCall {
     pub call_id: String,
     pub account_id: String,
     pub agent: AgentTarget,
-    /// Without a route, a softphone is called for the sake of its media alone: it hears the ringing tone until it hangs up.
+    /// Without a route, a softphone is called for the sake of its media alone: it hears the ringing
+    /// tone until it hangs up.
     pub customer: Destination,
     /// Longest call from the request, after which the edge hangs up.
     pub max_duration_ms: u64,
     /// Time without any RTP from a leg after which the call ends.
     pub no_media_ms: u64,
-    /// File name (no folder) of the recording, or `None` if the call is not recorded from its start.
+    /// File name (no folder) of the recording, or `None` if the call is not recorded from its
+    /// start.
     pub recording: Option<String>,
     pub recording_layout: RecordingLayout,
     /// File name (no folder) of the WAV that a party on hold hears, or `None` for the bundled tone.
     pub hold_audio: Option<String>,
-    /// Whether a REFER of the agent's phone becomes an [`Event::TransferRequested`]; else it is refused.
+    /// Whether a REFER of the agent's phone becomes an [`Event::TransferRequested`]; else it is
+    /// refused.
     pub accepts_refer: bool,
-    /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a softphone is never asked.
+    /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a
+    /// softphone is never asked.
     pub agent_confirm: bool,
 }
 
@@ -205,7 +212,8 @@ pub enum RecordingLayout {
 #[serde(rename_all = "snake_case")]
 pub enum AgentTarget {
     Phone(Destination),
-    /// A softphone registered with this shard. It answers by itself; the customer is dialled once the agent's media flows.
+    /// A softphone registered with this shard. It answers by itself; the customer is dialled once
+    /// the agent's media flows.
     Softphone {
         agent: String,
         ring_ms: u64,
@@ -267,7 +275,9 @@ pub struct DigestCredentials {
 
 impl std::fmt::Debug for DigestCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DigestCredentials").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("DigestCredentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -277,8 +287,8 @@ impl std::fmt::Debug for DigestCredentials {
 pub enum Event {
     Milestone(Milestone),
     Ended(Box<Ended>),
-    /// The agent's phone asked by REFER for a blind transfer. Control-api answers it with a `Verb::AddParticipant` whose party is
-    /// `party`, or with a `Verb::Cancel` if it may not be.
+    /// The agent's phone asked by REFER for a blind transfer. Control-api answers it with a
+    /// `Verb::AddParticipant` whose party is `party`, or with a `Verb::Cancel` if it may not be.
     TransferRequested {
         call_id: String,
         /// Name for the party that is asked for.
@@ -300,13 +310,16 @@ pub struct Milestone {
     pub party: Option<String>,
     /// How the parties stand after it, if it changed that.
     pub conversation: Option<Box<Conversation>>,
-    /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`, `cancel_sent`, `rejected`, `failover`,
-    /// `hung_up`, `first_media`, `media_latched`, `no_media`, `recording_started`, `recording_finished`, `recording_failed` (something of it could not be
-    /// written), …; of a softphone
-    /// `ice_connected`, `dtls_connected`, `agent_media` (its decrypted audio flows), `agent_lost`, `agent_back`; of
-    /// a phone that is to be confirmed `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`, `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`, `consulting`,
-    /// `participant_joined`, `participant_left`, `swapped`, `merged`, `agent_completed`, `supervisor_added`, `supervisor_joined`,
-    /// `supervisor_role`, `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`; of a final
+    /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`,
+    /// `cancel_sent`, `rejected`, `failover`, `hung_up`, `first_media`, `media_latched`,
+    /// `no_media`, `recording_started`, `recording_finished`, `recording_failed` (something of it
+    /// could not be written), …; of a softphone `ice_connected`, `dtls_connected`, `agent_media`
+    /// (its decrypted audio flows), `agent_lost`, `agent_back`; of a phone that is to be confirmed
+    /// `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`,
+    /// `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`,
+    /// `consulting`, `participant_joined`, `participant_left`, `swapped`, `merged`,
+    /// `agent_completed`, `supervisor_added`, `supervisor_joined`, `supervisor_role`,
+    /// `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`; of a final
     /// response that nothing could be done with `response_ignored`.
     pub kind: String,
     pub sip_code: Option<u16>,
@@ -362,7 +375,8 @@ pub struct Ended {
     /// Customer's ACK, if the call was bridged.
     pub answered_at_ms: Option<u64>,
     pub ended_at_ms: u64,
-    /// `floor(end − customer's answer)` on the edge's monotonic clock, in seconds; 0 unless `ANSWER`.
+    /// `floor(end − customer's answer)` on the edge's monotonic clock, in seconds; 0 unless
+    /// `ANSWER`.
     pub duration_s: u64,
     pub attempts: Vec<Attempt>,
     pub recording: Option<RecordingResult>,
@@ -370,7 +384,8 @@ pub struct Ended {
     pub customer_media: Option<LegMedia>,
     /// The third parties and supervisors, in the order in which they came.
     pub others: Vec<OtherParty>,
-    /// With `agent_media` of a softphone: how far its way stood, as `no_candidates`, `no_path`, `no_dtls` or `no_audio`.
+    /// With `agent_media` of a softphone: how far its way stood, as `no_candidates`, `no_path`,
+    /// `no_dtls` or `no_audio`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What of the recording was written; `None` if nothing was to be, or if that is not known yet.
@@ -421,7 +436,8 @@ pub struct RecordingWritten {
     pub written_ms: Option<u64>,
 }
 
-/// A part of a recording that is silent because it was paused, in milliseconds from the recording's start.
+/// A part of a recording that is silent because it was paused, in milliseconds from the recording's
+/// start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     pub from_ms: u64,

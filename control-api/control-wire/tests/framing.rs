@@ -21,7 +21,11 @@ fn any_cut_gives_the_same_messages() {
                 decoded.push(message);
             }
         }
-        assert_eq!(decoded, (0..5).map(|command_id| FromEdge::Ack { command_id }).collect::<Vec<_>>(), "pieces of {piece_len}");
+        assert_eq!(
+            decoded,
+            (0..5).map(|command_id| FromEdge::Ack { command_id }).collect::<Vec<_>>(),
+            "pieces of {piece_len}"
+        );
     }
 }
 

@@ -1,10 +1,14 @@
-//! The link's messages as bytes: what is sent is the same to the letter as at this version's first release.
+//! The link's messages as bytes: what is sent is the same to the letter as at this version's first
+//! release.
 
 use control_wire::*;
 use std::collections::BTreeMap;
 
 #[track_caller]
-fn check<M: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(golden: &str, message: M) {
+fn check<M: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+    golden: &str,
+    message: M,
+) {
     assert_eq!(serde_json::to_string(&message).expect("serialises"), golden.trim_end());
     assert_eq!(serde_json::from_str::<M>(golden).expect("parses"), message);
 }
@@ -17,7 +21,10 @@ fn route() -> Route {
         domain: "sip.example.net".into(),
         request_user: "+919876543210".into(),
         caller_id: "+918045670001".into(),
-        credentials: Some(DigestCredentials { username: "dialer".into(), password: "s3cret".into() }),
+        credentials: Some(DigestCredentials {
+            username: "dialer".into(),
+            password: "s3cret".into(),
+        }),
         media: MediaProfile::SdesSrtp,
         signal_from: vec![],
         media_from: vec![],
@@ -35,7 +42,11 @@ fn status() -> ShardStatus {
 }
 
 fn grant() -> SoftphoneGrant {
-    SoftphoneGrant { agent: "a1".into(), password: "s3cret".into(), expires_at_ms: 1_782_900_000_000 }
+    SoftphoneGrant {
+        agent: "a1".into(),
+        password: "s3cret".into(),
+        expires_at_ms: 1_782_900_000_000,
+    }
 }
 
 #[test]
@@ -47,23 +58,37 @@ fn hello() {
         shard: 0,
         live_calls: vec!["c1".into()],
         status: status(),
-        softphone_service: Some(SoftphoneService { url: "wss://edge.example:8443/".into(), domain: "dialer.invalid".into() }),
+        softphone_service: Some(SoftphoneService {
+            url: "wss://edge.example:8443/".into(),
+            domain: "dialer.invalid".into(),
+        }),
         softphones: vec!["a1".into()],
         folders: None,
         more: false,
     };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello.clone()));
     let folders = Folders {
-        recordings: Folder { path: "/var/lib/dialer/recordings".into(), identity: Some((2_049, 131_074)) },
+        recordings: Folder {
+            path: "/var/lib/dialer/recordings".into(),
+            identity: Some((2_049, 131_074)),
+        },
         hold_audio: Folder { path: "/var/lib/dialer/hold-audio".into(), identity: None },
     };
-    check(include_str!("golden/hello_folders.json"), FromEdge::Hello(Hello { folders: Some(folders), ..hello.clone() }));
-    let first =
-        include_str!("golden/hello.json").trim_end().replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"more":true"#);
+    check(
+        include_str!("golden/hello_folders.json"),
+        FromEdge::Hello(Hello { folders: Some(folders), ..hello.clone() }),
+    );
+    let first = include_str!("golden/hello.json")
+        .trim_end()
+        .replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"more":true"#);
     check(&first, FromEdge::Hello(Hello { more: true, ..hello }));
     check(
         r#"{"hello_more":{"live_calls":["c2"],"softphones":["a2"],"more":false}}"#,
-        FromEdge::HelloMore(HelloMore { live_calls: vec!["c2".into()], softphones: vec!["a2".into()], more: false }),
+        FromEdge::HelloMore(HelloMore {
+            live_calls: vec!["c2".into()],
+            softphones: vec!["a2".into()],
+            more: false,
+        }),
     );
 }
 
@@ -72,7 +97,12 @@ fn place_call() {
     let agent = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route()] });
     let customer = Destination {
         ring_ms: 45_000,
-        routes: vec![Route { transport: TransportKind::Tcp, media: MediaProfile::Rtp, credentials: None, ..route() }],
+        routes: vec![Route {
+            transport: TransportKind::Tcp,
+            media: MediaProfile::Rtp,
+            credentials: None,
+            ..route()
+        }],
     };
     let call = PlaceCall {
         call_id: "c1".into(),
@@ -87,12 +117,16 @@ fn place_call() {
         accepts_refer: true,
         agent_confirm: true,
     };
-    check(include_str!("golden/place_call.json"), ToEdge::Command { id: 9, command: Command::PlaceCall(Box::new(call)) });
+    check(
+        include_str!("golden/place_call.json"),
+        ToEdge::Command { id: 9, command: Command::PlaceCall(Box::new(call)) },
+    );
 }
 
 #[test]
 fn a_route_with_networks() {
-    let (signal_from, media_from) = (vec!["203.0.113.0/24".into(), "192.0.2.8/32".into()], vec!["2001:db8::/32".into()]);
+    let (signal_from, media_from) =
+        (vec!["203.0.113.0/24".into(), "192.0.2.8/32".into()], vec!["2001:db8::/32".into()]);
     check(include_str!("golden/route.json"), Route { signal_from, media_from, ..route() });
 }
 
@@ -110,11 +144,22 @@ fn milestone() {
         trunk: None,
         detail: None,
     };
-    check(include_str!("golden/milestone.json"), FromEdge::Event { id: 5, event: Event::Milestone(milestone) });
+    check(
+        include_str!("golden/milestone.json"),
+        FromEdge::Event { id: 5, event: Event::Milestone(milestone) },
+    );
 }
 
 fn party(party: &str, role: PartyRole, state: PartyState) -> Party {
-    Party { party: party.into(), role, state, muted: false, joining: None, supervisor_role: None, reason: None }
+    Party {
+        party: party.into(),
+        role,
+        state,
+        muted: false,
+        joining: None,
+        supervisor_role: None,
+        reason: None,
+    }
 }
 
 fn conversation() -> Conversation {
@@ -145,19 +190,26 @@ fn milestone_with_a_conversation() {
         trunk: Some("carrier".into()),
         detail: None,
     };
-    check(include_str!("golden/conversation.json"), FromEdge::Event { id: 7, event: Event::Milestone(milestone) });
+    check(
+        include_str!("golden/conversation.json"),
+        FromEdge::Event { id: 7, event: Event::Milestone(milestone) },
+    );
 }
 
 #[test]
 fn control() {
-    let destination = Destination { ring_ms: 45_000, routes: vec![Route { credentials: None, ..route() }] };
+    let destination =
+        Destination { ring_ms: 45_000, routes: vec![Route { credentials: None, ..route() }] };
     let verb = Verb::AddParticipant(Box::new(NewParticipant {
         party: "participant-1".into(),
         destination: destination.clone(),
         joining: Joining::Consult,
     }));
     let control = Control { call_id: "c1".into(), control_id: "v1".into(), verb };
-    check(include_str!("golden/control.json"), ToEdge::Command { id: 11, command: Command::Control(Box::new(control)) });
+    check(
+        include_str!("golden/control.json"),
+        ToEdge::Command { id: 11, command: Command::Control(Box::new(control)) },
+    );
 }
 
 #[test]
@@ -174,17 +226,27 @@ fn verbs() {
     check(r#""swap""#, Verb::Swap);
     check(r#""complete""#, Verb::Complete);
     check(r#""cancel""#, Verb::Cancel);
-    check(r#"{"remove":{"party":"participant-1"}}"#, Verb::Remove { party: "participant-1".into() });
+    check(
+        r#"{"remove":{"party":"participant-1"}}"#,
+        Verb::Remove { party: "participant-1".into() },
+    );
     let target = AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 };
     check(
         r#"{"supervise":{"party":"supervisor-2","target":{"softphone":{"agent":"a1","ring_ms":15000}},"role":"listen"}}"#,
-        Verb::Supervise(Box::new(NewSupervisor { party: "supervisor-2".into(), target, role: SupervisorRole::Listen })),
+        Verb::Supervise(Box::new(NewSupervisor {
+            party: "supervisor-2".into(),
+            target,
+            role: SupervisorRole::Listen,
+        })),
     );
     check(
         r#"{"set_role":{"party":"supervisor-2","role":"barge"}}"#,
         Verb::SetRole { party: "supervisor-2".into(), role: SupervisorRole::Barge },
     );
-    check(r#"{"start_recording":{"file_name":"crm_x.wav"}}"#, Verb::StartRecording { file_name: "crm_x.wav".into() });
+    check(
+        r#"{"start_recording":{"file_name":"crm_x.wav"}}"#,
+        Verb::StartRecording { file_name: "crm_x.wav".into() },
+    );
     check(r#""pause_recording""#, Verb::PauseRecording);
     check(r#""resume_recording""#, Verb::ResumeRecording);
     check(r#""transfer""#, Joining::Transfer);
@@ -193,12 +255,17 @@ fn verbs() {
 
 #[test]
 fn mid_call_messages() {
-    let refusal = ControlRefusal { code: "not_talking".into(), detail: "the call is not bridged yet".into() };
+    let refusal =
+        ControlRefusal { code: "not_talking".into(), detail: "the call is not bridged yet".into() };
     check(
         r#"{"refused":{"command_id":11,"refusal":{"code":"not_talking","detail":"the call is not bridged yet"}}}"#,
         FromEdge::Refused { command_id: 11, refusal },
     );
-    let requested = Event::TransferRequested { call_id: "c1".into(), party: "refer-1".into(), target: "09876543210".into() };
+    let requested = Event::TransferRequested {
+        call_id: "c1".into(),
+        party: "refer-1".into(),
+        target: "09876543210".into(),
+    };
     check(
         r#"{"event":{"id":8,"event":{"transfer_requested":{"call_id":"c1","party":"refer-1","target":"09876543210"}}}}"#,
         FromEdge::Event { id: 8, event: requested },
@@ -235,7 +302,12 @@ fn ended() {
             file_len: 48_044,
             pauses: vec![Pause { from_ms: 200, to_ms: 900 }],
         }),
-        agent_media: Some(LegMedia { received_count: 100, sent_count: 99, lost_count: 1, jitter_ms: 0.5 }),
+        agent_media: Some(LegMedia {
+            received_count: 100,
+            sent_count: 99,
+            lost_count: 1,
+            jitter_ms: 0.5,
+        }),
         customer_media: None,
         others: vec![OtherParty {
             party: "participant-1".into(),
@@ -250,11 +322,20 @@ fn ended() {
     };
     let told = |ended| FromEdge::Event { id: 6, event: Event::Ended(Box::new(ended)) };
     check(include_str!("golden/ended.json"), told(ended.clone()));
-    let explained = include_str!("golden/ended.json").trim_end().strip_suffix("}}}}").expect("the end of an event");
-    check(&format!(r#"{explained},"detail":"no_path"}}}}}}}}"#), told(Ended { detail: Some("no_path".into()), ..ended.clone() }));
+    let explained = include_str!("golden/ended.json")
+        .trim_end()
+        .strip_suffix("}}}}")
+        .expect("the end of an event");
+    check(
+        &format!(r#"{explained},"detail":"no_path"}}}}}}}}"#),
+        told(Ended { detail: Some("no_path".into()), ..ended.clone() }),
+    );
     let partly = Some(RecordingWritten { complete: false, written_ms: Some(900) });
     let written = r#""recording_written":{"complete":false,"written_ms":900}"#;
-    check(&format!("{explained},{written}}}}}}}}}"), told(Ended { recording_written: partly, ..ended }));
+    check(
+        &format!("{explained},{written}}}}}}}}}"),
+        told(Ended { recording_written: partly, ..ended }),
+    );
 }
 
 #[test]
@@ -275,8 +356,14 @@ fn short_messages() {
         r#"{"command":{"id":5,"command":{"revoke_softphone":{"agent":"a1"}}}}"#,
         ToEdge::Command { id: 5, command: Command::RevokeSoftphone { agent: "a1".into() } },
     );
-    check(r#"{"presence":{"agent":"a1","online":true}}"#, FromEdge::Presence(Presence { agent: "a1".into(), online: true }));
-    check(r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#, AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 });
+    check(
+        r#"{"presence":{"agent":"a1","online":true}}"#,
+        FromEdge::Presence(Presence { agent: "a1".into(), online: true }),
+    );
+    check(
+        r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#,
+        AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 },
+    );
 }
 
 #[test]

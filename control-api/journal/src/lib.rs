@@ -1,5 +1,6 @@
-//! The log of a process on its way to standard error. Lines wait in a bounded queue for a thread of their own, so that a pipe that nobody
-//! reads, a reader that went away or a full disk costs lines, which are counted, and never the time or the life of whoever wrote them.
+//! The log of a process on its way to standard error. Lines wait in a bounded queue for a thread of
+//! their own, so that a pipe that nobody reads, a reader that went away or a full disk costs lines,
+//! which are counted, and never the time or the life of whoever wrote them.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,7 +18,8 @@ const LINE_LEN: usize = 8 * 1024;
 /// Longest wait for the queue to be written at the end of the process.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-static JOURNAL: LazyLock<Journal> = LazyLock::new(|| Journal::new(io::stderr().as_fd().try_clone_to_owned().map(File::from)));
+static JOURNAL: LazyLock<Journal> =
+    LazyLock::new(|| Journal::new(io::stderr().as_fd().try_clone_to_owned().map(File::from)));
 
 enum Entry {
     Line(Box<[u8]>),
@@ -31,14 +33,17 @@ struct Journal {
 }
 
 impl Journal {
-    /// The file's own descriptor, not the library's locked one, on which a blocked write would block all others.
+    /// The file's own descriptor, not the library's locked one, on which a blocked write would
+    /// block all others.
     fn new(file: io::Result<File>) -> Self {
         let (queue, entries) = sync_channel(QUEUE_CAPACITY);
         let lost_count = Arc::<AtomicU64>::default();
         let lost = lost_count.clone();
         if let Ok(file) = file {
             // Without the thread, as without the file, each line is lost and counted.
-            let _ = thread::Builder::new().name("journal".into()).spawn(move || write_all(file, &entries, &lost));
+            let _ = thread::Builder::new()
+                .name("journal".into())
+                .spawn(move || write_all(file, &entries, &lost));
         }
         Self { queue, lost_count }
     }
@@ -132,8 +137,12 @@ mod tests {
         journal.write(b"first\n");
         journal.write(&[b'x'; 3 * LINE_LEN]);
         journal.write(b"last\n");
-        let lines: Vec<String> = BufReader::new(reader).lines().take(3).map(Result::unwrap).collect();
-        assert_eq!((lines[0].as_str(), lines[1].len(), lines[2].as_str()), ("first", LINE_LEN - 1, "last"));
+        let lines: Vec<String> =
+            BufReader::new(reader).lines().take(3).map(Result::unwrap).collect();
+        assert_eq!(
+            (lines[0].as_str(), lines[1].len(), lines[2].as_str()),
+            ("first", LINE_LEN - 1, "last")
+        );
         assert_eq!(lost(&journal), 0);
     }
 
@@ -148,8 +157,10 @@ mod tests {
         let lost = lost(&journal);
         assert!(lost > 0 && lost < count, "{lost} of {count}");
         // Who begins to read gets all the others.
-        let kept =
-            BufReader::new(reader).lines().take((count - lost) as usize).filter(|line| line.as_ref().unwrap().len() == 1023);
+        let kept = BufReader::new(reader)
+            .lines()
+            .take((count - lost) as usize)
+            .filter(|line| line.as_ref().unwrap().len() == 1023);
         assert_eq!(kept.count() as u64, count - lost);
     }
 

@@ -1,4 +1,5 @@
-//! Accounts: name, region, limits, recording, timers, retention, trunks. Their callback, numbers, agents and keys are beside this file.
+//! Accounts: name, region, limits, recording, timers, retention, trunks. Their callback, numbers,
+//! agents and keys are beside this file.
 
 use super::callback::CallbackView;
 use super::field::{self, Refusals};
@@ -6,7 +7,9 @@ use super::{Admin, blocking};
 use crate::app::now_ms;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use crate::{hold_audio, retention, softphone};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Belongings, RecordingLayout, ReferPolicy, RemoveOutcome};
@@ -29,7 +32,8 @@ pub struct AccountView {
     pub record: bool,
     /// Seconds for which the agent's phone rings.
     pub agent_ring_s: u64,
-    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the request says otherwise.
+    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the
+    /// request says otherwise.
     #[serde(default)]
     pub agent_confirm: bool,
     /// Seconds for which the customer's phone rings.
@@ -50,7 +54,8 @@ pub struct AccountView {
     /// What becomes of a REFER from an agent's phone.
     #[serde(default)]
     pub refer: Refer,
-    /// Events that are pushed to the callback as they happen: their words, or the heads of them, such as `participant`.
+    /// Events that are pushed to the callback as they happen: their words, or the heads of them,
+    /// such as `participant`.
     #[serde(default)]
     pub progress_events: Vec<String>,
     /// File that parties on hold hear; null for the bundled tone.
@@ -165,7 +170,8 @@ impl From<&Account> for AccountView {
     }
 }
 
-/// Settings of an account; those left out keep their value, or get the default when the account is new.
+/// Settings of an account; those left out keep their value, or get the default when the account is
+/// new.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSettings {
@@ -175,7 +181,8 @@ pub struct AccountSettings {
     /// Default `IN`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// ISO 3166-1 countries whose numbers are dialled, such as `IN`; none means that of the region only. Default none.
+    /// ISO 3166-1 countries whose numbers are dialled, such as `IN`; none means that of the region
+    /// only. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub countries: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -203,7 +210,8 @@ pub struct AccountSettings {
     /// Trunks that exist, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunks: Option<Vec<String>>,
-    /// Origins whose pages may embed the softphone, such as `https://crm.example.com`; none means any. Default none.
+    /// Origins whose pages may embed the softphone, such as `https://crm.example.com`; none means
+    /// any. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_ancestors: Option<Vec<String>>,
     /// Default `stereo`.
@@ -212,7 +220,8 @@ pub struct AccountSettings {
     /// Default `refuse`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refer: Option<Refer>,
-    /// Words of events, or heads of words such as `participant`, that are pushed to the callback as they happen. Default none.
+    /// Words of events, or heads of words such as `participant`, that are pushed to the callback as
+    /// they happen. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_events: Option<Vec<String>>,
 }
@@ -226,7 +235,8 @@ pub struct LimitsSettings {
     /// 0–10000; 0 stops new calls. Default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_second: Option<u32>,
-    /// Minutes of talk in a day (UTC) from which on no call is placed, 0–1000000; 0 means any number. Default 30000.
+    /// Minutes of talk in a day (UTC) from which on no call is placed, 0–1000000; 0 means any
+    /// number. Default 30000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minutes_per_day: Option<u32>,
 }
@@ -243,8 +253,14 @@ pub struct RetentionSettings {
 }
 
 impl AccountSettings {
-    /// The account with these settings over the present ones; `is_trunk` knows the trunks that exist.
-    pub fn over(self, mut account: Account, is_trunk: impl Fn(&str) -> bool, refusals: &mut Refusals) -> Account {
+    /// The account with these settings over the present ones; `is_trunk` knows the trunks that
+    /// exist.
+    pub fn over(
+        self,
+        mut account: Account,
+        is_trunk: impl Fn(&str) -> bool,
+        refusals: &mut Refusals,
+    ) -> Account {
         if let Some(name) = self.name
             && refusals.take("name", field::text(&name)).is_some()
         {
@@ -264,8 +280,18 @@ impl AccountSettings {
         account.record_by_default = self.record.unwrap_or(account.record_by_default);
         account.agent_confirm = self.agent_confirm.unwrap_or(account.agent_confirm);
         refusals.seconds("agent_ring_s", self.agent_ring_s, 1..=300, &mut account.agent_ring_ms);
-        refusals.seconds("customer_ring_s", self.customer_ring_s, 1..=300, &mut account.customer_ring_ms);
-        refusals.seconds("max_duration_s", self.max_duration_s, 10..=86_400, &mut account.max_duration_ms);
+        refusals.seconds(
+            "customer_ring_s",
+            self.customer_ring_s,
+            1..=300,
+            &mut account.customer_ring_ms,
+        );
+        refusals.seconds(
+            "max_duration_s",
+            self.max_duration_s,
+            10..=86_400,
+            &mut account.max_duration_ms,
+        );
         refusals.seconds("no_media_s", self.no_media_s, 2..=3_600, &mut account.no_media_ms);
         let given = self.limits.unwrap_or_default();
         refusals.within("limits", |refusals| {
@@ -275,21 +301,46 @@ impl AccountSettings {
                 0..=100_000,
                 &mut account.limits.max_concurrent_calls,
             );
-            refusals.number("calls_per_second", given.calls_per_second, 0..=10_000, &mut account.limits.calls_per_second);
-            refusals.number("minutes_per_day", given.minutes_per_day, 0..=1_000_000, &mut account.minutes_per_day);
+            refusals.number(
+                "calls_per_second",
+                given.calls_per_second,
+                0..=10_000,
+                &mut account.limits.calls_per_second,
+            );
+            refusals.number(
+                "minutes_per_day",
+                given.minutes_per_day,
+                0..=1_000_000,
+                &mut account.minutes_per_day,
+            );
         });
         let given = self.retention.unwrap_or_default();
         refusals.within("retention", |refusals| {
-            refusals.number("record_days", given.record_days, 1..=3_650, &mut account.retention.record_days);
-            refusals.number("recording_days", given.recording_days, 1..=3_650, &mut account.retention.recording_days);
+            refusals.number(
+                "record_days",
+                given.record_days,
+                1..=3_650,
+                &mut account.retention.record_days,
+            );
+            refusals.number(
+                "recording_days",
+                given.recording_days,
+                1..=3_650,
+                &mut account.retention.recording_days,
+            );
         });
         if let Some(trunks) = self.trunks {
             for (at, trunk) in trunks.iter().enumerate() {
                 if !is_trunk(trunk) {
-                    refusals
-                        .add(&format!("trunks[{at}]"), format!("{trunk:?} is no trunk; allowed are ids of trunks that exist"));
+                    refusals.add(
+                        &format!("trunks[{at}]"),
+                        format!("{trunk:?} is no trunk; allowed are ids of trunks that exist"),
+                    );
                 } else if trunks[..at].contains(trunk) {
-                    refusals.add(&format!("trunks[{at}]"), format!("{trunk:?} is named twice; allowed is each trunk once"));
+                    refusals.add(
+                        &format!("trunks[{at}]"),
+                        format!("{trunk:?} is named twice; allowed is each trunk once"),
+                    );
                 }
             }
             account.trunks = trunks;
@@ -300,7 +351,8 @@ impl AccountSettings {
             }
             account.frame_ancestors = origins;
         }
-        account.recording_layout = self.recording_layout.map_or(account.recording_layout, Into::into);
+        account.recording_layout =
+            self.recording_layout.map_or(account.recording_layout, Into::into);
         account.refer = self.refer.map_or(account.refer, Into::into);
         if let Some(words) = self.progress_events {
             for (at, word) in words.iter().enumerate() {
@@ -313,24 +365,32 @@ impl AccountSettings {
 }
 
 /// Lists all accounts.
-#[utoipa::path(operation_id = "list_accounts", get, path = "/admin/accounts", tag = "accounts", responses((status = 200, body = Vec<AccountView>)))]
+#[utoipa::path(operation_id = "list_accounts", get, path = "/admin/accounts", tag = "accounts",
+    responses((status = 200, body = Vec<AccountView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountView>>, Problem> {
     let accounts = blocking(&admin, |admin| Ok(admin.app.store.accounts()?)).await?;
     Ok(Json(accounts.iter().map(AccountView::from).collect()))
 }
 
 /// Reads one account.
-#[utoipa::path(operation_id = "read_account", get, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "read_account", get, path = "/admin/accounts/{account}",
+    tag = "accounts", params(("account" = String, Path)),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
-pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
+pub async fn read(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<AccountView>, Problem> {
     let account = blocking(&admin, move |admin| admin.account(&id)).await?;
     Ok(Json(AccountView::from(&account)))
 }
 
 /// Creates an account, or changes the settings that are given.
-#[utoipa::path(operation_id = "set_account", put, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path)),
-    request_body = AccountSettings, responses((status = 200, body = AccountView, description = "changed"),
-    (status = 201, body = AccountView, description = "created"), (status = 422, body = ProblemDetails)))]
+#[utoipa::path(operation_id = "set_account", put, path = "/admin/accounts/{account}",
+    tag = "accounts", params(("account" = String, Path)),
+    request_body = AccountSettings, responses((status = 200, body = AccountView,
+        description = "changed"),
+    (status = 201, body = AccountView, description = "created"),
+    (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
     PathParams(id): PathParams<String>,
@@ -344,7 +404,11 @@ pub async fn set(
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let trunks = admin.app.store.trunks()?;
         let present = known.unwrap_or_else(|| Account::new(&id, &id));
-        let account = settings.over(present, |trunk| trunks.iter().any(|known| known.id == trunk), &mut refusals);
+        let account = settings.over(
+            present,
+            |trunk| trunks.iter().any(|known| known.id == trunk),
+            &mut refusals,
+        );
         refusals.finish()?;
         admin.app.store.put_account(&account).map_err(super::conflict)?;
         Ok((status, Json(AccountView::from(&account))))
@@ -383,8 +447,27 @@ pub struct Removal {
 
 impl Removal {
     fn of(had: &Belongings, removed: bool) -> Self {
-        let Belongings { live_calls, pending_results, exhausted_results, calls, recordings, numbers, agents, keys } = *had;
-        Self { removed, live_calls, pending_results, exhausted_results, calls, recordings, numbers, agents, keys }
+        let Belongings {
+            live_calls,
+            pending_results,
+            exhausted_results,
+            calls,
+            recordings,
+            numbers,
+            agents,
+            keys,
+        } = *had;
+        Self {
+            removed,
+            live_calls,
+            pending_results,
+            exhausted_results,
+            calls,
+            recordings,
+            numbers,
+            agents,
+            keys,
+        }
     }
 
     /// Its parts that are not none, for people.
@@ -399,14 +482,20 @@ impl Removal {
             (self.agents, "agents"),
             (self.keys, "keys"),
         ];
-        let parts: Vec<_> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let parts: Vec<_> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         if parts.is_empty() { "nothing but its settings".into() } else { parts.join(", ") }
     }
 }
 
-/// Removes an account with all that it has, calls and recordings too: their links answer 410, and an account that later has its id sees
-/// nothing of them. Refused while calls are live or results wait, and unless it is confirmed.
-#[utoipa::path(operation_id = "remove_account", delete, path = "/admin/accounts/{account}", tag = "accounts", params(("account" = String, Path), RemovalMode),
+/// Removes an account with all that it has, calls and recordings too: their links answer 410, and
+/// an account that later has its id sees nothing of them. Refused while calls are live or results
+/// wait, and unless it is confirmed.
+#[utoipa::path(operation_id = "remove_account", delete, path = "/admin/accounts/{account}",
+    tag = "accounts", params(("account" = String, Path), RemovalMode),
     responses((status = 200, body = Removal, description = "Removed, or what a dry run found"),
     (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove(
@@ -425,7 +514,8 @@ pub async fn remove(
         }
         let in_use = |had: &Belongings| {
             let detail = format!(
-                "{} calls are live and {} results wait to be delivered; end the calls, and wait until the results are delivered or given up",
+                "{} calls are live and {} results wait to be delivered; end the calls, and wait \
+                    until the results are delivered or given up",
                 had.live_calls, had.pending_results
             );
             Problem::conflict("in_use", detail)
@@ -434,7 +524,10 @@ pub async fn remove(
             return Err(in_use(&had));
         }
         if !mode.confirm {
-            let detail = format!("this removes {}, for ever; repeat it with ?confirm=true (--yes)", found.text());
+            let detail = format!(
+                "this removes {}, for ever; repeat it with ?confirm=true (--yes)",
+                found.text()
+            );
             return Err(Problem::conflict("confirmation_needed", detail));
         }
         let agents = store.agents(&id)?;

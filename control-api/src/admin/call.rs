@@ -4,7 +4,8 @@ use super::{Admin, blocking};
 use crate::calls::list::{self, CallList};
 use crate::calls::view::{CallView, Delivery};
 use crate::problem::{PathParams, Problem, ProblemDetails, QueryParams};
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::CallFilter;
@@ -33,9 +34,11 @@ pub struct AccountCallsQuery {
 }
 
 /// Lists an account's calls, newest first.
-#[utoipa::path(get, path = "/admin/accounts/{account}/calls", tag = "calls", operation_id = "list_account_calls",
+#[utoipa::path(get, path = "/admin/accounts/{account}/calls", tag = "calls",
+    operation_id = "list_account_calls",
     params(("account" = String, Path), AccountCallsQuery),
-    responses((status = 200, body = CallList, description = "A page of calls"), (status = 400, body = ProblemDetails, description = "A parameter cannot be read"),
+    responses((status = 200, body = CallList, description = "A page of calls"),
+        (status = 400, body = ProblemDetails, description = "A parameter cannot be read"),
     (status = 404, body = ProblemDetails, description = "No such account")))]
 pub async fn of_account(
     State(admin): State<Arc<Admin>>,

@@ -1,4 +1,5 @@
-//! An account's callback: target, the customer's own header, signing secret. Delivery is `callback`'s.
+//! An account's callback: target, the customer's own header, signing secret. Delivery is
+//! `callback`'s.
 
 use super::field::{self, Context, Refusals};
 use super::{Admin, Confirmation, blocking};
@@ -6,7 +7,9 @@ use crate::app::now_ms;
 use crate::calls::view::timestamp;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use crate::secret::{self, Purpose, Secret};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{AuthHeader, CallbackSettings, EarlierSecret, Sealed};
@@ -26,7 +29,8 @@ pub struct CallbackView {
     pub auth_header: Option<String>,
     /// Retries after the first attempt.
     pub max_retries: u32,
-    /// Until when the signing secret before the present one signs, too; null if the present one signs alone.
+    /// Until when the signing secret before the present one signs, too; null if the present one
+    /// signs alone.
     #[serde(default)]
     #[schema(format = "date-time")]
     pub overlap_until: Option<String>,
@@ -56,7 +60,8 @@ pub struct CallbackAnswer {
     pub signing_secret: Option<String>,
 }
 
-/// Settings of a callback; those left out keep their value, or get the default when the callback is new.
+/// Settings of a callback; those left out keep their value, or get the default when the callback is
+/// new.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallbackInput {
@@ -64,7 +69,8 @@ pub struct CallbackInput {
     pub url: Option<String>,
     /// The customer's own header, sent unchanged with each attempt. Default none.
     pub auth_header: Option<AuthHeaderInput>,
-    /// `whsec_` and base64 of 24 to 64 bytes. Default: one is made and told once. The one before it signs on for 24 h beside it.
+    /// `whsec_` and base64 of 24 to 64 bytes. Default: one is made and told once. The one before it
+    /// signs on for 24 h beside it.
     #[schema(value_type = Option<String>)]
     pub signing_secret: Option<Secret>,
     /// 0–3. Default 3.
@@ -81,7 +87,8 @@ pub struct AuthHeaderInput {
 }
 
 impl CallbackInput {
-    /// The callback with these settings over the present one, and the signing secret if it was made here.
+    /// The callback with these settings over the present one, and the signing secret if it was made
+    /// here.
     pub fn over(
         self,
         present: Option<CallbackSettings>,
@@ -97,8 +104,10 @@ impl CallbackInput {
         let url = self.url.or_else(|| present.as_ref().map(|present| present.url.clone()));
         let mut max_retries = present.as_ref().map_or(3, |present| present.max_retries);
         refusals.number("max_retries", self.max_retries, 0..=3, &mut max_retries);
-        let mut earlier_secrets = present.as_ref().map(|present| present.earlier_secrets.clone()).unwrap_or_default();
-        let (known_header, known_secret) = present.map(|present| (present.auth_header, present.signing_secret)).unzip();
+        let mut earlier_secrets =
+            present.as_ref().map(|present| present.earlier_secrets.clone()).unwrap_or_default();
+        let (known_header, known_secret) =
+            present.map(|present| (present.auth_header, present.signing_secret)).unzip();
         let auth_header = match self.auth_header {
             Some(given) => Some(given.sealed(known_header.flatten(), context, refusals)),
             None => known_header.flatten(),
@@ -118,22 +127,38 @@ impl CallbackInput {
                 (context.secrets.seal(Purpose::SigningSecret, &made), Some(made))
             }
         };
-        Some((CallbackSettings { url: url?, auth_header, signing_secret, max_retries, earlier_secrets }, made))
+        Some((
+            CallbackSettings {
+                url: url?,
+                auth_header,
+                signing_secret,
+                max_retries,
+                earlier_secrets,
+            },
+            made,
+        ))
     }
 }
 
 impl AuthHeaderInput {
-    fn sealed(self, known: Option<AuthHeader>, context: Context<'_>, refusals: &mut Refusals) -> AuthHeader {
+    fn sealed(
+        self,
+        known: Option<AuthHeader>,
+        context: Context<'_>,
+        refusals: &mut Refusals,
+    ) -> AuthHeader {
         refusals.within("auth_header", |refusals| {
             refusals.take("name", field::header_name(&self.name));
             refusals.take("value", field::header_value(self.value.expose()));
         });
-        let value = context.reseal(Purpose::CallbackHeader, &self.value, known.map(|known| known.value));
+        let value =
+            context.reseal(Purpose::CallbackHeader, &self.value, known.map(|known| known.value));
         AuthHeader { name: self.name, value }
     }
 }
 
-/// Lets a secret that is replaced sign on for the overlap, and those before it no longer than that (B08).
+/// Lets a secret that is replaced sign on for the overlap, and those before it no longer than that
+/// (B08).
 fn retire(earlier: &mut Vec<EarlierSecret>, replaced: Sealed, now_ms: u64, overlap_s: u64) {
     let ends_ms = now_ms + overlap_s * 1000;
     earlier.insert(0, EarlierSecret { secret: replaced, until_ms: ends_ms });
@@ -160,19 +185,26 @@ pub(super) fn no_callback(account: &str) -> Problem {
 }
 
 /// Reads an account's callback.
-#[utoipa::path(operation_id = "read_callback", get, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "read_callback", get, path = "/admin/accounts/{account}/callback",
+    tag = "callback", params(("account" = String, Path)),
     responses((status = 200, body = CallbackView), (status = 404, body = ProblemDetails)))]
 pub async fn read(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,
 ) -> Result<Json<CallbackView>, Problem> {
-    let found = blocking(&admin, move |admin| admin.account(&account)?.callback.ok_or_else(|| no_callback(&account))).await?;
+    let found = blocking(&admin, move |admin| {
+        admin.account(&account)?.callback.ok_or_else(|| no_callback(&account))
+    })
+    .await?;
     Ok(Json(CallbackView::from(&found)))
 }
 
-/// Sets an account's callback, or changes the settings that are given. A new callback's signing secret is told in this answer only.
-#[utoipa::path(operation_id = "set_callback", put, path = "/admin/accounts/{account}/callback", tag = "callback", params(("account" = String, Path)),
-    request_body = CallbackInput, responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails),
+/// Sets an account's callback, or changes the settings that are given. A new callback's signing
+/// secret is told in this answer only.
+#[utoipa::path(operation_id = "set_callback", put, path = "/admin/accounts/{account}/callback",
+    tag = "callback", params(("account" = String, Path)),
+    request_body = CallbackInput, responses((status = 200, body = CallbackAnswer),
+        (status = 404, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
@@ -186,8 +218,10 @@ pub async fn set(
         let merged = input.over(account.callback.take(), admin.context(), &mut refusals);
         refusals.finish()?;
         let (callback, made) = merged.expect("a callback without a URL is refused");
-        let answer =
-            CallbackAnswer { callback: CallbackView::from(&callback), signing_secret: made.map(|made| made.expose().into()) };
+        let answer = CallbackAnswer {
+            callback: CallbackView::from(&callback),
+            signing_secret: made.map(|made| made.expose().into()),
+        };
         account.callback = Some(callback);
         admin.app.store.put_account(&account)?;
         Ok(Json(answer))
@@ -195,11 +229,13 @@ pub async fn set(
     .await
 }
 
-/// Removes an account's callback: results are then only stored. Refused while calls are live, whose results nobody would be told, unless it
-/// is confirmed; results that wait are still tried.
-#[utoipa::path(operation_id = "remove_callback", delete, path = "/admin/accounts/{account}/callback", tag = "callback",
+/// Removes an account's callback: results are then only stored. Refused while calls are live, whose
+/// results nobody would be told, unless it is confirmed; results that wait are still tried.
+#[utoipa::path(operation_id = "remove_callback", delete,
+    path = "/admin/accounts/{account}/callback", tag = "callback",
     params(("account" = String, Path), Confirmation),
-    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
+    responses((status = 204), (status = 404, body = ProblemDetails),
+        (status = 409, body = ProblemDetails)))]
 pub async fn remove(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,
@@ -209,7 +245,10 @@ pub async fn remove(
         let _held = admin.change();
         let mut account = admin.account(&account)?;
         account.callback.take().ok_or_else(|| no_callback(&account.id))?;
-        confirmation.check(admin.live_calls(|call| call.account_id == account.id)?, "their results would not be pushed")?;
+        confirmation.check(
+            admin.live_calls(|call| call.account_id == account.id)?,
+            "their results would not be pushed",
+        )?;
         admin.app.store.put_account(&account)?;
         Ok(StatusCode::NO_CONTENT)
     })
@@ -220,14 +259,17 @@ pub async fn remove(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Renewal {
-    /// Seconds for which the present secret signs on beside the new one, 0–2592000; 0 ends it at once. Default 86400.
+    /// Seconds for which the present secret signs on beside the new one, 0–2592000; 0 ends it at
+    /// once. Default 86400.
     pub overlap_s: Option<u64>,
 }
 
-/// Makes a new signing secret, which signs from the next attempt on; the present one signs beside it for the overlap.
+/// Makes a new signing secret, which signs from the next attempt on; the present one signs beside
+/// it for the overlap.
 #[utoipa::path(post, path = "/admin/accounts/{account}/callback/signing-secret", tag = "callback",
     params(("account" = String, Path)), request_body = Option<Renewal>,
-    responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    responses((status = 200, body = CallbackAnswer), (status = 404, body = ProblemDetails),
+        (status = 422, body = ProblemDetails)))]
 pub async fn renew_signing_secret(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,
@@ -245,7 +287,10 @@ pub async fn renew_signing_secret(
         let sealed = admin.app.master_key.seal(Purpose::SigningSecret, &made);
         let replaced = std::mem::replace(&mut callback.signing_secret, sealed);
         retire(&mut callback.earlier_secrets, replaced, now_ms(), overlap_s);
-        let answer = CallbackAnswer { callback: CallbackView::from(&*callback), signing_secret: Some(made.expose().into()) };
+        let answer = CallbackAnswer {
+            callback: CallbackView::from(&*callback),
+            signing_secret: Some(made.expose().into()),
+        };
         admin.app.store.put_account(&account)?;
         Ok(Json(answer))
     })
@@ -253,8 +298,10 @@ pub async fn renew_signing_secret(
 }
 
 /// Ends the overlap: from the next attempt on the present signing secret signs alone.
-#[utoipa::path(delete, path = "/admin/accounts/{account}/callback/signing-secret/overlap", tag = "callback",
-    params(("account" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
+#[utoipa::path(delete, path = "/admin/accounts/{account}/callback/signing-secret/overlap",
+    tag = "callback",
+    params(("account" = String, Path)), responses((status = 204),
+        (status = 404, body = ProblemDetails)))]
 pub async fn end_overlap(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,
@@ -275,10 +322,13 @@ mod tests {
 
     #[track_caller]
     fn check(untils: &[u64], overlap_s: u64, expected: &[(u8, u64)]) {
-        let mut earlier: Vec<_> =
-            (1..).zip(untils).map(|(n, until)| EarlierSecret { secret: Sealed(vec![n]), until_ms: *until }).collect();
+        let mut earlier: Vec<_> = (1..)
+            .zip(untils)
+            .map(|(n, until)| EarlierSecret { secret: Sealed(vec![n]), until_ms: *until })
+            .collect();
         retire(&mut earlier, Sealed(vec![0]), 1_000, overlap_s);
-        let left: Vec<_> = earlier.iter().map(|earlier| (earlier.secret.0[0], earlier.until_ms)).collect();
+        let left: Vec<_> =
+            earlier.iter().map(|earlier| (earlier.secret.0[0], earlier.until_ms)).collect();
         assert_eq!(left, expected);
     }
 

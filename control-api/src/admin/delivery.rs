@@ -5,7 +5,9 @@ use crate::calls::list;
 use crate::calls::requeue;
 use crate::calls::view::{DeliveryView, timestamp};
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{CallFilter, CallbackJob, JobState, RequeueOutcome};
@@ -19,7 +21,8 @@ const REDELIVERY_CAP: usize = 1_000;
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct DeliveryQuery {
-    /// `exhausted`, those that were given up, unless given; or `pending`, those that are still being tried.
+    /// `exhausted`, those that were given up, unless given; or `pending`, those that are still
+    /// being tried.
     #[param(inline)]
     pub state: Option<Undelivered>,
     /// Of this account only.
@@ -77,8 +80,10 @@ pub struct UndeliveredList {
 }
 
 /// Lists results that are not delivered: of one account, or of all.
-#[utoipa::path(get, path = "/admin/deliveries", tag = "deliveries", operation_id = "list_deliveries", params(DeliveryQuery),
-    responses((status = 200, body = UndeliveredList, description = "A page of results"), (status = 400, body = ProblemDetails, description = "A parameter cannot be read"),
+#[utoipa::path(get, path = "/admin/deliveries", tag = "deliveries",
+    operation_id = "list_deliveries", params(DeliveryQuery),
+    responses((status = 200, body = UndeliveredList, description = "A page of results"),
+        (status = 400, body = ProblemDetails, description = "A parameter cannot be read"),
     (status = 404, body = ProblemDetails, description = "No such account")))]
 pub async fn list(
     State(admin): State<Arc<Admin>>,
@@ -93,7 +98,12 @@ pub async fn list(
         if let Some(account) = &query.account {
             admin.account(account)?;
         }
-        let page = admin.app.store.undelivered(query.account.as_deref(), state, query.cursor.as_deref(), limit);
+        let page = admin.app.store.undelivered(
+            query.account.as_deref(),
+            state,
+            query.cursor.as_deref(),
+            limit,
+        );
         page.map_err(list::bad_cursor)
     });
     let page = page.await?;
@@ -102,10 +112,13 @@ pub async fn list(
 }
 
 /// Pushes the result of one ended call again, whether or not it was delivered.
-#[utoipa::path(post, path = "/admin/deliveries/{call_id}/redeliver", tag = "deliveries", operation_id = "redeliver_result",
+#[utoipa::path(post, path = "/admin/deliveries/{call_id}/redeliver", tag = "deliveries",
+    operation_id = "redeliver_result",
     params(("call_id" = String, Path)),
-    responses((status = 202, body = UndeliveredResult, description = "Queued"), (status = 404, body = ProblemDetails, description = "No such call"),
-    (status = 409, body = ProblemDetails, description = "The call is live, its result is being tried, or its account has no callback")))]
+    responses((status = 202, body = UndeliveredResult, description = "Queued"),
+        (status = 404, body = ProblemDetails, description = "No such call"),
+    (status = 409, body = ProblemDetails, description = "The call is live, its result is being \
+        tried, or its account has no callback")))]
 pub async fn redeliver(
     State(admin): State<Arc<Admin>>,
     PathParams(call_id): PathParams<String>,
@@ -115,11 +128,14 @@ pub async fn redeliver(
             admin.app.callbacks.notify(&job.target.endpoint);
             Ok((StatusCode::ACCEPTED, Json(UndeliveredResult::of(&job))))
         }
-        RequeueOutcome::StillPending => {
-            Err(Problem::conflict("callback_pending", "the result of this call is still being tried"))
-        }
+        RequeueOutcome::StillPending => Err(Problem::conflict(
+            "callback_pending",
+            "the result of this call is still being tried",
+        )),
         RequeueOutcome::StillLive => Err(Problem::conflict("call_live", "the call has not ended")),
-        RequeueOutcome::NotConfigured => Err(Problem::conflict("no_callback", "the account has no callback URL")),
+        RequeueOutcome::NotConfigured => {
+            Err(Problem::conflict("no_callback", "the account has no callback URL"))
+        }
         RequeueOutcome::UnknownCall => Err(super::unknown("call", &call_id)),
     }
 }
@@ -145,11 +161,15 @@ pub struct Redelivered {
     pub more: bool,
 }
 
-/// Pushes the results of an account that were given up again, the newest first, at most 1,000 at a time.
-#[utoipa::path(post, path = "/admin/accounts/{account}/deliveries/redeliver", tag = "deliveries", operation_id = "redeliver_account",
+/// Pushes the results of an account that were given up again, the newest first, at most 1,000 at a
+/// time.
+#[utoipa::path(post, path = "/admin/accounts/{account}/deliveries/redeliver", tag = "deliveries",
+    operation_id = "redeliver_account",
     params(("account" = String, Path)), request_body = Option<RedeliverAll>,
-    responses((status = 202, body = Redelivered, description = "Queued"), (status = 400, body = ProblemDetails, description = "A time cannot be read"),
-    (status = 404, body = ProblemDetails, description = "No such account"), (status = 409, body = ProblemDetails, description = "The account has no callback")))]
+    responses((status = 202, body = Redelivered, description = "Queued"),
+        (status = 400, body = ProblemDetails, description = "A time cannot be read"),
+    (status = 404, body = ProblemDetails, description = "No such account"),
+    (status = 409, body = ProblemDetails, description = "The account has no callback")))]
 pub async fn redeliver_all(
     State(admin): State<Arc<Admin>>,
     PathParams(account): PathParams<String>,

@@ -1,4 +1,5 @@
-//! Checks on single settings, and the list of those that were refused. Each refusal names the setting and what is allowed.
+//! Checks on single settings, and the list of those that were refused. Each refusal names the
+//! setting and what is allowed.
 
 use crate::lifecycle::EVENT_WORDS;
 use crate::number::{self, E164, Region};
@@ -9,8 +10,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use storage::Sealed;
 
-/// Header names that the HTTP client writes itself or that hold for one hop only (RFC 9110 §7.6.1), and those of the callback's
-/// own contract (S23).
+/// Header names that the HTTP client writes itself or that hold for one hop only (RFC 9110 §7.6.1),
+/// and those of the callback's own contract (S23).
 const RESERVED_HEADERS: &[&str] = &[
     "connection",
     "content-encoding",
@@ -42,9 +43,11 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Seals a secret; the same secret keeps its present seal, so that setting it again changes nothing.
+    /// Seals a secret; the same secret keeps its present seal, so that setting it again changes
+    /// nothing.
     pub fn reseal(&self, purpose: Purpose, given: &Secret, present: Option<Sealed>) -> Sealed {
-        let same = |sealed: &Sealed| self.secrets.open(purpose, sealed).is_ok_and(|open| open == *given);
+        let same =
+            |sealed: &Sealed| self.secrets.open(purpose, sealed).is_ok_and(|open| open == *given);
         present.filter(same).unwrap_or_else(|| self.secrets.seal(purpose, given))
     }
 }
@@ -68,7 +71,8 @@ impl Refusals {
     }
 
     pub fn add(&mut self, field: &str, detail: impl Into<String>) {
-        self.errors.push(FieldError { field: format!("{}{field}", self.prefix), detail: detail.into() });
+        self.errors
+            .push(FieldError { field: format!("{}{field}", self.prefix), detail: detail.into() });
     }
 
     /// The value, or `None` after noting why not.
@@ -88,12 +92,21 @@ impl Refusals {
         if range.contains(&given) {
             *target = given;
         } else {
-            self.add(field, format!("{given} is refused; allowed is {} to {}", range.start(), range.end()));
+            self.add(
+                field,
+                format!("{given} is refused; allowed is {} to {}", range.start(), range.end()),
+            );
         }
     }
 
     /// The same for a setting in seconds that is kept in milliseconds.
-    pub fn seconds(&mut self, field: &str, given: Option<u64>, range: RangeInclusive<u64>, target_ms: &mut u64) {
+    pub fn seconds(
+        &mut self,
+        field: &str,
+        given: Option<u64>,
+        range: RangeInclusive<u64>,
+        target_ms: &mut u64,
+    ) {
         let mut seconds = *target_ms / 1000;
         self.number(field, given, range, &mut seconds);
         if given == Some(seconds) {
@@ -108,7 +121,8 @@ impl Refusals {
             0 => format!("{}: {}", first.field, first.detail),
             more => format!("{}: {} (and {more} more)", first.field, first.detail),
         };
-        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", detail);
+        let mut problem =
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", detail);
         problem.body.errors = self.errors;
         Err(problem)
     }
@@ -137,12 +151,16 @@ pub fn text(value: &str) -> Result<(), String> {
 
 /// The word of an event, or its head before a dot.
 pub fn event(text: &str) -> Result<(), String> {
-    let is_known =
-        EVENT_WORDS.iter().any(|word| word.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+    let is_known = EVENT_WORDS.iter().any(|word| {
+        word.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
     if is_known {
         Ok(())
     } else {
-        Err(format!("{text:?} is no event; allowed are {}, and heads of them", EVENT_WORDS.join(", ")))
+        Err(format!(
+            "{text:?} is no event; allowed are {}, and heads of them",
+            EVENT_WORDS.join(", ")
+        ))
     }
 }
 
@@ -158,24 +176,38 @@ pub fn e164(text: &str, region: Region) -> Result<E164, String> {
 pub fn cidr(text: &str) -> Result<String, String> {
     let network = text.parse::<ipnet::IpNet>().map(|network| network.trunc()).ok();
     let network = network.or_else(|| text.parse::<IpAddr>().map(ipnet::IpNet::from).ok());
-    let network = network
-        .ok_or_else(|| format!("{text:?} is no network; allowed are such as 203.0.113.0/24, 203.0.113.7, 2001:db8::/32"))?;
+    let network = network.ok_or_else(|| {
+        format!(
+            "{text:?} is no network; allowed are such as 203.0.113.0/24, 203.0.113.7, 2001:db8::/32"
+        )
+    })?;
     Ok(network.to_string())
 }
 
 /// A setting of at most `most` networks.
-pub fn networks(setting: &str, given: &[String], most: usize, refusals: &mut Refusals) -> Vec<String> {
+pub fn networks(
+    setting: &str,
+    given: &[String],
+    most: usize,
+    refusals: &mut Refusals,
+) -> Vec<String> {
     if given.len() > most {
         refusals.add(setting, format!("allowed are up to {most} networks"));
     }
-    given.iter().enumerate().filter_map(|(at, text)| refusals.take(&format!("{setting}[{at}]"), cidr(text))).collect()
+    given
+        .iter()
+        .enumerate()
+        .filter_map(|(at, text)| refusals.take(&format!("{setting}[{at}]"), cidr(text)))
+        .collect()
 }
 
 /// Host of a trunk: a DNS name or an address.
 pub fn host(text: &str) -> Result<(), String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
     };
     let name = text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label);
@@ -186,13 +218,16 @@ pub fn host(text: &str) -> Result<(), String> {
     }
 }
 
-/// An origin (RFC 6454) as it stands in a Content-Security-Policy: scheme, host and perhaps a port, nothing else. The host may begin with
-/// `*.`, for CRMs that give each customer a name of its own.
+/// An origin (RFC 6454) as it stands in a Content-Security-Policy: scheme, host and perhaps a port,
+/// nothing else. The host may begin with `*.`, for CRMs that give each customer a name of its own.
 pub fn origin(text: &str) -> Result<(), String> {
     let host_only = text.replacen("://*.", "://", 1);
     let is_origin = reqwest::Url::parse(&host_only).is_ok_and(|url| {
-        let is_whole_domain = host_only != text && !url.host_str().is_some_and(|host| host.contains('.'));
-        matches!(url.scheme(), "https" | "http") && url.origin().ascii_serialization() == host_only && !is_whole_domain
+        let is_whole_domain =
+            host_only != text && !url.host_str().is_some_and(|host| host.contains('.'));
+        matches!(url.scheme(), "https" | "http")
+            && url.origin().ascii_serialization() == host_only
+            && !is_whole_domain
     });
     if is_origin && !host_only.contains('*') {
         Ok(())
@@ -203,12 +238,16 @@ pub fn origin(text: &str) -> Result<(), String> {
 
 /// A callback's target (S22): HTTPS to a public host; the development switch allows the rest.
 pub fn callback_url(text: &str, allow_private_targets: bool) -> Result<(), String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("not a URL ({error}); allowed is https://host/path"))?;
+    let url = reqwest::Url::parse(text)
+        .map_err(|error| format!("not a URL ({error}); allowed is https://host/path"))?;
     if text.len() > 2048 {
         return Err("allowed are up to 2048 characters".into());
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err("allowed is a URL without user, password and fragment; use auth_header for credentials".into());
+        return Err(
+            "allowed is a URL without user, password and fragment; use auth_header for credentials"
+                .into(),
+        );
     }
     match url.scheme() {
         "https" => {}
@@ -222,7 +261,8 @@ pub fn callback_url(text: &str, allow_private_targets: bool) -> Result<(), Strin
     Ok(())
 }
 
-/// Names and literal addresses that lead into this machine or network. What a public name resolves to is checked on delivery.
+/// Names and literal addresses that lead into this machine or network. What a public name resolves
+/// to is checked on delivery.
 fn is_private_host(host: &str) -> bool {
     let literal = host.trim_matches(['[', ']']);
     if let Ok(address) = literal.parse::<IpAddr>() {
@@ -231,7 +271,9 @@ fn is_private_host(host: &str) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let private_zones = ["localhost", "local", "internal", "intranet", "lan", "home.arpa"];
     !name.contains('.')
-        || private_zones.iter().any(|zone| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+        || private_zones.iter().any(|zone| {
+            name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        })
 }
 
 /// RFC 6890: addresses that are not of the public Internet.
@@ -244,21 +286,34 @@ pub fn is_private(address: IpAddr) -> bool {
                 || v4.is_link_local()
                 || v4.is_multicast()
                 || v4.is_documentation()
-                || matches!((a, b, c), (0, ..) | (100, 64..=127, _) | (192, 0, 0) | (198, 18 | 19, _) | (240..=255, ..))
+                || matches!(
+                    (a, b, c),
+                    (0, ..)
+                        | (100, 64..=127, _)
+                        | (192, 0, 0)
+                        | (198, 18 | 19, _)
+                        | (240..=255, ..)
+                )
         }
         IpAddr::V6(v6) => {
             let first = v6.segments()[0];
-            // Only 2000::/3 is global unicast; 2001:db8::/32 documents, 64:ff9b::/96 and 2002::/16 embed IPv4.
-            first & 0xE000 != 0x2000 || first == 0x2002 || (first == 0x2001 && matches!(v6.segments()[1], 0 | 0x0db8))
+            // Only 2000::/3 is global unicast; 2001:db8::/32 documents, 64:ff9b::/96 and 2002::/16
+            // embed IPv4.
+            first & 0xE000 != 0x2000
+                || first == 0x2002
+                || (first == 0x2001 && matches!(v6.segments()[1], 0 | 0x0db8))
         }
     }
 }
 
 /// Name of the customer's own header on callbacks (S23).
 pub fn header_name(text: &str) -> Result<(), String> {
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "allowed is an HTTP header name".to_owned())?;
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| "allowed is an HTTP header name".to_owned())?;
     if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err(format!("{name} is written by the sender; allowed is any other header, such as Authorization"));
+        return Err(format!(
+            "{name} is written by the sender; allowed is any other header, such as Authorization"
+        ));
     }
     Ok(())
 }
@@ -266,7 +321,12 @@ pub fn header_name(text: &str) -> Result<(), String> {
 /// Value of that header; the text itself is never told.
 pub fn header_value(text: &str) -> Result<(), String> {
     let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if text.is_empty() || text.len() > 4096 || !printable || text.trim() != text || HeaderValue::from_str(text).is_err() {
+    if text.is_empty()
+        || text.len() > 4096
+        || !printable
+        || text.trim() != text
+        || HeaderValue::from_str(text).is_err()
+    {
         return Err("allowed are 1 to 4096 printable ASCII characters without outer spaces".into());
     }
     Ok(())
@@ -344,8 +404,14 @@ mod tests {
         ] {
             check(name, header_name(name), allowed);
         }
-        for (value, allowed) in [("Bearer abc", true), ("a", true), ("", false), (" a", false), ("a\r\nb", false), ("é", false)]
-        {
+        for (value, allowed) in [
+            ("Bearer abc", true),
+            ("a", true),
+            ("", false),
+            (" a", false),
+            ("a\r\nb", false),
+            ("é", false),
+        ] {
             check(value, header_value(value), allowed);
         }
     }
@@ -392,13 +458,25 @@ mod tests {
 
     #[test]
     fn ids_texts_and_hosts() {
-        for (given, allowed) in [("demo", true), ("a-b_9", true), ("", false), ("a.b", false), ("a/b", false), ("é", false)] {
+        for (given, allowed) in [
+            ("demo", true),
+            ("a-b_9", true),
+            ("", false),
+            ("a.b", false),
+            ("a/b", false),
+            ("é", false),
+        ] {
             check(given, id(given), allowed);
         }
         check("long", id(&"a".repeat(65)), false);
-        for (given, allowed) in
-            [("agent.017", true), ("Jörg आशा", true), ("", false), (" a", false), ("a\n", false), ("a\u{0}b", false)]
-        {
+        for (given, allowed) in [
+            ("agent.017", true),
+            ("Jörg आशा", true),
+            ("", false),
+            (" a", false),
+            ("a\n", false),
+            ("a\u{0}b", false),
+        ] {
             check(given, text(given), allowed);
         }
         for (given, allowed) in [
@@ -422,13 +500,18 @@ mod tests {
         let mut refusals = Refusals::default();
         let mut limit = 5;
         refusals.within("account.demo", |refusals| {
-            refusals.within("limits", |refusals| refusals.number("calls_per_second", Some(99), 0..=10, &mut limit));
+            refusals.within("limits", |refusals| {
+                refusals.number("calls_per_second", Some(99), 0..=10, &mut limit)
+            });
             refusals.add("name", "allowed are letters");
         });
         assert_eq!(limit, 5);
         let problem = refusals.finish().unwrap_err();
         let fields: Vec<_> = problem.body.errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["account.demo.limits.calls_per_second", "account.demo.name"]);
-        assert_eq!(problem.body.detail, "account.demo.limits.calls_per_second: 99 is refused; allowed is 0 to 10 (and 1 more)");
+        assert_eq!(
+            problem.body.detail,
+            "account.demo.limits.calls_per_second: 99 is refused; allowed is 0 to 10 (and 1 more)"
+        );
     }
 }

@@ -4,8 +4,9 @@ use super::account::AccountView;
 use super::{Admin, blocking};
 use crate::hold_audio::{self, MAX_FILE_LEN};
 use crate::problem::{PathParams, Problem, ProblemDetails, Uncollected, broken_body, collect};
+use axum::Json;
 use axum::extract::{Request, State};
-use axum::{Json, http::StatusCode};
+use axum::http::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Account;
@@ -13,40 +14,58 @@ use storage::Account;
 /// Time in which a client has to send the whole file.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sets what parties on hold hear: mono, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB.
-#[utoipa::path(operation_id = "set_hold_audio", put, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+/// Sets what parties on hold hear: mono, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2
+/// MB.
+#[utoipa::path(operation_id = "set_hold_audio", put, path = "/admin/accounts/{account}/hold-audio",
+    tag = "accounts", params(("account" = String, Path)),
     request_body(content = [u8], content_type = "audio/wav"),
-    responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails), (status = 413, body = ProblemDetails),
+    responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails),
+        (status = 413, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
     PathParams(id): PathParams<String>,
     request: Request,
 ) -> Result<Json<AccountView>, Problem> {
-    let file = match tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_FILE_LEN)).await {
+    let file = match tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_FILE_LEN))
+        .await
+    {
         Ok(Ok(file)) => file,
         Ok(Err(Uncollected::TooLong)) => {
             let detail = format!("the file is longer than {MAX_FILE_LEN} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail));
         }
         Ok(Err(Uncollected::Broken)) => return Err(broken_body()),
-        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the file did not arrive within 30 s")),
+        Err(_) => {
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "the file did not arrive within 30 s",
+            ));
+        }
     };
     blocking(&admin, move |admin| {
         let account = admin.account(&id)?;
-        hold_audio::check(&file)
-            .map_err(|refusal| Problem::unprocessable("hold_audio", "invalid_hold_audio", refusal.to_string()))?;
+        hold_audio::check(&file).map_err(|refusal| {
+            Problem::unprocessable("hold_audio", "invalid_hold_audio", refusal.to_string())
+        })?;
         let name = hold_audio::file_name(&account.id, &file);
-        hold_audio::write(&admin.app.config.hold_audio.folder, &name, &file).map_err(|error| Problem::internal(&error))?;
+        hold_audio::write(&admin.app.config.hold_audio.folder, &name, &file)
+            .map_err(|error| Problem::internal(&error))?;
         change(admin, &id, Some(name))
     })
     .await
 }
 
 /// Has parties on hold hear the bundled tone again.
-#[utoipa::path(operation_id = "remove_hold_audio", delete, path = "/admin/accounts/{account}/hold-audio", tag = "accounts", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "remove_hold_audio", delete,
+    path = "/admin/accounts/{account}/hold-audio", tag = "accounts",
+    params(("account" = String, Path)),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<AccountView>, Problem> {
+pub async fn remove(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<AccountView>, Problem> {
     blocking(&admin, move |admin| change(admin, &id, None)).await
 }
 

@@ -7,7 +7,9 @@ use crate::calls::view::timestamp;
 use crate::number::E164;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use crate::softphone;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Agent, Number};
@@ -40,10 +42,12 @@ pub struct AgentStatus {
     /// When the softphone was last registered; null if it never was.
     #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
     pub last_seen: Option<String>,
-    /// What the softphone's page last told of the microphone: `granted`, `denied`, `missing`, `in_use`; null if it never did.
+    /// What the softphone's page last told of the microphone: `granted`, `denied`, `missing`,
+    /// `in_use`; null if it never did.
     #[schema(example = "granted")]
     pub microphone: Option<String>,
-    /// The last test of the way of a call's sound that the agent made on the setup page; null if there was none.
+    /// The last test of the way of a call's sound that the agent made on the setup page; null if
+    /// there was none.
     pub media_test: Option<MediaTestView>,
 }
 
@@ -52,8 +56,8 @@ pub struct AgentStatus {
 pub struct MediaTestView {
     #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
     pub at: String,
-    /// `good`, `fair`, `poor`; or how far it came: `no_candidates` (the browser has no network for media), `no_path` (nothing came
-    /// through), `no_call` (the softphone was not called).
+    /// `good`, `fair`, `poor`; or how far it came: `no_candidates` (the browser has no network for
+    /// media), `no_path` (nothing came through), `no_call` (the softphone was not called).
     #[schema(example = "good")]
     pub outcome: String,
     pub round_trip_ms: Option<u32>,
@@ -66,8 +70,22 @@ pub struct MediaTestView {
 
 impl From<storage::MediaTest> for MediaTestView {
     fn from(test: storage::MediaTest) -> Self {
-        let storage::MediaTest { at_ms, outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille } = test;
-        Self { at: timestamp(at_ms), outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille }
+        let storage::MediaTest {
+            at_ms,
+            outcome,
+            round_trip_ms,
+            jitter_ms,
+            lost_permille,
+            sent_lost_permille,
+        } = test;
+        Self {
+            at: timestamp(at_ms),
+            outcome,
+            round_trip_ms,
+            jitter_ms,
+            lost_permille,
+            sent_lost_permille,
+        }
     }
 }
 
@@ -76,13 +94,18 @@ impl AgentStatus {
         let Agent { account_id, crm_username, display_name } = agent;
         let store = &admin.app.store;
         let softphone = store.softphone(account_id, crm_username)?;
-        let online = admin.app.link.is_softphone_online(&admin.app.master_key.agent_name(account_id, crm_username));
+        let online = admin
+            .app
+            .link
+            .is_softphone_online(&admin.app.master_key.agent_name(account_id, crm_username));
         let last_seen_ms = if online { Some(now_ms()) } else { softphone.last_seen_ms };
         Ok(Self {
             crm_username: crm_username.clone(),
             display_name: display_name.clone(),
             online,
-            in_call: store.softphone_call(account_id, crm_username)?.is_some_and(|call| call.is_live()),
+            in_call: store
+                .softphone_call(account_id, crm_username)?
+                .is_some_and(|call| call.is_live()),
             last_seen: last_seen_ms.map(timestamp),
             microphone: softphone.microphone,
             media_test: softphone.media_test.map(Into::into),
@@ -99,7 +122,13 @@ pub struct AgentSettings {
 }
 
 impl AgentSettings {
-    pub fn over(self, account: &str, crm_username: &str, present: Option<Agent>, refusals: &mut Refusals) -> Agent {
+    pub fn over(
+        self,
+        account: &str,
+        crm_username: &str,
+        present: Option<Agent>,
+        refusals: &mut Refusals,
+    ) -> Agent {
         refusals.take("crm_username", field::text(crm_username));
         if let Some(name) = &self.display_name {
             refusals.take("display_name", field::text(name));
@@ -126,7 +155,8 @@ fn path_number(text: &str, account: &Account) -> Result<E164, Problem> {
 }
 
 /// Lists an account's caller-ID numbers in E.164.
-#[utoipa::path(get, path = "/admin/accounts/{account}/numbers", tag = "numbers", params(("account" = String, Path)),
+#[utoipa::path(get, path = "/admin/accounts/{account}/numbers", tag = "numbers",
+    params(("account" = String, Path)),
     responses((status = 200, body = Vec<String>), (status = 404, body = ProblemDetails)))]
 pub async fn list_numbers(
     State(admin): State<Arc<Admin>>,
@@ -141,8 +171,10 @@ pub async fn list_numbers(
 
 /// Assigns a caller-ID number, written in any form, to an account.
 #[utoipa::path(put, path = "/admin/accounts/{account}/numbers/{number}", tag = "numbers",
-    params(("account" = String, Path), ("number" = String, Path)), responses((status = 200, body = String, description = "in E.164"),
-    (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    params(("account" = String, Path), ("number" = String, Path)),
+    responses((status = 200, body = String, description = "in E.164"),
+    (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails),
+    (status = 422, body = ProblemDetails)))]
 pub async fn assign_number(
     State(admin): State<Arc<Admin>>,
     PathParams((account, number)): PathParams<(String, String)>,
@@ -160,7 +192,8 @@ pub async fn assign_number(
 /// Takes a caller-ID number from an account.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/numbers/{number}", tag = "numbers",
     params(("account" = String, Path), ("number" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    responses((status = 204), (status = 404, body = ProblemDetails),
+        (status = 422, body = ProblemDetails)))]
 pub async fn withdraw_number(
     State(admin): State<Arc<Admin>>,
     PathParams((account, number)): PathParams<(String, String)>,
@@ -170,14 +203,17 @@ pub async fn withdraw_number(
         let e164 = path_number(&number, &admin.account(&account)?)?;
         match admin.app.store.delete_number(&account, e164.as_str())? {
             true => Ok(StatusCode::NO_CONTENT),
-            false => Err(Problem::not_found(format!("the account {account:?} does not have this number"))),
+            false => Err(Problem::not_found(format!(
+                "the account {account:?} does not have this number"
+            ))),
         }
     })
     .await
 }
 
 /// Lists an account's agents with what is known of their softphones.
-#[utoipa::path(get, path = "/admin/accounts/{account}/agents", tag = "agents", params(("account" = String, Path)),
+#[utoipa::path(get, path = "/admin/accounts/{account}/agents", tag = "agents",
+    params(("account" = String, Path)),
     responses((status = 200, body = Vec<AgentStatus>), (status = 404, body = ProblemDetails)))]
 pub async fn list_agents(
     State(admin): State<Arc<Admin>>,
@@ -193,8 +229,10 @@ pub async fn list_agents(
 
 /// Registers an agent, or renames one.
 #[utoipa::path(put, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
-    params(("account" = String, Path), ("crm_username" = String, Path)), request_body = AgentSettings,
-    responses((status = 200, body = AgentView), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    params(("account" = String, Path), ("crm_username" = String, Path)),
+    request_body = AgentSettings,
+    responses((status = 200, body = AgentView), (status = 404, body = ProblemDetails),
+        (status = 422, body = ProblemDetails)))]
 pub async fn register_agent(
     State(admin): State<Arc<Admin>>,
     PathParams((account, crm_username)): PathParams<(String, String)>,
@@ -213,11 +251,12 @@ pub async fn register_agent(
     .await
 }
 
-/// Removes an agent; its pages end and its softphone is cut off, once a running call has ended. Refused while it is in a call, unless it is
-/// confirmed.
+/// Removes an agent; its pages end and its softphone is cut off, once a running call has ended.
+/// Refused while it is in a call, unless it is confirmed.
 #[utoipa::path(delete, path = "/admin/accounts/{account}/agents/{crm_username}", tag = "agents",
     params(("account" = String, Path), ("crm_username" = String, Path), Confirmation),
-    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
+    responses((status = 204), (status = 404, body = ProblemDetails),
+        (status = 409, body = ProblemDetails)))]
 pub async fn remove_agent(
     State(admin): State<Arc<Admin>>,
     PathParams((account, crm_username)): PathParams<(String, String)>,
@@ -226,11 +265,15 @@ pub async fn remove_agent(
     blocking(&admin, move |admin| {
         let _held = admin.change();
         admin.account(&account)?;
-        let is_in = |call: &storage::Call| call.account_id == account && call.crm_username.as_ref() == Some(&crm_username);
+        let is_in = |call: &storage::Call| {
+            call.account_id == account && call.crm_username.as_ref() == Some(&crm_username)
+        };
         confirmation.check(admin.live_calls(is_in)?, "the agent's softphone would be cut off")?;
         let agent = admin.app.store.agent(&account, &crm_username)?;
         if !admin.app.store.delete_agent(&account, &crm_username)? {
-            return Err(Problem::not_found(format!("the account {account:?} has no agent {crm_username:?}")));
+            return Err(Problem::not_found(format!(
+                "the account {account:?} has no agent {crm_username:?}"
+            )));
         }
         softphone::end_sessions(&admin.app, agent.as_slice(), |session| {
             session.account_id == account && session.crm_username == crm_username

@@ -1,5 +1,6 @@
-//! API keys of an account: made and told once, rotated with an overlap, bound to networks, revoked (S06, S40).
-//! A key has a name within its account; each rotation adds a generation, and the id is `account.name.generation`.
+//! API keys of an account: made and told once, rotated with an overlap, bound to networks, revoked
+//! (S06, S40). A key has a name within its account; each rotation adds a generation, and the id is
+//! `account.name.generation`.
 
 use super::field::{self, Refusals};
 use super::{Admin, blocking};
@@ -7,7 +8,9 @@ use crate::app::now_ms;
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{self, MIN_KEY_CHARS, Secret};
 use crate::softphone;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{ApiKey, KeyClass};
@@ -171,7 +174,10 @@ fn check_value(value: &Secret) -> Result<(), String> {
 
 fn networks(given: &[String], class: KeyClass, refusals: &mut Refusals) -> Vec<String> {
     if class == KeyClass::Browser && !given.is_empty() {
-        refusals.add("cidrs", "a browser key is never bound to addresses; allowed for server keys only");
+        refusals.add(
+            "cidrs",
+            "a browser key is never bound to addresses; allowed for server keys only",
+        );
     }
     field::networks("cidrs", given, 256, refusals)
 }
@@ -179,7 +185,10 @@ fn networks(given: &[String], class: KeyClass, refusals: &mut Refusals) -> Vec<S
 /// The permission to supervise, which browser keys never have.
 pub fn permission(given: Option<bool>, class: KeyClass, refusals: &mut Refusals) -> Option<bool> {
     if class == KeyClass::Browser && given == Some(true) {
-        refusals.add("supervise", "a browser key opens the launch link only; allowed for server keys only");
+        refusals.add(
+            "supervise",
+            "a browser key opens the launch link only; allowed for server keys only",
+        );
     }
     given
 }
@@ -189,7 +198,8 @@ fn no_key(account: &str, name: &str) -> Problem {
 }
 
 /// Lists an account's keys, expired ones included; never their clear text.
-#[utoipa::path(operation_id = "list_keys", get, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
+#[utoipa::path(operation_id = "list_keys", get, path = "/admin/accounts/{account}/keys",
+    tag = "keys", params(("account" = String, Path)),
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails)))]
 pub async fn list(
     State(admin): State<Arc<Admin>>,
@@ -203,8 +213,10 @@ pub async fn list(
 }
 
 /// Makes a key. The clear key is told in this answer only.
-#[utoipa::path(operation_id = "create_key", post, path = "/admin/accounts/{account}/keys", tag = "keys", params(("account" = String, Path)),
-    request_body = KeyInput, responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails),
+#[utoipa::path(operation_id = "create_key", post, path = "/admin/accounts/{account}/keys",
+    tag = "keys", params(("account" = String, Path)),
+    request_body = KeyInput, responses((status = 201, body = NewKey),
+        (status = 404, body = ProblemDetails),
     (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn create(
     State(admin): State<Arc<Admin>>,
@@ -218,20 +230,28 @@ pub async fn create(
         let (key, clear) = input.first(&account, &mut refusals);
         refusals.finish()?;
         if newest(&admin.app.store.api_keys(Some(&account))?, &input.name).is_some() {
-            let detail = format!("the account {account:?} has a key {:?}; rotate it, revoke it or take another name", input.name);
+            let detail = format!(
+                "the account {account:?} has a key {:?}; rotate it, revoke it or take another name",
+                input.name
+            );
             return Err(Problem::conflict("key_exists", detail));
         }
         admin.app.store.put_api_key(&key).map_err(super::conflict)?;
-        Ok((StatusCode::CREATED, Json(NewKey { key: KeyView::from(&key), clear_key: clear.expose().into() })))
+        Ok((
+            StatusCode::CREATED,
+            Json(NewKey { key: KeyView::from(&key), clear_key: clear.expose().into() }),
+        ))
     })
     .await
 }
 
-/// Binds every generation of a key to networks, and says what it may do, from the next request on. Named by its id (`demo.crm.1`), one
-/// generation alone.
-#[utoipa::path(operation_id = "change_key", patch, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
+/// Binds every generation of a key to networks, and says what it may do, from the next request on.
+/// Named by its id (`demo.crm.1`), one generation alone.
+#[utoipa::path(operation_id = "change_key", patch, path = "/admin/accounts/{account}/keys/{name}",
+    tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = KeyChange,
-    responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails),
+        (status = 422, body = ProblemDetails)))]
 pub async fn change(
     State(admin): State<Arc<Admin>>,
     PathParams((account, name)): PathParams<(String, String)>,
@@ -260,10 +280,13 @@ pub async fn change(
     .await
 }
 
-/// Makes the key's next generation; the present one works on for the overlap. The clear key is told in this answer only.
-#[utoipa::path(operation_id = "rotate_key", post, path = "/admin/accounts/{account}/keys/{name}/rotate", tag = "keys",
+/// Makes the key's next generation; the present one works on for the overlap. The clear key is told
+/// in this answer only.
+#[utoipa::path(operation_id = "rotate_key", post,
+    path = "/admin/accounts/{account}/keys/{name}/rotate", tag = "keys",
     params(("account" = String, Path), ("name" = String, Path)), request_body = Rotation,
-    responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
+    responses((status = 201, body = NewKey), (status = 404, body = ProblemDetails),
+        (status = 422, body = ProblemDetails)))]
 pub async fn rotate(
     State(admin): State<Arc<Admin>>,
     PathParams((account, name)): PathParams<(String, String)>,
@@ -290,7 +313,10 @@ pub async fn rotate(
         // The successor first: a failure between the writes leaves two keys that work, never none.
         admin.app.store.put_api_key(&next)?;
         let ends_ms = now_ms + overlap_s * 1000;
-        for old in keys.iter_mut().filter(|old| old.expires_ms.is_none_or(|expires_ms| expires_ms > ends_ms)) {
+        for old in keys
+            .iter_mut()
+            .filter(|old| old.expires_ms.is_none_or(|expires_ms| expires_ms > ends_ms))
+        {
             old.expires_ms = Some(ends_ms);
             admin.app.store.put_api_key(old)?;
         }
@@ -299,15 +325,21 @@ pub async fn rotate(
             // Pages learn of the new end of theirs.
             _ => admin.app.softphones.account_changed(&account),
         }
-        Ok((StatusCode::CREATED, Json(NewKey { key: KeyView::from(&next), clear_key: clear.expose().into() })))
+        Ok((
+            StatusCode::CREATED,
+            Json(NewKey { key: KeyView::from(&next), clear_key: clear.expose().into() }),
+        ))
     })
     .await
 }
 
-/// Revokes every generation of a key, from the next request on; named by its id (`demo.crm.1`), one generation alone. Softphone pages and
-/// streams of events that it opened end at once; calls in progress are untouched.
-#[utoipa::path(operation_id = "revoke_key", delete, path = "/admin/accounts/{account}/keys/{name}", tag = "keys",
-    params(("account" = String, Path), ("name" = String, Path)), responses((status = 204), (status = 404, body = ProblemDetails)))]
+/// Revokes every generation of a key, from the next request on; named by its id (`demo.crm.1`), one
+/// generation alone. Softphone pages and streams of events that it opened end at once; calls in
+/// progress are untouched.
+#[utoipa::path(operation_id = "revoke_key", delete, path = "/admin/accounts/{account}/keys/{name}",
+    tag = "keys",
+    params(("account" = String, Path), ("name" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn revoke(
     State(admin): State<Arc<Admin>>,
     PathParams((account, name)): PathParams<(String, String)>,
@@ -327,8 +359,12 @@ pub async fn revoke(
 impl Admin {
     /// Ends the pages and the streams of events of keys that work no more.
     fn end_what_was_opened_by(&self, keys: &[ApiKey]) -> Result<(), Problem> {
-        softphone::end_sessions(&self.app, &[], |session| keys.iter().any(|key| Some(key.hash) == session.key_hash))?;
-        keys.iter().filter_map(|key| key.account_id.as_deref()).for_each(|account_id| self.app.streams.wake(account_id));
+        softphone::end_sessions(&self.app, &[], |session| {
+            keys.iter().any(|key| Some(key.hash) == session.key_hash)
+        })?;
+        keys.iter()
+            .filter_map(|key| key.account_id.as_deref())
+            .for_each(|account_id| self.app.streams.wake(account_id));
         Ok(())
     }
 

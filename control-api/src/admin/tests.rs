@@ -9,6 +9,8 @@ use std::path::{Path as FilePath, PathBuf};
 use storage::KeyClass;
 use tower::Service;
 
+mod refusals;
+
 /// A store of its own and the router over it.
 pub(crate) struct Bench {
     pub app: Arc<App>,
@@ -22,7 +24,8 @@ impl Bench {
     }
 
     pub fn with(name: &str, change: impl FnOnce(&mut Config)) -> Self {
-        let folder = std::env::temp_dir().join(format!("control-api-admin-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("control-api-admin-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let mut config = Config::default();
         config.storage.folder = folder.join("db");
@@ -35,22 +38,38 @@ impl Bench {
         Self { router: router(Arc::clone(&app)), app, folder }
     }
 
-    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> (Response, Value) {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (Response, Value) {
         let mut request = axum::http::Request::builder().method(method).uri(path);
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let request = match body {
-            Some(body) => request.header("Content-Type", "application/json").body(Body::from(body.to_string())),
+            Some(body) => request
+                .header("Content-Type", "application/json")
+                .body(Body::from(body.to_string())),
             None => request.body(Body::empty()),
         };
         let response = self.router.clone().call(request.unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        (Response::from_parts(parts, Body::empty()), serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        (
+            Response::from_parts(parts, Body::empty()),
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
     }
 
-    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let token = self.app.admin_token.expose().to_owned();
         let (response, body) = self.send(method, path, Some(&token), body).await;
         (response.status(), body)
@@ -124,11 +143,14 @@ async fn nothing_is_told_without_the_token() {
 async fn every_setting_is_readable_after_it_was_set() {
     let bench = Bench::prepared("settings").await;
     let settings = json!({
-        "name": "Demo GmbH", "region": "DE", "record": false, "agent_ring_s": 11, "customer_ring_s": 12, "max_duration_s": 13,
-        "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16, "minutes_per_day": 19 },
+        "name": "Demo GmbH", "region": "DE", "record": false, "agent_ring_s": 11,
+        "customer_ring_s": 12, "max_duration_s": 13,
+        "no_media_s": 14, "limits": { "max_concurrent_calls": 15, "calls_per_second": 16,
+            "minutes_per_day": 19 },
         "countries": ["DE", "AT"],
         "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"],
-        "recording_layout": "three_channel", "refer": "transfer", "progress_events": ["participant", "bridged"],
+        "recording_layout": "three_channel", "refer": "transfer",
+        "progress_events": ["participant", "bridged"],
         "agent_confirm": true
     });
     bench.done(Method::PUT, "/admin/accounts/demo", settings.clone()).await;
@@ -137,34 +159,63 @@ async fn every_setting_is_readable_after_it_was_set() {
         assert_eq!(&read[name], value, "{name}");
     }
     // One setting at a time leaves the others.
-    bench.done(Method::PUT, "/admin/accounts/demo", json!({ "limits": { "calls_per_second": 99 } })).await;
+    bench
+        .done(Method::PUT, "/admin/accounts/demo", json!({ "limits": { "calls_per_second": 99 } }))
+        .await;
     let read = bench.get("/admin/accounts/demo").await;
-    assert_eq!(read["limits"], json!({ "max_concurrent_calls": 15, "calls_per_second": 99, "minutes_per_day": 19 }));
+    assert_eq!(
+        read["limits"],
+        json!({ "max_concurrent_calls": 15, "calls_per_second": 99, "minutes_per_day": 19 })
+    );
     assert_eq!(read["name"], "Demo GmbH");
     let stored = bench.app.store.account("demo").unwrap().unwrap();
-    assert_eq!((stored.limits.calls_per_second, stored.agent_ring_ms, stored.no_media_ms), (99, 11_000, 14_000));
+    assert_eq!(
+        (stored.limits.calls_per_second, stored.agent_ring_ms, stored.no_media_ms),
+        (99, 11_000, 14_000)
+    );
 
     bench.done(Method::PUT, "/admin/accounts/demo", json!({ "region": "IN" })).await;
-    assert_eq!(bench.done(Method::PUT, "/admin/accounts/demo/numbers/098765-43210", json!(null)).await, "+919876543210");
+    assert_eq!(
+        bench.done(Method::PUT, "/admin/accounts/demo/numbers/098765-43210", json!(null)).await,
+        "+919876543210"
+    );
     bench.done(Method::PUT, "/admin/accounts/demo/numbers/%2B912227782183", json!(null)).await;
-    assert_eq!(bench.get("/admin/accounts/demo/numbers").await, json!(["+912227782183", "+919876543210"]));
+    assert_eq!(
+        bench.get("/admin/accounts/demo/numbers").await,
+        json!(["+912227782183", "+919876543210"])
+    );
     bench.done(Method::DELETE, "/admin/accounts/demo/numbers/9876543210", json!(null)).await;
     assert_eq!(bench.get("/admin/accounts/demo/numbers").await, json!(["+912227782183"]));
 
-    bench.done(Method::PUT, "/admin/accounts/demo/agents/agent.017", json!({ "display_name": "Asha" })).await;
+    bench
+        .done(
+            Method::PUT,
+            "/admin/accounts/demo/agents/agent.017",
+            json!({ "display_name": "Asha" }),
+        )
+        .await;
     bench.done(Method::PUT, "/admin/accounts/demo/agents/J%C3%B6rg%2F2", json!({})).await;
     let agents = bench.get("/admin/accounts/demo/agents").await;
-    let agent = |id: &str, name: &str| json!({ "crm_username": id, "display_name": name, "online": false, "in_call": false, "last_seen": null, "microphone": null, "media_test": null });
+    let agent = |id: &str, name: &str| {
+        json!({ "crm_username": id, "display_name": name,
+        "online": false, "in_call": false, "last_seen": null, "microphone": null,
+        "media_test": null })
+    };
     assert_eq!(agents, json!([agent("Jörg/2", "Jörg/2"), agent("agent.017", "Asha")]));
     bench.done(Method::DELETE, "/admin/accounts/demo/agents/J%C3%B6rg%2F2", json!(null)).await;
     assert_eq!(bench.get("/admin/accounts/demo/agents").await.as_array().unwrap().len(), 1);
 
-    let trunk = json!({ "host": "sip.example.com", "port": 5070, "transport": "tcp", "media": "sdes_srtp", "allow_plaintext": true,
-        "number_format": { "prefix": "77" }, "username": "u", "password": "p-secret", "max_calls": 7 });
+    let trunk = json!({ "host": "sip.example.com", "port": 5070, "transport": "tcp",
+        "media": "sdes_srtp", "allow_plaintext": true,
+        "number_format": { "prefix": "77" }, "username": "u", "password": "p-secret",
+        "max_calls": 7 });
     bench.done(Method::PUT, "/admin/trunks/carrier-b", trunk).await;
     let read = bench.get("/admin/trunks/carrier-b").await;
     assert_eq!(read["number_format"], json!({ "prefix": "77" }));
-    assert_eq!((&read["port"], &read["max_calls"], &read["has_password"]), (&json!(5070), &json!(7), &json!(true)));
+    assert_eq!(
+        (&read["port"], &read["max_calls"], &read["has_password"]),
+        (&json!(5070), &json!(7), &json!(true))
+    );
     bench.done(Method::PUT, "/admin/trunks/carrier-b", json!({ "password": "" })).await;
     assert_eq!(bench.get("/admin/trunks/carrier-b").await["has_password"], false);
     bench.done(Method::DELETE, "/admin/trunks/carrier-b", json!(null)).await;
@@ -181,16 +232,23 @@ async fn hold_audio_is_checked_kept_and_removed() {
     let path = "/admin/accounts/demo/hold-audio";
     let put = async |file: Vec<u8>, path: &str| {
         let token = bench.app.admin_token.expose().to_owned();
-        let request =
-            axum::http::Request::builder().method(Method::PUT).uri(path).header("Authorization", format!("Bearer {token}"));
-        let response = bench.router.clone().call(request.body(Body::from(file)).unwrap()).await.unwrap();
+        let request = axum::http::Request::builder()
+            .method(Method::PUT)
+            .uri(path)
+            .header("Authorization", format!("Bearer {token}"));
+        let response =
+            bench.router.clone().call(request.body(Body::from(file)).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, serde_json::from_slice::<Value>(&bytes).unwrap())
     };
     let folder = bench.app.config.hold_audio.folder.clone();
-    let files =
-        || std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+    let files = || {
+        std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
     let wav = crate::hold_audio::tests::wav;
     let (status, account) = put(wav(1, 1, 8_000, 16, 1), path).await;
     let first = account["hold_audio"].as_str().unwrap().to_owned();
@@ -211,7 +269,10 @@ async fn hold_audio_is_checked_kept_and_removed() {
         assert_eq!((answered, &problem["code"]), (status, &json!(code)));
     }
     assert_eq!(put(wav(1, 1, 8_000, 16, 1), "/admin/accounts/nobody/hold-audio").await.0, 404);
-    assert_eq!((files(), bench.get("/admin/accounts/demo").await["hold_audio"].clone()), (vec![second.clone()], json!(second)));
+    assert_eq!(
+        (files(), bench.get("/admin/accounts/demo").await["hold_audio"].clone()),
+        (vec![second.clone()], json!(second))
+    );
     let removed = bench.done(Method::DELETE, path, json!(null)).await;
     assert_eq!((&removed["hold_audio"], files().len()), (&Value::Null, 0));
     put(wav(1, 1, 8_000, 16, 1), path).await;
@@ -224,23 +285,46 @@ async fn keys_may_be_given_the_permission_to_supervise() {
     let bench = Bench::prepared("supervise").await;
     bench.done(Method::PUT, "/admin/accounts/demo", json!({})).await;
     let keys = "/admin/accounts/demo/keys";
-    let made = bench.done(Method::POST, keys, json!({ "name": "backend", "class": "server" })).await;
+    let made =
+        bench.done(Method::POST, keys, json!({ "name": "backend", "class": "server" })).await;
     assert_eq!(made["supervise"], false);
-    let floor = bench.done(Method::POST, keys, json!({ "name": "floor", "class": "server", "supervise": true })).await;
+    let floor = bench
+        .done(Method::POST, keys, json!({ "name": "floor", "class": "server", "supervise": true }))
+        .await;
     assert_eq!(floor["supervise"], true);
-    let changed = bench.done(Method::PATCH, "/admin/accounts/demo/keys/backend", json!({ "supervise": true })).await;
+    let changed = bench
+        .done(Method::PATCH, "/admin/accounts/demo/keys/backend", json!({ "supervise": true }))
+        .await;
     assert_eq!((&changed[0]["supervise"], &changed[0]["cidrs"]), (&json!(true), &json!([])));
-    let bound = bench.done(Method::PATCH, "/admin/accounts/demo/keys/backend", json!({ "cidrs": ["192.0.2.0/24"] })).await;
-    assert_eq!((&bound[0]["supervise"], &bound[0]["cidrs"]), (&json!(true), &json!(["192.0.2.0/24"])));
-    let next = bench.done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({})).await;
+    let bound = bench
+        .done(
+            Method::PATCH,
+            "/admin/accounts/demo/keys/backend",
+            json!({ "cidrs": ["192.0.2.0/24"] }),
+        )
+        .await;
+    assert_eq!(
+        (&bound[0]["supervise"], &bound[0]["cidrs"]),
+        (&json!(true), &json!(["192.0.2.0/24"]))
+    );
+    let next =
+        bench.done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({})).await;
     assert_eq!(next["supervise"], true, "its successor may, too");
     let browser = json!({ "name": "button", "class": "browser", "supervise": true });
-    assert_eq!(bench.ask(Method::POST, keys, Some(browser)).await.0, StatusCode::UNPROCESSABLE_ENTITY);
-    let nothing = bench.ask(Method::PATCH, "/admin/accounts/demo/keys/backend", Some(json!({}))).await;
+    assert_eq!(
+        bench.ask(Method::POST, keys, Some(browser)).await.0,
+        StatusCode::UNPROCESSABLE_ENTITY
+    );
+    let nothing =
+        bench.ask(Method::PATCH, "/admin/accounts/demo/keys/backend", Some(json!({}))).await;
     assert_eq!(nothing.0, StatusCode::UNPROCESSABLE_ENTITY);
     for words in [json!(["fly"]), json!(["part"]), json!(["participant.fly"]), json!([""])] {
         let settings = Some(json!({ "progress_events": words }));
-        assert_eq!(bench.ask(Method::PUT, "/admin/accounts/demo", settings).await.0, StatusCode::UNPROCESSABLE_ENTITY, "{words}");
+        assert_eq!(
+            bench.ask(Method::PUT, "/admin/accounts/demo", settings).await.0,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{words}"
+        );
     }
 }
 
@@ -262,134 +346,13 @@ async fn plaintext_trunks_need_consent_and_carry_a_warning() {
     assert_eq!(made["warnings"].as_array().unwrap().len(), 2);
     assert_eq!(bench.get("/admin/trunks/t").await["warnings"], made["warnings"]);
     assert_eq!(bench.get("/admin/trunks").await[0]["warnings"], made["warnings"]);
-    let (status, _) = bench.ask(Method::PUT, "/admin/trunks/t", Some(json!({ "allow_plaintext": false }))).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "consent cannot be taken back from a plaintext trunk");
-}
-
-#[tokio::test]
-async fn wrong_requests_get_their_answer() {
-    let bench = Bench::prepared("errors").await;
-    bench.done(Method::PUT, "/admin/accounts/other", json!({})).await;
-    bench.done(Method::PUT, "/admin/accounts/other/numbers/+919876543210", json!(null)).await;
-    bench.done(Method::POST, "/admin/accounts/demo/keys", json!({ "name": "backend", "class": "server" })).await;
-    let taken = "cds_a-value-that-is-long-enough";
-    bench.done(Method::POST, "/admin/accounts/other/keys", json!({ "name": "k", "class": "server", "value": taken })).await;
-    let callback = "/admin/accounts/demo/callback";
-    let keys = "/admin/accounts/demo/keys";
-    let url = "https://crm.example.com/";
-    for (method, path, body, status, code, field) in [
-        ("GET", "/admin/accounts/nobody", None, 404, "not_found", ""),
-        ("GET", "/admin/accounts/nobody/numbers", None, 404, "not_found", ""),
-        ("GET", "/admin/accounts/nobody/agents", None, 404, "not_found", ""),
-        ("GET", "/admin/accounts/nobody/keys", None, 404, "not_found", ""),
-        ("GET", "/admin/accounts/nobody/pack", None, 404, "not_found", ""),
-        ("GET", "/admin/trunks/nobody", None, 404, "not_found", ""),
-        ("GET", callback, None, 404, "not_found", ""),
-        ("DELETE", callback, None, 404, "not_found", ""),
-        ("POST", "/admin/accounts/demo/callback/signing-secret", None, 404, "not_found", ""),
-        ("DELETE", "/admin/accounts/nobody", None, 404, "not_found", ""),
-        ("DELETE", "/admin/trunks/nobody", None, 404, "not_found", ""),
-        ("DELETE", "/admin/accounts/demo/agents/nobody", None, 404, "not_found", ""),
-        ("DELETE", "/admin/accounts/demo/numbers/9876543210", None, 404, "not_found", ""),
-        ("DELETE", "/admin/accounts/demo/keys/nobody", None, 404, "not_found", ""),
-        ("POST", "/admin/accounts/demo/keys/nobody/rotate", Some(json!({})), 404, "not_found", ""),
-        ("PATCH", "/admin/accounts/demo/keys/nobody", Some(json!({ "cidrs": [] })), 404, "not_found", ""),
-        ("PATCH", "/admin/accounts/demo", Some(json!({})), 405, "method_not_allowed", ""),
-        ("DELETE", "/admin/trunks/carrier-a", None, 409, "conflict", ""),
-        ("PUT", "/admin/accounts/demo/numbers/+919876543210", None, 409, "conflict", ""),
-        ("POST", keys, Some(json!({ "name": "backend", "class": "server" })), 409, "key_exists", ""),
-        ("POST", keys, Some(json!({ "name": "k", "class": "server", "value": taken })), 409, "conflict", ""),
-        ("PUT", "/admin/accounts/demo", None, 415, "unsupported_media_type", ""),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "nmae": "x" })), 400, "malformed_json", "nmae"),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "agent_ring_s": "30" })), 400, "malformed_json", "agent_ring_s"),
-        ("PUT", "/admin/accounts/a.b", Some(json!({})), 422, "invalid_settings", "account"),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "name": "" })), 422, "invalid_settings", "name"),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "region": "India" })), 422, "invalid_settings", "region"),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "agent_ring_s": 0 })), 422, "invalid_settings", "agent_ring_s"),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "no_media_s": 9999 })), 422, "invalid_settings", "no_media_s"),
-        (
-            "PUT",
-            "/admin/accounts/demo",
-            Some(json!({ "limits": { "calls_per_second": 10001 } })),
-            422,
-            "invalid_settings",
-            "limits.calls_per_second",
-        ),
-        ("PUT", "/admin/accounts/demo", Some(json!({ "trunks": ["carrier-a", "x"] })), 422, "invalid_settings", "trunks[1]"),
-        (
-            "PUT",
-            "/admin/accounts/demo",
-            Some(json!({ "trunks": ["carrier-a", "carrier-a"] })),
-            422,
-            "invalid_settings",
-            "trunks[1]",
-        ),
-        ("PUT", "/admin/accounts/demo/numbers/112", None, 422, "invalid_settings", "number"),
-        ("PUT", "/admin/accounts/demo/numbers/hello", None, 422, "invalid_settings", "number"),
-        ("PUT", "/admin/accounts/demo/agents/%20a", Some(json!({})), 422, "invalid_settings", "crm_username"),
-        ("PUT", "/admin/trunks/t", Some(json!({ "transport": "udp", "allow_plaintext": true })), 422, "invalid_settings", "host"),
-        ("PUT", "/admin/trunks/t", Some(json!({ "host": "a", "allow_plaintext": true })), 422, "invalid_settings", "transport"),
-        ("PUT", "/admin/trunks/t", Some(json!({ "host": "a", "transport": "tls" })), 400, "malformed_json", "transport"),
-        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "host": "a:5060" })), 422, "invalid_settings", "host"),
-        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "port": 0 })), 422, "invalid_settings", "port"),
-        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "signal_from": ["sip.a"] })), 422, "invalid_settings", "signal_from[0]"),
-        (
-            "PUT",
-            "/admin/trunks/carrier-a",
-            Some(json!({ "media_from": ["::/0", "1/8"] })),
-            422,
-            "invalid_settings",
-            "media_from[1]",
-        ),
-        ("PUT", "/admin/trunks/carrier-a", Some(json!({ "media_from": vec!["::1"; 65] })), 422, "invalid_settings", "media_from"),
-        (
-            "PUT",
-            "/admin/trunks/carrier-a",
-            Some(json!({ "number_format": { "prefix": "a" } })),
-            422,
-            "invalid_settings",
-            "number_format.prefix",
-        ),
-        ("PUT", callback, Some(json!({})), 422, "invalid_settings", "url"),
-        ("PUT", callback, Some(json!({ "url": "http://crm.example.com/" })), 422, "invalid_settings", "url"),
-        ("PUT", callback, Some(json!({ "url": "https://127.0.0.1/" })), 422, "invalid_settings", "url"),
-        ("PUT", callback, Some(json!({ "url": url, "max_retries": 4 })), 422, "invalid_settings", "max_retries"),
-        ("PUT", callback, Some(json!({ "url": url, "signing_secret": "short" })), 422, "invalid_settings", "signing_secret"),
-        (
-            "PUT",
-            callback,
-            Some(json!({ "url": url, "auth_header": { "name": "Host", "value": "x" } })),
-            422,
-            "invalid_settings",
-            "auth_header.name",
-        ),
-        (
-            "PUT",
-            callback,
-            Some(json!({ "url": url, "auth_header": { "name": "X", "value": "a\r\nb" } })),
-            422,
-            "invalid_settings",
-            "auth_header.value",
-        ),
-        ("POST", keys, Some(json!({ "name": "a.b", "class": "server" })), 422, "invalid_settings", "name"),
-        ("POST", keys, Some(json!({ "name": "a", "class": "admin" })), 400, "malformed_json", "class"),
-        ("POST", keys, Some(json!({ "name": "a", "class": "server", "value": "short" })), 422, "invalid_settings", "value"),
-        ("POST", keys, Some(json!({ "name": "a", "class": "server", "cidrs": ["x"] })), 422, "invalid_settings", "cidrs[0]"),
-        ("POST", keys, Some(json!({ "name": "a", "class": "browser", "cidrs": ["::/0"] })), 422, "invalid_settings", "cidrs"),
-        (
-            "POST",
-            "/admin/accounts/demo/keys/backend/rotate",
-            Some(json!({ "overlap_s": 9_999_999 })),
-            422,
-            "invalid_settings",
-            "overlap_s",
-        ),
-    ] {
-        let (got, answer) = bench.ask(method.parse().unwrap(), path, body.clone()).await;
-        assert_eq!((got.as_u16(), answer["code"].as_str()), (status, Some(code)), "{method} {path} {body:?}: {answer}");
-        assert_eq!(answer["errors"][0]["field"].as_str().unwrap_or_default(), field, "{method} {path} {body:?}: {answer}");
-    }
-    assert_eq!(bench.get("/admin/accounts").await.as_array().unwrap().len(), 2, "a refused request changes nothing");
+    let (status, _) =
+        bench.ask(Method::PUT, "/admin/trunks/t", Some(json!({ "allow_plaintext": false }))).await;
+    assert_eq!(
+        status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "consent cannot be taken back from a plaintext trunk"
+    );
 }
 
 // S06
@@ -398,26 +361,56 @@ async fn keys_rotate_with_an_overlap_and_are_revoked_at_once() {
     let bench = Bench::prepared("keys").await;
     let now_ms = crate::app::now_ms();
     let works = |key: &str, at_ms: u64| {
-        bench.app.store.authenticate(&crate::secret::hash(key), at_ms).unwrap().map(|key| (key.class, key.account_id.unwrap()))
+        bench
+            .app
+            .store
+            .authenticate(&crate::secret::hash(key), at_ms)
+            .unwrap()
+            .map(|key| (key.class, key.account_id.unwrap()))
     };
     let server = Some((KeyClass::Server, "demo".to_owned()));
-    let body = json!({ "name": "backend", "class": "server", "cidrs": ["203.0.113.7", "2001:db8::1/32"] });
+    let body =
+        json!({ "name": "backend", "class": "server", "cidrs": ["203.0.113.7", "2001:db8::1/32"] });
     let first = bench.done(Method::POST, "/admin/accounts/demo/keys", body).await;
     let first_key = first["clear_key"].as_str().unwrap().to_owned();
-    assert!(first_key.starts_with("cds_") && first["prefix"].as_str().is_some_and(|prefix| first_key.starts_with(prefix)));
-    assert_eq!((&first["id"], &first["cidrs"]), (&json!("demo.backend.1"), &json!(["203.0.113.7/32", "2001:db8::/32"])));
+    assert!(
+        first_key.starts_with("cds_")
+            && first["prefix"].as_str().is_some_and(|prefix| first_key.starts_with(prefix))
+    );
+    assert_eq!(
+        (&first["id"], &first["cidrs"]),
+        (&json!("demo.backend.1"), &json!(["203.0.113.7/32", "2001:db8::/32"]))
+    );
     assert_eq!(works(&first_key, now_ms), server);
 
-    let second = bench.done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({ "overlap_s": 60 })).await;
+    let second = bench
+        .done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({ "overlap_s": 60 }))
+        .await;
     let second_key = second["clear_key"].as_str().unwrap().to_owned();
     assert_eq!((&second["id"], &second["cidrs"]), (&json!("demo.backend.2"), &first["cidrs"]));
-    assert_eq!((works(&first_key, now_ms + 50_000), works(&second_key, now_ms + 50_000)), (server.clone(), server.clone()));
-    assert_eq!((works(&first_key, now_ms + 90_000), works(&second_key, now_ms + 90_000)), (None, server.clone()));
+    assert_eq!(
+        (works(&first_key, now_ms + 50_000), works(&second_key, now_ms + 50_000)),
+        (server.clone(), server.clone())
+    );
+    assert_eq!(
+        (works(&first_key, now_ms + 90_000), works(&second_key, now_ms + 90_000)),
+        (None, server.clone())
+    );
 
     // A later rotation never gives the oldest key more time.
     bench.done(Method::POST, "/admin/accounts/demo/keys/backend/rotate", json!({})).await;
-    assert_eq!((works(&first_key, now_ms + 90_000), works(&second_key, now_ms + 90_000)), (None, server.clone()));
-    let changed = bench.ask(Method::PATCH, "/admin/accounts/demo/keys/backend", Some(json!({ "cidrs": ["10.0.0.0/8"] }))).await.1;
+    assert_eq!(
+        (works(&first_key, now_ms + 90_000), works(&second_key, now_ms + 90_000)),
+        (None, server.clone())
+    );
+    let changed = bench
+        .ask(
+            Method::PATCH,
+            "/admin/accounts/demo/keys/backend",
+            Some(json!({ "cidrs": ["10.0.0.0/8"] })),
+        )
+        .await
+        .1;
     assert!(changed.as_array().unwrap().iter().all(|key| key["cidrs"] == json!(["10.0.0.0/8"])));
     assert_eq!(bench.get("/admin/accounts/demo/keys").await.as_array().unwrap().len(), 3);
 
@@ -433,13 +426,22 @@ async fn signing_secrets_are_told_when_made_and_never_again() {
     let secret = first["signing_secret"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("whsec_"));
     let again = bench.done(Method::PUT, path, json!({ "max_retries": 1 })).await;
-    assert_eq!((&again["signing_secret"], &again["max_retries"], &again["url"]), (&Value::Null, &json!(1), &first["url"]));
-    let renewed = bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({})).await;
+    assert_eq!(
+        (&again["signing_secret"], &again["max_retries"], &again["url"]),
+        (&Value::Null, &json!(1), &first["url"])
+    );
+    let renewed =
+        bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({})).await;
     assert!(renewed["signing_secret"].as_str().is_some_and(|renewed| renewed != secret));
     let stored = || bench.app.store.account("demo").unwrap().unwrap().callback.unwrap();
-    let opened = |sealed: &storage::Sealed| bench.app.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap();
+    let opened = |sealed: &storage::Sealed| {
+        bench.app.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap()
+    };
     assert_eq!(opened(&stored().earlier_secrets[0].secret).expose(), secret, "it signs on");
-    assert!(renewed["overlap_until"].as_str().is_some_and(|until| until.ends_with('Z')), "{renewed}");
+    assert!(
+        renewed["overlap_until"].as_str().is_some_and(|until| until.ends_with('Z')),
+        "{renewed}"
+    );
     // Set by the customer's own, the same holds; set again, nothing changes.
     let own = json!({ "signing_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" });
     bench.done(Method::PUT, path, own.clone()).await;
@@ -451,9 +453,16 @@ async fn signing_secrets_are_told_when_made_and_never_again() {
     bench.done(Method::DELETE, overlap, json!(null)).await;
     assert_eq!(stored().earlier_secrets, []);
     assert_eq!(bench.get(path).await["overlap_until"], Value::Null);
-    let at_once = bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({ "overlap_s": 0 })).await;
+    let at_once = bench
+        .done(
+            Method::POST,
+            "/admin/accounts/demo/callback/signing-secret",
+            json!({ "overlap_s": 0 }),
+        )
+        .await;
     assert_eq!((&at_once["overlap_until"], stored().earlier_secrets.len()), (&Value::Null, 0));
-    let (status, _) = bench.ask(Method::POST, "/admin/accounts/demo/callback/signing-secret", None).await;
+    let (status, _) =
+        bench.ask(Method::POST, "/admin/accounts/demo/callback/signing-secret", None).await;
     assert_eq!(status, StatusCode::OK, "a body is not needed");
     bench.done(Method::DELETE, path, json!(null)).await;
     assert_eq!(bench.get("/admin/accounts/demo").await["callback"], Value::Null);
@@ -469,7 +478,13 @@ async fn a_trial_sends_a_signed_result_once_and_tells_what_came_of_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let header = json!({ "name": "X-Token", "value": "of-crm" });
-    bench.done(Method::PUT, "/admin/accounts/demo/callback", json!({ "url": url, "auth_header": header })).await;
+    bench
+        .done(
+            Method::PUT,
+            "/admin/accounts/demo/callback",
+            json!({ "url": url, "auth_header": header }),
+        )
+        .await;
     let sink = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
@@ -529,7 +544,10 @@ fn files_below(folder: &FilePath, contents: &mut Vec<Vec<u8>>) {
 async fn no_secret_is_on_disk_in_an_answer_or_in_a_log() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
     // For the whole process: secrets could be logged by any thread.
     tracing::subscriber::set_global_default(subscriber).expect("no other test sets a subscriber");
     let bench = Bench::prepared("secrets").await;
@@ -538,7 +556,13 @@ async fn no_secret_is_on_disk_in_an_answer_or_in_a_log() {
         "Bearer crm-token-of-customer".to_owned(),
         "cds_given-key-0123456789abcdef".to_owned(),
     ];
-    bench.done(Method::PUT, "/admin/trunks/carrier-a", json!({ "username": "u", "password": secrets[0] })).await;
+    bench
+        .done(
+            Method::PUT,
+            "/admin/trunks/carrier-a",
+            json!({ "username": "u", "password": secrets[0] }),
+        )
+        .await;
     let header = json!({ "name": "Authorization", "value": secrets[1] });
     let callback = json!({ "url": "https://crm.example.com/", "auth_header": header });
     let callback = bench.done(Method::PUT, "/admin/accounts/demo/callback", callback).await;
@@ -546,17 +570,26 @@ async fn no_secret_is_on_disk_in_an_answer_or_in_a_log() {
     let given = json!({ "name": "given", "class": "server", "value": secrets[2] });
     bench.done(Method::POST, "/admin/accounts/demo/keys", given).await;
     for (name, class) in [("made", "server"), ("button", "browser")] {
-        let made = bench.done(Method::POST, "/admin/accounts/demo/keys", json!({ "name": name, "class": class })).await;
+        let made = bench
+            .done(
+                Method::POST,
+                "/admin/accounts/demo/keys",
+                json!({ "name": name, "class": class }),
+            )
+            .await;
         secrets.push(made["clear_key"].as_str().unwrap().to_owned());
     }
-    let rotated = bench.done(Method::POST, "/admin/accounts/demo/keys/made/rotate", json!({})).await;
+    let rotated =
+        bench.done(Method::POST, "/admin/accounts/demo/keys/made/rotate", json!({})).await;
     secrets.push(rotated["clear_key"].as_str().unwrap().to_owned());
     secrets.push(bench.app.admin_token.expose().to_owned());
 
     let mut texts = Vec::new();
     for (method, path) in operations().into_iter().filter(|(method, _)| method == Method::GET) {
-        let path = path.replace("/account/", "/demo/").replace("/trunks/trunk", "/trunks/carrier-a");
-        let path = path.strip_suffix("/account").map_or(path.clone(), |head| format!("{head}/demo"));
+        let path =
+            path.replace("/account/", "/demo/").replace("/trunks/trunk", "/trunks/carrier-a");
+        let path =
+            path.strip_suffix("/account").map_or(path.clone(), |head| format!("{head}/demo"));
         let (status, answer) = bench.ask(method, &path, None).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         texts.push((path, answer.to_string().into_bytes()));
@@ -565,10 +598,15 @@ async fn no_secret_is_on_disk_in_an_answer_or_in_a_log() {
     files_below(&bench.folder.join("db"), &mut contents);
     texts.push(("database".into(), contents.concat()));
     texts.push(("log".into(), log.0.lock().unwrap().clone()));
-    let holds = |text: &[u8], word: &str| text.windows(word.len()).any(|window| window == word.as_bytes());
+    let holds =
+        |text: &[u8], word: &str| text.windows(word.len()).any(|window| window == word.as_bytes());
     for (place, text) in &texts {
         for secret in &secrets {
-            assert!(!holds(text, secret), "{place} holds a secret that begins with {}", &secret[..8]);
+            assert!(
+                !holds(text, secret),
+                "{place} holds a secret that begins with {}",
+                &secret[..8]
+            );
         }
     }
     // The search itself finds what is there.

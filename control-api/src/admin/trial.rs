@@ -1,13 +1,19 @@
-//! A trial of an account's callback: the result of a call that never took place, sent once, signed and with the account's header.
+//! A trial of an account's callback: the result of a call that never took place, sent once, signed
+//! and with the account's header.
 
-use super::{Admin, blocking, callback::no_callback};
+use super::callback::no_callback;
+use super::{Admin, blocking};
 use crate::app::now_ms;
 use crate::callback::for_test;
 use crate::problem::{PathParams, Problem, ProblemDetails};
-use axum::{Json, extract::State};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Account, Call, CallState, CallStatus, CallType, CallbackJob, CallbackTarget, Direction, JobState};
+use storage::{
+    Account, Call, CallState, CallStatus, CallType, CallbackJob, CallbackTarget, Direction,
+    JobState,
+};
 use utoipa::ToSchema;
 
 /// What came of a trial.
@@ -22,15 +28,23 @@ pub struct Trial {
     pub error: Option<String>,
 }
 
-/// Sends the result of a call that never took place to the account's callback, once. It says `"test": true`, its `disposition` is
-/// `CALLBACK_TEST`, its `reason` and `uuid` are `callback_test`.
-#[utoipa::path(operation_id = "try_callback", post, path = "/admin/accounts/{account}/callback/test", tag = "callback", params(("account" = String, Path)),
+/// Sends the result of a call that never took place to the account's callback, once. It says
+/// `"test": true`, its `disposition` is `CALLBACK_TEST`, its `reason` and `uuid` are
+/// `callback_test`.
+#[utoipa::path(operation_id = "try_callback", post,
+    path = "/admin/accounts/{account}/callback/test", tag = "callback",
+    params(("account" = String, Path)),
     responses((status = 200, body = Trial), (status = 404, body = ProblemDetails)))]
-pub async fn run(State(admin): State<Arc<Admin>>, PathParams(account): PathParams<String>) -> Result<Json<Trial>, Problem> {
+pub async fn run(
+    State(admin): State<Arc<Admin>>,
+    PathParams(account): PathParams<String>,
+) -> Result<Json<Trial>, Problem> {
     let job = blocking(&admin, move |admin| {
         let account = admin.account(&account)?;
-        let number = admin.app.store.numbers(&account.id)?.into_iter().next().map(|number| number.e164);
-        job(&account, number.unwrap_or_default(), &admin.app.config.public.url).ok_or_else(|| no_callback(&account.id))
+        let number =
+            admin.app.store.numbers(&account.id)?.into_iter().next().map(|number| number.e164);
+        job(&account, number.unwrap_or_default(), &admin.app.config.public.url)
+            .ok_or_else(|| no_callback(&account.id))
     });
     let sent = admin.app.callbacks.send_once(&job.await?).await;
     Ok(Json(Trial {

@@ -1,10 +1,13 @@
-//! Trunks: the SIP peers that calls are placed through. Encryption is asked for; plaintext needs consent and carries a warning (A14, S42).
+//! Trunks: the SIP peers that calls are placed through. Encryption is asked for; plaintext needs
+//! consent and carries a warning (A14, S42).
 
 use super::field::{self, Context, Refusals};
 use super::{Admin, blocking, unknown};
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
 use crate::secret::{Purpose, Secret};
-use axum::{Json, extract::State, http::StatusCode};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{MediaProfile, NumberFormat, TransportKind, Trunk};
@@ -118,10 +121,14 @@ fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
     let mut warnings = Vec::new();
     match trunk.transport {
         TransportKind::Udp | TransportKind::Tcp => {
-            warnings.push("SIP is not encrypted: anyone on the path can read who calls whom".to_owned());
+            warnings.push(
+                "SIP is not encrypted: anyone on the path can read who calls whom".to_owned(),
+            );
             if trunk.media == MediaProfile::SdesSrtp {
                 warnings.push(
-                    "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can decrypt the audio".to_owned(),
+                    "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can \
+                        decrypt the audio"
+                        .to_owned(),
                 );
             }
         }
@@ -155,24 +162,32 @@ pub struct TrunkSettings {
     pub password: Option<Secret>,
     /// 1–100000. Default 1000.
     pub max_calls: Option<u32>,
-    /// Networks (CIDR, up to 64) that the carrier's SIP comes from besides the addresses of `host`. SIP from elsewhere is not taken; the
-    /// edge's log warns of it. Default none.
+    /// Networks (CIDR, up to 64) that the carrier's SIP comes from besides the addresses of `host`.
+    /// SIP from elsewhere is not taken; the edge's log warns of it. Default none.
     #[schema(example = json!(["203.0.113.0/24"]))]
     pub signal_from: Option<Vec<String>>,
-    /// Networks (CIDR, up to 64) that the carrier's audio comes from besides the addresses that its SDP names; where that names a private
-    /// address, the one that the INVITE goes to counts, too. Audio from elsewhere is not taken; the edge's log warns of it. Default none.
+    /// Networks (CIDR, up to 64) that the carrier's audio comes from besides the addresses that its
+    /// SDP names; where that names a private address, the one that the INVITE goes to counts, too.
+    /// Audio from elsewhere is not taken; the edge's log warns of it. Default none.
     #[schema(example = json!(["198.51.100.0/24"]))]
     pub media_from: Option<Vec<String>>,
 }
 
 impl TrunkSettings {
     /// The trunk with these settings over the present one, if all that it needs is there.
-    pub fn over(self, id: &str, present: Option<Trunk>, context: Context<'_>, refusals: &mut Refusals) -> Option<Trunk> {
+    pub fn over(
+        self,
+        id: &str,
+        present: Option<Trunk>,
+        context: Context<'_>,
+        refusals: &mut Refusals,
+    ) -> Option<Trunk> {
         let (is_new, known) = (present.is_none(), present.as_ref());
         if let Some(host) = &self.host {
             refusals.take("host", field::host(host));
         } else if is_new {
-            refusals.add("host", "missing; allowed is a host name or an IP address, without a port");
+            refusals
+                .add("host", "missing; allowed is a host name or an IP address, without a port");
         }
         let transport = self.transport.map(|transport| match transport {
             Transport::Udp => TransportKind::Udp,
@@ -189,20 +204,28 @@ impl TrunkSettings {
         refusals.number("port", self.port, 1..=u16::MAX, &mut port);
         let mut max_calls = known.map_or(1000, |known| known.max_calls);
         refusals.number("max_calls", self.max_calls, 1..=100_000, &mut max_calls);
-        let mut networks = |setting, given: Option<Vec<String>>, known: Option<&Vec<String>>| match given {
-            Some(given) => field::networks(setting, &given, MAX_NETWORKS, refusals),
-            None => known.cloned().unwrap_or_default(),
-        };
-        let signal_from = networks("signal_from", self.signal_from, known.map(|known| &known.signal_from));
-        let media_from = networks("media_from", self.media_from, known.map(|known| &known.media_from));
+        let mut networks =
+            |setting, given: Option<Vec<String>>, known: Option<&Vec<String>>| match given {
+                Some(given) => field::networks(setting, &given, MAX_NETWORKS, refusals),
+                None => known.cloned().unwrap_or_default(),
+            };
+        let signal_from =
+            networks("signal_from", self.signal_from, known.map(|known| &known.signal_from));
+        let media_from =
+            networks("media_from", self.media_from, known.map(|known| &known.media_from));
         if let Some(NumberForm::Prefix(prefix)) = &self.number_format {
             refusals.take("number_format.prefix", check_prefix(prefix));
         }
         if let Some(username) = self.username.as_deref().filter(|username| !username.is_empty()) {
             refusals.take("username", field::text(username));
         }
-        let allow_plaintext = self.allow_plaintext.unwrap_or_else(|| known.is_some_and(|known| known.allow_plaintext));
-        let username = self.username.or_else(|| known.and_then(|known| known.username.clone())).filter(|text| !text.is_empty());
+        let allow_plaintext = self
+            .allow_plaintext
+            .unwrap_or_else(|| known.is_some_and(|known| known.allow_plaintext));
+        let username = self
+            .username
+            .or_else(|| known.and_then(|known| known.username.clone()))
+            .filter(|text| !text.is_empty());
         let known_password = known.and_then(|known| known.password.clone());
         let password = match self.password {
             Some(given) if given.expose().is_empty() => None,
@@ -214,7 +237,9 @@ impl TrunkSettings {
             host: self.host.or_else(|| known.map(|known| known.host.clone()))?,
             port,
             transport: transport.or_else(|| known.map(|known| known.transport))?,
-            media: media.or_else(|| known.map(|known| known.media)).unwrap_or(MediaProfile::SdesSrtp),
+            media: media
+                .or_else(|| known.map(|known| known.media))
+                .unwrap_or(MediaProfile::SdesSrtp),
             allow_plaintext,
             number_format: self
                 .number_format
@@ -229,7 +254,8 @@ impl TrunkSettings {
         };
         if !trunk.allow_plaintext && !plaintext_warnings(&trunk).is_empty() {
             let why = plaintext_warnings(&trunk).join("; ");
-            refusals.add("allow_plaintext", format!("{why}; allowed only with allow_plaintext = true"));
+            refusals
+                .add("allow_plaintext", format!("{why}; allowed only with allow_plaintext = true"));
         }
         Some(trunk)
     }
@@ -237,28 +263,43 @@ impl TrunkSettings {
 
 fn check_prefix(prefix: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'*' | b'#');
-    if prefix.len() <= 16 && prefix.bytes().all(allowed) { Ok(()) } else { Err("allowed are up to 16 of 0-9, +, *, #".into()) }
+    if prefix.len() <= 16 && prefix.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("allowed are up to 16 of 0-9, +, *, #".into())
+    }
 }
 
 /// Lists all trunks.
-#[utoipa::path(operation_id = "list_trunks", get, path = "/admin/trunks", tag = "trunks", responses((status = 200, body = Vec<TrunkView>)))]
+#[utoipa::path(operation_id = "list_trunks", get, path = "/admin/trunks", tag = "trunks",
+    responses((status = 200, body = Vec<TrunkView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>>, Problem> {
     let trunks = blocking(&admin, |admin| Ok(admin.app.store.trunks()?)).await?;
     Ok(Json(trunks.iter().map(TrunkView::from).collect()))
 }
 
 /// Reads one trunk.
-#[utoipa::path(operation_id = "read_trunk", get, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
+#[utoipa::path(operation_id = "read_trunk", get, path = "/admin/trunks/{trunk}", tag = "trunks",
+    params(("trunk" = String, Path)),
     responses((status = 200, body = TrunkView), (status = 404, body = ProblemDetails)))]
-pub async fn read(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<Json<TrunkView>, Problem> {
-    let trunk = blocking(&admin, move |admin| admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))).await?;
+pub async fn read(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<TrunkView>, Problem> {
+    let trunk = blocking(&admin, move |admin| {
+        admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))
+    })
+    .await?;
     Ok(Json(TrunkView::from(&trunk)))
 }
 
 /// Creates a trunk, or changes the settings that are given.
-#[utoipa::path(operation_id = "set_trunk", put, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
-    request_body = TrunkSettings, responses((status = 200, body = TrunkView, description = "changed"),
-    (status = 201, body = TrunkView, description = "created"), (status = 422, body = ProblemDetails)))]
+#[utoipa::path(operation_id = "set_trunk", put, path = "/admin/trunks/{trunk}", tag = "trunks",
+    params(("trunk" = String, Path)),
+    request_body = TrunkSettings, responses((status = 200, body = TrunkView,
+        description = "changed"),
+    (status = 201, body = TrunkView, description = "created"),
+    (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
     PathParams(id): PathParams<String>,
@@ -280,9 +321,14 @@ pub async fn set(
 }
 
 /// Removes a trunk that no account uses.
-#[utoipa::path(operation_id = "remove_trunk", delete, path = "/admin/trunks/{trunk}", tag = "trunks", params(("trunk" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
-pub async fn remove(State(admin): State<Arc<Admin>>, PathParams(id): PathParams<String>) -> Result<StatusCode, Problem> {
+#[utoipa::path(operation_id = "remove_trunk", delete, path = "/admin/trunks/{trunk}",
+    tag = "trunks", params(("trunk" = String, Path)),
+    responses((status = 204), (status = 404, body = ProblemDetails),
+        (status = 409, body = ProblemDetails)))]
+pub async fn remove(
+    State(admin): State<Arc<Admin>>,
+    PathParams(id): PathParams<String>,
+) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let removed = admin.app.store.delete_trunk(&id).map_err(super::conflict)?;

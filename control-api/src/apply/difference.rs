@@ -1,4 +1,5 @@
-//! What changed between two views of the same thing. Views hold no secrets; a changed secret is told by its name alone.
+//! What changed between two views of the same thing. Views hold no secrets; a changed secret is
+//! told by its name alone.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,6 +39,10 @@ fn compare(path: &str, before: &Value, after: &Value, differences: &mut Vec<Diff
             compare(&path, old.get(name).unwrap_or(&Value::Null), value, differences);
         }
     } else if before != after {
-        differences.push(Difference { setting: path.to_owned(), from: before.clone(), to: after.clone() });
+        differences.push(Difference {
+            setting: path.to_owned(),
+            from: before.clone(),
+            to: after.clone(),
+        });
     }
 }

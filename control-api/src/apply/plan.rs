@@ -1,4 +1,5 @@
-//! From a declaration and what is stored to the changes: each compared, checked and ready to be written.
+//! From a declaration and what is stored to the changes: each compared, checked and ready to be
+//! written.
 
 use super::difference::{self, Difference};
 use super::{AccountEntry, Change, Declaration, KeyEntry, Kind, MadeSecret, Outcome};
@@ -11,7 +12,8 @@ use crate::admin::key::{self, KeyInput, KeyView};
 use crate::admin::trunk::{TrunkSettings, TrunkView};
 use crate::hold_audio;
 use crate::secret;
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{Account, Agent, ApiKey, KeyClass, Number, Storage, Trunk};
@@ -56,26 +58,44 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compares and checks; what is wrong is noted in `refusals`, and the plan is then not to be used.
-    pub fn of(admin: &Admin, declaration: Declaration, refusals: &mut Refusals) -> storage::Result<Self> {
+    /// Compares and checks; what is wrong is noted in `refusals`, and the plan is then not to be
+    /// used.
+    pub fn of(
+        admin: &Admin,
+        declaration: Declaration,
+        refusals: &mut Refusals,
+    ) -> storage::Result<Self> {
         let mut plan = Plan::default();
-        let mut trunk_ids: BTreeSet<String> = admin.app.store.trunks()?.into_iter().map(|trunk| trunk.id).collect();
+        let mut trunk_ids: BTreeSet<String> =
+            admin.app.store.trunks()?.into_iter().map(|trunk| trunk.id).collect();
         for (id, settings) in declaration.trunks.unwrap_or_default() {
-            refusals.within(&format!("trunks.{id}"), |refusals| plan.trunk(admin, &id, settings, refusals))?;
+            refusals.within(&format!("trunks.{id}"), |refusals| {
+                plan.trunk(admin, &id, settings, refusals)
+            })?;
             trunk_ids.insert(id);
         }
         for (id, entry) in declaration.accounts.unwrap_or_default() {
-            refusals.within(&format!("accounts.{id}"), |refusals| plan.account(admin, &id, entry, &trunk_ids, refusals))?;
+            refusals.within(&format!("accounts.{id}"), |refusals| {
+                plan.account(admin, &id, entry, &trunk_ids, refusals)
+            })?;
         }
         Ok(plan)
     }
 
-    fn trunk(&mut self, admin: &Admin, id: &str, settings: TrunkSettings, refusals: &mut Refusals) -> storage::Result<()> {
+    fn trunk(
+        &mut self,
+        admin: &Admin,
+        id: &str,
+        settings: TrunkSettings,
+        refusals: &mut Refusals,
+    ) -> storage::Result<()> {
         if let Err(detail) = field::id(id) {
             refusals.add("id", detail);
         }
         let before = admin.app.store.trunk(id)?;
-        let Some(after) = settings.over(id, before.clone(), admin.context(), refusals) else { return Ok(()) };
+        let Some(after) = settings.over(id, before.clone(), admin.context(), refusals) else {
+            return Ok(());
+        };
         let (old, new) = (before.as_ref().map(TrunkView::from), TrunkView::from(&after));
         let mut differences = compared(old.as_ref(), &new);
         if before.as_ref().is_some_and(|before| before.password != after.password) {
@@ -110,19 +130,26 @@ impl Plan {
         let differences = compared(before.as_ref().map(view), view(&after));
         self.note(Kind::Account, id.to_owned(), before.is_none(), differences);
         if let Some(callback) = entry.callback {
-            refusals.within("callback", |refusals| self.callback(admin, callback, &mut after, refusals));
+            refusals.within("callback", |refusals| {
+                self.callback(admin, callback, &mut after, refusals)
+            });
         }
         if before.as_ref() != Some(&after) {
             self.writes.push(Write::Account(after.clone()));
         }
         self.numbers(admin, &after, entry.numbers.as_deref().unwrap_or_default(), refusals)?;
         self.agents(admin, id, entry.agents.unwrap_or_default(), refusals)?;
-        refusals.within("keys", |refusals| self.keys(admin, id, entry.keys.unwrap_or_default(), refusals))
+        refusals.within("keys", |refusals| {
+            self.keys(admin, id, entry.keys.unwrap_or_default(), refusals)
+        })
     }
 
     fn hold_audio(&mut self, encoded: &str, account: &mut Account, refusals: &mut Refusals) {
-        let decoded = STANDARD.decode(encoded).map_err(|_| "allowed is a WAV file in base64".to_owned());
-        let checked = decoded.and_then(|file| hold_audio::check(&file).map(|()| file).map_err(|refusal| refusal.to_string()));
+        let decoded =
+            STANDARD.decode(encoded).map_err(|_| "allowed is a WAV file in base64".to_owned());
+        let checked = decoded.and_then(|file| {
+            hold_audio::check(&file).map(|()| file).map_err(|refusal| refusal.to_string())
+        });
         let Some(file) = refusals.take("hold_audio", checked) else { return };
         let file_name = hold_audio::file_name(&account.id, &file);
         if account.hold_audio.as_ref() != Some(&file_name) {
@@ -131,13 +158,24 @@ impl Plan {
         }
     }
 
-    fn callback(&mut self, admin: &Admin, input: CallbackInput, account: &mut Account, refusals: &mut Refusals) {
+    fn callback(
+        &mut self,
+        admin: &Admin,
+        input: CallbackInput,
+        account: &mut Account,
+        refusals: &mut Refusals,
+    ) {
         let before = account.callback.take();
-        let Some((after, made)) = input.over(before.clone(), admin.context(), refusals) else { return };
+        let Some((after, made)) = input.over(before.clone(), admin.context(), refusals) else {
+            return;
+        };
         let mut differences = Vec::new();
         if let Some(before) = &before {
-            differences = difference::between(&CallbackView::from(before), &CallbackView::from(&after));
-            let value = |header: &Option<storage::AuthHeader>| header.as_ref().map(|header| header.value.clone());
+            differences =
+                difference::between(&CallbackView::from(before), &CallbackView::from(&after));
+            let value = |header: &Option<storage::AuthHeader>| {
+                header.as_ref().map(|header| header.value.clone())
+            };
             if value(&before.auth_header) != value(&after.auth_header) {
                 differences.push(Difference::of_secret("auth_header.value"));
             }
@@ -152,18 +190,34 @@ impl Plan {
         account.callback = Some(after);
     }
 
-    fn numbers(&mut self, admin: &Admin, account: &Account, numbers: &[String], refusals: &mut Refusals) -> storage::Result<()> {
+    fn numbers(
+        &mut self,
+        admin: &Admin,
+        account: &Account,
+        numbers: &[String],
+        refusals: &mut Refusals,
+    ) -> storage::Result<()> {
         for (at, text) in numbers.iter().enumerate() {
             let path = format!("numbers[{at}]");
-            let Some(e164) = refusals.take(&path, identity::caller_id(text, account)) else { continue };
+            let Some(e164) = refusals.take(&path, identity::caller_id(text, account)) else {
+                continue;
+            };
             let known = admin.app.store.number(e164.as_str())?;
-            let taken = self.writes.iter().any(|write| matches!(write, Write::Number(number) if number.e164 == e164.as_str()));
+            let taken = self.writes.iter().any(
+                |write| matches!(write, Write::Number(number) if number.e164 == e164.as_str()),
+            );
             if taken || known.as_ref().is_some_and(|known| known.account_id != account.id) {
-                refusals.add(&path, "the number is assigned already; allowed is each number once, in one account");
+                refusals.add(
+                    &path,
+                    "the number is assigned already; allowed is each number once, in one account",
+                );
             }
             self.note(Kind::Number, format!("{}/{e164}", account.id), known.is_none(), Vec::new());
             if known.is_none() {
-                self.writes.push(Write::Number(Number { e164: e164.to_string(), account_id: account.id.clone() }));
+                self.writes.push(Write::Number(Number {
+                    e164: e164.to_string(),
+                    account_id: account.id.clone(),
+                }));
             }
         }
         Ok(())
@@ -180,10 +234,15 @@ impl Plan {
             let before = admin.app.store.agent(account, &crm_username)?;
             let settings = AgentSettings { display_name: Some(display_name) };
             let path = format!("agents.{crm_username:?}");
-            let after = refusals.within(&path, |refusals| settings.over(account, &crm_username, before.clone(), refusals));
+            let after = refusals.within(&path, |refusals| {
+                settings.over(account, &crm_username, before.clone(), refusals)
+            });
             let id = format!("{account}/{crm_username}");
-            let differences = compared(before.as_ref().map(AgentView::from), AgentView::from(&after));
-            if self.note(Kind::Agent, id, before.is_none(), differences).outcome != Outcome::Unchanged {
+            let differences =
+                compared(before.as_ref().map(AgentView::from), AgentView::from(&after));
+            if self.note(Kind::Agent, id, before.is_none(), differences).outcome
+                != Outcome::Unchanged
+            {
                 self.writes.push(Write::Agent(after));
             }
         }
@@ -211,9 +270,18 @@ impl Plan {
         Ok(())
     }
 
-    fn new_key(&mut self, admin: &Admin, account: &str, input: &KeyInput, refusals: &mut Refusals) -> storage::Result<()> {
+    fn new_key(
+        &mut self,
+        admin: &Admin,
+        account: &str,
+        input: &KeyInput,
+        refusals: &mut Refusals,
+    ) -> storage::Result<()> {
         let (key, clear) = input.first(account, refusals);
-        let twice = self.writes.iter().any(|write| matches!(write, Write::Key(other) if other.hash == key.hash));
+        let twice = self
+            .writes
+            .iter()
+            .any(|write| matches!(write, Write::Key(other) if other.hash == key.hash));
         // At time 0 no key has expired yet: an expired key's value is taken, too.
         if twice || admin.app.store.authenticate(&key.hash, 0)?.is_some() {
             refusals.add("value", "another key has this value; allowed is each value once");
@@ -226,16 +294,31 @@ impl Plan {
         Ok(())
     }
 
-    /// A key that exists is only bound to other networks or given another permission: its class and value never change.
-    fn known_key(&mut self, account: &str, known: &[ApiKey], input: &KeyInput, refusals: &mut Refusals) {
-        let generations: Vec<&ApiKey> = known.iter().filter(|key| key::name_of(key) == input.name).collect();
+    /// A key that exists is only bound to other networks or given another permission: its class and
+    /// value never change.
+    fn known_key(
+        &mut self,
+        account: &str,
+        known: &[ApiKey],
+        input: &KeyInput,
+        refusals: &mut Refusals,
+    ) {
+        let generations: Vec<&ApiKey> =
+            known.iter().filter(|key| key::name_of(key) == input.name).collect();
         if generations.iter().any(|key| key.class != KeyClass::from(input.class)) {
-            refusals.add("class", "a key's class never changes; allowed is its class, or a key of another name");
+            refusals.add(
+                "class",
+                "a key's class never changes; allowed is its class, or a key of another name",
+            );
         }
         if let Some(value) = &input.value {
             let hash = secret::hash(value.expose());
             if generations.iter().all(|key| key.hash != hash) {
-                refusals.add("value", "the key exists with another value; rotate it, revoke it, or leave the value out");
+                refusals.add(
+                    "value",
+                    "the key exists with another value; rotate it, revoke it, \
+                    or leave the value out",
+                );
             }
         }
         let cidrs = input.networks(refusals);
@@ -243,7 +326,11 @@ impl Plan {
         let mut differences = Vec::new();
         for before in generations {
             let cidrs = cidrs.clone().unwrap_or_else(|| before.cidrs.clone());
-            let after = ApiKey { cidrs, may_supervise: supervise.unwrap_or(before.may_supervise), ..before.clone() };
+            let after = ApiKey {
+                cidrs,
+                may_supervise: supervise.unwrap_or(before.may_supervise),
+                ..before.clone()
+            };
             if after != *before {
                 differences = difference::between(&KeyView::from(before), &KeyView::from(&after));
                 self.writes.push(Write::Key(after));
@@ -252,7 +339,13 @@ impl Plan {
         self.note(Kind::Key, format!("{account}/{}", input.name), false, differences);
     }
 
-    fn note(&mut self, kind: Kind, id: String, is_new: bool, differences: Vec<Difference>) -> &mut Change {
+    fn note(
+        &mut self,
+        kind: Kind,
+        id: String,
+        is_new: bool,
+        differences: Vec<Difference>,
+    ) -> &mut Change {
         let outcome = match (is_new, differences.is_empty()) {
             (true, _) => Outcome::Created,
             (false, true) => Outcome::Unchanged,

@@ -1,10 +1,12 @@
-//! One attempt over HTTPS: over which connection, what is sent, what counts as delivered (any 2xx within 10 s of connect, TLS and headers
-//! together; redirects are not followed), which word tells why it failed, and the guard that keeps connections off private networks (S22).
-//! The signature follows Standard Webhooks 1.0.
+//! One attempt over HTTPS: over which connection, what is sent, what counts as delivered (any 2xx
+//! within 10 s of connect, TLS and headers together; redirects are not followed), which word tells
+//! why it failed, and the guard that keeps connections off private networks (S22). The signature
+//! follows Standard Webhooks 1.0.
 
 use crate::admin::field;
 use crate::secret::{MasterKey, Purpose};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use ring::hmac;
@@ -17,11 +19,13 @@ use storage::{CallbackJob, Sealed};
 
 /// Time for an endpoint to respond (guide; S25).
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// An answer's body is read only so that its connection can be used again: no more than this, no longer than that.
+/// An answer's body is read only so that its connection can be used again: no more than this, no
+/// longer than that.
 const BODY_LEN_CAP: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Header lines that an answer may have: only its status is of interest, whatever proxies add to it.
+/// Header lines that an answer may have: only its status is of interest, whatever proxies add to
+/// it.
 const HEADER_LINE_CAP: usize = 4_096;
 /// Which attempt of its cycle this is, from 1.
 const ATTEMPT_HEADER: HeaderName = HeaderName::from_static("x-delivery-attempt");
@@ -67,14 +71,23 @@ impl Sender {
         Self { timeout, ..self }
     }
 
-    /// Posts a job once, signed by each of the secrets. Whatever answers in time is a response; its status decides.
+    /// Posts a job once, signed by each of the secrets. Whatever answers in time is a response; its
+    /// status decides.
     ///
-    /// Pooled connections die together when what is behind the endpoint changes, which shows only in use. So only an attempt that has
-    /// another behind it takes one, and that other opens its own.
-    pub(super) async fn send(&self, job: &CallbackJob, signing: &[Sealed], now_ms: u64) -> Result<reqwest::Response, Failure> {
+    /// Pooled connections die together when what is behind the endpoint changes, which shows only
+    /// in use. So only an attempt that has another behind it takes one, and that other opens its
+    /// own.
+    pub(super) async fn send(
+        &self,
+        job: &CallbackJob,
+        signing: &[Sealed],
+        now_ms: u64,
+    ) -> Result<reqwest::Response, Failure> {
         let target = &job.target;
-        // The switch may have been turned off, or the rules tightened, since the URL was configured.
-        field::callback_url(&target.url, self.allow_private_targets).map_err(|_| Failure("blocked_address"))?;
+        // The switch may have been turned off, or the rules tightened, since the URL was
+        // configured.
+        field::callback_url(&target.url, self.allow_private_targets)
+            .map_err(|_| Failure("blocked_address"))?;
         let headers = self.headers(job, signing, now_ms)?;
         let has_retry = job.cycle == 1 && job.attempt_count == 0 && job.target.max_retries > 0;
         let client = if has_retry { &self.pooled } else { &self.fresh };
@@ -86,13 +99,22 @@ impl Sender {
         }
     }
 
-    fn headers(&self, job: &CallbackJob, signing: &[Sealed], now_ms: u64) -> Result<HeaderMap, Failure> {
+    fn headers(
+        &self,
+        job: &CallbackJob,
+        signing: &[Sealed],
+        now_ms: u64,
+    ) -> Result<HeaderMap, Failure> {
         let unreadable = Failure("secret_unreadable");
         let timestamp = now_ms / 1_000;
         let mut signatures = Vec::new();
         for secret in signing {
-            let secret = self.secrets.open(Purpose::SigningSecret, secret).map_err(|_| unreadable)?;
-            signatures.push(signature(secret.expose(), &job.job_id(), timestamp, &job.body).ok_or(unreadable)?);
+            let secret =
+                self.secrets.open(Purpose::SigningSecret, secret).map_err(|_| unreadable)?;
+            signatures.push(
+                signature(secret.expose(), &job.job_id(), timestamp, &job.body)
+                    .ok_or(unreadable)?,
+            );
         }
         let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Failure("header"));
         let mut headers = HeaderMap::new();
@@ -102,10 +124,16 @@ impl Sender {
         headers.insert("webhook-signature", text(&signatures.join(" "))?);
         headers.insert(ATTEMPT_HEADER, HeaderValue::from(job.attempt_count + 1));
         if let Some(header) = &job.target.auth_header {
-            let value = self.secrets.open(Purpose::CallbackHeader, &header.value).map_err(|_| unreadable)?;
+            let value = self
+                .secrets
+                .open(Purpose::CallbackHeader, &header.value)
+                .map_err(|_| unreadable)?;
             let mut value = text(value.expose())?;
             value.set_sensitive(true);
-            headers.insert(HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Failure("header"))?, value);
+            headers.insert(
+                HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Failure("header"))?,
+                value,
+            );
         }
         Ok(headers)
     }
@@ -140,7 +168,8 @@ pub(super) fn clients(
     Ok((client(idle_connections)?, client(0)?))
 }
 
-/// Reads what is left of an answer within bounds, so that its connection can be used again; beyond them it is closed.
+/// Reads what is left of an answer within bounds, so that its connection can be used again; beyond
+/// them it is closed.
 pub(super) async fn discard_body(mut response: reqwest::Response) {
     let read = async {
         let mut len = 0;
@@ -157,14 +186,19 @@ pub(super) async fn discard_body(mut response: reqwest::Response) {
 /// `v1,` and the signature of id, time and body; `None` if the secret is not `whsec_` and base64.
 pub(super) fn signature(secret: &str, id: &str, timestamp: u64, body: &str) -> Option<String> {
     let key = STANDARD.decode(secret.strip_prefix(SIGNING_SECRET_PREFIX)?).ok()?;
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), format!("{id}.{timestamp}.{body}").as_bytes());
+    let tag = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, &key),
+        format!("{id}.{timestamp}.{body}").as_bytes(),
+    );
     Some(format!("v1,{}", STANDARD.encode(tag)))
 }
 
 fn load_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, SenderError> {
-    let wrong = |reason: String| SenderError::ExtraRoots { path: path.display().to_string(), reason };
+    let wrong =
+        |reason: String| SenderError::ExtraRoots { path: path.display().to_string(), reason };
     let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(error.to_string()))?;
+    let roots =
+        reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(error.to_string()))?;
     if roots.is_empty() { Err(wrong("no PEM certificate in it".to_owned())) } else { Ok(roots) }
 }
 
@@ -192,7 +226,11 @@ fn word(error: &(dyn Error + 'static)) -> Option<&'static str> {
         return Some("tls");
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return if error.is_incomplete_message() { Some("reset") } else { error.is_parse().then_some("malformed_response") };
+        return if error.is_incomplete_message() {
+            Some("reset")
+        } else {
+            error.is_parse().then_some("malformed_response")
+        };
     }
     let error = error.downcast_ref::<std::io::Error>()?;
     // `source` of such an error skips what it wraps.
@@ -201,16 +239,20 @@ fn word(error: &(dyn Error + 'static)) -> Option<&'static str> {
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => Some("refused"),
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            Some("reset")
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Some("reset"),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            Some("unreachable")
         }
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Some("unreachable"),
         ErrorKind::TimedOut => Some("timeout"),
         _ => None,
     }
 }
 
-/// Resolves names, and hides every address that is not public: what a name meant when it was configured does not bind it later.
+/// Resolves names, and hides every address that is not public: what a name meant when it was
+/// configured does not bind it later.
 struct Guard {
     allow_private_targets: bool,
 }
@@ -224,8 +266,12 @@ enum ResolveError {
 }
 
 impl Guard {
-    async fn addresses(name: String, allow_private_targets: bool) -> Result<Vec<SocketAddr>, ResolveError> {
-        let mut addresses: Vec<_> = tokio::net::lookup_host((name, 0)).await.map_err(|_| ResolveError::Dns)?.collect();
+    async fn addresses(
+        name: String,
+        allow_private_targets: bool,
+    ) -> Result<Vec<SocketAddr>, ResolveError> {
+        let mut addresses: Vec<_> =
+            tokio::net::lookup_host((name, 0)).await.map_err(|_| ResolveError::Dns)?.collect();
         if addresses.is_empty() {
             return Err(ResolveError::Dns);
         }

@@ -1,5 +1,6 @@
-//! The body of a callback: the guide's keys with the guide's types in the guide's order, then ours (S27). Every key is always there,
-//! `null` where it does not apply; `recording_url` alone may be absent (A18).
+//! The body of a callback: the guide's keys with the guide's types in the guide's order, then ours
+//! (S27). Every key is always there, `null` where it does not apply; `recording_url` alone may be
+//! absent (A18).
 
 use crate::calls::conversation::{self, ParticipantView, PauseView};
 use crate::calls::view::{AttemptView, Kind, Leg, Party, Status, Way, timestamp};
@@ -8,7 +9,8 @@ use serde::Serialize;
 use storage::{Call, CallStatus, CallType, Direction, HangupBy, LegName};
 use utoipa::ToSchema;
 
-/// The result of one call. Every key is always there, `null` where it does not apply; only `recording_url` may be absent.
+/// The result of one call. Every key is always there, `null` where it does not apply; only
+/// `recording_url` may be absent.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CallResult)]
 pub struct Payload<'a> {
@@ -82,7 +84,10 @@ impl<'a> Payload<'a> {
             direction: call.direction,
             start_time: timestamp(call.start_ms),
             end_time: call.end_ms.map(timestamp),
-            recording_url: call.recording.as_ref().map(|recording| recordings::url(public_url, &recording.file_name)),
+            recording_url: call
+                .recording
+                .as_ref()
+                .map(|recording| recordings::url(public_url, &recording.file_name)),
             answer_time: call.answer_ms.map(timestamp),
             customer_number_e164: &call.customer_number_e164,
             agent_number_e164: call.agent_number_e164.as_deref(),
@@ -150,7 +155,8 @@ mod tests {
     fn the_guides_keys_come_first_in_its_order_with_its_types() {
         let call = ended_call("c1");
         let text = print(&call);
-        let places: Vec<_> = GUIDE_KEYS.iter().map(|key| text.find(&format!("\"{key}\":")).expect(key)).collect();
+        let places: Vec<_> =
+            GUIDE_KEYS.iter().map(|key| text.find(&format!("\"{key}\":")).expect(key)).collect();
         assert!(places.is_sorted(), "{text}");
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["uuid"], " 😀 \"quoted\" ");
@@ -164,7 +170,10 @@ mod tests {
         assert_eq!(value["end_time"], "2026-07-03T10:02:35Z");
         assert_eq!(value["recording_url"], "https://api.example/recordings/crm_c1.wav");
         assert_eq!(value["attempts"][0]["result"], "answered");
-        assert_eq!((&value["recording_complete"], &value["recording_written_ms"]), (&true.into(), &150_900.into()));
+        assert_eq!(
+            (&value["recording_complete"], &value["recording_written_ms"]),
+            (&true.into(), &150_900.into())
+        );
     }
 
     // A18
@@ -181,7 +190,11 @@ mod tests {
             assert_eq!(keys.contains_key(key), key != "recording_url", "{key}");
         }
         assert_eq!(value["status"], "NO_ANSWER");
-        assert!(value["agent_number"].is_null() && value["crm_username"].is_null() && value["reason"].is_null());
+        assert!(
+            value["agent_number"].is_null()
+                && value["crm_username"].is_null()
+                && value["reason"].is_null()
+        );
         for key in ["recording_complete", "recording_written_ms"] {
             assert_eq!(keys.get(key), Some(&serde_json::Value::Null), "{key}");
         }

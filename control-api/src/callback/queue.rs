@@ -1,5 +1,6 @@
-//! Who is tried when: one worker per endpoint that has jobs, with a cap on its connections, reading its own queue from storage, so that
-//! a dead endpoint delays no other (A23) and a backlog costs no memory. Workers end with their queue and come back with the next job.
+//! Who is tried when: one worker per endpoint that has jobs, with a cap on its connections, reading
+//! its own queue from storage, so that a dead endpoint delays no other (A23) and a backlog costs no
+//! memory. Workers end with their queue and come back with the next job.
 
 use super::attempt::{Failure, Sender, SenderError, clients, discard_body};
 use super::schedule;
@@ -20,7 +21,8 @@ use tokio::task::JoinSet;
 /// Pause after storage failed, before it is asked again.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How old a progress callback may be when it is tried: news of yesterday helps nobody, and a slow endpoint's backlog is bounded.
+/// How old a progress callback may be when it is tried: news of yesterday helps nobody, and a slow
+/// endpoint's backlog is bounded.
 const PROGRESS_LIFETIME_MS: u64 = 600_000;
 
 /// How callbacks are delivered.
@@ -46,7 +48,12 @@ impl Settings {
 
 /// Whether deliveries could start with these settings.
 pub fn check(settings: &Settings) -> Result<(), SenderError> {
-    clients(settings.allow_private_targets, settings.extra_roots.as_deref(), settings.connections_per_endpoint).map(drop)
+    clients(
+        settings.allow_private_targets,
+        settings.extra_roots.as_deref(),
+        settings.connections_per_endpoint,
+    )
+    .map(drop)
 }
 
 /// Why deliveries cannot start.
@@ -105,7 +112,12 @@ impl Callbacks {
         streams: Streams,
     ) -> Result<Self, StartError> {
         let roots = settings.extra_roots.as_deref();
-        let sender = Sender::new(secrets, settings.allow_private_targets, roots, settings.connections_per_endpoint)?;
+        let sender = Sender::new(
+            secrets,
+            settings.allow_private_targets,
+            roots,
+            settings.connections_per_endpoint,
+        )?;
         Ok(Self::with_sender(sender, settings.connections_per_endpoint, store, metrics, streams))
     }
 
@@ -119,7 +131,16 @@ impl Callbacks {
         let (alive, gone) = mpsc::channel(1);
         let workers = Workers { bells: HashMap::new(), alive: Some(alive), gone: Some(gone) };
         let workers = Mutex::new(workers);
-        Self { shared: Arc::new(Shared { sender, store, metrics, streams, connections_per_endpoint, workers }) }
+        Self {
+            shared: Arc::new(Shared {
+                sender,
+                store,
+                metrics,
+                streams,
+                connections_per_endpoint,
+                workers,
+            }),
+        }
     }
 
     /// Takes up what an earlier run left.
@@ -132,7 +153,8 @@ impl Callbacks {
         Ok(())
     }
 
-    /// Tells that a job for the endpoint was stored: it is tried at once. Called within the runtime.
+    /// Tells that a job for the endpoint was stored: it is tried at once. Called within the
+    /// runtime.
     pub fn notify(&self, endpoint: &str) {
         let mut workers = self.shared.lock();
         if let Some(bell) = workers.bells.get(endpoint) {
@@ -140,7 +162,8 @@ impl Callbacks {
         } else if let Some(alive) = workers.alive.clone() {
             let bell = Arc::new(Bell::default());
             workers.bells.insert(endpoint.to_owned(), Arc::clone(&bell));
-            let worker = Worker { shared: Arc::clone(&self.shared), endpoint: endpoint.to_owned(), bell };
+            let worker =
+                Worker { shared: Arc::clone(&self.shared), endpoint: endpoint.to_owned(), bell };
             tokio::spawn(async move {
                 worker.run().await;
                 drop(alive);
@@ -165,11 +188,13 @@ impl Callbacks {
         }
     }
 
-    /// Sends a job that is not in the outbox, once: the status that answered, or the word of the failure. Nothing is stored.
+    /// Sends a job that is not in the outbox, once: the status that answered, or the word of the
+    /// failure. Nothing is stored.
     pub async fn send_once(&self, job: &CallbackJob) -> Result<u16, &'static str> {
         let now_ms = now_ms();
         let signing = self.shared.signing_secrets(job, now_ms).await.map_err(|_| "storage")?;
-        let response = self.shared.sender.send(job, &signing, now_ms).await.map_err(|Failure(word)| word)?;
+        let response =
+            self.shared.sender.send(job, &signing, now_ms).await.map_err(|Failure(word)| word)?;
         let status = response.status().as_u16();
         discard_body(response).await;
         Ok(status)
@@ -177,7 +202,11 @@ impl Callbacks {
 
     /// Makes one attempt at a job as if it began at `now_ms`, and stores what came of it.
     #[cfg(test)]
-    pub(super) async fn attempt(&self, job: CallbackJob, now_ms: u64) -> Result<(), storage::Error> {
+    pub(super) async fn attempt(
+        &self,
+        job: CallbackJob,
+        now_ms: u64,
+    ) -> Result<(), storage::Error> {
         self.shared.attempt(job, now_ms).await
     }
 }
@@ -189,7 +218,8 @@ impl Shared {
 
     async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<(), storage::Error> {
         let started = Instant::now();
-        let is_stale = job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
+        let is_stale =
+            job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
         let sent = match is_stale {
             true => Err(Failure("stale")),
             false => self.sender.send(&job, &self.signing_secrets(&job, at_ms).await?, at_ms).await,
@@ -223,16 +253,24 @@ impl Shared {
         Ok(())
     }
 
-    /// The account's present secret, and those that it renewed a while ago: what was queued before a renewal is signed as what comes
-    /// after it. The job's own if the account has no callback any more.
-    async fn signing_secrets(&self, job: &CallbackJob, now_ms: u64) -> Result<Vec<Sealed>, storage::Error> {
+    /// The account's present secret, and those that it renewed a while ago: what was queued before
+    /// a renewal is signed as what comes after it. The job's own if the account has no callback any
+    /// more.
+    async fn signing_secrets(
+        &self,
+        job: &CallbackJob,
+        now_ms: u64,
+    ) -> Result<Vec<Sealed>, storage::Error> {
         let (store, account_id) = (self.store.clone(), job.account_id.clone());
         let account = blocking(move || store.account(&account_id)).await?;
         let Some(settings) = account.and_then(|account| account.callback) else {
             return Ok(vec![job.target.signing_secret.clone()]);
         };
-        let earlier = settings.earlier_secrets.into_iter().filter(|earlier| now_ms < earlier.until_ms);
-        Ok(std::iter::once(settings.signing_secret).chain(earlier.map(|earlier| earlier.secret)).collect())
+        let earlier =
+            settings.earlier_secrets.into_iter().filter(|earlier| now_ms < earlier.until_ms);
+        Ok(std::iter::once(settings.signing_secret)
+            .chain(earlier.map(|earlier| earlier.secret))
+            .collect())
     }
 
     fn tell(&self, job: &CallbackJob, attempt: &DeliveryAttempt, next: NextStep) {
@@ -244,11 +282,17 @@ impl Shared {
         self.metrics.callback_attempted(&result);
         let (call_id, account_id) = (&job.call_id, &job.account_id);
         match next {
-            NextStep::Delivered => tracing::info!(%call_id, attempt = attempt.attempt, "callback delivered"),
-            NextStep::Retry { .. } => {
-                tracing::info!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback attempt failed")
+            NextStep::Delivered => {
+                tracing::info!(%call_id, attempt = attempt.attempt, "callback delivered")
             }
-            NextStep::Exhausted => tracing::warn!(%call_id, %account_id, attempt = attempt.attempt, %result, "callback given up"),
+            NextStep::Retry { .. } => {
+                tracing::info!(%call_id, %account_id, attempt = attempt.attempt, %result,
+                    "callback attempt failed")
+            }
+            NextStep::Exhausted => {
+                tracing::warn!(%call_id, %account_id, attempt = attempt.attempt, %result,
+                    "callback given up")
+            }
         }
     }
 }
@@ -266,7 +310,11 @@ impl Worker {
         loop {
             self.bell.rung.store(false, Ordering::SeqCst);
             let stopping = self.bell.stopping.load(Ordering::SeqCst);
-            let free_count = if stopping { 0 } else { self.shared.connections_per_endpoint.saturating_sub(trying.len()) };
+            let free_count = if stopping {
+                0
+            } else {
+                self.shared.connections_per_endpoint.saturating_sub(trying.len())
+            };
             let mut next_ms = None;
             if free_count > 0 {
                 match self.due(free_count, trying.values().cloned().collect()).await {
@@ -289,7 +337,9 @@ impl Worker {
             }
             // With every connection in use, only an attempt's end can change anything.
             let is_full = trying.len() >= self.shared.connections_per_endpoint;
-            let wait = next_ms.filter(|_| !is_full).map(|next_ms| Duration::from_millis(next_ms.saturating_sub(now_ms())));
+            let wait = next_ms
+                .filter(|_| !is_full)
+                .map(|next_ms| Duration::from_millis(next_ms.saturating_sub(now_ms())));
             tokio::select! {
                 Some(ended) = tasks.join_next_with_id() => {
                     trying.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
@@ -302,7 +352,12 @@ impl Worker {
 
     async fn due(&self, limit: usize, trying: Vec<String>) -> Result<Due, storage::Error> {
         let (store, endpoint) = (self.shared.store.clone(), self.endpoint.clone());
-        blocking(move || store.due_callbacks(&endpoint, now_ms(), limit, |job_id| trying.iter().any(|id| id == job_id))).await
+        blocking(move || {
+            store.due_callbacks(&endpoint, now_ms(), limit, |job_id| {
+                trying.iter().any(|id| id == job_id)
+            })
+        })
+        .await
     }
 
     /// Leaves unless the queue changed since it was read.

@@ -14,7 +14,8 @@ pub(super) fn after(job: &CallbackJob, delivered: bool, ended_ms: u64) -> NextSt
     } else if job.attempt_count >= job.target.max_retries {
         NextStep::Exhausted
     } else {
-        let wait_ms = FIRST_WAIT_MS.checked_shl(job.attempt_count.min(32)).unwrap_or(LONGEST_WAIT_MS);
+        let wait_ms =
+            FIRST_WAIT_MS.checked_shl(job.attempt_count.min(32)).unwrap_or(LONGEST_WAIT_MS);
         NextStep::Retry { at_ms: ended_ms.saturating_add(wait_ms.min(LONGEST_WAIT_MS)) }
     }
 }

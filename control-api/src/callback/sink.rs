@@ -1,4 +1,5 @@
-//! A customer's endpoint for tests: HTTPS on loopback under a private authority, with an answer scripted for each request.
+//! A customer's endpoint for tests: HTTPS on loopback under a private authority, with an answer
+//! scripted for each request.
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -60,7 +61,11 @@ pub struct Seen {
 impl Seen {
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        let mut values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value);
         let value = values.next().unwrap_or_else(|| panic!("{name} is missing"));
         assert_eq!(values.next(), None, "{name} is there twice");
         value
@@ -85,7 +90,10 @@ struct State {
 
 impl Sink {
     /// Answers request `n`, from 0, with `script(n)`.
-    pub async fn open(identity: Identity, script: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn open(
+        identity: Identity,
+        script: impl Fn(usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let (roots, acceptor) = authority(identity);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/calls?x=1", listener.local_addr().unwrap().port());
@@ -155,16 +163,23 @@ fn authority(identity: Identity) -> (NamedTempFile, TlsAcceptor) {
         _ => leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap(),
     };
     let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private_key)
-        .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(vec![certificate.der().clone()], private_key)
+    .unwrap();
     (roots, TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn connection(state: Arc<State>, number: usize, acceptor: Option<TlsAcceptor>, mut stream: TcpStream) {
+async fn connection(
+    state: Arc<State>,
+    number: usize,
+    acceptor: Option<TlsAcceptor>,
+    mut stream: TcpStream,
+) {
     match acceptor {
         Some(acceptor) => {
             if let Ok(mut stream) = acceptor.accept(stream).await {
@@ -202,7 +217,9 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
     let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
     let mut lines = head.trim_end().split("\r\n");
     let request_line = lines.next().unwrap().to_owned();
-    let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap();
+    let header = |line: &str| {
+        line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()
+    };
     let mut seen = Seen { request_line, headers: lines.map(header).collect(), body: String::new() };
     let body_len: usize = seen.header("content-length").parse().unwrap();
     while bytes.len() < head_len + body_len {
@@ -215,7 +232,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Seen> {
 }
 
 /// False if the connection is over.
-async fn respond(state: &State, seen: Seen, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> bool {
+async fn respond(
+    state: &State,
+    seen: Seen,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> bool {
     let number = {
         let mut all = state.seen.lock().unwrap();
         all.push(seen);
@@ -229,10 +250,14 @@ async fn write(answer: Answer, stream: &mut (impl AsyncRead + AsyncWrite + Unpin
     let text = match answer {
         Answer::Status(204) => "HTTP/1.1 204 x\r\n\r\n".to_owned(),
         Answer::Status(status) => format!("HTTP/1.1 {status} x\r\ncontent-length: 2\r\n\r\nok"),
-        Answer::Redirect(status) => format!("HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"),
+        Answer::Redirect(status) => {
+            format!("HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+        }
         Answer::Close => return false,
         Answer::Silence => return stream.read_u8().await.is_ok(),
-        Answer::Headers(lines, count) => format!("HTTP/1.1 200 x\r\ncontent-length: 2\r\n{}\r\nok", lines.repeat(count)),
+        Answer::Headers(lines, count) => {
+            format!("HTTP/1.1 200 x\r\ncontent-length: 2\r\n{}\r\nok", lines.repeat(count))
+        }
         Answer::Noise => "220 mail.example ESMTP\r\n\r\n".to_owned(),
         Answer::EndlessBody => {
             let head = "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";

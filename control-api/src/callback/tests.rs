@@ -1,4 +1,5 @@
-//! Deliveries against a real HTTPS endpoint. The schedule runs on times that are passed in, so nothing waits for it.
+//! Deliveries against a real HTTPS endpoint. The schedule runs on times that are passed in, so
+//! nothing waits for it.
 
 use super::attempt::Sender;
 use super::sink::{Answer, Identity, Old, Sink};
@@ -47,8 +48,15 @@ fn new_call(call_id: &str) -> NewCall {
     }
 }
 
-fn end_call(store: &Storage, call_id: &str, job: impl FnOnce(&Call) -> storage::Result<Option<NewCallback>>) -> Call {
-    assert!(matches!(store.create_call(new_call(call_id), storage::no_progress).unwrap(), CreateOutcome::Created(_)));
+fn end_call(
+    store: &Storage,
+    call_id: &str,
+    job: impl FnOnce(&Call) -> storage::Result<Option<NewCallback>>,
+) -> Call {
+    assert!(matches!(
+        store.create_call(new_call(call_id), storage::no_progress).unwrap(),
+        CreateOutcome::Created(_)
+    ));
     let end = FinalCall {
         status: CallStatus::Answer,
         reason: None,
@@ -93,7 +101,11 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { store: Storage::open(folder.path()).unwrap(), folder, secrets: Arc::new(MasterKey::new([7; 32])) }
+        Self {
+            store: Storage::open(folder.path()).unwrap(),
+            folder,
+            secrets: Arc::new(MasterKey::new([7; 32])),
+        }
     }
 
     fn reopen(self) -> Self {
@@ -103,7 +115,9 @@ impl Rig {
     }
 
     fn callbacks(&self, sink: &Sink, timeout: Duration, connections: usize) -> Callbacks {
-        let sender = Sender::new(Arc::clone(&self.secrets), true, Some(sink.roots.path()), connections).unwrap();
+        let sender =
+            Sender::new(Arc::clone(&self.secrets), true, Some(sink.roots.path()), connections)
+                .unwrap();
         Callbacks::with_sender(
             sender.with_timeout(timeout),
             connections,
@@ -118,8 +132,10 @@ impl Rig {
     }
 
     fn account_with_retries(&self, account_id: &str, url: &str, max_retries: u32) -> Account {
-        let auth_header =
-            AuthHeader { name: "X-Crm-Auth".into(), value: self.secrets.seal(Purpose::CallbackHeader, &Secret::new(AUTH)) };
+        let auth_header = AuthHeader {
+            name: "X-Crm-Auth".into(),
+            value: self.secrets.seal(Purpose::CallbackHeader, &Secret::new(AUTH)),
+        };
         let callback = CallbackSettings {
             url: url.into(),
             auth_header: Some(auth_header),
@@ -136,12 +152,19 @@ impl Rig {
     }
 
     fn end_call_of(&self, call_id: &str, account: &Account, due_ms: u64) -> String {
-        end_call(&self.store, call_id, |call| Ok(for_call(account, call, "https://api.example", due_ms)));
+        end_call(&self.store, call_id, |call| {
+            Ok(for_call(account, call, "https://api.example", due_ms))
+        });
         self.store.callback_job(call_id).unwrap().unwrap().target.endpoint
     }
 
     /// Makes the attempt that is due at `now_ms`, if any; returns the job after it.
-    async fn turn(&self, callbacks: &Callbacks, endpoint: &str, now_ms: u64) -> Option<CallbackJob> {
+    async fn turn(
+        &self,
+        callbacks: &Callbacks,
+        endpoint: &str,
+        now_ms: u64,
+    ) -> Option<CallbackJob> {
         let job = self.store.due_callbacks(endpoint, now_ms, 1, |_| false).unwrap().jobs.pop()?;
         let job_id = job.job_id();
         callbacks.attempt(job, now_ms).await.unwrap();
@@ -153,12 +176,14 @@ impl Rig {
     }
 }
 
-/// Makes one attempt and checks what was noted of it: a status or the word of the failure, and whether the job goes on.
+/// Makes one attempt and checks what was noted of it: a status or the word of the failure, and
+/// whether the job goes on.
 #[track_caller]
 fn check_noted(rig: &Rig, what: &str, expected: &str, state: JobState) {
     let log = rig.log("c1");
     assert_eq!(log.len(), 1, "{what}");
-    let noted = log[0].http_status.map(|status| status.to_string()).or(log[0].error.clone()).unwrap();
+    let noted =
+        log[0].http_status.map(|status| status.to_string()).or(log[0].error.clone()).unwrap();
     assert_eq!(noted, expected, "{what}");
     assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, state, "{what}");
 }
@@ -172,9 +197,12 @@ async fn attempt_once(rig: &Rig, sink: &Sink, url: &str, timeout: Duration) {
 #[tokio::test]
 async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
     use Answer::{Close, EndlessBody, Headers, Noise, Redirect, Status};
-    let delivered = [200, 201, 204, 299].map(|status| (Status(status), status.to_string(), JobState::Delivered));
-    let redirects = [301, 302, 307, 308].map(|status| (Redirect(status), status.to_string(), JobState::Pending));
-    let failed = [300, 400, 401, 404, 410, 429, 500, 503].map(|status| (Status(status), status.to_string(), JobState::Pending));
+    let delivered = [200, 201, 204, 299]
+        .map(|status| (Status(status), status.to_string(), JobState::Delivered));
+    let redirects = [301, 302, 307, 308]
+        .map(|status| (Redirect(status), status.to_string(), JobState::Pending));
+    let failed = [300, 400, 401, 404, 410, 429, 500, 503]
+        .map(|status| (Status(status), status.to_string(), JobState::Pending));
     let others = [
         (Close, "reset".to_owned(), JobState::Pending),
         (Noise, "malformed_response".to_owned(), JobState::Pending),
@@ -185,7 +213,8 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
         (Headers("x-spaced : 1\r\n", 1), "200".to_owned(), JobState::Delivered),
         (Headers("not a name: 1\r\n", 1), "200".to_owned(), JobState::Delivered),
     ];
-    for (answer, noted, state) in delivered.into_iter().chain(redirects).chain(failed).chain(others) {
+    for (answer, noted, state) in delivered.into_iter().chain(redirects).chain(failed).chain(others)
+    {
         let (rig, sink) = (Rig::new(), Sink::good(move |_| answer).await);
         attempt_once(&rig, &sink, &sink.url, PATIENCE).await;
         check_noted(&rig, &format!("{answer:?}"), &noted, state);
@@ -193,39 +222,63 @@ async fn any_2xx_ends_it_and_everything_else_is_tried_again() {
     }
 }
 
-/// An endpoint with several pooled connections that fails over; returns how many attempts the next result takes, and its log's first word.
+/// An endpoint with several pooled connections that fails over; returns how many attempts the next
+/// result takes, and its log's first word.
 async fn attempts_after_failover(old: Old, max_retries: u32) -> (u32, String) {
     let (rig, sink) = (Rig::new(), Sink::good(|_| Answer::Status(200)).await);
-    let callbacks = rig.callbacks(&sink, if old == Old::Silence { Duration::from_secs(3) } else { PATIENCE }, 8);
+    let callbacks = rig.callbacks(
+        &sink,
+        if old == Old::Silence { Duration::from_secs(3) } else { PATIENCE },
+        8,
+    );
     let mut before = tokio::task::JoinSet::new();
     for n in 0..6 {
         let call_id = format!("before{n}");
         rig.end_call(&call_id, ACCOUNT, &sink.url, START);
-        let (callbacks, job) = (callbacks.clone(), rig.store.callback_job(&call_id).unwrap().unwrap());
+        let (callbacks, job) =
+            (callbacks.clone(), rig.store.callback_job(&call_id).unwrap().unwrap());
         before.spawn(async move { callbacks.attempt(job, START).await.unwrap() });
     }
     before.join_all().await;
     assert!(sink.connection_count() >= 2, "connections are pooled: {}", sink.connection_count());
     sink.fail_over(old);
-    let endpoint = rig.end_call_of("c1", &rig.account_with_retries(ACCOUNT, &sink.url, max_retries), START);
+    let endpoint =
+        rig.end_call_of("c1", &rig.account_with_retries(ACCOUNT, &sink.url, max_retries), START);
     let mut now = START;
     while let Some(job) = rig.turn(&callbacks, &endpoint, now).await {
         now = job.next_ms;
     }
-    assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, JobState::Delivered, "{old:?}");
+    assert_eq!(
+        rig.store.callback_job("c1").unwrap().unwrap().state,
+        JobState::Delivered,
+        "{old:?}"
+    );
     let first = rig.log("c1").swap_remove(0);
-    (rig.log("c1").len() as u32, first.http_status.map(|status| status.to_string()).or(first.error).unwrap())
+    (
+        rig.log("c1").len() as u32,
+        first.http_status.map(|status| status.to_string()).or(first.error).unwrap(),
+    )
 }
 
-// S26: the endpoint is healthy, only what was pooled is not. Whether the request went through is not known, so within the attempt it is
-// not sent twice.
+// S26: the endpoint is healthy, only what was pooled is not. Whether the request went through is
+// not known, so within the attempt it is not sent twice.
 #[tokio::test]
 async fn a_retry_opens_a_connection_of_its_own() {
     assert_eq!(attempts_after_failover(Old::Close, 3).await, (2, "reset".into()));
     assert_eq!(attempts_after_failover(Old::Silence, 3).await, (2, "timeout".into()));
-    assert_eq!(attempts_after_failover(Old::Answer(Answer::Status(503)), 1).await, (2, "503".into()));
-    assert_eq!(attempts_after_failover(Old::Answer(Answer::Noise), 3).await, (2, "malformed_response".into()));
-    assert_eq!(attempts_after_failover(Old::Close, 0).await, (1, "200".into()), "without a retry the only attempt has its own");
+    assert_eq!(
+        attempts_after_failover(Old::Answer(Answer::Status(503)), 1).await,
+        (2, "503".into())
+    );
+    assert_eq!(
+        attempts_after_failover(Old::Answer(Answer::Noise), 3).await,
+        (2, "malformed_response".into())
+    );
+    assert_eq!(
+        attempts_after_failover(Old::Close, 0).await,
+        (1, "200".into()),
+        "without a retry the only attempt has its own"
+    );
 }
 
 // S22, S24
@@ -239,7 +292,9 @@ async fn who_cannot_be_reached_or_trusted_has_failed() {
     }
     let sink = Sink::good(|_| Answer::Status(200)).await;
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for (url, word) in [(format!("https://{closed}/"), "refused"), ("https://callback.invalid/".to_owned(), "dns")] {
+    for (url, word) in
+        [(format!("https://{closed}/"), "refused"), ("https://callback.invalid/".to_owned(), "dns")]
+    {
         let rig = Rig::new();
         attempt_once(&rig, &sink, &url, PATIENCE).await;
         check_noted(&rig, &url, word, JobState::Pending);
@@ -263,11 +318,26 @@ async fn connect_tls_and_headers_share_one_time_limit() {
 async fn without_the_switch_no_connection_is_made_into_the_own_network() {
     let sink = Sink::good(|_| Answer::Status(200)).await;
     let port = sink.url.split(':').nth(2).unwrap().split('/').next().unwrap().to_owned();
-    for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "10.0.0.1", "169.254.169.254"] {
+    for host in [
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "2130706433",
+        "10.0.0.1",
+        "169.254.169.254",
+    ] {
         let rig = Rig::new();
         let endpoint = rig.end_call("c1", ACCOUNT, &format!("https://{host}:{port}/"), START);
-        let sender = Sender::new(Arc::clone(&rig.secrets), false, Some(sink.roots.path()), 4).unwrap();
-        let callbacks = Callbacks::with_sender(sender, 4, rig.store.clone(), Metrics::default(), Streams::default());
+        let sender =
+            Sender::new(Arc::clone(&rig.secrets), false, Some(sink.roots.path()), 4).unwrap();
+        let callbacks = Callbacks::with_sender(
+            sender,
+            4,
+            rig.store.clone(),
+            Metrics::default(),
+            Streams::default(),
+        );
         rig.turn(&callbacks, &endpoint, START).await.unwrap();
         check_noted(&rig, host, "blocked_address", JobState::Pending);
     }
@@ -289,7 +359,11 @@ async fn a_failing_endpoint_gets_four_equal_requests_and_no_more() {
         assert_eq!((last.attempt, last.at_ms, last.http_status), (number, now, Some(500)));
         match wait {
             Some(wait) => {
-                assert_eq!(job.next_ms, now + last.duration_ms + wait, "waits count from the failure");
+                assert_eq!(
+                    job.next_ms,
+                    now + last.duration_ms + wait,
+                    "waits count from the failure"
+                );
                 now = job.next_ms;
             }
             None => assert_eq!(job.state, JobState::Exhausted),
@@ -328,7 +402,8 @@ async fn success_on_any_attempt_stops_the_rest() {
         now = job.next_ms;
     }
     assert_eq!(rig.store.callback_job("c1").unwrap().unwrap().state, JobState::Delivered);
-    let statuses: Vec<_> = rig.log("c1").into_iter().map(|attempt| attempt.http_status.unwrap()).collect();
+    let statuses: Vec<_> =
+        rig.log("c1").into_iter().map(|attempt| attempt.http_status.unwrap()).collect();
     assert_eq!(statuses, [503, 503, 202]);
     assert_eq!(rig.store.pending_endpoints().unwrap(), [""; 0]);
 }
@@ -342,11 +417,17 @@ async fn a_renewed_secret_signs_beside_its_successor_for_a_while() {
     let mut account = rig.account("of c1", &sink.url);
     let seal = |byte: u8| {
         use base64::Engine;
-        let text = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode([byte; 32]));
+        let text =
+            format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode([byte; 32]));
         rig.secrets.seal(Purpose::SigningSecret, &Secret::new(text))
     };
-    let signatures =
-        |number: usize| sink.seen()[number].header("webhook-signature").split(' ').map(String::from).collect::<Vec<_>>();
+    let signatures = |number: usize| {
+        sink.seen()[number]
+            .header("webhook-signature")
+            .split(' ')
+            .map(String::from)
+            .collect::<Vec<_>>()
+    };
     rig.store.put_account(&account).unwrap();
     // Queued before the renewal, tried again after it.
     let endpoint = rig.end_call_of("c1", &account, START);
@@ -357,8 +438,15 @@ async fn a_renewed_secret_signs_beside_its_successor_for_a_while() {
     rig.store.put_account(&account).unwrap();
     let job = rig.turn(&callbacks, &endpoint, job.next_ms).await.unwrap();
     rig.turn(&callbacks, &endpoint, job.next_ms).await.unwrap();
-    assert_eq!([signatures(0).len(), signatures(1).len(), signatures(2).len()], [1, 2, 1], "before, while, after");
-    assert!(signatures(1).iter().all(|signature| signature.starts_with("v1,")) && signatures(1)[0] != signatures(1)[1]);
+    assert_eq!(
+        [signatures(0).len(), signatures(1).len(), signatures(2).len()],
+        [1, 2, 1],
+        "before, while, after"
+    );
+    assert!(
+        signatures(1).iter().all(|signature| signature.starts_with("v1,"))
+            && signatures(1)[0] != signatures(1)[1]
+    );
     // The newest comes first.
     let both = |secret: &Sealed, number: usize| {
         let request = &sink.seen()[number];
@@ -367,7 +455,10 @@ async fn a_renewed_secret_signs_beside_its_successor_for_a_while() {
         super::attempt::signature(secret.expose(), "c1", time, &request.body).unwrap()
     };
     let settings = account.callback.as_ref().unwrap();
-    assert_eq!(signatures(1), [both(&settings.signing_secret, 1), both(&settings.earlier_secrets[0].secret, 1)]);
+    assert_eq!(
+        signatures(1),
+        [both(&settings.signing_secret, 1), both(&settings.earlier_secrets[0].secret, 1)]
+    );
     assert_eq!(signatures(2), [both(&settings.signing_secret, 2)]);
 }
 
@@ -383,9 +474,16 @@ async fn a_result_that_was_given_up_can_be_found() {
     assert_eq!(rig.store.outbox_depth().unwrap(), OutboxDepth { pending: 0, exhausted: 1 });
     let events = rig.store.events("of c1", 0, 10).unwrap();
     let last = events.last().unwrap();
-    assert_eq!((last.event.as_str(), last.reason.as_deref(), last.call_id.as_str()), ("callback_exhausted", Some("503"), "c1"));
+    assert_eq!(
+        (last.event.as_str(), last.reason.as_deref(), last.call_id.as_str()),
+        ("callback_exhausted", Some("503"), "c1")
+    );
     let call = rig.store.call("c1").unwrap().unwrap();
-    assert_eq!(rig.store.call_events(&call, 0, 10).unwrap().last().unwrap().event, "ended", "a call's own stream ends with it");
+    assert_eq!(
+        rig.store.call_events(&call, 0, 10).unwrap().last().unwrap().event,
+        "ended",
+        "a call's own stream ends with it"
+    );
 }
 
 #[tokio::test]
@@ -410,7 +508,9 @@ async fn a_dead_endpoint_delays_no_other_and_gets_few_connections() {
     let live = Sink::good(|_| Answer::Status(200)).await;
     let rig = Rig::new();
     // Both have the authority that is trusted; only one of them answers.
-    let roots = [std::fs::read(dead.roots.path()).unwrap(), std::fs::read(live.roots.path()).unwrap()].concat();
+    let roots =
+        [std::fs::read(dead.roots.path()).unwrap(), std::fs::read(live.roots.path()).unwrap()]
+            .concat();
     std::fs::write(live.roots.path(), roots).unwrap();
     let callbacks = rig.callbacks(&live, PATIENCE, 2);
     for n in 0..10 {
@@ -454,7 +554,11 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
     assert_eq!(made(&rig, "c1", &account), None, "off unless it is asked for");
     account.progress_events = vec!["initiated".into()];
     let endpoint = made(&rig, "c2", &account).expect("a progress callback");
-    assert_eq!(endpoint, made(&rig, "c3", &account).unwrap(), "one queue for an account and origin");
+    assert_eq!(
+        endpoint,
+        made(&rig, "c3", &account).unwrap(),
+        "one queue for an account and origin"
+    );
     let callbacks = rig.callbacks(&sink, PATIENCE, 4);
     let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
     assert_eq!((job.attempt_count, job.state), (1, JobState::Pending));
@@ -462,7 +566,10 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
     assert_eq!((seen.header("webhook-id"), seen.header("x-crm-auth")), ("c2.1", AUTH));
     assert!(seen.header("webhook-signature").starts_with("v1,"));
     let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
-    assert_eq!((&body["event"], &body["sequence"], &body["call_id"]), (&"initiated".into(), &1.into(), &"c2".into()));
+    assert_eq!(
+        (&body["event"], &body["sequence"], &body["call_id"]),
+        (&"initiated".into(), &1.into(), &"c2".into())
+    );
     let stale = rig.turn(&callbacks, &endpoint, START + 600_001).await.unwrap();
     assert_eq!(stale.state, JobState::Exhausted);
     assert_eq!(sink.seen().len(), 1, "nothing more was sent");

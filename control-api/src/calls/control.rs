@@ -1,15 +1,14 @@
-//! Verbs on running calls by REST: hold, mute, keys, consult and transfer, recording. Each is done when it is answered, or refused with the
-//! reason. What they have in common is `verbs`'s.
+//! Verbs on running calls by REST: hold, mute, keys, consult and transfer, recording. Each is done
+//! when it is answered, or refused with the reason. What they have in common is `verbs`'s.
 
 use super::{CallView, own_call, shown};
-use crate::{
-    app::App,
-    auth::ServerCaller,
-    openapi::refusals::{CallPath, VerbBodyRefusals, VerbRefusals},
-    problem::{JsonBody, PathParams, Problem},
-    verbs,
-};
-use axum::{Json, extract::State};
+use crate::app::App;
+use crate::auth::ServerCaller;
+use crate::openapi::refusals::{CallPath, VerbBodyRefusals, VerbRefusals};
+use crate::problem::{JsonBody, PathParams, Problem};
+use crate::verbs;
+use axum::Json;
+use axum::extract::State;
 use control_wire::Verb;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,7 +47,12 @@ fn customer() -> String {
     "customer".to_owned()
 }
 
-async fn ask(app: &App, caller: &ServerCaller, call_id: String, verb: Verb) -> Result<Json<CallView>, Problem> {
+async fn ask(
+    app: &App,
+    caller: &ServerCaller,
+    call_id: String,
+    verb: Verb,
+) -> Result<Json<CallView>, Problem> {
     let call = own_call(app, caller, call_id).await?;
     let call = verbs::ask(app, &call, verb).await?;
     Ok(shown(app, &call))
@@ -212,7 +216,8 @@ pub async fn start_recording(
 /// Mutes a party: nobody hears it.
 #[utoipa::path(
     post, path = "/calls/{call_id}/mute", tag = "calls", security(("server_key" = [])),
-    params(CallPath), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
+    params(CallPath), request_body(content = Option<Whom>,
+        description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbBodyRefusals,
@@ -230,7 +235,8 @@ pub async fn mute(
 /// Lets a party be heard again.
 #[utoipa::path(
     post, path = "/calls/{call_id}/unmute", tag = "calls", security(("server_key" = [])),
-    params(CallPath), request_body(content = Option<Whom>, description = "The agent is meant by a request without a body"),
+    params(CallPath), request_body(content = Option<Whom>,
+        description = "The agent is meant by a request without a body"),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbBodyRefusals,

@@ -2,13 +2,17 @@
 
 use super::view::{shown, timestamp};
 use serde::{Deserialize, Serialize};
-use storage::{Call, Conversation, Joining, LegName, OtherParty, Party, PartyRole, PartyState, RecordingState, SupervisorRole};
+use storage::{
+    Call, Conversation, Joining, LegName, OtherParty, Party, PartyRole, PartyState, RecordingState,
+    SupervisorRole,
+};
 use utoipa::ToSchema;
 
 /// How the parties of a running call stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConversationView {
-    /// The agent, the customer, then the others in the order in which they came; those who left stay, with their reason.
+    /// The agent, the customer, then the others in the order in which they came; those who left
+    /// stay, with their reason.
     pub parties: Vec<PartyView>,
     pub recording: RecordingWord,
 }
@@ -126,7 +130,11 @@ impl From<&OtherParty> for ParticipantView {
 
 /// The third parties of a call.
 pub fn participants(call: &Call) -> Vec<ParticipantView> {
-    call.others.iter().filter(|other| other.leg == LegName::Participant).map(ParticipantView::from).collect()
+    call.others
+        .iter()
+        .filter(|other| other.leg == LegName::Participant)
+        .map(ParticipantView::from)
+        .collect()
 }
 
 /// A silent part of a recording, in milliseconds from its start.

@@ -1,42 +1,27 @@
-//! `GET /events` and `GET /calls/{call_id}/events`: what happens to an account's calls as server-sent events (WHATWG HTML §9.2), resumable by
-//! their ids for as long as the log keeps them. Also the shape in which progress callbacks tell the same.
+//! `GET /events` and `GET /calls/{call_id}/events`: what happens to an account's calls as
+//! server-sent events (WHATWG HTML §9.2), resumable by their ids for as long as the log keeps them.
+//! Also the shape in which progress callbacks tell the same.
 
-use super::{
-    conversation::ConversationView,
-    own_call,
-    view::{Leg, timestamp_ms},
-};
-use crate::{
-    app::{App, now_ms},
-    auth::ServerCaller,
-    openapi::{
-        answers::EventStream,
-        refusals::{CallPath, CallRefusals, KeyRefusals, StreamRefusals},
-    },
-    problem::{PathParams, Problem, ProblemDetails, QueryParams},
-};
-use axum::{
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
-};
+use super::conversation::ConversationView;
+use super::own_call;
+use super::view::{Leg, timestamp_ms};
+use crate::app::{App, now_ms};
+use crate::auth::ServerCaller;
+use crate::openapi::answers::EventStream;
+use crate::openapi::refusals::{CallPath, CallRefusals, KeyRefusals, StreamRefusals};
+use crate::problem::{PathParams, Problem, ProblemDetails, QueryParams};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use storage::{Call, EventRecord, Storage};
-use tokio::{
-    sync::{mpsc, watch},
-    time::MissedTickBehavior,
-};
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 use utoipa::{IntoParams, ToSchema};
 
 /// Events that may wait for a slow reader.
@@ -102,21 +87,25 @@ impl Resume {
         let id = value.to_str().ok().and_then(|text| text.trim().parse().ok());
         id.map(Some).ok_or_else(|| {
             let detail = "allowed is the id of an event";
-            Problem::bad_request("malformed_header", format!("Last-Event-ID: {detail}")).with_field("Last-Event-ID", detail)
+            Problem::bad_request("malformed_header", format!("Last-Event-ID: {detail}"))
+                .with_field("Last-Event-ID", detail)
         })
     }
 }
 
 /// Streams the events of all calls of the account, from now on or from behind `Last-Event-ID`.
 ///
-/// Events are kept for 24 h, and at most 10,000 of an account; an event `gap` comes first if some are missing.
+/// Events are kept for 24 h, and at most 10,000 of an account; an event `gap` comes first if some
+/// are missing.
 #[utoipa::path(
     get, path = "/events", tag = "calls", security(("server_key" = [])),
-    params(Resume, ("Last-Event-ID" = Option<u64>, Header, description = "Id of the event that was read last")),
+    params(Resume, ("Last-Event-ID" = Option<u64>, Header,
+        description = "Id of the event that was read last")),
     responses(
         EventStream,
         KeyRefusals,
-        (status = 400, description = "The id of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 400, description = "The id of the last event cannot be read",
+            body = ProblemDetails, content_type = "application/problem+json"),
         StreamRefusals,
     ),
 )]
@@ -139,9 +128,11 @@ pub async fn of_account(
     ),
     responses(
         EventStream,
-        (status = 204, description = "The call has ended and all its events are told: there is no reason to come again"),
+        (status = 204, description = "The call has ended and all its events are told: there is no \
+            reason to come again"),
         CallRefusals,
-        (status = 400, description = "The id in the path or of the last event cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 400, description = "The id in the path or of the last event cannot be read",
+            body = ProblemDetails, content_type = "application/problem+json"),
         StreamRefusals,
     ),
 )]
@@ -159,7 +150,8 @@ pub async fn of_call(
         let is_told = app.with_store(move |store| {
             let range = store.event_range(&call.account_id)?;
             let is_missing = after.is_some_and(|after| after < range.cut_until);
-            Ok(!is_missing && store.call_events(&call, after.unwrap_or(0).min(range.last), 1)?.is_empty())
+            Ok(!is_missing
+                && store.call_events(&call, after.unwrap_or(0).min(range.last), 1)?.is_empty())
         });
         // By a 204 a client is told not to come again (WHATWG HTML §9.2.3).
         if is_told.await? {
@@ -176,26 +168,42 @@ enum Source {
     Call(Box<Call>),
 }
 
-async fn open(app: Arc<App>, caller: ServerCaller, source: Source, after: Option<u64>) -> Result<Response, Problem> {
+async fn open(
+    app: Arc<App>,
+    caller: ServerCaller,
+    source: Source,
+    after: Option<u64>,
+) -> Result<Response, Problem> {
     let news = app.streams.open(&caller.account_id).ok_or_else(|| {
-        Problem::too_many_requests("too_many_streams", "the account has as many streams of events open as it may", BUSY_RETRY)
+        Problem::too_many_requests(
+            "too_many_streams",
+            "the account has as many streams of events open as it may",
+            BUSY_RETRY,
+        )
     })?;
     let keep_alive = app.streams.patience.keep_alive;
     let (sender, receiver) = mpsc::channel(QUEUE_CAP);
     let is_cut = Arc::new(AtomicBool::new(false));
     let teller = Teller { app, caller, source, sender, is_cut: Arc::clone(&is_cut) };
     tokio::spawn(async move { teller.run(news, after).await });
-    let events = futures_util::stream::unfold((receiver, is_cut), |(mut receiver, is_cut)| async move {
-        let event: Option<Event> = receiver.recv().await;
-        // Who was too slow reads what had waited for it, and then why it ends.
-        let cut =
-            || is_cut.swap(false, Ordering::SeqCst).then(|| Event::default().comment("too slow: come again with Last-Event-ID"));
-        let event = event.or_else(cut)?;
-        Some((Ok::<_, Infallible>(event), (receiver, is_cut)))
-    });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive)).into_response();
+    let events =
+        futures_util::stream::unfold((receiver, is_cut), |(mut receiver, is_cut)| async move {
+            let event: Option<Event> = receiver.recv().await;
+            // Who was too slow reads what had waited for it, and then why it ends.
+            let cut = || {
+                is_cut
+                    .swap(false, Ordering::SeqCst)
+                    .then(|| Event::default().comment("too slow: come again with Last-Event-ID"))
+            };
+            let event = event.or_else(cut)?;
+            Some((Ok::<_, Infallible>(event), (receiver, is_cut)))
+        });
+    let mut response =
+        Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive)).into_response();
     // Proxies must not gather what is meant to arrive at once.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -212,7 +220,8 @@ struct Teller {
 struct Over;
 
 impl Teller {
-    /// Until the reader is gone or too slow, the call has ended, the key does not work any more, or the process is to stop.
+    /// Until the reader is gone or too slow, the call has ended, the key does not work any more, or
+    /// the process is to stop.
     async fn run(self, mut news: watch::Receiver<()>, after: Option<u64>) {
         let Ok(mut last) = self.begin(after).await else { return };
         let mut looks = tokio::time::interval(self.app.streams.patience.keep_alive);
@@ -240,7 +249,9 @@ impl Teller {
             .read(move |store| {
                 let first = match &source {
                     Source::Account => None,
-                    Source::Call(call) => store.call_events(call, 0, 1)?.first().map(|event| event.sequence),
+                    Source::Call(call) => {
+                        store.call_events(call, 0, 1)?.first().map(|event| event.sequence)
+                    }
                 };
                 Ok((store.event_range(&account_id)?, first))
             })
@@ -255,7 +266,8 @@ impl Teller {
             None => first.is_some_and(|sequence| sequence > 1),
         };
         if is_missing {
-            let data = serde_json::json!({ "event": "gap", "after": start, "until": range.cut_until });
+            let data =
+                serde_json::json!({ "event": "gap", "after": start, "until": range.cut_until });
             let event = Event::default().event("gap").id(range.cut_until.to_string());
             self.send(event.json_data(data).expect("plain data")).await?;
         }

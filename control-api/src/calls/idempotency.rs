@@ -1,12 +1,11 @@
-//! Requests that are known again by their Idempotency-Key (A3): the header, and what makes two requests the same.
+//! Requests that are known again by their Idempotency-Key (A3): the header, and what makes two
+//! requests the same.
 
 use crate::problem::Problem;
 use axum::http::HeaderMap;
 use serde::Serialize;
-use std::{
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash, Hasher},
-};
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use tokio::sync::{Mutex, MutexGuard};
 
 const MAX_KEY_LEN: usize = 255;
@@ -17,7 +16,8 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let key = value.to_str().ok().filter(|key| (1..=MAX_KEY_LEN).contains(&key.len()));
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {
         let detail = format!("allowed are 1 to {MAX_KEY_LEN} visible ASCII characters");
-        Problem::bad_request("malformed_header", format!("Idempotency-Key: {detail}")).with_field("Idempotency-Key", detail)
+        Problem::bad_request("malformed_header", format!("Idempotency-Key: {detail}"))
+            .with_field("Idempotency-Key", detail)
     })
 }
 
@@ -33,7 +33,8 @@ pub fn clash(detail: String) -> Problem {
     Problem::conflict("idempotency_clash", detail).with_field("Idempotency-Key", "already used")
 }
 
-/// Requests of one name are done one after the other, so that the later ones find the first one's call and use up no line and no rate.
+/// Requests of one name are done one after the other, so that the later ones find the first one's
+/// call and use up no line and no rate.
 #[derive(Debug)]
 pub struct Turns(Vec<Mutex<()>>);
 
@@ -47,8 +48,14 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for those of the account that have the same uuid or Idempotency-Key and came before. Held until the request is done.
-    pub async fn take(&self, account_id: &str, uuid: Option<&str>, idempotency_key: Option<&str>) -> Vec<MutexGuard<'_, ()>> {
+    /// Waits for those of the account that have the same uuid or Idempotency-Key and came before.
+    /// Held until the request is done.
+    pub async fn take(
+        &self,
+        account_id: &str,
+        uuid: Option<&str>,
+        idempotency_key: Option<&str>,
+    ) -> Vec<MutexGuard<'_, ()>> {
         let names = [("uuid", uuid), ("key", idempotency_key)];
         let places: BTreeSet<usize> = names
             .into_iter()

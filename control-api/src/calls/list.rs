@@ -1,21 +1,19 @@
 //! `GET /calls`: filters and pages.
 
-use super::{
-    party,
-    view::{CallView, Delivery, Kind, Status},
-};
-use crate::{
-    app::App,
-    auth::ServerCaller,
-    number::{self, Region},
-    openapi::refusals::KeyRefusals,
-    problem::{Problem, ProblemDetails, QueryParams},
-};
-use axum::{Json, extract::State};
+use super::party;
+use super::view::{CallView, Delivery, Kind, Status};
+use crate::app::App;
+use crate::auth::ServerCaller;
+use crate::number::{self, Region};
+use crate::openapi::refusals::KeyRefusals;
+use crate::problem::{Problem, ProblemDetails, QueryParams};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, CallFilter};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 
 const DEFAULT_LIMIT: usize = 50;
@@ -65,7 +63,8 @@ pub struct ListQuery {
 pub struct CallList {
     /// Newest first.
     pub calls: Vec<CallView>,
-    /// `cursor` of the next page; `null` at the end. A page may hold fewer calls than its limit, even none, and still have a next one.
+    /// `cursor` of the next page; `null` at the end. A page may hold fewer calls than its limit,
+    /// even none, and still have a next one.
     pub next_cursor: Option<String>,
 }
 
@@ -75,7 +74,8 @@ pub struct CallList {
     responses(
         (status = 200, description = "A page of calls", body = CallList),
         KeyRefusals,
-        (status = 400, description = "A parameter cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter cannot be read", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn list(
@@ -119,7 +119,9 @@ pub async fn page(
 /// 400 for a cursor that is none.
 pub fn bad_cursor(error: storage::Error) -> Problem {
     match error {
-        storage::Error::BadCursor => refused("cursor", "allowed is the next_cursor of an earlier page"),
+        storage::Error::BadCursor => {
+            refused("cursor", "allowed is the next_cursor of an earlier page")
+        }
         other => other.into(),
     }
 }
@@ -128,12 +130,16 @@ pub fn bad_cursor(error: storage::Error) -> Problem {
 pub fn page_len(given: Option<usize>) -> Result<usize, Problem> {
     let limit = given.unwrap_or(DEFAULT_LIMIT);
     let is_allowed = (1..=MAX_LIMIT).contains(&limit);
-    is_allowed.then_some(limit).ok_or_else(|| refused("limit", &format!("allowed is 1 to {MAX_LIMIT}")))
+    is_allowed
+        .then_some(limit)
+        .ok_or_else(|| refused("limit", &format!("allowed is 1 to {MAX_LIMIT}")))
 }
 
 fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
     let number = |name: &str, text: Option<String>| {
-        let e164 = text.map(|text| number::normalise(&text, region).map(|e164| e164.as_str().to_owned())).transpose();
+        let e164 = text
+            .map(|text| number::normalise(&text, region).map(|e164| e164.as_str().to_owned()))
+            .transpose();
         e164.map_err(|refusal| refused(name, &refusal.to_string()))
     };
     Ok(CallFilter {
@@ -159,10 +165,12 @@ fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
 pub fn time(name: &str, text: Option<String>) -> Result<Option<u64>, Problem> {
     // The raw `+` of a time zone is a space in a query; RFC 3339 has none where one could be meant.
     let at = text.map(|text| OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339)).transpose();
-    let at = at.map_err(|_| refused(name, "allowed is an RFC 3339 time such as 2026-07-03T10:00:00Z"))?;
+    let at =
+        at.map_err(|_| refused(name, "allowed is an RFC 3339 time such as 2026-07-03T10:00:00Z"))?;
     Ok(at.map(|at| u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)))
 }
 
 fn refused(parameter: &str, detail: &str) -> Problem {
-    Problem::bad_request("malformed_query", format!("{parameter}: {detail}")).with_field(parameter, detail)
+    Problem::bad_request("malformed_query", format!("{parameter}: {detail}"))
+        .with_field(parameter, detail)
 }

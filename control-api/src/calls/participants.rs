@@ -1,23 +1,19 @@
-//! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and `/supervisors`. Who may be dialled is
-//! `verbs`'s to check, what then happens the edge's.
+//! Third parties and supervisors of running calls: `/calls/{call_id}/participants`, `/transfer` and
+//! `/supervisors`. Who may be dialled is `verbs`'s to check, what then happens the edge's.
 
 use super::{CallView, idempotency, own_call, shown};
-use crate::{
-    app::App,
-    auth::ServerCaller,
-    openapi::{
-        answers::PartyAnswers,
-        refusals::{CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals},
-    },
-    problem::{JsonBody, PathParams, Problem, ProblemDetails},
-    verbs::{self, Asked, NewSupervisor, NewThird},
+use crate::app::App;
+use crate::auth::ServerCaller;
+use crate::openapi::answers::PartyAnswers;
+use crate::openapi::refusals::{
+    CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals,
 };
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::verbs::{self, Asked, NewSupervisor, NewThird};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use control_wire::{Joining, SupervisorRole, Verb};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,7 +25,13 @@ use utoipa::ToSchema;
 pub struct AddParticipant {
     /// E.164, `00…`, national with or without `0`, or `tel:`.
     #[serde(default)]
-    #[schema(example = "02227782183", required = true, nullable = false, min_length = 3, max_length = 96)]
+    #[schema(
+        example = "02227782183",
+        required = true,
+        nullable = false,
+        min_length = 3,
+        max_length = 96
+    )]
     pub to_number: Option<String>,
     pub flow: Flow,
     /// Caller ID: one of the account's assigned numbers; the call's unless given.
@@ -62,7 +64,13 @@ impl From<Flow> for Joining {
 pub struct Transfer {
     /// E.164, `00…`, national with or without `0`, or `tel:`.
     #[serde(default)]
-    #[schema(example = "02227782183", required = true, nullable = false, min_length = 3, max_length = 96)]
+    #[schema(
+        example = "02227782183",
+        required = true,
+        nullable = false,
+        min_length = 3,
+        max_length = 96
+    )]
     pub to_number: Option<String>,
 }
 
@@ -73,7 +81,8 @@ pub struct AddSupervisor {
     /// The supervisor's phone.
     #[serde(default)]
     pub agent_number: Option<String>,
-    /// A registered agent, whose softphone is to be rung: it must be with the media server of the call.
+    /// A registered agent, whose softphone is to be rung: it must be with the media server of the
+    /// call.
     #[serde(default)]
     pub crm_username: Option<String>,
 }
@@ -108,14 +117,17 @@ impl From<Role> for SupervisorRole {
 
 /// Dials a third party into the call.
 ///
-/// Answers when its phone is being dialled; how it goes is told by events and in the call's `conversation`.
+/// Answers when its phone is being dialled; how it goes is told by events and in the call's
+/// `conversation`.
 #[utoipa::path(
     post, path = "/calls/{call_id}/participants", tag = "calls", security(("server_key" = [])),
     params(CallPath, RepeatHeader), request_body = AddParticipant,
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or \
+            a `from_number` that is not assigned", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn add(
@@ -132,14 +144,17 @@ pub async fn add(
     Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
-/// Transfers the call to a third party without asking it: the agent leaves as it answers, and is back if it does not.
+/// Transfers the call to a third party without asking it: the agent leaves as it answers, and is
+/// back if it does not.
 #[utoipa::path(
     post, path = "/calls/{call_id}/transfer", tag = "calls", security(("server_key" = [])),
     params(CallPath, RepeatHeader), request_body = Transfer,
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or a `from_number` that is not assigned", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or \
+            a `from_number` that is not assigned", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn transfer(
@@ -152,14 +167,23 @@ pub async fn transfer(
     let call = own_call(&app, &caller, call_id).await?;
     let request = request(&headers, "transfer", &body)?;
     let Transfer { to_number } = body;
-    let new = NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None, request };
+    let new =
+        NewThird { to_number, from_number: None, joining: Joining::Transfer, named: None, request };
     Ok(answer(&app, "participants", verbs::add(&app, &call, new).await?))
 }
 
-/// What makes a request known again, if it has a key. Its path belongs to it: the keys of a call are one space.
-fn request(headers: &HeaderMap, path: &str, body: &impl Serialize) -> Result<Option<PartyRequest>, Problem> {
+/// What makes a request known again, if it has a key. Its path belongs to it: the keys of a call
+/// are one space.
+fn request(
+    headers: &HeaderMap,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<Option<PartyRequest>, Problem> {
     let key = idempotency::key(headers)?;
-    Ok(key.map(|idempotency_key| PartyRequest { idempotency_key, fingerprint: idempotency::fingerprint(&(path, body)) }))
+    Ok(key.map(|idempotency_key| PartyRequest {
+        idempotency_key,
+        fingerprint: idempotency::fingerprint(&(path, body)),
+    }))
 }
 
 fn answer(app: &App, list: &str, asked: Asked) -> Response {
@@ -167,13 +191,15 @@ fn answer(app: &App, list: &str, asked: Asked) -> Response {
         Asked::Now { party, call } => (StatusCode::CREATED, party, call),
         Asked::Before { party, call } => (StatusCode::OK, party, call),
     };
-    let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id)).expect("ids are plain ASCII");
+    let location = HeaderValue::from_str(&format!("/calls/{}/{list}/{party}", call.call_id))
+        .expect("ids are plain ASCII");
     (status, [(header::LOCATION, location)], shown(app, &call)).into_response()
 }
 
 /// Hangs a party up: a third party, a supervisor, `agent` or `customer`.
 #[utoipa::path(
-    delete, path = "/calls/{call_id}/participants/{party}", tag = "calls", security(("server_key" = [])),
+    delete, path = "/calls/{call_id}/participants/{party}", tag = "calls",
+    security(("server_key" = [])),
     params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
@@ -186,7 +212,8 @@ pub async fn remove(
     PathParams((call_id, party)): PathParams<(String, String)>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let call = verbs::ask(&app, &call, Verb::Remove { party: verbs::checked_party(party)? }).await?;
+    let call =
+        verbs::ask(&app, &call, Verb::Remove { party: verbs::checked_party(party)? }).await?;
     Ok(shown(&app, &call))
 }
 
@@ -197,7 +224,9 @@ pub async fn remove(
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or \
+            a key that may not add supervisors", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn supervise(
@@ -216,12 +245,15 @@ pub async fn supervise(
 
 /// Gives a supervisor another role, at once.
 #[utoipa::path(
-    patch, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
+    patch, path = "/calls/{call_id}/supervisors/{party}", tag = "calls",
+    security(("server_key" = [])),
     params(PartyPath), request_body = ChangeSupervisor,
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbBodyRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or \
+            a key that may not add supervisors", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn change_role(
@@ -238,12 +270,15 @@ pub async fn change_role(
 
 /// Hangs a supervisor up.
 #[utoipa::path(
-    delete, path = "/calls/{call_id}/supervisors/{party}", tag = "calls", security(("server_key" = [])),
+    delete, path = "/calls/{call_id}/supervisors/{party}", tag = "calls",
+    security(("server_key" = [])),
     params(PartyPath),
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or a key that may not add supervisors", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "Class or address of the key, a key in the query string, or \
+            a key that may not add supervisors", body = ProblemDetails,
+            content_type = "application/problem+json"),
     ),
 )]
 pub async fn dismiss(
@@ -258,7 +293,11 @@ pub async fn dismiss(
 }
 
 /// The call, if it is the caller's and the key may add supervisors.
-async fn supervised_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
+async fn supervised_call(
+    app: &App,
+    caller: &ServerCaller,
+    call_id: String,
+) -> Result<Call, Problem> {
     if !caller.may_supervise {
         return Err(Problem::forbidden("supervise", "this key may not add supervisors to calls"));
     }

@@ -1,9 +1,8 @@
-//! The parties of a call as a request names them, checked against the account: customer, caller ID, agent.
+//! The parties of a call as a request names them, checked against the account: customer, caller ID,
+//! agent.
 
-use crate::{
-    number::{self, E164, Region},
-    problem::Problem,
-};
+use crate::number::{self, E164, Region};
+use crate::problem::Problem;
 use axum::http::StatusCode;
 use storage::{Account, Agent, Storage};
 
@@ -31,12 +30,22 @@ pub enum AgentLeg {
 pub fn check_text(field: &str, text: Option<&str>, max_chars: usize) -> Result<(), Problem> {
     let is_fine = text.is_none_or(|text| (1..=max_chars).contains(&text.chars().count()));
     let detail = format!("allowed are 1 to {max_chars} characters");
-    if is_fine { Ok(()) } else { Err(Problem::unprocessable(field, &format!("invalid_{field}"), detail)) }
+    if is_fine {
+        Ok(())
+    } else {
+        Err(Problem::unprocessable(field, &format!("invalid_{field}"), detail))
+    }
 }
 
-/// Refuses a request that leaves out a number that each call needs; all that is missing is named at once.
-pub fn check_given(from: Option<&str>, to: Option<&str>, agent: [Option<&str>; 2]) -> Result<(), Problem> {
-    let numbers = [("from_number", from), ("to_number", to)].into_iter().filter(|(_, text)| text.is_none());
+/// Refuses a request that leaves out a number that each call needs; all that is missing is named at
+/// once.
+pub fn check_given(
+    from: Option<&str>,
+    to: Option<&str>,
+    agent: [Option<&str>; 2],
+) -> Result<(), Problem> {
+    let numbers =
+        [("from_number", from), ("to_number", to)].into_iter().filter(|(_, text)| text.is_none());
     let mut missing: Vec<_> = numbers.map(|(field, _)| field).collect();
     if missing.is_empty() {
         return Ok(());
@@ -61,18 +70,34 @@ pub fn dialled(field: &str, text: Option<&str>, account: &Account) -> Result<Giv
     let e164 = number::normalise(text, region(account))
         .map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
     let country = e164.country().map(|country| country.to_string());
-    let countries = if account.countries.is_empty() { std::slice::from_ref(&account.region) } else { &account.countries };
+    let countries = if account.countries.is_empty() {
+        std::slice::from_ref(&account.region)
+    } else {
+        &account.countries
+    };
     if !country.as_ref().is_some_and(|country| countries.contains(country)) {
-        let named = country.map_or_else(|| "a number of no country".to_owned(), |country| format!("a number of {country}"));
-        let detail = format!("{named} is not dialled: the account's setting `countries` allows {}", countries.join(", "));
+        let named = country.map_or_else(
+            || "a number of no country".to_owned(),
+            |country| format!("a number of {country}"),
+        );
+        let detail = format!(
+            "{named} is not dialled: the account's setting `countries` allows {}",
+            countries.join(", ")
+        );
         return Err(Problem::unprocessable(field, "country_not_allowed", detail));
     }
     Ok(GivenNumber { text: text.to_owned(), e164 })
 }
 
 /// The caller ID, which must be one of the account's (S08).
-pub fn caller_id(store: &Storage, account_id: &str, text: Option<&str>, region: Region) -> Result<E164, Problem> {
-    let text = text.ok_or_else(|| Problem::unprocessable("from_number", "missing_field", "is required"))?;
+pub fn caller_id(
+    store: &Storage,
+    account_id: &str,
+    text: Option<&str>,
+    region: Region,
+) -> Result<E164, Problem> {
+    let text =
+        text.ok_or_else(|| Problem::unprocessable("from_number", "missing_field", "is required"))?;
     if let Ok(e164) = number::normalise(text, region)
         && store.number(e164.as_str())?.is_some_and(|number| number.account_id == account_id)
     {
@@ -81,17 +106,25 @@ pub fn caller_id(store: &Storage, account_id: &str, text: Option<&str>, region: 
     let numbers = store.numbers(account_id)?;
     let named = numbers.into_iter().take(MAX_NAMED_NUMBERS).map(|number| number.e164).collect();
     let detail = "from_number: not one of the numbers assigned to the account";
-    let problem =
-        Problem::forbidden("from_number_not_assigned", detail).with_field("from_number", "allowed are assigned_numbers");
+    let problem = Problem::forbidden("from_number_not_assigned", detail)
+        .with_field("from_number", "allowed are assigned_numbers");
     Err(problem.with_assigned_numbers(named))
 }
 
 /// An agent of the account by its exact, case-sensitive ID (S05).
-pub fn registered_agent(store: &Storage, account_id: &str, crm_username: &str) -> Result<Agent, Problem> {
+pub fn registered_agent(
+    store: &Storage,
+    account_id: &str,
+    crm_username: &str,
+) -> Result<Agent, Problem> {
     check_text("crm_username", Some(crm_username), MAX_USERNAME_CHARS)?;
-    store
-        .agent(account_id, crm_username)?
-        .ok_or_else(|| Problem::unprocessable("crm_username", "unknown_agent", "is not a registered agent of the account"))
+    store.agent(account_id, crm_username)?.ok_or_else(|| {
+        Problem::unprocessable(
+            "crm_username",
+            "unknown_agent",
+            "is not a registered agent of the account",
+        )
+    })
 }
 
 /// The agent, by phone or by softphone: exactly one of both is given (S18).
@@ -101,9 +134,12 @@ pub fn agent(
     agent_number: Option<&str>,
     crm_username: Option<&str>,
 ) -> Result<AgentLeg, Problem> {
-    let given = |text: Option<&'_ str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
+    let given =
+        |text: Option<&'_ str>| text.filter(|text| !text.trim().is_empty()).map(str::to_owned);
     match (given(agent_number), given(crm_username)) {
-        (Some(number), None) => dialled("agent_number", Some(&number), account).map(AgentLeg::Phone),
+        (Some(number), None) => {
+            dialled("agent_number", Some(&number), account).map(AgentLeg::Phone)
+        }
         (None, Some(crm_username)) => {
             let Agent { crm_username, .. } = registered_agent(store, &account.id, &crm_username)?;
             Ok(AgentLeg::Softphone { crm_username })

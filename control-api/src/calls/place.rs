@@ -1,24 +1,22 @@
-//! A checked request becomes a call: a line is taken, the call is made durable, then it goes to a shard. The same for both ways of placing
-//! calls; what is allowed in a request is their own.
+//! A checked request becomes a call: a line is taken, the call is made durable, then it goes to a
+//! shard. The same for both ways of placing calls; what is allowed in a request is their own.
 
 use super::party::{AgentLeg, GivenNumber};
-use crate::{
-    app::{App, now_ms},
-    callback, lifecycle,
-    limits::{CALL_LINE, Exceeded, Line},
-    link::{NoShard, Placement},
-    number::{E164, Region},
-    problem::Problem,
-    recordings,
-    routing::{self, ResolvedTrunk},
-    softphone::{self, AgentId},
-};
+use crate::app::{App, now_ms};
+use crate::limits::{CALL_LINE, Exceeded, Line};
+use crate::link::{NoShard, Placement};
+use crate::number::{E164, Region};
+use crate::problem::Problem;
+use crate::routing::{self, ResolvedTrunk};
+use crate::softphone::{self, AgentId};
+use crate::{callback, lifecycle, recordings};
 use control_wire::{AgentTarget, PlaceCall, RecordingLayout};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::{
+    Account, Call, CallType, CreateOutcome, FinalCall, LegName, NewCall, Progress, Storage,
+    TimelineEntry, Trunk,
 };
-use storage::{Account, Call, CallType, CreateOutcome, FinalCall, LegName, NewCall, Progress, Storage, TimelineEntry, Trunk};
 
 const DEFAULT_DISPOSITION: &str = "CRM_CALL";
 /// Waits that are proposed when calls cannot be placed at the moment.
@@ -57,7 +55,13 @@ pub struct Terms {
 }
 
 impl Order {
-    pub fn new(store: &Storage, account: Account, region: Region, parties: Parties, terms: Terms) -> Result<Self, Problem> {
+    pub fn new(
+        store: &Storage,
+        account: Account,
+        region: Region,
+        parties: Parties,
+        terms: Terms,
+    ) -> Result<Self, Problem> {
         let Parties { agent, customer, caller_id } = parties;
         let record = terms.record.unwrap_or(account.record_by_default);
         let agent_confirm = terms.agent_confirm.unwrap_or(account.agent_confirm);
@@ -82,9 +86,19 @@ impl Order {
             idempotency_key: terms.idempotency_key,
             start_ms: now_ms(),
         };
-        let trunks: Result<Vec<_>, _> = account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
+        let trunks: Result<Vec<_>, _> =
+            account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         let trunks = trunks?.into_iter().flatten().collect();
-        Ok(Self { new, account, region, agent, customer: customer.e164, caller_id, trunks, agent_confirm })
+        Ok(Self {
+            new,
+            account,
+            region,
+            agent,
+            customer: customer.e164,
+            caller_id,
+            trunks,
+            agent_confirm,
+        })
     }
 
     /// The agent whose softphone is to be rung.
@@ -94,9 +108,13 @@ impl Order {
     }
 
     fn place_call(&self, app: &App, trunks: &[ResolvedTrunk]) -> PlaceCall {
-        let leg = |number, ring_ms| routing::destination(trunks, number, &self.caller_id, self.region, ring_ms);
+        let leg = |number, ring_ms| {
+            routing::destination(trunks, number, &self.caller_id, self.region, ring_ms)
+        };
         let agent = match &self.agent {
-            AgentLeg::Phone(number) => AgentTarget::Phone(leg(&number.e164, self.account.agent_ring_ms)),
+            AgentLeg::Phone(number) => {
+                AgentTarget::Phone(leg(&number.e164, self.account.agent_ring_ms))
+            }
             AgentLeg::Softphone { crm_username } => AgentTarget::Softphone {
                 agent: app.master_key.agent_name(&self.account.id, crm_username),
                 ring_ms: self.account.agent_ring_ms,
@@ -124,7 +142,10 @@ impl Order {
 /// Takes lines, makes the call durable and sends it.
 pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Problem> {
     check_minutes(app, &order.account)?;
-    let line = app.lines.take(&order.account.id, &order.account.limits, Instant::now()).map_err(limit_problem)?;
+    let line = app
+        .lines
+        .take(&order.account.id, &order.account.limits, Instant::now())
+        .map_err(limit_problem)?;
     let (trunks, trunk_line) = free_trunks(app, order.trunks.clone()).await?;
     let placement = match order.softphone() {
         None => app.link.reserve(&order.new.call_id),
@@ -133,7 +154,8 @@ pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Proble
     let placement = placement.map_err(no_shard_problem)?;
     let app = Arc::clone(app);
     // Runs to its end even if the client goes away meanwhile.
-    let task = tokio::spawn(async move { send(&app, order, [line, trunk_line], trunks, placement).await });
+    let task =
+        tokio::spawn(async move { send(&app, order, [line, trunk_line], trunks, placement).await });
     task.await.expect("placing a call does not panic")
 }
 
@@ -171,7 +193,11 @@ async fn send(
 }
 
 /// Makes a call durable; tells the queue of its progress callback, too.
-fn create(store: &Storage, new: NewCall, account: &Account) -> Result<(CreateOutcome, Option<String>), storage::Error> {
+fn create(
+    store: &Storage,
+    new: NewCall,
+    account: &Account,
+) -> Result<(CreateOutcome, Option<String>), storage::Error> {
     let mut endpoint = None;
     let outcome = store.create_call(new, |_, event| {
         let callback = callback::for_event(account, event, now_ms());
@@ -189,13 +215,21 @@ fn told(app: &App, call: &Call, progress_endpoint: Option<&str>) {
     }
 }
 
-/// Makes a call that fails at once for the want of the agent's media, with its record and its callback (S11); no phone rings. `detail`
-/// says what was wrong.
-pub async fn fail_for_media(app: &Arc<App>, order: Order, detail: &'static str) -> Result<CreateOutcome, Problem> {
-    let line = app.lines.take(&order.account.id, &order.account.limits, Instant::now()).map_err(limit_problem)?;
+/// Makes a call that fails at once for the want of the agent's media, with its record and its
+/// callback (S11); no phone rings. `detail` says what was wrong.
+pub async fn fail_for_media(
+    app: &Arc<App>,
+    order: Order,
+    detail: &'static str,
+) -> Result<CreateOutcome, Problem> {
+    let line = app
+        .lines
+        .take(&order.account.id, &order.account.limits, Instant::now())
+        .map_err(limit_problem)?;
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
-        let (outcome, progress) = app.with_store(move |store| create(store, order.new, &order.account)).await?;
+        let (outcome, progress) =
+            app.with_store(move |store| create(store, order.new, &order.account)).await?;
         let CreateOutcome::Created(call) = &outcome else { return Ok(outcome) };
         line.keep();
         told(&app, call, progress.as_deref());
@@ -210,7 +244,10 @@ pub async fn fail_for_media(app: &Arc<App>, order: Order, detail: &'static str) 
             trunk: None,
             detail: Some(detail.to_owned()),
         };
-        app.with_store(move |store| store.apply_milestone(&call_id, &step, &Progress::default(), storage::no_progress)).await?;
+        app.with_store(move |store| {
+            store.apply_milestone(&call_id, &step, &Progress::default(), storage::no_progress)
+        })
+        .await?;
         let end = FinalCall {
             failed_leg: Some(LegName::Agent),
             reason_detail: Some(detail.to_owned()),
@@ -223,18 +260,31 @@ pub async fn fail_for_media(app: &Arc<App>, order: Order, detail: &'static str) 
 }
 
 /// The trunks that can be reached and have room, and a line of the first.
-pub async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
+pub async fn free_trunks(
+    app: &App,
+    trunks: Vec<Trunk>,
+) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
     let ready = app.resolver.ready_trunks(trunks, &app.master_key).await;
     if ready.is_empty() {
-        return Err(Problem::unavailable("no_trunk", "no trunk of the account can be reached", NO_TRUNK_RETRY));
+        return Err(Problem::unavailable(
+            "no_trunk",
+            "no trunk of the account can be reached",
+            NO_TRUNK_RETRY,
+        ));
     }
     let now = Instant::now();
-    let take = |trunk: ResolvedTrunk| app.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line));
+    let take = |trunk: ResolvedTrunk| {
+        app.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line))
+    };
     let (trunks, lines): (Vec<_>, Vec<_>) = ready.into_iter().filter_map(take).unzip();
     // The lines of the trunks that are only there for failover are given back at once.
     let line = lines.into_iter().next();
     let line = line.ok_or_else(|| {
-        Problem::unavailable("trunks_full", "the account's trunks carry all the calls that they may", NO_SHARD_RETRY)
+        Problem::unavailable(
+            "trunks_full",
+            "the account's trunks carry all the calls that they may",
+            NO_SHARD_RETRY,
+        )
     })?;
     Ok((trunks, line))
 }
@@ -242,8 +292,10 @@ pub async fn free_trunks(app: &App, trunks: Vec<Trunk>) -> Result<(Vec<ResolvedT
 /// Refuses an account that has talked as long as it may today (B09).
 pub fn check_minutes(app: &App, account: &Account) -> Result<(), Problem> {
     app.minutes.check(account, now_ms(), &app.metrics).map_err(|wait| {
-        let detail =
-            format!("the account's setting `minutes_per_day` allows {} minutes of talk a day (UTC)", account.minutes_per_day);
+        let detail = format!(
+            "the account's setting `minutes_per_day` allows {} minutes of talk a day (UTC)",
+            account.minutes_per_day
+        );
         Problem::too_many_requests("minutes_limit", detail, wait)
     })
 }
@@ -251,12 +303,16 @@ pub fn check_minutes(app: &App, account: &Account) -> Result<(), Problem> {
 /// Says which limit was exceeded, and when to come again.
 pub fn limit_problem(exceeded: Exceeded) -> Problem {
     match exceeded {
-        Exceeded::Concurrency { retry_after } => {
-            Problem::too_many_requests("concurrency_limit", "the account has as many calls as it may have at once", retry_after)
-        }
-        Exceeded::Rate { retry_after } => {
-            Problem::too_many_requests("rate_limit", "the account starts as many calls per second as it may", retry_after)
-        }
+        Exceeded::Concurrency { retry_after } => Problem::too_many_requests(
+            "concurrency_limit",
+            "the account has as many calls as it may have at once",
+            retry_after,
+        ),
+        Exceeded::Rate { retry_after } => Problem::too_many_requests(
+            "rate_limit",
+            "the account starts as many calls per second as it may",
+            retry_after,
+        ),
     }
 }
 

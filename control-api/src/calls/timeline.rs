@@ -1,13 +1,14 @@
-//! `GET /calls/{call_id}/timeline`: the steps of a call and the attempts to deliver its result, in the order of time.
+//! `GET /calls/{call_id}/timeline`: the steps of a call and the attempts to deliver its result, in
+//! the order of time.
 
-use super::{own_call, view::Leg, view::timestamp_ms};
-use crate::{
-    app::App,
-    auth::ServerCaller,
-    openapi::refusals::{CallPath, CallRefusals},
-    problem::{PathParams, Problem},
-};
-use axum::{Json, extract::State};
+use super::own_call;
+use super::view::{Leg, timestamp_ms};
+use crate::app::App;
+use crate::auth::ServerCaller;
+use crate::openapi::refusals::{CallPath, CallRefusals};
+use crate::problem::{PathParams, Problem};
+use axum::Json;
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{DeliveryAttempt, TimelineEntry};
@@ -27,7 +28,8 @@ pub struct Step {
     /// With milliseconds.
     #[schema(example = "2026-07-03T10:00:00.250Z", format = "date-time")]
     pub time: String,
-    /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`, `callback_attempt`, `progress_attempt`.
+    /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`,
+    /// `callback_attempt`, `progress_attempt`.
     pub kind: String,
     pub leg: Option<Leg>,
     /// Name of the participant or supervisor, if it is one's.
@@ -46,10 +48,12 @@ pub struct Step {
 
 /// Reads the steps of a call.
 #[utoipa::path(
-    operation_id = "read_timeline", get, path = "/calls/{call_id}/timeline", tag = "calls", security(("server_key" = [])),
+    operation_id = "read_timeline", get, path = "/calls/{call_id}/timeline", tag = "calls",
+    security(("server_key" = [])),
     params(CallPath),
     responses(
-        (status = 200, description = "Each SIP and media milestone and each callback attempt", body = Timeline),
+        (status = 200, description = "Each SIP and media milestone and each callback attempt",
+            body = Timeline),
         CallRefusals,
     ),
 )]
@@ -60,7 +64,9 @@ pub async fn read(
 ) -> Result<Json<Timeline>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call_id = call.call_id.clone();
-    let (steps, deliveries) = app.with_store(move |store| Ok((store.timeline(&call_id)?, store.deliveries(&call_id)?))).await?;
+    let (steps, deliveries) = app
+        .with_store(move |store| Ok((store.timeline(&call_id)?, store.deliveries(&call_id)?)))
+        .await?;
     let mut entries = vec![(call.start_ms, plain(call.start_ms, "accepted"))];
     entries.extend(steps.into_iter().map(|entry| (entry.at_ms, milestone(entry))));
     if let Some(end_ms) = call.end_ms {
@@ -106,6 +112,9 @@ fn delivery(attempt: DeliveryAttempt) -> Step {
         http_status: attempt.http_status,
         attempt: Some(attempt.attempt),
         delivered: Some(attempt.delivered),
-        ..plain(attempt.at_ms, if attempt.sequence.is_some() { "progress_attempt" } else { "callback_attempt" })
+        ..plain(
+            attempt.at_ms,
+            if attempt.sequence.is_some() { "progress_attempt" } else { "callback_attempt" },
+        )
     }
 }

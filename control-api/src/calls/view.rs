@@ -1,13 +1,18 @@
-//! A call as the API shows it: the guide's keys with the guide's types, and more of them (S27, S31–S35).
+//! A call as the API shows it: the guide's keys with the guide's types, and more of them (S27,
+//! S31–S35).
 
 use super::conversation::{self, ConversationView, ParticipantView, PauseView};
 use crate::recordings;
 use serde::{Deserialize, Serialize};
-use storage::{Call, CallState, CallStatus, CallType, CallbackJob, Direction, HangupBy, JobState, LegName};
-use time::{OffsetDateTime, macros::format_description};
+use storage::{
+    Call, CallState, CallStatus, CallType, CallbackJob, Direction, HangupBy, JobState, LegName,
+};
+use time::OffsetDateTime;
+use time::macros::format_description;
 use utoipa::ToSchema;
 
-/// A call. Every key is always there, `null` where it does not apply; only `recording_url` may be absent.
+/// A call. Every key is always there, `null` where it does not apply; only `recording_url` may be
+/// absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallView {
     /// Our id of the call.
@@ -73,13 +78,16 @@ pub struct CallView {
     pub participants: Vec<ParticipantView>,
     /// Where the recording was paused.
     pub recording_pauses: Vec<PauseView>,
-    /// Whether all that was recorded could be written; also `false` where nothing could be, and then there is no `recording_url`.
-    /// `null` if nothing was to be recorded, or if it was not known yet when the call ended.
+    /// Whether all that was recorded could be written; also `false` where nothing could be, and
+    /// then there is no `recording_url`. `null` if nothing was to be recorded, or if it was not
+    /// known yet when the call ended.
     pub recording_complete: Option<bool>,
-    /// Milliseconds of the talk that could be written; what could not is silent, or cut off at the end.
+    /// Milliseconds of the talk that could be written; what could not is silent, or cut off at the
+    /// end.
     #[schema(example = 138_000)]
     pub recording_written_ms: Option<u64>,
-    /// How the delivery of its result stands; `null` before the end, and for an account that had no callback URL then.
+    /// How the delivery of its result stands; `null` before the end, and for an account that had no
+    /// callback URL then.
     pub callback: Option<DeliveryView>,
 }
 
@@ -144,7 +152,8 @@ pub(crate) use shown;
 shown!(
     /// Where a call stands; it only moves forward.
     #[serde(rename_all = "snake_case")]
-    Stage of CallState: Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged, Ended
+    Stage of CallState: Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged,
+    Ended
 );
 shown!(
     /// Final disposition.
@@ -167,7 +176,8 @@ shown!(
     Leg of LegName: Agent, Customer, Participant, Supervisor
 );
 shown!(
-    /// Whether a call's result was delivered; `exhausted` after the last retry, until it is delivered again by hand.
+    /// Whether a call's result was delivered; `exhausted` after the last retry, until it is
+    /// delivered again by hand.
     #[serde(rename_all = "snake_case")]
     Delivery of JobState: Pending, Delivered, Exhausted
 );
@@ -220,7 +230,10 @@ impl CallView {
             answer_time: call.answer_ms.map(timestamp),
             end_time: call.end_ms.map(timestamp),
             record: call.record,
-            recording_url: call.recording.as_ref().map(|recording| recordings::url(public_url, &recording.file_name)),
+            recording_url: call
+                .recording
+                .as_ref()
+                .map(|recording| recordings::url(public_url, &recording.file_name)),
             reason: call.reason.clone(),
             reason_detail: call.reason_detail.clone(),
             failed_leg: call.failed_leg.map(Into::into),
@@ -257,7 +270,9 @@ impl AttemptView {
 
 /// Unix milliseconds as UTC with whole seconds: `2026-07-03T10:00:00Z` (S35).
 pub fn timestamp(at_ms: u64) -> String {
-    let at = i64::try_from(at_ms / 1000).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let at = i64::try_from(at_ms / 1000)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     at.unwrap_or(OffsetDateTime::UNIX_EPOCH).format(format).expect("each component is printable")
 }

@@ -2,7 +2,9 @@
 
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::account::{AccountSettings, AccountView, Layout, LimitsSettings, Refer, Removal, RetentionSettings};
+use crate::admin::account::{
+    AccountSettings, AccountView, Layout, LimitsSettings, Refer, Removal, RetentionSettings,
+};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
 use crate::admin::identity::{AgentStatus, AgentView};
 use crate::admin::trial::Trial;
@@ -27,7 +29,8 @@ pub enum AccountCommand {
         #[arg(long)]
         remove: bool,
     },
-    /// Remove an account with all that it has: numbers, agents, keys, calls, recordings. Not while calls are live or results wait
+    /// Remove an account with all that it has: numbers, agents, keys, calls, recordings. Not while
+    /// calls are live or results wait
     Remove {
         account: String,
         /// Only say what it has
@@ -68,7 +71,8 @@ pub struct AccountArgs {
     /// Seconds for which the agent's phone rings, 1-300
     #[arg(long)]
     agent_ring_s: Option<u64>,
-    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the request says otherwise
+    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the
+    /// request says otherwise
     #[arg(long)]
     agent_confirm: Option<bool>,
     /// Seconds for which the customer's phone rings, 1-300
@@ -98,7 +102,8 @@ pub struct AccountArgs {
     /// What becomes of a REFER from an agent's phone
     #[arg(long)]
     refer: Option<ReferArg>,
-    /// Event that is pushed to the callback as it happens, such as participant or bridged; give it again for the next one
+    /// Event that is pushed to the callback as it happens, such as participant or bridged; give it
+    /// again for the next one
     #[arg(long = "progress-event", value_name = "WORD", conflicts_with = "no_progress_events")]
     progress_events: Vec<String>,
     /// Push no events, only results
@@ -126,7 +131,8 @@ impl AccountArgs {
         AccountSettings {
             name: self.name,
             region: self.region,
-            countries: (self.own_country_only || !self.countries.is_empty()).then_some(self.countries),
+            countries: (self.own_country_only || !self.countries.is_empty())
+                .then_some(self.countries),
             limits: Some(LimitsSettings {
                 max_concurrent_calls: self.max_concurrent_calls,
                 calls_per_second: self.calls_per_second,
@@ -138,7 +144,10 @@ impl AccountArgs {
             customer_ring_s: self.customer_ring_s,
             max_duration_s: self.max_duration_s,
             no_media_s: self.no_media_s,
-            retention: Some(RetentionSettings { record_days: self.record_days, recording_days: self.recording_days }),
+            retention: Some(RetentionSettings {
+                record_days: self.record_days,
+                recording_days: self.recording_days,
+            }),
             trunks: (!self.trunks.is_empty()).then_some(self.trunks),
             frame_ancestors: (!self.frame_ancestors.is_empty()).then_some(self.frame_ancestors),
             recording_layout: self.recording_layout.map(|layout| match layout {
@@ -149,7 +158,8 @@ impl AccountArgs {
                 ReferArg::Refuse => Refer::Refuse,
                 ReferArg::Transfer => Refer::Transfer,
             }),
-            progress_events: (self.no_progress_events || !self.progress_events.is_empty()).then_some(self.progress_events),
+            progress_events: (self.no_progress_events || !self.progress_events.is_empty())
+                .then_some(self.progress_events),
         }
     }
 }
@@ -167,15 +177,20 @@ impl AccountCommand {
             }
             AccountCommand::Set(args) => {
                 let id = args.account.clone();
-                let account: AccountView = session.client.put(&["accounts", &id], &args.settings()).await?;
+                let account: AccountView =
+                    session.client.put(&["accounts", &id], &args.settings()).await?;
                 session.show(&account, account_text)
             }
             AccountCommand::HoldAudio { account, file, .. } => {
                 let path = ["accounts", &account, "hold-audio"];
                 let account: AccountView = match file {
                     Some(file) => {
-                        let wrong = |error| CliError::File { path: file.display().to_string(), error };
-                        session.client.put_file(&path, std::fs::read(&file).map_err(wrong)?, "audio/wav").await?
+                        let wrong =
+                            |error| CliError::File { path: file.display().to_string(), error };
+                        session
+                            .client
+                            .put_file(&path, std::fs::read(&file).map_err(wrong)?, "audio/wav")
+                            .await?
                     }
                     None => session.client.delete_from(&path).await?,
                 };
@@ -184,7 +199,8 @@ impl AccountCommand {
             AccountCommand::Remove { account, dry_run, yes } => {
                 let given = |flag: bool| flag.then(|| "true".to_owned());
                 let query = [("dry_run", given(dry_run)), ("confirm", given(yes))];
-                let removal: Removal = session.client.delete_with_query(&["accounts", &account], &query).await?;
+                let removal: Removal =
+                    session.client.delete_with_query(&["accounts", &account], &query).await?;
                 session.show(&removal, |removal| match removal.removed {
                     true => format!("removed account {account}: {}", removal.text()),
                     false => format!("dry run, nothing removed: {account} has {}", removal.text()),
@@ -207,7 +223,10 @@ fn list_text(accounts: &[AccountView]) -> String {
             or_dash(account.callback.as_ref().map(|callback| callback.url.as_str())),
         ]
     };
-    table(["ID", "NAME", "REGION", "CALLS", "PER SECOND", "RECORD", "TRUNKS", "CALLBACK"], accounts.iter().map(row).collect())
+    table(
+        ["ID", "NAME", "REGION", "CALLS", "PER SECOND", "RECORD", "TRUNKS", "CALLBACK"],
+        accounts.iter().map(row).collect(),
+    )
 }
 
 fn account_text(account: &AccountView) -> String {
@@ -215,12 +234,23 @@ fn account_text(account: &AccountView) -> String {
         ("id", account.id.clone()),
         ("name", account.name.clone()),
         ("region", account.region.clone()),
-        ("dials to", if account.countries.is_empty() { account.region.clone() } else { joined(&account.countries) }),
+        (
+            "dials to",
+            if account.countries.is_empty() {
+                account.region.clone()
+            } else {
+                joined(&account.countries)
+            },
+        ),
         ("calls at once", account.limits.max_concurrent_calls.to_string()),
         ("calls per second", account.limits.calls_per_second.to_string()),
         (
             "minutes a day",
-            if account.limits.minutes_per_day == 0 { "any".into() } else { account.limits.minutes_per_day.to_string() },
+            if account.limits.minutes_per_day == 0 {
+                "any".into()
+            } else {
+                account.limits.minutes_per_day.to_string()
+            },
         ),
         ("record", yes_no(account.record)),
         ("agent rings", format!("{} s", account.agent_ring_s)),
@@ -231,7 +261,14 @@ fn account_text(account: &AccountView) -> String {
         ("records kept", format!("{} days", account.retention.record_days)),
         ("recordings kept", format!("{} days", account.retention.recording_days)),
         ("trunks", joined(&account.trunks)),
-        ("may embed", if account.frame_ancestors.is_empty() { "any".into() } else { joined(&account.frame_ancestors) }),
+        (
+            "may embed",
+            if account.frame_ancestors.is_empty() {
+                "any".into()
+            } else {
+                joined(&account.frame_ancestors)
+            },
+        ),
         ("channels", if account.recording_layout == Layout::Stereo { "2" } else { "3" }.into()),
         ("hold audio", account.hold_audio.clone().unwrap_or_else(|| "tone".into())),
         ("REFER", if account.refer == Refer::Refuse { "refused" } else { "transfers" }.into()),
@@ -258,13 +295,21 @@ impl NumberCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
             NumberCommand::List { account } => {
-                let numbers: Vec<String> = session.client.read(&["accounts", &account, "numbers"]).await?;
-                session.show(&numbers, |numbers| if numbers.is_empty() { "none".into() } else { numbers.join("\n") })
+                let numbers: Vec<String> =
+                    session.client.read(&["accounts", &account, "numbers"]).await?;
+                session.show(&numbers, |numbers| {
+                    if numbers.is_empty() { "none".into() } else { numbers.join("\n") }
+                })
             }
             NumberCommand::Add { account, numbers } => {
                 let mut assigned: Vec<String> = Vec::new();
                 for number in &numbers {
-                    assigned.push(session.client.put(&["accounts", &account, "numbers", number], &json!(null)).await?);
+                    assigned.push(
+                        session
+                            .client
+                            .put(&["accounts", &account, "numbers", number], &json!(null))
+                            .await?,
+                    );
                 }
                 session.show(&assigned, |assigned| format!("assigned {}", assigned.join(", ")))
             }
@@ -302,16 +347,23 @@ impl AgentCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
             AgentCommand::List { account } => {
-                let agents: Vec<AgentStatus> = session.client.read(&["accounts", &account, "agents"]).await?;
+                let agents: Vec<AgentStatus> =
+                    session.client.read(&["accounts", &account, "agents"]).await?;
                 session.show(&agents, |agents| presence_text(agents))
             }
             AgentCommand::Set { account, crm_username, display_name } => {
                 let body = given([("display_name", display_name.map(Into::into))]);
-                let agent: AgentView = session.client.put(&["accounts", &account, "agents", &crm_username], &body).await?;
+                let agent: AgentView = session
+                    .client
+                    .put(&["accounts", &account, "agents", &crm_username], &body)
+                    .await?;
                 session.show(&agent, |agent| agents_text(std::slice::from_ref(agent)))
             }
             AgentCommand::Remove { account, crm_username, yes } => {
-                session.client.delete_confirmed(&["accounts", &account, "agents", &crm_username], yes).await?;
+                session
+                    .client
+                    .delete_confirmed(&["accounts", &account, "agents", &crm_username], yes)
+                    .await?;
                 session.done(format!("removed agent {crm_username}"))
             }
         }
@@ -388,23 +440,40 @@ impl CallbackCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
             CallbackCommand::Show { account } => {
-                let callback: CallbackView = session.client.read(&["accounts", &account, "callback"]).await?;
+                let callback: CallbackView =
+                    session.client.read(&["accounts", &account, "callback"]).await?;
                 session.show(&callback, callback_text)
             }
-            CallbackCommand::Set { account, target, auth_header, auth_value_file, signing_secret_file, max_retries } => {
+            CallbackCommand::Set {
+                account,
+                target,
+                auth_header,
+                auth_value_file,
+                signing_secret_file,
+                max_retries,
+            } => {
                 let value = auth_value_file.as_deref().map(secret_from).transpose()?;
-                let header = auth_header.zip(value).map(|(name, value)| json!({ "name": name, "value": value }));
+                let header = auth_header
+                    .zip(value)
+                    .map(|(name, value)| json!({ "name": name, "value": value }));
                 let body = given([
                     ("url", target.map(Into::into)),
                     ("auth_header", header),
-                    ("signing_secret", signing_secret_file.as_deref().map(secret_from).transpose()?),
+                    (
+                        "signing_secret",
+                        signing_secret_file.as_deref().map(secret_from).transpose()?,
+                    ),
                     ("max_retries", max_retries.map(Into::into)),
                 ]);
-                let answer: CallbackAnswer = session.client.put(&["accounts", &account, "callback"], &body).await?;
+                let answer: CallbackAnswer =
+                    session.client.put(&["accounts", &account, "callback"], &body).await?;
                 session.show(&answer, answer_text)
             }
             CallbackCommand::Test { account } => {
-                let trial: Trial = session.client.post(&["accounts", &account, "callback", "test"], &json!({})).await?;
+                let trial: Trial = session
+                    .client
+                    .post(&["accounts", &account, "callback", "test"], &json!({}))
+                    .await?;
                 session.show(&trial, trial_text)
             }
             CallbackCommand::NewSecret { account, overlap_s } => {
@@ -414,7 +483,10 @@ impl CallbackCommand {
                 session.show(&answer, answer_text)
             }
             CallbackCommand::EndOverlap { account } => {
-                session.client.delete(&["accounts", &account, "callback", "signing-secret", "overlap"]).await?;
+                session
+                    .client
+                    .delete(&["accounts", &account, "callback", "signing-secret", "overlap"])
+                    .await?;
                 session.done(format!("the present signing secret of {account} signs alone"))
             }
             CallbackCommand::Remove { account, yes } => {

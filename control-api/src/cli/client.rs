@@ -17,7 +17,8 @@ pub enum CliError {
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
     #[error(
-        "{path}: {error}; the token is in the file that admin.token_file of the running process names: give it with --token-file or \
+        "{path}: {error}; the token is in the file that admin.token_file of the running process \
+            names: give it with --token-file or \
          CONTROL_API_ADMIN_TOKEN_FILE"
     )]
     Token { path: String, error: std::io::Error },
@@ -25,7 +26,10 @@ pub enum CliError {
     NumberFormat(String),
     #[error("{path}: {reason}")]
     Content { path: String, reason: String },
-    #[error("{key}: {path}: {reason} (a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, A-law or µ-law, up to 120 s and 2 MB)")]
+    #[error(
+        "{key}: {path}: {reason} (a WAV file: one channel, 8 or 16 kHz, 16-bit PCM, A-law or \
+            µ-law, up to 120 s and 2 MB)"
+    )]
     HoldAudio { key: String, path: String, reason: String },
     #[error("{setting}: the variable {name} is not set")]
     NoVariable { setting: String, name: String },
@@ -37,7 +41,9 @@ pub enum CliError {
     Unreachable { url: String, reason: String },
     #[error("{}", refusal(.0))]
     Refused(Box<ProblemDetails>),
-    #[error("the admin API answered {status} with something that is not its own: is this its address?")]
+    #[error(
+        "the admin API answered {status} with something that is not its own: is this its address?"
+    )]
     Foreign { status: u16 },
     #[error("{0}")]
     Output(std::io::Error),
@@ -48,7 +54,9 @@ impl CliError {
     pub fn json(&self) -> String {
         let text = match self {
             Self::Refused(problem) => serde_json::to_string_pretty(problem),
-            other => serde_json::to_string_pretty(&serde_json::json!({ "detail": other.to_string() })),
+            other => {
+                serde_json::to_string_pretty(&serde_json::json!({ "detail": other.to_string() }))
+            }
         };
         text.expect("problems are plain data")
     }
@@ -82,10 +90,15 @@ impl Client {
             .map_err(|error| CliError::Token { path: token_file.display().to_string(), error })?;
         // Fails only if a provider is installed already, which then serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none());
+        let mut builder = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
         if let Some(ca) = ca {
-            let content = |reason: String| CliError::Content { path: ca.display().to_string(), reason };
-            let roots = Certificate::from_pem_bundle(read(ca)?.as_bytes()).map_err(|error| content(error.to_string()))?;
+            let content =
+                |reason: String| CliError::Content { path: ca.display().to_string(), reason };
+            let roots = Certificate::from_pem_bundle(read(ca)?.as_bytes())
+                .map_err(|error| content(error.to_string()))?;
             builder = builder.tls_certs_only(roots);
         } else if base.scheme() == "http" {
             // No certificate is looked at, so the system's need not be there.
@@ -99,11 +112,19 @@ impl Client {
         self.answer(self.request(Method::GET, path)).await
     }
 
-    pub async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
-    pub async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
         self.answer(self.request(Method::POST, path).json(body)).await
     }
 
@@ -118,12 +139,22 @@ impl Client {
         self.answer(self.authorized(Method::POST, url).json(body)).await
     }
 
-    pub async fn patch<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, CliError> {
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
         self.answer(self.request(Method::PATCH, path).json(body)).await
     }
 
-    pub async fn put_file<T: DeserializeOwned>(&self, path: &[&str], file: Vec<u8>, kind: &'static str) -> Result<T, CliError> {
-        self.answer(self.request(Method::PUT, path).header(header::CONTENT_TYPE, kind).body(file)).await
+    pub async fn put_file<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        file: Vec<u8>,
+        kind: &'static str,
+    ) -> Result<T, CliError> {
+        self.answer(self.request(Method::PUT, path).header(header::CONTENT_TYPE, kind).body(file))
+            .await
     }
 
     /// Removes something that the answer shows as it is then.
@@ -137,7 +168,13 @@ impl Client {
 
     /// The same of something that may be in use.
     pub async fn delete_confirmed(&self, path: &[&str], confirm: bool) -> Result<(), CliError> {
-        self.bytes(self.with_query(Method::DELETE, path, &[("confirm", confirm.then(|| "true".into()))])).await.map(drop)
+        self.bytes(self.with_query(
+            Method::DELETE,
+            path,
+            &[("confirm", confirm.then(|| "true".into()))],
+        ))
+        .await
+        .map(drop)
     }
 
     pub async fn read_with_query<T: DeserializeOwned>(
@@ -157,9 +194,15 @@ impl Client {
     }
 
     /// With the parameters that are given.
-    fn with_query(&self, method: Method, path: &[&str], query: &[(&str, Option<String>)]) -> reqwest::RequestBuilder {
+    fn with_query(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> reqwest::RequestBuilder {
         let mut url = self.url(path);
-        let given: Vec<_> = query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        let given: Vec<_> =
+            query.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
         if !given.is_empty() {
             url.query_pairs_mut().extend_pairs(given);
         }
@@ -169,7 +212,11 @@ impl Client {
     /// The address of a resource: `/admin` and one segment each.
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        url.path_segments_mut().expect("HTTP addresses have a path").pop_if_empty().push("admin").extend(path);
+        url.path_segments_mut()
+            .expect("HTTP addresses have a path")
+            .pop_if_empty()
+            .push("admin")
+            .extend(path);
         url
     }
 
@@ -178,15 +225,23 @@ impl Client {
     }
 
     fn authorized(&self, method: Method, url: Url) -> reqwest::RequestBuilder {
-        self.http.request(method, url).header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+        self.http
+            .request(method, url)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
     }
 
-    async fn answer<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, CliError> {
+    async fn answer<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, CliError> {
         let (status, body) = self.bytes(request).await?;
         serde_json::from_slice(&body).map_err(|_| CliError::Foreign { status })
     }
 
-    async fn bytes(&self, request: reqwest::RequestBuilder) -> Result<(u16, bytes::Bytes), CliError> {
+    async fn bytes(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(u16, bytes::Bytes), CliError> {
         let unreachable = |error: reqwest::Error| {
             let reason = reason(self.base.scheme(), innermost(&error));
             CliError::Unreachable { url: self.base.to_string(), reason }
@@ -205,15 +260,20 @@ impl Client {
 }
 
 fn read(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|error| CliError::File { path: path.display().to_string(), error })
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::File { path: path.display().to_string(), error })
 }
 
 /// What went wrong, and what to do about it where it is known.
 fn reason(scheme: &str, reason: String) -> String {
     let advice = match scheme {
-        "https" if reason.contains("InvalidContentType") => "it speaks plain HTTP there: use http://",
+        "https" if reason.contains("InvalidContentType") => {
+            "it speaks plain HTTP there: use http://"
+        }
         "http" if reason.contains("invalid HTTP") => "it may speak TLS there: use https://",
-        _ if reason.contains("refused") => "--url or CONTROL_API_ADMIN_URL says where admin.listen of the running process is",
+        _ if reason.contains("refused") => {
+            "--url or CONTROL_API_ADMIN_URL says where admin.listen of the running process is"
+        }
         _ => return reason,
     };
     format!("{reason}; {advice}")

@@ -62,7 +62,8 @@ impl CallsArgs {
             ("limit", self.limit.map(|limit| limit.to_string())),
             ("cursor", self.cursor),
         ];
-        let page: CallList = session.client.read_with_query(&["accounts", &self.account, "calls"], &query).await?;
+        let page: CallList =
+            session.client.read_with_query(&["accounts", &self.account, "calls"], &query).await?;
         session.show(&page, |page| {
             let rows = page.calls.iter().map(|call| {
                 let result = call.callback.as_ref();
@@ -77,7 +78,8 @@ impl CallsArgs {
                     or_dash(result.map(|result| word(&result.state)).as_deref()),
                 ]
             });
-            let heading = ["STARTED", "CALL", "CUSTOMER", "AGENT", "STATUS", "SECONDS", "REASON", "CALLBACK"];
+            let heading =
+                ["STARTED", "CALL", "CUSTOMER", "AGENT", "STATUS", "SECONDS", "REASON", "CALLBACK"];
             with_cursor(table(heading, rows.collect()), page.next_cursor.as_deref())
         })
     }
@@ -147,16 +149,21 @@ impl DeliveryCommand {
                     ("limit", limit.map(|limit| limit.to_string())),
                     ("cursor", cursor),
                 ];
-                let list: UndeliveredList = session.client.read_with_query(&["deliveries"], &query).await?;
+                let list: UndeliveredList =
+                    session.client.read_with_query(&["deliveries"], &query).await?;
                 session.show(&list, |list| {
                     let rows = list.deliveries.iter().map(row).collect();
-                    let heading = ["ACCOUNT", "STARTED", "CALL", "STATE", "ATTEMPTS", "LAST ERROR", "URL"];
+                    let heading =
+                        ["ACCOUNT", "STARTED", "CALL", "STATE", "ATTEMPTS", "LAST ERROR", "URL"];
                     with_cursor(table(heading, rows), list.next_cursor.as_deref())
                 })
             }
             DeliveryCommand::Redeliver { call_id: Some(call_id), .. } => {
-                let queued: UndeliveredResult = session.client.post(&["deliveries", &call_id, "redeliver"], &json!({})).await?;
-                session.show(&queued, |queued| format!("the result of {} is pushed to {}", queued.call_id, queued.url))
+                let queued: UndeliveredResult =
+                    session.client.post(&["deliveries", &call_id, "redeliver"], &json!({})).await?;
+                session.show(&queued, |queued| {
+                    format!("the result of {} is pushed to {}", queued.call_id, queued.url)
+                })
             }
             DeliveryCommand::Redeliver { account, from, to, .. } => {
                 let account = account.unwrap_or_default();
@@ -164,7 +171,11 @@ impl DeliveryCommand {
                 let path = ["accounts", &account, "deliveries", "redeliver"];
                 let redelivered: Redelivered = session.client.post(&path, &body).await?;
                 session.show(&redelivered, |redelivered| {
-                    let more = if redelivered.more { "; there are more: repeat it once these are through" } else { "" };
+                    let more = if redelivered.more {
+                        "; there are more: repeat it once these are through"
+                    } else {
+                        ""
+                    };
                     format!("{} results are pushed again{more}", redelivered.queued)
                 })
             }

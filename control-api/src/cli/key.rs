@@ -74,7 +74,8 @@ impl KeyCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
             KeyCommand::List { account } => {
-                let keys: Vec<KeyView> = session.client.read(&["accounts", &account, "keys"]).await?;
+                let keys: Vec<KeyView> =
+                    session.client.read(&["accounts", &account, "keys"]).await?;
                 session.show(&keys, |keys| keys_text(keys))
             }
             KeyCommand::Create { account, name, class, cidrs, supervise, value_file } => {
@@ -85,22 +86,28 @@ impl KeyCommand {
                     ("supervise", supervise.then_some(true.into())),
                     ("value", value_file.as_deref().map(secret_from).transpose()?),
                 ]);
-                let key: NewKey = session.client.post(&["accounts", &account, "keys"], &body).await?;
+                let key: NewKey =
+                    session.client.post(&["accounts", &account, "keys"], &body).await?;
                 session.show(&key, new_key_text)
             }
             KeyCommand::Cidrs { account, name, cidrs } => {
                 let body = json!({ "cidrs": cidrs });
-                let keys: Vec<KeyView> = session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
+                let keys: Vec<KeyView> =
+                    session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
                 session.show(&keys, |keys| keys_text(keys))
             }
             KeyCommand::Supervise { account, name, allowed } => {
                 let body = json!({ "supervise": allowed });
-                let keys: Vec<KeyView> = session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
+                let keys: Vec<KeyView> =
+                    session.client.patch(&["accounts", &account, "keys", &name], &body).await?;
                 session.show(&keys, |keys| keys_text(keys))
             }
             KeyCommand::Rotate { account, name, overlap_s } => {
                 let body = given([("overlap_s", overlap_s.map(Value::from))]);
-                let key: NewKey = session.client.post(&["accounts", &account, "keys", &name, "rotate"], &body).await?;
+                let key: NewKey = session
+                    .client
+                    .post(&["accounts", &account, "keys", &name, "rotate"], &body)
+                    .await?;
                 session.show(&key, new_key_text)
             }
             KeyCommand::Revoke { account, name } => {
@@ -112,7 +119,11 @@ impl KeyCommand {
 }
 
 fn new_key_text(key: &NewKey) -> String {
-    format!("{}\n\nkey (shown only now): {}", keys_text(std::slice::from_ref(&key.key)), key.clear_key)
+    format!(
+        "{}\n\nkey (shown only now): {}",
+        keys_text(std::slice::from_ref(&key.key)),
+        key.clear_key
+    )
 }
 
 fn keys_text(keys: &[KeyView]) -> String {
@@ -127,11 +138,16 @@ fn keys_text(keys: &[KeyView]) -> String {
             yes_no(key.supervise),
         ]
     };
-    table(["ID", "CLASS", "BEGINS WITH", "CREATED", "EXPIRES", "NETWORKS", "SUPERVISES"], keys.iter().map(row).collect())
+    table(
+        ["ID", "CLASS", "BEGINS WITH", "CREATED", "EXPIRES", "NETWORKS", "SUPERVISES"],
+        keys.iter().map(row).collect(),
+    )
 }
 
 fn at(unix_ms: u64) -> String {
-    let time = i64::try_from(unix_ms / 1000).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let time = i64::try_from(unix_ms / 1000)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| unix_ms.to_string())
 }
 
@@ -160,7 +176,12 @@ impl PackArgs {
         session.show(&pack, |pack| pack.text(&clear))
     }
 
-    async fn create(&self, session: &Session<'_>, name: String, class: &str) -> Result<Secret, CliError> {
+    async fn create(
+        &self,
+        session: &Session<'_>,
+        name: String,
+        class: &str,
+    ) -> Result<Secret, CliError> {
         let body = json!({ "name": name, "class": class });
         let key: NewKey = session.client.post(&["accounts", &self.account, "keys"], &body).await?;
         Ok(Secret::new(key.clear_key))

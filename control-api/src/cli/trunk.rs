@@ -59,10 +59,12 @@ pub struct TrunkArgs {
     /// Calls at once, 1-100000
     #[arg(long)]
     max_calls: Option<u32>,
-    /// Network that the carrier's SIP comes from besides its host's addresses; may be repeated; '' for none
+    /// Network that the carrier's SIP comes from besides its host's addresses; may be repeated; ''
+    /// for none
     #[arg(long = "signal-from", value_name = "CIDR")]
     signal_from: Vec<String>,
-    /// Network that the carrier's audio comes from besides the addresses that it names; may be repeated; '' for none
+    /// Network that the carrier's audio comes from besides the addresses that it names; may be
+    /// repeated; '' for none
     #[arg(long = "media-from", value_name = "CIDR")]
     media_from: Vec<String>,
 }
@@ -121,7 +123,8 @@ impl TrunkCommand {
                 session.show(&trunk, trunk_text)
             }
             TrunkCommand::Set(args) => {
-                let trunk: TrunkView = session.client.put(&["trunks", &args.trunk], &args.body()?).await?;
+                let trunk: TrunkView =
+                    session.client.put(&["trunks", &args.trunk], &args.body()?).await?;
                 session.show(&trunk, trunk_text)
             }
             TrunkCommand::Remove { trunk } => {
@@ -133,7 +136,8 @@ impl TrunkCommand {
 }
 
 fn address(trunk: &TrunkView) -> String {
-    let host = if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
+    let host =
+        if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
     let transport = match trunk.transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
@@ -159,9 +163,19 @@ fn number_format(trunk: &TrunkView) -> String {
 
 fn list_text(trunks: &[TrunkView]) -> String {
     let row = |trunk: &TrunkView| {
-        [trunk.id.clone(), address(trunk), media(trunk), number_format(trunk), trunk.max_calls.to_string(), protection(trunk)]
+        [
+            trunk.id.clone(),
+            address(trunk),
+            media(trunk),
+            number_format(trunk),
+            trunk.max_calls.to_string(),
+            protection(trunk),
+        ]
     };
-    table(["ID", "ADDRESS", "MEDIA", "NUMBERS", "CALLS", "PROTECTION"], trunks.iter().map(row).collect())
+    table(
+        ["ID", "ADDRESS", "MEDIA", "NUMBERS", "CALLS", "PROTECTION"],
+        trunks.iter().map(row).collect(),
+    )
 }
 
 fn protection(trunk: &TrunkView) -> String {

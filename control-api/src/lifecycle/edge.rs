@@ -34,7 +34,10 @@ pub(super) fn conversation(told: &control_wire::Conversation) -> storage::Conver
         supervisor_role: told.supervisor_role.map(supervisor_role),
         reason: told.reason.clone(),
     };
-    storage::Conversation { parties: told.parties.iter().map(party).collect(), recording: recording_state(told.recording) }
+    storage::Conversation {
+        parties: told.parties.iter().map(party).collect(),
+        recording: recording_state(told.recording),
+    }
 }
 
 pub(super) fn final_call(ended: Ended) -> FinalCall {
@@ -55,9 +58,10 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
         duration_s: ended.duration_s,
         attempts: ended.attempts.into_iter().map(attempt).collect(),
         recording: ended.recording.map(recording),
-        recording_written: ended
-            .recording_written
-            .map(|told| storage::RecordingWritten { complete: told.complete, written_ms: told.written_ms }),
+        recording_written: ended.recording_written.map(|told| storage::RecordingWritten {
+            complete: told.complete,
+            written_ms: told.written_ms,
+        }),
         agent_media: ended.agent_media.map(media),
         customer_media: ended.customer_media.map(media),
         reason_detail: ended.detail,
@@ -77,7 +81,8 @@ fn attempt(attempt: control_wire::Attempt) -> storage::Attempt {
 }
 
 fn recording(recording: control_wire::RecordingResult) -> storage::RecordingResult {
-    let pause = |pause: control_wire::Pause| storage::Pause { from_ms: pause.from_ms, to_ms: pause.to_ms };
+    let pause =
+        |pause: control_wire::Pause| storage::Pause { from_ms: pause.from_ms, to_ms: pause.to_ms };
     storage::RecordingResult {
         file_name: recording.file_name,
         duration_ms: recording.duration_ms,

@@ -1,28 +1,21 @@
-//! The link's sockets: accepts shards on a Unix socket, frames, the greeting, and the acknowledgement of events once they are durable.
+//! The link's sockets: accepts shards on a Unix socket, frames, the greeting, and the
+//! acknowledgement of events once they are durable.
 
 use super::{ControlFailure, OUTGOING_CAP, ShardId, reconcile};
-use crate::{
-    app::{App, now_ms},
-    lifecycle, softphone,
-};
+use crate::app::{App, now_ms};
+use crate::{lifecycle, softphone};
 use control_wire::{Event, FrameDecoder, FromEdge, Hello, ToEdge, VERSION, encode};
-use std::{
-    io,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::{Semaphore, mpsc},
-    task::JoinSet,
-    time::timeout,
-};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Shards that may be connected at once.
 const MAX_CONNECTIONS: usize = 1024;
@@ -36,10 +29,14 @@ const READ_LEN: usize = 64 * 1024;
 /// Most names, of calls and softphones, that a Hello may have: several times what a shard may hold.
 const MAX_HELLO_NAMES: usize = 200_000;
 
-/// Binds the socket, for the owner's processes alone. A stale socket is removed; one that answers is another process's.
+/// Binds the socket, for the owner's processes alone. A stale socket is removed; one that answers
+/// is another process's.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on the socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another process listens on the socket",
+        ));
     }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -48,7 +45,8 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // Between bind and chmod the socket has the process's umask; it is bound under another name and renamed when it is closed to others.
+    // Between bind and chmod the socket has the process's umask; it is bound under another name and
+    // renamed when it is closed to others.
     let unfinished = path.with_extension("binding");
     let _ = std::fs::remove_file(&unfinished);
     let listener = UnixListener::bind(&unfinished)?;
@@ -63,7 +61,8 @@ pub async fn serve(app: Arc<App>, listener: UnixListener) {
     let mut connections = JoinSet::new();
     loop {
         let slot = tokio::select! {
-            slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never closed"),
+            slot = Arc::clone(&slots).acquire_owned() => slot.expect("the semaphore is never \
+                closed"),
             () = app.link_shutdown.cancelled() => break,
         };
         let accepted = tokio::select! {
@@ -90,7 +89,8 @@ pub async fn serve(app: Arc<App>, listener: UnixListener) {
 
 async fn serve_connection(app: &Arc<App>, stream: UnixStream) {
     let (read_half, write_half) = stream.into_split();
-    let mut reader = Reader { stream: read_half, decoder: FrameDecoder::default(), buffer: vec![0; READ_LEN] };
+    let mut reader =
+        Reader { stream: read_half, decoder: FrameDecoder::default(), buffer: vec![0; READ_LEN] };
     let (outgoing, queue) = mpsc::channel(OUTGOING_CAP);
     let writer = tokio::spawn(write_messages(write_half, queue));
     if let Err(error) = converse(app, &mut reader, outgoing).await {
@@ -100,8 +100,14 @@ async fn serve_connection(app: &Arc<App>, stream: UnixStream) {
     let _ = timeout(WRITE_TIMEOUT, writer).await;
 }
 
-async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<ToEdge>) -> io::Result<()> {
-    let greeting = timeout(HELLO_TIMEOUT, reader.read_hello()).await.map_err(|_| invalid("no Hello within 5 s"))??;
+async fn converse(
+    app: &Arc<App>,
+    reader: &mut Reader,
+    outgoing: mpsc::Sender<ToEdge>,
+) -> io::Result<()> {
+    let greeting = timeout(HELLO_TIMEOUT, reader.read_hello())
+        .await
+        .map_err(|_| invalid("no Hello within 5 s"))??;
     let Some((hello, messages)) = greeting else { return Ok(()) };
     if let Some(reason) = refusal(&hello) {
         let _ = outgoing.send(ToEdge::Refused { reason: reason.clone() }).await;
@@ -109,14 +115,18 @@ async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<To
     }
     let id = ShardId { edge: hello.edge.clone(), shard: hello.shard };
     let last_seen_ms = app.link.last_seen_ms(&id);
-    let generation = app.link.connect(&id, hello.epoch, hello.status.clone(), outgoing.clone(), Instant::now());
-    tracing::info!(edge = %id.edge, shard = id.shard, epoch = hello.epoch, live_calls = hello.live_calls.len(), "edge shard connected");
+    let generation =
+        app.link.connect(&id, hello.epoch, hello.status.clone(), outgoing.clone(), Instant::now());
+    tracing::info!(edge = %id.edge, shard = id.shard, epoch = hello.epoch,
+        live_calls = hello.live_calls.len(), "edge shard connected");
     app.link.compare_folders(&id, hello.folders.as_ref(), &app.config).await;
-    let presence = app.link.meet_softphones(&id, hello.softphone_service.clone(), &hello.softphones);
+    let presence =
+        app.link.meet_softphones(&id, hello.softphone_service.clone(), &hello.softphones);
     let result = async {
         softphone::presence_changed(app, presence).await;
         send(&outgoing, ToEdge::Welcome { version: VERSION }).await?;
-        let stray_calls = reconcile::greet(app, &hello, last_seen_ms).await.map_err(io::Error::other)?;
+        let stray_calls =
+            reconcile::greet(app, &hello, last_seen_ms).await.map_err(io::Error::other)?;
         app.link.open(&id, generation, stray_calls);
         serve_shard(app, reader, messages, outgoing, &id).await
     };
@@ -128,7 +138,10 @@ async fn converse(app: &Arc<App>, reader: &mut Reader, outgoing: mpsc::Sender<To
 
 fn refusal(hello: &Hello) -> Option<String> {
     if hello.version != VERSION {
-        return Some(format!("link version {} is not spoken here; this is version {VERSION}", hello.version));
+        return Some(format!(
+            "link version {} is not spoken here; this is version {VERSION}",
+            hello.version
+        ));
     }
     let named = !hello.edge.is_empty() && hello.edge.len() <= 64;
     (!named).then(|| "the edge's name must have 1 to 64 bytes".to_owned())
@@ -155,8 +168,14 @@ async fn serve_shard(
     }
 }
 
-/// Applies what one read brought: events together, so that they share a disk write, each acknowledged when all are durable.
-async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc::Sender<ToEdge>, id: &ShardId) -> io::Result<()> {
+/// Applies what one read brought: events together, so that they share a disk write, each
+/// acknowledged when all are durable.
+async fn take_messages(
+    app: &Arc<App>,
+    messages: Vec<FromEdge>,
+    outgoing: &mpsc::Sender<ToEdge>,
+    id: &ShardId,
+) -> io::Result<()> {
     app.link.touch(id, now_ms());
     let mut events: Vec<Event> = Vec::new();
     let mut event_ids = Vec::new();
@@ -169,7 +188,9 @@ async fn take_messages(app: &Arc<App>, messages: Vec<FromEdge>, outgoing: &mpsc:
                 events.push(event);
             }
             FromEdge::Ack { command_id } => answers.push((command_id, Ok(()))),
-            FromEdge::Refused { command_id, refusal } => answers.push((command_id, Err(ControlFailure::Refused(refusal)))),
+            FromEdge::Refused { command_id, refusal } => {
+                answers.push((command_id, Err(ControlFailure::Refused(refusal))))
+            }
             FromEdge::Speaking(speaking) => app.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),

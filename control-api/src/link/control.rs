@@ -1,10 +1,12 @@
-//! Verbs on running calls in the registry. A verb is about now: it goes to a connected shard or fails at once, it fails when the connection
-//! drops before it was sent, and it is repeated (under its own id, so that the shard does it once) only while somebody waits for the answer.
+//! Verbs on running calls in the registry. A verb is about now: it goes to a connected shard or
+//! fails at once, it fails when the connection drops before it was sent, and it is repeated (under
+//! its own id, so that the shard does it once) only while somebody waits for the answer.
 
 use super::{Link, PENDING_CAP, Pending, Shard, ShardId};
 use control_wire::{Command, Control, ControlRefusal};
 use std::time::Duration;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// Time in which a shard has to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -82,8 +84,15 @@ impl Link {
     pub fn control(&self, control: Control) -> Result<ControlAnswer, ControlFailure> {
         let mut registry = self.lock();
         let id = registry.calls.get(&control.call_id).cloned().ok_or(ControlFailure::NoEdge)?;
-        let shard = registry.shards.get_mut(&id).filter(|shard| shard.is_connected()).ok_or(ControlFailure::NoEdge)?;
-        let is_of_call = |command: &Command| matches!(command, Command::Control(other) if other.call_id == control.call_id);
+        let shard = registry
+            .shards
+            .get_mut(&id)
+            .filter(|shard| shard.is_connected())
+            .ok_or(ControlFailure::NoEdge)?;
+        let is_of_call = |command: &Command| {
+            matches!(command,
+            Command::Control(other) if other.call_id == control.call_id)
+        };
         let of_call = shard.pending.values().filter(|pending| is_of_call(&pending.command)).count();
         if of_call >= CALL_CAP || shard.pending.len() >= PENDING_CAP {
             return Err(ControlFailure::Busy);
@@ -96,7 +105,11 @@ impl Link {
     /// Whether a connected shard has the call.
     pub fn reaches(&self, call_id: &str) -> bool {
         let registry = self.lock();
-        registry.calls.get(call_id).and_then(|id| registry.shards.get(id)).is_some_and(Shard::is_connected)
+        registry
+            .calls
+            .get(call_id)
+            .and_then(|id| registry.shards.get(id))
+            .is_some_and(Shard::is_connected)
     }
 
     /// Where an agent's softphone is, as seen from a call.
@@ -113,8 +126,14 @@ impl Link {
 impl Shard {
     /// The connection dropped: verbs that it never carried are not kept for the next one.
     pub(super) fn fail_unsent_verbs(&mut self) {
-        let is_unsent = |pending: &Pending| matches!(pending.command, Command::Control(_)) && !pending.was_sent;
-        let ids: Vec<u64> = self.pending.iter().filter(|(_, pending)| is_unsent(pending)).map(|(id, _)| *id).collect();
+        let is_unsent =
+            |pending: &Pending| matches!(pending.command, Command::Control(_)) && !pending.was_sent;
+        let ids: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| is_unsent(pending))
+            .map(|(id, _)| *id)
+            .collect();
         for waiter in ids.into_iter().filter_map(|id| self.pending.remove(&id)?.waiter) {
             waiter.tell(Err(ControlFailure::NoEdge));
         }

@@ -27,11 +27,16 @@ impl Placement {
         &self.owner
     }
 
-    /// Sends the call, whose record is durable by now. If the shard is away for a moment, the call goes out when it is back.
+    /// Sends the call, whose record is durable by now. If the shard is away for a moment, the call
+    /// goes out when it is back.
     pub fn send(mut self, place: PlaceCall) -> Result<(), ShardGone> {
         let mut registry = self.link.lock();
         let id = ShardId { edge: self.owner.edge.clone(), shard: self.owner.shard };
-        let shard = registry.shards.get_mut(&id).filter(|shard| shard.epoch == self.owner.epoch).ok_or(ShardGone)?;
+        let shard = registry
+            .shards
+            .get_mut(&id)
+            .filter(|shard| shard.epoch == self.owner.epoch)
+            .ok_or(ShardGone)?;
         let call = shard.calls.get_mut(&self.call_id).ok_or(ShardGone)?;
         let reserved = std::mem::replace(call, CallLink::Placed);
         shard.send(Command::PlaceCall(Box::new(place)));

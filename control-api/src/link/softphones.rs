@@ -1,14 +1,14 @@
-//! Softphones in the registry: with which shard each agent's is registered, and which shard was told to admit it. An agent is led to one
-//! shard at a time, so that two of its pages never register with two. Who the agents are is `softphone`'s.
+//! Softphones in the registry: with which shard each agent's is registered, and which shard was
+//! told to admit it. An agent is led to one shard at a time, so that two of its pages never
+//! register with two. Who the agents are is `softphone`'s.
 
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
 use control_wire::{Command, Presence, SoftphoneGrant, SoftphoneService};
-use std::{
-    collections::{HashMap, HashSet},
-    time::{Duration, Instant},
-};
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-/// Time for which the softphones of a shard whose link is lost still count as registered: mostly the link comes back, with all of them.
+/// Time for which the softphones of a shard whose link is lost still count as registered: mostly
+/// the link comes back, with all of them.
 const LINK_GRACE: Duration = Duration::from_secs(5);
 
 /// Agents by the names that the edge knows them by.
@@ -52,9 +52,14 @@ pub struct PresenceChange {
 }
 
 impl Link {
-    /// Lets an agent's softphone register, and says where: with the shard of its live call or where it is already, else with the least
-    /// loaded one that takes softphones. `None` if there is none.
-    pub fn grant_softphone(&self, grant: SoftphoneGrant, call_id: Option<&str>) -> Option<SoftphoneService> {
+    /// Lets an agent's softphone register, and says where: with the shard of its live call or where
+    /// it is already, else with the least loaded one that takes softphones. `None` if there is
+    /// none.
+    pub fn grant_softphone(
+        &self,
+        grant: SoftphoneGrant,
+        call_id: Option<&str>,
+    ) -> Option<SoftphoneService> {
         let mut registry = self.lock();
         let registry = &mut *registry;
         let id = registry.softphone_shard(&grant.agent, call_id)?;
@@ -76,7 +81,12 @@ impl Link {
         let mut registry = self.lock();
         let registry = &mut *registry;
         let granted = registry.softphones.granted.remove(agent).map(|granted| granted.shard);
-        let registered = registry.softphones.registered.get(agent).cloned().filter(|id| granted.as_ref() != Some(id));
+        let registered = registry
+            .softphones
+            .registered
+            .get(agent)
+            .cloned()
+            .filter(|id| granted.as_ref() != Some(id));
         for id in granted.into_iter().chain(registered) {
             if let Some(shard) = registry.shards.get_mut(&id) {
                 shard.send_about(agent, Command::RevokeSoftphone { agent: agent.to_owned() });
@@ -98,7 +108,9 @@ impl Link {
 
     /// Whether one of the shards that take softphones is reached without TLS, as in development.
     pub fn has_plain_softphones(&self) -> bool {
-        let is_plain = |shard: &Shard| shard.softphone_service.as_ref().is_some_and(|service| service.url.starts_with("ws://"));
+        let is_plain = |shard: &Shard| {
+            shard.softphone_service.as_ref().is_some_and(|service| service.url.starts_with("ws://"))
+        };
         self.lock().shards.values().any(is_plain)
     }
 
@@ -112,13 +124,15 @@ impl Link {
         self.lock().softphones.registered.len()
     }
 
-    /// Reserves room for a call on the shard where the agent's softphone is registered. A shard that is away for a moment gets the call
-    /// when it is back.
+    /// Reserves room for a call on the shard where the agent's softphone is registered. A shard
+    /// that is away for a moment gets the call when it is back.
     pub fn reserve_with(&self, call_id: &str, agent: &str) -> Result<Placement, NoShard> {
         let mut registry = self.lock();
         let id = registry.softphones.registered.get(agent).cloned().ok_or(NoShard::AgentOffline)?;
         match registry.shards.get(&id).map(Shard::load_permille) {
-            Some(Ok(_) | Err(NoShard::Disconnected)) => Ok(self.hold_room(&mut registry, id, call_id)),
+            Some(Ok(_) | Err(NoShard::Disconnected)) => {
+                Ok(self.hold_room(&mut registry, id, call_id))
+            }
             Some(Err(refusal)) => Err(refusal),
             None => Err(NoShard::AgentOffline),
         }
@@ -141,18 +155,24 @@ impl Link {
             registry.softphones.registered.retain(|agent, shard| {
                 let is_gone = shard == id && !there.contains(agent);
                 if is_gone {
-                    changes.push(PresenceChange { agent: agent.clone(), is_online: false, last_seen_ms: None });
+                    changes.push(PresenceChange {
+                        agent: agent.clone(),
+                        is_online: false,
+                        last_seen_ms: None,
+                    });
                 }
                 !is_gone
             });
         }
-        let came = agents.iter().filter_map(|agent| self.set_presence(id, Presence { agent: agent.clone(), online: true }));
+        let came = agents.iter().filter_map(|agent| {
+            self.set_presence(id, Presence { agent: agent.clone(), online: true })
+        });
         changes.extend(came);
         changes
     }
 
-    /// Notes what a shard says of one softphone; returns it if it is news. A softphone that is with another shard as well is cut off
-    /// there: the newest registration counts.
+    /// Notes what a shard says of one softphone; returns it if it is news. A softphone that is with
+    /// another shard as well is cut off there: the newest registration counts.
     pub(super) fn set_presence(&self, id: &ShardId, told: Presence) -> Option<PresenceChange> {
         let Presence { agent, online } = told;
         let mut registry = self.lock();
@@ -166,7 +186,9 @@ impl Link {
             registered.remove(&agent);
             return Some(change);
         }
-        let Some(former) = registered.insert(agent.clone(), id.clone()) else { return Some(change) };
+        let Some(former) = registered.insert(agent.clone(), id.clone()) else {
+            return Some(change);
+        };
         if former != *id
             && let Some(shard) = registry.shards.get_mut(&former)
         {
@@ -175,16 +197,23 @@ impl Link {
         None
     }
 
-    /// Forgets the softphones of shards whose link is lost for longer than the grace, and returns them.
-    pub(crate) fn take_lost_softphones(&self, lost_after: Duration, now: Instant) -> Vec<PresenceChange> {
+    /// Forgets the softphones of shards whose link is lost for longer than the grace, and returns
+    /// them.
+    pub(crate) fn take_lost_softphones(
+        &self,
+        lost_after: Duration,
+        now: Instant,
+    ) -> Vec<PresenceChange> {
         let mut registry = self.lock();
         let Registry { shards, softphones, .. } = &mut *registry;
         let grace = LINK_GRACE.min(lost_after);
         let mut lost = Vec::new();
         softphones.registered.retain(|agent, id| {
             let shard = shards.get(id);
-            let is_there = shard
-                .is_some_and(|shard| shard.connection.is_some() || now.saturating_duration_since(shard.disconnected) < grace);
+            let is_there = shard.is_some_and(|shard| {
+                shard.connection.is_some()
+                    || now.saturating_duration_since(shard.disconnected) < grace
+            });
             if !is_there {
                 let last_seen_ms = shard.and_then(|shard| shard.last_seen_ms);
                 lost.push(PresenceChange { agent: agent.clone(), is_online: false, last_seen_ms });
@@ -202,19 +231,25 @@ impl Link {
 
 impl Registry {
     fn softphone_shard(&self, agent: &str, call_id: Option<&str>) -> Option<ShardId> {
-        let serves = |id: &&ShardId| self.shards.get(id).is_some_and(|shard| shard.softphone_service.is_some());
+        let serves = |id: &&ShardId| {
+            self.shards.get(id).is_some_and(|shard| shard.softphone_service.is_some())
+        };
         if let Some(id) = call_id.and_then(|call_id| self.calls.get(call_id)).filter(serves) {
             return Some(id.clone());
         }
         let takes = |id: &&ShardId| self.shards.get(id).is_some_and(Shard::takes_softphones);
         let registered = self.softphones.registered.get(agent).filter(takes);
-        let granted = || self.softphones.granted.get(agent).map(|granted| &granted.shard).filter(takes);
+        let granted =
+            || self.softphones.granted.get(agent).map(|granted| &granted.shard).filter(takes);
         if let Some(id) = registered.or_else(granted) {
             return Some(id.clone());
         }
-        let admitted_count = |id: &ShardId| self.softphones.granted.values().filter(|granted| granted.shard == *id).count();
+        let admitted_count = |id: &ShardId| {
+            self.softphones.granted.values().filter(|granted| granted.shard == *id).count()
+        };
         let takers = self.shards.iter().filter(|(_, shard)| shard.takes_softphones());
-        let loads = takers.filter_map(|(id, shard)| Some((shard.load_permille().ok()?, admitted_count(id), id)));
+        let loads = takers
+            .filter_map(|(id, shard)| Some((shard.load_permille().ok()?, admitted_count(id), id)));
         loads.min().map(|(_, _, id)| id.clone())
     }
 }
@@ -224,7 +259,8 @@ impl Shard {
         self.is_connected() && !self.status.draining && self.softphone_service.is_some()
     }
 
-    /// Sends a command about an agent's leave to register in place of those about it that still wait.
+    /// Sends a command about an agent's leave to register in place of those about it that still
+    /// wait.
     fn send_about(&mut self, agent: &str, command: Command) {
         self.pending.retain(|_, pending| match &pending.command {
             Command::GrantSoftphone(grant) => grant.agent != agent,

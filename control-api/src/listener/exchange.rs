@@ -1,22 +1,20 @@
-//! One request and its answer, as HTTP itself asks: exactly one host (RFC 9112 §3.2), an end of the connection that is announced if a body
-//! stays unread (§9.6), and word to browsers that they come by HTTPS only (RFC 6797).
+//! One request and its answer, as HTTP itself asks: exactly one host (RFC 9112 §3.2), an end of the
+//! connection that is announced if a body stays unread (§9.6), and word to browsers that they come
+//! by HTTPS only (RFC 6797).
 
 use crate::problem::Problem;
-use axum::{
-    Router,
-    body::{Body, Bytes, HttpBody},
-    extract::ConnectInfo,
-    http::{HeaderMap, HeaderValue, Request, Response, Version, header, uri::Authority},
-    response::IntoResponse,
-};
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use axum::response::IntoResponse;
 use hyper::body::{Frame, Incoming, SizeHint};
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
-};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use tower::Service;
 
 /// Looks for the rest of a body that was refused, before the connection is given up for it.
@@ -51,17 +49,25 @@ pub async fn answer(
     Ok(response)
 }
 
-/// RFC 9112 §3.2: any request with more than one Host or an unreadable one, and one of HTTP/1.1 without, is answered 400.
+/// RFC 9112 §3.2: any request with more than one Host or an unreadable one, and one of HTTP/1.1
+/// without, is answered 400.
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST).iter();
-    let refused = |detail: &str| Err(Problem::bad_request("invalid_host", format!("Host: {detail}")).with_field("Host", detail));
+    let refused = |detail: &str| {
+        Err(Problem::bad_request("invalid_host", format!("Host: {detail}"))
+            .with_field("Host", detail))
+    };
     match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => Ok(()),
         (None, _) => refused("is missing"),
         (Some(_), Some(_)) => refused("is given more than once"),
         (Some(host), None) => {
             let is_host = |text: &str| text.parse::<Authority>().is_ok() && !text.contains('@');
-            if host.to_str().is_ok_and(is_host) { Ok(()) } else { refused("allowed is a host with or without a port") }
+            if host.to_str().is_ok_and(is_host) {
+                Ok(())
+            } else {
+                refused("allowed is a host with or without a port")
+            }
         }
     }
 }
@@ -74,7 +80,8 @@ struct Reading {
     incoming: Incoming,
     /// Nothing more comes.
     is_ended: bool,
-    /// The client waits for word before it sends (RFC 9110 §10.1.1); asking for the body would be that word.
+    /// The client waits for word before it sends (RFC 9110 §10.1.1); asking for the body would be
+    /// that word.
     is_held_back: bool,
 }
 
@@ -88,7 +95,8 @@ impl SharedBody {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes over what has arrived of the body. False if there may be more of it, so that no other request can follow.
+    /// Passes over what has arrived of the body. False if there may be more of it, so that no other
+    /// request can follow.
     async fn drain(&self) -> bool {
         let (mut left, mut turns) = (DRAIN_LEN, DRAIN_TURNS);
         loop {
@@ -100,10 +108,12 @@ impl SharedBody {
                 reading.poll(&mut Context::from_waker(std::task::Waker::noop()))
             };
             match polled {
-                Poll::Ready(Some(Ok(frame))) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                    Some(rest) => left = rest,
-                    None => return false,
-                },
+                Poll::Ready(Some(Ok(frame))) => {
+                    match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                        Some(rest) => left = rest,
+                        None => return false,
+                    }
+                }
                 Poll::Ready(Some(Err(_))) => return false,
                 Poll::Ready(None) => return true,
                 // The connection reads on while this waits.
@@ -130,7 +140,10 @@ impl HttpBody for SharedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.lock().poll(cx)
     }
 

@@ -1,19 +1,16 @@
-//! A connection whose reader is not waited for without end: what was given to be written has to be taken at a least rate. Besides, it
-//! notes each byte that moves, and gives the bare refusals that hyper makes by itself the body that every error has.
+//! A connection whose reader is not waited for without end: what was given to be written has to be
+//! taken at a least rate. Besides, it notes each byte that moves, and gives the bare refusals that
+//! hyper makes by itself the body that every error has.
 
 use super::slots::Progress;
 use crate::problem::Problem;
 use axum::http::StatusCode;
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
-};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a reader is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +40,8 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         let now = Instant::now();
         self.progress.mark(now.into_std());
         if let Some(due) = &mut self.due {
-            let deadline = due.deadline() + Duration::from_secs_f64(len as f64 / self.patience.least_rate);
+            let deadline =
+                due.deadline() + Duration::from_secs_f64(len as f64 / self.patience.least_rate);
             due.as_mut().reset(deadline.min(now + self.patience.timeout));
         }
     }
@@ -56,7 +54,11 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no answer")))
     }
 
-    fn written(&mut self, written: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(written) => {
                 self.moved(*written.as_ref().unwrap_or(&0));
@@ -66,7 +68,8 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
         }
     }
 
-    /// Writes what stands in place of a bare refusal; the whole refusal counts as written at its end.
+    /// Writes what stands in place of a bare refusal; the whole refusal counts as written at its
+    /// end.
     fn write_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             let Some((text, replaced_len)) = &mut self.instead else { return Poll::Ready(Ok(0)) };
@@ -86,7 +89,11 @@ impl<S: AsyncWrite + Unpin> Paced<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         if buf.filled().len() > before {
@@ -97,7 +104,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.instead.is_none() {
             self.instead = refusal_in_place_of(bytes);
         }
@@ -108,9 +119,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         self.written(written, cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if self.instead.is_none() {
-            self.instead = slices.iter().find(|slice| !slice.is_empty()).and_then(|slice| refusal_in_place_of(slice));
+            self.instead = slices
+                .iter()
+                .find(|slice| !slice.is_empty())
+                .and_then(|slice| refusal_in_place_of(slice));
         }
         if self.instead.is_some() {
             return self.write_instead(cx);
@@ -138,7 +156,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 }
 
-/// What is said instead of an answer that hyper gives to a head which it cannot read: alone and without a body, unlike any of ours.
+/// What is said instead of an answer that hyper gives to a head which it cannot read: alone and
+/// without a body, unlike any of ours.
 fn refusal_in_place_of(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let text = std::str::from_utf8(bytes.strip_prefix(b"HTTP/1.1 4").map(|_| bytes)?).ok()?;
     let head = text.strip_suffix("\r\n\r\n").filter(|head| !head.contains("\r\n\r\n"))?;
@@ -153,9 +172,11 @@ fn refusal_in_place_of(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         StatusCode::URI_TOO_LONG => ("uri_too_long", "the path with its query is too long"),
         _ => ("malformed_head", "the request's head is not HTTP/1.1 as in RFC 9112"),
     };
-    let body = serde_json::to_string(&Problem::new(status, code, detail).body).expect("texts and numbers only");
+    let body = serde_json::to_string(&Problem::new(status, code, detail).body)
+        .expect("texts and numbers only");
     let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\nconnection: close\r\n\
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n\
+            cache-control: no-store\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -172,13 +193,19 @@ mod tests {
         let now = std::time::Instant::now();
         let slots = Slots::new(Caps { total: 1, per_address: 1, proxies: Vec::new() }, now);
         let progress = slots.take("127.0.0.1".parse().unwrap(), now).0.progress.clone();
-        Paced::new(stream, progress, Patience { timeout: Duration::from_millis(500), least_rate: 1e6 })
+        Paced::new(
+            stream,
+            progress,
+            Patience { timeout: Duration::from_millis(500), least_rate: 1e6 },
+        )
     }
 
     // B01
     #[tokio::test]
     async fn a_reader_that_takes_nothing_or_a_trickle_is_given_up() {
-        for (pause, expected) in [(None, None), (Some(Duration::from_millis(50)), Some(io::ErrorKind::TimedOut))] {
+        for (pause, expected) in
+            [(None, None), (Some(Duration::from_millis(50)), Some(io::ErrorKind::TimedOut))]
+        {
             let (ours, mut theirs) = tokio::io::duplex(4096);
             let reading = tokio::spawn(async move {
                 let mut bytes = [0; 4096];
@@ -195,17 +222,25 @@ mod tests {
             reading.await.unwrap();
         }
         let (ours, _theirs) = tokio::io::duplex(1024);
-        assert_eq!(paced(ours).write_all(&[0; 4096]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            paced(ours).write_all(&[0; 4096]).await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
     }
 
     #[tokio::test]
     async fn refusals_of_hyper_get_a_body_and_nothing_else_does() {
         for (head, code) in [
-            ("HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", "head_too_large"),
+            (
+                "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\
+                    content-length: 0\r\n\r\n",
+                "head_too_large",
+            ),
             ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\ndate: x\r\n\r\n", "malformed_head"),
         ] {
             let (ours, mut theirs) = tokio::io::duplex(16);
-            let writing = tokio::spawn(async move { paced(ours).write_all(head.as_bytes()).await.unwrap() });
+            let writing =
+                tokio::spawn(async move { paced(ours).write_all(head.as_bytes()).await.unwrap() });
             let mut text = String::new();
             theirs.read_to_string(&mut text).await.unwrap();
             writing.await.unwrap();

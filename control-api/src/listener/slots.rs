@@ -1,16 +1,13 @@
-//! Who may be connected: a cap in all and a cap for each address. At either cap a new connection takes the place of one that has stalled
-//! for longest, of the same address or else of the address that holds most, so that whoever only waits keeps nobody out.
+//! Who may be connected: a cap in all and a cap for each address. At either cap a new connection
+//! takes the place of one that has stalled for longest, of the same address or else of the address
+//! that holds most, so that whoever only waits keeps nobody out.
 
 use ipnet::IpNet;
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How many connections there may be.
@@ -118,7 +115,10 @@ impl Slots {
         } else {
             None
         };
-        let progress = Progress { start: self.0.start, at_ms: Arc::new(AtomicU64::new(since(self.0.start, now))) };
+        let progress = Progress {
+            start: self.0.start,
+            at_ms: Arc::new(AtomicU64::new(since(self.0.start, now))),
+        };
         let cut = CancellationToken::new();
         let id = table.next_id;
         table.next_id += 1;
@@ -137,7 +137,9 @@ impl Table {
     /// Cuts the connection of the host that has stalled for longest.
     fn displace(&mut self, host: IpAddr) {
         let Some(held) = self.hosts.get(&host) else { return };
-        let stalled = held.iter().min_by_key(|(id, held)| (held.progress.at_ms.load(Ordering::Relaxed), **id));
+        let stalled = held
+            .iter()
+            .min_by_key(|(id, held)| (held.progress.at_ms.load(Ordering::Relaxed), **id));
         if let Some(held) = stalled.map(|(id, _)| *id).and_then(|id| self.remove(host, id)) {
             held.cut.cancel();
         }
@@ -160,7 +162,8 @@ impl Drop for Slot {
     }
 }
 
-/// What counts as one address: a host chooses freely among the 2⁶⁴ addresses of its IPv6 network (RFC 4291 §2.5.1).
+/// What counts as one address: a host chooses freely among the 2⁶⁴ addresses of its IPv6 network
+/// (RFC 4291 §2.5.1).
 fn host_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -189,11 +192,15 @@ mod tests {
         let (slots, start) = slots(10, 2);
         let at = |second| start + Duration::from_secs(second);
         let [(first, _), (second, _), (other, _)] =
-            [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 0)].map(|(address, second)| take(&slots, address, at(second)));
+            [("192.0.2.1", 1), ("192.0.2.1", 2), ("192.0.2.2", 0)]
+                .map(|(address, second)| take(&slots, address, at(second)));
         first.progress.mark(at(3));
         let (third, displaced) = take(&slots, "::ffff:192.0.2.1", at(4));
         assert_eq!(displaced, Some(Displaced::Address));
-        assert_eq!([&first, &second, &third, &other].map(|slot| slot.cut.is_cancelled()), [false, true, false, false]);
+        assert_eq!(
+            [&first, &second, &third, &other].map(|slot| slot.cut.is_cancelled()),
+            [false, true, false, false]
+        );
         // The end of one that was cut frees no second place.
         drop(second);
         assert_eq!(take(&slots, "192.0.2.1", at(5)).1, Some(Displaced::Address));
@@ -205,11 +212,15 @@ mod tests {
     #[test]
     fn a_full_listener_takes_from_who_holds_most() {
         let (slots, start) = slots(4, 4);
-        let mut many: Vec<_> = (0..3).map(|_| take(&slots, "192.0.2.1", start + Duration::from_secs(9)).0).collect();
+        let mut many: Vec<_> =
+            (0..3).map(|_| take(&slots, "192.0.2.1", start + Duration::from_secs(9)).0).collect();
         let (one, _) = take(&slots, "192.0.2.2", start);
         let (next, displaced) = take(&slots, "192.0.2.3", start + Duration::from_secs(10));
         assert_eq!(displaced, Some(Displaced::Listener));
-        assert!(!one.cut.is_cancelled() && !next.cut.is_cancelled(), "who stalls alone is not the one that keeps others out");
+        assert!(
+            !one.cut.is_cancelled() && !next.cut.is_cancelled(),
+            "who stalls alone is not the one that keeps others out"
+        );
         assert_eq!(many.iter().filter(|slot| slot.cut.is_cancelled()).count(), 1);
         many.clear();
         assert_eq!(take(&slots, "192.0.2.3", start).1, None);
@@ -218,8 +229,9 @@ mod tests {
     #[test]
     fn proxies_have_no_cap_of_their_own_and_ipv6_hosts_have_one_address() {
         let (slots, start) = slots(10, 1);
-        let kept: Vec<_> =
-            ["10.0.0.1", "10.0.0.1", "2001:db8::1", "2001:db8:0:1::1"].map(|text| take(&slots, text, start)).into();
+        let kept: Vec<_> = ["10.0.0.1", "10.0.0.1", "2001:db8::1", "2001:db8:0:1::1"]
+            .map(|text| take(&slots, text, start))
+            .into();
         assert!(kept.iter().all(|(_, displaced)| displaced.is_none()));
         assert_eq!(take(&slots, "2001:db8::ffff:2", start).1, Some(Displaced::Address));
     }

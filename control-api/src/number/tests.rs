@@ -5,7 +5,11 @@ use super::*;
 #[track_caller]
 fn check(region: &str, input: &str, expected: Result<&str, NumberRefusal>) {
     let got = normalise(input, region.parse().unwrap());
-    assert_eq!(got.as_ref().map(E164::as_str).map_err(|refusal| *refusal), expected, "{region} {input:?}");
+    assert_eq!(
+        got.as_ref().map(E164::as_str).map_err(|refusal| *refusal),
+        expected,
+        "{region} {input:?}"
+    );
 }
 
 // S04: what CRMs really hold.
@@ -196,7 +200,20 @@ fn numbers_that_must_not_be_dialled_are_refused_with_the_reason() {
     check("US", "911", Err(Emergency));
     check("US", "+1911", Err(Emergency));
     check("GB", "999", Err(Emergency));
-    for input in ["12", "139", "1947", "1921", "12345", "54321", "56767", "123456", "+91 12345", "0", "+9", "00"] {
+    for input in [
+        "12",
+        "139",
+        "1947",
+        "1921",
+        "12345",
+        "54321",
+        "56767",
+        "123456",
+        "+91 12345",
+        "0",
+        "+9",
+        "00",
+    ] {
         check("IN", input, Err(Short));
     }
     check("IN", "+1 900 234 5678", Err(Premium));
@@ -212,7 +229,9 @@ fn numbers_that_must_not_be_dialled_are_refused_with_the_reason() {
 #[test]
 fn text_that_is_no_number_is_refused() {
     use NumberRefusal::*;
-    for input in ["", " ", "\u{a0}", "\u{200b}", "tel:", "---", "()", "+", "tel:;phone-context=crm.example"] {
+    for input in
+        ["", " ", "\u{a0}", "\u{200b}", "tel:", "---", "()", "+", "tel:;phone-context=crm.example"]
+    {
         check("IN", input, Err(Empty));
     }
     for input in [
@@ -250,15 +269,32 @@ fn text_that_is_no_number_is_refused() {
     ] {
         check("IN", input, Err(Extension));
     }
-    for input in
-        ["9876543210 (M)", "Mobile: 9876543210", "https://wa.me/919876543210", "98765%2043210", "{{phone}}", "+91+9876543210"]
-    {
+    for input in [
+        "9876543210 (M)",
+        "Mobile: 9876543210",
+        "https://wa.me/919876543210",
+        "98765%2043210",
+        "{{phone}}",
+        "+91+9876543210",
+    ] {
         check("IN", input, Err(Unreadable));
     }
-    for input in ["987654321", "98765432101", "+91 10345 67890", "+910000000000", "0000000000", "+999 1234567", "919876543"] {
+    for input in [
+        "987654321",
+        "98765432101",
+        "+91 10345 67890",
+        "+910000000000",
+        "0000000000",
+        "+999 1234567",
+        "919876543",
+    ] {
         check("IN", input, Err(Invalid));
     }
-    for input in ["9876543210987654321", "+91987654321098765432109876543210", "000000000000000000000000000000000000"] {
+    for input in [
+        "9876543210987654321",
+        "+91987654321098765432109876543210",
+        "000000000000000000000000000000000000",
+    ] {
         check("IN", input, Err(TooLong));
     }
     check("IN", &"9".repeat(5_000), Err(TooLong));
@@ -271,14 +307,18 @@ fn no_input_panics() {
     let mut state = 1_u64;
     for _ in 0..20_000 {
         let mut input = String::new();
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut bits = state;
         for _ in 0..(state >> 60) + 1 {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(97);
             input.push(alphabet[(bits >> 33) as usize % alphabet.len()]);
         }
         if let Ok(number) = normalise(&input, Region::INDIA) {
-            assert!(number.as_str().starts_with('+') && (8..=16).contains(&number.as_str().len()), "{input:?}");
+            assert!(
+                number.as_str().starts_with('+') && (8..=16).contains(&number.as_str().len()),
+                "{input:?}"
+            );
         }
     }
 }
@@ -304,8 +344,15 @@ fn each_trunk_sees_the_number_in_its_form() {
 
 #[test]
 fn regions_are_countries_with_a_numbering_plan() {
-    for (text, known) in [("IN", true), ("US", true), ("in", false), ("", false), ("XX", false), ("India", false), ("AQ", false)]
-    {
+    for (text, known) in [
+        ("IN", true),
+        ("US", true),
+        ("in", false),
+        ("", false),
+        ("XX", false),
+        ("India", false),
+        ("AQ", false),
+    ] {
         assert_eq!(text.parse::<Region>().is_ok(), known, "{text}");
     }
 }

@@ -1,5 +1,6 @@
-//! Whether a text holds one number. Separators are dropped when a number is read, so that two numbers in a field, an extension or a decimal
-//! place would become digits that nobody wrote: what may be more than one number is refused, never guessed.
+//! Whether a text holds one number. Separators are dropped when a number is read, so that two
+//! numbers in a field, an extension or a decimal place would become digits that nobody wrote: what
+//! may be more than one number is refused, never guessed.
 
 use super::{NumberRefusal, Region, decimal};
 
@@ -44,28 +45,37 @@ pub fn is_one(text: &str, region: Region) -> bool {
     line_count <= 1 && divides_one_number(text) && !are_two_numbers(text, region)
 }
 
-/// `9876543210.0`, `4930123456.00` and `9.19877E+11`: one point or comma in a run of digits, with less behind it than any group of a phone
-/// number has, or an exponent.
+/// `9876543210.0`, `4930123456.00` and `9.19877E+11`: one point or comma in a run of digits, with
+/// less behind it than any group of a phone number has, or an exponent.
 pub fn is_decimal(text: &str) -> bool {
     let text = text.trim_start_matches(['+', '-', ' ']);
-    let (mantissa, exponent) =
-        text.split_once(['e', 'E']).map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
-    let is_number = |text: &str| count(text) > 0 && text.chars().all(|c| decimal(c).is_some() || c.is_whitespace());
+    let (mantissa, exponent) = text
+        .split_once(['e', 'E'])
+        .map_or((text, None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+    let is_number = |text: &str| {
+        count(text) > 0 && text.chars().all(|c| decimal(c).is_some() || c.is_whitespace())
+    };
     if let Some(exponent) = exponent {
-        let is_mantissa =
-            mantissa.split_once(['.', ',']).map_or_else(|| is_number(mantissa), |(a, b)| is_number(a) && is_number(b));
+        let is_mantissa = mantissa
+            .split_once(['.', ','])
+            .map_or_else(|| is_number(mantissa), |(a, b)| is_number(a) && is_number(b));
         return is_mantissa && is_number(exponent.trim_start_matches(['+', '-']));
     }
     let Some((whole, places)) = mantissa.split_once(['.', ',']) else { return false };
     let is_zero = places.chars().all(|c| decimal(c) == Some('0'));
-    is_number(whole) && is_number(places) && count(whole) >= LEAST_DIGITS - 1 && (count(places) <= 2 || is_zero)
+    is_number(whole)
+        && is_number(places)
+        && count(whole) >= LEAST_DIGITS - 1
+        && (count(places) <= 2 || is_zero)
 }
 
-/// Whether each slash of a text stands where one number is written with it: behind a country code, or behind an area code, with the whole
-/// rest of the number after it.
+/// Whether each slash of a text stands where one number is written with it: behind a country code,
+/// or behind an area code, with the whole rest of the number after it.
 fn divides_one_number(text: &str) -> bool {
     let parts: Vec<&str> = text.split(['/', '\u{ff0f}']).filter(|part| count(part) > 0).collect();
-    let Some((last, codes)) = parts.split_last().filter(|(_, codes)| !codes.is_empty()) else { return true };
+    let Some((last, codes)) = parts.split_last().filter(|(_, codes)| !codes.is_empty()) else {
+        return true;
+    };
     let is_international = codes[0].trim_start().starts_with(['+', '\u{ff0b}']);
     let has_zero = codes[0].chars().find_map(decimal) == Some('0');
     let longest = match (is_international, has_zero) {
@@ -76,7 +86,11 @@ fn divides_one_number(text: &str) -> bool {
     };
     let are_codes = match codes {
         [code] => count(code) <= longest,
-        [country, area] => is_international && count(country) <= MAX_COUNTRY_DIGITS && count(area) <= MAX_AREA_DIGITS,
+        [country, area] => {
+            is_international
+                && count(country) <= MAX_COUNTRY_DIGITS
+                && count(area) <= MAX_AREA_DIGITS
+        }
         _ => false,
     };
     are_codes && count(last) >= MAX_AREA_DIGITS
@@ -102,15 +116,21 @@ fn are_two_numbers(text: &str, region: Region) -> bool {
 pub fn what_follows(digits: &str, rest: &str) -> NumberRefusal {
     let more = count(rest);
     let mark: String = rest.chars().take_while(|c| decimal(*c).is_none()).collect();
-    let mark = mark.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ':' | '-' | '('));
+    let mark =
+        mark.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ':' | '-' | '('));
     let mark = mark.trim().to_lowercase();
     let is_mark = EXTENSION_MARKS.iter().any(|known| {
         mark == *known
             || (known.len() == 1
                 && !mark.is_empty()
-                && mark.split(char::is_whitespace).all(|part| part.chars().all(|c| known.starts_with(c))))
+                && mark
+                    .split(char::is_whitespace)
+                    .all(|part| part.chars().all(|c| known.starts_with(c))))
     });
-    if digits.len() >= LEAST_DIGITS && more >= LEAST_DIGITS && !(is_mark && more <= MAX_EXTENSION_DIGITS) {
+    if digits.len() >= LEAST_DIGITS
+        && more >= LEAST_DIGITS
+        && !(is_mark && more <= MAX_EXTENSION_DIGITS)
+    {
         NumberRefusal::Several
     } else if !digits.is_empty() && is_mark && (1..=MAX_EXTENSION_DIGITS).contains(&more) {
         NumberRefusal::Extension

@@ -1,5 +1,6 @@
-//! What holds for every operation of a document, written into it once: ids that are unique, a description and the right media type for each
-//! answer, files as files, bodies that may be left out.
+//! What holds for every operation of a document, written into it once: ids that are unique, a
+//! description and the right media type for each answer, files as files, bodies that may be left
+//! out.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -51,7 +52,9 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
         if response["description"].as_str().is_none_or(str::is_empty) {
             response["description"] = json!(reason.unwrap_or("Any other answer"));
         }
-        let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
+        let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else {
+            continue;
+        };
         if status.starts_with(['4', '5'])
             && let Some(problem) = content.remove("application/json")
         {
@@ -66,7 +69,8 @@ fn finish_request_body(body: &mut Value) {
     let mut is_optional = false;
     for media in body["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         let Some(choices) = media["schema"]["oneOf"].as_array() else { continue };
-        let sent: Vec<_> = choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
+        let sent: Vec<_> =
+            choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
         if let ([sent], true) = (sent.as_slice(), sent.len() < choices.len()) {
             media["schema"] = sent.clone();
             is_optional = true;
@@ -105,19 +109,33 @@ mod tests {
             for (path, item) in document["paths"].as_object().unwrap() {
                 for (method, operation) in item.as_object().unwrap() {
                     let id = operation["operationId"].as_str().unwrap();
-                    assert!(ids.insert(id.to_owned()), "{method} {path}: {id} is another operation's");
+                    assert!(
+                        ids.insert(id.to_owned()),
+                        "{method} {path}: {id} is another operation's"
+                    );
                     let responses = operation["responses"].as_object().unwrap();
                     for (status, response) in responses {
-                        assert!(!response["description"].as_str().unwrap().is_empty(), "{method} {path} {status}");
+                        assert!(
+                            !response["description"].as_str().unwrap().is_empty(),
+                            "{method} {path} {status}"
+                        );
                         let is_problem = status.starts_with(['4', '5']);
                         let content = response["content"].as_object();
-                        let kinds = content.map(|content| content.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-                        assert!(!is_problem || !kinds.iter().any(|kind| kind == "application/json"), "{method} {path} {status}");
+                        let kinds = content
+                            .map(|content| content.keys().cloned().collect::<Vec<_>>())
+                            .unwrap_or_default();
+                        assert!(
+                            !is_problem || !kinds.iter().any(|kind| kind == "application/json"),
+                            "{method} {path} {status}"
+                        );
                     }
                     let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
                     assert_eq!(is_open, OPEN_PATHS.contains(&path.as_str()), "{method} {path}");
                     let is_admin = path.starts_with("/admin/");
-                    assert!(!is_admin || responses.contains_key("401") && responses.contains_key("400"), "{method} {path}");
+                    assert!(
+                        !is_admin || responses.contains_key("401") && responses.contains_key("400"),
+                        "{method} {path}"
+                    );
                 }
             }
         }
@@ -127,7 +145,10 @@ mod tests {
     fn what_is_pushed_is_described() {
         let document = public("https://api.example");
         let pushed = &document["webhooks"]["result"]["post"];
-        assert_eq!(pushed["requestBody"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/CallResult");
+        assert_eq!(
+            pushed["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/CallResult"
+        );
         let call_result = &document["components"]["schemas"]["CallResult"]["properties"];
         assert!(call_result["recording_url"].is_object() && call_result["attempts"].is_object());
         assert!(document["components"]["schemas"]["EventView"].is_object());

@@ -1,14 +1,13 @@
-//! What operations have in common in the document: the problems that many of them answer with, and the names in their paths. An operation
-//! names a set of them beside its own answers; what it names after a set replaces the set's.
+//! What operations have in common in the document: the problems that many of them answer with, and
+//! the names in their paths. An operation names a set of them beside its own answers; what it names
+//! after a set replaces the set's.
 
 use std::collections::BTreeMap;
-use utoipa::{
-    IntoParams, IntoResponses,
-    openapi::{
-        Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-        schema::{KnownFormat, SchemaFormat, Type},
-    },
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{
+    Content, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
 };
+use utoipa::{IntoParams, IntoResponses};
 
 /// An operation on one call.
 #[derive(IntoParams)]
@@ -32,8 +31,8 @@ pub struct PartyPath {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct RepeatHeader {
-    /// 1 to 255 characters; within the call the same key and body name the same party, which is dialled once; sent
-    /// again while the first one is being done, it gets the same answer
+    /// 1 to 255 characters; within the call the same key and body name the same party, which is
+    /// dialled once; sent again while the first one is being done, it gets the same answer
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
 }
@@ -74,7 +73,8 @@ impl IntoResponses for KeyRefusals {
 
 impl IntoResponses for CallRefusals {
     fn responses() -> Refusals {
-        let own = [(400, "The id in the path cannot be read"), (404, "No such call of this account")];
+        let own =
+            [(400, "The id in the path cannot be read"), (404, "No such call of this account")];
         joined(KeyRefusals::responses(), problems(own))
     }
 }
@@ -90,7 +90,11 @@ impl IntoResponses for VerbRefusals {
         let own = [
             (400, "The id in the path or the body cannot be read"),
             (404, "No such call of this account, or no such party of the call"),
-            (409, "The call has ended, or is in a state in which this cannot be done: `code` says why"),
+            (
+                409,
+                "The call has ended, or is in a state in which this cannot be done: `code` says \
+                    why",
+            ),
             (503, "The media server of the call is not connected, or has no room"),
             (504, "The media server did not answer in time: it may have been done"),
         ];
@@ -111,7 +115,8 @@ impl IntoResponses for DialRefusals {
             (422, "A number or another field is wrong"),
             (
                 429,
-                "The account's limit of calls per second or of minutes a day is reached, or too many wrong keys came from this address",
+                "The account's limit of calls per second or of minutes a day is reached, or too \
+                    many wrong keys came from this address",
             ),
         ];
         joined(VerbBodyRefusals::responses(), problems(own))
@@ -131,13 +136,18 @@ fn joined(mut some: Refusals, others: Refusals) -> Refusals {
 }
 
 fn problems<const N: usize>(described: [(u16, &str); N]) -> Refusals {
-    described.into_iter().map(|(status, description)| (status.to_string(), problem(status, description).into())).collect()
+    described
+        .into_iter()
+        .map(|(status, description)| (status.to_string(), problem(status, description).into()))
+        .collect()
 }
 
 /// Problem details, with `Retry-After` where the client may come again.
 fn problem(status: u16, description: &str) -> Response {
     let content = Content::new(Some(Ref::from_schema_name("ProblemDetails")));
-    let response = ResponseBuilder::new().description(description).content("application/problem+json", content);
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content);
     if !matches!(status, 429 | 503) {
         return response.build();
     }

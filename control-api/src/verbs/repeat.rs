@@ -1,12 +1,13 @@
-//! Requests for parties that are sent again while the first one is being done: they wait for it and get its outcome. What was done
-//! before, the call's record knows. The first one's own limits bound the wait.
+//! Requests for parties that are sent again while the first one is being done: they wait for it and
+//! get its outcome. What was done before, the call's record knows. The first one's own limits bound
+//! the wait.
 
-use super::{reread, third_party::Asked};
-use crate::{app::App, problem::Problem};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use super::reread;
+use super::third_party::Asked;
+use crate::app::App;
+use crate::problem::Problem;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{Call, PartyRequest};
 use tokio::sync::watch;
 
@@ -65,16 +66,22 @@ impl Drop for Turn {
     }
 }
 
-/// Does a request to its end, even if the client goes away meanwhile; or waits for the same one, if that is being done. Another one with
-/// its key is done after it.
-pub(super) async fn once<F>(app: &Arc<App>, call: &Call, request: Option<&PartyRequest>, work: F) -> Result<Asked, Problem>
+/// Does a request to its end, even if the client goes away meanwhile; or waits for the same one, if
+/// that is being done. Another one with its key is done after it.
+pub(super) async fn once<F>(
+    app: &Arc<App>,
+    call: &Call,
+    request: Option<&PartyRequest>,
+    work: F,
+) -> Result<Asked, Problem>
 where
     F: Future<Output = Result<Asked, Problem>> + Send + 'static,
 {
     let mut turn = request.map(|request| (request, Turn::take(app, call, request)));
     while let Some((request, Err(first))) = &mut turn {
         // It is done without an outcome only if it panicked.
-        let outcome = first.outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        let outcome =
+            first.outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         if let Some(outcome) = outcome.filter(|_| first.fingerprint == request.fingerprint) {
             return Ok(Asked::Before { party: outcome?, call: reread(app, call).await? });
         }

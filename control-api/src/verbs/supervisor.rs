@@ -1,8 +1,13 @@
-//! Supervisors of running calls: on a phone, dialled like a third party, or on a softphone that is with the shard of the call.
+//! Supervisors of running calls: on a phone, dialled like a third party, or on a softphone that is
+//! with the shard of the call.
 
 use super::third_party::{Asked, Dialling, Naming, earlier, note, settle};
 use super::{check_reach, fresh_id, repeat};
-use crate::{app::App, calls::party, calls::place::agent_offline, link::Whereabouts, problem::Problem};
+use crate::app::App;
+use crate::calls::party;
+use crate::calls::place::agent_offline;
+use crate::link::Whereabouts;
+use crate::problem::Problem;
 use control_wire::{AgentTarget, SupervisorRole, Verb};
 use std::sync::Arc;
 use storage::{Account, Call, LegName, NewParty, PartyRequest};
@@ -34,8 +39,10 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
         .with_store(move |store| {
             let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
             Ok(match (given(agent_number), given(crm_username)) {
-                (Some(number), None) => Dialling::check(store, &account_id, "agent_number", Some(&number), &from_number)
-                    .map(|to| Target::Phone(Box::new(to))),
+                (Some(number), None) => {
+                    Dialling::check(store, &account_id, "agent_number", Some(&number), &from_number)
+                        .map(|to| Target::Phone(Box::new(to)))
+                }
                 (None, Some(crm_username)) => softphone_target(store, &account_id, &crm_username),
                 (number, _) => Err(party::one_agent_only(number.is_some())),
             })
@@ -46,7 +53,8 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
         Target::Phone(dialling) => {
             let admitted = dialling.admit(&app, |account| account.agent_ring_ms).await?;
             let naming = Naming { party: None, leg, control_id: fresh_id(), request };
-            let verb = move |party, destination| supervision(party, AgentTarget::Phone(destination), role);
+            let verb =
+                move |party, destination| supervision(party, AgentTarget::Phone(destination), role);
             admitted.dial(&app, &call, naming, verb).await
         }
         Target::Softphone { account, crm_username } => {
@@ -55,12 +63,20 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
                 Whereabouts::WithCall => {}
                 Whereabouts::Offline => return Err(agent_offline()),
                 Whereabouts::Elsewhere => {
-                    let detail = "crm_username: the softphone is with another media server than the call";
+                    let detail =
+                        "crm_username: the softphone is with another media server than the call";
                     return Err(Problem::conflict("supervisor_elsewhere", detail));
                 }
             }
             let target = AgentTarget::Softphone { agent, ring_ms: account.agent_ring_ms };
-            let new = NewParty { party: None, leg, number: None, crm_username: Some(crm_username), trunk: None, request };
+            let new = NewParty {
+                party: None,
+                leg,
+                number: None,
+                crm_username: Some(crm_username),
+                trunk: None,
+                request,
+            };
             let (party, call) = match note(&app, &call, new).await? {
                 Asked::Now { party, call } => (party, call),
                 before => return Ok(before),
@@ -75,8 +91,14 @@ enum Target {
     Softphone { account: Box<Account>, crm_username: String },
 }
 
-fn softphone_target(store: &storage::Storage, account_id: &str, crm_username: &str) -> Result<Target, Problem> {
-    let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
+fn softphone_target(
+    store: &storage::Storage,
+    account_id: &str,
+    crm_username: &str,
+) -> Result<Target, Problem> {
+    let account = store
+        .account(account_id)?
+        .ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
     let agent = party::registered_agent(store, account_id, crm_username)?;
     Ok(Target::Softphone { account: Box::new(account), crm_username: agent.crm_username })
 }

@@ -1,18 +1,20 @@
-//! Admission of third parties, the same for participants, blind transfers and supervisors on phones: the number may be dialled, the caller ID
-//! is the account's, the account may start another call this second, and a trunk has a line, which is held until the party left.
+//! Admission of third parties, the same for participants, blind transfers and supervisors on
+//! phones: the number may be dialled, the caller ID is the account's, the account may start another
+//! call this second, and a trunk has a line, which is held until the party left.
 
 use super::{check_reach, fresh_id, problem, repeat, reread, send};
-use crate::{
-    app::App,
-    calls::{idempotency, party, place},
-    link::ControlFailure,
-    number::{E164, Region},
-    problem::Problem,
-    routing::{self, ResolvedTrunk},
-};
+use crate::app::App;
+use crate::calls::{idempotency, party, place};
+use crate::link::ControlFailure;
+use crate::number::{E164, Region};
+use crate::problem::Problem;
+use crate::routing::{self, ResolvedTrunk};
 use control_wire::{Destination, Joining, NewParticipant, Verb};
-use std::{sync::Arc, time::Instant};
-use storage::{Account, AddOutcome, Call, EarlierParty, LegName, NewParty, PartyRequest, Storage, Trunk};
+use std::sync::Arc;
+use std::time::Instant;
+use storage::{
+    Account, AddOutcome, Call, EarlierParty, LegName, NewParty, PartyRequest, Storage, Trunk,
+};
 
 /// A third party as a request names it.
 #[derive(Debug, Clone)]
@@ -61,15 +63,21 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
         return Ok(asked);
     }
     check_reach(&app, &call)?;
-    let (party, control_id) = named.map_or_else(|| (None, fresh_id()), |(party, control_id)| (Some(party), control_id));
+    let (party, control_id) =
+        named.map_or_else(|| (None, fresh_id()), |(party, control_id)| (Some(party), control_id));
     let dialling = {
-        let (account_id, from_number) = (call.account_id.clone(), from_number.unwrap_or_else(|| call.from_number.clone()));
-        app.with_store(move |store| Ok(Dialling::check(store, &account_id, "to_number", to_number.as_deref(), &from_number)))
-            .await??
+        let (account_id, from_number) =
+            (call.account_id.clone(), from_number.unwrap_or_else(|| call.from_number.clone()));
+        app.with_store(move |store| {
+            Ok(Dialling::check(store, &account_id, "to_number", to_number.as_deref(), &from_number))
+        })
+        .await??
     };
     let admitted = dialling.admit(&app, |account| account.customer_ring_ms).await?;
     let leg = LegName::Participant;
-    let verb = move |party, destination| Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }));
+    let verb = move |party, destination| {
+        Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }))
+    };
     admitted.dial(&app, &call, Naming { party, leg, control_id, request }, verb).await
 }
 
@@ -90,22 +98,39 @@ impl Dialling {
         number: Option<&str>,
         from_number: &str,
     ) -> Result<Self, Problem> {
-        let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
+        let account = store
+            .account(account_id)?
+            .ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
         let region = party::region(&account);
         let number = party::dialled(field, number, &account)?.e164;
         let caller_id = party::caller_id(store, account_id, Some(from_number), region)?;
-        let trunks: Result<Vec<_>, _> = account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
-        Ok(Self { region, number, caller_id, trunks: trunks?.into_iter().flatten().collect(), account })
+        let trunks: Result<Vec<_>, _> =
+            account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
+        Ok(Self {
+            region,
+            number,
+            caller_id,
+            trunks: trunks?.into_iter().flatten().collect(),
+            account,
+        })
     }
 
     /// Takes its turn of the account's rate and a line of a trunk.
-    pub(super) async fn admit(self, app: &App, ring_ms: impl FnOnce(&Account) -> u64) -> Result<Admitted, Problem> {
+    pub(super) async fn admit(
+        self,
+        app: &App,
+        ring_ms: impl FnOnce(&Account) -> u64,
+    ) -> Result<Admitted, Problem> {
         let Self { account, region, number, caller_id, trunks } = self;
         place::check_minutes(app, &account)?;
-        app.lines.take_turn(&account.id, &account.limits, Instant::now()).map_err(place::limit_problem)?;
+        app.lines
+            .take_turn(&account.id, &account.limits, Instant::now())
+            .map_err(place::limit_problem)?;
         let (trunks, line) = place::free_trunks(app, trunks).await?;
-        let destination = routing::destination(&trunks, &number, &caller_id, region, ring_ms(&account));
-        let trunk = trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().to_owned()).unwrap_or_default();
+        let destination =
+            routing::destination(&trunks, &number, &caller_id, region, ring_ms(&account));
+        let trunk =
+            trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().to_owned()).unwrap_or_default();
         Ok(Admitted { number, destination, trunk, line })
     }
 }
@@ -128,7 +153,13 @@ pub(super) struct Naming {
 
 impl Admitted {
     /// Notes the party, then asks the edge for it.
-    pub(super) async fn dial<V>(self, app: &App, call: &Call, naming: Naming, verb: V) -> Result<Asked, Problem>
+    pub(super) async fn dial<V>(
+        self,
+        app: &App,
+        call: &Call,
+        naming: Naming,
+        verb: V,
+    ) -> Result<Asked, Problem>
     where
         V: FnOnce(String, Destination) -> Verb,
     {
@@ -152,7 +183,10 @@ impl Admitted {
 }
 
 /// The party that the same request asked for before.
-pub(super) fn earlier(call: &Call, request: Option<&PartyRequest>) -> Result<Option<Asked>, Problem> {
+pub(super) fn earlier(
+    call: &Call,
+    request: Option<&PartyRequest>,
+) -> Result<Option<Asked>, Problem> {
     let known = request.and_then(|request| call.earlier_party(request));
     known.map(|earlier| repeated(earlier, call.clone())).transpose()
 }
@@ -160,9 +194,9 @@ pub(super) fn earlier(call: &Call, request: Option<&PartyRequest>) -> Result<Opt
 fn repeated(earlier: EarlierParty, call: Call) -> Result<Asked, Problem> {
     match earlier {
         EarlierParty::Same(party) => Ok(Asked::Before { party, call }),
-        EarlierParty::Clash(party) => {
-            Err(idempotency::clash(format!("{party} was asked for with this Idempotency-Key and another request")))
-        }
+        EarlierParty::Clash(party) => Err(idempotency::clash(format!(
+            "{party} was asked for with this Idempotency-Key and another request"
+        ))),
     }
 }
 
@@ -172,14 +206,26 @@ pub(super) async fn note(app: &App, call: &Call, new: NewParty) -> Result<Asked,
     match app.with_store(move |store| store.add_party(&call_id, new)).await? {
         AddOutcome::Added { party, call } => Ok(Asked::Now { party, call }),
         AddOutcome::Earlier { earlier, call } => repeated(earlier, call),
-        AddOutcome::TooMany => Err(Problem::conflict("too_many_parties", "the call had as many other parties as it may have")),
-        AddOutcome::NameTaken => Err(Problem::conflict("party_exists", "the call has a party of this name")),
+        AddOutcome::TooMany => Err(Problem::conflict(
+            "too_many_parties",
+            "the call had as many other parties as it may have",
+        )),
+        AddOutcome::NameTaken => {
+            Err(Problem::conflict("party_exists", "the call has a party of this name"))
+        }
         AddOutcome::Ended => Err(super::ended()),
     }
 }
 
-/// Asks for a party that was noted. One that was not dialled is forgotten; of one that may have been, the edge will tell.
-pub(super) async fn settle(app: &App, call: &Call, party: String, control_id: String, verb: Verb) -> Result<Asked, Problem> {
+/// Asks for a party that was noted. One that was not dialled is forgotten; of one that may have
+/// been, the edge will tell.
+pub(super) async fn settle(
+    app: &App,
+    call: &Call,
+    party: String,
+    control_id: String,
+    verb: Verb,
+) -> Result<Asked, Problem> {
     let asked = send(app, call, control_id, verb).await;
     if matches!(&asked, Err(failure) if *failure != ControlFailure::NoAnswer) {
         let (call_id, party) = (call.call_id.clone(), party.clone());

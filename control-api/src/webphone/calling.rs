@@ -1,24 +1,18 @@
 //! A launched page and its call: start, read, disposition, end.
 
-use super::{
-    session::{OpenSession, check_open, live_call, shown_call},
-    view::CallView,
-};
-use crate::{
-    app::App,
-    calls::{
-        self, party,
-        place::{self, Order, Parties, Terms, agent_offline},
-    },
-    problem::{JsonBody, Problem},
-    softphone,
-};
-use axum::{Json, extract::State, http::StatusCode};
+use super::session::{OpenSession, check_open, live_call, shown_call};
+use super::view::CallView;
+use crate::app::App;
+use crate::calls::place::{self, Order, Parties, Terms, agent_offline};
+use crate::calls::{self, party};
+use crate::problem::{JsonBody, Problem};
+use crate::softphone;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use storage::{Call, CallType, CreateOutcome, Storage, WebphoneSession};
 
 /// Time in which the softphone has to have registered when its page starts the call.
@@ -64,8 +58,9 @@ impl Microphone {
     }
 }
 
-/// Starts the session's call once the softphone is registered; 200 with the call if the agent has one already. Without a microphone the
-/// call fails at once: it has a record and a callback, but nobody's phone rings.
+/// Starts the session's call once the softphone is registered; 200 with the call if the agent has
+/// one already. Without a microphone the call fails at once: it has a record and a callback, but
+/// nobody's phone rings.
 pub async fn start(
     State(app): State<Arc<App>>,
     open: OpenSession,
@@ -81,12 +76,17 @@ pub async fn start(
         Prepared::Order(order) => *order,
         Prepared::Call(call) => return joined(&app, session_id, StatusCode::OK, *call).await,
     };
-    // A page that calls again and again, with a microphone or without, is held to the rate of the link.
-    let uses = [(format!("call {} {}", agent.account_id, agent.crm_username), app.config.softphone.launch_per_minute_per_agent)];
-    app.launch_rate
-        .take(&uses, Instant::now())
-        .map_err(|wait| Problem::too_many_requests("rate_limited", "this agent starts calls too often", wait))?;
-    let is_online = start.microphone == Microphone::Granted && softphone::wait_online(&app, &agent, REGISTER_WAIT).await;
+    // A page that calls again and again, with a microphone or without, is held to the rate of the
+    // link.
+    let uses = [(
+        format!("call {} {}", agent.account_id, agent.crm_username),
+        app.config.softphone.launch_per_minute_per_agent,
+    )];
+    app.launch_rate.take(&uses, Instant::now()).map_err(|wait| {
+        Problem::too_many_requests("rate_limited", "this agent starts calls too often", wait)
+    })?;
+    let is_online = start.microphone == Microphone::Granted
+        && softphone::wait_online(&app, &agent, REGISTER_WAIT).await;
     // Nothing is placed for a session that ended while the softphone was waited for.
     check_open(&app, session_id.clone()).await?;
     let outcome = match start.microphone.trouble() {
@@ -97,7 +97,9 @@ pub async fn start(
     match outcome {
         CreateOutcome::Created(call) => joined(&app, session_id, StatusCode::CREATED, call).await,
         CreateOutcome::Existing(call) => joined(&app, session_id, StatusCode::OK, call).await,
-        CreateOutcome::InTheWay(other) => joined(&app, session_id, StatusCode::OK, other.into_call()).await,
+        CreateOutcome::InTheWay(other) => {
+            joined(&app, session_id, StatusCode::OK, other.into_call()).await
+        }
         CreateOutcome::UuidClash { .. } | CreateOutcome::IdempotencyClash { .. } => {
             Err(Problem::internal(&"a launched call has neither uuid nor Idempotency-Key"))
         }
@@ -113,13 +115,17 @@ enum Prepared {
 fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<Prepared, Problem> {
     let WebphoneSession { account_id, crm_username, to_number, from_number, .. } = &session;
     let microphone = start.microphone.word().to_owned();
-    store.change_softphone(account_id, crm_username, |softphone| softphone.microphone = Some(microphone))?;
+    store.change_softphone(account_id, crm_username, |softphone| {
+        softphone.microphone = Some(microphone)
+    })?;
     if let Some(call_id) = session.call_id.as_deref().filter(|_| !start.again)
         && let Some(call) = store.call(call_id)?
     {
         return Ok(Prepared::Call(Box::new(call)));
     }
-    let account = store.account(account_id)?.ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
+    let account = store
+        .account(account_id)?
+        .ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
     let region = party::region(&account);
     let parties = Parties {
         agent: party::agent(store, &account, None, Some(crm_username))?,
@@ -137,14 +143,25 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
     };
     let order = Order::new(store, account, region, parties, terms)?;
     let (customer, start_ms) = (&order.new.customer_number_e164, order.new.start_ms);
-    if let Some(other) = store.in_the_way(&session.account_id, crm_username, CallType::Browser, customer, start_ms)? {
+    if let Some(other) = store.in_the_way(
+        &session.account_id,
+        crm_username,
+        CallType::Browser,
+        customer,
+        start_ms,
+    )? {
         return Ok(Prepared::Call(Box::new(other.into_call())));
     }
     Ok(Prepared::Order(Box::new(order)))
 }
 
 /// The call, now carried by the session's page.
-async fn joined(app: &App, session_id: String, status: StatusCode, call: Call) -> Result<(StatusCode, Json<CallView>), Problem> {
+async fn joined(
+    app: &App,
+    session_id: String,
+    status: StatusCode,
+    call: Call,
+) -> Result<(StatusCode, Json<CallView>), Problem> {
     let call_id = call.call_id.clone();
     let now = app
         .with_store(move |store| {
@@ -157,7 +174,10 @@ async fn joined(app: &App, session_id: String, status: StatusCode, call: Call) -
 }
 
 /// Reads the agent's live call, else the last one of the session.
-pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Json<CallView>, Problem> {
+pub async fn read(
+    State(app): State<Arc<App>>,
+    open: OpenSession,
+) -> Result<Json<CallView>, Problem> {
     let call = app.with_store(move |store| shown_call(store, &open.session)).await?;
     call.as_ref().map(|call| Json(CallView::from(call))).ok_or_else(no_call)
 }
@@ -195,8 +215,10 @@ pub async fn change(
         .with_store(move |store| {
             let session = open.session;
             let Some(call_id) = call_id else { return shown_call(store, &session) };
-            let is_own =
-                |call: &Call| call.account_id == session.account_id && call.crm_username.as_ref() == Some(&session.crm_username);
+            let is_own = |call: &Call| {
+                call.account_id == session.account_id
+                    && call.crm_username.as_ref() == Some(&session.crm_username)
+            };
             Ok(store.call(&calls::as_stored(&call_id))?.filter(is_own))
         })
         .await?;

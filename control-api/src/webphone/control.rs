@@ -1,16 +1,14 @@
-//! What an agent asks of the running call by the page's buttons: the same verbs as by REST, on the agent's own live call.
+//! What an agent asks of the running call by the page's buttons: the same verbs as by REST, on the
+//! agent's own live call.
 
-use super::{
-    session::{OpenSession, live_call},
-    view::CallView,
-};
-use crate::{
-    app::App,
-    calls::participants::Flow,
-    problem::{JsonBody, Problem},
-    verbs::{self, Asked, NewThird},
-};
-use axum::{Json, extract::State};
+use super::session::{OpenSession, live_call};
+use super::view::CallView;
+use crate::app::App;
+use crate::calls::participants::Flow;
+use crate::problem::{JsonBody, Problem};
+use crate::verbs::{self, Asked, NewThird};
+use axum::Json;
+use axum::extract::State;
 use control_wire::{Joining, Verb};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -76,7 +74,8 @@ pub async fn press(
 }
 
 async fn done(app: &Arc<App>, call: &Call, button: Button) -> Result<Call, Problem> {
-    let agent = |party: Option<String>| verbs::checked_party(party.unwrap_or_else(|| "agent".to_owned()));
+    let agent =
+        |party: Option<String>| verbs::checked_party(party.unwrap_or_else(|| "agent".to_owned()));
     let verb = match button {
         Button::Hold => Verb::Hold,
         Button::Resume => Verb::Resume,
@@ -89,17 +88,38 @@ async fn done(app: &Arc<App>, call: &Call, button: Button) -> Result<Call, Probl
         Button::Remove { party } => Verb::Remove { party: verbs::checked_party(party)? },
         Button::Record { action: Recording::Pause } => Verb::PauseRecording,
         Button::Record { action: Recording::Resume } => Verb::ResumeRecording,
-        Button::Record { action: Recording::Start } => return verbs::start_recording(app, call).await,
+        Button::Record { action: Recording::Start } => {
+            return verbs::start_recording(app, call).await;
+        }
         Button::Dtmf { digits, party } => {
-            return verbs::send_digits(app, call, party.unwrap_or_else(|| "customer".to_owned()), &digits).await;
+            return verbs::send_digits(
+                app,
+                call,
+                party.unwrap_or_else(|| "customer".to_owned()),
+                &digits,
+            )
+            .await;
         }
         Button::Add { to_number, flow } => return add(app, call, to_number, flow.into()).await,
-        Button::Transfer { to_number } => return add(app, call, to_number, Joining::Transfer).await,
+        Button::Transfer { to_number } => {
+            return add(app, call, to_number, Joining::Transfer).await;
+        }
     };
     verbs::ask(app, call, verb).await
 }
 
-async fn add(app: &Arc<App>, call: &Call, to_number: String, joining: Joining) -> Result<Call, Problem> {
-    let new = NewThird { to_number: Some(to_number), from_number: None, joining, named: None, request: None };
+async fn add(
+    app: &Arc<App>,
+    call: &Call,
+    to_number: String,
+    joining: Joining,
+) -> Result<Call, Problem> {
+    let new = NewThird {
+        to_number: Some(to_number),
+        from_number: None,
+        joining,
+        named: None,
+        request: None,
+    };
     verbs::add(app, call, new).await.map(Asked::into_call)
 }

@@ -1,25 +1,20 @@
-//! `GET session/events`: the calls of a page's agent as server-sent events, one at each change (WHATWG HTML §9.2). A call that the page did
-//! not start is told like its own. Besides, who speaks in the live call.
+//! `GET session/events`: the calls of a page's agent as server-sent events, one at each change
+//! (WHATWG HTML §9.2). A call that the page did not start is told like its own. Besides, who speaks
+//! in the live call.
 
-use super::{
-    session::{OpenSession, live_call, shown_call, still_open},
-    view::CallView,
-};
-use crate::{
-    app::{App, now_ms},
-    problem::Problem,
-    softphone::AgentId,
-};
-use axum::{
-    extract::State,
-    http::{HeaderName, HeaderValue},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
-};
+use super::session::{OpenSession, live_call, shown_call, still_open};
+use super::view::CallView;
+use crate::app::{App, now_ms};
+use crate::problem::Problem;
+use crate::softphone::AgentId;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use control_wire::Speaking;
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
 use storage::{Storage, WebphoneSession};
 use tokio::sync::{mpsc, watch};
 
@@ -34,7 +29,11 @@ const BUSY_RETRY: Duration = Duration::from_secs(15);
 pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Response, Problem> {
     let agent = open.agent_id();
     if app.softphones.watcher_count(&agent) >= STREAM_CAP {
-        return Err(Problem::too_many_requests("too_many_streams", "the agent has too many pages open", BUSY_RETRY));
+        return Err(Problem::too_many_requests(
+            "too_many_streams",
+            "the agent has too many pages open",
+            BUSY_RETRY,
+        ));
     }
     let changes = app.softphones.watch(&agent);
     let (sender, receiver) = mpsc::channel(QUEUE_CAP);
@@ -43,9 +42,12 @@ pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Resp
         let event: Event = receiver.recv().await?;
         Some((Ok::<_, Infallible>(event), receiver))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response =
+        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     // Proxies must not gather what is meant to arrive at once.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -63,17 +65,19 @@ async fn tell(
         changes.borrow_and_update();
         let (session, agent) = (session.clone(), agent.clone());
         let last = told.as_ref().map(|call| call.call_id.clone());
-        let (news, ends_ms) = match app.with_store(move |store| news(store, &session, &agent, last)).await {
-            Ok(Some(news)) => news,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(%error, "a softphone's calls cannot be read");
-                return;
-            }
-        };
+        let (news, ends_ms) =
+            match app.with_store(move |store| news(store, &session, &agent, last)).await {
+                Ok(Some(news)) => news,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "a softphone's calls cannot be read");
+                    return;
+                }
+            };
         for call in news {
             if told.as_ref() != Some(&call) {
-                let event = Event::default().event("call").json_data(&call).expect("a call is plain data");
+                let event =
+                    Event::default().event("call").json_data(&call).expect("a call is plain data");
                 if sender.send(event).await.is_err() {
                     return;
                 }
@@ -119,18 +123,26 @@ impl Speech {
     /// The next change of who speaks.
     async fn next(&mut self) -> Event {
         loop {
-            let Some((call_id, parties)) = &mut self.watched else { return std::future::pending().await };
+            let Some((call_id, parties)) = &mut self.watched else {
+                return std::future::pending().await;
+            };
             if parties.changed().await.is_ok() {
-                let speaking = Speaking { call_id: call_id.clone(), parties: parties.borrow_and_update().clone() };
-                return Event::default().event("speaking").json_data(&speaking).expect("names are plain data");
+                let speaking = Speaking {
+                    call_id: call_id.clone(),
+                    parties: parties.borrow_and_update().clone(),
+                };
+                return Event::default()
+                    .event("speaking")
+                    .json_data(&speaking)
+                    .expect("names are plain data");
             }
             self.watched = None;
         }
     }
 }
 
-/// The call that was told last as it is now, then the agent's live one if it is another, and the session's end in Unix milliseconds.
-/// `None` if the session is over.
+/// The call that was told last as it is now, then the agent's live one if it is another, and the
+/// session's end in Unix milliseconds. `None` if the session is over.
 fn news(
     store: &Storage,
     session: &WebphoneSession,
@@ -142,10 +154,14 @@ fn news(
         Some(call_id) => store.call(call_id)?,
         None => shown_call(store, &session)?,
     };
-    let live = live_call(store, agent)?.filter(|live| first.as_ref().is_none_or(|first| first.call_id != live.call_id));
+    let live = live_call(store, agent)?
+        .filter(|live| first.as_ref().is_none_or(|first| first.call_id != live.call_id));
     // A call that came and went between two looks is not skipped.
     let missed = shown_call(store, &session)?.filter(|shown| {
-        live.is_none() && first.as_ref().is_some_and(|first| first.call_id != shown.call_id && first.start_ms <= shown.start_ms)
+        live.is_none()
+            && first.as_ref().is_some_and(|first| {
+                first.call_id != shown.call_id && first.start_ms <= shown.start_ms
+            })
     });
     Ok(Some((first.iter().chain(&live).chain(&missed).map(CallView::from).collect(), ends_ms)))
 }

@@ -1,20 +1,19 @@
-//! The test of the way that a call's sound takes between an agent's browser and the edge: a leg to the softphone alone, of which no record
-//! is kept, and what its page measured meanwhile, which is remembered with the agent.
+//! The test of the way that a call's sound takes between an agent's browser and the edge: a leg to
+//! the softphone alone, of which no record is kept, and what its page measured meanwhile, which is
+//! remembered with the agent.
 
 use super::session::{OpenSession, live_call};
-use crate::{
-    app::{App, now_ms},
-    calls::place::{agent_offline, no_shard_problem},
-    problem::{JsonBody, Problem},
-    softphone,
-};
-use axum::{Json, extract::State, http::StatusCode};
+use crate::app::{App, now_ms};
+use crate::calls::place::{agent_offline, no_shard_problem};
+use crate::problem::{JsonBody, Problem};
+use crate::softphone;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
 use control_wire::{AgentTarget, Destination, PlaceCall, RecordingLayout};
 use serde::{Deserialize, Serialize};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use storage::MediaTest;
 
 /// Time in which the softphone has to have registered.
@@ -31,12 +30,18 @@ pub struct Begun {
 }
 
 /// Calls the agent's softphone, which hears a ringing tone; the page measures and hangs up.
-pub async fn begin(State(app): State<Arc<App>>, open: OpenSession) -> Result<(StatusCode, Json<Begun>), Problem> {
+pub async fn begin(
+    State(app): State<Arc<App>>,
+    open: OpenSession,
+) -> Result<(StatusCode, Json<Begun>), Problem> {
     let agent = open.agent_id();
-    let uses = [(format!("test {} {}", agent.account_id, agent.crm_username), app.config.softphone.launch_per_minute_per_agent)];
-    app.launch_rate
-        .take(&uses, Instant::now())
-        .map_err(|wait| Problem::too_many_requests("rate_limited", "this agent tests too often", wait))?;
+    let uses = [(
+        format!("test {} {}", agent.account_id, agent.crm_username),
+        app.config.softphone.launch_per_minute_per_agent,
+    )];
+    app.launch_rate.take(&uses, Instant::now()).map_err(|wait| {
+        Problem::too_many_requests("rate_limited", "this agent tests too often", wait)
+    })?;
     let asked = agent.clone();
     if app.with_store(move |store| live_call(store, &asked)).await?.is_some() {
         return Err(Problem::conflict("agent_busy", "the agent is in a call"));
@@ -111,11 +116,21 @@ pub async fn keep(
     JsonBody(measured): JsonBody<Measured>,
 ) -> Result<StatusCode, Problem> {
     let agent = open.agent_id();
-    let Measured { outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille } = measured;
+    let Measured { outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille } =
+        measured;
     let outcome = outcome.word().to_owned();
-    let test = MediaTest { at_ms: now_ms(), outcome, round_trip_ms, jitter_ms, lost_permille, sent_lost_permille };
+    let test = MediaTest {
+        at_ms: now_ms(),
+        outcome,
+        round_trip_ms,
+        jitter_ms,
+        lost_permille,
+        sent_lost_permille,
+    };
     app.with_store(move |store| {
-        store.change_softphone(&agent.account_id, &agent.crm_username, |softphone| softphone.media_test = Some(test))
+        store.change_softphone(&agent.account_id, &agent.crm_username, |softphone| {
+            softphone.media_test = Some(test)
+        })
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

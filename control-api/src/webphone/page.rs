@@ -1,14 +1,15 @@
-//! The HTML that browsers get: the app's shell with the launch data in its place, and pages that say what is wrong and what to do.
-//! No page has a script of its own besides the app's files.
+//! The HTML that browsers get: the app's shell with the launch data in its place, and pages that
+//! say what is wrong and what to do. No page has a script of its own besides the app's files.
 
-use super::{asset::Dist, failure as answer_failure};
-use crate::{app::App, problem::Problem};
-use axum::{
-    extract::{Query, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
+use super::asset::Dist;
+use super::failure as answer_failure;
+use crate::app::App;
+use crate::problem::Problem;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 
@@ -21,15 +22,21 @@ pub struct Whose {
     account: Option<String>,
 }
 
-/// The page of a launched link after its address was cleaned: the app without launch data, which goes on with its stored session.
-pub async fn call(State(app): State<Arc<App>>, Query(whose): Query<Whose>, headers: HeaderMap) -> Response {
+/// The page of a launched link after its address was cleaned: the app without launch data, which
+/// goes on with its stored session.
+pub async fn call(
+    State(app): State<Arc<App>>,
+    Query(whose): Query<Whose>,
+    headers: HeaderMap,
+) -> Response {
     match embedders(&app, whose).await {
         Ok(origins) => shell(&app, &headers, &origins, None::<&()>),
         Err(problem) => answer_failure(&headers, problem, &[]),
     }
 }
 
-/// Who may embed a page: what its account says; of one that names none, the origins that any account names.
+/// Who may embed a page: what its account says; of one that names none, the origins that any
+/// account names.
 async fn embedders(app: &App, Whose { account }: Whose) -> Result<Vec<String>, Problem> {
     let found = app.with_store(move |store| {
         let account = account.map(|id| store.account(&id)).transpose()?.flatten();
@@ -45,7 +52,11 @@ struct SetupData {
 }
 
 /// The page on which an agent tries microphone, speaker and network; the same app in another view.
-pub async fn setup(State(app): State<Arc<App>>, Query(whose): Query<Whose>, headers: HeaderMap) -> Response {
+pub async fn setup(
+    State(app): State<Arc<App>>,
+    Query(whose): Query<Whose>,
+    headers: HeaderMap,
+) -> Response {
     let data = app.link.softphone_url().map(|sip_url| SetupData { sip_url });
     match embedders(&app, whose).await {
         Ok(origins) => shell(&app, &headers, &origins, data.as_ref()),
@@ -53,23 +64,39 @@ pub async fn setup(State(app): State<Arc<App>>, Query(whose): Query<Whose>, head
     }
 }
 
-/// The app, with launch data if there is some. `frame_ancestors` are the origins that may embed it; none means any.
-pub fn shell(app: &App, headers: &HeaderMap, frame_ancestors: &[String], launch: Option<&impl Serialize>) -> Response {
+/// The app, with launch data if there is some. `frame_ancestors` are the origins that may embed it;
+/// none means any.
+pub fn shell(
+    app: &App,
+    headers: &HeaderMap,
+    frame_ancestors: &[String],
+    launch: Option<&impl Serialize>,
+) -> Response {
     static PARTS: LazyLock<Option<(String, String)>> = LazyLock::new(|| {
         let index = Dist::get("index.html")?;
         let (head, tail) = std::str::from_utf8(&index.data).ok()?.split_once(PLACE)?;
         Some((head.to_owned(), tail.to_owned()))
     });
     let Some((head, tail)) = PARTS.as_ref() else {
-        return answer_failure(headers, Problem::internal(&"the embedded index.html has no place for launch data"), &[]);
+        return answer_failure(
+            headers,
+            Problem::internal(&"the embedded index.html has no place for launch data"),
+            &[],
+        );
     };
-    let place = launch.map_or_else(|| PLACE.to_owned(), |launch| PLACE.replace("><", &format!(">{}<", inline_json(launch))));
+    let place = launch.map_or_else(
+        || PLACE.to_owned(),
+        |launch| PLACE.replace("><", &format!(">{}<", inline_json(launch))),
+    );
     let mut response = guarded(format!("{head}{place}{tail}").into_response());
-    let ancestors = if frame_ancestors.is_empty() { "*".to_owned() } else { frame_ancestors.join(" ") };
+    let ancestors =
+        if frame_ancestors.is_empty() { "*".to_owned() } else { frame_ancestors.join(" ") };
     let plain = if app.link.has_plain_softphones() { " ws:" } else { "" };
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; media-src 'self' blob: data:; \
-         connect-src 'self' wss:{plain}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src \
+            'self'; media-src 'self' blob: data:; \
+         connect-src 'self' wss:{plain}; worker-src 'self'; manifest-src 'self'; base-uri 'none'; \
+         form-action 'none'; \
          frame-ancestors {ancestors}"
     );
     set_html(&mut response, &policy);
@@ -82,7 +109,8 @@ fn inline_json(value: &impl Serialize) -> String {
     text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// With the headers that every page and problem of the softphone has: nothing is stored, and nobody is told the link.
+/// With the headers that every page and problem of the softphone has: nothing is stored, and nobody
+/// is told the link.
 pub fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
@@ -90,7 +118,10 @@ pub fn guarded(mut response: Response) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (HeaderName::from_static("x-robots-tag"), "noindex"),
-        (HeaderName::from_static("permissions-policy"), "microphone=(self), autoplay=(self), camera=(), geolocation=()"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "microphone=(self), autoplay=(self), camera=(), geolocation=()",
+        ),
         (header::VARY, "Accept"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -105,11 +136,14 @@ fn set_html(response: &mut Response, policy: &str) {
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
 }
 
-/// Whether the client would rather have JSON than a page (RFC 9110 §12.5.1). Browsers and those that do not say get pages.
+/// Whether the client would rather have JSON than a page (RFC 9110 §12.5.1). Browsers and those
+/// that do not say get pages.
 pub fn prefers_json(headers: &HeaderMap) -> bool {
-    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = accept.join(",");
-    let json = quality(&accept, "application/problem+json").max(quality(&accept, "application/json"));
+    let json =
+        quality(&accept, "application/problem+json").max(quality(&accept, "application/json"));
     json > quality(&accept, "text/html")
 }
 
@@ -125,7 +159,8 @@ fn quality(accept: &str, wanted: &str) -> u16 {
             "*/*" => 1,
             _ => continue,
         };
-        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        let weight =
+            parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
         if specificity > best.0 {
             best = (specificity, (weight.clamp(0.0, 1.0) * 1000.0) as u16);
         }
@@ -135,22 +170,28 @@ fn quality(accept: &str, wanted: &str) -> u16 {
 
 /// The look of the softphone, as far as a message needs it; nothing is loaded.
 const STYLE: &str = "\
-:root{color-scheme:light dark;--ground:#eef1f6;--card:#fff;--ink:#17202e;--soft:#586376;--line:#d7dde7;--bad:#a61b1b;font:1rem/1.5 system-ui,sans-serif}\
+:root{color-scheme:light \
+dark;--ground:#eef1f6;--card:#fff;--ink:#17202e;--soft:#586376;--line:#d7dde7;--bad:#a61b1b;font:1rem/1.5 system-ui,sans-serif}\
 @media(prefers-color-scheme:dark){:root{--ground:#0f131a;--card:#191f29;--ink:#e9edf4;--soft:#a2adbd;--line:#313a48;--bad:#ff9d94}}\
 *{box-sizing:border-box}\
 body{margin:0;padding:max(.75rem,6vh) .75rem .75rem;background:var(--ground);color:var(--ink)}\
-main{max-width:30rem;margin:0 auto;padding:1.25rem;background:var(--card);border:1px solid var(--line);border-top:.25rem solid var(--bad);border-radius:.75rem}\
+main{max-width:30rem;margin:0 auto;padding:1.25rem;background:var(--card);border:1px solid \
+var(--line);border-top:.25rem solid var(--bad);border-radius:.75rem}\
 h1{font-size:1.3rem;line-height:1.3;margin:0 0 .75rem}\
 p,ul{margin:0 0 .75rem}\
 ul{padding-left:1.25rem}\
 p:last-child{margin:0;color:var(--soft)}\
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}";
 
-/// A problem as a page for the agent: what is wrong, what to do, what arrived, and the word for the support.
+/// A problem as a page for the agent: what is wrong, what to do, what arrived, and the word for the
+/// support.
 pub fn failure(problem: Problem, arrived: &[String]) -> Response {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
-        format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors *")
+        format!(
+            "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+                frame-ancestors *"
+        )
     });
     let html = failure_html(&problem, arrived);
     let mut response = guarded(problem.into_response());
@@ -166,22 +207,28 @@ fn failure_html(problem: &Problem, arrived: &[String]) -> String {
     let (title, advice) = explanation(&body.code, problem.status);
     // One error alone is what the detail says.
     let errors = if body.errors.len() > 1 { body.errors.as_slice() } else { &[] };
-    let mut list: Vec<String> = errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
+    let mut list: Vec<String> =
+        errors.iter().map(|error| format!("{}: {}", error.field, error.detail)).collect();
     if let Some(numbers) = &body.assigned_numbers {
         let numbers = if numbers.is_empty() { "none".to_owned() } else { numbers.join(", ") };
         list.push(format!("assigned numbers: {numbers}"));
     }
     let list_of = |items: &[String]| {
-        let items: String = items.iter().map(|item| format!("<li><code>{}</code></li>", escape(item))).collect();
+        let items: String =
+            items.iter().map(|item| format!("<li><code>{}</code></li>", escape(item))).collect();
         if items.is_empty() { items } else { format!("<ul>{items}</ul>") }
     };
     let list = list_of(&list);
     let arrived = list_of(arrived);
-    let arrived = if arrived.is_empty() { arrived } else { format!("<p>The link came with:</p>{arrived}") };
+    let arrived =
+        if arrived.is_empty() { arrived } else { format!("<p>The link came with:</p>{arrived}") };
     format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head>\n<body><main><div role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
-         {arrived}<p>{advice}</p><p><small>{status} <code>{code}</code></small></p></div></main></body></html>\n",
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+            content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style></head>\n<body><main><div \
+         role=\"alert\"><h1>{title}</h1><p>{detail}.</p>{list}\
+         {arrived}<p>{advice}</p><p><small>{status} \
+         <code>{code}</code></small></p></div></main></body></html>\n",
         detail = escape(&sentence(&body.detail)),
         status = body.status,
         code = escape(&body.code),
@@ -190,34 +237,44 @@ fn failure_html(problem: &Problem, arrived: &[String]) -> String {
 
 /// What a code means to an agent, and what helps.
 fn explanation(code: &str, status: StatusCode) -> (&'static str, &'static str) {
-    const LINK: &str = "Ask your administrator to compare the Dial button's link with the template of the onboarding pack.";
+    const LINK: &str = "Ask your administrator to compare the Dial button's link with the \
+        template of the onboarding pack.";
     match code {
-        "missing_parameter" | "repeated_parameter" | "malformed_query" => ("The Dial button's link is not complete", LINK),
-        "unauthorized" => {
-            ("The Dial button's key does not work", "Ask your administrator to put the present browser key into the link.")
+        "missing_parameter" | "repeated_parameter" | "malformed_query" => {
+            ("The Dial button's link is not complete", LINK)
         }
+        "unauthorized" => (
+            "The Dial button's key does not work",
+            "Ask your administrator to put the present browser key into the link.",
+        ),
         "key_class" | "key_in_query" => (
             "The Dial button's link holds a wrong key",
-            "Ask your administrator to put the browser key into the link, and to have the key that was used rotated.",
+            "Ask your administrator to put the browser key into the link, and to have the key \
+                that was used rotated.",
         ),
         "unknown_agent" | "invalid_crm_username" => (
             "This agent is not registered",
-            "Ask your administrator to register the agent ID exactly as the CRM sends it; capital letters count.",
+            "Ask your administrator to register the agent ID exactly as the CRM sends it; capital \
+                letters count.",
         ),
         "from_number_not_assigned" => (
             "This caller ID is not assigned to your account",
             "Ask your administrator to use one of the assigned numbers as from_number.",
         ),
-        "invalid_number" => ("This number cannot be called", "Correct the number in the CRM's record and press Dial again."),
+        "invalid_number" => (
+            "This number cannot be called",
+            "Correct the number in the CRM's record and press Dial again.",
+        ),
         "country_not_allowed" => (
             "This country is not called from your account",
             "Ask your administrator to have the country allowed, if such calls are wanted.",
         ),
         "rate_limited" => ("Too many calls were started", "Wait a moment and press Dial again."),
         "prefetch" => ("This link is opened by a click only", "Press Dial again."),
-        _ if status.is_server_error() => {
-            ("The dialer cannot do this now", "Try again in a moment; if it goes on, tell your administrator.")
-        }
+        _ if status.is_server_error() => (
+            "The dialer cannot do this now",
+            "Try again in a moment; if it goes on, tell your administrator.",
+        ),
         _ => ("This call cannot be started", LINK),
     }
 }
@@ -273,15 +330,24 @@ mod tests {
 
     #[test]
     fn failures_are_told_as_alerts_inside_the_page_s_main_part() {
-        let html = failure_html(&Problem::unprocessable("to_number", "invalid_number", "no number"), &[]);
-        assert!(html.contains("<main><div role=\"alert\"><h1>") && html.contains("</div></main>"), "{html}");
+        let html =
+            failure_html(&Problem::unprocessable("to_number", "invalid_number", "no number"), &[]);
+        assert!(
+            html.contains("<main><div role=\"alert\"><h1>") && html.contains("</div></main>"),
+            "{html}"
+        );
     }
 
     #[test]
     fn failures_say_what_is_wrong_without_running_anything() {
-        let problem = Problem::unprocessable("to_number", "invalid_number", "<script>alert(\"x\")</script>");
+        let problem =
+            Problem::unprocessable("to_number", "invalid_number", "<script>alert(\"x\")</script>");
         let html = failure_html(&problem, &["to_number: <b>{{phone}}".to_owned()]);
-        assert!(!html.contains("<script") && html.contains("<code>to_number: &lt;b&gt;{{phone}}</code>"), "{html}");
+        assert!(
+            !html.contains("<script")
+                && html.contains("<code>to_number: &lt;b&gt;{{phone}}</code>"),
+            "{html}"
+        );
         for part in ["This number cannot be called", "&lt;script&gt;", "Press Dial again", "422"] {
             assert!(html.to_lowercase().contains(&part.to_lowercase()), "{part} is not in {html}");
         }

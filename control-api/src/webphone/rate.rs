@@ -1,11 +1,9 @@
-//! How often something may be done: launch links opened, per key and per agent (A6), keys guessed, per address. Buckets that refill; the
-//! rates are passed in.
+//! How often something may be done: launch links opened, per key and per agent (A6), keys guessed,
+//! per address. Buckets that refill; the rates are passed in.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Buckets that are kept before full ones are forgotten.
 const BUCKET_CAP: usize = 16_384;
@@ -43,7 +41,11 @@ impl UseRate {
         }
         let mut wait_s: f64 = 0.0;
         for (name, per_minute) in uses {
-            let fresh = || Bucket { tokens: f64::from(*per_minute), refilled: now, per_minute: *per_minute };
+            let fresh = || Bucket {
+                tokens: f64::from(*per_minute),
+                refilled: now,
+                per_minute: *per_minute,
+            };
             let bucket = buckets.entry(name.clone()).or_insert_with(fresh);
             bucket.per_minute = *per_minute;
             bucket.refill(now);

@@ -1,26 +1,22 @@
-//! The session of a launched page: opened once by its launch token, then known by a secret of which only a hash is stored, so that pages
-//! go on when this process restarts. What a page does with its call is `calling`'s.
+//! The session of a launched page: opened once by its launch token, then known by a secret of which
+//! only a hash is stored, so that pages go on when this process restarts. What a page does with its
+//! call is `calling`'s.
 
-use super::{
-    launch::AgentName,
-    ticket::{Ticket, token_over},
-    view::CallView,
-};
-use crate::{
-    app::{App, now_ms},
-    auth::{self, Client},
-    calls,
-    problem::{JsonBody, Problem},
-    secret,
-    softphone::{self, AgentId, SipAccess},
-};
-use axum::{
-    Json,
-    extract::{FromRequestParts, State},
-    http::{HeaderValue, StatusCode, header, request::Parts},
-};
+use super::launch::AgentName;
+use super::ticket::{Ticket, token_over};
+use super::view::CallView;
+use crate::app::{App, now_ms};
+use crate::auth::{self, Client};
+use crate::problem::{JsonBody, Problem};
+use crate::softphone::{self, AgentId, SipAccess};
+use crate::{calls, secret};
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 use storage::{Agent, ApiKey, Call, CallType, InTheWay, KeyClass, Storage, WebphoneSession};
 
 /// Longest secret that is looked at.
@@ -34,7 +30,10 @@ pub struct OpenSession {
 
 impl OpenSession {
     pub fn agent_id(&self) -> AgentId {
-        AgentId { account_id: self.session.account_id.clone(), crm_username: self.session.crm_username.clone() }
+        AgentId {
+            account_id: self.session.account_id.clone(),
+            crm_username: self.session.crm_username.clone(),
+        }
     }
 }
 
@@ -43,9 +42,14 @@ impl FromRequestParts<Arc<App>> for OpenSession {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let secret = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let secret = secret.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("session"));
-        let secret = secret.map(|(_, secret)| secret.trim().to_owned()).filter(|secret| secret.len() <= MAX_SECRET_LEN);
-        let secret = secret.ok_or_else(|| unknown_session("send the session as Authorization: Session SECRET"))?;
+        let secret = secret
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("session"));
+        let secret = secret
+            .map(|(_, secret)| secret.trim().to_owned())
+            .filter(|secret| secret.len() <= MAX_SECRET_LEN);
+        let secret = secret
+            .ok_or_else(|| unknown_session("send the session as Authorization: Session SECRET"))?;
         let found = app.with_store(move |store| find(store, &secret)).await?;
         found.ok_or_else(|| {
             let Client(client) = Client::of(&parts.extensions, &parts.headers, app);
@@ -60,7 +64,8 @@ fn over() -> Problem {
 
 fn unknown_session(detail: &str) -> Problem {
     let challenge = HeaderValue::from_static("Session realm=\"webphone\"");
-    Problem::new(StatusCode::UNAUTHORIZED, "session_over", detail).with_header(header::WWW_AUTHENTICATE, challenge)
+    Problem::new(StatusCode::UNAUTHORIZED, "session_over", detail)
+        .with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 fn find(store: &Storage, secret: &str) -> Result<Option<OpenSession>, storage::Error> {
@@ -70,16 +75,25 @@ fn find(store: &Storage, secret: &str) -> Result<Option<OpenSession>, storage::E
     Ok((session.secret_hash == hash).then_some(OpenSession { session }))
 }
 
-/// The session as it is now and its end in Unix milliseconds, which is its key's if that comes first; `None` once it is over, because its
-/// page closed it, its time is over, or its key, agent or account is gone (B07).
-pub fn still_open(store: &Storage, session_id: &str) -> Result<Option<(WebphoneSession, u64)>, storage::Error> {
+/// The session as it is now and its end in Unix milliseconds, which is its key's if that comes
+/// first; `None` once it is over, because its page closed it, its time is over, or its key, agent
+/// or account is gone (B07).
+pub fn still_open(
+    store: &Storage,
+    session_id: &str,
+) -> Result<Option<(WebphoneSession, u64)>, storage::Error> {
     let now_ms = now_ms();
-    let Some(session) = store.session(session_id)?.filter(|session| session.is_open(now_ms)) else { return Ok(None) };
+    let Some(session) = store.session(session_id)?.filter(|session| session.is_open(now_ms)) else {
+        return Ok(None);
+    };
     let Some(key_hash) = session.key_hash else { return Ok(None) };
-    let opens = |key: &ApiKey| key.class == KeyClass::Browser && key.account_id.as_ref() == Some(&session.account_id);
+    let opens = |key: &ApiKey| {
+        key.class == KeyClass::Browser && key.account_id.as_ref() == Some(&session.account_id)
+    };
     let Some(key) = store.authenticate(&key_hash, now_ms)?.filter(opens) else { return Ok(None) };
     let agent = store.agent(&session.account_id, &session.crm_username)?;
-    let ends_ms = key.expires_ms.map_or(session.expires_ms, |expires_ms| expires_ms.min(session.expires_ms));
+    let ends_ms =
+        key.expires_ms.map_or(session.expires_ms, |expires_ms| expires_ms.min(session.expires_ms));
     Ok(agent.map(|_| (session, ends_ms)))
 }
 
@@ -89,9 +103,17 @@ pub async fn check_open(app: &App, session_id: String) -> Result<(), Problem> {
     session.map(|_| ()).ok_or_else(over)
 }
 
-/// Lets the softphone of a session register until the session's end at most. Leave that was given while the session ended is taken back.
-async fn admit(app: &Arc<App>, session: &WebphoneSession, live: Option<&Call>) -> Result<SipAccess, Problem> {
-    let agent = AgentId { account_id: session.account_id.clone(), crm_username: session.crm_username.clone() };
+/// Lets the softphone of a session register until the session's end at most. Leave that was given
+/// while the session ended is taken back.
+async fn admit(
+    app: &Arc<App>,
+    session: &WebphoneSession,
+    live: Option<&Call>,
+) -> Result<SipAccess, Problem> {
+    let agent = AgentId {
+        account_id: session.account_id.clone(),
+        crm_username: session.crm_username.clone(),
+    };
     let session_id = session.id.clone();
     let look = move |store: &Storage| still_open(store, &session_id);
     let (_, ends_ms) = app.with_store(look.clone()).await?.ok_or_else(over)?;
@@ -103,8 +125,12 @@ async fn admit(app: &Arc<App>, session: &WebphoneSession, live: Option<&Call>) -
     Ok(sip)
 }
 
-/// The call that a page shows: the agent's live one, else the last one that the session could have seen.
-pub fn shown_call(store: &Storage, session: &WebphoneSession) -> Result<Option<Call>, storage::Error> {
+/// The call that a page shows: the agent's live one, else the last one that the session could have
+/// seen.
+pub fn shown_call(
+    store: &Storage,
+    session: &WebphoneSession,
+) -> Result<Option<Call>, storage::Error> {
     let last = store.softphone_call(&session.account_id, &session.crm_username)?;
     let last = last.filter(|call| call.is_live() || call.start_ms >= session.created_ms);
     let own = session.call_id.as_deref().map(|call_id| store.call(call_id)).transpose()?.flatten();
@@ -152,7 +178,9 @@ pub async fn open(
     JsonBody(opening): JsonBody<Opening>,
 ) -> Result<(StatusCode, [(header::HeaderName, &'static str); 1], Json<Opened>), Problem> {
     let opened = open_once(&app, &opening.token).await;
-    app.metrics.session_opened(opened.as_ref().map_or_else(|problem| problem.body.code.as_str(), |_| "opened"));
+    app.metrics.session_opened(
+        opened.as_ref().map_or_else(|problem| problem.body.code.as_str(), |_| "opened"),
+    );
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(opened?)))
 }
 
@@ -179,14 +207,16 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         uuid: ticket.uuid,
     };
     let key_id = ticket.key_id;
-    let (session, agent, in_the_way) = app.with_store(move |store| Ok(begin(store, session, &key_id))).await??;
+    let (session, agent, in_the_way) =
+        app.with_store(move |store| Ok(begin(store, session, &key_id))).await??;
     let (call, conflict) = match in_the_way {
         None => (None, None),
         Some(InTheWay::InCall(call)) => (Some(call), Some(Conflict::InCall)),
         Some(InTheWay::DoubleClick(call)) => (Some(call), Some(Conflict::DoubleClick)),
     };
     let sip = admit(app, &session, call.as_ref().filter(|call| call.is_live())).await?;
-    tracing::info!(session_id = %session.id, account_id = %session.account_id, "softphone session opened");
+    tracing::info!(session_id = %session.id, account_id = %session.account_id,
+        "softphone session opened");
     Ok(Opened {
         session: secret,
         agent: agent.into(),
@@ -199,15 +229,27 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
     })
 }
 
-/// Stores the session unless the key or the agent went away meanwhile, or the token was used before.
-fn begin(store: &Storage, session: WebphoneSession, key_id: &str) -> Result<(WebphoneSession, Agent, Option<InTheWay>), Problem> {
+/// Stores the session unless the key or the agent went away meanwhile, or the token was used
+/// before.
+fn begin(
+    store: &Storage,
+    session: WebphoneSession,
+    key_id: &str,
+) -> Result<(WebphoneSession, Agent, Option<InTheWay>), Problem> {
     let gone = || token_over("of a key or an agent that is gone");
-    let works = |key: &ApiKey| key.expires_ms.is_none_or(|expires_ms| session.created_ms < expires_ms);
+    let works =
+        |key: &ApiKey| key.expires_ms.is_none_or(|expires_ms| session.created_ms < expires_ms);
     let key = store.api_key(key_id)?.filter(works).ok_or_else(gone)?;
     let session = WebphoneSession { key_hash: Some(key.hash), ..session };
     let WebphoneSession { account_id, crm_username, to_number_e164, created_ms, .. } = &session;
     let agent = store.agent(account_id, crm_username)?.ok_or_else(gone)?;
-    let in_the_way = store.in_the_way(account_id, crm_username, CallType::Browser, to_number_e164, *created_ms)?;
+    let in_the_way = store.in_the_way(
+        account_id,
+        crm_username,
+        CallType::Browser,
+        to_number_e164,
+        *created_ms,
+    )?;
     if !store.create_session(&session)? {
         return Err(token_over("used"));
     }
@@ -226,14 +268,18 @@ pub struct Renewed {
 }
 
 /// Lets the softphone of a session register for another while.
-pub async fn renew(State(app): State<Arc<App>>, open: OpenSession) -> Result<Json<Renewed>, Problem> {
+pub async fn renew(
+    State(app): State<Arc<App>>,
+    open: OpenSession,
+) -> Result<Json<Renewed>, Problem> {
     let session = open.session.clone();
     let call = app.with_store(move |store| shown_call(store, &session)).await?;
     let sip = admit(&app, &open.session, call.as_ref().filter(|call| call.is_live())).await?;
     Ok(Json(Renewed { sip, call: call.as_ref().map(CallView::from) }))
 }
 
-/// Ends a session, and its call if it is live. A call that another page of the agent took over stays with that.
+/// Ends a session, and its call if it is live. A call that another page of the agent took over
+/// stays with that.
 pub async fn close(State(app): State<Arc<App>>, open: OpenSession) -> Result<StatusCode, Problem> {
     let agent = open.agent_id();
     let session_id = open.session.id;

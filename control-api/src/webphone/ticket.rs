@@ -1,12 +1,12 @@
-//! Launch tokens: what a launch link asked for, sealed, so that the server keeps nothing for a page that may never run (A4). Each opens
-//! one session; that it does so once is the session record's work.
+//! Launch tokens: what a launch link asked for, sealed, so that the server keeps nothing for a page
+//! that may never run (A4). Each opens one session; that it does so once is the session record's
+//! work.
 
-use crate::{
-    problem::Problem,
-    secret::{MasterKey, Purpose, Secret},
-};
+use crate::problem::Problem;
+use crate::secret::{MasterKey, Purpose, Secret};
 use axum::http::StatusCode;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use storage::Sealed;
 
@@ -39,17 +39,26 @@ impl Ticket {
 
     /// The launch that a token stands for, unless its time is over.
     pub fn open(token: &str, master_key: &MasterKey, now_ms: u64) -> Result<Self, Problem> {
-        let bytes = Some(token).filter(|token| token.len() <= MAX_TOKEN_LEN).and_then(|token| URL_SAFE_NO_PAD.decode(token).ok());
-        let text = bytes.and_then(|bytes| master_key.open(Purpose::LaunchToken, &Sealed(bytes)).ok());
+        let bytes = Some(token)
+            .filter(|token| token.len() <= MAX_TOKEN_LEN)
+            .and_then(|token| URL_SAFE_NO_PAD.decode(token).ok());
+        let text =
+            bytes.and_then(|bytes| master_key.open(Purpose::LaunchToken, &Sealed(bytes)).ok());
         let ticket: Option<Self> = text.and_then(|text| serde_json::from_str(text.expose()).ok());
-        let ticket = ticket.ok_or_else(|| Problem::bad_request("invalid_token", "token: not a launch token of this server"))?;
+        let ticket = ticket.ok_or_else(|| {
+            Problem::bad_request("invalid_token", "token: not a launch token of this server")
+        })?;
         if now_ms < ticket.expires_ms { Ok(ticket) } else { Err(token_over("expired")) }
     }
 }
 
 /// The launch link has to be opened again.
 pub fn token_over(why: &str) -> Problem {
-    Problem::new(StatusCode::GONE, "token_over", format!("the launch token is {why}: open the launch link again"))
+    Problem::new(
+        StatusCode::GONE,
+        "token_over",
+        format!("the launch token is {why}: open the launch link again"),
+    )
 }
 
 #[cfg(test)]
@@ -74,16 +83,22 @@ mod tests {
     fn a_token_opens_in_its_time_and_here_only() {
         let key = MasterKey::new([7; 32]);
         let token = ticket().seal(&key);
-        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "safe in HTML");
+        assert!(
+            token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "safe in HTML"
+        );
         assert_eq!(Ticket::open(&token, &key, 999).unwrap(), ticket());
-        let code = |token: &str, key: &MasterKey, now_ms| Ticket::open(token, key, now_ms).unwrap_err().body.code;
+        let code = |token: &str, key: &MasterKey, now_ms| {
+            Ticket::open(token, key, now_ms).unwrap_err().body.code
+        };
         assert_eq!(code(&token, &key, 1_000), "token_over");
         assert_eq!(code(&token, &MasterKey::new([8; 32]), 999), "invalid_token");
         assert_eq!(code(&token[1..], &key, 999), "invalid_token");
         for garbage in ["", "=", "a", &"A".repeat(5_000), "é"] {
             assert_eq!(code(garbage, &key, 999), "invalid_token");
         }
-        let sealed = key.seal(Purpose::CallbackHeader, &Secret::new(serde_json::to_string(&ticket()).unwrap()));
+        let sealed = key
+            .seal(Purpose::CallbackHeader, &Secret::new(serde_json::to_string(&ticket()).unwrap()));
         assert_eq!(code(&URL_SAFE_NO_PAD.encode(sealed.0), &key, 999), "invalid_token");
     }
 }

@@ -1,6 +1,7 @@
 //! A call as the softphone's page shows it.
 
-use crate::calls::{conversation::ConversationView, view::timestamp};
+use crate::calls::conversation::ConversationView;
+use crate::calls::view::timestamp;
 use serde::{Deserialize, Serialize};
 use storage::{Call, CallState, CallStatus, CallType, HangupBy};
 
@@ -12,8 +13,9 @@ pub struct CallView {
     /// Final disposition; `null` while the call is live.
     pub status: Option<CallStatus>,
     pub reason: Option<String>,
-    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`; `no_candidates` (the browser has no network for
-    /// calls), `no_path` (no connectivity check came through), `no_dtls`, `no_audio`.
+    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`;
+    /// `no_candidates` (the browser has no network for calls), `no_path` (no connectivity check
+    /// came through), `no_dtls`, `no_audio`.
     pub detail: Option<String>,
     pub sip_code: Option<u16>,
     pub start_time: String,

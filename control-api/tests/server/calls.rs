@@ -20,7 +20,8 @@ fn with(changes: Value) -> Value {
 async fn the_guides_request_places_a_call() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
-    let answer = rig.post_call(with(json!({ "uuid": "your-own-call-id", "unknown": { "key": [1] } }))).await;
+    let answer =
+        rig.post_call(with(json!({ "uuid": "your-own-call-id", "unknown": { "key": [1] } }))).await;
     let body = answer.expect(201).json();
     let call_id = body["call_id"].as_str().unwrap();
     assert!(uuid::Uuid::parse_str(call_id).is_ok());
@@ -53,7 +54,10 @@ async fn the_guides_request_places_a_call() {
     for (destination, user) in [(agent, "+919876543211"), (&place.customer, "+919876543210")] {
         let [route] = destination.routes.as_slice() else { panic!("one trunk, one address") };
         assert_eq!((route.request_user.as_str(), route.caller_id.as_str()), (user, CALLER_ID));
-        assert_eq!((route.transport, route.address.to_string().as_str()), (TransportKind::Udp, "127.0.0.1:5060"));
+        assert_eq!(
+            (route.transport, route.address.to_string().as_str()),
+            (TransportKind::Udp, "127.0.0.1:5060")
+        );
     }
     let name = place.recording.unwrap();
     assert!(name.starts_with("crm_") && name.ends_with(".wav") && name.len() >= 4 + 22 + 4);
@@ -64,8 +68,15 @@ async fn the_guides_request_places_a_call() {
 async fn recording_and_disposition_can_be_chosen() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
-    let body = rig.post_call(with(json!({ "record": false, "disposition": "FOLLOW_UP", "uuid": null }))).await.expect(201).json();
-    assert_eq!((&body["record"], &body["disposition"], &body["uuid"]), (&json!(false), &json!("FOLLOW_UP"), &body["call_id"]));
+    let body = rig
+        .post_call(with(json!({ "record": false, "disposition": "FOLLOW_UP", "uuid": null })))
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        (&body["record"], &body["disposition"], &body["uuid"]),
+        (&json!(false), &json!("FOLLOW_UP"), &body["call_id"])
+    );
     assert_eq!(shard.expect_call().await.recording, None);
     rig.change_account(|account| account.record_by_default = false);
     rig.post_call(guide_call()).await.expect(201);
@@ -110,13 +121,43 @@ async fn refused_requests_create_no_call() {
         (with(json!({ "agent_number": null })), 422, "missing_agent", "agent_number"),
         (with(json!({ "agent_number": " " })), 422, "missing_agent", "crm_username"),
         (with(json!({ "crm_username": "agent.017" })), 422, "ambiguous_agent", "crm_username"),
-        (with(json!({ "agent_number": null, "crm_username": "agent.019" })), 422, "unknown_agent", "crm_username"),
-        (with(json!({ "agent_number": null, "crm_username": "Agent.017" })), 422, "unknown_agent", "crm_username"),
-        (with(json!({ "agent_number": null, "crm_username": long.clone() })), 422, "invalid_crm_username", "crm_username"),
-        (with(json!({ "agent_number": null, "crm_username": "agent.017" })), 409, "agent_offline", ""),
+        (
+            with(json!({ "agent_number": null, "crm_username": "agent.019" })),
+            422,
+            "unknown_agent",
+            "crm_username",
+        ),
+        (
+            with(json!({ "agent_number": null, "crm_username": "Agent.017" })),
+            422,
+            "unknown_agent",
+            "crm_username",
+        ),
+        (
+            with(json!({ "agent_number": null, "crm_username": long.clone() })),
+            422,
+            "invalid_crm_username",
+            "crm_username",
+        ),
+        (
+            with(json!({ "agent_number": null, "crm_username": "agent.017" })),
+            409,
+            "agent_offline",
+            "",
+        ),
         (with(json!({ "from_number": null })), 422, "missing_field", "from_number"),
-        (with(json!({ "from_number": "+918047123457" })), 403, "from_number_not_assigned", "from_number"),
-        (with(json!({ "from_number": "nonsense" })), 403, "from_number_not_assigned", "from_number"),
+        (
+            with(json!({ "from_number": "+918047123457" })),
+            403,
+            "from_number_not_assigned",
+            "from_number",
+        ),
+        (
+            with(json!({ "from_number": "nonsense" })),
+            403,
+            "from_number_not_assigned",
+            "from_number",
+        ),
         (with(json!({ "uuid": "" })), 422, "invalid_uuid", "uuid"),
         (with(json!({ "uuid": long })), 422, "invalid_uuid", "uuid"),
         (with(json!({ "disposition": "" })), 422, "invalid_disposition", "disposition"),
@@ -126,16 +167,28 @@ async fn refused_requests_create_no_call() {
         // B09: only the account's own country, unless it names others.
         (with(json!({ "to_number": "+44 20 7946 0018" })), 422, "country_not_allowed", "to_number"),
         (with(json!({ "to_number": "+1 876 317 5862" })), 422, "country_not_allowed", "to_number"),
-        (with(json!({ "agent_number": "+49 30 123456" })), 422, "country_not_allowed", "agent_number"),
+        (
+            with(json!({ "agent_number": "+49 30 123456" })),
+            422,
+            "country_not_allowed",
+            "agent_number",
+        ),
         (json!([]), 400, "malformed_json", ""),
         (json!("text"), 400, "malformed_json", ""),
     ];
     for (body, status, code, field) in cases {
         let answer = rig.post_call(body.clone()).await;
         let problem = answer.expect_problem(status, code).json();
-        let fields: Vec<&str> =
-            problem["errors"].as_array().into_iter().flatten().map(|e| e["field"].as_str().unwrap()).collect();
-        assert!(if field.is_empty() { fields.is_empty() } else { fields.contains(&field) }, "{body}: {problem}");
+        let fields: Vec<&str> = problem["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|e| e["field"].as_str().unwrap())
+            .collect();
+        assert!(
+            if field.is_empty() { fields.is_empty() } else { fields.contains(&field) },
+            "{body}: {problem}"
+        );
         if code == "from_number_not_assigned" {
             assert_eq!(problem["assigned_numbers"], json!([CALLER_ID]));
         }
@@ -154,18 +207,30 @@ async fn requests_that_are_not_json_or_not_known() {
         let (key, content_type) = (key.clone(), content_type.map(str::to_owned));
         rig.request(Method::POST, "/calls", |request| {
             let request = request.bearer_auth(key).body(body);
-            content_type.into_iter().fold(request, |request, value| request.header("content-type", value))
+            content_type
+                .into_iter()
+                .fold(request, |request, value| request.header("content-type", value))
         })
         .await
     };
     post(None, guide_call().to_string()).await.expect_problem(415, "unsupported_media_type");
-    post(Some("text/plain"), guide_call().to_string()).await.expect_problem(415, "unsupported_media_type");
+    post(Some("text/plain"), guide_call().to_string())
+        .await
+        .expect_problem(415, "unsupported_media_type");
     post(Some("application/json"), "{".into()).await.expect_problem(400, "malformed_json");
-    post(Some("application/json"), format!("{} {{}}", guide_call())).await.expect_problem(400, "malformed_json");
-    post(Some("application/json"), format!("{{\"x\":{}", "[".repeat(10_000))).await.expect_problem(400, "malformed_json");
-    post(Some("application/json"), format!("\"{}\"", "x".repeat(70_000))).await.expect_problem(413, "payload_too_large");
+    post(Some("application/json"), format!("{} {{}}", guide_call()))
+        .await
+        .expect_problem(400, "malformed_json");
+    post(Some("application/json"), format!("{{\"x\":{}", "[".repeat(10_000)))
+        .await
+        .expect_problem(400, "malformed_json");
+    post(Some("application/json"), format!("\"{}\"", "x".repeat(70_000)))
+        .await
+        .expect_problem(413, "payload_too_large");
     // Well formed, so that it is refused for the want of a shard only.
-    post(Some("Application/JSON; charset=utf-8"), guide_call().to_string()).await.expect_problem(503, "no_edge");
+    post(Some("Application/JSON; charset=utf-8"), guide_call().to_string())
+        .await
+        .expect_problem(503, "no_edge");
     let put = rig.send(Method::PUT, "/calls", None).await;
     assert!(put.expect_problem(405, "method_not_allowed").header("allow").contains("POST"));
     rig.get("/nowhere").await.expect_problem(404, "not_found");
@@ -180,7 +245,8 @@ async fn a_body_that_is_too_long_for_sockets_to_hold_is_answered() {
     let mut client = TcpStream::connect(rig.address()).await.unwrap();
     let body = vec![b'x'; 16 * 1024 * 1024];
     let head = format!(
-        "POST /calls HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST /calls HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n\
+            Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         rig.server_key,
         body.len()
     );
@@ -188,7 +254,10 @@ async fn a_body_that_is_too_long_for_sockets_to_hold_is_answered() {
     client.write_all(&body).await.expect("the body is taken");
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.expect("an answer and an end");
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"payload_too_large\""), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"payload_too_large\""),
+        "{answer}"
+    );
     drop(client);
     rig.stop().await;
 }
@@ -198,7 +267,8 @@ async fn a_body_that_is_too_long_for_sockets_to_hold_is_answered() {
 async fn uuids_come_back_byte_exact() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
-    for uuid in ["😀 \"quoted\" \\ 'x'", "  outer spaces  ", &"é".repeat(128), "\u{200b}\n\t", "0"] {
+    for uuid in ["😀 \"quoted\" \\ 'x'", "  outer spaces  ", &"é".repeat(128), "\u{200b}\n\t", "0"]
+    {
         let body = rig.post_call(with(json!({ "uuid": uuid }))).await.expect(201).json();
         assert_eq!(body["uuid"], uuid);
         shard.expect_call().await;
@@ -215,8 +285,13 @@ async fn a_repeated_request_names_the_first_call() {
     let first = rig.post_call(with(json!({ "uuid": "u1" }))).await.expect(201).json();
     let repeated = rig.post_call(with(json!({ "uuid": "u1", "ignored": 1 }))).await;
     assert_eq!(repeated.expect(200).json()["call_id"], first["call_id"]);
-    assert_eq!(repeated.header("location"), format!("/calls/{}", first["call_id"].as_str().unwrap()));
-    rig.post_call(with(json!({ "uuid": "u1", "to_number": "9876543212" }))).await.expect_problem(409, "uuid_clash");
+    assert_eq!(
+        repeated.header("location"),
+        format!("/calls/{}", first["call_id"].as_str().unwrap())
+    );
+    rig.post_call(with(json!({ "uuid": "u1", "to_number": "9876543212" })))
+        .await
+        .expect_problem(409, "uuid_clash");
     // Other calls without a uuid are calls of their own.
     rig.post_call(guide_call()).await.expect(201);
 
@@ -231,12 +306,17 @@ async fn a_repeated_request_names_the_first_call() {
     let keyed = with_key("k1", guide_call()).await.expect(201).json();
     assert_eq!(with_key("k1", guide_call()).await.expect(200).json()["call_id"], keyed["call_id"]);
     with_key("k1", with(json!({ "record": false }))).await.expect_problem(409, "idempotency_clash");
-    with_key("k1", with(json!({ "agent_confirm": false }))).await.expect_problem(409, "idempotency_clash");
+    with_key("k1", with(json!({ "agent_confirm": false })))
+        .await
+        .expect_problem(409, "idempotency_clash");
     with_key("", guide_call()).await.expect_problem(400, "malformed_header");
     with_key(&"k".repeat(256), guide_call()).await.expect_problem(400, "malformed_header");
 
     let placed = [shard.expect_call().await, shard.expect_call().await, shard.expect_call().await];
-    assert_eq!((&json!(placed[0].call_id), &json!(placed[2].call_id)), (&first["call_id"], &keyed["call_id"]));
+    assert_eq!(
+        (&json!(placed[0].call_id), &json!(placed[2].call_id)),
+        (&first["call_id"], &keyed["call_id"])
+    );
     assert_eq!(rig.app.lines.live_count(), 3, "three calls, three commands");
     rig.stop().await;
 }
@@ -249,7 +329,14 @@ async fn limits_answer_429_and_change_live() {
     rig.change_account(|account| account.limits.max_concurrent_calls = 1);
     let (call_id, _) = rig.place(&mut shard).await;
     let refused = rig.post_call(guide_call()).await;
-    assert!(refused.expect_problem(429, "concurrency_limit").header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(
+        refused
+            .expect_problem(429, "concurrency_limit")
+            .header("retry-after")
+            .parse::<u64>()
+            .unwrap()
+            >= 1
+    );
     rig.change_account(|account| account.limits.max_concurrent_calls = 2);
     rig.place(&mut shard).await;
     rig.post_call(guide_call()).await.expect_problem(429, "concurrency_limit");
@@ -260,7 +347,10 @@ async fn limits_answer_429_and_change_live() {
         account.limits.calls_per_second = 0;
     });
     let refused = rig.post_call(guide_call()).await;
-    assert!(refused.expect_problem(429, "rate_limit").header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(
+        refused.expect_problem(429, "rate_limit").header("retry-after").parse::<u64>().unwrap()
+            >= 1
+    );
     rig.stop().await;
 }
 
@@ -270,7 +360,9 @@ async fn no_line_answers_503() {
     let rig = Rig::start().await;
     let unavailable = async |code: &str| {
         let answer = rig.post_call(guide_call()).await;
-        assert!(answer.expect_problem(503, code).header("retry-after").parse::<u64>().unwrap() >= 1);
+        assert!(
+            answer.expect_problem(503, code).header("retry-after").parse::<u64>().unwrap() >= 1
+        );
     };
     unavailable("no_edge").await;
     let mut shard = rig.shard(1, &[]).await;
@@ -278,7 +370,12 @@ async fn no_line_answers_503() {
     shard.write(&FromEdge::Status(full)).await;
     rig.place(&mut shard).await;
     unavailable("capacity").await;
-    shard.write(&FromEdge::Status(control_wire::ShardStatus { draining: true, ..crate::rig::status() })).await;
+    shard
+        .write(&FromEdge::Status(control_wire::ShardStatus {
+            draining: true,
+            ..crate::rig::status()
+        }))
+        .await;
     let drained = async {
         while rig.app.link.is_ready() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await
@@ -311,7 +408,9 @@ async fn delete_hangs_up_once_and_can_be_repeated() {
     assert_eq!((&call["status"], &call["state"]), (&json!("CANCELED"), &json!("ended")));
     rig.send(Method::DELETE, &path, None).await.expect(204);
     assert_eq!(without_delivery(rig.call(&call_id).await), without_delivery(call));
-    rig.send(Method::DELETE, "/calls/00000000-0000-4000-8000-000000000000", None).await.expect_problem(404, "not_found");
+    rig.send(Method::DELETE, "/calls/00000000-0000-4000-8000-000000000000", None)
+        .await
+        .expect_problem(404, "not_found");
     rig.stop().await;
 }
 
@@ -322,14 +421,21 @@ async fn disposition_changes_live_and_after_the_end() {
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
     let path = format!("/calls/{call_id}");
-    let change = async |disposition: &str| rig.send(Method::PATCH, &path, Some(json!({ "disposition": disposition }))).await;
+    let change = async |disposition: &str| {
+        rig.send(Method::PATCH, &path, Some(json!({ "disposition": disposition }))).await
+    };
     assert_eq!(change("INTERESTED").await.expect(200).json()["disposition"], "INTERESTED");
     shard.end(&call_id, CallStatus::NoAnswer).await;
     let changed = change("CALL_LATER").await.expect(200).json();
-    assert_eq!((&changed["disposition"], &changed["status"]), (&json!("CALL_LATER"), &json!("NO_ANSWER")));
+    assert_eq!(
+        (&changed["disposition"], &changed["status"]),
+        (&json!("CALL_LATER"), &json!("NO_ANSWER"))
+    );
     change("").await.expect_problem(422, "invalid_disposition");
     rig.send(Method::PATCH, &path, Some(json!({}))).await.expect_problem(400, "malformed_json");
-    rig.send(Method::PATCH, "/calls/x", Some(json!({ "disposition": "A" }))).await.expect_problem(404, "not_found");
+    rig.send(Method::PATCH, "/calls/x", Some(json!({ "disposition": "A" })))
+        .await
+        .expect_problem(404, "not_found");
     rig.stop().await;
 }
 
@@ -345,7 +451,9 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
     rig.change_account(|account| account.callback = None);
     let (without, _) = rig.place(&mut shard).await;
     shard.end(&without, CallStatus::Failed).await;
-    rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None).await.expect_problem(409, "no_callback");
+    rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None)
+        .await
+        .expect_problem(409, "no_callback");
     rig.change_account(|account| {
         account.callback = Some(storage::CallbackSettings {
             url: "https://127.0.0.1:9/results".into(),
@@ -357,7 +465,9 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
     });
     rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None).await.expect(202);
     assert!(rig.app.store.callback_job(&without).unwrap().is_some());
-    rig.send(Method::POST, "/calls/x/callback/redeliver", None).await.expect_problem(404, "not_found");
+    rig.send(Method::POST, "/calls/x/callback/redeliver", None)
+        .await
+        .expect_problem(404, "not_found");
     rig.stop().await;
 }
 
@@ -366,12 +476,16 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
 async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
-    let abroad = with(json!({ "to_number": "+44 20 7946 0018", "agent_number": "+1 520 878 2491" }));
+    let abroad =
+        with(json!({ "to_number": "+44 20 7946 0018", "agent_number": "+1 520 878 2491" }));
     rig.change_account(|account| account.countries = vec!["GB".into(), "US".into()]);
     rig.post_call(abroad.clone()).await.expect(201);
     shard.expect_call().await;
     let refused = rig.post_call(guide_call()).await;
-    let detail = refused.expect_problem(422, "country_not_allowed").json()["detail"].as_str().unwrap().to_owned();
+    let detail = refused.expect_problem(422, "country_not_allowed").json()["detail"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(detail.contains("`countries`") && detail.contains("GB, US"), "{detail}");
     rig.change_account(|account| account.countries.clear());
     rig.post_call(abroad).await.expect_problem(422, "country_not_allowed");
@@ -383,7 +497,10 @@ async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
     shard.tell(Event::Ended(Box::new(end))).await;
     rig.change_account(|account| account.minutes_per_day = 3);
     let refused = rig.post_call(guide_call()).await;
-    assert!(refused.expect_problem(429, "minutes_limit").header("retry-after").parse::<u64>().unwrap() <= 86_400);
+    assert!(
+        refused.expect_problem(429, "minutes_limit").header("retry-after").parse::<u64>().unwrap()
+            <= 86_400
+    );
     assert!(refused.json()["detail"].as_str().unwrap().contains("`minutes_per_day`"));
     // What was talked is known after a restart, too.
     let rig = rig.restart().await;
@@ -400,12 +517,18 @@ async fn a_call_is_found_by_its_id_in_any_spelling() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
-    for spelling in [call_id.to_uppercase(), call_id.replace('-', ""), format!("%7B{}%7D", call_id.to_uppercase())] {
+    for spelling in [
+        call_id.to_uppercase(),
+        call_id.replace('-', ""),
+        format!("%7B{}%7D", call_id.to_uppercase()),
+    ] {
         for path in ["", "/timeline"] {
             let found = rig.get(&format!("/calls/{spelling}{path}")).await;
             assert_eq!(found.expect(200).json()["call_id"], call_id, "{spelling}{path}");
         }
-        let changed = rig.send(Method::PATCH, &format!("/calls/{spelling}"), Some(json!({ "disposition": "X" }))).await;
+        let changed = rig
+            .send(Method::PATCH, &format!("/calls/{spelling}"), Some(json!({ "disposition": "X" })))
+            .await;
         changed.expect(200);
         let path = format!("/calls/{spelling}/hold");
         let (answer, _) = tokio::join!(rig.post(&path, None), shard.refuse("on_hold"));
@@ -430,7 +553,10 @@ async fn equal_requests_at_once_use_up_one_turn() {
         };
         let key = rig.server_key.clone();
         rig.request(Method::POST, "/calls", move |request| {
-            let request = request.bearer_auth(key).header("content-type", "application/json").body(body.to_string());
+            let request = request
+                .bearer_auth(key)
+                .header("content-type", "application/json")
+                .body(body.to_string());
             if name == "key" { request.header("idempotency-key", "once") } else { request }
         })
     };

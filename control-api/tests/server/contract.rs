@@ -1,8 +1,10 @@
-//! The clients that `contract/make-clients` makes of the OpenAPI document, against the served API (B14).
+//! The clients that `contract/make-clients` makes of the OpenAPI document, against the served API
+//! (B14).
 
 use crate::rig::{DEADLINE, Rig};
 use std::path::Path;
-use tokio::{process::Command, time::timeout};
+use tokio::process::Command;
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn generated_clients_place_a_call() {
@@ -14,14 +16,21 @@ async fn generated_clients_place_a_call() {
     let mut shard = rig.shard(1, &[]).await;
     let url = format!("http://{}", rig.address());
     let python = folder.join("made/venv/bin/python");
-    for (program, script) in [(python.as_path(), "place.py"), (Path::new("node"), "made/typescript/place.js")] {
+    for (program, script) in
+        [(python.as_path(), "place.py"), (Path::new("node"), "made/typescript/place.js")]
+    {
         let mut command = Command::new(program);
-        command.current_dir(folder.join("../..")).arg(folder.join(script)).args([&url, &rig.server_key]);
+        command
+            .current_dir(folder.join("../.."))
+            .arg(folder.join(script))
+            .args([&url, &rig.server_key]);
         let edge = async {
             let call_id = shard.expect_call().await.call_id;
             assert_eq!(shard.expect_hang_up().await, call_id);
         };
-        let (output, ()) = timeout(DEADLINE * 3, async { tokio::join!(command.output(), edge) }).await.expect("no call came");
+        let (output, ()) = timeout(DEADLINE * 3, async { tokio::join!(command.output(), edge) })
+            .await
+            .expect("no call came");
         let output = output.unwrap();
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }

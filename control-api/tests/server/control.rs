@@ -1,9 +1,7 @@
 //! Verbs on running calls: what the shard is asked, and what the answer becomes.
 
-use crate::{
-    rig::{Rig, conversation, hello, told, two_talk},
-    softphone::{AGENT, CUSTOMER, Page},
-};
+use crate::rig::{Rig, conversation, hello, told, two_talk};
+use crate::softphone::{AGENT, CUSTOMER, Page};
 use control_wire::{CallStatus, Event, FromEdge, PartyState, RecordingResult, Speaking, Verb};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -25,7 +23,12 @@ async fn each_verb_reaches_the_shard_and_answers_with_the_call() {
         ("hold", None, Verb::Hold, "customer_held"),
         ("resume", None, Verb::Resume, "customer_resumed"),
         ("mute", None, Verb::Mute { party: party("agent") }, "muted"),
-        ("unmute", Some(json!({ "party": "customer" })), Verb::Unmute { party: party("customer") }, "unmuted"),
+        (
+            "unmute",
+            Some(json!({ "party": "customer" })),
+            Verb::Unmute { party: party("customer") },
+            "unmuted",
+        ),
         (
             "dtmf",
             Some(json!({ "digits": "1,b#" })),
@@ -42,10 +45,14 @@ async fn each_verb_reaches_the_shard_and_answers_with_the_call() {
     let mut ids = Vec::new();
     for (sequence, (path, body, verb, kind)) in (5..).zip(verbs) {
         let path = format!("/calls/{call_id}/{path}");
-        let (answer, control) = join!(rig.post(&path, body), shard.obey(kind, sequence, Some("customer"), on_hold()));
+        let (answer, control) =
+            join!(rig.post(&path, body), shard.obey(kind, sequence, Some("customer"), on_hold()));
         assert_eq!((&control.call_id, &control.verb), (&call_id, &verb));
         let view = answer.expect(200).json();
-        assert_eq!(view["conversation"]["parties"][1]["state"], "on_hold", "{path}: the answer shows the effect");
+        assert_eq!(
+            view["conversation"]["parties"][1]["state"], "on_hold",
+            "{path}: the answer shows the effect"
+        );
         assert_eq!(view, rig.call(&call_id).await);
         ids.push(control.control_id);
     }
@@ -63,10 +70,14 @@ async fn the_conversation_is_shown_from_the_bridge_to_the_end() {
     assert_eq!(place.recording_layout, control_wire::RecordingLayout::Stereo);
     assert_eq!((place.hold_audio, place.accepts_refer), (None, false));
     let call = rig.call(&call_id).await;
-    assert_eq!((&call["conversation"], &call["participants"], &call["recording_pauses"]), (&Value::Null, &json!([]), &json!([])));
+    assert_eq!(
+        (&call["conversation"], &call["participants"], &call["recording_pauses"]),
+        (&Value::Null, &json!([]), &json!([]))
+    );
     shard.bridge(&call_id).await;
     let agent = json!({
-        "party": "agent", "role": "agent", "state": "talking", "muted": false, "number": "+919876543211", "crm_username": null,
+        "party": "agent", "role": "agent", "state": "talking", "muted": false,
+        "number": "+919876543211", "crm_username": null,
         "joining": null, "supervisor_role": null, "reason": null,
     });
     let shown = rig.call(&call_id).await["conversation"].clone();
@@ -106,20 +117,31 @@ async fn what_cannot_be_asked_is_refused_before_the_edge_hears_of_it() {
     let path = |verb: &str| format!("/calls/{call_id}/{verb}");
     let long = "1".repeat(65);
     for digits in ["", "12x", "१", "1 2", long.as_str()] {
-        rig.post(&path("dtmf"), Some(json!({ "digits": digits }))).await.expect_problem(422, "invalid_digits");
+        rig.post(&path("dtmf"), Some(json!({ "digits": digits })))
+            .await
+            .expect_problem(422, "invalid_digits");
     }
     rig.post(&path("dtmf"), Some(json!({}))).await.expect_problem(400, "malformed_json");
     for party in ["", "a b", "x/y", &"x".repeat(65)] {
-        rig.post(&path("mute"), Some(json!({ "party": party }))).await.expect_problem(404, "unknown_party");
+        rig.post(&path("mute"), Some(json!({ "party": party })))
+            .await
+            .expect_problem(404, "unknown_party");
     }
-    rig.post(&path("mute"), Some(json!({ "party": 7 }))).await.expect_problem(400, "malformed_json");
+    rig.post(&path("mute"), Some(json!({ "party": 7 })))
+        .await
+        .expect_problem(400, "malformed_json");
     rig.post(&path("mute"), Some(json!([]))).await.expect_problem(400, "malformed_json");
     rig.post(&path("dtmf"), None).await.expect_problem(415, "unsupported_media_type");
-    let other = rig.add_key("other", storage::KeyClass::Server, |key| key.account_id = Some("other".into()));
+    let other = rig
+        .add_key("other", storage::KeyClass::Server, |key| key.account_id = Some("other".into()));
     for verb in ["hold", "recording/start", "complete"] {
-        rig.request(Method::POST, &path(verb), |request| request.bearer_auth(&other)).await.expect_problem(404, "not_found");
+        rig.request(Method::POST, &path(verb), |request| request.bearer_auth(&other))
+            .await
+            .expect_problem(404, "not_found");
         rig.post(&format!("/calls/x/{verb}"), None).await.expect_problem(404, "not_found");
-        rig.request(Method::POST, &path(verb), |request| request).await.expect_problem(401, "unauthorized");
+        rig.request(Method::POST, &path(verb), |request| request)
+            .await
+            .expect_problem(401, "unauthorized");
     }
     shard.end(&call_id, CallStatus::Answer).await;
     rig.post(&path("hold"), None).await.expect_problem(409, "ended");
@@ -200,12 +222,14 @@ async fn few_verbs_of_a_call_wait_at_once() {
         answer.expect(200);
     }
     // Answered verbs make room.
-    let (answer, _) = join!(rig.post(&hold, None), shard.obey("customer_held", 5, Some("customer"), on_hold()));
+    let (answer, _) =
+        join!(rig.post(&hold, None), shard.obey("customer_held", 5, Some("customer"), on_hold()));
     answer.expect(200);
     rig.stop().await;
 }
 
-// S20: the name of a recording is durable before the edge hears of it, and is no link before something was recorded
+// S20: the name of a recording is durable before the edge hears of it, and is no link before
+// something was recorded
 #[tokio::test]
 async fn a_recording_starts_in_the_middle() {
     let rig = Rig::start().await;
@@ -218,20 +242,30 @@ async fn a_recording_starts_in_the_middle() {
     let (answer, refused) = join!(rig.post(&start, None), shard.refuse("no_capacity"));
     answer.expect_problem(503, "no_capacity");
     let Verb::StartRecording { file_name } = refused.verb else { panic!("{refused:?}") };
-    assert_eq!(rig.app.store.call(&call_id).unwrap().unwrap().recording_file.as_ref(), Some(&file_name));
-    let (answer, control) = join!(rig.post(&start, None), shard.obey("recording_started", 5, None, two_talk()));
+    assert_eq!(
+        rig.app.store.call(&call_id).unwrap().unwrap().recording_file.as_ref(),
+        Some(&file_name)
+    );
+    let (answer, control) =
+        join!(rig.post(&start, None), shard.obey("recording_started", 5, None, two_talk()));
     let view = answer.expect(200).json();
     assert_eq!((&view["record"], view.get("recording_url")), (&json!(true), None));
-    assert_eq!(control.verb, Verb::StartRecording { file_name: file_name.clone() }, "the name that it got first");
+    assert_eq!(
+        control.verb,
+        Verb::StartRecording { file_name: file_name.clone() },
+        "the name that it got first"
+    );
     let mut end = crate::rig::ended(&call_id, CallStatus::Answer);
     let pauses = vec![control_wire::Pause { from_ms: 300, to_ms: 900 }];
-    end.recording = Some(RecordingResult { file_name, duration_ms: 2_000, file_len: 64_044, pauses });
+    end.recording =
+        Some(RecordingResult { file_name, duration_ms: 2_000, file_len: 64_044, pauses });
     shard.tell(Event::Ended(Box::new(end))).await;
     let pauses = json!([{ "from_ms": 300, "to_ms": 900 }]);
     let view = rig.call(&call_id).await;
     assert_eq!(view["recording_pauses"], pauses);
     assert!(view["recording_url"].is_string());
-    let body: Value = serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+    let body: Value =
+        serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
     assert_eq!((&body["recording_pauses"], &body["participants"]), (&pauses, &json!([])));
     rig.stop().await;
 }
@@ -268,15 +302,28 @@ async fn the_page_has_the_same_buttons() {
         (json!({ "verb": "complete" }), Verb::Complete),
         (json!({ "verb": "cancel" }), Verb::Cancel),
         (json!({ "verb": "mute" }), Verb::Mute { party: "agent".into() }),
-        (json!({ "verb": "unmute", "party": "customer" }), Verb::Unmute { party: "customer".into() }),
-        (json!({ "verb": "dtmf", "digits": "5" }), Verb::SendDigits { party: "customer".into(), digits: "5".into() }),
-        (json!({ "verb": "remove", "party": "customer" }), Verb::Remove { party: "customer".into() }),
-        (json!({ "verb": "remove", "party": "supervisor-1" }), Verb::Remove { party: "supervisor-1".into() }),
+        (
+            json!({ "verb": "unmute", "party": "customer" }),
+            Verb::Unmute { party: "customer".into() },
+        ),
+        (
+            json!({ "verb": "dtmf", "digits": "5" }),
+            Verb::SendDigits { party: "customer".into(), digits: "5".into() },
+        ),
+        (
+            json!({ "verb": "remove", "party": "customer" }),
+            Verb::Remove { party: "customer".into() },
+        ),
+        (
+            json!({ "verb": "remove", "party": "supervisor-1" }),
+            Verb::Remove { party: "supervisor-1".into() },
+        ),
         (json!({ "verb": "record", "action": "pause" }), Verb::PauseRecording),
         (json!({ "verb": "record", "action": "resume" }), Verb::ResumeRecording),
     ];
     for (sequence, (button, verb)) in (5..).zip(buttons) {
-        let (answer, control) = join!(press(button.clone()), shard.obey("step", sequence, None, on_hold()));
+        let (answer, control) =
+            join!(press(button.clone()), shard.obey("step", sequence, None, on_hold()));
         assert_eq!(control.verb, verb);
         let view = answer.expect(200).json();
         assert_eq!(view["conversation"]["parties"][0]["crm_username"], AGENT, "{button}");
@@ -289,8 +336,15 @@ async fn the_page_has_the_same_buttons() {
         answer.expect_problem(409, "transfer_running");
         assert!(matches!(control.verb, Verb::AddParticipant(_)));
     }
-    press(json!({ "verb": "add", "to_number": "112", "flow": "join" })).await.expect_problem(422, "invalid_number");
-    for wrong in [json!({}), json!({ "verb": "fly" }), json!({ "verb": "record" }), json!({ "verb": "add", "to_number": "1" })] {
+    press(json!({ "verb": "add", "to_number": "112", "flow": "join" }))
+        .await
+        .expect_problem(422, "invalid_number");
+    for wrong in [
+        json!({}),
+        json!({ "verb": "fly" }),
+        json!({ "verb": "record" }),
+        json!({ "verb": "add", "to_number": "1" }),
+    ] {
         press(wrong).await.expect_problem(400, "malformed_json");
     }
     rig.stop().await;
@@ -305,11 +359,15 @@ async fn the_page_hears_who_speaks() {
     shard.bridge(&call_id).await;
     let mut events = page.events(&rig).await;
     assert_eq!(events.state().await, "bridged");
-    let speaking =
-        |call_id: &str, party: &str| FromEdge::Speaking(Speaking { call_id: call_id.into(), parties: vec![party.into()] });
+    let speaking = |call_id: &str, party: &str| {
+        FromEdge::Speaking(Speaking { call_id: call_id.into(), parties: vec![party.into()] })
+    };
     shard.write(&speaking("another", "agent")).await;
     shard.write(&speaking(&call_id, "customer")).await;
-    assert_eq!(events.named("speaking").await, json!({ "call_id": call_id, "parties": ["customer"] }));
+    assert_eq!(
+        events.named("speaking").await,
+        json!({ "call_id": call_id, "parties": ["customer"] })
+    );
     shard.tell(Event::Milestone(told(&call_id, 5, "customer_held", None, on_hold()))).await;
     assert_eq!(events.named("call").await["conversation"]["parties"][1]["state"], "on_hold");
     shard.write(&speaking(&call_id, "agent")).await;

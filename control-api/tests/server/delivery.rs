@@ -1,4 +1,5 @@
-//! Results that were given up: found by the account and by operators, and pushed again; and what the removal of an account takes along.
+//! Results that were given up: found by the account and by operators, and pushed again; and what
+//! the removal of an account takes along.
 
 use crate::rig::{ACCOUNT, DEADLINE, Rig};
 use control_wire::CallStatus;
@@ -12,7 +13,9 @@ async fn exhausted(rig: &Rig, call_id: &str, attempts: u32) {
     let wait = async {
         loop {
             let callback = rig.call(call_id).await["callback"].clone();
-            if (&callback["state"], &callback["attempts"]) == (&json!("exhausted"), &json!(attempts)) {
+            if (&callback["state"], &callback["attempts"])
+                == (&json!("exhausted"), &json!(attempts))
+            {
                 // The tests' endpoint is none that a connection is made to.
                 assert_eq!(callback["last_error"], "blocked_address");
                 return assert_eq!(callback["next_attempt_time"], Value::Null);
@@ -50,29 +53,51 @@ async fn given_up_results_are_found_and_pushed_again() {
     let page = rig.get("/calls?callback=exhausted&limit=2").await.expect(200).json();
     assert_eq!(ids(&page["calls"]), lost[..2]);
     let cursor = page["next_cursor"].as_str().unwrap();
-    let page = rig.get(&format!("/calls?callback=exhausted&limit=2&cursor={cursor}")).await.expect(200).json();
+    let page = rig
+        .get(&format!("/calls?callback=exhausted&limit=2&cursor={cursor}"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!((ids(&page["calls"]), &page["next_cursor"]), (vec![lost[2].as_str()], &Value::Null));
     for query in ["callbak=exhausted", "callback=lost", "callback="] {
-        let problem = rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
+        let problem =
+            rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
         assert!(problem["detail"].as_str().unwrap().contains("callba"), "{problem}");
     }
     // By operators.
-    for (query, expected) in
-        [("", &lost[..]), ("?state=exhausted&account=acme", &lost[..]), ("?account=other", &[]), ("?state=pending", &[])]
-    {
-        let list = rig.admin(Method::GET, &format!("/admin/deliveries{query}")).await.expect(200).json();
+    for (query, expected) in [
+        ("", &lost[..]),
+        ("?state=exhausted&account=acme", &lost[..]),
+        ("?account=other", &[]),
+        ("?state=pending", &[]),
+    ] {
+        let list =
+            rig.admin(Method::GET, &format!("/admin/deliveries{query}")).await.expect(200).json();
         assert_eq!(ids(&list["deliveries"]), expected, "{query}");
     }
     let page = rig.admin(Method::GET, "/admin/deliveries?limit=2").await.expect(200).json();
     let first = &page["deliveries"][0];
-    assert_eq!((&first["account"], &first["state"], &first["attempts"]), (&json!(ACCOUNT), &json!("exhausted"), &json!(1)));
+    assert_eq!(
+        (&first["account"], &first["state"], &first["attempts"]),
+        (&json!(ACCOUNT), &json!("exhausted"), &json!(1))
+    );
     let cursor = page["next_cursor"].as_str().unwrap();
-    let page = rig.admin(Method::GET, &format!("/admin/deliveries?limit=2&cursor={cursor}")).await.expect(200).json();
+    let page = rig
+        .admin(Method::GET, &format!("/admin/deliveries?limit=2&cursor={cursor}"))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(ids(&page["deliveries"]), lost[2..]);
-    for (query, status) in [("?state=delivered", 400), ("?page=2", 400), ("?cursor=x", 400), ("?account=nobody", 404)] {
+    for (query, status) in
+        [("?state=delivered", 400), ("?page=2", 400), ("?cursor=x", 400), ("?account=nobody", 404)]
+    {
         rig.admin(Method::GET, &format!("/admin/deliveries{query}")).await.expect(status);
     }
-    let calls = rig.admin(Method::GET, "/admin/accounts/acme/calls?callback=exhausted").await.expect(200).json();
+    let calls = rig
+        .admin(Method::GET, "/admin/accounts/acme/calls?callback=exhausted")
+        .await
+        .expect(200)
+        .json();
     assert_eq!(ids(&calls["calls"]), lost);
     let calls = rig.admin(Method::GET, "/admin/calls/live").await.expect(200).json();
     assert_eq!((ids(&calls), &calls[0]["account"]), (vec![live.as_str()], &json!(ACCOUNT)));
@@ -109,7 +134,10 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
     }
     rig.admin(Method::DELETE, "/admin/accounts/acme/callback").await.expect_problem(409, "in_use");
     let found = rig.admin(Method::DELETE, &format!("{path}?dry_run=true")).await.expect(200).json();
-    assert_eq!((&found["removed"], &found["live_calls"], &found["calls"]), (&json!(false), &json!(1), &json!(1)));
+    assert_eq!(
+        (&found["removed"], &found["live_calls"], &found["calls"]),
+        (&json!(false), &json!(1), &json!(1))
+    );
     let file_name = place.recording.unwrap();
     std::fs::write(rig.recording_path(&file_name), crate::rig::wav()).unwrap();
     let end = control_wire::Ended {
@@ -125,17 +153,24 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
     exhausted(&rig, &call_id, 1).await;
     rig.get(&format!("/recordings/{file_name}")).await.expect(200);
 
-    let refused = rig.admin(Method::DELETE, path).await.expect_problem(409, "confirmation_needed").json();
+    let refused =
+        rig.admin(Method::DELETE, path).await.expect_problem(409, "confirmation_needed").json();
     let detail = refused["detail"].as_str().unwrap();
     for part in ["1 calls", "1 recordings", "1 results that were never delivered", "confirm=true"] {
         assert!(detail.contains(part), "{detail}");
     }
     rig.get(&format!("/calls/{call_id}")).await.expect(200);
     rig.admin(Method::DELETE, &format!("{path}?confirm=perhaps")).await.expect(400);
-    let removed = rig.admin(Method::DELETE, &format!("{path}?confirm=true")).await.expect(200).json();
-    assert_eq!((&removed["removed"], &removed["calls"], &removed["recordings"]), (&json!(true), &json!(1), &json!(1)));
+    let removed =
+        rig.admin(Method::DELETE, &format!("{path}?confirm=true")).await.expect(200).json();
+    assert_eq!(
+        (&removed["removed"], &removed["calls"], &removed["recordings"]),
+        (&json!(true), &json!(1), &json!(1))
+    );
     rig.get("/calls").await.expect_problem(401, "unauthorized");
-    rig.request(Method::GET, &format!("/recordings/{file_name}"), |request| request).await.expect_problem(410, "gone");
+    rig.request(Method::GET, &format!("/recordings/{file_name}"), |request| request)
+        .await
+        .expect_problem(410, "gone");
     assert!(!rig.recording_path(&file_name).exists(), "the file is gone, too");
     // The next account of this id.
     rig.app.store.put_account(&Account::new(ACCOUNT, "Another")).unwrap();
@@ -149,9 +184,18 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
 async fn what_is_missing_is_named_at_once() {
     let rig = Rig::start().await;
     let problem = rig.post_call(json!({})).await.expect_problem(422, "missing_field").json();
-    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    let fields: Vec<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["from_number", "to_number", "agent_number", "crm_username"]);
-    let problem = rig.post_call(json!({ "to_number": "9876543210" })).await.expect_problem(422, "missing_field").json();
+    let problem = rig
+        .post_call(json!({ "to_number": "9876543210" }))
+        .await
+        .expect_problem(422, "missing_field")
+        .json();
     assert_eq!(problem["errors"].as_array().unwrap().len(), 3, "{problem}");
     rig.stop().await;
 }

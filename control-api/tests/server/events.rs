@@ -7,11 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 use storage::{CallbackJob, KeyClass};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpSocket,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::time::timeout;
 
 /// A stream of events as a client reads it.
 struct Stream {
@@ -38,12 +36,15 @@ impl Stream {
                 if let Some((event, rest)) = self.text.split_once("\n\n") {
                     let event = event.to_owned();
                     self.text = rest.to_owned();
-                    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                    let field = |name: &str| {
+                        event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
+                    };
                     let Some(word) = field("event: ") else { continue };
                     let data = serde_json::from_str(&field("data: ").unwrap()).unwrap();
                     return Some((field("id: ").unwrap().parse().unwrap(), word, data));
                 }
-                self.text.push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
+                self.text
+                    .push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
             }
         };
         timeout(DEADLINE, read).await.expect("no event came")
@@ -60,7 +61,15 @@ impl Stream {
 
 async fn hold(shard: &mut Shard, call_id: &str, sequence: u32) {
     let held = conversation(&[("agent", PartyState::Talking), ("customer", PartyState::OnHold)]);
-    shard.tell(Event::Milestone(crate::rig::told(call_id, sequence, "customer_held", Some("customer"), held))).await;
+    shard
+        .tell(Event::Milestone(crate::rig::told(
+            call_id,
+            sequence,
+            "customer_held",
+            Some("customer"),
+            held,
+        )))
+        .await;
 }
 
 const TO_BRIDGE: [&str; 5] = ["initiated", "agent_ringing", "agent_answered", "ringing", "bridged"];
@@ -79,7 +88,19 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     assert_eq!((id, word.as_str()), (6, "held"));
     assert_eq!(data["conversation"]["parties"][1]["number"], "+919876543210");
     let keys: Vec<_> = data.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = ["call_id", "conversation", "event", "id", "leg", "party", "reason", "sequence", "sip_code", "time", "uuid"];
+    let expected = [
+        "call_id",
+        "conversation",
+        "event",
+        "id",
+        "leg",
+        "party",
+        "reason",
+        "sequence",
+        "sip_code",
+        "time",
+        "uuid",
+    ];
     assert_eq!(keys, expected);
     for (key, value) in [
         ("id", json!(6)),
@@ -101,7 +122,10 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     assert_eq!(late.next().await, None);
     let (other, _) = rig.place(&mut shard).await;
     let (_, word, data) = all.next().await.unwrap();
-    assert_eq!((word.as_str(), &data["call_id"], &data["sequence"]), ("initiated", &json!(other), &json!(1)));
+    assert_eq!(
+        (word.as_str(), &data["call_id"], &data["sequence"]),
+        ("initiated", &json!(other), &json!(1))
+    );
     rig.stop().await;
 }
 
@@ -132,7 +156,9 @@ async fn a_stream_goes_on_where_it_ended() {
     let mut shard = rig.shard(1, &[&call_id]).await;
     hold(&mut shard, &call_id, 5).await;
     let response = rig
-        .request(Method::GET, "/events", |request| request.header("last-event-id", "x").bearer_auth(rig.server_key.clone()))
+        .request(Method::GET, "/events", |request| {
+            request.header("last-event-id", "x").bearer_auth(rig.server_key.clone())
+        })
         .await;
     response.expect_problem(400, "malformed_header");
     rig.get("/events?last_event_id=x").await.expect_problem(400, "malformed_query");
@@ -141,11 +167,18 @@ async fn a_stream_goes_on_where_it_ended() {
     // An id that was never given is taken for the newest.
     let mut beyond = Stream::open(&rig, "/events?last_event_id=999").await;
     shard.end(&call_id, CallStatus::Answer).await;
-    assert_eq!((stream.words(1).await, beyond.words(1).await), (vec!["ended".to_owned()], vec!["ended".to_owned()]));
+    assert_eq!(
+        (stream.words(1).await, beyond.words(1).await),
+        (vec!["ended".to_owned()], vec!["ended".to_owned()])
+    );
     let other = rig.add_key("other", KeyClass::Server, |key| key.account_id = Some("other".into()));
     let path = format!("/calls/{call_id}/events");
-    rig.request(Method::GET, &path, |request| request.bearer_auth(&other)).await.expect_problem(404, "not_found");
-    rig.request(Method::GET, "/events", |request| request).await.expect_problem(401, "unauthorized");
+    rig.request(Method::GET, &path, |request| request.bearer_auth(&other))
+        .await
+        .expect_problem(404, "not_found");
+    rig.request(Method::GET, "/events", |request| request)
+        .await
+        .expect_problem(401, "unauthorized");
     rig.stop().await;
 }
 
@@ -189,25 +222,35 @@ async fn an_account_has_a_bounded_number_of_streams() {
     rig.stop().await;
 }
 
-// A client that takes nothing is told so and let go: what waits for it is bounded in length and in time.
+// A client that takes nothing is told so and let go: what waits for it is bounded in length and in
+// time.
 #[tokio::test]
 async fn a_slow_reader_is_cut() {
-    let rig = Rig::start_patient(Patience { slow_reader: Duration::from_millis(300), ..Patience::default() }).await;
+    let rig = Rig::start_patient(Patience {
+        slow_reader: Duration::from_millis(300),
+        ..Patience::default()
+    })
+    .await;
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
     // More than the sockets' buffers hold.
-    let mut stands = conversation(&[("agent", PartyState::Talking), ("participant-1", PartyState::Left)]);
+    let mut stands =
+        conversation(&[("agent", PartyState::Talking), ("participant-1", PartyState::Left)]);
     stands.parties[1].reason = Some("x".repeat(32 << 10));
     const EVENT_COUNT: u64 = 255;
     for sequence in 5..=EVENT_COUNT as u32 - 1 {
-        let step = crate::rig::told(&call_id, sequence, "muted", Some("participant-1"), stands.clone());
+        let step =
+            crate::rig::told(&call_id, sequence, "muted", Some("participant-1"), stands.clone());
         shard.tell(Event::Milestone(step)).await;
     }
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut slow = socket.connect(rig.address()).await.unwrap();
-    let head =
-        format!("GET /events?last_event_id=0 HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer {}\r\n\r\n", rig.server_key);
+    let head = format!(
+        "GET /events?last_event_id=0 HTTP/1.1\r\nHost: api.example\r\nAuthorization: Bearer {}\r\n\
+            \r\n",
+        rig.server_key
+    );
     slow.write_all(head.as_bytes()).await.unwrap();
     // Meanwhile another is served, and a reader that is only late is not cut.
     let mut quick = Stream::open(&rig, "/events?last_event_id=0").await;
@@ -224,7 +267,8 @@ async fn a_slow_reader_is_cut() {
     };
     timeout(DEADLINE, read).await.expect("the stream never ended");
     let text = String::from_utf8(bytes).unwrap();
-    let last_id: u64 = text.rsplit_once("\nid: ").unwrap().1.lines().next().unwrap().trim().parse().unwrap();
+    let last_id: u64 =
+        text.rsplit_once("\nid: ").unwrap().1.lines().next().unwrap().trim().parse().unwrap();
     assert!(text.contains(": too slow: come again with Last-Event-ID"), "it is told why");
     assert!(last_id < EVENT_COUNT, "{last_id}");
     // With what it read last it misses nothing.
@@ -235,7 +279,11 @@ async fn a_slow_reader_is_cut() {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_key() {
-    let rig = Rig::start_patient(Patience { keep_alive: Duration::from_millis(100), ..Patience::default() }).await;
+    let rig = Rig::start_patient(Patience {
+        keep_alive: Duration::from_millis(100),
+        ..Patience::default()
+    })
+    .await;
     let mut shard = rig.shard(1, &[]).await;
     let keys = ["revoked", "expired"].map(|id| rig.add_key(id, KeyClass::Server, |_| {}));
     let mut going = Stream::open(&rig, "/events").await;
@@ -256,7 +304,11 @@ async fn a_stream_ends_with_its_key() {
     let expires_ms = Some(control_api::app::now_ms());
     rig.app.store.put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
     for mut stream in over {
-        assert_eq!(stream.next().await, None, "nothing is told to a key that does not work any more");
+        assert_eq!(
+            stream.next().await,
+            None,
+            "nothing is told to a key that does not work any more"
+        );
     }
     hold(&mut shard, &call_id, 6).await;
     assert_eq!(going.words(1).await, ["held"], "the account's other key goes on");
@@ -264,7 +316,11 @@ async fn a_stream_ends_with_its_key() {
 }
 
 fn progress_jobs(rig: &Rig, call_id: &str) -> Vec<CallbackJob> {
-    (1..100).filter_map(|sequence| rig.app.store.callback_job(&format!("{call_id}.{sequence}")).unwrap()).collect()
+    (1..100)
+        .filter_map(|sequence| {
+            rig.app.store.callback_job(&format!("{call_id}.{sequence}")).unwrap()
+        })
+        .collect()
 }
 
 // Off by default; then in their order, beside the one result
@@ -277,24 +333,51 @@ async fn progress_is_pushed_to_accounts_that_ask_for_it() {
     assert_eq!(progress_jobs(&rig, &call_id), [], "off unless it is asked for");
 
     rig.change_account(|account| {
-        account.progress_events = ["initiated", "bridged", "participant", "ended"].map(String::from).to_vec()
+        account.progress_events =
+            ["initiated", "bridged", "participant", "ended"].map(String::from).to_vec()
     });
     let call_id = rig.talk(&mut shard).await;
-    let parties = [("agent", PartyState::Talking), ("customer", PartyState::Talking), ("participant-1", PartyState::Left)];
-    let left = crate::rig::told(&call_id, 5, "participant_left", Some("participant-1"), conversation(&parties));
+    let parties = [
+        ("agent", PartyState::Talking),
+        ("customer", PartyState::Talking),
+        ("participant-1", PartyState::Left),
+    ];
+    let left = crate::rig::told(
+        &call_id,
+        5,
+        "participant_left",
+        Some("participant-1"),
+        conversation(&parties),
+    );
     shard.tell(Event::Milestone(left)).await;
-    shard.tell(Event::Milestone(crate::rig::told(&call_id, 6, "muted", Some("agent"), two_talk()))).await;
+    shard
+        .tell(Event::Milestone(crate::rig::told(&call_id, 6, "muted", Some("agent"), two_talk())))
+        .await;
     shard.end(&call_id, CallStatus::Answer).await;
     let jobs = progress_jobs(&rig, &call_id);
-    let bodies: Vec<Value> = jobs.iter().map(|job| serde_json::from_str(&job.body).unwrap()).collect();
-    let told: Vec<_> = bodies.iter().map(|body| (body["event"].as_str().unwrap(), body["sequence"].as_u64().unwrap())).collect();
+    let bodies: Vec<Value> =
+        jobs.iter().map(|job| serde_json::from_str(&job.body).unwrap()).collect();
+    let told: Vec<_> = bodies
+        .iter()
+        .map(|body| (body["event"].as_str().unwrap(), body["sequence"].as_u64().unwrap()))
+        .collect();
     assert_eq!(told, [("initiated", 1), ("bridged", 5), ("participant.left", 6), ("ended", 8)]);
-    assert_eq!((&bodies[2]["party"], &bodies[2]["reason"]), (&json!("participant-1"), &json!("busy")));
-    // The result is the one it always was, under its own id, and in a queue that no progress delays.
+    assert_eq!(
+        (&bodies[2]["party"], &bodies[2]["reason"]),
+        (&json!("participant-1"), &json!("busy"))
+    );
+    // The result is the one it always was, under its own id, and in a queue that no progress
+    // delays.
     let result = rig.app.store.callback_job(&call_id).unwrap().unwrap();
-    assert!(jobs.iter().all(|job| job.target.endpoint != result.target.endpoint && job.target.url == result.target.url));
+    assert!(
+        jobs.iter().all(|job| job.target.endpoint != result.target.endpoint
+            && job.target.url == result.target.url)
+    );
     let body: Value = serde_json::from_str(&result.body).unwrap();
-    assert_eq!((&body["status"], body.get("event"), body.get("sequence")), (&json!("ANSWER"), None, None));
+    assert_eq!(
+        (&body["status"], body.get("event"), body.get("sequence")),
+        (&json!("ANSWER"), None, None)
+    );
     rig.stop().await;
 }
 
@@ -305,7 +388,9 @@ async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
     let path = format!("/calls/{call_id}/events");
-    let live = rig.stream(&format!("{path}?last_event_id=99"), &format!("Bearer {}", rig.server_key)).await;
+    let live = rig
+        .stream(&format!("{path}?last_event_id=99"), &format!("Bearer {}", rig.server_key))
+        .await;
     assert_eq!(live.status(), 200, "a live call has more to tell");
     shard.end(&call_id, CallStatus::Answer).await;
     let mut stream = Stream::open(&rig, &path).await;
@@ -317,9 +402,20 @@ async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
         let answer = rig.get(&format!("{path}{query}")).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (204, 0), "{query}");
     }
-    assert!(Stream::open(&rig, &format!("{path}?last_event_id={}", last - 1)).await.next().await.is_some());
+    assert!(
+        Stream::open(&rig, &format!("{path}?last_event_id={}", last - 1))
+            .await
+            .next()
+            .await
+            .is_some()
+    );
     // Once the log has forgotten the call, its stream has nothing to tell at all.
-    control_api::retention::expire_once(&rig.app, control_api::app::now_ms() + storage::EVENT_WINDOW_MS).await.unwrap();
+    control_api::retention::expire_once(
+        &rig.app,
+        control_api::app::now_ms() + storage::EVENT_WINDOW_MS,
+    )
+    .await
+    .unwrap();
     rig.get(&path).await.expect(204);
     rig.stop().await;
 }

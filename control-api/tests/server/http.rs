@@ -1,13 +1,12 @@
-//! HTTP itself, byte by byte: bodies and heads that are wrong, connections that end, clients that take nothing.
+//! HTTP itself, byte by byte: bodies and heads that are wrong, connections that end, clients that
+//! take nothing.
 
 use crate::rig::{DEADLINE, Rig, guide_call};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// A client that writes its bytes itself.
 struct Raw {
@@ -31,10 +30,15 @@ impl Raw {
                 let text = String::from_utf8_lossy(&self.read).into_owned();
                 if let Some((head, body)) = text.split_once("\r\n\r\n") {
                     let head = head.to_lowercase();
-                    let len = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                    let len = head.lines().find_map(|line| {
+                        line.strip_prefix("content-length: ")?.parse::<usize>().ok()
+                    });
                     if body.len() >= len.unwrap_or(0) {
                         let body = body[..len.unwrap_or(0)].to_owned();
-                        self.read.drain(..text.len() - text.split_once("\r\n\r\n").unwrap().1.len() + body.len());
+                        self.read.drain(
+                            ..text.len() - text.split_once("\r\n\r\n").unwrap().1.len()
+                                + body.len(),
+                        );
                         return (head[9..12].parse().unwrap(), head, body);
                     }
                 }
@@ -50,21 +54,26 @@ impl Raw {
     /// Whether the connection ends without another byte.
     async fn ends(&mut self) -> bool {
         let mut bytes = [0; 64];
-        matches!(timeout(DEADLINE, self.stream.read(&mut bytes)).await.expect("the connection stays"), Ok(0) | Err(_))
+        matches!(
+            timeout(DEADLINE, self.stream.read(&mut bytes)).await.expect("the connection stays"),
+            Ok(0) | Err(_)
+        )
     }
 }
 
 #[track_caller]
 fn check_problem(answer: &(u16, String, String), status: u16, code: &str) {
     let (actual, head, body) = answer;
-    let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("no problem: {head} {body}"));
+    let body: Value =
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("no problem: {head} {body}"));
     assert_eq!((*actual, &body["code"]), (status, &json!(code)), "{head}");
     assert!(head.contains("content-type: application/problem+json"), "{head}");
 }
 
 fn post(rig: &Rig, headers: &str) -> String {
     format!(
-        "POST /calls HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n{headers}\r\n",
+        "POST /calls HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+            content-type: application/json\r\n{headers}\r\n",
         rig.server_key
     )
 }
@@ -91,7 +100,13 @@ async fn a_body_that_is_broken_is_not_called_long() {
     raw.send(post(&rig, "content-length: 65537\r\n")).await;
     check_problem(&raw.answer().await, 413, "payload_too_large");
     let mut raw = Raw::connect(&rig).await;
-    raw.send(format!("{}{:x}\r\n{}\r\n", post(&rig, "transfer-encoding: chunked\r\n"), 70_000, " ".repeat(70_000))).await;
+    raw.send(format!(
+        "{}{:x}\r\n{}\r\n",
+        post(&rig, "transfer-encoding: chunked\r\n"),
+        70_000,
+        " ".repeat(70_000)
+    ))
+    .await;
     check_problem(&raw.answer().await, 413, "payload_too_large");
     rig.stop().await;
 }
@@ -104,12 +119,16 @@ async fn bodies_come_in_the_forms_that_clients_send() {
         let key = rig.server_key.clone();
         rig.request(Method::POST, "/calls", move |request| {
             let request = request.bearer_auth(key).header("content-type", kind).body(body);
-            coding.into_iter().fold(request, |request, coding| request.header("content-encoding", coding))
+            coding
+                .into_iter()
+                .fold(request, |request, coding| request.header("content-encoding", coding))
         })
     };
     send("application/json", None, format!("\u{feff}{}", guide_call())).await.expect(201);
     shard.expect_call().await;
-    send("application/json; charset=utf-8", Some("identity"), guide_call().to_string()).await.expect(201);
+    send("application/json; charset=utf-8", Some("identity"), guide_call().to_string())
+        .await
+        .expect(201);
     shard.expect_call().await;
     for coding in ["gzip", "br"] {
         let refused = send("application/json", Some(coding), guide_call().to_string()).await;
@@ -122,7 +141,8 @@ async fn bodies_come_in_the_forms_that_clients_send() {
     let null = rig.request(Method::POST, &path, |request| {
         request.bearer_auth(&rig.server_key).header("content-type", "application/json").body("null")
     });
-    let (answer, _) = tokio::join!(null, shard.obey("muted", 5, Some("agent"), crate::rig::two_talk()));
+    let (answer, _) =
+        tokio::join!(null, shard.obey("muted", 5, Some("agent"), crate::rig::two_talk()));
     answer.expect(200);
     rig.stop().await;
 }
@@ -163,9 +183,11 @@ async fn a_connection_that_cannot_be_used_again_is_said_to_close() {
         assert_eq!((status, head.contains("connection: close")), (401, false), "{head}");
     }
     // One that is still to come is not waited for.
-    for headers in
-        ["content-length: 40000\r\n", "content-length: 40000\r\nexpect: 100-continue\r\n", "transfer-encoding: chunked\r\n"]
-    {
+    for headers in [
+        "content-length: 40000\r\n",
+        "content-length: 40000\r\nexpect: 100-continue\r\n",
+        "transfer-encoding: chunked\r\n",
+    ] {
         let mut raw = Raw::connect(&rig).await;
         raw.send(format!("{refused}{headers}\r\n")).await;
         let (status, head, _) = raw.answer().await;
@@ -187,9 +209,17 @@ async fn heads_that_cannot_be_read_are_problems_like_any_other() {
     let rig = Rig::start().await;
     let many = "x: y\r\n".repeat(150);
     for (request, status, code) in [
-        (format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(100_000)), 431, "head_too_large"),
+        (
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(100_000)),
+            431,
+            "head_too_large",
+        ),
         (format!("GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n"), 431, "head_too_large"),
-        (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "y".repeat(100_000)), 431, "head_too_large"),
+        (
+            format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "y".repeat(100_000)),
+            431,
+            "head_too_large",
+        ),
         ("GET / HTTP/9.9\r\n\r\n".to_owned(), 400, "malformed_head"),
         ("no request\r\n\r\n".to_owned(), 400, "malformed_head"),
     ] {
@@ -219,15 +249,19 @@ async fn connections_that_stall_make_room() {
     let mut next = Raw::connect(&rig).await;
     next.send("GET /recordings/x HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(next.answer().await.0, 404);
-    let metrics = String::from_utf8(rig.operator("/metrics").await.expect(200).body.clone()).unwrap();
-    let line = "control_api_http_connections_cut_total{listener=\"public\",reason=\"address_full\"} 1";
+    let metrics =
+        String::from_utf8(rig.operator("/metrics").await.expect(200).body.clone()).unwrap();
+    let line =
+        "control_api_http_connections_cut_total{listener=\"public\",reason=\"address_full\"} 1";
     assert!(metrics.lines().any(|actual| actual == line), "{metrics}");
     // One made room; the others go on.
     let mut served = 0;
     for mut raw in waiting {
         let _ = raw.stream.write_all(b"\r\n").await;
         let mut status = [0; 12];
-        let read = timeout(DEADLINE, raw.stream.read_exact(&mut status)).await.expect("neither served nor cut");
+        let read = timeout(DEADLINE, raw.stream.read_exact(&mut status))
+            .await
+            .expect("neither served nor cut");
         served += usize::from(read.is_ok() && status == *b"HTTP/1.1 200");
     }
     assert_eq!(served, 3);
@@ -253,7 +287,9 @@ async fn wrong_keys_have_a_rate_and_right_ones_none() {
     guess("Bearer wrong", "198.51.100.8").await.expect_problem(401, "unauthorized");
     // Who shares the address is not locked out.
     let key = rig.server_key.clone();
-    let right = rig.request(Method::GET, "/calls", |request| request.bearer_auth(key).header("x-forwarded-for", "198.51.100.7"));
+    let right = rig.request(Method::GET, "/calls", |request| {
+        request.bearer_auth(key).header("x-forwarded-for", "198.51.100.7")
+    });
     right.await.expect(200);
     rig.stop().await;
 }

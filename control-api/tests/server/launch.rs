@@ -1,25 +1,27 @@
 //! The launch link: what it renders, what it refuses and how, and that it has no effect.
 
-use crate::{
-    rig::{ACCOUNT, Answer, CALLER_ID, Rig},
-    softphone::{AGENT, CUSTOMER, LAUNCH, Page, launch_data, launch_query},
-};
-use control_api::{
-    app::now_ms,
-    onboarding::{ClearKeys, Pack},
-    secret::Secret,
-};
+use crate::rig::{ACCOUNT, Answer, CALLER_ID, Rig};
+use crate::softphone::{AGENT, CUSTOMER, LAUNCH, Page, launch_data, launch_query};
+use control_api::app::now_ms;
+use control_api::onboarding::{ClearKeys, Pack};
+use control_api::secret::Secret;
 use reqwest::Method;
 use serde_json::json;
 use std::sync::{Mutex, OnceLock};
 use storage::KeyClass;
 
 async fn get(rig: &Rig, query: &str) -> Answer {
-    rig.request(Method::GET, &format!("{LAUNCH}?{query}"), |request| request.header("accept", "text/html,*/*;q=0.8")).await
+    rig.request(Method::GET, &format!("{LAUNCH}?{query}"), |request| {
+        request.header("accept", "text/html,*/*;q=0.8")
+    })
+    .await
 }
 
 async fn get_json(rig: &Rig, query: &str) -> Answer {
-    rig.request(Method::GET, &format!("{LAUNCH}?{query}"), |request| request.header("accept", "application/problem+json")).await
+    rig.request(Method::GET, &format!("{LAUNCH}?{query}"), |request| {
+        request.header("accept", "application/problem+json")
+    })
+    .await
 }
 
 fn html(answer: &Answer) -> String {
@@ -29,9 +31,11 @@ fn html(answer: &Answer) -> String {
 
 #[track_caller]
 fn check_headers(answer: &Answer) {
-    for (name, value) in
-        [("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff")]
-    {
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
         assert_eq!(answer.header(name), value, "{name}");
     }
     assert!(answer.header("permissions-policy").contains("microphone=(self)"));
@@ -56,26 +60,37 @@ async fn the_link_renders_the_page_with_its_launch() {
     let page = html(&answer);
     assert!(!page.contains(&rig.browser_key), "the key is not given back");
     let policy = answer.header("content-security-policy");
-    assert!(policy.contains("script-src 'self';") && policy.contains("frame-ancestors *"), "{policy}");
+    assert!(
+        policy.contains("script-src 'self';") && policy.contains("frame-ancestors *"),
+        "{policy}"
+    );
     assert!(!policy.contains("unsafe"), "{policy}");
 
     // What the page loads is there, and may be kept.
-    let assets: Vec<&str> = page.split('"').filter(|text| text.starts_with("/CRM_API/webphone/assets/")).collect();
+    let assets: Vec<&str> =
+        page.split('"').filter(|text| text.starts_with("/CRM_API/webphone/assets/")).collect();
     assert!(assets.iter().any(|path| path.ends_with(".js")), "{assets:?}");
     for path in assets {
         let asset = rig.request(Method::GET, path, |request| request).await;
         assert!(asset.expect(200).header("cache-control").contains("immutable"), "{path}");
         let tag = asset.header("etag").to_owned();
-        let again = rig.request(Method::GET, path, |request| request.header("if-none-match", tag)).await;
+        let again =
+            rig.request(Method::GET, path, |request| request.header("if-none-match", tag)).await;
         assert!(again.expect(304).body.is_empty());
     }
-    rig.request(Method::GET, "/CRM_API/webphone/assets/../index.html", |request| request).await.expect(404);
-    rig.request(Method::GET, "/CRM_API/webphone/assets/none.js", |request| request).await.expect_problem(404, "not_found");
+    rig.request(Method::GET, "/CRM_API/webphone/assets/../index.html", |request| request)
+        .await
+        .expect(404);
+    rig.request(Method::GET, "/CRM_API/webphone/assets/none.js", |request| request)
+        .await
+        .expect_problem(404, "not_found");
 
     // An agent without a name of its own, one in two scripts.
-    let plain = launch_data(&get(&rig, &launch_query(&rig.browser_key, "agent.018", CUSTOMER)).await);
+    let plain =
+        launch_data(&get(&rig, &launch_query(&rig.browser_key, "agent.018", CUSTOMER)).await);
     assert_eq!(plain["agent"], json!({ "crm_username": "agent.018", "name": null }));
-    let other = launch_data(&get(&rig, &launch_query(&rig.browser_key, "Jörg आशा", CUSTOMER)).await);
+    let other =
+        launch_data(&get(&rig, &launch_query(&rig.browser_key, "Jörg आशा", CUSTOMER)).await);
     assert_eq!(other["agent"]["crm_username"], "Jörg आशा");
     rig.stop().await;
 }
@@ -87,7 +102,9 @@ async fn pages_without_a_launch_hold_no_launch_data() {
     for path in ["/CRM_API/webphone/call", "/CRM_API/webphone/setup"] {
         let answer = rig.request(Method::GET, path, |request| request).await;
         check_headers(answer.expect(200));
-        assert!(html(&answer).contains("<script type=\"application/json\" id=\"launch\"></script>"));
+        assert!(
+            html(&answer).contains("<script type=\"application/json\" id=\"launch\"></script>")
+        );
     }
     // The setup page tries the way to a shard that takes softphones, once there is one.
     let _shard = rig.softphone_shard(&[], &[]).await;
@@ -116,10 +133,19 @@ async fn numbers_as_crms_hold_them_dial_the_same() {
         "00919876543210",
     ] {
         // The caller ID in its raw form, too.
-        let answer =
-            get(&rig, &format!("from_number=+918047123456&to_number={raw}&api_key={key}&crm_username={AGENT}&x=1")).await;
+        let answer = get(
+            &rig,
+            &format!(
+                "from_number=+918047123456&to_number={raw}&api_key={key}&crm_username={AGENT}&x=1"
+            ),
+        )
+        .await;
         let data = launch_data(&answer);
-        assert_eq!((&data["to_number_e164"], &data["from_number"]), (&json!("+919876543210"), &json!(CALLER_ID)), "{raw}");
+        assert_eq!(
+            (&data["to_number_e164"], &data["from_number"]),
+            (&json!("+919876543210"), &json!(CALLER_ID)),
+            "{raw}"
+        );
     }
     rig.stop().await;
 }
@@ -129,14 +155,25 @@ async fn numbers_as_crms_hold_them_dial_the_same() {
 async fn refusals_name_what_is_wrong() {
     let rig = Rig::start().await;
     let key = rig.browser_key.clone();
-    let query =
-        |agent: &str, to: &str, from: &str| format!("crm_username={agent}&api_key={key}&to_number={to}&from_number={from}");
+    let query = |agent: &str, to: &str, from: &str| {
+        format!("crm_username={agent}&api_key={key}&to_number={to}&from_number={from}")
+    };
     let from = CALLER_ID.replace('+', "%2B");
     let long = "x".repeat(129);
     for (query, status, code, named) in [
         (String::new(), 400, "missing_parameter", "crm_username"),
-        (format!("api_key={key}&to_number=9876543210&from_number={from}"), 400, "missing_parameter", "crm_username"),
-        (format!("crm_username={AGENT}&to_number=9876543210&from_number={from}"), 400, "missing_parameter", "api_key"),
+        (
+            format!("api_key={key}&to_number=9876543210&from_number={from}"),
+            400,
+            "missing_parameter",
+            "crm_username",
+        ),
+        (
+            format!("crm_username={AGENT}&to_number=9876543210&from_number={from}"),
+            400,
+            "missing_parameter",
+            "api_key",
+        ),
         (query(AGENT, "", &from), 400, "missing_parameter", "to_number"),
         (query(AGENT, "9876543210", "+"), 400, "missing_parameter", "from_number"),
         (query(AGENT, "9876543210&to_number=1", &from), 400, "repeated_parameter", "to_number"),
@@ -153,7 +190,10 @@ async fn refusals_name_what_is_wrong() {
         let page = get(&rig, &query).await;
         check_headers(page.expect(status));
         let text = html(&page);
-        assert!(text.contains(named) && text.contains("<h1>") && !text.contains("<script"), "{query}: {text}");
+        assert!(
+            text.contains(named) && text.contains("<h1>") && !text.contains("<script"),
+            "{query}: {text}"
+        );
         assert!(!text.contains(&key));
         let problem = get_json(&rig, &query).await;
         check_headers(problem.expect_problem(status, code));
@@ -166,21 +206,30 @@ async fn refusals_name_what_is_wrong() {
 #[tokio::test]
 async fn only_a_browser_key_opens_the_link() {
     let rig = Rig::start().await;
-    let expired = rig.add_key("expired", KeyClass::Browser, |key| key.expires_ms = Some(now_ms() - 1));
-    get_json(&rig, &launch_query(&expired, AGENT, CUSTOMER)).await.expect_problem(401, "unauthorized");
+    let expired =
+        rig.add_key("expired", KeyClass::Browser, |key| key.expires_ms = Some(now_ms() - 1));
+    get_json(&rig, &launch_query(&expired, AGENT, CUSTOMER))
+        .await
+        .expect_problem(401, "unauthorized");
     let old = rig.add_key("old", KeyClass::Browser, |key| key.expires_ms = Some(now_ms() + 60_000));
     get(&rig, &launch_query(&old, AGENT, CUSTOMER)).await.expect(200);
     // A19: a browser key is not bound to addresses.
-    let bound = rig.add_key("bound", KeyClass::Browser, |key| key.cidrs = vec!["198.51.100.0/24".into()]);
+    let bound =
+        rig.add_key("bound", KeyClass::Browser, |key| key.cidrs = vec!["198.51.100.0/24".into()]);
     get(&rig, &launch_query(&bound, AGENT, CUSTOMER)).await.expect(200);
-    let other = rig.add_key("other", KeyClass::Browser, |key| key.account_id = Some("other".into()));
-    get_json(&rig, &launch_query(&other, AGENT, CUSTOMER)).await.expect_problem(422, "unknown_agent");
+    let other =
+        rig.add_key("other", KeyClass::Browser, |key| key.account_id = Some("other".into()));
+    get_json(&rig, &launch_query(&other, AGENT, CUSTOMER))
+        .await
+        .expect_problem(422, "unknown_agent");
     let admin = rig.add_key("admin", KeyClass::Admin, |key| key.account_id = None);
     get_json(&rig, &launch_query(&admin, AGENT, CUSTOMER)).await.expect_problem(403, "key_class");
     let page = get(&rig, &launch_query(&rig.server_key, AGENT, CUSTOMER)).await;
     let text = html(page.expect(403));
     assert!(text.contains("wrong key") && !text.contains(&rig.server_key), "{text}");
-    get_json(&rig, &launch_query(&rig.server_key, AGENT, CUSTOMER)).await.expect_problem(403, "key_in_query");
+    get_json(&rig, &launch_query(&rig.server_key, AGENT, CUSTOMER))
+        .await
+        .expect_problem(403, "key_in_query");
     let metrics = String::from_utf8(rig.operator("/metrics").await.body.clone()).unwrap();
     for line in [
         "control_api_server_keys_exposed_total 2",
@@ -200,7 +249,11 @@ async fn opening_the_link_has_no_effect() {
     let path = format!("{LAUNCH}?{}", launch_query(&rig.browser_key, AGENT, CUSTOMER));
     let head = rig.request(Method::HEAD, &path, |request| request).await;
     assert!(head.expect(200).body.is_empty());
-    for (name, value) in [("sec-purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")] {
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+    ] {
         let prefetch = rig.request(Method::GET, &path, |request| request.header(name, value)).await;
         check_headers(prefetch.expect(503));
         assert!(!html(&prefetch).contains("\"token\""));
@@ -223,12 +276,16 @@ async fn agents_and_keys_have_their_rates() {
         config.softphone.launch_per_minute_per_key = 5;
     })
     .await;
-    let open = async |agent: &str| get_json(&rig, &launch_query(&rig.browser_key, agent, CUSTOMER)).await;
+    let open =
+        async |agent: &str| get_json(&rig, &launch_query(&rig.browser_key, agent, CUSTOMER)).await;
     for _ in 0..2 {
         open(AGENT).await.expect(200);
     }
     let refused = open(AGENT).await;
-    assert!(refused.expect_problem(429, "rate_limited").header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(
+        refused.expect_problem(429, "rate_limited").header("retry-after").parse::<u64>().unwrap()
+            >= 1
+    );
     open("agent.018").await.expect(200);
     // Agents that are not registered are limited together, so that nobody can try names for long.
     open("nobody").await.expect_problem(422, "unknown_agent");
@@ -243,10 +300,16 @@ async fn agents_and_keys_have_their_rates() {
 #[tokio::test]
 async fn an_account_says_who_may_embed_the_softphone() {
     let rig = Rig::start().await;
-    rig.change_account(|account| account.frame_ancestors = vec!["https://crm.example".into(), "https://b.example:8443".into()]);
+    rig.change_account(|account| {
+        account.frame_ancestors =
+            vec!["https://crm.example".into(), "https://b.example:8443".into()]
+    });
     let answer = get(&rig, &launch_query(&rig.browser_key, AGENT, CUSTOMER)).await;
     let policy = answer.expect(200).header("content-security-policy");
-    assert!(policy.ends_with("frame-ancestors https://crm.example https://b.example:8443"), "{policy}");
+    assert!(
+        policy.ends_with("frame-ancestors https://crm.example https://b.example:8443"),
+        "{policy}"
+    );
     // Also after a reload, and on the setup page; the other account lets anybody.
     for page in ["call", "setup"] {
         for (query, expected) in [
@@ -255,7 +318,11 @@ async fn an_account_says_who_may_embed_the_softphone() {
             ("?account=none", "frame-ancestors https://crm.example https://b.example:8443"),
             ("?account=other", "frame-ancestors *"),
         ] {
-            let answer = rig.request(Method::GET, &format!("/CRM_API/webphone/{page}{query}"), |request| request).await;
+            let answer = rig
+                .request(Method::GET, &format!("/CRM_API/webphone/{page}{query}"), |request| {
+                    request
+                })
+                .await;
             let policy = answer.expect(200).header("content-security-policy");
             assert!(policy.ends_with(expected), "{page}{query}: {policy}");
         }
@@ -267,12 +334,18 @@ async fn an_account_says_who_may_embed_the_softphone() {
 async fn an_agents_address_with_a_raw_plus_is_understood() {
     let rig = Rig::start().await;
     let register = |crm_username: &str| {
-        let agent = storage::Agent { account_id: ACCOUNT.into(), crm_username: crm_username.into(), display_name: "A".into() };
+        let agent = storage::Agent {
+            account_id: ACCOUNT.into(),
+            crm_username: crm_username.into(),
+            display_name: "A".into(),
+        };
         rig.app.store.put_agent(&agent).unwrap();
     };
     register("asha+sales@acme.example");
     let key = &rig.browser_key;
-    let query = |raw: &str| format!("crm_username={raw}&api_key={key}&to_number=9876543210&from_number=%2B918047123456");
+    let query = |raw: &str| {
+        format!("crm_username={raw}&api_key={key}&to_number=9876543210&from_number=%2B918047123456")
+    };
     for raw in ["asha+sales@acme.example", "asha%2Bsales%40acme.example"] {
         let data = launch_data(&get(&rig, &query(raw)).await);
         assert_eq!(data["agent"]["crm_username"], "asha+sales@acme.example", "{raw}");
@@ -295,7 +368,11 @@ async fn a_refusal_shows_what_arrived() {
         ("%3Cscript%3E1", "to_number: &lt;script&gt;1"),
         ("9876501000%20ext.%2012", "extension"),
     ] {
-        let query = launch_query(&rig.browser_key, AGENT, "N").replacen("to_number=N", &format!("to_number={to_number}"), 1);
+        let query = launch_query(&rig.browser_key, AGENT, "N").replacen(
+            "to_number=N",
+            &format!("to_number={to_number}"),
+            1,
+        );
         let answer = get(&rig, &query).await;
         let page = html(answer.expect(422));
         assert!(page.contains(shown) && page.contains(&format!("crm_username: {AGENT}")), "{page}");
@@ -308,12 +385,16 @@ async fn a_refusal_shows_what_arrived() {
 #[tokio::test]
 async fn the_packs_template_works_as_it_is_pasted() {
     let rig = Rig::start().await;
-    let pack: Pack =
-        serde_json::from_value(rig.admin(Method::GET, &format!("/admin/accounts/{ACCOUNT}/pack")).await.expect(200).json())
-            .unwrap();
+    let pack: Pack = serde_json::from_value(
+        rig.admin(Method::GET, &format!("/admin/accounts/{ACCOUNT}/pack")).await.expect(200).json(),
+    )
+    .unwrap();
     let clear = ClearKeys { browser: Some(Secret::new(rig.browser_key.clone())), server: None };
     let text = pack.text(&clear);
-    let template = text.lines().find_map(|line| line.trim().strip_prefix("https://api.example/CRM_API/")).expect("a template");
+    let template = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("https://api.example/CRM_API/"))
+        .expect("a template");
     let link = template.replace("{AGENT_ID}", AGENT).replace("{CUSTOMER_NUMBER}", "+919876543210");
     let answer = rig.request(Method::GET, &format!("/CRM_API/{link}"), |request| request).await;
     assert_eq!(launch_data(&answer)["to_number_e164"], "+919876543210");
@@ -335,7 +416,10 @@ fn log() -> &'static Mutex<Vec<u8>> {
         }
     }
     LOG.get_or_init(|| {
-        let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(|| Writer);
+        let builder = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(|| Writer);
         builder.try_init().expect("no other subscriber");
         Mutex::default()
     })
@@ -354,8 +438,18 @@ async fn no_log_holds_a_key_a_token_or_a_number() {
     page.start(&rig, "denied").await.expect(201);
     let token = Page::launch(&rig, AGENT, CUSTOMER).await;
     let text = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    assert!(text.lines().any(|line| line.contains("WARN") && line.contains("a server key was sent in a query string")));
-    for secret in [&rig.browser_key, &rig.server_key, "a-key-that-nobody-knows", &page.secret, &token, &grant.password] {
+    assert!(
+        text.lines().any(|line| line.contains("WARN")
+            && line.contains("a server key was sent in a query string"))
+    );
+    for secret in [
+        &rig.browser_key,
+        &rig.server_key,
+        "a-key-that-nobody-knows",
+        &page.secret,
+        &token,
+        &grant.password,
+    ] {
         assert!(!text.contains(secret), "a secret is in the log");
     }
     rig.stop().await;

@@ -1,10 +1,12 @@
 //! The control link: states, ends, replays, restarts of either side.
 
-use crate::rig::{DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav, without_delivery};
+use crate::rig::{
+    DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav, without_delivery,
+};
 use control_api::app::now_ms;
 use control_wire::{
-    CallStatus, Command, Event, FromEdge, HangupBy, Hello, HelloMore, LegName, Milestone, RecordingResult, RecordingWritten,
-    ShardStatus, ToEdge,
+    CallStatus, Command, Event, FromEdge, HangupBy, Hello, HelloMore, LegName, Milestone,
+    RecordingResult, RecordingWritten, ShardStatus, ToEdge,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -41,7 +43,8 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     }
     assert_eq!(call["duration"], 150);
     assert_eq!(rig.app.lines.live_count(), 0);
-    let job = rig.app.store.callback_job(&call_id).unwrap().expect("the callback is stored with the end");
+    let job =
+        rig.app.store.callback_job(&call_id).unwrap().expect("the callback is stored with the end");
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!((&body["status"], &body["end_time"]), (&call["status"], &call["end_time"]));
 
@@ -67,12 +70,22 @@ async fn many_events_at_once_are_all_acknowledged_in_order() {
     for sequence in 1..=10 {
         for call_id in &calls {
             id += 1;
-            shard.write(&FromEdge::Event { id, event: Event::Milestone(milestone(call_id, sequence, None, "step")) }).await;
+            shard
+                .write(&FromEdge::Event {
+                    id,
+                    event: Event::Milestone(milestone(call_id, sequence, None, "step")),
+                })
+                .await;
         }
     }
     for call_id in &calls {
         id += 1;
-        shard.write(&FromEdge::Event { id, event: Event::Ended(Box::new(ended(call_id, CallStatus::Busy))) }).await;
+        shard
+            .write(&FromEdge::Event {
+                id,
+                event: Event::Ended(Box::new(ended(call_id, CallStatus::Busy))),
+            })
+            .await;
     }
     for event_id in 1..=id {
         assert_eq!(shard.read().await, Some(ToEdge::Ack { event_id }));
@@ -89,7 +102,10 @@ async fn many_events_at_once_are_all_acknowledged_in_order() {
 async fn unacknowledged_commands_are_sent_again_in_order() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
-    let call_id = rig.post_call(crate::rig::guide_call()).await.expect(201).json()["call_id"].as_str().unwrap().to_owned();
+    let call_id = rig.post_call(crate::rig::guide_call()).await.expect(201).json()["call_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
     let commands = [shard.command().await, shard.command().await];
     drop(shard);
@@ -123,13 +139,30 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
 
     let mut restarted = rig.shard(2, &[]).await;
     let call = rig.ended_call(&ringing).await;
-    assert_eq!((&call["recording_complete"], &call["recording_written_ms"]), (&Value::Null, &Value::Null));
-    assert_eq!((&call["status"], &call["reason"], &call["hangup_by"]), (&json!("FAILED"), &json!("system"), &json!("system")));
+    assert_eq!(
+        (&call["recording_complete"], &call["recording_written_ms"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (&call["status"], &call["reason"], &call["hangup_by"]),
+        (&json!("FAILED"), &json!("system"), &json!("system"))
+    );
     let call = rig.ended_call(&talking).await;
-    assert_eq!((&call["status"], &call["reason"], &call["duration"]), (&json!("ANSWER"), &json!("edge_restarted"), &json!(2)));
+    assert_eq!(
+        (&call["status"], &call["reason"], &call["duration"]),
+        (&json!("ANSWER"), &json!("edge_restarted"), &json!(2))
+    );
     // B11: what was not written yet went with the edge.
-    assert_eq!((&call["recording_complete"], &call["recording_written_ms"]), (&json!(false), &json!(2_000)));
-    let path = call["recording_url"].as_str().unwrap().strip_prefix("https://api.example").unwrap().to_owned();
+    assert_eq!(
+        (&call["recording_complete"], &call["recording_written_ms"]),
+        (&json!(false), &json!(2_000))
+    );
+    let path = call["recording_url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("https://api.example")
+        .unwrap()
+        .to_owned();
     assert_eq!(rig.get(&path).await.expect(200).body, wav());
     let call = rig.ended_call(&cancelled).await;
     let told = ["status", "reason", "hangup_by"].map(|key| call[key].as_str().unwrap().to_owned());
@@ -173,7 +206,10 @@ async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
             vec![("paused", 300), ("resumed", 900), ("paused", 1_500)],
             json!([{ "from_ms": 300, "to_ms": 900 }, { "from_ms": 1_500, "to_ms": 2_000 }]),
         ),
-        (vec![("paused", 1_000), ("resumed", 2_500)], json!([{ "from_ms": 1_000, "to_ms": 2_000 }])),
+        (
+            vec![("paused", 1_000), ("resumed", 2_500)],
+            json!([{ "from_ms": 1_000, "to_ms": 2_000 }]),
+        ),
         (vec![("paused", 2_100), ("resumed", 2_500), ("paused", 2_600)], json!([])),
     ] {
         let (call_id, place) = rig.place(&mut shard).await;
@@ -189,8 +225,13 @@ async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
     let _restarted = rig.shard(2, &[]).await;
     for (call_id, pauses) in calls {
         let call = rig.ended_call(&call_id).await;
-        assert_eq!((&call["reason"], &call["recording_pauses"]), (&json!("edge_restarted"), &pauses));
-        let body: Value = serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+        assert_eq!(
+            (&call["reason"], &call["recording_pauses"]),
+            (&json!("edge_restarted"), &pauses)
+        );
+        let body: Value =
+            serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body)
+                .unwrap();
         assert_eq!(body["recording_pauses"], pauses);
     }
     rig.stop().await;
@@ -240,13 +281,23 @@ async fn a_shard_with_as_many_softphones_and_calls_as_it_may_have_comes_back() {
     let (lost, _) = rig.place(&mut shard).await;
     drop(shard);
     let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
-    let mut live_calls: Vec<String> = (0..5_000).map(|n| format!("never-heard-of-{n:021}")).collect();
+    let mut live_calls: Vec<String> =
+        (0..5_000).map(|n| format!("never-heard-of-{n:021}")).collect();
     live_calls.push(kept.clone());
-    let mut shard = rig.greet(Hello { live_calls, softphones, softphone_service: Some(service(8443)), ..hello(1, &[]) }).await;
+    let mut shard = rig
+        .greet(Hello {
+            live_calls,
+            softphones,
+            softphone_service: Some(service(8443)),
+            ..hello(1, &[])
+        })
+        .await;
     // Softphones of agents that nobody knows are cut off meanwhile.
     let hung_up = loop {
         match shard.command().await {
-            (command_id, Command::RevokeSoftphone { .. }) => shard.write(&FromEdge::Ack { command_id }).await,
+            (command_id, Command::RevokeSoftphone { .. }) => {
+                shard.write(&FromEdge::Ack { command_id }).await
+            }
             (_, Command::HangUp { call_id }) => break call_id,
             other => panic!("expected HangUp, got {other:?}"),
         }
@@ -331,10 +382,17 @@ async fn recordings_are_announced_with_the_end() {
     shard.bridge(&call_id).await;
     let file_name = place.recording.unwrap();
     std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
-    let recording =
-        RecordingResult { file_name: file_name.clone(), duration_ms: 2_000, file_len: wav().len() as u64, pauses: Vec::new() };
+    let recording = RecordingResult {
+        file_name: file_name.clone(),
+        duration_ms: 2_000,
+        file_len: wav().len() as u64,
+        pauses: Vec::new(),
+    };
     shard
-        .tell(Event::Ended(Box::new(control_wire::Ended { recording: Some(recording), ..ended(&call_id, CallStatus::Answer) })))
+        .tell(Event::Ended(Box::new(control_wire::Ended {
+            recording: Some(recording),
+            ..ended(&call_id, CallStatus::Answer)
+        })))
         .await;
     let url = format!("https://api.example/recordings/{file_name}");
     assert_eq!(rig.call(&call_id).await["recording_url"], url);
@@ -362,15 +420,21 @@ async fn what_of_a_recording_could_not_be_written_is_told() {
             shard.milestone(&call_id, 5, None, "recording_failed").await;
         }
         let file_name = place.recording.unwrap();
-        let recording = RecordingResult { file_name, duration_ms: 2_000, file_len: 64_044, pauses: Vec::new() };
+        let recording =
+            RecordingResult { file_name, duration_ms: 2_000, file_len: 64_044, pauses: Vec::new() };
         let recording = has_file.then_some(recording);
-        let end = control_wire::Ended { recording, recording_written: told, ..ended(&call_id, CallStatus::Answer) };
+        let end = control_wire::Ended {
+            recording,
+            recording_written: told,
+            ..ended(&call_id, CallStatus::Answer)
+        };
         shard.tell(Event::Ended(Box::new(end))).await;
         let view = rig.call(&call_id).await;
         let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
         let body: Value = serde_json::from_str(&job.body).unwrap();
         for shown in [&view, &body] {
-            let keys = ["recording_complete", "recording_written_ms"].map(|key| shown.get(key).expect(key).clone());
+            let keys = ["recording_complete", "recording_written_ms"]
+                .map(|key| shown.get(key).expect(key).clone());
             assert_eq!((keys[0].clone(), keys[1].clone()), expected);
             assert_eq!(shown.get("recording_url").is_some(), has_file);
         }
@@ -406,7 +470,9 @@ async fn malformed_peers_are_turned_away() {
     let rig = Rig::start().await;
     let mut old = rig.connect().await;
     old.write(&FromEdge::Hello(Hello { version: 9, ..hello(1, &[]) })).await;
-    assert!(matches!(old.read().await, Some(ToEdge::Refused { reason }) if reason.contains("version 9")));
+    assert!(
+        matches!(old.read().await, Some(ToEdge::Refused { reason }) if reason.contains("version 9"))
+    );
     assert_eq!(old.read().await, None);
     for bytes in [b"\xff\xff\xff\xff".as_slice(), b"\0\0\0\x02{}", b"\0\0\0\x04nope"] {
         let mut peer = rig.connect().await;

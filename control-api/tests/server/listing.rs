@@ -5,7 +5,12 @@ use control_wire::{CallStatus, LegName};
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
-    list["calls"].as_array().unwrap().iter().map(|call| call["call_id"].as_str().unwrap().to_owned()).collect()
+    list["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| call["call_id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -27,7 +32,12 @@ async fn pages_hold_every_call_once_newest_first() {
         path = format!("/calls?limit=3&cursor={cursor}");
     }
     assert_eq!(listed, ids(&whole));
-    let times: Vec<_> = whole["calls"].as_array().unwrap().iter().map(|call| call["start_time"].as_str().unwrap()).collect();
+    let times: Vec<_> = whole["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| call["start_time"].as_str().unwrap())
+        .collect();
     assert!(times.is_sorted_by(|newer, older| newer >= older));
     listed.sort();
     placed.sort();
@@ -70,17 +80,29 @@ async fn filters_narrow_the_list() {
         expected.sort();
         assert_eq!(listed, expected, "{query}");
     }
-    for query in
-        ["status=ok", "live=maybe", "from=yesterday", "limit=0", "limit=201", "limit=x", "cursor=zzz", "customer_number=1"]
-    {
-        let problem = rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
+    for query in [
+        "status=ok",
+        "live=maybe",
+        "from=yesterday",
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=zzz",
+        "customer_number=1",
+    ] {
+        let problem =
+            rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
         assert_eq!(problem["errors"][0]["field"], query.split('=').next().unwrap(), "{problem}");
     }
     // A misspelt condition does not list everything; the raw `+` of a time zone is understood.
     for query in ["callbak=exhausted", "status=BUSY&Limit=3"] {
-        let problem = rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
+        let problem =
+            rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
         let field = problem["errors"][0]["field"].as_str().unwrap();
-        assert!(query.contains(field) && problem["detail"].as_str().unwrap().contains("unknown field"), "{problem}");
+        assert!(
+            query.contains(field) && problem["detail"].as_str().unwrap().contains("unknown field"),
+            "{problem}"
+        );
     }
     rig.get("/calls?from=2020-01-01T05:30:00+05:30").await.expect(200);
     rig.stop().await;
@@ -103,8 +125,15 @@ async fn the_timeline_holds_every_step_in_order() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    let timeline = tokio::time::timeout(crate::rig::DEADLINE, wait).await.expect("the callback was never tried");
-    let kinds: Vec<_> = timeline["entries"].as_array().unwrap().iter().map(|step| step["kind"].as_str().unwrap()).collect();
+    let timeline = tokio::time::timeout(crate::rig::DEADLINE, wait)
+        .await
+        .expect("the callback was never tried");
+    let kinds: Vec<_> = timeline["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["kind"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["accepted", "invite_sent", "ringing", "ended", "callback_attempt"]);
     assert_eq!(timeline["entries"][2]["leg"], "agent");
     assert_eq!(timeline["entries"][4]["delivered"], false);

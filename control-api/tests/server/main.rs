@@ -1,4 +1,5 @@
-//! The served process from outside: HTTP over real sockets, a fake shard over the real link, real storage in a temporary folder.
+//! The served process from outside: HTTP over real sockets, a fake shard over the real link, real
+//! storage in a temporary folder.
 
 mod calls;
 mod contract;

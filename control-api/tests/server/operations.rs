@@ -17,7 +17,10 @@ async fn readiness_follows_the_edge() {
     let body = unready.expect(503).json();
     let reason = format!("{}/control.sock", rig.folder.display());
     assert!(body["reasons"][0].as_str().unwrap().contains(&reason), "{body}");
-    assert_eq!((&body["ready"], &body["store"], &body["edge"]), (&json!(false), &json!(true), &json!(false)));
+    assert_eq!(
+        (&body["ready"], &body["store"], &body["edge"]),
+        (&json!(false), &json!(true), &json!(false))
+    );
     let mut shard = rig.shard(1, &[]).await;
     rig.place(&mut shard).await;
     let ready = rig.operator("/readyz").await.expect(200).json();
@@ -32,7 +35,8 @@ async fn readiness_follows_the_edge() {
     rig.stop().await;
 }
 
-// S15, S34: an edge that writes recordings elsewhere is told at once, not by the first link that answers 404.
+// S15, S34: an edge that writes recordings elsewhere is told at once, not by the first link that
+// answers 404.
 #[tokio::test]
 async fn an_edge_that_works_on_other_folders_makes_unready() {
     let rig = Rig::start().await;
@@ -45,14 +49,26 @@ async fn an_edge_that_works_on_other_folders_makes_unready() {
     let link = elsewhere.path().join("link");
     std::os::unix::fs::symlink(&recordings, &link).unwrap();
     for (theirs, complaint) in [
-        (Folders { recordings: folder(recordings.clone()), hold_audio: folder(hold_audio.clone()) }, None),
+        (
+            Folders {
+                recordings: folder(recordings.clone()),
+                hold_audio: folder(hold_audio.clone()),
+            },
+            None,
+        ),
         (Folders { recordings: folder(link), hold_audio: folder(hold_audio.clone()) }, None),
         (
-            Folders { recordings: folder(elsewhere.path().into()), hold_audio: folder(hold_audio.clone()) },
+            Folders {
+                recordings: folder(elsewhere.path().into()),
+                hold_audio: folder(hold_audio.clone()),
+            },
             Some("recordings.folder"),
         ),
         (
-            Folders { recordings: folder(recordings), hold_audio: folder(elsewhere.path().join("none")) },
+            Folders {
+                recordings: folder(recordings),
+                hold_audio: folder(elsewhere.path().join("none")),
+            },
             Some("hold_audio.folder"),
         ),
     ] {
@@ -72,7 +88,11 @@ async fn an_edge_that_works_on_other_folders_makes_unready() {
             Some(key) => {
                 let body = answer.expect(503).json();
                 let reason = body["reasons"][0].as_str().unwrap();
-                assert!(reason.contains(key) && reason.contains(&elsewhere.path().display().to_string()), "{body}");
+                assert!(
+                    reason.contains(key)
+                        && reason.contains(&elsewhere.path().display().to_string()),
+                    "{body}"
+                );
             }
         }
         drop(shard);
@@ -106,7 +126,10 @@ async fn readiness_is_lost_while_recordings_cannot_be_written() {
     };
     let unready = tokio::time::timeout(crate::rig::DEADLINE, wait(503)).await.expect("still ready");
     assert_eq!((&unready["store"], &unready["recordings"]), (&json!(true), &json!(false)));
-    assert!(unready["reasons"][0].as_str().unwrap().starts_with("recordings.folder: "), "{unready}");
+    assert!(
+        unready["reasons"][0].as_str().unwrap().starts_with("recordings.folder: "),
+        "{unready}"
+    );
     std::fs::rename(&aside, folder).unwrap();
     tokio::time::timeout(crate::rig::DEADLINE, wait(200)).await.expect("ready again");
     assert!(std::fs::read_dir(folder).unwrap().next().is_none(), "nothing is left behind");
@@ -119,15 +142,20 @@ async fn folders_are_closed_to_other_users_also_those_that_were_there() {
     use std::os::unix::fs::PermissionsExt;
     let rig = Rig::start().await;
     let config = &rig.app.config;
-    let folders = [&config.storage.folder, &config.recordings.folder, &config.hold_audio.folder].map(|folder| folder.to_owned());
+    let folders = [&config.storage.folder, &config.recordings.folder, &config.hold_audio.folder]
+        .map(|folder| folder.to_owned());
     let old = config.recordings.folder.join("old.wav");
     std::fs::write(&old, "x").unwrap();
     for path in folders.iter().chain([&old]) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let rig = rig.restart().await;
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!([&folders[0], &folders[1], &folders[2], &old].map(|path| mode(path)), [0o700, 0o750, 0o750, 0o640]);
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        [&folders[0], &folders[1], &folders[2], &old].map(|path| mode(path)),
+        [0o700, 0o750, 0o750, 0o640]
+    );
     rig.stop().await;
 }
 
@@ -158,11 +186,14 @@ async fn metrics_count_what_happened_without_telling_secrets() {
 #[tokio::test]
 async fn every_route_is_documented_and_every_documented_route_is_served() {
     let rig = Rig::start().await;
-    let document = rig.request(Method::GET, "/openapi.json", |request| request).await.expect(200).json();
+    let document =
+        rig.request(Method::GET, "/openapi.json", |request| request).await.expect(200).json();
     let paths = document["paths"].as_object().unwrap();
     let mut documented: Vec<(String, String)> = paths
         .iter()
-        .flat_map(|(path, operations)| operations.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone())))
+        .flat_map(|(path, operations)| {
+            operations.as_object().unwrap().keys().map(move |method| (path.clone(), method.clone()))
+        })
         .collect();
     documented.sort();
     let routes = [
@@ -205,7 +236,8 @@ async fn every_route_is_documented_and_every_documented_route_is_served() {
             let request = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
             let answer = rig.request(request, &example, |request| request).await;
             // A GET route answers HEAD as well (RFC 9110 §9.3.2).
-            let is_served = operations.get(method).is_some() || (method == "head" && operations.get("get").is_some());
+            let is_served = operations.get(method).is_some()
+                || (method == "head" && operations.get("get").is_some());
             assert_eq!(answer.status != 405, is_served, "{method} {path}");
         }
     }
@@ -244,7 +276,9 @@ async fn a_request_that_runs_is_answered_before_the_end() {
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
     let address = rig.address();
-    let hold = reqwest::Client::new().post(format!("http://{address}/calls/{call_id}/hold")).bearer_auth(&rig.server_key);
+    let hold = reqwest::Client::new()
+        .post(format!("http://{address}/calls/{call_id}/hold"))
+        .bearer_auth(&rig.server_key);
     let stop = async {
         let (command_id, _) = shard.expect_verb().await;
         let refuse = async {

@@ -1,23 +1,18 @@
-//! Third parties, transfers and supervisors: who may be dialled, what the shard is asked, which lines they hold, and what stays of them.
+//! Third parties, transfers and supervisors: who may be dialled, what the shard is asked, which
+//! lines they hold, and what stays of them.
 
-use crate::{
-    rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, hello, two_talk},
-    softphone::{name, wait_presence},
-};
-use control_api::{
-    problem::Problem,
-    verbs::{self, Asked, NewSupervisor, NewThird},
-};
+use crate::rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, hello, two_talk};
+use crate::softphone::{name, wait_presence};
+use control_api::problem::Problem;
+use control_api::verbs::{self, Asked, NewSupervisor, NewThird};
 use control_wire::{
-    AgentTarget, CallStatus, Control, ControlRefusal, Conversation, Event, FromEdge, HangupBy, Joining, LegName, NewParticipant,
-    OtherParty, PartyState, SupervisorRole, Verb,
+    AgentTarget, CallStatus, Control, ControlRefusal, Conversation, Event, FromEdge, HangupBy,
+    Joining, LegName, NewParticipant, OtherParty, PartyState, SupervisorRole, Verb,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{
-    pin::{Pin, pin},
-    task::{Context, Waker},
-};
+use std::pin::{Pin, pin};
+use std::task::{Context, Waker};
 use storage::{KeyClass, PartyRequest};
 use tokio::join;
 
@@ -25,7 +20,11 @@ const THIRD: &str = "022 2778 2183";
 const THIRD_E164: &str = "+912227782183";
 
 fn with(party: &str, state: PartyState) -> Conversation {
-    conversation(&[("agent", PartyState::Talking), ("customer", PartyState::OnHold), (party, state)])
+    conversation(&[
+        ("agent", PartyState::Talking),
+        ("customer", PartyState::OnHold),
+        (party, state),
+    ])
 }
 
 fn dialled(control: &Control) -> &NewParticipant {
@@ -42,18 +41,42 @@ async fn consult(rig: &Rig, shard: &mut Shard, call_id: &str, sequence: u32) -> 
     let dial = async {
         let (command_id, control) = shard.expect_verb().await;
         let party = dialled(&control).party.clone();
-        let step = crate::rig::told(call_id, sequence, "participant_added", Some(&party), with(&party, PartyState::Dialing));
+        let step = crate::rig::told(
+            call_id,
+            sequence,
+            "participant_added",
+            Some(&party),
+            with(&party, PartyState::Dialing),
+        );
         shard.tell(Event::Milestone(step)).await;
         shard.write(&FromEdge::Ack { command_id }).await;
         party
     };
     let (answer, party) = join!(rig.post(&path, Some(body)), dial);
-    assert_eq!(answer.expect(201).header("location"), format!("/calls/{call_id}/participants/{party}"));
+    assert_eq!(
+        answer.expect(201).header("location"),
+        format!("/calls/{call_id}/participants/{party}")
+    );
     party
 }
 
-async fn tell(shard: &mut Shard, call_id: &str, sequence: u32, kind: &str, party: &str, state: PartyState) {
-    shard.tell(Event::Milestone(crate::rig::told(call_id, sequence, kind, Some(party), with(party, state)))).await;
+async fn tell(
+    shard: &mut Shard,
+    call_id: &str,
+    sequence: u32,
+    kind: &str,
+    party: &str,
+    state: PartyState,
+) {
+    shard
+        .tell(Event::Milestone(crate::rig::told(
+            call_id,
+            sequence,
+            kind,
+            Some(party),
+            with(party, state),
+        )))
+        .await;
 }
 
 fn free_lines(rig: &Rig) -> bool {
@@ -70,7 +93,12 @@ async fn a_third_party_is_dialled_and_told_of_to_the_end() {
     let body = json!({ "to_number": THIRD, "flow": "join", "ignored": 1 });
     let (answer, control) = join!(
         rig.post(&path, Some(body)),
-        shard.obey("participant_added", 5, Some("participant-1"), with("participant-1", PartyState::Dialing))
+        shard.obey(
+            "participant_added",
+            5,
+            Some("participant-1"),
+            with("participant-1", PartyState::Dialing)
+        )
     );
     let new = dialled(&control);
     assert_eq!((new.party.as_str(), new.joining), ("participant-1", Joining::Join));
@@ -102,12 +130,14 @@ async fn a_third_party_is_dialled_and_told_of_to_the_end() {
     }];
     shard.tell(Event::Ended(Box::new(end))).await;
     let participants = json!([{
-        "party": "participant-1", "number": THIRD_E164, "answered_at": "2026-07-03T10:00:00Z", "ended_at": "2026-07-03T10:00:09Z",
+        "party": "participant-1", "number": THIRD_E164, "answered_at": "2026-07-03T10:00:00Z",
+        "ended_at": "2026-07-03T10:00:09Z",
         "reason": "hung_up", "sip_code": 200,
     }]);
     let call = rig.call(&call_id).await;
     assert_eq!((&call["participants"], &call["hangup_by"]), (&participants, &json!("participant")));
-    let body: Value = serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+    let body: Value =
+        serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
     assert_eq!(body["participants"], participants);
     rig.stop().await;
 }
@@ -128,19 +158,32 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
     };
     let join = json!({ "to_number": THIRD, "flow": "join" });
     // Refused: nobody was dialled, and the key is free.
-    let (answer, _) = join!(post("participants", "k1", join.clone()), shard.refuse("transfer_running"));
+    let (answer, _) =
+        join!(post("participants", "k1", join.clone()), shard.refuse("transfer_running"));
     answer.expect_problem(409, "transfer_running");
     let consult = json!({ "to_number": THIRD, "flow": "consult" });
-    let dial = shard.obey("participant_added", 5, Some("participant-2"), with("participant-2", PartyState::Dialing));
+    let dial = shard.obey(
+        "participant_added",
+        5,
+        Some("participant-2"),
+        with("participant-2", PartyState::Dialing),
+    );
     let (first, _) = join!(post("participants", "k1", consult.clone()), dial);
     let location = first.expect(201).header("location").to_owned();
     assert!(location.ends_with("/participants/participant-2"), "{location}");
     rig.change_account(|account| account.limits.calls_per_second = 0);
     let again = post("participants", "k1", consult.clone()).await;
-    assert_eq!((again.expect(200).header("location"), again.json()), (location.as_str(), first.json()), "not held to any limit");
+    assert_eq!(
+        (again.expect(200).header("location"), again.json()),
+        (location.as_str(), first.json()),
+        "not held to any limit"
+    );
     for (path, body) in [
         ("participants", join),
-        ("participants", json!({ "to_number": THIRD, "flow": "consult", "from_number": CALLER_ID })),
+        (
+            "participants",
+            json!({ "to_number": THIRD, "flow": "consult", "from_number": CALLER_ID }),
+        ),
         ("transfer", json!({ "to_number": THIRD })),
         ("supervisors", json!({ "role": "listen", "agent_number": "98765 43219" })),
     ] {
@@ -155,7 +198,8 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
         ("transfer", json!({ "to_number": THIRD }), "participant-3"),
         ("supervisors", json!({ "role": "listen", "agent_number": "98765 43219" }), "supervisor-4"),
     ] {
-        let dial = shard.obey("participant_added", 6, Some(party), with(party, PartyState::Dialing));
+        let dial =
+            shard.obey("participant_added", 6, Some(party), with(party, PartyState::Dialing));
         let (first, _) = join!(post(path, path, body.clone()), dial);
         assert!(first.expect(201).header("location").ends_with(party));
         let again = post(path, path, body).await;
@@ -170,7 +214,10 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
         let request = request.bearer_auth(&supervising).header("idempotency-key", "k1");
         request.header("content-type", "application/json").body(consult.to_string())
     };
-    assert_eq!(rig.request(Method::POST, &path, repeat).await.expect(200).header("location"), location);
+    assert_eq!(
+        rig.request(Method::POST, &path, repeat).await.expect(200).header("location"),
+        location
+    );
     let mut end = ended(&call_id, CallStatus::Answer);
     end.others = vec![OtherParty {
         party: "participant-2".into(),
@@ -182,7 +229,10 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
     }];
     shard.tell(Event::Ended(Box::new(end))).await;
     let late = rig.request(Method::POST, &path, repeat).await;
-    assert_eq!((late.expect(200).header("location"), &late.json()["state"]), (location.as_str(), &json!("ended")));
+    assert_eq!(
+        (late.expect(200).header("location"), &late.json()["state"]),
+        (location.as_str(), &json!("ended"))
+    );
     rig.stop().await;
 }
 
@@ -216,12 +266,23 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
     let ask = async |what: &'static str| match what {
         "supervise" => {
             let crm_username = Some("agent.018".to_owned());
-            let new = NewSupervisor { role: SupervisorRole::Listen, agent_number: None, crm_username, request: request(what) };
+            let new = NewSupervisor {
+                role: SupervisorRole::Listen,
+                agent_number: None,
+                crm_username,
+                request: request(what),
+            };
             outcome(verbs::supervise(&rig.app, &call, new).await)
         }
         _ => {
             let (joining, to_number) = (Joining::Join, Some(THIRD.to_owned()));
-            let new = NewThird { to_number, from_number: None, joining, named: None, request: request(what) };
+            let new = NewThird {
+                to_number,
+                from_number: None,
+                joining,
+                named: None,
+                request: request(what),
+            };
             outcome(verbs::add(&rig.app, &call, new).await)
         }
     };
@@ -230,12 +291,16 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
         FromEdge::Refused { command_id, refusal }
     };
     for what in ["add", "supervise"] {
-        let (mut first, mut same, mut other) = (pin!(ask(what)), pin!(ask(what)), pin!(ask("add another with this key")));
+        let (mut first, mut same, mut other) =
+            (pin!(ask(what)), pin!(ask(what)), pin!(ask("add another with this key")));
         assert!(is_waiting(&mut first) && is_waiting(&mut same) && is_waiting(&mut other));
         let (command_id, _) = shard.expect_verb().await;
         assert!(is_waiting(&mut same));
         shard.write(&refused(command_id, "transfer_running")).await;
-        assert_eq!((first.await.0, same.await.0), ("transfer_running".to_owned(), "transfer_running".to_owned()));
+        assert_eq!(
+            (first.await.0, same.await.0),
+            ("transfer_running".to_owned(), "transfer_running".to_owned())
+        );
         // The key is free again: the other one is asked for, and the next waits for that.
         let mut next = pin!(ask(what));
         assert!(is_waiting(&mut other) && is_waiting(&mut next));
@@ -250,7 +315,10 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
         let (command_id, _) = shard.expect_verb().await;
         shard.write(&FromEdge::Ack { command_id }).await;
         let (party, is_repeat) = next.await;
-        assert!(is_repeat && rig.app.store.call(&call_id).unwrap().unwrap().other(&party).is_some(), "{party}");
+        assert!(
+            is_repeat && rig.app.store.call(&call_id).unwrap().unwrap().other(&party).is_some(),
+            "{party}"
+        );
         assert_eq!(ask("add another with this key").await.0, "idempotency_clash");
         rig.app.store.drop_party(&call_id, &party).unwrap();
     }
@@ -265,11 +333,14 @@ async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
-    let (participants, transfer) = (format!("/calls/{call_id}/participants"), format!("/calls/{call_id}/transfer"));
+    let (participants, transfer) =
+        (format!("/calls/{call_id}/participants"), format!("/calls/{call_id}/transfer"));
     for number in ["112", "100", "12345", "+44 70 1234 5678", "", "x", "98765 43210 ext 1"] {
         let body = json!({ "to_number": number, "flow": "consult" });
         rig.post(&participants, Some(body)).await.expect_problem(422, "invalid_number");
-        rig.post(&transfer, Some(json!({ "to_number": number }))).await.expect_problem(422, "invalid_number");
+        rig.post(&transfer, Some(json!({ "to_number": number })))
+            .await
+            .expect_problem(422, "invalid_number");
     }
     rig.post(&transfer, Some(json!({}))).await.expect_problem(422, "missing_field");
     // B09: abroad, whoever is dialled.
@@ -279,21 +350,25 @@ async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
     }
     let supervisor = rig.add_key("listening", KeyClass::Server, |key| key.may_supervise = true);
     let body = json!({ "role": "listen", "agent_number": "+1 520 878 2491" }).to_string();
-    let ask =
-        |request: reqwest::RequestBuilder| request.bearer_auth(&supervisor).header("content-type", "application/json").body(body);
+    let ask = |request: reqwest::RequestBuilder| {
+        request.bearer_auth(&supervisor).header("content-type", "application/json").body(body)
+    };
     let refused = rig.request(Method::POST, &format!("/calls/{call_id}/supervisors"), ask).await;
     refused.expect_problem(422, "country_not_allowed");
-    for wrong in
-        [json!({ "to_number": THIRD }), json!({ "to_number": THIRD, "flow": "fly" }), json!({ "to_number": 7, "flow": "join" })]
-    {
+    for wrong in [
+        json!({ "to_number": THIRD }),
+        json!({ "to_number": THIRD, "flow": "fly" }),
+        json!({ "to_number": 7, "flow": "join" }),
+    ] {
         rig.post(&participants, Some(wrong)).await.expect_problem(400, "malformed_json");
     }
     let foreign = json!({ "to_number": THIRD, "flow": "join", "from_number": "+918047123457" });
     rig.post(&participants, Some(foreign)).await.expect_problem(403, "from_number_not_assigned");
     let other = rig.add_key("other", KeyClass::Server, |key| key.account_id = Some("other".into()));
     let body = json!({ "to_number": THIRD }).to_string();
-    let build =
-        |request: reqwest::RequestBuilder| request.bearer_auth(&other).header("content-type", "application/json").body(body);
+    let build = |request: reqwest::RequestBuilder| {
+        request.bearer_auth(&other).header("content-type", "application/json").body(body)
+    };
     rig.request(Method::POST, &transfer, build).await.expect_problem(404, "not_found");
 
     let wanted = || Some(json!({ "to_number": THIRD, "flow": "join" }));
@@ -359,13 +434,18 @@ async fn a_restart_keeps_the_conversation_and_the_lines() {
         assert_eq!(!free_lines(&rig), holds, "{kind}");
         let mut shard = rig.shard(1, &[&call_id]).await;
         let path = format!("/calls/{call_id}/cancel");
-        let (answer, control) =
-            join!(rig.post(&path, None), shard.obey("participant_left", 7, Some(&party), with(&party, PartyState::Left)));
+        let (answer, control) = join!(
+            rig.post(&path, None),
+            shard.obey("participant_left", 7, Some(&party), with(&party, PartyState::Left))
+        );
         answer.expect(200);
         assert_eq!(control.verb, Verb::Cancel);
         assert!(free_lines(&rig), "{kind}");
         shard.end(&call_id, CallStatus::Answer).await;
-        assert_eq!((rig.app.lines.live_count(), rig.ended_call(&call_id).await["status"].clone()), (0, json!("ANSWER")));
+        assert_eq!(
+            (rig.app.lines.live_count(), rig.ended_call(&call_id).await["status"].clone()),
+            (0, json!("ANSWER"))
+        );
         rig.stop().await;
     }
 }
@@ -379,7 +459,10 @@ async fn a_lost_edge_ends_a_conversation_of_three() {
     drop(shard);
     let call = rig.ended_call(&call_id).await;
     assert_eq!((&call["reason"], &call["conversation"]), (&json!("edge_restarted"), &Value::Null));
-    assert_eq!((&call["participants"][0]["party"], &call["participants"][0]["reason"]), (&json!(party), &json!("system")));
+    assert_eq!(
+        (&call["participants"][0]["party"], &call["participants"][0]["reason"]),
+        (&json!(party), &json!("system"))
+    );
     assert!(call["participants"][0]["ended_at"].is_string());
     assert!(free_lines(&rig));
     rig.stop().await;
@@ -392,11 +475,16 @@ async fn any_leg_can_be_hung_up() {
     let call_id = rig.talk(&mut shard).await;
     for (sequence, party) in (5..).zip(["participant-1", "agent", "customer", "supervisor-2"]) {
         let path = format!("/calls/{call_id}/participants/{party}");
-        let (answer, control) = join!(rig.send(Method::DELETE, &path, None), shard.obey("step", sequence, None, two_talk()));
+        let (answer, control) = join!(
+            rig.send(Method::DELETE, &path, None),
+            shard.obey("step", sequence, None, two_talk())
+        );
         answer.expect(200);
         assert_eq!(control.verb, Verb::Remove { party: party.into() });
     }
-    rig.send(Method::DELETE, &format!("/calls/{call_id}/participants/a%20b"), None).await.expect_problem(404, "unknown_party");
+    rig.send(Method::DELETE, &format!("/calls/{call_id}/participants/a%20b"), None)
+        .await
+        .expect_problem(404, "unknown_party");
     rig.stop().await;
 }
 
@@ -422,11 +510,17 @@ async fn supervisors_need_a_key_that_may() {
     rig.send(Method::PATCH, &format!("{path}/supervisor-1"), Some(json!({ "role": "barge" })))
         .await
         .expect_problem(403, "supervise");
-    rig.send(Method::DELETE, &format!("{path}/supervisor-1"), None).await.expect_problem(403, "supervise");
+    rig.send(Method::DELETE, &format!("{path}/supervisor-1"), None)
+        .await
+        .expect_problem(403, "supervise");
     let key = rig.add_key("floor", KeyClass::Server, |key| key.may_supervise = true);
     for (body, status, code) in [
         (json!({ "role": "listen" }), 422, "missing_agent"),
-        (json!({ "role": "listen", "agent_number": THIRD, "crm_username": "agent.018" }), 422, "ambiguous_agent"),
+        (
+            json!({ "role": "listen", "agent_number": THIRD, "crm_username": "agent.018" }),
+            422,
+            "ambiguous_agent",
+        ),
         (json!({ "role": "shout", "agent_number": THIRD }), 400, "malformed_json"),
         (json!({ "role": "listen", "agent_number": "112" }), 422, "invalid_number"),
         (json!({ "role": "listen", "crm_username": "nobody" }), 422, "unknown_agent"),
@@ -442,24 +536,34 @@ async fn supervisors_need_a_key_that_may() {
     assert_eq!(answer.expect(201).header("location"), format!("{path}/supervisor-1"));
     let Verb::Supervise(new) = control.verb else { panic!() };
     assert_eq!((new.party.as_str(), new.role), ("supervisor-1", SupervisorRole::Listen));
-    assert!(matches!(&new.target, AgentTarget::Phone(to) if to.ring_ms == 30_000 && to.routes[0].request_user == THIRD_E164));
+    let AgentTarget::Phone(to) = &new.target else { panic!() };
+    assert_eq!((to.ring_ms, to.routes[0].request_user.as_str()), (30_000, THIRD_E164));
     assert!(!free_lines(&rig));
     assert_eq!(answer.json()["participants"], json!([]), "a supervisor is no participant");
 
     let one = format!("{path}/supervisor-1");
     let role = Some(json!({ "role": "whisper" }));
-    let (answer, control) =
-        join!(as_key(&rig, &key, Method::PATCH, &one, role), shard.obey("supervisor_role", 6, Some("supervisor-1"), joined));
+    let (answer, control) = join!(
+        as_key(&rig, &key, Method::PATCH, &one, role),
+        shard.obey("supervisor_role", 6, Some("supervisor-1"), joined)
+    );
     answer.expect(200);
-    assert_eq!(control.verb, Verb::SetRole { party: "supervisor-1".into(), role: SupervisorRole::Whisper });
+    assert_eq!(
+        control.verb,
+        Verb::SetRole { party: "supervisor-1".into(), role: SupervisorRole::Whisper }
+    );
     let left = with("supervisor-1", PartyState::Left);
-    let (answer, control) =
-        join!(as_key(&rig, &key, Method::DELETE, &one, None), shard.obey("supervisor_left", 7, Some("supervisor-1"), left));
+    let (answer, control) = join!(
+        as_key(&rig, &key, Method::DELETE, &one, None),
+        shard.obey("supervisor_left", 7, Some("supervisor-1"), left)
+    );
     answer.expect(200);
     assert_eq!(control.verb, Verb::Remove { party: "supervisor-1".into() });
     assert!(free_lines(&rig));
     for party in ["supervisor-9", "agent", "customer"] {
-        as_key(&rig, &key, Method::DELETE, &format!("{path}/{party}"), None).await.expect_problem(404, "unknown_party");
+        as_key(&rig, &key, Method::DELETE, &format!("{path}/{party}"), None)
+            .await
+            .expect_problem(404, "unknown_party");
     }
     rig.stop().await;
 }
@@ -476,12 +580,16 @@ async fn a_supervising_softphone_is_with_the_shard_of_the_call() {
     wait_presence(&rig, "agent.018", true).await;
     let path = format!("/calls/{call_id}/supervisors");
     let body = || Some(json!({ "role": "barge", "crm_username": "agent.018" }));
-    as_key(&rig, &key, Method::POST, &path, body()).await.expect_problem(409, "supervisor_elsewhere");
+    as_key(&rig, &key, Method::POST, &path, body())
+        .await
+        .expect_problem(409, "supervisor_elsewhere");
     shard.presence(&supervisor, true).await;
     elsewhere.expect_revocation().await;
     let joined = with("supervisor-1", PartyState::Ringing);
-    let (answer, control) =
-        join!(as_key(&rig, &key, Method::POST, &path, body()), shard.obey("supervisor_added", 5, Some("supervisor-1"), joined));
+    let (answer, control) = join!(
+        as_key(&rig, &key, Method::POST, &path, body()),
+        shard.obey("supervisor_added", 5, Some("supervisor-1"), joined)
+    );
     let party = answer.expect(201).json()["conversation"]["parties"][2].clone();
     assert_eq!((&party["crm_username"], &party["number"]), (&json!("agent.018"), &Value::Null));
     let Verb::Supervise(new) = control.verb else { panic!() };
@@ -495,7 +603,11 @@ async fn request_transfer(shard: &mut Shard, call_id: &str, target: &str) {
 }
 
 async fn request_transfer_of(shard: &mut Shard, call_id: &str, party: &str, target: &str) {
-    let event = Event::TransferRequested { call_id: call_id.into(), party: party.into(), target: target.into() };
+    let event = Event::TransferRequested {
+        call_id: call_id.into(),
+        party: party.into(),
+        target: target.into(),
+    };
     shard.tell(event).await;
 }
 
@@ -530,7 +642,8 @@ async fn a_requested_transfer_is_admitted_or_cancelled() {
     // Told again, it has no second effect.
     request_transfer(&mut shard, &call_id, THIRD).await;
     request_transfer(&mut shard, "unknown", THIRD).await;
-    // What follows is answered in its order: had the repeated one dialled, its verb would be here first.
+    // What follows is answered in its order: had the repeated one dialled, its verb would be here
+    // first.
     request_transfer_of(&mut shard, &call_id, "refer-2", "112").await;
     let (command_id, control) = shard.expect_verb().await;
     assert_eq!(control.verb, Verb::Cancel);

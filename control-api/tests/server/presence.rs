@@ -1,16 +1,24 @@
 //! Who is online: as shards tell it, as operators see it, and where softphones are led.
 
-use crate::{
-    rig::{ACCOUNT, DEADLINE, Rig, Shard, guide_call, hello, service, status},
-    softphone::{AGENT, CUSTOMER, Page, name, wait_presence},
-};
+use crate::rig::{ACCOUNT, DEADLINE, Rig, Shard, guide_call, hello, service, status};
+use crate::softphone::{AGENT, CUSTOMER, Page, name, wait_presence};
 use control_wire::{FromEdge, Hello, ShardStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 async fn agent(rig: &Rig, crm_username: &str) -> Value {
-    let agents = rig.admin(Method::GET, &format!("/admin/accounts/{ACCOUNT}/agents")).await.expect(200).json();
-    agents.as_array().unwrap().iter().find(|agent| agent["crm_username"] == crm_username).expect("the agent").clone()
+    let agents = rig
+        .admin(Method::GET, &format!("/admin/accounts/{ACCOUNT}/agents"))
+        .await
+        .expect(200)
+        .json();
+    agents
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|agent| agent["crm_username"] == crm_username)
+        .expect("the agent")
+        .clone()
 }
 
 // S18, S36
@@ -19,7 +27,8 @@ async fn operators_see_who_is_online() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let fresh = json!({
-        "crm_username": AGENT, "display_name": "Asha", "online": false, "in_call": false, "last_seen": null, "microphone": null, "media_test": null
+        "crm_username": AGENT, "display_name": "Asha", "online": false, "in_call": false,
+        "last_seen": null, "microphone": null, "media_test": null
     });
     assert_eq!(agent(&rig, AGENT).await, fresh);
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
@@ -29,11 +38,18 @@ async fn operators_see_who_is_online() {
     assert_eq!(told, [json!(true), json!(true), json!("granted")]);
     let metrics = String::from_utf8(rig.operator("/metrics").await.body.clone()).unwrap();
     assert!(metrics.contains("control_api_softphones_online 1\n"), "{metrics}");
-    assert!(metrics.contains("control_api_webphone_sessions_total{result=\"opened\"} 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("control_api_webphone_sessions_total{result=\"opened\"} 1\n"),
+        "{metrics}"
+    );
     shard.presence(&name(&rig, AGENT), false).await;
     wait_presence(&rig, AGENT, false).await;
     let away = agent(&rig, AGENT).await;
-    assert_eq!((&away["online"], &away["in_call"]), (&json!(false), &json!(true)), "the call goes on for a while");
+    assert_eq!(
+        (&away["online"], &away["in_call"]),
+        (&json!(false), &json!(true)),
+        "the call goes on for a while"
+    );
     assert!(away["last_seen"].is_string());
     assert_eq!(agent(&rig, "agent.018").await["online"], false);
     // What is remembered outlives the process.
@@ -53,7 +69,9 @@ async fn presence_follows_the_link() {
     wait_presence(&rig, AGENT, true).await;
     assert_eq!(shard.expect_revocation().await, "astranger");
     // Words of another shard that does not have it change nothing.
-    let mut other = rig.greet(Hello { shard: 1, softphone_service: Some(service(8444)), ..hello(1, &[]) }).await;
+    let mut other = rig
+        .greet(Hello { shard: 1, softphone_service: Some(service(8444)), ..hello(1, &[]) })
+        .await;
     other.presence(&agent, false).await;
     other.write(&FromEdge::Status(status())).await;
     // It moves to the other: the newest registration counts, and the old one is cut off.
@@ -67,7 +85,10 @@ async fn presence_follows_the_link() {
     let place = other.expect_call().await;
     other.end(&place.call_id, control_wire::CallStatus::Failed).await;
     // The link's end is not the softphone's, unless it lasts (1 s here).
-    rig.app.store.change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None).unwrap();
+    rig.app
+        .store
+        .change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None)
+        .unwrap();
     drop(other);
     let dropped_ms = control_api::app::now_ms();
     assert!(rig.app.link.is_softphone_online(&agent));
@@ -100,7 +121,8 @@ async fn shards(rig: &Rig, loads: &[(u32, bool)]) -> Vec<Shard> {
         shards.push(rig.greet(Hello { shard, status, softphone_service, ..hello(1, &[]) }).await);
     }
     let opened = async {
-        while rig.app.link.shards().iter().filter(|shard| shard.is_connected).count() < loads.len() {
+        while rig.app.link.shards().iter().filter(|shard| shard.is_connected).count() < loads.len()
+        {
             tokio::task::yield_now().await
         }
     };
@@ -136,7 +158,11 @@ async fn softphones_are_led_to_one_shard_each() {
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     assert_eq!(renewed["sip"]["url"], "wss://edge.example:8444/");
     shards[1].expect_grant().await;
-    assert_eq!(url(&Page::open(&rig, AGENT, CUSTOMER).await), "wss://edge.example:8444/", "another page joins the call");
+    assert_eq!(
+        url(&Page::open(&rig, AGENT, CUSTOMER).await),
+        "wss://edge.example:8444/",
+        "another page joins the call"
+    );
     shards[1].expect_grant().await;
     // After the call it is led away from the draining shard, which is told to forget it.
     shards[1].end(&call_id, control_wire::CallStatus::Answer).await;
@@ -171,25 +197,38 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
     let begun = page.send(&rig, Method::POST, "media-test", None).await.expect(201).json();
     let test = shard.expect_call().await;
     assert_eq!(begun["call_id"], test.call_id);
-    assert!(test.customer.routes.is_empty() && test.recording.is_none() && test.max_duration_ms <= 30_000);
-    assert_eq!(test.agent, control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 });
+    assert!(
+        test.customer.routes.is_empty()
+            && test.recording.is_none()
+            && test.max_duration_ms <= 30_000
+    );
+    assert_eq!(
+        test.agent,
+        control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 }
+    );
     // It leaves no trace but what the page found.
     shard.end(&test.call_id, control_wire::CallStatus::Canceled).await;
     assert!(rig.app.store.call(&test.call_id).unwrap().is_none());
     page.call(&rig).await.expect(404);
-    let measured =
-        json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31, "lost_permille": 4, "sent_lost_permille": null });
+    let measured = json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31,
+        "lost_permille": 4, "sent_lost_permille": null });
     page.send(&rig, Method::PUT, "media-test", Some(measured)).await.expect(204);
     let mut seen = agent(&rig, AGENT).await["media_test"].clone();
     assert!(seen["at"].take().is_string());
-    let expected = json!({ "at": null, "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31, "lost_permille": 4, "sent_lost_permille": null });
+    let expected = json!({ "at": null, "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31,
+        "lost_permille": 4, "sent_lost_permille": null });
     assert_eq!(seen, expected);
-    for refused in [json!({ "outcome": "splendid" }), json!({ "outcome": "good", "jitter_ms": -1 }), json!({})] {
+    for refused in
+        [json!({ "outcome": "splendid" }), json!({ "outcome": "good", "jitter_ms": -1 }), json!({})]
+    {
         let answer = page.send(&rig, Method::PUT, "media-test", Some(refused)).await;
         assert!((400..500).contains(&answer.status.as_u16()), "{}", answer.status);
     }
     // In a call the softphone is left alone; without one that is online nobody is called.
     page.place(&rig, &mut shard).await;
-    assert_eq!(page.send(&rig, Method::POST, "media-test", None).await.expect(409).json()["code"], "agent_busy");
+    assert_eq!(
+        page.send(&rig, Method::POST, "media-test", None).await.expect(409).json()["code"],
+        "agent_busy"
+    );
     rig.stop().await;
 }

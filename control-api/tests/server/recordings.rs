@@ -1,7 +1,8 @@
 //! `/recordings/{name}` (S34, S41, A16).
 
 use crate::rig::{Answer, Rig, ended, wav};
-use control_api::{app::now_ms, retention};
+use control_api::app::now_ms;
+use control_api::retention;
 use control_wire::{CallStatus, Ended, Event, RecordingResult};
 use reqwest::Method;
 
@@ -13,14 +14,26 @@ async fn recorded_call(rig: &Rig) -> String {
     std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
     let path = format!("/recordings/{file_name}");
     rig.get(&path).await.expect_problem(404, "not_found");
-    let recording = RecordingResult { file_name, duration_ms: 2_000, file_len: wav().len() as u64, pauses: Vec::new() };
-    shard.tell(Event::Ended(Box::new(Ended { recording: Some(recording), ..ended(&call_id, CallStatus::Answer) }))).await;
+    let recording = RecordingResult {
+        file_name,
+        duration_ms: 2_000,
+        file_len: wav().len() as u64,
+        pauses: Vec::new(),
+    };
+    shard
+        .tell(Event::Ended(Box::new(Ended {
+            recording: Some(recording),
+            ..ended(&call_id, CallStatus::Answer)
+        })))
+        .await;
     path
 }
 
 async fn fetch(rig: &Rig, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-    rig.request(method, path, |request| headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
-        .await
+    rig.request(method, path, |request| {
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    })
+    .await
 }
 
 #[track_caller]
@@ -37,11 +50,17 @@ async fn a_recording_is_served_whole_and_in_ranges() {
     let file = wav();
     let whole = fetch(&rig, Method::GET, &path, &[]).await;
     assert_eq!(whole.expect(200).body, file);
-    assert_eq!((whole.header("content-type"), whole.header("accept-ranges")), ("audio/wav", "bytes"));
+    assert_eq!(
+        (whole.header("content-type"), whole.header("accept-ranges")),
+        ("audio/wav", "bytes")
+    );
     assert_eq!(whole.header("content-length"), file.len().to_string());
     check_private(&whole);
     let head = fetch(&rig, Method::HEAD, &path, &[]).await;
-    assert_eq!((head.expect(200).header("content-length"), head.body.len()), (file.len().to_string().as_str(), 0));
+    assert_eq!(
+        (head.expect(200).header("content-length"), head.body.len()),
+        (file.len().to_string().as_str(), 0)
+    );
 
     let part = fetch(&rig, Method::GET, &path, &[("range", "bytes=10-19")]).await;
     assert_eq!(part.expect(206).body, &file[10..20]);
@@ -49,10 +68,17 @@ async fn a_recording_is_served_whole_and_in_ranges() {
     let tail = fetch(&rig, Method::GET, &path, &[("range", "bytes=-100")]).await;
     assert_eq!(tail.expect(206).body, &file[file.len() - 100..]);
     let etag = whole.header("etag").to_owned();
-    fetch(&rig, Method::GET, &path, &[("range", "bytes=0-9"), ("if-range", &etag)]).await.expect(206);
-    fetch(&rig, Method::GET, &path, &[("range", "bytes=0-9"), ("if-range", "\"other\"")]).await.expect(200);
+    fetch(&rig, Method::GET, &path, &[("range", "bytes=0-9"), ("if-range", &etag)])
+        .await
+        .expect(206);
+    fetch(&rig, Method::GET, &path, &[("range", "bytes=0-9"), ("if-range", "\"other\"")])
+        .await
+        .expect(200);
     let outside = fetch(&rig, Method::GET, &path, &[("range", "bytes=1000000-")]).await;
-    assert_eq!(outside.expect_problem(416, "range").header("content-range"), format!("bytes */{}", file.len()));
+    assert_eq!(
+        outside.expect_problem(416, "range").header("content-range"),
+        format!("bytes */{}", file.len())
+    );
     rig.stop().await;
 }
 
@@ -91,19 +117,30 @@ async fn pages_of_any_origin_may_fetch_a_recording() {
     let part = fetch(&rig, Method::GET, &path, &[origin, ("range", "Bytes=0-1")]).await;
     assert_eq!((part.expect(206).body.len(), part.header("access-control-allow-origin")), (2, "*"));
     assert!(part.header("access-control-expose-headers").contains("Content-Range"));
-    for (path, status) in [(path.as_str(), 416), ("/recordings/crm_0123456789012345678901.wav", 404)] {
+    for (path, status) in
+        [(path.as_str(), 416), ("/recordings/crm_0123456789012345678901.wav", 404)]
+    {
         let refused = fetch(&rig, Method::GET, path, &[origin, ("range", "bytes=99999999-")]).await;
         assert_eq!(refused.expect(status).header("access-control-allow-origin"), "*");
     }
-    let asked = [origin, ("access-control-request-method", "GET"), ("access-control-request-headers", "range")];
+    let asked = [
+        origin,
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "range"),
+    ];
     let allowed = fetch(&rig, Method::OPTIONS, &path, &asked).await;
     assert_eq!(
-        (allowed.expect(204).header("access-control-allow-origin"), allowed.header("access-control-allow-methods")),
+        (
+            allowed.expect(204).header("access-control-allow-origin"),
+            allowed.header("access-control-allow-methods")
+        ),
         ("*", "GET, HEAD")
     );
     assert!(allowed.header("access-control-allow-headers").to_lowercase().contains("range"));
     // Nothing else of the API is for pages.
-    let other = rig.request(Method::GET, "/calls", |request| request.header("origin", "https://crm.example")).await;
+    let other = rig
+        .request(Method::GET, "/calls", |request| request.header("origin", "https://crm.example"))
+        .await;
     assert_eq!(other.header("access-control-allow-origin"), "");
     rig.stop().await;
 }
@@ -114,7 +151,9 @@ async fn a_browser_key_does_not_open_recordings_and_no_key_is_needed() {
     let rig = Rig::start().await;
     let path = recorded_call(&rig).await;
     let browser = format!("Bearer {}", rig.browser_key);
-    fetch(&rig, Method::GET, &path, &[("authorization", &browser)]).await.expect_problem(403, "key_class");
+    fetch(&rig, Method::GET, &path, &[("authorization", &browser)])
+        .await
+        .expect_problem(403, "key_class");
     rig.get(&path).await.expect(200);
     fetch(&rig, Method::GET, &path, &[]).await.expect(200);
     rig.stop().await;

@@ -1,36 +1,31 @@
-//! A process under test with one account, and a shard that a test plays. Every answer of a documented path is checked against the
-//! OpenAPI document.
+//! A process under test with one account, and a shard that a test plays. Every answer of a
+//! documented path is checked against the OpenAPI document.
 
-use control_api::{
-    app::{App, now_ms},
-    config::Config,
-    secret,
-    server::{self, Running},
-    streams::{Patience, Streams},
-};
+use control_api::app::{App, now_ms};
+use control_api::config::Config;
+use control_api::secret;
+use control_api::server::{self, Running};
+use control_api::streams::{Patience, Streams};
 use control_wire::{
-    CallStatus, Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder, FromEdge, Hello, Joining, LegName,
-    Milestone, Party, PartyRole, PartyState, PlaceCall, Presence, RecordingState, ShardStatus, SoftphoneGrant, SoftphoneService,
-    SupervisorRole, ToEdge, VERSION, encode,
+    CallStatus, Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder,
+    FromEdge, Hello, Joining, LegName, Milestone, Party, PartyRole, PartyState, PlaceCall,
+    Presence, RecordingState, ShardStatus, SoftphoneGrant, SoftphoneService, SupervisorRole,
+    ToEdge, VERSION, encode,
 };
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use storage::{
-    Account, Agent, ApiKey, CallbackSettings, KeyClass, MediaProfile, Number, NumberFormat, Sealed, TransportKind, Trunk,
+    Account, Agent, ApiKey, CallbackSettings, KeyClass, MediaProfile, Number, NumberFormat, Sealed,
+    TransportKind, Trunk,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
 
 pub const ACCOUNT: &str = "acme";
 pub const CALLER_ID: &str = "+918047123456";
@@ -47,7 +42,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -101,7 +97,8 @@ impl Rig {
     async fn open(change: fn(&mut Config), patience: Patience) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("control-api-{}-{number}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("control-api-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let mut app = App::open(config(&folder, change)).unwrap();
         Arc::get_mut(&mut app).expect("nobody else has it yet").streams = Streams::new(patience);
@@ -109,10 +106,25 @@ impl Rig {
         Self::serve(app, folder, server_key, browser_key, change).await
     }
 
-    async fn serve(app: Arc<App>, folder: PathBuf, server_key: String, browser_key: String, change: fn(&mut Config)) -> Self {
+    async fn serve(
+        app: Arc<App>,
+        folder: PathBuf,
+        server_key: String,
+        browser_key: String,
+        change: fn(&mut Config),
+    ) -> Self {
         let running = server::start(Arc::clone(&app)).await.unwrap();
         let document = control_api::openapi::public("https://api.example");
-        Self { app, folder, server_key, browser_key, running: Some(running), client: reqwest::Client::new(), document, change }
+        Self {
+            app,
+            folder,
+            server_key,
+            browser_key,
+            running: Some(running),
+            client: reqwest::Client::new(),
+            document,
+            change,
+        }
     }
 
     /// Stops the process and starts another on the same files.
@@ -150,7 +162,9 @@ impl Rig {
         self.request(method, path, |request| {
             let request = request.bearer_auth(key);
             match body {
-                Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+                Some(body) => {
+                    request.header("content-type", "application/json").body(body.to_string())
+                }
                 None => request,
             }
         })
@@ -212,7 +226,8 @@ impl Rig {
         build: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     ) -> Answer {
         let url = format!("http://{}{path}", self.address());
-        let answer = read(build(self.client.request(method.clone(), url)).send().await.unwrap()).await;
+        let answer =
+            read(build(self.client.request(method.clone(), url)).send().await.unwrap()).await;
         self.check_documented(&method, path, &answer);
         answer
     }
@@ -225,14 +240,30 @@ impl Rig {
     /// A request to the operators' listener with the admin token.
     pub async fn admin(&self, method: Method, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
-        read(self.client.request(method, url).bearer_auth(self.app.admin_token.expose()).send().await.unwrap()).await
+        read(
+            self.client
+                .request(method, url)
+                .bearer_auth(self.app.admin_token.expose())
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     /// The same with a body.
     pub async fn admin_json(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
         let request = self.client.request(method, url).bearer_auth(self.app.admin_token.expose());
-        read(request.header("content-type", "application/json").body(body.to_string()).send().await.unwrap()).await
+        read(
+            request
+                .header("content-type", "application/json")
+                .body(body.to_string())
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     /// Where the public listener is.
@@ -249,24 +280,36 @@ impl Rig {
     fn check_documented(&self, method: &Method, path: &str, answer: &Answer) {
         let path = path.split('?').next().unwrap();
         let paths = self.document["paths"].as_object().unwrap();
-        let Some((template, operations)) = paths.iter().find(|(template, _)| matches_template(template, path)) else { return };
+        let Some((template, operations)) =
+            paths.iter().find(|(template, _)| matches_template(template, path))
+        else {
+            return;
+        };
         let Some(operation) = operations.get(method.as_str().to_ascii_lowercase()) else { return };
         let status = answer.status.as_u16().to_string();
         let response = &operation["responses"][&status];
-        assert!(!response.is_null(), "{method} {template} answers {status}, which is not documented");
+        assert!(
+            !response.is_null(),
+            "{method} {template} answers {status}, which is not documented"
+        );
         let content_type = answer.header("content-type").split(';').next().unwrap().to_owned();
         if method == Method::HEAD || answer.body.is_empty() {
             return;
         }
         let media = &response["content"][&content_type];
-        assert!(!media.is_null(), "{method} {template} {status} answers {content_type}, which is not documented");
+        assert!(
+            !media.is_null(),
+            "{method} {template} {status} answers {content_type}, which is not documented"
+        );
         if content_type.ends_with("json") {
             let mut schema = media["schema"].clone();
             schema["components"] = self.document["components"].clone();
             let validator = jsonschema::validator_for(&schema).unwrap();
             let body = answer.json();
-            let errors: Vec<_> =
-                validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+            let errors: Vec<_> = validator
+                .iter_errors(&body)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
             assert!(errors.is_empty(), "{method} {template} {status}: {errors:?}\n{body:#}");
         }
     }
@@ -278,7 +321,12 @@ impl Rig {
     /// A shard that takes softphones and has these.
     pub async fn softphone_shard(&self, live_calls: &[&str], softphones: &[&str]) -> Shard {
         let softphones = softphones.iter().map(|agent| (*agent).to_owned()).collect();
-        self.ready(Hello { softphone_service: Some(service(8443)), softphones, ..hello(1, live_calls) }).await
+        self.ready(Hello {
+            softphone_service: Some(service(8443)),
+            softphones,
+            ..hello(1, live_calls)
+        })
+        .await
     }
 
     async fn ready(&self, hello: Hello) -> Shard {
@@ -328,8 +376,13 @@ async fn read(response: reqwest::Response) -> Answer {
 }
 
 fn matches_template(template: &str, path: &str) -> bool {
-    let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
-    template.len() == path.len() && template.iter().zip(&path).all(|(wanted, actual)| wanted.starts_with('{') || wanted == actual)
+    let (template, path): (Vec<_>, Vec<_>) =
+        (template.split('/').collect(), path.split('/').collect());
+    template.len() == path.len()
+        && template
+            .iter()
+            .zip(&path)
+            .all(|(wanted, actual)| wanted.starts_with('{') || wanted == actual)
 }
 
 fn config(folder: &Path, change: fn(&mut Config)) -> Config {
@@ -381,11 +434,16 @@ fn onboard(app: &App) -> [String; 2] {
     for (e164, account_id) in [(CALLER_ID, ACCOUNT), ("+918047123457", "other")] {
         app.store.put_number(&Number { e164: e164.into(), account_id: account_id.into() }).unwrap();
     }
-    for (crm_username, display_name) in [("agent.017", "Asha"), ("agent.018", "agent.018"), ("Jörg आशा", "Jörg")] {
+    for (crm_username, display_name) in
+        [("agent.017", "Asha"), ("agent.018", "agent.018"), ("Jörg आशा", "Jörg")]
+    {
         let (crm_username, display_name) = (crm_username.into(), display_name.into());
-        app.store.put_agent(&Agent { account_id: ACCOUNT.into(), crm_username, display_name }).unwrap();
+        app.store
+            .put_agent(&Agent { account_id: ACCOUNT.into(), crm_username, display_name })
+            .unwrap();
     }
-    [("server", KeyClass::Server), ("browser", KeyClass::Browser)].map(|(id, class)| add_key(app, id, class, |_| {}))
+    [("server", KeyClass::Server), ("browser", KeyClass::Browser)]
+        .map(|(id, class)| add_key(app, id, class, |_| {}))
 }
 
 fn add_key(app: &App, id: &str, class: KeyClass, change: impl FnOnce(&mut ApiKey)) -> String {
@@ -543,7 +601,13 @@ impl Shard {
     }
 
     /// Takes the next verb, and tells how the parties stand after it before it acknowledges.
-    pub async fn obey(&mut self, kind: &str, sequence: u32, party: Option<&str>, conversation: Conversation) -> Control {
+    pub async fn obey(
+        &mut self,
+        kind: &str,
+        sequence: u32,
+        party: Option<&str>,
+        conversation: Conversation,
+    ) -> Control {
         let (command_id, control) = self.expect_verb().await;
         let step = told(&control.call_id, sequence, kind, party, conversation);
         self.tell(Event::Milestone(step)).await;
@@ -572,13 +636,23 @@ impl Shard {
         assert_eq!(self.read().await, Some(ToEdge::Ack { event_id: id }));
     }
 
-    pub async fn milestone(&mut self, call_id: &str, sequence: u32, leg: Option<LegName>, kind: &str) {
+    pub async fn milestone(
+        &mut self,
+        call_id: &str,
+        sequence: u32,
+        leg: Option<LegName>,
+        kind: &str,
+    ) {
         self.tell(Event::Milestone(milestone(call_id, sequence, leg, kind))).await;
     }
 
     /// Brings a call to the bridge.
     pub async fn bridge(&mut self, call_id: &str) {
-        let steps = [(Some(LegName::Agent), "ringing"), (Some(LegName::Agent), "answered"), (Some(LegName::Customer), "ringing")];
+        let steps = [
+            (Some(LegName::Agent), "ringing"),
+            (Some(LegName::Agent), "answered"),
+            (Some(LegName::Customer), "ringing"),
+        ];
         for (sequence, (leg, kind)) in (1..).zip(steps) {
             self.milestone(call_id, sequence, leg, kind).await;
         }
@@ -606,7 +680,13 @@ pub fn milestone(call_id: &str, sequence: u32, leg: Option<LegName>, kind: &str)
 }
 
 /// A milestone that changes how the parties stand.
-pub fn told(call_id: &str, sequence: u32, kind: &str, party: Option<&str>, conversation: Conversation) -> Milestone {
+pub fn told(
+    call_id: &str,
+    sequence: u32,
+    kind: &str,
+    party: Option<&str>,
+    conversation: Conversation,
+) -> Milestone {
     let leg = match party {
         Some("agent") => Some(LegName::Agent),
         Some("customer") => Some(LegName::Customer),
@@ -637,7 +717,10 @@ pub fn conversation(parties: &[(&str, PartyState)]) -> Conversation {
         supervisor_role: name.starts_with("supervisor").then_some(SupervisorRole::Listen),
         reason: (*state == PartyState::Left).then(|| "busy".to_owned()),
     };
-    Conversation { parties: parties.iter().map(party).collect(), recording: RecordingState::Running }
+    Conversation {
+        parties: parties.iter().map(party).collect(),
+        recording: RecordingState::Running,
+    }
 }
 
 /// Agent and customer talk.

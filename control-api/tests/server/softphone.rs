@@ -1,4 +1,5 @@
-//! The page of a browser softphone as tests play it: the launch link, the session with its call, and its events.
+//! The page of a browser softphone as tests play it: the launch link, the session with its call,
+//! and its events.
 
 use crate::rig::{ACCOUNT, Answer, CALLER_ID, DEADLINE, Rig, Shard};
 use control_wire::{PlaceCall, SoftphoneGrant};
@@ -12,17 +13,27 @@ pub const LAUNCH: &str = "/CRM_API/webphone/launch";
 
 /// The launch link's query for an agent and a customer, encoded as browsers do.
 pub fn launch_query(key: &str, crm_username: &str, to_number: &str) -> String {
-    let encode = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    let [crm_username, to_number, from_number] =
-        [crm_username, to_number, CALLER_ID].map(|text| text.bytes().map(encode).collect::<String>());
-    format!("crm_username={crm_username}&api_key={key}&to_number={to_number}&from_number={from_number}")
+    let encode = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    let [crm_username, to_number, from_number] = [crm_username, to_number, CALLER_ID]
+        .map(|text| text.bytes().map(encode).collect::<String>());
+    format!(
+        "crm_username={crm_username}&api_key={key}&to_number={to_number}&from_number={from_number}"
+    )
 }
 
 /// What the page's `launch` element holds.
 #[track_caller]
 pub fn launch_data(answer: &Answer) -> Value {
     let html = String::from_utf8(answer.expect(200).body.clone()).unwrap();
-    let (_, rest) = html.split_once("<script type=\"application/json\" id=\"launch\">").expect("a place for the launch data");
+    let (_, rest) = html
+        .split_once("<script type=\"application/json\" id=\"launch\">")
+        .expect("a place for the launch data");
     serde_json::from_str(rest.split_once("</script>").unwrap().0).expect("launch data")
 }
 
@@ -70,7 +81,9 @@ impl Page {
 
     pub async fn use_token(rig: &Rig, token: &str) -> Answer {
         let body = json!({ "token": token }).to_string();
-        let build = |request: reqwest::RequestBuilder| request.header("content-type", "application/json").body(body);
+        let build = |request: reqwest::RequestBuilder| {
+            request.header("content-type", "application/json").body(body)
+        };
         rig.request(Method::POST, "/CRM_API/webphone/session", build).await
     }
 
@@ -96,7 +109,9 @@ impl Page {
         rig.request(method, &format!("/CRM_API/webphone/session/{path}"), |request| {
             let request = request.header("authorization", authorization);
             match body {
-                Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+                Some(body) => {
+                    request.header("content-type", "application/json").body(body.to_string())
+                }
                 None => request,
             }
         })
@@ -145,7 +160,8 @@ impl Events {
                     let Some(data) = event.strip_prefix("event: call\ndata: ") else { continue };
                     return Some(serde_json::from_str(data).unwrap());
                 }
-                self.text.push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
+                self.text
+                    .push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
             }
         };
         timeout(DEADLINE, read).await.expect("no event came")

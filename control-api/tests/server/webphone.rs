@@ -1,9 +1,8 @@
-//! The session of a launched page: its token, its call and the events of it, re-attachment, and how it ends.
+//! The session of a launched page: its token, its call and the events of it, re-attachment, and how
+//! it ends.
 
-use crate::{
-    rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call},
-    softphone::{AGENT, CUSTOMER, Page, name, wait_presence},
-};
+use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call};
+use crate::softphone::{AGENT, CUSTOMER, Page, name, wait_presence};
 use control_api::app::now_ms;
 use control_wire::{AgentTarget, CallStatus, Event, HangupBy, LegName};
 use reqwest::Method;
@@ -29,7 +28,10 @@ async fn a_launch_becomes_a_call() {
     }
     let sip = &opened["sip"];
     assert_eq!((&sip["url"], &sip["expires_s"]), (&json!("wss://edge.example:8443/"), &json!(300)));
-    assert_eq!((&sip["username"], &sip["uri"]), (&json!(agent), &json!(format!("sip:{agent}@dialer.invalid"))));
+    assert_eq!(
+        (&sip["username"], &sip["uri"]),
+        (&json!(agent), &json!(format!("sip:{agent}@dialer.invalid")))
+    );
     page.call(&rig).await.expect_problem(404, "not_found");
 
     let call = page.start(&rig, "granted").await.expect(201).json();
@@ -73,9 +75,12 @@ async fn a_launch_becomes_a_call() {
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!((&body["crm_username"], &body["call_type"]), (&json!(AGENT), &json!("browser")));
     assert!(body["agent_number"].is_null() && body["agent_number_e164"].is_null());
-    for (query, expected) in
-        [("call_type=browser", 1), ("crm_username=agent.017&status=ANSWER", 1), ("call_type=server", 0), ("crm_username=x", 0)]
-    {
+    for (query, expected) in [
+        ("call_type=browser", 1),
+        ("crm_username=agent.017&status=ANSWER", 1),
+        ("call_type=server", 0),
+        ("crm_username=x", 0),
+    ] {
         let listed = rig.get(&format!("/calls?{query}")).await.expect(200).json();
         assert_eq!(listed["calls"].as_array().unwrap().len(), expected, "{query}");
     }
@@ -121,13 +126,16 @@ async fn events_follow_the_call_to_its_end() {
         assert_eq!(told, [json!("ended"), json!("ANSWER"), json!("customer"), json!(42)]);
     }
     // A15: the disposition after the end is told, too.
-    let changed = page.send(&rig, Method::PATCH, "call", Some(json!({ "disposition": "INTERESTED" }))).await;
+    let changed =
+        page.send(&rig, Method::PATCH, "call", Some(json!({ "disposition": "INTERESTED" }))).await;
     assert_eq!(changed.expect(200).json()["disposition"], "INTERESTED");
     for events in [&mut events, &mut late] {
         assert_eq!(events.next().await.unwrap()["disposition"], "INTERESTED");
     }
     assert_eq!(rig.call(&call_id).await["disposition"], "INTERESTED");
-    page.send(&rig, Method::PATCH, "call", Some(json!({ "disposition": "" }))).await.expect_problem(422, "invalid_disposition");
+    page.send(&rig, Method::PATCH, "call", Some(json!({ "disposition": "" })))
+        .await
+        .expect_problem(422, "invalid_disposition");
     page.send(&rig, Method::POST, "close", None).await.expect(204);
     assert_eq!((events.next().await, late.next().await), (None, None), "the session is over");
     rig.stop().await;
@@ -144,7 +152,8 @@ async fn a_token_opens_one_session_in_its_time() {
     Page::use_token(&rig, &token).await.expect_problem(503, "no_edge");
     let mut shard = rig.softphone_shard(&[], &[]).await;
     // Of many that use it at the same moment, one gets the session, and the shard hears of one.
-    let mut uses = futures_util::future::join_all((0..8).map(|_| Page::use_token(&rig, &token))).await;
+    let mut uses =
+        futures_util::future::join_all((0..8).map(|_| Page::use_token(&rig, &token))).await;
     uses.sort_by_key(|answer| answer.status);
     let opened = uses[0].expect(201).json();
     for used in &uses[1..] {
@@ -181,24 +190,38 @@ async fn a_token_opens_one_session_in_its_time() {
 async fn a_call_without_a_microphone_fails_at_once() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
-    for (microphone, detail) in
-        [("denied", "microphone_denied"), ("missing", "microphone_missing"), ("in_use", "microphone_in_use")]
-    {
+    for (microphone, detail) in [
+        ("denied", "microphone_denied"),
+        ("missing", "microphone_missing"),
+        ("in_use", "microphone_in_use"),
+    ] {
         let page = Page::open(&rig, AGENT, CUSTOMER).await;
         shard.expect_grant().await;
         let call = page.start(&rig, microphone).await.expect(201).json();
-        let told = ["state", "status", "reason", "detail"].map(|key| call[key].as_str().unwrap().to_owned());
+        let told = ["state", "status", "reason", "detail"]
+            .map(|key| call[key].as_str().unwrap().to_owned());
         assert_eq!(told, ["ended", "FAILED", "agent_media", detail]);
         let call_id = call["call_id"].as_str().unwrap();
         let record = rig.call(call_id).await;
-        assert_eq!((&record["failed_leg"], &record["reason_detail"]), (&json!("agent"), &json!(detail)));
-        let body: Value = serde_json::from_str(&rig.app.store.callback_job(call_id).unwrap().unwrap().body).unwrap();
+        assert_eq!(
+            (&record["failed_leg"], &record["reason_detail"]),
+            (&json!("agent"), &json!(detail))
+        );
+        let body: Value =
+            serde_json::from_str(&rig.app.store.callback_job(call_id).unwrap().unwrap().body)
+                .unwrap();
         assert_eq!(
             (&body["status"], &body["reason"], &body["reason_detail"]),
             (&json!("FAILED"), &json!("agent_media"), &json!(detail))
         );
         let timeline = rig.get(&format!("/calls/{call_id}/timeline")).await.expect(200).json();
-        let step = timeline["entries"].as_array().unwrap().iter().find(|step| step["kind"] == "microphone").unwrap().clone();
+        let step = timeline["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|step| step["kind"] == "microphone")
+            .unwrap()
+            .clone();
         assert_eq!(step["detail"], detail);
         assert_eq!(page.start(&rig, microphone).await.expect(200).json(), call);
     }
@@ -249,7 +272,10 @@ async fn the_call_waits_for_the_softphone() {
         shard.presence(&agent, true).await;
     });
     answer.expect(201);
-    assert!(started.elapsed() < Duration::from_secs(4), "as soon as it is there, not at the end of the wait");
+    assert!(
+        started.elapsed() < Duration::from_secs(4),
+        "as soon as it is there, not at the end of the wait"
+    );
     let place = shard.expect_call().await;
     shard.end(&place.call_id, CallStatus::Failed).await;
     shard.presence(&agent, false).await;
@@ -273,10 +299,16 @@ async fn an_agent_gets_no_second_call() {
     assert_eq!(second.start(&rig, "granted").await.expect(200).json()["call_id"], call_id);
     let third = Page::open(&rig, AGENT, CUSTOMER).await;
     shard.expect_grant().await;
-    assert_eq!((&third.opened["conflict"], &third.opened["call"]["call_id"]), (&json!("double_click"), &json!(call_id)));
+    assert_eq!(
+        (&third.opened["conflict"], &third.opened["call"]["call_id"]),
+        (&json!("double_click"), &json!(call_id))
+    );
     let elsewhere = Page::open(&rig, AGENT, "9876543219").await;
     shard.expect_grant().await;
-    assert_eq!((&elsewhere.opened["conflict"], &elsewhere.opened["call"]["call_id"]), (&json!("in_call"), &json!(call_id)));
+    assert_eq!(
+        (&elsewhere.opened["conflict"], &elsewhere.opened["call"]["call_id"]),
+        (&json!("in_call"), &json!(call_id))
+    );
     assert_eq!(elsewhere.start(&rig, "granted").await.expect(200).json()["call_id"], call_id);
     // Another agent is not concerned.
     let mut other = Page::online(&rig, &mut shard, "agent.018", CUSTOMER).await;
@@ -315,11 +347,20 @@ async fn a_page_comes_back_to_its_call() {
     shard.presence(&agent, false).await;
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     let grant = shard.expect_grant().await;
-    assert_eq!((&renewed["sip"]["username"], &renewed["sip"]["password"]), (&json!(agent), &json!(grant.password)));
+    assert_eq!(
+        (&renewed["sip"]["username"], &renewed["sip"]["password"]),
+        (&json!(agent), &json!(grant.password))
+    );
     assert_ne!(renewed["sip"]["password"], page.opened["sip"]["password"]);
     let left_ms = grant.expires_at_ms - control_api::app::now_ms();
-    assert!((200_000..=300_000).contains(&left_ms), "leave for as long as the page is told: {left_ms}");
-    assert_eq!((&renewed["call"]["call_id"], &renewed["call"]["state"]), (&json!(call_id), &json!("bridged")));
+    assert!(
+        (200_000..=300_000).contains(&left_ms),
+        "leave for as long as the page is told: {left_ms}"
+    );
+    assert_eq!(
+        (&renewed["call"]["call_id"], &renewed["call"]["state"]),
+        (&json!(call_id), &json!("bridged"))
+    );
 
     let rig = rig.restart().await;
     let mut shard = rig.softphone_shard(&[&call_id], &[&agent]).await;
@@ -389,7 +430,14 @@ async fn sessions_are_known_by_their_secret_alone() {
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
     let (id, _) = page.secret.split_once('.').unwrap();
-    for secret in [String::new(), "x".into(), id.to_owned(), format!("{id}."), format!("{}x", page.secret), "y".repeat(300)] {
+    for secret in [
+        String::new(),
+        "x".into(),
+        id.to_owned(),
+        format!("{id}."),
+        format!("{}x", page.secret),
+        "y".repeat(300),
+    ] {
         let wrong = Page { secret, opened: Value::Null };
         for (method, path) in [
             (Method::GET, "call"),
@@ -399,27 +447,47 @@ async fn sessions_are_known_by_their_secret_alone() {
             (Method::POST, "close"),
         ] {
             let answer = wrong.send(&rig, method, path, None).await;
-            assert!(answer.expect_problem(401, "session_over").header("www-authenticate").starts_with("Session"));
+            assert!(
+                answer
+                    .expect_problem(401, "session_over")
+                    .header("www-authenticate")
+                    .starts_with("Session")
+            );
         }
     }
     // Neither the API's keys open a session nor a session the API.
     let key = Page { secret: rig.server_key.clone(), opened: Value::Null };
     key.call(&rig).await.expect_problem(401, "session_over");
-    for (path, code) in [("/calls", "unauthorized"), ("/CRM_API/webphone/session/call", "session_over")] {
-        rig.request(Method::GET, path, |request| request.bearer_auth(&page.secret)).await.expect_problem(401, code);
+    for (path, code) in
+        [("/calls", "unauthorized"), ("/CRM_API/webphone/session/call", "session_over")]
+    {
+        rig.request(Method::GET, path, |request| request.bearer_auth(&page.secret))
+            .await
+            .expect_problem(401, code);
     }
     // Not even the files of the database tell the secret.
-    for entry in std::fs::read_dir(&rig.app.config.storage.folder).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+    for entry in std::fs::read_dir(&rig.app.config.storage.folder)
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+    {
         let bytes = std::fs::read(entry.path()).unwrap();
         let random = page.secret.split_once('.').unwrap().1.as_bytes();
-        assert!(!bytes.windows(random.len()).any(|window| window == random), "{}", entry.path().display());
+        assert!(
+            !bytes.windows(random.len()).any(|window| window == random),
+            "{}",
+            entry.path().display()
+        );
     }
     // Another agent's call is not for its verdict.
     let other = Page::online(&rig, &mut shard, "agent.018", CUSTOMER).await;
     let (call_id, _) = other.place(&rig, &mut shard).await;
     let verdict = |call_id: &str| Some(json!({ "disposition": "X", "call_id": call_id }));
-    page.send(&rig, Method::PATCH, "call", verdict(&call_id)).await.expect_problem(404, "not_found");
-    assert_eq!(other.send(&rig, Method::PATCH, "call", verdict(&call_id)).await.expect(200).json()["disposition"], "X");
+    page.send(&rig, Method::PATCH, "call", verdict(&call_id))
+        .await
+        .expect_problem(404, "not_found");
+    let set = other.send(&rig, Method::PATCH, "call", verdict(&call_id)).await;
+    assert_eq!(set.expect(200).json()["disposition"], "X");
     // An agent that is removed is cut off, and its session is over.
     let path = format!("/admin/accounts/{ACCOUNT}/agents/agent.018");
     rig.admin(Method::DELETE, &path).await.expect_problem(409, "in_use");
@@ -485,7 +553,8 @@ async fn a_session_ends_with_its_key() {
     rig.stop().await;
 }
 
-// B07: also with the account, and an agent that is registered again under the same ID gets none of it back.
+// B07: also with the account, and an agent that is registered again under the same ID gets none of
+// it back.
 #[tokio::test]
 async fn a_session_ends_with_its_agent_and_its_account() {
     let rig = Rig::start().await;
@@ -532,7 +601,8 @@ async fn leave_to_register_ends_with_the_key() {
 async fn a_link_carries_the_crms_own_id() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
-    let page = Page::online_with(&rig, &mut shard, "&uuid=crm%2042&customer_name=R%C3%A9a&note=x").await;
+    let page =
+        Page::online_with(&rig, &mut shard, "&uuid=crm%2042&customer_name=R%C3%A9a&note=x").await;
     let (call_id, _) = page.place(&rig, &mut shard).await;
     assert_eq!(rig.call(&call_id).await["uuid"], "crm 42");
     shard.end(&call_id, CallStatus::Busy).await;
@@ -544,7 +614,10 @@ async fn a_link_carries_the_crms_own_id() {
     let (next_id, _) = again.place(&rig, &mut shard).await;
     assert_ne!(next_id, call_id);
     assert_eq!(rig.call(&next_id).await["uuid"], "crm 42");
-    assert_eq!(rig.get("/calls?uuid=crm%2042").await.expect(200).json()["calls"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        rig.get("/calls?uuid=crm%2042").await.expect(200).json()["calls"].as_array().unwrap().len(),
+        2
+    );
     rig.stop().await;
 }
 
@@ -601,9 +674,12 @@ async fn a_backend_rings_the_softphone() {
     let page = Page::online(&rig, &mut shard, AGENT, "9876543219").await;
     let mut events = page.events(&rig).await;
     let call = rig.post_call(body.clone()).await.expect(201).json();
-    for (key, value) in
-        [("call_type", json!("server")), ("crm_username", json!(AGENT)), ("agent_number", Value::Null), ("uuid", json!("lead-7"))]
-    {
+    for (key, value) in [
+        ("call_type", json!("server")),
+        ("crm_username", json!(AGENT)),
+        ("agent_number", Value::Null),
+        ("uuid", json!("lead-7")),
+    ] {
         assert_eq!(call[key], value, "{key}");
     }
     let place = shard.expect_call().await;
@@ -616,7 +692,10 @@ async fn a_backend_rings_the_softphone() {
     body["uuid"] = json!("lead-8");
     rig.post_call(body.clone()).await.expect_problem(409, "agent_busy");
     page.send(&rig, Method::POST, "close", None).await.expect(204);
-    assert!(!rig.app.store.call(&place.call_id).unwrap().unwrap().hang_up_requested, "the page's hang-up is the edge's to see");
+    assert!(
+        !rig.app.store.call(&place.call_id).unwrap().unwrap().hang_up_requested,
+        "the page's hang-up is the edge's to see"
+    );
     shard.end(&place.call_id, CallStatus::NoAnswer).await;
     rig.post_call(body).await.expect(201);
     rig.stop().await;

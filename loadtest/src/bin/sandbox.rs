@@ -5,7 +5,8 @@ use loadtest::sandbox::{SandboxSpec, run};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Starts the edge, the API, a scripted carrier and a make-believe CRM on this machine, with a demo account.
+/// Starts the edge, the API, a scripted carrier and a make-believe CRM on this machine, with a demo
+/// account.
 #[derive(Parser)]
 struct Arguments {
     /// Address of the CRM's page

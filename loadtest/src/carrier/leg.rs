@@ -46,7 +46,8 @@ pub struct LegReport {
     pub first_media_at: Option<Instant>,
     pub sent_count: u64,
     pub received_count: u64,
-    /// Probe packets that the other party sent and this one did not receive; without probes, gaps in the sequence of what came.
+    /// Probe packets that the other party sent and this one did not receive; without probes, gaps
+    /// in the sequence of what came.
     pub lost_count: u64,
     /// One-way delays of some probe packets, in nanoseconds.
     pub delays: Vec<u64>,
@@ -109,13 +110,16 @@ impl Leg {
     ) -> Option<Leg> {
         let (remote_media, payload_type, event) = read_offer(invite.body)?;
         let user = invite.request_user().to_owned();
-        let telephone_event =
-            event.map_or(String::new(), |pt| format!("a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-16\r\n"));
+        let telephone_event = event.map_or(String::new(), |pt| {
+            format!("a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-16\r\n")
+        });
         let formats = event.map_or(payload_type.to_string(), |pt| format!("{payload_type} {pt}"));
         let codec = if payload_type == 0 { "PCMU" } else { "PCMA" };
         let sdp = format!(
-            "v=0\r\no=carrier {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {media_port} RTP/AVP {formats}\r\n\
-             a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}a=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\n"
+            "v=0\r\no=carrier {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                m=audio {media_port} RTP/AVP {formats}\r\n\
+             a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}a=ptime:20\r\na=sendrecv\r\n\
+             a=rtcp-mux\r\n"
         );
         let report = LegReport::new(user.clone(), now);
         Some(Leg {
@@ -158,7 +162,8 @@ impl Leg {
         let body = if with_session { self.sdp.as_str() } else { "" };
         let kind = if with_session { "Content-Type: application/sdp\r\n" } else { "" };
         self.last_sent = format!(
-            "SIP/2.0 {status} {phrase}\r\n{headers}Contact: <{}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            "SIP/2.0 {status} {phrase}\r\n{headers}Contact: <{}>\r\n{kind}Content-Length: {}\r\n\
+                \r\n{body}",
             self.user,
             body.len()
         );
@@ -167,7 +172,11 @@ impl Leg {
 
     pub fn ring(&mut self) -> String {
         self.phase = Phase::Ringing;
-        if self.behaviour.early_media { self.respond(183, "Session Progress", true) } else { self.respond(180, "Ringing", false) }
+        if self.behaviour.early_media {
+            self.respond(183, "Session Progress", true)
+        } else {
+            self.respond(180, "Ringing", false)
+        }
     }
 
     pub fn answer(&mut self, now: Instant) -> String {
@@ -186,10 +195,15 @@ impl Leg {
         self.report.acknowledged_at = Some(now);
     }
 
-    /// Answers an INVITE of a known Call-ID: the last response to a retransmission, a 200 to a re-INVITE.
+    /// Answers an INVITE of a known Call-ID: the last response to a retransmission, a 200 to a
+    /// re-INVITE.
     pub fn answer_again(&mut self, message: &Message) -> String {
         if self.phase != Phase::Confirmed {
-            return if self.last_sent.is_empty() { self.invite.clone() } else { self.last_sent.clone() };
+            return if self.last_sent.is_empty() {
+                self.invite.clone()
+            } else {
+                self.last_sent.clone()
+            };
         }
         message.response(200, "OK", "", &self.user, &self.sdp)
     }
@@ -204,7 +218,8 @@ impl Leg {
         };
         let (us, peer) = (format!("{};tag=c{}", field("To:"), self.id), field("From:"));
         self.last_sent = format!(
-            "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKb{};rport\r\nMax-Forwards: 70\r\nFrom: {us}\r\nTo: {peer}\r\n\
+            "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKb{};rport\r\nMax-Forwards: 70\r\n\
+                From: {us}\r\nTo: {peer}\r\n\
              Call-ID: {}\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
             self.contact,
             self.user.rsplit('@').next().expect("a host"),
@@ -216,7 +231,9 @@ impl Leg {
 
     /// Writes the next RTP packet of the tone, or `None` while this leg is silent.
     pub fn next_packet(&mut self, packet: &mut [u8; 172], probe: bool) -> Option<SocketAddr> {
-        let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else { return None };
+        let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else {
+            return None;
+        };
         let silent = match self.phase {
             Phase::Answered | Phase::Confirmed => false,
             Phase::Ringing => !self.behaviour.early_media,
@@ -255,7 +272,8 @@ impl Leg {
         }
         if !probe {
             let sequence = u16::from_be_bytes([packet[2], packet[3]]);
-            let (_, highest) = self.sequences.get_or_insert((u64::from(sequence), u64::from(sequence)));
+            let (_, highest) =
+                self.sequences.get_or_insert((u64::from(sequence), u64::from(sequence)));
             let ahead = sequence.wrapping_sub(*highest as u16);
             if ahead <= u16::MAX / 2 {
                 *highest += u64::from(ahead);
@@ -269,7 +287,9 @@ impl Leg {
     }
 
     pub fn into_report(mut self, ended_by: EndedBy) -> LegReport {
-        let missing = |(first, highest): (u64, u64)| (highest - first + 1).saturating_sub(self.report.received_count);
+        let missing = |(first, highest): (u64, u64)| {
+            (highest - first + 1).saturating_sub(self.report.received_count)
+        };
         self.report.lost_count = self.sequences.map_or_else(|| self.probes.lost_count(), missing);
         self.report.delays = self.probes.delays;
         self.report.ended_by = ended_by;

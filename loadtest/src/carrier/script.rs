@@ -32,11 +32,19 @@ pub enum Outcome {
 impl Behaviour {
     /// Rings at once and answers after `answer_after`.
     pub fn answer(answer_after: Duration, tone: Option<f32>, talk: Option<Duration>) -> Behaviour {
-        Behaviour { ring_after: Duration::ZERO, answer_after, early_media: false, outcome: Outcome::Answer { tone, talk } }
+        Behaviour {
+            ring_after: Duration::ZERO,
+            answer_after,
+            early_media: false,
+            outcome: Outcome::Answer { tone, talk },
+        }
     }
 
     fn refuse(status: u16, phrase: &'static str) -> Behaviour {
-        Behaviour { outcome: Outcome::Refuse { status, phrase }, ..Behaviour::answer(Duration::from_secs(1), None, None) }
+        Behaviour {
+            outcome: Outcome::Refuse { status, phrase },
+            ..Behaviour::answer(Duration::from_secs(1), None, None)
+        }
     }
 }
 
@@ -61,13 +69,17 @@ pub fn sandbox(user: &str) -> Behaviour {
     let digits: String = user.chars().filter(char::is_ascii_digit).collect();
     let tail = digits.get(digits.len().saturating_sub(5)..).unwrap_or("");
     match tail {
-        "00002" => Behaviour { outcome: Outcome::RingForEver, ..Behaviour::answer(seconds(0), None, None) },
+        "00002" => {
+            Behaviour { outcome: Outcome::RingForEver, ..Behaviour::answer(seconds(0), None, None) }
+        }
         "00003" => Behaviour::refuse(486, "Busy Here"),
         "00004" => Behaviour::refuse(603, "Decline"),
         "00005" => Behaviour::refuse(503, "Service Unavailable"),
         "00006" => Behaviour::refuse(404, "Not Found"),
         "00007" => Behaviour::answer(seconds(2), None, None),
-        "00008" => Behaviour { early_media: true, ..Behaviour::answer(seconds(4), Some(700.0), None) },
+        "00008" => {
+            Behaviour { early_media: true, ..Behaviour::answer(seconds(4), Some(700.0), None) }
+        }
         "00009" => Behaviour::refuse(480, "Temporarily Unavailable"),
         "99999" => Behaviour::answer(seconds(1), Some(440.0), None),
         _ => match tail.strip_prefix("010").and_then(|n| n.parse().ok()) {

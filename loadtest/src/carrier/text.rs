@@ -1,4 +1,5 @@
-//! Just enough of SIP's text form for a peer: header lines as they came, and responses that echo them (RFC 3261 §8.2.6).
+//! Just enough of SIP's text form for a peer: header lines as they came, and responses that echo
+//! them (RFC 3261 §8.2.6).
 
 /// One message, borrowed from the datagram.
 pub struct Message<'a> {
@@ -13,13 +14,19 @@ impl<'a> Message<'a> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let mut lines = head.split("\r\n");
         let start = lines.next()?;
-        let headers = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.trim(), value.trim())).collect();
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .collect();
         Some(Message { start, headers, body })
     }
 
     /// The first header of that name, or an empty string.
     pub fn header(&self, name: &str) -> &'a str {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
     }
 
     pub fn method(&self) -> Option<&'a str> {
@@ -38,7 +45,14 @@ impl<'a> Message<'a> {
     }
 
     /// Prints a response to this request. `to_tag` and `contact` may be empty; `body` is SDP.
-    pub fn response(&self, status: u16, phrase: &str, to_tag: &str, contact: &str, body: &str) -> String {
+    pub fn response(
+        &self,
+        status: u16,
+        phrase: &str,
+        to_tag: &str,
+        contact: &str,
+        body: &str,
+    ) -> String {
         let mut text = format!("SIP/2.0 {status} {phrase}\r\n");
         for (name, value) in &self.headers {
             if ["Via", "v", "Record-Route"].iter().any(|n| n.eq_ignore_ascii_case(name)) {
@@ -46,9 +60,14 @@ impl<'a> Message<'a> {
             }
         }
         let to = self.header("To");
-        let tag = if to_tag.is_empty() || to.contains("tag=") { String::new() } else { format!(";tag={to_tag}") };
+        let tag = if to_tag.is_empty() || to.contains("tag=") {
+            String::new()
+        } else {
+            format!(";tag={to_tag}")
+        };
         text += &format!("From: {}\r\nTo: {to}{tag}\r\n", self.header("From"));
-        text += &format!("Call-ID: {}\r\nCSeq: {}\r\n", self.header("Call-ID"), self.header("CSeq"));
+        text +=
+            &format!("Call-ID: {}\r\nCSeq: {}\r\n", self.header("Call-ID"), self.header("CSeq"));
         if !contact.is_empty() {
             text += &format!("Contact: <{contact}>\r\n");
         }

@@ -58,8 +58,13 @@ impl Unit {
             Unit::Options => options("").into_bytes(),
             Unit::LargeOptions => options(&"x".repeat(33_000)).into_bytes(),
             Unit::LineEnds => b"\r\n\r\n".to_vec(),
-            Unit::Head => format!("OPTIONS sip:edge SIP/2.0\r\nX-Filler: {}", "x".repeat(60_000)).into_bytes(),
-            Unit::HttpHead => format!("GET / HTTP/1.1\r\nHost: edge\r\nX-Filler: {}", "x".repeat(16_000)).into_bytes(),
+            Unit::Head => {
+                format!("OPTIONS sip:edge SIP/2.0\r\nX-Filler: {}", "x".repeat(60_000)).into_bytes()
+            }
+            Unit::HttpHead => {
+                format!("GET / HTTP/1.1\r\nHost: edge\r\nX-Filler: {}", "x".repeat(16_000))
+                    .into_bytes()
+            }
             Unit::PingFrame => frame(0x89, b""),
             Unit::OptionsFrame => frame(0x81, options("").as_bytes()),
             Unit::LineEndsFrame => frame(0x81, b"\r\n\r\n"),
@@ -70,8 +75,10 @@ impl Unit {
 
 fn options(filler: &str) -> String {
     format!(
-        "OPTIONS sip:edge SIP/2.0\r\nVia: SIP/2.0/TCP stranger.invalid;branch=z9hG4bKflood;rport\r\nMax-Forwards: 70\r\n\
-         From: <sip:stranger@stranger.invalid>;tag=1\r\nTo: <sip:edge>\r\nCall-ID: flood\r\nCSeq: 1 OPTIONS\r\n\
+        "OPTIONS sip:edge SIP/2.0\r\nVia: SIP/2.0/TCP \
+            stranger.invalid;branch=z9hG4bKflood;rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:stranger@stranger.invalid>;tag=1\r\nTo: <sip:edge>\r\nCall-ID: flood\r\n\
+         CSeq: 1 OPTIONS\r\n\
          X-Filler: {filler}\r\nContent-Length: 0\r\n\r\n"
     )
 }
@@ -112,7 +119,8 @@ impl Source {
             Source::Tls(unit) => pour(|| shake_hands(wss), b"", &unit.bytes(), stop, sent),
             Source::Wss(unit) => {
                 // Fragments are of a message that began.
-                let first = if matches!(unit, Unit::EmptyFragment) { frame(0x01, b"") } else { Vec::new() };
+                let first =
+                    if matches!(unit, Unit::EmptyFragment) { frame(0x01, b"") } else { Vec::new() };
                 pour(|| upgrade(wss), &first, &unit.bytes(), stop, sent);
             }
             Source::TcpConnections => repeat(|| connect(sip).map(drop), stop, sent),
@@ -153,7 +161,13 @@ fn repeat(mut act: impl FnMut() -> io::Result<()>, stop: &AtomicBool, sent: &Ato
 }
 
 /// Keeps a connection full, reads whatever comes, and opens the next one when it is cut off.
-fn pour<S: Stream>(open: impl Fn() -> io::Result<S>, first: &[u8], unit: &[u8], stop: &AtomicBool, sent: &AtomicU64) {
+fn pour<S: Stream>(
+    open: impl Fn() -> io::Result<S>,
+    first: &[u8],
+    unit: &[u8],
+    stop: &AtomicBool,
+    sent: &AtomicU64,
+) {
     let chunk = unit.repeat((CHUNK_LEN / unit.len()).max(1));
     while !stop.load(Ordering::Relaxed) {
         let opened = open().and_then(|mut stream| {
@@ -171,7 +185,9 @@ fn pour<S: Stream>(open: impl Fn() -> io::Result<S>, first: &[u8], unit: &[u8], 
             let written = stream.write(&chunk[at..]);
             let read = stream.read(&mut [0; 16 * 1024]);
             let is_idle = |result: &io::Result<usize>| {
-                result.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted))
+                result.as_ref().is_err_and(|error| {
+                    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+                })
             };
             match &written {
                 Ok(len) => (at, total) = ((at + len) % chunk.len(), total + len),
@@ -204,7 +220,8 @@ fn connect(edge: SocketAddr) -> io::Result<TcpStream> {
 
 fn shake_hands(edge: SocketAddr) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = "localhost".try_into().expect("a name");
-    let mut tls = ClientConnection::new(Arc::new(any_certificate()), name).map_err(io::Error::other)?;
+    let mut tls =
+        ClientConnection::new(Arc::new(any_certificate()), name).map_err(io::Error::other)?;
     let mut tcp = connect(edge)?;
     while tls.is_handshaking() {
         tls.complete_io(&mut tcp)?;
@@ -215,7 +232,8 @@ fn shake_hands(edge: SocketAddr) -> io::Result<StreamOwned<ClientConnection, Tcp
 fn upgrade(edge: SocketAddr) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut stream = shake_hands(edge)?;
     stream.write_all(
-        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\n\
           Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: sip\r\n\r\n",
     )?;
     let (mut head, mut bytes) = (Vec::new(), [0; 1024]);
@@ -225,5 +243,9 @@ fn upgrade(edge: SocketAddr) -> io::Result<StreamOwned<ClientConnection, TcpStre
             len => head.extend_from_slice(&bytes[..len]),
         }
     }
-    if head.starts_with(b"HTTP/1.1 101") { Ok(stream) } else { Err(ErrorKind::ConnectionRefused.into()) }
+    if head.starts_with(b"HTTP/1.1 101") {
+        Ok(stream)
+    } else {
+        Err(ErrorKind::ConnectionRefused.into())
+    }
 }

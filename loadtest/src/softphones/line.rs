@@ -1,4 +1,5 @@
-//! One softphone's signalling: launch link, session, WSS, REGISTER with digest, and the call that comes (RFC 7118, RFC 3261, RFC 8760).
+//! One softphone's signalling: launch link, session, WSS, REGISTER with digest, and the call that
+//! comes (RFC 7118, RFC 3261, RFC 8760).
 
 use super::{Fleet, Times};
 use crate::carrier::text::Message;
@@ -24,7 +25,12 @@ struct Account {
     password: String,
 }
 
-pub async fn run(fleet: &Fleet, agent: u32, launch_url: &str, placed: impl FnOnce()) -> anyhow::Result<Times> {
+pub async fn run(
+    fleet: &Fleet,
+    agent: u32,
+    launch_url: &str,
+    placed: impl FnOnce(),
+) -> anyhow::Result<Times> {
     let clicked = Instant::now();
     let (session, account) = open_session(fleet, launch_url).await?;
     let mut line = Line::connect(fleet, account).await?;
@@ -39,7 +45,12 @@ pub async fn run(fleet: &Fleet, agent: u32, launch_url: &str, placed: impl FnOnc
     let ((), invite) = tokio::try_join!(
         async {
             let answer = call.send().await?;
-            ensure!(answer.status() == 201, "session/call: {} {}", answer.status(), answer.text().await?);
+            ensure!(
+                answer.status() == 201,
+                "session/call: {} {}",
+                answer.status(),
+                answer.text().await?
+            );
             placed();
             Ok(())
         },
@@ -49,7 +60,8 @@ pub async fn run(fleet: &Fleet, agent: u32, launch_url: &str, placed: impl FnOnc
     let keys = fleet.media.talk(agent, invite.body)?;
     let contact = format!("sip:{}@{agent}.invalid;transport=ws", line.account.username);
     line.send(invite.response(200, "OK", &format!("s{agent}"), &contact, &keys.answer)).await?;
-    let media = tokio::time::timeout(PATIENCE, keys.ready).await.context("no keys for audio in time")??;
+    let media =
+        tokio::time::timeout(PATIENCE, keys.ready).await.context("no keys for audio in time")??;
     line.until_bye().await?;
     fleet.media.hang_up(agent);
     Ok(Times { registered, media: media.duration_since(clicked) })
@@ -59,14 +71,20 @@ async fn open_session(fleet: &Fleet, launch_url: &str) -> anyhow::Result<(String
     let page = fleet.client.get(launch_url).send().await?;
     let (status, page) = (page.status(), page.text().await?);
     ensure!(status == 200, "launch: {status}");
-    let data = page.split_once("id=\"launch\">").and_then(|(_, rest)| rest.split_once("</script>")).context("no launch data")?.0;
+    let data = page
+        .split_once("id=\"launch\">")
+        .and_then(|(_, rest)| rest.split_once("</script>"))
+        .context("no launch data")?
+        .0;
     let launch: Value = serde_json::from_str(data)?;
     let token = launch["token"].as_str().context("no token")?;
     let url = format!("{}/CRM_API/webphone/session", fleet.api_url);
     let answer = fleet.client.post(url).json(&json!({ "token": token })).send().await?;
     ensure!(answer.status() == 201, "session: {}", answer.status());
     let session: Value = answer.json().await?;
-    let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| format!("no text in {session}"));
+    let text = |value: &Value| {
+        value.as_str().map(str::to_owned).with_context(|| format!("no text in {session}"))
+    };
     let sip = &session["sip"];
     let account = Account {
         url: text(&sip["url"])?,
@@ -90,7 +108,9 @@ impl Line {
         request.headers_mut().insert("Sec-WebSocket-Protocol", "sip".parse()?);
         request.headers_mut().insert("Origin", fleet.api_url.parse()?);
         let tls = Connector::Rustls(fleet.tls.clone());
-        let (socket, _) = tokio_tungstenite::connect_async_tls_with_config(request, None, true, Some(tls)).await?;
+        let (socket, _) =
+            tokio_tungstenite::connect_async_tls_with_config(request, None, true, Some(tls))
+                .await?;
         let domain = account.uri.rsplit('@').next().context("no domain")?.to_owned();
         let call_id = uuid::Uuid::new_v4().to_string();
         Ok(Line { socket, account, domain, call_id })
@@ -112,9 +132,13 @@ impl Line {
     fn registration(&self, sequence: u32, authorization: &str) -> String {
         let (domain, uri, id) = (&self.domain, &self.account.uri, &self.call_id);
         format!(
-            "REGISTER sip:{domain} SIP/2.0\r\nVia: SIP/2.0/WSS {id}.invalid;branch=z9hG4bK{id}{sequence}\r\nMax-Forwards: 69\r\nTo: <{uri}>\r\n\
-             From: <{uri}>;tag=r{id}\r\nCall-ID: {id}\r\nCSeq: {sequence} REGISTER\r\n{authorization}\
-             Contact: <sip:{}@{id}.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:{id}>\";expires=300\r\nExpires: 300\r\n\
+            "REGISTER sip:{domain} SIP/2.0\r\n\
+                Via: SIP/2.0/WSS {id}.invalid;branch=z9hG4bK{id}{sequence}\r\nMax-Forwards: 69\r\n\
+                To: <{uri}>\r\n\
+             From: <{uri}>;tag=r{id}\r\nCall-ID: {id}\r\nCSeq: {sequence} REGISTER\r\n\
+             {authorization}\
+             Contact: <sip:{}@{id}.invalid;transport=ws>;reg-id=1;\
+             +sip.instance=\"<urn:uuid:{id}>\";expires=300\r\nExpires: 300\r\n\
              Supported: path,gruu,outbound\r\nContent-Length: 0\r\n\r\n",
             self.account.username
         )
@@ -123,10 +147,13 @@ impl Line {
     /// RFC 7616 with MD5 or SHA-256 as the challenge says, quality of protection `auth`.
     fn authorization(&self, challenge: &str) -> anyhow::Result<String> {
         let parameter = |name: &str| {
-            let found = challenge.split([',', ' ']).find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+            let found = challenge
+                .split([',', ' '])
+                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
             found.map(|value| value.trim_matches('"').to_owned())
         };
-        let (realm, nonce) = (parameter("realm").context("no realm")?, parameter("nonce").context("no nonce")?);
+        let (realm, nonce) =
+            (parameter("realm").context("no realm")?, parameter("nonce").context("no nonce")?);
         let algorithm = parameter("algorithm").unwrap_or_else(|| "MD5".into());
         let hash = |text: String| -> anyhow::Result<String> {
             let bytes = match algorithm.as_str() {
@@ -142,7 +169,8 @@ impl Line {
         let request = hash(format!("REGISTER:sip:{domain}"))?;
         let proof = hash(format!("{secret}:{nonce}:00000001:c0ffee:auth:{request}"))?;
         Ok(format!(
-            "Authorization: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"sip:{domain}\", response=\"{proof}\", \
+            "Authorization: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", \
+                uri=\"sip:{domain}\", response=\"{proof}\", \
              algorithm={algorithm}, qop=auth, nc=00000001, cnonce=\"c0ffee\"\r\n"
         ))
     }
@@ -198,7 +226,9 @@ impl Line {
 pub fn any_certificate() -> rustls::ClientConfig {
     rustls::ClientConfig::builder()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(rustls::crypto::ring::default_provider())))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(
+            rustls::crypto::ring::default_provider(),
+        )))
         .with_no_client_auth()
 }
 
@@ -223,7 +253,12 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
         certificate: &rustls::pki_types::CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -232,7 +267,12 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
         certificate: &rustls::pki_types::CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {

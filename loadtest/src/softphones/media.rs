@@ -1,5 +1,6 @@
-//! The softphones' audio: one thread that checks, shakes hands and talks for all of them, on one socket, as the carrier's phones do. Each
-//! softphone has an address of its own in 127.1.0.0/16, because the edge tells softphones apart by their addresses.
+//! The softphones' audio: one thread that checks, shakes hands and talks for all of them, on one
+//! socket, as the carrier's phones do. Each softphone has an address of its own in 127.1.0.0/16,
+//! because the edge tells softphones apart by their addresses.
 
 #[expect(dead_code, reason = "the rest of the client is for the tests of media-core")]
 #[path = "../../../media-core/tests/softphone/client.rs"]
@@ -61,16 +62,22 @@ impl Talker {
         socket.set_nonblocking(true)?;
         enlarge_buffers(&socket);
         tell_local_addresses(&socket);
-        std::thread::Builder::new().name("softphones".into()).spawn(move || run(&socket, &asked, &report_sender, &totals))?;
+        std::thread::Builder::new()
+            .name("softphones".into())
+            .spawn(move || run(&socket, &asked, &report_sender, &totals))?;
         Ok((Talker(asked_sender), reports))
     }
 
     /// Begins to talk to whom this offer describes.
     pub fn talk(&self, agent: u32, offer: &str) -> anyhow::Result<Answer> {
         let now = Instant::now();
-        let candidate = offer.lines().find_map(|line| line.strip_prefix("a=candidate:")).context("no candidate")?;
+        let candidate = offer
+            .lines()
+            .find_map(|line| line.strip_prefix("a=candidate:"))
+            .context("no candidate")?;
         let mut fields = candidate.split(' ').skip(4);
-        let remote: SocketAddr = format!("{}:{}", fields.next().unwrap_or(""), fields.next().unwrap_or("")).parse()?;
+        let remote: SocketAddr =
+            format!("{}:{}", fields.next().unwrap_or(""), fields.next().unwrap_or("")).parse()?;
         let [.., high, low] = agent.to_be_bytes();
         let local = Ipv4Addr::new(127, 1, high, low);
         let mut client = Client::new(now, Version::Dtls12);
@@ -99,7 +106,12 @@ impl Talker {
 }
 
 /// Talks until every handle is gone.
-fn run(socket: &UdpSocket, asked: &mpsc::Receiver<Asked>, reports: &mpsc::Sender<LegReport>, totals: &Totals) {
+fn run(
+    socket: &UdpSocket,
+    asked: &mpsc::Receiver<Asked>,
+    reports: &mpsc::Sender<LegReport>,
+    totals: &Totals,
+) {
     let mut talks: HashMap<Ipv4Addr, Talk> = HashMap::new();
     let (mut incoming, mut outgoing) = (Batch::default(), Batch::default());
     loop {

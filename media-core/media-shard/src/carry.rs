@@ -16,7 +16,9 @@ pub fn carry_out(relay: &mut Relay, engine: &mut Engine, recorder: &mut Recorder
             Output::Disconnect { socket } => engine.disconnect(socket),
             Output::Release { socket } => engine.release(socket),
             Output::Record { recording, offset, bytes } => recorder.write(recording, offset, bytes),
-            Output::Finish { recording, len, duration } => recorder.finish(recording, len, duration),
+            Output::Finish { recording, len, duration } => {
+                recorder.finish(recording, len, duration)
+            }
         }
     }
     had_output

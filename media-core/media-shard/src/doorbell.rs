@@ -1,4 +1,5 @@
-//! Wakes a task of a glommio executor from outside of it: by another thread, or by the first datagram of a parked engine.
+//! Wakes a task of a glommio executor from outside of it: by another thread, or by the first
+//! datagram of a parked engine.
 
 use crate::engine::Engine;
 use crate::foreign::{ReadinessRing, glommio_file};

@@ -1,7 +1,8 @@
-//! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs behind one epoll set, all
-//! non-blocking and owned by one task. Media come in bursts (`burst`), which are received, relayed in place and sent in three steps.
-//! The caller decides what happens to each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds
-//! one packet at a time, so receiving once is cheaper than reading until it would block.
+//! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs
+//! behind one epoll set, all non-blocking and owned by one task. Media come in bursts (`burst`),
+//! which are received, relayed in place and sent in three steps. The caller decides what happens to
+//! each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds one packet
+//! at a time, so receiving once is cheaper than reading until it would block.
 
 mod burst;
 
@@ -20,26 +21,31 @@ use std::time::{Duration, Instant};
 const SIP_LEN: usize = 65_535;
 /// Sockets reported by one `epoll_wait`: the largest batch.
 const BATCH_LEN: usize = 256;
-/// Most SIP messages of one batch. More than one, so that a shard busy with media still answers before its peers repeat; capped, so that a
-/// flood of signalling leaves the media its turn.
+/// Most SIP messages of one batch. More than one, so that a shard busy with media still answers
+/// before its peers repeat; capped, so that a flood of signalling leaves the media its turn.
 const SIP_BATCH_LEN: u32 = 32;
 /// Bytes of them after which the batch brings no more: reading a message takes as long as it is.
 const SIP_BATCH_BYTES: usize = 32 * 1024;
-/// Receive and send buffer of a media socket in bytes: half a second of 20 ms voice at the kernel's own bookkeeping size.
+/// Receive and send buffer of a media socket in bytes: half a second of 20 ms voice at the kernel's
+/// own bookkeeping size.
 const MEDIA_BUFFER_LEN: usize = 32 * 1024;
 /// Receive buffer of the SIP socket in bytes: a burst of requests while the shard is busy.
 const SIP_BUFFER_LEN: usize = 1024 * 1024;
-/// Most datagrams of softphones of one batch: what 1,000 of them send in 5 ms. What is left waits for the next batch.
+/// Most datagrams of softphones of one batch: what 1,000 of them send in 5 ms. What is left waits
+/// for the next batch.
 const WEBRTC_BATCH_LEN: usize = 256;
 /// Datagrams of softphones that are asked for beyond those that came last time.
 const WEBRTC_MARGIN: usize = 4;
-/// Receive and send buffer of the softphones' socket in bytes, which the system may cut: a tenth of a second of 1,000 softphones.
+/// Receive and send buffer of the softphones' socket in bytes, which the system may cut: a tenth of
+/// a second of 1,000 softphones.
 const WEBRTC_BUFFER_LEN: usize = 4 * 1024 * 1024;
 /// Datagrams a millisecond from which they are let gather.
 const GATHER_FROM: u64 = 16;
-/// How long they gather: what a datagram may wait for others, in exchange for fewer and larger bursts.
+/// How long they gather: what a datagram may wait for others, in exchange for fewer and larger
+/// bursts.
 const GATHER: Duration = Duration::from_millis(1);
-/// The shortest sleep that is worth it: the kernel adds some 50 µs, which a shard that is nearly busy lacks.
+/// The shortest sleep that is worth it: the kernel adds some 50 µs, which a shard that is nearly
+/// busy lacks.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 /// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
@@ -142,7 +148,8 @@ impl Pace {
 
     /// What is left of the time to gather, after so many datagrams in all.
     fn remaining(&self, now: Instant, received: u64) -> Duration {
-        let is_fast = (received - self.received_before) * 1_000 >= GATHER_FROM * self.interval.as_micros() as u64;
+        let is_fast = (received - self.received_before) * 1_000
+            >= GATHER_FROM * self.interval.as_micros() as u64;
         let left = GATHER.saturating_sub(now - self.began);
         if is_fast && left >= SHORTEST_SLEEP { left } else { Duration::ZERO }
     }
@@ -157,16 +164,19 @@ impl Pace {
 impl Engine {
     /// Binds all sockets; fails naming the first address that cannot be bound.
     pub fn open(config: &EngineConfig) -> Result<Self, EngineError> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| EngineError::Epoll(error.into()))?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|error| EngineError::Epoll(error.into()))?;
         let sip = bind(config.sip, SIP_BUFFER_LEN)?;
         watch(&epoll, sip.as_fd(), SIP_KEY)?;
-        let webrtc = config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
+        let webrtc =
+            config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
         if let Some(webrtc) = &webrtc {
             watch(&epoll, webrtc.as_fd(), WEBRTC_KEY)?;
         }
         let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
         for offset in 0..u32::from(config.pair_count) * 2 {
-            let port = u16::try_from(u32::from(config.first_port) + offset).map_err(|_| EngineError::PortRange)?;
+            let port = u16::try_from(u32::from(config.first_port) + offset)
+                .map_err(|_| EngineError::PortRange)?;
             let socket = bind_media(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
             media.push(MediaSocket { socket, peer: Peer::Any });
         }
@@ -190,8 +200,9 @@ impl Engine {
         })
     }
 
-    /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether the batch holds anything. Under
-    /// load, a batch begins a millisecond after the last one, so that it holds more.
+    /// Waits at most `timeout` for datagrams and begins a batch with what is there. Returns whether
+    /// the batch holds anything. Under load, a batch begins a millisecond after the last one, so
+    /// that it holds more.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         let gather = self.pace.remaining(Instant::now(), self.counters.received).min(timeout);
         if !gather.is_zero() {
@@ -205,9 +216,16 @@ impl Engine {
         self.webrtc_before = std::mem::take(&mut self.webrtc_count);
         self.webrtc_waits = false;
         self.events.clear();
-        let timeout = rustix::event::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+        let timeout = rustix::event::Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
         // An interrupted wait is an empty batch.
-        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout));
+        let _ = epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(&mut self.events),
+            Some(&timeout),
+        );
         if self.events.is_empty() {
             return false;
         }
@@ -216,7 +234,8 @@ impl Engine {
         true
     }
 
-    /// Receives the next SIP message or burst of media of the batch, or `None` at the end of the batch.
+    /// Receives the next SIP message or burst of media of the batch, or `None` at the end of the
+    /// batch.
     pub fn receive(&mut self) -> Option<Received> {
         self.burst.clear();
         self.ask_webrtc();
@@ -259,7 +278,8 @@ impl Engine {
     fn receive_sip(&mut self) -> Option<Received> {
         let result = self.sip.recv_from(&mut self.sip_buffer);
         self.sip_budget -= 1;
-        self.sip_byte_budget = self.sip_byte_budget.saturating_sub(result.as_ref().map_or(0, |(len, _)| *len));
+        self.sip_byte_budget =
+            self.sip_byte_budget.saturating_sub(result.as_ref().map_or(0, |(len, _)| *len));
         if self.sip_budget == 0 || self.sip_byte_budget == 0 || result.is_err() {
             self.next_event += 1;
         }
@@ -267,9 +287,12 @@ impl Engine {
         result.ok().map(|(len, remote)| Received::Sip { remote, len })
     }
 
-    /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has had its turn.
+    /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has
+    /// had its turn.
     fn receive_media(&mut self, socket: SocketId) {
-        let Some(media) = self.media.get_mut(socket.0 as usize) else { return self.next_event += 1 };
+        let Some(media) = self.media.get_mut(socket.0 as usize) else {
+            return self.next_event += 1;
+        };
         if let Peer::Only(peer) = media.peer {
             self.next_event += 1;
             return self.burst.queue_receive(socket, &media.socket, peer);
@@ -302,18 +325,27 @@ impl Engine {
         self.burst.sources()
     }
 
-    /// Lets `relay` handle each datagram of the burst in place (socket, source, buffer with room behind the datagram, its length), then
-    /// sends what is to be sent.
-    pub fn relay_burst(&mut self, relay: impl FnMut(SocketId, SocketAddr, &mut [u8], usize) -> Forward) {
+    /// Lets `relay` handle each datagram of the burst in place (socket, source, buffer with room
+    /// behind the datagram, its length), then sends what is to be sent.
+    pub fn relay_burst(
+        &mut self,
+        relay: impl FnMut(SocketId, SocketAddr, &mut [u8], usize) -> Forward,
+    ) {
         self.burst.relay(relay);
         for place in 0..self.burst.len() {
-            let Forward::To { socket, remote, start, len } = self.burst.forward(place) else { continue };
+            let Forward::To { socket, remote, start, len } = self.burst.forward(place) else {
+                continue;
+            };
             let range = start..start + len;
             match (self.media.get(socket.0 as usize), &self.webrtc) {
-                (Some(media), _) if media.is_connected_to(remote) => self.burst.queue_send(place, range, &media.socket, None),
+                (Some(media), _) if media.is_connected_to(remote) => {
+                    self.burst.queue_send(place, range, &media.socket, None)
+                }
                 (None, Some(webrtc)) => self.burst.queue_send(place, range, webrtc, Some(remote)),
                 _ => {
-                    if let Some(result) = self.transmit(socket, remote, self.burst.part(place, range)) {
+                    if let Some(result) =
+                        self.transmit(socket, remote, self.burst.part(place, range))
+                    {
                         self.counters.count_sent(&result);
                     }
                 }
@@ -340,12 +372,21 @@ impl Engine {
     }
 
     /// `None` if there is no such socket.
-    fn transmit(&self, socket: SocketId, remote: SocketAddr, bytes: &[u8]) -> Option<std::io::Result<usize>> {
+    fn transmit(
+        &self,
+        socket: SocketId,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<std::io::Result<usize>> {
         if socket == SocketId::WEBRTC {
             return Some(self.webrtc.as_ref()?.send_to(bytes, remote));
         }
         let media = self.media.get(socket.0 as usize)?;
-        Some(if media.is_connected_to(remote) { media.socket.send(bytes) } else { media.socket.send_to(bytes, remote) })
+        Some(if media.is_connected_to(remote) {
+            media.socket.send(bytes)
+        } else {
+            media.socket.send_to(bytes, remote)
+        })
     }
 
     /// Sends one SIP message.
@@ -357,7 +398,11 @@ impl Engine {
     /// Binds a media socket to one peer: cheaper, and the kernel then refuses every other source.
     pub fn connect(&mut self, socket: SocketId, remote: SocketAddr) {
         if let Some(media) = self.media.get_mut(socket.0 as usize) {
-            media.peer = if media.socket.connect(remote).is_ok() { Peer::Settling(remote) } else { Peer::Any };
+            media.peer = if media.socket.connect(remote).is_ok() {
+                Peer::Settling(remote)
+            } else {
+                Peer::Any
+            };
         }
     }
 
@@ -439,7 +484,11 @@ impl MediaSocket {
 
 fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
     let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM.nonblocking().cloexec(),
+            Some(Protocol::UDP),
+        )?;
         socket.set_recv_buffer_size(buffer_len)?;
         socket.set_send_buffer_size(buffer_len)?;
         socket.bind(&address.into())?;
@@ -448,8 +497,9 @@ fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError
     open().map_err(|error| EngineError::Bind { address, error })
 }
 
-/// A media socket never fragments, and takes no ICMP message's word for the path's MTU: its datagrams are small, and those that cannot
-/// be fragmented need no identifier, which costs the kernel a hundredth of a packet.
+/// A media socket never fragments, and takes no ICMP message's word for the path's MTU: its
+/// datagrams are small, and those that cannot be fragmented need no identifier, which costs the
+/// kernel a hundredth of a packet.
 fn bind_media(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
     let socket = bind(address, buffer_len)?;
     if address.is_ipv4() {

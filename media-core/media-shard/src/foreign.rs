@@ -1,18 +1,22 @@
-//! The `unsafe` between us and glommio (that of datagrams is in `engine/burst`): handing it a foreign descriptor, locking
-//! its files, and a one-entry ring that turns "this descriptor is readable" into an eventfd that glommio can read.
+//! The `unsafe` between us and glommio (that of datagrams is in `engine/burst`): handing it a
+//! foreign descriptor, locking its files, and a one-entry ring that turns "this descriptor is
+//! readable" into an eventfd that glommio can read.
 
 use glommio::io::BufferedFile;
 use io_uring::{IoUring, opcode, types};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-/// Gives a descriptor to glommio, whose file then owns and closes it. Must run inside a glommio executor.
+/// Gives a descriptor to glommio, whose file then owns and closes it. Must run inside a glommio
+/// executor.
 pub fn glommio_file(descriptor: OwnedFd) -> BufferedFile {
-    // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the file becomes the only owner.
+    // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the file becomes
+    // the only owner.
     unsafe { BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
 }
 
-/// Locks one of glommio's files until nothing refers to it any more, the kernel's writes for a process that was killed included.
+/// Locks one of glommio's files until nothing refers to it any more, the kernel's writes for a
+/// process that was killed included.
 pub fn lock(file: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: the file owns the descriptor, and is borrowed for as long as this is.
     let descriptor = unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) };
@@ -39,7 +43,11 @@ impl ReadinessRing {
         if self.armed {
             return Ok(());
         }
-        let poll = opcode::PollAdd::new(types::Fd(self.watched.as_raw_fd()), rustix::event::PollFlags::IN.bits().into()).build();
+        let poll = opcode::PollAdd::new(
+            types::Fd(self.watched.as_raw_fd()),
+            rustix::event::PollFlags::IN.bits().into(),
+        )
+        .build();
         // SAFETY: the entry refers to no memory, and `self.watched` stays open as long as the ring.
         unsafe { self.ring.submission().push(&poll) }.map_err(io::Error::other)?;
         self.ring.submit()?;

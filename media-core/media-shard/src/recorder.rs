@@ -1,7 +1,7 @@
-//! The recording files of one shard: each is written by its own task through glommio's direct I/O, in the order given, from a bounded
-//! queue. Running files are named `NAME.part`; a final one is cut to its length, synced and renamed to `NAME`. One of which something
-//! could not be written is cut to what is in it, and told so.
-//! What is written where is decided by `media_core::recording`.
+//! The recording files of one shard: each is written by its own task through glommio's direct I/O,
+//! in the order given, from a bounded queue. Running files are named `NAME.part`; a final one is
+//! cut to its length, synced and renamed to `NAME`. One of which something could not be written is
+//! cut to what is in it, and told so. What is written where is decided by `media_core::recording`.
 
 use crate::foreign::lock;
 use crate::recovery;
@@ -75,7 +75,8 @@ impl RecorderCounters {
             None => 0,
         };
         self.warned.set(Some((now, damaged)));
-        tracing::warn!(step, %error, recordings = damaged - said, "recordings cannot be written whole");
+        tracing::warn!(step, %error, recordings = damaged - said,
+            "recordings cannot be written whole");
     }
 }
 
@@ -99,9 +100,10 @@ struct Queue {
     filled: Signal,
 }
 
-/// Lets glommio learn, before the first recording of an executor is opened, whether the folder's device can be polled for completions.
-/// It asks by reading the first file that is opened on a device, and an empty one can be read anywhere; an executor that waits for
-/// completions by polling never sleeps. Errors: the folder cannot be written.
+/// Lets glommio learn, before the first recording of an executor is opened, whether the folder's
+/// device can be polled for completions. It asks by reading the first file that is opened on a
+/// device, and an empty one can be read anywhere; an executor that waits for completions by polling
+/// never sleeps. Errors: the folder cannot be written.
 pub async fn learn_device(folder: &Path) -> io::Result<()> {
     let path = folder.join(format!(".sip-edge-device-{}", glommio::executor().id()));
     std::fs::write(&path, [0; PROBE_LEN])?;
@@ -121,7 +123,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// `tell` is called from a task of its own: once a file is final or lost, and before if it will not be whole.
+    /// `tell` is called from a task of its own: once a file is final or lost, and before if it will
+    /// not be whole.
     pub fn new(folder: PathBuf, tell: impl Fn(Progress) + 'static) -> Self {
         Self { folder, open: HashMap::new(), counters: Rc::default(), tell: Rc::new(tell) }
     }
@@ -146,8 +149,8 @@ impl Recorder {
         glommio::spawn_local(file.run()).detach();
     }
 
-    /// Queues a write, in place of one that waits for the same bytes of the file (a header whose lengths have grown since); dropped and
-    /// counted if the disk is too far behind.
+    /// Queues a write, in place of one that waits for the same bytes of the file (a header whose
+    /// lengths have grown since); dropped and counted if the disk is too far behind.
     pub fn write(&mut self, recording: RecordingId, offset: u64, bytes: &[u8]) {
         let Some(queue) = self.open.get(&recording) else { return };
         let mut jobs = queue.jobs.borrow_mut();
@@ -247,7 +250,13 @@ impl RunningFile {
     }
 
     /// Gives the file its final name, whole or with what is in it; `None` if there is none.
-    async fn finish(&self, file: Option<File>, part: PathBuf, len: u64, duration: Duration) -> Option<FinalFile> {
+    async fn finish(
+        &self,
+        file: Option<File>,
+        part: PathBuf,
+        len: u64,
+        duration: Duration,
+    ) -> Option<FinalFile> {
         let file = file?;
         if self.missing_len(len) > 0 {
             self.damaged("write", &"the disk is too slow");
@@ -258,12 +267,19 @@ impl RunningFile {
         // On a thread of its own: what a broken disk does may take long.
         let path = self.path.clone();
         let repaired = glommio::executor()
-            .spawn_blocking(move || recovery::finish(&part, &path, Instant::now() + recovery::LATE_WRITE_LIMIT))
+            .spawn_blocking(move || {
+                recovery::finish(&part, &path, Instant::now() + recovery::LATE_WRITE_LIMIT)
+            })
             .await;
-        let Repair::Finalise { header, len } = self.checked("repair", repaired.map_err(Into::into))? else { return None };
+        let Repair::Finalise { header, len } =
+            self.checked("repair", repaired.map_err(Into::into))?
+        else {
+            return None;
+        };
         let samples_len = len.saturating_sub(HEADER_LEN as u64);
         let written_len = samples_len.saturating_sub(self.missing_len(len));
-        let (duration, written) = (duration_of(&header, samples_len), duration_of(&header, written_len));
+        let (duration, written) =
+            (duration_of(&header, samples_len), duration_of(&header, written_len));
         Some(FinalFile { len, duration, written, is_whole: false })
     }
 
@@ -302,8 +318,8 @@ impl File {
             Ok(file) => File::Direct(file),
             Err(_) => File::Buffered(options.buffered_open(path).await?),
         };
-        // So that recovery can wait for what the kernel still writes for a process that was killed. A file system without locks
-        // only has less of that.
+        // So that recovery can wait for what the kernel still writes for a process that was killed.
+        // A file system without locks only has less of that.
         let _ = match &file {
             File::Direct(file) => lock(file),
             File::Buffered(file) => lock(file),

@@ -1,5 +1,5 @@
-//! Finishes the recordings that a killed process left behind, before the shards start. One process at a time owns a folder, so that
-//! nobody finishes a file that another still writes.
+//! Finishes the recordings that a killed process left behind, before the shards start. One process
+//! at a time owns a folder, so that nobody finishes a file that another still writes.
 
 use crate::recorder::PART_SUFFIX;
 use media_core::recording::{HEADER_LEN, Repair, repair};
@@ -36,14 +36,18 @@ pub fn own(folder: &Path) -> io::Result<OwnedFolder> {
     std::fs::create_dir_all(folder)?;
     let lock = File::create(folder.join(LOCK_NAME))?;
     lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another edge writes to this folder"),
+        TryLockError::WouldBlock => {
+            io::Error::new(io::ErrorKind::ResourceBusy, "another edge writes to this folder")
+        }
         TryLockError::Error(error) => error,
     })?;
     let mut recovered = Recovered::default();
     let deadline = Instant::now() + LATE_WRITE_LIMIT;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let Some(name) = path.to_str().and_then(|path| path.strip_suffix(PART_SUFFIX)) else { continue };
+        let Some(name) = path.to_str().and_then(|path| path.strip_suffix(PART_SUFFIX)) else {
+            continue;
+        };
         match finish(&path, Path::new(name), deadline) {
             Ok(Repair::Finalise { .. }) => recovered.repaired += 1,
             Ok(Repair::Empty) => recovered.removed += 1,
@@ -56,7 +60,8 @@ pub fn own(folder: &Path) -> io::Result<OwnedFolder> {
 /// Makes a file valid with what is in it and gives it its final name. Blocks.
 pub(crate) fn finish(part: &Path, path: &Path, deadline: Instant) -> io::Result<Repair> {
     let mut file = OpenOptions::new().read(true).write(true).open(part)?;
-    // The process is gone, but a write that was on its way may still come and would make the file longer again. It keeps the file locked.
+    // The process is gone, but a write that was on its way may still come and would make the file
+    // longer again. It keeps the file locked.
     while file.try_lock().is_err() && Instant::now() < deadline {
         std::thread::sleep(TRY_PERIOD);
     }

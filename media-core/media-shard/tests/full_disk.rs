@@ -1,6 +1,8 @@
-//! A disk that is full for a while (B11). The room that this process's files have is bounded for all of it, so this test is alone here.
+//! A disk that is full for a while (B11). The room that this process's files have is bounded for
+//! all of it, so this test is alone here.
 
-use glommio::{LocalExecutorBuilder, Placement, timer::Timer};
+use glommio::timer::Timer;
+use glommio::{LocalExecutorBuilder, Placement};
 use media_core::recording::BLOCK_LEN;
 use media_core::relay::RecordingId;
 use media_shard::recorder::{FinalFile, Progress, Recorder};
@@ -35,10 +37,11 @@ fn first_block(end: u64) -> Vec<u8> {
     bytes
 }
 
-/// Records the blocks 1 to 9 with room for the blocks before `full_from` only, until those before `full_until` were tried. Returns what
-/// was told and the file.
+/// Records the blocks 1 to 9 with room for the blocks before `full_from` only, until those before
+/// `full_until` were tried. Returns what was told and the file.
 fn record(name: &'static str, full_from: u64, full_until: u64) -> (Vec<Progress>, Vec<u8>) {
-    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("full-{}", std::process::id()));
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("full-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join(name);
     let told = Rc::new(RefCell::new(Vec::new()));
@@ -59,12 +62,18 @@ fn record(name: &'static str, full_from: u64, full_until: u64) -> (Vec<Progress>
             }
             recorder.write(RECORDING, n * BLOCK, &vec![n as u8; BLOCK_LEN]);
             recorder.write(RECORDING, 0, &first_block(n + 1));
-            let tried = |recorder: &Recorder| recorder.counters().written_len.get() / BLOCK + recorder.counters().failed.get();
+            let tried = |recorder: &Recorder| {
+                recorder.counters().written_len.get() / BLOCK + recorder.counters().failed.get()
+            };
             while tried(&recorder) < 2 * n {
                 Timer::new(Duration::from_millis(1)).await;
             }
         }
-        assert_eq!(told.borrow().len(), usize::from(full_from < full_until), "it is told at once, and once");
+        assert_eq!(
+            told.borrow().len(),
+            usize::from(full_from < full_until),
+            "it is told at once, and once"
+        );
         recorder.finish(RECORDING, 10 * BLOCK, Duration::from_millis((10 * BLOCK - 44) / 32));
         over.wait().await;
         assert_eq!(recorder.counters().damaged.get(), u64::from(full_from < full_until));
@@ -82,11 +91,17 @@ fn ms(len: u64) -> Duration {
 
 #[test]
 fn a_recording_says_what_a_full_disk_cost() {
-    // Where a system does not bound a file's length by a signal alone, its default would end the process.
+    // Where a system does not bound a file's length by a signal alone, its default would end the
+    // process.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).unwrap();
     let damaged = Progress::Damaged { recording: RECORDING };
     let is = |file| Progress::Final { recording: RECORDING, file };
-    let whole = FinalFile { len: 10 * BLOCK, duration: ms(10 * BLOCK - 44), written: ms(10 * BLOCK - 44), is_whole: true };
+    let whole = FinalFile {
+        len: 10 * BLOCK,
+        duration: ms(10 * BLOCK - 44),
+        written: ms(10 * BLOCK - 44),
+        is_whole: true,
+    };
 
     let (told, file) = record("whole.wav", 20, 0);
     assert_eq!(told, [is(whole)]);
@@ -94,15 +109,26 @@ fn a_recording_says_what_a_full_disk_cost() {
 
     // To its end: the file ends where the room did, and its header is true.
     let (told, file) = record("end.wav", 6, 10);
-    let cut = FinalFile { len: 6 * BLOCK, duration: ms(6 * BLOCK - 44), written: ms(6 * BLOCK - 44), is_whole: false };
+    let cut = FinalFile {
+        len: 6 * BLOCK,
+        duration: ms(6 * BLOCK - 44),
+        written: ms(6 * BLOCK - 44),
+        is_whole: false,
+    };
     assert_eq!(told, [damaged, is(cut)]);
     assert_eq!(file[..BLOCK_LEN], first_block(6));
     assert_eq!(file[BLOCK_LEN..], (1..6).flat_map(|n| [n; BLOCK_LEN]).collect::<Vec<_>>());
 
     // For a while: what came after it is where it belongs, after silence.
     let (told, file) = record("hole.wav", 4, 7);
-    assert_eq!(told, [damaged, is(FinalFile { written: ms(7 * BLOCK - 44), is_whole: false, ..whole })]);
+    assert_eq!(
+        told,
+        [damaged, is(FinalFile { written: ms(7 * BLOCK - 44), is_whole: false, ..whole })]
+    );
     assert_eq!(file[..BLOCK_LEN], first_block(10));
     let blocks = [1, 2, 3, 0, 0, 0, 7, 8, 9];
-    assert_eq!(file[BLOCK_LEN..], blocks.into_iter().flat_map(|n| [n; BLOCK_LEN]).collect::<Vec<_>>());
+    assert_eq!(
+        file[BLOCK_LEN..],
+        blocks.into_iter().flat_map(|n| [n; BLOCK_LEN]).collect::<Vec<_>>()
+    );
 }

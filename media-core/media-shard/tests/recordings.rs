@@ -1,6 +1,7 @@
 //! Recording files: written while they run, final after the end, and finished after a kill.
 
-use glommio::{LocalExecutorBuilder, Placement, timer::Timer};
+use glommio::timer::Timer;
+use glommio::{LocalExecutorBuilder, Placement};
 use media_core::recording::{BLOCK_LEN, HEADER_LEN};
 use media_core::relay::RecordingId;
 use media_shard::recorder::{FinalFile, Progress, Recorder, learn_device};
@@ -20,7 +21,8 @@ fn run<F: Future<Output = ()> + 'static>(test: F) {
 
 /// An empty folder of this test on a real disk.
 fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let folder =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder
@@ -68,7 +70,8 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
         recorder.finish(RECORDING, BLOCK_LEN as u64 + 100, Duration::from_secs(1));
         finished.1.wait().await;
         let duration = Duration::from_secs(1);
-        let file = FinalFile { len: BLOCK_LEN as u64 + 100, duration, written: duration, is_whole: true };
+        let file =
+            FinalFile { len: BLOCK_LEN as u64 + 100, duration, written: duration, is_whole: true };
         assert_eq!(*finished.0.borrow(), Some(Progress::Final { recording: RECORDING, file }));
         // The third took the second's place before it was written.
         assert_eq!(recorder.counters().written_len.get(), 2 * BLOCK_LEN as u64);
@@ -83,7 +86,10 @@ fn a_finished_recording_has_its_name_its_length_and_its_bytes_in_order() {
 fn a_device_that_cannot_be_polled_is_not_polled() {
     let folder = folder("polled");
     let device = std::os::linux::fs::MetadataExt::st_dev(&std::fs::metadata(&folder).unwrap());
-    let io_poll = std::fs::read_to_string(format!("/sys/dev/block/{}:0/queue/io_poll", rustix::fs::major(device)));
+    let io_poll = std::fs::read_to_string(format!(
+        "/sys/dev/block/{}:0/queue/io_poll",
+        rustix::fs::major(device)
+    ));
     run(async move {
         learn_device(&folder).await.unwrap();
         let finished = Rc::new(Signal::default());
@@ -95,12 +101,21 @@ fn a_device_that_cannot_be_polled_is_not_polled() {
         finished.wait().await;
         assert_eq!(recorder.counters().failed.get(), 0);
         let polled = glommio::executor().io_stats().poll_ring.file_writes().0;
-        assert!(polled == 0 || io_poll.is_ok_and(|io_poll| io_poll.trim() == "1"), "{polled} writes were polled for");
+        assert!(
+            polled == 0 || io_poll.is_ok_and(|io_poll| io_poll.trim() == "1"),
+            "{polled} writes were polled for"
+        );
     });
 }
 
-/// Writes and finishes one recording, and returns all that was told of it with the recorder's counters.
-async fn record(folder: PathBuf, name: &str, writes: impl FnOnce(&mut Recorder), len: u64) -> (Vec<Progress>, Recorder) {
+/// Writes and finishes one recording, and returns all that was told of it with the recorder's
+/// counters.
+async fn record(
+    folder: PathBuf,
+    name: &str,
+    writes: impl FnOnce(&mut Recorder),
+    len: u64,
+) -> (Vec<Progress>, Recorder) {
     let told = Rc::new((RefCell::new(Vec::new()), Signal::default()));
     let tell = told.clone();
     let mut recorder = Recorder::new(folder, move |progress| {
@@ -138,8 +153,15 @@ fn a_slow_disk_costs_writes_and_never_the_end() {
         assert_eq!(file[..BLOCK_LEN], first_block_of(63 * BLOCK_LEN as u32));
         assert_eq!(file[BLOCK_LEN..], (1..=63).flat_map(block).collect::<Vec<_>>());
         let duration = Duration::from_millis((64 * BLOCK_LEN as u64 - 44) * 1000 / 32_000);
-        let file = FinalFile { len: 64 * BLOCK_LEN as u64, duration, written: duration, is_whole: false };
-        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Final { recording: RECORDING, file }]);
+        let file =
+            FinalFile { len: 64 * BLOCK_LEN as u64, duration, written: duration, is_whole: false };
+        assert_eq!(
+            told,
+            [
+                Progress::Damaged { recording: RECORDING },
+                Progress::Final { recording: RECORDING, file }
+            ]
+        );
         assert_eq!((recorder.counters().damaged.get(), recorder.counters().failed.get()), (1, 0));
     });
 }
@@ -151,7 +173,10 @@ fn a_file_that_cannot_be_made_is_told_as_lost() {
     run(async move {
         let writes = |recorder: &mut Recorder| recorder.write(RECORDING, 0, &block(1));
         let (told, _) = record(folder.join("nowhere"), "crm_c.wav", writes, 5).await;
-        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]);
+        assert_eq!(
+            told,
+            [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]
+        );
     });
 }
 
@@ -166,7 +191,10 @@ fn a_device_that_takes_nothing_leaves_no_recording() {
             recorder.write(RECORDING, 0, &first_block());
         };
         let (told, recorder) = record(folder, "crm_f.wav", writes, 2 * BLOCK_LEN as u64).await;
-        assert_eq!(told, [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]);
+        assert_eq!(
+            told,
+            [Progress::Damaged { recording: RECORDING }, Progress::Lost { recording: RECORDING }]
+        );
         assert_eq!((recorder.counters().failed.get(), recorder.counters().damaged.get()), (2, 1));
     });
 }

@@ -29,8 +29,13 @@ struct Rig {
 impl Rig {
     fn new(recorder: Recorder) -> Self {
         for first_port in (42_000..60_000).step_by(64) {
-            let config =
-                EngineConfig { sip: (LOCALHOST, 0).into(), media_address: LOCALHOST, first_port, pair_count: 2, webrtc: None };
+            let config = EngineConfig {
+                sip: (LOCALHOST, 0).into(),
+                media_address: LOCALHOST,
+                first_port,
+                pair_count: 2,
+                webrtc: None,
+            };
             if let Ok(engine) = Engine::open(&config) {
                 let config = RelayConfig {
                     public_address: LOCALHOST,
@@ -40,7 +45,12 @@ impl Rig {
                     own_sockets: Vec::new(),
                     webrtc: None,
                 };
-                return Self { relay: Relay::new(config, 1, Instant::now()), engine, recorder, first_port };
+                return Self {
+                    relay: Relay::new(config, 1, Instant::now()),
+                    engine,
+                    recorder,
+                    first_port,
+                };
             }
         }
         panic!("no free ports");
@@ -56,7 +66,9 @@ impl Rig {
         while let Some(received) = self.engine.receive() {
             assert_eq!(received, Received::Burst, "SIP is not spoken here");
             let (relay, now) = (&mut self.relay, Instant::now());
-            self.engine.relay_burst(|socket, source, buffer, len| relay.forward(now, socket, source, buffer, len));
+            self.engine.relay_burst(|socket, source, buffer, len| {
+                relay.forward(now, socket, source, buffer, len)
+            });
         }
         self.pump();
     }
@@ -95,7 +107,8 @@ fn packet(sequence: u16, fill: u8) -> Vec<u8> {
 
 #[test]
 fn phones_hear_each_other_and_a_released_port_is_silent() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
+    let folder =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("relay-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     LocalExecutorBuilder::new(Placement::Unbound).make().unwrap().run(async move {
         let finished = Rc::new(Signal::default());
@@ -103,7 +116,8 @@ fn phones_hear_each_other_and_a_released_port_is_silent() {
         let mut rig = Rig::new(Recorder::new(folder.clone(), move |_| told.set()));
         let (agent_phone, customer_phone) = (phone(), phone());
         let now = Instant::now();
-        let (agent, customer) = (rig.relay.open_leg(now).unwrap(), rig.relay.open_leg(now).unwrap());
+        let (agent, customer) =
+            (rig.relay.open_leg(now).unwrap(), rig.relay.open_leg(now).unwrap());
         rig.relay.set_remote(now, agent, remote(&agent_phone));
         rig.relay.set_remote(now, customer, remote(&customer_phone));
         bridge(&mut rig.relay, now, agent, customer);
@@ -116,7 +130,9 @@ fn phones_hear_each_other_and_a_released_port_is_silent() {
             rig.turn();
             assert_eq!(customer_phone.recv(&mut bytes).unwrap(), 172);
             assert!(bytes[12..172].iter().all(|byte| *byte == 0x11));
-            customer_phone.send_to(&packet(sequence, 0x22), (LOCALHOST, rig.first_port + 2)).unwrap();
+            customer_phone
+                .send_to(&packet(sequence, 0x22), (LOCALHOST, rig.first_port + 2))
+                .unwrap();
             rig.turn();
             assert_eq!(agent_phone.recv(&mut bytes).unwrap(), 172);
             assert!(bytes[12..172].iter().all(|byte| *byte == 0x22));

@@ -45,7 +45,13 @@ fn exercise(datagram: &[u8]) -> Protocol {
 }
 
 fn corpus() -> Vec<(Protocol, Vec<u8>)> {
-    let header = Header { payload_type: PayloadType::new(8).unwrap(), marker: true, sequence: 7, timestamp: 160, ssrc: Ssrc(9) };
+    let header = Header {
+        payload_type: PayloadType::new(8).unwrap(),
+        marker: true,
+        sequence: 7,
+        timestamp: 160,
+        ssrc: Ssrc(9),
+    };
     let mut audio = vec![0; 172];
     header.write(&[0x55; 160], &mut audio).unwrap();
     vec![
@@ -71,7 +77,8 @@ fn the_corpus_and_its_mutations_are_told_apart() {
             let mut mutated = datagram.clone();
             for _ in 0..1 + random.next_u64() % 3 {
                 // Mostly where the protocols differ.
-                let at = random.next_u64() as usize % if random.next_u64().is_multiple_of(4) { mutated.len().max(1) } else { 4 };
+                let at = random.next_u64() as usize
+                    % if random.next_u64().is_multiple_of(4) { mutated.len().max(1) } else { 4 };
                 mutated.get_mut(at).into_iter().for_each(|byte| *byte = random.next_u64() as u8);
             }
             mutated.truncate(mutated.len() - random.next_u64() as usize % 8 % (mutated.len() + 1));

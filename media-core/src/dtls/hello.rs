@@ -12,19 +12,21 @@ const ECDHE_ECDSA_AES_128_GCM: [u8; 2] = [0xC0, 0x2B];
 /// SRTP protection profiles with AES-GCM (RFC 7714 §14.2).
 const GCM_PROFILES: [[u8; 2]; 2] = [[0, 7], [0, 8]];
 
-/// Whether a client that speaks DTLS 1.2, too, gets AES-GCM by it alone: as a server of 1.3 `dimpl` takes the first profile that the client
-/// lists, as one of 1.2 AES-GCM wherever it is listed. A hello with a post-quantum key share takes several records, in any order of
-/// extensions: a list that is not in the first one is taken for the browsers', which has AES-GCM, but not first.
+/// Whether a client that speaks DTLS 1.2, too, gets AES-GCM by it alone: as a server of 1.3 `dimpl`
+/// takes the first profile that the client lists, as one of 1.2 AES-GCM wherever it is listed. A
+/// hello with a post-quantum key share takes several records, in any order of extensions: a list
+/// that is not in the first one is taken for the browsers', which has AES-GCM, but not first.
 pub(super) fn gets_gcm_by_1_2_only(datagram: &[u8]) -> bool {
     let Some((suites, extensions)) = opening(datagram) else { return false };
     let is_gcm = |profile: &[u8]| GCM_PROFILES.iter().any(|gcm| gcm == profile);
-    let is_gcm_later =
-        profiles(extensions).is_none_or(|list| !list.chunks(2).next().is_some_and(is_gcm) && list.chunks(2).any(is_gcm));
+    let is_gcm_later = profiles(extensions).is_none_or(|list| {
+        !list.chunks(2).next().is_some_and(is_gcm) && list.chunks(2).any(is_gcm)
+    });
     suites.chunks(2).any(|suite| suite == ECDHE_ECDSA_AES_128_GCM) && is_gcm_later
 }
 
-/// The cipher suites of a ClientHello that the first record begins, and what it holds of the extensions (RFC 5246 §7.4.1.2, RFC 6347
-/// §4.2.1).
+/// The cipher suites of a ClientHello that the first record begins, and what it holds of the
+/// extensions (RFC 5246 §7.4.1.2, RFC 6347 §4.2.1).
 fn opening(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
     let (header, rest) = datagram.split_at_checked(HEADER_LEN + FRAGMENT_HEADER_LEN)?;
     let [offset, len] = [6, 9].map(|at| number(&header[HEADER_LEN + at..HEADER_LEN + at + 3]));
@@ -69,7 +71,8 @@ mod tests {
         [&(content.len() as u32).to_be_bytes()[4 - len_bytes..], content].concat()
     }
 
-    /// With these cipher suites and SRTP profiles, and a key share of so many bytes before the latter.
+    /// With these cipher suites and SRTP profiles, and a key share of so many bytes before the
+    /// latter.
     fn hello(suites: &[u8], key_share_len: usize, profiles: &[u8]) -> Vec<u8> {
         let profiles: Vec<u8> = profiles.iter().flat_map(|profile| [0, *profile]).collect();
         let extensions = [
@@ -77,14 +80,23 @@ mod tests {
             [vec![0, 14], with_len(2, &[with_len(2, &profiles), vec![0]].concat())].concat(),
             [vec![0, 23], with_len(2, &[])].concat(),
         ];
-        let lists = [with_len(1, &[]), with_len(1, &[9; 20]), with_len(2, suites), with_len(1, &[0])].concat();
+        let lists =
+            [with_len(1, &[]), with_len(1, &[9; 20]), with_len(2, suites), with_len(1, &[0])]
+                .concat();
         [vec![7; FIXED_LEN], lists, with_len(2, &extensions.concat())].concat()
     }
 
     /// One record with the first bytes of this message.
     fn record(hello: &[u8], len: usize) -> Vec<u8> {
         let number = |number: usize| (number as u32).to_be_bytes()[1..].to_vec();
-        let message = [vec![CLIENT_HELLO], number(hello.len()), vec![0; 5], number(len), hello[..len].to_vec()].concat();
+        let message = [
+            vec![CLIENT_HELLO],
+            number(hello.len()),
+            vec![0; 5],
+            number(len),
+            hello[..len].to_vec(),
+        ]
+        .concat();
         [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0][..], &with_len(2, &message)].concat()
     }
 
@@ -102,14 +114,22 @@ mod tests {
             (&[0x13, 1, 0x13, 3], &[SHA1_80, GCM_128], false),
         ] {
             let hello = hello(suites, 32, profiles);
-            assert_eq!(gets_gcm_by_1_2_only(&record(&hello, hello.len())), expected, "{suites:?} {profiles:?}");
+            assert_eq!(
+                gets_gcm_by_1_2_only(&record(&hello, hello.len())),
+                expected,
+                "{suites:?} {profiles:?}"
+            );
         }
     }
 
     #[test]
     fn a_list_beyond_the_first_record_is_taken_for_a_browsers() {
         for (suites, expected) in [(BOTH, true), (&[0x13, 1][..], false)] {
-            assert_eq!(gets_gcm_by_1_2_only(&record(&hello(suites, 1200, &[GCM_128]), 1100)), expected, "{suites:?}");
+            assert_eq!(
+                gets_gcm_by_1_2_only(&record(&hello(suites, 1200, &[GCM_128]), 1100)),
+                expected,
+                "{suites:?}"
+            );
         }
     }
 

@@ -1,9 +1,11 @@
-//! The outside of the records that a client sends. What is malformed there is told before the handshake sees it, because the handshake
-//! would keep some of it and wait behind it for ever (RFC 6347 §4.1.2.7, RFC 9147 §4.5.2: invalid records are silently discarded).
+//! The outside of the records that a client sends. What is malformed there is told before the
+//! handshake sees it, because the handshake would keep some of it and wait behind it for ever (RFC
+//! 6347 §4.1.2.7, RFC 9147 §4.5.2: invalid records are silently discarded).
 
 pub(super) const HEADER_LEN: usize = 13;
 pub(super) const FRAGMENT_HEADER_LEN: usize = 12;
-/// The shortest protected content: a tag; RFC 9147 §4.2.3 needs as much to find the record's number.
+/// The shortest protected content: a tag; RFC 9147 §4.2.3 needs as much to find the record's
+/// number.
 const PROTECTED_LEN: usize = 16;
 /// Bytes of a record's number in an ACK.
 const RECORD_NUMBER_LEN: usize = 16;
@@ -16,11 +18,12 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const ACK: u8 = 26;
-/// What a client says in the clear: ClientHello, Certificate, CertificateVerify and ClientKeyExchange. None is empty.
+/// What a client says in the clear: ClientHello, Certificate, CertificateVerify and
+/// ClientKeyExchange. None is empty.
 const CLEAR_MESSAGES: [u8; 4] = [1, 11, 15, 16];
 
-/// Whether a datagram holds nothing but whole records that a client may send, in the clear or protected. Says nothing of who sent
-/// them.
+/// Whether a datagram holds nothing but whole records that a client may send, in the clear or
+/// protected. Says nothing of who sent them.
 pub(crate) fn is_sound(datagram: &[u8]) -> bool {
     let mut rest = datagram;
     while !rest.is_empty() {
@@ -40,7 +43,8 @@ fn after_plain(record: &[u8]) -> Option<&[u8]> {
         (0, ALERT) => matches!(content, [1 | 2, _]),
         (0, HANDSHAKE) => !content.is_empty() && are_fragments(content),
         (0, ACK) => matches!(content, [high, low, numbers @ ..]
-            if numbers.len() == number(&[*high, *low]) && numbers.len().is_multiple_of(RECORD_NUMBER_LEN)),
+            if numbers.len() == number(&[*high,
+                *low]) && numbers.len().is_multiple_of(RECORD_NUMBER_LEN)),
         (1, ALERT | HANDSHAKE | APPLICATION_DATA) => content.len() >= PROTECTED_LEN,
         _ => false,
     };
@@ -61,13 +65,15 @@ fn after_unified(record: &[u8]) -> Option<&[u8]> {
     (!has_id && content.len() >= PROTECTED_LEN).then_some(rest)
 }
 
-/// Whether handshake fragments follow each other to the end, each within its message (RFC 6347 §4.2.2).
+/// Whether handshake fragments follow each other to the end, each within its message (RFC 6347
+/// §4.2.2).
 fn are_fragments(content: &[u8]) -> bool {
     let mut rest = content;
     while !rest.is_empty() {
         let Some((header, body)) = rest.split_at_checked(FRAGMENT_HEADER_LEN) else { return false };
         let [message_len, offset, len] = [1, 6, 9].map(|at| number(&header[at..at + 3]));
-        let is_sound = CLEAR_MESSAGES.contains(&header[0]) && len > 0 && offset + len <= message_len;
+        let is_sound =
+            CLEAR_MESSAGES.contains(&header[0]) && len > 0 && offset + len <= message_len;
         let Some(after) = body.get(len..).filter(|_| is_sound) else { return false };
         rest = after;
     }
@@ -84,7 +90,21 @@ mod tests {
     use super::*;
 
     fn plain(kind: u8, epoch: u8, content: &[u8]) -> Vec<u8> {
-        let header = [kind, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 1, (content.len() >> 8) as u8, content.len() as u8];
+        let header = [
+            kind,
+            254,
+            253,
+            0,
+            epoch,
+            0,
+            0,
+            0,
+            0,
+            0,
+            1,
+            (content.len() >> 8) as u8,
+            content.len() as u8,
+        ];
         [&header[..], content].concat()
     }
 
@@ -96,7 +116,8 @@ mod tests {
     #[track_caller]
     fn check(datagram: &[u8], expected: bool) {
         assert_eq!(is_sound(datagram), expected, "{datagram:?}");
-        // Whatever is sound is not any more when its last record is cut, unless the cut leaves a whole one without a length.
+        // Whatever is sound is not any more when its last record is cut, unless the cut leaves a
+        // whole one without a length.
         if expected && datagram[0] & 0x24 != 0x20 {
             assert!(!is_sound(&datagram[..datagram.len() - 1]), "{datagram:?}, cut");
         }
@@ -109,7 +130,10 @@ mod tests {
         check(&plain(CHANGE_CIPHER_SPEC, 0, &[1]), true);
         check(&plain(ALERT, 0, &[2, 40]), true);
         check(&plain(ACK, 0, &[&[0, 16][..], &[0; 16]].concat()), true);
-        check(&[plain(HANDSHAKE, 0, &fragment(15, 4, 0, 4)), plain(HANDSHAKE, 1, &[0; 40])].concat(), true);
+        check(
+            &[plain(HANDSHAKE, 0, &fragment(15, 4, 0, 4)), plain(HANDSHAKE, 1, &[0; 40])].concat(),
+            true,
+        );
         for kind in [ALERT, HANDSHAKE, APPLICATION_DATA] {
             check(&plain(kind, 1, &[0; 16]), true);
             check(&plain(kind, 1, &[0; 15]), false);
@@ -163,7 +187,8 @@ mod tests {
 
     #[test]
     fn unified_records() {
-        let unified = |flags: u8, head: &[u8], len: usize| [&[flags][..], head, &vec![9; len]].concat();
+        let unified =
+            |flags: u8, head: &[u8], len: usize| [&[flags][..], head, &vec![9; len]].concat();
         check(&unified(0b0010_0010, &[1], 16), true);
         check(&unified(0b0010_1010, &[0, 1], 16), true);
         check(&unified(0b0010_1110, &[0, 1, 0, 16], 16), true);

@@ -10,7 +10,13 @@ fn a_fingerprint_reads_as_it_is_shown() {
     assert!(shown.starts_with("BA:78:16:BF:8F:01:CF:EA:") && shown.len() == 95, "{shown}");
     assert_eq!(Fingerprint::parse(&shown), Some(fingerprint));
     assert_eq!(Fingerprint::parse(&shown.to_lowercase()), Some(fingerprint));
-    for wrong in [&shown[3..], &format!("{shown}:00"), &shown.replace("BA", "+A"), &shown.replace(':', ""), ""] {
+    for wrong in [
+        &shown[3..],
+        &format!("{shown}:00"),
+        &shown.replace("BA", "+A"),
+        &shown.replace(':', ""),
+        "",
+    ] {
         assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
     }
 }
@@ -54,7 +60,9 @@ impl Client {
             match self.dtls.poll_output(&mut record) {
                 Output::Packet(datagram) => self.sent.push(datagram.to_vec()),
                 Output::PeerCert(certificate) => self.peer = Some(Fingerprint::of(certificate)),
-                Output::KeyingMaterial(material, profile) => self.keys = Some((material.to_vec(), profile)),
+                Output::KeyingMaterial(material, profile) => {
+                    self.keys = Some((material.to_vec(), profile))
+                }
                 Output::Timeout(due) => return self.due = due,
                 _ => {}
             }
@@ -94,12 +102,16 @@ impl Path {
                     continue;
                 }
                 let Some(forged) = &self.forged else {
-                    self.server.handle_datagram(self.now, &datagram, |answer| answers.push(answer.to_vec()))?;
+                    self.server.handle_datagram(self.now, &datagram, |answer| {
+                        answers.push(answer.to_vec())
+                    })?;
                     continue;
                 };
                 for record in records(&datagram) {
                     for given in [forged.as_slice(), record] {
-                        let taken = self.server.handle_datagram(self.now, given, |answer| answers.push(answer.to_vec()))?;
+                        let taken = self.server.handle_datagram(self.now, given, |answer| {
+                            answers.push(answer.to_vec())
+                        })?;
                         self.discarded_count += usize::from(taken == Taken::Discarded);
                     }
                 }
@@ -161,7 +173,8 @@ fn records(datagram: &[u8]) -> Vec<&[u8]> {
     let mut rest = datagram;
     let mut records = Vec::new();
     while let [20..32, ..] = rest {
-        let (record, after) = rest.split_at(13 + usize::from(u16::from_be_bytes([rest[11], rest[12]])));
+        let (record, after) =
+            rest.split_at(13 + usize::from(u16::from_be_bytes([rest[11], rest[12]])));
         records.push(record);
         rest = after;
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock;
-use crate::stun::{self, tests::check};
+use crate::stun;
+use crate::stun::tests::check;
 
 const FIRST: &str = "192.0.2.1:1000";
 const SECOND: &str = "192.0.2.1:2000";
@@ -24,8 +25,14 @@ impl Rig {
     }
 
     /// A check by the current names.
-    fn check(&mut self, transaction: u8, source: &str, nominates: bool) -> Result<Checked, DropReason> {
-        let message = check(transaction, &self.username(), self.agent.credentials().password(), nominates);
+    fn check(
+        &mut self,
+        transaction: u8,
+        source: &str,
+        nominates: bool,
+    ) -> Result<Checked, DropReason> {
+        let message =
+            check(transaction, &self.username(), self.agent.credentials().password(), nominates);
         self.give(&message, source)
     }
 
@@ -50,7 +57,10 @@ fn a_name_tells_its_leg_and_no_credentials_are_equal() {
         assert_ne!(first.password(), second.password());
         assert!((first.password().len(), first.ufrag().len()) == (24, 12));
     }
-    assert_ne!(Mint::new(b"a").credentials(1).password(), Mint::new(b"b").credentials(1).password());
+    assert_ne!(
+        Mint::new(b"a").credentials(1).password(),
+        Mint::new(b"b").credentials(1).password()
+    );
     assert!(!format!("{:?}", mint.credentials(3)).contains(mint.credentials(3).password()));
     assert_eq!(leg_index(b"short"), None);
     assert_eq!(leg_index(b"AAA:AAAAAAAA"), None);
@@ -86,7 +96,11 @@ fn only_the_peer_is_believed() {
         (&format!("{name}x"), &password),
         (&format!("{}:peer", next.ufrag()), next.password()),
     ] {
-        assert_eq!(rig.give(&check(1, username, password, true), FIRST), Err(DropReason::StunUnauthentic), "{username}");
+        assert_eq!(
+            rig.give(&check(1, username, password, true), FIRST),
+            Err(DropReason::StunUnauthentic),
+            "{username}"
+        );
     }
     assert_eq!(rig.selected(), None);
     assert!(rig.check(1, FIRST, true).unwrap().connected);
@@ -97,7 +111,11 @@ fn a_copied_check_gains_nothing_elsewhere() {
     let mut rig = Rig::new();
     rig.check(1, FIRST, true).unwrap();
     assert_eq!(rig.check(1, SECOND, true), Err(DropReason::StunReplayed));
-    assert_eq!(rig.check(1, FIRST, true).unwrap().answer, Answer::Success, "a retransmission is answered");
+    assert_eq!(
+        rig.check(1, FIRST, true).unwrap().answer,
+        Answer::Success,
+        "a retransmission is answered"
+    );
     assert_eq!(rig.selected().as_deref(), Some(FIRST));
 }
 
@@ -107,7 +125,8 @@ fn the_selected_address_is_never_replaced() {
     rig.check(1, FIRST, true).unwrap();
     for n in 0..20u8 {
         rig.now += Duration::from_millis(100);
-        let checked = rig.check(10 + n, &format!("192.0.2.9:{}", 100 + u16::from(n)), false).unwrap();
+        let checked =
+            rig.check(10 + n, &format!("192.0.2.9:{}", 100 + u16::from(n)), false).unwrap();
         let replaced = (n >= 3).then(|| format!("192.0.2.9:{}", 100 + u16::from(n) - 3));
         assert_eq!(checked.replaced.map(|address| address.to_string()), replaced);
     }
@@ -130,7 +149,8 @@ fn consent_ends_without_checks_and_comes_again() {
     assert!(again.is_new && again.connected);
 }
 
-/// RFC 8445 §9: "An agent restarts ICE by changing both"; the old pair serves until the new one is chosen.
+/// RFC 8445 §9: "An agent restarts ICE by changing both"; the old pair serves until the new one is
+/// chosen.
 #[test]
 fn a_restart_keeps_the_old_address_until_a_new_one_is_nominated() {
     let mut rig = Rig::new();
@@ -142,10 +162,15 @@ fn a_restart_keeps_the_old_address_until_a_new_one_is_nominated() {
     rig.agent.set_peer("anew", 5, &mut rig.mint);
     assert_eq!((rig.agent.credentials(), rig.agent.peer_ufrag()), (next, Some("anew")));
     assert_ne!(rig.agent.next_credentials(), next);
-    let old_check = |transaction| check(transaction, &format!("{}:peer", old.ufrag()), old.password(), true);
+    let old_check =
+        |transaction| check(transaction, &format!("{}:peer", old.ufrag()), old.password(), true);
     assert_eq!(rig.give(&old_check(2), FIRST).unwrap().ours, old);
     assert!(rig.give(&old_check(5), "192.0.2.1:3000").unwrap().is_new);
-    assert_eq!(rig.selected().as_deref(), Some(FIRST), "the old names choose no other address any more");
+    assert_eq!(
+        rig.selected().as_deref(),
+        Some(FIRST),
+        "the old names choose no other address any more"
+    );
     let new_check = check(3, &format!("{}:anew", next.ufrag()), next.password(), true);
     assert!(!rig.give(&new_check, SECOND).unwrap().connected);
     assert_eq!(rig.selected().as_deref(), Some(SECOND));
@@ -156,9 +181,19 @@ fn a_restart_keeps_the_old_address_until_a_new_one_is_nominated() {
 fn conflicts_and_unknown_attributes_are_answered_and_mean_nothing() {
     let mut rig = Rig::new();
     let (name, password) = (rig.username(), rig.agent.credentials().password().to_owned());
-    let controlled = stun::tests::message(1, [1; 12], &[(6, name.as_bytes()), (0x8029, &[0; 8]), (0x25, &[])], Some(&password));
+    let controlled = stun::tests::message(
+        1,
+        [1; 12],
+        &[(6, name.as_bytes()), (0x8029, &[0; 8]), (0x25, &[])],
+        Some(&password),
+    );
     assert_eq!(rig.give(&controlled, FIRST).unwrap().answer, Answer::RoleConflict);
-    let unknown = stun::tests::message(1, [2; 12], &[(6, name.as_bytes()), (0x7ffe, &[]), (0x25, &[])], Some(&password));
+    let unknown = stun::tests::message(
+        1,
+        [2; 12],
+        &[(6, name.as_bytes()), (0x7ffe, &[]), (0x25, &[])],
+        Some(&password),
+    );
     assert!(matches!(rig.give(&unknown, FIRST).unwrap().answer, Answer::UnknownAttributes(_)));
     assert_eq!(rig.selected(), None);
 }

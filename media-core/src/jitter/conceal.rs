@@ -1,4 +1,5 @@
-//! Makes up for samples that did not come: repeats the last pitch period, fading to silence, and blends back into what comes then.
+//! Makes up for samples that did not come: repeats the last pitch period, fading to silence, and
+//! blends back into what comes then.
 
 use super::FRAME;
 
@@ -93,7 +94,8 @@ impl Concealer {
         }
         let made_up = i32::from(self.repeat());
         self.blend -= 1;
-        let value = (made_up * self.blend as i32 + i32::from(sample) * (BLEND - self.blend) as i32) / BLEND as i32;
+        let value = (made_up * self.blend as i32 + i32::from(sample) * (BLEND - self.blend) as i32)
+            / BLEND as i32;
         if self.blend == 0 {
             self.concealed = 0;
         }
@@ -121,14 +123,17 @@ impl Concealer {
     }
 }
 
-/// The period with which the end of what was heard resembles what came before it most. Many legs may run dry at once, so this counts:
-/// sums of products of 12 bits stay within 32, which the compiler turns into vectors.
+/// The period with which the end of what was heard resembles what came before it most. Many legs
+/// may run dry at once, so this counts: sums of products of 12 bits stay within 32, which the
+/// compiler turns into vectors.
 fn period(heard: &[i16; HISTORY]) -> usize {
     let peak = heard.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
     let excess = (u16::BITS - peak.leading_zeros()).saturating_sub(11);
     let heard = heard.map(|sample| sample >> excess);
     let (_, recent) = heard.split_at(HISTORY - MAX_PERIOD);
-    let product = |a: &[i16], b: &[i16]| a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>();
+    let product = |a: &[i16], b: &[i16]| {
+        a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum::<i32>()
+    };
     let mut best = (-1.0, MIN_PERIOD);
     for period in MIN_PERIOD..=MAX_PERIOD {
         let earlier = &heard[HISTORY - MAX_PERIOD - period..HISTORY - period];

@@ -1,4 +1,5 @@
-//! What of a file does not hold what was to be written there: the disk was full, broken or too slow.
+//! What of a file does not hold what was to be written there: the disk was full, broken or too
+//! slow.
 
 use std::ops::Range;
 
@@ -15,8 +16,13 @@ impl Gaps {
         if range.is_empty() {
             return;
         }
-        let touching = self.touching(&range, |gap, range| gap.end < range.start, |gap, range| gap.start <= range.end);
-        let start = self.0.get(touching.start).map_or(range.start, |first| range.start.min(first.start));
+        let touching = self.touching(
+            &range,
+            |gap, range| gap.end < range.start,
+            |gap, range| gap.start <= range.end,
+        );
+        let start =
+            self.0.get(touching.start).map_or(range.start, |first| range.start.min(first.start));
         let end = self.0[touching.clone()].last().map_or(range.end, |last| range.end.max(last.end));
         self.0.splice(touching.clone(), [if touching.is_empty() { range } else { start..end }]);
         if self.0.len() > MAX_RANGE_COUNT
@@ -32,7 +38,11 @@ impl Gaps {
         if range.is_empty() {
             return;
         }
-        let touching = self.touching(&range, |gap, range| gap.end <= range.start, |gap, range| gap.start < range.end);
+        let touching = self.touching(
+            &range,
+            |gap, range| gap.end <= range.start,
+            |gap, range| gap.start < range.end,
+        );
         let hit = &self.0[touching.clone()];
         let left = hit.first().map(|first| first.start..range.start);
         let right = hit.last().map(|last| range.end..last.end);

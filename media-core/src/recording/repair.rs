@@ -14,14 +14,18 @@ pub enum Repair {
     Foreign,
 }
 
-/// Judges a file by its first bytes (at least `HEADER_LEN` of them, if it has so many) and its length.
+/// Judges a file by its first bytes (at least `HEADER_LEN` of them, if it has so many) and its
+/// length.
 pub fn repair(head: &[u8], file_len: u64) -> Repair {
     let least = Layout::Stereo.frame_len() as u64;
-    let Some(stored_len) = file_len.checked_sub(HEADER_LEN as u64).filter(|stored| *stored >= least) else {
+    let Some(stored_len) =
+        file_len.checked_sub(HEADER_LEN as u64).filter(|stored| *stored >= least)
+    else {
         return Repair::Empty;
     };
     let Some(head) = head.first_chunk::<HEADER_LEN>() else { return Repair::Foreign };
-    let declared = Layout::ALL.into_iter().find_map(|layout| Some((layout, declared_len(layout, head)?)));
+    let declared =
+        Layout::ALL.into_iter().find_map(|layout| Some((layout, declared_len(layout, head)?)));
     let (layout, declared_len) = match declared {
         Some(declared) => declared,
         // A hole where the header was to be; files of three channels begin with theirs.
@@ -30,7 +34,10 @@ pub fn repair(head: &[u8], file_len: u64) -> Repair {
     };
     match declared_len.min(stored_len) / layout.frame_len() as u64 {
         0 => Repair::Empty,
-        frame_count => Repair::Finalise { header: header(layout, frame_count), len: layout.offset(frame_count) },
+        frame_count => Repair::Finalise {
+            header: header(layout, frame_count),
+            len: layout.offset(frame_count),
+        },
     }
 }
 

@@ -31,7 +31,10 @@ impl Disk {
     #[track_caller]
     fn read(&self) -> (Vec<i16>, Vec<i16>) {
         let word = |at: usize| u32::from_le_bytes(self.0[at..at + 4].try_into().unwrap()) as usize;
-        assert_eq!((&self.0[..4], &self.0[8..16], &self.0[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
+        assert_eq!(
+            (&self.0[..4], &self.0[8..16], &self.0[36..40]),
+            (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..])
+        );
         assert_eq!((word(4), word(24), word(28)), (word(40) + 36, 8000, 32_000));
         let frames = self.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(4);
         frames.map(|f| (i16::from_le_bytes([f[0], f[1]]), i16::from_le_bytes([f[2], f[3]]))).unzip()
@@ -124,7 +127,8 @@ fn both_parties_are_on_their_channel_at_their_time() {
 fn jitter_makes_no_gaps() {
     let mut rig = Rig::new();
     let mut random = crate::random::Random::new(5);
-    let mut arrivals: Vec<(u64, u32)> = (0..500).map(|n| (u64::from(n) * 20 + random.next_u64() % 50, n)).collect();
+    let mut arrivals: Vec<(u64, u32)> =
+        (0..500).map(|n| (u64::from(n) * 20 + random.next_u64() % 50, n)).collect();
     arrivals.sort();
     let mut flushed = 0;
     for (ms, n) in arrivals {
@@ -173,13 +177,17 @@ fn a_jump_of_the_clock_or_a_new_source_is_anchored_at_its_arrival() {
     for n in 0..25 {
         rig.packet(u64::from(n) * 20, LEFT, &A, n).unwrap();
     }
-    // The timestamp jumps by 100 s, then back: the first packets back may be stragglers, so they wait for confirmation.
+    // The timestamp jumps by 100 s, then back: the first packets back may be stragglers, so they
+    // wait for confirmation.
     for n in 0..25 {
         rig.packet(500 + u64::from(n) * 20, LEFT, &A, 5000 + n).unwrap();
     }
     for n in 0..25 {
         let refused = Err(DropReason::RecordingLate);
-        assert_eq!(rig.packet(1000 + u64::from(n) * 20, LEFT, &A, n), if n < 5 { refused } else { Ok(()) });
+        assert_eq!(
+            rig.packet(1000 + u64::from(n) * 20, LEFT, &A, n),
+            if n < 5 { refused } else { Ok(()) }
+        );
     }
     let (left, _) = rig.finish(1500);
     check_tone(&left[..4000], 400.0);
@@ -274,11 +282,19 @@ fn files_without_header_and_foreign_files() {
     fn check(head: &[u8], file_len: u64, expected: Repair) {
         assert_eq!(repair(head, file_len), expected);
     }
-    check(&[0; HEADER_LEN], 8192, Repair::Finalise { header: header(Layout::Stereo, 2037), len: 8192 });
+    check(
+        &[0; HEADER_LEN],
+        8192,
+        Repair::Finalise { header: header(Layout::Stereo, 2037), len: 8192 },
+    );
     check(&header(Layout::Stereo, 0), 8192, Repair::Empty);
     assert_eq!(duration_of(&header(Layout::Stereo, 9), 16_000), Duration::from_millis(500));
     assert_eq!(duration_of(&header(Layout::ThreeChannel, 9), 24_000), Duration::from_millis(500));
-    check(&header(Layout::Stereo, 100), 44 + 400, Repair::Finalise { header: header(Layout::Stereo, 100), len: 444 });
+    check(
+        &header(Layout::Stereo, 100),
+        44 + 400,
+        Repair::Finalise { header: header(Layout::Stereo, 100), len: 444 },
+    );
     check(b"RIFF", 8192, Repair::Foreign);
     check(&[b'x'; HEADER_LEN], 8192, Repair::Foreign);
     let mut mono = header(Layout::Stereo, 100);
@@ -287,7 +303,14 @@ fn files_without_header_and_foreign_files() {
 }
 
 /// A packet of one value for a track of any recording.
-fn level_packet(rig: &mut Rig, ms: u64, track: TrackId, stream: u32, n: u32, sample: i16) -> Result<(), DropReason> {
+fn level_packet(
+    rig: &mut Rig,
+    ms: u64,
+    track: TrackId,
+    stream: u32,
+    n: u32,
+    sample: i16,
+) -> Result<(), DropReason> {
     let audio = [g711::encode(Codec::Pcmu, sample); PACKET as usize];
     rig.recording.tap(rig.at(ms), track, StreamId(stream), n * PACKET, Codec::Pcmu, &audio)
 }
@@ -295,9 +318,14 @@ fn level_packet(rig: &mut Rig, ms: u64, track: TrackId, stream: u32, n: u32, sam
 /// A file of any layout, by channels.
 fn channels(disk: &Disk, count: usize) -> Vec<Vec<i16>> {
     let word = |at: usize| u32::from_le_bytes(disk.0[at..at + 4].try_into().unwrap()) as usize;
-    assert_eq!((word(4), word(22) & 0xffff, word(28), word(32) & 0xffff), (word(40) + 36, count, 16_000 * count, 2 * count));
+    assert_eq!(
+        (word(4), word(22) & 0xffff, word(28), word(32) & 0xffff),
+        (word(40) + 36, count, 16_000 * count, 2 * count)
+    );
     let frames = disk.0[HEADER_LEN..HEADER_LEN + word(40)].chunks_exact(2 * count);
-    let of = |channel: usize| frames.clone().map(|f| i16::from_le_bytes([f[2 * channel], f[2 * channel + 1]])).collect();
+    let of = |channel: usize| {
+        frames.clone().map(|f| i16::from_le_bytes([f[2 * channel], f[2 * channel + 1]])).collect()
+    };
     (0..count).map(of).collect()
 }
 
@@ -318,12 +346,14 @@ fn near(sample: i16) -> i16 {
 #[test]
 fn frames_of_three_channels_lie_across_blocks_and_lose_nothing() {
     let mut rig = Rig::three();
-    let tracks = [Channel::Agent, Channel::Customer, Channel::Third].map(|channel| rig.add(0, channel));
+    let tracks =
+        [Channel::Agent, Channel::Customer, Channel::Third].map(|channel| rig.add(0, channel));
     let value = |n: u32, channel: u32| ((n * 7 + channel * 31) % 200) as i16 * 100 - 10_000;
     for n in 0..500 {
         let ms = u64::from(n) * 20;
         for (channel, track) in tracks.into_iter().enumerate() {
-            level_packet(&mut rig, ms, track, 1 + channel as u32, n, value(n, channel as u32)).unwrap();
+            level_packet(&mut rig, ms, track, 1 + channel as u32, n, value(n, channel as u32))
+                .unwrap();
         }
         if n % 13 == 12 {
             rig.flush(ms + 20);
@@ -334,7 +364,8 @@ fn frames_of_three_channels_lie_across_blocks_and_lose_nothing() {
     let heard = channels(&rig.disk, 3);
     for (channel, samples) in heard.iter().enumerate() {
         assert_eq!(samples.len(), 80_000);
-        let wrong = (0..80_000).find(|at| samples[*at] != near(value(*at as u32 / PACKET, channel as u32)));
+        let wrong =
+            (0..80_000).find(|at| samples[*at] != near(value(*at as u32 / PACKET, channel as u32)));
         assert_eq!(wrong, None, "channel {channel}");
     }
     assert_eq!(rig.recording.file_len(rig.at(10_000)), 44 + 80_000 * 6);
@@ -359,7 +390,8 @@ fn tracks_of_one_channel_are_summed_and_limited() {
     let (left, both) = rig.finish(1000);
     assert!(left.iter().all(|sample| *sample == near(20_000)));
     assert!(both[..4000].iter().all(|sample| *sample == near(1000) + near(2000) + right));
-    let loud = (i32::from(near(32_000)) + i32::from(near(1000)) + i32::from(right)).clamp(-32_768, 32_767);
+    let loud =
+        (i32::from(near(32_000)) + i32::from(near(1000)) + i32::from(right)).clamp(-32_768, 32_767);
     assert!(both[4000..].iter().all(|sample| i32::from(*sample) == loud));
 }
 
@@ -371,7 +403,8 @@ fn a_track_that_ended_keeps_its_part_and_its_place_serves_again() {
         level_packet(&mut rig, u64::from(n) * 20, first, 1, n, 4000).unwrap();
     }
     rig.recording.end_track(first);
-    // At once another begins: its place must not be that of the first, whose last packet reaches beyond now.
+    // At once another begins: its place must not be that of the first, whose last packet reaches
+    // beyond now.
     let second = rig.add(490, Channel::Third);
     assert_ne!(first, second);
     for n in 0..25 {
@@ -389,7 +422,9 @@ fn a_track_that_ended_keeps_its_part_and_its_place_serves_again() {
 fn there_are_only_so_many_tracks() {
     let mut rig = Rig::new();
     let at = rig.at(0);
-    let more = (0..100).filter(|_| rig.recording.add_track(at, Channel::Third, Codec::Pcmu).is_some()).count();
+    let more = (0..100)
+        .filter(|_| rig.recording.add_track(at, Channel::Third, Codec::Pcmu).is_some())
+        .count();
     assert_eq!(more, MAX_TRACK_COUNT - 2);
 }
 
@@ -434,7 +469,10 @@ fn a_file_of_three_channels_is_repaired_wherever_its_writer_stopped() {
             }
             for file_len in (HEADER_LEN + 6..=rig.disk.0.len()).step_by(101) {
                 let frame_count = promised.min(file_len as u64 - 44) / 6;
-                let expected = Repair::Finalise { header: header(Layout::ThreeChannel, frame_count), len: 44 + frame_count * 6 };
+                let expected = Repair::Finalise {
+                    header: header(Layout::ThreeChannel, frame_count),
+                    len: 44 + frame_count * 6,
+                };
                 assert_eq!(repair(&rig.disk.0[..HEADER_LEN], file_len as u64), expected);
             }
         }

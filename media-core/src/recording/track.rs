@@ -1,5 +1,6 @@
-//! One leg's part of a recording: places packets on the recording's clock and buffers them, encoded, until they are written.
-//! The first packet of a source is placed by its arrival, the next ones by their timestamps, so that jitter makes no gaps.
+//! One leg's part of a recording: places packets on the recording's clock and buffers them,
+//! encoded, until they are written. The first packet of a source is placed by its arrival, the next
+//! ones by their timestamps, so that jitter makes no gaps.
 
 use super::WINDOW_FRAMES;
 use crate::codec::Codec;
@@ -13,7 +14,8 @@ use crate::sender::StreamId;
 const PACKET_FRAMES: usize = CLOCK_RATE as usize / 50;
 /// Distance of a packet's place from its arrival that is still jitter, in frames.
 const TOLERANCE: i64 = CLOCK_RATE as i64 * 60 / 1000;
-/// Packets in a row beyond the tolerance that show a drifting clock rather than a delay in the network.
+/// Packets in a row beyond the tolerance that show a drifting clock rather than a delay in the
+/// network.
 const DRIFT_COUNT: u8 = 25;
 /// Lateness that is hardly a delay in the network; such a packet counts for several.
 const JUMP: i64 = CLOCK_RATE as i64;
@@ -87,10 +89,18 @@ impl Track {
         }
     }
 
-    /// Buffers a packet at its place, in the track's codec; `base` is the first frame that may still change.
-    pub fn write(&mut self, base: u64, place: i64, codec: Codec, audio: &[u8]) -> Result<(), DropReason> {
+    /// Buffers a packet at its place, in the track's codec; `base` is the first frame that may
+    /// still change.
+    pub fn write(
+        &mut self,
+        base: u64,
+        place: i64,
+        codec: Codec,
+        audio: &[u8],
+    ) -> Result<(), DropReason> {
         let late = (base as i64 - place).max(0) as usize;
-        let audio = audio.get(late..).filter(|audio| !audio.is_empty()).ok_or(DropReason::RecordingLate)?;
+        let audio =
+            audio.get(late..).filter(|audio| !audio.is_empty()).ok_or(DropReason::RecordingLate)?;
         let from = place.max(base as i64) as u64;
         if from + audio.len() as u64 > base + WINDOW_FRAMES {
             return Err(DropReason::RecordingFull);

@@ -1,5 +1,5 @@
-//! What a burst of datagrams will touch, asked for ahead: the legs lie apart in memory, and one datagram after the other would wait for
-//! each of its own.
+//! What a burst of datagrams will touch, asked for ahead: the legs lie apart in memory, and one
+//! datagram after the other would wait for each of its own.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,8 @@ use crate::recording::{Recording, TrackId};
 pub const BURST_LEN: usize = 64;
 
 impl Relay {
-    /// Asks for the memory that these datagrams (socket, source) will touch, at most `BURST_LEN`. Says and changes nothing.
+    /// Asks for the memory that these datagrams (socket, source) will touch, at most `BURST_LEN`.
+    /// Says and changes nothing.
     pub fn expect(&mut self, burst: impl Iterator<Item = (SocketId, SocketAddr)>) {
         let mut expected = std::mem::take(&mut self.expected);
         expected.clear();

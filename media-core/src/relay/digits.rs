@@ -1,5 +1,6 @@
-//! Digits that are sent to legs: telephone events where they were negotiated (RFC 4733), else dual tones in the audio (ITU-T Q.23).
-//! They come between the packets of what the leg hears, which is suppressed meanwhile.
+//! Digits that are sent to legs: telephone events where they were negotiated (RFC 4733), else dual
+//! tones in the audio (ITU-T Q.23). They come between the packets of what the leg hears, which is
+//! suppressed meanwhile.
 
 use std::time::Instant;
 
@@ -127,7 +128,11 @@ impl Digits {
             let code = self.waiting[self.first];
             self.first = (self.first + 1) % MAX_WAITING;
             self.count -= 1;
-            self.current = if code == PAUSE { Current::Pause(PAUSE_TICKS) } else { Current::Key { code, step: 0 } };
+            self.current = if code == PAUSE {
+                Current::Pause(PAUSE_TICKS)
+            } else {
+                Current::Key { code, step: 0 }
+            };
         }
         match self.current {
             Current::Nothing => None,
@@ -152,9 +157,15 @@ impl Digits {
 }
 
 impl Relay {
-    /// Sends digits to the leg after those that still wait: telephone events if negotiated, else dual tones. Codes are 0 to 15
-    /// (RFC 4733 §3.2: 10 is '*', 11 '#', 12 to 15 A to D), or `PAUSE`. Audio to the leg is suppressed while a key is sent.
-    pub fn send_digits(&mut self, _now: Instant, leg: LegId, codes: &[u8]) -> Result<(), DigitsRefused> {
+    /// Sends digits to the leg after those that still wait: telephone events if negotiated, else
+    /// dual tones. Codes are 0 to 15 (RFC 4733 §3.2: 10 is '*', 11 '#', 12 to 15 A to D), or
+    /// `PAUSE`. Audio to the leg is suppressed while a key is sent.
+    pub fn send_digits(
+        &mut self,
+        _now: Instant,
+        leg: LegId,
+        codes: &[u8],
+    ) -> Result<(), DigitsRefused> {
         if codes.iter().any(|code| *code > MAX_CODE && *code != PAUSE) {
             return Err(DigitsRefused::UnknownKey);
         }
@@ -175,7 +186,10 @@ impl Relay {
 
     /// Sends a party's key press on to all that hear the party in a mix. Allocates nothing.
     pub(super) fn press_in_mixes(&mut self, leg: LegId, code: u8) {
-        let Some(open) = self.legs.get(leg.index, leg.generation).filter(|_| code <= MAX_CODE) else { return };
+        let Some(open) = self.legs.get(leg.index, leg.generation).filter(|_| code <= MAX_CODE)
+        else {
+            return;
+        };
         let (hearers, in_place) = (open.heard_by, open.hearer);
         for hearer in hearers.as_slice().iter().filter(|hearer| in_place != Some(**hearer)) {
             let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) else { continue };
@@ -215,7 +229,11 @@ impl Relay {
             return false;
         }
         // Keys wait for a peer that holds.
-        let Some((code, step)) = Some(digits).filter(|_| is_sendable).and_then(|digits| digits.next()) else { return true };
+        let Some((code, step)) =
+            Some(digits).filter(|_| is_sendable).and_then(|digits| digits.next())
+        else {
+            return true;
+        };
         let Some(packet) = packet(leg, code, step) else { return true };
         let placed = leg.sender.interject(now, packet.moment);
         self.transmit(id, packet.kind, placed, packet.marker, &packet.payload[..packet.len]);
@@ -235,7 +253,13 @@ fn packet(leg: &Leg, code: u8, step: u8) -> Option<Packet> {
         let [high, low] = duration.to_be_bytes();
         payload[..4].copy_from_slice(&[code, end | VOLUME, high, low]);
         let moment = if step == 0 { Moment::Now } else { Moment::Same };
-        return Some(Packet { kind: Kind::TelephoneEvent, moment, marker: step == 0, payload, len: 4 });
+        return Some(Packet {
+            kind: Kind::TelephoneEvent,
+            moment,
+            marker: step == 0,
+            payload,
+            len: 4,
+        });
     }
     let mut samples = [0; TICK_SAMPLES];
     if step < TONE_TICKS {

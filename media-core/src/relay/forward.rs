@@ -1,5 +1,6 @@
-//! The packet path: one datagram runs to its end in its receive buffer, without allocation, queue or log (RFC 7983, 3550, 4733).
-//! Classify, check the source, unprotect, copy to the recording and to the mixes, rewrite the header, protect.
+//! The packet path: one datagram runs to its end in its receive buffer, without allocation, queue
+//! or log (RFC 7983, 3550, 4733). Classify, check the source, unprotect, copy to the recording and
+//! to the mixes, rewrite the header, protect.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +18,8 @@ use crate::sender::{Moment, StreamId, samples_between};
 use crate::srtp::SrtpError;
 use crate::stream_lock::StreamLock;
 
-/// The longest datagram that is taken; a voice packet that is longer would be fragmented on its way.
+/// The longest datagram that is taken; a voice packet that is longer would be fragmented on its
+/// way.
 const MAX_DATAGRAM_LEN: usize = 1500;
 /// A telephone-event payload (RFC 4733 §2.3).
 const EVENT_LEN: usize = 4;
@@ -37,15 +39,26 @@ struct Accepted {
 }
 
 impl Relay {
-    /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has `TAIL_ROOM` bytes beyond `len`.
-    pub fn forward(&mut self, now: Instant, socket: SocketId, remote: SocketAddr, buffer: &mut [u8], len: usize) -> Forward {
-        let softphone = (socket == SocketId::WEBRTC).then(|| self.softphones.as_ref()?.leg_at(remote));
+    /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has
+    /// `TAIL_ROOM` bytes beyond `len`.
+    pub fn forward(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Forward {
+        let softphone =
+            (socket == SocketId::WEBRTC).then(|| self.softphones.as_ref()?.leg_at(remote));
         let index = match softphone {
             None => socket.0 / 2,
             Some(leg) => leg.map_or(u32::MAX, |leg| leg.index),
         };
         let handled = match softphone {
-            _ if len > MAX_DATAGRAM_LEN || buffer.len() < len + TAIL_ROOM => Err(DropReason::Oversized),
+            _ if len > MAX_DATAGRAM_LEN || buffer.len() < len + TAIL_ROOM => {
+                Err(DropReason::Oversized)
+            }
             None => self.handle_datagram(now, socket, remote, buffer, len),
             Some(leg) => self.handle_webrtc(now, leg, remote, buffer, len),
         };
@@ -92,9 +105,12 @@ impl Relay {
         match demultiplex::classify(&buffer[..len]) {
             Protocol::Stun => self.handle_check(now, source, buffer, len),
             Protocol::Other => Err(DropReason::NotWebRtc),
-            Protocol::Dtls => self.handle_handshake(now, leg.ok_or(DropReason::Unchecked)?, &buffer[..len]),
+            Protocol::Dtls => {
+                self.handle_handshake(now, leg.ok_or(DropReason::Unchecked)?, &buffer[..len])
+            }
             Protocol::Rtp => {
-                let accepted = self.accept(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len)?;
+                let accepted =
+                    self.accept(now, leg.ok_or(DropReason::Unchecked)?.index, source, buffer, len)?;
                 self.pass_on(now, &accepted, buffer)
             }
             Protocol::Rtcp => {
@@ -120,7 +136,8 @@ impl Relay {
         if !leg.receives() {
             return Err(DropReason::NotReceiving);
         }
-        let verdict = leg.latch.as_mut().map_or(Verdict::Known, |latch| latch.judge(source, &header));
+        let verdict =
+            leg.latch.as_mut().map_or(Verdict::Known, |latch| latch.judge(source, &header));
         match verdict {
             Verdict::Known | Verdict::Settle => {}
             Verdict::Probation => return Err(DropReason::Probation),
@@ -147,7 +164,9 @@ impl Relay {
             self.drops.note(self.queues.event(Event::Latched(leg.id)));
         }
         if matches!(format, Format::Audio(_)) && leg.inbound.is_none() {
-            let audio = Duration::from_micros(packet.payload_len as u64 * 1_000_000 / u64::from(CLOCK_RATE));
+            let audio = Duration::from_micros(
+                packet.payload_len as u64 * 1_000_000 / u64::from(CLOCK_RATE),
+            );
             if !leg.lock.admits(now, header.ssrc, audio) {
                 return Err(DropReason::AlienStream);
             }
@@ -162,7 +181,8 @@ impl Relay {
         match format {
             Format::ComfortNoise => {}
             Format::TelephoneEvent => {
-                let event: &[u8; EVENT_LEN] = payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
+                let event: &[u8; EVENT_LEN] =
+                    payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
                 beside = leg.event_beside(stream, packet.header.timestamp);
                 if leg.ends_event(&packet.header, event[1]) {
                     self.drops.note(self.queues.telephone_event(leg.id, event[0]));
@@ -173,19 +193,45 @@ impl Relay {
                 if let Some((id, track)) = leg.tap
                     && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
                 {
-                    self.drops.note(tape.recording.tap(now, track, stream, packet.header.timestamp, codec, payload));
+                    self.drops.note(tape.recording.tap(
+                        now,
+                        track,
+                        stream,
+                        packet.header.timestamp,
+                        codec,
+                        payload,
+                    ));
                 }
                 if let Some(feed) = &mut leg.feed {
-                    self.drops.note(feed.jitter.push(stream, packet.header.timestamp, codec, payload));
+                    self.drops.note(feed.jitter.push(
+                        stream,
+                        packet.header.timestamp,
+                        codec,
+                        payload,
+                    ));
                 }
             }
         }
         let is_mixed = leg.feed.is_some();
-        Ok(Accepted { packet, format, stream, leg: leg.id, beside, pressed, is_mixed, hearer: leg.hearer })
+        Ok(Accepted {
+            packet,
+            format,
+            stream,
+            leg: leg.id,
+            beside,
+            pressed,
+            is_mixed,
+            hearer: leg.hearer,
+        })
     }
 
     /// Rewrites an accepted packet for the leg that hears it in place.
-    fn pass_on(&mut self, now: Instant, accepted: &Accepted, buffer: &mut [u8]) -> Result<Forward, DropReason> {
+    fn pass_on(
+        &mut self,
+        now: Instant,
+        accepted: &Accepted,
+        buffer: &mut [u8],
+    ) -> Result<Forward, DropReason> {
         let Packet { header, payload_start, payload_len } = accepted.packet;
         if let Some(code) = accepted.pressed.filter(|_| accepted.is_mixed) {
             self.press_in_mixes(accepted.leg, code);
@@ -199,7 +245,8 @@ impl Relay {
             None if accepted.is_mixed => return Ok(Forward::Local),
             hearer => hearer.ok_or(DropReason::NotBridged)?,
         };
-        let leg = self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
+        let leg =
+            self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
         let payload_type = leg.payload_type(kind)?;
         let remote = leg.destination().ok_or(DropReason::NotSending)?;
         if leg.is_dialing() {
@@ -212,7 +259,11 @@ impl Relay {
         if let Format::Audio(codec) = accepted.format
             && codec != leg.codec()
         {
-            g711::transcode(&mut buffer[payload_start..payload_start + payload_len], codec, leg.codec());
+            g711::transcode(
+                &mut buffer[payload_start..payload_start + payload_len],
+                codec,
+                leg.codec(),
+            );
         }
         let event_timestamp = header.timestamp;
         // CSRCs, extension and padding were for us: the new header lies right before the payload.
@@ -227,7 +278,9 @@ impl Relay {
         buffer[start..payload_start].copy_from_slice(&header.to_bytes());
         let mut len = HEADER_LEN + payload_len;
         if let Some(outbound) = &mut leg.outbound {
-            len = outbound.protect_rtp(&mut buffer[start..], len).map_err(|_| DropReason::Unprotectable)?;
+            len = outbound
+                .protect_rtp(&mut buffer[start..], len)
+                .map_err(|_| DropReason::Unprotectable)?;
         }
         leg.sender.count(payload_len);
         // Real media ends a tone.
@@ -260,7 +313,8 @@ impl Relay {
             Some(inbound) => inbound.unprotect_rtcp(buffer, len).map_err(srtp_reason)?,
             None => len,
         };
-        let heard = rtcp::parse(&buffer[..len], leg.sender.ssrc()).map_err(|_| DropReason::MalformedRtcp)?;
+        let heard = rtcp::parse(&buffer[..len], leg.sender.ssrc())
+            .map_err(|_| DropReason::MalformedRtcp)?;
         leg.hear(now, ntp_middle, source, port, &heard);
         Ok(Forward::Local)
     }
@@ -271,6 +325,8 @@ fn srtp_reason(error: SrtpError) -> DropReason {
         SrtpError::AuthenticationFailed => DropReason::Unauthentic,
         SrtpError::Replayed | SrtpError::TooOld => DropReason::Replayed,
         SrtpError::Malformed => DropReason::MalformedRtp,
-        SrtpError::NoRoom | SrtpError::TooManyStreams | SrtpError::KeyExhausted => DropReason::Unprotectable,
+        SrtpError::NoRoom | SrtpError::TooManyStreams | SrtpError::KeyExhausted => {
+            DropReason::Unprotectable
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Who hears whom: each leg has the short list of those whom it hears. Whoever hears one party alone gets its packets in place, one
-//! hearer for each source; all others get a mix.
+//! Who hears whom: each leg has the short list of those whom it hears. Whoever hears one party
+//! alone gets its packets in place, one hearer for each source; all others get a mix.
 
 use std::time::Instant;
 
@@ -70,8 +70,9 @@ struct Change {
 }
 
 impl Relay {
-    /// Says whom a leg hears from now on, instead of whom it heard before: nobody, one, or up to `MAX_PARTIES` less itself, mixed.
-    /// Unknown or stale ids, its own id and repetitions are left out. What plays to it goes on until real audio of a source arrives.
+    /// Says whom a leg hears from now on, instead of whom it heard before: nobody, one, or up to
+    /// `MAX_PARTIES` less itself, mixed. Unknown or stale ids, its own id and repetitions are left
+    /// out. What plays to it goes on until real audio of a source arrives.
     pub fn set_hearing(&mut self, now: Instant, leg: LegId, sources: &[LegId]) {
         let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
         let before = open.hears;
@@ -83,14 +84,19 @@ impl Relay {
             }
         }
         for source in before.as_slice() {
-            if let Some(open) = self.legs.get_mut(source.index, source.generation).filter(|_| !wanted.contains(*source)) {
+            if let Some(open) = self
+                .legs
+                .get_mut(source.index, source.generation)
+                .filter(|_| !wanted.contains(*source))
+            {
                 open.heard_by.remove(leg);
             }
         }
         if let Some(open) = self.legs.get_mut(leg.index, leg.generation) {
             open.hears = wanted;
         }
-        let sources: Vec<LegId> = before.as_slice().iter().chain(wanted.as_slice()).chain([&leg]).copied().collect();
+        let sources: Vec<LegId> =
+            before.as_slice().iter().chain(wanted.as_slice()).chain([&leg]).copied().collect();
         let mut changes = vec![Change { hearer: leg, before, in_place: None }];
         for source in &sources {
             let Some((loser, winner)) = self.choose_hearer(*source) else { continue };
@@ -111,16 +117,21 @@ impl Relay {
         }
     }
 
-    /// Decides who gets the packets of a source in place: of those that hear it alone, the one that it hears alone in turn, else
-    /// the one that had them before, else the first. Tells a change: who had them and who gets them.
+    /// Decides who gets the packets of a source in place: of those that hear it alone, the one that
+    /// it hears alone in turn, else the one that had them before, else the first. Tells a change:
+    /// who had them and who gets them.
     fn choose_hearer(&mut self, source: LegId) -> Option<(Option<LegId>, Option<LegId>)> {
         let open = self.legs.get(source.index, source.generation)?;
         let hears_alone = |hearer: &LegId| {
-            self.legs.get(hearer.index, hearer.generation).is_some_and(|hearer| hearer.hears.single() == Some(source))
+            self.legs
+                .get(hearer.index, hearer.generation)
+                .is_some_and(|hearer| hearer.hears.single() == Some(source))
         };
         let candidates = || open.heard_by.as_slice().iter().copied().filter(hears_alone);
         let mutual = candidates().find(|hearer| open.hears.single() == Some(*hearer));
-        let winner = mutual.or_else(|| candidates().find(|hearer| open.hearer == Some(*hearer))).or_else(|| candidates().next());
+        let winner = mutual
+            .or_else(|| candidates().find(|hearer| open.hearer == Some(*hearer)))
+            .or_else(|| candidates().next());
         let loser = open.hearer;
         if winner == loser {
             return None;
@@ -129,13 +140,17 @@ impl Relay {
         Some((loser, winner))
     }
 
-    /// Gives a leg the way in which it hears now: in place, by a mix, or none. Nothing is lost or heard twice by a change.
+    /// Gives a leg the way in which it hears now: in place, by a mix, or none. Nothing is lost or
+    /// heard twice by a change.
     fn settle_hearer(&mut self, now: Instant, change: &Change) {
         let hearer = change.hearer;
         let Some(open) = self.legs.get(hearer.index, hearer.generation) else { return };
         let (hears, is_mixed) = (open.hears, open.mix.is_some());
-        let has_packets =
-            |source: &LegId| self.legs.get(source.index, source.generation).is_some_and(|source| source.hearer == Some(hearer));
+        let has_packets = |source: &LegId| {
+            self.legs
+                .get(source.index, source.generation)
+                .is_some_and(|source| source.hearer == Some(hearer))
+        };
         match hears.single().filter(has_packets) {
             Some(source) if is_mixed => {
                 if change.before.contains(source) {
@@ -148,10 +163,11 @@ impl Relay {
             None if is_mixed => self.keep_mix(hearer),
             None => {
                 // What it heard in place already waits for other mixes too.
-                let heard = change.in_place.filter(|source| hears.contains(*source)).and_then(|source| {
-                    let feed = self.legs.get(source.index, source.generation)?.feed.as_ref()?;
-                    Some((source, feed.jitter.end()))
-                });
+                let heard =
+                    change.in_place.filter(|source| hears.contains(*source)).and_then(|source| {
+                        let feed = self.legs.get(source.index, source.generation)?.feed.as_ref()?;
+                        Some((source, feed.jitter.end()))
+                    });
                 self.begin_mix(hearer, heard);
             }
         }
@@ -178,8 +194,9 @@ impl Relay {
         self.set_hearing(now, hearer, sources.as_slice());
     }
 
-    /// Lets `to` take the place of `from`: whom it hears, who hears it, its track of the recording and its playback; the recording
-    /// goes on. What `to` was part of before ends. Nothing happens if either is closed.
+    /// Lets `to` take the place of `from`: whom it hears, who hears it, its track of the recording
+    /// and its playback; the recording goes on. What `to` was part of before ends. Nothing happens
+    /// if either is closed.
     pub fn hand_over(&mut self, now: Instant, from: LegId, to: LegId) {
         if self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)).is_none() {
             return;

@@ -1,4 +1,5 @@
-//! One leg: what is known of its peer, its incoming and its outgoing stream. It knows neither the other legs nor the queues.
+//! One leg: what is known of its peer, its incoming and its outgoing stream. It knows neither the
+//! other legs nor the queues.
 
 use std::mem::offset_of;
 use std::net::SocketAddr;
@@ -188,12 +189,17 @@ impl Leg {
         self.digits.as_ref().is_some_and(|digits| digits.is_dialing())
     }
 
-    /// Takes what was negotiated; `is_usable` tells an address that can be the peer's. Returns whether the socket's connection must be
-    /// dissolved.
-    pub fn set_remote(&mut self, mut remote: RemoteMedia, is_usable: impl Fn(SocketAddr) -> bool) -> bool {
+    /// Takes what was negotiated; `is_usable` tells an address that can be the peer's. Returns
+    /// whether the socket's connection must be dissolved.
+    pub fn set_remote(
+        &mut self,
+        mut remote: RemoteMedia,
+        is_usable: impl Fn(SocketAddr) -> bool,
+    ) -> bool {
         let keys = remote.srtp.as_ref();
         let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
-        // A context lives as long as its key: a second one would use its key stream again. A softphone's keys come by DTLS.
+        // A context lives as long as its key: a second one would use its key stream again. A
+        // softphone's keys come by DTLS.
         if self.softphone.is_some() {
             self.remote = Some(remote);
             return false;
@@ -201,7 +207,9 @@ impl Leg {
         if keys.map(|keys| &keys.outbound) != before.map(|keys| &keys.outbound) {
             self.outbound = keys.map(|keys| Box::new(Outbound::new(&keys.outbound)));
         }
-        if keys.map(|keys| (&keys.inbound, keys.mki)) != before.map(|keys| (&keys.inbound, keys.mki)) {
+        if keys.map(|keys| (&keys.inbound, keys.mki))
+            != before.map(|keys| (&keys.inbound, keys.mki))
+        {
             self.inbound = keys.map(|keys| Box::new(Inbound::with_mki(&keys.inbound, keys.mki)));
         }
         let mut moved = false;
@@ -238,7 +246,8 @@ impl Leg {
     pub fn payload_type(&self, kind: Kind) -> Result<PayloadType, DropReason> {
         let sends = |direction| matches!(direction, Direction::SendRecv | Direction::SendOnly);
         let is_reachable = |remote: &RemoteMedia| remote.rtp.is_some() || self.softphone.is_some();
-        let remote = self.remote.as_ref().filter(|remote| is_reachable(remote) && sends(remote.direction));
+        let remote =
+            self.remote.as_ref().filter(|remote| is_reachable(remote) && sends(remote.direction));
         let remote = remote.ok_or(DropReason::NotSending)?;
         match kind {
             Kind::Audio => Ok(remote.audio),
@@ -246,7 +255,8 @@ impl Leg {
         }
     }
 
-    /// Where RTP is sent; `None` while the peer has no usable address, and to a softphone before there are keys.
+    /// Where RTP is sent; `None` while the peer has no usable address, and to a softphone before
+    /// there are keys.
     pub fn destination(&self) -> Option<SocketAddr> {
         if let Some(softphone) = &self.softphone {
             return softphone.selected().filter(|_| self.outbound.is_some());
@@ -265,14 +275,16 @@ impl Leg {
         if remote.rtcp_mux {
             return Some((self.rtp_socket(), self.destination()?));
         }
-        // Behind a translator the signalled port says nothing: wait until the peer's own RTCP shows it.
-        let reachable = self.destination().is_some_and(|rtp| Some(rtp.ip()) == remote.rtp.map(|rtp| rtp.ip()));
+        // Behind a translator the signalled port says nothing: wait until the peer's own RTCP shows
+        // it.
+        let reachable =
+            self.destination().is_some_and(|rtp| Some(rtp.ip()) == remote.rtp.map(|rtp| rtp.ip()));
         let destination = self.reports.source.or_else(|| reachable.then_some(signalled))?;
         Some((self.rtcp_socket(), destination))
     }
 
-    /// Takes a valid packet into the statistics; `streams` names a new stream. What is no audio makes none of its own instead of the
-    /// audio's: it goes beside it.
+    /// Takes a valid packet into the statistics; `streams` names a new stream. What is no audio
+    /// makes none of its own instead of the audio's: it goes beside it.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -296,7 +308,12 @@ impl Leg {
                     Some(beside) if beside.ssrc == header.ssrc => beside,
                     other => {
                         let sequence = header.sequence.wrapping_sub(1);
-                        other.insert(Beside { ssrc: header.ssrc, id: streams.next(), sequence, placed: None })
+                        other.insert(Beside {
+                            ssrc: header.ssrc,
+                            id: streams.next(),
+                            sequence,
+                            placed: None,
+                        })
                     }
                 };
                 match beside.sequence.wrapping_sub(header.sequence) {
@@ -322,7 +339,8 @@ impl Leg {
         Ok(incoming.id)
     }
 
-    /// Whether this telephone-event packet ends a key press that was not told yet (RFC 4733 §2.5.1.4: the end is sent three times).
+    /// Whether this telephone-event packet ends a key press that was not told yet (RFC 4733
+    /// §2.5.1.4: the end is sent three times).
     pub fn ends_event(&mut self, header: &Header, flags: u8) -> bool {
         let event = Some((header.ssrc, header.timestamp));
         let ended = flags & 0x80 != 0 && self.last_event != event;
@@ -332,7 +350,8 @@ impl Leg {
         ended
     }
 
-    /// Of an event of the stream beside the audio: whether it was passed on already, and under which timestamp.
+    /// Of an event of the stream beside the audio: whether it was passed on already, and under
+    /// which timestamp.
     pub fn event_beside(&self, stream: StreamId, timestamp: u32) -> Option<Option<u32>> {
         let beside = self.beside.as_ref().filter(|beside| beside.id == stream)?;
         Some(beside.placed.filter(|(event, _)| *event == timestamp).map(|(_, placed)| placed))
@@ -354,8 +373,8 @@ impl Leg {
         }
     }
 
-    /// Whether RTCP may come from here to this port: the peer's RTP address to the port of RTP, its host to the other, whichever of the two
-    /// was agreed. A softphone's address was checked.
+    /// Whether RTCP may come from here to this port: the peer's RTP address to the port of RTP, its
+    /// host to the other, whichever of the two was agreed. A softphone's address was checked.
     pub fn accepts_rtcp_from(&self, source: SocketAddr, port: RtcpPort) -> bool {
         if self.softphone.is_some() {
             return true;
@@ -363,12 +382,22 @@ impl Leg {
         let (Some(remote), Some(latch)) = (&self.remote, &self.latch) else { return false };
         match port {
             RtcpPort::OfRtp => Some(source) == latch.destination(),
-            RtcpPort::Own => latch.destination().is_some_and(|rtp| source.ip() == rtp.ip()) || Some(source) == remote.rtcp,
+            RtcpPort::Own => {
+                latch.destination().is_some_and(|rtp| source.ip() == rtp.ip())
+                    || Some(source) == remote.rtcp
+            }
         }
     }
 
     /// Takes what a compound packet told.
-    pub fn hear(&mut self, now: Instant, ntp_middle: u32, source: SocketAddr, port: RtcpPort, heard: &Heard) {
+    pub fn hear(
+        &mut self,
+        now: Instant,
+        ntp_middle: u32,
+        source: SocketAddr,
+        port: RtcpPort,
+        heard: &Heard,
+    ) {
         if !heard.goodbye {
             self.reports.heard_at = Some(now);
         }
@@ -384,14 +413,24 @@ impl Leg {
     }
 
     /// Our next report, as of `now`.
-    pub fn report<'a>(&mut self, now: Instant, ntp: u64, cname: &'a [u8; rtcp::CNAME_LEN], goodbye: bool) -> rtcp::Report<'a> {
+    pub fn report<'a>(
+        &mut self,
+        now: Instant,
+        ntp: u64,
+        cname: &'a [u8; rtcp::CNAME_LEN],
+        goodbye: bool,
+    ) -> rtcp::Report<'a> {
         let sent_count = self.sender.packet_count();
-        let sender = (sent_count > self.reports.reported_count).then(|| (ntp, self.sender.totals(now)));
+        let sender =
+            (sent_count > self.reports.reported_count).then(|| (ntp, self.sender.totals(now)));
         self.reports.reported_count = sent_count;
         self.reports.sent_any = true;
         let reception = self.incoming.as_mut().map(|incoming| {
             let (last_report, delay) = match self.reports.heard {
-                Some((middle, at)) => (middle, (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32),
+                Some((middle, at)) => (
+                    middle,
+                    (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32,
+                ),
                 None => (0, 0),
             };
             Block { reception: incoming.reception.report(), last_report, delay }
@@ -401,7 +440,9 @@ impl Leg {
 
     pub fn totals(&self) -> LegReport {
         let (lost, jitter) = match &self.incoming {
-            Some(incoming) => (incoming.reception.lost().max(0) as u64, incoming.reception.jitter()),
+            Some(incoming) => {
+                (incoming.reception.lost().max(0) as u64, incoming.reception.jitter())
+            }
             None => (0, 0),
         };
         LegReport {

@@ -1,4 +1,5 @@
-//! Names and limits of the relay's public face: sockets, legs, recordings, what SDP needs of a leg and what a leg has seen.
+//! Names and limits of the relay's public face: sockets, legs, recordings, what SDP needs of a leg
+//! and what a leg has seen.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,13 +14,16 @@ use crate::ice::Credentials;
 pub struct RelayConfig {
     /// Address written into SDP.
     pub public_address: IpAddr,
-    /// First (even) RTP port of the shard's range; pair `n` is `first_port + 2n` (RTP) and `+ 1` (RTCP).
+    /// First (even) RTP port of the shard's range; pair `n` is `first_port + 2n` (RTP) and `+ 1`
+    /// (RTCP).
     pub first_port: u16,
     /// Number of port pairs, which is also the most legs.
     pub pair_count: u16,
-    /// Time a released pair rests before it is used again, so that late packets of one call never reach another.
+    /// Time a released pair rests before it is used again, so that late packets of one call never
+    /// reach another.
     pub quarantine: Duration,
-    /// Media sockets of the whole process, each an address with a range of ports: no peer may name one, or packets would circle.
+    /// Media sockets of the whole process, each an address with a range of ports: no peer may name
+    /// one, or packets would circle.
     pub own_sockets: Vec<(IpAddr, RangeInclusive<u16>)>,
     /// The shard's softphone socket; `None` if the shard takes no softphones.
     pub webrtc: Option<WebRtcConfig>,
@@ -43,16 +47,19 @@ impl fmt::Debug for WebRtcConfig {
     }
 }
 
-/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP. The shell keeps a table of sockets by this number.
+/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP. The shell keeps a table
+/// of sockets by this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 
 impl SocketId {
-    /// The one socket that all softphones of the shard share. It is always open, never connected and carries RTP and RTCP.
+    /// The one socket that all softphones of the shard share. It is always open, never connected
+    /// and carries RTP and RTCP.
     pub const WEBRTC: SocketId = SocketId(u32::MAX);
 }
 
-/// One party's media; `index` is its port pair, or lies beyond the pairs for a softphone, and the generation makes a stale id harmless.
+/// One party's media; `index` is its port pair, or lies beyond the pairs for a softphone, and the
+/// generation makes a stale id harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LegId {
     pub index: u32,
@@ -97,7 +104,8 @@ pub enum Tone {
     Confirm,
     /// The other party is away and expected back.
     Hold,
-    /// Nothing is to be heard, but the stream goes on: who gets no packets at all takes the call for dead.
+    /// Nothing is to be heard, but the stream goes on: who gets no packets at all takes the call
+    /// for dead.
     Silence,
     /// What `add_audio` keeps, repeated.
     Audio(AudioId),

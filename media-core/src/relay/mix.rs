@@ -1,5 +1,5 @@
-//! Mixes: on each tick a frame of every leg that is heard in one is taken, and each leg that hears one is sent the sum of those that
-//! it hears, never of itself. Nothing is allocated by a tick.
+//! Mixes: on each tick a frame of every leg that is heard in one is taken, and each leg that hears
+//! one is sent the sum of those that it hears, never of itself. Nothing is allocated by a tick.
 
 use std::time::Instant;
 
@@ -14,10 +14,12 @@ use crate::sender::{Placed, StreamId};
 
 /// Longest payload of a packet that is made here: a frame, and what is left of one.
 const MAX_PAYLOAD_LEN: usize = 2 * FRAME;
-/// Frames of speech before a party is said to speak, 100 ms, and of none before it is said to have stopped, 500 ms.
+/// Frames of speech before a party is said to speak, 100 ms, and of none before it is said to have
+/// stopped, 500 ms.
 const SPEAKING_FRAMES: u8 = 5;
 const SILENT_FRAMES: u8 = 25;
-/// Bits by which samples are reduced before they are squared, so that a frame's energy fits 32 bits.
+/// Bits by which samples are reduced before they are squared, so that a frame's energy fits 32
+/// bits.
 const ENERGY_SHIFT: u32 = 5;
 /// Energy of a frame at -40 dBov: a mean amplitude of 328.
 const SPEECH_ENERGY: i32 = ((328 * 328) >> (2 * ENERGY_SHIFT)) * FRAME as i32;
@@ -86,10 +88,11 @@ impl Relay {
         let Some(open) = self.legs.get(source.index, source.generation) else { return };
         let in_mix = |hearer: &&LegId| open.hearer != Some(**hearer);
         let is_fed = open.heard_by.as_slice().iter().any(|hearer| in_mix(&hearer));
-        let in_company =
-            open.heard_by.as_slice().iter().filter(in_mix).any(|hearer| {
-                self.legs.get(hearer.index, hearer.generation).is_some_and(|hearer| hearer.hears.as_slice().len() > 1)
-            });
+        let in_company = open.heard_by.as_slice().iter().filter(in_mix).any(|hearer| {
+            self.legs
+                .get(hearer.index, hearer.generation)
+                .is_some_and(|hearer| hearer.hears.as_slice().len() > 1)
+        });
         let Some(open) = self.legs.get_mut(source.index, source.generation) else { return };
         if is_fed && open.feed.is_none() {
             open.feed = Some(Box::new(Feed::new()));
@@ -107,8 +110,16 @@ impl Relay {
     /// Begins a leg's mix; of `heard` all before the place was heard already.
     pub(super) fn begin_mix(&mut self, hearer: LegId, heard: Option<(LegId, u32)>) {
         let Some(open) = self.legs.get_mut(hearer.index, hearer.generation) else { return };
-        // Those who hear each other are in one group. A leg stays in its group, so that each tick has one packet for it.
-        let first = open.hears.as_slice().iter().map(|leg| leg.index).chain([hearer.index]).min().unwrap_or(hearer.index);
+        // Those who hear each other are in one group. A leg stays in its group, so that each tick
+        // has one packet for it.
+        let first = open
+            .hears
+            .as_slice()
+            .iter()
+            .map(|leg| leg.index)
+            .chain([hearer.index])
+            .min()
+            .unwrap_or(hearer.index);
         let group = first as usize % GROUP_COUNT;
         open.mix = Some(Mix { stream: None, heard, group });
         open.digits.get_or_insert_default();
@@ -124,13 +135,15 @@ impl Relay {
     }
 
     pub(super) fn end_mix(&mut self, hearer: LegId) {
-        let mix = self.legs.get_mut(hearer.index, hearer.generation).and_then(|open| open.mix.take());
+        let mix =
+            self.legs.get_mut(hearer.index, hearer.generation).and_then(|open| open.mix.take());
         if let Some(mix) = mix {
             self.mixes[mix.group].retain(|other| *other != hearer);
         }
     }
 
-    /// Sends a leg at once what still waits of a source that it heard in its mix, before the source's packets come in place.
+    /// Sends a leg at once what still waits of a source that it heard in its mix, before the
+    /// source's packets come in place.
     pub(super) fn send_waiting(&mut self, now: Instant, source: LegId, hearer: LegId) {
         let places = ((source.index, source.generation), (hearer.index, hearer.generation));
         let Some((from, to)) = self.legs.pair_mut(places.0, places.1) else { return };
@@ -150,7 +163,8 @@ impl Relay {
         }
     }
 
-    /// Sends every mix of a group. The frames of its sources are taken as the first mix of a tick needs them, while they are near.
+    /// Sends every mix of a group. The frames of its sources are taken as the first mix of a tick
+    /// needs them, while they are near.
     pub(super) fn send_mixes(&mut self, now: Instant, group: usize) {
         if group == 0 {
             self.mix_tick = self.mix_tick.wrapping_add(1);
@@ -184,8 +198,10 @@ impl Relay {
         for source in sources.as_slice() {
             let Some(jitter) = self.take_frame(*source) else { continue };
             let (frame, start, samples) = jitter.frame();
-            let skip =
-                mix.heard_until(*source).filter(|until| is_after(*until, start)).map_or(0, |until| until.wrapping_sub(start));
+            let skip = mix
+                .heard_until(*source)
+                .filter(|until| is_after(*until, start))
+                .map_or(0, |until| until.wrapping_sub(start));
             if frame == Frame::Nothing || skip as usize >= FRAME {
                 continue;
             }
@@ -227,13 +243,25 @@ impl Relay {
     }
 
     /// Sends a packet that was made here.
-    pub(super) fn transmit(&mut self, id: LegId, kind: Kind, placed: Placed, marker: bool, payload: &[u8]) {
+    pub(super) fn transmit(
+        &mut self,
+        id: LegId,
+        kind: Kind,
+        placed: Placed,
+        marker: bool,
+        payload: &[u8],
+    ) {
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
-        let (Ok(payload_type), Some(remote)) = (leg.payload_type(kind), leg.destination()) else { return };
+        let (Ok(payload_type), Some(remote)) = (leg.payload_type(kind), leg.destination()) else {
+            return;
+        };
         let Placed { sequence, timestamp, .. } = placed;
         let header = Header { payload_type, marker, sequence, timestamp, ssrc: leg.sender.ssrc() };
         let mut datagram = [0; HEADER_LEN + MAX_PAYLOAD_LEN + TAIL_ROOM];
-        let Some(mut len) = header.write(payload, &mut datagram[..HEADER_LEN + MAX_PAYLOAD_LEN]) else { return };
+        let Some(mut len) = header.write(payload, &mut datagram[..HEADER_LEN + MAX_PAYLOAD_LEN])
+        else {
+            return;
+        };
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtp(&mut datagram, len) {
                 Ok(protected) => len = protected,
@@ -249,5 +277,9 @@ impl Relay {
 
 /// The energy of a frame, reduced by `ENERGY_SHIFT`.
 fn energy(frame: &[i16; FRAME]) -> i32 {
-    frame.iter().map(|sample| i32::from(*sample >> ENERGY_SHIFT)).map(|sample| sample * sample).sum()
+    frame
+        .iter()
+        .map(|sample| i32::from(*sample >> ENERGY_SHIFT))
+        .map(|sample| sample * sample)
+        .sum()
 }

@@ -1,4 +1,5 @@
-//! What is played to legs: tones and kept audio, a packet a tick to each leg that hears one, encoded beforehand for each codec.
+//! What is played to legs: tones and kept audio, a packet a tick to each leg that hears one,
+//! encoded beforehand for each codec.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -34,7 +35,9 @@ impl Audio {
     /// Encodes samples and fills the last packet up with silence.
     fn new(samples: &[i16]) -> Audio {
         let encode = |codec| {
-            let mut bytes = vec![g711::silence(codec); samples.len().next_multiple_of(TICK_SAMPLES)].into_boxed_slice();
+            let mut bytes =
+                vec![g711::silence(codec); samples.len().next_multiple_of(TICK_SAMPLES)]
+                    .into_boxed_slice();
             for (byte, sample) in bytes.iter_mut().zip(samples) {
                 *byte = g711::encode(codec, *sample);
             }
@@ -55,7 +58,8 @@ impl Audio {
 }
 
 impl Relay {
-    /// Plays a tone to the leg, instead of another one, until `stop_playing`; while media of a leg that it hears come, those are sent.
+    /// Plays a tone to the leg, instead of another one, until `stop_playing`; while media of a leg
+    /// that it hears come, those are sent.
     pub fn play(&mut self, _now: Instant, leg: LegId, tone: Tone) {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         leg.background = Some(tone);
@@ -67,7 +71,8 @@ impl Relay {
         self.playing.push((leg.id, stream));
     }
 
-    /// Says what is played to the leg when the media that it hears fall silent. What plays now goes on, unless it is silence.
+    /// Says what is played to the leg when the media that it hears fall silent. What plays now goes
+    /// on, unless it is silence.
     pub fn play_in_lulls(&mut self, now: Instant, leg: LegId, tone: Tone) {
         let Some(open) = self.legs.get_mut(leg.index, leg.generation) else { return };
         open.background = Some(tone);
@@ -82,12 +87,14 @@ impl Relay {
         }
     }
 
-    /// Keeps audio to be played by `Tone::Audio`: samples at 8 kHz, one channel. `None` beyond 64 audios, and for no samples.
+    /// Keeps audio to be played by `Tone::Audio`: samples at 8 kHz, one channel. `None` beyond 64
+    /// audios, and for no samples.
     pub fn add_audio(&mut self, samples: &[i16]) -> Option<AudioId> {
         if samples.is_empty() {
             return None;
         }
-        let index = (0..self.audios.place_count()).find(|index| self.audios.at_mut(*index).is_none())?;
+        let index =
+            (0..self.audios.place_count()).find(|index| self.audios.at_mut(*index).is_none())?;
         let mut id = AudioId { index, generation: 0 };
         self.audios.insert(index, |generation| {
             id.generation = generation;
@@ -101,14 +108,23 @@ impl Relay {
         self.audios.remove(audio.index, audio.generation);
         for index in 0..self.legs.place_count() {
             let Some((_, leg)) = self.legs.at_mut(index) else { continue };
-            let tones = leg.playing.as_mut().map(|playing| &mut playing.tone).into_iter().chain(&mut leg.background);
+            let tones = leg
+                .playing
+                .as_mut()
+                .map(|playing| &mut playing.tone)
+                .into_iter()
+                .chain(&mut leg.background);
             tones.filter(|tone| **tone == Tone::Audio(audio)).for_each(|tone| *tone = Tone::Hold);
         }
     }
 
     /// Gives the playback of one leg to another.
     pub(super) fn hand_over_playback(&mut self, from: LegId, to: LegId) {
-        let Some((old, new)) = self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)) else { return };
+        let Some((old, new)) =
+            self.legs.pair_mut((from.index, from.generation), (to.index, to.generation))
+        else {
+            return;
+        };
         new.background = old.background.take();
         if let Some(playing) = old.playing.take() {
             // A stream has one place in one leg's sequence.
@@ -135,7 +151,9 @@ impl Relay {
         let (id, stream) = self.playing[at];
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return false };
         let is_dialing = leg.is_dialing();
-        let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else { return false };
+        let Some(playing) = leg.playing.as_mut().filter(|playing| playing.stream == stream) else {
+            return false;
+        };
         if is_dialing {
             return true;
         }

@@ -1,4 +1,5 @@
-//! What waits for the shell and the call machine. The bytes of outputs lie in one buffer that is emptied when all are taken.
+//! What waits for the shell and the call machine. The bytes of outputs lie in one buffer that is
+//! emptied when all are taken.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,7 +10,8 @@ use super::{Event, LegId, Output, RecordingId, SocketId};
 use crate::drops::DropReason;
 use crate::recording::Write;
 
-/// Bytes of outputs beyond which playback and reports are dropped and recordings wait, besides `LEG_BYTES` a leg.
+/// Bytes of outputs beyond which playback and reports are dropped and recordings wait, besides
+/// `LEG_BYTES` a leg.
 const BASE_BYTES: usize = 1024 * 1024;
 const LEG_BYTES: usize = 512;
 /// Capacity that the buffer keeps when it is empty.
@@ -58,7 +60,8 @@ impl Queues {
         self.push_event(Event::TelephoneEvent(leg, code), self.event_limit / 2)
     }
 
-    /// Queues a change of who speaks; as many as there may be leave room for the other events. Never allocates.
+    /// Queues a change of who speaks; as many as there may be leave room for the other events.
+    /// Never allocates.
     pub fn speaking(&mut self, leg: LegId, speaks: bool) -> Result<(), DropReason> {
         self.push_event(Event::Speaking(leg, speaks), self.event_limit / 2)
     }
@@ -94,7 +97,12 @@ impl Queues {
         self.outputs.push_back(Queued::Release(socket));
     }
 
-    pub fn transmit(&mut self, socket: SocketId, remote: SocketAddr, datagram: &[u8]) -> Result<(), DropReason> {
+    pub fn transmit(
+        &mut self,
+        socket: SocketId,
+        remote: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), DropReason> {
         if self.is_full() {
             return Err(DropReason::TransmitQueueFull);
         }
@@ -110,9 +118,14 @@ impl Queues {
     }
 
     /// Queues what `flush` appends to the buffer.
-    pub fn record<const N: usize>(&mut self, recording: RecordingId, flush: impl FnOnce(&mut Vec<u8>) -> [Option<Write>; N]) {
+    pub fn record<const N: usize>(
+        &mut self,
+        recording: RecordingId,
+        flush: impl FnOnce(&mut Vec<u8>) -> [Option<Write>; N],
+    ) {
         let writes = flush(&mut self.bytes);
-        self.outputs.extend(writes.into_iter().flatten().map(|write| Queued::Record(recording, write)));
+        self.outputs
+            .extend(writes.into_iter().flatten().map(|write| Queued::Record(recording, write)));
     }
 
     pub fn finish(&mut self, recording: RecordingId, len: u64, duration: Duration) {
@@ -127,7 +140,9 @@ impl Queues {
         };
         Some(match queued {
             Queued::Open(socket) => Output::Open { socket },
-            Queued::Transmit(socket, remote, range) => Output::Transmit { socket, remote, bytes: &self.bytes[range] },
+            Queued::Transmit(socket, remote, range) => {
+                Output::Transmit { socket, remote, bytes: &self.bytes[range] }
+            }
             Queued::Connect(socket, remote) => Output::Connect { socket, remote },
             Queued::Disconnect(socket) => Output::Disconnect { socket },
             Queued::Release(socket) => Output::Release { socket },

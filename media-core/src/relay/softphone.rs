@@ -1,5 +1,6 @@
-//! Softphone legs: they share one socket and are told apart by the peer's address, which a checked STUN request shows. Checks and
-//! handshakes are handled here; their RTP and RTCP go the way of every leg's (`forward`).
+//! Softphone legs: they share one socket and are told apart by the peer's address, which a checked
+//! STUN request shows. Checks and handshakes are handled here; their RTP and RTCP go the way of
+//! every leg's (`forward`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -7,7 +8,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::leg::Leg;
-use super::{Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneLocal, SoftphoneRemote, WebRtcConfig};
+use super::{
+    Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneLocal, SoftphoneRemote,
+    WebRtcConfig,
+};
 use crate::drops::DropReason;
 use crate::dtls::{self, Association, Failed, Fingerprint, Identity, Taken};
 use crate::ice::{self, Agent, Mint};
@@ -16,8 +20,8 @@ use crate::sender::Sender;
 use crate::srtp::{Inbound, Outbound};
 use crate::stun::{self, Refusal};
 
-/// DTLS datagrams that all legs of a shard may send in a tick of 20 ms, and one leg: each may cost about half a millisecond. What is
-/// beyond is dropped, and browsers repeat it after 50 ms.
+/// DTLS datagrams that all legs of a shard may send in a tick of 20 ms, and one leg: each may cost
+/// about half a millisecond. What is beyond is dropped, and browsers repeat it after 50 ms.
 const TICK_BUDGET: u8 = 8;
 const LEG_TICK_BUDGET: u8 = 4;
 /// Handshakes at a time.
@@ -96,7 +100,8 @@ impl Softphones {
             identity: Identity::new(&config.secret),
             mint: Mint::new(&config.secret),
             places: Ports::new(config.capacity, Duration::ZERO),
-            // One address each, which is what most have; with room for all of them, packets would wait for a sparse table's memory.
+            // One address each, which is what most have; with room for all of them, packets would
+            // wait for a sparse table's memory.
             sources: HashMap::with_capacity_and_hasher(capacity, Seeded(seed)),
             handshakes: Vec::with_capacity(MAX_HANDSHAKE_COUNT),
             tick: 0,
@@ -129,9 +134,12 @@ impl Relay {
     /// All legs are in use, or the shard takes no softphones.
     pub fn open_softphone(&mut self, now: Instant) -> Result<LegId, NoPort> {
         let softphones = self.softphones.as_mut().ok_or(NoPort)?;
-        let index = u32::from(self.config.pair_count) + u32::from(softphones.places.take(now).ok_or(NoPort)?);
+        let index = u32::from(self.config.pair_count)
+            + u32::from(softphones.places.take(now).ok_or(NoPort)?);
         let sender = Sender::new(&mut self.random);
-        let id = self.legs.insert(index, |generation| Leg::new(now, LegId { index, generation }, sender));
+        let id = self
+            .legs
+            .insert(index, |generation| Leg::new(now, LegId { index, generation }, sender));
         let leg = id.expect("a free place has no leg");
         leg.softphone = Some(Box::new(Softphone {
             agent: Agent::new(index, &mut softphones.mint),
@@ -158,20 +166,25 @@ impl Relay {
         })
     }
 
-    /// When a softphone leg's peer last checked the way to us; `None` for one without consent, and for any other leg.
+    /// When a softphone leg's peer last checked the way to us; `None` for one without consent, and
+    /// for any other leg.
     pub fn softphone_checked_at(&self, leg: LegId) -> Option<Instant> {
         self.legs.get(leg.index, leg.generation)?.softphone.as_ref()?.agent.checked_at()
     }
 
-    /// Tells a softphone leg its peer, at first or after a new negotiation. Another ICE name restarts ICE: the leg then goes by
-    /// `SoftphoneLocal::next_ice`, and by its old name too until the peer chose an address by the new one. Another fingerprint
-    /// begins DTLS anew.
+    /// Tells a softphone leg its peer, at first or after a new negotiation. Another ICE name
+    /// restarts ICE: the leg then goes by `SoftphoneLocal::next_ice`, and by its old name too until
+    /// the peer chose an address by the new one. Another fingerprint begins DTLS anew.
     pub fn set_softphone_remote(&mut self, now: Instant, leg: LegId, remote: SoftphoneRemote) {
         let Some(softphones) = &mut self.softphones else { return };
         let Some(open) = self.legs.get_mut(leg.index, leg.generation) else { return };
         let Some(softphone) = &mut open.softphone else { return };
         softphone.agent.set_peer(&remote.ufrag, leg.index, &mut softphones.mint);
-        if softphone.fingerprint.replace(remote.fingerprint).is_some_and(|before| before != remote.fingerprint) {
+        if softphone
+            .fingerprint
+            .replace(remote.fingerprint)
+            .is_some_and(|before| before != remote.fingerprint)
+        {
             softphone.handshake = Handshake::Awaited;
             softphones.handshakes.retain(|id| *id != leg);
             (open.inbound, open.outbound) = (None, None);
@@ -228,13 +241,19 @@ impl Relay {
         if checked.connected {
             self.drops.note(self.queues.event(Event::IceConnected(id)));
         }
-        let answer_len = stun::write(checked.answer, transaction, source, checked.ours.password(), buffer);
+        let answer_len =
+            stun::write(checked.answer, transaction, source, checked.ours.password(), buffer);
         let len = answer_len.ok_or(DropReason::Oversized)?;
         Ok(Forward::To { socket: SocketId::WEBRTC, remote: source, start: 0, len })
     }
 
     /// Handles a DTLS datagram from a leg's checked address.
-    pub(super) fn handle_handshake(&mut self, now: Instant, leg: LegId, datagram: &[u8]) -> Result<Forward, DropReason> {
+    pub(super) fn handle_handshake(
+        &mut self,
+        now: Instant,
+        leg: LegId,
+        datagram: &[u8],
+    ) -> Result<Forward, DropReason> {
         let softphones = self.softphones.as_mut().ok_or(DropReason::NoLeg)?;
         let open = self.legs.get_mut(leg.index, leg.generation).ok_or(DropReason::NoLeg)?;
         let softphone = open.softphone.as_mut().ok_or(DropReason::NoLeg)?;
@@ -253,7 +272,11 @@ impl Relay {
                 return Err(DropReason::HandshakesFull);
             }
             softphones.handshakes.push(leg);
-            softphone.handshake = Handshake::Associated(Box::new(Association::new(now, &softphones.identity, datagram)));
+            softphone.handshake = Handshake::Associated(Box::new(Association::new(
+                now,
+                &softphones.identity,
+                datagram,
+            )));
         }
         let remote = softphone.agent.selected();
         let association = softphone.association().ok_or(DropReason::DtlsOver)?;
@@ -277,7 +300,9 @@ impl Relay {
         softphones.tick = softphones.tick.wrapping_add(1);
         softphones.budget = TICK_BUDGET;
         let mut at = 0;
-        while let Some(id) = self.softphones.as_ref().and_then(|softphones| softphones.handshakes.get(at).copied()) {
+        while let Some(id) =
+            self.softphones.as_ref().and_then(|softphones| softphones.handshakes.get(at).copied())
+        {
             self.fire_handshake(now, id);
             let is_same = |softphones: &Softphones| softphones.handshakes.get(at) == Some(&id);
             at += usize::from(self.softphones.as_ref().is_some_and(is_same));
@@ -288,7 +313,11 @@ impl Relay {
         let Some(open) = self.legs.get_mut(leg.index, leg.generation) else { return };
         let Some(softphone) = &mut open.softphone else { return };
         let remote = softphone.agent.selected();
-        let Some(association) = softphone.association().filter(|association| association.due() <= now) else { return };
+        let Some(association) =
+            softphone.association().filter(|association| association.due() <= now)
+        else {
+            return;
+        };
         let (queues, drops) = (&mut self.queues, &mut self.drops);
         let result = association.handle_timeout(now, |repeated| {
             if let Some(remote) = remote {
@@ -302,7 +331,10 @@ impl Relay {
         match result {
             Ok(()) => self.try_connect(leg),
             Err(Failed) => {
-                let has_keys = self.legs.get(leg.index, leg.generation).is_some_and(|leg| leg.outbound.is_some());
+                let has_keys = self
+                    .legs
+                    .get(leg.index, leg.generation)
+                    .is_some_and(|leg| leg.outbound.is_some());
                 self.end_handshake(leg);
                 // What goes wrong after the keys were taken harms no media.
                 if !has_keys {
@@ -322,18 +354,28 @@ impl Relay {
         }
     }
 
-    /// Takes the keys of a finished handshake once the description told whose certificate is right (RFC 5763 §5).
+    /// Takes the keys of a finished handshake once the description told whose certificate is right
+    /// (RFC 5763 §5).
     fn try_connect(&mut self, leg: LegId) {
-        let Some(open) = self.legs.get_mut(leg.index, leg.generation).filter(|leg| leg.outbound.is_none()) else { return };
+        let Some(open) =
+            self.legs.get_mut(leg.index, leg.generation).filter(|leg| leg.outbound.is_none())
+        else {
+            return;
+        };
         let Some(softphone) = &mut open.softphone else { return };
         let Some(signalled) = softphone.fingerprint else { return };
-        let Some((shown, keys)) = softphone.association().and_then(|association| association.outcome()) else { return };
+        let Some((shown, keys)) =
+            softphone.association().and_then(|association| association.outcome())
+        else {
+            return;
+        };
         if shown != signalled {
             self.end_handshake(leg);
             self.drops.note(self.queues.event(Event::DtlsFailed(leg)));
             return;
         }
-        let contexts = (Box::new(Inbound::new(&keys.inbound)), Box::new(Outbound::new(&keys.outbound)));
+        let contexts =
+            (Box::new(Inbound::new(&keys.inbound)), Box::new(Outbound::new(&keys.outbound)));
         (open.inbound, open.outbound) = (Some(contexts.0), Some(contexts.1));
         if let Some(softphones) = &mut self.softphones {
             softphones.handshakes.retain(|id| *id != leg);
@@ -352,7 +394,9 @@ impl Relay {
         if softphone.agent.expire(now, forget) {
             self.drops.note(self.queues.event(Event::ConsentLost(leg.id)));
         }
-        if leg.outbound.is_some() && softphone.association().is_some_and(|association| association.is_over(now)) {
+        if leg.outbound.is_some()
+            && softphone.association().is_some_and(|association| association.is_over(now))
+        {
             softphone.handshake = Handshake::Over;
         }
     }

@@ -13,7 +13,8 @@ pub(super) struct Tape {
 }
 
 impl Relay {
-    /// Begins a recording without legs, which ends by `stop_recording` only. `None` if there are as many as there may be legs.
+    /// Begins a recording without legs, which ends by `stop_recording` only. `None` if there are as
+    /// many as there may be legs.
     pub fn start_recording(&mut self, now: Instant, layout: Layout) -> Option<RecordingId> {
         let mut id = RecordingId { index: self.free_recordings.pop()?, generation: 0 };
         self.recordings.insert(id.index, |generation| {
@@ -23,9 +24,15 @@ impl Relay {
         Some(id)
     }
 
-    /// Records the leg in this channel from now on, and no longer in another recording; `None` takes it out of the recording, in
-    /// which its part so far stays.
-    pub fn record_leg(&mut self, now: Instant, recording: RecordingId, leg: LegId, channel: Option<Channel>) {
+    /// Records the leg in this channel from now on, and no longer in another recording; `None`
+    /// takes it out of the recording, in which its part so far stays.
+    pub fn record_leg(
+        &mut self,
+        now: Instant,
+        recording: RecordingId,
+        leg: LegId,
+        channel: Option<Channel>,
+    ) {
         if self.recordings.get(recording.index, recording.generation).is_none() {
             return;
         }
@@ -38,13 +45,18 @@ impl Relay {
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation)
             && let Some(open) = self.legs.get_mut(leg.index, leg.generation)
         {
-            open.tap = tape.recording.add_track(now, channel, codec).map(|track| (recording, track));
+            open.tap =
+                tape.recording.add_track(now, channel, codec).map(|track| (recording, track));
         }
     }
 
     /// Takes a leg out of whatever records it.
     pub(super) fn leave_recording(&mut self, leg: LegId) {
-        let Some((id, track)) = self.legs.get_mut(leg.index, leg.generation).and_then(|leg| leg.tap.take()) else { return };
+        let Some((id, track)) =
+            self.legs.get_mut(leg.index, leg.generation).and_then(|leg| leg.tap.take())
+        else {
+            return;
+        };
         if let Some(tape) = self.recordings.get_mut(id.index, id.generation) {
             tape.recording.end_track(track);
         }
@@ -53,7 +65,11 @@ impl Relay {
     /// Gives the track of one leg to another.
     pub(super) fn hand_over_track(&mut self, from: LegId, to: LegId) {
         self.leave_recording(to);
-        let Some((old, new)) = self.legs.pair_mut((from.index, from.generation), (to.index, to.generation)) else { return };
+        let Some((old, new)) =
+            self.legs.pair_mut((from.index, from.generation), (to.index, to.generation))
+        else {
+            return;
+        };
         new.tap = old.tap.take();
     }
 
@@ -70,9 +86,13 @@ impl Relay {
         }
     }
 
-    /// Writes what is left; `Output::Finish` comes last. Says how long the file will be, in bytes and in time; `None` if it was stopped
-    /// before.
-    pub fn stop_recording(&mut self, now: Instant, recording: RecordingId) -> Option<(u64, Duration)> {
+    /// Writes what is left; `Output::Finish` comes last. Says how long the file will be, in bytes
+    /// and in time; `None` if it was stopped before.
+    pub fn stop_recording(
+        &mut self,
+        now: Instant,
+        recording: RecordingId,
+    ) -> Option<(u64, Duration)> {
         let mut tape = self.recordings.remove(recording.index, recording.generation)?;
         self.free_recordings.push(recording.index);
         self.queues.record(recording, |buffer| tape.recording.flush(now, buffer));

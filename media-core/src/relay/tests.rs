@@ -188,10 +188,16 @@ impl Rig {
         self.pass(Duration::from_millis(ms))
     }
 
-    fn forward_on(&mut self, socket: SocketId, source: &str, datagram: &[u8]) -> (Forward, Vec<u8>) {
+    fn forward_on(
+        &mut self,
+        socket: SocketId,
+        source: &str,
+        datagram: &[u8],
+    ) -> (Forward, Vec<u8>) {
         let mut buffer = vec![0xee; datagram.len() + TAIL_ROOM];
         buffer[..datagram.len()].copy_from_slice(datagram);
-        let forward = self.relay.forward(self.now, socket, address(source), &mut buffer, datagram.len());
+        let forward =
+            self.relay.forward(self.now, socket, address(source), &mut buffer, datagram.len());
         (forward, buffer)
     }
 
@@ -224,12 +230,18 @@ impl Rig {
         while let Some(output) = self.relay.poll_output() {
             done.push(match output {
                 Output::Open { socket } => Done::Open(socket),
-                Output::Transmit { socket, remote, bytes } => Done::Transmit(socket, remote, bytes.to_vec()),
+                Output::Transmit { socket, remote, bytes } => {
+                    Done::Transmit(socket, remote, bytes.to_vec())
+                }
                 Output::Connect { socket, remote } => Done::Connect(socket, remote),
                 Output::Disconnect { socket } => Done::Disconnect(socket),
                 Output::Release { socket } => Done::Release(socket),
-                Output::Record { recording, offset, bytes } => Done::Record(recording, offset, bytes.to_vec()),
-                Output::Finish { recording, len, duration } => Done::Finish(recording, len, duration),
+                Output::Record { recording, offset, bytes } => {
+                    Done::Record(recording, offset, bytes.to_vec())
+                }
+                Output::Finish { recording, len, duration } => {
+                    Done::Finish(recording, len, duration)
+                }
             });
         }
         done
@@ -243,14 +255,17 @@ impl Rig {
 #[track_caller]
 fn heard(socket: SocketId, remote: SocketAddr, datagram: &[u8]) -> Heard {
     let packet = rtp::parse(datagram).unwrap();
-    let payload = datagram[packet.payload_start..packet.payload_start + packet.payload_len].to_vec();
+    let payload =
+        datagram[packet.payload_start..packet.payload_start + packet.payload_len].to_vec();
     Heard { socket, remote, packet, payload }
 }
 
 /// The RTP packets among outputs.
 fn rtp_among(outputs: &[Done]) -> Vec<Heard> {
     let datagrams = outputs.iter().filter_map(|done| match done {
-        Done::Transmit(socket, remote, bytes) if socket.0.is_multiple_of(2) => Some((*socket, *remote, bytes)),
+        Done::Transmit(socket, remote, bytes) if socket.0.is_multiple_of(2) => {
+            Some((*socket, *remote, bytes))
+        }
         _ => None,
     });
     datagrams.map(|(socket, remote, bytes)| heard(socket, remote, bytes)).collect()

@@ -1,6 +1,7 @@
-//! What happens by time: a tick of 20 ms sends digits and playback, and visits a tenth of the legs for silence, reports and recordings, so
-//! that neither a packet nor a tick ever scans all legs. Mixes are sent in four groups, a quarter of a tick apart, so that packets need not
-//! wait for all of them.
+//! What happens by time: a tick of 20 ms sends digits and playback, and visits a tenth of the legs
+//! for silence, reports and recordings, so that neither a packet nor a tick ever scans all legs.
+//! Mixes are sent in four groups, a quarter of a tick apart, so that packets need not wait for all
+//! of them.
 
 use std::time::{Duration, Instant};
 
@@ -23,11 +24,14 @@ const QUARTER: Duration = Duration::from_millis(5);
 const MAX_LATE_QUARTERS: u32 = 20;
 /// Ticks between two visits of a leg: 200 ms.
 const SLICE_COUNT: u32 = 10;
-/// Visits between two flushes of a recording: 800 ms, so that a killed process loses less than a second.
+/// Visits between two flushes of a recording: 800 ms, so that a killed process loses less than a
+/// second.
 const FLUSH_VISITS: u8 = 4;
-/// Time without a packet after which a leg's background is played again: pauses of speech and lost packets are shorter.
+/// Time without a packet after which a leg's background is played again: pauses of speech and lost
+/// packets are shorter.
 const LULL: Duration = Duration::from_millis(500);
-/// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised; reconsideration changes nothing.
+/// Mean time between two reports. RFC 3550 §6.3.1 with two members: the minimum, randomised;
+/// reconsideration changes nothing.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Relay {
@@ -75,7 +79,9 @@ impl Relay {
     fn visit_leg(&mut self, now: Instant, index: u32) {
         let Some((_, leg)) = self.legs.at_mut(index) else { return };
         let silent_for = leg.last_received.map(|last| now.saturating_duration_since(last));
-        if silent_for.is_some_and(|silent| silent >= RELATCH_SILENCE) && leg.latch.as_mut().is_some_and(|latch| latch.loosen()) {
+        if silent_for.is_some_and(|silent| silent >= RELATCH_SILENCE)
+            && leg.latch.as_mut().is_some_and(|latch| latch.loosen())
+        {
             self.queues.disconnect(leg.rtp_socket());
         }
         let talks = leg.is_both_ways();
@@ -90,11 +96,13 @@ impl Relay {
                 self.drops.note(self.queues.event(Event::NoMedia(leg.id)));
             }
         }
-        let lull = leg.background.filter(|_| leg.playing.is_none() && leg.sender.is_idle(now, LULL));
+        let lull =
+            leg.background.filter(|_| leg.playing.is_none() && leg.sender.is_idle(now, LULL));
         let id = leg.id;
         if leg.remote.is_some() && leg.reports.next <= now {
             // RFC 3550 §6.3.1: between a half and one and a half of the interval.
-            leg.reports.next = now + REPORT_INTERVAL / 2 + REPORT_INTERVAL.mul_f64(self.random.next_fraction());
+            leg.reports.next =
+                now + REPORT_INTERVAL / 2 + REPORT_INTERVAL.mul_f64(self.random.next_fraction());
             self.send_report(now, index, false);
         }
         self.visit_softphone(now, index);
@@ -120,7 +128,8 @@ impl Relay {
         self.drops.note(self.queues.transmit(socket, remote, &datagram[..len]));
     }
 
-    /// Flushes the recording with this index, when its time has come; waits while the shell is behind.
+    /// Flushes the recording with this index, when its time has come; waits while the shell is
+    /// behind.
     fn visit_recording(&mut self, now: Instant, index: u32) {
         let Some((generation, tape)) = self.recordings.at_mut(index) else { return };
         tape.visits += 1;

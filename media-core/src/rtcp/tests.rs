@@ -6,7 +6,10 @@ const OURS: Ssrc = Ssrc(0x1122_3344);
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[track_caller]
@@ -21,19 +24,34 @@ const SDES: &str = "81ca0003 00000009 01046162 63640000";
 
 #[test]
 fn well_formed_compounds() {
-    let heard =
-        Heard { sender_report: Some(0x0001_8000), echo: Some(Echo { last_report: 0x18000, delay: 0x8000 }), goodbye: false };
+    let heard = Heard {
+        sender_report: Some(0x0001_8000),
+        echo: Some(Echo { last_report: 0x18000, delay: 0x8000 }),
+        goodbye: false,
+    };
     check(EMPTY_RR, Ok(Heard::default()));
     check(SR, Ok(heard));
     check(&format!("{SR}{SDES}"), Ok(heard));
-    check(&format!("{EMPTY_RR} 81cb0001 00000009"), Ok(Heard { goodbye: true, ..Heard::default() }));
-    check(&format!("{EMPTY_RR} 81cb0002 00000009 02627900"), Ok(Heard { goodbye: true, ..Heard::default() }));
+    check(
+        &format!("{EMPTY_RR} 81cb0001 00000009"),
+        Ok(Heard { goodbye: true, ..Heard::default() }),
+    );
+    check(
+        &format!("{EMPTY_RR} 81cb0002 00000009 02627900"),
+        Ok(Heard { goodbye: true, ..Heard::default() }),
+    );
     check(&format!("{EMPTY_RR} 80cc0002 00000009 74657374"), Ok(Heard::default()));
     // An extended report (RFC 3611) is skipped; padding on the last packet is taken off.
     check(&format!("{EMPTY_RR} 80cf0001 00000009"), Ok(Heard::default()));
-    check(&format!("{EMPTY_RR} a1cb0002 00000009 00000004"), Ok(Heard { goodbye: true, ..Heard::default() }));
+    check(
+        &format!("{EMPTY_RR} a1cb0002 00000009 00000004"),
+        Ok(Heard { goodbye: true, ..Heard::default() }),
+    );
     // A block about somebody else tells nothing of us.
-    check("81c90007 00000009 55667788 00000000 00000010 00000000 00018000 00008000", Ok(Heard::default()));
+    check(
+        "81c90007 00000009 55667788 00000000 00000010 00000000 00018000 00008000",
+        Ok(Heard::default()),
+    );
     // A profile-specific extension after the blocks.
     check("80c90002 00000009 00000000", Ok(Heard::default()));
 }
@@ -63,8 +81,13 @@ fn malformed_compounds() {
 
 #[test]
 fn written_reports_have_the_bytes_of_rfc_3550() {
-    let reception =
-        ReceptionReport { ssrc: Ssrc(9), fraction_lost: 0x40, cumulative_lost: -1, highest_sequence: 0x0001_0005, jitter: 3 };
+    let reception = ReceptionReport {
+        ssrc: Ssrc(9),
+        fraction_lost: 0x40,
+        cumulative_lost: -1,
+        highest_sequence: 0x0001_0005,
+        jitter: 3,
+    };
     let totals = SenderTotals { timestamp: 0x64, packet_count: 0x0a, octet_count: 0x640 };
     let mut out = [0; MAX_REPORT_LEN];
     let report = Report {
@@ -84,7 +107,10 @@ fn written_reports_have_the_bytes_of_rfc_3550() {
     assert!(parse(&out[..len], Ssrc(1)).unwrap().goodbye);
     let report = Report { sender: None, reception: None, goodbye: false, ..report };
     let len = write(&report, &mut out);
-    assert_eq!(out[..len], hex("80c90001 11223344 81ca0006 11223344 0110 30313233343536373839616263646566 0000"));
+    assert_eq!(
+        out[..len],
+        hex("80c90001 11223344 81ca0006 11223344 0110 30313233343536373839616263646566 0000")
+    );
     assert_eq!(parse(&out[..len], OURS), Ok(Heard::default()));
 }
 

@@ -1,9 +1,12 @@
-//! Reads a description leniently, within limits (RFC 8866): of its lines only `m=`, `c=` and `a=` say what a stream needs, so all others may
-//! be odd, doubled, out of order or missing, and of these only what is asked for is read. Decides nothing.
+//! Reads a description leniently, within limits (RFC 8866): of its lines only `m=`, `c=` and `a=`
+//! say what a stream needs, so all others may be odd, doubled, out of order or missing, and of
+//! these only what is asked for is read. Decides nothing.
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError};
+use super::{
+    Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError,
+};
 use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::rtp::CLOCK_RATE;
 
@@ -68,14 +71,18 @@ impl Media {
 }
 
 impl Section {
-    /// The values of the attributes of this name, without outer spaces; an attribute without value has an empty one.
+    /// The values of the attributes of this name, without outer spaces; an attribute without value
+    /// has an empty one.
     pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.attributes.iter().filter(move |attribute| attribute.name == name).map(|attribute| attribute.value.as_str())
+        self.attributes
+            .iter()
+            .filter(move |attribute| attribute.name == name)
+            .map(|attribute| attribute.value.as_str())
     }
 }
 
-/// Parses a body up to the limits. Lines end with CR, LF, both, or NUL; text that is not UTF-8 is replaced, since only free text may hold
-/// it.
+/// Parses a body up to the limits. Lines end with CR, LF, both, or NUL; text that is not UTF-8 is
+/// replaced, since only free text may hold it.
 pub(super) fn parse(body: &[u8]) -> Session {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_DESCRIPTION_LEN)]);
     let mut session = Session { is_cut: body.len() > MAX_DESCRIPTION_LEN, ..Session::default() };
@@ -95,12 +102,16 @@ pub(super) fn parse(body: &[u8]) -> Session {
             session.medias.push(Media::parse(value));
             continue;
         }
-        let section = session.medias.last_mut().map_or(&mut session.section, |media| &mut media.section);
+        let section =
+            session.medias.last_mut().map_or(&mut session.section, |media| &mut media.section);
         if key.eq_ignore_ascii_case("c") {
             section.connections.push(value.to_owned());
         } else if key.eq_ignore_ascii_case("a") {
             let (name, value) = value.split_once(':').unwrap_or((value, ""));
-            section.attributes.push(Attribute { name: name.trim().to_ascii_lowercase(), value: value.trim().to_owned() });
+            section.attributes.push(Attribute {
+                name: name.trim().to_ascii_lowercase(),
+                value: value.trim().to_owned(),
+            });
         }
     }
     session
@@ -123,16 +134,23 @@ impl<'a> Stream<'a> {
         [&self.media.section, &self.session.section]
     }
 
-    /// The peer's address (RFC 8866 §5.7), of the family of `ours`: the first usable one, the stream's own lines before the session's. A
-    /// peer that names its host, or none, is taken to be where its signalling comes from: `peer`.
+    /// The peer's address (RFC 8866 §5.7), of the family of `ours`: the first usable one, the
+    /// stream's own lines before the session's. A peer that names its host, or none, is taken to be
+    /// where its signalling comes from: `peer`.
     pub(super) fn address(self, ours: IpAddr, peer: Option<IpAddr>) -> Result<IpAddr, SdpError> {
         let mut refusal = None;
         for connection in self.sections().into_iter().flat_map(|section| &section.connections) {
             let Some(address) = ip_of(connection) else { continue };
-            if address.is_unspecified() || (is_unicast(address) && address.is_ipv4() == ours.is_ipv4()) {
+            if address.is_unspecified()
+                || (is_unicast(address) && address.is_ipv4() == ours.is_ipv4())
+            {
                 return Ok(address);
             }
-            refusal.get_or_insert(if is_unicast(address) { SdpError::AddressFamily } else { SdpError::Address });
+            refusal.get_or_insert(if is_unicast(address) {
+                SdpError::AddressFamily
+            } else {
+                SdpError::Address
+            });
         }
         match refusal {
             Some(error) => Err(error),
@@ -140,22 +158,36 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The peer's direction as seen from the peer; a media attribute wins over the session's (RFC 8866 §6.7).
+    /// The peer's direction as seen from the peer; a media attribute wins over the session's (RFC
+    /// 8866 §6.7).
     pub(super) fn direction(self) -> Direction {
-        let named = |section: &Section| section.attributes.iter().find_map(|attribute| attribute.name.parse().ok());
+        let named = |section: &Section| {
+            section.attributes.iter().find_map(|attribute| attribute.name.parse().ok())
+        };
         self.sections().into_iter().find_map(named).unwrap_or(Direction::SendRecv)
     }
 
-    /// The formats of the media line, in order, as far as they mean something here; `known` is what the session's payload types stood for
-    /// before, which a mapping that is left out does not change (RFC 3264 §8.3.2).
+    /// The formats of the media line, in order, as far as they mean something here; `known` is what
+    /// the session's payload types stood for before, which a mapping that is left out does not
+    /// change (RFC 3264 §8.3.2).
     pub(super) fn formats(self, known: &FormatMap) -> Vec<(PayloadType, Format)> {
-        let numbers = self.media.formats.split(' ').filter_map(|format| format.parse().ok().and_then(PayloadType::new));
+        let numbers = self
+            .media
+            .formats
+            .split(' ')
+            .filter_map(|format| format.parse().ok().and_then(PayloadType::new));
         let mappings: Vec<Mapping<'_>> = self.values("rtpmap").filter_map(Mapping::parse).collect();
-        let format_of = |number: PayloadType| match mappings.iter().find(|mapping| mapping.number == number.number()) {
+        let format_of = |number: PayloadType| match mappings
+            .iter()
+            .find(|mapping| mapping.number == number.number())
+        {
             Some(mapping) => mapping.format(),
             None => Format::of_static(number).or_else(|| known.format(number)),
         };
-        numbers.take(MAX_FORMAT_COUNT).filter_map(|number| Some((number, format_of(number)?))).collect()
+        numbers
+            .take(MAX_FORMAT_COUNT)
+            .filter_map(|number| Some((number, format_of(number)?)))
+            .collect()
     }
 
     /// Whether RTCP shares the RTP port (RFC 5761 §5.1.1).
@@ -163,7 +195,8 @@ impl<'a> Stream<'a> {
         self.values("rtcp-mux").next().is_some()
     }
 
-    /// Where RTCP goes when it is not multiplexed: `a=rtcp` (RFC 3605) or the next port; `None` if there is none.
+    /// Where RTCP goes when it is not multiplexed: `a=rtcp` (RFC 3605) or the next port; `None` if
+    /// there is none.
     pub(super) fn rtcp_address(self, rtp: SocketAddr) -> Option<SocketAddr> {
         let told = self.values("rtcp").find_map(|value| {
             let (port, address) = value.split_once(' ').unwrap_or((value, ""));
@@ -171,7 +204,8 @@ impl<'a> Stream<'a> {
             let address = ip_of(address).filter(|address| address.is_ipv4() == rtp.is_ipv4());
             Some(SocketAddr::new(address.unwrap_or(rtp.ip()), port))
         });
-        told.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))).filter(|rtcp| is_reachable(rtcp.ip()))
+        told.or_else(|| Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?)))
+            .filter(|rtcp| is_reachable(rtcp.ip()))
     }
 
     /// The values of the media's attributes of this name, without outer spaces.
@@ -195,7 +229,12 @@ impl<'a> Mapping<'a> {
         let name = parts.next().filter(|name| !name.is_empty())?;
         // A clock that is left out is the one that each of our formats has.
         let clock_rate = parts.next().map_or(Some(CLOCK_RATE), |clock| clock.parse().ok())?;
-        Some(Self { number: number.parse().ok()?, name, clock_rate, channels: parts.next().unwrap_or("1") })
+        Some(Self {
+            number: number.parse().ok()?,
+            name,
+            clock_rate,
+            channels: parts.next().unwrap_or("1"),
+        })
     }
 
     /// The format at 8 kHz with one channel, if it is one of ours.
@@ -209,7 +248,9 @@ impl<'a> Mapping<'a> {
             ("telephone-event", Format::TelephoneEvent),
             ("CN", Format::ComfortNoise),
         ];
-        ours.into_iter().find(|(name, _)| self.name.eq_ignore_ascii_case(name)).map(|(_, format)| format)
+        ours.into_iter()
+            .find(|(name, _)| self.name.eq_ignore_ascii_case(name))
+            .map(|(_, format)| format)
     }
 }
 

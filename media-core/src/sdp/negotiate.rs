@@ -1,4 +1,5 @@
-//! Offer and answer (RFC 3264): what the peer's answer means, and our answer to an offer of the peer.
+//! Offer and answer (RFC 3264): what the peer's answer means, and our answer to an offer of the
+//! peer.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -13,14 +14,19 @@ use crate::srtp;
 /// Reads the answer to `offer(spec)`. Its first usable audio stream counts.
 ///
 /// # Errors
-/// No audio could flow: the peer refused the stream, or answered nothing that was offered; the leg then has no media.
+/// No audio could flow: the peer refused the stream, or answered nothing that was offered; the leg
+/// then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let session = description::parse(answer);
     let stream = session.stream(usable_stream(&session, !spec.srtp.is_empty())?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
-    let srtp = if spec.srtp.is_empty() { None } else { Some(Box::new(answered_keys(stream, &spec.srtp)?)) };
+    let srtp = if spec.srtp.is_empty() {
+        None
+    } else {
+        Some(Box::new(answered_keys(stream, &spec.srtp)?))
+    };
     let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     Ok(Negotiated {
         rtp: addresses.rtp,
@@ -35,9 +41,9 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
     })
 }
 
-/// Answers a new offer of the peer inside a dialog and tells what it means. The first usable audio stream is taken, every
-/// other stream is rejected with port 0. An audio stream that is offered with port 0 is held (RFC 3264 §8.2): the session waits for the
-/// next offer.
+/// Answers a new offer of the peer inside a dialog and tells what it means. The first usable audio
+/// stream is taken, every other stream is rejected with port 0. An audio stream that is offered
+/// with port 0 is held (RFC 3264 §8.2): the session waits for the next offer.
 ///
 /// # Errors
 /// Nothing of the offer can be accepted: the media stay as they are.
@@ -47,8 +53,16 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
     let index = match usable_stream(&session, spec.agreed.srtp.is_some()) {
         Ok(index) => index,
         Err(SdpError::Rejected) => {
-            let held = Negotiated { rtp: None, rtcp: None, direction: Direction::Inactive, ..spec.agreed.clone() };
-            return Ok((versioned(spec.previous, previous, |origin| body(&session, spec, origin, None)), held));
+            let held = Negotiated {
+                rtp: None,
+                rtcp: None,
+                direction: Direction::Inactive,
+                ..spec.agreed.clone()
+            };
+            return Ok((
+                versioned(spec.previous, previous, |origin| body(&session, spec, origin, None)),
+                held,
+            ));
         }
         Err(error) => return Err(error),
     };
@@ -83,7 +97,8 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         rtcp_mux: negotiated.rtcp_mux,
     };
     let taken = Taken { index, audio, tag: crypto.map(|(tag, _)| tag) };
-    let text = versioned(spec.previous, previous, |origin| body(&session, spec, origin, Some(&taken)));
+    let text =
+        versioned(spec.previous, previous, |origin| body(&session, spec, origin, Some(&taken)));
     Ok((text, negotiated))
 }
 
@@ -94,12 +109,18 @@ struct Taken<'a> {
     tag: Option<u32>,
 }
 
-fn body(session: &Session, spec: &AnswerSpec<'_>, origin: Origin, taken: Option<&Taken<'_>>) -> String {
+fn body(
+    session: &Session,
+    spec: &AnswerSpec<'_>,
+    origin: Origin,
+    taken: Option<&Taken<'_>>,
+) -> String {
     let mut text = print::session(&spec.local, origin);
     for (at, media) in session.medias.iter().enumerate() {
         let Some(taken) = taken.filter(|taken| taken.index == at) else {
             let inactive = if taken.is_none() { "a=inactive\r\n" } else { "" };
-            let written = write!(text, "m={} 0 {} {}\r\n{inactive}", media.media, media.proto, media.formats);
+            let written =
+                write!(text, "m={} 0 {} {}\r\n{inactive}", media.media, media.proto, media.formats);
             written.expect("a String takes every write");
             continue;
         };
@@ -111,28 +132,41 @@ fn body(session: &Session, spec: &AnswerSpec<'_>, origin: Origin, taken: Option<
     text
 }
 
-/// A description with the version of the previous one if it is the same, else with the next one (RFC 3264 §8).
+/// A description with the version of the previous one if it is the same, else with the next one
+/// (RFC 3264 §8).
 pub(super) fn versioned(previous: &str, origin: Origin, body: impl Fn(Origin) -> String) -> String {
     let unchanged = body(origin);
     if unchanged == previous { unchanged } else { body(origin.next()) }
 }
 
 /// What an offer of ours says of payload types.
-pub(super) fn offered_formats(codecs: &[Codec], telephone_event: Option<PayloadType>) -> Vec<(PayloadType, Format)> {
+pub(super) fn offered_formats(
+    codecs: &[Codec],
+    telephone_event: Option<PayloadType>,
+) -> Vec<(PayloadType, Format)> {
     let audio = codecs.iter().map(|codec| (codec.payload_type(), Format::Audio(*codec)));
     audio.chain(telephone_event.map(|number| (number, Format::TelephoneEvent))).collect()
 }
 
-/// What the peer may send: what the offer says, what was known before, and what the answer says. Strictly a peer sends under the numbers of
-/// our description (RFC 3264 §6.1); those that send under their own mean the same by it. Comfort noise needs no agreement.
-pub(super) fn received(offer: &[(PayloadType, Format)], known: &FormatMap, answer: &[(PayloadType, Format)]) -> FormatMap {
-    let mut map: FormatMap = offer.iter().copied().chain(known.iter()).chain(answer.iter().copied()).collect();
+/// What the peer may send: what the offer says, what was known before, and what the answer says.
+/// Strictly a peer sends under the numbers of our description (RFC 3264 §6.1); those that send
+/// under their own mean the same by it. Comfort noise needs no agreement.
+pub(super) fn received(
+    offer: &[(PayloadType, Format)],
+    known: &FormatMap,
+    answer: &[(PayloadType, Format)],
+) -> FormatMap {
+    let mut map: FormatMap =
+        offer.iter().copied().chain(known.iter()).chain(answer.iter().copied()).collect();
     map.add(PayloadType::COMFORT_NOISE, Format::ComfortNoise);
     map
 }
 
 /// The first format that is one of these codecs.
-pub(super) fn first_audio(formats: &[(PayloadType, Format)], acceptable: &[Codec]) -> Option<(PayloadType, Codec)> {
+pub(super) fn first_audio(
+    formats: &[(PayloadType, Format)],
+    acceptable: &[Codec],
+) -> Option<(PayloadType, Codec)> {
     formats.iter().find_map(|(number, format)| match format {
         Format::Audio(codec) if acceptable.contains(codec) => Some((*number, *codec)),
         _ => None,
@@ -144,8 +178,9 @@ pub(super) fn first_event(formats: &[(PayloadType, Format)]) -> Option<PayloadTy
     formats.iter().find(|(_, format)| *format == Format::TelephoneEvent).map(|(number, _)| *number)
 }
 
-/// The first open audio stream whose profile is ours, or why there is none. A stream that brings a key is protected, whatever its profile
-/// is called; AVPF and SAVPF only add feedback (RFC 4585, RFC 5124).
+/// The first open audio stream whose profile is ours, or why there is none. A stream that brings a
+/// key is protected, whatever its profile is called; AVPF and SAVPF only add feedback (RFC 4585,
+/// RFC 5124).
 fn usable_stream(session: &Session, secure: bool) -> Result<usize, SdpError> {
     let mut refusal = SdpError::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
@@ -197,15 +232,21 @@ impl Addresses {
     }
 }
 
-/// The first usable crypto line whose suite was offered. A line is known by its suite, since each is offered once: some peers count the
-/// tags anew (deviates from RFC 4568 §5.1.3).
+/// The first usable crypto line whose suite was offered. A line is known by its suite, since each
+/// is offered once: some peers count the tags anew (deviates from RFC 4568 §5.1.3).
 fn answered_keys(stream: Stream<'_>, offered: &[srtp::Keys]) -> Result<SrtpKeys, SdpError> {
     let mut refusal = SdpError::Crypto;
     for line in stream.values("crypto") {
         match sdes::parse(line) {
             Ok(line) => {
-                if let Some(outbound) = offered.iter().find(|keys| keys.suite() == line.keys.suite()) {
-                    return Ok(SrtpKeys { outbound: outbound.clone(), inbound: line.keys, mki: line.mki });
+                if let Some(outbound) =
+                    offered.iter().find(|keys| keys.suite() == line.keys.suite())
+                {
+                    return Ok(SrtpKeys {
+                        outbound: outbound.clone(),
+                        inbound: line.keys,
+                        mki: line.mki,
+                    });
                 }
             }
             Err(SdpError::Crypto) => {}
@@ -221,7 +262,10 @@ fn offered_keys(stream: Stream<'_>, ours: &srtp::Keys) -> Result<(u32, SrtpKeys)
     for line in stream.values("crypto") {
         match sdes::parse(line) {
             Ok(line) if line.keys.suite() == ours.suite() => {
-                return Ok((line.tag, SrtpKeys { outbound: ours.clone(), inbound: line.keys, mki: line.mki }));
+                return Ok((
+                    line.tag,
+                    SrtpKeys { outbound: ours.clone(), inbound: line.keys, mki: line.mki },
+                ));
             }
             Ok(_) | Err(SdpError::Crypto) => {}
             Err(error) => refusal = error,

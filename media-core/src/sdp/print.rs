@@ -1,4 +1,5 @@
-//! Prints our descriptions: one audio stream, rtcp-mux answered (a trunk is not offered it), 20 ms packets.
+//! Prints our descriptions: one audio stream, rtcp-mux answered (a trunk is not offered it), 20 ms
+//! packets.
 
 use std::fmt::Write;
 
@@ -32,7 +33,10 @@ pub(super) fn session(local: &LocalMedia, origin: Origin) -> String {
     let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
     let mut text = String::with_capacity(512);
     let Origin { id, version } = origin;
-    put(&mut text, format_args!("v=0\r\no=- {id} {version} IN {family} {}\r\ns=-\r\n", local.address));
+    put(
+        &mut text,
+        format_args!("v=0\r\no=- {id} {version} IN {family} {}\r\ns=-\r\n", local.address),
+    );
     put(&mut text, format_args!("c=IN {family} {}\r\nt=0 0\r\n", local.address));
     text
 }
@@ -58,9 +62,18 @@ impl Audio<'_> {
         }
         if let Some(number) = self.telephone_event {
             let number = number.number();
-            put(text, format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"));
+            put(
+                text,
+                format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
+            );
         }
-        put(text, format_args!("a=ptime:20\r\na={}\r\na=rtcp:{}\r\n", self.direction, self.local.rtcp_port));
+        put(
+            text,
+            format_args!(
+                "a=ptime:20\r\na={}\r\na=rtcp:{}\r\n",
+                self.direction, self.local.rtcp_port
+            ),
+        );
         if self.rtcp_mux {
             put(text, format_args!("a=rtcp-mux\r\n"));
         }

@@ -1,5 +1,5 @@
-//! SDES keys in `a=crypto` (RFC 4568): the first key of a line, with its lifetime and master key identifier. Parameters that change no
-//! packet are passed over; our own lines have none.
+//! SDES keys in `a=crypto` (RFC 4568): the first key of a line, with its lifetime and master key
+//! identifier. Parameters that change no packet are passed over; our own lines have none.
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -7,7 +7,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::SdpError;
 use crate::srtp::{Keys, Mki, Suite};
 
-/// A peer's key must last for this many packets: the longest call (4 h) at 50 packets/s, rounded up.
+/// A peer's key must last for this many packets: the longest call (4 h) at 50 packets/s, rounded
+/// up.
 const MIN_LIFETIME: u64 = 1 << 20;
 /// Session parameters that change what is sent (RFC 4568 §6.3); a key derivation rate among them.
 const REFUSED: [&str; 4] = ["KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP"];
@@ -33,12 +34,18 @@ pub(super) fn print(tag: u32, keys: &Keys) -> String {
 /// Reads the value of an `a=crypto` attribute; an unknown suite is `SdpError::Crypto`.
 pub(super) fn parse(value: &str) -> Result<Offered, SdpError> {
     let mut fields = value.split_ascii_whitespace();
-    let (Some(tag), Some(name), Some(parameters)) = (fields.next(), fields.next(), fields.next()) else {
+    let (Some(tag), Some(name), Some(parameters)) = (fields.next(), fields.next(), fields.next())
+    else {
         return Err(SdpError::Crypto);
     };
     let tag = tag.parse().map_err(|_| SdpError::Crypto)?;
-    let suite = Suite::ALL.into_iter().find(|suite| suite.name().eq_ignore_ascii_case(name)).ok_or(SdpError::Crypto)?;
-    let is_refused = |field: &str| REFUSED.contains(&field.split('=').next().unwrap_or_default().to_ascii_uppercase().as_str());
+    let suite = Suite::ALL
+        .into_iter()
+        .find(|suite| suite.name().eq_ignore_ascii_case(name))
+        .ok_or(SdpError::Crypto)?;
+    let is_refused = |field: &str| {
+        REFUSED.contains(&field.split('=').next().unwrap_or_default().to_ascii_uppercase().as_str())
+    };
     if fields.any(is_refused) {
         return Err(SdpError::CryptoParameter);
     }
@@ -49,20 +56,25 @@ pub(super) fn parse(value: &str) -> Result<Offered, SdpError> {
         return Err(SdpError::CryptoKey);
     }
     let mut parts = key.split('|');
-    let material = zeroize::Zeroizing::new(BASE64.decode(parts.next().unwrap_or_default()).map_err(|_| SdpError::CryptoKey)?);
+    let material = zeroize::Zeroizing::new(
+        BASE64.decode(parts.next().unwrap_or_default()).map_err(|_| SdpError::CryptoKey)?,
+    );
     let keys = Keys::new(suite, &material).ok_or(SdpError::CryptoKey)?;
     let mut mki = None;
     for part in parts {
         match part.split_once(':') {
             Some((value, len)) => mki = Some(Mki::parse(value, len).ok_or(SdpError::CryptoMki)?),
-            None if lifetime(part).is_some_and(|lifetime| lifetime < MIN_LIFETIME) => return Err(SdpError::CryptoLifetime),
+            None if lifetime(part).is_some_and(|lifetime| lifetime < MIN_LIFETIME) => {
+                return Err(SdpError::CryptoLifetime);
+            }
             None => {}
         }
     }
     Ok(Offered { tag, keys, mki })
 }
 
-/// Packets for which a key may be used (RFC 4568 §6.1): a number or a power of two; `None` if it cannot be read.
+/// Packets for which a key may be used (RFC 4568 §6.1): a number or a power of two; `None` if it
+/// cannot be read.
 fn lifetime(text: &str) -> Option<u64> {
     let Some(exponent) = text.strip_prefix("2^") else {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

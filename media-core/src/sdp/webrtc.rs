@@ -1,5 +1,6 @@
-//! Offers to and answers of browsers (RFC 8829, 8839, 8842, 8843, 5763): one audio stream over ICE and DTLS, bundled, RTCP
-//! multiplexed. We are ICE-lite with one candidate, so the peer's candidates mean nothing here; the peer begins the handshake.
+//! Offers to and answers of browsers (RFC 8829, 8839, 8842, 8843, 5763): one audio stream over ICE
+//! and DTLS, bundled, RTCP multiplexed. We are ICE-lite with one candidate, so the peer's
+//! candidates mean nothing here; the peer begins the handshake.
 
 use std::fmt::Write;
 
@@ -42,7 +43,8 @@ pub struct SoftphoneAnswer<'a> {
 /// The outcome of one offer and answer for a softphone leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoftphoneNegotiated {
-    /// The peer's name in ICE. Its password is for checks of ours, which an ICE-lite agent never sends.
+    /// The peer's name in ICE. Its password is for checks of ours, which an ICE-lite agent never
+    /// sends.
     pub ufrag: Box<str>,
     /// Of the peer's certificate.
     pub fingerprint: Fingerprint,
@@ -51,7 +53,8 @@ pub struct SoftphoneNegotiated {
     pub audio: PayloadType,
     /// Under which number we send telephone-events, if the peer takes them.
     pub telephone_event: Option<PayloadType>,
-    /// What the peer may send: each format that was offered, whatever it chose, and under the numbers of either side.
+    /// What the peer may send: each format that was offered, whatever it chose, and under the
+    /// numbers of either side.
     pub received: FormatMap,
     /// As seen from us: `SendOnly` means that the peer only listens.
     pub direction: Direction,
@@ -78,8 +81,12 @@ pub fn offer(spec: &SoftphoneOffer) -> String {
 /// Reads the answer to `offer(spec)`.
 ///
 /// # Errors
-/// The peer refused the stream or answered something that was not offered; the leg then has no media.
-pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNegotiated, SdpError> {
+/// The peer refused the stream or answered something that was not offered; the leg then has no
+/// media.
+pub fn accept_answer(
+    spec: &SoftphoneOffer,
+    answer: &[u8],
+) -> Result<SoftphoneNegotiated, SdpError> {
     let session = description::parse(answer);
     let stream = session.stream(usable_stream(&session)?);
     // RFC 8842 §5.3: after `actpass` the answer chooses a role.
@@ -100,22 +107,28 @@ pub fn accept_answer(spec: &SoftphoneOffer, answer: &[u8]) -> Result<SoftphoneNe
     })
 }
 
-/// Answers an offer of the softphone and tells what it means. The first usable audio stream is taken, every other stream is
-/// rejected with port 0. An offer with a new name in ICE is answered with `local.next_ice`.
+/// Answers an offer of the softphone and tells what it means. The first usable audio stream is
+/// taken, every other stream is rejected with port 0. An offer with a new name in ICE is answered
+/// with `local.next_ice`.
 ///
 /// # Errors
 /// Nothing of the offer can be accepted: the media stay as they are.
-pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, SoftphoneNegotiated), SdpError> {
+pub fn answer(
+    offer: &[u8],
+    spec: &SoftphoneAnswer<'_>,
+) -> Result<(String, SoftphoneNegotiated), SdpError> {
     let session = description::parse(offer).whole()?;
     let index = usable_stream(&session)?;
     let stream = session.stream(index);
-    let begins = |setup: &str| ["actpass", "active"].iter().any(|role| setup.eq_ignore_ascii_case(role));
+    let begins =
+        |setup: &str| ["actpass", "active"].iter().any(|role| setup.eq_ignore_ascii_case(role));
     if !attribute(stream, "setup").is_some_and(begins) {
         return Err(SdpError::Setup);
     }
     let formats = stream.formats(&spec.known);
-    let (number, codec) =
-        first_audio(&formats, &[spec.codec]).or_else(|| first_audio(&formats, &spec.codec.and_other())).ok_or(SdpError::Codec)?;
+    let (number, codec) = first_audio(&formats, &[spec.codec])
+        .or_else(|| first_audio(&formats, &spec.codec.and_other()))
+        .ok_or(SdpError::Codec)?;
     let negotiated = SoftphoneNegotiated {
         ufrag: ufrag(stream)?,
         fingerprint: fingerprint(stream)?,
@@ -137,7 +150,8 @@ pub fn answer(offer: &[u8], spec: &SoftphoneAnswer<'_>) -> Result<(String, Softp
         setup: "passive",
     };
     let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
-    let text = versioned(spec.previous, previous, |origin| answer_body(&session, index, &audio, origin));
+    let text =
+        versioned(spec.previous, previous, |origin| answer_body(&session, index, &audio, origin));
     Ok((text, negotiated))
 }
 
@@ -148,7 +162,13 @@ fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origi
             audio.print(&mut text);
             continue;
         }
-        put(&mut text, format_args!("m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n", media.media, media.proto, media.formats));
+        put(
+            &mut text,
+            format_args!(
+                "m={} 0 {} {}\r\nc=IN IP4 0.0.0.0\r\n",
+                media.media, media.proto, media.formats
+            ),
+        );
         let mid = mid(session.stream(at));
         if !mid.is_empty() {
             put(&mut text, format_args!("a=mid:{mid}\r\n"));
@@ -178,7 +198,10 @@ fn check_transport(stream: Stream<'_>) -> Result<(), SdpError> {
     if stream.media.port.ok_or(SdpError::Malformed)? == 0 {
         return Err(SdpError::Rejected);
     }
-    if !["UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"].iter().any(|profile| stream.media.proto.eq_ignore_ascii_case(profile)) {
+    if !["UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP"]
+        .iter()
+        .any(|profile| stream.media.proto.eq_ignore_ascii_case(profile))
+    {
         return Err(SdpError::Profile);
     }
     if stream.has_rtcp_mux() { Ok(()) } else { Err(SdpError::RtcpMux) }
@@ -193,9 +216,14 @@ fn attribute<'a>(stream: Stream<'a>, name: &'a str) -> Option<&'a str> {
 fn ufrag(stream: Stream<'_>) -> Result<Box<str>, SdpError> {
     let read = |name, least: usize| {
         let value = attribute(stream, name).ok_or(SdpError::Ice)?;
-        let is_sound =
-            value.bytes().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/' | b'-' | b'_' | b'='));
-        if is_sound && (least..=256).contains(&value.len()) { Ok(value) } else { Err(SdpError::Ice) }
+        let is_sound = value.bytes().all(|letter| {
+            letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/' | b'-' | b'_' | b'=')
+        });
+        if is_sound && (least..=256).contains(&value.len()) {
+            Ok(value)
+        } else {
+            Err(SdpError::Ice)
+        }
     };
     read("ice-pwd", 22)?;
     read("ice-ufrag", 4).map(Box::from)
@@ -204,10 +232,13 @@ fn ufrag(stream: Stream<'_>) -> Result<Box<str>, SdpError> {
 /// The one SHA-256 fingerprint; those of other hashes are passed over (RFC 8122 §5).
 fn fingerprint(stream: Stream<'_>) -> Result<Fingerprint, SdpError> {
     for section in stream.sections() {
-        let mut values = section.values("fingerprint").filter_map(|value| value.split_once(' ')).peekable();
+        let mut values =
+            section.values("fingerprint").filter_map(|value| value.split_once(' ')).peekable();
         if values.peek().is_some() {
             let mut usable = values.filter(|(hash, _)| hash.eq_ignore_ascii_case("sha-256"));
-            let (Some((_, text)), None) = (usable.next(), usable.next()) else { return Err(SdpError::Fingerprint) };
+            let (Some((_, text)), None) = (usable.next(), usable.next()) else {
+                return Err(SdpError::Fingerprint);
+            };
             return Fingerprint::parse(text.trim()).ok_or(SdpError::Fingerprint);
         }
     }
@@ -224,7 +255,10 @@ fn session(local: &SoftphoneLocal, origin: Origin, mid: &str) -> String {
     let mut text = String::with_capacity(1024);
     let (family, address) = (family(local), local.address.ip());
     let Origin { id, version } = origin;
-    put(&mut text, format_args!("v=0\r\no=- {id} {version} IN {family} {address}\r\ns=-\r\nt=0 0\r\n"));
+    put(
+        &mut text,
+        format_args!("v=0\r\no=- {id} {version} IN {family} {address}\r\ns=-\r\nt=0 0\r\n"),
+    );
     if !mid.is_empty() {
         put(&mut text, format_args!("a=group:BUNDLE {mid}\r\n"));
     }
@@ -264,13 +298,41 @@ impl Audio<'_> {
         }
         if let Some(number) = self.telephone_event {
             let number = number.number();
-            put(text, format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"));
+            put(
+                text,
+                format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
+            );
         }
-        put(text, format_args!("a=ptime:20\r\na={}\r\na=msid:dialer audio\r\na=rtcp-mux\r\n", self.direction));
-        put(text, format_args!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.ice.ufrag(), self.ice.password()));
-        put(text, format_args!("a=fingerprint:sha-256 {}\r\na=setup:{}\r\n", self.local.fingerprint, self.setup));
+        put(
+            text,
+            format_args!(
+                "a=ptime:20\r\na={}\r\na=msid:dialer audio\r\na=rtcp-mux\r\n",
+                self.direction
+            ),
+        );
+        put(
+            text,
+            format_args!(
+                "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n",
+                self.ice.ufrag(),
+                self.ice.password()
+            ),
+        );
+        put(
+            text,
+            format_args!(
+                "a=fingerprint:sha-256 {}\r\na=setup:{}\r\n",
+                self.local.fingerprint, self.setup
+            ),
+        );
         // RFC 8445 §5.1.2.1: type preference 126 of a host, local preference 65535, component 1.
-        put(text, format_args!("a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\na=end-of-candidates\r\n"));
+        put(
+            text,
+            format_args!(
+                "a=candidate:1 1 udp 2130706431 {address} {port} typ host\r\n\
+                    a=end-of-candidates\r\n"
+            ),
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! The two directions of a leg's SRTP: which packet index a packet has, whether it was seen, and its protection.
+//! The two directions of a leg's SRTP: which packet index a packet has, whether it was seen, and
+//! its protection.
 
 use std::fmt;
 
@@ -8,13 +9,13 @@ use super::stream::Streams;
 use super::{RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError};
 use crate::prefetch::prefetch;
 
-/// Protects what a leg sends. One context per master key for its whole life: a second one would use its key stream again.
-/// An RTP stream should start below sequence number 32768, or a receiver that misses the first packets may take it to be in
-/// the wrong rollover period.
+/// Protects what a leg sends. One context per master key for its whole life: a second one would use
+/// its key stream again. An RTP stream should start below sequence number 32768, or a receiver that
+/// misses the first packets may take it to be in the wrong rollover period.
 pub struct Outbound(Context);
 
-/// Checks and decrypts what a leg receives. An SSRC is known after its first authentic packet; beyond `MAX_STREAM_COUNT` the
-/// one that was silent for longest is forgotten.
+/// Checks and decrypts what a leg receives. An SSRC is known after its first authentic packet;
+/// beyond `MAX_STREAM_COUNT` the one that was silent for longest is forgotten.
 pub struct Inbound {
     context: Context,
     /// What packets may carry, until one without it proved authentic.
@@ -30,7 +31,11 @@ struct Context {
 impl Context {
     fn new(keys: &Keys) -> Self {
         let engine = |protocol| Engine::new(keys, protocol);
-        Self { rtp: engine(Protocol::Rtp), rtcp: engine(Protocol::Rtcp), streams: Streams::default() }
+        Self {
+            rtp: engine(Protocol::Rtp),
+            rtcp: engine(Protocol::Rtcp),
+            streams: Streams::default(),
+        }
     }
 
     /// Asks for what an RTP packet needs.
@@ -50,10 +55,12 @@ impl Outbound {
         self.0.prefetch();
     }
 
-    /// Protects the RTP packet `buffer[..len]` and returns its new length, at most `len + RTP_TAIL_LEN`.
+    /// Protects the RTP packet `buffer[..len]` and returns its new length, at most
+    /// `len + RTP_TAIL_LEN`.
     ///
     /// # Errors
-    /// The packet is no RTP, repeats a sequence number (its key stream is used), or the context's limits are reached.
+    /// The packet is no RTP, repeats a sequence number (its key stream is used), or the context's
+    /// limits are reached.
     pub fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let Context { rtp, streams, .. } = &mut self.0;
         if buffer.len() < len.saturating_add(RTP_TAIL_LEN) {
@@ -71,7 +78,8 @@ impl Outbound {
         Ok(len)
     }
 
-    /// Protects the compound RTCP packet `buffer[..len]` and returns its new length, at most `len + RTCP_TAIL_LEN`.
+    /// Protects the compound RTCP packet `buffer[..len]` and returns its new length, at most
+    /// `len + RTCP_TAIL_LEN`.
     ///
     /// # Errors
     /// The packet is no RTCP or the context's limits are reached.
@@ -96,7 +104,8 @@ impl Inbound {
         Self::with_mki(keys, None)
     }
 
-    /// A context whose packets may carry their key's identifier. Peers that name one and leave it out are understood as well.
+    /// A context whose packets may carry their key's identifier. Peers that name one and leave it
+    /// out are understood as well.
     pub fn with_mki(keys: &Keys, mki: Option<Mki>) -> Self {
         Self { context: Context::new(keys), mki }
     }
@@ -106,7 +115,8 @@ impl Inbound {
         self.context.prefetch();
     }
 
-    /// Checks and decrypts the SRTP packet `buffer[..len]` and returns the length of the RTP packet.
+    /// Checks and decrypts the SRTP packet `buffer[..len]` and returns the length of the RTP
+    /// packet.
     ///
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
@@ -127,7 +137,8 @@ impl Inbound {
         Ok(len)
     }
 
-    /// Checks and decrypts the SRTCP packet `buffer[..len]` and returns the length of the RTCP packet.
+    /// Checks and decrypts the SRTCP packet `buffer[..len]` and returns the length of the RTCP
+    /// packet.
     ///
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
@@ -153,11 +164,15 @@ impl fmt::Debug for Outbound {
 
 impl fmt::Debug for Inbound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Inbound").field("streams", &self.context.streams).finish_non_exhaustive()
+        formatter
+            .debug_struct("Inbound")
+            .field("streams", &self.context.streams)
+            .finish_non_exhaustive()
     }
 }
 
-/// What SRTP needs of an RTP header, all of which stays clear (RFC 3711 §3.1). The padding bit speaks of encrypted bytes.
+/// What SRTP needs of an RTP header, all of which stays clear (RFC 3711 §3.1). The padding bit
+/// speaks of encrypted bytes.
 struct RtpHeader {
     ssrc: u32,
     sequence: u16,
@@ -173,8 +188,12 @@ impl RtpHeader {
         }
         let mut len = fixed.len() + 4 * usize::from(fixed[0] & 0x0f);
         if fixed[0] & 0x10 != 0 {
-            let extension = packet.get(len..).and_then(|rest| rest.first_chunk::<4>()).ok_or(SrtpError::Malformed)?;
-            len += extension.len() + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
+            let extension = packet
+                .get(len..)
+                .and_then(|rest| rest.first_chunk::<4>())
+                .ok_or(SrtpError::Malformed)?;
+            len +=
+                extension.len() + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
         }
         if packet.len() < len {
             return Err(SrtpError::Malformed);

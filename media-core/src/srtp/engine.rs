@@ -1,5 +1,5 @@
-//! The ciphers of one direction and protocol with their derived session keys (RFC 3711 §4, RFC 7714 §8, §9).
-//! Knows where tags go; knows no stream state.
+//! The ciphers of one direction and protocol with their derived session keys (RFC 3711 §4, RFC 7714
+//! §8, §9). Knows where tags go; knows no stream state.
 
 use aes::cipher::{InnerIvInit, KeyInit, KeyIvInit, StreamCipher, StreamCipherCoreWrapper};
 use aes::{Aes128Enc, Aes256Enc};
@@ -19,7 +19,8 @@ const GCM_SALT_LEN: usize = 12;
 const GCM_TAG_LEN: usize = 16;
 /// HMAC-SHA1 session keys (RFC 3711 §8.2).
 const AUTHENTICATION_KEY_LEN: usize = 20;
-/// Bytes of an RTCP packet that stay clear: the first header up to the sender's SSRC (RFC 3711 §3.4).
+/// Bytes of an RTCP packet that stay clear: the first header up to the sender's SSRC (RFC 3711
+/// §3.4).
 pub(super) const RTCP_CLEAR_LEN: usize = 8;
 /// The word of E bit and SRTCP index.
 const INDEX_LEN: usize = 4;
@@ -33,7 +34,10 @@ pub(super) enum Protocol {
 }
 
 /// One protocol's session keys, ready to use.
-#[expect(clippy::large_enum_variant, reason = "one per protocol and direction; a box would cost each packet a cache line")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per protocol and direction; a box would cost each packet a cache line"
+)]
 pub(super) enum Engine {
     Counter(Counter),
     Gcm(Gcm),
@@ -76,7 +80,8 @@ impl Engine {
         })
     }
 
-    /// Protects `buffer[..len]`, an RTP packet with a header of `header_len`; returns the new length.
+    /// Protects `buffer[..len]`, an RTP packet with a header of `header_len`; returns the new
+    /// length.
     pub(super) fn seal_rtp(
         &self,
         buffer: &mut [u8],
@@ -101,8 +106,9 @@ impl Engine {
         }
     }
 
-    /// Takes a master key identifier out of a packet that carries it; returns the new length. It lies before the authentication tag
-    /// (RFC 3711 §3.1, §3.4), and at the end where the tag is the cipher's (RFC 7714 §8.2, §9.2).
+    /// Takes a master key identifier out of a packet that carries it; returns the new length. It
+    /// lies before the authentication tag (RFC 3711 §3.1, §3.4), and at the end where the tag is
+    /// the cipher's (RFC 7714 §8.2, §9.2).
     pub(super) fn cut_mki(&self, packet: &mut [u8], mki: &[u8]) -> Option<usize> {
         let tag_len = match self {
             Self::Counter(counter) => counter.tag_len,
@@ -118,10 +124,17 @@ impl Engine {
     }
 
     /// Checks and decrypts `packet`, a whole SRTP packet; returns the new length.
-    pub(super) fn open_rtp(&self, packet: &mut [u8], header_len: usize, ssrc: u32, index: u64) -> Result<usize, SrtpError> {
+    pub(super) fn open_rtp(
+        &self,
+        packet: &mut [u8],
+        header_len: usize,
+        ssrc: u32,
+        index: u64,
+    ) -> Result<usize, SrtpError> {
         match self {
             Self::Counter(counter) => {
-                let len = packet.len().checked_sub(counter.tag_len).filter(|len| *len >= header_len);
+                let len =
+                    packet.len().checked_sub(counter.tag_len).filter(|len| *len >= header_len);
                 let (packet, tag) = packet.split_at_mut(len.ok_or(SrtpError::Malformed)?);
                 counter.verify(packet, rollovers(index), tag)?;
                 counter.apply(&mut packet[header_len..], ssrc, index);
@@ -134,8 +147,15 @@ impl Engine {
         }
     }
 
-    /// Protects `buffer[..len]`, an RTCP packet of at least `RTCP_CLEAR_LEN` bytes; returns the new length.
-    pub(super) fn seal_rtcp(&self, buffer: &mut [u8], len: usize, ssrc: u32, index: u32) -> Result<usize, SrtpError> {
+    /// Protects `buffer[..len]`, an RTCP packet of at least `RTCP_CLEAR_LEN` bytes; returns the new
+    /// length.
+    pub(super) fn seal_rtcp(
+        &self,
+        buffer: &mut [u8],
+        len: usize,
+        ssrc: u32,
+        index: u32,
+    ) -> Result<usize, SrtpError> {
         let packet = buffer.get_mut(..len + RTCP_TAIL_LEN).ok_or(SrtpError::NoRoom)?;
         let word = (ENCRYPTED | index).to_be_bytes();
         match self {
@@ -149,7 +169,13 @@ impl Engine {
             }
             Self::Gcm(gcm) => {
                 let (header, rest) = packet.split_at_mut(RTCP_CLEAR_LEN);
-                gcm.seal(rest, len - RTCP_CLEAR_LEN, &clear_and_index(header, word), ssrc, index.into())?;
+                gcm.seal(
+                    rest,
+                    len - RTCP_CLEAR_LEN,
+                    &clear_and_index(header, word),
+                    ssrc,
+                    index.into(),
+                )?;
                 let word_at = len + GCM_TAG_LEN;
                 packet[word_at..word_at + INDEX_LEN].copy_from_slice(&word);
                 Ok(word_at + INDEX_LEN)
@@ -163,18 +189,25 @@ impl Engine {
             Self::Counter(counter) => counter.tag_len,
             Self::Gcm(_) => 0,
         };
-        let (rest, _) = packet.split_at_checked(packet.len().saturating_sub(tag_len)).ok_or(SrtpError::Malformed)?;
+        let (rest, _) = packet
+            .split_at_checked(packet.len().saturating_sub(tag_len))
+            .ok_or(SrtpError::Malformed)?;
         let word = rest.last_chunk::<INDEX_LEN>().ok_or(SrtpError::Malformed)?;
         Ok(u32::from_be_bytes(*word) & !ENCRYPTED)
     }
 
-    /// Checks and decrypts `packet`, a whole SRTCP packet, encrypted or only authenticated; returns the new length.
+    /// Checks and decrypts `packet`, a whole SRTCP packet, encrypted or only authenticated; returns
+    /// the new length.
     pub(super) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32) -> Result<usize, SrtpError> {
         let index = self.rtcp_index(packet)?;
         match self {
             Self::Counter(counter) => {
-                let tag_at = packet.len().checked_sub(counter.tag_len).ok_or(SrtpError::Malformed)?;
-                let len = tag_at.checked_sub(INDEX_LEN).filter(|len| *len >= RTCP_CLEAR_LEN).ok_or(SrtpError::Malformed)?;
+                let tag_at =
+                    packet.len().checked_sub(counter.tag_len).ok_or(SrtpError::Malformed)?;
+                let len = tag_at
+                    .checked_sub(INDEX_LEN)
+                    .filter(|len| *len >= RTCP_CLEAR_LEN)
+                    .ok_or(SrtpError::Malformed)?;
                 let (packet, tag) = packet.split_at_mut(tag_at);
                 counter.verify(packet, [0; 0], tag)?;
                 if packet[len] >> 7 == 1 {
@@ -183,14 +216,17 @@ impl Engine {
                 Ok(len)
             }
             Self::Gcm(gcm) => {
-                let (packet, word) = packet.split_last_chunk_mut::<INDEX_LEN>().ok_or(SrtpError::Malformed)?;
-                let len = packet.len().checked_sub(GCM_TAG_LEN).filter(|len| *len >= RTCP_CLEAR_LEN);
+                let (packet, word) =
+                    packet.split_last_chunk_mut::<INDEX_LEN>().ok_or(SrtpError::Malformed)?;
+                let len =
+                    packet.len().checked_sub(GCM_TAG_LEN).filter(|len| *len >= RTCP_CLEAR_LEN);
                 let len = len.ok_or(SrtpError::Malformed)?;
                 if word[0] >> 7 == 1 {
                     let (header, rest) = packet.split_at_mut(RTCP_CLEAR_LEN);
                     gcm.open(rest, &clear_and_index(header, *word), ssrc, index.into())?;
                 } else {
-                    // RFC 7714 §9.3: all but the tag is associated data, in which the index follows the packet.
+                    // RFC 7714 §9.3: all but the tag is associated data, in which the index follows
+                    // the packet.
                     let mut tag = [0; GCM_TAG_LEN];
                     tag.copy_from_slice(&packet[len..]);
                     packet[len..len + INDEX_LEN].copy_from_slice(word);
@@ -223,16 +259,31 @@ impl Counter {
         self.mac(packet, suffix).finalize().into_bytes().into()
     }
 
-    fn verify<const N: usize>(&self, packet: &[u8], suffix: [u8; N], tag: &[u8]) -> Result<(), SrtpError> {
-        self.mac(packet, suffix).verify_truncated_left(tag).map_err(|_| SrtpError::AuthenticationFailed)
+    fn verify<const N: usize>(
+        &self,
+        packet: &[u8],
+        suffix: [u8; N],
+        tag: &[u8],
+    ) -> Result<(), SrtpError> {
+        self.mac(packet, suffix)
+            .verify_truncated_left(tag)
+            .map_err(|_| SrtpError::AuthenticationFailed)
     }
 }
 
 impl Gcm {
     /// Encrypts `data[..len]` and writes the tag after it; `data` has room for it.
-    fn seal(&self, data: &mut [u8], len: usize, clear: &[u8], ssrc: u32, index: u64) -> Result<(), SrtpError> {
+    fn seal(
+        &self,
+        data: &mut [u8],
+        len: usize,
+        clear: &[u8],
+        ssrc: u32,
+        index: u64,
+    ) -> Result<(), SrtpError> {
         let (plain, tail) = data.split_at_mut(len);
-        let sealed = self.key.seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(clear), plain);
+        let sealed =
+            self.key.seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(clear), plain);
         // Only a packet longer than the cipher's limit of 64 GiB fails.
         let tag = sealed.map_err(|_| SrtpError::Malformed)?;
         tail[..GCM_TAG_LEN].copy_from_slice(tag.as_ref());
@@ -240,7 +291,13 @@ impl Gcm {
     }
 
     /// Decrypts `data`, which ends with its tag; returns the length without it.
-    fn open(&self, data: &mut [u8], clear: &[u8], ssrc: u32, index: u64) -> Result<usize, SrtpError> {
+    fn open(
+        &self,
+        data: &mut [u8],
+        clear: &[u8],
+        ssrc: u32,
+        index: u64,
+    ) -> Result<usize, SrtpError> {
         if data.len() < GCM_TAG_LEN {
             return Err(SrtpError::Malformed);
         }
@@ -275,8 +332,8 @@ fn clear_and_index(header: &[u8], word: [u8; INDEX_LEN]) -> [u8; RTCP_CLEAR_LEN 
     data
 }
 
-/// Derives a session key with AES-CM as the pseudo-random function and a key derivation rate of 0 (RFC 3711 §4.3).
-/// A salt of 12 bytes is padded with zeroes (RFC 7714 §11).
+/// Derives a session key with AES-CM as the pseudo-random function and a key derivation rate of 0
+/// (RFC 3711 §4.3). A salt of 12 bytes is padded with zeroes (RFC 7714 §11).
 fn derive<const N: usize>(keys: &Keys, label: u8) -> Zeroizing<[u8; N]> {
     let mut iv = [0; 16];
     iv[..keys.master_salt().len()].copy_from_slice(keys.master_salt());
@@ -286,11 +343,13 @@ fn derive<const N: usize>(keys: &Keys, label: u8) -> Zeroizing<[u8; N]> {
     let fits = "the vector has 16 bytes, the key the suite's length";
     match keys.suite() {
         Suite::AeadAes256Gcm => {
-            let mut prf = ctr::Ctr128BE::<Aes256Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
+            let mut prf =
+                ctr::Ctr128BE::<Aes256Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
             prf.apply_keystream(&mut *derived);
         }
         Suite::AeadAes128Gcm | Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => {
-            let mut prf = ctr::Ctr128BE::<Aes128Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
+            let mut prf =
+                ctr::Ctr128BE::<Aes128Enc>::new_from_slices(keys.master_key(), &iv).expect(fits);
             prf.apply_keystream(&mut *derived);
         }
     }

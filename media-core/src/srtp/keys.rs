@@ -1,4 +1,5 @@
-//! Crypto suites, master keys and their identifiers (RFC 3711 §3.1, §8.2, RFC 4568 §6.2, RFC 7714 §14.2).
+//! Crypto suites, master keys and their identifiers (RFC 3711 §3.1, §8.2, RFC 4568 §6.2, RFC 7714
+//! §14.2).
 
 use std::fmt;
 
@@ -18,7 +19,12 @@ pub enum Suite {
 
 impl Suite {
     /// All suites, the preferred one first.
-    pub const ALL: [Self; 4] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::AesCm128HmacSha1_80, Self::AesCm128HmacSha1_32];
+    pub const ALL: [Self; 4] = [
+        Self::AeadAes128Gcm,
+        Self::AeadAes256Gcm,
+        Self::AesCm128HmacSha1_80,
+        Self::AesCm128HmacSha1_32,
+    ];
 
     /// The name in SDES (RFC 4568 §6.2, RFC 7714 §14.2).
     pub const fn name(self) -> &'static str {
@@ -52,7 +58,8 @@ impl Suite {
     }
 }
 
-/// A suite with its master key and salt. Debug output shows the suite only; memory is wiped on drop.
+/// A suite with its master key and salt. Debug output shows the suite only; memory is wiped on
+/// drop.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Keys {
     #[zeroize(skip)]
@@ -61,7 +68,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Takes master key followed by master salt; `None` unless `material` is `suite.material_len()` bytes long.
+    /// Takes master key followed by master salt; `None` unless `material` is `suite.material_len()`
+    /// bytes long.
     pub fn new(suite: Suite, material: &[u8]) -> Option<Self> {
         if material.len() != suite.material_len() {
             return None;
@@ -107,10 +115,12 @@ pub struct Mki {
 }
 
 impl Mki {
-    /// Reads the two numbers of SDES (RFC 4568 §6.1): the identifier and its length in bytes, of which up to 16 are supported.
+    /// Reads the two numbers of SDES (RFC 4568 §6.1): the identifier and its length in bytes, of
+    /// which up to 16 are supported.
     pub fn parse(value: &str, len: &str) -> Option<Self> {
         let (value, len): (u128, u8) = (value.parse().ok()?, len.parse().ok()?);
-        let is_short = (1..=MAX_MKI_LEN).contains(&len.into()) && value.checked_shr(8 * u32::from(len)).unwrap_or(0) == 0;
+        let is_short = (1..=MAX_MKI_LEN).contains(&len.into())
+            && value.checked_shr(8 * u32::from(len)).unwrap_or(0) == 0;
         is_short.then_some(Self { bytes: value.to_be_bytes(), len })
     }
 

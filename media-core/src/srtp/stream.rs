@@ -1,11 +1,13 @@
-//! Per-SSRC state: packet indices, rollover estimation and replay windows (RFC 3711 §3.3.1, §3.3.2, appendix A).
+//! Per-SSRC state: packet indices, rollover estimation and replay windows (RFC 3711 §3.3.1, §3.3.2,
+//! appendix A).
 
 use std::mem::offset_of;
 
 use super::SrtpError;
 use crate::prefetch::prefetch_start;
 
-/// The most SSRCs of one direction. Two occur in practice: before and after the peer moves a call to another of its hosts.
+/// The most SSRCs of one direction. Two occur in practice: before and after the peer moves a call
+/// to another of its hosts.
 pub const MAX_STREAM_COUNT: usize = 4;
 
 /// Packets behind the newest one that are still accepted.
@@ -24,7 +26,8 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// The likeliest index of an RTP sequence number: the first packet is taken to be in rollover period 0.
+    /// The likeliest index of an RTP sequence number: the first packet is taken to be in rollover
+    /// period 0.
     pub(super) fn estimate(&self, sequence: u16) -> Result<u64, SrtpError> {
         let sequence = u64::from(sequence);
         if self.used == 0 {
@@ -101,7 +104,11 @@ impl Streams {
 
     /// The state of an SSRC; that of a fresh one when it is unknown.
     pub(super) fn state(&self, ssrc: u32) -> Stream {
-        self.slots.iter().find(|slot| slot.last_use != 0 && slot.ssrc == ssrc).copied().unwrap_or_default()
+        self.slots
+            .iter()
+            .find(|slot| slot.last_use != 0 && slot.ssrc == ssrc)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Whether the SSRC is known or a slot is free.
@@ -113,7 +120,11 @@ impl Streams {
     pub(super) fn touch(&mut self, ssrc: u32) -> &mut Stream {
         self.uses += 1;
         let known = self.slots.iter().position(|slot| slot.last_use != 0 && slot.ssrc == ssrc);
-        let oldest = || (0..MAX_STREAM_COUNT).min_by_key(|at| self.slots[*at].last_use).expect("the table has slots");
+        let oldest = || {
+            (0..MAX_STREAM_COUNT)
+                .min_by_key(|at| self.slots[*at].last_use)
+                .expect("the table has slots")
+        };
         let at = known.unwrap_or_else(oldest);
         let slot = &mut self.slots[at];
         if known.is_none() {

@@ -7,15 +7,19 @@ use super::*;
 const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 /// RFC 5769 §2.1: a request.
-const REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae 80220010 5354554e207465737420636c69656e74
+const REQUEST: &str =
+    "000100582112a442b7e7a701bc34d686fa87dfae 80220010 5354554e207465737420636c69656e74
     00240004 6e0001ff 80290008 932ff9b151263b36 00060009 6576746a3a683676592020 20
     00080014 9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2 80280004 e57a3bcf";
-/// RFC 5769 §2.2 and §2.3: answers to 192.0.2.1 and [2001:db8:1234:5678:11:2233:4455:6677], port 32853.
+/// RFC 5769 §2.2 and §2.3: answers to 192.0.2.1 and [2001:db8:1234:5678:11:2233:4455:6677], port
+/// 32853.
 const RESPONSES: [&str; 2] = [
-    "0101003c2112a442b7e7a701bc34d686fa87dfae 8022000b 7465737420766563746f7220 00200008 0001a147e112a643
+    "0101003c2112a442b7e7a701bc34d686fa87dfae 8022000b 7465737420766563746f7220 00200008 \
+        0001a147e112a643
      00080014 2b91f599fd9e90c38c7489f92af9ba53f06be7d7 80280004 c07d4c96",
     "010100482112a442b7e7a701bc34d686fa87dfae 8022000b 7465737420766563746f7220
-     00200014 0002a1470113a9faa5d3f179bc25f4b5bed2b9d9 00080014 a382954e4be67bf11784c97c8292c275bfe3ed41
+     00200014 0002a1470113a9faa5d3f179bc25f4b5bed2b9d9 00080014 \
+     a382954e4be67bf11784c97c8292c275bfe3ed41
      80280004 c8fb0b4c",
 ];
 
@@ -25,7 +29,12 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// Prints a message with these attributes; with a password, integrity and fingerprint follow.
-pub(crate) fn message(kind: u16, transaction: TransactionId, attributes: &[(u16, &[u8])], password: Option<&str>) -> Vec<u8> {
+pub(crate) fn message(
+    kind: u16,
+    transaction: TransactionId,
+    attributes: &[(u16, &[u8])],
+    password: Option<&str>,
+) -> Vec<u8> {
     let mut out = [0; 600];
     let mut writer = Writer { out: &mut out, len: 0 };
     writer.bytes(&[&kind.to_be_bytes()[..], &[0; 2], &COOKIE, &transaction].concat()).unwrap();
@@ -42,8 +51,13 @@ pub(crate) fn message(kind: u16, transaction: TransactionId, attributes: &[(u16,
 
 /// A check as a controlling agent sends it.
 pub(crate) fn check(transaction: u8, username: &str, password: &str, nominates: bool) -> Vec<u8> {
-    let attributes =
-        [(USERNAME, username.as_bytes()), (0xc057, &[0, 1, 0, 10]), (0x802a, &[7; 8]), (PRIORITY, &[1; 4]), (USE_CANDIDATE, &[])];
+    let attributes = [
+        (USERNAME, username.as_bytes()),
+        (0xc057, &[0, 1, 0, 10]),
+        (0x802a, &[7; 8]),
+        (PRIORITY, &[1; 4]),
+        (USE_CANDIDATE, &[]),
+    ];
     let count = if nominates { 5 } else { 4 };
     message(BINDING_REQUEST, [transaction; 12], &attributes[..count], Some(password))
 }
@@ -62,9 +76,14 @@ fn read_answer(answer: &[u8], password: &str) -> (u16, TransactionId, Vec<(u16, 
     let mut attributes = Vec::new();
     while let Some((head, after)) = rest.split_first_chunk::<4>() {
         let at = answer.len() - rest.len();
-        let (kind, len) = (u16::from_be_bytes([head[0], head[1]]), usize::from(u16::from_be_bytes([head[2], head[3]])));
+        let (kind, len) = (
+            u16::from_be_bytes([head[0], head[1]]),
+            usize::from(u16::from_be_bytes([head[2], head[3]])),
+        );
         match kind {
-            MESSAGE_INTEGRITY => integrity(&answer[..at], password).verify_slice(&after[..len]).unwrap(),
+            MESSAGE_INTEGRITY => {
+                integrity(&answer[..at], password).verify_slice(&after[..len]).unwrap()
+            }
             FINGERPRINT => assert_eq!(after[..len], fingerprint(&answer[..at]).to_be_bytes()),
             _ => attributes.push((kind, after[..len].to_vec())),
         }
@@ -87,8 +106,10 @@ fn the_request_of_rfc_5769() {
 
 #[test]
 fn the_answers_of_rfc_5769() {
-    let sources: [SocketAddr; 2] =
-        ["192.0.2.1:32853".parse().unwrap(), "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap()];
+    let sources: [SocketAddr; 2] = [
+        "192.0.2.1:32853".parse().unwrap(),
+        "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().unwrap(),
+    ];
     for (hex, source) in RESPONSES.iter().zip(sources) {
         let (kind, transaction, attributes) = read_answer(&bytes(hex), PASSWORD);
         assert_eq!(kind, BINDING_SUCCESS);
@@ -97,30 +118,51 @@ fn the_answers_of_rfc_5769() {
         let (kind, same, ours) = read_answer(&out[..len], PASSWORD);
         assert_eq!((kind, same), (BINDING_SUCCESS, transaction));
         assert_eq!(ours, attributes[1..], "XOR-MAPPED-ADDRESS");
-        assert_eq!(write(Answer::Success, transaction, source, PASSWORD, &mut out[..len - 1]), None);
+        assert_eq!(
+            write(Answer::Success, transaction, source, PASSWORD, &mut out[..len - 1]),
+            None
+        );
     }
 }
 
 #[test]
 fn errors_name_what_is_wrong() {
-    let message = message(BINDING_REQUEST, [3; 12], &[(0x0002, &[1, 2]), (USERNAME, b"a:b"), (0x7fff, &[])], Some(PASSWORD));
+    let message = message(
+        BINDING_REQUEST,
+        [3; 12],
+        &[(0x0002, &[1, 2]), (USERNAME, b"a:b"), (0x7fff, &[])],
+        Some(PASSWORD),
+    );
     let request = parse(&message).unwrap();
     assert!(!request.unknown.is_empty());
     let mut out = [0; 100];
     let source = "192.0.2.1:1".parse().unwrap();
-    let len = write(Answer::UnknownAttributes(request.unknown), [3; 12], source, PASSWORD, &mut out).unwrap();
-    let expected = vec![(ERROR_CODE, vec![0, 0, 4, 20]), (UNKNOWN_ATTRIBUTES, vec![0, 2, 0x7f, 0xff])];
+    let len =
+        write(Answer::UnknownAttributes(request.unknown), [3; 12], source, PASSWORD, &mut out)
+            .unwrap();
+    let expected =
+        vec![(ERROR_CODE, vec![0, 0, 4, 20]), (UNKNOWN_ATTRIBUTES, vec![0, 2, 0x7f, 0xff])];
     assert_eq!(read_answer(&out[..len], PASSWORD), (BINDING_ERROR, [3; 12], expected));
     let len = write(Answer::RoleConflict, [3; 12], source, PASSWORD, &mut out).unwrap();
-    assert_eq!(read_answer(&out[..len], PASSWORD), (BINDING_ERROR, [3; 12], vec![(ERROR_CODE, vec![0, 0, 4, 87])]));
+    assert_eq!(
+        read_answer(&out[..len], PASSWORD),
+        (BINDING_ERROR, [3; 12], vec![(ERROR_CODE, vec![0, 0, 4, 87])])
+    );
 }
 
 #[test]
 fn what_follows_the_integrity_counts_for_nothing() {
-    let tag = |message: &[u8]| integrity(&message[..message.len() - 8], PASSWORD).finalize().into_bytes().to_vec();
+    let tag = |message: &[u8]| {
+        integrity(&message[..message.len() - 8], PASSWORD).finalize().into_bytes().to_vec()
+    };
     let plain = message(BINDING_REQUEST, [1; 12], &[(USERNAME, b"a:b")], None);
     let tag = tag(&plain);
-    let late = [(USERNAME, &b"a:b"[..]), (MESSAGE_INTEGRITY, &tag), (USE_CANDIDATE, &[]), (0x001c, &[0; 32])];
+    let late = [
+        (USERNAME, &b"a:b"[..]),
+        (MESSAGE_INTEGRITY, &tag),
+        (USE_CANDIDATE, &[]),
+        (0x001c, &[0; 32]),
+    ];
     let message = message(BINDING_REQUEST, [1; 12], &late, None);
     let request = parse(&message).unwrap();
     assert!(request.is_authentic(PASSWORD) && !request.nominates && request.unknown.is_empty());
@@ -143,10 +185,14 @@ fn other_messages_are_refused() {
             result => assert_eq!(result, Err(Refusal::Malformed), "byte {at}"),
         }
     }
-    check(&message(BINDING_REQUEST | 0x10, [1; 12], &[], Some(PASSWORD)), Refusal::Unexpected); // indication
+    // indication
+    check(&message(BINDING_REQUEST | 0x10, [1; 12], &[], Some(PASSWORD)), Refusal::Unexpected);
     check(&message(BINDING_SUCCESS, [1; 12], &[], Some(PASSWORD)), Refusal::Unexpected);
     check(&message(0x0003, [1; 12], &[], Some(PASSWORD)), Refusal::Unexpected); // TURN Allocate
-    check(&message(BINDING_REQUEST, [1; 12], &[(MESSAGE_INTEGRITY, &[0; 19])], None), Refusal::Malformed);
+    check(
+        &message(BINDING_REQUEST, [1; 12], &[(MESSAGE_INTEGRITY, &[0; 19])], None),
+        Refusal::Malformed,
+    );
     let unsigned = message(BINDING_REQUEST, [1; 12], &[(USERNAME, b"a:b")], None);
     assert!(!parse(&unsigned).unwrap().is_authentic(PASSWORD));
 }
@@ -164,7 +210,11 @@ fn a_right_fingerprint_makes_no_right_message() {
     };
     let declared = (sound.len() - HEADER_LEN) as u16;
     for len in [0, declared - 4, declared + 4, declared - 1, u16::MAX] {
-        assert_eq!(parse(&fingerprinted(with(2, &len.to_be_bytes()))), Err(Refusal::Malformed), "length {len}");
+        assert_eq!(
+            parse(&fingerprinted(with(2, &len.to_be_bytes()))),
+            Err(Refusal::Malformed),
+            "length {len}"
+        );
     }
     // RFC 8489 §6.3: without the cookie it is of RFC 3489, or not STUN.
     assert_eq!(parse(&fingerprinted(with(4, &[0x21, 0x12, 0xa4, 0x43]))), Err(Refusal::Malformed));

@@ -42,8 +42,12 @@ fn other_chunks_and_extensible_formats_are_understood() {
 fn sixteen_kilohertz_are_halved_without_aliases() {
     #[track_caller]
     fn check(frequency: f64, heard_at: f64, range: std::ops::Range<f64>) {
-        let samples: Vec<i16> =
-            (0..16_000).map(|n| ((f64::from(n) * frequency / 16_000.0 * std::f64::consts::TAU).sin() * 8000.0) as i16).collect();
+        let samples: Vec<i16> = (0..16_000)
+            .map(|n| {
+                ((f64::from(n) * frequency / 16_000.0 * std::f64::consts::TAU).sin() * 8000.0)
+                    as i16
+            })
+            .collect();
         let halved = read(&file(1, 1, 16_000, 16, &pcm(&samples))).unwrap();
         assert_eq!(halved.len(), 8000);
         let heard = level(&halved[400..7600], heard_at);
@@ -70,7 +74,10 @@ fn what_is_no_audio_of_ours_is_refused() {
     check(&file(1, 1, 8000, 8, &[0; 4]), WavError::Encoding);
     check(&file(3, 1, 8000, 32, &[0; 4]), WavError::Encoding);
     check(&file(7, 1, 8000, 8, &vec![0; 960_001]), WavError::TooLong);
-    assert_eq!(read(&file(7, 1, 8000, 8, &vec![0; 960_000])).map(|samples| samples.len()), Ok(960_000));
+    assert_eq!(
+        read(&file(7, 1, 8000, 8, &vec![0; 960_000])).map(|samples| samples.len()),
+        Ok(960_000)
+    );
 }
 
 #[test]
@@ -92,5 +99,8 @@ fn no_bytes_panic() {
 fn a_tone_survives() {
     let mut samples = vec![0; 8000];
     Tone::steady(1000.0, 8000.0).fill(0, &mut samples);
-    assert!((7900.0..8100.0).contains(&level(&read(&file(1, 1, 8000, 16, &pcm(&samples))).unwrap(), 1000.0)));
+    assert!(
+        (7900.0..8100.0)
+            .contains(&level(&read(&file(1, 1, 8000, 16, &pcm(&samples))).unwrap(), 1000.0))
+    );
 }

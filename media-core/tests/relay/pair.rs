@@ -1,4 +1,5 @@
-//! Two legs as a call of two has them, for all who test or measure a relay: they hear each other alone, and are recorded in stereo.
+//! Two legs as a call of two has them, for all who test or measure a relay: they hear each other
+//! alone, and are recorded in stereo.
 
 use super::relay::{Channel, Layout, LegId, RecordingId, Relay};
 use std::time::Instant;

@@ -30,8 +30,10 @@ const PLAIN: Expected = Expected {
 fn check(answer: &[u8], expected: Expected) {
     let negotiated = accept_answer(&plain_offer(), answer).expect("the answer is accepted");
     let audio = (expected.audio, Format::Audio(expected.codec));
-    let named: Vec<_> =
-        [audio].into_iter().chain(expected.telephone_event.map(|event| (event, Format::TelephoneEvent))).collect();
+    let named: Vec<_> = [audio]
+        .into_iter()
+        .chain(expected.telephone_event.map(|event| (event, Format::TelephoneEvent)))
+        .collect();
     let expected = Negotiated {
         rtp: expected.rtp.map(|address| address.parse().unwrap()),
         rtcp: expected.rtcp.map(|address| address.parse().unwrap()),
@@ -77,11 +79,19 @@ fn an_ipv6_offer_names_its_family() {
     spec.local.address = "2001:db8::1".parse().unwrap();
     spec.telephone_event = None;
     let text = offer(&spec);
-    assert!(text.contains("\r\nc=IN IP6 2001:db8::1\r\n") && text.contains("\r\nm=audio 20000 RTP/AVP 0 8\r\n"), "{text}");
-    let answer = "v=0\r\no=- 1 1 IN IP6 2001:db8::2\r\ns=-\r\nc=IN IP6 2001:db8::2\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n";
+    assert!(
+        text.contains("\r\nc=IN IP6 2001:db8::1\r\n")
+            && text.contains("\r\nm=audio 20000 RTP/AVP 0 8\r\n"),
+        "{text}"
+    );
+    let answer = "v=0\r\no=- 1 1 IN IP6 2001:db8::2\r\ns=-\r\nc=IN IP6 2001:db8::2\r\nt=0 0\r\n\
+        m=audio 4000 RTP/AVP 8\r\n";
     let negotiated = accept_answer(&spec, answer.as_bytes()).unwrap();
     assert_eq!(negotiated.rtp, Some("[2001:db8::2]:4000".parse().unwrap()));
-    assert_eq!(accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 8"])), Err(SdpError::AddressFamily));
+    assert_eq!(
+        accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 8"])),
+        Err(SdpError::AddressFamily)
+    );
 }
 
 #[test]
@@ -118,7 +128,14 @@ fn answers_of_known_peers_are_accepted() {
         "a=rtcp:4000 IN IP4 198.51.100.7",
         "a=rtcp-mux",
     ];
-    let muxed = Expected { rtcp: PLAIN.rtp, rtcp_mux: true, codec: Codec::Pcma, audio: 8, telephone_event: Some(101), ..PLAIN };
+    let muxed = Expected {
+        rtcp: PLAIN.rtp,
+        rtcp_mux: true,
+        codec: Codec::Pcma,
+        audio: 8,
+        telephone_event: Some(101),
+        ..PLAIN
+    };
     check(&body(&freeswitch), muxed);
 
     let cisco = [
@@ -133,8 +150,12 @@ fn answers_of_known_peers_are_accepted() {
         "a=rtpmap:96 telephone-event/8000",
         "a=fmtp:96 0-15",
     ];
-    let gateway =
-        Expected { rtp: Some("203.0.113.21:17008"), rtcp: Some("203.0.113.21:17009"), telephone_event: Some(96), ..PLAIN };
+    let gateway = Expected {
+        rtp: Some("203.0.113.21:17008"),
+        rtcp: Some("203.0.113.21:17009"),
+        telephone_event: Some(96),
+        ..PLAIN
+    };
     check(&body(&cisco), gateway);
 
     let session_border_controller = [
@@ -153,20 +174,33 @@ fn answers_of_known_peers_are_accepted() {
         "a=mystery:value",
         "x=unknown line",
     ];
-    let controller =
-        Expected { rtcp: Some("198.51.100.7:9000"), codec: Codec::Pcma, audio: 8, direction: Direction::SendOnly, ..PLAIN };
+    let controller = Expected {
+        rtcp: Some("198.51.100.7:9000"),
+        codec: Codec::Pcma,
+        audio: 8,
+        direction: Direction::SendOnly,
+        ..PLAIN
+    };
     check(&body(&session_border_controller), controller);
 
-    let latin_1 = [b"v=0\no=- 1 1 IN IP4 198.51.100.7\ns=caf\xe9\n".as_slice(), b"c=IN IP4 198.51.100.7\nt=0 0\n"].concat();
+    let latin_1 = [
+        b"v=0\no=- 1 1 IN IP4 198.51.100.7\ns=caf\xe9\n".as_slice(),
+        b"c=IN IP4 198.51.100.7\nt=0 0\n",
+    ]
+    .concat();
     check(&[latin_1.as_slice(), b"m=audio 4000 RTP/AVP 0\n"].concat(), PLAIN);
 }
 
 #[test]
 fn payload_types_follow_the_mapping_or_the_static_table() {
-    check(&description(&["m=audio 4000 RTP/AVP 8"]), Expected { codec: Codec::Pcma, audio: 8, ..PLAIN });
+    check(
+        &description(&["m=audio 4000 RTP/AVP 8"]),
+        Expected { codec: Codec::Pcma, audio: 8, ..PLAIN },
+    );
     let dynamic = ["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 pcma/8000/1"];
     check(&description(&dynamic), Expected { codec: Codec::Pcma, audio: 97, ..PLAIN });
-    let unknown_first = ["m=audio 4000 RTP/AVP 9 18 0", "a=rtpmap:9 G722/8000", "a=rtpmap:18 G729/8000"];
+    let unknown_first =
+        ["m=audio 4000 RTP/AVP 9 18 0", "a=rtpmap:9 G722/8000", "a=rtpmap:18 G729/8000"];
     check(&description(&unknown_first), PLAIN);
     let wideband_event = ["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/48000"];
     check(&description(&wideband_event), PLAIN);
@@ -191,7 +225,10 @@ fn telephone_event_is_taken_only_if_it_was_offered() {
 fn a_codec_that_was_not_offered_is_refused() {
     let mut spec = plain_offer();
     spec.codecs = vec![Codec::Pcma];
-    assert_eq!(accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 0"])), Err(SdpError::Codec));
+    assert_eq!(
+        accept_answer(&spec, &description(&["m=audio 4000 RTP/AVP 0"])),
+        Err(SdpError::Codec)
+    );
 }
 
 #[test]
@@ -202,7 +239,10 @@ fn directions_are_seen_from_our_side() {
         ("a=recvonly", Direction::SendOnly),
         ("a=inactive", Direction::Inactive),
     ] {
-        check(&description(&["m=audio 4000 RTP/AVP 0", attribute]), Expected { direction, ..PLAIN });
+        check(
+            &description(&["m=audio 4000 RTP/AVP 0", attribute]),
+            Expected { direction, ..PLAIN },
+        );
     }
     let mut spec = plain_offer();
     spec.direction = Direction::SendOnly;
@@ -258,7 +298,16 @@ fn an_answer_needs_a_stream_like_the_offered_one() {
 #[test]
 fn addresses_must_be_usable() {
     let stream = |connection| description(&["m=audio 4000 RTP/AVP 0", connection]);
-    let alone = |connection| body(&["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "t=0 0", "m=audio 4000 RTP/AVP 0", connection]);
+    let alone = |connection| {
+        body(&[
+            "v=0",
+            "o=- 1 1 IN IP4 198.51.100.7",
+            "s=-",
+            "t=0 0",
+            "m=audio 4000 RTP/AVP 0",
+            connection,
+        ])
+    };
     refuse(&alone("c=IN IP4 224.2.1.1/127"), SdpError::Address);
     refuse(&alone("c=IN IP4 255.255.255.255"), SdpError::Address);
     refuse(&alone("c=IN IP6 2001:db8::1"), SdpError::AddressFamily);
@@ -273,7 +322,8 @@ fn addresses_must_be_usable() {
     check(&stream("c=IN IP6 2001:db8::1"), PLAIN);
     check(&stream("c=IN IP4 media.example.com"), PLAIN);
     let two = ["m=audio 4000 RTP/AVP 0", "c=IN IP4 198.51.100.8", "c=IN IP4 198.51.100.9"];
-    let first = Expected { rtp: Some("198.51.100.8:4000"), rtcp: Some("198.51.100.8:4001"), ..PLAIN };
+    let first =
+        Expected { rtp: Some("198.51.100.8:4000"), rtcp: Some("198.51.100.8:4001"), ..PLAIN };
     check(&description(&two), first);
 }
 
@@ -281,15 +331,24 @@ fn addresses_must_be_usable() {
 #[test]
 fn a_host_that_is_named_is_where_the_signalling_comes_from() {
     let named = |lines: &[&str]| {
-        let spec = media_core::sdp::OfferSpec { peer: Some("203.0.113.5".parse().unwrap()), ..plain_offer() };
-        accept_answer(&spec, &body(&[&["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "t=0 0"], lines].concat()))
-            .map(|negotiated| negotiated.rtp)
+        let spec = media_core::sdp::OfferSpec {
+            peer: Some("203.0.113.5".parse().unwrap()),
+            ..plain_offer()
+        };
+        accept_answer(
+            &spec,
+            &body(&[&["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "t=0 0"], lines].concat()),
+        )
+        .map(|negotiated| negotiated.rtp)
     };
     let there = Ok(Some("203.0.113.5:4000".parse().unwrap()));
     assert_eq!(named(&["c=IN IP4 media.example.com", "m=audio 4000 RTP/AVP 0"]), there);
     assert_eq!(named(&["m=audio 4000 RTP/AVP 0", "c=IN IP4 sbc"]), there);
     assert_eq!(named(&["m=audio 4000 RTP/AVP 0"]), there);
-    assert_eq!(named(&["c=IN IP4 198.51.100.7", "m=audio 4000 RTP/AVP 0"]), Ok(Some("198.51.100.7:4000".parse().unwrap())));
+    assert_eq!(
+        named(&["c=IN IP4 198.51.100.7", "m=audio 4000 RTP/AVP 0"]),
+        Ok(Some("198.51.100.7:4000".parse().unwrap()))
+    );
     assert_eq!(named(&["c=IN IP4 224.2.1.1", "m=audio 4000 RTP/AVP 0"]), Err(SdpError::Address));
 }
 
@@ -309,14 +368,16 @@ fn absurd_descriptions_get_their_errors() {
 
 #[test]
 fn of_an_answer_without_end_the_beginning_counts() {
-    let endless = |line: &str| description(&[&["m=audio 4000 RTP/AVP 0"][..], &vec![line; 2_000]].concat());
+    let endless =
+        |line: &str| description(&[&["m=audio 4000 RTP/AVP 0"][..], &vec![line; 2_000]].concat());
     check(&endless("a=candidate:1 1 udp 1 198.51.100.7 9 typ host"), PLAIN);
     check(&endless("a=x"), PLAIN);
     check(&endless("m=video 0 RTP/AVP 31"), PLAIN);
     check(&endless("\u{e9}\u{20ac}"), PLAIN);
 }
 
-/// Whatever is offered may be sent, under the numbers of either side; what we send is the first that is ours.
+/// Whatever is offered may be sent, under the numbers of either side; what we send is the first
+/// that is ours.
 #[test]
 fn each_format_that_was_offered_is_received() {
     use Format::{Audio, ComfortNoise, TelephoneEvent};
@@ -333,8 +394,18 @@ fn each_format_that_was_offered_is_received() {
     check(&["m=audio 4000 RTP/AVP 8"], (8, Codec::Pcma), None, &[]);
     let renumbered = ["m=audio 4000 RTP/AVP 0 96", "a=rtpmap:96 telephone-event/8000"];
     check(&renumbered, (0, Codec::Pcmu), Some(96), &[(96, TelephoneEvent)]);
-    let both = ["m=audio 4000 RTP/AVP 98 99 100", "a=rtpmap:98 PCMA/8000", "a=rtpmap:99 PCMU/8000", "a=rtpmap:100 CN/8000"];
-    check(&both, (98, Codec::Pcma), None, &[(98, Audio(Codec::Pcma)), (99, Audio(Codec::Pcmu)), (100, ComfortNoise)]);
+    let both = [
+        "m=audio 4000 RTP/AVP 98 99 100",
+        "a=rtpmap:98 PCMA/8000",
+        "a=rtpmap:99 PCMU/8000",
+        "a=rtpmap:100 CN/8000",
+    ];
+    check(
+        &both,
+        (98, Codec::Pcma),
+        None,
+        &[(98, Audio(Codec::Pcma)), (99, Audio(Codec::Pcmu)), (100, ComfortNoise)],
+    );
     // Our own numbers mean what our offer says.
     let swapped = ["m=audio 4000 RTP/AVP 101 0", "a=rtpmap:101 PCMA/8000"];
     check(&swapped, (101, Codec::Pcma), None, &[]);

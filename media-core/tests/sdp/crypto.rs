@@ -24,8 +24,12 @@ fn check(crypto: &str, outbound: Suite, inbound: Keys) {
 
 #[track_caller]
 fn check_all(crypto: &[&str], outbound: Suite, inbound: Keys, mki: Option<Mki>) {
-    let negotiated = accept_answer(&secure_offer(), &secure_stream(crypto)).expect("the answer is accepted");
-    assert_eq!(negotiated.srtp, Some(Box::new(SrtpKeys { outbound: keys(outbound), inbound, mki })));
+    let negotiated =
+        accept_answer(&secure_offer(), &secure_stream(crypto)).expect("the answer is accepted");
+    assert_eq!(
+        negotiated.srtp,
+        Some(Box::new(SrtpKeys { outbound: keys(outbound), inbound, mki }))
+    );
 }
 
 #[track_caller]
@@ -51,14 +55,30 @@ fn the_answered_tag_and_suite_choose_the_keys() {
     check(&plain, Suite::AesCm128HmacSha1_80, rfc_keys());
     check(&format!("{plain}|2^31"), Suite::AesCm128HmacSha1_80, rfc_keys());
     check(&format!("{plain}|1048576"), Suite::AesCm128HmacSha1_80, rfc_keys());
-    for rest in [" WSH=128", " FEC_ORDER=SRTP_FEC", " -X-OLD=1 X-NEW", "|2^48", "|2^64", "|99999999999999999999", "|2^20|x", "|x"]
-    {
+    for rest in [
+        " WSH=128",
+        " FEC_ORDER=SRTP_FEC",
+        " -X-OLD=1 X-NEW",
+        "|2^48",
+        "|2^64",
+        "|99999999999999999999",
+        "|2^20|x",
+        "|x",
+    ] {
         check(&format!("{plain}{rest}"), Suite::AesCm128HmacSha1_80, rfc_keys());
     }
     check(&plain.replace(' ', "  "), Suite::AesCm128HmacSha1_80, rfc_keys());
     let gcm = Keys::new(Suite::AeadAes128Gcm, &RFC_MATERIAL[..28]).unwrap();
-    check("a=crypto:1 aead_aes_128_gcm inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJQ==", Suite::AeadAes128Gcm, gcm.clone());
-    check("a=crypto:1 AEAD_AES_128_GCM inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJQ", Suite::AeadAes128Gcm, gcm);
+    check(
+        "a=crypto:1 aead_aes_128_gcm inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJQ==",
+        Suite::AeadAes128Gcm,
+        gcm.clone(),
+    );
+    check(
+        "a=crypto:1 AEAD_AES_128_GCM inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJQ",
+        Suite::AeadAes128Gcm,
+        gcm,
+    );
 }
 
 #[test]
@@ -96,7 +116,9 @@ fn a_master_key_identifier_is_kept() {
         check_all(&[&line], Suite::AesCm128HmacSha1_80, rfc_keys(), expected);
     }
     // Of several keys the first is the one that the peer begins with.
-    let two = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}|2^20|1:4;inline:AAAA|2^20|2:4");
+    let two = format!(
+        "a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}|2^20|1:4;inline:AAAA|2^20|2:4"
+    );
     check_all(&[&two], Suite::AesCm128HmacSha1_80, rfc_keys(), mki("1", "4"));
 }
 
@@ -122,7 +144,10 @@ fn the_first_usable_line_counts_whatever_its_tag() {
 #[test]
 fn security_is_never_lost_by_an_answer() {
     let crypto = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}");
-    assert_eq!(accept_answer(&secure_offer(), &description(&["m=audio 4000 RTP/AVP 8"])), Err(SdpError::Profile));
+    assert_eq!(
+        accept_answer(&secure_offer(), &description(&["m=audio 4000 RTP/AVP 8"])),
+        Err(SdpError::Profile)
+    );
     for profile in ["RTP/SAVPF", "RTP/AVP", "rtp/avpf"] {
         let named = description(&[&format!("m=audio 4000 {profile} 8"), &crypto]);
         let keys = accept_answer(&secure_offer(), &named).unwrap().srtp.unwrap();
@@ -145,11 +170,16 @@ fn our_answer_keeps_our_key_and_takes_the_offered_tag() {
     let (text, negotiated) = answer(&offered, &spec).unwrap();
     assert!(text.contains("\r\nm=audio 20000 RTP/SAVP 8\r\n"), "{text}");
     let crypto: Vec<_> = text.lines().filter(|line| line.starts_with("a=crypto")).collect();
-    assert_eq!(crypto, ["a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e"]);
+    assert_eq!(
+        crypto,
+        ["a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e"]
+    );
     let outbound = keys(Suite::AesCm128HmacSha1_80);
     let expected = SrtpKeys { outbound, inbound: rfc_keys(), mki: Mki::parse("3", "2") };
     assert_eq!(negotiated.srtp, Some(Box::new(expected)));
-    let other = secure_stream(&["a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA=="]);
+    let other = secure_stream(&[
+        "a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
+    ]);
     assert_eq!(answer(&other, &spec), Err(SdpError::Crypto));
     assert_eq!(answer(&secure_stream(&[]), &spec), Err(SdpError::Crypto));
     assert_eq!(answer(&description(&["m=audio 4000 RTP/AVP 8"]), &spec), Err(SdpError::Profile));
@@ -161,6 +191,15 @@ fn our_answer_keeps_our_key_and_takes_the_offered_tag() {
 #[test]
 fn a_negotiation_shows_no_key() {
     let crypto = format!("a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}");
-    let shown = format!("{:?} {:?}", accept_answer(&secure_offer(), &secure_stream(&[&crypto])).unwrap(), secure_offer());
-    assert!(shown.contains("AesCm128HmacSha1_80") && !shown.contains("119, 68") && !shown.contains("1, 2, 3"), "{shown}");
+    let shown = format!(
+        "{:?} {:?}",
+        accept_answer(&secure_offer(), &secure_stream(&[&crypto])).unwrap(),
+        secure_offer()
+    );
+    assert!(
+        shown.contains("AesCm128HmacSha1_80")
+            && !shown.contains("119, 68")
+            && !shown.contains("1, 2, 3"),
+        "{shown}"
+    );
 }

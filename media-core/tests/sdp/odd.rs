@@ -1,12 +1,15 @@
-//! Descriptions with lines that do not touch the audio stream, or touch it oddly: all of them mean what they would without.
+//! Descriptions with lines that do not touch the audio stream, or touch it oddly: all of them mean
+//! what they would without.
 
 use media_core::codec::Codec;
 use media_core::sdp::{Direction, accept_answer, answer, offer};
 
 use super::{agreed, answer_spec, number, plain_offer};
 
-const HEAD: &str = "v=0\r\no=- 20518 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n";
-const STREAM: &str = "m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n";
+const HEAD: &str =
+    "v=0\r\no=- 20518 1 IN IP4 198.51.100.7\r\ns=-\r\nc=IN IP4 198.51.100.7\r\nt=0 0\r\n";
+const STREAM: &str = "m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n\
+    a=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n";
 
 /// Reads a description as an answer and as a new offer.
 #[track_caller]
@@ -18,7 +21,11 @@ fn check(description: &str) {
     let (_, answered) = answer(description.as_bytes(), &answer_spec(&previous, &agreed)).unwrap();
     for negotiated in [negotiated, answered] {
         assert_eq!(negotiated.rtp, Some("198.51.100.7:4000".parse().unwrap()), "{description:?}");
-        assert_eq!((negotiated.codec, negotiated.audio), (Codec::Pcmu, number(0)), "{description:?}");
+        assert_eq!(
+            (negotiated.codec, negotiated.audio),
+            (Codec::Pcmu, number(0)),
+            "{description:?}"
+        );
         assert_eq!(negotiated.telephone_event, Some(number(101)), "{description:?}");
         assert_eq!(negotiated.direction, Direction::SendRecv, "{description:?}");
     }
@@ -63,12 +70,34 @@ fn lines_of_the_stream_may_be_odd() {
         ("a=sendrecv\r\n", ""),
         ("a=sendrecv\r\n", "a=sendrecv:\r\na=sendrecv\r\n"),
         ("a=sendrecv", "A=SendRecv "),
-        ("a=sendrecv\r\n", "a=rtpmap:18\r\na=rtpmap:18 G729\r\na=rtpmap:\r\na=rtpmap:999 PCMU/8000\r\na=rtpmap\r\n"),
-        ("a=sendrecv\r\n", "a=rtpmap:0 PCMU/8000/1\r\na=rtpmap:101 telephone-event/8000/1\r\na=fmtp:101\r\na=fmtp:x y\r\n"),
-        ("a=sendrecv\r\n", "a=rtpmap:18 G729/99999999999\r\na=ptime:\r\na=ptime:20.0\r\na=maxptime:x\r\na=ptime:30\r\n"),
-        ("a=sendrecv\r\n", "c=IN IP4 198.51.100.7\r\nc=IN IP4 198.51.100.7\r\ni=one\r\ni=two\r\nb=TIAS:x\r\nk=\r\n"),
-        ("a=sendrecv\r\n", "a=rtcp:0\r\na=rtcp:\r\na=rtcp-fb\r\na=crypto:\r\na=candidate:x\r\na=ssrc:\r\n"),
-        ("a=sendrecv\r\n", "m=video 0 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\na=inactive\r\nm=image 0 udptl t38\r\n"),
+        (
+            "a=sendrecv\r\n",
+            "a=rtpmap:18\r\na=rtpmap:18 G729\r\na=rtpmap:\r\na=rtpmap:999 PCMU/8000\r\n\
+                a=rtpmap\r\n",
+        ),
+        (
+            "a=sendrecv\r\n",
+            "a=rtpmap:0 PCMU/8000/1\r\na=rtpmap:101 telephone-event/8000/1\r\na=fmtp:101\r\n\
+                a=fmtp:x y\r\n",
+        ),
+        (
+            "a=sendrecv\r\n",
+            "a=rtpmap:18 G729/99999999999\r\na=ptime:\r\na=ptime:20.0\r\na=maxptime:x\r\n\
+                a=ptime:30\r\n",
+        ),
+        (
+            "a=sendrecv\r\n",
+            "c=IN IP4 198.51.100.7\r\nc=IN IP4 198.51.100.7\r\ni=one\r\ni=two\r\nb=TIAS:x\r\n\
+                k=\r\n",
+        ),
+        (
+            "a=sendrecv\r\n",
+            "a=rtcp:0\r\na=rtcp:\r\na=rtcp-fb\r\na=crypto:\r\na=candidate:x\r\na=ssrc:\r\n",
+        ),
+        (
+            "a=sendrecv\r\n",
+            "m=video 0 RTP/AVP 31\r\nm=audio 0 RTP/AVP 0\r\na=inactive\r\nm=image 0 udptl t38\r\n",
+        ),
         ("a=sendrecv\r\n", "m=application 0\r\nm=video\r\nm=\r\n"),
         ("m=audio 4000 RTP/AVP 0 101", "m=audio 4000/1 rtp/avp 0 101 "),
         ("m=audio 4000 RTP/AVP 0 101", "m=Audio  4000  RTP/AVP  0  101"),

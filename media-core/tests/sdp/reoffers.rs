@@ -5,15 +5,20 @@ use media_core::sdp::{Direction, Negotiated, Origin, SdpError, answer, offer};
 
 use super::{agreed, answer_spec, body, description, number, plain_offer};
 
-const STREAM: [&str; 4] =
-    ["m=audio 4000 RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000", "a=rtcp-mux"];
+const STREAM: [&str; 4] = [
+    "m=audio 4000 RTP/AVP 8 101",
+    "a=rtpmap:8 PCMA/8000",
+    "a=rtpmap:101 telephone-event/8000",
+    "a=rtcp-mux",
+];
 /// The least that is read of a description of ours.
 const OURS: &str = "o=- 4711 1 IN IP4 192.0.2.10";
 
 #[test]
 fn an_answer_is_printed_byte_for_byte() {
     let previous = offer(&plain_offer());
-    let (text, negotiated) = answer(&description(&STREAM), &answer_spec(&previous, &agreed())).unwrap();
+    let (text, negotiated) =
+        answer(&description(&STREAM), &answer_spec(&previous, &agreed())).unwrap();
     let expected = body(&[
         "v=0",
         "o=- 4711 2 IN IP4 192.0.2.10",
@@ -63,9 +68,17 @@ fn hold_and_resume_mirror_the_direction_and_count_versions() {
 
 #[test]
 fn payload_type_numbers_are_those_of_the_offer() {
-    let reoffer = description(&["m=audio 4000 RTP/AVP 0 100 102", "a=rtpmap:100 PCMA/8000", "a=rtpmap:102 telephone-event/8000"]);
-    let (text, negotiated) = answer(&reoffer, &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
-    assert!(text.contains("\r\nm=audio 20000 RTP/AVP 100 102\r\na=rtpmap:100 PCMA/8000\r\n"), "{text}");
+    let reoffer = description(&[
+        "m=audio 4000 RTP/AVP 0 100 102",
+        "a=rtpmap:100 PCMA/8000",
+        "a=rtpmap:102 telephone-event/8000",
+    ]);
+    let (text, negotiated) =
+        answer(&reoffer, &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
+    assert!(
+        text.contains("\r\nm=audio 20000 RTP/AVP 100 102\r\na=rtpmap:100 PCMA/8000\r\n"),
+        "{text}"
+    );
     assert!(!text.contains("rtcp-mux"), "{text}");
     assert_eq!(negotiated.audio, number(100));
     // RFC 3264 §8.3.2: what the numbers stood for before they still do.
@@ -77,17 +90,23 @@ fn payload_type_numbers_are_those_of_the_offer() {
         (101, Format::TelephoneEvent),
         (13, Format::ComfortNoise),
     ] {
-        assert_eq!(negotiated.received.format(number(payload_type)), Some(format), "{payload_type}");
+        assert_eq!(
+            negotiated.received.format(number(payload_type)),
+            Some(format),
+            "{payload_type}"
+        );
     }
     assert_eq!(negotiated.rtcp, Some("198.51.100.7:4001".parse().unwrap()));
 }
 
-/// The codec in use stays if it is offered; the other one is taken if it is not, for each can be transcoded.
+/// The codec in use stays if it is offered; the other one is taken if it is not, for each can be
+/// transcoded.
 #[test]
 fn a_change_of_the_law_is_accepted() {
     #[track_caller]
     fn check(stream: &[&str], codec: Codec, line: &str) -> Negotiated {
-        let (text, negotiated) = answer(&description(stream), &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
+        let (text, negotiated) =
+            answer(&description(stream), &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
         assert_eq!(negotiated.codec, codec);
         assert!(text.contains(&format!("\r\nm=audio 20000 RTP/AVP {line}\r\n")), "{text}");
         negotiated
@@ -101,17 +120,23 @@ fn a_change_of_the_law_is_accepted() {
     check(&["m=audio 4000 RTP/AVP 0 101", "c=IN IP4 0.0.0.0"], Codec::Pcmu, "0 101");
 }
 
-/// RFC 3264 §8.2: "the answerer MUST mark the port with zero" where the offer did; the session goes on with the next offer.
+/// RFC 3264 §8.2: "the answerer MUST mark the port with zero" where the offer did; the session goes
+/// on with the next offer.
 #[test]
 fn port_0_holds() {
     let previous = offer(&plain_offer());
     let before = agreed();
-    for offered in ["m=audio 0 RTP/AVP 8 101", "m=audio 0 RTP/AVP 0", "m=audio 0 RTP/SAVP 18", "m=audio 0"] {
-        let (text, held) = answer(&description(&[offered]), &answer_spec(&previous, &before)).unwrap();
+    for offered in
+        ["m=audio 0 RTP/AVP 8 101", "m=audio 0 RTP/AVP 0", "m=audio 0 RTP/SAVP 18", "m=audio 0"]
+    {
+        let (text, held) =
+            answer(&description(&[offered]), &answer_spec(&previous, &before)).unwrap();
         assert!(text.contains("\r\nm=audio 0 ") && text.ends_with("\r\na=inactive\r\n"), "{text}");
-        let expected = Negotiated { rtp: None, rtcp: None, direction: Direction::Inactive, ..agreed() };
+        let expected =
+            Negotiated { rtp: None, rtcp: None, direction: Direction::Inactive, ..agreed() };
         assert_eq!(held, expected, "{offered}");
-        let (resumed, negotiated) = answer(&description(&STREAM), &answer_spec(&text, &held)).unwrap();
+        let (resumed, negotiated) =
+            answer(&description(&STREAM), &answer_spec(&text, &held)).unwrap();
         assert_eq!(negotiated.rtp, Some("198.51.100.7:4000".parse().unwrap()));
         assert_eq!(Origin::of(&resumed), Some(Origin { id: 4711, version: 3 }));
     }
@@ -122,7 +147,8 @@ fn further_streams_are_rejected_in_their_place() {
     let streams = ["m=video 5000 RTP/AVP 96 97", "a=rtpmap:96 VP8/90000", "m=audio 0 RTP/AVP 8"];
     let more = ["m=audio 6000 RTP/AVP 8", "m=image 7000 udptl t38", "a=T38FaxVersion:0"];
     let reoffer = description(&[&streams[..], &STREAM, &more].concat());
-    let (text, negotiated) = answer(&reoffer, &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
+    let (text, negotiated) =
+        answer(&reoffer, &answer_spec(&offer(&plain_offer()), &agreed())).unwrap();
     let media: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
     let expected = [
         "m=video 0 RTP/AVP 96 97",
@@ -150,8 +176,13 @@ fn offers_that_cannot_be_met_are_refused() {
     refuse(&["m=audio 4000 RTP/AVP 8"; 9], SdpError::TooLarge);
     refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["a=x"; 300]].concat(), SdpError::TooLarge);
     refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["x"; 9_000]].concat(), SdpError::TooLarge);
-    assert_eq!(answer(&description(&STREAM), &answer_spec("", &agreed())), Err(SdpError::Malformed));
-    let alone = |connection: &str| answer(&body(&["m=audio 4000 RTP/AVP 8", connection]), &answer_spec(OURS, &agreed()));
+    assert_eq!(
+        answer(&description(&STREAM), &answer_spec("", &agreed())),
+        Err(SdpError::Malformed)
+    );
+    let alone = |connection: &str| {
+        answer(&body(&["m=audio 4000 RTP/AVP 8", connection]), &answer_spec(OURS, &agreed()))
+    };
     assert_eq!(alone("c=IN IP4 224.0.0.1"), Err(SdpError::Address));
     assert_eq!(alone("c=IN IP6 2001:db8::1"), Err(SdpError::AddressFamily));
 }

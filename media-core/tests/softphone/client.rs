@@ -1,5 +1,5 @@
-//! A softphone without a browser: controlling ICE checks, a DTLS client, SRTP, and Chromium's way to write SDP. Without I/O and clock:
-//! the test carries its datagrams.
+//! A softphone without a browser: controlling ICE checks, a DTLS client, SRTP, and Chromium's way
+//! to write SDP. Without I/O and clock: the test carries its datagrams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +66,13 @@ pub fn certificate() -> DtlsCertificate {
 impl Client {
     pub fn new(now: Instant, version: Version) -> Client {
         let certificate = certificate();
-        let config = Arc::new(Config::builder().flight_start_rto(Duration::from_millis(50)).flight_retries(8).build().unwrap());
+        let config = Arc::new(
+            Config::builder()
+                .flight_start_rto(Duration::from_millis(50))
+                .flight_retries(8)
+                .build()
+                .unwrap(),
+        );
         let mut dtls = match version {
             Version::Dtls12 => Dtls::new_12(config, certificate.clone(), now),
             Version::Dtls13 => Dtls::new_13(config, certificate.clone(), now),
@@ -102,7 +108,9 @@ impl Client {
     /// Reads the other side's description and begins to check.
     pub fn set_remote(&mut self, now: Instant, description: &str) {
         let value = |name: &str| {
-            let line = description.lines().find_map(|line| line.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'));
+            let line = description
+                .lines()
+                .find_map(|line| line.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_else(|| panic!("no {name} in {description}")).to_owned()
         };
         assert!(description.contains("a=ice-lite"));
@@ -115,11 +123,15 @@ impl Client {
     pub fn description(&self, setup: &str, direction: &str) -> String {
         let (ufrag, password, fingerprint) = (&self.ufrag, &self.password, self.fingerprint());
         format!(
-            "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=extmap-allow-mixed\r\n\
-             a=msid-semantic: WMS 6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0 8 101\r\nc=IN IP4 0.0.0.0\r\n\
-             a=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n\
+            "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+                a=group:BUNDLE 0\r\na=extmap-allow-mixed\r\n\
+             a=msid-semantic: WMS 6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 8 101\r\nc=IN IP4 0.0.0.0\r\n\
+             a=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
+             a=ice-options:trickle\r\n\
              a=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\na=mid:0\r\na={direction}\r\n\
-             a=msid:6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10 e2c5d3ad-0b39-4a0c-a2ff-61d0a8a1f5b2\r\na=rtcp-mux\r\n\
+             a=msid:6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10 e2c5d3ad-0b39-4a0c-a2ff-61d0a8a1f5b2\r\n\
+             a=rtcp-mux\r\n\
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
              a=ssrc:3735928559 cname:vGq8bSOmmhCHKcVO\r\n"
         )
@@ -177,15 +189,22 @@ impl Client {
     }
 
     fn handle_answer(&mut self, datagram: &[u8]) {
-        assert_eq!(datagram[datagram.len() - 32..][..4], [0, 8, 0, 20], "integrity before the fingerprint");
-        let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(self.remote.password.as_bytes()).unwrap();
+        assert_eq!(
+            datagram[datagram.len() - 32..][..4],
+            [0, 8, 0, 20],
+            "integrity before the fingerprint"
+        );
+        let mut mac =
+            <Hmac<Sha1> as KeyInit>::new_from_slice(self.remote.password.as_bytes()).unwrap();
         let signed = &datagram[..datagram.len() - 32];
         let len = (datagram.len() - 20 - 8) as u16;
         [&signed[..2], &len.to_be_bytes(), &signed[4..]].iter().for_each(|part| mac.update(part));
         mac.verify_slice(&datagram[datagram.len() - 28..datagram.len() - 8]).unwrap();
         match datagram[..2] {
             [1, 1] => self.success_count += 1,
-            [1, 0x11] => self.error_codes.push(u16::from(datagram[26]) * 100 + u16::from(datagram[27])),
+            [1, 0x11] => {
+                self.error_codes.push(u16::from(datagram[26]) * 100 + u16::from(datagram[27]))
+            }
             _ => panic!("neither answer nor error"),
         }
     }
@@ -214,7 +233,11 @@ impl Client {
                 Output::Packet(datagram) => self.sent.push_back(datagram.to_vec()),
                 Output::PeerCert(certificate) => self.server = Some(Fingerprint::of(certificate)),
                 Output::KeyingMaterial(material, profile) => {
-                    assert_eq!(self.server.unwrap().to_string(), self.remote.fingerprint, "the server's certificate");
+                    assert_eq!(
+                        self.server.unwrap().to_string(),
+                        self.remote.fingerprint,
+                        "the server's certificate"
+                    );
                     self.keys = Some(contexts(&material, profile));
                     self.profile = Some(profile);
                 }
@@ -236,7 +259,13 @@ impl Client {
         self.sequence = self.sequence.wrapping_add(1);
         let timestamp = u32::from(self.sequence).wrapping_mul(160);
         let payload_type = PayloadType::new(0).unwrap();
-        let header = Header { payload_type, marker: false, sequence: self.sequence, timestamp, ssrc: Ssrc(0xdead_beef) };
+        let header = Header {
+            payload_type,
+            marker: false,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: Ssrc(0xdead_beef),
+        };
         let mut packet = vec![0; 12 + payload.len() + 16];
         let len = header.write(payload, &mut packet).unwrap();
         let len = outbound.protect_rtp(&mut packet, len).unwrap();
@@ -247,8 +276,11 @@ impl Client {
     /// A receiver report, protected.
     pub fn report(&mut self) -> Vec<u8> {
         let (_, outbound) = self.keys.as_mut().unwrap();
-        let mut packet =
-            [&[0x80, 201, 0, 1, 0xde, 0xad, 0xbe, 0xef, 0x81, 202, 0, 2][..], &[0xde, 0xad, 0xbe, 0xef, 1, 1, b'x', 0]].concat();
+        let mut packet = [
+            &[0x80, 201, 0, 1, 0xde, 0xad, 0xbe, 0xef, 0x81, 202, 0, 2][..],
+            &[0xde, 0xad, 0xbe, 0xef, 1, 1, b'x', 0],
+        ]
+        .concat();
         let len = packet.len();
         packet.resize(len + 20, 0);
         let len = outbound.protect_rtcp(&mut packet, len).unwrap();
@@ -270,7 +302,10 @@ fn contexts(material: &[u8], profile: SrtpProfile) -> (Inbound, Outbound) {
     };
     let (keys, salts) = material.split_at(2 * suite.key_len());
     let part = |at: usize| {
-        let (key, salt) = (&keys[at * suite.key_len()..][..suite.key_len()], &salts[at * suite.salt_len()..][..suite.salt_len()]);
+        let (key, salt) = (
+            &keys[at * suite.key_len()..][..suite.key_len()],
+            &salts[at * suite.salt_len()..][..suite.salt_len()],
+        );
         Keys::new(suite, &[key, salt].concat()).unwrap()
     };
     (Inbound::new(&part(1)), Outbound::new(&part(0)))

@@ -1,4 +1,5 @@
-//! Bytes of any kind on the softphones' socket: nothing panics, nothing goes where no check came from, each refusal has its reason.
+//! Bytes of any kind on the softphones' socket: nothing panics, nothing goes where no check came
+//! from, each refusal has its reason.
 
 use super::*;
 use crate::client::sign;
@@ -25,8 +26,12 @@ fn each_refusal_has_its_reason() {
     rig.dropped(FOREIGN, &forged, "stun_unauthentic");
     forged[25] ^= 1;
     rig.dropped(BROWSER, &forged, "stun_malformed");
-    (0..check.len())
-        .for_each(|len| assert!(matches!(rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &check[..len]), Forward::Drop(_))));
+    (0..check.len()).for_each(|len| {
+        assert!(matches!(
+            rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &check[..len]),
+            Forward::Drop(_)
+        ))
+    });
     rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &check);
     rig.dropped(FOREIGN, &check, "stun_replayed");
     let mut answer = check.clone();
@@ -45,7 +50,10 @@ fn each_refusal_has_its_reason() {
     *wrong.last_mut().unwrap() ^= 1;
     rig.dropped(BROWSER, &wrong, "unauthentic");
     rig.dropped(BROWSER, &voice[..20], "malformed_rtp");
-    assert!(matches!(rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &voice), Forward::To { .. }));
+    assert!(matches!(
+        rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &voice),
+        Forward::To { .. }
+    ));
     rig.dropped(BROWSER, &voice, "replayed");
     let mut wrong = report.clone();
     wrong[9] ^= 1;
@@ -62,7 +70,11 @@ fn each_refusal_has_its_reason() {
 fn dtls_long_after_the_handshake_is_refused() {
     let mut rig = Rig::talking(Version::Dtls12);
     let junk = [&[22, 254, 253, 0, 1, 0, 0, 0, 0, 0, 9, 0, 20][..], &[9; 20]].concat();
-    assert_eq!(rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &junk), Forward::Local, "noise is passed over");
+    assert_eq!(
+        rig.give(SocketId::WEBRTC, BROWSER.parse().unwrap(), &junk),
+        Forward::Local,
+        "noise is passed over"
+    );
     rig.pass(11_000);
     rig.dropped(BROWSER, &junk, "dtls_over");
     check_both_hear(&mut rig, 0);
@@ -76,20 +88,24 @@ struct Hello {
 }
 
 impl Rig {
-    /// Lets a browser of this address be invited and check, and takes its hello before it is sent. The browser is gone then.
+    /// Lets a browser of this address be invited and check, and takes its hello before it is sent.
+    /// The browser is gone then.
     fn hello(&mut self, address: &str) -> Hello {
         let at = self.invite(Version::Dtls12, address);
         let (check, source) = (self.browsers[at].client.check(true), self.browsers[at].address);
         self.give(SocketId::WEBRTC, source, &check);
         let Browser { mut client, leg, .. } = self.browsers.remove(at);
         client.handle_timeout(self.now);
-        let datagram = std::iter::from_fn(|| client.poll_transmit()).find(|datagram| datagram[0] == 22);
+        let datagram =
+            std::iter::from_fn(|| client.poll_transmit()).find(|datagram| datagram[0] == 22);
         Hello { leg, source, datagram: datagram.expect("a ClientHello") }
     }
 
     /// How many of so many handshake datagrams, from these browsers by turns, are handled.
     fn flood(&mut self, hellos: &[Hello], count: usize) -> usize {
-        let taken = |hello: &&Hello| self.give(SocketId::WEBRTC, hello.source, &hello.datagram) == Forward::Local;
+        let taken = |hello: &&Hello| {
+            self.give(SocketId::WEBRTC, hello.source, &hello.datagram) == Forward::Local
+        };
         hellos.iter().cycle().take(count).filter(taken).count()
     }
 }
@@ -98,7 +114,8 @@ impl Rig {
 #[test]
 fn handshakes_have_a_budget() {
     let mut rig = Rig::new();
-    let hellos = [51_000, 51_001, 51_002, 51_003].map(|port| rig.hello(&format!("203.0.113.7:{port}")));
+    let hellos =
+        [51_000, 51_001, 51_002, 51_003].map(|port| rig.hello(&format!("203.0.113.7:{port}")));
     for _ in 0..20 {
         rig.now += Duration::from_millis(20);
         rig.relay.handle_timeout(rig.now);
@@ -117,18 +134,27 @@ fn handshakes_have_a_budget() {
     assert!(rig.browsers[browser].client.is_connected());
 }
 
-/// What handshakes may cost in a tick is counted in datagrams, so a call that runs loses none of its own to them.
+/// What handshakes may cost in a tick is counted in datagrams, so a call that runs loses none of
+/// its own to them.
 #[test]
 fn a_flood_of_handshakes_takes_nothing_from_running_calls() {
     let mut rig = Rig::talking(Version::Dtls12);
     rig.pass(200);
     let hellos = [51_001, 51_002, 51_003].map(|port| rig.hello(&format!("203.0.113.7:{port}")));
-    let strange = |hello: &Hello| Hello { source: FOREIGN.parse().unwrap(), datagram: hello.datagram.clone(), ..*hello };
+    let strange = |hello: &Hello| Hello {
+        source: FOREIGN.parse().unwrap(),
+        datagram: hello.datagram.clone(),
+        ..*hello
+    };
     let strangers = hellos.each_ref().map(strange);
     let before = (rig.browsers[0].client.heard.len(), rig.customer_heard.len());
     for _ in 0..50 {
         rig.pass(20);
-        assert_eq!(rig.flood(&strangers, 200), 0, "who was not checked costs nothing of the budget");
+        assert_eq!(
+            rig.flood(&strangers, 200),
+            0,
+            "who was not checked costs nothing of the budget"
+        );
         assert_eq!(rig.flood(&hellos, 600), 8);
     }
     rig.pass(20);
@@ -141,7 +167,8 @@ fn a_flood_of_handshakes_takes_nothing_from_running_calls() {
 #[test]
 fn handshakes_at_a_time_are_bounded() {
     let mut rig = Rig::with_capacity(130);
-    let hellos: Vec<_> = (0..130).map(|n| rig.hello(&format!("203.0.113.7:{}", 51_000 + n))).collect();
+    let hellos: Vec<_> =
+        (0..130).map(|n| rig.hello(&format!("203.0.113.7:{}", 51_000 + n))).collect();
     let mut taken = 0;
     for hello in &hellos {
         rig.pass_relay_only(20);
@@ -175,7 +202,8 @@ fn a_lost_flight_is_repeated() {
         rig.relay.handle_timeout(rig.now);
         let mut count = 0;
         while let Some(output) = rig.relay.poll_output() {
-            count += usize::from(matches!(output, Output::Transmit { bytes: [22, ..], remote, .. } if remote == hello.source));
+            count += usize::from(matches!(output,
+                Output::Transmit { bytes: [22, ..], remote, .. } if remote == hello.source));
         }
         count
     });
@@ -209,12 +237,14 @@ fn malformed_records() -> Vec<Vec<u8>> {
         // The number is one that the browser will use, too.
         [&[22, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 1, 0, content.len() as u8][..], content].concat()
     };
-    let mut unknown_version = record(0, &[&[1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9][..], &[7; 9]].concat());
+    let mut unknown_version =
+        record(0, &[&[1, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 9][..], &[7; 9]].concat());
     unknown_version[1] = 3;
     vec![
         vec![22; 5],
         record(0, &[]),
-        // A part of a fragment's header, and fragments of messages 0 to 2 that end beyond them or are empty.
+        // A part of a fragment's header, and fragments of messages 0 to 2 that end beyond them or
+        // are empty.
         record(0, &[1, 0, 0, 40, 0, 0]),
         record(0, &[1, 0, 0, 9, 0, 0, 0, 0, 5, 0, 0, 5, 0, 0, 0, 0, 0]),
         record(0, &[11, 0, 0, 9, 0, 1, 0, 0, 0, 0, 0, 0]),
@@ -259,10 +289,16 @@ fn malformed_records_do_not_end_a_handshake() {
             }
         }
         let leg = rig.browsers[browser].leg;
-        assert_eq!(rig.told(), [Event::IceConnected(leg), Event::DtlsConnected(leg)], "{version:?}");
+        assert_eq!(
+            rig.told(),
+            [Event::IceConnected(leg), Event::DtlsConnected(leg)],
+            "{version:?}"
+        );
         assert!(rig.browsers[browser].client.is_connected());
         // At least once in each of the client's two flights.
-        assert!(count >= 2 * 7 * malformed_records().len() && rig.count("dtls_invalid") == count as u64);
+        assert!(
+            count >= 2 * 7 * malformed_records().len() && rig.count("dtls_invalid") == count as u64
+        );
     }
 }
 
@@ -280,9 +316,11 @@ fn an_address_that_became_anothers_is_not_sent_to_any_more() {
     assert_eq!(rig.flood(std::slice::from_ref(&newer), 1), 1);
 }
 
-/// The fuzz target: a script of datagrams, each with two bytes of length and one that chooses its source.
+/// The fuzz target: a script of datagrams, each with two bytes of length and one that chooses its
+/// source.
 fn replay(rig: &mut Rig, script: &[u8]) {
-    let sources = [BROWSER, FOREIGN, "203.0.113.7:51001", BROWSER].map(|source| source.parse::<SocketAddr>().unwrap());
+    let sources = [BROWSER, FOREIGN, "203.0.113.7:51001", BROWSER]
+        .map(|source| source.parse::<SocketAddr>().unwrap());
     let mut rest = script;
     while let [choice, high, low, after @ ..] = rest {
         let len = usize::from(u16::from_be_bytes([*high, *low]) % 1_600).min(after.len());
@@ -313,7 +351,9 @@ fn replay(rig: &mut Rig, script: &[u8]) {
 }
 
 fn script(datagrams: &[(u8, Vec<u8>)]) -> Vec<u8> {
-    let piece = |(choice, datagram): &(u8, Vec<u8>)| [&[*choice][..], &(datagram.len() as u16).to_be_bytes(), datagram].concat();
+    let piece = |(choice, datagram): &(u8, Vec<u8>)| {
+        [&[*choice][..], &(datagram.len() as u16).to_be_bytes(), datagram].concat()
+    };
     datagrams.iter().flat_map(piece).collect()
 }
 
@@ -334,7 +374,8 @@ fn seeds_their_mutations_and_nonsense() {
     let mut rig = Rig::talking(Version::Dtls12);
     rig.pass(200);
     let client = &mut rig.browsers[0].client;
-    let mut datagrams = vec![(0, client.check(true)), (2, client.check(false)), (1, client.check(true))];
+    let mut datagrams =
+        vec![(0, client.check(true)), (2, client.check(false)), (1, client.check(true))];
     datagrams.extend((0..3).map(|_| (0x10, client.voice(&[3; 160]).unwrap())));
     datagrams.push((0, client.report()));
     datagrams.push((0, [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20][..], &[1; 20]].concat()));

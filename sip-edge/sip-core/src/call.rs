@@ -1,6 +1,6 @@
-//! A back-to-back call: the agent first, then the customer, bridge, and one end (rows S14, S17, S29–S30); third parties and supervisors in
-//! between. Decides who is dialled and what the end means; who hears whom is `conversation`'s, each party's SIP its leg's, each packet the
-//! relay's.
+//! A back-to-back call: the agent first, then the customer, bridge, and one end (rows S14, S17,
+//! S29–S30); third parties and supervisors in between. Decides who is dialled and what the end
+//! means; who hears whom is `conversation`'s, each party's SIP its leg's, each packet the relay's.
 
 mod answering;
 mod callee;
@@ -164,7 +164,9 @@ impl Call {
         match name {
             LegName::Agent => &mut self.agent,
             LegName::Customer => &mut self.customer,
-            LegName::Participant(slot) | LegName::Supervisor(slot) => &mut self.guests[slot.index()].leg,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                &mut self.guests[slot.index()].leg
+            }
         }
     }
 
@@ -172,7 +174,9 @@ impl Call {
         match name {
             LegName::Agent => self.agent.media,
             LegName::Customer => self.customer.media,
-            LegName::Participant(slot) | LegName::Supervisor(slot) => self.guests[slot.index()].leg.media,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                self.guests[slot.index()].leg.media
+            }
         }
     }
 
@@ -206,7 +210,10 @@ impl Call {
     /// Notes what the next process would have to say to the call's legs.
     pub fn note_remains(&mut self, shard: &mut Resources) {
         let guests = self.guests.iter_mut().map(|guest| &mut guest.leg);
-        [&mut self.agent, &mut self.customer].into_iter().chain(guests).for_each(|leg| leg.note_remains(shard));
+        [&mut self.agent, &mut self.customer]
+            .into_iter()
+            .chain(guests)
+            .for_each(|leg| leg.note_remains(shard));
     }
 
     /// Takes the call's entries out of the shard's indexes.
@@ -214,7 +221,13 @@ impl Call {
         self.legs().for_each(|leg| leg.forget(shard));
     }
 
-    pub fn handle_response(&mut self, cx: &mut Context<'_>, owner: Owner, id: TransactionId, response: &Response) {
+    pub fn handle_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        owner: Owner,
+        id: TransactionId,
+        response: &Response,
+    ) {
         let event = self.leg(owner.leg).handle_response(cx, owner.invitation, id, response);
         self.handle_leg(cx, owner.leg, event);
     }
@@ -227,8 +240,15 @@ impl Call {
     }
 
     /// A client transaction timed out or its transport failed.
-    pub fn handle_failed_transaction(&mut self, cx: &mut Context<'_>, owner: Owner, id: TransactionId, failure: Failure) {
-        let event = self.leg(owner.leg).handle_failed_transaction(cx, owner.invitation, id, failure);
+    pub fn handle_failed_transaction(
+        &mut self,
+        cx: &mut Context<'_>,
+        owner: Owner,
+        id: TransactionId,
+        failure: Failure,
+    ) {
+        let event =
+            self.leg(owner.leg).handle_failed_transaction(cx, owner.invitation, id, failure);
         self.handle_leg(cx, owner.leg, event);
     }
 
@@ -237,7 +257,13 @@ impl Call {
     }
 
     /// A request of the peer with the Call-ID of one of the legs.
-    pub fn handle_request(&mut self, cx: &mut Context<'_>, owner: Owner, id: TransactionId, request: &Request) {
+    pub fn handle_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        owner: Owner,
+        id: TransactionId,
+        request: &Request,
+    ) {
         let event = self.leg(owner.leg).handle_request(cx, owner.invitation, id, request);
         self.handle_leg(cx, owner.leg, event);
     }
@@ -252,22 +278,32 @@ impl Call {
             return;
         }
         match (name, event) {
-            (LegName::Participant(slot) | LegName::Supervisor(slot), event) => self.handle_guest(cx, slot.index(), event),
+            (LegName::Participant(slot) | LegName::Supervisor(slot), event) => {
+                self.handle_guest(cx, slot.index(), event)
+            }
             (LegName::Agent, _) if self.is_agent_gone() => {}
-            (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::Ringing | LegEvent::EarlyMedia) => {}
+            (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::Ringing | LegEvent::EarlyMedia) => {
+            }
             (LegName::Customer, LegEvent::Ringing) => self.ring_in_lulls(cx),
             (_, LegEvent::HoldChanged) if self.phase == Phase::Bridged => self.arrange(cx),
             (_, LegEvent::HoldChanged) => {}
-            (LegName::Agent, LegEvent::Answered) if self.softphone.is_some() => self.take_softphone_answer(cx),
-            (LegName::Agent, LegEvent::Answered) if self.agent_confirm => self.ask_for_confirmation(cx),
+            (LegName::Agent, LegEvent::Answered) if self.softphone.is_some() => {
+                self.take_softphone_answer(cx)
+            }
+            (LegName::Agent, LegEvent::Answered) if self.agent_confirm => {
+                self.ask_for_confirmation(cx)
+            }
             (LegName::Agent, LegEvent::Answered) => self.call_customer(cx),
-            // S17: what the customer's network says is heard by the agent; the ringback stops when it begins.
+            // S17: what the customer's network says is heard by the agent; the ringback stops when
+            // it begins.
             (LegName::Customer, LegEvent::EarlyMedia) => {
                 self.pair(cx);
                 self.ring_in_lulls(cx);
             }
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
-            (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => self.give_up_arriving(cx),
+            (LegName::Agent, LegEvent::Failed(_)) if self.agent.arriving.is_some() => {
+                self.give_up_arriving(cx)
+            }
             (LegName::Agent, LegEvent::Failed(outcome)) => self.fail_softphone(cx, outcome),
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
             (name, LegEvent::HungUp) => self.hang_up(cx, Cause::Bye(name)),
@@ -280,7 +316,8 @@ impl Call {
         }
     }
 
-    /// The agent has answered: the customer is offered what the agent has chosen first, so that relaying needs no transcoding.
+    /// The agent has answered: the customer is offered what the agent has chosen first, so that
+    /// relaying needs no transcoding.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
         let Some(preferred) = self.agent.agreed.as_ref().map(Agreement::codec) else { return };
         cx.shard.relay.play(cx.now, self.agent.media, Tone::Ringback);
@@ -292,11 +329,13 @@ impl Call {
         self.handle_leg(cx, LegName::Customer, event);
     }
 
-    /// What the agent hears when the customer's early media fall silent (RFC 3960 §3.2): the ringing that was told, else nothing, but in
-    /// packets, for who gets none takes the call for dead.
+    /// What the agent hears when the customer's early media fall silent (RFC 3960 §3.2): the
+    /// ringing that was told, else nothing, but in packets, for who gets none takes the call for
+    /// dead.
     fn ring_in_lulls(&mut self, cx: &mut Context<'_>) {
         let hears_early = self.customer.agreed.is_some();
-        let tone = if hears_early && !self.customer.is_alerted() { Tone::Silence } else { Tone::Ringback };
+        let tone =
+            if hears_early && !self.customer.is_alerted() { Tone::Silence } else { Tone::Ringback };
         cx.shard.relay.play_in_lulls(cx.now, self.agent.media, tone);
     }
 
@@ -329,8 +368,12 @@ impl Call {
             {
                 self.handle_softphone_media(cx, leg, event);
             }
-            relay::Event::FirstMedia(_) => cx.milestone(Some(name), MilestoneKind::FirstMedia, None, None),
-            relay::Event::Latched(_) => cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None),
+            relay::Event::FirstMedia(_) => {
+                cx.milestone(Some(name), MilestoneKind::FirstMedia, None, None)
+            }
+            relay::Event::Latched(_) => {
+                cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None)
+            }
             relay::Event::SourceRefused(_, source) => {
                 if let Some(trunk) = self.leg_named(name).map(Leg::current_trunk) {
                     cx.shard.refuse_source(trunk, source.ip(), SourceKind::Media);
@@ -341,7 +384,13 @@ impl Call {
                 match name {
                     LegName::Agent | LegName::Customer => self.hang_up(cx, Cause::NoMedia(name)),
                     LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                        self.dismiss(cx, slot.index(), "no_media", None, Some(Cause::NoMedia(name)));
+                        self.dismiss(
+                            cx,
+                            slot.index(),
+                            "no_media",
+                            None,
+                            Some(Cause::NoMedia(name)),
+                        );
                     }
                 }
             }

@@ -1,7 +1,10 @@
-//! One dialog on the side that sent the INVITE (RFC 3261 §12): identifiers, route set, remote target and the two CSeq spaces.
-//! Builds the requests inside it and says where they go; knows no transaction and no call.
+//! One dialog on the side that sent the INVITE (RFC 3261 §12): identifiers, route set, remote
+//! target and the two CSeq spaces. Builds the requests inside it and says where they go; knows no
+//! transaction and no call.
 
-use crate::message::{self, Body, Header, Method, NameAddr, Request, RequestParts, Response, Uri, View};
+use crate::message::{
+    self, Body, Header, Method, NameAddr, Request, RequestParts, Response, Uri, View,
+};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Most Record-Route entries that are taken over; a longer set is not a route any more.
@@ -74,7 +77,8 @@ impl Dialog {
         Some(dialog)
     }
 
-    /// Takes the 2xx of this dialog: route set and remote target are those of the 2xx, not of the provisional (§13.2.2.4).
+    /// Takes the 2xx of this dialog: route set and remote target are those of the 2xx, not of the
+    /// provisional (§13.2.2.4).
     pub fn confirm(&mut self, response: &Response) {
         self.state = State::Confirmed;
         self.learn(response);
@@ -96,7 +100,8 @@ impl Dialog {
         &self.remote_tag
     }
 
-    /// Whether a request of the peer belongs to this dialog (§12): its To tag is ours, its From tag the peer's, as far as both gave one.
+    /// Whether a request of the peer belongs to this dialog (§12): its To tag is ours, its From tag
+    /// the peer's, as far as both gave one.
     pub fn owns(&self, request: &Request) -> bool {
         let is_peers = |tag: &str| self.remote_tag.is_empty() || tag == self.remote_tag;
         request.to_tag() == Some(self.local_tag.as_str()) && request.from_tag().is_none_or(is_peers)
@@ -118,7 +123,8 @@ impl Dialog {
         self.take_target(request);
     }
 
-    /// Takes the Contact of the 2xx to our own target refresh request (§12.2.1.2); the route set stays.
+    /// Takes the Contact of the 2xx to our own target refresh request (§12.2.1.2); the route set
+    /// stays.
     pub fn refresh_target_by(&mut self, response: &Response) {
         self.take_target(response);
     }
@@ -139,7 +145,10 @@ impl Dialog {
 
     /// The BYE that would come next; the dialog stays as it is.
     pub fn next_bye(&self, via: &str) -> Request {
-        self.build(self.local_cseq + 1, Inside { method: Method::Bye, via, contact: None, extra: Vec::new(), body: None })
+        self.build(
+            self.local_cseq + 1,
+            Inside { method: Method::Bye, via, contact: None, extra: Vec::new(), body: None },
+        )
     }
 
     /// CSeq number of our last request.
@@ -178,8 +187,9 @@ impl Dialog {
         })
     }
 
-    /// Address that requests inside the dialog go to: the first route's or the remote target's (§8.1.2). `None` when only DNS could
-    /// tell it, or when the peer has named none that can be sent to: then they go where the INVITE went.
+    /// Address that requests inside the dialog go to: the first route's or the remote target's
+    /// (§8.1.2). `None` when only DNS could tell it, or when the peer has named none that can be
+    /// sent to: then they go where the INVITE went.
     pub fn next_hop(&self) -> Option<SocketAddr> {
         let uri = match self.routes.first() {
             Some(route) => NameAddr::read(route).uri,
@@ -187,7 +197,9 @@ impl Dialog {
             None => return None,
         };
         let hop = SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060));
-        let is_one_host = !hop.ip().is_unspecified() && !hop.ip().is_multicast() && hop.ip() != Ipv4Addr::BROADCAST;
+        let is_one_host = !hop.ip().is_unspecified()
+            && !hop.ip().is_multicast()
+            && hop.ip() != Ipv4Addr::BROADCAST;
         (is_one_host && hop.port() != 0).then_some(hop)
     }
 }

@@ -1,6 +1,6 @@
-//! The client's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): from a 401's or 407's challenge to the credentials.
-//! MD5 and SHA-256 with qop `auth` or none. The client nonce and the nonce count come from the caller; nothing is kept here. The
-//! server's side is `proof`.
+//! The client's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): from a 401's or
+//! 407's challenge to the credentials. MD5 and SHA-256 with qop `auth` or none. The client nonce
+//! and the nonce count come from the caller; nothing is kept here. The server's side is `proof`.
 
 mod proof;
 
@@ -54,8 +54,8 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Reads a 401's or 407's challenges and takes the topmost one that can be answered: the server's order is its preference
-    /// (RFC 8760 §2.4).
+    /// Reads a 401's or 407's challenges and takes the topmost one that can be answered: the
+    /// server's order is its preference (RFC 8760 §2.4).
     pub fn from_response(response: &Response) -> Result<Self, ChallengeError> {
         let mut error = ChallengeError::Missing;
         let www = response.values("WWW-Authenticate").map(|value| (value, false));
@@ -74,7 +74,8 @@ impl Challenge {
         if !scheme.eq_ignore_ascii_case("Digest") {
             return Err(ChallengeError::Unsupported);
         }
-        let (mut realm, mut nonce, mut opaque, mut algorithm_text, mut qop, mut is_stale) = (None, None, None, None, None, false);
+        let (mut realm, mut nonce, mut opaque, mut algorithm_text, mut qop, mut is_stale) =
+            (None, None, None, None, None, false);
         for (name, value) in loose_parameters(params) {
             match name.as_str() {
                 "realm" => realm = Some(value),
@@ -86,17 +87,27 @@ impl Challenge {
                 _ => {}
             }
         }
-        let algorithm = Algorithm::parse(algorithm_text.as_deref()).ok_or(ChallengeError::Unsupported)?;
+        let algorithm =
+            Algorithm::parse(algorithm_text.as_deref()).ok_or(ChallengeError::Unsupported)?;
         let has_qop = match &qop {
             None => false,
-            Some(offered) if offered.split(',').any(|each| grammar::trim(each).eq_ignore_ascii_case("auth")) => true,
+            Some(offered)
+                if offered
+                    .split(',')
+                    .any(|each| grammar::trim(each).eq_ignore_ascii_case("auth")) =>
+            {
+                true
+            }
             Some(_) => return Err(ChallengeError::Unsupported),
         };
-        let (Some(realm), Some(nonce)) = (realm, nonce) else { return Err(ChallengeError::Malformed) };
+        let (Some(realm), Some(nonce)) = (realm, nonce) else {
+            return Err(ChallengeError::Malformed);
+        };
         Ok(Self { realm, nonce, opaque, algorithm, algorithm_text, has_qop, is_stale, is_proxy })
     }
 
-    /// Whether only the nonce was too old: then the same credentials may be tried once more (RFC 7616 §3.3).
+    /// Whether only the nonce was too old: then the same credentials may be tried once more (RFC
+    /// 7616 §3.3).
     pub fn is_stale(&self) -> bool {
         self.is_stale
     }
@@ -114,11 +125,19 @@ impl Challenge {
         self.algorithm
     }
 
-    /// The Authorization or Proxy-Authorization header of a request. `count` is how many requests have carried this nonce, this one
-    /// included; `client_nonce` is fresh random text.
-    pub fn authorize(&self, method: Method, uri: &str, credentials: Credentials<'_>, client_nonce: &str, count: u32) -> Header {
+    /// The Authorization or Proxy-Authorization header of a request. `count` is how many requests
+    /// have carried this nonce, this one included; `client_nonce` is fresh random text.
+    pub fn authorize(
+        &self,
+        method: Method,
+        uri: &str,
+        credentials: Credentials<'_>,
+        client_nonce: &str,
+        count: u32,
+    ) -> Header {
         let hash = |text: String| self.algorithm.hash(text.as_bytes());
-        let mut ha1 = hash(format!("{}:{}:{}", credentials.username, self.realm, credentials.password));
+        let mut ha1 =
+            hash(format!("{}:{}:{}", credentials.username, self.realm, credentials.password));
         if self.algorithm_is_session() {
             ha1 = hash(format!("{ha1}:{}:{client_nonce}", self.nonce));
         }
@@ -158,9 +177,14 @@ impl Algorithm {
     /// Absent means MD5 (RFC 7616 §3.3).
     fn parse(text: Option<&str>) -> Option<Self> {
         let Some(text) = text else { return Some(Self::Md5) };
-        [("MD5", Self::Md5), ("MD5-sess", Self::Md5Sess), ("SHA-256", Self::Sha256), ("SHA-256-sess", Self::Sha256Sess)]
-            .into_iter()
-            .find_map(|(name, algorithm)| text.eq_ignore_ascii_case(name).then_some(algorithm))
+        [
+            ("MD5", Self::Md5),
+            ("MD5-sess", Self::Md5Sess),
+            ("SHA-256", Self::Sha256),
+            ("SHA-256-sess", Self::Sha256Sess),
+        ]
+        .into_iter()
+        .find_map(|(name, algorithm)| text.eq_ignore_ascii_case(name).then_some(algorithm))
     }
 
     /// The hash in lower-case hexadecimal digits.
@@ -172,7 +196,8 @@ impl Algorithm {
     }
 }
 
-/// The `name=value` pairs of credentials, names in lower case, quotes undone; `None` when malformed.
+/// The `name=value` pairs of credentials, names in lower case, quotes undone; `None` when
+/// malformed.
 fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = grammar::split_list(text).filter(|param| !param.is_empty()).map(|param| {
         let (name, value) = param.split_once('=')?;
@@ -187,7 +212,8 @@ fn parameters(text: &str) -> Option<Vec<(String, String)>> {
     pairs.collect()
 }
 
-/// The same of a challenge that may be malformed: what is no pair is passed over, and a further challenge behind a comma ends it.
+/// The same of a challenge that may be malformed: what is no pair is passed over, and a further
+/// challenge behind a comma ends it.
 fn loose_parameters(text: &str) -> impl Iterator<Item = (String, String)> {
     let pairs = grammar::split_loosely(text).filter_map(|param| param.split_once('='));
     let pairs = pairs.map(|(name, value)| (grammar::trim(name), grammar::trim(value)));

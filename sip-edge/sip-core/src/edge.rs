@@ -1,6 +1,6 @@
-//! The conductor of one shard: owns its calls, its transactions and its media relay, and routes SIP messages to them.
-//! Knows no socket and no clock: after each mutation the shell drains `poll_output`, then the relay's outputs, to `None` and arms one
-//! deadline.
+//! The conductor of one shard: owns its calls, its transactions and its media relay, and routes SIP
+//! messages to them. Knows no socket and no clock: after each mutation the shell drains
+//! `poll_output`, then the relay's outputs, to `None` and arms one deadline.
 
 mod calls;
 mod command;
@@ -14,17 +14,17 @@ mod strangers;
 
 pub use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason, Slot};
 pub use command::{
-    AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall, Refusal, RegistrarConfig, Route,
-    Transport,
+    AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall,
+    Refusal, RegistrarConfig, Route, Transport,
 };
 pub use control::{
-    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, Party, PartyRole, PartyState, RecordingState,
-    SupervisorRole, Verb,
+    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, Party, PartyRole,
+    PartyState, RecordingState, SupervisorRole, Verb,
 };
 pub use counters::{Counter, Counters};
 pub use event::{
-    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output, Pause, RecordedFile,
-    RecordingResult, RecordingWritten, SourceKind,
+    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output,
+    Pause, RecordedFile, RecordingResult, RecordingWritten, SourceKind,
 };
 
 use crate::call::context::{Owner, Peer, Resources};
@@ -53,7 +53,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Makes an edge without calls; `seed` feeds branches, tags, Call-IDs, SSRCs and keys and must be unpredictable.
+    /// Makes an edge without calls; `seed` feeds branches, tags, Call-IDs, SSRCs and keys and must
+    /// be unpredictable.
     pub fn new(config: EdgeConfig, relay: RelayConfig, seed: [u8; 32], now: Instant) -> Edge {
         let mut entropy = Entropy::new(config.shard, seed);
         let relay = Relay::new(relay, entropy.number(), now);
@@ -75,17 +76,28 @@ impl Edge {
             config,
         };
         let strangers = Strangers::new(tag_key, now);
-        Edge { shard, calls: Calls::default(), farewells: Farewells::default(), is_draining: false, tag_key, strangers }
+        Edge {
+            shard,
+            calls: Calls::default(),
+            farewells: Farewells::default(),
+            is_draining: false,
+            tag_key,
+            strangers,
+        }
     }
 
-    /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused call tells no events; see
-    /// `Ended::refused`.
+    /// Starts a call with the agent's INVITE. A call that already lives is left as it is. A refused
+    /// call tells no events; see `Ended::refused`.
     pub fn place_call(&mut self, now: Instant, call: PlaceCall) -> Result<(), Refusal> {
         if self.calls.is_live(&call.call_id) {
             return Ok(());
         }
         let placed = self.admit(&call).and_then(|()| self.calls.place(now, &mut self.shard, call));
-        self.shard.counters.count(if placed.is_ok() { Counter::CallPlaced } else { Counter::CallRefused });
+        self.shard.counters.count(if placed.is_ok() {
+            Counter::CallPlaced
+        } else {
+            Counter::CallRefused
+        });
         self.settle(now);
         placed
     }
@@ -98,7 +110,9 @@ impl Edge {
             Err(Refusal::NoRoute)
         } else if self.calls.live_count() >= config.call_capacity {
             Err(Refusal::CallCapacity)
-        } else if self.shard.transactions.len() >= config.transaction_capacity - config.transaction_capacity / 4 {
+        } else if self.shard.transactions.len()
+            >= config.transaction_capacity - config.transaction_capacity / 4
+        {
             // The last quarter is for the requests of running calls: what runs must be able to end.
             Err(Refusal::TransactionCapacity)
         } else {
@@ -116,17 +130,26 @@ impl Edge {
         self.settle(now);
     }
 
-    /// Does what is asked of a running call, once for each `control_id`: a repeated one gets the same answer.
-    pub fn control(&mut self, now: Instant, call_id: &str, control_id: &str, verb: Verb) -> Result<(), ControlRefusal> {
+    /// Does what is asked of a running call, once for each `control_id`: a repeated one gets the
+    /// same answer.
+    pub fn control(
+        &mut self,
+        now: Instant,
+        call_id: &str,
+        control_id: &str,
+        verb: Verb,
+    ) -> Result<(), ControlRefusal> {
         let Some(key) = self.calls.find(call_id) else { return Err(ControlRefusal::UnknownCall) };
         let mut answer = Err(ControlRefusal::UnknownCall);
-        self.calls.with(now, &mut self.shard, key, |call, cx| answer = call.control(cx, control_id.to_owned(), verb));
+        self.calls.with(now, &mut self.shard, key, |call, cx| {
+            answer = call.control(cx, control_id.to_owned(), verb)
+        });
         self.settle(now);
         answer
     }
 
-    /// Keeps what calls with this `PlaceCall::hold_audio` play to parties on hold from their next hold on: 8 kHz mono. `false` when the
-    /// relay keeps its most.
+    /// Keeps what calls with this `PlaceCall::hold_audio` play to parties on hold from their next
+    /// hold on: 8 kHz mono. `false` when the relay keeps its most.
     pub fn add_hold_audio(&mut self, name: &str, samples: &[i16]) -> bool {
         let Some(audio) = self.shard.relay.add_audio(samples) else { return false };
         if let Some(former) = self.shard.hold_audio.insert(name.to_owned(), audio) {
@@ -135,8 +158,8 @@ impl Edge {
         true
     }
 
-    /// Refuses new calls and softphones from now on, and sends away the softphones that are in no call. Those of running calls may come
-    /// back to them.
+    /// Refuses new calls and softphones from now on, and sends away the softphones that are in no
+    /// call. Those of running calls may come back to them.
     pub fn drain(&mut self, now: Instant) {
         self.is_draining = true;
         self.close_idle_softphones();
@@ -163,16 +186,23 @@ impl Edge {
         self.settle(now);
     }
 
-    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs fail over (RFC 3261 §17.1.4). Must be
-    /// told of each WebSocket that ends: its softphone is offline from then on.
+    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs
+    /// fail over (RFC 3261 §17.1.4). Must be told of each WebSocket that ends: its softphone is
+    /// offline from then on.
     pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
         self.shard.counters.count(Counter::FlowError);
         self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
-            peer.flow.transport == flow.transport && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
+            peer.flow.transport == flow.transport
+                && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
         };
-        let failed: Vec<TransactionId> =
-            self.shard.transactions.over_stream(flow.remote).filter(|(_, peer)| broken(peer)).map(|(id, _)| id).collect();
+        let failed: Vec<TransactionId> = self
+            .shard
+            .transactions
+            .over_stream(flow.remote)
+            .filter(|(_, peer)| broken(peer))
+            .map(|(id, _)| id)
+            .collect();
         for id in failed {
             self.shard.transactions.handle_transport_error(now, id);
         }
@@ -192,30 +222,44 @@ impl Edge {
     /// Takes the relay's events to their calls.
     pub fn handle_media(&mut self, now: Instant) {
         while let Some(event) = self.shard.relay.poll_event() {
-            let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(event.leg())) else { continue };
-            self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_media(cx, name, event));
+            let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(event.leg()))
+            else {
+                continue;
+            };
+            self.calls
+                .with(now, &mut self.shard, key, |call, cx| call.handle_media(cx, name, event));
         }
         self.settle(now);
     }
 
     /// The recording's file is final.
     pub fn recording_finished(&mut self, now: Instant, recording: RecordingId, file: RecordedFile) {
-        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
-        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file));
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else {
+            return;
+        };
+        self.calls
+            .with(now, &mut self.shard, key, |call, cx| call.handle_recording(cx, recording, file));
         self.settle(now);
     }
 
     /// The recording's file cannot be made final: the end of its call names none.
     pub fn recording_lost(&mut self, now: Instant, recording: RecordingId) {
-        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
-        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_lost_recording(cx, recording));
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else {
+            return;
+        };
+        self.calls
+            .with(now, &mut self.shard, key, |call, cx| call.handle_lost_recording(cx, recording));
         self.settle(now);
     }
 
     /// Something of the recording could not be written.
     pub fn recording_damaged(&mut self, now: Instant, recording: RecordingId) {
-        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else { return };
-        self.calls.with(now, &mut self.shard, key, |call, cx| call.handle_damaged_recording(cx, recording));
+        let Some(&key) = self.shard.recordings.get(&Resources::recording_key(recording)) else {
+            return;
+        };
+        self.calls.with(now, &mut self.shard, key, |call, cx| {
+            call.handle_damaged_recording(cx, recording)
+        });
         self.settle(now);
     }
 
@@ -227,7 +271,12 @@ impl Edge {
     /// When `handle_timeout` is due, the relay's own timers included.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let registrar = self.shard.registrar.as_ref().and_then(Registrar::poll_timeout);
-        let all = [self.calls.poll_timeout(), self.shard.transactions.poll_timeout(), self.shard.relay.poll_timeout(), registrar];
+        let all = [
+            self.calls.poll_timeout(),
+            self.shard.transactions.poll_timeout(),
+            self.shard.relay.poll_timeout(),
+            registrar,
+        ];
         all.into_iter().chain([self.farewells.poll_timeout()]).flatten().min()
     }
 
@@ -245,8 +294,8 @@ impl Edge {
         self.handle_media(now);
     }
 
-    /// Leaves the legs that an earlier process left behind: a ringing phone is cancelled, and hung up should it answer all the same; one
-    /// that was answered is hung up.
+    /// Leaves the legs that an earlier process left behind: a ringing phone is cancelled, and hung
+    /// up should it answer all the same; one that was answered is hung up.
     pub fn bid_farewell(&mut self, now: Instant, remains: Vec<Remains>) {
         for one in remains {
             self.farewells.begin(now, &mut self.shard, one);
@@ -259,28 +308,48 @@ impl Edge {
         while let Some((id, peer, output)) = self.shard.transactions.poll_output() {
             use transaction::Output as From;
             match (output, peer.owner) {
-                (From::Transmit(bytes), _) => self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes }),
+                (From::Transmit(bytes), _) => {
+                    self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes })
+                }
                 (_, None) => {}
                 (output, Some(owner)) if owner.call.is_of_farewell() => {
                     self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
                 }
                 (From::Response(response), Some(owner)) => {
-                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_response(cx, owner, id, &response));
+                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+                        call.handle_response(cx, owner, id, &response)
+                    });
                 }
                 (From::Request(ack), Some(owner)) => {
-                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_ack(cx, owner, &ack));
+                    self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+                        call.handle_ack(cx, owner, &ack)
+                    });
                 }
-                (From::Timeout, Some(owner)) => self.fail_transaction(now, owner, id, Failure::Timeout),
-                (From::TransportError, Some(owner)) => self.fail_transaction(now, owner, id, Failure::Transport),
+                (From::Timeout, Some(owner)) => {
+                    self.fail_transaction(now, owner, id, Failure::Timeout)
+                }
+                (From::TransportError, Some(owner)) => {
+                    self.fail_transaction(now, owner, id, Failure::Transport)
+                }
                 (From::Terminated, Some(owner)) => {
-                    self.calls.with(now, &mut self.shard, owner.call, |call, _| call.handle_terminated(owner, id));
+                    self.calls.with(now, &mut self.shard, owner.call, |call, _| {
+                        call.handle_terminated(owner, id)
+                    });
                 }
             }
         }
     }
 
-    fn fail_transaction(&mut self, now: Instant, owner: Owner, id: TransactionId, failure: Failure) {
-        self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_failed_transaction(cx, owner, id, failure));
+    fn fail_transaction(
+        &mut self,
+        now: Instant,
+        owner: Owner,
+        id: TransactionId,
+        failure: Failure,
+    ) {
+        self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+            call.handle_failed_transaction(cx, owner, id, failure)
+        });
     }
 
     /// Calls that have not been told as ended.
@@ -293,7 +362,8 @@ impl Edge {
         self.calls.live_count()
     }
 
-    /// What the shard holds in its tables; all zero once every call is over and its transactions have run out.
+    /// What the shard holds in its tables; all zero once every call is over and its transactions
+    /// have run out.
     pub fn held(&self) -> Held {
         Held {
             call_count: self.calls.count(),

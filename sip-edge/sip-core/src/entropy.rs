@@ -1,5 +1,6 @@
-//! The shard's random source: a ChaCha stream from the seed that the shell passed in. Branches, tags, Call-IDs and SRTP keys must not
-//! be guessed (RFC 3261 §8.1.1.4, §19.3), so the seed must come from the system's generator.
+//! The shard's random source: a ChaCha stream from the seed that the shell passed in. Branches,
+//! tags, Call-IDs and SRTP keys must not be guessed (RFC 3261 §8.1.1.4, §19.3), so the seed must
+//! come from the system's generator.
 
 use media_core::srtp::{Keys, Suite};
 use rand_chacha::ChaCha12Rng;

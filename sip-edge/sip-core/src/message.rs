@@ -1,6 +1,7 @@
-//! SIP messages (RFC 3261 §7, §19, §20, §25): an own wire parser, TCP framer and printer around `rsip`'s types, borrowed views of the
-//! header values that `rsip` does not read, and the builders of requests and responses.
-//! Owns no state beyond one stream's bytes; knows no transaction, dialog or address to send to.
+//! SIP messages (RFC 3261 §7, §19, §20, §25): an own wire parser, TCP framer and printer around
+//! `rsip`'s types, borrowed views of the header values that `rsip` does not read, and the builders
+//! of requests and responses. Owns no state beyond one stream's bytes; knows no transaction, dialog
+//! or address to send to.
 
 mod body;
 mod build;
@@ -16,7 +17,8 @@ mod view;
 
 pub use body::{SDP, session_description};
 pub use build::{
-    Body, RequestParts, ack_for, cancel_for, refusal, request, respond, same_hop, set_body, stamp_source, via_value,
+    Body, RequestParts, ack_for, cancel_for, refusal, request, respond, same_hop, set_body,
+    stamp_source, via_value,
 };
 pub use framer::{Frame, FrameError, Framer};
 pub use header::header;
@@ -87,7 +89,8 @@ pub enum Answer {
 }
 
 impl ParseError {
-    /// The answer that is due when the refused message is a request; a refused response is always dropped (RFC 3261 §8.1.3.2).
+    /// The answer that is due when the refused message is a request; a refused response is always
+    /// dropped (RFC 3261 §8.1.3.2).
     pub fn answer(self) -> Answer {
         match self {
             Self::NotSip | Self::StatusLine => Answer::Drop,

@@ -1,5 +1,5 @@
-//! What a call's end means: table A11 as pure functions from SIP codes, Q.850 causes and our own timers to status, reason and
-//! failover. Knows no call and no message.
+//! What a call's end means: table A11 as pure functions from SIP codes, Q.850 causes and our own
+//! timers to status, reason and failover. Knows no call and no message.
 
 /// Final disposition of a call (the callback's `status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,7 +153,8 @@ impl MediaFault {
 /// How the INVITE of a leg came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The peer's final response, with the cause of its `Reason: Q.850` header if it has one (RFC 3326).
+    /// The peer's final response, with the cause of its `Reason: Q.850` header if it has one (RFC
+    /// 3326).
     Response { code: u16, q850: Option<u16> },
     /// No response at all: timer B (RFC 3261 §17.1.1.2).
     Timeout,
@@ -176,7 +177,8 @@ pub enum Rang {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failover {
     Never,
-    /// Unless the leg was already moved once for this cause: further trunks will not like our credentials better.
+    /// Unless the leg was already moved once for this cause: further trunks will not like our
+    /// credentials better.
     Once,
     Always,
 }
@@ -239,7 +241,13 @@ pub fn judge(leg: LegName, failure: Failure, rang: Rang) -> Verdict {
         (_, Failure::RingTimeout | Failure::Media) => HangupBy::System,
         _ => HangupBy::Network,
     };
-    let outcome = Outcome { status, reason: Some(reason), failed_leg: Some(leg), sip_code, hangup_by: Some(hangup_by) };
+    let outcome = Outcome {
+        status,
+        reason: Some(reason),
+        failed_leg: Some(leg),
+        sip_code,
+        hangup_by: Some(hangup_by),
+    };
     Verdict { failover, outcome }
 }
 
@@ -250,7 +258,8 @@ fn kind_of_response(code: u16, q850: Option<u16>, rang: Rang) -> Kind {
         Some(18 | 19) => Kind::NoAnswer,
         Some(20) => Kind::Unreachable,
         Some(1 | 28) => Kind::Number,
-        // A person who answered busy or declined is not rung again through another trunk, whatever the gateway's cause.
+        // A person who answered busy or declined is not rung again through another trunk, whatever
+        // the gateway's cause.
         Some(34 | 38 | 41 | 42) if !matches!(by_code, Kind::Busy | Kind::Declined) => Kind::Trunk,
         _ => by_code,
     }
@@ -332,14 +341,18 @@ pub fn of_cause(cause: Cause, bridged: Bridged) -> Outcome {
         Cause::DialogLost(leg) => (Some(Reason::DialogLost), Some(leg), HangupBy::Network),
         Cause::AgentMedia => (Some(Reason::AgentMedia), Some(LegName::Agent), HangupBy::System),
         Cause::AgentLost => (Some(Reason::AgentLost), Some(LegName::Agent), HangupBy::Agent),
-        Cause::AgentNotConfirmed => (Some(Reason::AgentNotConfirmed), Some(LegName::Agent), HangupBy::System),
+        Cause::AgentNotConfirmed => {
+            (Some(Reason::AgentNotConfirmed), Some(LegName::Agent), HangupBy::System)
+        }
         Cause::System => (Some(Reason::System), None, HangupBy::System),
     };
     let (status, reason) = match (bridged, cause) {
         (Bridged::Yes, _) => (CallStatus::Answer, reason),
         (Bridged::No, Cause::Bye(_) | Cause::Api) => (CallStatus::Canceled, Some(Reason::Canceled)),
         (Bridged::No, Cause::AgentLost) => (CallStatus::Canceled, reason),
-        (Bridged::No, Cause::NoMedia(LegName::Agent)) => (CallStatus::Failed, Some(Reason::AgentMedia)),
+        (Bridged::No, Cause::NoMedia(LegName::Agent)) => {
+            (CallStatus::Failed, Some(Reason::AgentMedia))
+        }
         (Bridged::No, _) => (CallStatus::Failed, reason),
     };
     Outcome { status, reason, failed_leg: leg, sip_code: None, hangup_by: Some(hangup_by) }

@@ -1,8 +1,9 @@
-//! The registrar of softphones (RFC 3261 §10.3, RFC 5626 §6, RFC 7118): who may register, and over which flow each agent is reached.
-//! One binding per agent: the newest registration takes over. Knows no call; whether an agent is in one is told to it.
+//! The registrar of softphones (RFC 3261 §10.3, RFC 5626 §6, RFC 7118): who may register, and over
+//! which flow each agent is reached. One binding per agent: the newest registration takes over.
+//! Knows no call; whether an agent is in one is told to it.
 //!
-//! Deviates: no Flow-Timer (RFC 5626 §4.4.1), because a browser cannot send the keep-alives that it asks for; the server's WebSocket pings
-//! keep the flow and find its loss (RFC 7118 §6).
+//! Deviates: no Flow-Timer (RFC 5626 §4.4.1), because a browser cannot send the keep-alives that it
+//! asks for; the server's WebSocket pings keep the flow and find its loss (RFC 7118 §6).
 
 mod admission;
 mod binding;
@@ -22,7 +23,8 @@ const EXPIRES: std::ops::RangeInclusive<u32> = 30..=3600;
 const DEFAULT_EXPIRES: u32 = 300;
 /// How often an expired credential is looked at again while its agent is in a call.
 const GRACE: Duration = Duration::from_secs(5);
-/// Grants and challenges per binding that may exist: agents that are not there yet, tabs that were not closed yet.
+/// Grants and challenges per binding that may exist: agents that are not there yet, tabs that were
+/// not closed yet.
 const SPARE_FACTOR: usize = 4;
 
 /// Names and limits.
@@ -146,25 +148,33 @@ impl Registrar {
         }
     }
 
-    /// Lets an agent register; replaces its former grant. The same grant again changes nothing. False when there are too many.
+    /// Lets an agent register; replaces its former grant. The same grant again changes nothing.
+    /// False when there are too many.
     pub fn grant(&mut self, now: Instant, grant: Grant) -> bool {
-        self.grants.retain(|agent, granted| granted.expires_at > now || self.bindings.contains_key(agent));
+        self.grants
+            .retain(|agent, granted| granted.expires_at > now || self.bindings.contains_key(agent));
         if self.grants.get(&grant.agent).is_some_and(|granted| granted.password == grant.password) {
             let granted = self.grants.get_mut(&grant.agent).expect("it was found");
             granted.expires_at = grant.expires_at;
             return true;
         }
-        if !self.grants.contains_key(&grant.agent) && self.grants.len() >= self.config.capacity * SPARE_FACTOR {
+        if !self.grants.contains_key(&grant.agent)
+            && self.grants.len() >= self.config.capacity * SPARE_FACTOR
+        {
             return false;
         }
         self.next_serial += 1;
-        let granted = Granted { password: grant.password, expires_at: grant.expires_at, serial: self.next_serial };
+        let granted = Granted {
+            password: grant.password,
+            expires_at: grant.expires_at,
+            serial: self.next_serial,
+        };
         self.grants.insert(grant.agent, granted);
         true
     }
 
-    /// Ends the agent's grant and its binding. Who is in a call keeps what it is registered by until the call's end, like one whose
-    /// credential has expired.
+    /// Ends the agent's grant and its binding. Who is in a call keeps what it is registered by
+    /// until the call's end, like one whose credential has expired.
     pub fn revoke(&mut self, now: Instant, agent: &str, is_busy: bool) {
         match self.bindings.get_mut(agent).filter(|_| is_busy) {
             Some(binding) => {
@@ -259,16 +269,21 @@ impl Registrar {
         self.due = self.bindings.values().map(Binding::due).min();
     }
 
-    /// Ends the bindings that are over. A credential's end waits until its agent is in no call: a call must not depend on whether new
-    /// credentials can be had.
+    /// Ends the bindings that are over. A credential's end waits until its agent is in no call: a
+    /// call must not depend on whether new credentials can be had.
     pub fn handle_timeout(&mut self, now: Instant, is_busy: impl Fn(&str) -> bool) {
-        let due: Vec<String> =
-            self.bindings.iter().filter(|(_, binding)| binding.due() <= now).map(|(agent, _)| agent.clone()).collect();
+        let due: Vec<String> = self
+            .bindings
+            .iter()
+            .filter(|(_, binding)| binding.due() <= now)
+            .map(|(agent, _)| agent.clone())
+            .collect();
         for agent in due {
             let Some(binding) = self.bindings.get_mut(&agent) else { continue };
             if binding.expires_at <= now {
                 self.unbind(&agent, Some(CloseReason::Revoked));
-            } else if let Some(granted) = self.grants.get(&agent).filter(|granted| granted.serial == binding.serial)
+            } else if let Some(granted) =
+                self.grants.get(&agent).filter(|granted| granted.serial == binding.serial)
                 && granted.expires_at > now
             {
                 binding.check_at = granted.expires_at;
@@ -281,7 +296,8 @@ impl Registrar {
         self.rearm();
     }
 
-    /// Answers a REGISTER (RFC 3261 §10.3). `nonce` is unforeseeable text for a challenge; `is_busy` says whether an agent is in a call.
+    /// Answers a REGISTER (RFC 3261 §10.3). `nonce` is unforeseeable text for a challenge;
+    /// `is_busy` says whether an agent is in a call.
     pub fn handle_register(
         &mut self,
         now: Instant,
@@ -292,7 +308,8 @@ impl Registrar {
     ) -> Answer {
         // §10.3 step 1: the domain of the request-URI must be ours.
         let target = request.uri.to_string();
-        let is_ours = message::Uri::parse(&target).is_some_and(|uri| uri.host.eq_ignore_ascii_case(&self.config.domain));
+        let is_ours = message::Uri::parse(&target)
+            .is_some_and(|uri| uri.host.eq_ignore_ascii_case(&self.config.domain));
         if !is_ours {
             return Answer::plain(404);
         }
@@ -303,7 +320,8 @@ impl Registrar {
         };
         // §10.3 steps 4 and 5: only its own address-of-record.
         let owns = request.to_addr().is_some_and(|to| {
-            to.uri.user_text().as_deref() == Some(agent.as_str()) && to.uri.host.eq_ignore_ascii_case(&self.config.domain)
+            to.uri.user_text().as_deref() == Some(agent.as_str())
+                && to.uri.host.eq_ignore_ascii_case(&self.config.domain)
         });
         let is_foreign_flow = self.agent_of(flow).is_some_and(|other| other != agent);
         if !owns || is_foreign_flow {
@@ -328,7 +346,9 @@ impl Registrar {
                 }
             }
             Contact::One { value, target, expires } => {
-                if !self.bindings.contains_key(&agent) && self.bindings.len() >= self.config.capacity {
+                if !self.bindings.contains_key(&agent)
+                    && self.bindings.len() >= self.config.capacity
+                {
                     return Answer { code: 503, headers: vec![header("Retry-After", "10")] };
                 }
                 self.bind(now, registrant, request, value, target, expires);
@@ -337,7 +357,15 @@ impl Registrar {
         self.confirm(now, &agent, request)
     }
 
-    fn bind(&mut self, now: Instant, by: Registrant<'_>, request: &Request, value: String, target: String, expires: u32) {
+    fn bind(
+        &mut self,
+        now: Instant,
+        by: Registrant<'_>,
+        request: &Request,
+        value: String,
+        target: String,
+        expires: u32,
+    ) {
         let check_at = self.grants.get(by.agent).map_or(now, |granted| granted.expires_at);
         let binding = Binding {
             flow: by.flow,
@@ -367,7 +395,8 @@ impl Registrar {
         }
     }
 
-    /// The 200: each binding with its remaining seconds (§10.3 step 8); RFC 5626 §6 for who asked for outbound.
+    /// The 200: each binding with its remaining seconds (§10.3 step 8); RFC 5626 §6 for who asked
+    /// for outbound.
     fn confirm(&self, now: Instant, agent: &str, request: &Request) -> Answer {
         let mut headers = Vec::new();
         if let Some(binding) = self.bindings.get(agent) {

@@ -1,5 +1,6 @@
-//! What a leg needs to be left by the next process if this one dies (B10): the head of the INVITE that is to be cancelled, or the BYE of
-//! its dialog, and the way to its peer. Printed as notes of a journal, and read back from it. No credentials are in it.
+//! What a leg needs to be left by the next process if this one dies (B10): the head of the INVITE
+//! that is to be cancelled, or the BYE of its dialog, and the way to its peer. Printed as notes of
+//! a journal, and read back from it. No credentials are in it.
 
 use crate::edge::Transport;
 use crate::message::{self, Limits, Method, Request, SipMessage};
@@ -13,13 +14,17 @@ pub struct Remains {
     pub key: String,
     pub transport: Transport,
     pub remote: SocketAddr,
-    /// An INVITE without body, as it was sent on its way, or the BYE that is due; its Via is then the next process's own.
+    /// An INVITE without body, as it was sent on its way, or the BYE that is due; its Via is then
+    /// the next process's own.
     pub request: Request,
 }
 
 /// One entry of a journal.
 #[derive(Debug, Clone, PartialEq)]
-#[allow(clippy::large_enum_variant, reason = "a note is handed to the journal at once, never kept in numbers")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a note is handed to the journal at once, never kept in numbers"
+)]
 pub enum Note {
     /// The leg stands, or stands otherwise than before.
     Standing(Remains),
@@ -45,7 +50,8 @@ impl Note {
             Note::Standing(Remains { key, transport, remote, request }) => {
                 let message = message::print_request(request);
                 let word = word(*transport);
-                let mut note = format!("{STANDING} {key} {word} {remote} {}\n", message.len()).into_bytes();
+                let mut note =
+                    format!("{STANDING} {key} {word} {remote} {}\n", message.len()).into_bytes();
                 note.extend_from_slice(&message);
                 note
             }
@@ -53,7 +59,8 @@ impl Note {
     }
 }
 
-/// Reads a journal: the legs that stood at its end. What cannot be read is passed over; a note that was cut off ends it.
+/// Reads a journal: the legs that stood at its end. What cannot be read is passed over; a note that
+/// was cut off ends it.
 pub fn read(journal: &[u8]) -> Vec<Remains> {
     let mut standing = BTreeMap::new();
     let mut rest = journal;
@@ -64,8 +71,13 @@ pub fn read(journal: &[u8]) -> Vec<Remains> {
         if kind == GONE {
             standing.remove(key);
         } else if kind == STANDING {
-            let way = words.next().and_then(transport).zip(words.next().and_then(|remote| remote.parse().ok()));
-            let Some(len) = words.next().and_then(|len| len.parse::<usize>().ok()) else { continue };
+            let way = words
+                .next()
+                .and_then(transport)
+                .zip(words.next().and_then(|remote| remote.parse().ok()));
+            let Some(len) = words.next().and_then(|len| len.parse::<usize>().ok()) else {
+                continue;
+            };
             let Some((message, after)) = rest.split_at_checked(len) else { break };
             rest = after;
             if let Some((transport, remote)) = way {
@@ -74,7 +86,9 @@ pub fn read(journal: &[u8]) -> Vec<Remains> {
         }
     }
     let remains = standing.into_iter().filter_map(|(key, (transport, remote, message))| {
-        let Ok(SipMessage::Request(request)) = message::parse(message, &Limits::default()) else { return None };
+        let Ok(SipMessage::Request(request)) = message::parse(message, &Limits::default()) else {
+            return None;
+        };
         let is_due = matches!(request.method, Method::Invite | Method::Bye);
         is_due.then(|| Remains { key: key.to_owned(), transport, remote, request })
     });
@@ -114,7 +128,10 @@ mod tests {
         let request = message::request(&RequestParts {
             method,
             target: "sip:+919876543210@10.0.2.1:5070;transport=udp",
-            routes: &["<sip:10.9.9.9;lr;x=1>".to_owned(), "\"P, Q\" <sip:10.9.9.8:5080;lr>".to_owned()],
+            routes: &[
+                "<sip:10.9.9.9;lr;x=1>".to_owned(),
+                "\"P, Q\" <sip:10.9.9.8:5080;lr>".to_owned(),
+            ],
             via: &via_value("UDP", "192.0.2.7:5060", "z9hG4bKs0-1"),
             from: "<sip:+911140000000@carrier.example;user=phone>;tag=s0-2",
             to: "\"Müller\" <sip:9876543210@carrier.example>;tag=a-1",
@@ -129,9 +146,15 @@ mod tests {
 
     #[track_caller]
     fn check(journal: &[u8], expected: &[&Remains]) {
-        let print = |remains: &Remains| String::from_utf8(Note::Standing(remains.clone()).print()).unwrap();
+        let print =
+            |remains: &Remains| String::from_utf8(Note::Standing(remains.clone()).print()).unwrap();
         let expected: Vec<String> = expected.iter().map(|each| print(each)).collect();
-        assert_eq!(read(journal).iter().map(print).collect::<Vec<_>>(), expected, "{}", String::from_utf8_lossy(journal));
+        assert_eq!(
+            read(journal).iter().map(print).collect::<Vec<_>>(),
+            expected,
+            "{}",
+            String::from_utf8_lossy(journal)
+        );
     }
 
     #[test]
@@ -157,7 +180,8 @@ mod tests {
             remains("a", Method::Invite, Transport::Udp, "10.0.2.1:5060"),
             remains("b", Method::Bye, Transport::Tcp, "10.0.3.1:5060"),
         );
-        let (one, two) = (Note::Standing(first.clone()).print(), Note::Standing(second.clone()).print());
+        let (one, two) =
+            (Note::Standing(first.clone()).print(), Note::Standing(second.clone()).print());
         let both = [one.as_slice(), &two].concat();
         for len in 0..both.len() {
             let expected: &[&Remains] = if len < one.len() { &[] } else { &[&first] };

@@ -1,5 +1,6 @@
-//! The four transactions of RFC 3261 §17 with the Accepted states of RFC 6026, each a sans-IO machine, and the table that owns them.
-//! They retransmit, absorb retransmissions and time out; they know neither dialogs nor addresses.
+//! The four transactions of RFC 3261 §17 with the Accepted states of RFC 6026, each a sans-IO
+//! machine, and the table that owns them. They retransmit, absorb retransmissions and time out;
+//! they know neither dialogs nor addresses.
 
 mod client_invite;
 mod client_non_invite;
@@ -20,7 +21,8 @@ pub use server_invite::ServerInvite;
 pub use server_non_invite::ServerNonInvite;
 pub use table::{Attachment, Counters, Full, Table, TransactionId};
 
-/// Whether the transport delivers by itself: then nothing is retransmitted and nothing waited for (§17.1.1.2).
+/// Whether the transport delivers by itself: then nothing is retransmitted and nothing waited for
+/// (§17.1.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reliability {
     /// TCP, TLS, WebSocket.
@@ -42,7 +44,11 @@ pub struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Self { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
+        Self {
+            t1: Duration::from_millis(500),
+            t2: Duration::from_secs(4),
+            t4: Duration::from_secs(5),
+        }
     }
 }
 
@@ -85,7 +91,8 @@ pub enum Output {
     Transmit(Arc<[u8]>),
     /// To the user of a client transaction.
     Response(Response),
-    /// To the user of an INVITE server transaction: an ACK that arrived after a 2xx (RFC 6026 §7.1).
+    /// To the user of an INVITE server transaction: an ACK that arrived after a 2xx (RFC 6026
+    /// §7.1).
     Request(Request),
     /// To the user: timer B, F or H fired.
     Timeout,

@@ -33,7 +33,10 @@ fn bad_keys_are_named_in_one_line() {
     check("[media]\nlast_port = 1025", "`media.last_port`: an odd port");
     check("[limits]\nmax_calls = 0", "`limits.max_calls`: 1 to 5000 are allowed");
     check("[limits]\nmax_calls = 100000", "`limits.max_calls`: 1 to 5000 are allowed");
-    check("[limits]\nmax_tcp_connections = -1", "`limits.max_tcp_connections`: 2 to 10000 are allowed");
+    check(
+        "[limits]\nmax_tcp_connections = -1",
+        "`limits.max_tcp_connections`: 2 to 10000 are allowed",
+    );
     check("[media]\nquarantine_ms = 5000000000", "`media.quarantine_ms`: 0 to 60000 are allowed");
     check(
         "[softphone]\nmax_unregistered_per_address = 70000",
@@ -41,13 +44,25 @@ fn bad_keys_are_named_in_one_line() {
     );
     check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
     check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");
-    check("[softphone]\npublic_url = \"https://edge\"", "`softphone.public_url`: a URL that begins with wss://");
-    check("[softphone]\nallow_plaintext_loopback = true\nself_signed = true", "`softphone.self_signed`: not together");
-    check("[softphone]\nallowed_origins = [\"https://crm.example/page\"]", "`softphone.allowed_origins`");
+    check(
+        "[softphone]\npublic_url = \"https://edge\"",
+        "`softphone.public_url`: a URL that begins with wss://",
+    );
+    check(
+        "[softphone]\nallow_plaintext_loopback = true\nself_signed = true",
+        "`softphone.self_signed`: not together",
+    );
+    check(
+        "[softphone]\nallowed_origins = [\"https://crm.example/page\"]",
+        "`softphone.allowed_origins`",
+    );
     check("[softphone]\nallowed_origins = [\"*\"]", "`softphone.allowed_origins`");
     check("[softphone]\nmax_softphones = 0", "`softphone.max_softphones`: 1 to 10000 are allowed");
     check("[hold_audio]\nfolder = \"\"", "`hold_audio.folder`: a folder is needed");
-    check("[log]\nformat = \"xml\"", "`log.format`: unknown variant `xml`, expected `text` or `json`");
+    check(
+        "[log]\nformat = \"xml\"",
+        "`log.format`: unknown variant `xml`, expected `text` or `json`",
+    );
     check("name = \"a b\"", "`name`");
     check("[sip", "line 1");
     check("name = \"x\"\nname = \"y\"", "line 2");
@@ -56,9 +71,14 @@ fn bad_keys_are_named_in_one_line() {
 /// S42
 #[test]
 fn plaintext_is_for_loopback_only() {
-    let with = |address: &str| format!("[softphone]\nallow_plaintext_loopback = true\nbind_address = \"{address}\"");
-    for address in ["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "203.0.113.7", "fe80::1", "::ffff:10.0.0.1"] {
-        let told = "`softphone.allow_plaintext_loopback`: only allowed while `softphone.bind_address` is a loopback address";
+    let with = |address: &str| {
+        format!("[softphone]\nallow_plaintext_loopback = true\nbind_address = \"{address}\"")
+    };
+    for address in
+        ["0.0.0.0", "::", "10.0.0.1", "192.168.0.1", "203.0.113.7", "fe80::1", "::ffff:10.0.0.1"]
+    {
+        let told = "`softphone.allow_plaintext_loopback`: only allowed while \
+            `softphone.bind_address` is a loopback address";
         check(&with(address), told);
     }
     for address in ["127.0.0.1", "127.8.9.10", "::1"] {
@@ -66,31 +86,48 @@ fn plaintext_is_for_loopback_only() {
         assert_eq!(config.certificate_source(address.parse().unwrap()), None);
     }
     let default = Config::default().softphone;
-    assert!(default.certificate_source(default.bind_address).is_some(), "TLS unless it is allowed to go without");
+    assert!(
+        default.certificate_source(default.bind_address).is_some(),
+        "TLS unless it is allowed to go without"
+    );
 }
 
 #[test]
 fn shards_share_no_port() {
-    let config = Config { media: MediaConfig { first_port: 20_000, last_port: 20_019, quarantine_ms: 0 }, ..Config::default() };
+    let config = Config {
+        media: MediaConfig { first_port: 20_000, last_port: 20_019, quarantine_ms: 0 },
+        ..Config::default()
+    };
     let plans = ShardPlan::cut(&config, 3).unwrap();
-    let ranges: Vec<_> =
-        plans.iter().map(|plan| (plan.sip.port(), plan.first_port, plan.pair_count, plan.call_capacity)).collect();
+    let ranges: Vec<_> = plans
+        .iter()
+        .map(|plan| (plan.sip.port(), plan.first_port, plan.pair_count, plan.call_capacity))
+        .collect();
     assert_eq!(ranges, [(5060, 20_000, 3, 1), (5061, 20_006, 3, 1), (5062, 20_012, 3, 1)]);
     assert!(plans.iter().all(|plan| plan.softphone.is_none()), "not enabled");
-    assert!(ShardPlan::cut(&config, 6).unwrap_err().to_string().starts_with("`media.last_port`: 6 shards need"));
+    assert!(
+        ShardPlan::cut(&config, 6)
+            .unwrap_err()
+            .to_string()
+            .starts_with("`media.last_port`: 6 shards need")
+    );
 }
 
 #[test]
 fn ports_of_sip_meet_no_others() {
     let mut config = Config::default();
-    for (port, is_free) in [(19_998, true), (19_999, false), (20_000, false), (29_999, false), (30_000, true)] {
+    for (port, is_free) in
+        [(19_998, true), (19_999, false), (20_000, false), (29_999, false), (30_000, true)]
+    {
         config.sip.port = port;
         let cut = ShardPlan::cut(&config, 2).map_err(|error| error.to_string());
         let told = "`sip.port`: 2 ports from it on meet `media.first_port` to `media.last_port`";
         assert_eq!(cut.err().as_deref(), (!is_free).then_some(told), "{port}");
     }
     config.softphone.enabled = true;
-    for (address, port, is_free) in [("127.0.0.1", 30_001, false), ("0.0.0.0", 29_999, false), ("127.0.0.2", 30_001, true)] {
+    for (address, port, is_free) in
+        [("127.0.0.1", 30_001, false), ("0.0.0.0", 29_999, false), ("127.0.0.2", 30_001, true)]
+    {
         config.softphone.bind_address = address.parse().unwrap();
         config.softphone.port = port;
         let cut = ShardPlan::cut(&config, 2).map_err(|error| error.to_string());
@@ -104,19 +141,31 @@ fn each_shard_has_its_softphone_ports_and_url() {
     let mut config = Config::default();
     config.softphone.enabled = true;
     let plans = ShardPlan::cut(&config, 2).unwrap();
-    let ports: Vec<_> =
-        plans.iter().filter_map(|plan| plan.softphone).map(|plan| (plan.listener.port(), plan.media.port())).collect();
+    let ports: Vec<_> = plans
+        .iter()
+        .filter_map(|plan| plan.softphone)
+        .map(|plan| (plan.listener.port(), plan.media.port()))
+        .collect();
     assert_eq!(ports, [(8443, 19_000), (8444, 19_001)]);
     let url = |config: &Config| config.softphone.url(config.sip.public_address, &plans[1], 8444);
     assert_eq!(url(&config), "wss://127.0.0.1:8444/");
     config.softphone.public_url = "wss://edge.example/sip/{shard}".into();
     assert_eq!(url(&config), "wss://edge.example/sip/1");
     config.softphone.public_url = "wss://edge.example/".into();
-    assert!(ShardPlan::cut(&config, 2).unwrap_err().to_string().starts_with("`softphone.public_url`: with 2 shards"));
+    assert!(
+        ShardPlan::cut(&config, 2)
+            .unwrap_err()
+            .to_string()
+            .starts_with("`softphone.public_url`: with 2 shards")
+    );
     assert!(ShardPlan::cut(&config, 1).is_ok());
     for (media_port, other) in [(19_999, "`media.first_port`"), (5_060, "`sip.port`")] {
         config.softphone.media_port = media_port;
         let error = ShardPlan::cut(&config, 2).unwrap_err().to_string();
-        assert!(error.starts_with("`softphone.media_port`: 2 ports from it on meet") && error.contains(other), "{error}");
+        assert!(
+            error.starts_with("`softphone.media_port`: 2 ports from it on meet")
+                && error.contains(other),
+            "{error}"
+        );
     }
 }

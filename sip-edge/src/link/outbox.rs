@@ -1,5 +1,6 @@
-//! The events of one shard that control-api has not acknowledged, in order, with what of them was sent on the present connection.
-//! Pure. When it is full, milestones are dropped and counted; an `Ended` never is.
+//! The events of one shard that control-api has not acknowledged, in order, with what of them was
+//! sent on the present connection. Pure. When it is full, milestones are dropped and counted; an
+//! `Ended` never is.
 
 use control_wire::Event;
 use std::collections::{HashSet, VecDeque};
@@ -22,7 +23,14 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, entries: VecDeque::new(), next_unsent: 1, next_id: 1, ended: HashSet::new(), dropped_milestones: 0 }
+        Self {
+            capacity,
+            entries: VecDeque::new(),
+            next_unsent: 1,
+            next_id: 1,
+            ended: HashSet::new(),
+            dropped_milestones: 0,
+        }
     }
 
     /// Adds an event; in a full outbox the oldest milestone makes room.
@@ -31,7 +39,8 @@ impl Outbox {
             self.ended.insert(ended.call_id.clone());
         }
         if self.entries.len() >= self.capacity {
-            let oldest = self.entries.iter().position(|entry| matches!(entry.event, Event::Milestone(_)));
+            let oldest =
+                self.entries.iter().position(|entry| matches!(entry.event, Event::Milestone(_)));
             match (oldest, &event) {
                 (Some(oldest), _) => {
                     self.entries.remove(oldest);
@@ -136,7 +145,9 @@ mod tests {
     fn sent(outbox: &mut Outbox) -> Vec<(u64, String)> {
         std::iter::from_fn(|| {
             outbox.poll_unsent().map(|(id, event)| match event {
-                Event::Milestone(milestone) => (id, format!("{} {}", milestone.call_id, milestone.sequence)),
+                Event::Milestone(milestone) => {
+                    (id, format!("{} {}", milestone.call_id, milestone.sequence))
+                }
                 Event::Ended(ended) => (id, format!("{} ended", ended.call_id)),
                 Event::TransferRequested { call_id, .. } => (id, format!("{call_id} asks")),
             })
@@ -174,7 +185,10 @@ mod tests {
         outbox.push(milestone("b", 1));
         outbox.push(milestone("b", 2));
         outbox.push(milestone("b", 3));
-        assert_eq!(sent(&mut outbox), [(1, "a ended".into()), (3, "b 2".into()), (4, "b 3".into())]);
+        assert_eq!(
+            sent(&mut outbox),
+            [(1, "a ended".into()), (3, "b 2".into()), (4, "b 3".into())]
+        );
         outbox.push(ended("b"));
         outbox.push(ended("c"));
         outbox.push(ended("d"));

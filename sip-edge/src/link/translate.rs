@@ -1,5 +1,5 @@
-//! Between the control link's messages and `sip-core`'s own types. Monotonic times become Unix milliseconds by comparing the two
-//! clocks at the moment of telling.
+//! Between the control link's messages and `sip-core`'s own types. Monotonic times become Unix
+//! milliseconds by comparing the two clocks at the moment of telling.
 
 use control_wire as wire;
 use ipnet::IpNet;
@@ -16,13 +16,18 @@ pub struct ClockPair {
 
 impl ClockPair {
     pub fn now() -> Self {
-        Self { monotonic: Instant::now(), unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+        Self {
+            monotonic: Instant::now(),
+            unix: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
     }
 
     /// The moment of Unix milliseconds, not before the reading.
     pub fn instant(&self, unix_ms: u64) -> Instant {
         // A century is as good as never, and an Instant can hold it.
-        let left = Duration::from_millis(unix_ms).saturating_sub(self.unix).min(Duration::from_secs(100 * 365 * 86_400));
+        let left = Duration::from_millis(unix_ms)
+            .saturating_sub(self.unix)
+            .min(Duration::from_secs(100 * 365 * 86_400));
         self.monotonic + left
     }
 
@@ -69,16 +74,20 @@ pub fn verb(verb: wire::Verb) -> edge::Verb {
         wire::Verb::Resume => edge::Verb::Resume,
         wire::Verb::Mute { party } => edge::Verb::Mute { party },
         wire::Verb::Unmute { party } => edge::Verb::Unmute { party },
-        wire::Verb::SendDigits { party, digits } => edge::Verb::SendDigits { party, digits: edge::Digits(digits) },
-        wire::Verb::AddParticipant(new) => edge::Verb::AddParticipant(Box::new(edge::NewParticipant {
-            party: new.party,
-            destination: destination(new.destination),
-            joining: match new.joining {
-                wire::Joining::Consult => edge::Joining::Consult,
-                wire::Joining::Join => edge::Joining::Join,
-                wire::Joining::Transfer => edge::Joining::Transfer,
-            },
-        })),
+        wire::Verb::SendDigits { party, digits } => {
+            edge::Verb::SendDigits { party, digits: edge::Digits(digits) }
+        }
+        wire::Verb::AddParticipant(new) => {
+            edge::Verb::AddParticipant(Box::new(edge::NewParticipant {
+                party: new.party,
+                destination: destination(new.destination),
+                joining: match new.joining {
+                    wire::Joining::Consult => edge::Joining::Consult,
+                    wire::Joining::Join => edge::Joining::Join,
+                    wire::Joining::Transfer => edge::Joining::Transfer,
+                },
+            }))
+        }
         wire::Verb::Merge => edge::Verb::Merge,
         wire::Verb::Swap => edge::Verb::Swap,
         wire::Verb::Complete => edge::Verb::Complete,
@@ -89,7 +98,9 @@ pub fn verb(verb: wire::Verb) -> edge::Verb {
             target: agent_target(new.target),
             role: supervisor_role(new.role),
         })),
-        wire::Verb::SetRole { party, role } => edge::Verb::SetRole { party, role: supervisor_role(role) },
+        wire::Verb::SetRole { party, role } => {
+            edge::Verb::SetRole { party, role: supervisor_role(role) }
+        }
         wire::Verb::StartRecording { file_name } => edge::Verb::StartRecording { file_name },
         wire::Verb::PauseRecording => edge::Verb::PauseRecording,
         wire::Verb::ResumeRecording => edge::Verb::ResumeRecording,
@@ -126,7 +137,9 @@ fn party(party: edge::Party) -> wire::Party {
         edge::PartyRole::Participant(edge::Joining::Consult) => {
             (wire::PartyRole::Participant, Some(wire::Joining::Consult), None)
         }
-        edge::PartyRole::Participant(edge::Joining::Join) => (wire::PartyRole::Participant, Some(wire::Joining::Join), None),
+        edge::PartyRole::Participant(edge::Joining::Join) => {
+            (wire::PartyRole::Participant, Some(wire::Joining::Join), None)
+        }
         edge::PartyRole::Participant(edge::Joining::Transfer) => {
             (wire::PartyRole::Participant, Some(wire::Joining::Transfer), None)
         }
@@ -176,9 +189,10 @@ fn route(route: wire::Route) -> edge::Route {
         domain: route.domain,
         request_user: route.request_user,
         caller_id: route.caller_id,
-        credentials: route
-            .credentials
-            .map(|credentials| edge::Credentials { username: credentials.username, password: credentials.password }),
+        credentials: route.credentials.map(|credentials| edge::Credentials {
+            username: credentials.username,
+            password: credentials.password,
+        }),
         media: match route.media {
             wire::MediaProfile::Rtp => MediaProfile::Rtp,
             wire::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
@@ -209,9 +223,15 @@ pub enum Told {
 
 pub fn told(clocks: ClockPair, event: edge::Event) -> Told {
     Told::Event(match event {
-        edge::Event::Presence { agent, is_online } => return Told::Presence(wire::Presence { agent, online: is_online }),
-        edge::Event::Speaking { call_id, parties } => return Told::Speaking(wire::Speaking { call_id, parties }),
-        edge::Event::TransferRequested { call_id, party, target } => wire::Event::TransferRequested { call_id, party, target },
+        edge::Event::Presence { agent, is_online } => {
+            return Told::Presence(wire::Presence { agent, online: is_online });
+        }
+        edge::Event::Speaking { call_id, parties } => {
+            return Told::Speaking(wire::Speaking { call_id, parties });
+        }
+        edge::Event::TransferRequested { call_id, party, target } => {
+            wire::Event::TransferRequested { call_id, party, target }
+        }
         edge::Event::Milestone(milestone) => wire::Event::Milestone(wire::Milestone {
             call_id: milestone.call_id,
             sequence: milestone.sequence,

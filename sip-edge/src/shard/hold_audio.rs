@@ -1,5 +1,6 @@
-//! The WAV files that accounts have for parties on hold: each is read once per shard, when a call names it first, by a task of its own.
-//! What cannot be read is counted and said, and the bundled tone takes its place.
+//! The WAV files that accounts have for parties on hold: each is read once per shard, when a call
+//! names it first, by a task of its own. What cannot be read is counted and said, and the bundled
+//! tone takes its place.
 
 use super::Shard;
 use glommio::io::BufferedFile;
@@ -97,7 +98,8 @@ async fn read_whole(file: &BufferedFile) -> Result<Vec<u8>, ReadError> {
     }
     let mut bytes = Vec::with_capacity(len as usize);
     while (bytes.len() as u64) < len {
-        let read = file.read_at(bytes.len() as u64, len as usize - bytes.len()).await.map_err(io)?;
+        let read =
+            file.read_at(bytes.len() as u64, len as usize - bytes.len()).await.map_err(io)?;
         if read.is_empty() {
             break;
         }
@@ -114,7 +116,10 @@ mod tests {
     #[test]
     fn each_name_is_asked_for_once_and_must_be_plain() {
         let mut audio = HoldAudio::new("folder".into());
-        assert_eq!(audio.admit("a.wav").map(|reading| reading.path), Some(PathBuf::from("folder/a.wav")));
+        assert_eq!(
+            audio.admit("a.wav").map(|reading| reading.path),
+            Some(PathBuf::from("folder/a.wav"))
+        );
         assert!(audio.admit("a.wav").is_none());
         assert_eq!(audio.failed_count(), 0);
         for name in ["../a.wav", "", "/etc/passwd", "b/a.wav"] {

@@ -1,7 +1,8 @@
-//! The journal of one shard: which legs stand at carriers, so that the next process can leave them if this one dies (B10). Notes are
-//! gathered and written by a task of its own; nobody waits for the disk, and a disk that takes nothing stops no call. They are not synced:
-//! the page cache outlives a process, and calls do not outlive their machine. The file is made anew when most of it is about legs that
-//! are gone. It holds numbers, and is its owner's alone.
+//! The journal of one shard: which legs stand at carriers, so that the next process can leave them
+//! if this one dies (B10). Notes are gathered and written by a task of its own; nobody waits for
+//! the disk, and a disk that takes nothing stops no call. They are not synced: the page cache
+//! outlives a process, and calls do not outlive their machine. The file is made anew when most of
+//! it is about legs that are gone. It holds numbers, and is its owner's alone.
 
 use glommio::io::{BufferedFile, OpenOptions};
 use glommio::timer::Timer;
@@ -19,7 +20,8 @@ const NAME: &str = ".sip-edge-legs-";
 const UNFINISHED_SUFFIX: &str = ".new";
 /// Most notes that wait for the disk; beyond it they are dropped, and the file is made anew.
 const MAX_WAITING_LEN: usize = 4 << 20;
-/// A file up to this length is never made anew; a longer one is once it is four times as long as what stands.
+/// A file up to this length is never made anew; a longer one is once it is four times as long as
+/// what stands.
 const MIN_REWRITTEN_LEN: u64 = 1 << 20;
 /// Most that is read of a file: several times what a shard's legs take.
 const MAX_READ_LEN: u64 = 256 << 20;
@@ -33,17 +35,24 @@ pub struct Inherited {
     superseded: Vec<PathBuf>,
 }
 
-/// Reads the journals of the process before, for each of `shard_count` shards. What cannot be read is passed over.
+/// Reads the journals of the process before, for each of `shard_count` shards. What cannot be read
+/// is passed over.
 pub fn inherit(folder: &Path, shard_count: usize) -> Vec<Inherited> {
     let mut inherited: Vec<Inherited> = (0..shard_count).map(|_| Inherited::default()).collect();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        let Some(shard) = name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<usize>().ok()) else { continue };
+        let Some(shard) =
+            name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<usize>().ok())
+        else {
+            continue;
+        };
         let heir = &mut inherited[shard % shard_count];
         match read(&path) {
             Ok(journal) => heir.remains.extend(remains::read(&journal)),
-            Err(error) => tracing::warn!(%error, "which legs an earlier run left at carriers cannot be read"),
+            Err(error) => {
+                tracing::warn!(%error, "which legs an earlier run left at carriers cannot be read")
+            }
         }
         if shard >= shard_count {
             heir.superseded.push(path);
@@ -149,7 +158,9 @@ impl LegJournal {
                     inner.is_stale.set(true);
                     inner.waiting.take();
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!(%error, "legs at carriers cannot be noted: after a crash their phones would not be hung up");
+                        tracing::warn!(%error,
+                            "legs at carriers cannot be noted: after a crash their phones would \
+                                not be hung up");
                     }
                     Timer::new(RETRY_PERIOD).await;
                 }
@@ -216,7 +227,8 @@ mod tests {
 
     fn standing(key: &str) -> Note {
         let message = format!(
-            "BYE sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK{key}\r\nMax-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\n\
+            "BYE sip:1@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK{key}\r\n\
+                Max-Forwards: 70\r\nFrom: <sip:a@b>;tag=1\r\n\
              To: <sip:c@d>;tag=2\r\nCall-ID: {key}\r\nCSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n"
         );
         let journal = format!("STANDING {key} udp 10.0.0.1:5060 {}\n{message}", message.len());
@@ -254,7 +266,8 @@ mod tests {
     }
 
     fn keys(folder: &Path) -> Vec<String> {
-        let mut keys: Vec<String> = inherit(folder, 1).remove(0).remains.into_iter().map(|remains| remains.key).collect();
+        let mut keys: Vec<String> =
+            inherit(folder, 1).remove(0).remains.into_iter().map(|remains| remains.key).collect();
         keys.sort();
         keys
     }
@@ -294,15 +307,23 @@ mod tests {
             std::fs::write(at, standing(&format!("s{shard}")).print()).unwrap();
         }
         std::fs::write(folder.path().join(".sip-edge-legs-x"), b"?").unwrap();
-        std::fs::write(folder.path().join(".sip-edge-legs-0.new"), standing("half").print()).unwrap();
+        std::fs::write(folder.path().join(".sip-edge-legs-0.new"), standing("half").print())
+            .unwrap();
         let inherited = inherit(folder.path(), 2);
-        let names = |inherited: &Inherited| inherited.remains.iter().map(|remains| remains.key.clone()).collect::<Vec<_>>();
+        let names = |inherited: &Inherited| {
+            inherited.remains.iter().map(|remains| remains.key.clone()).collect::<Vec<_>>()
+        };
         let mut first = names(&inherited[0]);
         first.sort();
-        assert_eq!((first, names(&inherited[1])), (vec!["s0".to_owned(), "s2".to_owned()], vec!["s1".to_owned()]));
+        assert_eq!(
+            (first, names(&inherited[1])),
+            (vec!["s0".to_owned(), "s2".to_owned()], vec!["s1".to_owned()])
+        );
         let heir = inherited.into_iter().next().unwrap();
         let at = folder.path().to_owned();
-        keep(folder.path(), 0, heir, async move |_| until(|| !at.join(".sip-edge-legs-2").exists()).await);
+        keep(folder.path(), 0, heir, async move |_| {
+            until(|| !at.join(".sip-edge-legs-2").exists()).await
+        });
         assert_eq!(keys(folder.path()), ["s0", "s1", "s2"]);
     }
 

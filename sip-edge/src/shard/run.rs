@@ -1,6 +1,6 @@
 //! The tasks of one shard's executor: turns of the shard, its link to control-api, and its way out.
-//! A glommio file read keeps one waker per poll until it completes, so doorbells are awaited by tasks of their own and never beside
-//! another future.
+//! A glommio file read keeps one waker per poll until it completes, so doorbells are awaited by
+//! tasks of their own and never beside another future.
 
 use super::status::LinkedShard;
 use super::{Inherited, Next, Secrets, Shard};
@@ -44,7 +44,8 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     let shard = Shard::open(&input).with_context(|| format!("shard {}", input.plan.index))?;
     let ShardInput { config, plan, inherited, stop, .. } = input;
     let bell = EngineBell::new(&shard.borrow().engine)?;
-    tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address, calls = plan.call_capacity, "shard is up");
+    tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address,
+        calls = plan.call_capacity, "shard is up");
     let mailbox = shard.borrow().mailbox.clone();
     let linked = Rc::new(LinkedShard {
         shard: shard.clone(),
@@ -53,12 +54,17 @@ pub async fn run(input: ShardInput) -> anyhow::Result<()> {
     });
     let socket = config.link.socket.clone();
     let source = shard.borrow().pace.source(Lane::Own);
-    glommio::spawn_local(source.run(async move { link::run(&socket, mailbox, linked).await })).detach();
+    glommio::spawn_local(source.run(async move { link::run(&socket, mailbox, linked).await }))
+        .detach();
     glommio::spawn_local(turns(shard.clone(), bell)).detach();
     let journal = shard.borrow().journal.clone();
     glommio::spawn_local(journal.run()).detach();
     if !inherited.remains.is_empty() {
-        tracing::info!(shard = plan.index, legs = inherited.remains.len(), "legs of an earlier run are cancelled or hung up");
+        tracing::info!(
+            shard = plan.index,
+            legs = inherited.remains.len(),
+            "legs of an earlier run are cancelled or hung up"
+        );
         shard.borrow_mut().bid_farewell(inherited.remains);
     }
     let told = Rc::new(Signal::default());
@@ -86,7 +92,9 @@ async fn turns(shard: Rc<RefCell<Shard>>, bell: EngineBell) {
                 parked.set();
                 let timer = async {
                     match deadline {
-                        Some(deadline) => Timer::new(deadline.saturating_duration_since(Instant::now())).await,
+                        Some(deadline) => {
+                            Timer::new(deadline.saturating_duration_since(Instant::now())).await
+                        }
                         None => future::pending().await,
                     };
                 };
@@ -105,9 +113,10 @@ async fn stay(is_busy: &Cell<bool>, began: &Signal) {
     glommio::yield_if_needed().await;
 }
 
-/// Keeps a short timer set while the shard is busy. glommio 0.9 takes an executor for idle when its preemption timer has already run out
-/// before the first task got its turn (the thread was descheduled in between), and then sleeps until the next event although tasks
-/// are ready: without this timer, that is the status report, up to a second later.
+/// Keeps a short timer set while the shard is busy. glommio 0.9 takes an executor for idle when its
+/// preemption timer has already run out before the first task got its turn (the thread was
+/// descheduled in between), and then sleeps until the next event although tasks are ready: without
+/// this timer, that is the status report, up to a second later.
 async fn bound_sleep(is_busy: Rc<Cell<bool>>, began: Rc<Signal>) {
     loop {
         began.wait().await;
@@ -121,7 +130,8 @@ async fn ring_when_parked(mut bell: EngineBell, parked: Rc<Signal>, wake: Rc<Sig
     loop {
         parked.wait().await;
         if let Err(error) = bell.rung().await {
-            tracing::warn!(%error, "the engine's bell failed; datagrams are looked for each 5 ms instead");
+            tracing::warn!(%error, "the engine's bell failed; datagrams are looked for each 5 ms \
+                instead");
             loop {
                 Timer::new(Duration::from_millis(5)).await;
                 wake.set();

@@ -25,11 +25,19 @@ impl LinkPeer for LinkedShard {
             edge: shard.name.clone(),
             epoch: shard.epoch,
             shard: shard.plan.index,
-            live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).map(String::from).collect(),
+            live_calls: shard
+                .edge
+                .live_calls()
+                .chain(outbox.ended_calls())
+                .map(String::from)
+                .collect(),
             status: shard.status(),
             softphone_service: shard.softphone_service.clone(),
             softphones: shard.edge.softphones().map(String::from).collect(),
-            folders: Some(Folders { recordings: folder(&self.recordings), hold_audio: folder(&self.hold_audio) }),
+            folders: Some(Folders {
+                recordings: folder(&self.recordings),
+                hold_audio: folder(&self.hold_audio),
+            }),
             more: false,
         }
     }
@@ -49,7 +57,10 @@ impl LinkPeer for LinkedShard {
 
 fn folder(path: &Path) -> Folder {
     let identity = std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    Folder { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string(), identity }
+    Folder {
+        path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string(),
+        identity,
+    }
 }
 
 impl Shard {
@@ -58,7 +69,8 @@ impl Shard {
             draining: self.edge.is_draining(),
             call_count: self.edge.call_count() as u32,
             call_capacity: self.plan.call_capacity.into(),
-            free_port_pairs: usize::from(self.plan.pair_count).saturating_sub(self.edge.relay().leg_count()) as u32,
+            free_port_pairs: usize::from(self.plan.pair_count)
+                .saturating_sub(self.edge.relay().leg_count()) as u32,
             counters: self.counters(),
         }
     }
@@ -87,8 +99,14 @@ impl Shard {
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());
-        let streams = self.streams.counters().iter().chain(websockets).map(|(name, count)| (name.to_string(), count));
-        let media = self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
+        let streams = self
+            .streams
+            .counters()
+            .iter()
+            .chain(websockets)
+            .map(|(name, count)| (name.to_string(), count));
+        let media =
+            self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));
         own.into_iter()
             .map(|(name, count)| (name.to_string(), count))

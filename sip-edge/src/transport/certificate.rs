@@ -1,5 +1,5 @@
-//! TLS of the softphones' listener: TLS 1.2 and 1.3 only (RFC 9325 §3.1.1), with a certificate from files that are read again when they
-//! change, or a self-signed one for development.
+//! TLS of the softphones' listener: TLS 1.2 and 1.3 only (RFC 9325 §3.1.1), with a certificate from
+//! files that are read again when they change, or a self-signed one for development.
 
 use futures_rustls::TlsAcceptor;
 use rustls::ServerConfig;
@@ -53,8 +53,8 @@ impl Certificate {
         self.loaded.borrow().0.clone()
     }
 
-    /// Reads the files again if they changed, and tells whether they did. After an error the former certificate stays in use; the
-    /// files are read again when they change again.
+    /// Reads the files again if they changed, and tells whether they did. After an error the former
+    /// certificate stays in use; the files are read again when they change again.
     pub fn reload(&self) -> Result<bool, CertificateError> {
         let stamps = stamps(&self.source);
         if stamps == self.loaded.borrow().1 {
@@ -70,7 +70,9 @@ impl Certificate {
 fn stamps(source: &CertificateSource) -> Stamps {
     let stamp = |path: &Path| std::fs::metadata(path).and_then(|facts| facts.modified()).ok();
     match source {
-        CertificateSource::Files { certificate, private_key } => [stamp(certificate), stamp(private_key)],
+        CertificateSource::Files { certificate, private_key } => {
+            [stamp(certificate), stamp(private_key)]
+        }
         CertificateSource::SelfSigned(_) => [None, None],
     }
 }
@@ -80,7 +82,10 @@ fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
         CertificateSource::Files { certificate, private_key } => {
             let at = |file: &Path| {
                 let file = file.to_owned();
-                move |error: rustls_pki_types::pem::Error| CertificateError::File { file, reason: error.to_string() }
+                move |error: rustls_pki_types::pem::Error| CertificateError::File {
+                    file,
+                    reason: error.to_string(),
+                }
             };
             let chain = CertificateDer::pem_file_iter(certificate)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -93,7 +98,8 @@ fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
         }
         CertificateSource::SelfSigned(names) => {
             let made = rcgen::generate_simple_self_signed(names.clone())?;
-            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+            let key =
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
             (vec![made.cert.der().clone()], key)
         }
     };
@@ -116,19 +122,24 @@ mod tests {
     fn write(path: &Path, second: u64, text: &str) {
         std::fs::write(path, text).unwrap();
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second))
+            .unwrap();
     }
 
     #[test]
     fn changed_files_are_read_again_and_unusable_ones_are_named_once() {
         let folder = tempfile::tempdir().unwrap();
-        let (certificate, private_key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        let (certificate, private_key) =
+            (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
         let renew = |second| {
             let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
             write(&certificate, second, &made.cert.pem());
             write(&private_key, second, &made.signing_key.serialize_pem());
         };
-        let source = CertificateSource::Files { certificate: certificate.clone(), private_key: private_key.clone() };
+        let source = CertificateSource::Files {
+            certificate: certificate.clone(),
+            private_key: private_key.clone(),
+        };
         let missing = Certificate::open(source.clone()).err().unwrap().to_string();
         assert!(missing.contains("certificate.pem cannot be read"), "{missing}");
         renew(0);
@@ -136,7 +147,11 @@ mod tests {
         assert!(!used.reload().unwrap());
         let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let cases = [
-            (&certificate, "half a certificate", "certificate.pem cannot be read: it holds no certificate"),
+            (
+                &certificate,
+                "half a certificate",
+                "certificate.pem cannot be read: it holds no certificate",
+            ),
             (&private_key, "", "key.pem cannot be read"),
             (&private_key, &other_key, "certificate and key"),
         ];

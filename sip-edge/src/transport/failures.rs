@@ -1,4 +1,5 @@
-//! Flows that failed, told once each after whoever found out has returned: one task for all, however many failures a peer causes.
+//! Flows that failed, told once each after whoever found out has returned: one task for all,
+//! however many failures a peer causes.
 
 use super::stream::StreamEvent;
 use futures_lite::future::yield_now;

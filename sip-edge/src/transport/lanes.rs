@@ -1,5 +1,6 @@
-//! Whose turn it is. Between two turns of the media, all sources of bytes of a shard share a span of work, and strangers a smaller one of
-//! their own; who has used it up waits in line. Pure: it is told what was spent and looks at no clock.
+//! Whose turn it is. Between two turns of the media, all sources of bytes of a shard share a span
+//! of work, and strangers a smaller one of their own; who has used it up waits in line. Pure: it is
+//! told what was spent and looks at no clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 /// Who shares a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// Connections of trunks, registered softphones, the control link, and the listeners themselves.
+    /// Connections of trunks, registered softphones, the control link, and the listeners
+    /// themselves.
     Own,
     /// All others.
     Strangers,
@@ -16,7 +18,8 @@ pub enum Lane {
 /// Work between two turns of the media, of each lane.
 const OWN_SPAN: Duration = Duration::from_millis(1);
 const STRANGER_SPAN: Duration = Duration::from_micros(500);
-/// The most spans that one long piece of work, or a thread that was descheduled, may cost those that come after it.
+/// The most spans that one long piece of work, or a thread that was descheduled, may cost those
+/// that come after it.
 const DEBT_SPANS: i64 = 4;
 
 #[derive(Debug)]
@@ -61,7 +64,8 @@ impl Lanes {
     /// Whether the source may work now. If not, `wait` in line.
     pub fn admits(&mut self, lane: Lane, source: u64) -> bool {
         let line = self.line(lane);
-        let is_admitted = line.left > 0 && line.waiting.front().is_none_or(|first| *first == source);
+        let is_admitted =
+            line.left > 0 && line.waiting.front().is_none_or(|first| *first == source);
         if is_admitted {
             line.waiting.pop_front();
         }
@@ -107,7 +111,8 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// An executor of one thread in virtual time: ready sources are polled first come, first served, the media once a round.
+    /// An executor of one thread in virtual time: ready sources are polled first come, first
+    /// served, the media once a round.
     struct Stage {
         lanes: Lanes,
         ready: VecDeque<(Lane, u64)>,
@@ -174,7 +179,11 @@ mod tests {
         for strangers in [1, 20, 200, 5_000] {
             let mut stage = Stage::new(3, strangers, |_| 200 * MICRO);
             (0..2_000).for_each(|_| stage.round());
-            assert!(stage.longest < OWN_SPAN + STRANGER_SPAN + 400 * MICRO, "{strangers}: {:?}", stage.longest);
+            assert!(
+                stage.longest < OWN_SPAN + STRANGER_SPAN + 400 * MICRO,
+                "{strangers}: {:?}",
+                stage.longest
+            );
         }
     }
 
@@ -185,7 +194,10 @@ mod tests {
         assert!(stage.worked(0) >= 1_000 * OWN_SPAN, "own: {:?}", stage.worked(0));
         let shares: Vec<Duration> = (1_000..1_040).map(|source| stage.worked(source)).collect();
         let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
-        assert!(*most - *least <= 100 * MICRO, "one stranger is served before another: {least:?} to {most:?}");
+        assert!(
+            *most - *least <= 100 * MICRO,
+            "one stranger is served before another: {least:?} to {most:?}"
+        );
         assert!(shares.iter().sum::<Duration>() <= 1_001 * STRANGER_SPAN);
     }
 
@@ -200,7 +212,9 @@ mod tests {
         // A thread that lost its core for a second owes no second.
         stage.lanes.spend(Lane::Strangers, Duration::from_secs(1));
         (0..=DEBT_SPANS).for_each(|_| stage.lanes.renew());
-        assert!(stage.lanes.admits(Lane::Strangers, *stage.lanes.strangers.waiting.front().unwrap()));
+        assert!(
+            stage.lanes.admits(Lane::Strangers, *stage.lanes.strangers.waiting.front().unwrap())
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What every connection's task runs in: it works only in its turn, for a short piece at a time, and strangers at a rate besides, so that
-//! no stream keeps the media or another stream waiting. The order of turns is `lanes`'; this measures, sleeps and wakes.
+//! What every connection's task runs in: it works only in its turn, for a short piece at a time,
+//! and strangers at a rate besides, so that no stream keeps the media or another stream waiting.
+//! The order of turns is `lanes`'; this measures, sleeps and wakes.
 
 use super::lanes::{Lane, Lanes};
 use super::rate::{Rate, RateLimit};
@@ -19,7 +20,8 @@ use std::time::{Duration, Instant};
 const PIECE: Duration = Duration::from_micros(200);
 /// Bytes read in one piece.
 const PIECE_LEN: usize = 16 * 1024;
-/// What one stranger's connection may bring. The bursts let a page register and the longest message pass.
+/// What one stranger's connection may bring. The bursts let a page register and the longest message
+/// pass.
 const MESSAGES: RateLimit = RateLimit { per_second: 20, burst: 60 };
 const BYTES: RateLimit = RateLimit { per_second: 32 * 1024, burst: 128 * 1024 };
 /// What all strangers of a shard may bring together: more than those of one address can.
@@ -233,7 +235,11 @@ pub struct Metered<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let Metered { source, stream, pause } = &mut *self;
         if let Some(pause) = pause
             && !source.is_parting.get()
@@ -256,7 +262,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

@@ -1,4 +1,5 @@
-//! A rate with room for bursts (the generic cell rate algorithm): what is taken beyond it says how long to wait. Pure.
+//! A rate with room for bursts (the generic cell rate algorithm): what is taken beyond it says how
+//! long to wait. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! Which strangers' connections a listener keeps: so many in all, so many of one address. When there is no room, the newest comes in the
-//! place of the one with the least to show for itself: silent ones go first, then the oldest. Pure.
+//! Which strangers' connections a listener keeps: so many in all, so many of one address. When
+//! there is no room, the newest comes in the place of the one with the least to show for itself:
+//! silent ones go first, then the oldest. Pure.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,7 +37,13 @@ impl Slots {
     }
 
     /// Takes a place among at most `room` strangers.
-    pub fn enter(&mut self, id: u64, address: IpAddr, room: usize, stage: impl Fn(u64) -> Stage) -> Entry {
+    pub fn enter(
+        &mut self,
+        id: u64,
+        address: IpAddr,
+        room: usize,
+        stage: impl Fn(u64) -> Stage,
+    ) -> Entry {
         let address = host(address);
         let of_address = |(_, other): &(&u64, &IpAddr)| **other == address;
         let is_narrow = self.strangers.iter().filter(of_address).count() >= self.per_address;
@@ -66,14 +73,22 @@ impl Slots {
     }
 }
 
-fn first_to_go<'a>(strangers: impl Iterator<Item = (&'a u64, &'a IpAddr)>, stage: impl Fn(u64) -> Stage) -> Entry {
-    strangers.map(|(id, _)| *id).min_by_key(|id| (stage(*id), *id)).map_or(Entry::Full, Entry::InsteadOf)
+fn first_to_go<'a>(
+    strangers: impl Iterator<Item = (&'a u64, &'a IpAddr)>,
+    stage: impl Fn(u64) -> Stage,
+) -> Entry {
+    strangers
+        .map(|(id, _)| *id)
+        .min_by_key(|id| (stage(*id), *id))
+        .map_or(Entry::Full, Entry::InsteadOf)
 }
 
 /// One host may choose among all addresses of its IPv6 network of 64 bits.
 fn host(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes()),
+        IpAddr::V6(address) => {
+            IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes())
+        }
         address => address,
     }
 }
@@ -99,11 +114,19 @@ mod tests {
         for id in 1..=3 {
             assert_eq!(slots.enter(id, near, 10, stage), Entry::Free);
         }
-        // Of 1 (finished), 2 (silent), 3 (unfinished): then of 1, 3 and a silent newcomer; the other address is left alone.
+        // Of 1 (finished), 2 (silent), 3 (unfinished): then of 1, 3 and a silent newcomer; the
+        // other address is left alone.
         assert_eq!(slots.enter(4, near, 10, stage), Entry::InsteadOf(2));
         assert_eq!(slots.enter(5, near, 10, stage), Entry::InsteadOf(4));
-        assert_eq!(slots.enter(6, near, 10, |id| stage(id).max(Stage::Unfinished)), Entry::InsteadOf(3));
-        assert_eq!(slots.enter(7, near, 10, |_| Stage::Finished), Entry::InsteadOf(1), "the oldest");
+        assert_eq!(
+            slots.enter(6, near, 10, |id| stage(id).max(Stage::Unfinished)),
+            Entry::InsteadOf(3)
+        );
+        assert_eq!(
+            slots.enter(7, near, 10, |_| Stage::Finished),
+            Entry::InsteadOf(1),
+            "the oldest"
+        );
         assert_eq!(slots.len(), 4);
         slots.leave(6);
         assert_eq!(slots.enter(8, near, 10, stage), Entry::Free);
@@ -118,7 +141,11 @@ mod tests {
         }
         assert_eq!(slots.enter(3, address("198.51.100.1"), 3, stage), Entry::InsteadOf(1));
         assert_eq!(slots.enter(4, address("198.51.100.2"), 3, stage), Entry::InsteadOf(0));
-        assert_eq!(Slots::new(1).enter(0, address("198.51.100.2"), 0, stage), Entry::Full, "no room for strangers at all");
+        assert_eq!(
+            Slots::new(1).enter(0, address("198.51.100.2"), 0, stage),
+            Entry::Full,
+            "no room for strangers at all"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! SIP over streams (RFC 3261 §18): connections that peers or we opened, cut into messages, written from a bounded queue, closed when
-//! idle or slow. Strangers have slots and turns of their own. Knows no transaction; every failure is told with the flow that it ended.
+//! SIP over streams (RFC 3261 §18): connections that peers or we opened, cut into messages, written
+//! from a bounded queue, closed when idle or slow. Strangers have slots and turns of their own.
+//! Knows no transaction; every failure is told with the flow that it ended.
 
 use super::failures::Failures;
 use super::lanes::Lane;
@@ -27,7 +28,8 @@ const STRANGER_IDLE: Duration = Duration::from_secs(30);
 /// Most bytes that wait to be written on one connection; a peer that reads slower is cut off.
 const QUEUE_LEN: usize = 256 * 1024;
 const READ_LEN: usize = 16 * 1024;
-/// Most addresses of trunks that are remembered; the oldest is forgotten, and is a stranger until it is called again.
+/// Most addresses of trunks that are remembered; the oldest is forgotten, and is a stranger until
+/// it is called again.
 const TRUNK_CAPACITY: usize = 1024;
 /// Longest wait until what is queued has gone out on a connection that brings no more messages.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -158,7 +160,11 @@ struct State {
 
 impl Streams {
     /// `events` is called from tasks of the connections, never from within `send`.
-    pub fn new(config: StreamConfig, pace: Pace, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+    pub fn new(
+        config: StreamConfig,
+        pace: Pace,
+        events: impl Fn(StreamEvent<'_>) + 'static,
+    ) -> Self {
         let (failures, events) = (Rc::<Failures>::default(), Rc::new(events));
         glommio::spawn_local(failures.clone().tell(events.clone())).detach();
         Self(Rc::new(State {
@@ -267,7 +273,8 @@ impl Streams {
         count(&self.0.counters.accepted);
         let connection = self.remember(remote, lane);
         let (streams, source) = (self.clone(), connection.source.clone());
-        glommio::spawn_local(source.run(async move { streams.serve(connection, stream).await })).detach();
+        glommio::spawn_local(source.run(async move { streams.serve(connection, stream).await }))
+            .detach();
     }
 
     /// Makes room for the next connection, if there can be any.
@@ -276,7 +283,8 @@ impl Streams {
         let mut strangers = self.0.strangers.borrow_mut();
         let connections = self.0.connections.borrow();
         let room = (max / 2).max(1).min(max.saturating_sub(connections.len() - strangers.len()));
-        let stage = |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
+        let stage =
+            |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
         let entry = strangers.enter(self.0.next_id.get(), address, room, stage);
         let displaced = match entry {
             Entry::Free => return true,
@@ -299,7 +307,8 @@ impl Streams {
     fn open(&self, remote: SocketAddr) -> Rc<Connection> {
         count(&self.0.counters.opened);
         let connection = self.remember(remote, Lane::Own);
-        let (streams, opened, source) = (self.clone(), connection.clone(), connection.source.clone());
+        let (streams, opened, source) =
+            (self.clone(), connection.clone(), connection.source.clone());
         let opening = async move {
             match TcpStream::connect_timeout(remote, CONNECT_LIMIT).await {
                 Ok(stream) => streams.serve(opened, stream).await,
@@ -340,13 +349,18 @@ impl Streams {
     }
 
     /// Runs one connection until its end. Any stream will do: TLS is a handshake before this.
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Rc<Connection>, stream: S) {
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        connection: Rc<Connection>,
+        stream: S,
+    ) {
         let (mut reader, mut writer) = futures_lite::io::split(connection.source.meter(stream));
         let cut = async {
             connection.cut.wait().await;
             End::Broken
         };
-        let flowing = future::or(self.read(&connection, &mut reader), self.write(&connection, &mut writer));
+        let flowing =
+            future::or(self.read(&connection, &mut reader), self.write(&connection, &mut writer));
         let end = future::or(cut, flowing).await;
         self.closed(&connection, end);
     }
@@ -371,7 +385,8 @@ impl Streams {
         Flow { transport: Transport::Tcp, local: self.0.config.local, remote, connection }
     }
 
-    /// Whether the connection is a trunk's; one whose address was called only after it had come is one from then on.
+    /// Whether the connection is a trunk's; one whose address was called only after it had come is
+    /// one from then on.
     fn is_own(&self, connection: &Connection) -> bool {
         if !connection.source.is_own() && self.is_trunk(connection.remote.ip()) {
             connection.source.become_own();
@@ -386,8 +401,13 @@ impl Streams {
         // When the message began of which a part has come.
         let mut part_since: Option<Instant> = None;
         loop {
-            let idle = if self.is_own(connection) { self.0.config.idle } else { self.0.config.idle.min(STRANGER_IDLE) };
-            let until = part_since.map_or(connection.last_active.get() + idle, |since| since + MESSAGE_LIMIT);
+            let idle = if self.is_own(connection) {
+                self.0.config.idle
+            } else {
+                self.0.config.idle.min(STRANGER_IDLE)
+            };
+            let until = part_since
+                .map_or(connection.last_active.get() + idle, |since| since + MESSAGE_LIMIT);
             let now = Instant::now();
             match within(until.saturating_duration_since(now), reader.read(&mut bytes)).await {
                 None if part_since.is_some() => {
@@ -404,12 +424,18 @@ impl Streams {
                 Ok(count) => count > 0,
                 Err(end) => return end,
             };
-            part_since = framer.holds_part().then(|| part_since.filter(|_| !is_whole).unwrap_or_else(Instant::now));
+            part_since = framer
+                .holds_part()
+                .then(|| part_since.filter(|_| !is_whole).unwrap_or_else(Instant::now));
         }
     }
 
     /// Takes what is whole; how many frames that was.
-    async fn take_frames(&self, connection: &Connection, framer: &mut Framer) -> Result<usize, End> {
+    async fn take_frames(
+        &self,
+        connection: &Connection,
+        framer: &mut Framer,
+    ) -> Result<usize, End> {
         let flow = self.flow(connection.remote, Some(connection.id));
         let (mut taken, mut has_pong) = (0, false);
         loop {
@@ -475,7 +501,8 @@ impl Streams {
 }
 
 impl Connection {
-    /// Lets the writer end the connection: what the messages before the end have caused to be sent still goes out.
+    /// Lets the writer end the connection: what the messages before the end have caused to be sent
+    /// still goes out.
     async fn flushed(&self) -> End {
         self.is_ending.set(true);
         self.filled.set();

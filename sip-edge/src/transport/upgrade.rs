@@ -1,7 +1,10 @@
-//! From a TCP connection to a WebSocket for SIP: TLS, then the HTTP upgrade with its checks (RFC 6455 §4.2, RFC 7118 §4).
+//! From a TCP connection to a WebSocket for SIP: TLS, then the HTTP upgrade with its checks (RFC
+//! 6455 §4.2, RFC 7118 §4).
 
 use super::certificate::Certificate;
-use async_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
+use async_tungstenite::tungstenite::handshake::server::{
+    Callback, ErrorResponse, Request, Response,
+};
 use async_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
@@ -45,7 +48,9 @@ pub async fn upgrade(
 ) -> Result<WebSocketStream<Box<dyn Bytes>>, Refused> {
     let stream: Box<dyn Bytes> = match security {
         Security::Plain => Box::new(tcp),
-        Security::Tls(certificate) => Box::new(certificate.acceptor().accept(tcp).await.map_err(|_| Refused::Tls)?),
+        Security::Tls(certificate) => {
+            Box::new(certificate.acceptor().accept(tcp).await.map_err(|_| Refused::Tls)?)
+        }
     };
     let refused = Cell::new(Refused::Http);
     let config = WebSocketConfig::default()
@@ -75,17 +80,34 @@ impl Check<'_> {
 }
 
 impl Callback for Check<'_> {
-    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    fn on_request(
+        self,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Response, ErrorResponse> {
         let origin = request.headers().get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        if !self.origins.is_empty() && !origin.is_some_and(|origin| self.origins.iter().any(|each| each == origin)) {
-            return Err(self.refuse(Refused::Origin, StatusCode::FORBIDDEN, "this origin is not allowed"));
+        if !self.origins.is_empty()
+            && !origin.is_some_and(|origin| self.origins.iter().any(|each| each == origin))
+        {
+            return Err(self.refuse(
+                Refused::Origin,
+                StatusCode::FORBIDDEN,
+                "this origin is not allowed",
+            ));
         }
         let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-        let mut offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let mut offered =
+            offered.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         if !offered.any(|each| each.trim() == SUB_PROTOCOL) {
-            return Err(self.refuse(Refused::SubProtocol, StatusCode::BAD_REQUEST, "the sub-protocol sip is needed"));
+            return Err(self.refuse(
+                Refused::SubProtocol,
+                StatusCode::BAD_REQUEST,
+                "the sub-protocol sip is needed",
+            ));
         }
-        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOL));
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOL));
         Ok(response)
     }
 }

@@ -1,6 +1,7 @@
-//! SIP over WebSocket (RFC 7118): connections that browsers opened, each message one SIP message, kept by pings, written from a bounded
-//! queue, closed with a code that says why. Those that have not registered yet are strangers, with slots and turns of their own. Each end
-//! of a connection is told with its flow.
+//! SIP over WebSocket (RFC 7118): connections that browsers opened, each message one SIP message,
+//! kept by pings, written from a bounded queue, closed with a code that says why. Those that have
+//! not registered yet are strangers, with slots and turns of their own. Each end of a connection is
+//! told with its flow.
 
 use super::certificate::Certificate;
 use super::failures::Failures;
@@ -174,7 +175,11 @@ struct State {
 
 impl WebSockets {
     /// `events` is called from tasks of the connections, never from within `send`.
-    pub fn new(config: WebSocketConfig, pace: Pace, events: impl Fn(StreamEvent<'_>) + 'static) -> Self {
+    pub fn new(
+        config: WebSocketConfig,
+        pace: Pace,
+        events: impl Fn(StreamEvent<'_>) + 'static,
+    ) -> Self {
         let (failures, events) = (Rc::<Failures>::default(), Rc::new(events));
         glommio::spawn_local(failures.clone().tell(events.clone())).detach();
         Self(Rc::new(State {
@@ -190,7 +195,8 @@ impl WebSockets {
         }))
     }
 
-    /// Binds the listener, accepts connections from now on, and looks after the certificate. Returns the bound address.
+    /// Binds the listener, accepts connections from now on, and looks after the certificate.
+    /// Returns the bound address.
     pub fn listen(&self) -> std::io::Result<SocketAddr> {
         let listener = TcpListener::bind(self.0.config.local)?;
         let local = listener.local_addr()?;
@@ -224,7 +230,9 @@ impl WebSockets {
                 Ok(true) => tracing::info!("the softphones' certificate was read again"),
                 Err(error) => {
                     count(&self.0.counters.reload_failed);
-                    tracing::warn!(%error, "the softphones' certificate has changed but cannot be used; the former one stays");
+                    tracing::warn!(%error,
+                        "the softphones' certificate has changed but cannot be used; the former \
+                            one stays");
                 }
             }
         }
@@ -232,8 +240,10 @@ impl WebSockets {
 
     /// Queues one message; without a connection for its flow, the flow fails.
     pub fn send(&self, flow: Flow, bytes: &Arc<[u8]>) {
-        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
-        let Some(connection) = connection.filter(|connection| connection.close.get().is_none()) else {
+        let connection =
+            flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        let Some(connection) = connection.filter(|connection| connection.close.get().is_none())
+        else {
             return self.0.failures.tell_later(flow);
         };
         let queue_len = connection.queue_len.get() + bytes.len();
@@ -248,7 +258,8 @@ impl WebSockets {
 
     /// Closes a flow with a code and its text, once what is queued on it is written.
     pub fn close(&self, flow: Flow, code: u16, text: &'static str) {
-        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        let connection =
+            flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
         if let Some(connection) = connection {
             connection.close.set(Some((code, text)));
             connection.filled.set();
@@ -257,7 +268,8 @@ impl WebSockets {
 
     /// An agent has registered on this flow: it is no stranger's any more.
     pub fn know_agent(&self, flow: Flow) {
-        let connection = flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        let connection =
+            flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
         if let Some(connection) = connection.filter(|connection| !connection.source.is_own()) {
             connection.source.become_own();
             self.0.strangers.borrow_mut().leave(connection.id);
@@ -318,8 +330,10 @@ impl WebSockets {
     fn admit(&self, address: IpAddr) -> bool {
         let mut strangers = self.0.strangers.borrow_mut();
         let connections = self.0.connections.borrow();
-        let room = self.0.config.max_connections.saturating_sub(connections.len() - strangers.len());
-        let stage = |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
+        let room =
+            self.0.config.max_connections.saturating_sub(connections.len() - strangers.len());
+        let stage =
+            |id| connections.get(&id).map_or(Stage::Silent, |connection| connection.stage());
         let entry = strangers.enter(self.0.next_id.get(), address, room, stage);
         let displaced = match entry {
             Entry::Free => return true,
@@ -343,10 +357,16 @@ impl WebSockets {
         self.0.connections.borrow_mut().remove(&connection.id);
     }
 
-    async fn upgrade(&self, connection: &Connection, stream: TcpStream) -> Option<WebSocketStream<Box<dyn Bytes>>> {
+    async fn upgrade(
+        &self,
+        connection: &Connection,
+        stream: TcpStream,
+    ) -> Option<WebSocketStream<Box<dyn Bytes>>> {
         let State { config, counters, .. } = &*self.0;
         let stream = connection.source.meter(stream);
-        let upgraded = within(config.limits.handshake, upgrade(stream, &config.security, &config.origins)).await;
+        let upgraded =
+            within(config.limits.handshake, upgrade(stream, &config.security, &config.origins))
+                .await;
         let refused = match upgraded {
             Some(Ok(socket)) => return Some(socket),
             None => &counters.handshake_late,
@@ -387,7 +407,11 @@ impl WebSockets {
     }
 
     /// Reads, writes and pings by turns: one task, so that the stream beneath has one waker.
-    async fn exchange(&self, connection: &Connection, socket: &mut WebSocketStream<Box<dyn Bytes>>) -> End {
+    async fn exchange(
+        &self,
+        connection: &Connection,
+        socket: &mut WebSocketStream<Box<dyn Bytes>>,
+    ) -> End {
         let limits = self.0.config.limits;
         let mut ping_at = Instant::now() + limits.ping;
         let mut pong_by = None;
@@ -427,7 +451,9 @@ impl WebSockets {
             let wake_at = settled_at.map_or(wake_at, |at| at.min(wake_at));
             let is_paused = read_from > now;
             let wake_at = if is_paused { wake_at.min(read_from) } else { wake_at };
-            let received = async { if is_paused { future::pending().await } else { Some(socket.next().await) } };
+            let received = async {
+                if is_paused { future::pending().await } else { Some(socket.next().await) }
+            };
             let filled = async {
                 connection.filled.wait().await;
                 None
@@ -436,7 +462,9 @@ impl WebSockets {
                 Timer::new(wake_at.saturating_duration_since(now)).await;
                 None
             };
-            let Some(received) = future::or(received, future::or(filled, timer)).await else { continue };
+            let Some(received) = future::or(received, future::or(filled, timer)).await else {
+                continue;
+            };
             pong_by = None;
             if let Err(end) = self.take(connection, received) {
                 return end;
@@ -450,7 +478,11 @@ impl WebSockets {
         }
     }
 
-    async fn write(&self, socket: &mut WebSocketStream<Box<dyn Bytes>>, message: Message) -> Result<(), End> {
+    async fn write(
+        &self,
+        socket: &mut WebSocketStream<Box<dyn Bytes>>,
+        message: Message,
+    ) -> Result<(), End> {
         match within(self.0.config.limits.pong, socket.send(message)).await {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(End::Gone),
@@ -461,7 +493,11 @@ impl WebSockets {
         }
     }
 
-    fn take(&self, connection: &Connection, received: Option<Result<Message, Error>>) -> Result<(), End> {
+    fn take(
+        &self,
+        connection: &Connection,
+        received: Option<Result<Message, Error>>,
+    ) -> Result<(), End> {
         match received {
             Some(Ok(Message::Text(text))) => self.take_message(connection, text.as_bytes()),
             Some(Ok(Message::Binary(bytes))) => self.take_message(connection, &bytes),
@@ -501,7 +537,12 @@ impl WebSockets {
     }
 
     fn flow(&self, connection: &Connection) -> Flow {
-        Flow { transport: Transport::Wss, local: self.0.local.get(), remote: connection.remote, connection: Some(connection.id) }
+        Flow {
+            transport: Transport::Wss,
+            local: self.0.local.get(),
+            remote: connection.remote,
+            connection: Some(connection.id),
+        }
     }
 }
 
@@ -513,14 +554,15 @@ fn message(bytes: &[u8]) -> Message {
     }
 }
 
-/// Sends the close frame and reads until the peer has ended too, since bytes left unread would turn the end into a reset, and the peer
-/// would not hear why (RFC 6455 §7.1.1).
+/// Sends the close frame and reads until the peer has ended too, since bytes left unread would turn
+/// the end into a reset, and the peer would not hear why (RFC 6455 §7.1.1).
 async fn say_goodbye(socket: &mut WebSocketStream<Box<dyn Bytes>>, frame: CloseFrame) {
     if socket.close(Some(frame)).await.is_err() {
         return;
     }
     while let Some(Ok(_)) = socket.next().await {}
-    // After an error the library reads no more: the rest of a message that is too big is still to come.
+    // After an error the library reads no more: the rest of a message that is too big is still to
+    // come.
     let stream = socket.get_mut();
     if stream.close().await.is_ok() {
         let mut rest = [0; BUFFER_LEN];

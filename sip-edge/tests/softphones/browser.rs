@@ -1,4 +1,5 @@
-//! A browser's side of SIP over WebSocket, as blocking code on its own TLS: a few requests, digest answers, pings and close frames.
+//! A browser's side of SIP over WebSocket, as blocking code on its own TLS: a few requests, digest
+//! answers, pings and close frames.
 
 use rustls::{ClientConnection, StreamOwned};
 use sip_core::digest::{Challenge, Credentials};
@@ -12,7 +13,8 @@ use tungstenite::{Error, Message, WebSocket};
 
 use super::shard::{AGENT, DOMAIN};
 
-/// Longest wait for a message or a close frame, whatever pings come; longer than an edge leaves an idle connection open.
+/// Longest wait for a message or a close frame, whatever pings come; longer than an edge leaves an
+/// idle connection open.
 const WAIT_LIMIT: Duration = Duration::from_secs(45);
 
 pub type Socket = WebSocket<StreamOwned<ClientConnection, TcpStream>>;
@@ -76,7 +78,11 @@ impl Browser {
     pub fn send_fragmented(&mut self, text: &str) {
         let (first, rest) = text.split_at(text.len() / 3);
         let (second, third) = rest.split_at(rest.len() / 2);
-        let frames = [(first, Data::Text, false), (second, Data::Continue, false), (third, Data::Continue, true)];
+        let frames = [
+            (first, Data::Text, false),
+            (second, Data::Continue, false),
+            (third, Data::Continue, true),
+        ];
         for (part, data, is_final) in frames {
             let frame = Frame::message(part.as_bytes().to_vec(), OpCode::Data(data), is_final);
             self.socket.send(Message::Frame(frame)).unwrap();
@@ -118,7 +124,10 @@ impl Browser {
             assert!(Instant::now() < until, "a close frame expected, not pings without end");
             match self.socket.read() {
                 Ok(Message::Close(Some(frame))) => {
-                    return Closed { code: frame.code.into(), reason: frame.reason.as_str().to_owned() };
+                    return Closed {
+                        code: frame.code.into(),
+                        reason: frame.reason.as_str().to_owned(),
+                    };
                 }
                 Ok(_) => {}
                 Err(error) => panic!("a close frame expected, not {error}"),
@@ -132,9 +141,13 @@ impl Browser {
         loop {
             assert!(Instant::now() < until, "an end expected, not messages without end");
             match self.socket.read() {
-                Ok(Message::Close(frame)) => panic!("{frame:?} where an end without a word is expected"),
+                Ok(Message::Close(frame)) => {
+                    panic!("{frame:?} where an end without a word is expected")
+                }
                 Ok(_) => {}
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => panic!("it goes on"),
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("it goes on")
+                }
                 Err(_) => return,
             }
         }
@@ -155,7 +168,10 @@ impl Browser {
                 Ok(Message::Ping(_)) => pings += 1,
                 Ok(other) => panic!("a ping expected, not {other:?}"),
                 Err(Error::Io(error))
-                    if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+                    if matches!(
+                        error.kind(),
+                        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                    ) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -172,8 +188,10 @@ impl Browser {
         self.cseq += 1;
         let (page, cseq) = (self.page, self.cseq);
         format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS p{page}.invalid;branch=z9hG4bK{page}x{cseq}\r\nMax-Forwards: 69\r\n\
-             To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:{user}@{DOMAIN}>;tag=f{page}\r\nCall-ID: c{page}\r\nCSeq: {cseq} {method}\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/WSS \
+                p{page}.invalid;branch=z9hG4bK{page}x{cseq}\r\nMax-Forwards: 69\r\n\
+             To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:{user}@{DOMAIN}>;tag=f{page}\r\n\
+             Call-ID: c{page}\r\nCSeq: {cseq} {method}\r\n\
              Supported: path,gruu,outbound\r\n{extra}Content-Length: 0\r\n\r\n"
         )
     }
@@ -195,13 +213,21 @@ impl Browser {
         let fingerprint = vec!["A7"; 32].join(":");
         let sdp = format!(
             "v=0\r\no=- 46117 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=mid:0\r\na=sendrecv\r\na=setup:active\r\n\
-             a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZgxx\r\na=fingerprint:sha-256 {fingerprint}\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 0 101\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=mid:0\r\n\
+             a=sendrecv\r\na=setup:active\r\n\
+             a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZgxx\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\n\
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
         );
         let mut response = message::respond(invite, 200, "page");
-        response.headers.push(message::header("Contact", format!("<sip:p{0}@p{0}.invalid;transport=ws;ob>", self.page)));
-        message::set_body(&mut response, message::Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        response.headers.push(message::header(
+            "Contact",
+            format!("<sip:p{0}@p{0}.invalid;transport=ws;ob>", self.page),
+        ));
+        message::set_body(
+            &mut response,
+            message::Body { content_type: "application/sdp", bytes: sdp.as_bytes() },
+        );
         self.respond(&response);
     }
 
@@ -212,7 +238,8 @@ impl Browser {
     /// Registers `user` with the credentials of `username`.
     pub fn register(&mut self, user: &str, username: &str, password: &str) -> Registration {
         let contact = format!(
-            "Contact: <sip:p{0}@p{0}.invalid;transport=ws>;+sip.ice;reg-id=1;+sip.instance=\"<urn:uuid:{0}>\";expires=300\r\n",
+            "Contact: \
+                <sip:p{0}@p{0}.invalid;transport=ws>;+sip.ice;reg-id=1;+sip.instance=\"<urn:uuid:{0}>\";expires=300\r\n",
             self.page
         );
         let bare = self.build("REGISTER", &format!("sip:{DOMAIN}"), user, &contact);
@@ -220,8 +247,19 @@ impl Browser {
         let challenged = self.next_answer();
         let challenge = Challenge::from_response(&challenged.response).expect("a challenge");
         let credentials = Credentials { username, password };
-        let proof = challenge.authorize(Method::Register, &format!("sip:{DOMAIN}"), credentials, "cnonce", 1);
-        let proven = self.build("REGISTER", &format!("sip:{DOMAIN}"), user, &format!("{contact}{proof}\r\n"));
+        let proof = challenge.authorize(
+            Method::Register,
+            &format!("sip:{DOMAIN}"),
+            credentials,
+            "cnonce",
+            1,
+        );
+        let proven = self.build(
+            "REGISTER",
+            &format!("sip:{DOMAIN}"),
+            user,
+            &format!("{contact}{proof}\r\n"),
+        );
         self.send(Message::text(proven));
         Registration { challenge: challenged.status(), answer: self.next_answer() }
     }

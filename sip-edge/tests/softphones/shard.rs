@@ -1,7 +1,10 @@
-//! A whole shard on its own thread, with a certificate from files, and a control-api of one connection that grants, commands and notes.
+//! A whole shard on its own thread, with a certificate from files, and a control-api of one
+//! connection that grants, commands and notes.
 
 use super::browser::{Browser, Refusal};
-use control_wire::{Command, FrameDecoder, FromEdge, Hello, SoftphoneGrant, ToEdge, VERSION, encode};
+use control_wire::{
+    Command, FrameDecoder, FromEdge, Hello, SoftphoneGrant, ToEdge, VERSION, encode,
+};
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{BellButton, doorbell};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -65,7 +68,14 @@ impl Edge {
         let shard = std::thread::spawn(move || {
             // Dropped, and so told, however the shard ends.
             let _tell_end: Sender<()> = tell_end;
-            let input = ShardInput { config, plan, epoch: 1, secrets, inherited: Inherited::default(), stop: stopped };
+            let input = ShardInput {
+                config,
+                plan,
+                epoch: 1,
+                secrets,
+                inherited: Inherited::default(),
+                stop: stopped,
+            };
             let executor = LocalExecutorBuilder::new(Placement::Unbound).make().unwrap();
             executor.run(async move { run(input).await.unwrap() });
         });
@@ -74,8 +84,10 @@ impl Edge {
         let hello = hello(&mut link, &mut decoder);
         send(&mut link, &ToEdge::Welcome { version: VERSION });
         let url = hello.softphone_service.expect("softphones are served").url;
-        let port =
-            url.strip_prefix("wss://127.0.0.1:").and_then(|rest| rest.strip_suffix('/')).unwrap_or_else(|| panic!("{url}"));
+        let port = url
+            .strip_prefix("wss://127.0.0.1:")
+            .and_then(|rest| rest.strip_suffix('/'))
+            .unwrap_or_else(|| panic!("{url}"));
         assert_eq!(hello.softphones, Vec::<String>::new());
         let (tell_presence, presences) = channel();
         let (tell_event, events) = channel();
@@ -84,7 +96,9 @@ impl Edge {
         std::thread::spawn(move || {
             while let Some(message) = next(&mut reader, &mut decoder) {
                 match message {
-                    FromEdge::Presence(presence) => drop(tell_presence.send((presence.agent, presence.online))),
+                    FromEdge::Presence(presence) => {
+                        drop(tell_presence.send((presence.agent, presence.online)))
+                    }
                     FromEdge::Event { event, .. } => drop(tell_event.send(event)),
                     FromEdge::Status(status) => {
                         let mut noted = noted.lock().unwrap();
@@ -122,14 +136,19 @@ impl Edge {
     pub fn grant(&self, agent: &str, password: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
         let (agent, password) = (agent.into(), password.into());
-        self.command(Command::GrantSoftphone(SoftphoneGrant { agent, password, expires_at_ms: now + 300_000 }));
+        self.command(Command::GrantSoftphone(SoftphoneGrant {
+            agent,
+            password,
+            expires_at_ms: now + 300_000,
+        }));
     }
 
     pub fn revoke(&self, agent: &str) {
         self.command(Command::RevokeSoftphone { agent: agent.into() });
     }
 
-    /// Loses the link and takes the next one; whom the shard names in its greeting. Nothing is noted from then on.
+    /// Loses the link and takes the next one; whom the shard names in its greeting. Nothing is
+    /// noted from then on.
     pub fn greeted_again(&self) -> Vec<String> {
         let mut link = self.link.lock().unwrap();
         link.shutdown(Shutdown::Both).unwrap();
@@ -174,8 +193,14 @@ impl Edge {
         self.try_open(Some(ORIGIN), Some("sip")).expect("a WebSocket")
     }
 
-    pub fn try_open(&self, origin: Option<&str>, sub_protocol: Option<&str>) -> Result<Browser, Refusal> {
-        let connection = ClientConnection::new(self.tls.clone(), ServerName::try_from("localhost").unwrap()).unwrap();
+    pub fn try_open(
+        &self,
+        origin: Option<&str>,
+        sub_protocol: Option<&str>,
+    ) -> Result<Browser, Refusal> {
+        let connection =
+            ClientConnection::new(self.tls.clone(), ServerName::try_from("localhost").unwrap())
+                .unwrap();
         let stream = StreamOwned::new(connection, self.connect());
         let mut request = "wss://localhost/".into_client_request().unwrap();
         for (name, value) in [("Origin", origin), ("Sec-WebSocket-Protocol", sub_protocol)] {
@@ -184,7 +209,9 @@ impl Edge {
             }
         }
         match tungstenite::client(request, stream) {
-            Ok((socket, _)) => Ok(Browser::new(socket, self.next_page.fetch_add(1, Ordering::Relaxed))),
+            Ok((socket, _)) => {
+                Ok(Browser::new(socket, self.next_page.fetch_add(1, Ordering::Relaxed)))
+            }
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 Err(Refusal::Status(response.status().as_u16()))
             }
@@ -260,13 +287,17 @@ fn config(folder: &std::path::Path) -> Config {
     config
 }
 
-/// The first of some ports, even, that are free now, for UDP and TCP. They lie below those that the system gives to connections.
+/// The first of some ports, even, that are free now, for UDP and TCP. They lie below those that the
+/// system gives to connections.
 fn free_ports(count: u16) -> u16 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) + u64::from(std::process::id());
         let first = 22_000 + (step * 16 % 10_000) as u16;
-        let is_free = |port: u16| UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+        let is_free = |port: u16| {
+            UdpSocket::bind(("127.0.0.1", port)).is_ok()
+                && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        };
         if (first..first + count).all(is_free) {
             return first;
         }
@@ -309,7 +340,9 @@ fn trusting(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -1,4 +1,5 @@
-//! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and recording lookups keep.
+//! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and
+//! recording lookups keep.
 
 use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,8 @@ pub struct Call {
     /// The webphone session whose page carries the call.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// How the parties stand, as the edge told it last; `None` before the bridge and after the end. Since version 3, as all below.
+    /// How the parties stand, as the edge told it last; `None` before the bridge and after the end.
+    /// Since version 3, as all below.
     #[serde(default)]
     pub conversation: Option<Conversation>,
     /// Third parties and supervisors, in the order in which they were added.
@@ -145,7 +147,8 @@ pub struct Call {
     /// Events that were noted of the call.
     #[serde(default)]
     pub event_count: u32,
-    /// What of the recording was written; `None` if nothing was to be, or if that was not known at the call's end. Since version 4.
+    /// What of the recording was written; `None` if nothing was to be, or if that was not known at
+    /// the call's end. Since version 4.
     #[serde(default)]
     pub recording_written: Option<RecordingWritten>,
 }
@@ -156,10 +159,19 @@ impl Call {
         self.state != CallState::Ended
     }
 
-    /// Milliseconds for which the customer and the third parties of an ended call were connected, together.
+    /// Milliseconds for which the customer and the third parties of an ended call were connected,
+    /// together.
     pub fn talk_ms(&self) -> u64 {
-        let third = |other: &OtherParty| other.end_ms.unwrap_or(0).saturating_sub(other.answer_ms.unwrap_or(u64::MAX));
-        self.duration_s * 1000 + self.others.iter().filter(|other| other.leg == LegName::Participant).map(third).sum::<u64>()
+        let third = |other: &OtherParty| {
+            other.end_ms.unwrap_or(0).saturating_sub(other.answer_ms.unwrap_or(u64::MAX))
+        };
+        self.duration_s * 1000
+            + self
+                .others
+                .iter()
+                .filter(|other| other.leg == LegName::Participant)
+                .map(third)
+                .sum::<u64>()
     }
 
     /// The third party or supervisor of this name.
@@ -173,7 +185,9 @@ impl Call {
             let earlier = other.request.as_ref()?;
             let party = other.party.clone();
             match earlier.idempotency_key == request.idempotency_key {
-                true if earlier.fingerprint == request.fingerprint => Some(EarlierParty::Same(party)),
+                true if earlier.fingerprint == request.fingerprint => {
+                    Some(EarlierParty::Same(party))
+                }
                 true => Some(EarlierParty::Clash(party)),
                 false => None,
             }

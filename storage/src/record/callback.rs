@@ -1,10 +1,11 @@
-//! The outbox: one job per ended call whose account has a callback, jobs of its progress if the account asks for them, and the log of
-//! attempts.
+//! The outbox: one job per ended call whose account has a callback, jobs of its progress if the
+//! account asks for them, and the log of attempts.
 
 use super::{AuthHeader, Sealed};
 use serde::{Deserialize, Serialize};
 
-/// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts of one cycle are alike.
+/// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts
+/// of one cycle are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTarget {
     /// Queue of the job: one per account and origin, so that a dead one delays no other (A23).
@@ -41,7 +42,8 @@ pub struct CallbackJob {
     pub delivery_count: u32,
     /// When the next attempt is due, while pending.
     pub next_ms: u64,
-    /// Of a progress callback: the number of its event within the call; `None` for the call's result. Since version 2.
+    /// Of a progress callback: the number of its event within the call; `None` for the call's
+    /// result. Since version 2.
     #[serde(default)]
     pub sequence: Option<u32>,
     /// When it was stored first. Since version 2.
@@ -50,7 +52,8 @@ pub struct CallbackJob {
     /// Start of its call. Since version 3, as all below.
     #[serde(default)]
     pub start_ms: u64,
-    /// Why the last attempt failed: its status, or a stable word such as `timeout`; `None` if none failed or the last did not.
+    /// Why the last attempt failed: its status, or a stable word such as `timeout`; `None` if none
+    /// failed or the last did not.
     #[serde(default)]
     pub last_error: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! How the parties of a running call stand, as the edge told it last, and what came of third parties and supervisors.
+//! How the parties of a running call stand, as the edge told it last, and what came of third
+//! parties and supervisors.
 
 use super::LegName;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,8 @@ pub enum RecordingState {
     Paused,
 }
 
-/// A third party or a supervisor of a call: noted before it is dialled, and kept with the call's record.
+/// A third party or a supervisor of a call: noted before it is dialled, and kept with the call's
+/// record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherParty {
     /// Unique in the call.
@@ -116,7 +118,8 @@ pub struct OtherParty {
     pub request: Option<PartyRequest>,
 }
 
-/// A request for a party with an Idempotency-Key (A3), which names the same party for as long as the call is known.
+/// A request for a party with an Idempotency-Key (A3), which names the same party for as long as
+/// the call is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartyRequest {
     pub idempotency_key: String,

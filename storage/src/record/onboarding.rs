@@ -1,4 +1,5 @@
-//! What onboarding sets: accounts with their limits and callback, numbers, agents, API keys, trunks.
+//! What onboarding sets: accounts with their limits and callback, numbers, agents, API keys,
+//! trunks.
 
 use super::{Sealed, from_hex, to_hex};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -26,7 +27,8 @@ pub struct Account {
     pub callback: Option<CallbackSettings>,
     /// Trunk ids in the order in which they are tried.
     pub trunks: Vec<String>,
-    /// Origins whose pages may embed the softphone, such as `https://crm.example`; empty means any. Since version 2.
+    /// Origins whose pages may embed the softphone, such as `https://crm.example`; empty means any.
+    /// Since version 2.
     #[serde(default)]
     pub frame_ancestors: Vec<String>,
     /// What the channels of recordings hold. Since version 3, as all below.
@@ -38,14 +40,16 @@ pub struct Account {
     /// What becomes of a REFER from an agent's phone.
     #[serde(default)]
     pub refer: ReferPolicy,
-    /// Words of the events, or heads of words, that are pushed to the callback as they happen; none unless set.
+    /// Words of the events, or heads of words, that are pushed to the callback as they happen; none
+    /// unless set.
     #[serde(default)]
     pub progress_events: Vec<String>,
-    /// Whether an agent's phone is asked for a key before the customer is dialled, unless the request says otherwise (A9). Since
-    /// version 4.
+    /// Whether an agent's phone is asked for a key before the customer is dialled, unless the
+    /// request says otherwise (A9). Since version 4.
     #[serde(default)]
     pub agent_confirm: bool,
-    /// ISO 3166-1 alpha-2 countries whose numbers are dialled; empty means the account's region only (B09). Since version 6, as all below.
+    /// ISO 3166-1 alpha-2 countries whose numbers are dialled; empty means the account's region
+    /// only (B09). Since version 6, as all below.
     #[serde(default)]
     pub countries: Vec<String>,
     /// Minutes of talk in a day (UTC) from which on no call is placed; 0 means any number (B09).
@@ -80,7 +84,8 @@ pub enum ReferPolicy {
 }
 
 impl Account {
-    /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no callback, no trunk.
+    /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no
+    /// callback, no trunk.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -143,7 +148,8 @@ pub struct CallbackSettings {
     pub signing_secret: Sealed,
     /// Retries after the first attempt; 3 unless set (A1).
     pub max_retries: u32,
-    /// Secrets that sign beside it for a while, the newest first (B08). Since version 5 of the account.
+    /// Secrets that sign beside it for a while, the newest first (B08). Since version 5 of the
+    /// account.
     #[serde(default)]
     pub earlier_secrets: Vec<EarlierSecret>,
 }
@@ -275,7 +281,8 @@ pub struct Trunk {
     pub username: Option<String>,
     pub password: Option<Sealed>,
     pub max_calls: u32,
-    /// Networks (CIDR) that its signalling comes from besides its host's addresses (B02). Since version 2, as all below.
+    /// Networks (CIDR) that its signalling comes from besides its host's addresses (B02). Since
+    /// version 2, as all below.
     #[serde(default)]
     pub signal_from: Vec<String>,
     /// Networks (CIDR) that its media come from besides the addresses that it names.

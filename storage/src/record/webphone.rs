@@ -1,9 +1,11 @@
-//! What outlives a page or a process of the browser softphone: the session of a launched page, and what is known of an agent's softphone.
+//! What outlives a page or a process of the browser softphone: the session of a launched page, and
+//! what is known of an agent's softphone.
 
 use super::KeyHash;
 use serde::{Deserialize, Serialize};
 
-/// One launched page, from the use of its launch token to its end. Its secret is known by its hash only.
+/// One launched page, from the use of its launch token to its end. Its secret is known by its hash
+/// only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebphoneSession {
     /// The launch's id, so that a launch makes one session.
@@ -22,8 +24,9 @@ pub struct WebphoneSession {
     pub call_id: Option<String>,
     /// Ended by its page. The record stays until it expires, so that the launch is not used again.
     pub is_closed: bool,
-    /// Hash of the browser key whose link was launched: the session ends with that key. `None` for one of a release in which sessions
-    /// did not know their key; it is over. Since version 2, as all below.
+    /// Hash of the browser key whose link was launched: the session ends with that key. `None` for
+    /// one of a release in which sessions did not know their key; it is over. Since version 2, as
+    /// all below.
     #[serde(default)]
     pub key_hash: Option<KeyHash>,
     /// The CRM's own id of the calls of this page; `None` if the link had none.
@@ -32,7 +35,8 @@ pub struct WebphoneSession {
 }
 
 impl WebphoneSession {
-    /// Neither ended nor expired; whether its key and its agent are still there is not the session's to know.
+    /// Neither ended nor expired; whether its key and its agent are still there is not the
+    /// session's to know.
     pub fn is_open(&self, now_ms: u64) -> bool {
         !self.is_closed && self.key_hash.is_some() && now_ms < self.expires_ms
     }

@@ -10,7 +10,12 @@ struct Request {
     at_ms: u64,
 }
 
-fn request(uuid: Option<&'static str>, key: Option<&'static str>, body: &'static str, at_ms: u64) -> Request {
+fn request(
+    uuid: Option<&'static str>,
+    key: Option<&'static str>,
+    body: &'static str,
+    at_ms: u64,
+) -> Request {
     Request { uuid, key, body, at_ms }
 }
 
@@ -94,8 +99,17 @@ fn requests_at_the_same_moment_make_one_call() {
         let threads: Vec<_> = (0..8)
             .map(|n| {
                 let storage = opened.storage.clone();
-                let new = NewCall { uuid: Some("u".into()), idempotency_key: Some("k".into()), ..new_call(&n.to_string(), NOW) };
-                scope.spawn(move || matches!(storage.create_call(new, no_progress).unwrap(), CreateOutcome::Created(_)))
+                let new = NewCall {
+                    uuid: Some("u".into()),
+                    idempotency_key: Some("k".into()),
+                    ..new_call(&n.to_string(), NOW)
+                };
+                scope.spawn(move || {
+                    matches!(
+                        storage.create_call(new, no_progress).unwrap(),
+                        CreateOutcome::Created(_)
+                    )
+                })
             })
             .collect();
         threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
@@ -144,7 +158,12 @@ fn milestones_apply_once_and_move_forward() {
     };
     let apply = |sequence, kind, state| {
         storage
-            .apply_milestone("c1", &milestone(sequence, kind), &Progress { state, ..Progress::default() }, no_progress)
+            .apply_milestone(
+                "c1",
+                &milestone(sequence, kind),
+                &Progress { state, ..Progress::default() },
+                no_progress,
+            )
             .unwrap()
     };
     assert_eq!(state(apply(2, "ringing", Some(CallState::AgentRinging))), CallState::AgentRinging);
@@ -154,10 +173,13 @@ fn milestones_apply_once_and_move_forward() {
     assert_eq!(state(apply(11, "ringing", Some(CallState::AgentRinging))), CallState::Bridged);
     assert_eq!(storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 10));
     assert_eq!(apply(TIMELINE_CAP + 1, "trying", None), MilestoneOutcome::Full);
-    let kinds: Vec<_> = storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
+    let kinds: Vec<_> =
+        storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
     assert_eq!(
-        storage.apply_milestone("c2", &milestone(1, "x"), &Progress::default(), no_progress).unwrap(),
+        storage
+            .apply_milestone("c2", &milestone(1, "x"), &Progress::default(), no_progress)
+            .unwrap(),
         MilestoneOutcome::UnknownCall
     );
 }
@@ -171,14 +193,25 @@ fn a_call_ends_once() {
     let first = finish(storage, "c1", NOW + 60_000, Some("demo https://crm.example"));
     assert_eq!(first.endpoint.as_deref(), Some("demo https://crm.example"));
     assert_eq!((first.call.state, first.call.status), (CallState::Ended, Some(CallStatus::Answer)));
-    let again =
-        storage.finish_call("c1", FinalCall::failed("system", NOW), |_| panic!("no second job is made"), no_progress).unwrap();
+    let again = storage
+        .finish_call(
+            "c1",
+            FinalCall::failed("system", NOW),
+            |_| panic!("no second job is made"),
+            no_progress,
+        )
+        .unwrap();
     assert_eq!(again, FinishOutcome::AlreadyFinished(first.call.clone()));
-    let unknown = storage.finish_call("c3", FinalCall::failed("system", NOW), |_| Ok(None), no_progress).unwrap();
+    let unknown = storage
+        .finish_call("c3", FinalCall::failed("system", NOW), |_| Ok(None), no_progress)
+        .unwrap();
     assert_eq!(unknown, FinishOutcome::UnknownCall);
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     assert_eq!(live, ["c2"]);
-    assert_eq!(storage.assign_call("c1", Owner { edge: "e".into(), shard: 0, epoch: 1 }, "t1").unwrap(), None);
+    assert_eq!(
+        storage.assign_call("c1", Owner { edge: "e".into(), shard: 0, epoch: 1 }, "t1").unwrap(),
+        None
+    );
     assert_eq!(storage.request_hang_up("c1").unwrap(), None);
     assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().call_id, "c1");
 
@@ -191,7 +224,15 @@ fn a_call_ends_once() {
 fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
-    opened.storage.apply_milestone("c1", &milestone(1, "bridged"), &Progress::to(CallState::Bridged), no_progress).unwrap();
+    opened
+        .storage
+        .apply_milestone(
+            "c1",
+            &milestone(1, "bridged"),
+            &Progress::to(CallState::Bridged),
+            no_progress,
+        )
+        .unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
     opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
     assert_eq!(opened.storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 1));
@@ -225,7 +266,8 @@ fn pages_run_from_the_newest_to_the_oldest_without_gap_or_repetition() {
     let mut seen = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = opened.storage.calls(ACCOUNT, &CallFilter::default(), cursor.as_deref(), 2).unwrap();
+        let page =
+            opened.storage.calls(ACCOUNT, &CallFilter::default(), cursor.as_deref(), 2).unwrap();
         assert!(page.calls.len() <= 2);
         seen.extend(ids(&page).into_iter().map(str::to_owned));
         // A call that comes meanwhile does not move the pages.
@@ -250,7 +292,11 @@ fn filters() {
     }
     create(
         &opened.storage,
-        NewCall { uuid: Some("u".into()), crm_username: Some("agent.017".into()), ..new_call("c4", NOW + 4) },
+        NewCall {
+            uuid: Some("u".into()),
+            crm_username: Some("agent.017".into()),
+            ..new_call("c4", NOW + 4)
+        },
     );
     finish(&opened.storage, "c1", NOW + 60_000, None);
     opened.storage.set_disposition("c2", "SOLD").unwrap();
@@ -267,12 +313,19 @@ fn filters() {
     check(&opened, CallFilter { crm_username: Some("agent.017".into()), ..all() }, &["c4"]);
     check(&opened, CallFilter { disposition: Some("SOLD".into()), ..all() }, &["c2"]);
     check(&opened, CallFilter { call_type: Some(CallType::Browser), ..all() }, &[]);
-    check(&opened, CallFilter { from_ms: Some(NOW + 1), until_ms: Some(NOW + 3), ..all() }, &["c2", "c1"]);
+    check(
+        &opened,
+        CallFilter { from_ms: Some(NOW + 1), until_ms: Some(NOW + 3), ..all() },
+        &["c2", "c1"],
+    );
     check(&opened, CallFilter { until_ms: Some(0), ..all() }, &[]);
     let older = CallFilter { until_ms: Some(NOW + 4), ..all() };
     let page = opened.storage.calls(ACCOUNT, &older, None, 2).unwrap();
     assert_eq!(ids(&page), ["c3", "c2"]);
-    assert_eq!(ids(&opened.storage.calls(ACCOUNT, &older, page.next_cursor.as_deref(), 2).unwrap()), ["c1", "c0"]);
+    assert_eq!(
+        ids(&opened.storage.calls(ACCOUNT, &older, page.next_cursor.as_deref(), 2).unwrap()),
+        ["c1", "c0"]
+    );
 }
 
 // A12: the wall clock is set while calls run.
@@ -280,7 +333,13 @@ fn filters() {
 fn a_step_of_the_clock_turns_no_call_around() {
     const HOUR: u64 = 3_600_000;
     #[track_caller]
-    fn check(status: CallStatus, answer_ms: Option<u64>, end_ms: u64, duration_s: u64, expected: (Option<u64>, u64)) {
+    fn check(
+        status: CallStatus,
+        answer_ms: Option<u64>,
+        end_ms: u64,
+        duration_s: u64,
+        expected: (Option<u64>, u64),
+    ) {
         let opened = Opened::fresh();
         create(&opened.storage, new_call("c1", NOW));
         let end = FinalCall { status, answer_ms, duration_s, ..FinalCall::failed("x", end_ms) };

@@ -55,13 +55,21 @@ fn what_was_acknowledged_before_a_kill_is_there() {
         let call = storage.call(call_id).unwrap().unwrap_or_else(|| panic!("{call_id} is lost"));
         if what == "finished" {
             assert_eq!(call.status, Some(CallStatus::Answer), "{call_id}");
-            assert!(storage.callback_job(call_id).unwrap().is_some(), "{call_id} has no callback job");
+            assert!(
+                storage.callback_job(call_id).unwrap().is_some(),
+                "{call_id} has no callback job"
+            );
             assert!(!live.contains(&call.call_id));
         }
     }
     // The record and its job are one write: neither is there without the other.
     for call in storage.calls(ACCOUNT, &CallFilter::default(), None, 1_000).unwrap().calls {
-        assert_eq!(call.is_live(), storage.callback_job(&call.call_id).unwrap().is_none(), "{}", call.call_id);
+        assert_eq!(
+            call.is_live(),
+            storage.callback_job(&call.call_id).unwrap().is_none(),
+            "{}",
+            call.call_id
+        );
         assert_eq!(call.is_live(), live.contains(&call.call_id));
     }
 }

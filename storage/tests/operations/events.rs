@@ -64,9 +64,15 @@ fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
 fn a_word_for_a_move_is_told_once() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
-    let ringing = Progress { event: Some(EventWord::IfMoved("ringing")), ..Progress::to(CallState::CustomerRinging) };
+    let ringing = Progress {
+        event: Some(EventWord::IfMoved("ringing")),
+        ..Progress::to(CallState::CustomerRinging)
+    };
     for sequence in 1..4 {
-        opened.storage.apply_milestone("c1", &entry(sequence, "ringing"), &ringing, no_progress).unwrap();
+        opened
+            .storage
+            .apply_milestone("c1", &entry(sequence, "ringing"), &ringing, no_progress)
+            .unwrap();
     }
     assert_eq!(words(&opened.storage.events(ACCOUNT, 1, 100).unwrap()), [(2, "ringing", 2)]);
 }
@@ -94,7 +100,9 @@ fn the_log_is_cut_by_count() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     for sequence in 1..=EVENT_CAP as u32 + 4 {
-        storage.apply_milestone("c1", &entry(sequence, "muted"), &told("muted"), no_progress).unwrap();
+        storage
+            .apply_milestone("c1", &entry(sequence, "muted"), &told("muted"), no_progress)
+            .unwrap();
     }
     let turn = storage.expire(NOW + 1, 3).unwrap();
     assert_eq!((turn.event_count, turn.more), (3, true));
@@ -129,7 +137,9 @@ fn events_are_read_in_order_while_many_write() {
         let mut seen: Vec<u64> = Vec::new();
         while seen.len() < 100 {
             let after = seen.last().copied().unwrap_or(0);
-            seen.extend(storage.events(ACCOUNT, after, 100).unwrap().into_iter().map(|event| event.number));
+            seen.extend(
+                storage.events(ACCOUNT, after, 100).unwrap().into_iter().map(|event| event.number),
+            );
         }
         seen
     });
@@ -140,16 +150,25 @@ fn events_are_read_in_order_while_many_write() {
 fn progress_goes_through_the_outbox_beside_the_result() {
     let opened = Opened::fresh();
     let storage = &opened.storage;
-    let CreateOutcome::Created(_) = storage.create_call(new_call("c1", NOW), push).unwrap() else { panic!() };
+    let CreateOutcome::Created(_) = storage.create_call(new_call("c1", NOW), push).unwrap() else {
+        panic!()
+    };
     let step = entry(1, "muted");
-    let MilestoneOutcome::Applied(applied) = storage.apply_milestone("c1", &step, &told("muted"), push).unwrap() else {
+    let MilestoneOutcome::Applied(applied) =
+        storage.apply_milestone("c1", &step, &told("muted"), push).unwrap()
+    else {
         panic!()
     };
     assert_eq!(applied.endpoint.as_deref(), Some(E1_PROGRESS));
     let end = answered("c1", NOW + 5_000);
     let job = |call: &Call| Ok(Some(callback(call, E1, NOW)));
-    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end, job, push).unwrap() else { panic!() };
-    assert_eq!((finish.endpoint.as_deref(), finish.progress_endpoint.as_deref()), (Some(E1), Some(E1_PROGRESS)));
+    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end, job, push).unwrap() else {
+        panic!()
+    };
+    assert_eq!(
+        (finish.endpoint.as_deref(), finish.progress_endpoint.as_deref()),
+        (Some(E1), Some(E1_PROGRESS))
+    );
     // Each has its own queue and its own name; the result keeps the call's.
     let ids = |endpoint: &str| -> Vec<String> {
         let due = storage.due_callbacks(endpoint, NOW, 100, |_| false).unwrap();
@@ -169,18 +188,29 @@ fn progress_goes_through_the_outbox_beside_the_result() {
         sequence,
     };
     storage.record_delivery("c1.1", &attempt(Some(1), true), NextStep::Delivered).unwrap().unwrap();
-    storage.record_delivery("c1.2", &attempt(Some(2), false), NextStep::Exhausted).unwrap().unwrap();
+    storage
+        .record_delivery("c1.2", &attempt(Some(2), false), NextStep::Exhausted)
+        .unwrap()
+        .unwrap();
     assert_eq!(ids(E1_PROGRESS), ["c1.3"]);
-    assert_eq!(storage.callback_job("c1.1").unwrap(), None, "only the log stays of what was delivered");
+    assert_eq!(
+        storage.callback_job("c1.1").unwrap(),
+        None,
+        "only the log stays of what was delivered"
+    );
     assert_eq!(storage.callback_job("c1.2").unwrap().unwrap().state, JobState::Exhausted);
     storage.record_delivery("c1", &attempt(None, true), NextStep::Delivered).unwrap().unwrap();
-    let log: Vec<_> = storage.deliveries("c1").unwrap().into_iter().map(|attempt| attempt.sequence).collect();
+    let log: Vec<_> =
+        storage.deliveries("c1").unwrap().into_iter().map(|attempt| attempt.sequence).collect();
     assert_eq!(log, [None, Some(1), Some(2)]);
     // All of it goes with the call.
     storage.expire(NOW + 400 * DAY, 100).unwrap();
     assert_eq!(storage.call("c1").unwrap(), None);
     assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
-    assert_eq!((storage.callback_job("c1.2").unwrap(), storage.deliveries("c1").unwrap()), (None, vec![]));
+    assert_eq!(
+        (storage.callback_job("c1.2").unwrap(), storage.deliveries("c1").unwrap()),
+        (None, vec![])
+    );
 }
 
 #[test]
@@ -195,5 +225,9 @@ fn a_forgotten_calls_events_are_gone() {
     assert_eq!(storage.events(ACCOUNT, 0, 100).unwrap(), []);
     assert_eq!(storage.call_events(&call, 0, 100).unwrap(), []);
     let opened = opened.reopen();
-    assert_eq!(opened.storage.event_range(ACCOUNT).unwrap().last, 2, "their numbers are not given again");
+    assert_eq!(
+        opened.storage.event_range(ACCOUNT).unwrap().last,
+        2,
+        "their numbers are not given again"
+    );
 }

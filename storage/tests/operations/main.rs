@@ -1,4 +1,5 @@
-//! The storage's operations, through its public functions only, on a real database in a temporary folder.
+//! The storage's operations, through its public functions only, on a real database in a temporary
+//! folder.
 
 mod calls;
 mod crash;
@@ -65,8 +66,12 @@ pub fn create(storage: &Storage, new: NewCall) -> Call {
 }
 
 pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
-    let recording =
-        RecordingResult { file_name: format!("crm_{call_id}.wav"), duration_ms: 5_000, file_len: 160_044, pauses: vec![] };
+    let recording = RecordingResult {
+        file_name: format!("crm_{call_id}.wav"),
+        duration_ms: 5_000,
+        file_len: 160_044,
+        pauses: vec![],
+    };
     FinalCall {
         status: CallStatus::Answer,
         reason: None,

@@ -15,7 +15,11 @@ fn number(e164: &str, account: &str) -> Number {
 }
 
 fn agent(name: &str) -> Agent {
-    Agent { account_id: ACCOUNT.into(), crm_username: name.into(), display_name: name.to_uppercase() }
+    Agent {
+        account_id: ACCOUNT.into(),
+        crm_username: name.into(),
+        display_name: name.to_uppercase(),
+    }
 }
 
 fn key(id: &str, hash: u8) -> ApiKey {
@@ -42,7 +46,8 @@ fn numbers_belong_to_one_account() {
     storage.put_number(&number("+918047000000", ACCOUNT)).unwrap();
     check_conflict(storage.put_number(&number("+918047000000", "other")), "another account");
     check_conflict(storage.put_number(&number("+918047000009", "nobody")), "unknown account");
-    let numbers: Vec<_> = storage.numbers(ACCOUNT).unwrap().into_iter().map(|number| number.e164).collect();
+    let numbers: Vec<_> =
+        storage.numbers(ACCOUNT).unwrap().into_iter().map(|number| number.e164).collect();
     assert_eq!(numbers, ["+918047000000", "+918047000001"]);
     assert!(!storage.delete_number("other", "+918047000000").unwrap());
     assert!(storage.delete_number(ACCOUNT, "+918047000000").unwrap());
@@ -74,8 +79,11 @@ fn keys_rotate_and_expire() {
     storage.put_api_key(&key("k1", 1)).unwrap();
     storage.put_api_key(&key("k2", 2)).unwrap();
     storage.put_api_key(&ApiKey { expires_ms: Some(NOW + 100), ..key("k1", 1) }).unwrap();
-    storage.put_api_key(&ApiKey { account_id: None, class: KeyClass::Admin, ..key("k3", 3) }).unwrap();
-    let authenticate = |hash: u8, now| storage.authenticate(&KeyHash([hash; 32]), now).unwrap().map(|key| key.id);
+    storage
+        .put_api_key(&ApiKey { account_id: None, class: KeyClass::Admin, ..key("k3", 3) })
+        .unwrap();
+    let authenticate =
+        |hash: u8, now| storage.authenticate(&KeyHash([hash; 32]), now).unwrap().map(|key| key.id);
     assert_eq!(authenticate(1, NOW + 99).as_deref(), Some("k1"));
     assert_eq!(authenticate(2, NOW + 99).as_deref(), Some("k2"));
     assert_eq!(authenticate(1, NOW + 100), None);
@@ -104,7 +112,8 @@ fn a_removed_account_takes_its_things_along() {
     assert_eq!(storage.agents(ACCOUNT).unwrap(), []);
     assert_eq!(storage.authenticate(&KeyHash([1; 32]), NOW).unwrap(), None);
     assert_eq!(storage.numbers("demo2").unwrap().len(), 1);
-    let accounts: Vec<_> = storage.accounts().unwrap().into_iter().map(|account| account.id).collect();
+    let accounts: Vec<_> =
+        storage.accounts().unwrap().into_iter().map(|account| account.id).collect();
     assert_eq!(accounts, ["demo2"]);
 }
 
@@ -127,7 +136,9 @@ fn a_used_trunk_stays() {
         media_from: vec![],
     };
     storage.put_trunk(&trunk).unwrap();
-    storage.put_account(&Account { trunks: vec!["t1".into()], ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();
+    storage
+        .put_account(&Account { trunks: vec!["t1".into()], ..Account::new(ACCOUNT, "Demo Realty") })
+        .unwrap();
     check_conflict(storage.delete_trunk("t1"), "uses the trunk");
     storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
     assert_eq!(storage.trunks().unwrap(), [trunk]);

@@ -57,8 +57,12 @@ fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
     ended(&opened.storage, "c1", NOW, E1);
     let job = opened.storage.callback_job("c1").unwrap().unwrap();
     let retry = NextStep::Retry { at_ms: NOW + 1_000 };
-    let after = opened.storage.record_delivery("c1", &attempt(&job, false), retry).unwrap().unwrap();
-    assert_eq!((after.attempt_count, after.next_ms, after.state), (1, NOW + 1_000, JobState::Pending));
+    let after =
+        opened.storage.record_delivery("c1", &attempt(&job, false), retry).unwrap().unwrap();
+    assert_eq!(
+        (after.attempt_count, after.next_ms, after.state),
+        (1, NOW + 1_000, JobState::Pending)
+    );
     assert_eq!(
         opened.storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap(),
         None,
@@ -70,12 +74,21 @@ fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
     assert_eq!(due_ids(storage, E1, NOW + 999), (vec![], Some(NOW + 1_000)));
     let job = storage.callback_job("c1").unwrap().unwrap();
     assert_eq!(job, after);
-    let done = storage.record_delivery("c1", &attempt(&job, true), NextStep::Delivered).unwrap().unwrap();
+    let done =
+        storage.record_delivery("c1", &attempt(&job, true), NextStep::Delivered).unwrap().unwrap();
     assert_eq!(done.state, JobState::Delivered);
     assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
-    let log: Vec<_> = storage.deliveries("c1").unwrap().into_iter().map(|entry| (entry.attempt, entry.http_status)).collect();
+    let log: Vec<_> = storage
+        .deliveries("c1")
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.attempt, entry.http_status))
+        .collect();
     assert_eq!(log, [(1, Some(500)), (2, Some(200))]);
-    assert_eq!(storage.record_delivery("c9", &attempt(&job, true), NextStep::Delivered).unwrap(), None);
+    assert_eq!(
+        storage.record_delivery("c9", &attempt(&job, true), NextStep::Delivered).unwrap(),
+        None
+    );
 }
 
 // A1
@@ -86,7 +99,9 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     create(storage, new_call("c1", NOW));
     let requeue = |endpoint: &'static str| {
         storage
-            .requeue_callback("c1", |call| Ok(Some(NewCallback { body: "new".into(), ..callback(call, endpoint, NOW + 9) })))
+            .requeue_callback("c1", |call| {
+                Ok(Some(NewCallback { body: "new".into(), ..callback(call, endpoint, NOW + 9) }))
+            })
             .unwrap()
     };
     assert_eq!(requeue(E1), RequeueOutcome::StillLive);
@@ -94,9 +109,15 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     assert_eq!(requeue(E1), RequeueOutcome::StillPending);
     let job = storage.callback_job("c1").unwrap().unwrap();
     storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap();
-    assert_eq!(storage.requeue_callback("c1", |_| Ok(None)).unwrap(), RequeueOutcome::NotConfigured);
+    assert_eq!(
+        storage.requeue_callback("c1", |_| Ok(None)).unwrap(),
+        RequeueOutcome::NotConfigured
+    );
     let RequeueOutcome::Queued(again) = requeue(E2) else { panic!("not queued") };
-    assert_eq!((again.cycle, again.attempt_count, again.delivery_count, again.next_ms), (2, 0, 1, NOW + 9));
+    assert_eq!(
+        (again.cycle, again.attempt_count, again.delivery_count, again.next_ms),
+        (2, 0, 1, NOW + 9)
+    );
     assert_eq!((again.body, again.target.endpoint.as_str()), (job.body, E2));
     assert_eq!(due_ids(storage, E2, NOW + 9).0, ["c1"]);
     assert_eq!(storage.requeue_callback("c9", |_| Ok(None)).unwrap(), RequeueOutcome::UnknownCall);
@@ -107,8 +128,10 @@ fn a_callback_that_was_set_up_later_can_be_asked_for() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     finish(&opened.storage, "c1", NOW + 60_000, None);
-    let outcome = opened.storage.requeue_callback("c1", |call| Ok(Some(callback(call, E1, NOW)))).unwrap();
-    assert!(matches!(outcome, RequeueOutcome::Queued(job) if job.cycle == 1 && job.body == "{\"call_id\":\"c1\"}"));
+    let outcome =
+        opened.storage.requeue_callback("c1", |call| Ok(Some(callback(call, E1, NOW)))).unwrap();
+    assert!(matches!(outcome,
+            RequeueOutcome::Queued(job) if job.cycle == 1 && job.body == "{\"call_id\":\"c1\"}"));
 }
 
 #[test]
@@ -117,7 +140,11 @@ fn the_log_has_a_cap() {
     ended(&opened.storage, "c1", NOW, E1);
     for _ in 0..DELIVERY_LOG_CAP + 3 {
         let job = opened.storage.callback_job("c1").unwrap().unwrap();
-        opened.storage.record_delivery("c1", &attempt(&job, false), NextStep::Retry { at_ms: NOW }).unwrap().unwrap();
+        opened
+            .storage
+            .record_delivery("c1", &attempt(&job, false), NextStep::Retry { at_ms: NOW })
+            .unwrap()
+            .unwrap();
     }
     let log = opened.storage.deliveries("c1").unwrap();
     assert_eq!((log.len(), log[0].attempt), (DELIVERY_LOG_CAP as usize, 4));
@@ -128,9 +155,13 @@ fn the_log_has_a_cap() {
 fn undelivered_results_are_listed_by_account_and_state() {
     let opened = Opened::fresh();
     let storage = &opened.storage;
-    for (call_id, account_id, start) in [("c1", "demo", 1), ("c2", "demo", 2), ("c3", "demo", 3), ("c4", "b", 4), ("c5", "zz", 5)]
+    for (call_id, account_id, start) in
+        [("c1", "demo", 1), ("c2", "demo", 2), ("c3", "demo", 3), ("c4", "b", 4), ("c5", "zz", 5)]
     {
-        create(storage, NewCall { account_id: account_id.into(), ..new_call(call_id, NOW + start) });
+        create(
+            storage,
+            NewCall { account_id: account_id.into(), ..new_call(call_id, NOW + start) },
+        );
         finish(storage, call_id, NOW + 60_000, Some(E1));
     }
     let ids = |account: Option<&str>, state| -> Vec<String> {
@@ -147,21 +178,36 @@ fn undelivered_results_are_listed_by_account_and_state() {
     };
     let listed = |callback, account: &str| -> Vec<String> {
         let filter = CallFilter { callback: Some(callback), ..CallFilter::default() };
-        storage.calls(account, &filter, None, 100).unwrap().calls.into_iter().map(|call| call.call_id).collect()
+        storage
+            .calls(account, &filter, None, 100)
+            .unwrap()
+            .calls
+            .into_iter()
+            .map(|call| call.call_id)
+            .collect()
     };
     let step = |call_id: &str, delivered, next| {
         let job = storage.callback_job(call_id).unwrap().unwrap();
         storage.record_delivery(call_id, &attempt(&job, delivered), next).unwrap().unwrap()
     };
-    assert_eq!(ids(None, JobState::Pending), ["c4", "c5", "c3", "c2", "c1"], "by account, the newest first");
+    assert_eq!(
+        ids(None, JobState::Pending),
+        ["c4", "c5", "c3", "c2", "c1"],
+        "by account, the newest first"
+    );
     step("c1", false, NextStep::Exhausted);
     step("c2", true, NextStep::Delivered);
-    assert_eq!(step("c3", false, NextStep::Retry { at_ms: NOW + 90_000 }).last_error.as_deref(), Some("500"));
+    assert_eq!(
+        step("c3", false, NextStep::Retry { at_ms: NOW + 90_000 }).last_error.as_deref(),
+        Some("500")
+    );
     step("c5", false, NextStep::Exhausted);
     assert_eq!(ids(None, JobState::Exhausted), ["c5", "c1"]);
     assert_eq!(ids(Some("demo"), JobState::Exhausted), ["c1"]);
     assert_eq!(ids(Some("demo"), JobState::Pending), ["c3"]);
-    for (state, expected) in [(JobState::Exhausted, "c1"), (JobState::Pending, "c3"), (JobState::Delivered, "c2")] {
+    for (state, expected) in
+        [(JobState::Exhausted, "c1"), (JobState::Pending, "c3"), (JobState::Delivered, "c2")]
+    {
         assert_eq!(listed(state, "demo"), [expected], "{state:?}");
     }
     assert_eq!(storage.outbox_depth().unwrap(), OutboxDepth { pending: 2, exhausted: 2 });
@@ -175,6 +221,12 @@ fn undelivered_results_are_listed_by_account_and_state() {
     assert_eq!(step("c1", true, NextStep::Delivered).last_error, None);
     assert_eq!(ids(Some("demo"), JobState::Pending), ["c3"]);
     for cursor in ["", "x", "1.c1", "x.c1.demo"] {
-        assert!(matches!(storage.undelivered(None, JobState::Pending, Some(cursor), 2), Err(Error::BadCursor)), "{cursor}");
+        assert!(
+            matches!(
+                storage.undelivered(None, JobState::Pending, Some(cursor), 2),
+                Err(Error::BadCursor)
+            ),
+            "{cursor}"
+        );
     }
 }

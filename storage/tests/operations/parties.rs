@@ -37,7 +37,13 @@ fn shown(party: &str, role: PartyRole, state: PartyState) -> Party {
 
 /// Tells how a participant stands beside agent and customer.
 #[track_caller]
-fn tell(storage: &Storage, sequence: u32, party: &str, state: PartyState, sip_code: Option<u16>) -> Call {
+fn tell(
+    storage: &Storage,
+    sequence: u32,
+    party: &str,
+    state: PartyState,
+    sip_code: Option<u16>,
+) -> Call {
     let parties = vec![
         shown("agent", PartyRole::Agent, PartyState::Talking),
         shown("customer", PartyRole::Customer, PartyState::OnHold),
@@ -68,17 +74,30 @@ fn an_idempotency_key_names_one_party() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     create(storage, new_call("c2", NOW));
-    let request = |key: &str, fingerprint: &str| PartyRequest { idempotency_key: key.into(), fingerprint: fingerprint.into() };
-    let with = |key: &str, fingerprint: &str| NewParty { request: Some(request(key, fingerprint)), ..participant() };
+    let request = |key: &str, fingerprint: &str| PartyRequest {
+        idempotency_key: key.into(),
+        fingerprint: fingerprint.into(),
+    };
+    let with = |key: &str, fingerprint: &str| NewParty {
+        request: Some(request(key, fingerprint)),
+        ..participant()
+    };
     assert_eq!(add(storage, "c1", with("k1", "f1")), "participant-1");
-    let again = |key: &str, fingerprint: &str| match storage.add_party("c1", with(key, fingerprint)).unwrap() {
+    let again = |key: &str, fingerprint: &str| match storage
+        .add_party("c1", with(key, fingerprint))
+        .unwrap()
+    {
         AddOutcome::Earlier { earlier, call } => (earlier, call.others.len()),
         other => panic!("{other:?}"),
     };
     assert_eq!(again("k1", "f1"), (EarlierParty::Same("participant-1".into()), 1));
     assert_eq!(again("k1", "f2"), (EarlierParty::Clash("participant-1".into()), 1));
     assert_eq!(add(storage, "c1", with("k2", "f1")), "participant-2");
-    assert_eq!(add(storage, "c2", with("k1", "f2")), "participant-1", "another call's keys are its own");
+    assert_eq!(
+        add(storage, "c2", with("k1", "f2")),
+        "participant-1",
+        "another call's keys are its own"
+    );
     // One that was never dialled leaves nothing.
     storage.drop_party("c1", "participant-2").unwrap().unwrap();
     assert_eq!(add(storage, "c1", with("k2", "f2")), "participant-3");
@@ -95,7 +114,10 @@ fn an_idempotency_key_names_one_party() {
     let end = FinalCall { others: Some(vec![told]), ..FinalCall::failed("system", NOW) };
     storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
     let call = storage.call("c1").unwrap().unwrap();
-    assert_eq!(call.earlier_party(&request("k1", "f1")), Some(EarlierParty::Same("participant-1".into())));
+    assert_eq!(
+        call.earlier_party(&request("k1", "f1")),
+        Some(EarlierParty::Same("participant-1".into()))
+    );
     assert_eq!(call.earlier_party(&request("k2", "f2")), None);
 }
 
@@ -106,7 +128,10 @@ fn names_are_given_once_and_parties_survive_a_restart_in_each_state() {
     assert_eq!(add(&opened.storage, "c1", participant()), "participant-1");
     opened.storage.drop_party("c1", "participant-1").unwrap().unwrap();
     assert_eq!(add(&opened.storage, "c1", participant()), "participant-2");
-    assert_eq!(add(&opened.storage, "c1", NewParty { leg: LegName::Supervisor, ..participant() }), "supervisor-3");
+    assert_eq!(
+        add(&opened.storage, "c1", NewParty { leg: LegName::Supervisor, ..participant() }),
+        "supervisor-3"
+    );
     for name in ["agent", "customer", "participant-2"] {
         let taken = NewParty { party: Some(name.into()), ..participant() };
         assert_eq!(opened.storage.add_party("c1", taken).unwrap(), AddOutcome::NameTaken, "{name}");
@@ -114,7 +139,13 @@ fn names_are_given_once_and_parties_survive_a_restart_in_each_state() {
     assert_eq!(opened.storage.add_party("c9", participant()).unwrap(), AddOutcome::Ended);
 
     let mut opened = opened;
-    let states = [PartyState::Dialing, PartyState::Ringing, PartyState::Consulting, PartyState::Talking, PartyState::OnHold];
+    let states = [
+        PartyState::Dialing,
+        PartyState::Ringing,
+        PartyState::Consulting,
+        PartyState::Talking,
+        PartyState::OnHold,
+    ];
     for (sequence, state) in (1..).zip(states) {
         let call = tell(&opened.storage, sequence, "participant-2", state, None);
         opened = opened.reopen();
@@ -150,10 +181,17 @@ fn who_left_keeps_the_reason_and_the_end_tells_the_rest() {
         sip_code: Some(486),
     };
     let end = FinalCall { others: Some(vec![told]), ..answered("c1", NOW + 5_000) };
-    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap() else { panic!() };
+    let FinishOutcome::Finished(finish) =
+        storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap()
+    else {
+        panic!()
+    };
     let others = finish.call.others;
     assert_eq!(others.len(), 1, "who was never dialled is not told of");
-    assert_eq!((others[0].number.as_deref(), others[0].end_ms), (Some("+912227782183"), Some(NOW + 1_100)));
+    assert_eq!(
+        (others[0].number.as_deref(), others[0].end_ms),
+        (Some("+912227782183"), Some(NOW + 1_100))
+    );
     assert_eq!(finish.call.conversation, None);
     assert_eq!(storage.add_party("c1", participant()).unwrap(), AddOutcome::Ended);
 }
@@ -164,7 +202,9 @@ fn a_lost_call_ends_its_other_parties() {
     create(&opened.storage, new_call("c1", NOW));
     add(&opened.storage, "c1", participant());
     let end = FinalCall::failed("system", NOW + 9_000);
-    let FinishOutcome::Finished(finish) = opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap() else {
+    let FinishOutcome::Finished(finish) =
+        opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap()
+    else {
         panic!()
     };
     let other = &finish.call.others[0];

@@ -8,7 +8,10 @@ const DAY: u64 = 24 * 3_600_000;
 fn opened(record_days: u32, recording_days: u32) -> Opened {
     let opened = Opened::fresh();
     let retention = Retention { record_days, recording_days };
-    opened.storage.put_account(&Account { retention, ..Account::new(ACCOUNT, "Demo Realty") }).unwrap();
+    opened
+        .storage
+        .put_account(&Account { retention, ..Account::new(ACCOUNT, "Demo Realty") })
+        .unwrap();
     opened
 }
 
@@ -24,8 +27,18 @@ fn an_expired_recording_leaves_a_trace_and_its_file_is_named_until_it_is_gone() 
     let events_only = Expired { event_count: 4, ..Expired::default() };
     assert_eq!(storage.expire(NOW + 10 * DAY, 100).unwrap(), events_only);
     let expired = storage.expire(NOW + 10 * DAY + 1, 100).unwrap();
-    assert_eq!(expired, Expired { recording_files: vec!["crm_c1.wav".into()], recording_count: 1, ..Expired::default() });
-    assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().expired_ms, Some(NOW + 10 * DAY + 1));
+    assert_eq!(
+        expired,
+        Expired {
+            recording_files: vec!["crm_c1.wav".into()],
+            recording_count: 1,
+            ..Expired::default()
+        }
+    );
+    assert_eq!(
+        storage.recording("crm_c1.wav").unwrap().unwrap().expired_ms,
+        Some(NOW + 10 * DAY + 1)
+    );
     assert_eq!(storage.recording("crm_c2.wav").unwrap().unwrap().expired_ms, None);
     assert_eq!(storage.recording("crm_c3.wav").unwrap(), None);
     assert!(storage.call("c1").unwrap().is_some(), "the record outlives its recording");
@@ -33,7 +46,10 @@ fn an_expired_recording_leaves_a_trace_and_its_file_is_named_until_it_is_gone() 
     let opened = opened.reopen();
     let storage = &opened.storage;
     let again = storage.expire(NOW + 10 * DAY + 2, 100).unwrap();
-    assert_eq!((again.recording_files.as_slice(), again.recording_count), (&["crm_c1.wav".to_owned()][..], 0));
+    assert_eq!(
+        (again.recording_files.as_slice(), again.recording_count),
+        (&["crm_c1.wav".to_owned()][..], 0)
+    );
     storage.confirm_recordings_deleted(&again.recording_files).unwrap();
     assert_eq!(storage.expire(NOW + 10 * DAY + 3, 100).unwrap(), Expired::default());
     let much_later = storage.expire(NOW + 400 * DAY, 100).unwrap();
@@ -86,19 +102,32 @@ fn turns_are_bounded() {
     let opened = opened(1, 1);
     for n in 0..5 {
         let call_id = format!("c{n}");
-        create(&opened.storage, NewCall { idempotency_key: Some(call_id.clone()), ..new_call(&call_id, NOW + n) });
+        create(
+            &opened.storage,
+            NewCall { idempotency_key: Some(call_id.clone()), ..new_call(&call_id, NOW + n) },
+        );
         finish(&opened.storage, &call_id, NOW + 60_000, None);
     }
     let later = NOW + 2 * DAY;
     let first = opened.storage.expire(later, 2).unwrap();
-    assert_eq!((first.call_count, first.recording_count, first.idempotency_count, first.more), (2, 2, 2, true));
+    assert_eq!(
+        (first.call_count, first.recording_count, first.idempotency_count, first.more),
+        (2, 2, 2, true)
+    );
     assert_eq!(first.recording_files.len(), 2);
-    assert!(opened.storage.call("c0").unwrap().is_none() && opened.storage.call("c2").unwrap().is_some(), "the oldest go first");
+    assert!(
+        opened.storage.call("c0").unwrap().is_none()
+            && opened.storage.call("c2").unwrap().is_some(),
+        "the oldest go first"
+    );
     opened.storage.confirm_recordings_deleted(&first.recording_files).unwrap();
     let second = opened.storage.expire(later, 2).unwrap();
     opened.storage.confirm_recordings_deleted(&second.recording_files).unwrap();
     let third = opened.storage.expire(later, 2).unwrap();
-    assert_eq!((third.call_count, third.recording_count, third.idempotency_count, third.event_count), (1, 1, 1, 2));
+    assert_eq!(
+        (third.call_count, third.recording_count, third.idempotency_count, third.event_count),
+        (1, 1, 1, 2)
+    );
     opened.storage.confirm_recordings_deleted(&third.recording_files).unwrap();
     assert_eq!(opened.storage.expire(later, 2).unwrap(), Expired::default());
 }
@@ -112,12 +141,19 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
         let call_id = format!("c{n}");
         create(
             storage,
-            NewCall { uuid: Some(call_id.clone()), idempotency_key: Some(call_id.clone()), ..new_call(&call_id, NOW + n) },
+            NewCall {
+                uuid: Some(call_id.clone()),
+                idempotency_key: Some(call_id.clone()),
+                ..new_call(&call_id, NOW + n)
+            },
         );
     }
     let in_use = |live_calls, pending_results| {
         let belongings = storage.belongings(ACCOUNT).unwrap().unwrap();
-        assert_eq!((belongings.live_calls, belongings.pending_results), (live_calls, pending_results));
+        assert_eq!(
+            (belongings.live_calls, belongings.pending_results),
+            (live_calls, pending_results)
+        );
         assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::InUse(belongings));
         assert!(storage.account(ACCOUNT).unwrap().is_some());
     };
@@ -144,7 +180,11 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
     let had = Belongings { exhausted_results: 5, calls: 5, recordings: 5, ..Belongings::default() };
     assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::Removed(had));
     check_conflict(storage.put_account(&Account::new(ACCOUNT, "Next")), "still being forgotten");
-    assert_eq!(storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(), 4, "bounded: two calls, two recordings");
+    assert_eq!(
+        storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(),
+        4,
+        "bounded: two calls, two recordings"
+    );
     // What was begun goes on with retention, also after a restart.
     let opened = opened.reopen();
     let storage = &opened.storage;
@@ -163,7 +203,10 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
     for n in 0..5 {
         let call_id = format!("c{n}");
         assert_eq!(storage.call(&call_id).unwrap(), None);
-        assert!(storage.recording(&format!("crm_{call_id}.wav")).unwrap().unwrap().expired_ms.is_some(), "its link answers 410");
+        assert!(
+            storage.recording(&format!("crm_{call_id}.wav")).unwrap().unwrap().expired_ms.is_some(),
+            "its link answers 410"
+        );
         // Neither its uuid nor its key is known.
         create(
             storage,

@@ -51,7 +51,9 @@ fn check(first: NewCall, end: Option<FinalCall>, second: NewCall, expected: &str
     let word = match opened.storage.create_call(second, no_progress).unwrap() {
         CreateOutcome::Created(_) => "created",
         CreateOutcome::InTheWay(InTheWay::InCall(call)) if call.call_id == first_id => "in call",
-        CreateOutcome::InTheWay(InTheWay::DoubleClick(call)) if call.call_id == first_id => "double click",
+        CreateOutcome::InTheWay(InTheWay::DoubleClick(call)) if call.call_id == first_id => {
+            "double click"
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(word, expected);
@@ -60,17 +62,34 @@ fn check(first: NewCall, end: Option<FinalCall>, second: NewCall, expected: &str
 // A4
 #[test]
 fn a_softphone_has_one_call_at_a_time() {
-    let ended = |reason: &str, failed_leg| Some(FinalCall { failed_leg, ..FinalCall::failed(reason, NOW + 1_000) });
+    let ended = |reason: &str, failed_leg| {
+        Some(FinalCall { failed_leg, ..FinalCall::failed(reason, NOW + 1_000) })
+    };
     check(launched("a", ONE, NOW), None, launched("b", ONE, NOW + 4_999), "double click");
     check(launched("a", ONE, NOW), None, launched("b", ONE, NOW + 5_000), "in call");
     check(launched("a", ONE, NOW), None, launched("b", OTHER, NOW + 1), "in call");
     check(launched("a", ONE, NOW), None, server("b", ONE, NOW + 1), "in call");
     check(server("a", ONE, NOW), None, launched("b", OTHER, NOW + 9_000), "in call");
     // Whatever became of the first, a click after its end is a new attempt.
-    check(launched("a", ONE, NOW), ended("system", None), launched("b", ONE, NOW + 1_001), "created");
-    check(launched("a", ONE, NOW), ended("busy", Some(LegName::Customer)), launched("b", ONE, NOW + 4_999), "created");
+    check(
+        launched("a", ONE, NOW),
+        ended("system", None),
+        launched("b", ONE, NOW + 1_001),
+        "created",
+    );
+    check(
+        launched("a", ONE, NOW),
+        ended("busy", Some(LegName::Customer)),
+        launched("b", ONE, NOW + 4_999),
+        "created",
+    );
     check(launched("a", ONE, NOW), ended("system", None), server("b", ONE, NOW + 1_001), "created");
-    check(launched("a", ONE, NOW), ended("agent_media", Some(LegName::Agent)), launched("b", ONE, NOW + 1_001), "created");
+    check(
+        launched("a", ONE, NOW),
+        ended("agent_media", Some(LegName::Agent)),
+        launched("b", ONE, NOW + 1_001),
+        "created",
+    );
     let of_another = NewCall { crm_username: Some("Agent.017".into()), ..launched("b", ONE, NOW) };
     check(launched("a", ONE, NOW), None, of_another, "created");
     // Phones know no such rule.
@@ -87,11 +106,17 @@ fn a_links_uuid_is_echoed_and_refuses_nothing() {
         ..launched(call_id, ONE, start_ms)
     };
     assert_eq!(create(&opened.storage, named("a", NOW)).uuid, "crm-42");
-    opened.storage.finish_call("a", FinalCall::failed("busy", NOW + 500), |_| Ok(None), no_progress).unwrap();
+    opened
+        .storage
+        .finish_call("a", FinalCall::failed("busy", NOW + 500), |_| Ok(None), no_progress)
+        .unwrap();
     assert_eq!(create(&opened.storage, named("b", NOW + 1_000)).uuid, "crm-42");
     // A backend's request of the same name is known again by its own call only.
-    let asked =
-        |call_id: &str| NewCall { uuid: Some("crm-42".into()), fingerprint: "f".into(), ..new_call(call_id, NOW + 2_000) };
+    let asked = |call_id: &str| NewCall {
+        uuid: Some("crm-42".into()),
+        fingerprint: "f".into(),
+        ..new_call(call_id, NOW + 2_000)
+    };
     create(&opened.storage, asked("c"));
     let again = opened.storage.create_call(asked("d"), no_progress).unwrap();
     assert!(matches!(again, CreateOutcome::Existing(call) if call.call_id == "c"));
@@ -108,17 +133,28 @@ fn sessions_end_with_what_they_hang_on() {
         ..session(id, NOW + 1_000)
     };
     let old = WebphoneSession { key_hash: None, ..of("old", "agent.019", 1) };
-    for session in [of("a", "agent.017", 1), of("b", "agent.017", 1), of("c", "agent.018", 1), of("d", "agent.018", 2), old] {
+    for session in [
+        of("a", "agent.017", 1),
+        of("b", "agent.017", 1),
+        of("c", "agent.018", 1),
+        of("d", "agent.018", 2),
+        old,
+    ] {
         assert!(storage.create_session(&session).unwrap());
     }
-    assert!(!storage.session("old").unwrap().unwrap().is_open(NOW), "nobody knows with which key it ends");
-    let agents =
-        |told: std::collections::BTreeSet<(String, String)>| told.into_iter().map(|(_, agent)| agent).collect::<Vec<_>>();
+    assert!(
+        !storage.session("old").unwrap().unwrap().is_open(NOW),
+        "nobody knows with which key it ends"
+    );
+    let agents = |told: std::collections::BTreeSet<(String, String)>| {
+        told.into_iter().map(|(_, agent)| agent).collect::<Vec<_>>()
+    };
     let of_key = |session: &WebphoneSession| session.key_hash == Some(KeyHash([1; 32]));
     assert_eq!(agents(storage.close_sessions(NOW, of_key).unwrap()), ["agent.017", "agent.018"]);
     assert!(storage.close_sessions(NOW, of_key).unwrap().is_empty(), "told once");
     let opened = opened.reopen();
-    let open = ["a", "b", "c", "d"].map(|id| opened.storage.session(id).unwrap().unwrap().is_open(NOW));
+    let open =
+        ["a", "b", "c", "d"].map(|id| opened.storage.session(id).unwrap().unwrap().is_open(NOW));
     assert_eq!(open, [false, false, false, true]);
     assert!(opened.storage.close_sessions(NOW + 1_000, |_| true).unwrap().is_empty(), "expired");
 }
@@ -132,7 +168,12 @@ fn clicks_at_the_same_moment_make_one_call() {
                 let storage = opened.storage.clone();
                 let customer = if n % 2 == 0 { ONE } else { OTHER };
                 let new = launched(&n.to_string(), customer, NOW);
-                scope.spawn(move || matches!(storage.create_call(new, no_progress).unwrap(), CreateOutcome::Created(_)))
+                scope.spawn(move || {
+                    matches!(
+                        storage.create_call(new, no_progress).unwrap(),
+                        CreateOutcome::Created(_)
+                    )
+                })
             })
             .collect();
         tasks.into_iter().filter_map(|task| task.join().unwrap().then_some(())).count()
@@ -151,11 +192,17 @@ fn a_launch_makes_one_session_which_outlives_the_process() {
     assert_eq!(opened.storage.bind_session("s2", "c1").unwrap(), None);
     let opened = opened.reopen();
     let stored = opened.storage.session("s1").unwrap().unwrap();
-    assert_eq!(stored, WebphoneSession { call_id: Some("c1".into()), ..session("s1", NOW + 1_000) });
+    assert_eq!(
+        stored,
+        WebphoneSession { call_id: Some("c1".into()), ..session("s1", NOW + 1_000) }
+    );
     assert_eq!(opened.storage.call("c1").unwrap().unwrap().session_id.as_deref(), Some("s1"));
     opened.storage.close_session("s1").unwrap();
     assert!(opened.storage.session("s1").unwrap().unwrap().is_closed);
-    assert!(!opened.storage.create_session(&session("s1", NOW + 9_000)).unwrap(), "closed, but used");
+    assert!(
+        !opened.storage.create_session(&session("s1", NOW + 9_000)).unwrap(),
+        "closed, but used"
+    );
 
     assert_eq!(opened.storage.expire(NOW + 999, 10).unwrap().session_count, 0);
     assert_eq!(opened.storage.expire(NOW + 1_000, 10).unwrap().session_count, 1);
@@ -169,12 +216,28 @@ fn what_is_remembered_of_an_agent_goes_with_it() {
     let storage = &opened.storage;
     let seen = |softphone: &mut Softphone| softphone.last_seen_ms = Some(NOW);
     storage.change_softphone(ACCOUNT, "agent.017", seen).unwrap();
-    assert_eq!(storage.softphone(ACCOUNT, "agent.017").unwrap(), Softphone::default(), "not registered");
-    let agent = Agent { account_id: ACCOUNT.into(), crm_username: "agent.017".into(), display_name: "Asha".into() };
+    assert_eq!(
+        storage.softphone(ACCOUNT, "agent.017").unwrap(),
+        Softphone::default(),
+        "not registered"
+    );
+    let agent = Agent {
+        account_id: ACCOUNT.into(),
+        crm_username: "agent.017".into(),
+        display_name: "Asha".into(),
+    };
     storage.put_agent(&agent).unwrap();
     storage.change_softphone(ACCOUNT, "agent.017", seen).unwrap();
-    storage.change_softphone(ACCOUNT, "agent.017", |softphone| softphone.microphone = Some("denied".into())).unwrap();
-    let remembered = Softphone { last_seen_ms: Some(NOW), microphone: Some("denied".into()), ..Softphone::default() };
+    storage
+        .change_softphone(ACCOUNT, "agent.017", |softphone| {
+            softphone.microphone = Some("denied".into())
+        })
+        .unwrap();
+    let remembered = Softphone {
+        last_seen_ms: Some(NOW),
+        microphone: Some("denied".into()),
+        ..Softphone::default()
+    };
     assert_eq!(storage.softphone(ACCOUNT, "agent.017").unwrap(), remembered);
     storage.delete_agent(ACCOUNT, "agent.017").unwrap();
     storage.put_agent(&agent).unwrap();
@@ -197,12 +260,23 @@ fn the_agent_may_be_away_for_a_while() {
             trunk: None,
             detail: None,
         };
-        match storage.apply_milestone("c1", &entry, &Progress { agent_away, ..Progress::default() }, no_progress).unwrap() {
+        match storage
+            .apply_milestone(
+                "c1",
+                &entry,
+                &Progress { agent_away, ..Progress::default() },
+                no_progress,
+            )
+            .unwrap()
+        {
             MilestoneOutcome::Applied(applied) => applied.call.agent_away,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!([apply(1, None), apply(2, Some(true)), apply(3, None), apply(4, Some(false))], [false, true, true, false]);
+    assert_eq!(
+        [apply(1, None), apply(2, Some(true)), apply(3, None), apply(4, Some(false))],
+        [false, true, true, false]
+    );
     apply(5, Some(true));
     let ended = finish(storage, "c1", NOW + 60_000, None).call;
     assert!(!ended.agent_away);

@@ -1,5 +1,6 @@
-//! Calls with baresip, a SIP and media stack of others, as the agent's phone and as the customer's (S12, S14, S19, S34, S42, A10).
-//! SIPp's phones fail what is dialled to baresip's number, and the second trunk leads there.
+//! Calls with baresip, a SIP and media stack of others, as the agent's phone and as the customer's
+//! (S12, S14, S19, S34, S42, A10). SIPp's phones fail what is dialled to baresip's number, and the
+//! second trunk leads there.
 
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -30,16 +31,28 @@ impl Call {
     /// Two who have just been bridged; the number says which of them baresip is.
     async fn bridged(number: &str, media: Media, other: Phone) -> Call {
         let is_agent = number == AGENT_NUMBER;
-        let baresip = Baresip::start(&format!("+91{number}"), if is_agent { AGENT_HZ } else { CUSTOMER_HZ }, media).await;
+        let baresip = Baresip::start(
+            &format!("+91{number}"),
+            if is_agent { AGENT_HZ } else { CUSTOMER_HZ },
+            media,
+        )
+        .await;
         let profile = if media == Media::Srtp { "sdes_srtp" } else { "rtp" };
         let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
             (spec.backup, spec.account_settings) = (Some((baresip.address, profile)), NO_MEDIA);
         });
         let rig = rig.await;
-        let (agent, customer) =
-            if is_agent { (number.into(), customer_number(other)) } else { (agent_number(other), number.into()) };
+        let (agent, customer) = if is_agent {
+            (number.into(), customer_number(other))
+        } else {
+            (agent_number(other), number.into())
+        };
         let placed = rig.place_between(agent, customer).await;
-        let (other, party) = if is_agent { (&placed.customer_number, &rig.customer) } else { (&placed.agent_number, &rig.agent) };
+        let (other, party) = if is_agent {
+            (&placed.customer_number, &rig.customer)
+        } else {
+            (&placed.agent_number, &rig.agent)
+        };
         rig.let_speak(other, party).await;
         rig.state(&placed, "bridged").await;
         Call { rig, baresip, placed }
@@ -60,13 +73,20 @@ impl Call {
         self.baresip_hears(Some(other)).await;
     }
 
-    /// Waits until baresip hears this party, or neither, for 300 ms on end, of what it plays from now on.
+    /// Waits until baresip hears this party, or neither, for 300 ms on end, of what it plays from
+    /// now on.
     async fn baresip_hears(&self, tone: Option<f64>) {
         let since = Instant::now();
         eventually(&format!("{tone:?} Hz and nothing else at baresip"), async || {
-            let is_so = |window: &[i16], hz: f64| heard_ms(window, hz) == if tone == Some(hz) { 300 } else { 0 };
+            let is_so = |window: &[i16], hz: f64| {
+                heard_ms(window, hz) == if tone == Some(hz) { 300 } else { 0 }
+            };
             let heard = self.baresip.heard_since(since);
-            heard.windows(2400).step_by(160).any(|window| is_so(window, AGENT_HZ) && is_so(window, CUSTOMER_HZ)).then_some(())
+            heard
+                .windows(2400)
+                .step_by(160)
+                .any(|window| is_so(window, AGENT_HZ) && is_so(window, CUSTOMER_HZ))
+                .then_some(())
         })
         .await;
     }
@@ -91,11 +111,15 @@ impl Call {
         assert_eq!(self.baresip.directions(), ["sendrecv", "sendonly", "sendrecv"]);
     }
 
-    /// Takes the callback; each channel of its recording must hold its own party's tone and not the other's.
+    /// Takes the callback; each channel of its recording must hold its own party's tone and not the
+    /// other's.
     async fn check_recording(&self) -> Received {
         let callback = self.rig.callback(&self.placed).await;
-        let wav = Wav::parse(&callback.recording.as_ref().expect("a recording").bytes).expect("a WAV file");
-        for (channel, own, other) in [(&wav.agent, AGENT_HZ, CUSTOMER_HZ), (&wav.customer, CUSTOMER_HZ, AGENT_HZ)] {
+        let wav = Wav::parse(&callback.recording.as_ref().expect("a recording").bytes)
+            .expect("a WAV file");
+        for (channel, own, other) in
+            [(&wav.agent, AGENT_HZ, CUSTOMER_HZ), (&wav.customer, CUSTOMER_HZ, AGENT_HZ)]
+        {
             let heard = heard_ms(channel, own);
             assert!(heard > 500, "{own} Hz in {heard} ms of {} s", wav.duration_s());
             assert_absent(channel, other);
@@ -139,7 +163,12 @@ async fn a_customers_baresip_is_held_resumed_and_hangs_up() {
     call.baresip.hang_up();
     let callback = call.check_recording().await;
     let ending = ["status", "hangup_by"].map(|key| callback.field(key));
-    assert_eq!((ending, &callback.body["reason"]), (["ANSWER", "customer"], &Value::Null), "{}", callback.text);
+    assert_eq!(
+        (ending, &callback.body["reason"]),
+        (["ANSWER", "customer"], &Value::Null),
+        "{}",
+        callback.text
+    );
     call.rig.stop().await;
 }
 
@@ -148,7 +177,8 @@ async fn a_customers_baresip_is_held_resumed_and_hangs_up() {
 async fn keys_reach_the_other_party_and_baresip() {
     let call = Call::bridged(AGENT_NUMBER, Media::Rtp, Keys).await;
     call.baresip.dial("1*0#").await;
-    eventually("four keys", async || (call.rig.customer.keys() == [1, 10, 0, 11]).then_some(())).await;
+    eventually("four keys", async || (call.rig.customer.keys() == [1, 10, 0, 11]).then_some(()))
+        .await;
     eventually("the customer's key", async || (call.baresip.keys() == "5").then_some(())).await;
     call.rig.does(&call.placed, "dtmf", Some(json!({ "party": "agent", "digits": "7#" }))).await;
     eventually("the digits", async || (call.baresip.keys() == "57#").then_some(())).await;

@@ -15,7 +15,12 @@ async fn a_result_survives_the_death_of_control_api() {
     for delay_ms in [0, 1, 4, 15] {
         let call = rig.talk(Talks, HangsUp).await;
         // The phone's BYE is the end; the trace is read as fast as it grows.
-        while !rig.sipp.messages_of(&call.customer_number).iter().any(|message| message.name() == "BYE") {}
+        while !rig
+            .sipp
+            .messages_of(&call.customer_number)
+            .iter()
+            .any(|message| message.name() == "BYE")
+        {}
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         rig.stack.control_api.kill().expect("killed");
         rig.stack.control_api.restart().expect("restarted");
@@ -26,7 +31,12 @@ async fn a_result_survives_the_death_of_control_api() {
             rig.sink.received(&call.call_id).into_iter().find(|one| one.recording.is_some())
         })
         .await;
-        assert_eq!((callback.field("status"), callback.field("hangup_by")), ("ANSWER", "customer"), "{}", callback.text);
+        assert_eq!(
+            (callback.field("status"), callback.field("hangup_by")),
+            ("ANSWER", "customer"),
+            "{}",
+            callback.text
+        );
         let recording = callback.recording.as_ref().expect("a recording that answers");
         let wav = Wav::parse(&recording.bytes).expect("a WAV file");
         assert!(heard_ms(&wav.agent, AGENT_HZ) > 300 && heard_ms(&wav.customer, CUSTOMER_HZ) > 300);
@@ -48,25 +58,43 @@ async fn calls_end_truly_when_the_edge_dies() {
     let bridged = Instant::now();
     rig.both_hear_each_other().await;
     // Long enough for more than what a crash may cost.
-    eventually("three seconds of talk", async || (bridged.elapsed() > Duration::from_secs(3)).then_some(())).await;
+    eventually("three seconds of talk", async || {
+        (bridged.elapsed() > Duration::from_secs(3)).then_some(())
+    })
+    .await;
     rig.stack.edge.kill().expect("killed");
     let talked_s = bridged.elapsed().as_secs_f64();
     rig.stack.edge.restart().expect("restarted");
     let ready = format!("{}/readyz", rig.stack.admin_url);
     rig.stack.edge.wait_for(&ready).await.expect("ready again");
     let callback = rig.callback(&call).await;
-    assert_eq!((callback.field("status"), callback.field("reason")), ("ANSWER", "edge_restarted"), "{}", callback.text);
+    assert_eq!(
+        (callback.field("status"), callback.field("reason")),
+        ("ANSWER", "edge_restarted"),
+        "{}",
+        callback.text
+    );
     let recording = callback.recording.as_ref().expect("a recording that answers");
     assert_eq!((recording.status, recording.content_type.as_str()), (200, "audio/wav"));
     let wav = Wav::parse(&recording.bytes).expect("a WAV file");
     println!("S20: {:.2} s recorded of {talked_s:.2} s and more", wav.duration_s());
-    // Each second is given to the disk at once; when a busy disk has it is printed above, not asserted.
+    // Each second is given to the disk at once; when a busy disk has it is printed above, not
+    // asserted.
     assert!(heard_ms(&wav.agent, AGENT_HZ) > 300 && heard_ms(&wav.customer, CUSTOMER_HZ) > 300);
     // B11
     assert_eq!(callback.body["recording_complete"], false, "{}", callback.text);
-    assert!(callback.body["recording_written_ms"].as_u64().is_some_and(|written_ms| written_ms > 300), "{}", callback.text);
+    assert!(
+        callback.body["recording_written_ms"].as_u64().is_some_and(|written_ms| written_ms > 300),
+        "{}",
+        callback.text
+    );
     let failed = rig.callback(&ringing).await;
-    assert_eq!((failed.field("status"), failed.field("reason")), ("FAILED", "system"), "{}", failed.text);
+    assert_eq!(
+        (failed.field("status"), failed.field("reason")),
+        ("FAILED", "system"),
+        "{}",
+        failed.text
+    );
     // What is new works.
     let next = rig.place(Busy, Talks).await;
     assert_eq!(rig.callback(&next).await.field("status"), "FAILED");
@@ -95,7 +123,13 @@ async fn phones_are_left_when_the_edge_dies() {
     let ready = format!("{}/readyz", rig.stack.admin_url);
     rig.stack.edge.wait_for(&ready).await.expect("ready again");
 
-    let answered = [&talking.agent_number, &talking.customer_number, &third, &ringing.agent_number, &crossing.agent_number];
+    let answered = [
+        &talking.agent_number,
+        &talking.customer_number,
+        &third,
+        &ringing.agent_number,
+        &crossing.agent_number,
+    ];
     for number in answered {
         rig.message(number, "200 BYE").await;
     }
@@ -108,7 +142,9 @@ async fn phones_are_left_when_the_edge_dies() {
     rig.state(&next, "ended").await;
     let farewells = |number: &str| {
         let messages = rig.sipp.messages_of(number);
-        let came = messages.iter().filter(|message| !message.is_sent && ["BYE", "CANCEL"].contains(&message.name().as_str()));
+        let came = messages.iter().filter(|message| {
+            !message.is_sent && ["BYE", "CANCEL"].contains(&message.name().as_str())
+        });
         // A repeated one is the same.
         let distinct: std::collections::BTreeSet<_> =
             came.map(|message| (message.name(), message.header("Via").to_owned())).collect();
@@ -146,10 +182,20 @@ async fn the_edge_drains_on_sigterm() {
     assert!(refusal.headers().contains_key("retry-after"));
     rig.both_hear_each_other().await;
     let ended = rig.callback(&short).await;
-    assert_eq!((ended.field("status"), ended.field("hangup_by")), ("ANSWER", "customer"), "{}", ended.text);
+    assert_eq!(
+        (ended.field("status"), ended.field("hangup_by")),
+        ("ANSWER", "customer"),
+        "{}",
+        ended.text
+    );
     // The test's edge drains for 2 s.
     let ended = rig.callback(&long).await;
-    assert_eq!((ended.field("status"), ended.field("hangup_by")), ("ANSWER", "system"), "{}", ended.text);
+    assert_eq!(
+        (ended.field("status"), ended.field("hangup_by")),
+        ("ANSWER", "system"),
+        "{}",
+        ended.text
+    );
     for number in [&long.agent_number, &long.customer_number] {
         rig.message(number, "BYE").await;
     }

@@ -1,4 +1,5 @@
-//! The README's way from nothing to a service, run as it stands there, with the example files as they are.
+//! The README's way from nothing to a service, run as it stands there, with the example files as
+//! they are.
 
 use loadtest::children::program_path;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,13 @@ use tokio::process::{Child, Command};
 /// The commands under "Running it for real", each with what is said of it.
 fn commands(document: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join(document)).expect(document);
-    let part = text.split("## Running it for real").nth(1).expect("the part about running it for real");
+    let part =
+        text.split("## Running it for real").nth(1).expect("the part about running it for real");
     let block = part.split("```").nth(1).expect("a block of commands");
-    let line = |line: &str| line.split_once('#').map(|(command, about)| (command.trim().to_owned(), about.trim().to_owned()));
+    let line = |line: &str| {
+        line.split_once('#')
+            .map(|(command, about)| (command.trim().to_owned(), about.trim().to_owned()))
+    };
     block.trim().lines().map(|text| line(text).expect("each command is explained")).collect()
 }
 
@@ -21,10 +26,16 @@ fn root() -> PathBuf {
 }
 
 fn shell(command: &str, folder: &Path) -> Command {
-    let programs = program_path("control-api").expect("built").parent().expect("a folder").to_owned();
+    let programs =
+        program_path("control-api").expect("built").parent().expect("a folder").to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("exec {command}")]).current_dir(folder).env("PATH", path).stdin(Stdio::null()).kill_on_drop(true);
+    shell
+        .args(["-c", &format!("exec {command}")])
+        .current_dir(folder)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     shell
 }
 
@@ -33,7 +44,10 @@ fn started(command: &str, folder: &Path) -> Child {
 }
 
 async fn done(command: &str, folder: &Path) -> String {
-    let output = tokio::time::timeout(PATIENCE, shell(command, folder).output()).await.expect("in time").expect("sh");
+    let output = tokio::time::timeout(PATIENCE, shell(command, folder).output())
+        .await
+        .expect("in time")
+        .expect("sh");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{command}: {}", text(&output.stderr));
     text(&output.stdout)
@@ -49,7 +63,10 @@ fn the_readmes_four_commands_run() {
         let folder = TempDir::new().expect("a folder");
         for (command, about) in &lines {
             if let Some(example) = about.strip_prefix("documented in ") {
-                let file = command.split(' ').find(|word| word.ends_with(".toml")).expect("the file's name");
+                let file = command
+                    .split(' ')
+                    .find(|word| word.ends_with(".toml"))
+                    .expect("the file's name");
                 std::fs::copy(root().join(example), folder.path().join(file)).expect(example);
             }
         }
@@ -60,7 +77,10 @@ fn the_readmes_four_commands_run() {
         };
         check(&serve.0).await;
         let serve = started(&serve.0, folder.path());
-        eventually("the link's socket", async || folder.path().join("data/control.sock").exists().then_some(())).await;
+        eventually("the link's socket", async || {
+            folder.path().join("data/control.sock").exists().then_some(())
+        })
+        .await;
         check(&edge.0).await;
         let edge = started(&edge.0, folder.path());
         let ready = eventually("readiness", async || {
@@ -71,7 +91,10 @@ fn the_readmes_four_commands_run() {
         let told = done(&apply.0, folder.path()).await;
         assert!(told.contains("9 created, 0 changed, 0 unchanged"), "{told}");
         let told = done(&pack.0, folder.path()).await;
-        assert!(told.contains("/CRM_API/webphone/launch?") && told.contains("+912227782183"), "{told}");
+        assert!(
+            told.contains("/CRM_API/webphone/launch?") && told.contains("+912227782183"),
+            "{told}"
+        );
         drop((edge, serve));
     });
 }

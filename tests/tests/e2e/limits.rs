@@ -1,4 +1,5 @@
-//! What is refused: calls beyond the account's limits (S44), requests that the API's own description forbids, wrong configurations.
+//! What is refused: calls beyond the account's limits (S44), requests that the API's own
+//! description forbids, wrong configurations.
 
 use loadtest::children::program_path;
 use reqwest::Method;
@@ -25,8 +26,12 @@ async fn limits_refuse_and_are_raised_live() {
     rig.hang_up(&third).await;
     rig.callback(&third).await;
     let again = ring(&rig).await;
-    change_account(&rig, "max_concurrent_calls = 3, calls_per_second = 50", "max_concurrent_calls = 9, calls_per_second = 0")
-        .await;
+    change_account(
+        &rig,
+        "max_concurrent_calls = 3, calls_per_second = 50",
+        "max_concurrent_calls = 9, calls_per_second = 0",
+    )
+    .await;
     check_refused(&rig).await;
     change_account(&rig, "calls_per_second = 0", "calls_per_second = 1").await;
     rig.both_hear_each_other().await;
@@ -39,7 +44,10 @@ async fn limits_refuse_and_are_raised_live() {
     })
     .await;
     let refused = answers.iter().find(|answer| answer.status() != 201).expect("a refusal");
-    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().expect("a header")));
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (429, &"1".parse().expect("a header"))
+    );
     for call in [running, ringing, again] {
         rig.hang_up(&call).await;
         rig.callback(&call).await;
@@ -59,7 +67,8 @@ async fn check_refused(rig: &Rig) {
     let (agent, customer) = (agent_number(Busy), customer_number(Busy));
     let answer = rig.post(&agent, &customer).await;
     assert_eq!(answer.status(), 429);
-    let wait: u64 = answer.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
+    let wait: u64 =
+        answer.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
     assert!(rig.sipp.messages_of(&agent).is_empty());
@@ -77,19 +86,32 @@ async fn change_account(rig: &Rig, from: &str, to: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_answers_as_it_describes_itself() {
     let rig = Rig::start().await;
-    let document: Value = rig.request(Method::GET, "/openapi.json", None).await.json().await.expect("JSON");
+    let document: Value =
+        rig.request(Method::GET, "/openapi.json", None).await.json().await.expect("JSON");
     assert!(document["openapi"].as_str().expect("a version").starts_with("3."));
     let paths = document["paths"].as_object().expect("paths");
-    for path in ["/CRM_API/webphone/launch", "/calls", "/calls/{call_id}", "/calls/{call_id}/timeline", "/recordings/{name}"] {
+    for path in [
+        "/CRM_API/webphone/launch",
+        "/calls",
+        "/calls/{call_id}",
+        "/calls/{call_id}/timeline",
+        "/recordings/{name}",
+    ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
     let client = reqwest::Client::new();
     for (path, operations) in paths {
-        for (method, operation) in operations.as_object().expect("operations").iter().filter(|(_, value)| value.is_object()) {
+        for (method, operation) in operations
+            .as_object()
+            .expect("operations")
+            .iter()
+            .filter(|(_, value)| value.is_object())
+        {
             let method: Method = method.to_uppercase().parse().expect("a method");
             let url = format!("{}{}", rig.stack.api_url, path.replace(['{', '}'], ""));
             for key in [None, Some("wrong"), Some(rig.stack.server_key.as_str())] {
-                let request = client.request(method.clone(), &url).header("accept", "application/json");
+                let request =
+                    client.request(method.clone(), &url).header("accept", "application/json");
                 let mut request = request.header("content-type", "application/json").body("{");
                 if let Some(key) = key {
                     request = request.bearer_auth(key);
@@ -98,12 +120,25 @@ async fn the_api_answers_as_it_describes_itself() {
                 let status = answer.status();
                 let described = &operation["responses"][status.as_str()];
                 assert!(described.is_object(), "{method} {path} with {key:?} answers {status}");
-                let needs_key = operation["security"].as_array().is_some_and(|security| !security.is_empty());
+                let needs_key =
+                    operation["security"].as_array().is_some_and(|security| !security.is_empty());
                 let is_refused = needs_key && key != Some(rig.stack.server_key.as_str());
-                assert_eq!(status == 401, is_refused, "{method} {path} with {key:?} answers {status}");
-                assert_eq!(status == 401, answer.headers().contains_key("www-authenticate"), "{method} {path}");
+                assert_eq!(
+                    status == 401,
+                    is_refused,
+                    "{method} {path} with {key:?} answers {status}"
+                );
+                assert_eq!(
+                    status == 401,
+                    answer.headers().contains_key("www-authenticate"),
+                    "{method} {path}"
+                );
                 if status.is_client_error() {
-                    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
+                    assert_eq!(
+                        answer.headers()["content-type"],
+                        "application/problem+json",
+                        "{method} {path}"
+                    );
                 }
             }
         }
@@ -112,7 +147,9 @@ async fn the_api_answers_as_it_describes_itself() {
     let call = rig.place(Busy, Talks).await;
     rig.callback(&call).await;
     let view = rig.call(&call).await;
-    let required = document["components"]["schemas"]["CallView"]["required"].as_array().expect("required keys");
+    let required = document["components"]["schemas"]["CallView"]["required"]
+        .as_array()
+        .expect("required keys");
     for key in required {
         assert!(view.get(key.as_str().expect("a key")).is_some(), "{key}");
     }
@@ -125,9 +162,16 @@ fn check_config(program: &str, arguments: &[&str], text: &str) -> (bool, String)
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).expect("written");
     let mut command = Command::new(program_path(program).expect("the binary"));
-    let output = command.args(arguments).arg("--check-config").arg("--config").arg(&path).output().expect("it runs");
+    let output = command
+        .args(arguments)
+        .arg("--check-config")
+        .arg("--config")
+        .arg(&path)
+        .output()
+        .expect("it runs");
     std::fs::remove_file(&path).expect("removed");
-    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
+    let printed =
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
     (output.status.success(), printed)
 }
 
@@ -135,7 +179,8 @@ fn check_config(program: &str, arguments: &[&str], text: &str) -> (bool, String)
 async fn check_config_names_what_is_wrong() {
     let rig = Rig::start().await;
     for (program, arguments) in [("sip-edge", &[][..]), ("control-api", &["serve"][..])] {
-        let good = std::fs::read_to_string(rig.stack.folder.join(format!("{program}.toml"))).expect("its configuration");
+        let good = std::fs::read_to_string(rig.stack.folder.join(format!("{program}.toml")))
+            .expect("its configuration");
         let (is_fine, printed) = check_config(program, arguments, &good);
         assert!(is_fine, "{printed}");
         for (from, to, named) in [
@@ -144,13 +189,23 @@ async fn check_config_names_what_is_wrong() {
             ("[log]", "[log", "line"),
         ] {
             let (is_fine, printed) = check_config(program, arguments, &good.replace(from, to));
-            assert!(!is_fine && printed.contains(named) && printed.lines().count() == 1, "{program} of {to:?}: {printed}");
+            assert!(
+                !is_fine && printed.contains(named) && printed.lines().count() == 1,
+                "{program} of {to:?}: {printed}"
+            );
         }
     }
     let (is_fine, printed) = check_config("sip-edge", &[], "[media]\nfirst_port = 20001\n");
-    assert!(!is_fine && printed.contains("media.first_port") && printed.contains("even"), "{printed}");
-    let open = "[softphone]\nenabled = true\nallow_plaintext_loopback = true\nbind_address = \"0.0.0.0\"\n";
+    assert!(
+        !is_fine && printed.contains("media.first_port") && printed.contains("even"),
+        "{printed}"
+    );
+    let open = "[softphone]\nenabled = true\nallow_plaintext_loopback = true\nbind_address = \
+        \"0.0.0.0\"\n";
     let (is_fine, printed) = check_config("sip-edge", &[], open);
-    assert!(!is_fine && printed.contains("is a loopback address") && printed.lines().count() == 1, "{printed}");
+    assert!(
+        !is_fine && printed.contains("is a loopback address") && printed.lines().count() == 1,
+        "{printed}"
+    );
     rig.stop().await;
 }

@@ -1,4 +1,5 @@
-//! How calls end: each status by each party that can cause it (S21, A11), told once; and what an end leaves behind (S14).
+//! How calls end: each status by each party that can cause it (S21, A11), told once; and what an
+//! end leaves behind (S14).
 
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -43,28 +44,36 @@ fn cases() -> Vec<Case> {
         case(Talks, HangsUp, Nothing, [Some("ANSWER"), None, None, customer]),
         case(Talks, Talks, ApiEndsIt("bridged"), [Some("ANSWER"), None, None, Some("api")]),
         case(Talks, Announces, ApiEndsIt("bridged"), [Some("ANSWER"), None, None, Some("api")]),
-        case(Talks, Talks, OnlyCustomerSpeaks, [Some("ANSWER"), Some("no_media"), agent, Some("system")]),
+        case(Talks, Talks, OnlyCustomerSpeaks,
+            [Some("ANSWER"), Some("no_media"), agent, Some("system")]),
         // no answer: the customer's phone is off, the network gives up, nobody lifts here or there
         case(Talks, IsOff, Nothing, [Some("NO_ANSWER"), Some("unreachable"), customer, network]),
         case(Talks, TimesOut, Nothing, [Some("NO_ANSWER"), Some("no_answer"), customer, network]),
-        case(Talks, Rings, Nothing, [Some("NO_ANSWER"), Some("no_answer"), customer, Some("system")]),
-        case(Rings, Talks, Nothing, [Some("FAILED"), Some("agent_no_answer"), agent, Some("system")]),
+        case(Talks, Rings, Nothing, [Some("NO_ANSWER"), Some("no_answer"), customer,
+            Some("system")]),
+        case(Rings, Talks, Nothing, [Some("FAILED"), Some("agent_no_answer"), agent,
+            Some("system")]),
         // busy: the customer, the network says so, the agent
         case(Talks, Busy, Nothing, [Some("BUSY"), Some("busy"), customer, customer]),
         case(Talks, BusyByCause, Nothing, [Some("BUSY"), Some("busy"), customer, customer]),
         case(Talks, Declines, Nothing, [Some("BUSY"), Some("declined"), customer, customer]),
         case(Busy, Talks, Nothing, [Some("FAILED"), Some("agent_busy"), agent, agent]),
         // failed: at the agent's leg, at the customer's, by the network
-        case(Unknown, Talks, Nothing, [Some("FAILED"), Some("agent_number_invalid"), agent, network]),
+        case(Unknown, Talks, Nothing, [Some("FAILED"), Some("agent_number_invalid"), agent,
+            network]),
         case(Fails, Talks, Nothing, [Some("FAILED"), Some("trunk_failed"), agent, network]),
         case(Talks, Unknown, Nothing, [Some("FAILED"), Some("invalid_number"), customer, network]),
         case(Talks, Fails, Nothing, [Some("FAILED"), Some("trunk_failed"), customer, network]),
-        // canceled: the agent declines, hangs up while the customer rings; the API cancels either leg, also crossing the answer
+        // canceled: the agent declines, hangs up while the customer rings; the API cancels either
+        // leg, also crossing the answer
         case(Declines, Talks, Nothing, [Some("CANCELED"), Some("agent_declined"), agent, agent]),
         case(HangsUp, Rings, Nothing, [Some("CANCELED"), Some("canceled"), None, agent]),
-        case(Rings, Talks, ApiEndsIt("agent_ringing"), [Some("CANCELED"), Some("canceled"), None, Some("api")]),
-        case(Talks, Rings, ApiEndsIt("customer_ringing"), [Some("CANCELED"), Some("canceled"), None, Some("api")]),
-        case(Talks, Crosses, ApiEndsIt("customer_ringing"), [Some("CANCELED"), Some("canceled"), None, Some("api")]),
+        case(Rings, Talks, ApiEndsIt("agent_ringing"),
+            [Some("CANCELED"), Some("canceled"), None, Some("api")]),
+        case(Talks, Rings, ApiEndsIt("customer_ringing"),
+            [Some("CANCELED"), Some("canceled"), None, Some("api")]),
+        case(Talks, Crosses, ApiEndsIt("customer_ringing"),
+            [Some("CANCELED"), Some("canceled"), None, Some("api")]),
         case(HangsUp, Crosses, Nothing, [Some("CANCELED"), Some("canceled"), None, agent]),
     ]
 }
@@ -99,13 +108,27 @@ async fn each_end_is_told_once_and_truly() {
     let mut wrong = Vec::new();
     for (case, call) in cases.iter().zip(&placed) {
         let callback = rig.callback(call).await;
-        let told = ["status", "reason", "failed_leg", "hangup_by"].map(|key| callback.body[key].clone());
+        let told =
+            ["status", "reason", "failed_leg", "hangup_by"].map(|key| callback.body[key].clone());
         if told != case.expected {
-            wrong.push(format!("line {}: {:?} to {:?}, {:?}: {told:?}", case.line, case.agent, case.customer, case.meanwhile));
+            wrong.push(format!(
+                "line {}: {:?} to {:?}, {:?}: {told:?}",
+                case.line, case.agent, case.customer, case.meanwhile
+            ));
         }
-        assert_eq!(callback.body["answer_time"].is_null(), told[0] != "ANSWER", "{}", callback.text);
+        assert_eq!(
+            callback.body["answer_time"].is_null(),
+            told[0] != "ANSWER",
+            "{}",
+            callback.text
+        );
         let dialled = !rig.sipp.messages_of(&call.customer_number).is_empty();
-        assert_eq!(dialled, ![Rings, Busy, Unknown, Fails, Declines].contains(&case.agent), "line {}", case.line);
+        assert_eq!(
+            dialled,
+            ![Rings, Busy, Unknown, Fails, Declines].contains(&case.agent),
+            "line {}",
+            case.line
+        );
         assert!(told[0] == "ANSWER" || callback.body["duration"] == 0, "{}", callback.text);
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -119,7 +142,8 @@ async fn each_end_is_told_once_and_truly() {
 async fn check_told_once(rig: &Rig, call: &Placed) {
     let attempts = eventually("a delivered callback", async || {
         let timeline = rig.timeline(call).await;
-        let attempts: Vec<Value> = timeline.into_iter().filter(|step| step["kind"] == "callback_attempt").collect();
+        let attempts: Vec<Value> =
+            timeline.into_iter().filter(|step| step["kind"] == "callback_attempt").collect();
         attempts.last().is_some_and(|last| last["delivered"] == true).then_some(attempts)
     })
     .await;
@@ -149,9 +173,18 @@ async fn an_end_reaches_the_other_leg_and_leaves_nothing() {
         for call in &calls {
             rig.callback(call).await;
         }
-        byes.push(check_follows(&rig, &calls[0].customer_number, "BYE", &calls[0].agent_number, "BYE").await);
-        byes.push(check_follows(&rig, &calls[1].agent_number, "BYE", &calls[1].customer_number, "BYE").await);
-        cancels.push(check_follows(&rig, &calls[2].agent_number, "BYE", &calls[2].customer_number, "CANCEL").await);
+        byes.push(
+            check_follows(&rig, &calls[0].customer_number, "BYE", &calls[0].agent_number, "BYE")
+                .await,
+        );
+        byes.push(
+            check_follows(&rig, &calls[1].agent_number, "BYE", &calls[1].customer_number, "BYE")
+                .await,
+        );
+        cancels.push(
+            check_follows(&rig, &calls[2].agent_number, "BYE", &calls[2].customer_number, "CANCEL")
+                .await,
+        );
     }
     println!("S14: BYE to BYE in ms: {byes:.1?}, BYE to CANCEL in ms: {cancels:.1?}");
     let since = Instant::now();
@@ -165,9 +198,16 @@ async fn an_end_reaches_the_other_leg_and_leaves_nothing() {
 
 /// Free port pairs, calls and open descriptors of the edge once it has no call.
 async fn settled(rig: &Rig) -> (f64, f64, usize) {
-    eventually("no call on the edge", async || (rig.metric("control_api_edge_calls", "").await == 0.0).then_some(())).await;
+    eventually("no call on the edge", async || {
+        (rig.metric("control_api_edge_calls", "").await == 0.0).then_some(())
+    })
+    .await;
     let ports = rig.metric("control_api_edge_free_port_pairs", "").await;
-    (ports, rig.metric("control_api_calls_live", "").await, rig.stack.edge_usage().expect("/proc").fd_count)
+    (
+        ports,
+        rig.metric("control_api_calls_live", "").await,
+        rig.stack.edge_usage().expect("/proc").fd_count,
+    )
 }
 
 /// One phone sent a message, and upon it the other received one; milliseconds between them.

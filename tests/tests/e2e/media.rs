@@ -1,4 +1,5 @@
-//! What the parties hear and what is recorded (S08, S12, S15, S17, S34, S41), also while others send rubbish to the edge.
+//! What the parties hear and what is recorded (S08, S12, S15, S17, S34, S41), also while others
+//! send rubbish to the edge.
 
 use media_core::tone;
 use reqwest::Method;
@@ -53,15 +54,22 @@ async fn check_tones(rig: Rig) {
     rig.stop().await;
 }
 
-/// The recording could be had when the callback came, and holds each party in its channel and nothing else.
+/// The recording could be had when the callback came, and holds each party in its channel and
+/// nothing else.
 fn check_recording(callback: &Received) {
     let recording = callback.recording.as_ref().expect("a recording that answers");
     assert_eq!((recording.status, recording.content_type.as_str()), (200, "audio/wav"));
     let wav = Wav::parse(&recording.bytes).expect("a WAV file");
     let duration = callback.body["duration"].as_f64().expect("seconds");
-    assert!((duration - 0.5..duration + 1.5).contains(&wav.duration_s()), "{} s of {duration} s", wav.duration_s());
+    assert!(
+        (duration - 0.5..duration + 1.5).contains(&wav.duration_s()),
+        "{} s of {duration} s",
+        wav.duration_s()
+    );
     let whole_ms = (wav.duration_s() * 1e3) as usize;
-    for (channel, own, other) in [(&wav.agent, AGENT_HZ, CUSTOMER_HZ), (&wav.customer, CUSTOMER_HZ, AGENT_HZ)] {
+    for (channel, own, other) in
+        [(&wav.agent, AGENT_HZ, CUSTOMER_HZ), (&wav.customer, CUSTOMER_HZ, AGENT_HZ)]
+    {
         let heard = heard_ms(channel, own);
         println!("S34: {own} Hz in {heard} ms of {whole_ms} ms");
         // Audio that a starved machine carries too late for its place in the file is left out.
@@ -75,7 +83,8 @@ async fn check_ranges(rig: &Rig, callback: &Received) {
     assert_eq!(callback.body["recording_complete"], true, "{}", callback.text);
     let url = callback.field("recording_url");
     let name = url.rsplit('/').next().expect("a name");
-    let token = name.strip_prefix("crm_").and_then(|rest| rest.strip_suffix(".wav")).expect("crm_….wav");
+    let token =
+        name.strip_prefix("crm_").and_then(|rest| rest.strip_suffix(".wav")).expect("crm_….wav");
     assert!(token.len() >= 22, "less than 128 random bits of base64");
     let client = reqwest::Client::new();
     let part = client.get(url).header("range", "bytes=44-1043").send().await.expect("an answer");
@@ -87,7 +96,8 @@ async fn check_ranges(rig: &Rig, callback: &Received) {
     let head = client.head(url).send().await.expect("an answer");
     assert_eq!(head.status(), 200);
     assert_eq!(head.headers()["content-length"], whole.bytes.len().to_string());
-    let beyond = client.get(url).header("range", "bytes=999999999-").send().await.expect("an answer");
+    let beyond =
+        client.get(url).header("range", "bytes=999999999-").send().await.expect("an answer");
     assert_eq!(beyond.status(), 416);
     let mut other = name.to_owned().into_bytes();
     other[10] = if other[10] == b'A' { b'B' } else { b'A' };
@@ -101,7 +111,11 @@ async fn check_ranges(rig: &Rig, callback: &Received) {
         &format!("/{name}.part"),
         &format!("/./{name}x"),
     ] {
-        let answer = client.get(format!("{}/recordings{path}", rig.stack.api_url)).send().await.expect("an answer");
+        let answer = client
+            .get(format!("{}/recordings{path}", rig.stack.api_url))
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), 404, "/recordings{path}");
     }
 }
@@ -109,9 +123,13 @@ async fn check_ranges(rig: &Rig, callback: &Received) {
 /// S08, S17: the customer is dialled when the agent has answered, and sees the caller ID.
 fn check_order(rig: &Rig, call: &Placed) {
     let messages = rig.sipp.messages();
-    let place = |wanted: &dyn Fn(&tests::sipp::Message) -> bool| messages.iter().position(wanted).expect("the message");
+    let place = |wanted: &dyn Fn(&tests::sipp::Message) -> bool| {
+        messages.iter().position(wanted).expect("the message")
+    };
     let agent_dialog = rig.sipp.messages_of(&call.agent_number)[0].header("Call-ID").to_owned();
-    let answered = place(&|message| message.name() == "200 INVITE" && message.header("Call-ID") == agent_dialog);
+    let answered = place(&|message| {
+        message.name() == "200 INVITE" && message.header("Call-ID") == agent_dialog
+    });
     let dialled = place(&|message| message.is_invite_of(&call.customer_number));
     assert!(answered < dialled);
     for header in ["From", "P-Asserted-Identity"] {
@@ -137,8 +155,15 @@ async fn the_agent_hears_ringback_then_the_customers_early_media() {
     let invite = rig.message(&call.customer_number, "183 INVITE").await.0;
     rig.customer.speak_to(invite.media_address().expect("an address in the offer"));
     let since = Instant::now();
-    eventually("early media", async || (heard_ms(&rig.agent.heard_since(since), CUSTOMER_HZ) > 200).then_some(())).await;
-    let is_answered = rig.sipp.messages_of(&call.customer_number).iter().any(|message| message.name() == "200 INVITE");
+    eventually("early media", async || {
+        (heard_ms(&rig.agent.heard_since(since), CUSTOMER_HZ) > 200).then_some(())
+    })
+    .await;
+    let is_answered = rig
+        .sipp
+        .messages_of(&call.customer_number)
+        .iter()
+        .any(|message| message.name() == "200 INVITE");
     assert!(!is_answered, "the announcement was heard after the answer only");
     rig.state(&call, "bridged").await;
     rig.hang_up(&call).await;
@@ -172,7 +197,8 @@ async fn rubbish_does_not_disturb_a_call() {
     for (party, other) in [(&rig.agent, CUSTOMER_HZ), (&rig.customer, AGENT_HZ)] {
         let heard = party.heard_since(since);
         let (whole, clear) = (heard.len() / 8, heard_ms(&heard, other));
-        let levels: Vec<i32> = heard.chunks_exact(160).map(|piece| tone::level(piece, other) as i32).collect();
+        let levels: Vec<i32> =
+            heard.chunks_exact(160).map(|piece| tone::level(piece, other) as i32).collect();
         assert!(clear + 40 >= whole, "{other} Hz in {clear} ms of {whole} ms, levels {levels:?}");
     }
     let dropped = eventually("drops that are counted", async || {
@@ -189,12 +215,14 @@ async fn rubbish_does_not_disturb_a_call() {
 }
 
 fn sip_address(rig: &Rig) -> SocketAddr {
-    let config = std::fs::read_to_string(rig.stack.folder.join("sip-edge.toml")).expect("its configuration");
+    let config =
+        std::fs::read_to_string(rig.stack.folder.join("sip-edge.toml")).expect("its configuration");
     let line = config.lines().find_map(|line| line.strip_prefix("port = ")).expect("a port");
     SocketAddr::from(([127, 0, 0, 1], line.parse().expect("a number")))
 }
 
-/// Datagrams that are no SIP, no RTP, no RTCP, or that pretend to belong to the call: the same each time.
+/// Datagrams that are no SIP, no RTP, no RTCP, or that pretend to belong to the call: the same each
+/// time.
 fn rubbish(call_id: &str) -> Vec<Vec<u8>> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = move || {
@@ -205,7 +233,8 @@ fn rubbish(call_id: &str) -> Vec<Vec<u8>> {
     };
     let request = |method: &str, tail: &str| {
         format!(
-            "{method} sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+            "{method} sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx\r\n\
+                From: <sip:a@b>;tag=1\r\n\
              To: <sip:c@d>;tag=2\r\nCall-ID: {call_id}\r\nCSeq: 7 {method}\r\n{tail}"
         )
         .into_bytes()

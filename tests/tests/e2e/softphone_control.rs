@@ -1,4 +1,5 @@
-//! Mid-call control from the softphone's page in a real browser: hold, consult, merge, transfer, and a tab that closes (S13, S19, A10).
+//! Mid-call control from the softphone's page in a real browser: hold, consult, merge, transfer,
+//! and a tab that closes (S13, S19, A10).
 
 use crate::softphone::{AGENT, both_talk, launch, pictures, rig};
 use reqwest::Method;
@@ -48,7 +49,11 @@ async fn a_page_consults_merges_and_leaves_before_its_tab_closes() {
     rig.hears(&rig.customer, &[AGENT_HZ, THIRD_HZ]).await;
     rig.hears(&rig.third, &[AGENT_HZ, CUSTOMER_HZ]).await;
     let heard = page.heard(&[CUSTOMER_HZ, THIRD_HZ, AGENT_HZ]).await.expect("audio");
-    assert!(heard.levels[0] > -60.0 && heard.levels[1] > -60.0 && heard.levels[2] < -55.0, "{:?}", heard.levels);
+    assert!(
+        heard.levels[0] > -60.0 && heard.levels[1] > -60.0 && heard.levels[2] < -55.0,
+        "{:?}",
+        heard.levels
+    );
     pictures(&page, "together").await;
 
     page.click("button", "Transfer: you leave, they stay").await;
@@ -57,13 +62,24 @@ async fn a_page_consults_merges_and_leaves_before_its_tab_closes() {
     pictures(&page, "left").await;
     page.close().await;
     rig.hears(&rig.customer, &[THIRD_HZ]).await;
-    let answer = rig.request(Method::DELETE, &format!("/calls/{}/participants/customer", call.call_id), None).await;
+    let answer = rig
+        .request(Method::DELETE, &format!("/calls/{}/participants/customer", call.call_id), None)
+        .await;
     assert_eq!(answer.status(), 200);
     let callback = rig.callback(&call).await;
-    for (key, value) in [("status", json!("ANSWER")), ("crm_username", json!(AGENT)), ("call_type", json!("browser"))] {
+    for (key, value) in [
+        ("status", json!("ANSWER")),
+        ("crm_username", json!(AGENT)),
+        ("call_type", json!("browser")),
+    ] {
         assert_eq!(callback.body[key], value, "{key}: {}", callback.text);
     }
-    assert_eq!(callback.body["participants"][0]["number"], format!("+91{number}"), "{}", callback.text);
+    assert_eq!(
+        callback.body["participants"][0]["number"],
+        format!("+91{number}"),
+        "{}",
+        callback.text
+    );
     assert_eq!(rig.sink.received(&call.call_id).len(), 1);
     browser.stop().await;
     rig.stop().await;
@@ -89,7 +105,12 @@ async fn a_page_transfers_and_is_told_why_a_third_did_not_come() {
     rig.hears(&rig.third, &[CUSTOMER_HZ]).await;
     rig.hang_up(&call).await;
     let callback = rig.callback(&call).await;
-    assert_eq!((callback.field("status"), callback.field("hangup_by")), ("ANSWER", "api"), "{}", callback.text);
+    assert_eq!(
+        (callback.field("status"), callback.field("hangup_by")),
+        ("ANSWER", "api"),
+        "{}",
+        callback.text
+    );
     browser.stop().await;
     rig.stop().await;
 }
@@ -99,13 +120,16 @@ async fn a_page_transfers_and_is_told_why_a_third_did_not_come() {
 async fn a_supervisor_listens_in_a_browser() {
     let rig = rig().await;
     let browser = Browser::start(Microphone::Granted, 1850.0).await;
-    let page = browser.open(&rig.stack.launch_url("agent.018", &tests::sipp::customer_number(Busy))).await;
+    let page =
+        browser.open(&rig.stack.launch_url("agent.018", &tests::sipp::customer_number(Busy))).await;
     page.says("Busy").await;
     let call = rig.talk(Talks, Talks).await;
     let body = json!({ "role": "listen", "crm_username": "agent.018" });
     let view: Value = rig.does(&call, "supervisors", Some(body)).await;
     let parties = view["conversation"]["parties"].as_array().expect("parties");
-    let supervisor = parties.iter().find(|party| party["role"] == "supervisor").expect("a supervisor")["party"].clone();
+    let supervisor =
+        parties.iter().find(|party| party["role"] == "supervisor").expect("a supervisor")["party"]
+            .clone();
     page.says("listening").await;
     pictures(&page, "supervising").await;
     eventually("both tones in the browser", async || {
@@ -114,8 +138,12 @@ async fn a_supervisor_listens_in_a_browser() {
     })
     .await;
     rig.hears(&rig.agent, &[CUSTOMER_HZ]).await;
-    let path = format!("/calls/{}/supervisors/{}", call.call_id, supervisor.as_str().expect("a name"));
-    assert_eq!(rig.request(Method::PATCH, &path, Some(json!({ "role": "whisper" }))).await.status(), 200);
+    let path =
+        format!("/calls/{}/supervisors/{}", call.call_id, supervisor.as_str().expect("a name"));
+    assert_eq!(
+        rig.request(Method::PATCH, &path, Some(json!({ "role": "whisper" }))).await.status(),
+        200
+    );
     rig.hears(&rig.agent, &[CUSTOMER_HZ, 1850.0]).await;
     rig.hears(&rig.customer, &[AGENT_HZ]).await;
     rig.hang_up(&call).await;

@@ -1,6 +1,7 @@
-//! Media datagrams of one burst: received by one system call, and what comes of them sent by one. io_uring serves as a wide `recv` and
-//! `send`: no operation waits (`MSG_DONTWAIT`), and each call returns when all of its operations are done, so that between calls no
-//! buffer is the kernel's. What tells that there is something to receive is the engine's epoll set.
+//! Media datagrams of one burst: received by one system call, and what comes of them sent by one.
+//! io_uring serves as a wide `recv` and `send`: no operation waits (`MSG_DONTWAIT`), and each call
+//! returns when all of its operations are done, so that between calls no buffer is the kernel's.
+//! What tells that there is something to receive is the engine's epoll set.
 
 use io_uring::{IoUring, opcode, squeue, types};
 use media_core::relay::{BURST_LEN, Forward, SocketId, TAIL_ROOM};
@@ -10,8 +11,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-/// Longest datagram that is received whole, beyond what the relay takes: what is longer arrives cut, and still too long. With its tail an
-/// odd number of cache lines, so that the beginnings of the datagrams do not compete for the same ones.
+/// Longest datagram that is received whole, beyond what the relay takes: what is longer arrives
+/// cut, and still too long. With its tail an odd number of cache lines, so that the beginnings of
+/// the datagrams do not compete for the same ones.
 const DATAGRAM_LEN: usize = 25 * 64 - TAIL_ROOM;
 
 /// A datagram, and what becomes of it.
@@ -42,7 +44,8 @@ pub(super) struct Burst {
 
 impl Burst {
     pub fn new() -> io::Result<Self> {
-        // The sockets are not registered: the ring of a killed process would keep their ports for a while after its end.
+        // The sockets are not registered: the ring of a killed process would keep their ports for a
+        // while after its end.
         Ok(Self {
             ring: IoUring::new(BURST_LEN as u32)?,
             queued_count: 0,
@@ -88,7 +91,9 @@ impl Burst {
         let place = self.arrivals.len();
         let space = self.space();
         let (start, len) = (space.as_mut_ptr(), space.len() as u32);
-        let receive = opcode::Recv::new(types::Fd(from.as_raw_fd()), start, len).flags(libc::MSG_DONTWAIT).build();
+        let receive = opcode::Recv::new(types::Fd(from.as_raw_fd()), start, len)
+            .flags(libc::MSG_DONTWAIT)
+            .build();
         self.arrivals.push(Arrival { socket, remote, len: None, forward: Forward::Local });
         self.queue(place, receive);
     }
@@ -99,7 +104,9 @@ impl Burst {
         let space = self.space();
         let (start, len) = (space.as_mut_ptr(), space.len());
         let message = self.letters[place].for_anybody(start, len);
-        let receive = opcode::RecvMsg::new(types::Fd(from.as_raw_fd()), message).flags(libc::MSG_DONTWAIT as u32).build();
+        let receive = opcode::RecvMsg::new(types::Fd(from.as_raw_fd()), message)
+            .flags(libc::MSG_DONTWAIT as u32)
+            .build();
         let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         self.arrivals.push(Arrival { socket, remote: unknown, len: None, forward: Forward::Local });
         self.queue(place, receive);
@@ -122,11 +129,17 @@ impl Burst {
 
     /// Socket and source of each datagram.
     pub fn sources(&self) -> impl Iterator<Item = (SocketId, SocketAddr)> {
-        self.arrivals.iter().filter(|arrival| arrival.len.is_some()).map(|arrival| (arrival.socket, arrival.remote))
+        self.arrivals
+            .iter()
+            .filter(|arrival| arrival.len.is_some())
+            .map(|arrival| (arrival.socket, arrival.remote))
     }
 
     /// Lets `relay` handle each datagram in place: socket, source, buffer, length.
-    pub fn relay(&mut self, mut relay: impl FnMut(SocketId, SocketAddr, &mut [u8], usize) -> Forward) {
+    pub fn relay(
+        &mut self,
+        mut relay: impl FnMut(SocketId, SocketAddr, &mut [u8], usize) -> Forward,
+    ) {
         for (arrival, buffer) in self.arrivals.iter_mut().zip(&mut self.buffers) {
             if let Some(len) = arrival.len {
                 arrival.forward = relay(arrival.socket, arrival.remote, buffer, len);
@@ -139,8 +152,15 @@ impl Burst {
         self.buffers[place].get(range).unwrap_or_default()
     }
 
-    /// Queues part of the datagram at a place for sending; to `remote` unless the socket is connected.
-    pub fn queue_send(&mut self, place: usize, range: Range<usize>, from: &UdpSocket, remote: Option<SocketAddr>) {
+    /// Queues part of the datagram at a place for sending; to `remote` unless the socket is
+    /// connected.
+    pub fn queue_send(
+        &mut self,
+        place: usize,
+        range: Range<usize>,
+        from: &UdpSocket,
+        remote: Option<SocketAddr>,
+    ) {
         let bytes = self.part(place, range);
         let (start, len) = (bytes.as_ptr(), bytes.len());
         let from = types::Fd(from.as_raw_fd());
@@ -160,9 +180,10 @@ impl Burst {
     }
 
     fn queue(&mut self, place: usize, operation: squeue::Entry) {
-        // SAFETY: the operation's pointers are into `buffers` and `letters`, which are not moved, and not touched before `complete`
-        // has seen the operation's end; both outlive the ring.
-        unsafe { self.ring.submission().push(&operation.user_data(place as u64)) }.expect("room for a burst");
+        // SAFETY: the operation's pointers are into `buffers` and `letters`, which are not moved,
+        // and not touched before `complete` has seen the operation's end; both outlive the ring.
+        unsafe { self.ring.submission().push(&operation.user_data(place as u64)) }
+            .expect("room for a burst");
         self.queued_count += 1;
     }
 }
@@ -171,7 +192,11 @@ impl Letter {
     fn new() -> Self {
         // SAFETY: msghdr is plain numbers and pointers, for which zeros are valid.
         let message = unsafe { std::mem::zeroed() };
-        Self { address: SockAddrStorage::zeroed(), bytes: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }, message }
+        Self {
+            address: SockAddrStorage::zeroed(),
+            bytes: libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 },
+            message,
+        }
     }
 
     fn for_one(&mut self, remote: SocketAddr, start: *const u8, len: usize) -> *mut libc::msghdr {
@@ -204,16 +229,24 @@ impl Letter {
 }
 
 /// Lets the kernel do what was queued, and tells each operation's place and result.
-fn complete(ring: &mut IoUring, queued_count: &mut usize, mut done: impl FnMut(usize, io::Result<usize>)) {
+fn complete(
+    ring: &mut IoUring,
+    queued_count: &mut usize,
+    mut done: impl FnMut(usize, io::Result<usize>),
+) {
     while *queued_count > 0 {
         if let Err(error) = ring.submit_and_wait(*queued_count) {
-            let passes = [libc::EINTR, libc::EAGAIN, libc::EBUSY].map(Some).contains(&error.raw_os_error());
+            let passes =
+                [libc::EINTR, libc::EAGAIN, libc::EBUSY].map(Some).contains(&error.raw_os_error());
             assert!(passes, "io_uring takes no datagrams: {error}");
         }
         for completion in ring.completion() {
             *queued_count -= 1;
             let result = completion.result();
-            done(completion.user_data() as usize, usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)));
+            done(
+                completion.user_data() as usize,
+                usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)),
+            );
         }
     }
 }

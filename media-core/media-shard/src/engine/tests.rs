@@ -14,8 +14,13 @@ fn engine(pair_count: u16) -> (Engine, u16) {
 
 fn engine_with(pair_count: u16, webrtc: Option<SocketAddr>) -> (Engine, u16) {
     for first_port in (41_000..60_000).step_by(128) {
-        let config =
-            EngineConfig { sip: SocketAddr::new(LOCALHOST, 0), media_address: LOCALHOST, first_port, pair_count, webrtc };
+        let config = EngineConfig {
+            sip: SocketAddr::new(LOCALHOST, 0),
+            media_address: LOCALHOST,
+            first_port,
+            pair_count,
+            webrtc,
+        };
         if let Ok(engine) = Engine::open(&config) {
             return (engine, first_port);
         }
@@ -37,7 +42,9 @@ fn take(engine: &mut Engine) -> Batch {
     let mut batch = Batch::new();
     while let Some(received) = engine.receive() {
         match received {
-            Received::Sip { remote, len } => batch.push((None, remote, engine.sip_message(len).to_vec())),
+            Received::Sip { remote, len } => {
+                batch.push((None, remote, engine.sip_message(len).to_vec()))
+            }
             Received::Burst => engine.relay_burst(|socket, remote, buffer, len| {
                 batch.push((Some(socket), remote, buffer[..len].to_vec()));
                 Forward::Local
@@ -83,7 +90,9 @@ fn hears_sip_and_only_the_sockets_in_use() {
     engine.send(SocketId(1), address, b"report");
     engine.send_sip(address, b"SIP/2.0");
     let mut bytes = [0; 16];
-    for expected in [(b"report".as_slice(), first_port + 1), (b"SIP/2.0", engine.sip_address().unwrap().port())] {
+    for expected in
+        [(b"report".as_slice(), first_port + 1), (b"SIP/2.0", engine.sip_address().unwrap().port())]
+    {
         let (len, from) = phone.recv_from(&mut bytes).unwrap();
         assert_eq!((&bytes[..len], from.port()), expected);
     }
@@ -94,7 +103,8 @@ fn hears_sip_and_only_the_sockets_in_use() {
 fn a_connected_socket_hears_its_peer_alone_until_released() {
     let (mut engine, first_port) = engine(1);
     let (peer, stranger) = (phone(), phone());
-    let (peer_address, stranger_address) = (peer.local_addr().unwrap(), stranger.local_addr().unwrap());
+    let (peer_address, stranger_address) =
+        (peer.local_addr().unwrap(), stranger.local_addr().unwrap());
     engine.open_socket(SocketId(0));
     // Queued before the connect: each keeps its own source.
     stranger.send_to(b"early stranger", (LOCALHOST, first_port)).unwrap();
@@ -125,7 +135,13 @@ fn a_connected_socket_hears_its_peer_alone_until_released() {
 fn a_taken_port_is_named() {
     let holder = phone();
     let address = holder.local_addr().unwrap();
-    let config = EngineConfig { sip: address, media_address: LOCALHOST, first_port: 1024, pair_count: 0, webrtc: None };
+    let config = EngineConfig {
+        sip: address,
+        media_address: LOCALHOST,
+        first_port: 1024,
+        pair_count: 0,
+        webrtc: None,
+    };
     let error = Engine::open(&config).err().expect("the port is taken").to_string();
     assert!(error.starts_with(&format!("cannot bind UDP {address}: ")), "{error}");
 }
@@ -186,8 +202,14 @@ fn softphones_are_told_apart_by_their_addresses_beside_phones() {
         }
         phone.send_to(b"voice", (LOCALHOST, media_port(&engine, SocketId(0)))).unwrap();
         let mut batch = receive(&mut engine);
-        let voice = batch.iter().position(|(socket, ..)| *socket == Some(SocketId(0))).expect("the phone's datagram");
-        assert_eq!(batch.remove(voice), (Some(SocketId(0)), phone.local_addr().unwrap(), b"voice".to_vec()));
+        let voice = batch
+            .iter()
+            .position(|(socket, ..)| *socket == Some(SocketId(0)))
+            .expect("the phone's datagram");
+        assert_eq!(
+            batch.remove(voice),
+            (Some(SocketId(0)), phone.local_addr().unwrap(), b"voice".to_vec())
+        );
         assert_eq!(batch, expected, "round {round}");
     }
     softphones[0].send_to(b"alone", webrtc).unwrap();
@@ -239,7 +261,10 @@ fn a_burst_is_relayed_in_place_from_connected_and_other_sockets() {
         .map(|_| {
             let (len, source) = phone.recv_from(&mut bytes).unwrap();
             let socket = SocketId(u32::from_be_bytes(*bytes.first_chunk().unwrap()));
-            assert_eq!((&bytes[4..len], source), (&b">>trailing"[..], from(SocketId(socket.0 ^ 1))));
+            assert_eq!(
+                (&bytes[4..len], source),
+                (&b">>trailing"[..], from(SocketId(socket.0 ^ 1)))
+            );
             socket.0
         })
         .collect();
@@ -248,14 +273,18 @@ fn a_burst_is_relayed_in_place_from_connected_and_other_sockets() {
     let counters = engine.counters();
     assert_eq!(counters.received - before.received, sockets.len() as u64);
     assert_eq!(counters.sent - before.sent, sockets.len() as u64 - 1);
-    assert_eq!((counters.receive_failed, counters.send_failed, counters.send_would_block), (0, 0, 0));
+    assert_eq!(
+        (counters.receive_failed, counters.send_failed, counters.send_would_block),
+        (0, 0, 0)
+    );
 }
 
 #[test]
 fn a_burst_goes_from_a_phone_to_a_softphone_and_back() {
     let (mut engine, _) = engine_with(1, Some(SocketAddr::new(LOCALHOST, 0)));
     let (phone, softphone) = (phone(), phone());
-    let (address, softphone_address) = (phone.local_addr().unwrap(), softphone.local_addr().unwrap());
+    let (address, softphone_address) =
+        (phone.local_addr().unwrap(), softphone.local_addr().unwrap());
     let webrtc = engine.webrtc_address().unwrap().unwrap();
     connect(&mut engine, SocketId(0), &phone);
     phone.send_to(b"to softphone", (LOCALHOST, media_port(&engine, SocketId(0)))).unwrap();
@@ -267,8 +296,15 @@ fn a_burst_goes_from_a_phone_to_a_softphone_and_back() {
             engine.relay_burst(|socket, _, _, len| {
                 relayed += 1;
                 match socket {
-                    SocketId::WEBRTC => Forward::To { socket: SocketId(0), remote: address, start: 0, len },
-                    _ => Forward::To { socket: SocketId::WEBRTC, remote: softphone_address, start: 0, len },
+                    SocketId::WEBRTC => {
+                        Forward::To { socket: SocketId(0), remote: address, start: 0, len }
+                    }
+                    _ => Forward::To {
+                        socket: SocketId::WEBRTC,
+                        remote: softphone_address,
+                        start: 0,
+                        len,
+                    },
                 }
             });
         }
@@ -303,7 +339,8 @@ fn an_icmp_error_is_counted_and_no_datagram() {
     assert_eq!(engine.counters().receive_failed, 1);
 }
 
-/// A batch of so many datagrams, so long after the one before it; how long the next one is let gather when this one took 300 µs.
+/// A batch of so many datagrams, so long after the one before it; how long the next one is let
+/// gather when this one took 300 µs.
 #[track_caller]
 fn check_pace(count: u64, interval_us: u64, gather_us: u64) {
     let start = Instant::now();

@@ -43,7 +43,8 @@ fn csrcs_extension_and_padding_stay_behind() {
 fn a_switch_of_source_is_one_marked_step_in_one_stream() {
     let (mut rig, agent, _, mut a, _) = Rig::talking();
     let before = rig.hear(agent, AGENT, &a.audio());
-    // The agent's phone starts a new stream; it is heard once the old one has been missing for 60 ms.
+    // The agent's phone starts a new stream; it is heard once the old one has been missing for 60
+    // ms.
     let mut other = Talker::new(0x1234_5678);
     for _ in 0..2 {
         rig.now += Duration::from_millis(20);
@@ -73,8 +74,11 @@ fn ringback_gives_way_to_early_media_in_one_stream() {
     }
     for (position, tone) in tones.iter().enumerate() {
         assert_eq!((tone.socket, tone.remote), (SocketId(agent.index * 2), address(AGENT)));
-        let samples: Vec<i16> =
-            tone.payload.iter().map(|byte| crate::g711::decode_table(Codec::Pcmu)[usize::from(*byte)]).collect();
+        let samples: Vec<i16> = tone
+            .payload
+            .iter()
+            .map(|byte| crate::g711::decode_table(Codec::Pcmu)[usize::from(*byte)])
+            .collect();
         let on = !(20..30).contains(&position);
         assert_eq!(crate::tone::level(&samples, 400.0) > 5000.0, on, "packet {position}");
     }
@@ -125,10 +129,15 @@ fn a_shell_that_stood_still_makes_up_for_a_little_only() {
 #[test]
 fn payload_types_are_each_legs_own() {
     let mut rig = Rig::new();
-    let (agent, customer) = (rig.relay.open_leg(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap());
+    let (agent, customer) =
+        (rig.relay.open_leg(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap());
     let renumbered = RemoteMedia { telephone_event: Some(number(96)), ..remote(AGENT) };
     rig.relay.set_remote(rig.now, agent, renumbered);
-    let other = RemoteMedia { telephone_event: Some(number(100)), received: received(100), ..remote(CUSTOMER) };
+    let other = RemoteMedia {
+        telephone_event: Some(number(100)),
+        received: received(100),
+        ..remote(CUSTOMER)
+    };
     rig.relay.set_remote(rig.now, customer, other);
     bridge(&mut rig.relay, rig.now, agent, customer);
     let (mut a, mut b) = (Talker::new(1), Talker::new(2));
@@ -138,8 +147,17 @@ fn payload_types_are_each_legs_own() {
     assert_eq!(pressed.packet.header.payload_type, number(96));
     rig.dropped(agent, AGENT, &packet(a.header(96), &[5, 10, 0, 160]), DropReason::PayloadType);
     rig.dropped(agent, AGENT, &packet(a.header(18), &[5; 20]), DropReason::PayloadType);
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: None, ..remote(CUSTOMER) });
-    rig.dropped(agent, AGENT, &packet(a.header(101), &[5, 10, 0, 160]), DropReason::NoTelephoneEvent);
+    rig.relay.set_remote(
+        rig.now,
+        customer,
+        RemoteMedia { telephone_event: None, ..remote(CUSTOMER) },
+    );
+    rig.dropped(
+        agent,
+        AGENT,
+        &packet(a.header(101), &[5, 10, 0, 160]),
+        DropReason::NoTelephoneEvent,
+    );
 }
 
 #[test]
@@ -150,7 +168,10 @@ fn a_key_press_is_relayed_whole_and_told_once() {
         let header = Header { timestamp, ..a.header(EVENT) };
         rig.hear(agent, AGENT, &packet(header, &[code, end, 1, 0])).packet.header.timestamp
     };
-    let stamps: Vec<u32> = [0, 0, 0x80, 0x80, 0x80].into_iter().map(|end| press(&mut rig, 7, end, timestamp)).collect();
+    let stamps: Vec<u32> = [0, 0, 0x80, 0x80, 0x80]
+        .into_iter()
+        .map(|end| press(&mut rig, 7, end, timestamp))
+        .collect();
     assert!(stamps.iter().all(|stamp| *stamp == stamps[0]), "one press has one timestamp");
     assert_eq!(rig.events(), [Event::TelephoneEvent(agent, 7)]);
     press(&mut rig, 7, 0x80, timestamp + 1600);
@@ -159,7 +180,8 @@ fn a_key_press_is_relayed_whole_and_told_once() {
     rig.dropped(agent, AGENT, &short, DropReason::MalformedRtp);
 }
 
-/// Each packet of a leg may be of any format that was offered to it: it is heard by whoever hears the leg, in that one's own.
+/// Each packet of a leg may be of any format that was offered to it: it is heard by whoever hears
+/// the leg, in that one's own.
 #[test]
 fn a_peer_may_change_its_law_in_mid_stream() {
     for (hearer, sent) in [(remote(CUSTOMER), Codec::Pcmu), (alaw(CUSTOMER), Codec::Pcma)] {
@@ -168,11 +190,16 @@ fn a_peer_may_change_its_law_in_mid_stream() {
         let mut sequence = None;
         for codec in [Codec::Pcmu, Codec::Pcma, Codec::Pcma, Codec::Pcmu, Codec::Pcma] {
             let said = [crate::g711::encode(codec, 5000); 160];
-            let heard = rig.hear(agent, AGENT, &packet(a.header(codec.payload_type().number()), &said));
+            let heard =
+                rig.hear(agent, AGENT, &packet(a.header(codec.payload_type().number()), &said));
             assert_eq!(heard.packet.header.payload_type, sent.payload_type());
             assert_eq!(heard.payload, [crate::g711::encode(sent, 5000); 160]);
             let before = sequence.replace(heard.packet.header.sequence);
-            assert!(before.is_none_or(|before: u16| before.wrapping_add(1) == heard.packet.header.sequence));
+            assert!(
+                before.is_none_or(
+                    |before: u16| before.wrapping_add(1) == heard.packet.header.sequence
+                )
+            );
         }
     }
 }
@@ -186,8 +213,8 @@ fn comfort_noise_is_heard_by_nobody() {
     rig.hear(agent, AGENT, &a.audio());
 }
 
-/// One key under an SSRC of its own, beside audio that goes on or pauses: one event with one timestamp in one stream without gaps, in which the audio
-/// keeps its clock.
+/// One key under an SSRC of its own, beside audio that goes on or pauses: one event with one
+/// timestamp in one stream without gaps, in which the audio keeps its clock.
 #[test]
 fn a_key_beside_the_audio_is_one_key_in_one_stream() {
     for talks in [true, false] {
@@ -211,18 +238,31 @@ fn a_key_beside_the_audio_is_one_key_in_one_stream() {
         }
         for pair in heard.windows(2) {
             let (before, after) = (pair[0].packet.header, pair[1].packet.header);
-            assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence.wrapping_add(1)), "talks: {talks}");
+            assert_eq!(
+                (after.ssrc, after.sequence),
+                (before.ssrc, before.sequence.wrapping_add(1)),
+                "talks: {talks}"
+            );
         }
         let stamps = |payload_type: u8| -> Vec<u32> {
             let headers = heard.iter().map(|heard| heard.packet.header);
-            headers.filter(|header| header.payload_type == number(payload_type)).map(|header| header.timestamp).collect()
+            headers
+                .filter(|header| header.payload_type == number(payload_type))
+                .map(|header| header.timestamp)
+                .collect()
         };
         let events = stamps(EVENT);
-        assert!(events[..8].iter().all(|stamp| *stamp == events[0]) && events[8..].iter().all(|stamp| *stamp == events[8]));
+        assert!(
+            events[..8].iter().all(|stamp| *stamp == events[0])
+                && events[8..].iter().all(|stamp| *stamp == events[8])
+        );
         assert_ne!(events[0], events[8]);
         let audio = stamps(AUDIO);
         let step = if talks { 160 } else { 9 * 160 };
-        assert!(audio.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step), "talks: {talks}: {audio:?}");
+        assert!(
+            audio.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step),
+            "talks: {talks}: {audio:?}"
+        );
         let told: Vec<Event> = rig.events();
         assert_eq!(told, [Event::TelephoneEvent(agent, 5), Event::TelephoneEvent(agent, 5)]);
     }
@@ -249,7 +289,11 @@ fn hold_stops_each_direction_by_itself() {
     rig.hear(agent, AGENT, &a.audio());
     rig.dropped(customer, CUSTOMER, &b.audio(), DropReason::NotReceiving);
     // The old way: the address 0.0.0.0.
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { rtp: None, rtcp: None, ..held(Direction::RecvOnly) });
+    rig.relay.set_remote(
+        rig.now,
+        customer,
+        RemoteMedia { rtp: None, rtcp: None, ..held(Direction::RecvOnly) },
+    );
     rig.dropped(agent, AGENT, &a.audio(), DropReason::NotSending);
     rig.hear(customer, CUSTOMER, &b.audio());
     // Resumed at the same address: no new latch.
@@ -283,7 +327,10 @@ fn loss_and_reordering_pass_but_duplicates_do_not() {
     assert_eq!(fourth.sequence, first.sequence.wrapping_add(3));
     assert_eq!(rig.relay.leg_report(agent).lost, 2);
     let second = rig.hear(agent, AGENT, &packets[1]).packet.header;
-    assert_eq!((second.sequence, second.timestamp), (first.sequence.wrapping_add(1), first.timestamp.wrapping_add(160)));
+    assert_eq!(
+        (second.sequence, second.timestamp),
+        (first.sequence.wrapping_add(1), first.timestamp.wrapping_add(160))
+    );
     rig.dropped(agent, AGENT, &packets[1], DropReason::Duplicate);
     assert_eq!(rig.relay.leg_report(agent).lost, 1);
 }

@@ -1,4 +1,5 @@
-//! Digits to a leg: events by RFC 4733, tones without them, and the stream that goes on around them.
+//! Digits to a leg: events by RFC 4733, tones without them, and the stream that goes on around
+//! them.
 
 use super::*;
 use crate::g711;
@@ -30,18 +31,28 @@ fn events_have_the_form_of_rfc_4733_and_the_stream_goes_on_around_them() {
         assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence.wrapping_add(1)));
     }
     let events: Vec<&Heard> = all.iter().filter(|heard| is_event(heard)).collect();
-    let told: Vec<(bool, &[u8])> = events.iter().map(|event| (event.packet.header.marker, &event.payload[..])).collect();
+    let told: Vec<(bool, &[u8])> =
+        events.iter().map(|event| (event.packet.header.marker, &event.payload[..])).collect();
     let of_key = |key: u8| -> Vec<(bool, Vec<u8>)> {
-        let steps = [(0, 160u16), (0, 320), (0, 480), (0, 640), (0x80, 800), (0x80, 800), (0x80, 800)];
+        let steps =
+            [(0, 160u16), (0, 320), (0, 480), (0, 640), (0x80, 800), (0x80, 800), (0x80, 800)];
         steps
             .iter()
-            .map(|(end, duration)| (*duration == 160, vec![key, end | 10, (duration >> 8) as u8, *duration as u8]))
+            .map(|(end, duration)| {
+                (*duration == 160, vec![key, end | 10, (duration >> 8) as u8, *duration as u8])
+            })
             .collect()
     };
     let expected: Vec<(bool, Vec<u8>)> = of_key(1).into_iter().chain(of_key(11)).collect();
-    assert!(told.iter().map(|(marker, payload)| (*marker, payload.to_vec())).eq(expected), "{told:?}");
+    assert!(
+        told.iter().map(|(marker, payload)| (*marker, payload.to_vec())).eq(expected),
+        "{told:?}"
+    );
     let stamps: Vec<u32> = events.iter().map(|event| event.packet.header.timestamp).collect();
-    assert!(stamps[..7].iter().all(|stamp| *stamp == stamps[0]) && stamps[7..].iter().all(|stamp| *stamp == stamps[7]));
+    assert!(
+        stamps[..7].iter().all(|stamp| *stamp == stamps[0])
+            && stamps[7..].iter().all(|stamp| *stamp == stamps[7])
+    );
     assert_eq!(stamps[7].wrapping_sub(stamps[0]), 1280, "a key each 160 ms");
     // The audio's clock did not stop, and nothing marks its return.
     let audio: Vec<&Heard> = all.iter().filter(|heard| !is_event(heard)).collect();
@@ -63,18 +74,27 @@ fn a_source_that_changed_meanwhile_is_a_switch_in_the_same_stream() {
     let mut other = Talker::new(0x7777);
     let after: Vec<Heard> = (0..12).flat_map(|_| round(&mut rig, agent, &mut other)).collect();
     for (n, heard) in before.iter().chain(&after).enumerate() {
-        assert_eq!(heard.packet.header.sequence, before[0].packet.header.sequence.wrapping_add(n as u16));
+        assert_eq!(
+            heard.packet.header.sequence,
+            before[0].packet.header.sequence.wrapping_add(n as u16)
+        );
     }
     let first = after.iter().find(|heard| !is_event(heard)).unwrap();
     let event = after.iter().find(|heard| is_event(heard)).unwrap();
     assert!(first.packet.header.marker || after[0] == *first);
-    assert!((event.packet.header.timestamp.wrapping_sub(before[0].packet.header.timestamp) as i32) > 0);
+    assert!(
+        (event.packet.header.timestamp.wrapping_sub(before[0].packet.header.timestamp) as i32) > 0
+    );
 }
 
 #[test]
 fn without_telephone_events_keys_are_tones() {
     let (mut rig, agent, customer, mut a, _) = Rig::talking();
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { telephone_event: None, ..remote(CUSTOMER) });
+    rig.relay.set_remote(
+        rig.now,
+        customer,
+        RemoteMedia { telephone_event: None, ..remote(CUSTOMER) },
+    );
     let mut all = round(&mut rig, agent, &mut a);
     rig.relay.send_digits(rig.now, customer, &[9, 12]).unwrap();
     // The first packet comes before the first tick.
@@ -112,7 +132,9 @@ fn a_pause_lets_the_voice_through() {
 #[test]
 fn digits_that_cannot_be_sent_are_refused_whole() {
     let (mut rig, _, customer, ..) = Rig::talking();
-    let mut check = |codes: &[u8], expected| assert_eq!(rig.relay.send_digits(rig.now, customer, codes), expected);
+    let mut check = |codes: &[u8], expected| {
+        assert_eq!(rig.relay.send_digits(rig.now, customer, codes), expected)
+    };
     check(&[16], Err(DigitsRefused::UnknownKey));
     check(&[1; 65], Err(DigitsRefused::Full));
     check(&[1; 60], Ok(()));
@@ -121,7 +143,11 @@ fn digits_that_cannot_be_sent_are_refused_whole() {
     let sent = rtp_among(&rig.pass_ms(64 * 160));
     assert_eq!(sent.len(), 64 * 7);
     assert_eq!(sent.iter().filter(|event| event.payload[0] == 2).count(), 4 * 7);
-    rig.relay.set_remote(rig.now, customer, RemoteMedia { direction: Direction::RecvOnly, ..remote(CUSTOMER) });
+    rig.relay.set_remote(
+        rig.now,
+        customer,
+        RemoteMedia { direction: Direction::RecvOnly, ..remote(CUSTOMER) },
+    );
     assert_eq!(rig.relay.send_digits(rig.now, customer, &[1]), Err(DigitsRefused::NotSending));
     let unknown = rig.relay.open_leg(rig.now).unwrap();
     assert_eq!(rig.relay.send_digits(rig.now, unknown, &[1]), Err(DigitsRefused::NotSending));
@@ -145,7 +171,10 @@ fn keys_come_between_a_tone_and_between_a_mix() {
     all.extend((0..20).flat_map(|_| round(&mut rig, agent, &mut a)));
     assert_eq!(all[begin..].iter().filter(|heard| is_event(heard)).count(), 7);
     assert_eq!(all[begin..].len(), 20 - 1, "the gap's last tick is empty");
-    assert!(all[begin + 7..].iter().all(|heard| !heard.packet.header.marker), "no switch after the key");
+    assert!(
+        all[begin + 7..].iter().all(|heard| !heard.packet.header.marker),
+        "no switch after the key"
+    );
     for pair in all.windows(2) {
         let (before, after) = (pair[0].packet.header, pair[1].packet.header);
         assert_eq!(after.sequence, before.sequence.wrapping_add(1));

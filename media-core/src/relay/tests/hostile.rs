@@ -3,11 +3,17 @@
 use super::*;
 use crate::random::Random;
 
-/// The fuzz target: an input is a script of datagrams, each with two bytes of length and one that chooses socket and source.
+/// The fuzz target: an input is a script of datagrams, each with two bytes of length and one that
+/// chooses socket and source.
 fn replay(script: &[u8]) {
     let (mut rig, agent, customer, ..) = Rig::talking();
     record(&mut rig.relay, rig.now, agent, customer);
-    let allowed = [address(AGENT), address(CUSTOMER), address("198.51.100.1:4001"), address("203.0.113.2:5001")];
+    let allowed = [
+        address(AGENT),
+        address(CUSTOMER),
+        address("198.51.100.1:4001"),
+        address("203.0.113.2:5001"),
+    ];
     let mut rest = script;
     while let [choice, high, low, after @ ..] = rest {
         let len = usize::from(u16::from_be_bytes([*high, *low]) % 1700).min(after.len());
@@ -51,7 +57,10 @@ fn seeds_and_their_mutations() {
     datagrams.push((0, packet(a.header(EVENT), &[1, 0x80, 0, 160])));
     datagrams.push((1, vec![0x80, 201, 0, 1, 0, 0, 0, 9]));
     datagrams.push((0x31, vec![0x81, 200, 0, 12]));
-    datagrams.push((1, [&[0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 202, 0, 2, 0, 0, 0, 9, 1, 1][..], &[0; 2]].concat()));
+    datagrams.push((
+        1,
+        [&[0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 202, 0, 2, 0, 0, 0, 9, 1, 1][..], &[0; 2]].concat(),
+    ));
     datagrams.push((0, vec![0x9f; 90]));
     datagrams.push((0, vec![0xbf; 60]));
     datagrams.push((0x20, a.audio()));
@@ -94,7 +103,8 @@ fn each_refusal_has_its_reason() {
     cut[0] |= 0x10;
     cut.truncate(14);
     rig.dropped(agent, AGENT, &cut, DropReason::MalformedRtp);
-    let jump = packet(Header { sequence: a.sequence.wrapping_add(20_000), ..a.header(AUDIO) }, &[0; 160]);
+    let jump =
+        packet(Header { sequence: a.sequence.wrapping_add(20_000), ..a.header(AUDIO) }, &[0; 160]);
     rig.dropped(agent, AGENT, &jump, DropReason::Sequence);
     let (forward, _) = rig.forward_on(SocketId(14), AGENT, &a.audio());
     assert_eq!(forward, Forward::Drop(DropReason::NoLeg));
@@ -103,7 +113,8 @@ fn each_refusal_has_its_reason() {
     // A buffer without tail room.
     let mut tight = a.audio();
     let len = tight.len();
-    let forward = rig.relay.forward(rig.now, SocketId(agent.index * 2), address(AGENT), &mut tight, len);
+    let forward =
+        rig.relay.forward(rig.now, SocketId(agent.index * 2), address(AGENT), &mut tight, len);
     assert_eq!(forward, Forward::Drop(DropReason::Oversized));
 }
 

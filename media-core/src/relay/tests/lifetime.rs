@@ -88,7 +88,10 @@ fn nothing_is_left_after_ten_thousand_calls() {
         rig.outputs();
         rig.events();
         rig.now += Duration::from_secs(5);
-        assert_eq!((rig.relay.leg_count(), rig.relay.recording_count(), rig.relay.poll_timeout()), (0, 0, None));
+        assert_eq!(
+            (rig.relay.leg_count(), rig.relay.recording_count(), rig.relay.poll_timeout()),
+            (0, 0, None)
+        );
     }
 }
 
@@ -144,7 +147,10 @@ fn a_new_peer_is_announced_and_the_former_one_is_gone() {
 
 #[test]
 fn our_own_ports_and_loopback_are_no_peers() {
-    let inside = |signalling: &str| MediaSources { signalling: Some(signalling.parse().unwrap()), networks: Vec::new() };
+    let inside = |signalling: &str| MediaSources {
+        signalling: Some(signalling.parse().unwrap()),
+        networks: Vec::new(),
+    };
     for (named, signalling, is_peer) in [
         ("198.51.100.250:20000", "203.0.113.2", false),
         ("198.51.100.250:29999", "127.0.0.1", false),
@@ -156,12 +162,19 @@ fn our_own_ports_and_loopback_are_no_peers() {
         let mut rig = Rig::new();
         let (agent, customer) = (rig.open_from(named, inside(signalling)), rig.open(CUSTOMER));
         bridge(&mut rig.relay, rig.now, agent, customer);
-        let (forward, _) = rig.forward_on(SocketId(customer.index * 2), CUSTOMER, &Talker::new(2).audio());
+        let (forward, _) =
+            rig.forward_on(SocketId(customer.index * 2), CUSTOMER, &Talker::new(2).audio());
         assert_eq!(matches!(forward, Forward::To { .. }), is_peer, "{named}");
-        assert_eq!(matches!(rig.forward(agent, named, &Talker::new(1).audio()), Forward::To { .. }), is_peer, "{named}");
+        assert_eq!(
+            matches!(rig.forward(agent, named, &Talker::new(1).audio()), Forward::To { .. }),
+            is_peer,
+            "{named}"
+        );
         rig.relay.play(rig.now, agent, Tone::Ringback);
-        let sent =
-            rig.pass_ms(20_000).iter().any(|done| matches!(done, Done::Transmit(_, to, _) if to.ip() == address(named).ip()));
+        let sent = rig
+            .pass_ms(20_000)
+            .iter()
+            .any(|done| matches!(done, Done::Transmit(_, to, _) if to.ip() == address(named).ip()));
         assert_eq!(sent, is_peer, "{named}");
     }
 }
@@ -288,7 +301,11 @@ fn a_leg_that_never_sends_is_missed_too() {
 
 #[test]
 fn legs_stay_small() {
-    let sizes = [size_of::<Leg>(), size_of::<softphone::Softphone>(), size_of::<crate::dtls::Association>()];
+    let sizes = [
+        size_of::<Leg>(),
+        size_of::<softphone::Softphone>(),
+        size_of::<crate::dtls::Association>(),
+    ];
     println!("leg {}, softphone {}, handshake {} bytes", sizes[0], sizes[1], sizes[2]);
     assert!(sizes[0] <= 1_024 && sizes[1] <= 1_024, "{sizes:?}");
 }

@@ -1,4 +1,5 @@
-//! Three and more parties: who hears whom, switches between relay and mix with every sample counted, keys, who speaks.
+//! Three and more parties: who hears whom, switches between relay and mix with every sample
+//! counted, keys, who speaks.
 
 use super::*;
 use crate::g711;
@@ -19,7 +20,8 @@ const S: usize = 3;
 enum Voice {
     Nothing,
     Tone,
-    /// Samples of which each neighbourhood is unlike any other, in steps that two together still stay apart.
+    /// Samples of which each neighbourhood is unlike any other, in steps that two together still
+    /// stay apart.
     Numbers,
 }
 
@@ -47,7 +49,14 @@ impl Room {
         let mut rig = Rig::new();
         let legs = ADDRESSES.map(|address| rig.open(address));
         let talkers = [0x1111, 0x2222, 0x3333, 0x4444].map(Talker::new);
-        let mut room = Room { rig, legs, talkers, voices: [Voice::Nothing; 4], spoken: [0; 4], heard: Default::default() };
+        let mut room = Room {
+            rig,
+            legs,
+            talkers,
+            voices: [Voice::Nothing; 4],
+            spoken: [0; 4],
+            heard: Default::default(),
+        };
         room.rig.outputs();
         room
     }
@@ -85,7 +94,8 @@ impl Room {
     }
 
     fn send(&mut self, party: usize, datagram: &[u8]) -> Forward {
-        let (forward, buffer) = self.rig.forward_on(SocketId(self.legs[party].index * 2), ADDRESSES[party], datagram);
+        let (forward, buffer) =
+            self.rig.forward_on(SocketId(self.legs[party].index * 2), ADDRESSES[party], datagram);
         if let Forward::To { socket, remote, start, len } = forward {
             self.take(heard(socket, remote, &buffer[start..start + len]));
         }
@@ -93,7 +103,8 @@ impl Room {
     }
 
     fn take(&mut self, heard: Heard) {
-        let party = self.legs.iter().position(|leg| SocketId(leg.index * 2) == heard.socket).unwrap();
+        let party =
+            self.legs.iter().position(|leg| SocketId(leg.index * 2) == heard.socket).unwrap();
         assert_eq!(heard.remote, address(ADDRESSES[party]));
         self.heard[party].push(heard);
     }
@@ -126,25 +137,37 @@ impl Room {
     }
 
     fn samples(&self, party: usize) -> Vec<i16> {
-        let audio = self.heard[party].iter().filter(|heard| heard.packet.header.payload_type == number(AUDIO));
+        let audio = self.heard[party]
+            .iter()
+            .filter(|heard| heard.packet.header.payload_type == number(AUDIO));
         audio.flat_map(|heard| &heard.payload).map(|byte| sample_of(*byte)).collect()
     }
 
     /// Whose tones a party hears.
     fn tones(&self, party: usize) -> Vec<usize> {
         let samples = self.samples(party);
-        [A, C, T, S].into_iter().filter(|other| level(&samples, FREQUENCIES[*other]) > 3000.0).collect()
+        [A, C, T, S]
+            .into_iter()
+            .filter(|other| level(&samples, FREQUENCIES[*other]) > 3000.0)
+            .collect()
     }
 
-    /// One SSRC, each sequence number once and in order, and timestamps that go on with the payloads, but for gaps in which
-    /// nothing was sent.
+    /// One SSRC, each sequence number once and in order, and timestamps that go on with the
+    /// payloads, but for gaps in which nothing was sent.
     #[track_caller]
     fn check_stream(&self, party: usize) {
         for pair in self.heard[party].windows(2) {
             let (before, after) = (pair[0].packet.header, pair[1].packet.header);
-            assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence.wrapping_add(1)));
+            assert_eq!(
+                (after.ssrc, after.sequence),
+                (before.ssrc, before.sequence.wrapping_add(1))
+            );
             let step = after.timestamp.wrapping_sub(before.timestamp) as usize;
-            assert!(step >= pair[0].payload.len() && step < 1600, "{step} after {} samples", pair[0].payload.len());
+            assert!(
+                step >= pair[0].payload.len() && step < 1600,
+                "{step} after {} samples",
+                pair[0].payload.len()
+            );
         }
     }
 }
@@ -155,7 +178,10 @@ fn each_hears_all_others_and_never_itself() {
     room.voices = [Voice::Tone, Voice::Tone, Voice::Tone, Voice::Nothing];
     room.confer();
     room.listen(50);
-    assert_eq!([A, C, T, S].map(|party| room.tones(party)), [vec![C, T], vec![A, T], vec![A, C], vec![]]);
+    assert_eq!(
+        [A, C, T, S].map(|party| room.tones(party)),
+        [vec![C, T], vec![A, T], vec![A, C], vec![]]
+    );
     for party in [A, C, T] {
         assert_eq!(room.heard[party].len(), 50);
         room.check_stream(party);
@@ -193,7 +219,10 @@ fn a_listener_whispers_to_one_and_barges_in_to_all() {
     room.listen(30);
     assert_eq!([A, C, S].map(|party| room.tones(party)), [vec![C, S], vec![A], vec![A, C]]);
     assert_eq!(room.say(S), Forward::Local);
-    assert!(matches!(room.say(A), Forward::To { .. }), "the customer hears the agent in place still");
+    assert!(
+        matches!(room.say(A), Forward::To { .. }),
+        "the customer hears the agent in place still"
+    );
     room.hear(C, &[A, S]);
     room.listen(30);
     assert_eq!([A, C, S].map(|party| room.tones(party)), [vec![C, S], vec![A, S], vec![A, C]]);
@@ -214,7 +243,10 @@ fn two_that_hear_each_other_alone_come_before_one_that_listens() {
     room.listen(5);
     assert_eq!((room.heard[S].len(), room.tones(S)), (5, vec![A]));
     room.talk_in_twos();
-    assert_eq!(room.rig.relay.legs.get(room.legs[A].index, room.legs[A].generation).unwrap().hearer, Some(room.legs[C]));
+    assert_eq!(
+        room.rig.relay.legs.get(room.legs[A].index, room.legs[A].generation).unwrap().hearer,
+        Some(room.legs[C])
+    );
     room.listen(30);
     assert_eq!([A, C, S].map(|party| room.tones(party)), [vec![C], vec![A], vec![A]]);
     // Once the customer hears nobody, the listener is relayed in place again.
@@ -312,7 +344,8 @@ fn each_codec_hears_the_others() {
     room.confer();
     room.listen(50);
     let bytes = room.heard[T].iter().flat_map(|heard| &heard.payload);
-    let samples: Vec<i16> = bytes.map(|byte| g711::decode_table(Codec::Pcma)[usize::from(*byte)]).collect();
+    let samples: Vec<i16> =
+        bytes.map(|byte| g711::decode_table(Codec::Pcma)[usize::from(*byte)]).collect();
     assert!(level(&samples, FREQUENCIES[A]) > 5500.0 && level(&samples, FREQUENCIES[C]) > 5500.0);
     assert!(room.heard[T].iter().all(|heard| heard.packet.header.payload_type == number(8)));
 }
@@ -327,7 +360,10 @@ fn eight_parties_hear_each_other_and_a_ninth_is_left_out() {
     }
     for leg in &legs {
         let open = rig.relay.legs.get(leg.index, leg.generation).unwrap();
-        assert!(open.hears.as_slice().len() == MAX_PARTIES - 1 && open.heard_by.as_slice().len() <= MAX_PARTIES);
+        assert!(
+            open.hears.as_slice().len() == MAX_PARTIES - 1
+                && open.heard_by.as_slice().len() <= MAX_PARTIES
+        );
     }
     for leg in &legs {
         rig.relay.close_leg(rig.now, *leg);
@@ -350,9 +386,15 @@ fn keys_of_a_party_in_a_mix_reach_all_that_hear_it() {
     }
     assert_eq!(room.rig.count(DropReason::NoTelephoneEvent), 1);
     room.pass(20);
-    let keys: Vec<&Heard> = room.heard[A].iter().filter(|heard| heard.packet.header.payload_type == number(EVENT)).collect();
+    let keys: Vec<&Heard> = room.heard[A]
+        .iter()
+        .filter(|heard| heard.packet.header.payload_type == number(EVENT))
+        .collect();
     assert_eq!(keys.len(), 7);
-    assert!(keys.iter().all(|key| key.payload[0] == 7 && key.packet.header.timestamp == keys[0].packet.header.timestamp));
+    assert!(
+        keys.iter().all(|key| key.payload[0] == 7
+            && key.packet.header.timestamp == keys[0].packet.header.timestamp)
+    );
     assert_eq!((room.heard[C].len(), room.heard[T].len()), (0, 0));
     let told = room.rig.events();
     assert_eq!(told.iter().filter(|event| matches!(event, Event::TelephoneEvent(..))).count(), 1);
@@ -365,7 +407,13 @@ fn who_speaks_in_a_mix_of_three_is_told() {
         let events = room.rig.events().into_iter();
         let place = |leg| room.legs.iter().position(|other| *other == leg).unwrap();
         events
-            .filter_map(|event| if let Event::Speaking(leg, speaks) = event { Some((place(leg), speaks)) } else { None })
+            .filter_map(|event| {
+                if let Event::Speaking(leg, speaks) = event {
+                    Some((place(leg), speaks))
+                } else {
+                    None
+                }
+            })
             .collect()
     };
     room.voices = [Voice::Tone, Voice::Tone, Voice::Nothing, Voice::Nothing];
@@ -420,7 +468,8 @@ fn random_changes_keep_all_lists_in_step() {
     for step in 0..3000 {
         let choice = random.next_u64();
         let party = (choice % 4) as usize;
-        let sources: Vec<usize> = [A, C, T, S].into_iter().filter(|source| choice >> (8 + source) & 1 == 1).collect();
+        let sources: Vec<usize> =
+            [A, C, T, S].into_iter().filter(|source| choice >> (8 + source) & 1 == 1).collect();
         match choice >> 20 & 7 {
             0 => room.pass(1),
             1 => room.rig.relay.play(room.rig.now, room.legs[party], Tone::Hold),
@@ -431,11 +480,27 @@ fn random_changes_keep_all_lists_in_step() {
         let open = |leg: LegId| relay.legs.get(leg.index, leg.generation).unwrap();
         for leg in room.legs {
             let (hears, heard_by) = (open(leg).hears, open(leg).heard_by);
-            assert!(hears.as_slice().iter().all(|source| *source != leg && open(*source).heard_by.contains(leg)), "step {step}");
-            assert!(heard_by.as_slice().iter().all(|hearer| open(*hearer).hears.contains(leg)), "step {step}");
+            assert!(
+                hears
+                    .as_slice()
+                    .iter()
+                    .all(|source| *source != leg && open(*source).heard_by.contains(leg)),
+                "step {step}"
+            );
+            assert!(
+                heard_by.as_slice().iter().all(|hearer| open(*hearer).hears.contains(leg)),
+                "step {step}"
+            );
             let in_place = hears.single().filter(|source| open(*source).hearer == Some(leg));
-            assert!(open(leg).hearer.is_none_or(|hearer| open(hearer).hears.single() == Some(leg)), "step {step}");
-            assert_eq!(open(leg).mix.is_some(), in_place.is_none() && !hears.as_slice().is_empty(), "step {step}");
+            assert!(
+                open(leg).hearer.is_none_or(|hearer| open(hearer).hears.single() == Some(leg)),
+                "step {step}"
+            );
+            assert_eq!(
+                open(leg).mix.is_some(),
+                in_place.is_none() && !hears.as_slice().is_empty(),
+                "step {step}"
+            );
             let is_fed = heard_by.as_slice().iter().any(|hearer| open(leg).hearer != Some(*hearer));
             assert_eq!(open(leg).feed.is_some(), is_fed, "step {step}");
             let mix_count = relay.mixes.iter().flatten().filter(|mix| **mix == leg).count();
@@ -445,7 +510,10 @@ fn random_changes_keep_all_lists_in_step() {
     for party in [A, C, T, S] {
         room.heard[party].windows(2).for_each(|pair| {
             let (before, after) = (pair[0].packet.header, pair[1].packet.header);
-            assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence.wrapping_add(1)));
+            assert_eq!(
+                (after.ssrc, after.sequence),
+                (before.ssrc, before.sequence.wrapping_add(1))
+            );
         });
     }
 }

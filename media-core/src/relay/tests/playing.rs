@@ -5,7 +5,11 @@ use crate::g711;
 
 fn samples(outputs: &[Done], codec: Codec) -> Vec<i16> {
     let heard = rtp_among(outputs);
-    heard.iter().flat_map(|heard| &heard.payload).map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect()
+    heard
+        .iter()
+        .flat_map(|heard| &heard.payload)
+        .map(|byte| g711::decode_table(codec)[usize::from(*byte)])
+        .collect()
 }
 
 #[test]
@@ -31,12 +35,19 @@ fn kept_audio_is_repeated_and_gives_way_to_the_tone_when_it_is_gone() {
     rig.pass_ms(20);
     rig.relay.remove_audio(audio);
     let heard = samples(&rig.pass_ms(4000), Codec::Pcmu);
-    assert!(heard.iter().all(|sample| sample.abs() < 3000) && crate::tone::level(&heard[..1600], 480.0) > 0.0);
+    assert!(
+        heard.iter().all(|sample| sample.abs() < 3000)
+            && crate::tone::level(&heard[..1600], 480.0) > 0.0
+    );
     assert!(heard.iter().any(|sample| sample.abs() > 2000), "the hold tone");
     // An id that means nothing is the hold tone too.
     rig.relay.stop_playing(agent);
     rig.relay.play(rig.now, agent, Tone::Audio(audio));
-    assert!(samples(&rig.pass_ms(4000), Codec::Pcmu).iter().any(|sample| (2000..3000).contains(&sample.abs())));
+    assert!(
+        samples(&rig.pass_ms(4000), Codec::Pcmu)
+            .iter()
+            .any(|sample| (2000..3000).contains(&sample.abs()))
+    );
 }
 
 #[test]

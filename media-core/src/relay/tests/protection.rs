@@ -1,4 +1,5 @@
-//! SRTP on a leg: a plain leg bridged with a protected one, keys that change, packets that are not authentic.
+//! SRTP on a leg: a plain leg bridged with a protected one, keys that change, packets that are not
+//! authentic.
 
 use super::*;
 use crate::sdp::SrtpKeys;
@@ -9,7 +10,14 @@ fn keys(fill: u8) -> srtp::Keys {
 }
 
 fn secure(rtp: &str, outbound: u8, inbound: u8) -> RemoteMedia {
-    RemoteMedia { srtp: Some(Box::new(SrtpKeys { outbound: keys(outbound), inbound: keys(inbound), mki: None })), ..remote(rtp) }
+    RemoteMedia {
+        srtp: Some(Box::new(SrtpKeys {
+            outbound: keys(outbound),
+            inbound: keys(inbound),
+            mki: None,
+        })),
+        ..remote(rtp)
+    }
 }
 
 fn seal(context: &mut Outbound, datagram: &[u8]) -> Vec<u8> {
@@ -36,13 +44,20 @@ impl Secured {
         let customer = rig.relay.open_leg(rig.now).unwrap();
         rig.relay.set_remote(rig.now, customer, secure(CUSTOMER, 1, 2));
         bridge(&mut rig.relay, rig.now, agent, customer);
-        Secured { rig, agent, customer, customer_out: Outbound::new(&keys(2)), customer_in: Inbound::new(&keys(1)) }
+        Secured {
+            rig,
+            agent,
+            customer,
+            customer_out: Outbound::new(&keys(2)),
+            customer_in: Inbound::new(&keys(1)),
+        }
     }
 
     /// Sends from the agent and opens what the customer gets.
     #[track_caller]
     fn reach_customer(&mut self, datagram: &[u8]) -> Heard {
-        let (forward, mut buffer) = self.rig.forward_on(SocketId(self.agent.index * 2), AGENT, datagram);
+        let (forward, mut buffer) =
+            self.rig.forward_on(SocketId(self.agent.index * 2), AGENT, datagram);
         let Forward::To { socket, remote, start, len } = forward else { panic!("{forward:?}") };
         let sealed = &mut buffer[start..start + len];
         let len = self.customer_in.unprotect_rtp(sealed, len).unwrap();
@@ -83,11 +98,17 @@ fn a_renegotiation_with_the_same_keys_goes_on_with_the_contexts() {
     rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 1, 2));
     // A fresh context would take the old packet again.
     rig.rig.dropped(rig.customer, CUSTOMER, &sealed, DropReason::Replayed);
-    assert_eq!(rig.reach_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(1));
+    assert_eq!(
+        rig.reach_customer(&a.audio()).packet.header.sequence,
+        before.sequence.wrapping_add(1)
+    );
     // New keys in one direction.
     rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 7, 2));
     rig.customer_in = Inbound::new(&keys(7));
-    assert_eq!(rig.reach_customer(&a.audio()).packet.header.sequence, before.sequence.wrapping_add(2));
+    assert_eq!(
+        rig.reach_customer(&a.audio()).packet.header.sequence,
+        before.sequence.wrapping_add(2)
+    );
     let sealed = seal(&mut rig.customer_out, &b.audio());
     rig.rig.hear(rig.customer, CUSTOMER, &sealed);
 }
@@ -117,6 +138,9 @@ fn playback_and_reports_are_protected_too() {
     let socket = SocketId(rig.customer.index * 2 + 1);
     let mut forged = report[..len].to_vec();
     forged[9] ^= 1;
-    assert_eq!(rig.rig.forward_on(socket, "203.0.113.2:5001", &forged).0, Forward::Drop(DropReason::Unauthentic));
+    assert_eq!(
+        rig.rig.forward_on(socket, "203.0.113.2:5001", &forged).0,
+        Forward::Drop(DropReason::Unauthentic)
+    );
     assert_eq!(rig.rig.forward_on(socket, "203.0.113.2:5001", &report[..len]).0, Forward::Local);
 }

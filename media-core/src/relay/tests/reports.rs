@@ -19,7 +19,8 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
 }
 
-/// A sender report of the peer's at an NTP time, with a block about `about` that echoes our last report.
+/// A sender report of the peer's at an NTP time, with a block about `about` that echoes our last
+/// report.
 fn sender_report(ssrc: u32, ntp: u64, about: Option<(Ssrc, u32, u32)>) -> Vec<u8> {
     let block = about.map(|(ssrc, last_report, delay)| rtcp::Block {
         reception: crate::reception::ReceptionReport {
@@ -56,7 +57,8 @@ fn each_leg_reports_about_every_five_seconds() {
         last = (to_customer.ssrc.0, to_agent.ssrc.0);
         reports.extend(rtcp_among(&rig.pass_ms(20)));
     }
-    let mine: Vec<_> = reports.iter().filter(|(socket, ..)| *socket == SocketId(customer.index * 2 + 1)).collect();
+    let mine: Vec<_> =
+        reports.iter().filter(|(socket, ..)| *socket == SocketId(customer.index * 2 + 1)).collect();
     assert!((14..=28).contains(&mine.len()), "{} in 100 s", mine.len());
     for (_, remote, bytes) in &mine {
         assert_eq!(*remote, address("203.0.113.2:5001"));
@@ -66,7 +68,8 @@ fn each_leg_reports_about_every_five_seconds() {
         assert_eq!((word(bytes, 28), word(bytes, 32)), (b.ssrc, 0));
     }
     assert_eq!(
-        reports.iter().filter(|(socket, ..)| *socket == SocketId(agent.index * 2 + 1)).count() + mine.len(),
+        reports.iter().filter(|(socket, ..)| *socket == SocketId(agent.index * 2 + 1)).count()
+            + mine.len(),
         reports.len()
     );
     let (first, then) = (&mine[0].2, &mine[1].2);
@@ -84,14 +87,21 @@ fn a_leg_that_sends_nothing_reports_as_receiver() {
     let reports = rtcp_among(&rig.pass_ms(4000));
     assert_eq!(reports.len(), 1);
     let (socket, remote, bytes) = &reports[0];
-    assert_eq!((*socket, *remote, bytes[0], bytes[1]), (SocketId(agent.index * 2 + 1), address("198.51.100.1:4001"), 0x80, 201));
+    assert_eq!(
+        (*socket, *remote, bytes[0], bytes[1]),
+        (SocketId(agent.index * 2 + 1), address("198.51.100.1:4001"), 0x80, 201)
+    );
 }
 
 #[test]
 fn multiplexed_rtcp_shares_the_rtp_port() {
     let mut rig = Rig::new();
     let agent = rig.relay.open_leg(rig.now).unwrap();
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { rtcp_mux: true, rtcp: Some(address(AGENT)), ..remote(AGENT) });
+    rig.relay.set_remote(
+        rig.now,
+        agent,
+        RemoteMedia { rtcp_mux: true, rtcp: Some(address(AGENT)), ..remote(AGENT) },
+    );
     let reports = rtcp_among(&rig.pass_ms(4000));
     assert_eq!((reports[0].0, reports[0].1), (SocketId(agent.index * 2), address(AGENT)));
     let report = sender_report(9, 1 << 32, None);
@@ -100,7 +110,10 @@ fn multiplexed_rtcp_shares_the_rtp_port() {
     // A peer that sends it to its own port all the same is heard, from its host alone.
     let socket = SocketId(agent.index * 2 + 1);
     assert_eq!(rig.forward_on(socket, "198.51.100.1:4001", &report).0, Forward::Local);
-    assert_eq!(rig.forward_on(socket, FOREIGN, &report).0, Forward::Drop(DropReason::ForeignSource));
+    assert_eq!(
+        rig.forward_on(socket, FOREIGN, &report).0,
+        Forward::Drop(DropReason::ForeignSource)
+    );
     rig.relay.send_report(rig.now, agent.index, false);
     assert_eq!(rtcp_among(&rig.outputs())[0].1, address(AGENT));
 }
@@ -110,18 +123,24 @@ fn round_trip_comes_from_the_echo_of_our_report() {
     let (mut rig, agent, customer, mut a, _) = Rig::talking();
     rig.hear(agent, AGENT, &a.audio());
     let reports = rtcp_among(&rig.pass_ms(4000));
-    let (.., ours) = reports.iter().find(|(socket, ..)| *socket == SocketId(customer.index * 2 + 1)).unwrap();
+    let (.., ours) =
+        reports.iter().find(|(socket, ..)| *socket == SocketId(customer.index * 2 + 1)).unwrap();
     let middle = word(ours, 8) << 16 | word(ours, 12) >> 16;
-    let sent = rig.relay.ntp(rig.now) as i64 - ((i64::from(word(ours, 8)) << 32) | i64::from(word(ours, 12)));
+    let sent = rig.relay.ntp(rig.now) as i64
+        - ((i64::from(word(ours, 8)) << 32) | i64::from(word(ours, 12)));
     let since = Duration::from_secs_f64(sent as f64 / f64::from(u32::MAX));
     rig.now += Duration::from_millis(80);
     // The peer held it for all of that time but 80 ms.
     let delay = (since.as_secs_f64() * 65_536.0) as u32;
     let report = sender_report(9, 5 << 32, Some((Ssrc(word(ours, 4)), middle, delay)));
-    let (forward, _) = rig.forward_on(SocketId(customer.index * 2 + 1), "203.0.113.2:5001", &report);
+    let (forward, _) =
+        rig.forward_on(SocketId(customer.index * 2 + 1), "203.0.113.2:5001", &report);
     assert_eq!(forward, Forward::Local);
     let round_trip = rig.relay.leg_report(customer).round_trip.unwrap();
-    assert!(round_trip.abs_diff(Duration::from_millis(80)) < Duration::from_millis(1), "{round_trip:?}");
+    assert!(
+        round_trip.abs_diff(Duration::from_millis(80)) < Duration::from_millis(1),
+        "{round_trip:?}"
+    );
     // Our next report echoes the peer's: LSR is the middle of its time, DLSR the time since.
     rig.now += Duration::from_secs(1);
     rig.relay.send_report(rig.now, customer.index, false);
@@ -135,13 +154,22 @@ fn rtcp_is_taken_from_the_peers_host_only_and_never_relayed() {
     let (mut rig, agent, ..) = Rig::talking();
     let socket = SocketId(agent.index * 2 + 1);
     let report = sender_report(9, 1 << 32, None);
-    assert_eq!(rig.forward_on(socket, FOREIGN, &report).0, Forward::Drop(DropReason::ForeignSource));
+    assert_eq!(
+        rig.forward_on(socket, FOREIGN, &report).0,
+        Forward::Drop(DropReason::ForeignSource)
+    );
     assert_eq!(rig.forward_on(socket, "198.51.100.1:7777", &report).0, Forward::Local);
     // Its own port shows where our reports go.
     rig.relay.send_report(rig.now, agent.index, false);
     assert_eq!(rtcp_among(&rig.outputs())[0].1, address("198.51.100.1:7777"));
-    assert_eq!(rig.forward_on(socket, "198.51.100.1:7777", &report[..9]).0, Forward::Drop(DropReason::MalformedRtcp));
-    assert_eq!(rig.forward_on(socket, "198.51.100.1:7777", &Talker::new(1).audio()).0, Forward::Drop(DropReason::WrongPort));
+    assert_eq!(
+        rig.forward_on(socket, "198.51.100.1:7777", &report[..9]).0,
+        Forward::Drop(DropReason::MalformedRtcp)
+    );
+    assert_eq!(
+        rig.forward_on(socket, "198.51.100.1:7777", &Talker::new(1).audio()).0,
+        Forward::Drop(DropReason::WrongPort)
+    );
     assert_eq!(rig.forward(agent, AGENT, &report), Forward::Local);
     rig.dropped(agent, "198.51.100.1:7777", &report, DropReason::ForeignSource);
     rig.relay.send_report(rig.now, agent.index, false);
@@ -159,9 +187,15 @@ fn no_reports_go_to_a_private_address_behind_a_translator() {
     }
     assert_eq!(rtcp_among(&rig.pass_ms(10_000)), []);
     let socket = SocketId(agent.index * 2 + 1);
-    assert_eq!(rig.forward_on(socket, "192.0.2.66:6001", &sender_report(9, 1, None)).0, Forward::Local);
+    assert_eq!(
+        rig.forward_on(socket, "192.0.2.66:6001", &sender_report(9, 1, None)).0,
+        Forward::Local
+    );
     let reports = rtcp_among(&rig.pass_ms(10_000));
-    assert!(!reports.is_empty() && reports.iter().all(|(_, remote, _)| *remote == address("192.0.2.66:6001")));
+    assert!(
+        !reports.is_empty()
+            && reports.iter().all(|(_, remote, _)| *remote == address("192.0.2.66:6001"))
+    );
 }
 
 #[test]
@@ -169,7 +203,9 @@ fn a_leg_that_spoke_says_goodbye_before_its_release() {
     let (mut rig, agent, ..) = Rig::talking();
     rig.relay.close_leg(rig.now, agent);
     let outputs = rig.outputs();
-    let [Done::Transmit(socket, remote, bytes), Done::Release(first), Done::Release(second)] = &outputs[..] else {
+    let [Done::Transmit(socket, remote, bytes), Done::Release(first), Done::Release(second)] =
+        &outputs[..]
+    else {
         panic!("{outputs:?}")
     };
     assert_eq!((*socket, *remote), (SocketId(agent.index * 2 + 1), address("198.51.100.1:4001")));

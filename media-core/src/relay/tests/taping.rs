@@ -1,4 +1,5 @@
-//! Recordings through the relay: what each party said is on its channel, whoever hears it, and the file is valid every second.
+//! Recordings through the relay: what each party said is on its channel, whoever hears it, and the
+//! file is valid every second.
 
 use super::*;
 use crate::recording::{BLOCK_LEN, HEADER_LEN, Repair, repair};
@@ -37,7 +38,9 @@ impl Disk {
     }
 
     fn channels(&self) -> (Vec<i16>, Vec<i16>) {
-        let Repair::Finalise { len, .. } = repair(&self.bytes, self.bytes.len() as u64) else { return (vec![], vec![]) };
+        let Repair::Finalise { len, .. } = repair(&self.bytes, self.bytes.len() as u64) else {
+            return (vec![], vec![]);
+        };
         let frames = self.bytes[HEADER_LEN..len as usize].chunks_exact(4);
         frames.map(|f| (i16::from_le_bytes([f[0], f[1]]), i16::from_le_bytes([f[2], f[3]]))).unzip()
     }
@@ -98,7 +101,11 @@ fn ringback_is_not_recorded_and_a_held_party_still_is() {
     let id = record(&mut rig.relay, rig.now, agent, customer).unwrap();
     rig.relay.play(rig.now, agent, crate::relay::Tone::Ringback);
     // The customer speaks while the agent does not listen.
-    rig.relay.set_remote(rig.now, agent, RemoteMedia { direction: Direction::RecvOnly, ..remote(AGENT) });
+    rig.relay.set_remote(
+        rig.now,
+        agent,
+        RemoteMedia { direction: Direction::RecvOnly, ..remote(AGENT) },
+    );
     let mut disk = Disk::default();
     for n in 0..50 {
         rig.dropped(customer, CUSTOMER, &speak(&mut b, &B, n), DropReason::NotSending);
@@ -179,6 +186,12 @@ fn legs_come_into_the_recording_and_leave_it_and_a_pause_is_silent() {
     check(&left[20_000..32_000], 400.0, 1000.0);
     check(&right[8000..16_000], 1000.0, 400.0);
     check(&right[20_000..24_000], 1000.0, 400.0);
-    let silent = [&left[16_000..20_000], &left[32_000..], &right[..8000], &right[16_000..20_000], &right[24_000..]];
+    let silent = [
+        &left[16_000..20_000],
+        &left[32_000..],
+        &right[..8000],
+        &right[16_000..20_000],
+        &right[24_000..],
+    ];
     assert!(silent.iter().all(|samples| samples.iter().all(|sample| sample.abs() <= 8)));
 }

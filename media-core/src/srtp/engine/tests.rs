@@ -39,7 +39,10 @@ fn key_derivation_is_that_of_rfc_3711() {
 /// RFC 7714 §16 and §17 name the session key and salt.
 fn rfc_7714() -> Engine {
     let key = UnboundKey::new(&AES_128_GCM, &bytes("000102030405060708090a0b0c0d0e0f")).unwrap();
-    Engine::Gcm(Gcm { key: LessSafeKey::new(key), salt: bytes("517569642070726f2071756f").try_into().unwrap() })
+    Engine::Gcm(Gcm {
+        key: LessSafeKey::new(key),
+        salt: bytes("517569642070726f2071756f").try_into().unwrap(),
+    })
 }
 
 /// Bytes with room for what protection adds.
@@ -62,8 +65,7 @@ fn gcm_protects_rtp_as_rfc_7714_section_16_1() {
     assert_eq!(buffer[..len], bytes(plain));
 }
 
-const SENDER_REPORT: &str =
-    "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+const SENDER_REPORT: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 const MARS: u32 = 0x4d617273;
 
 #[test]

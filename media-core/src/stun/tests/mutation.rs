@@ -1,4 +1,5 @@
-//! The fuzz target of checks, with its corpus and seeded mutations of it: nothing panics, and what is accepted can be answered.
+//! The fuzz target of checks, with its corpus and seeded mutations of it: nothing panics, and what
+//! is accepted can be answered.
 
 use super::*;
 use crate::ice;
@@ -9,12 +10,18 @@ fn exercise(bytes: &[u8]) -> bool {
     let Ok(request) = parse(bytes) else { return false };
     let _ = (request.is_authentic(PASSWORD), request.is_authentic(""), ice::leg_of(&request));
     for source in ["192.0.2.1:1", "[2001:db8::1]:65535"].map(|source| source.parse().unwrap()) {
-        for answer in [Answer::Success, Answer::UnknownAttributes(request.unknown), Answer::RoleConflict] {
+        for answer in
+            [Answer::Success, Answer::UnknownAttributes(request.unknown), Answer::RoleConflict]
+        {
             let mut out = [0; 120];
-            let len = write(answer, request.transaction, source, PASSWORD, &mut out).expect("every answer has room");
+            let len = write(answer, request.transaction, source, PASSWORD, &mut out)
+                .expect("every answer has room");
             assert_eq!(read_answer(&out[..len], PASSWORD).1, request.transaction);
             assert_eq!(parse(&out[..len]), Err(Refusal::Unexpected), "nobody answers an answer");
-            assert_eq!(write(answer, request.transaction, source, PASSWORD, &mut out[..len - 1]), None);
+            assert_eq!(
+                write(answer, request.transaction, source, PASSWORD, &mut out[..len - 1]),
+                None
+            );
         }
     }
     for len in 0..bytes.len() {
@@ -32,17 +39,28 @@ fn corpus() -> Vec<Vec<u8>> {
         &[(USERNAME, b"")],
         &[(USERNAME, b":"), (USERNAME, b"second:one")],
         &[(USERNAME, &long), (USE_CANDIDATE, &[])],
-        &[(0x0001, &[1]), (0x0002, &[1, 2]), (0x7ffe, &[1, 2, 3]), (0x7fff, &[]), (0x0003, &[0; 5]), (0x0004, &[])],
+        &[
+            (0x0001, &[1]),
+            (0x0002, &[1, 2]),
+            (0x7ffe, &[1, 2, 3]),
+            (0x7fff, &[]),
+            (0x0003, &[0; 5]),
+            (0x0004, &[]),
+        ],
         &[(MESSAGE_INTEGRITY, &[0; 20]), (MESSAGE_INTEGRITY, &[1; 20])],
         &[(ICE_CONTROLLED, &[9; 8]), (0x802a, &[9; 8]), (PRIORITY, &[0; 4])],
         &[(FINGERPRINT, &[0; 4]), (USERNAME, b"a:b")],
     ];
-    let made = attributes
-        .into_iter()
-        .flat_map(|attributes| [None, Some(PASSWORD)].map(|password| message(BINDING_REQUEST, [7; 12], attributes, password)));
+    let made = attributes.into_iter().flat_map(|attributes| {
+        [None, Some(PASSWORD)]
+            .map(|password| message(BINDING_REQUEST, [7; 12], attributes, password))
+    });
     let vectors = [REQUEST, RESPONSES[0], RESPONSES[1]].map(bytes);
     let short: [&[u8]; 4] = [&[], &[0], &[0, 1, 0, 0], &[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]];
-    made.chain(vectors).chain([check(1, "AAAA12345678:peer", PASSWORD, true)]).chain(short.map(<[u8]>::to_vec)).collect()
+    made.chain(vectors)
+        .chain([check(1, "AAAA12345678:peer", PASSWORD, true)])
+        .chain(short.map(<[u8]>::to_vec))
+        .collect()
 }
 
 /// Makes length and fingerprint right, so that what lies behind them is reached.

@@ -1,5 +1,6 @@
-//! Requests of the peer inside a leg's dialog: BYE, re-INVITE, UPDATE, INFO, OPTIONS, and the refusal of all others (RFC 3261 §12.2.2,
-//! §14.2, §15.1.2; RFC 3311; RFC 6086). A 2xx to a re-INVITE is repeated until its ACK comes (§13.3.1.4).
+//! Requests of the peer inside a leg's dialog: BYE, re-INVITE, UPDATE, INFO, OPTIONS, and the
+//! refusal of all others (RFC 3261 §12.2.2, §14.2, §15.1.2; RFC 3311; RFC 6086). A 2xx to a
+//! re-INVITE is repeated until its ACK comes (§13.3.1.4).
 //!
 //! A refreshing re-INVITE or UPDATE of the peer (RFC 4028) is answered like any other.
 
@@ -49,7 +50,13 @@ enum Place {
 
 impl Leg {
     /// Answers a request inside one of the leg's dialogs.
-    pub fn handle_request(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
+    pub fn handle_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        invitation: usize,
+        id: TransactionId,
+        request: &Request,
+    ) -> LegEvent {
         let place = match self.admit(invitation, request) {
             Ok(place) => place,
             Err(code) => return self.refuse(cx, id, request, code),
@@ -77,7 +84,9 @@ impl Leg {
                 LegEvent::Nothing
             }
             (Method::Info, place) => self.take_info(cx, id, request, place == Place::Confirmed),
-            (Method::Update, place @ (Place::Early | Place::Confirmed)) if request.body.is_empty() => {
+            (Method::Update, place @ (Place::Early | Place::Confirmed))
+                if request.body.is_empty() =>
+            {
                 if place == Place::Confirmed {
                     self.refresh(invitation, request);
                 }
@@ -86,8 +95,12 @@ impl Leg {
             // Our offer in the INVITE is not answered yet (RFC 3311 §5.2).
             (Method::Update, Place::Early) => self.refuse(cx, id, request, 491),
             (Method::Invite, Place::Early) => self.refuse(cx, id, request, 491),
-            (Method::Invite | Method::Update, Place::Confirmed) => self.renegotiate(cx, invitation, id, request),
-            (Method::Refer, Place::Confirmed) if self.name == LegName::Agent => self.take_refer(cx, id, request),
+            (Method::Invite | Method::Update, Place::Confirmed) => {
+                self.renegotiate(cx, invitation, id, request)
+            }
+            (Method::Refer, Place::Confirmed) if self.name == LegName::Agent => {
+                self.take_refer(cx, id, request)
+            }
             (Method::Refer, _) => self.refuse(cx, id, request, 603),
             (Method::PRack, _) => self.refuse(cx, id, request, 481),
             // Nothing was subscribed to; a 481 would tell some peers that the dialog is gone.
@@ -110,21 +123,42 @@ impl Leg {
         })
     }
 
-    pub(super) fn refuse(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request, code: u16) -> LegEvent {
+    pub(super) fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TransactionId,
+        request: &Request,
+        code: u16,
+    ) -> LegEvent {
         let mut response = request::response(&cx.shard.config, request, code, NO_TAG);
-        if let (200, Method::Update, Some(one)) = (code, request.method, self.invitations.last_mut()) {
+        if let (200, Method::Update, Some(one)) =
+            (code, request.method, self.invitations.last_mut())
+        {
             response.headers.push(header("Contact", one.contact()));
-            one.timer.take_request(cx.now, request).into_iter().for_each(|each| response.headers.push(each));
+            one.timer
+                .take_request(cx.now, request)
+                .into_iter()
+                .for_each(|each| response.headers.push(each));
         }
         cx.shard.respond(cx.now, id, response);
         LegEvent::Nothing
     }
 
-    pub(super) fn accept(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request) -> LegEvent {
+    pub(super) fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TransactionId,
+        request: &Request,
+    ) -> LegEvent {
         self.refuse(cx, id, request, 200)
     }
 
-    fn hang_up_by_peer(&mut self, cx: &mut Context<'_>, invitation: usize, request: &Request) -> LegEvent {
+    fn hang_up_by_peer(
+        &mut self,
+        cx: &mut Context<'_>,
+        invitation: usize,
+        request: &Request,
+    ) -> LegEvent {
         if let Some(fork) = self.invitations[invitation].fork_of(request) {
             fork.state = ForkState::Over;
         }
@@ -140,9 +174,17 @@ impl Leg {
     }
 
     /// Answers a re-INVITE, or an UPDATE with a body. The codec in use stays if it is offered.
-    fn renegotiate(&mut self, cx: &mut Context<'_>, invitation: usize, id: TransactionId, request: &Request) -> LegEvent {
+    fn renegotiate(
+        &mut self,
+        cx: &mut Context<'_>,
+        invitation: usize,
+        id: TransactionId,
+        request: &Request,
+    ) -> LegEvent {
         // RFC 3264 §4, RFC 3261 §14.2: no new offer while ours is unanswered.
-        if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some()) || self.exchange.turn() == Turn::Ours {
+        if self.awaited_ack.as_ref().is_some_and(|awaited| awaited.offer.is_some())
+            || self.exchange.turn() == Turn::Ours
+        {
             return self.refuse(cx, id, request, 491);
         }
         let wish = self.exchange.wanted();
@@ -172,7 +214,10 @@ impl Leg {
         let mut response = request::response(&cx.shard.config, request, 200, NO_TAG);
         let one = &mut self.invitations[invitation];
         response.headers.push(header("Contact", one.contact()));
-        one.timer.take_request(cx.now, request).into_iter().for_each(|each| response.headers.push(each));
+        one.timer
+            .take_request(cx.now, request)
+            .into_iter()
+            .for_each(|each| response.headers.push(each));
         set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
         self.local_sdp = sdp;
         self.exchange.answered(request.method == Method::Invite);
@@ -180,7 +225,15 @@ impl Leg {
         if request.method == Method::Invite {
             let cseq = request.cseq_number();
             let (repeat_at, give_up_at) = (cx.now + T1, cx.now + T1 * 64);
-            self.awaited_ack = Some(AwaitedAck { transaction: id, cseq, response, offer, repeat_at, interval: T1, give_up_at });
+            self.awaited_ack = Some(AwaitedAck {
+                transaction: id,
+                cseq,
+                response,
+                offer,
+                repeat_at,
+                interval: T1,
+                give_up_at,
+            });
         }
         event
     }
@@ -201,7 +254,9 @@ impl Leg {
     pub fn handle_ack(&mut self, cx: &mut Context<'_>, ack: &Request) -> LegEvent {
         let number = ack.cseq_number();
         // One whose number cannot be read is taken for the one that is waited for.
-        let is_awaited = |awaited: &mut AwaitedAck| number.is_none() || awaited.cseq.is_none() || awaited.cseq == number;
+        let is_awaited = |awaited: &mut AwaitedAck| {
+            number.is_none() || awaited.cseq.is_none() || awaited.cseq == number
+        };
         let Some(awaited) = self.awaited_ack.take_if(is_awaited) else { return LegEvent::Nothing };
         // An answer that cannot be used leaves the media as they are (RFC 3261 §14.1).
         let agreed = awaited.offer.and_then(|offer| offer.accept(&request::sdp_of(ack)?).ok());

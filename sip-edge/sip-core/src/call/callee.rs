@@ -53,7 +53,10 @@ impl Callee {
         match self {
             Callee::Trunks(destination) => {
                 let route = &destination.routes[route];
-                Some(MediaSources { signalling: Some(route.address.ip()), networks: route.media_from.clone() })
+                Some(MediaSources {
+                    signalling: Some(route.address.ip()),
+                    networks: route.media_from.clone(),
+                })
             }
             Callee::Softphone { .. } => None,
         }
@@ -69,7 +72,9 @@ impl Callee {
     /// Where an INVITE goes; `None` if the softphone is not registered now.
     pub fn target(&self, cx: &Context<'_>, route: usize) -> Option<Target> {
         match self {
-            Callee::Trunks(destination) => Some(request::trunk_target(cx, &destination.routes[route])),
+            Callee::Trunks(destination) => {
+                Some(request::trunk_target(cx, &destination.routes[route]))
+            }
             Callee::Softphone { agent, .. } => {
                 let binding = cx.shard.registrar.as_ref()?.binding(agent)?;
                 Some(request::softphone_target(cx, agent, binding))

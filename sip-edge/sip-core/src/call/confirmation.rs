@@ -1,5 +1,6 @@
-//! Whether a person has answered the agent's phone, and no voicemail (A9): a tone asks for a key, and the customer is dialled only once it
-//! is pressed, be it told by RFC 4733 or by INFO. Which key was pressed is told to nobody.
+//! Whether a person has answered the agent's phone, and no voicemail (A9): a tone asks for a key,
+//! and the customer is dialled only once it is pressed, be it told by RFC 4733 or by INFO. Which
+//! key was pressed is told to nobody.
 
 use super::context::Context;
 use super::{Call, Phase};
@@ -20,7 +21,8 @@ impl Call {
         cx.milestone(Some(LegName::Agent), MilestoneKind::ConfirmationRequested, None, None);
     }
 
-    /// A key was pressed, which may be the one that is waited for: until then nobody but the agent is there to press one.
+    /// A key was pressed, which may be the one that is waited for: until then nobody but the agent
+    /// is there to press one.
     pub(super) fn take_confirmation(&mut self, cx: &mut Context<'_>, code: u8) {
         if matches!(self.phase, Phase::Confirmation { .. }) && code == CONFIRMATION_CODE {
             cx.milestone(Some(LegName::Agent), MilestoneKind::AgentConfirmed, None, None);

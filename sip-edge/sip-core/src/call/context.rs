@@ -1,8 +1,10 @@
-//! What a call works with beyond its own state: the instant, its identity and log, and the shard's relay, transactions, random source
-//! and outputs. Owns the indexes by which messages, media events and recordings find their call.
+//! What a call works with beyond its own state: the instant, its identity and log, and the shard's
+//! relay, transactions, random source and outputs. Owns the indexes by which messages, media events
+//! and recordings find their call.
 
 use crate::edge::{
-    Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output, Refusal, SourceKind, Transport,
+    Conversation, Counter, Counters, EdgeConfig, Event, Flow, Milestone, MilestoneKind, Output,
+    Refusal, SourceKind, Transport,
 };
 use crate::entropy::Entropy;
 use crate::message::{self, Request, Response};
@@ -84,7 +86,13 @@ pub struct Resources {
 
 impl Resources {
     /// Sends a request in a transaction of its own; `None`, counted, if there is no room for one.
-    pub fn send_request(&mut self, now: Instant, request: Request, flow: Flow, owner: Owner) -> Option<TransactionId> {
+    pub fn send_request(
+        &mut self,
+        now: Instant,
+        request: Request,
+        flow: Flow,
+        owner: Owner,
+    ) -> Option<TransactionId> {
         let peer = Peer { flow, owner: Some(owner) };
         match self.transactions.start_client(now, request, reliability(flow), peer) {
             Ok(transaction) => Some(transaction),
@@ -112,7 +120,8 @@ impl Resources {
         self.trunk_hosts.insert(host);
     }
 
-    /// Tells, once for each trunk and kind, that something of its call was not taken because of where it came from.
+    /// Tells, once for each trunk and kind, that something of its call was not taken because of
+    /// where it came from.
     pub fn refuse_source(&mut self, trunk: &str, source: IpAddr, kind: SourceKind) {
         let is_new = !self.refused_sources.contains(&(trunk.to_owned(), kind));
         if is_new && self.refused_sources.len() < 2 * MAX_TRUNK_COUNT {
@@ -125,7 +134,8 @@ impl Resources {
     pub fn admit_softphone(&self, agent: &str) -> Result<(), Refusal> {
         if self.agents.contains_key(agent) {
             Err(Refusal::AgentBusy)
-        } else if self.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none()) {
+        } else if self.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none())
+        {
             Err(Refusal::AgentUnreachable)
         } else {
             Ok(())
@@ -165,7 +175,13 @@ pub struct Context<'a> {
 
 impl Context<'_> {
     /// Tells one step of the call.
-    pub fn milestone(&mut self, leg: Option<LegName>, kind: MilestoneKind, sip_code: Option<u16>, trunk: Option<&str>) {
+    pub fn milestone(
+        &mut self,
+        leg: Option<LegName>,
+        kind: MilestoneKind,
+        sip_code: Option<u16>,
+        trunk: Option<&str>,
+    ) {
         self.explained(leg, kind, sip_code, trunk, None);
     }
 
@@ -207,7 +223,9 @@ impl Context<'_> {
         }
         self.log.sequence += 1;
         let party = match leg {
-            Some(LegName::Participant(slot) | LegName::Supervisor(slot)) => self.log.parties.get(slot.index()).cloned(),
+            Some(LegName::Participant(slot) | LegName::Supervisor(slot)) => {
+                self.log.parties.get(slot.index()).cloned()
+            }
             _ => None,
         };
         let milestone = Milestone {

@@ -1,4 +1,5 @@
-//! The verbs on a running call: who may ask what in which state, and what it changes. A repeated request gets its first answer.
+//! The verbs on a running call: who may ask what in which state, and what it changes. A repeated
+//! request gets its first answer.
 
 use super::context::Context;
 use super::description::Agreement;
@@ -121,13 +122,16 @@ impl Call {
         let present = match name {
             LegName::Agent => &mut self.agent_voice,
             LegName::Customer => &mut self.customer_voice,
-            LegName::Participant(slot) | LegName::Supervisor(slot) => &mut self.guests[slot.index()].voice,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                &mut self.guests[slot.index()].voice
+            }
         };
         if std::mem::replace(present, voice) == voice {
             return Ok(());
         }
         self.arrange(cx);
-        let kind = if voice == Voice::Muted { MilestoneKind::Muted } else { MilestoneKind::Unmuted };
+        let kind =
+            if voice == Voice::Muted { MilestoneKind::Muted } else { MilestoneKind::Unmuted };
         self.tell(cx, Some(name), kind);
         Ok(())
     }
@@ -136,12 +140,18 @@ impl Call {
         let name = self.party(party)?;
         let codes = digits::codes_of(&digits.0).ok_or(ControlRefusal::NoDigits)?;
         let is_answered = match name {
-            LegName::Participant(slot) | LegName::Supervisor(slot) => self.guests[slot.index()].is_talking(),
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                self.guests[slot.index()].is_talking()
+            }
             LegName::Agent | LegName::Customer => self.leg(name).is_answered(),
         };
         if !is_answered {
             let is_bridged = self.phase == Phase::Bridged;
-            return Err(if is_bridged { ControlRefusal::NotAnswered } else { ControlRefusal::NotTalking });
+            return Err(if is_bridged {
+                ControlRefusal::NotAnswered
+            } else {
+                ControlRefusal::NotTalking
+            });
         }
         self.leg(name).press(cx, &codes).map_err(|_| ControlRefusal::NoDigits)?;
         // While the recording is paused digits leave no trace.
@@ -156,7 +166,8 @@ impl Call {
         self.press_for_listeners(cx, from, code, |_| true);
     }
 
-    /// A digit that came as a telephone-event goes to those who hear the leg and take none: the relay has sent it to the others.
+    /// A digit that came as a telephone-event goes to those who hear the leg and take none: the
+    /// relay has sent it to the others.
     pub(super) fn pass_event(&mut self, cx: &mut Context<'_>, from: LegName, code: u8) {
         let takes_none = |leg: &Leg| !leg.agreed.as_ref().is_some_and(Agreement::takes_events);
         if code <= digits::MAX_CODE {
@@ -164,9 +175,19 @@ impl Call {
         }
     }
 
-    fn press_for_listeners(&mut self, cx: &mut Context<'_>, from: LegName, code: u8, is_meant: impl Fn(&Leg) -> bool) {
-        let listeners: Vec<LegName> =
-            self.heard.iter().filter(|ears| ears.sources.contains(&from)).map(|ears| ears.leg).collect();
+    fn press_for_listeners(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: LegName,
+        code: u8,
+        is_meant: impl Fn(&Leg) -> bool,
+    ) {
+        let listeners: Vec<LegName> = self
+            .heard
+            .iter()
+            .filter(|ears| ears.sources.contains(&from))
+            .map(|ears| ears.leg)
+            .collect();
         for listener in listeners {
             let leg = self.leg(listener);
             if is_meant(leg) {

@@ -1,5 +1,6 @@
-//! Brings the call's state to `rooms` and the answer to the relay, in one go: who hears whom, what is played, what is recorded, and which
-//! trunk is told that it is on hold. Says how the parties stand.
+//! Brings the call's state to `rooms` and the answer to the relay, in one go: who hears whom, what
+//! is played, what is recorded, and which trunk is told that it is on hold. Says how the parties
+//! stand.
 
 use super::context::Context;
 use super::description::Agreement;
@@ -9,7 +10,9 @@ use super::leg::Leg;
 use super::rooms::{Background, Ears, Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
 use super::softphone::Softphone;
 use super::{AgentPlace, Call};
-use crate::edge::{Conversation, Joining, MilestoneKind, Party, PartyRole, PartyState, SupervisorRole};
+use crate::edge::{
+    Conversation, Joining, MilestoneKind, Party, PartyRole, PartyState, SupervisorRole,
+};
 use crate::outcome::LegName;
 use media_core::relay::{Channel, LegId, Tone};
 
@@ -35,7 +38,8 @@ impl Call {
     fn scene(&self) -> Scene {
         let ringing = self.ringing();
         let presence = |leg: &Leg| {
-            let holds = leg.is_answered() && leg.agreed.as_ref().is_some_and(Agreement::is_held_by_peer);
+            let holds =
+                leg.is_answered() && leg.agreed.as_ref().is_some_and(Agreement::is_held_by_peer);
             if holds { Presence::Holding } else { Presence::Here }
         };
         let mut seats = Vec::with_capacity(4);
@@ -46,22 +50,33 @@ impl Call {
             AgentPlace::Consultation => Some(Room::Consultation),
         };
         if let Some(room) = agent_room {
-            let presence = if self.is_agent_absent() { Presence::Away } else { presence(&self.agent) };
+            let presence =
+                if self.is_agent_absent() { Presence::Away } else { presence(&self.agent) };
             seats.push(Seat { leg: LegName::Agent, room, voice: self.agent_voice, presence });
         }
         let room = if self.is_held { Room::Hold } else { Room::Conversation };
         let customer = presence(&self.customer);
-        seats.push(Seat { leg: LegName::Customer, room, voice: self.customer_voice, presence: customer });
+        seats.push(Seat {
+            leg: LegName::Customer,
+            room,
+            voice: self.customer_voice,
+            presence: customer,
+        });
         let mut watchers = Vec::new();
         for guest in &self.guests {
             let (leg, voice, presence) = (guest.leg.name, guest.voice, presence(&guest.leg));
             match (guest.role, guest.stage) {
-                (GuestRole::Supervisor(role), Stage::Joined) => watchers.push(Watcher { leg, role, voice }),
+                (GuestRole::Supervisor(role), Stage::Joined) => {
+                    watchers.push(Watcher { leg, role, voice })
+                }
                 (GuestRole::Participant(_), Stage::Joined) => {
                     seats.push(Seat { leg, room: Room::Conversation, voice, presence });
                 }
-                (GuestRole::Participant(_), Stage::Consulting)
-                | (GuestRole::Participant(Joining::Consult), Stage::Ringing { has_media: true }) => {
+                (
+                    GuestRole::Participant(Joining::Consult),
+                    Stage::Consulting | Stage::Ringing { has_media: true },
+                )
+                | (GuestRole::Participant(_), Stage::Consulting) => {
                     seats.push(Seat { leg, room: Room::Consultation, voice, presence });
                 }
                 _ => {}
@@ -76,7 +91,10 @@ impl Call {
         let ears = scene.ears();
         let before = std::mem::take(&mut self.heard);
         let former = |leg: LegName| before.iter().find(|each| each.leg == leg);
-        for each in ears.iter().filter(|each| former(each.leg).map(|ears| &ears.sources) != Some(&each.sources)) {
+        for each in ears
+            .iter()
+            .filter(|each| former(each.leg).map(|ears| &ears.sources) != Some(&each.sources))
+        {
             let sources: Vec<LegId> = each.sources.iter().map(|name| self.media(*name)).collect();
             cx.shard.relay.set_hearing(cx.now, self.media(each.leg), &sources);
         }
@@ -84,11 +102,14 @@ impl Call {
             cx.shard.relay.set_hearing(cx.now, self.media(gone.leg), &[]);
             cx.shard.relay.stop_playing(self.media(gone.leg));
         }
-        // What is played pauses while a source's audio comes: when the sources change it begins at once.
+        // What is played pauses while a source's audio comes: when the sources change it begins at
+        // once.
         let is_played = |each: &&Ears| former(each.leg).is_some_and(|ears| ears == *each);
         for each in ears.iter().filter(|each| !is_played(each)) {
             match each.background {
-                Some(background) => cx.shard.relay.play(cx.now, self.media(each.leg), self.tone(cx, background)),
+                Some(background) => {
+                    cx.shard.relay.play(cx.now, self.media(each.leg), self.tone(cx, background))
+                }
                 None => cx.shard.relay.stop_playing(self.media(each.leg)),
             }
         }
@@ -118,10 +139,12 @@ impl Call {
         cx.shard.relay.set_hearing(cx.now, agent, &[customer]);
         cx.shard.relay.set_hearing(cx.now, customer, &[agent]);
         let ears = |leg, source| Ears { leg, sources: vec![source], background: None };
-        self.heard = vec![ears(LegName::Agent, LegName::Customer), ears(LegName::Customer, LegName::Agent)];
+        self.heard =
+            vec![ears(LegName::Agent, LegName::Customer), ears(LegName::Customer, LegName::Agent)];
     }
 
-    /// Who is recorded where: all that talk and are heard, and of the supervisors those who barge in.
+    /// Who is recorded where: all that talk and are heard, and of the supervisors those who barge
+    /// in.
     fn record_scene(&mut self, cx: &mut Context<'_>, scene: &Scene) {
         let is_taped = |seat: &&Seat| seat.voice == Voice::On && !scene.is_on_hold(seat.leg);
         let seats = scene.seats.iter().filter(is_taped).map(|seat| {
@@ -132,7 +155,10 @@ impl Call {
             };
             (seat.leg, channel)
         });
-        let barging = scene.watchers.iter().filter(|watcher| watcher.role == SupervisorRole::Barge && watcher.voice == Voice::On);
+        let barging = scene
+            .watchers
+            .iter()
+            .filter(|watcher| watcher.role == SupervisorRole::Barge && watcher.voice == Voice::On);
         let wanted = seats.chain(barging.map(|watcher| (watcher.leg, Channel::Agent))).collect();
         self.record_parties(cx, wanted);
     }
@@ -140,7 +166,9 @@ impl Call {
     fn hold_trunks(&mut self, cx: &mut Context<'_>, scene: &Scene) {
         let wish = |leg| if scene.is_on_hold(leg) { Wish::Hold } else { Wish::Talk };
         self.customer.want(cx, wish(LegName::Customer));
-        for guest in self.guests.iter_mut().filter(|guest| guest.is_participant() && guest.is_talking()) {
+        for guest in
+            self.guests.iter_mut().filter(|guest| guest.is_participant() && guest.is_talking())
+        {
             guest.leg.want(cx, wish(guest.leg.name));
         }
     }
@@ -168,7 +196,11 @@ impl Call {
         let customer = Party {
             party: "customer".into(),
             role: PartyRole::Customer,
-            state: if scene.is_on_hold(LegName::Customer) { PartyState::OnHold } else { PartyState::Talking },
+            state: if scene.is_on_hold(LegName::Customer) {
+                PartyState::OnHold
+            } else {
+                PartyState::Talking
+            },
             is_muted: self.customer_voice == Voice::Muted,
             reason: None,
         };
@@ -188,7 +220,9 @@ fn guest_party(guest: &Guest, scene: &Scene) -> Party {
         state: match guest.stage {
             Stage::Dialing => PartyState::Dialing,
             Stage::Ringing { .. } => PartyState::Ringing,
-            Stage::Consulting | Stage::Joined if scene.is_on_hold(guest.leg.name) => PartyState::OnHold,
+            Stage::Consulting | Stage::Joined if scene.is_on_hold(guest.leg.name) => {
+                PartyState::OnHold
+            }
             Stage::Consulting => PartyState::Consulting,
             Stage::Joined => PartyState::Talking,
             Stage::Left => PartyState::Left,

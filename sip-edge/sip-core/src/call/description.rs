@@ -1,5 +1,6 @@
-//! What a leg offers and agrees in SDP (RFC 3264): a trunk's RTP or SDES-SRTP, or a softphone's DTLS-SRTP over ICE. The leg's signalling
-//! is the same for both; every difference between their descriptions is here.
+//! What a leg offers and agrees in SDP (RFC 3264): a trunk's RTP or SDES-SRTP, or a softphone's
+//! DTLS-SRTP over ICE. The leg's signalling is the same for both; every difference between their
+//! descriptions is here.
 
 use super::context::Context;
 use super::exchange::Wish;
@@ -40,9 +41,15 @@ pub enum Offer {
 }
 
 impl Offer {
-    /// The first offer to a party, all that can be relayed or transcoded, `preferred` first; `None` if the leg has no media of this
-    /// kind. `peer` is where its signalling goes.
-    pub fn first(cx: &mut Context<'_>, media: LegId, preferred: Codec, carriage: Carriage, peer: IpAddr) -> Option<Offer> {
+    /// The first offer to a party, all that can be relayed or transcoded, `preferred` first; `None`
+    /// if the leg has no media of this kind. `peer` is where its signalling goes.
+    pub fn first(
+        cx: &mut Context<'_>,
+        media: LegId,
+        preferred: Codec,
+        carriage: Carriage,
+        peer: IpAddr,
+    ) -> Option<Offer> {
         // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
         let origin = Origin { id: cx.shard.entropy.number() >> 1, version: 1 };
         let codecs = preferred.and_other().to_vec();
@@ -51,23 +58,49 @@ impl Offer {
         let srtp = match carriage {
             Carriage::Softphone => {
                 let local = cx.shard.relay.softphone_local(media)?;
-                return Some(Offer::Softphone(SoftphoneOffer { local, origin, codecs, telephone_event, direction, known }));
+                return Some(Offer::Softphone(SoftphoneOffer {
+                    local,
+                    origin,
+                    codecs,
+                    telephone_event,
+                    direction,
+                    known,
+                }));
             }
             Carriage::Trunk(MediaProfile::Rtp) => Vec::new(),
-            Carriage::Trunk(MediaProfile::SdesSrtp) => SUITES.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect(),
+            Carriage::Trunk(MediaProfile::SdesSrtp) => {
+                SUITES.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect()
+            }
         };
         let local = cx.shard.relay.local_media(media);
         let peer = Some(peer);
-        Some(Offer::Trunk(OfferSpec { local, origin, codecs, telephone_event, direction, srtp, known, peer }))
+        Some(Offer::Trunk(OfferSpec {
+            local,
+            origin,
+            codecs,
+            telephone_event,
+            direction,
+            srtp,
+            known,
+            peer,
+        }))
     }
 
-    /// A later offer inside the dialog: what is in use first, with this wish. `previous` is what we last sent.
-    pub fn again(cx: &Context<'_>, media: LegId, previous: Previous<'_>, agreed: &Agreement, wish: Wish) -> Option<Offer> {
+    /// A later offer inside the dialog: what is in use first, with this wish. `previous` is what we
+    /// last sent.
+    pub fn again(
+        cx: &Context<'_>,
+        media: LegId,
+        previous: Previous<'_>,
+        agreed: &Agreement,
+        wish: Wish,
+    ) -> Option<Offer> {
         let origin = Origin::of(previous.sdp).map_or(Origin { id: 0, version: 1 }, Origin::next);
         let direction = wish.direction();
         let codecs = agreed.codec().and_other().to_vec();
         let known = agreed.received();
-        let telephone_event = Some(known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
+        let telephone_event =
+            Some(known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
         Some(match agreed {
             Agreement::Trunk(negotiated) => Offer::Trunk(OfferSpec {
                 local: cx.shard.relay.local_media(media),
@@ -156,8 +189,12 @@ impl Agreement {
     /// Lets the leg's media follow.
     pub fn apply(&self, cx: &mut Context<'_>, media: LegId) {
         match self {
-            Agreement::Trunk(negotiated) => cx.shard.relay.set_remote(cx.now, media, negotiated.clone()),
-            Agreement::Softphone(negotiated) => cx.shard.relay.set_softphone_remote(cx.now, media, negotiated.clone()),
+            Agreement::Trunk(negotiated) => {
+                cx.shard.relay.set_remote(cx.now, media, negotiated.clone())
+            }
+            Agreement::Softphone(negotiated) => {
+                cx.shard.relay.set_softphone_remote(cx.now, media, negotiated.clone())
+            }
         }
     }
 
@@ -175,7 +212,8 @@ impl Agreement {
         self
     }
 
-    /// Answers the peer's new offer with our wish; the codec in use stays if it is offered. `previous` is what we last sent.
+    /// Answers the peer's new offer with our wish; the codec in use stays if it is offered.
+    /// `previous` is what we last sent.
     pub fn answer(
         &self,
         cx: &Context<'_>,

@@ -1,4 +1,5 @@
-//! Digits by INFO (RFC 6086 §4's legacy usage: application/dtmf-relay and application/dtmf), and what a digit's name is in RFC 4733.
+//! Digits by INFO (RFC 6086 §4's legacy usage: application/dtmf-relay and application/dtmf), and
+//! what a digit's name is in RFC 4733.
 
 use super::context::Context;
 use super::leg::{Leg, LegEvent};
@@ -34,7 +35,10 @@ pub fn relayed(code: u8) -> String {
 
 /// The codes of 1 to 64 digits and pauses.
 pub fn codes_of(digits: &str) -> Option<Vec<u8>> {
-    let codes: Option<Vec<u8>> = digits.bytes().map(|digit| if digit == b',' { Some(PAUSE) } else { code_of(digit) }).collect();
+    let codes: Option<Vec<u8>> = digits
+        .bytes()
+        .map(|digit| if digit == b',' { Some(PAUSE) } else { code_of(digit) })
+        .collect();
     codes.filter(|codes| (1..=MAX_COUNT).contains(&codes.len()))
 }
 

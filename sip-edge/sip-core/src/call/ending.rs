@@ -1,4 +1,5 @@
-//! The end of a call: every leg is left, media are closed, the recording is waited for, and one end is told.
+//! The end of a call: every leg is left, media are closed, the recording is waited for, and one end
+//! is told.
 
 use super::context::{Context, Resources};
 use super::{Call, Phase};
@@ -43,7 +44,13 @@ impl Call {
         self.close_media(cx, self.agent.media);
         self.close_media(cx, self.customer.media);
         self.phase = Phase::Closing;
-        self.end = Some(End { outcome, at: cx.now, tell_by: cx.now + RECORDING_WAIT, agent_media, customer_media });
+        self.end = Some(End {
+            outcome,
+            at: cx.now,
+            tell_by: cx.now + RECORDING_WAIT,
+            agent_media,
+            customer_media,
+        });
         if !self.tape.is_open() {
             self.tell_end(cx);
         }
@@ -62,9 +69,11 @@ impl Call {
         self.forget_recording(cx);
         let guests = self.guests.iter_mut().map(|guest| &mut guest.leg);
         let legs = [&mut self.agent, &mut self.customer].into_iter().chain(guests);
-        let attempts: Vec<Attempt> = legs.flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
+        let attempts: Vec<Attempt> =
+            legs.flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
         let others = self.guests.iter().map(|guest| guest.outcome(ended_at)).collect();
-        let duration_s = self.answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
+        let duration_s =
+            self.answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
         let ended = Ended {
             call_id: cx.log.call_id.clone(),
             status: outcome.status,

@@ -1,6 +1,6 @@
-//! Whose turn it is to offer inside a dialog (RFC 3264 §4, RFC 3261 §14, RFC 3311 §5.2): one offer at a time, ours only while none of the
-//! peer's is open, and after glare again when the time of §14.1 is over. What is offered is the wish of that moment. Pure; knows no message
-//! and no media.
+//! Whose turn it is to offer inside a dialog (RFC 3264 §4, RFC 3261 §14, RFC 3311 §5.2): one offer
+//! at a time, ours only while none of the peer's is open, and after glare again when the time of
+//! §14.1 is over. What is offered is the wish of that moment. Pure; knows no message and no media.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,13 @@ pub struct Exchange {
 impl Exchange {
     /// Begins with the first offer agreed.
     pub fn new() -> Exchange {
-        Exchange { wanted: Wish::Talk, said: Wish::Talk, refused: None, is_refresh_due: false, state: State::Idle }
+        Exchange {
+            wanted: Wish::Talk,
+            said: Wish::Talk,
+            refused: None,
+            is_refresh_due: false,
+            state: State::Idle,
+        }
     }
 
     pub fn want(&mut self, wish: Wish) {
@@ -109,7 +115,8 @@ impl Exchange {
         self.state = State::Resting { until };
     }
 
-    /// The final response to our offer, or `None` without any; `pause` is the time of §14.1 after glare.
+    /// The final response to our offer, or `None` without any; `pause` is the time of §14.1 after
+    /// glare.
     pub fn take_final(&mut self, now: Instant, code: Option<u16>, pause: Duration) -> Verdict {
         let State::Ours { wish, .. } = self.state else { return Verdict::Kept };
         self.state = State::Idle;
@@ -131,7 +138,8 @@ impl Exchange {
         }
     }
 
-    /// Our offer could not be carried, or was not answered for too long; the session stays as it was.
+    /// Our offer could not be carried, or was not answered for too long; the session stays as it
+    /// was.
     pub fn give_up(&mut self) {
         if let State::Ours { wish, .. } = self.state {
             self.refused = Some(wish);

@@ -50,7 +50,13 @@ pub struct Guest {
 
 impl Guest {
     /// Opens its media; whoever calls dials it.
-    pub fn open(cx: &mut Context<'_>, slot: Slot, name: String, role: GuestRole, callee: Callee) -> Result<Guest, NoPort> {
+    pub fn open(
+        cx: &mut Context<'_>,
+        slot: Slot,
+        name: String,
+        role: GuestRole,
+        callee: Callee,
+    ) -> Result<Guest, NoPort> {
         let leg_name = match role {
             GuestRole::Participant(_) => LegName::Participant(slot),
             GuestRole::Supervisor(_) => LegName::Supervisor(slot),
@@ -62,7 +68,15 @@ impl Guest {
         cx.shard.media_legs.insert(Resources::leg_key(media), (cx.call, leg_name));
         cx.log.parties.push(name.clone());
         let leg = Leg::new(leg_name, media, callee);
-        Ok(Guest { name, role, leg, stage: Stage::Dialing, voice: Voice::On, answered_at: None, departure: None })
+        Ok(Guest {
+            name,
+            role,
+            leg,
+            stage: Stage::Dialing,
+            voice: Voice::On,
+            answered_at: None,
+            departure: None,
+        })
     }
 
     pub fn is_participant(&self) -> bool {
@@ -75,7 +89,8 @@ impl Guest {
 
     /// A participant that has not joined the conversation: it is dialled or consulted.
     pub fn is_pending(&self) -> bool {
-        self.is_participant() && matches!(self.stage, Stage::Dialing | Stage::Ringing { .. } | Stage::Consulting)
+        self.is_participant()
+            && matches!(self.stage, Stage::Dialing | Stage::Ringing { .. } | Stage::Consulting)
     }
 
     /// It answered and is there.
@@ -100,7 +115,8 @@ impl Guest {
 
     /// What came of it, for the call's end.
     pub fn outcome(&self, ended_at: Instant) -> OtherParty {
-        let departure = self.departure.unwrap_or(Departure { at: ended_at, reason: "ended", sip_code: None });
+        let departure =
+            self.departure.unwrap_or(Departure { at: ended_at, reason: "ended", sip_code: None });
         OtherParty {
             party: self.name.clone(),
             leg: self.leg.name,

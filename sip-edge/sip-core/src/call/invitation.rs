@@ -1,5 +1,6 @@
-//! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL, the 2xx's ACK and the BYE
-//! (RFC 3261 §9.1, §13.2, §15.1.1, §22), and our requests inside its dialog. Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
+//! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL,
+//! the 2xx's ACK and the BYE (RFC 3261 §9.1, §13.2, §15.1.1, §22), and our requests inside its
+//! dialog. Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
 
 mod credentials;
 mod farewell;
@@ -94,7 +95,8 @@ pub struct Invitation {
     authority: Authority,
     contact: String,
     invite: Request,
-    /// Gone when the transaction has ended, which for a 2xx is only after its retransmissions (RFC 6026).
+    /// Gone when the transaction has ended, which for a 2xx is only after its retransmissions (RFC
+    /// 6026).
     transaction: Option<TransactionId>,
     stage: Stage,
     pub rang: Rang,
@@ -117,7 +119,12 @@ pub struct Invitation {
 
 impl Invitation {
     /// Sends the INVITE with this offer; `None` when the table of transactions is full.
-    pub fn send(cx: &mut Context<'_>, owner: Owner, target: request::Target, sdp: &str) -> Option<Invitation> {
+    pub fn send(
+        cx: &mut Context<'_>,
+        owner: Owner,
+        target: request::Target,
+        sdp: &str,
+    ) -> Option<Invitation> {
         let request::Target { flow, uri, from, to, headers, credentials, signal_from } = target;
         let contact = request::contact(cx, owner.call, flow.transport);
         let call_id = cx.shard.entropy.token();
@@ -196,8 +203,14 @@ impl Invitation {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
     }
 
-    /// Takes a response to the INVITE, to a re-INVITE, to a BYE or to an errand; those to CANCEL need nothing (RFC 3261 §9.1).
-    pub fn handle_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) -> Progress {
+    /// Takes a response to the INVITE, to a re-INVITE, to a BYE or to an errand; those to CANCEL
+    /// need nothing (RFC 3261 §9.1).
+    pub fn handle_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        transaction: TransactionId,
+        response: &Response,
+    ) -> Progress {
         if self.transaction != Some(transaction) {
             if let Some(progress) = self.handle_reinvite_response(cx, transaction, response) {
                 return progress;
@@ -241,7 +254,9 @@ impl Invitation {
         let first = rings && !self.alerted;
         self.alerted |= rings;
         let tag = response.to_tag().unwrap_or_default().to_owned();
-        if self.forks.len() < MAX_FORK_COUNT && !self.forks.iter().any(|fork| fork.dialog.remote_tag() == tag) {
+        if self.forks.len() < MAX_FORK_COUNT
+            && !self.forks.iter().any(|fork| fork.dialog.remote_tag() == tag)
+        {
             self.forks.extend(Dialog::of_response(&self.invite, response).map(Fork::new));
         }
         if let Some(rseq) = response.rseq().filter(|_| response.requires("100rel")) {
@@ -258,7 +273,9 @@ impl Invitation {
         let tag = response.to_tag().unwrap_or_default().to_owned();
         let index = match self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) {
             Some(index) => index,
-            None => match Dialog::of_response(&self.invite, response).filter(|_| self.forks.len() < 2 * MAX_FORK_COUNT) {
+            None => match Dialog::of_response(&self.invite, response)
+                .filter(|_| self.forks.len() < 2 * MAX_FORK_COUNT)
+            {
                 Some(dialog) => {
                     self.forks.push(Fork::new(dialog));
                     self.forks.len() - 1
@@ -292,8 +309,12 @@ impl Invitation {
             return Progress::Nothing;
         }
         self.timer.take_answer(cx.now, response);
-        let early = self.early_sdp.take().filter(|(early_tag, _)| *early_tag == tag).map(|(_, sdp)| sdp);
-        Progress::Answered { code: response.status_code.code(), sdp: request::sdp_of(response).or(early) }
+        let early =
+            self.early_sdp.take().filter(|(early_tag, _)| *early_tag == tag).map(|(_, sdp)| sdp);
+        Progress::Answered {
+            code: response.status_code.code(),
+            sdp: request::sdp_of(response).or(early),
+        }
     }
 
     fn handle_failure(&mut self, cx: &mut Context<'_>, response: &Response) -> Progress {
@@ -324,7 +345,8 @@ impl Invitation {
         }
     }
 
-    /// Sends the INVITE again with credentials, once, and once more if only the nonce was stale (RFC 3261 §22.2).
+    /// Sends the INVITE again with credentials, once, and once more if only the nonce was stale
+    /// (RFC 3261 §22.2).
     fn answer_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
         let Some(is_stale) = self.authority.take(response) else { return false };
         let allowed = if is_stale { !self.stale_challenged } else { !self.challenged };
@@ -334,26 +356,44 @@ impl Invitation {
         let via = request::via(cx, self.flow.transport);
         let mut invite = request::again(&self.invite, &via);
         self.authority.sign(cx, &mut invite);
-        let Some(transaction) = cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner) else { return false };
+        let Some(transaction) =
+            cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner)
+        else {
+            return false;
+        };
         self.stale_challenged |= self.challenged;
         self.challenged = true;
         self.invite = invite;
         self.is_noted = false;
         self.transaction = Some(transaction);
         self.stage = Stage::Calling;
-        cx.milestone(Some(self.owner.leg), MilestoneKind::Challenged, Some(response.status_code.code()), None);
+        cx.milestone(
+            Some(self.owner.leg),
+            MilestoneKind::Challenged,
+            Some(response.status_code.code()),
+            None,
+        );
         true
     }
 
     /// The transaction got no final response, or its message could not be sent.
-    pub fn handle_failed_transaction(&mut self, cx: &mut Context<'_>, transaction: TransactionId, failure: Failure) -> Progress {
+    pub fn handle_failed_transaction(
+        &mut self,
+        cx: &mut Context<'_>,
+        transaction: TransactionId,
+        failure: Failure,
+    ) -> Progress {
         if self.transaction == Some(transaction) {
             self.transaction = None;
             if self.stage == Stage::Answered || self.stage == Stage::Over {
                 return Progress::Nothing;
             }
-            if self.stage == Stage::Proceeding && !self.abandoned && self.flow.transport != Transport::Wss {
-                // The peer had the INVITE before its connection broke: over a new one, its phone is kept from ringing on.
+            if self.stage == Stage::Proceeding
+                && !self.abandoned
+                && self.flow.transport != Transport::Wss
+            {
+                // The peer had the INVITE before its connection broke: over a new one, its phone is
+                // kept from ringing on.
                 self.send_cancel(cx);
             }
             self.stage = Stage::Over;
@@ -377,7 +417,8 @@ impl Invitation {
         self.end_bye(transaction);
     }
 
-    /// The flow is gone. Without an answer so far none will come; a dialog stays, for the softphone may come back to it.
+    /// The flow is gone. Without an answer so far none will come; a dialog stays, for the softphone
+    /// may come back to it.
     pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>) {
         if let Some(transaction) = self.transaction.take() {
             cx.shard.transactions.terminate(transaction);
@@ -395,7 +436,8 @@ impl Invitation {
         }
     }
 
-    /// Requests inside the dialog go over this flow from now on (RFC 5626 §5.3, §6: the flow that a registration came over).
+    /// Requests inside the dialog go over this flow from now on (RFC 5626 §5.3, §6: the flow that a
+    /// registration came over).
     pub fn rebind(&mut self, flow: Flow) {
         self.flow = flow;
     }
@@ -418,16 +460,21 @@ impl Invitation {
     /// Whether its messages may come from here.
     pub fn is_signalled_from(&self, source: IpAddr) -> bool {
         let source = source.to_canonical();
-        source == self.flow.remote.ip().to_canonical() || self.signal_from.iter().any(|network| network.contains(&source))
+        source == self.flow.remote.ip().to_canonical()
+            || self.signal_from.iter().any(|network| network.contains(&source))
     }
 
-    /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid` Contact says; the trunk's address if
-    /// only DNS could tell, or if the peer names a host that is none of the trunk's: nobody has us knock at inner doors.
+    /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid`
+    /// Contact says; the trunk's address if only DNS could tell, or if the peer names a host that
+    /// is none of the trunk's: nobody has us knock at inner doors.
     fn flow_in(&self, index: usize) -> Flow {
         if self.flow.transport == Transport::Wss {
             return self.flow;
         }
-        let hop = self.forks[index].dialog.next_hop().filter(|hop| hop.is_ipv4() == self.flow.remote.is_ipv4());
+        let hop = self.forks[index]
+            .dialog
+            .next_hop()
+            .filter(|hop| hop.is_ipv4() == self.flow.remote.is_ipv4());
         let remote = hop.filter(|hop| self.is_signalled_from(hop.ip())).unwrap_or(self.flow.remote);
         Flow { remote, ..self.flow }
     }
@@ -439,6 +486,14 @@ impl Invitation {
 
 impl Fork {
     fn new(dialog: Dialog) -> Fork {
-        Fork { dialog, state: ForkState::Early, ack: None, rseq: None, bye: None, bye_challenged: false, noted: None }
+        Fork {
+            dialog,
+            state: ForkState::Early,
+            ack: None,
+            rseq: None,
+            bye: None,
+            bye_challenged: false,
+            noted: None,
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Keys that are pressed for a party, in the way that it has: telephone-events (RFC 4733), else INFO with application/dtmf-relay (RFC 6086
-//! §4's legacy usage), else tones in the audio. A key whose INFO is refused goes as a tone, and so do all after it.
+//! Keys that are pressed for a party, in the way that it has: telephone-events (RFC 4733), else
+//! INFO with application/dtmf-relay (RFC 6086 §4's legacy usage), else tones in the audio. A key
+//! whose INFO is refused goes as a tone, and so do all after it.
 
 use super::context::Context;
 use super::description::Agreement;
@@ -75,8 +76,13 @@ impl Keys {
 }
 
 impl Leg {
-    /// Presses keys for the party: RFC 4733 codes and `PAUSE`, after those that still wait; all of them or none.
-    pub(super) fn press(&mut self, cx: &mut Context<'_>, codes: &[u8]) -> Result<(), DigitsRefused> {
+    /// Presses keys for the party: RFC 4733 codes and `PAUSE`, after those that still wait; all of
+    /// them or none.
+    pub(super) fn press(
+        &mut self,
+        cx: &mut Context<'_>,
+        codes: &[u8],
+    ) -> Result<(), DigitsRefused> {
         let takes_events = self.agreed.as_ref().is_some_and(Agreement::takes_events);
         if takes_events || self.keys.info != Info::Served || !self.is_answered() {
             return cx.shard.relay.send_digits(cx.now, self.media, codes);

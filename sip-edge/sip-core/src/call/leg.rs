@@ -1,5 +1,5 @@
-//! One party of a call: tries its routes in order until one answers or table A11 says to stop, and keeps the leg's media in step with
-//! what SDP negotiates. Knows nothing of the other leg.
+//! One party of a call: tries its routes in order until one answers or table A11 says to stop, and
+//! keeps the leg's media in step with what SDP negotiates. Knows nothing of the other leg.
 
 use super::answering::AwaitedAck;
 use super::callee::Callee;
@@ -181,7 +181,12 @@ impl Leg {
         }
     }
 
-    fn handle_progress(&mut self, cx: &mut Context<'_>, invitation: usize, progress: Progress) -> LegEvent {
+    fn handle_progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        invitation: usize,
+        progress: Progress,
+    ) -> LegEvent {
         if !self.is_current(invitation) {
             return LegEvent::Nothing;
         }
@@ -198,7 +203,13 @@ impl Leg {
         }
     }
 
-    fn handle_ringing(&mut self, cx: &mut Context<'_>, code: u16, first: bool, sdp: Option<Vec<u8>>) -> LegEvent {
+    fn handle_ringing(
+        &mut self,
+        cx: &mut Context<'_>,
+        code: u16,
+        first: bool,
+        sdp: Option<Vec<u8>>,
+    ) -> LegEvent {
         if first {
             cx.milestone(Some(self.name), MilestoneKind::Ringing, Some(code), None);
         }
@@ -276,14 +287,31 @@ impl Leg {
         }
         self.abandon_current(cx);
         self.route += 1;
-        cx.milestone(Some(self.name), MilestoneKind::Failover, None, Some(self.callee.route_name(self.route)));
+        cx.milestone(
+            Some(self.name),
+            MilestoneKind::Failover,
+            None,
+            Some(self.callee.route_name(self.route)),
+        );
         self.try_route(cx)
     }
 
-    pub(super) fn end_attempt(&mut self, cx: &Context<'_>, sip_code: Option<u16>, result: &'static str) {
+    pub(super) fn end_attempt(
+        &mut self,
+        cx: &Context<'_>,
+        sip_code: Option<u16>,
+        result: &'static str,
+    ) {
         let Some(started_at) = self.attempt_started.take() else { return };
         let trunk = self.callee.route_name(self.route).to_owned();
-        self.attempts.push(Attempt { leg: self.name, trunk, started_at, ended_at: cx.now, sip_code, result });
+        self.attempts.push(Attempt {
+            leg: self.name,
+            trunk,
+            started_at,
+            ended_at: cx.now,
+            sip_code,
+            result,
+        });
     }
 
     fn abandon_current(&mut self, cx: &mut Context<'_>) {
@@ -321,7 +349,11 @@ impl Leg {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ack = self.awaited_ack.as_ref().map(AwaitedAck::poll_timeout);
         let cancels = self.invitations.iter().filter_map(Invitation::poll_timeout);
-        let refresh = self.invitations.last().filter(|one| one.is_answered()).and_then(|one| one.timer.poll_timeout());
+        let refresh = self
+            .invitations
+            .last()
+            .filter(|one| one.is_answered())
+            .and_then(|one| one.timer.poll_timeout());
         cancels
             .chain(self.ring_deadline)
             .chain(ack)
@@ -338,9 +370,11 @@ impl Leg {
         if self.ring_deadline.is_some_and(|at| at <= cx.now) {
             self.ring_deadline = None;
             cx.milestone(Some(self.name), MilestoneKind::RingTimeout, None, None);
-            // A trunk that said nothing at all may be dead: that is a timeout, and the next route gets its chance.
+            // A trunk that said nothing at all may be dead: that is a timeout, and the next route
+            // gets its chance.
             let proceeding = self.invitations.last().is_some_and(Invitation::is_proceeding);
-            return self.judge(cx, if proceeding { Failure::RingTimeout } else { Failure::Timeout });
+            return self
+                .judge(cx, if proceeding { Failure::RingTimeout } else { Failure::Timeout });
         }
         if let Some(one) = self.invitations.last_mut().filter(|one| one.is_answered())
             && one.timer.take_due(cx.now)

@@ -1,5 +1,5 @@
-//! Third parties: dialled through their routes as a customer is, consulted, joined or transferred to. Whatever fails brings the agent
-//! back to the conversation within the same instant.
+//! Third parties: dialled through their routes as a customer is, consulted, joined or transferred
+//! to. Whatever fails brings the agent back to the conversation within the same instant.
 
 use super::callee::Callee;
 use super::context::Context;
@@ -24,15 +24,24 @@ impl Call {
 
     /// Whether a new party fits, and its name is free.
     pub(super) fn admit_guest(&self, name: &str) -> Result<Slot, ControlRefusal> {
-        if name.is_empty() || matches!(name, "agent" | "customer") || self.guests.iter().any(|guest| guest.name == name) {
+        if name.is_empty()
+            || matches!(name, "agent" | "customer")
+            || self.guests.iter().any(|guest| guest.name == name)
+        {
             return Err(ControlRefusal::UnknownParty);
         }
         let agent_count = usize::from(!self.is_agent_gone());
         let present = self.guests.iter().filter(|guest| guest.is_there()).count() + agent_count + 1;
-        Slot::new(self.guests.len()).filter(|_| present < MAX_PARTIES).ok_or(ControlRefusal::TooManyParties)
+        Slot::new(self.guests.len())
+            .filter(|_| present < MAX_PARTIES)
+            .ok_or(ControlRefusal::TooManyParties)
     }
 
-    pub(super) fn add_participant(&mut self, cx: &mut Context<'_>, new: NewParticipant) -> Result<(), ControlRefusal> {
+    pub(super) fn add_participant(
+        &mut self,
+        cx: &mut Context<'_>,
+        new: NewParticipant,
+    ) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         if self.pending().is_some() {
             return Err(ControlRefusal::TransferRunning);
@@ -58,7 +67,8 @@ impl Call {
         Ok(())
     }
 
-    /// What the customer is sent: offered first to whoever comes, so that relaying needs no transcoding.
+    /// What the customer is sent: offered first to whoever comes, so that relaying needs no
+    /// transcoding.
     pub(super) fn codec_in_use(&self) -> Codec {
         self.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
     }
@@ -97,12 +107,17 @@ impl Call {
     }
 
     fn welcome_guest(&mut self, cx: &mut Context<'_>, index: usize) {
-        let (role, name, media) = (self.guests[index].role, self.guests[index].leg.name, self.guests[index].leg.media);
+        let (role, name, media) =
+            (self.guests[index].role, self.guests[index].leg.name, self.guests[index].leg.media);
         self.guests[index].answered_at = Some(cx.now);
         cx.shard.relay.watch_media(cx.now, media, self.no_media);
         let (stage, kind) = match role {
-            GuestRole::Participant(Joining::Consult) => (Stage::Consulting, MilestoneKind::Consulting),
-            GuestRole::Participant(Joining::Join | Joining::Transfer) => (Stage::Joined, MilestoneKind::ParticipantJoined),
+            GuestRole::Participant(Joining::Consult) => {
+                (Stage::Consulting, MilestoneKind::Consulting)
+            }
+            GuestRole::Participant(Joining::Join | Joining::Transfer) => {
+                (Stage::Joined, MilestoneKind::ParticipantJoined)
+            }
             GuestRole::Supervisor(_) => (Stage::Joined, MilestoneKind::SupervisorJoined),
         };
         self.guests[index].stage = stage;
@@ -120,7 +135,8 @@ impl Call {
         }
     }
 
-    /// A third party or supervisor leaves; the call ends for `cause` if the customer is left without company.
+    /// A third party or supervisor leaves; the call ends for `cause` if the customer is left
+    /// without company.
     pub(super) fn dismiss(
         &mut self,
         cx: &mut Context<'_>,
@@ -144,7 +160,8 @@ impl Call {
             LegName::Supervisor(_) => MilestoneKind::SupervisorLeft,
             _ => MilestoneKind::ParticipantLeft,
         };
-        let has_company = !self.is_agent_gone() || self.guests.iter().any(|guest| guest.is_participant() && guest.is_there());
+        let has_company = !self.is_agent_gone()
+            || self.guests.iter().any(|guest| guest.is_participant() && guest.is_there());
         if has_company {
             self.arrange(cx);
         }
@@ -193,9 +210,14 @@ impl Call {
     pub(super) fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         match self.pending() {
-            Some(guest) if guest.stage != Stage::Consulting => return Err(ControlRefusal::NotAnswered),
+            Some(guest) if guest.stage != Stage::Consulting => {
+                return Err(ControlRefusal::NotAnswered);
+            }
             Some(_) => {}
-            None if self.guests.iter().any(|guest| guest.is_participant() && guest.is_talking()) => {}
+            None if self
+                .guests
+                .iter()
+                .any(|guest| guest.is_participant() && guest.is_talking()) => {}
             None => return Err(ControlRefusal::NoConsultation),
         }
         self.is_held = false;

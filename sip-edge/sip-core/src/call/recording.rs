@@ -1,9 +1,11 @@
-//! The call's recording: started at the bridge or later, paused and resumed, and final when its file is. Pauses are silence in its time.
+//! The call's recording: started at the bridge or later, paused and resumed, and final when its
+//! file is. Pauses are silence in its time.
 
 use super::Call;
 use super::context::{Context, Resources};
 use crate::edge::{
-    ControlRefusal, MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingState, RecordingWritten,
+    ControlRefusal, MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingState,
+    RecordingWritten,
 };
 use crate::outcome::LegName;
 use media_core::relay::{Channel, Layout, RecordingId};
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Most pauses of one recording.
 const MAX_PAUSE_COUNT: usize = 1_000;
-const NOTHING: RecordingWritten = RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) };
+const NOTHING: RecordingWritten =
+    RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) };
 
 pub struct Tape {
     pub layout: Layout,
@@ -33,7 +36,17 @@ pub struct Tape {
 impl Tape {
     pub fn new(layout: Layout, name: Option<String>) -> Tape {
         let (pauses, parties) = (Vec::new(), Vec::new());
-        Tape { layout, name, open: None, started_at: None, paused_at: None, pauses, parties, result: None, written: None }
+        Tape {
+            layout,
+            name,
+            open: None,
+            started_at: None,
+            paused_at: None,
+            pauses,
+            parties,
+            result: None,
+            written: None,
+        }
     }
 
     pub fn is_open(&self) -> bool {
@@ -50,14 +63,19 @@ impl Tape {
 
     /// Ends the pause that lasts.
     fn end_pause(&mut self, at: Instant) {
-        let (Some(started), Some(paused)) = (self.started_at, self.paused_at.take()) else { return };
+        let (Some(started), Some(paused)) = (self.started_at, self.paused_at.take()) else {
+            return;
+        };
         let since = |moment: Instant| moment.saturating_duration_since(started);
         self.pauses.push(Pause { from: since(paused), to: since(at) });
     }
 
     fn result_of(&self, file_len: u64, duration: Duration) -> RecordingResult {
         let file_name = self.name.clone().unwrap_or_default();
-        let pauses = self.pauses.iter().map(|pause| Pause { from: pause.from.min(duration), to: pause.to.min(duration) });
+        let pauses = self
+            .pauses
+            .iter()
+            .map(|pause| Pause { from: pause.from.min(duration), to: pause.to.min(duration) });
         let pauses = pauses.filter(|pause| pause.from < pause.to).collect();
         RecordingResult { file_name, duration, file_len, pauses }
     }
@@ -93,7 +111,11 @@ impl Call {
         true
     }
 
-    pub(super) fn record_from_now(&mut self, cx: &mut Context<'_>, file_name: String) -> Result<(), ControlRefusal> {
+    pub(super) fn record_from_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        file_name: String,
+    ) -> Result<(), ControlRefusal> {
         if self.tape.started_at.is_some() {
             return Err(ControlRefusal::AlreadyRecording);
         }
@@ -134,7 +156,9 @@ impl Call {
     pub(super) fn record_parties(&mut self, cx: &mut Context<'_>, wanted: Vec<(LegName, Channel)>) {
         let Some(recording) = self.tape.open else { return };
         let before = std::mem::take(&mut self.tape.parties);
-        for (leg, _) in before.iter().filter(|(leg, _)| wanted.iter().all(|(other, _)| other != leg)) {
+        for (leg, _) in
+            before.iter().filter(|(leg, _)| wanted.iter().all(|(other, _)| other != leg))
+        {
             cx.shard.relay.record_leg(cx.now, recording, self.media(*leg), None);
         }
         for (leg, channel) in wanted.iter().filter(|each| !before.contains(each)) {
@@ -143,13 +167,14 @@ impl Call {
         self.tape.parties = wanted;
     }
 
-    /// The call is over: what is left is written. How long the file will be is known at once; it is told so if its writing takes longer
-    /// than the end may wait (decision A2).
+    /// The call is over: what is left is written. How long the file will be is known at once; it is
+    /// told so if its writing takes longer than the end may wait (decision A2).
     pub(super) fn stop_recording(&mut self, cx: &mut Context<'_>) {
         if let Some(recording) = self.tape.open {
             let stopped = cx.shard.relay.stop_recording(cx.now, recording);
             self.tape.end_pause(cx.now);
-            self.tape.result = stopped.map(|(file_len, duration)| self.tape.result_of(file_len, duration));
+            self.tape.result =
+                stopped.map(|(file_len, duration)| self.tape.result_of(file_len, duration));
         }
     }
 
@@ -161,7 +186,12 @@ impl Call {
     }
 
     /// The recording's file is final.
-    pub fn handle_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId, file: RecordedFile) {
+    pub fn handle_recording(
+        &mut self,
+        cx: &mut Context<'_>,
+        recording: RecordingId,
+        file: RecordedFile,
+    ) {
         if self.tape.open != Some(recording) || self.is_told() {
             return;
         }

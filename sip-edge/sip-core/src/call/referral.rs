@@ -1,5 +1,6 @@
-//! REFER of the agent's phone (RFC 3515): it becomes a blind transfer if control-api lets it, and the phone is told by NOTIFY how that
-//! fares. One at a time, only in a bridged call; attended transfer by Replaces is refused.
+//! REFER of the agent's phone (RFC 3515): it becomes a blind transfer if control-api lets it, and
+//! the phone is told by NOTIFY how that fares. One at a time, only in a bridged call; attended
+//! transfer by Replaces is refused.
 
 use super::context::Context;
 use super::guest::Guest;
@@ -66,7 +67,9 @@ fn target_of(refer: &Request) -> Result<String, u16> {
     uri.target().ok_or(400_u16)?;
     let is_plain = matches!(uri.scheme, Scheme::Sip | Scheme::Tel)
         && uri.headers.is_none_or(str::is_empty)
-        && uri.params.iter().all(|(name, value)| !name.eq_ignore_ascii_case("method") || value.is_some_and(is_invite));
+        && uri.params.iter().all(|(name, value)| {
+            !name.eq_ignore_ascii_case("method") || value.is_some_and(is_invite)
+        });
     let number = uri.user_text().filter(|_| is_plain).ok_or(603_u16)?;
     let digits = number.strip_prefix('+').unwrap_or(&number);
     let is_number = (1..=MAX_NUMBER_LEN).contains(&digits.len())
@@ -76,9 +79,16 @@ fn target_of(refer: &Request) -> Result<String, u16> {
 }
 
 impl Leg {
-    pub(super) fn take_refer(&mut self, cx: &mut Context<'_>, id: TransactionId, request: &Request) -> LegEvent {
+    pub(super) fn take_refer(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TransactionId,
+        request: &Request,
+    ) -> LegEvent {
         match target_of(request) {
-            Ok(target) => LegEvent::Referred(Box::new(Referred { id, request: request.clone(), target })),
+            Ok(target) => {
+                LegEvent::Referred(Box::new(Referred { id, request: request.clone(), target }))
+            }
             Err(code) => self.refuse(cx, id, request, code),
         }
     }
@@ -86,7 +96,8 @@ impl Leg {
 
 impl Call {
     pub(super) fn handle_referred(&mut self, cx: &mut Context<'_>, referred: Referred) {
-        let is_free = self.phase == Phase::Bridged && self.referral.is_none() && self.pending().is_none();
+        let is_free =
+            self.phase == Phase::Bridged && self.referral.is_none() && self.pending().is_none();
         let is_accepted = self.accepts_refer && is_free && !self.is_agent_gone();
         let code = if is_accepted { 202 } else { 603 };
         let mut response = request::response(&cx.shard.config, &referred.request, code, "");
@@ -101,12 +112,17 @@ impl Call {
         let party = format!("refer-{}", self.referral_count);
         let cseq = referred.request.cseq_number().unwrap_or_default();
         let until = cx.now + DECISION_LIMIT;
-        self.referral = Some(Referral { party: party.clone(), cseq, stage: Stage::Asked { until } });
+        self.referral =
+            Some(Referral { party: party.clone(), cseq, stage: Stage::Asked { until } });
         self.notify_referrer(cx, 100);
         cx.milestone(Some(LegName::Agent), MilestoneKind::TransferRequested, None, None);
         let call_id = cx.log.call_id.clone();
         let target = referred.target;
-        cx.shard.output.push_back(Output::Event(Event::TransferRequested { call_id, party, target }));
+        cx.shard.output.push_back(Output::Event(Event::TransferRequested {
+            call_id,
+            party,
+            target,
+        }));
     }
 
     /// The third party that was asked for is dialled.
@@ -123,7 +139,9 @@ impl Call {
 
     /// A third party has joined or left: tells the phone, if it was the one that it asked for.
     pub(super) fn end_referral_of(&mut self, cx: &mut Context<'_>, slot: usize, code: u16) {
-        let is_asked_for = |guest: &Guest| self.referral.as_ref().is_some_and(|referral| referral.party == guest.name);
+        let is_asked_for = |guest: &Guest| {
+            self.referral.as_ref().is_some_and(|referral| referral.party == guest.name)
+        };
         if self.guests.get(slot).is_some_and(is_asked_for) {
             self.end_referral(cx, code);
         }

@@ -1,5 +1,6 @@
-//! Our own offers inside a leg's dialog: hold and resume towards trunks by a=sendonly and a=sendrecv (RFC 3264 §8.4, RFC 3261 §14.1). When
-//! one may be sent is `exchange`'s to say; its failure leaves the session as it was.
+//! Our own offers inside a leg's dialog: hold and resume towards trunks by a=sendonly and
+//! a=sendrecv (RFC 3264 §8.4, RFC 3261 §14.1). When one may be sent is `exchange`'s to say; its
+//! failure leaves the session as it was.
 
 use super::context::Context;
 use super::description::{Agreement, Offer};
@@ -8,7 +9,8 @@ use super::leg::{Leg, LegEvent};
 use std::time::Duration;
 
 impl Leg {
-    /// Puts the peer on hold or takes it back, by a re-INVITE as soon as one may be sent. A softphone's media is switched here alone.
+    /// Puts the peer on hold or takes it back, by a re-INVITE as soon as one may be sent. A
+    /// softphone's media is switched here alone.
     pub fn want(&mut self, cx: &mut Context<'_>, wish: Wish) {
         if self.softphone().is_none() && self.is_answered() {
             self.exchange.want(wish);
@@ -19,7 +21,10 @@ impl Leg {
     pub(super) fn offer_if_due(&mut self, cx: &mut Context<'_>) {
         let Some(wish) = self.exchange.due(cx.now).filter(|_| self.is_answered()) else { return };
         let Some(agreed) = self.agreed.clone() else { return };
-        let Some(offer) = Offer::again(cx, self.described_media(), self.previous(), &agreed, wish) else { return };
+        let Some(offer) = Offer::again(cx, self.described_media(), self.previous(), &agreed, wish)
+        else {
+            return;
+        };
         let sdp = offer.print();
         let sent = self.invitations.last_mut().map(|invitation| invitation.reinvite(cx, &sdp));
         if sent != Some(Ok(())) {
@@ -35,7 +40,12 @@ impl Leg {
         }
     }
 
-    pub(super) fn handle_reoffered(&mut self, cx: &mut Context<'_>, code: Option<u16>, sdp: Option<Vec<u8>>) -> LegEvent {
+    pub(super) fn handle_reoffered(
+        &mut self,
+        cx: &mut Context<'_>,
+        code: Option<u16>,
+        sdp: Option<Vec<u8>>,
+    ) -> LegEvent {
         let offer = self.reoffer.take();
         let pause = glare_pause(cx);
         let verdict = self.exchange.take_final(cx.now, code, pause);
@@ -54,7 +64,8 @@ impl Leg {
     }
 
     fn keep_media(&self, cx: &mut Context<'_>) {
-        if let Some(agreed) = self.agreed.as_ref().filter(|agreed| Agreement::is_held_by_us(agreed)) {
+        if let Some(agreed) = self.agreed.as_ref().filter(|agreed| Agreement::is_held_by_us(agreed))
+        {
             agreed.apply(cx, self.described_media());
         }
     }

@@ -1,4 +1,5 @@
-//! Headers and bodies of the messages that a call sends (RFC 3261 §8.1.1, §11.2, RFC 3325), and the SDP in those that it gets.
+//! Headers and bodies of the messages that a call sends (RFC 3261 §8.1.1, §11.2, RFC 3325), and the
+//! SDP in those that it gets.
 
 use super::context::{CallKey, Context, Resources};
 use crate::digest::{self, Challenge};
@@ -10,7 +11,8 @@ use std::borrow::Cow;
 
 pub use crate::message::SDP;
 
-/// Methods that are served inside a dialog; NOTIFY only in so far as it gets its own answer (RFC 6665 §4.1.3).
+/// Methods that are served inside a dialog; NOTIFY only in so far as it gets its own answer (RFC
+/// 6665 §4.1.3).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 
 /// Extensions that we can do: session timers (RFC 4028).
@@ -26,7 +28,8 @@ pub struct Target {
     pub to: String,
     pub headers: Vec<Header>,
     pub credentials: Option<Credentials>,
-    /// Networks that answers and requests inside the dialog come from, besides the flow's own address.
+    /// Networks that answers and requests inside the dialog come from, besides the flow's own
+    /// address.
     pub signal_from: Vec<IpNet>,
 }
 
@@ -37,7 +40,12 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
     headers.extend(invite_headers(cx));
     let address = format!("sip:{}@{};user=phone", escape(&route.request_user), route.domain);
     Target {
-        flow: Flow { transport: route.transport, local: cx.shard.config.local, remote: route.address, connection: None },
+        flow: Flow {
+            transport: route.transport,
+            local: cx.shard.config.local,
+            remote: route.address,
+            connection: None,
+        },
         uri: format!("{address}{}", transport_parameter(route.transport)),
         from,
         to: format!("<{address}>"),
@@ -47,8 +55,8 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
     }
 }
 
-/// The target of an agent's registered softphone, told which call it is for and that it answers by itself; the customer's number is not
-/// its business.
+/// The target of an agent's registered softphone, told which call it is for and that it answers by
+/// itself; the customer's number is not its business.
 pub fn softphone_target(cx: &Context<'_>, agent: &str, binding: &Binding) -> Target {
     let domain = cx.shard.registrar.as_ref().map_or("", |registrar| registrar.domain());
     let mut headers = vec![
@@ -77,11 +85,15 @@ fn transport_parameter(transport: Transport) -> &'static str {
     }
 }
 
-/// A Contact whose user codes shard and call, so that a message that lands elsewhere can be sent on.
+/// A Contact whose user codes shard and call, so that a message that lands elsewhere can be sent
+/// on.
 pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String {
     let config = &cx.shard.config;
     let parameter = transport_parameter(transport);
-    format!("<sip:s{}c{}g{}@{}{parameter}>", config.shard, call.index, call.generation, config.public)
+    format!(
+        "<sip:s{}c{}g{}@{}{parameter}>",
+        config.shard, call.index, call.generation, config.public
+    )
 }
 
 /// A Via with a fresh branch.
@@ -97,7 +109,8 @@ pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
 
 /// Headers of every INVITE.
 pub fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
-    let mut headers = vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", SUPPORTED)];
+    let mut headers =
+        vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", SUPPORTED)];
     headers.extend(plain_headers(cx));
     headers
 }
@@ -120,7 +133,12 @@ pub fn response(config: &EdgeConfig, request: &Request, code: u16, tag: &str) ->
 /// The answer to OPTIONS, in a dialog or outside: what we can do (RFC 3261 §11.2).
 pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Response {
     let mut response = response(config, request, 200, tag);
-    for (name, value) in [("Accept", SDP), ("Accept-Encoding", "identity"), ("Accept-Language", "en"), ("Supported", SUPPORTED)] {
+    for (name, value) in [
+        ("Accept", SDP),
+        ("Accept-Encoding", "identity"),
+        ("Accept-Language", "en"),
+        ("Supported", SUPPORTED),
+    ] {
         response.headers.push(header(name, value));
     }
     response
@@ -132,7 +150,8 @@ pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Optio
         Method::Register => "outbound",
         _ => SUPPORTED,
     };
-    let unsupported: Vec<&str> = request.required().filter(|option| !option.eq_ignore_ascii_case(known)).collect();
+    let unsupported: Vec<&str> =
+        request.required().filter(|option| !option.eq_ignore_ascii_case(known)).collect();
     if unsupported.is_empty() {
         return None;
     }
@@ -164,7 +183,8 @@ impl Body for Response {
     }
 }
 
-/// The same request as a new transaction: fresh branch, CSeq raised by one, without former credentials (RFC 3261 §22.2).
+/// The same request as a new transaction: fresh branch, CSeq raised by one, without former
+/// credentials (RFC 3261 §22.2).
 pub fn again(request: &Request, via: &str) -> Request {
     let mut again = request.clone();
     again.headers.retain(|each| !is_credentials(each));
@@ -199,7 +219,8 @@ pub fn authorization(
     request: &Request,
 ) -> Header {
     let client_nonce = shard.entropy.token();
-    let credentials = digest::Credentials { username: &credentials.username, password: &credentials.password };
+    let credentials =
+        digest::Credentials { username: &credentials.username, password: &credentials.password };
     challenge.authorize(request.method, &request.uri.to_string(), credentials, &client_nonce, count)
 }
 

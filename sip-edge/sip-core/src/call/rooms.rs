@@ -1,4 +1,5 @@
-//! Who hears whom: from each party's room to the sources and the background of each leg. Pure; knows no call, no relay and no SIP.
+//! Who hears whom: from each party's room to the sources and the background of each leg. Pure;
+//! knows no call, no relay and no SIP.
 
 use crate::edge::SupervisorRole;
 use crate::outcome::LegName;
@@ -101,7 +102,8 @@ impl Scene {
     /// Whether a party other than the agent is kept waiting, alone.
     pub fn is_on_hold(&self, leg: LegName) -> bool {
         let seat = self.seats.iter().find(|seat| seat.leg == leg && leg != LegName::Agent);
-        let waits = |seat: &Seat| self.ringing != Ringing::Transfer && self.mates(seat).next().is_none();
+        let waits =
+            |seat: &Seat| self.ringing != Ringing::Transfer && self.mates(seat).next().is_none();
         seat.is_some_and(|seat| seat.room == Room::Hold || waits(seat))
     }
 
@@ -113,11 +115,17 @@ impl Scene {
 
     fn ears_of(&self, seat: &Seat) -> Ears {
         let voices = self.mates(seat).filter(|mate| mate.voice == Voice::On).map(|mate| mate.leg);
-        let watchers = self.watchers.iter().filter(|watcher| self.is_heard_by(watcher, seat)).map(|watcher| watcher.leg);
+        let watchers = self
+            .watchers
+            .iter()
+            .filter(|watcher| self.is_heard_by(watcher, seat))
+            .map(|watcher| watcher.leg);
         let sources: Vec<LegName> = voices.chain(watchers).collect();
         let is_alone = self.mates(seat).all(|mate| mate.presence != Presence::Here);
         let background = match (self.ringing, seat.room) {
-            (Ringing::Consultation, Room::Consultation) if seat.leg == LegName::Agent => Some(Background::Ringback),
+            (Ringing::Consultation, Room::Consultation) if seat.leg == LegName::Agent => {
+                Some(Background::Ringback)
+            }
             (Ringing::Transfer, Room::Apart) => Some(Background::Ringback),
             (Ringing::Transfer, Room::Conversation) if is_alone => Some(Background::Ringback),
             _ if is_alone => Some(Background::Hold),
@@ -147,9 +155,17 @@ impl Scene {
     /// The agent and all that the agent hears; without an agent the conversation.
     fn overheard(&self, watcher: &Watcher) -> Vec<LegName> {
         let watched = self.watched();
-        let parties = self.seats.iter().filter(|seat| seat.room == watched && seat.voice == Voice::On).map(|seat| seat.leg);
+        let parties = self
+            .seats
+            .iter()
+            .filter(|seat| seat.room == watched && seat.voice == Voice::On)
+            .map(|seat| seat.leg);
         let is_heard = |other: &&Watcher| {
-            other.leg != watcher.leg && self.seats.iter().any(|seat| seat.room == watched && self.is_heard_by(other, seat))
+            other.leg != watcher.leg
+                && self
+                    .seats
+                    .iter()
+                    .any(|seat| seat.room == watched && self.is_heard_by(other, seat))
         };
         parties.chain(self.watchers.iter().filter(is_heard).map(|other| other.leg)).collect()
     }

@@ -1,9 +1,10 @@
-//! An agent's softphone in its call: the customer is dialled once its audio flows (row S11), and when its connection or its media are
-//! lost it is waited for, while the customer hears that (decision A10). A page that comes back is called anew and takes the place of
-//! the former; a connection alone that comes back takes the dialog over.
+//! An agent's softphone in its call: the customer is dialled once its audio flows (row S11), and
+//! when its connection or its media are lost it is waited for, while the customer hears that
+//! (decision A10). A page that comes back is called anew and takes the place of the former; a
+//! connection alone that comes back takes the dialog over.
 //!
-//! A lost connection interrupts nothing while media flow, and a connection may seem to stand whose network is gone. So once audio has
-//! come, what the leg has received is looked at again and again.
+//! A lost connection interrupts nothing while media flow, and a connection may seem to stand whose
+//! network is gone. So once audio has come, what the leg has received is looked at again and again.
 
 use super::context::{Context, Resources};
 use super::{Call, Phase};
@@ -96,7 +97,8 @@ impl Call {
     fn take_first_audio(&mut self, cx: &mut Context<'_>) {
         let received_count = cx.shard.relay.leg_report(self.agent.media).received;
         let Some(softphone) = &mut self.softphone else { return };
-        softphone.probe = Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
+        softphone.probe =
+            Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
         // Audio may overtake the answer; the customer waits for both.
         let is_answered = softphone.media_by.take().is_some();
         if is_answered && self.phase == Phase::Agent {
@@ -105,7 +107,12 @@ impl Call {
     }
 
     /// Something of the softphone's media; `leg` is the present one or that of its next page.
-    pub(super) fn handle_softphone_media(&mut self, cx: &mut Context<'_>, leg: LegId, event: relay::Event) {
+    pub(super) fn handle_softphone_media(
+        &mut self,
+        cx: &mut Context<'_>,
+        leg: LegId,
+        event: relay::Event,
+    ) {
         let is_arriving = self.agent.arriving == Some(leg);
         let Some(softphone) = &mut self.softphone else { return };
         let agent = Some(LegName::Agent);
@@ -122,8 +129,12 @@ impl Call {
                 softphone.stands = MediaFault::NoAudio;
                 cx.milestone(agent, MilestoneKind::DtlsConnected, None, None);
             }
-            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => self.give_up_arriving(cx),
-            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => self.lose_softphone(cx),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => {
+                self.give_up_arriving(cx)
+            }
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => {
+                self.lose_softphone(cx)
+            }
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.fail_for_media(cx),
             relay::Event::Latched(_)
             | relay::Event::SourceRefused(..)
@@ -163,9 +174,14 @@ impl Call {
         }
         let Some(softphone) = &mut self.softphone else { return };
         softphone.connection = Connection::Up;
-        let flow =
-            cx.shard.registrar.as_ref().and_then(|registrar| registrar.binding(&softphone.agent)).map(|binding| binding.flow);
-        let dialog = self.agent.invitations.last_mut().filter(|invitation| invitation.is_answered());
+        let flow = cx
+            .shard
+            .registrar
+            .as_ref()
+            .and_then(|registrar| registrar.binding(&softphone.agent))
+            .map(|binding| binding.flow);
+        let dialog =
+            self.agent.invitations.last_mut().filter(|invitation| invitation.is_answered());
         match (kinship, dialog, flow) {
             (Kinship::Same, Some(invitation), Some(flow)) => {
                 invitation.rebind(flow);
@@ -179,7 +195,8 @@ impl Call {
         }
     }
 
-    /// Calls the agent's new page, which knows nothing of the former one's dialog. Until its audio flows the former one's media stay.
+    /// Calls the agent's new page, which knows nothing of the former one's dialog. Until its audio
+    /// flows the former one's media stay.
     fn call_next_page(&mut self, cx: &mut Context<'_>) {
         self.cut_agent(cx);
         if let Some(invitation) = self.agent.invitations.last_mut() {
@@ -217,7 +234,8 @@ impl Call {
         }
     }
 
-    /// The INVITE to the next page came to nothing; whether the former one's media still flow decides what follows.
+    /// The INVITE to the next page came to nothing; whether the former one's media still flow
+    /// decides what follows.
     pub(super) fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
         if let Some(arriving) = self.agent.arriving.take() {
             self.close_media(cx, arriving);
@@ -241,7 +259,10 @@ impl Call {
     }
 
     fn lose_softphone(&mut self, cx: &mut Context<'_>) {
-        let Some(softphone) = self.softphone.as_mut().filter(|softphone| !softphone.is_absent()) else { return };
+        let Some(softphone) = self.softphone.as_mut().filter(|softphone| !softphone.is_absent())
+        else {
+            return;
+        };
         softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
         softphone.media_by = None;
         self.tell_presence(cx, MilestoneKind::AgentLost);
@@ -286,10 +307,13 @@ impl Call {
         self.hang_up(cx, Cause::AgentMedia);
     }
 
-    /// The INVITE to the softphone came to nothing before the customer was called. A page without a network says so by its refusal.
+    /// The INVITE to the softphone came to nothing before the customer was called. A page without a
+    /// network says so by its refusal.
     pub(super) fn fail_softphone(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
         match &mut self.softphone {
-            Some(softphone) if outcome.sip_code == Some(NO_CANDIDATES) && self.phase == Phase::Agent => {
+            Some(softphone)
+                if outcome.sip_code == Some(NO_CANDIDATES) && self.phase == Phase::Agent =>
+            {
                 softphone.fault = Some(MediaFault::NoCandidates);
                 let failed = outcome::of_cause(Cause::AgentMedia, self.bridged());
                 self.finish(cx, Outcome { sip_code: outcome.sip_code, ..failed });
@@ -298,7 +322,8 @@ impl Call {
         }
     }
 
-    /// Nobody came back. Whose checks come is there and has no microphone, which may last: its RTCP keeps `Event::NoMedia` away.
+    /// Nobody came back. Whose checks come is there and has no microphone, which may last: its RTCP
+    /// keeps `Event::NoMedia` away.
     fn give_up_absent(&mut self, cx: &mut Context<'_>) {
         let checked_at = cx.shard.relay.softphone_checked_at(self.agent.media);
         let kept_until = checked_at.map(|at| at + ABSENCE_LIMIT).filter(|until| *until > cx.now);

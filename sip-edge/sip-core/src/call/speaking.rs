@@ -51,7 +51,9 @@ impl Call {
         let name = |leg: &LegName| match leg {
             LegName::Agent => "agent".to_owned(),
             LegName::Customer => "customer".to_owned(),
-            LegName::Participant(slot) | LegName::Supervisor(slot) => self.guests[slot.index()].name.clone(),
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                self.guests[slot.index()].name.clone()
+            }
         };
         let parties = self.speaking.now.iter().map(name).collect();
         let call_id = cx.log.call_id.clone();

@@ -1,5 +1,6 @@
-//! The server's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): challenges, and the check of what answers them. Keeps
-//! no nonce: whether one is ours, fresh and used for the first time is the caller's to know.
+//! The server's side of digest authentication (RFC 3261 §22, RFC 7616, RFC 8760): challenges, and
+//! the check of what answers them. Keeps no nonce: whether one is ours, fresh and used for the
+//! first time is the caller's to know.
 
 use super::{Algorithm, parameters, quote};
 use crate::message::{Header, Method, Request, View, header};
@@ -32,8 +33,8 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Reads the credentials for `realm`. A client without qop, which RFC 3261 §22.4 still allows, is not served: its answers can be
-    /// replayed.
+    /// Reads the credentials for `realm`. A client without qop, which RFC 3261 §22.4 still allows,
+    /// is not served: its answers can be replayed.
     pub fn of_request(request: &Request, realm: &str) -> Result<Self, ProofError> {
         let mut error = ProofError::Missing;
         for value in request.values("Authorization") {
@@ -52,10 +53,15 @@ impl Proof {
             return Err(ProofError::Unsupported);
         }
         let params = parameters(params).ok_or(ProofError::Malformed)?;
-        let find = |wanted: &str| params.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        let find = |wanted: &str| {
+            params.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
+        };
         let need = |wanted| find(wanted).ok_or(ProofError::Malformed);
-        let algorithm = Algorithm::parse(find("algorithm").as_deref()).ok_or(ProofError::Unsupported)?;
-        if !matches!(algorithm, Algorithm::Md5 | Algorithm::Sha256) || find("qop").as_deref() != Some("auth") {
+        let algorithm =
+            Algorithm::parse(find("algorithm").as_deref()).ok_or(ProofError::Unsupported)?;
+        if !matches!(algorithm, Algorithm::Md5 | Algorithm::Sha256)
+            || find("qop").as_deref() != Some("auth")
+        {
             return Err(ProofError::Unsupported);
         }
         let count_text = need("nc")?;
@@ -78,7 +84,10 @@ impl Proof {
         let hash = |text: String| self.algorithm.hash(text.as_bytes());
         let ha1 = hash(format!("{}:{}:{password}", self.username, self.realm));
         let ha2 = hash(format!("{method}:{}", self.uri));
-        let expected = hash(format!("{ha1}:{}:{}:{}:auth:{ha2}", self.nonce, self.count_text, self.client_nonce));
+        let expected = hash(format!(
+            "{ha1}:{}:{}:{}:auth:{ha2}",
+            self.nonce, self.count_text, self.client_nonce
+        ));
         is_equal(expected.as_bytes(), self.response.to_ascii_lowercase().as_bytes())
     }
 }
@@ -88,12 +97,18 @@ fn is_equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 
-/// The WWW-Authenticate headers of a 401, the preferred algorithm first (RFC 8760 §2.4). MD5 stands last because JsSIP keeps the last
-/// challenge and knows only MD5; the passwords are random, live for minutes and go over TLS.
+/// The WWW-Authenticate headers of a 401, the preferred algorithm first (RFC 8760 §2.4). MD5 stands
+/// last because JsSIP keeps the last challenge and knows only MD5; the passwords are random, live
+/// for minutes and go over TLS.
 pub fn challenges(realm: &str, nonce: &str, is_stale: bool) -> [Header; 2] {
     let stale = if is_stale { ", stale=true" } else { "" };
     ["SHA-256", "MD5"].map(|algorithm| {
         let (realm, nonce) = (quote(realm), quote(nonce));
-        header("WWW-Authenticate", format!("Digest realm={realm}, nonce={nonce}, algorithm={algorithm}, qop=\"auth\"{stale}"))
+        header(
+            "WWW-Authenticate",
+            format!(
+                "Digest realm={realm}, nonce={nonce}, algorithm={algorithm}, qop=\"auth\"{stale}"
+            ),
+        )
     })
 }

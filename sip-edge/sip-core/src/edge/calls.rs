@@ -1,4 +1,5 @@
-//! The table of calls: found by key or by id, each with its log and its armed deadline. Calls that are over leave it.
+//! The table of calls: found by key or by id, each with its log and its armed deadline. Calls that
+//! are over leave it.
 
 use super::{PlaceCall, Refusal};
 use crate::call::Call;
@@ -24,11 +25,21 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub fn place(&mut self, now: Instant, shard: &mut Resources, request: PlaceCall) -> Result<(), Refusal> {
+    pub fn place(
+        &mut self,
+        now: Instant,
+        shard: &mut Resources,
+        request: PlaceCall,
+    ) -> Result<(), Refusal> {
         let slot = self.entries.vacant_entry();
         let index = u32::try_from(slot.key()).map_err(|_| Refusal::CallCapacity)?;
         let key = CallKey { index, generation: self.next_generation };
-        let mut log = Log { call_id: request.call_id.clone(), sequence: 0, is_closed: false, parties: Vec::new() };
+        let mut log = Log {
+            call_id: request.call_id.clone(),
+            sequence: 0,
+            is_closed: false,
+            parties: Vec::new(),
+        };
         let mut cx = Context { now, call: key, log: &mut log, shard };
         let call = Call::place(&mut cx, request).map_err(|_| Refusal::NoPort)?;
         self.next_generation += 1;
@@ -39,8 +50,18 @@ impl Calls {
     }
 
     /// Lets a call take an input; nothing happens if the key is stale.
-    pub fn with(&mut self, now: Instant, shard: &mut Resources, key: CallKey, input: impl FnOnce(&mut Call, &mut Context<'_>)) {
-        let Some(entry) = self.entries.get_mut(key.index as usize).filter(|entry| entry.generation == key.generation) else {
+    pub fn with(
+        &mut self,
+        now: Instant,
+        shard: &mut Resources,
+        key: CallKey,
+        input: impl FnOnce(&mut Call, &mut Context<'_>),
+    ) {
+        let Some(entry) = self
+            .entries
+            .get_mut(key.index as usize)
+            .filter(|entry| entry.generation == key.generation)
+        else {
             return;
         };
         let mut cx = Context { now, call: key, log: &mut entry.log, shard };
@@ -76,7 +97,10 @@ impl Calls {
 
     /// Looks at a call.
     pub fn get(&self, key: CallKey) -> Option<&Call> {
-        let entry = self.entries.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
+        let entry = self
+            .entries
+            .get(key.index as usize)
+            .filter(|entry| entry.generation == key.generation)?;
         Some(&entry.call)
     }
 

@@ -1,4 +1,5 @@
-//! What the shell asks of the edge: the control link's commands with `Duration`s instead of milliseconds.
+//! What the shell asks of the edge: the control link's commands with `Duration`s instead of
+//! milliseconds.
 
 pub use crate::registrar::{Grant, RegistrarConfig};
 use ipnet::IpNet;
@@ -9,9 +10,11 @@ use std::time::Duration;
 /// Limits and names of one shard's signalling.
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
-    /// Number of the shard, coded in the Contact's user so that a message that lands elsewhere can be sent on.
+    /// Number of the shard, coded in the Contact's user so that a message that lands elsewhere can
+    /// be sent on.
     pub shard: u16,
-    /// Address that the shard's SIP sockets are bound to; the `local` of each flow that the edge opens.
+    /// Address that the shard's SIP sockets are bound to; the `local` of each flow that the edge
+    /// opens.
     pub local: SocketAddr,
     /// Address that peers reach the shard at, written into Via and Contact.
     pub public: SocketAddr,
@@ -25,8 +28,9 @@ pub struct EdgeConfig {
     pub softphones: Option<RegistrarConfig>,
 }
 
-/// A call to place: agent first, then the customer. A softphone with a customer that has no route is called for the sake of its media
-/// alone: it hears the ringing tone until it hangs up or `max_duration` is over.
+/// A call to place: agent first, then the customer. A softphone with a customer that has no route
+/// is called for the sake of its media alone: it hears the ringing tone until it hangs up or
+/// `max_duration` is over.
 #[derive(Debug, Clone)]
 pub struct PlaceCall {
     pub call_id: String,
@@ -39,11 +43,14 @@ pub struct PlaceCall {
     /// File name (no folder) of the recording, or `None` if the call is not recorded.
     pub recording: Option<String>,
     pub recording_layout: Layout,
-    /// File name of what a party on hold hears, if `Edge::add_hold_audio` gave it; else the bundled tone.
+    /// File name of what a party on hold hears, if `Edge::add_hold_audio` gave it; else the bundled
+    /// tone.
     pub hold_audio: Option<String>,
-    /// Whether a REFER of the agent's phone becomes an `Event::TransferRequested`; else it is refused.
+    /// Whether a REFER of the agent's phone becomes an `Event::TransferRequested`; else it is
+    /// refused.
     pub accepts_refer: bool,
-    /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a softphone is never asked (A9).
+    /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a
+    /// softphone is never asked (A9).
     pub agent_confirm: bool,
 }
 
@@ -51,7 +58,8 @@ pub struct PlaceCall {
 #[derive(Debug, Clone)]
 pub enum AgentTarget {
     Phone(Destination),
-    /// A softphone registered with this shard; `ring` is the longest time to its answer. The customer is dialled once its media flow.
+    /// A softphone registered with this shard; `ring` is the longest time to its answer. The
+    /// customer is dialled once its media flow.
     Softphone {
         agent: String,
         ring: Duration,
@@ -91,7 +99,8 @@ pub struct Route {
 pub enum Transport {
     Udp,
     Tcp,
-    /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload. `Flow::connection` names the WebSocket.
+    /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload.
+    /// `Flow::connection` names the WebSocket.
     Wss,
 }
 
@@ -130,8 +139,9 @@ pub struct Flow {
     pub transport: Transport,
     pub local: SocketAddr,
     pub remote: SocketAddr,
-    /// The stream that a message came in on, and on which its responses go back. `None` on an outgoing message over TCP: use
-    /// any open connection to `remote`, or open one. Always `None` for UDP.
+    /// The stream that a message came in on, and on which its responses go back. `None` on an
+    /// outgoing message over TCP: use any open connection to `remote`, or open one. Always `None`
+    /// for UDP.
     pub connection: Option<u64>,
 }
 

@@ -1,8 +1,10 @@
-//! What may be asked of a running call, and how its parties stand: the control link's words with `Duration`s and enums.
+//! What may be asked of a running call, and how its parties stand: the control link's words with
+//! `Duration`s and enums.
 
 use super::{AgentTarget, Destination};
 
-/// A verb on a running call. A `party` is `agent`, `customer`, or the name that a participant or supervisor was added with.
+/// A verb on a running call. A `party` is `agent`, `customer`, or the name that a participant or
+/// supervisor was added with.
 #[derive(Debug, Clone)]
 pub enum Verb {
     /// The customer hears hold audio, and nobody hears the customer.
@@ -163,7 +165,8 @@ impl ControlRefusal {
 /// How the parties of a call stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conversation {
-    /// The agent, the customer, then the others in the order in which they came; those who left stay, with their reason.
+    /// The agent, the customer, then the others in the order in which they came; those who left
+    /// stay, with their reason.
     pub parties: Vec<Party>,
     pub recording: RecordingState,
 }

@@ -1,5 +1,5 @@
-//! What the shard counts: refusals and drops, each under its reason, and what was mended in messages that were taken, beside the totals
-//! of calls.
+//! What the shard counts: refusals and drops, each under its reason, and what was mended in
+//! messages that were taken, beside the totals of calls.
 
 use crate::message::{Repair, Repairs};
 
@@ -29,7 +29,8 @@ pub enum Counter {
     RegistrationRefused,
     /// A flow that was closed because its agent registered from elsewhere.
     SoftphoneTakenOver,
-    /// A request over a WebSocket that is not registered, in another agent's dialog, or in a trunk's dialog from elsewhere than its route.
+    /// A request over a WebSocket that is not registered, in another agent's dialog, or in a
+    /// trunk's dialog from elsewhere than its route.
     ForeignRequest,
     /// A response from elsewhere than where its request went.
     ForeignResponse,
@@ -83,7 +84,9 @@ impl Counters {
 
     /// Name and count of each counter.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let repairs = Repair::ALL.into_iter().map(|repair| (repair.counter_name(), self.repairs[repair as usize]));
+        let repairs = Repair::ALL
+            .into_iter()
+            .map(|repair| (repair.counter_name(), self.repairs[repair as usize]));
         NAMES.iter().map(|(counter, name)| (*name, self.counts[*counter as usize])).chain(repairs)
     }
 }

@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 pub enum Output {
     /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
     Sip { flow: Flow, bytes: Arc<[u8]> },
-    /// The relay begins to write this recording: its writes go to `file_name`. The shell answers `Edge::recording_finished` when
-    /// the file is final, or `Edge::recording_lost`; and before, if something cannot be written, `Edge::recording_damaged`.
+    /// The relay begins to write this recording: its writes go to `file_name`. The shell answers
+    /// `Edge::recording_finished` when the file is final, or `Edge::recording_lost`; and before, if
+    /// something cannot be written, `Edge::recording_damaged`.
     OpenRecording { recording: RecordingId, file_name: String },
     /// Keep this for the next process, should this one die (see `Edge::bid_farewell`).
     Note(Note),
-    /// Something of a trunk's call came from where the trunk's may not come from, and was not taken. It may be the carrier itself, so the
-    /// operator is to know: told once for each trunk and kind.
+    /// Something of a trunk's call came from where the trunk's may not come from, and was not
+    /// taken. It may be the carrier itself, so the operator is to know: told once for each trunk
+    /// and kind.
     SourceRefused { trunk: String, source: IpAddr, kind: SourceKind },
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
@@ -49,8 +51,8 @@ impl SourceKind {
 pub enum Event {
     Milestone(Milestone),
     Ended(Box<Ended>),
-    /// The agent's phone asked by REFER for a blind transfer: to be answered with `Verb::AddParticipant` for this party, or with
-    /// `Verb::Cancel`.
+    /// The agent's phone asked by REFER for a blind transfer: to be answered with
+    /// `Verb::AddParticipant` for this party, or with `Verb::Cancel`.
     TransferRequested {
         call_id: String,
         party: String,
@@ -242,14 +244,18 @@ impl Ended {
             Refusal::NoRoute => Reason::TrunkRejected,
             Refusal::AgentUnreachable => Reason::AgentUnreachable,
             Refusal::AgentBusy => Reason::AgentBusy,
-            Refusal::Draining | Refusal::CallCapacity | Refusal::TransactionCapacity | Refusal::NoPort => Reason::System,
+            Refusal::Draining
+            | Refusal::CallCapacity
+            | Refusal::TransactionCapacity
+            | Refusal::NoPort => Reason::System,
         };
         Ended {
             call_id,
             status: CallStatus::Failed,
             reason: Some(reason),
             detail: None,
-            failed_leg: matches!(refusal, Refusal::AgentUnreachable | Refusal::AgentBusy).then_some(LegName::Agent),
+            failed_leg: matches!(refusal, Refusal::AgentUnreachable | Refusal::AgentBusy)
+                .then_some(LegName::Agent),
             sip_code: None,
             hangup_by: Some(HangupBy::System),
             answered_at: None,

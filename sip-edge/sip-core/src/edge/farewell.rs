@@ -1,5 +1,6 @@
-//! The legs that an earlier process left at their carriers (B10): ringing phones are cancelled, answered ones hung up, and one that
-//! answers all the same is acknowledged and hung up. What is done is noted, so that it is done once.
+//! The legs that an earlier process left at their carriers (B10): ringing phones are cancelled,
+//! answered ones hung up, and one that answers all the same is acknowledged and hung up. What is
+//! done is noted, so that it is done once.
 
 use super::{Counter, Flow, Output};
 use crate::call::context::{CallKey, Context, Log, Owner, Peer, Resources, reliability};
@@ -12,7 +13,8 @@ use crate::transaction::{self, TransactionId};
 use slab::Slab;
 use std::time::{Duration, Instant};
 
-/// How long the answer of a phone that is cancelled is waited for: what a proxy waits for a ringing one (RFC 3261 §16.6, timer C).
+/// How long the answer of a phone that is cancelled is waited for: what a proxy waits for a ringing
+/// one (RFC 3261 §16.6, timer C).
 const WAIT: Duration = Duration::from_secs(180);
 
 /// Legs that are being left.
@@ -42,7 +44,9 @@ impl Farewells {
         let mut cx = Context { now, call, log: &mut log, shard };
         if request.method == Method::Invite {
             let peer = Peer { flow, owner: Some(owner) };
-            let Ok(transaction) = cx.shard.transactions.inherit_invite(request.clone(), reliability(flow), peer) else {
+            let Ok(transaction) =
+                cx.shard.transactions.inherit_invite(request.clone(), reliability(flow), peer)
+            else {
                 return gone(cx.shard, key);
             };
             let mut invitation = Invitation::inherited(owner, flow, request, transaction);
@@ -76,7 +80,8 @@ impl Farewells {
             None => return,
             Some(Farewell::Bye { key }) => {
                 // Without the credentials of its call a challenge cannot be answered.
-                let is_over = !matches!(output, From::Response(response) if response.status_code.code() < 200);
+                let is_over = !matches!(output,
+                    From::Response(response) if response.status_code.code() < 200);
                 if is_over {
                     gone(shard, std::mem::take(key));
                 }
@@ -86,9 +91,15 @@ impl Farewells {
                 let mut log = quiet();
                 let mut cx = Context { now, call: owner.call, log: &mut log, shard };
                 match output {
-                    From::Response(response) => drop(invitation.handle_response(&mut cx, id, response)),
-                    From::Timeout => drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Timeout)),
-                    From::TransportError => drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Transport)),
+                    From::Response(response) => {
+                        drop(invitation.handle_response(&mut cx, id, response))
+                    }
+                    From::Timeout => {
+                        drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Timeout))
+                    }
+                    From::TransportError => {
+                        drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Transport))
+                    }
                     From::Terminated => invitation.handle_terminated(id),
                     From::Transmit(_) | From::Request(_) => {}
                 }

@@ -1,11 +1,14 @@
-//! Where a message from the network belongs: a transaction, a dialog, or nowhere, and what a stray one gets (RFC 3261 §8.2, §9.2,
-//! §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is refused.
+//! Where a message from the network belongs: a transaction, a dialog, or nowhere, and what a stray
+//! one gets (RFC 3261 §8.2, §9.2, §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is
+//! refused.
 
 use super::softphones::Admitted;
 use super::{Counter, Edge, Flow, Output, Transport};
 use crate::call::context::{Peer, reliability};
 use crate::call::request;
-use crate::message::{self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View};
+use crate::message::{
+    self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View,
+};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
@@ -22,7 +25,11 @@ impl Edge {
             Err(error) => return self.refuse_malformed(now, flow, bytes, error),
         };
         let is_foreign = self.is_foreign(flow, &message);
-        let taken = if is_foreign { Err(message) } else { self.shard.transactions.handle_message(now, message) };
+        let taken = if is_foreign {
+            Err(message)
+        } else {
+            self.shard.transactions.handle_message(now, message)
+        };
         match taken {
             Ok(_) => {}
             Err(SipMessage::Response(_)) if is_foreign => {}
@@ -31,7 +38,8 @@ impl Edge {
         }
     }
 
-    /// Whether a message belongs to a transaction or a dialog of ours, which take it with all its oddities.
+    /// Whether a message belongs to a transaction or a dialog of ours, which take it with all its
+    /// oddities.
     fn is_ours(&self, message: &SipMessage) -> bool {
         let is_known = |call_id| self.shard.dialogs.contains_key(call_id);
         self.shard.transactions.route(message).is_some() || message.call_id().is_some_and(is_known)
@@ -46,7 +54,8 @@ impl Edge {
         }
     }
 
-    /// A 2xx after its transaction has ended, or an answer to nothing (§18.1.2). A final one to an INVITE of ours is told in the timeline.
+    /// A 2xx after its transaction has ended, or an answer to nothing (§18.1.2). A final one to an
+    /// INVITE of ours is told in the timeline.
     fn handle_stray_response(&mut self, now: Instant, flow: Flow, response: &Response) {
         self.shard.counters.count(Counter::StrayResponse);
         let is_final = response.status_code.code() >= 200;
@@ -55,14 +64,20 @@ impl Edge {
         if let Some(owner) = owner.filter(|_| is_final && is_to_invite)
             && self.is_reached_over(owner, flow, Counter::ForeignResponse)
         {
-            self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.ignore_response(cx, owner, response));
+            self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+                call.ignore_response(cx, owner, response)
+            });
         }
     }
 
-    /// Whether a message names a transaction of a call and does not come from where that one's messages may (B02): then it is a stray.
+    /// Whether a message names a transaction of a call and does not come from where that one's
+    /// messages may (B02): then it is a stray.
     fn is_foreign(&mut self, flow: Flow, message: &SipMessage) -> bool {
         let transaction = self.shard.transactions.route(message);
-        let Some(peer) = transaction.and_then(|id| self.shard.transactions.user(id)).copied() else { return false };
+        let Some(peer) = transaction.and_then(|id| self.shard.transactions.user(id)).copied()
+        else {
+            return false;
+        };
         let is_same = match peer.flow.transport {
             Transport::Wss => peer.flow == flow,
             _ => flow.transport != Transport::Wss && peer.flow.remote.ip() == flow.remote.ip(),
@@ -74,11 +89,13 @@ impl Edge {
         !is_same && peer.owner.is_none_or(|owner| !self.is_reached_over(owner, flow, foreign))
     }
 
-    /// Whether a stray of this flow gets an answer: addresses over UDP may be forged, so that a stranger's has a rate.
+    /// Whether a stray of this flow gets an answer: addresses over UDP may be forged, so that a
+    /// stranger's has a rate.
     fn may_answer(&mut self, now: Instant, flow: Flow) -> bool {
         let source = flow.remote.ip();
-        let may =
-            flow.transport != Transport::Udp || self.shard.trunk_hosts.contains(&source) || self.strangers.admits(now, source);
+        let may = flow.transport != Transport::Udp
+            || self.shard.trunk_hosts.contains(&source)
+            || self.strangers.admits(now, source);
         if !may {
             self.shard.counters.count(Counter::Unanswered);
         }
@@ -89,10 +106,13 @@ impl Edge {
         message::stamp_source(&mut request, flow.remote);
         let Admitted::Yes = self.admit_softphone(now, flow, &request) else { return };
         let owner = request.call_id().and_then(|call_id| self.shard.dialogs.get(call_id)).copied();
-        let owner = owner.filter(|owner| self.is_reached_over(*owner, flow, Counter::ForeignRequest));
+        let owner =
+            owner.filter(|owner| self.is_reached_over(*owner, flow, Counter::ForeignRequest));
         if request.method == Method::Ack {
             match owner {
-                Some(owner) => self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_ack(cx, owner, &request)),
+                Some(owner) => self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+                    call.handle_ack(cx, owner, &request)
+                }),
                 None => self.shard.counters.count(Counter::StrayAck),
             }
             return;
@@ -101,22 +121,31 @@ impl Edge {
         let Some(owner) = owner.filter(|_| request.to_tag().is_some()) else {
             return self.answer_stray(now, flow, &request);
         };
-        let cancelled = self.shard.transactions.cancelled(&request).filter(|_| request.method == Method::Cancel);
+        let cancelled = self
+            .shard
+            .transactions
+            .cancelled(&request)
+            .filter(|_| request.method == Method::Cancel);
         let peer = Peer { flow, owner: Some(owner) };
-        let Ok(id) = self.shard.transactions.start_server(now, &request, reliability(flow), peer) else {
+        let Ok(id) = self.shard.transactions.start_server(now, &request, reliability(flow), peer)
+        else {
             return self.refuse_for_capacity(flow, &request);
         };
         if request.method == Method::Cancel {
-            // Each INVITE to us has its final response already, so there is nothing to cancel (§9.2).
+            // Each INVITE to us has its final response already, so there is nothing to cancel
+            // (§9.2).
             let code = if cancelled.is_some() { 200 } else { 481 };
             let response = request::response(&self.shard.config, &request, code, "");
             return self.shard.respond(now, id, response);
         }
-        self.calls.with(now, &mut self.shard, owner.call, |call, cx| call.handle_request(cx, owner, id, &request));
+        self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
+            call.handle_request(cx, owner, id, &request)
+        });
     }
 
-    /// Answers a request that belongs to no call, or to one that the sender has no part in: both in the same way, so that the answer
-    /// tells nothing. Without a transaction (§8.2.7), so that strangers cannot fill the table.
+    /// Answers a request that belongs to no call, or to one that the sender has no part in: both in
+    /// the same way, so that the answer tells nothing. Without a transaction (§8.2.7), so that
+    /// strangers cannot fill the table.
     fn answer_stray(&mut self, now: Instant, flow: Flow, request: &Request) {
         if !self.may_answer(now, flow) {
             return;
@@ -132,7 +161,9 @@ impl Edge {
             (Counter::UnservedRequest, refusal)
         } else {
             match request.method {
-                Method::Options => (Counter::OptionsAnswered, request::capabilities(config, request, &tag)),
+                Method::Options => {
+                    (Counter::OptionsAnswered, request::capabilities(config, request, &tag))
+                }
                 Method::Invite => (Counter::IncomingCall, response(403)),
                 Method::Bye | Method::Info | Method::Update | Method::PRack | Method::Notify => {
                     (Counter::UnservedRequest, response(481))
@@ -144,7 +175,8 @@ impl Edge {
         self.send_response(flow, &response);
     }
 
-    /// The same To tag for each retransmission of a request (§8.2.7), which strangers cannot foresee.
+    /// The same To tag for each retransmission of a request (§8.2.7), which strangers cannot
+    /// foresee.
     pub(super) fn stray_tag(&self, request: &Request) -> String {
         let mut hasher = DefaultHasher::new();
         self.tag_key.hash(&mut hasher);
@@ -162,11 +194,14 @@ impl Edge {
     }
 
     pub(super) fn send_response(&mut self, flow: Flow, response: &Response) {
-        self.shard.output.push_back(Output::Sip { flow, bytes: message::print_response(response).into() });
+        self.shard
+            .output
+            .push_back(Output::Sip { flow, bytes: message::print_response(response).into() });
     }
 }
 
-/// Where the responses to a request go: back on its connection, or over UDP where its Via says (§18.2.2, RFC 3581 §4).
+/// Where the responses to a request go: back on its connection, or over UDP where its Via says
+/// (§18.2.2, RFC 3581 §4).
 fn reply_flow(flow: Flow, request: &Request) -> Flow {
     if flow.transport.is_reliable() {
         return flow;

@@ -1,7 +1,11 @@
-//! The softphones of the shard: their grants, their registrations, what they may send, and what their coming and going means for the
-//! calls that they are in. Who may register is decided by the registrar.
+//! The softphones of the shard: their grants, their registrations, what they may send, and what
+//! their coming and going means for the calls that they are in. Who may register is decided by the
+//! registrar.
 
-use super::{AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, SourceKind, Transport};
+use super::{
+    AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, SourceKind,
+    Transport,
+};
 use crate::call::context::Owner;
 use crate::call::request as sip;
 use crate::message::{Method, Request, View, header};
@@ -17,7 +21,8 @@ pub enum Admitted {
 impl Edge {
     /// Lets an agent's softphone register; see `control_wire`'s `GrantSoftphone`.
     pub fn grant_softphone(&mut self, now: Instant, grant: Grant) {
-        let granted = self.shard.registrar.as_mut().is_some_and(|registrar| registrar.grant(now, grant));
+        let granted =
+            self.shard.registrar.as_mut().is_some_and(|registrar| registrar.grant(now, grant));
         if !granted {
             self.shard.counters.count(Counter::GrantRefused);
         }
@@ -50,7 +55,12 @@ impl Edge {
     }
 
     /// What a WebSocket may send: REGISTER and OPTIONS always, all else once it is registered.
-    pub(super) fn admit_softphone(&mut self, now: Instant, flow: Flow, request: &Request) -> Admitted {
+    pub(super) fn admit_softphone(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        request: &Request,
+    ) -> Admitted {
         if flow.transport != Transport::Wss {
             return Admitted::Yes;
         }
@@ -62,7 +72,8 @@ impl Edge {
             Method::Ack => self.shard.counters.count(Counter::ForeignRequest),
             _ => {
                 self.shard.counters.count(Counter::ForeignRequest);
-                let response = sip::response(&self.shard.config, request, 403, &self.stray_tag(request));
+                let response =
+                    sip::response(&self.shard.config, request, 403, &self.stray_tag(request));
                 self.send_response(flow, &response);
             }
         }
@@ -74,18 +85,24 @@ impl Edge {
         let tag = self.stray_tag(request);
         let nonce = self.shard.entropy.token();
         let is_draining = self.is_draining;
-        // Who is in a call may come back to it: the registrar binds nobody but the agent that the To names.
+        // Who is in a call may come back to it: the registrar binds nobody but the agent that the
+        // To names.
         let named = request.to_addr().and_then(|to| to.uri.user_text());
-        let (Some(registrar), agents) = (&mut self.shard.registrar, &self.shard.agents) else { return };
-        let is_expected = registrar.agent_of(flow).is_some() || named.is_some_and(|agent| agents.contains_key(&agent));
-        let (code, headers) = if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
-            return self.send_response(flow, &refusal);
-        } else if is_draining && !is_expected {
-            (503, vec![header("Retry-After", "30")])
-        } else {
-            let answer = registrar.handle_register(now, flow, request, nonce, |agent| agents.contains_key(agent));
-            (answer.code, answer.headers)
+        let (Some(registrar), agents) = (&mut self.shard.registrar, &self.shard.agents) else {
+            return;
         };
+        let is_expected = registrar.agent_of(flow).is_some()
+            || named.is_some_and(|agent| agents.contains_key(&agent));
+        let (code, headers) =
+            if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
+                return self.send_response(flow, &refusal);
+            } else if is_draining && !is_expected {
+                (503, vec![header("Retry-After", "30")])
+            } else {
+                let answer = registrar
+                    .handle_register(now, flow, request, nonce, |agent| agents.contains_key(agent));
+                (answer.code, answer.headers)
+            };
         match code {
             200 => self.shard.counters.count(Counter::Registered),
             401 => {}
@@ -97,13 +114,14 @@ impl Edge {
         self.settle_softphones(now);
     }
 
-    /// A softphone's dialog is reached only over its agent's flow; a trunk's only from its route, never over a WebSocket (B02). What comes
-    /// from elsewhere is counted as `foreign`.
+    /// A softphone's dialog is reached only over its agent's flow; a trunk's only from its route,
+    /// never over a WebSocket (B02). What comes from elsewhere is counted as `foreign`.
     pub(super) fn is_reached_over(&mut self, owner: Owner, flow: Flow, foreign: Counter) -> bool {
         let leg = self.calls.get(owner.call).and_then(|call| call.leg_named(owner.leg));
         let softphone = leg.and_then(|leg| leg.softphone());
         if softphone.is_some() || flow.transport == Transport::Wss {
-            let sender = self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
+            let sender =
+                self.shard.registrar.as_ref().and_then(|registrar| registrar.agent_of(flow));
             if softphone.is_some() && softphone == sender {
                 return true;
             }
@@ -140,7 +158,9 @@ impl Edge {
         let is_idle = |agent: &&str| !self.shard.agents.contains_key(*agent);
         let leaving: Vec<String> = self.softphones().filter(is_idle).map(String::from).collect();
         if let Some(registrar) = &mut self.shard.registrar {
-            leaving.iter().for_each(|agent| registrar.unbind(agent, Some(CloseReason::ShuttingDown)));
+            leaving
+                .iter()
+                .for_each(|agent| registrar.unbind(agent, Some(CloseReason::ShuttingDown)));
         }
     }
 
@@ -152,14 +172,18 @@ impl Edge {
                     let call = self.shard.agents.get(&agent).copied();
                     self.tell_presence(agent, true);
                     if let Some((call, leg)) = call {
-                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_softphone_back(cx, leg, kinship));
+                        self.calls.with(now, &mut self.shard, call, |call, cx| {
+                            call.handle_softphone_back(cx, leg, kinship)
+                        });
                     }
                 }
                 Notice::Lost { agent } => {
                     let call = self.shard.agents.get(&agent).copied();
                     self.tell_presence(agent, false);
                     if let Some((call, leg)) = call {
-                        self.calls.with(now, &mut self.shard, call, |call, cx| call.handle_lost_flow(cx, leg));
+                        self.calls.with(now, &mut self.shard, call, |call, cx| {
+                            call.handle_lost_flow(cx, leg)
+                        });
                     }
                 }
                 Notice::Close { flow, reason } => {

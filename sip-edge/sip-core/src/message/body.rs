@@ -1,5 +1,5 @@
-//! Where in a body the session description is (RFC 3261 §7.4, RFC 5621, RFC 2046 §5.1): alone, or a part of a multipart body, however
-//! deep. Knows no SDP beyond its first line.
+//! Where in a body the session description is (RFC 3261 §7.4, RFC 5621, RFC 2046 §5.1): alone, or a
+//! part of a multipart body, however deep. Knows no SDP beyond its first line.
 
 use super::grammar;
 use super::uri::Params;
@@ -12,15 +12,21 @@ const MAX_DEPTH: usize = 4;
 /// Parts of one multipart body that are looked at.
 const MAX_PART_COUNT: usize = 32;
 
-/// The session description in a body of this Content-Type, if there is one. A body that begins as one is one, whatever its type says.
-pub fn session_description<'a>(content_type: Option<&str>, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// The session description in a body of this Content-Type, if there is one. A body that begins as
+/// one is one, whatever its type says.
+pub fn session_description<'a>(
+    content_type: Option<&str>,
+    body: &'a [u8],
+) -> Option<Cow<'a, [u8]>> {
     find(content_type, body, MAX_DEPTH)
 }
 
 fn find<'a>(content_type: Option<&str>, body: &'a [u8], depth: usize) -> Option<Cow<'a, [u8]>> {
     let content_type = content_type.unwrap_or_default();
     let (kind, subtype) = media_type(content_type).split_once('/').unwrap_or_default();
-    if kind.trim().eq_ignore_ascii_case("multipart") || content_type.is_empty() && body.starts_with(b"--") {
+    if kind.trim().eq_ignore_ascii_case("multipart")
+        || content_type.is_empty() && body.starts_with(b"--")
+    {
         let depth = depth.checked_sub(1)?;
         let sdp_of = |part: &Part<'a>| find(part.content_type.as_deref(), part.body, depth);
         let mut parts = parts(Params::read(content_type).value("boundary"), body);
@@ -31,8 +37,11 @@ fn find<'a>(content_type: Option<&str>, body: &'a [u8], depth: usize) -> Option<
         } else {
             parts.iter().find_map(sdp_of)
         };
-        // The line end before a boundary is the boundary's, and the last line of a description needs its own.
-        return found.map(|sdp| if sdp.ends_with(b"\n") { sdp } else { [&sdp[..], b"\r\n"].concat().into() });
+        // The line end before a boundary is the boundary's, and the last line of a description
+        // needs its own.
+        return found.map(|sdp| {
+            if sdp.ends_with(b"\n") { sdp } else { [&sdp[..], b"\r\n"].concat().into() }
+        });
     }
     let body = body.trim_ascii_start();
     let is_sdp = !body.is_empty() && media_type(content_type).eq_ignore_ascii_case(SDP);
@@ -54,15 +63,21 @@ impl<'a> Part<'a> {
     /// A part has headers up to its first empty line, or none at all.
     fn read(bytes: &'a [u8]) -> Part<'a> {
         let mut part = Part { content_type: None, is_session: true, body: bytes };
-        let first = lines(bytes).next().map_or("".into(), |line| String::from_utf8_lossy(line.text));
-        let has_headers = first.is_empty() || first.split_once(':').is_some_and(|(name, _)| grammar::is_token(name.trim()));
+        let first =
+            lines(bytes).next().map_or("".into(), |line| String::from_utf8_lossy(line.text));
+        let has_headers = first.is_empty()
+            || first.split_once(':').is_some_and(|(name, _)| grammar::is_token(name.trim()));
         if !has_headers {
             return part;
         }
         let blank = lines(bytes).find(|line| line.text.is_empty());
-        let (head_len, next) = blank.map_or((bytes.len(), bytes.len()), |line| (line.at, line.next));
+        let (head_len, next) =
+            blank.map_or((bytes.len(), bytes.len()), |line| (line.at, line.next));
         part.body = &bytes[next..];
-        let head = String::from_utf8_lossy(&bytes[..head_len]).replace('\r', "").replace("\n ", " ").replace("\n\t", " ");
+        let head = String::from_utf8_lossy(&bytes[..head_len])
+            .replace('\r', "")
+            .replace("\n ", " ")
+            .replace("\n\t", " ");
         for (name, value) in head.lines().filter_map(|line| line.split_once(':')) {
             let (name, value) = (name.trim(), value.trim());
             if ["Content-Type", "c"].iter().any(|each| each.eq_ignore_ascii_case(name)) {
@@ -75,12 +90,14 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The parts between the lines of a boundary. What stands before the first is no part, the last line of all may be missing, and where the
-/// boundary is not the one that was announced, the first line that looks like one names it.
+/// The parts between the lines of a boundary. What stands before the first is no part, the last
+/// line of all may be missing, and where the boundary is not the one that was announced, the first
+/// line that looks like one names it.
 fn parts<'a>(announced: Option<&str>, body: &'a [u8]) -> Vec<Part<'a>> {
     let announced = announced.map(|boundary| boundary.trim_matches('"').trim_end().as_bytes());
     let announced = announced.filter(|boundary| lines(body).any(|line| line.is_boundary(boundary)));
-    let seen = || lines(body).find_map(|line| line.text.strip_prefix(b"--")).map(<[u8]>::trim_ascii_end);
+    let seen =
+        || lines(body).find_map(|line| line.text.strip_prefix(b"--")).map(<[u8]>::trim_ascii_end);
     let Some(boundary) = announced.or_else(seen) else { return Vec::new() };
     let mut parts = Vec::new();
     let mut begun: Option<usize> = None;

@@ -1,5 +1,6 @@
-//! Builders of requests and responses on `rsip`'s types (RFC 3261 §8.1.1, §8.2.6, §9.1, §12.2.1.1, §17.1.1.3, §18.2.1; RFC 3581).
-//! They choose no identifier: branch, tags and Call-ID come from the caller.
+//! Builders of requests and responses on `rsip`'s types (RFC 3261 §8.1.1, §8.2.6, §9.1, §12.2.1.1,
+//! §17.1.1.3, §18.2.1; RFC 3581). They choose no identifier: branch, tags and Call-ID come from the
+//! caller.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,12 +42,14 @@ pub struct RequestParts<'a> {
     pub body: Option<Body<'a>>,
 }
 
-/// A Via value that asks for `rport` (RFC 3581 §3): `transport` is `UDP` or `TCP`, `sent_by` is `host[:port]`.
+/// A Via value that asks for `rport` (RFC 3581 §3): `transport` is `UDP` or `TCP`, `sent_by` is
+/// `host[:port]`.
 pub fn via_value(transport: &str, sent_by: &str, branch: &str) -> String {
     format!("SIP/2.0/{transport} {sent_by};branch={branch};rport")
 }
 
-/// Builds a request; Max-Forwards is 70. A first route without `lr` becomes the request URI, and the target the last route (§12.2.1.1).
+/// Builds a request; Max-Forwards is 70. A first route without `lr` becomes the request URI, and
+/// the target the last route (§12.2.1.1).
 pub fn request(parts: &RequestParts<'_>) -> Request {
     let mut headers = Headers::default();
     headers.push(header("Via", parts.via));
@@ -82,20 +85,32 @@ pub fn request(parts: &RequestParts<'_>) -> Request {
         headers.push(header("Content-Type", content_type));
         body.extend_from_slice(bytes);
     }
-    Request { method: parts.method, uri: opaque_uri(uri), version: rsip::Version::V2, headers, body }
+    Request {
+        method: parts.method,
+        uri: opaque_uri(uri),
+        version: rsip::Version::V2,
+        headers,
+        body,
+    }
 }
 
-/// Builds a response: Via, From, To, Call-ID and CSeq copied, `to_tag` added when the request's To has none (never to a 100), Timestamp
-/// for a 100, Record-Route where a dialog may arise (§8.2.6, §12.1.1).
+/// Builds a response: Via, From, To, Call-ID and CSeq copied, `to_tag` added when the request's To
+/// has none (never to a 100), Timestamp for a 100, Record-Route where a dialog may arise (§8.2.6,
+/// §12.1.1).
 pub fn respond(request: &Request, code: u16, to_tag: &str) -> Response {
-    let forms_dialog = matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer) && (101..300).contains(&code);
+    let forms_dialog = matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer)
+        && (101..300).contains(&code);
     let mut headers = Headers::default();
     for each in request.headers.iter() {
         match each {
-            Header::Via(_) | Header::From(_) | Header::CallId(_) | Header::CSeq(_) => headers.push(each.clone()),
+            Header::Via(_) | Header::From(_) | Header::CallId(_) | Header::CSeq(_) => {
+                headers.push(each.clone())
+            }
             Header::RecordRoute(_) if forms_dialog => headers.push(each.clone()),
             Header::Timestamp(_) if code == 100 => headers.push(each.clone()),
-            Header::To(to) if code == 100 || request.to_tag().is_some() => headers.push(Header::To(to.clone())),
+            Header::To(to) if code == 100 || request.to_tag().is_some() => {
+                headers.push(Header::To(to.clone()))
+            }
             Header::To(to) => headers.push(header("To", format!("{};tag={to_tag}", to.value()))),
             _ => {}
         }
@@ -131,8 +146,8 @@ pub fn cancel_for(request: &Request) -> Request {
     same_hop(request, Method::Cancel)
 }
 
-/// The top Via, routes, dialog identifiers and CSeq number of a request under a method, without credentials and body: all that a CANCEL
-/// or an ACK of a failure is made from.
+/// The top Via, routes, dialog identifiers and CSeq number of a request under a method, without
+/// credentials and body: all that a CANCEL or an ACK of a failure is made from.
 pub fn same_hop(request: &Request, method: Method) -> Request {
     let mut headers = Headers::default();
     let mut has_via = false;
@@ -147,16 +162,27 @@ pub fn same_hop(request: &Request, method: Method) -> Request {
                 let number = cseq.value().split([' ', '\t']).next().unwrap_or_default();
                 headers.push(header("CSeq", format!("{number} {method}")));
             }
-            Header::Route(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::MaxForwards(_) => {
+            Header::Route(_)
+            | Header::From(_)
+            | Header::To(_)
+            | Header::CallId(_)
+            | Header::MaxForwards(_) => {
                 headers.push(each.clone());
             }
             _ => {}
         }
     }
-    Request { method, uri: request.uri.clone(), version: rsip::Version::V2, headers, body: Vec::new() }
+    Request {
+        method,
+        uri: request.uri.clone(),
+        version: rsip::Version::V2,
+        headers,
+        body: Vec::new(),
+    }
 }
 
-/// Notes in the top Via where the request really came from (§18.2.1, RFC 3581 §4). A `received` that the peer wrote is replaced.
+/// Notes in the top Via where the request really came from (§18.2.1, RFC 3581 §4). A `received`
+/// that the peer wrote is replaced.
 pub fn stamp_source(request: &mut Request, source: SocketAddr) {
     for each in request.headers.iter_mut() {
         if let Header::Via(via) = each {
@@ -198,8 +224,9 @@ fn stamped_via(value: &str, source: SocketAddr) -> Option<String> {
     Some(out)
 }
 
-/// The stateless answer to a message that `parse` refused, printed; `None` when nothing is due or nothing can be said: a response, an
-/// ACK, or a head without the headers an answer copies (§8.2.6.2).
+/// The stateless answer to a message that `parse` refused, printed; `None` when nothing is due or
+/// nothing can be said: a response, an ACK, or a head without the headers an answer copies
+/// (§8.2.6.2).
 pub fn refusal(message: &[u8], error: ParseError, source: SocketAddr) -> Option<Vec<u8>> {
     let Answer::Status(code) = error.answer() else { return None };
     let head = parse::head_text(parse::head(message));
@@ -209,26 +236,37 @@ pub fn refusal(message: &[u8], error: ParseError, source: SocketAddr) -> Option<
     }
     let mut headers: Vec<(&str, String)> = Vec::new();
     for (name, value) in parse::header_lines(lines).flatten() {
-        let copied = ["Via", "From", "To", "Call-ID", "CSeq"].into_iter().find(|each| each.eq_ignore_ascii_case(name));
-        if let Some(name) = copied.filter(|name| *name == "Via" || headers.iter().all(|(each, _)| each != name)) {
+        let copied = ["Via", "From", "To", "Call-ID", "CSeq"]
+            .into_iter()
+            .find(|each| each.eq_ignore_ascii_case(name));
+        if let Some(name) =
+            copied.filter(|name| *name == "Via" || headers.iter().all(|(each, _)| each != name))
+        {
             headers.push((name, value.into_owned()));
         }
     }
     let via = headers.iter_mut().find(|(name, _)| *name == "Via")?;
-    let seed = via.1.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let seed = via.1.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     let top = grammar::split_list(&via.1).next()?.to_owned();
     if let Some(stamped) = stamped_via(&top, source) {
         via.1.replace_range(..top.len(), &stamped);
     }
     let to = headers.iter_mut().find(|(name, _)| *name == "To")?;
     if NameAddr::parse(&to.1).is_some_and(|to| to.tag().is_none()) {
-        // The same message gets the same tag, so that a retransmission gets the same answer (§8.2.7).
+        // The same message gets the same tag, so that a retransmission gets the same answer
+        // (§8.2.7).
         to.1.push_str(&format!(";tag={seed:016x}"));
     }
-    if ["From", "Call-ID", "CSeq"].into_iter().any(|name| headers.iter().all(|(each, _)| *each != name)) {
+    if ["From", "Call-ID", "CSeq"]
+        .into_iter()
+        .any(|name| headers.iter().all(|(each, _)| *each != name))
+    {
         return None;
     }
-    let mut out = format!("SIP/2.0 {code} {}\r\n", super::print::reason_phrase(&StatusCode::from(code)));
+    let mut out =
+        format!("SIP/2.0 {code} {}\r\n", super::print::reason_phrase(&StatusCode::from(code)));
     for (name, value) in headers {
         out.push_str(&format!("{name}: {value}\r\n"));
     }

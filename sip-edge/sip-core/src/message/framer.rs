@@ -1,5 +1,6 @@
-//! Cuts a TCP stream into SIP messages by Content-Length (RFC 3261 §18.3) and keep-alives (RFC 5626 §4.4.1).
-//! Owns the bytes that are not yet a whole message; the messages themselves are read by `parse`.
+//! Cuts a TCP stream into SIP messages by Content-Length (RFC 3261 §18.3) and keep-alives (RFC 5626
+//! §4.4.1). Owns the bytes that are not yet a whole message; the messages themselves are read by
+//! `parse`.
 
 use super::{Limits, grammar, parse};
 
@@ -40,7 +41,8 @@ impl Framer {
         Self { limits, buffer: Vec::new(), used_len: 0, scanned_len: 0, failed: None }
     }
 
-    /// Takes bytes as they came. The caller polls to `None` after each push, so at most one unfinished message is held.
+    /// Takes bytes as they came. The caller polls to `None` after each push, so at most one
+    /// unfinished message is held.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.buffer.drain(..std::mem::take(&mut self.used_len));
@@ -48,7 +50,8 @@ impl Framer {
         }
     }
 
-    /// Whether some of a message has come, after `poll` gave `None`. Line ends between messages are none of it.
+    /// Whether some of a message has come, after `poll` gave `None`. Line ends between messages are
+    /// none of it.
     pub fn holds_part(&self) -> bool {
         self.buffer[self.used_len..].iter().any(|byte| !b"\r\n".contains(byte))
     }
@@ -64,7 +67,11 @@ impl Framer {
                 let at = self.used_len;
                 self.used_len += len;
                 self.scanned_len = 0;
-                Ok(Some(if is_ping { Frame::Ping } else { Frame::Message(&self.buffer[at..at + len]) }))
+                Ok(Some(if is_ping {
+                    Frame::Ping
+                } else {
+                    Frame::Message(&self.buffer[at..at + len])
+                }))
             }
             Err(error) => {
                 self.failed = Some(error);
@@ -81,7 +88,8 @@ impl Framer {
             if pending.starts_with(b"\r\n\r\n") {
                 return Ok(Some((4, true)));
             }
-            // A lone CRLF before a message is to be ignored (§7.5); alone at the end it may be the first half of a ping.
+            // A lone CRLF before a message is to be ignored (§7.5); alone at the end it may be the
+            // first half of a ping.
             if pending.starts_with(b"\r\n") && pending.len() > 2 && pending[2] != b'\r' {
                 self.used_len += 2;
                 self.scanned_len = 0;
@@ -89,7 +97,11 @@ impl Framer {
             }
             let Some(at) = parse::head_len(pending, self.scanned_len) else {
                 self.scanned_len = pending.len();
-                return if pending.len() > self.limits.head_len { Err(FrameError::HeadTooLarge) } else { Ok(None) };
+                return if pending.len() > self.limits.head_len {
+                    Err(FrameError::HeadTooLarge)
+                } else {
+                    Ok(None)
+                };
             };
             let head_len = at + 4;
             self.scanned_len = at;
@@ -100,11 +112,14 @@ impl Framer {
             if body_len > self.limits.body_len {
                 return Err(FrameError::BodyTooLarge);
             }
-            return Ok((pending.len() >= head_len + body_len).then_some((head_len + body_len, false)));
+            return Ok(
+                (pending.len() >= head_len + body_len).then_some((head_len + body_len, false))
+            );
         }
     }
 
-    /// A stream message must say its length (§20.14); one of SIP that says of no body either has none.
+    /// A stream message must say its length (§20.14); one of SIP that says of no body either has
+    /// none.
     fn body_len(head: &[u8]) -> Option<usize> {
         let head = parse::head_text(parse::head(head));
         let (start, lines) = head.split_once("\r\n")?;

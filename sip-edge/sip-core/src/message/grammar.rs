@@ -1,12 +1,13 @@
-//! The lexical pieces of RFC 3261 §25.1 that several header readers share: tokens, quoted strings, lists and hosts.
+//! The lexical pieces of RFC 3261 §25.1 that several header readers share: tokens, quoted strings,
+//! lists and hosts.
 
 /// `token` characters by their value: each name and parameter of a message goes through this.
 const TOKEN_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0u8;
     while byte < 128 {
-        table[byte as usize] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        table[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
         byte += 1;
     }
     table
@@ -22,7 +23,8 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 /// `word` characters, of which Call-ID is made.
 pub(crate) fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| is_token_byte(byte) || b"()<>:\\\"/[]?{}".contains(&byte))
+    !text.is_empty()
+        && text.bytes().all(|byte| is_token_byte(byte) || b"()<>:\\\"/[]?{}".contains(&byte))
 }
 
 pub(crate) fn trim(text: &str) -> &str {
@@ -57,7 +59,8 @@ pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
 /// The same where quotes and brackets may be left open: then they protect nothing.
 pub(crate) fn find_loose(text: &str, wanted: u8) -> Option<usize> {
     find_outside(text, wanted).or_else(|| {
-        let is_open = text.matches('"').count() % 2 == 1 || text.matches('<').count() > text.matches('>').count();
+        let is_open = text.matches('"').count() % 2 == 1
+            || text.matches('<').count() > text.matches('>').count();
         is_open.then(|| text.bytes().position(|byte| byte == wanted)).flatten()
     })
 }
@@ -96,7 +99,8 @@ pub(crate) fn split_loosely(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Splits a leading `quoted-string` off: its inner text (still escaped) and the rest. `None` when it is not closed.
+/// Splits a leading `quoted-string` off: its inner text (still escaped) and the rest. `None` when
+/// it is not closed.
 pub(crate) fn quoted(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('"')?;
     let mut escaped = false;
@@ -127,13 +131,14 @@ pub(crate) fn unescape(inner: &str) -> String {
 /// Whether each `%` is followed by two hexadecimal digits (§25.1 `escaped`).
 pub(crate) fn escapes_are_whole(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes
-        .iter()
-        .enumerate()
-        .all(|(at, byte)| *byte != b'%' || bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit)))
+    bytes.iter().enumerate().all(|(at, byte)| {
+        *byte != b'%'
+            || bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
-/// Splits `host [":" port]`; an IPv6 reference keeps its brackets. `None` when either part is malformed.
+/// Splits `host [":" port]`; an IPv6 reference keeps its brackets. `None` when either part is
+/// malformed.
 pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, rest) = if text.starts_with('[') {
         let end = text.find(']')?;
@@ -143,7 +148,9 @@ pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
         let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
         let host = trim(host);
         // Underscores are no hostname characters, but they are met in the field and harmless.
-        if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        if host.is_empty()
+            || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        {
             return None;
         }
         (host, rest)

@@ -1,4 +1,5 @@
-//! Header and method names: from the wire's spelling, compact forms included (RFC 3261 §7.3.3), to `rsip`'s variants.
+//! Header and method names: from the wire's spelling, compact forms included (RFC 3261 §7.3.3), to
+//! `rsip`'s variants.
 
 use rsip::headers::{self, UntypedHeader};
 use rsip::{Header, Method};
@@ -54,17 +55,28 @@ macro_rules! names {
 
 // The most frequent first: the search is linear.
 names! {
-    Via => "Via", From => "From", To => "To", CallId => "Call-ID", CSeq => "CSeq", Contact => "Contact",
-    MaxForwards => "Max-Forwards", ContentLength => "Content-Length", ContentType => "Content-Type", Allow => "Allow",
-    Supported => "Supported", UserAgent => "User-Agent", RecordRoute => "Record-Route", Route => "Route", Server => "Server",
-    Require => "Require", Expires => "Expires", Accept => "Accept", Date => "Date", Authorization => "Authorization",
-    ProxyAuthorization => "Proxy-Authorization", WwwAuthenticate => "WWW-Authenticate", ProxyAuthenticate => "Proxy-Authenticate",
-    AcceptEncoding => "Accept-Encoding", AcceptLanguage => "Accept-Language", AlertInfo => "Alert-Info",
-    AuthenticationInfo => "Authentication-Info", CallInfo => "Call-Info", ContentDisposition => "Content-Disposition",
-    ContentEncoding => "Content-Encoding", ContentLanguage => "Content-Language", ErrorInfo => "Error-Info", Event => "Event",
-    InReplyTo => "In-Reply-To", MimeVersion => "MIME-Version", MinExpires => "Min-Expires", Organization => "Organization",
-    Priority => "Priority", ProxyRequire => "Proxy-Require", ReplyTo => "Reply-To", RetryAfter => "Retry-After",
-    Subject => "Subject", SubscriptionState => "Subscription-State", Timestamp => "Timestamp", Unsupported => "Unsupported",
+    Via => "Via", From => "From", To => "To", CallId => "Call-ID", CSeq => "CSeq",
+    Contact => "Contact",
+    MaxForwards => "Max-Forwards", ContentLength => "Content-Length", ContentType => "Content-Type",
+    Allow => "Allow",
+    Supported => "Supported", UserAgent => "User-Agent", RecordRoute => "Record-Route",
+    Route => "Route", Server => "Server",
+    Require => "Require", Expires => "Expires", Accept => "Accept", Date => "Date",
+    Authorization => "Authorization",
+    ProxyAuthorization => "Proxy-Authorization", WwwAuthenticate => "WWW-Authenticate",
+    ProxyAuthenticate => "Proxy-Authenticate",
+    AcceptEncoding => "Accept-Encoding", AcceptLanguage => "Accept-Language",
+    AlertInfo => "Alert-Info",
+    AuthenticationInfo => "Authentication-Info", CallInfo => "Call-Info",
+    ContentDisposition => "Content-Disposition",
+    ContentEncoding => "Content-Encoding", ContentLanguage => "Content-Language",
+    ErrorInfo => "Error-Info", Event => "Event",
+    InReplyTo => "In-Reply-To", MimeVersion => "MIME-Version", MinExpires => "Min-Expires",
+    Organization => "Organization",
+    Priority => "Priority", ProxyRequire => "Proxy-Require", ReplyTo => "Reply-To",
+    RetryAfter => "Retry-After",
+    Subject => "Subject", SubscriptionState => "Subscription-State", Timestamp => "Timestamp",
+    Unsupported => "Unsupported",
     Warning => "Warning",
 }
 

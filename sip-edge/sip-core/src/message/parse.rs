@@ -1,6 +1,8 @@
-//! The wire reader: one whole message from a datagram or a `Framer` into `rsip`'s types (RFC 3261 §7, §25.1; RFC 4475 as its test).
-//! Reads whatever can be read and notes each repair; `parse` takes only what needed none, as is due to strangers. Compact names become
-//! long, folded lines one line, and lists of Via, Route, Record-Route and Contact one header each, so that each is read alone.
+//! The wire reader: one whole message from a datagram or a `Framer` into `rsip`'s types (RFC 3261
+//! §7, §25.1; RFC 4475 as its test). Reads whatever can be read and notes each repair; `parse`
+//! takes only what needed none, as is due to strangers. Compact names become long, folded lines one
+//! line, and lists of Via, Route, Record-Route and Contact one header each, so that each is read
+//! alone.
 
 use std::borrow::Cow;
 
@@ -23,11 +25,13 @@ enum Start<'a> {
 pub struct Read {
     pub message: SipMessage,
     pub repairs: Repairs,
-    /// What a stranger's message is refused with; a transaction or dialog of ours takes the message as it is.
+    /// What a stranger's message is refused with; a transaction or dialog of ours takes the message
+    /// as it is.
     pub refusal: Option<ParseError>,
 }
 
-/// Reads one whole message that needs no repair; bytes behind its Content-Length are ignored (§18.3).
+/// Reads one whole message that needs no repair; bytes behind its Content-Length are ignored
+/// (§18.3).
 pub fn parse(bytes: &[u8], limits: &Limits) -> Result<SipMessage, ParseError> {
     let read = read(bytes, limits)?;
     match read.refusal {
@@ -119,16 +123,26 @@ fn read_noting(bytes: &[u8], limits: &Limits, notes: &mut Notes) -> Result<SipMe
             if facts.cseq_method != Some(method) {
                 notes.note(Repair::CSeq, ParseError::CSeqMismatch);
             }
-            Ok(SipMessage::Request(Request { method, uri, version: rsip::Version::V2, headers, body }))
+            Ok(SipMessage::Request(Request {
+                method,
+                uri,
+                version: rsip::Version::V2,
+                headers,
+                body,
+            }))
         }
-        Start::Response(status_code) => {
-            Ok(SipMessage::Response(Response { status_code, version: rsip::Version::V2, headers, body }))
-        }
+        Start::Response(status_code) => Ok(SipMessage::Response(Response {
+            status_code,
+            version: rsip::Version::V2,
+            headers,
+            body,
+        })),
     }
 }
 
-/// The message with a head whose lines all end in CRLF and that ends in an empty line; `None` if it is so. A bare CR within a line
-/// becomes a blank, for it would be a line's end to some reader downstream.
+/// The message with a head whose lines all end in CRLF and that ends in an empty line; `None` if it
+/// is so. A bare CR within a line becomes a blank, for it would be a line's end to some reader
+/// downstream.
 fn mend_line_ends(bytes: &[u8], notes: &mut Notes) -> Option<Vec<u8>> {
     let strict = head(bytes);
     let is_bare = |(at, byte): (usize, &u8)| match byte {
@@ -158,18 +172,24 @@ fn mend_line_ends(bytes: &[u8], notes: &mut Notes) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Whether the bytes look like one SIP message and nothing behind it, as a WebSocket's message must be (RFC 7118 §5).
+/// Whether the bytes look like one SIP message and nothing behind it, as a WebSocket's message must
+/// be (RFC 7118 §5).
 pub fn is_single(bytes: &[u8]) -> bool {
     let head_bytes = head(bytes);
     let text = head_text(head_bytes);
     let Some((start, lines)) = text.split_once("\r\n") else { return false };
-    if !start.starts_with("SIP/") && !start.rsplit(' ').next().is_some_and(|version| version.starts_with("SIP/")) {
+    if !start.starts_with("SIP/")
+        && !start.rsplit(' ').next().is_some_and(|version| version.starts_with("SIP/"))
+    {
         return false;
     }
     let body_len = bytes.len().saturating_sub(head_bytes.len() + 4);
-    let is_len = |name: &str| ["Content-Length", "l"].iter().any(|each| each.eq_ignore_ascii_case(name));
+    let is_len =
+        |name: &str| ["Content-Length", "l"].iter().any(|each| each.eq_ignore_ascii_case(name));
     let mut lens = header_lines(lines).flatten().filter(|(name, _)| is_len(name));
-    lens.all(|(_, value)| grammar::number(grammar::trim(&value)).is_some_and(|len| len as usize >= body_len))
+    lens.all(|(_, value)| {
+        grammar::number(grammar::trim(&value)).is_some_and(|len| len as usize >= body_len)
+    })
 }
 
 /// The start line and headers, without the empty line; everything when there is no empty line.
@@ -192,7 +212,8 @@ pub(super) fn head_len(bytes: &[u8], from: usize) -> Option<usize> {
     None
 }
 
-/// A head as text. Bytes that are no UTF-8 stand as private characters, which `bytes_of` turns back: a Latin-1 value goes out as it came.
+/// A head as text. Bytes that are no UTF-8 stand as private characters, which `bytes_of` turns
+/// back: a Latin-1 value goes out as it came.
 pub(super) fn head_text(head: &[u8]) -> Cow<'_, str> {
     // Checking alone is much faster than going through the chunks.
     if let Ok(text) = std::str::from_utf8(head) {
@@ -201,7 +222,9 @@ pub(super) fn head_text(head: &[u8]) -> Cow<'_, str> {
     let mut out = String::with_capacity(head.len() + 16);
     for chunk in head.utf8_chunks() {
         out.push_str(chunk.valid());
-        out.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(PRIVATE + u32::from(*byte))));
+        out.extend(
+            chunk.invalid().iter().filter_map(|byte| char::from_u32(PRIVATE + u32::from(*byte))),
+        );
     }
     Cow::Owned(out)
 }
@@ -226,7 +249,9 @@ pub(super) fn bytes_of(text: &str) -> Cow<'_, [u8]> {
 }
 
 /// Name and unfolded value of each header line; names keep their case but compact ones are long.
-pub(super) fn header_lines(text: &str) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), ParseError>> {
+pub(super) fn header_lines(
+    text: &str,
+) -> impl Iterator<Item = Result<(&str, Cow<'_, str>), ParseError>> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -244,7 +269,8 @@ pub(super) fn header_lines(text: &str) -> impl Iterator<Item = Result<(&str, Cow
                 Some(at) => break end + at + 2,
             }
         };
-        let line = if next == rest.len() && !rest.ends_with("\r\n") { rest } else { &rest[..next - 2] };
+        let line =
+            if next == rest.len() && !rest.ends_with("\r\n") { rest } else { &rest[..next - 2] };
         rest = &rest[next..];
         Some(header_line(line, folded))
     })
@@ -281,7 +307,10 @@ fn header_line(line: &str, folded: bool) -> Result<(&str, Cow<'_, str>), ParseEr
 /// Appends a header, the members of a list one by one where each is read alone.
 fn push(headers: &mut Vec<Header>, name: &str, value: Cow<'_, str>) {
     let one = header::header(name, value.as_ref());
-    let is_list = matches!(one, Header::Via(_) | Header::Route(_) | Header::RecordRoute(_) | Header::Contact(_));
+    let is_list = matches!(
+        one,
+        Header::Via(_) | Header::Route(_) | Header::RecordRoute(_) | Header::Contact(_)
+    );
     if is_list && grammar::find_outside(&value, b',').is_some() {
         headers.extend(grammar::split_list(&value).map(|each| header::header(name, each)));
     } else {
@@ -313,8 +342,11 @@ fn start_line<'a>(line: &'a str, notes: &mut Notes) -> Result<Start<'a>, ParseEr
     let is_response = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/"));
     let strict = if is_response { status_line(line) } else { request_line(line) };
     match strict {
-        Err(error @ (ParseError::RequestLine | ParseError::RequestUri | ParseError::StatusLine)) => {
-            let loose = if is_response { loose_status_line(line) } else { loose_request_line(line) };
+        Err(
+            error @ (ParseError::RequestLine | ParseError::RequestUri | ParseError::StatusLine),
+        ) => {
+            let loose =
+                if is_response { loose_status_line(line) } else { loose_request_line(line) };
             let start = loose.ok_or(error)?;
             notes.note(Repair::StartLine, error);
             Ok(start)
@@ -325,10 +357,18 @@ fn start_line<'a>(line: &'a str, notes: &mut Notes) -> Result<Start<'a>, ParseEr
 
 fn request_line(line: &str) -> Result<Start<'_>, ParseError> {
     let mut parts = line.split(' ');
-    let (Some(method), Some(uri), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(if line.contains("SIP/") { ParseError::RequestLine } else { ParseError::NotSip });
+    let (Some(method), Some(uri), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(if line.contains("SIP/") {
+            ParseError::RequestLine
+        } else {
+            ParseError::NotSip
+        });
     };
-    let Some(version) = version.get(..4).filter(|name| name.eq_ignore_ascii_case("SIP/")).map(|_| &version[4..]) else {
+    let Some(version) =
+        version.get(..4).filter(|name| name.eq_ignore_ascii_case("SIP/")).map(|_| &version[4..])
+    else {
         return Err(ParseError::NotSip);
     };
     if version != "2.0" {
@@ -345,11 +385,14 @@ fn request_line(line: &str) -> Result<Start<'_>, ParseError> {
     Ok(Start::Request(method, rsip_uri(&uri)))
 }
 
-/// Whatever stands between a method and the version is the request URI, of which a request inside a dialog needs nothing.
+/// Whatever stands between a method and the version is the request URI, of which a request inside a
+/// dialog needs nothing.
 fn loose_request_line(line: &str) -> Option<Start<'_>> {
     let (method, rest) = line.trim().split_once([' ', '\t'])?;
     let (uri, version) = rest.rsplit_once([' ', '\t'])?;
-    let is_whole = grammar::is_token(method) && version.eq_ignore_ascii_case("SIP/2.0") && !uri.trim().is_empty();
+    let is_whole = grammar::is_token(method)
+        && version.eq_ignore_ascii_case("SIP/2.0")
+        && !uri.trim().is_empty();
     is_whole.then(|| Start::Request(method, opaque_uri(uri.trim())))
 }
 
@@ -368,7 +411,8 @@ fn loose_status_line(line: &str) -> Option<Start<'_>> {
     let (_, rest) = line.split_once([' ', '\t'])?;
     let (code, reason) = rest.trim().split_at_checked(3)?;
     let code = grammar::number(code).filter(|code| (100..700).contains(code))?;
-    (!reason.starts_with(|c: char| c.is_ascii_digit())).then(|| Start::Response(status(code as u16, reason.trim())))
+    (!reason.starts_with(|c: char| c.is_ascii_digit()))
+        .then(|| Start::Response(status(code as u16, reason.trim())))
 }
 
 fn status(code: u16, reason: &str) -> StatusCode {
@@ -417,7 +461,8 @@ struct Facts {
 impl Facts {
     fn check(headers: &[Header], start: &Start<'_>, notes: &mut Notes) -> Self {
         let mut facts = Self { content_len: None, cseq_method: None };
-        let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) = (0, 0, 0, 0, 0, 0);
+        let (mut via, mut from, mut to, mut call_id, mut cseq, mut max_forwards) =
+            (0, 0, 0, 0, 0, 0);
         let mut lengths_differ = false;
         let is_request = matches!(start, Start::Request(..));
         let mut expect = |repair: Repair, holds: bool| {
@@ -430,8 +475,12 @@ impl Facts {
             match each {
                 Header::Via(value) => {
                     via += 1;
-                    // Only the top Via is used; the others are only copied, but a request with a broken one is refused (RFC 4475 §3.1.2.1).
-                    expect(Repair::Via, !(is_request || via == 1) || Via::parse(value.value()).is_some());
+                    // Only the top Via is used; the others are only copied, but a request with a
+                    // broken one is refused (RFC 4475 §3.1.2.1).
+                    expect(
+                        Repair::Via,
+                        !(is_request || via == 1) || Via::parse(value.value()).is_some(),
+                    );
                 }
                 Header::From(value) => {
                     from += 1;
@@ -443,12 +492,14 @@ impl Facts {
                 }
                 Header::CallId(value) => {
                     call_id += 1;
-                    let (left, right) = value.value().split_once('@').unwrap_or((value.value(), "-"));
+                    let (left, right) =
+                        value.value().split_once('@').unwrap_or((value.value(), "-"));
                     expect(Repair::CallId, grammar::is_word(left) && grammar::is_word(right));
                 }
                 Header::CSeq(value) => {
                     cseq += 1;
-                    let (number, method) = value.value().split_once([' ', '\t']).unwrap_or((value.value(), ""));
+                    let (number, method) =
+                        value.value().split_once([' ', '\t']).unwrap_or((value.value(), ""));
                     let method = grammar::trim(method);
                     // A sequence number must be below 2^31 (§8.1.1.5).
                     let is_number = grammar::number(number).is_some_and(|number| number < 1 << 31);
@@ -457,21 +508,33 @@ impl Facts {
                 }
                 Header::MaxForwards(value) if is_request => {
                     max_forwards += 1;
-                    expect(Repair::MaxForwards, grammar::number(value.value()).is_some_and(|hops| hops <= 255));
+                    expect(
+                        Repair::MaxForwards,
+                        grammar::number(value.value()).is_some_and(|hops| hops <= 255),
+                    );
                 }
                 Header::Contact(value) => {
-                    expect(Repair::Contact, value.value() == "*" || NameAddr::parse(value.value()).is_some());
+                    expect(
+                        Repair::Contact,
+                        value.value() == "*" || NameAddr::parse(value.value()).is_some(),
+                    );
                 }
-                Header::Route(value) if is_request => expect(Repair::Route, NameAddr::parse(value.value()).is_some()),
-                Header::RecordRoute(value) => expect(Repair::Route, NameAddr::parse(value.value()).is_some()),
-                Header::ContentLength(value) => match grammar::number(value.value()).map(|len| len as usize) {
-                    None => length_error = length_error.or(Some(ParseError::ContentLength)),
-                    Some(len) if facts.content_len.is_some_and(|other| other != len) => {
-                        length_error = length_error.or(Some(ParseError::RepeatedHeader));
-                        lengths_differ = true;
+                Header::Route(value) if is_request => {
+                    expect(Repair::Route, NameAddr::parse(value.value()).is_some())
+                }
+                Header::RecordRoute(value) => {
+                    expect(Repair::Route, NameAddr::parse(value.value()).is_some())
+                }
+                Header::ContentLength(value) => {
+                    match grammar::number(value.value()).map(|len| len as usize) {
+                        None => length_error = length_error.or(Some(ParseError::ContentLength)),
+                        Some(len) if facts.content_len.is_some_and(|other| other != len) => {
+                            length_error = length_error.or(Some(ParseError::RepeatedHeader));
+                            lengths_differ = true;
+                        }
+                        Some(len) => facts.content_len = Some(len),
                     }
-                    Some(len) => facts.content_len = Some(len),
-                },
+                }
                 _ => {}
             }
         }

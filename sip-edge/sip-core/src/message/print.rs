@@ -1,4 +1,5 @@
-//! Printing `rsip`'s messages to bytes: body unchanged, Content-Length always right, reason phrases in words (RFC 3261 §7.2).
+//! Printing `rsip`'s messages to bytes: body unchanged, Content-Length always right, reason phrases
+//! in words (RFC 3261 §7.2).
 
 use rsip::{Headers, Request, Response, SipMessage, StatusCode};
 
@@ -13,12 +14,20 @@ pub fn print(message: &SipMessage) -> Vec<u8> {
 }
 
 pub fn print_request(request: &Request) -> Vec<u8> {
-    with_head(format!("{} {} SIP/2.0\r\n", request.method, request.uri), &request.headers, &request.body)
+    with_head(
+        format!("{} {} SIP/2.0\r\n", request.method, request.uri),
+        &request.headers,
+        &request.body,
+    )
 }
 
 pub fn print_response(response: &Response) -> Vec<u8> {
     let status = &response.status_code;
-    with_head(format!("SIP/2.0 {} {}\r\n", status.code(), reason_phrase(status)), &response.headers, &response.body)
+    with_head(
+        format!("SIP/2.0 {} {}\r\n", status.code(), reason_phrase(status)),
+        &response.headers,
+        &response.body,
+    )
 }
 
 /// The reason phrase: as received for codes that `rsip` does not know, else the words of its name.

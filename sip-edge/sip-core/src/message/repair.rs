@@ -1,5 +1,6 @@
-//! What reading a message had to mend or pass over, by name, so that it can be counted. Whether a mended message is taken is for who it
-//! belongs to: a transaction or dialog of ours takes it, a stranger is refused.
+//! What reading a message had to mend or pass over, by name, so that it can be counted. Whether a
+//! mended message is taken is for who it belongs to: a transaction or dialog of ours takes it, a
+//! stranger is refused.
 
 use super::ParseError;
 
@@ -88,7 +89,8 @@ impl Repairs {
     }
 }
 
-/// What is noted while a message is read: its repairs, and the first as the error that a stranger gets.
+/// What is noted while a message is read: its repairs, and the first as the error that a stranger
+/// gets.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     repairs: Repairs,

@@ -1,4 +1,5 @@
-//! Messages from the wire and back: RFC 4475's torture, streams, builders, views, round trips and mutations.
+//! Messages from the wire and back: RFC 4475's torture, streams, builders, views, round trips and
+//! mutations.
 
 mod body;
 mod build;
@@ -38,7 +39,8 @@ fn parsed_response(text: &str) -> Response {
 
 /// An INVITE as trunks send them.
 const INVITE: &str = "INVITE sip:+15550123@198.51.100.7:5070;transport=udp SIP/2.0\n\
-    Via: SIP/2.0/UDP proxy.example:5060;branch=z9hG4bK-p1;rport, SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK-o1\n\
+    Via: SIP/2.0/UDP proxy.example:5060;branch=z9hG4bK-p1;rport, SIP/2.0/UDP \
+    192.0.2.9;branch=z9hG4bK-o1\n\
     Record-Route: <sip:proxy.example;lr>, <sip:edge.example;lr;ftag=1>\n\
     Max-Forwards: 69\n\
     From: \"Ann \\\"A\\\" Lee\" <sip:+15550199@example.org>;tag=f1\n\

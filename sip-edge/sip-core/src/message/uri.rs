@@ -1,6 +1,7 @@
-//! Borrowed views of URIs and of name-addr header values (RFC 3261 §19.1, §20.10; RFC 3966 for `tel:`). `parse` takes what is well-formed;
-//! `read` takes the rest as well, as far as it goes: who needs a tag gets it, whatever stands around it.
-//! They read what `rsip::Uri` does not: IPv6 references, `tel:`, unknown schemes, escaped and embedded characters.
+//! Borrowed views of URIs and of name-addr header values (RFC 3261 §19.1, §20.10; RFC 3966 for
+//! `tel:`). `parse` takes what is well-formed; `read` takes the rest as well, as far as it goes:
+//! who needs a tag gets it, whatever stands around it. They read what `rsip::Uri` does not: IPv6
+//! references, `tel:`, unknown schemes, escaped and embedded characters.
 
 use super::grammar;
 
@@ -18,7 +19,8 @@ pub enum Scheme {
 pub struct Uri<'a> {
     text: &'a str,
     pub scheme: Scheme,
-    /// User part of a SIP URI with its parameters, without the password; the number of a `tel:` URI.
+    /// User part of a SIP URI with its parameters, without the password; the number of a `tel:`
+    /// URI.
     pub user: Option<&'a str>,
     pub password: Option<&'a str>,
     /// Host; an IPv6 reference keeps its brackets. Empty for `tel:` and unknown schemes.
@@ -37,7 +39,9 @@ impl<'a> Uri<'a> {
         }
         let (scheme, rest) = text.split_once(':')?;
         let mut first = scheme.bytes();
-        if !first.next()?.is_ascii_alphabetic() || !first.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+        if !first.next()?.is_ascii_alphabetic()
+            || !first.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        {
             return None;
         }
         let blank = |scheme| Self {
@@ -56,7 +60,8 @@ impl<'a> Uri<'a> {
             Self::parse_sip(blank(Scheme::Sips), rest)
         } else if scheme.eq_ignore_ascii_case("tel") {
             let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-            let number_is_whole = number.bytes().any(|byte| byte.is_ascii_hexdigit() || b"*#".contains(&byte));
+            let number_is_whole =
+                number.bytes().any(|byte| byte.is_ascii_hexdigit() || b"*#".contains(&byte));
             let params = Params::parse(params)?;
             number_is_whole.then_some(Self { user: Some(number), params, ..blank(Scheme::Tel) })
         } else {
@@ -101,24 +106,41 @@ impl<'a> Uri<'a> {
     fn mended(text: &'a str) -> Self {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
         let known = [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("tel", Scheme::Tel)];
-        let scheme =
-            known.into_iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map_or(Scheme::Other, |(_, scheme)| scheme);
-        let mut uri =
-            Self { text, scheme, user: None, password: None, host: "", port: None, params: Params::read(rest), headers: None };
+        let scheme = known
+            .into_iter()
+            .find(|(name, _)| scheme.eq_ignore_ascii_case(name))
+            .map_or(Scheme::Other, |(_, scheme)| scheme);
+        let mut uri = Self {
+            text,
+            scheme,
+            user: None,
+            password: None,
+            host: "",
+            port: None,
+            params: Params::read(rest),
+            headers: None,
+        };
         match scheme {
             Scheme::Other => {}
             Scheme::Tel => uri.user = Some(&rest[..rest.find(';').unwrap_or(rest.len())]),
             Scheme::Sip | Scheme::Sips => {
-                // The last `@` before the parameters ends the user part, which may hold what should be escaped.
+                // The last `@` before the parameters ends the user part, which may hold what should
+                // be escaped.
                 let first = rest.find('@').map_or(0, |at| at + 1);
                 let end = rest[first..].find([';', '?']).map_or(rest.len(), |at| first + at);
-                let (user, host) = rest[..end].rsplit_once('@').map_or((None, &rest[..end]), |(user, host)| (Some(user), host));
-                uri.user = user.map(|user| user.split_once(':').map_or(user, |(user, _)| user)).filter(|user| !user.is_empty());
-                let port_at = if host.starts_with('[') { host.find(']').map_or(0, |at| at + 1) } else { 0 };
-                let (name, port) = host.split_at(host[port_at..].find(':').map_or(host.len(), |at| port_at + at));
+                let (user, host) = rest[..end]
+                    .rsplit_once('@')
+                    .map_or((None, &rest[..end]), |(user, host)| (Some(user), host));
+                uri.user = user
+                    .map(|user| user.split_once(':').map_or(user, |(user, _)| user))
+                    .filter(|user| !user.is_empty());
+                let port_at =
+                    if host.starts_with('[') { host.find(']').map_or(0, |at| at + 1) } else { 0 };
+                let (name, port) =
+                    host.split_at(host[port_at..].find(':').map_or(host.len(), |at| port_at + at));
                 uri.host = grammar::trim(name);
-                uri.port =
-                    grammar::leading_number(grammar::trim(port.trim_start_matches(':'))).and_then(|port| port.try_into().ok());
+                uri.port = grammar::leading_number(grammar::trim(port.trim_start_matches(':')))
+                    .and_then(|port| port.try_into().ok());
                 uri.params = Params::read(&rest[end..]);
                 uri.headers = rest[end..].split_once('?').map(|(_, headers)| headers);
             }
@@ -126,7 +148,8 @@ impl<'a> Uri<'a> {
         uri
     }
 
-    /// The text as a request URI (§19.1.1), which has no headers; `None` when it would not stand as one word in a request line.
+    /// The text as a request URI (§19.1.1), which has no headers; `None` when it would not stand as
+    /// one word in a request line.
     pub fn target(&self) -> Option<&'a str> {
         let text = match self.headers {
             Some(headers) => &self.text[..self.text.len() - headers.len() - 1],
@@ -134,7 +157,8 @@ impl<'a> Uri<'a> {
         };
         let (scheme, rest) = text.split_once(':')?;
         let has_host = !matches!(self.scheme, Scheme::Sip | Scheme::Sips) || !self.host.is_empty();
-        let is_word = !text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"'));
+        let is_word =
+            !text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"'));
         (is_word && has_host && grammar::is_token(scheme) && !rest.is_empty()).then_some(text)
     }
 
@@ -148,7 +172,8 @@ impl<'a> Uri<'a> {
         self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 
-    /// The user part with its escapes undone and without its parameters; `None` when there is none or it is not UTF-8.
+    /// The user part with its escapes undone and without its parameters; `None` when there is none
+    /// or it is not UTF-8.
     pub fn user_text(&self) -> Option<String> {
         let user = self.user?.split(';').next()?;
         let mut bytes = Vec::with_capacity(user.len());
@@ -171,7 +196,8 @@ impl std::fmt::Display for Uri<'_> {
     }
 }
 
-/// Puts any URI text into `rsip`'s type so that it prints unchanged: what `rsip` cannot hold apart stands in its host.
+/// Puts any URI text into `rsip`'s type so that it prints unchanged: what `rsip` cannot hold apart
+/// stands in its host.
 pub fn opaque_uri(text: &str) -> rsip::Uri {
     let host = rsip::Host::Domain(rsip::Domain::from(text));
     rsip::Uri { host_with_port: rsip::HostWithPort { host, port: None }, ..Default::default() }
@@ -189,7 +215,10 @@ impl<'a> Params<'a> {
             return None;
         }
         let params = Self(text);
-        params.pieces().all(|(name, value)| Self::is_name(name) && value.is_none_or(Self::is_value)).then_some(params)
+        params
+            .pieces()
+            .all(|(name, value)| Self::is_name(name) && value.is_none_or(Self::is_value))
+            .then_some(params)
     }
 
     /// Reads parameters whatever they look like: from the first `;` on.
@@ -198,7 +227,8 @@ impl<'a> Params<'a> {
     }
 
     fn is_name(name: &str) -> bool {
-        !name.is_empty() && name.bytes().all(|byte| grammar::is_token_byte(byte) || b"[]/:&$()".contains(&byte))
+        !name.is_empty()
+            && name.bytes().all(|byte| grammar::is_token_byte(byte) || b"[]/:&$()".contains(&byte))
     }
 
     fn is_value(value: &str) -> bool {
@@ -206,10 +236,13 @@ impl<'a> Params<'a> {
             return grammar::quoted(value).is_some_and(|(_, rest)| rest.is_empty());
         }
         !value.is_empty()
-            && !value.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'"' | b'<' | b'>' | b',' | b';' | b'=' | b'@'))
+            && !value.bytes().any(|byte| {
+                matches!(byte, 0..=b' ' | 0x7f | b'"' | b'<' | b'>' | b',' | b';' | b'=' | b'@')
+            })
     }
 
-    /// Each name with its value, quotes kept, in order. Superfluous semicolons are passed over, and an empty value is none.
+    /// Each name with its value, quotes kept, in order. Superfluous semicolons are passed over, and
+    /// an empty value is none.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let pieces = self.pieces().filter(|(name, _)| !name.is_empty());
         pieces.map(|(name, value)| (name, value.filter(|value| !value.is_empty())))
@@ -236,7 +269,8 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// The value of the parameter: `Some(None)` when it stands without one. Names match without regard to case.
+    /// The value of the parameter: `Some(None)` when it stands without one. Names match without
+    /// regard to case.
     pub fn find(self, name: &str) -> Option<Option<&'a str>> {
         self.iter().find(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -275,8 +309,10 @@ impl<'a> NameAddr<'a> {
                 None => return Self::parse_bare(text),
             }
         };
-        // A display name without quotes is a list of tokens; other characters below 0x80 need quotes (§25.1).
-        let is_plain = |byte: u8| grammar::is_token_byte(byte) || byte >= 0x80 || b" \t".contains(&byte);
+        // A display name without quotes is a list of tokens; other characters below 0x80 need
+        // quotes (§25.1).
+        let is_plain =
+            |byte: u8| grammar::is_token_byte(byte) || byte >= 0x80 || b" \t".contains(&byte);
         if !text.starts_with('"') && !display.bytes().all(is_plain) {
             return None;
         }
@@ -296,21 +332,27 @@ impl<'a> NameAddr<'a> {
             let uri = rest[at + 1..].trim_start();
             uri.split_once(':').is_some_and(|(scheme, _)| grammar::is_token(scheme))
         };
-        let Some((at, _)) = rest.match_indices('<').find(begins_uri).or_else(|| rest.match_indices('<').next()) else {
-            // Without brackets each parameter is the header's, and the URI is the last word before them.
+        let Some((at, _)) =
+            rest.match_indices('<').find(begins_uri).or_else(|| rest.match_indices('<').next())
+        else {
+            // Without brackets each parameter is the header's, and the URI is the last word before
+            // them.
             let (front, _) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
             let uri = front.split_ascii_whitespace().next_back().unwrap_or_default();
             return Self { display, uri: Uri::read(uri), params: Params::read(rest) };
         };
         let inside = &rest[at + 1..];
         match inside.split_once('>') {
-            Some((uri, params)) => Self { display, uri: Uri::read(uri), params: Params::read(params) },
+            Some((uri, params)) => {
+                Self { display, uri: Uri::read(uri), params: Params::read(params) }
+            }
             // Nobody can tell whose the parameters are: they count for both.
             None => Self { display, uri: Uri::read(inside), params: Params::read(inside) },
         }
     }
 
-    /// Without angle brackets each parameter is the header's, and the URI must hold no comma and no question mark (§20.10).
+    /// Without angle brackets each parameter is the header's, and the URI must hold no comma and no
+    /// question mark (§20.10).
     fn parse_bare(text: &'a str) -> Option<Self> {
         let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
         let uri = grammar::trim(uri);

@@ -32,10 +32,16 @@ impl<'a> Via<'a> {
         let rest = grammar::trim(rest);
         let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
         let (host, port) = grammar::host_and_port(grammar::trim(sent_by))?;
-        grammar::is_token(transport).then_some(Self { transport, host, port, params: Params::parse(params)? })
+        grammar::is_token(transport).then_some(Self {
+            transport,
+            host,
+            port,
+            params: Params::parse(params)?,
+        })
     }
 
-    /// Reads a value that may be malformed: its branch and other parameters, and of the rest what can be told.
+    /// Reads a value that may be malformed: its branch and other parameters, and of the rest what
+    /// can be told.
     pub fn read(text: &'a str) -> Self {
         Self::parse(text).unwrap_or_else(|| {
             let (front, params) = text.split_at(text.find(';').unwrap_or(text.len()));
@@ -58,7 +64,8 @@ impl<'a> Via<'a> {
         self.params.value("rport")?.parse().ok()
     }
 
-    /// Where a response to this Via goes over UDP (§18.2.2, RFC 3581 §4); `None` when only DNS could tell.
+    /// Where a response to this Via goes over UDP (§18.2.2, RFC 3581 §4); `None` when only DNS
+    /// could tell.
     pub fn reply_address(&self) -> Option<SocketAddr> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let ip = match self.received() {

@@ -1,5 +1,6 @@
-//! Reading the headers that calls and transactions need, on any of `rsip`'s message types (RFC 3261 §20, RFC 3326, RFC 4028).
-//! Each reads what it is asked for and no more, however odd the rest of the value is; `parse` has checked what strangers sent.
+//! Reading the headers that calls and transactions need, on any of `rsip`'s message types (RFC 3261
+//! §20, RFC 3326, RFC 4028). Each reads what it is asked for and no more, however odd the rest of
+//! the value is; `parse` has checked what strangers sent.
 
 use rsip::headers::UntypedHeader;
 use rsip::message::HasHeaders;
@@ -33,7 +34,8 @@ pub struct SessionExpires<'a> {
     pub refresher: Option<&'a str>,
 }
 
-/// Header access. Names match without regard to case; nothing allocates except where a `Vec` is returned.
+/// Header access. Names match without regard to case; nothing allocates except where a `Vec` is
+/// returned.
 pub trait View: HasHeaders {
     /// The values of a header by its long name, one per header line, in order.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -65,12 +67,14 @@ pub trait View: HasHeaders {
     }
 
     fn cseq_number(&self) -> Option<u32> {
-        grammar::leading_number(grammar::trim(self.value("CSeq")?)).filter(|number| *number < 1 << 31)
+        grammar::leading_number(grammar::trim(self.value("CSeq")?))
+            .filter(|number| *number < 1 << 31)
     }
 
     /// The method of CSeq: of a response, the one that it answers.
     fn cseq_method(&self) -> Option<Method> {
-        let rest = grammar::trim(self.value("CSeq")?).trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest =
+            grammar::trim(self.value("CSeq")?).trim_start_matches(|c: char| c.is_ascii_digit());
         let end = |c: char| !c.is_ascii_alphabetic();
         let word = rest.trim_start_matches(end);
         super::header::method(&word[..word.find(end).unwrap_or(word.len())].to_ascii_uppercase())
@@ -109,15 +113,23 @@ pub trait View: HasHeaders {
         (value != "*").then(|| Some(NameAddr::read(grammar::split_list(value).next()?)))?
     }
 
-    /// The URI of the first Contact that has one: a display name with a comma and without quotes looks like two.
+    /// The URI of the first Contact that has one: a display name with a comma and without quotes
+    /// looks like two.
     fn contact_uri(&self) -> Option<Uri<'_>> {
-        let values = self.values("Contact").flat_map(grammar::split_list).map(|value| NameAddr::read(value).uri);
+        let values = self
+            .values("Contact")
+            .flat_map(grammar::split_list)
+            .map(|value| NameAddr::read(value).uri);
         values.into_iter().find(|uri| uri.target().is_some())
     }
 
-    /// Each Record-Route value as written, in the order of the message; a client's route set is this reversed (§12.1.2).
+    /// Each Record-Route value as written, in the order of the message; a client's route set is
+    /// this reversed (§12.1.2).
     fn record_routes(&self) -> Vec<&str> {
-        self.values("Record-Route").flat_map(grammar::split_list).filter(|each| each.contains(':')).collect()
+        self.values("Record-Route")
+            .flat_map(grammar::split_list)
+            .filter(|each| each.contains(':'))
+            .collect()
     }
 
     /// Whether Require lists the option tag.
@@ -132,7 +144,9 @@ pub trait View: HasHeaders {
 
     /// Whether Supported lists the option tag.
     fn supports(&self, option: &str) -> bool {
-        self.values("Supported").flat_map(grammar::split_list).any(|each| each.eq_ignore_ascii_case(option))
+        self.values("Supported")
+            .flat_map(grammar::split_list)
+            .any(|each| each.eq_ignore_ascii_case(option))
     }
 
     /// Whether Allow lists the method.
@@ -144,15 +158,20 @@ pub trait View: HasHeaders {
     fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
         self.values("Reason").flat_map(grammar::split_loosely).map(|each| {
             let (protocol, params) = each.split_at(each.find(';').unwrap_or(each.len()));
-            let cause = Params::read(params).value("cause").map(|cause| cause.trim_matches(['"', ' ', '\t']));
-            let cause = cause.and_then(grammar::leading_number).and_then(|cause| cause.try_into().ok());
+            let cause = Params::read(params)
+                .value("cause")
+                .map(|cause| cause.trim_matches(['"', ' ', '\t']));
+            let cause =
+                cause.and_then(grammar::leading_number).and_then(|cause| cause.try_into().ok());
             Reason { protocol: grammar::trim(protocol), cause }
         })
     }
 
     /// The first Q.850 cause that a Reason header carries.
     fn q850_cause(&self) -> Option<u16> {
-        self.reasons().filter(|reason| reason.protocol.eq_ignore_ascii_case("Q.850")).find_map(|reason| reason.cause)
+        self.reasons()
+            .filter(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))
+            .find_map(|reason| reason.cause)
     }
 
     /// The media type in front of the Content-Type's parameters.
@@ -172,7 +191,8 @@ pub trait View: HasHeaders {
 
     fn session_expires(&self) -> Option<SessionExpires<'_>> {
         let value = self.value("Session-Expires")?;
-        let refresher = Params::read(value).value("refresher").map(|refresher| refresher.trim_matches('"'));
+        let refresher =
+            Params::read(value).value("refresher").map(|refresher| refresher.trim_matches('"'));
         Some(SessionExpires { interval: grammar::leading_number(grammar::trim(value))?, refresher })
     }
 

@@ -3,10 +3,18 @@
 use super::*;
 
 #[track_caller]
-fn check(failure: Failure, rang: Rang, customer: (CallStatus, &str, Failover), agent: (CallStatus, &str, Failover)) {
-    for (leg, (status, reason, failover)) in [(LegName::Customer, customer), (LegName::Agent, agent)] {
+fn check(
+    failure: Failure,
+    rang: Rang,
+    customer: (CallStatus, &str, Failover),
+    agent: (CallStatus, &str, Failover),
+) {
+    for (leg, (status, reason, failover)) in
+        [(LegName::Customer, customer), (LegName::Agent, agent)]
+    {
         let verdict = judge(leg, failure, rang);
-        let found = (verdict.outcome.status, verdict.outcome.reason.map(Reason::as_str), verdict.failover);
+        let found =
+            (verdict.outcome.status, verdict.outcome.reason.map(Reason::as_str), verdict.failover);
         assert_eq!(found, (status, Some(reason), failover), "{failure:?} {rang:?} on {leg:?}");
         assert_eq!(verdict.outcome.failed_leg, Some(leg));
     }
@@ -64,7 +72,12 @@ fn no_answer() {
 fn unreachable() {
     for rang in BOTH {
         for failure in [code(480), cause(480, 20), cause(500, 20), cause(480, 16)] {
-            check(failure, rang, (NoAnswer, "unreachable", Never), (Failed, "agent_unreachable", Never));
+            check(
+                failure,
+                rang,
+                (NoAnswer, "unreachable", Never),
+                (Failed, "agent_unreachable", Never),
+            );
         }
     }
 }
@@ -73,7 +86,12 @@ fn unreachable() {
 #[test]
 fn silent_trunk_is_failed_over() {
     for failure in [code(408), Failure::Timeout] {
-        check(failure, Rang::No, (Failed, "trunk_timeout", Always), (Failed, "agent_unreachable", Always));
+        check(
+            failure,
+            Rang::No,
+            (Failed, "trunk_timeout", Always),
+            (Failed, "agent_unreachable", Always),
+        );
     }
 }
 
@@ -83,7 +101,12 @@ fn invalid_number_is_not_failed_over() {
     for rang in BOTH {
         let codes = [404, 410, 416, 484, 485, 604].map(code);
         for failure in codes.into_iter().chain([cause(503, 1), cause(480, 28)]) {
-            check(failure, rang, (Failed, "invalid_number", Never), (Failed, "agent_number_invalid", Never));
+            check(
+                failure,
+                rang,
+                (Failed, "invalid_number", Never),
+                (Failed, "agent_number_invalid", Never),
+            );
         }
     }
 }
@@ -92,8 +115,18 @@ fn invalid_number_is_not_failed_over() {
 #[test]
 fn refused_credentials_are_failed_over_once() {
     for failure in [401, 403, 407].map(code) {
-        check(failure, Rang::No, (Failed, "trunk_rejected", Once), (Failed, "trunk_rejected", Once));
-        check(failure, Rang::Yes, (Failed, "trunk_rejected", Never), (Failed, "trunk_rejected", Never));
+        check(
+            failure,
+            Rang::No,
+            (Failed, "trunk_rejected", Once),
+            (Failed, "trunk_rejected", Once),
+        );
+        check(
+            failure,
+            Rang::Yes,
+            (Failed, "trunk_rejected", Never),
+            (Failed, "trunk_rejected", Never),
+        );
     }
 }
 
@@ -107,14 +140,22 @@ fn media() {
     }
 }
 
-// S29, A11: 3xx, 5xx, transport error, causes 34 38 41 42; every other 4xx is a fault of the trunk too.
+// S29, A11: 3xx, 5xx, transport error, causes 34 38 41 42; every other 4xx is a fault of the trunk
+// too.
 #[test]
 fn faults_of_a_trunk_are_failed_over_but_never_after_18x() {
     let named = [401, 403, 404, 407, 408, 410, 415, 416, 480, 484, 485, 486, 487, 488];
     let codes = (300..600).filter(|c| !named.contains(c)).map(code);
-    let causes = [34, 38, 41, 42].into_iter().flat_map(|q850| [cause(500, q850), cause(480, q850), cause(404, q850)]);
+    let causes = [34, 38, 41, 42]
+        .into_iter()
+        .flat_map(|q850| [cause(500, q850), cause(480, q850), cause(404, q850)]);
     for failure in codes.chain(causes).chain([Failure::Transport]) {
-        check(failure, Rang::No, (Failed, "trunk_failed", Always), (Failed, "trunk_failed", Always));
+        check(
+            failure,
+            Rang::No,
+            (Failed, "trunk_failed", Always),
+            (Failed, "trunk_failed", Always),
+        );
         check(failure, Rang::Yes, (Failed, "trunk_failed", Never), (Failed, "trunk_failed", Never));
     }
     check(code(487), Rang::No, (Failed, "trunk_failed", Always), (Failed, "trunk_failed", Always));
@@ -141,24 +182,58 @@ fn the_one_who_hung_up_is_named() {
 #[track_caller]
 fn check_cause(cause: Cause, before: (CallStatus, &str), after: Option<&str>, by: HangupBy) {
     let outcome = of_cause(cause, Bridged::No);
-    assert_eq!((outcome.status, outcome.reason.map(Reason::as_str)), (before.0, Some(before.1)), "{cause:?} before the bridge");
+    assert_eq!(
+        (outcome.status, outcome.reason.map(Reason::as_str)),
+        (before.0, Some(before.1)),
+        "{cause:?} before the bridge"
+    );
     assert_eq!(outcome.hangup_by, Some(by));
     let outcome = of_cause(cause, Bridged::Yes);
-    assert_eq!((outcome.status, outcome.reason.map(Reason::as_str)), (Answer, after), "{cause:?} after the bridge");
+    assert_eq!(
+        (outcome.status, outcome.reason.map(Reason::as_str)),
+        (Answer, after),
+        "{cause:?} after the bridge"
+    );
     assert_eq!(outcome.hangup_by, Some(by));
 }
 
-// S29, A11: bridged is ANSWER, whatever follows; before it, agent hang-up and API cancel are CANCELED.
+// S29, A11: bridged is ANSWER, whatever follows; before it, agent hang-up and API cancel are
+// CANCELED.
 #[test]
 fn ends_other_than_by_a_failed_invite() {
     check_cause(Cause::Bye(LegName::Agent), (Canceled, "canceled"), None, HangupBy::Agent);
     check_cause(Cause::Bye(LegName::Customer), (Canceled, "canceled"), None, HangupBy::Customer);
     check_cause(Cause::Api, (Canceled, "canceled"), None, HangupBy::Api);
-    check_cause(Cause::MaxDuration, (Failed, "max_duration"), Some("max_duration"), HangupBy::System);
-    check_cause(Cause::NoMedia(LegName::Agent), (Failed, "agent_media"), Some("no_media"), HangupBy::System);
-    check_cause(Cause::NoMedia(LegName::Customer), (Failed, "no_media"), Some("no_media"), HangupBy::System);
-    check_cause(Cause::DialogLost(LegName::Customer), (Failed, "dialog_lost"), Some("dialog_lost"), HangupBy::Network);
+    check_cause(
+        Cause::MaxDuration,
+        (Failed, "max_duration"),
+        Some("max_duration"),
+        HangupBy::System,
+    );
+    check_cause(
+        Cause::NoMedia(LegName::Agent),
+        (Failed, "agent_media"),
+        Some("no_media"),
+        HangupBy::System,
+    );
+    check_cause(
+        Cause::NoMedia(LegName::Customer),
+        (Failed, "no_media"),
+        Some("no_media"),
+        HangupBy::System,
+    );
+    check_cause(
+        Cause::DialogLost(LegName::Customer),
+        (Failed, "dialog_lost"),
+        Some("dialog_lost"),
+        HangupBy::Network,
+    );
     let not_confirmed = Cause::AgentNotConfirmed;
-    check_cause(not_confirmed, (Failed, "agent_not_confirmed"), Some("agent_not_confirmed"), HangupBy::System);
+    check_cause(
+        not_confirmed,
+        (Failed, "agent_not_confirmed"),
+        Some("agent_not_confirmed"),
+        HangupBy::System,
+    );
     check_cause(Cause::System, (Failed, "system"), Some("system"), HangupBy::System);
 }

@@ -1,4 +1,5 @@
-//! Who registers: one challenge per flow, answered once, and a few attempts at it (RFC 7616 §3.3, §5.12).
+//! Who registers: one challenge per flow, answered once, and a few attempts at it (RFC 7616 §3.3,
+//! §5.12).
 
 use super::{Answer, CloseReason, Notice, Registrar, SPARE_FACTOR};
 use crate::digest::{self, Proof, ProofError};
@@ -41,12 +42,18 @@ impl Registrar {
         if proof.uri != request.uri.to_string() {
             return Err(Answer::plain(400));
         }
-        let Some(challenge) = self.challenges.get_mut(&connection).filter(|challenge| challenge.nonce == proof.nonce) else {
+        let Some(challenge) =
+            self.challenges.get_mut(&connection).filter(|challenge| challenge.nonce == proof.nonce)
+        else {
             // A nonce of an earlier connection, or nobody's.
             return Err(self.challenge(now, connection, nonce, true));
         };
-        let is_fresh = now.saturating_duration_since(challenge.made_at) <= NONCE_LIFE && proof.count > challenge.count;
-        let granted = self.grants.get(&proof.username).filter(|granted| proof.proves(Method::Register, &granted.password));
+        let is_fresh = now.saturating_duration_since(challenge.made_at) <= NONCE_LIFE
+            && proof.count > challenge.count;
+        let granted = self
+            .grants
+            .get(&proof.username)
+            .filter(|granted| proof.proves(Method::Register, &granted.password));
         let Some(granted) = granted else { return Err(self.fail(now, flow, connection, nonce)) };
         if !is_fresh {
             return Err(self.challenge(now, connection, nonce, true));
@@ -54,9 +61,12 @@ impl Registrar {
         challenge.count = proof.count;
         challenge.failures = 0;
         let serial = granted.serial;
-        // Who is in a call may refresh what it has: the call must not depend on whether new credentials can be had.
-        let refreshes =
-            self.bindings.get(&proof.username).is_some_and(|binding| binding.flow == flow && binding.serial == serial);
+        // Who is in a call may refresh what it has: the call must not depend on whether new
+        // credentials can be had.
+        let refreshes = self
+            .bindings
+            .get(&proof.username)
+            .is_some_and(|binding| binding.flow == flow && binding.serial == serial);
         if granted.expires_at <= now && !(refreshes && is_busy(&proof.username)) {
             self.notices.push_back(Notice::Close { flow, reason: CloseReason::Revoked });
             return Err(Answer::plain(403));
@@ -66,7 +76,8 @@ impl Registrar {
 
     /// Wrong credentials look the same whether the agent or the password is unknown.
     fn fail(&mut self, now: Instant, flow: Flow, connection: u64, nonce: String) -> Answer {
-        let failures = self.challenges.get(&connection).map_or(0, |challenge| challenge.failures) + 1;
+        let failures =
+            self.challenges.get(&connection).map_or(0, |challenge| challenge.failures) + 1;
         if failures >= MAX_FAILURES {
             self.notices.push_back(Notice::Close { flow, reason: CloseReason::Revoked });
             return Answer::plain(403);
@@ -79,7 +90,13 @@ impl Registrar {
     }
 
     /// RFC 3261 §22.1: 401 with a fresh challenge.
-    fn challenge(&mut self, now: Instant, connection: u64, nonce: String, is_stale: bool) -> Answer {
+    fn challenge(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        nonce: String,
+        is_stale: bool,
+    ) -> Answer {
         let known = self.challenges.get(&connection).map(|challenge| challenge.failures);
         if known.is_none() && self.challenges.len() >= self.config.capacity * SPARE_FACTOR {
             return Answer { code: 503, headers: vec![header("Retry-After", "10")] };

@@ -1,4 +1,5 @@
-//! One registered contact, and what a REGISTER says of contacts (RFC 3261 §10.2.1, §10.3; RFC 5626 §4.2).
+//! One registered contact, and what a REGISTER says of contacts (RFC 3261 §10.2.1, §10.3; RFC 5626
+//! §4.2).
 
 use super::{Answer, DEFAULT_EXPIRES, EXPIRES};
 use crate::edge::Flow;
@@ -12,7 +13,8 @@ const MAX_CONTACT_LEN: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     pub flow: Flow,
-    /// Request-URI of requests to the agent. Its host says nothing (`.invalid`): requests go over the flow (RFC 7118 §5).
+    /// Request-URI of requests to the agent. Its host says nothing (`.invalid`): requests go over
+    /// the flow (RFC 7118 §5).
     pub target: String,
     /// The Contact value as registered, without its `expires`.
     pub(super) contact: String,
@@ -39,7 +41,8 @@ impl Binding {
         self.expires_at.min(self.check_at)
     }
 
-    /// The same instance with the same Call-ID, which RFC 3261 §10.2.4 asks of one user agent's registrations from boot to boot.
+    /// The same instance with the same Call-ID, which RFC 3261 §10.2.4 asks of one user agent's
+    /// registrations from boot to boot.
     pub fn kinship(&self, former: &Binding) -> Kinship {
         let same = self.instance() == former.instance() && self.call_id == former.call_id;
         if same { Kinship::Same } else { Kinship::Stranger }
@@ -60,7 +63,8 @@ impl Binding {
 
     /// §10.3 step 7: with the same Call-ID a CSeq that is not higher is an older request.
     pub(super) fn is_overtaken_by(&self, request: &Request) -> bool {
-        request.call_id() == Some(self.call_id.as_str()) && request.cseq().is_none_or(|cseq| cseq.number <= self.cseq)
+        request.call_id() == Some(self.call_id.as_str())
+            && request.cseq().is_none_or(|cseq| cseq.number <= self.cseq)
     }
 }
 
@@ -80,9 +84,11 @@ pub enum Contact {
 
 impl Contact {
     pub fn of_request(request: &Request) -> Result<Contact, Answer> {
-        let values: Vec<&str> = request.values("Contact").flat_map(crate::message::grammar::split_list).collect();
+        let values: Vec<&str> =
+            request.values("Contact").flat_map(crate::message::grammar::split_list).collect();
         // §10.3: a malformed one is taken for 3600.
-        let header_expires = request.value("Expires").map(|text| text.trim().parse().unwrap_or(3600));
+        let header_expires =
+            request.value("Expires").map(|text| text.trim().parse().unwrap_or(3600));
         let value = match values.as_slice() {
             [] => return Ok(Contact::None),
             // §10.3 step 6: `*` goes with Expires 0 only.
@@ -101,7 +107,10 @@ impl Contact {
             return Ok(Contact::Removed);
         }
         if expires < *EXPIRES.start() {
-            return Err(Answer { code: 423, headers: vec![header("Min-Expires", EXPIRES.start().to_string())] });
+            return Err(Answer {
+                code: 423,
+                headers: vec![header("Min-Expires", EXPIRES.start().to_string())],
+            });
         }
         let mut value = format!("<{}>", address.uri);
         let kept = address.params.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("expires"));
@@ -113,6 +122,10 @@ impl Contact {
                 value.push_str(text);
             }
         }
-        Ok(Contact::One { value, target: address.uri.as_str().to_owned(), expires: expires.min(*EXPIRES.end()) })
+        Ok(Contact::One {
+            value,
+            target: address.uri.as_str().to_owned(),
+            expires: expires.min(*EXPIRES.end()),
+        })
     }
 }

@@ -6,9 +6,13 @@ use crate::edge::Transport;
 use crate::message::{Limits, Method, Response, SipMessage, StatusCode, parse};
 
 const DOMAIN: &str = "dialer.example";
-const CONTACT: &str = "<sip:k3v9@7f3a.invalid;transport=ws>;+sip.ice;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
+const CONTACT: &str =
+    "<sip:k3v9@7f3a.invalid;transport=ws>;+sip.ice;reg-id=1;+sip.instance=\"<urn:uuid:1>\"";
 
-#[expect(clippy::disallowed_methods, reason = "an Instant can be made in no other way; from here on the clock is virtual")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can be made in no other way; from here on the clock is virtual"
+)]
 fn start() -> Instant {
     Instant::now()
 }
@@ -49,13 +53,24 @@ const ANN: Try<'_> = Try {
 
 fn flow(connection: u64) -> Flow {
     let address = "10.0.0.9:5000".parse().unwrap();
-    Flow { transport: Transport::Wss, local: address, remote: address, connection: Some(connection) }
+    Flow {
+        transport: Transport::Wss,
+        local: address,
+        remote: address,
+        connection: Some(connection),
+    }
 }
 
 impl Rig {
     fn new() -> Rig {
         let config = RegistrarConfig { domain: DOMAIN.into(), capacity: 2 };
-        let mut rig = Rig { registrar: Registrar::new(config), now: start(), cseq: 0, nonces: 0, busy: Vec::new() };
+        let mut rig = Rig {
+            registrar: Registrar::new(config),
+            now: start(),
+            cseq: 0,
+            nonces: 0,
+            busy: Vec::new(),
+        };
         for agent in ["ann", "bob"] {
             rig.grant(agent, "secret", 600);
         }
@@ -64,20 +79,31 @@ impl Rig {
 
     fn grant(&mut self, agent: &str, password: &str, seconds: u64) {
         let expires_at = self.now + Duration::from_secs(seconds);
-        assert!(self.registrar.grant(self.now, Grant { agent: agent.into(), password: password.into(), expires_at }));
+        assert!(
+            self.registrar.grant(
+                self.now,
+                Grant { agent: agent.into(), password: password.into(), expires_at }
+            )
+        );
     }
 
     fn request(&mut self, by: &Try<'_>, extra: &str) -> Request {
         self.cseq += 1;
         let (user, call_id, cseq) = (by.user, by.call_id, self.cseq);
-        let contact = by.contact.map(|contact| format!("Contact: {contact}\r\n")).unwrap_or_default();
-        let expires = by.expires.map(|expires| format!("Expires: {expires}\r\n")).unwrap_or_default();
+        let contact =
+            by.contact.map(|contact| format!("Contact: {contact}\r\n")).unwrap_or_default();
+        let expires =
+            by.expires.map(|expires| format!("Expires: {expires}\r\n")).unwrap_or_default();
         let text = format!(
-            "REGISTER sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/WSS 7f3a.invalid;branch=z9hG4bK{cseq}\r\nMax-Forwards: 69\r\n\
-             To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:{user}@{DOMAIN}>;tag=t\r\nCall-ID: {call_id}\r\nCSeq: {cseq} REGISTER\r\n\
+            "REGISTER sip:{DOMAIN} SIP/2.0\r\n\
+                Via: SIP/2.0/WSS 7f3a.invalid;branch=z9hG4bK{cseq}\r\nMax-Forwards: 69\r\n\
+             To: <sip:{user}@{DOMAIN}>\r\nFrom: <sip:{user}@{DOMAIN}>;tag=t\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} REGISTER\r\n\
              {contact}{expires}Supported: path,gruu,outbound\r\n{extra}Content-Length: 0\r\n\r\n"
         );
-        let Ok(SipMessage::Request(request)) = parse(text.as_bytes(), &Limits::default()) else { panic!("{text}") };
+        let Ok(SipMessage::Request(request)) = parse(text.as_bytes(), &Limits::default()) else {
+            panic!("{text}")
+        };
         request
     }
 
@@ -85,8 +111,9 @@ impl Rig {
         self.nonces += 1;
         let busy = &self.busy;
         let nonce = format!("nonce{}", self.nonces);
-        self.registrar
-            .handle_register(self.now, flow(by.connection), request, nonce, |agent| busy.iter().any(|each| each == agent))
+        self.registrar.handle_register(self.now, flow(by.connection), request, nonce, |agent| {
+            busy.iter().any(|each| each == agent)
+        })
     }
 
     /// The request with credentials for a challenge.
@@ -102,7 +129,13 @@ impl Rig {
         let mut request = self.request(by, "");
         let credentials = Credentials { username: by.username, password: by.password };
         let uri = request.uri.to_string();
-        request.headers.push(challenge.authorize(Method::Register, &uri, credentials, "cnonce", count));
+        request.headers.push(challenge.authorize(
+            Method::Register,
+            &uri,
+            credentials,
+            "cnonce",
+            count,
+        ));
         request
     }
 
@@ -144,8 +177,9 @@ fn close(connection: u64, reason: CloseReason) -> Notice {
     Notice::Close { flow: flow(connection), reason }
 }
 
-/// §10.3: "The registrar returns a 200 (OK) response. The response MUST contain Contact header field values enumerating all current
-/// bindings. Each Contact value MUST feature an "expires" parameter".
+/// §10.3: "The registrar returns a 200 (OK) response. The response MUST contain Contact header
+/// field values enumerating all current bindings. Each Contact value MUST feature an "expires"
+/// parameter".
 #[test]
 fn a_proven_agent_is_bound_to_its_flow() {
     for algorithm in [0, 1] {
@@ -153,36 +187,50 @@ fn a_proven_agent_is_bound_to_its_flow() {
         let answer = rig.register(&Try { algorithm, ..ANN });
         assert_eq!(answer.code, 200);
         assert_eq!(answer.headers[0], header("Contact", format!("{CONTACT};expires=300")));
-        // RFC 5626 §6: "the registrar MUST … include … 'outbound' in a Require header field" for an outbound registration.
+        // RFC 5626 §6: "the registrar MUST … include … 'outbound' in a Require header field" for an
+        // outbound registration.
         assert_eq!(answer.headers[1], header("Require", "outbound"));
         assert_eq!(rig.notices(), [registered(Kinship::Stranger)]);
         let binding = rig.registrar.binding("ann").unwrap();
-        assert_eq!((binding.flow, binding.target.as_str()), (flow(1), "sip:k3v9@7f3a.invalid;transport=ws"));
+        assert_eq!(
+            (binding.flow, binding.target.as_str()),
+            (flow(1), "sip:k3v9@7f3a.invalid;transport=ws")
+        );
         assert_eq!(rig.registrar.agent_of(flow(1)), Some("ann"));
     }
 }
 
-/// RFC 7616 §3.3: the challenge names realm, nonce, algorithm and qop; RFC 8760 §2.4 allows one per algorithm.
+/// RFC 7616 §3.3: the challenge names realm, nonce, algorithm and qop; RFC 8760 §2.4 allows one per
+/// algorithm.
 #[test]
 fn who_proves_nothing_is_challenged() {
     let mut rig = Rig::new();
     let request = rig.request(&ANN, "");
     let answer = rig.send(&ANN, &request);
     assert_eq!(answer.code, 401);
-    let value = |algorithm| format!("Digest realm=\"{DOMAIN}\", nonce=\"nonce1\", algorithm={algorithm}, qop=\"auth\"");
-    assert_eq!(answer.headers, ["SHA-256", "MD5"].map(|each| header("WWW-Authenticate", value(each))));
+    let value = |algorithm| {
+        format!("Digest realm=\"{DOMAIN}\", nonce=\"nonce1\", algorithm={algorithm}, qop=\"auth\"")
+    };
+    assert_eq!(
+        answer.headers,
+        ["SHA-256", "MD5"].map(|each| header("WWW-Authenticate", value(each)))
+    );
     assert_eq!(rig.notices(), []);
 }
 
-/// §10.3 step 4: "the registrar SHOULD determine if the authenticated user is authorized to modify registrations for this
-/// address-of-record … If the authenticated user is not authorized … MUST return a 403".
+/// §10.3 step 4: "the registrar SHOULD determine if the authenticated user is authorized to modify
+/// registrations for this address-of-record … If the authenticated user is not authorized … MUST
+/// return a 403".
 #[test]
 fn an_agent_registers_only_itself() {
     let mut rig = Rig::new();
     assert_eq!(rig.register(&Try { user: "bob", ..ANN }).code, 403);
     assert_eq!(rig.register(&ANN).code, 200);
     // Nor may one flow speak for two agents.
-    assert_eq!(rig.register(&Try { user: "bob", username: "bob", call_id: "two", ..ANN }).code, 403);
+    assert_eq!(
+        rig.register(&Try { user: "bob", username: "bob", call_id: "two", ..ANN }).code,
+        403
+    );
     assert_eq!(rig.registrar.online().collect::<Vec<_>>(), ["ann"]);
 }
 
@@ -198,11 +246,14 @@ fn wrong_credentials_are_challenged_again_and_then_the_flow_is_closed() {
     }
 }
 
-/// RFC 7616 §3.4.5: the nonce count lets the server "detect request replays"; §3.3: a stale nonce asks for the same credentials again.
+/// RFC 7616 §3.4.5: the nonce count lets the server "detect request replays"; §3.3: a stale nonce
+/// asks for the same credentials again.
 #[test]
 fn a_nonce_is_answered_once_by_its_own_flow_and_soon() {
     let mut rig = Rig::new();
-    let stale = |answer: &Answer| answer.code == 401 && answer.headers[0].to_string().contains("stale=true");
+    let stale = |answer: &Answer| {
+        answer.code == 401 && answer.headers[0].to_string().contains("stale=true")
+    };
     let request = rig.request(&ANN, "");
     let challenge = rig.send(&ANN, &request);
     let proven = rig.proven(&ANN, &challenge, 1);
@@ -232,8 +283,10 @@ fn a_digest_for_another_resource_or_without_qop_is_refused() {
         ("uri=\"sip:dialer.example\", nc=x, cnonce=\"c\", qop=auth", 400),
         ("uri=\"sip:dialer.example\", nc=00000001, qop=auth", 400),
     ] {
-        let extra =
-            format!("Authorization: Digest username=\"ann\", realm=\"{DOMAIN}\", nonce=\"n\", response=\"r\", {params}\r\n");
+        let extra = format!(
+            "Authorization: Digest username=\"ann\", realm=\"{DOMAIN}\", nonce=\"n\", \
+                response=\"r\", {params}\r\n"
+        );
         let request = rig.request(&ANN, &extra);
         assert_eq!(rig.send(&ANN, &request).code, code, "{params}");
     }
@@ -261,12 +314,17 @@ fn another_page_takes_over_and_the_same_user_agent_moves() {
     assert_eq!(rig.register(&Try { connection: 4, call_id: "two", ..ANN }).code, 200);
     assert_eq!(rig.notices(), [registered(Kinship::Same)]);
     // RFC 5626 §4.1: another instance is another user agent, whatever else it copies.
-    let other = Some("<sip:k3v9@7f3a.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:2>\"");
-    assert_eq!(rig.register(&Try { connection: 5, call_id: "two", contact: other, ..ANN }).code, 200);
+    let other =
+        Some("<sip:k3v9@7f3a.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:2>\"");
+    assert_eq!(
+        rig.register(&Try { connection: 5, call_id: "two", contact: other, ..ANN }).code,
+        200
+    );
     assert_eq!(rig.notices(), [registered(Kinship::Stranger), close(4, CloseReason::TakenOver)]);
 }
 
-/// §10.3 step 7: with the same Call-ID, a CSeq that is not higher "MUST abort the update and the request fails".
+/// §10.3 step 7: with the same Call-ID, a CSeq that is not higher "MUST abort the update and the
+/// request fails".
 #[test]
 fn an_overtaken_register_changes_nothing() {
     let mut rig = Rig::new();
@@ -283,9 +341,13 @@ fn an_overtaken_register_changes_nothing() {
 #[test]
 fn a_binding_is_removed_queried_and_bounded() {
     let mut rig = Rig::new();
-    assert_eq!(rig.register(&Try { contact: None, expires: None, ..ANN }).headers, [header("Supported", "outbound")]);
+    assert_eq!(
+        rig.register(&Try { contact: None, expires: None, ..ANN }).headers,
+        [header("Supported", "outbound")]
+    );
     let brief = rig.register(&Try { expires: Some(5), ..ANN });
-    // §10.3 step 7: "MAY … reject with a response of 423 (Interval Too Brief). This response MUST contain a Min-Expires".
+    // §10.3 step 7: "MAY … reject with a response of 423 (Interval Too Brief). This response MUST
+    // contain a Min-Expires".
     assert_eq!((brief.code, &brief.headers[0]), (423, &header("Min-Expires", "30")));
     for contact in ["*", "<sip:a@x.invalid>, <sip:b@x.invalid>", "<tel:1>"] {
         assert_eq!(rig.register(&Try { contact: Some(contact), ..ANN }).code, 400, "{contact}");
@@ -308,7 +370,11 @@ fn a_binding_ends_unless_it_is_refreshed() {
     rig.pass(200);
     assert_eq!(rig.register(&ANN).code, 200);
     rig.pass(299);
-    assert_eq!(rig.notices(), [registered(Kinship::Stranger)], "a refresh over the same flow is no news");
+    assert_eq!(
+        rig.notices(),
+        [registered(Kinship::Stranger)],
+        "a refresh over the same flow is no news"
+    );
     rig.pass(1);
     assert_eq!(rig.notices(), [lost(), close(1, CloseReason::Revoked)]);
 }
@@ -342,7 +408,10 @@ fn a_revoked_agent_is_cut_off() {
     let mut rig = Rig::new();
     rig.register(&ANN);
     rig.registrar.revoke(rig.now, "ann", false);
-    assert_eq!(rig.notices(), [registered(Kinship::Stranger), lost(), close(1, CloseReason::Revoked)]);
+    assert_eq!(
+        rig.notices(),
+        [registered(Kinship::Stranger), lost(), close(1, CloseReason::Revoked)]
+    );
     assert_eq!(rig.register(&Try { connection: 2, ..ANN }).code, 401);
     rig.registrar.revoke(rig.now, "nobody", false);
     rig.registrar.revoke(rig.now, "nobody", true);
@@ -357,8 +426,16 @@ fn a_revoked_agent_in_a_call_keeps_its_line_to_the_calls_end() {
     rig.busy.push("ann".into());
     rig.registrar.revoke(rig.now, "ann", true);
     rig.pass(60);
-    assert_eq!(rig.register(&Try { expires: Some(3600), ..ANN }).code, 200, "what it has may be refreshed");
-    assert_eq!(rig.register(&Try { connection: 2, ..ANN }).code, 403, "nothing new is registered by it");
+    assert_eq!(
+        rig.register(&Try { expires: Some(3600), ..ANN }).code,
+        200,
+        "what it has may be refreshed"
+    );
+    assert_eq!(
+        rig.register(&Try { connection: 2, ..ANN }).code,
+        403,
+        "nothing new is registered by it"
+    );
     assert_eq!(rig.notices(), [registered(Kinship::Stranger), close(2, CloseReason::Revoked)]);
     rig.busy.clear();
     rig.pass(5);
@@ -371,13 +448,18 @@ fn tables_are_bounded() {
     let mut rig = Rig::new();
     rig.grant("cid", "secret", 600);
     for (connection, agent) in [(1, "ann"), (2, "bob")] {
-        assert_eq!(rig.register(&Try { connection, user: agent, username: agent, ..ANN }).code, 200);
+        assert_eq!(
+            rig.register(&Try { connection, user: agent, username: agent, ..ANN }).code,
+            200
+        );
     }
     let third = Try { connection: 3, user: "cid", username: "cid", ..ANN };
     assert_eq!(rig.register(&third).code, 503);
     let (now, expires_at) = (rig.now, rig.now + Duration::from_secs(600));
-    let granted = (0..20)
-        .filter(|number| rig.registrar.grant(now, Grant { agent: format!("x{number}"), password: "p".into(), expires_at }));
+    let granted = (0..20).filter(|number| {
+        rig.registrar
+            .grant(now, Grant { agent: format!("x{number}"), password: "p".into(), expires_at })
+    });
     assert_eq!(granted.count(), 2 * SPARE_FACTOR - 3);
     let challenged = (10..40).filter(|connection| {
         let by = Try { connection: *connection, ..ANN };

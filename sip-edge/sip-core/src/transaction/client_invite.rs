@@ -53,15 +53,22 @@ impl ClientInvite {
         Self { timers, reliability, state, outputs: VecDeque::from([Output::Transmit(bytes)]) }
     }
 
-    /// Goes on with an INVITE that an earlier process sent and that may have been answered provisionally: nothing is sent again.
+    /// Goes on with an INVITE that an earlier process sent and that may have been answered
+    /// provisionally: nothing is sent again.
     pub fn inherited(invite: Request, reliability: Reliability, timers: Timers) -> Self {
-        Self { timers, reliability, state: State::Proceeding { invite: Box::new(invite) }, outputs: VecDeque::new() }
+        Self {
+            timers,
+            reliability,
+            state: State::Proceeding { invite: Box::new(invite) },
+            outputs: VecDeque::new(),
+        }
     }
 
     pub fn handle_input(&mut self, now: Instant, input: ClientInput) {
         match input {
             ClientInput::Response(response) => self.handle_response(now, response),
-            ClientInput::TransportError if matches!(self.state, State::Terminated | State::Accepted { .. }) => {}
+            ClientInput::TransportError
+                if matches!(self.state, State::Terminated | State::Accepted { .. }) => {}
             // §17.1.4, and for the ACK §17.1.1.2: the user is told and the transaction ends.
             ClientInput::TransportError => {
                 self.outputs.push_back(Output::TransportError);
@@ -88,7 +95,10 @@ impl ClientInvite {
                     self.outputs.push_back(Output::Response(response));
                     match self.reliability {
                         Reliability::Reliable => self.terminate(),
-                        Reliability::Unreliable => self.state = State::Completed { ack, timer_d: now + self.timers.timer_d() },
+                        Reliability::Unreliable => {
+                            self.state =
+                                State::Completed { ack, timer_d: now + self.timers.timer_d() }
+                        }
                     }
                 }
             },
@@ -119,7 +129,9 @@ impl ClientInvite {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Calling { timer_a, timer_b, .. } => Some(timer_a.map_or(*timer_b, |timer_a| timer_a.min(*timer_b))),
+            State::Calling { timer_a, timer_b, .. } => {
+                Some(timer_a.map_or(*timer_b, |timer_a| timer_a.min(*timer_b)))
+            }
             State::Proceeding { .. } | State::Terminated => None,
             State::Completed { timer_d, .. } => Some(*timer_d),
             State::Accepted { timer_m } => Some(*timer_m),
@@ -137,7 +149,11 @@ impl ClientInvite {
                 *timer_a = now + *interval;
                 self.outputs.push_back(Output::Transmit(bytes.clone()));
             }
-            State::Completed { timer_d: due, .. } | State::Accepted { timer_m: due } if *due <= now => self.terminate(),
+            State::Completed { timer_d: due, .. } | State::Accepted { timer_m: due }
+                if *due <= now =>
+            {
+                self.terminate()
+            }
             _ => {}
         }
     }

@@ -50,7 +50,10 @@ impl ClientNonInvite {
 
     pub fn handle_input(&mut self, now: Instant, input: ClientInput) {
         match (input, self.state) {
-            (ClientInput::Response(_) | ClientInput::TransportError, State::Completed { .. } | State::Terminated) => {}
+            (
+                ClientInput::Response(_) | ClientInput::TransportError,
+                State::Completed { .. } | State::Terminated,
+            ) => {}
             (
                 ClientInput::Response(response),
                 State::Trying { timer_e, timer_f, .. } | State::Proceeding { timer_e, timer_f },
@@ -60,7 +63,9 @@ impl ClientNonInvite {
                 match self.reliability {
                     _ if !is_final => self.state = State::Proceeding { timer_e, timer_f },
                     Reliability::Reliable => self.terminate(),
-                    Reliability::Unreliable => self.state = State::Completed { timer_k: now + self.timers.t4 },
+                    Reliability::Unreliable => {
+                        self.state = State::Completed { timer_k: now + self.timers.t4 }
+                    }
                 }
             }
             (ClientInput::TransportError, State::Trying { .. } | State::Proceeding { .. }) => {
@@ -91,7 +96,9 @@ impl ClientNonInvite {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
-            State::Trying { timer_f, .. } | State::Proceeding { timer_f, .. } if *timer_f <= now => {
+            State::Trying { timer_f, .. } | State::Proceeding { timer_f, .. }
+                if *timer_f <= now =>
+            {
                 self.outputs.push_back(Output::Timeout);
                 self.terminate();
             }

@@ -21,18 +21,31 @@ enum Side {
 impl Key {
     /// The key of a client transaction from the request it sends.
     pub fn client(request: &Request) -> Option<Self> {
-        Some(Self { side: Side::Client, method: name(request.method), text: request.top_via()?.branch()?.to_owned() })
+        Some(Self {
+            side: Side::Client,
+            method: name(request.method),
+            text: request.top_via()?.branch()?.to_owned(),
+        })
     }
 
-    /// The keys of which the client transaction that a response is for has one: where CSeq names no method, each that we send. CANCEL
-    /// comes first, for it has its INVITE's branch.
+    /// The keys of which the client transaction that a response is for has one: where CSeq names no
+    /// method, each that we send. CANCEL comes first, for it has its INVITE's branch.
     pub fn responses(response: &Response) -> impl Iterator<Item = Self> {
-        const SENT: [Method; 7] =
-            [Method::Cancel, Method::Invite, Method::Bye, Method::Notify, Method::PRack, Method::Info, Method::Update];
+        const SENT: [Method; 7] = [
+            Method::Cancel,
+            Method::Invite,
+            Method::Bye,
+            Method::Notify,
+            Method::PRack,
+            Method::Info,
+            Method::Update,
+        ];
         let branch = response.top_via().and_then(|via| via.branch()).map(str::to_owned);
         let named = response.cseq_method();
         let methods = named.into_iter().chain(SENT.into_iter().filter(move |_| named.is_none()));
-        methods.filter_map(move |method| Some(Self { side: Side::Client, method: name(method), text: branch.clone()? }))
+        methods.filter_map(move |method| {
+            Some(Self { side: Side::Client, method: name(method), text: branch.clone()? })
+        })
     }
 
     /// The key of the server transaction that a request starts or belongs to.
@@ -49,7 +62,9 @@ impl Key {
     fn server_as(request: &Request, method: Method) -> Option<Self> {
         let via = request.top_via();
         let text = match via.and_then(|via| via.branch()) {
-            Some(branch) if branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE) => {
+            Some(branch)
+                if branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE) =>
+            {
                 format!("{branch} {}", sent_by(via))
             }
             _ => Self::legacy_text(request, via)?,
@@ -57,17 +72,25 @@ impl Key {
         Some(Self { side: Side::Server, method: name(method), text })
     }
 
-    /// RFC 2543's fields. Deviates: the To tag is left out, because an ACK has one that its INVITE lacks (§17.2.3) and the rest is
-    /// unique enough for peers this old.
+    /// RFC 2543's fields. Deviates: the To tag is left out, because an ACK has one that its INVITE
+    /// lacks (§17.2.3) and the rest is unique enough for peers this old.
     fn legacy_text(request: &Request, via: Option<Via<'_>>) -> Option<String> {
-        let (from, cseq) = (request.from_tag().unwrap_or_default(), request.cseq_number().unwrap_or_default());
+        let (from, cseq) =
+            (request.from_tag().unwrap_or_default(), request.cseq_number().unwrap_or_default());
         let branch = via.and_then(|via| via.branch()).unwrap_or_default();
-        Some(format!("{} {from} {} {cseq} {} {branch}", request.uri, request.call_id()?, sent_by(via)))
+        Some(format!(
+            "{} {from} {} {cseq} {} {branch}",
+            request.uri,
+            request.call_id()?,
+            sent_by(via)
+        ))
     }
 }
 
 fn sent_by(via: Option<Via<'_>>) -> String {
-    via.map_or_else(String::new, |via| format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(5060)))
+    via.map_or_else(String::new, |via| {
+        format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(5060))
+    })
 }
 
 fn name(method: Method) -> &'static str {

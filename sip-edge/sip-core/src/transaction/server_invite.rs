@@ -12,7 +12,8 @@ const TRYING_AFTER: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 enum State {
-    /// `trying` is the 100 that is sent unless the user is quicker; `last` what a retransmission is answered with.
+    /// `trying` is the 100 that is sent unless the user is quicker; `last` what a retransmission is
+    /// answered with.
     Proceeding {
         trying: Option<(Instant, Arc<[u8]>)>,
         last: Option<Arc<[u8]>>,
@@ -52,7 +53,9 @@ impl ServerInvite {
 
     pub fn handle_input(&mut self, now: Instant, input: ServerInput) {
         match input {
-            ServerInput::Request(request) if request.method == Method::Ack => self.handle_ack(now, request),
+            ServerInput::Request(request) if request.method == Method::Ack => {
+                self.handle_ack(now, request)
+            }
             ServerInput::Request(_) => self.handle_retransmission(),
             ServerInput::Response(response) => self.handle_response(now, &response),
             ServerInput::TransportError if matches!(self.state, State::Terminated) => {}
@@ -65,7 +68,9 @@ impl ServerInvite {
         match self.state {
             State::Completed { .. } => match self.reliability {
                 Reliability::Reliable => self.terminate(),
-                Reliability::Unreliable => self.state = State::Confirmed { timer_i: now + self.timers.t4 },
+                Reliability::Unreliable => {
+                    self.state = State::Confirmed { timer_i: now + self.timers.t4 }
+                }
             },
             State::Accepted { .. } => self.outputs.push_back(Output::Request(ack)),
             State::Proceeding { .. } | State::Confirmed { .. } | State::Terminated => {}
@@ -99,22 +104,29 @@ impl ServerInvite {
                         *trying = None;
                         *last = Some(bytes);
                     }
-                    200..300 => self.state = State::Accepted { timer_l: now + self.timers.patience() },
+                    200..300 => {
+                        self.state = State::Accepted { timer_l: now + self.timers.patience() }
+                    }
                     _ => {
                         self.state = State::Completed {
                             bytes,
-                            timer_g: (self.reliability == Reliability::Unreliable).then(|| now + self.timers.t1),
+                            timer_g: (self.reliability == Reliability::Unreliable)
+                                .then(|| now + self.timers.t1),
                             interval: self.timers.t1,
                             timer_h: now + self.timers.patience(),
                         };
                     }
                 }
             }
-            // The user retransmits its 2xx through us until the ACK comes (RFC 6026 §7.1, RFC 3261 §13.3.1.4).
+            // The user retransmits its 2xx through us until the ACK comes (RFC 6026 §7.1, RFC 3261
+            // §13.3.1.4).
             State::Accepted { .. } if (200..300).contains(&code) => {
                 self.outputs.push_back(Output::Transmit(print_response(response).into()));
             }
-            State::Accepted { .. } | State::Completed { .. } | State::Confirmed { .. } | State::Terminated => {}
+            State::Accepted { .. }
+            | State::Completed { .. }
+            | State::Confirmed { .. }
+            | State::Terminated => {}
         }
     }
 
@@ -130,7 +142,9 @@ impl ServerInvite {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
             State::Proceeding { trying, .. } => trying.as_ref().map(|(due, _)| *due),
-            State::Completed { timer_g, timer_h, .. } => Some(timer_g.map_or(*timer_h, |timer_g| timer_g.min(*timer_h))),
+            State::Completed { timer_g, timer_h, .. } => {
+                Some(timer_g.map_or(*timer_h, |timer_g| timer_g.min(*timer_h)))
+            }
             State::Confirmed { timer_i } => Some(*timer_i),
             State::Accepted { timer_l } => Some(*timer_l),
             State::Terminated => None,
@@ -139,7 +153,9 @@ impl ServerInvite {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {
-            State::Proceeding { trying: Some((due, _)), .. } if *due <= now => self.handle_retransmission(),
+            State::Proceeding { trying: Some((due, _)), .. } if *due <= now => {
+                self.handle_retransmission()
+            }
             State::Completed { timer_h, .. } if *timer_h <= now => {
                 self.outputs.push_back(Output::Timeout);
                 self.terminate();
@@ -149,7 +165,9 @@ impl ServerInvite {
                 *timer_g = now + *interval;
                 self.outputs.push_back(Output::Transmit(bytes.clone()));
             }
-            State::Confirmed { timer_i: due } | State::Accepted { timer_l: due } if *due <= now => self.terminate(),
+            State::Confirmed { timer_i: due } | State::Accepted { timer_l: due } if *due <= now => {
+                self.terminate()
+            }
             _ => {}
         }
     }

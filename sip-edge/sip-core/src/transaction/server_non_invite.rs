@@ -56,7 +56,9 @@ impl ServerNonInvite {
         match self.reliability {
             _ if response.status_code.code() < 200 => self.state = State::Proceeding { last },
             Reliability::Reliable => self.terminate(),
-            Reliability::Unreliable => self.state = State::Completed { last, timer_j: now + self.timers.patience() },
+            Reliability::Unreliable => {
+                self.state = State::Completed { last, timer_j: now + self.timers.patience() }
+            }
         }
     }
 

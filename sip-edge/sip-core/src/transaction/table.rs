@@ -1,5 +1,6 @@
-//! All transactions of one shard: bounded, found by key, driven by one deadline. Each carries what its user attached to it, such as
-//! the flow it runs over and the leg it serves; the table only hands that back.
+//! All transactions of one shard: bounded, found by key, driven by one deadline. Each carries what
+//! its user attached to it, such as the flow it runs over and the leg it serves; the table only
+//! hands that back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -8,7 +9,8 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::{
-    ClientInput, ClientInvite, ClientNonInvite, Key, Output, Reliability, ServerInput, ServerInvite, ServerNonInvite, Timers,
+    ClientInput, ClientInvite, ClientNonInvite, Key, Output, Reliability, ServerInput,
+    ServerInvite, ServerNonInvite, Timers,
 };
 use crate::message::{Method, Request, Response, SipMessage, cancel_for};
 
@@ -96,7 +98,8 @@ impl Machine {
 
 /// What a user attaches to its transactions.
 pub trait Attachment: Clone {
-    /// The other end of the stream that a transaction runs over, and fails with; `None` for datagrams.
+    /// The other end of the stream that a transaction runs over, and fails with; `None` for
+    /// datagrams.
     fn stream(&self) -> Option<SocketAddr>;
 }
 
@@ -161,14 +164,21 @@ impl<U: Attachment> Table<U> {
     }
 
     /// Goes on with an INVITE that an earlier process sent.
-    pub fn inherit_invite(&mut self, invite: Request, reliability: Reliability, user: U) -> Result<TransactionId, Full> {
+    pub fn inherit_invite(
+        &mut self,
+        invite: Request,
+        reliability: Reliability,
+        user: U,
+    ) -> Result<TransactionId, Full> {
         let key = Key::client(&invite).ok_or(Full::NoKey)?;
         self.admit(&key)?;
-        let machine = Machine::ClientInvite(ClientInvite::inherited(invite, reliability, self.timers));
+        let machine =
+            Machine::ClientInvite(ClientInvite::inherited(invite, reliability, self.timers));
         Ok(self.insert(key, user, machine))
     }
 
-    /// Takes charge of a request that matched no transaction. The user has the request already and answers by `respond`.
+    /// Takes charge of a request that matched no transaction. The user has the request already and
+    /// answers by `respond`.
     pub fn start_server(
         &mut self,
         now: Instant,
@@ -205,22 +215,27 @@ impl<U: Attachment> Table<U> {
         self.next_generation += 1;
         self.counters.started_count += 1;
         let stream = user.stream();
-        let index = self.entries.insert(Entry { generation, key: key.clone(), user, machine, armed: None });
+        let index =
+            self.entries.insert(Entry { generation, key: key.clone(), user, machine, armed: None });
         self.by_stream.extend(stream.map(|stream| (stream, index)));
         self.by_key.insert(key, index);
         self.settle(index);
         TransactionId { index, generation }
     }
 
-    /// The running transaction that a message belongs to. `None` for a new request, an ACK of a 2xx and a stray response.
+    /// The running transaction that a message belongs to. `None` for a new request, an ACK of a 2xx
+    /// and a stray response.
     pub fn route(&self, message: &SipMessage) -> Option<TransactionId> {
         match message {
             SipMessage::Request(request) => self.find(&Key::server(request)?),
-            SipMessage::Response(response) => Key::responses(response).find_map(|key| self.find(&key)),
+            SipMessage::Response(response) => {
+                Key::responses(response).find_map(|key| self.find(&key))
+            }
         }
     }
 
-    /// The INVITE server transaction that a CANCEL is for (§9.2); the CANCEL has one of its own besides.
+    /// The INVITE server transaction that a CANCEL is for (§9.2); the CANCEL has one of its own
+    /// besides.
     pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {
         self.find(&Key::cancelled(cancel)?)
     }
@@ -232,15 +247,23 @@ impl<U: Attachment> Table<U> {
 
     /// Gives the message to its transaction, or gives it back: then it is the user's own.
     #[expect(clippy::result_large_err, reason = "the message itself is given back")]
-    pub fn handle_message(&mut self, now: Instant, message: SipMessage) -> Result<TransactionId, SipMessage> {
+    pub fn handle_message(
+        &mut self,
+        now: Instant,
+        message: SipMessage,
+    ) -> Result<TransactionId, SipMessage> {
         let Some(id) = self.route(&message) else {
             self.counters.unmatched_count += 1;
             return Err(message);
         };
         let machine = &mut self.entries[id.index].machine;
         match message {
-            SipMessage::Request(request) => machine.handle_server(now, ServerInput::Request(request)),
-            SipMessage::Response(response) => machine.handle_client(now, ClientInput::Response(response)),
+            SipMessage::Request(request) => {
+                machine.handle_server(now, ServerInput::Request(request))
+            }
+            SipMessage::Response(response) => {
+                machine.handle_client(now, ClientInput::Response(response))
+            }
         }
         self.settle(id.index);
         Ok(id)
@@ -264,16 +287,18 @@ impl<U: Attachment> Table<U> {
         }
     }
 
-    /// Makes the CANCEL of an INVITE that has no final response yet; the caller starts it as a client transaction of its own. It must
-    /// not be sent before a provisional response (§9.1).
+    /// Makes the CANCEL of an INVITE that has no final response yet; the caller starts it as a
+    /// client transaction of its own. It must not be sent before a provisional response (§9.1).
     pub fn cancel_request(&self, id: TransactionId) -> Option<Request> {
-        match &self.entries.get(id.index).filter(|entry| entry.generation == id.generation)?.machine {
+        match &self.entries.get(id.index).filter(|entry| entry.generation == id.generation)?.machine
+        {
             Machine::ClientInvite(machine) => Some(cancel_for(machine.invite()?)),
             _ => None,
         }
     }
 
-    /// Ends a transaction without a word, such as an INVITE whose CANCEL brought no answer within 64 × T1 (§9.1).
+    /// Ends a transaction without a word, such as an INVITE whose CANCEL brought no answer within
+    /// 64 × T1 (§9.1).
     pub fn terminate(&mut self, id: TransactionId) {
         if self.is_running(id) {
             self.remove(id.index);
@@ -294,7 +319,10 @@ impl<U: Attachment> Table<U> {
 
     /// What its user attached to a running transaction.
     pub fn user(&self, id: TransactionId) -> Option<&U> {
-        self.entries.get(id.index).filter(|entry| entry.generation == id.generation).map(|entry| &entry.user)
+        self.entries
+            .get(id.index)
+            .filter(|entry| entry.generation == id.generation)
+            .map(|entry| &entry.user)
     }
 
     /// The next output, of whichever transaction.
@@ -329,7 +357,8 @@ impl<U: Attachment> Table<U> {
         self.counters
     }
 
-    /// Moves a machine's outputs to the table's, arms its next deadline and removes it when it is over.
+    /// Moves a machine's outputs to the table's, arms its next deadline and removes it when it is
+    /// over.
     fn settle(&mut self, index: usize) {
         let entry = &mut self.entries[index];
         let id = TransactionId { index, generation: entry.generation };

@@ -1,4 +1,5 @@
-//! The machines as scripts that read as RFC 3261 §17 and RFC 6026: a MUST, a step, the outputs. Times are milliseconds from the start.
+//! The machines as scripts that read as RFC 3261 §17 and RFC 6026: a MUST, a step, the outputs.
+//! Times are milliseconds from the start.
 
 mod client_invite;
 mod client_non_invite;
@@ -35,13 +36,16 @@ fn answer(method: Method, code: u16) -> Response {
     respond(&made(method, "z9hG4bK1"), code, "b")
 }
 
-/// An output in a few letters: `send INVITE`, `send 486`, `user 180`, `user ACK`, `timeout`, `transport error`, `terminated`.
+/// An output in a few letters: `send INVITE`, `send 486`, `user 180`, `user ACK`, `timeout`,
+/// `transport error`, `terminated`.
 fn told(output: &Output) -> String {
     match output {
-        Output::Transmit(bytes) => match parse(bytes, &Default::default()).expect("what is sent is SIP") {
-            SipMessage::Request(request) => format!("send {}", request.method),
-            SipMessage::Response(response) => format!("send {}", response.status_code.code()),
-        },
+        Output::Transmit(bytes) => {
+            match parse(bytes, &Default::default()).expect("what is sent is SIP") {
+                SipMessage::Request(request) => format!("send {}", request.method),
+                SipMessage::Response(response) => format!("send {}", response.status_code.code()),
+            }
+        }
         Output::Response(response) => format!("user {}", response.status_code.code()),
         Output::Request(request) => format!("user {}", request.method),
         Output::Timeout => "timeout".into(),
@@ -85,7 +89,8 @@ macro_rules! machine {
     };
 }
 
-machine!(ClientInvite: ClientInput, ClientNonInvite: ClientInput, ServerInvite: ServerInput, ServerNonInvite: ServerInput);
+machine!(ClientInvite: ClientInput, ClientNonInvite: ClientInput, ServerInvite: ServerInput,
+    ServerNonInvite: ServerInput);
 
 /// One machine on a clock of its own.
 struct Script<M> {
@@ -128,7 +133,8 @@ impl<M: Machine> Script<M> {
             seen.extend(self.drain().into_iter().map(|told| (at, told)));
             assert!(self.machine.deadline() != Some(due), "a timer that fired is not due again");
         }
-        let expected: Vec<(u64, String)> = expected.iter().map(|(at, told)| (*at, (*told).to_owned())).collect();
+        let expected: Vec<(u64, String)> =
+            expected.iter().map(|(at, told)| (*at, (*told).to_owned())).collect();
         assert_eq!(seen, expected);
         self.now_ms = end_ms;
         self

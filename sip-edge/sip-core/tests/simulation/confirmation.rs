@@ -45,12 +45,22 @@ fn press_as(rig: &mut Rig, agent: &Callee, payload_type: u8, code: u8, timestamp
 fn loudness(rig: &mut Rig, frequency: f64) -> f64 {
     rig.datagrams.clear();
     rig.advance(2 * SECOND);
-    let sound = rig.datagrams.iter().filter(|(to, _)| *to == address(AGENT_MEDIA)).flat_map(|(_, bytes)| session::sound(bytes));
+    let sound = rig
+        .datagrams
+        .iter()
+        .filter(|(to, _)| *to == address(AGENT_MEDIA))
+        .flat_map(|(_, bytes)| session::sound(bytes));
     tone::level(&sound.collect::<Vec<i16>>(), frequency)
 }
 
 #[track_caller]
-fn check_end(rig: &Rig, status: CallStatus, reason: Reason, failed_leg: Option<LegName>, by: HangupBy) {
+fn check_end(
+    rig: &Rig,
+    status: CallStatus,
+    reason: Reason,
+    failed_leg: Option<LegName>,
+    by: HangupBy,
+) {
     let ended = rig.ended();
     assert_eq!((ended.status, ended.reason), (status, Some(reason)));
     assert_eq!((ended.failed_leg, ended.hangup_by), (failed_leg, Some(by)));
@@ -77,18 +87,24 @@ fn the_customer_is_called_once_the_agent_presses_1() {
     rig.reply_with_sdp(&customer, 200, "customer", CUSTOMER_MEDIA);
     rig.expect_request(Method::Ack, CUSTOMER);
     use MilestoneKind::{
-        AgentConfirmed, Answered, Bridged, ConfirmationRequested, FirstMedia, InviteSent, MediaLatched, Ringing,
+        AgentConfirmed, Answered, Bridged, ConfirmationRequested, FirstMedia, InviteSent,
+        MediaLatched, Ringing,
     };
     let kinds = rig.milestones.iter().map(|(kind, _)| *kind);
     let kinds: Vec<_> = kinds.filter(|kind| ![FirstMedia, MediaLatched].contains(kind)).collect();
-    let (agent, customer) = ([InviteSent, Answered, ConfirmationRequested, AgentConfirmed], [InviteSent, Ringing, Answered]);
+    let (agent, customer) = (
+        [InviteSent, Answered, ConfirmationRequested, AgentConfirmed],
+        [InviteSent, Ringing, Answered],
+    );
     assert_eq!(kinds, [&agent[..], &customer, &[Bridged]].concat());
 }
 
 // A9
 #[test]
 fn a_key_told_by_info_confirms() {
-    for (content_type, body) in [("application/dtmf-relay", "Signal=1\r\nDuration=160\r\n"), ("application/dtmf", "1")] {
+    for (content_type, body) in
+        [("application/dtmf-relay", "Signal=1\r\nDuration=160\r\n"), ("application/dtmf", "1")]
+    {
         let (mut rig, agent) = answered();
         rig.advance(SECOND);
         rig.info(&agent, 200, content_type, body);
@@ -106,7 +122,9 @@ fn a_key_under_either_number_confirms() {
         rig.place(call());
         let invite = rig.expect_request(Method::Invite, AGENT);
         let sdp = session::sdp(address(AGENT_MEDIA), 0, "sendrecv");
-        let sdp = sdp.replace(" 101\r\n", &format!(" {answered}\r\n")).replace("rtpmap:101", &format!("rtpmap:{answered}"));
+        let sdp = sdp
+            .replace(" 101\r\n", &format!(" {answered}\r\n"))
+            .replace("rtpmap:101", &format!("rtpmap:{answered}"));
         rig.reply_with_body(&invite, 200, "agent", &sdp);
         rig.expect_request(Method::Ack, AGENT);
         let agent = rig.callee(AGENT, "agent", &invite);
@@ -152,12 +170,17 @@ fn a_key_before_the_answer_does_not_count() {
     check_end(&rig, CallStatus::Canceled, Reason::Canceled, None, HangupBy::Agent);
 }
 
-// A9: voicemail presses no key, and talks; a phone may send nothing at all. Neither rings a customer.
+// A9: voicemail presses no key, and talks; a phone may send nothing at all. Neither rings a
+// customer.
 #[test]
 fn without_the_key_the_call_fails() {
     for speaks in [true, false] {
         let mut rig = Rig::new();
-        rig.place(PlaceCall { no_media: 5 * SECOND, recording: Some("crm_1.wav".into()), ..call() });
+        rig.place(PlaceCall {
+            no_media: 5 * SECOND,
+            recording: Some("crm_1.wav".into()),
+            ..call()
+        });
         let agent = rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
         rig.expect_request(Method::Ack, AGENT);
         let until = rig.now + LIMIT - TICK;
@@ -174,7 +197,13 @@ fn without_the_key_the_call_fails() {
         press(&mut rig, &agent, 1, 800_000);
         rig.reply(&bye, 200, "agent");
         rig.expect_silence();
-        check_end(&rig, CallStatus::Failed, Reason::AgentNotConfirmed, Some(LegName::Agent), HangupBy::System);
+        check_end(
+            &rig,
+            CallStatus::Failed,
+            Reason::AgentNotConfirmed,
+            Some(LegName::Agent),
+            HangupBy::System,
+        );
         assert!(rig.opened_recordings.is_empty());
         rig.expect_nothing_held();
     }

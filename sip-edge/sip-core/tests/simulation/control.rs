@@ -1,11 +1,15 @@
-//! Verbs on a running call: each in every state, what becomes of the third party, and how the parties stand after it.
+//! Verbs on a running call: each in every state, what becomes of the third party, and how the
+//! parties stand after it.
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD, THIRD_MEDIA};
+use crate::rig::{
+    AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD, THIRD_MEDIA,
+};
 use crate::session::{self, address, recorded};
 use crate::talk::{State, Talk, add, digits, remove, supervise};
 use media_core::relay::Forward;
 use sip_core::edge::{
-    CallStatus, ControlRefusal, HangupBy, Joining, LegName, MilestoneKind, PlaceCall, RecordingState, SupervisorRole, Verb,
+    CallStatus, ControlRefusal, HangupBy, Joining, LegName, MilestoneKind, PlaceCall,
+    RecordingState, SupervisorRole, Verb,
 };
 use sip_core::message::Method;
 use std::time::Duration;
@@ -35,7 +39,11 @@ fn check(verb: &Verb, expected: [&str; 10]) {
         };
         assert_eq!(word, expected, "{verb:?} {state:?}");
         if word != "ok" {
-            assert_eq!(talk.rig.told.len(), before, "a refused verb changes nothing: {verb:?} {state:?}");
+            assert_eq!(
+                talk.rig.told.len(),
+                before,
+                "a refused verb changes nothing: {verb:?} {state:?}"
+            );
         }
         // Whatever was asked, the call can be ended, and nothing is left of it.
         talk.settle();
@@ -51,7 +59,8 @@ fn check(verb: &Verb, expected: [&str; 10]) {
 fn each_verb_in_each_state() {
     let talking = "not_talking";
     let gone = "agent_gone";
-    // Before, Two, Held, ConsultRinging, Consulting, Swapped, JoinRinging, ThreeWay, TransferRinging, AgentGone
+    // Before, Two, Held, ConsultRinging, Consulting, Swapped, JoinRinging, ThreeWay,
+    // TransferRinging, AgentGone
     check(&Verb::Hold, [talking, "ok", "on_hold", "ok", "ok", "ok", "ok", "ok", "ok", gone]);
     let none = "not_on_hold";
     check(&Verb::Resume, [talking, none, "ok", none, none, none, none, none, none, gone]);
@@ -62,12 +71,21 @@ fn each_verb_in_each_state() {
     check(&mute("third"), [talking, unknown, unknown, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
     let ringing = "not_answered";
     check(&digits("agent", "12#"), ["ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", gone]);
-    check(&digits("customer", "1,2"), [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
-    check(&digits("third", "1"), [unknown, unknown, unknown, ringing, "ok", "ok", ringing, "ok", ringing, "ok"]);
+    check(
+        &digits("customer", "1,2"),
+        [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"],
+    );
+    check(
+        &digits("third", "1"),
+        [unknown, unknown, unknown, ringing, "ok", "ok", ringing, "ok", ringing, "ok"],
+    );
     check(&digits("customer", "12x"), ["no_digits"; 10]);
     let busy = "transfer_running";
     for joining in [Joining::Consult, Joining::Join, Joining::Transfer] {
-        check(&add("other", joining), [talking, "ok", "ok", busy, busy, busy, busy, "ok", busy, gone]);
+        check(
+            &add("other", joining),
+            [talking, "ok", "ok", busy, busy, busy, busy, "ok", busy, gone],
+        );
     }
     let no = "no_consultation";
     check(&Verb::Merge, [talking, no, no, ringing, "ok", "ok", no, no, no, gone]);
@@ -77,9 +95,15 @@ fn each_verb_in_each_state() {
     check(&remove("agent"), [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", gone]);
     check(&remove("customer"), [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
     check(&remove("third"), [talking, unknown, unknown, "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
-    check(&supervise("boss", SupervisorRole::Listen), [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
+    check(
+        &supervise("boss", SupervisorRole::Listen),
+        [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"],
+    );
     let role = Verb::SetRole { party: "third".into(), role: SupervisorRole::Barge };
-    check(&role, [talking, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown]);
+    check(
+        &role,
+        [talking, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown, unknown],
+    );
     let record = Verb::StartRecording { file_name: "late.wav".into() };
     check(&record, [talking, "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"]);
     let off = "not_recording";
@@ -91,7 +115,10 @@ fn each_verb_in_each_state() {
 fn an_unknown_or_ended_call_is_refused() {
     let mut talk = Talk::bridged();
     let now = talk.rig.now;
-    assert_eq!(talk.rig.edge.control(now, "call-2", "1", Verb::Hold), Err(ControlRefusal::UnknownCall));
+    assert_eq!(
+        talk.rig.edge.control(now, "call-2", "1", Verb::Hold),
+        Err(ControlRefusal::UnknownCall)
+    );
     talk.rig.hang_up();
     assert_eq!(talk.ask(Verb::Hold), Err(ControlRefusal::UnknownCall));
 }
@@ -104,7 +131,8 @@ fn a_repeated_request_gets_its_first_answer() {
     assert_eq!(talk.ask_as("b", Verb::Hold), Err(ControlRefusal::OnHold));
     assert_eq!(talk.ask_as("c", Verb::Resume), Ok(()));
     assert_eq!(talk.ask_as("b", Verb::Hold), Err(ControlRefusal::OnHold));
-    let held = talk.rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::CustomerHeld).count();
+    let held =
+        talk.rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::CustomerHeld).count();
     assert_eq!(held, 1);
     // Only the last 32 are kept.
     for id in 0..32 {
@@ -149,12 +177,25 @@ fn a_consultation_from_end_to_end() {
     talk.rig.expect_response(200);
     talk.rig.expect_request(Method::Bye, CUSTOMER);
     let ended = talk.rig.ended();
-    assert_eq!((ended.status, ended.reason, ended.hangup_by), (CallStatus::Answer, None, Some(HangupBy::Participant)));
+    assert_eq!(
+        (ended.status, ended.reason, ended.hangup_by),
+        (CallStatus::Answer, None, Some(HangupBy::Participant))
+    );
     assert_eq!(ended.duration_s, 9);
     assert!(ended.agent_media.is_some() && ended.customer_media.is_some());
     let other = &ended.others[0];
-    assert_eq!((other.party.as_str(), other.reason, other.answered_at.is_some()), ("third", "hung_up", true));
-    assert_eq!(ended.attempts.iter().filter(|attempt| matches!(attempt.leg, LegName::Participant(_))).count(), 1);
+    assert_eq!(
+        (other.party.as_str(), other.reason, other.answered_at.is_some()),
+        ("third", "hung_up", true)
+    );
+    assert_eq!(
+        ended
+            .attempts
+            .iter()
+            .filter(|attempt| matches!(attempt.leg, LegName::Participant(_)))
+            .count(),
+        1
+    );
     talk.rig.expect_nothing_held();
 }
 
@@ -173,7 +214,10 @@ fn a_blind_transfer_ends_the_agents_leg_at_the_answer() {
     let customer_invite = talk.customer.invite.clone();
     talk.rig.rtp(CUSTOMER_MEDIA, &customer_invite, 1);
     let forward = talk.rig.rtp(CUSTOMER_MEDIA, &customer_invite, 2);
-    assert!(matches!(forward, Forward::To { remote, .. } if remote == address(THIRD_MEDIA)), "{forward:?}");
+    assert!(
+        matches!(forward, Forward::To { remote, .. } if remote == address(THIRD_MEDIA)),
+        "{forward:?}"
+    );
     talk.rig.request(&mut talk.customer, Method::Bye, None);
     talk.rig.expect_response(200);
     talk.rig.expect_request(Method::Bye, THIRD);
@@ -189,16 +233,31 @@ fn check_failure(fail: impl Fn(&mut Talk), reason: &str, code: Option<u16>) {
         let mut talk = Talk::bridged();
         talk.ring(joining);
         fail(&mut talk);
-        assert_eq!(talk.parties(), format!("agent:talking customer:talking third:{reason}"), "{joining:?}");
-        let left = talk.rig.told.iter().rfind(|milestone| milestone.kind == MilestoneKind::ParticipantLeft).unwrap();
-        assert_eq!((left.detail.as_deref(), left.party.as_deref(), left.sip_code), (Some(reason), Some("third"), code));
+        assert_eq!(
+            talk.parties(),
+            format!("agent:talking customer:talking third:{reason}"),
+            "{joining:?}"
+        );
+        let left = talk
+            .rig
+            .told
+            .iter()
+            .rfind(|milestone| milestone.kind == MilestoneKind::ParticipantLeft)
+            .unwrap();
+        assert_eq!(
+            (left.detail.as_deref(), left.party.as_deref(), left.sip_code),
+            (Some(reason), Some("third"), code)
+        );
         assert_eq!(left.at, talk.rig.now);
         // The two hear each other, and another may be asked.
         let invite = talk.customer.invite.clone();
         talk.settle();
         talk.rig.rtp(CUSTOMER_MEDIA, &invite, 1);
         let forward = talk.rig.rtp(CUSTOMER_MEDIA, &invite, 2);
-        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{joining:?} {forward:?}");
+        assert!(
+            matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)),
+            "{joining:?} {forward:?}"
+        );
         assert_eq!(talk.ask(add("next", joining)), Ok(()));
         talk.settle();
         talk.rig.hang_up();
@@ -336,7 +395,12 @@ fn supervisors_come_and_go() {
     for role in [SupervisorRole::Barge, SupervisorRole::Listen, SupervisorRole::Listen] {
         talk.done(Verb::SetRole { party: "boss".into(), role });
     }
-    let switched = talk.rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::SupervisorRole).count();
+    let switched = talk
+        .rig
+        .milestones
+        .iter()
+        .filter(|(kind, _)| *kind == MilestoneKind::SupervisorRole)
+        .count();
     assert_eq!(switched, 2, "the third asked for what was so");
     let mut boss = talk.supervisor.take().unwrap();
     talk.rig.request(&mut boss, Method::Bye, None);
@@ -347,7 +411,11 @@ fn supervisors_come_and_go() {
     talk.rig.reply(&invite, 486, "boss");
     assert_eq!(talk.parties(), "agent:talking customer:talking boss:hung_up second:busy");
     assert!(talk.rig.ended.is_empty());
-    assert_eq!(talk.ask(supervise("boss", SupervisorRole::Listen)), Err(ControlRefusal::UnknownParty), "the name is taken");
+    assert_eq!(
+        talk.ask(supervise("boss", SupervisorRole::Listen)),
+        Err(ControlRefusal::UnknownParty),
+        "the name is taken"
+    );
 }
 
 #[test]
@@ -356,7 +424,10 @@ fn a_call_has_eight_parties_at_most() {
     for number in 0..6 {
         talk.done(supervise(&format!("s{number}"), SupervisorRole::Listen));
     }
-    assert_eq!(talk.ask(supervise("s6", SupervisorRole::Listen)), Err(ControlRefusal::TooManyParties));
+    assert_eq!(
+        talk.ask(supervise("s6", SupervisorRole::Listen)),
+        Err(ControlRefusal::TooManyParties)
+    );
     assert_eq!(talk.ask(add("third", Joining::Join)), Err(ControlRefusal::TooManyParties));
     talk.done(remove("s0"));
     talk.done(add("third", Joining::Join));
@@ -367,7 +438,10 @@ fn a_recording_is_paused_and_leaves_no_trace_of_digits() {
     let call = PlaceCall { recording: Some("a.wav".into()), ..Rig::plain_call() };
     let mut talk = Talk::bridged_as(call);
     assert_eq!(talk.conversation().recording, RecordingState::Running);
-    assert_eq!(talk.ask(Verb::StartRecording { file_name: "b.wav".into() }), Err(ControlRefusal::AlreadyRecording));
+    assert_eq!(
+        talk.ask(Verb::StartRecording { file_name: "b.wav".into() }),
+        Err(ControlRefusal::AlreadyRecording)
+    );
     talk.done(digits("customer", "1"));
     talk.rig.advance(Duration::from_secs(3));
     talk.done(Verb::PauseRecording);
@@ -385,7 +459,8 @@ fn a_recording_is_paused_and_leaves_no_trace_of_digits() {
     talk.rig.edge.recording_finished(talk.rig.now, recording, recorded(Duration::from_secs(13)));
     talk.rig.drain();
     let result = talk.rig.ended().recording.clone().unwrap();
-    let pauses: Vec<(u64, u64)> = result.pauses.iter().map(|pause| (pause.from.as_secs(), pause.to.as_secs())).collect();
+    let pauses: Vec<(u64, u64)> =
+        result.pauses.iter().map(|pause| (pause.from.as_secs(), pause.to.as_secs())).collect();
     assert_eq!(pauses, [(3, 7), (12, 13)]);
     assert!(talk.rig.told.iter().all(|milestone| milestone.detail.as_deref() != Some("4111")));
 }

@@ -1,5 +1,6 @@
-//! A process that dies and the next one, which leaves the phones of the first (B10): each that stood at a carrier gets its CANCEL or its BYE
-//! once, in every state, and one that answers all the same is acknowledged and hung up.
+//! A process that dies and the next one, which leaves the phones of the first (B10): each that
+//! stood at a carrier gets its CANCEL or its BYE once, in every state, and one that answers all the
+//! same is acknowledged and hung up.
 
 use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD};
 use crate::session::{self, address};
@@ -18,7 +19,9 @@ fn farewells(rig: &mut Rig) -> Vec<(Method, &'static str, Request)> {
         .drain(..)
         .map(|(flow, message)| match message {
             SipMessage::Request(request) => {
-                let home = [AGENT, CUSTOMER, THIRD, SUPERVISOR].into_iter().find(|home| address(home) == flow.remote);
+                let home = [AGENT, CUSTOMER, THIRD, SUPERVISOR]
+                    .into_iter()
+                    .find(|home| address(home) == flow.remote);
                 (request.method, home.expect("one of the peers"), request)
             }
             SipMessage::Response(response) => panic!("{response:?}"),
@@ -28,7 +31,8 @@ fn farewells(rig: &mut Rig) -> Vec<(Method, &'static str, Request)> {
     sent
 }
 
-/// Kills the process of a call and expects these farewells of the next one; each phone takes its own.
+/// Kills the process of a call and expects these farewells of the next one; each phone takes its
+/// own.
 #[track_caller]
 fn check(mut rig: Rig, expected: &[(Method, &str)]) {
     rig.crash();
@@ -113,7 +117,13 @@ fn the_invite_that_was_sent_last_is_cancelled() {
     let mut rig = Rig::new();
     rig.place(session::call("call-1", agents, customer));
     let first = rig.expect_request(Method::Invite, AGENT);
-    rig.reply_with(&first, 401, "agent", "WWW-Authenticate", "Digest realm=\"agents\", nonce=\"n1\"");
+    rig.reply_with(
+        &first,
+        401,
+        "agent",
+        "WWW-Authenticate",
+        "Digest realm=\"agents\", nonce=\"n1\"",
+    );
     rig.expect_request(Method::Ack, AGENT);
     let second = rig.expect_request(Method::Invite, AGENT);
     rig.reply(&second, 180, "agent");
@@ -123,7 +133,10 @@ fn the_invite_that_was_sent_last_is_cancelled() {
     let cancel = rig.expect_request(Method::Cancel, AGENT);
     assert_eq!(cancel.value("Via"), second.value("Via"));
     assert_eq!(cancel.cseq().unwrap().number, 2);
-    assert_eq!((cancel.value("From"), cancel.value("To")), (second.value("From"), second.value("To")));
+    assert_eq!(
+        (cancel.value("From"), cancel.value("To")),
+        (second.value("From"), second.value("To"))
+    );
     assert_eq!(cancel.uri, second.uri);
 }
 
@@ -168,7 +181,10 @@ fn a_farewell_that_is_not_answered_is_repeated_by_one_more_process_and_given_up_
     rig.advance(SECOND);
     rig.crash();
     let again = farewells(&mut rig);
-    assert_eq!(again.iter().map(|(method, ..)| *method).collect::<Vec<_>>(), [Method::Bye, Method::Bye]);
+    assert_eq!(
+        again.iter().map(|(method, ..)| *method).collect::<Vec<_>>(),
+        [Method::Bye, Method::Bye]
+    );
     rig.advance(40 * SECOND);
     assert_eq!(rig.edge.held(), Default::default());
     assert_eq!(remains::read(&rig.journal), []);
@@ -177,14 +193,20 @@ fn a_farewell_that_is_not_answered_is_repeated_by_one_more_process_and_given_up_
 #[test]
 fn a_bye_goes_where_the_dialog_goes() {
     let (mut rig, mut agent, mut customer) = Rig::bridged();
-    // Requests of ours, and a target that moved to a host that is none of the trunk's: it is named, and the trunk is sent to.
+    // Requests of ours, and a target that moved to a host that is none of the trunk's: it is named,
+    // and the trunk is sent to.
     let third = "10.0.3.1:5060";
     rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
     rig.drain();
     let hold = rig.expect_request(Method::Invite, CUSTOMER);
     rig.reply_with_body(&hold, 200, "", &session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly"));
     rig.expect_request(Method::Ack, CUSTOMER);
-    let moved = rig.build(&customer, Method::Invite, 200, Some(&session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly")));
+    let moved = rig.build(
+        &customer,
+        Method::Invite,
+        200,
+        Some(&session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly")),
+    );
     let moved = String::from_utf8(message::print_request(&moved)).unwrap();
     let moved = moved.replace(&format!("<sip:phone@{CUSTOMER}>"), &format!("<sip:moved@{third}>"));
     rig.deliver(customer.address, moved.as_bytes());
@@ -192,7 +214,9 @@ fn a_bye_goes_where_the_dialog_goes() {
     customer.invite = hold.clone();
     rig.crash();
     let sent = farewells(&mut rig);
-    let [(_, AGENT, to_agent), (_, CUSTOMER, to_customer)] = sent.as_slice() else { panic!("{sent:?}") };
+    let [(_, AGENT, to_agent), (_, CUSTOMER, to_customer)] = sent.as_slice() else {
+        panic!("{sent:?}")
+    };
     assert_eq!(to_customer.uri.to_string(), format!("sip:moved@{third}"));
     assert!(to_customer.cseq().unwrap().number > hold.cseq().unwrap().number);
     assert_eq!(to_agent.call_id(), agent.invite.call_id());
@@ -217,8 +241,12 @@ fn a_trunk_over_tcp_is_opened_again() {
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     rig.reply(&invite, 180, "customer");
     rig.crash();
-    let flows: Vec<_> = rig.sent.iter().map(|(flow, _)| (flow.transport, flow.connection)).collect();
-    assert!(flows.contains(&(Transport::Tcp, None)) && flows.contains(&(Transport::Udp, None)), "{flows:?}");
+    let flows: Vec<_> =
+        rig.sent.iter().map(|(flow, _)| (flow.transport, flow.connection)).collect();
+    assert!(
+        flows.contains(&(Transport::Tcp, None)) && flows.contains(&(Transport::Udp, None)),
+        "{flows:?}"
+    );
     // It cannot be: nothing hangs.
     let flow = rig.sent.iter().find(|(flow, _)| flow.transport == Transport::Tcp).unwrap().0;
     rig.edge.handle_flow_error(rig.now, flow);

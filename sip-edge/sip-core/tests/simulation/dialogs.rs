@@ -1,4 +1,5 @@
-//! Requests of a peer inside its dialog and strays outside (RFC 3261 §11, §12.2.2, §14; RFC 3264, RFC 3311).
+//! Requests of a peer inside its dialog and strays outside (RFC 3261 §11, §12.2.2, §14; RFC 3264,
+//! RFC 3311).
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
@@ -38,20 +39,32 @@ fn hold_and_resume() {
     rig.expect_silence();
 }
 
-// The other law, which was offered too, is transcoded; what cannot be taken is refused and changes nothing.
+// The other law, which was offered too, is transcoded; what cannot be taken is refused and changes
+// nothing.
 #[test]
 fn an_offer_of_the_other_law_is_accepted() {
     for (method, payload_type) in [(Method::Invite, 8), (Method::Update, 8), (Method::Invite, 0)] {
         let (mut rig, mut agent, mut customer) = Rig::bridged();
-        for (callee, media, other) in [(&mut agent, AGENT_MEDIA, CUSTOMER_MEDIA), (&mut customer, CUSTOMER_MEDIA, AGENT_MEDIA)] {
-            rig.request(callee, method, Some(&session::sdp(address(media), payload_type, "sendrecv")));
+        for (callee, media, other) in [
+            (&mut agent, AGENT_MEDIA, CUSTOMER_MEDIA),
+            (&mut customer, CUSTOMER_MEDIA, AGENT_MEDIA),
+        ] {
+            rig.request(
+                callee,
+                method,
+                Some(&session::sdp(address(media), payload_type, "sendrecv")),
+            );
             let response = rig.expect_response(200);
             assert_eq!(session::formats_of(&response.body), [payload_type, 101]);
             if method == Method::Invite {
                 rig.ack(callee, None);
             }
-            let forward = rig.packet(media, &callee.invite, session::tone(payload_type, 1, 7, 800.0));
-            assert!(matches!(forward, Forward::To { remote, .. } if remote == address(other)), "{forward:?}");
+            let forward =
+                rig.packet(media, &callee.invite, session::tone(payload_type, 1, 7, 800.0));
+            assert!(
+                matches!(forward, Forward::To { remote, .. } if remote == address(other)),
+                "{forward:?}"
+            );
         }
     }
 }
@@ -69,10 +82,16 @@ fn an_offer_of_a_codec_that_we_do_not_have_is_refused() {
 // RFC 3264 §8.2: port 0 takes the stream away; the next offer brings it back.
 #[test]
 fn a_hold_by_port_0() {
-    for offered in [held("sendrecv").replace("audio 30000", "audio 0"), held("inactive").replace("audio 30000", "audio 0")] {
+    for offered in [
+        held("sendrecv").replace("audio 30000", "audio 0"),
+        held("inactive").replace("audio 30000", "audio 0"),
+    ] {
         let (mut rig, mut agent, customer) = Rig::bridged();
         let response = reinvite(&mut rig, &mut agent, Some(&offered), 200);
-        assert!(body(&response).contains("\r\nm=audio 0 RTP/AVP 0 101\r\n") && body(&response).contains("a=inactive"));
+        assert!(
+            body(&response).contains("\r\nm=audio 0 RTP/AVP 0 101\r\n")
+                && body(&response).contains("a=inactive")
+        );
         assert!(rig.has_milestone(MilestoneKind::Held));
         // Longer than a silent leg is waited for.
         for sequence in 1..300 {
@@ -84,11 +103,15 @@ fn a_hold_by_port_0() {
         assert!(body(&response).contains("a=sendrecv"));
         assert!(rig.has_milestone(MilestoneKind::Resumed));
         let forward = rig.rtp(CUSTOMER_MEDIA, &customer.invite, 300);
-        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+        assert!(
+            matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)),
+            "{forward:?}"
+        );
     }
 }
 
-// Whoever is left by a phone that holds by itself hears hold audio, unless that phone sends its own.
+// Whoever is left by a phone that holds by itself hears hold audio, unless that phone sends its
+// own.
 #[test]
 fn who_is_held_by_a_phone_hears_hold_audio() {
     const FREQUENCY: f64 = 500.0;
@@ -100,9 +123,14 @@ fn who_is_held_by_a_phone_hears_hold_audio() {
     };
     for direction in ["sendonly", "inactive"] {
         let mut rig = Rig::new();
-        let samples: Vec<i16> = (0..8000).map(|at| media_core::tone::Tone::steady(FREQUENCY, 2000.0).sample(at)).collect();
+        let samples: Vec<i16> = (0..8000)
+            .map(|at| media_core::tone::Tone::steady(FREQUENCY, 2000.0).sample(at))
+            .collect();
         assert!(rig.edge.add_hold_audio("hold", &samples));
-        rig.place(sip_core::edge::PlaceCall { hold_audio: Some("hold".into()), ..Rig::plain_call() });
+        rig.place(sip_core::edge::PlaceCall {
+            hold_audio: Some("hold".into()),
+            ..Rig::plain_call()
+        });
         let mut agent = rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
         rig.expect_request(Method::Ack, AGENT);
         rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
@@ -151,7 +179,10 @@ fn an_invite_without_offer() {
 #[test]
 fn a_200_that_is_never_acknowledged() {
     let mut rig = Rig::new();
-    rig.place(sip_core::edge::PlaceCall { no_media: Duration::from_secs(300), ..Rig::plain_call() });
+    rig.place(sip_core::edge::PlaceCall {
+        no_media: Duration::from_secs(300),
+        ..Rig::plain_call()
+    });
     let mut agent = rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
     rig.expect_request(Method::Ack, AGENT);
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
@@ -197,7 +228,11 @@ fn check_inside(method: Method, code: u16) {
     rig.request(&mut agent, method, None);
     let response = rig.expect_response(code);
     if method == Method::Options {
-        assert!(response.value("Allow").is_some() && response.value("Accept").is_some() && response.value("Supported").is_some());
+        assert!(
+            response.value("Allow").is_some()
+                && response.value("Accept").is_some()
+                && response.value("Supported").is_some()
+        );
     }
     assert!(rig.ended.is_empty());
 }
@@ -274,7 +309,8 @@ fn requests_outside_any_dialog() {
     assert!(rig.edge.counters().any(|counter| counter == ("sip_incoming_calls", 1)));
 }
 
-// RFC 3261 §8.2.7: a stateless answer is the same for each retransmission, and strangers take no room.
+// RFC 3261 §8.2.7: a stateless answer is the same for each retransmission, and strangers take no
+// room.
 #[test]
 fn a_stray_takes_no_transaction() {
     let mut rig = Rig::new();
@@ -306,8 +342,10 @@ fn garbage_is_counted_and_answered_where_it_is_due() {
     let (mut rig, ..) = Rig::bridged();
     rig.deliver(address("10.9.9.9:5060"), b"\x00\x01\x02 no SIP at all");
     rig.expect_silence();
-    let bad = "OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bKbad\r\nFrom: <sip:a@b>;tag=1\r\n\
-               To: <sip:x@10.0.0.1>\r\nCall-ID: bad\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    let bad = "OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.9.9;branch=z9hG4bKbad\r\n\
+        From: <sip:a@b>;tag=1\r\n\
+               To: <sip:x@10.0.0.1>\r\nCall-ID: bad\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n\
+               Content-Length: 0\r\n\r\n";
     rig.deliver(address("10.9.9.9:5060"), bad.as_bytes());
     rig.expect_response(400);
     assert!(rig.edge.counters().any(|counter| counter == ("sip_malformed_messages", 2)));

@@ -43,7 +43,9 @@ fn mutated_requests_and_responses_do_no_harm() {
         let mut dice = Dice::new(seed);
         let mut rig = Rig::placed();
         rig.is_odd = true;
-        let Some((_, SipMessage::Request(invite))) = rig.sent.pop_front() else { panic!("no INVITE") };
+        let Some((_, SipMessage::Request(invite))) = rig.sent.pop_front() else {
+            panic!("no INVITE")
+        };
         for code in [100, 180, 183, 200, 302, 407, 486] {
             for _ in 0..20 {
                 let mut response = message::respond(&invite, code, "agent");
@@ -71,7 +73,9 @@ fn mutated_requests_inside_a_dialog_do_no_harm() {
         rig.is_odd = true;
         let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendonly");
         for (number, method) in
-            [Method::Invite, Method::Update, Method::Info, Method::Options, Method::Bye].into_iter().enumerate()
+            [Method::Invite, Method::Update, Method::Info, Method::Options, Method::Bye]
+                .into_iter()
+                .enumerate()
         {
             for callee in [&agent, &customer] {
                 let request = rig.build(callee, method, 200 + number as u32, Some(&sdp));

@@ -1,4 +1,5 @@
-//! Every interleaving of CANCEL, 200 and BYE on both legs (RFC 3261 §9, §13.2.2.4, §15; row S14, decision A11).
+//! Every interleaving of CANCEL, 200 and BYE on both legs (RFC 3261 §9, §13.2.2.4, §15; row S14,
+//! decision A11).
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use sip_core::edge::{CallStatus, HangupBy, LegName, Reason};
@@ -204,7 +205,8 @@ fn the_api_ends_a_bridged_call() {
     check_end(&rig, CallStatus::Answer, None, HangupBy::Api);
 }
 
-// A 200 to CANCEL only says that it arrived (§9.2): the INVITE's own response is still awaited, for 64·T1 (§9.1).
+// A 200 to CANCEL only says that it arrived (§9.2): the INVITE's own response is still awaited, for
+// 64·T1 (§9.1).
 #[test]
 fn a_cancelled_invite_without_final_response_is_given_up() {
     let mut rig = Rig::placed();
@@ -240,7 +242,10 @@ fn the_ring_timer_cancels() {
         let invite = rig.expect_request(Method::Invite, CUSTOMER);
         rig.reply(&invite, 180, "customer");
         rig.advance(Duration::from_secs(45));
-        rig.sent.retain(|(_, message)| !matches!(message, sip_core::message::SipMessage::Request(r) if r.method == Method::Bye));
+        rig.sent.retain(|(_, message)| {
+            !matches!(message,
+            sip_core::message::SipMessage::Request(r) if r.method == Method::Bye)
+        });
         rig.expect_request(Method::Cancel, CUSTOMER);
         if crossed {
             rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);

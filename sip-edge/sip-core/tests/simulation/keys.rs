@@ -8,7 +8,8 @@ use sip_core::edge::{MilestoneKind, Verb};
 use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::{Duration, Instant};
 
-/// The telephone events that a party was sent, each once (RFC 4733 §2.5.1.3: the last packet of an event is repeated).
+/// The telephone events that a party was sent, each once (RFC 4733 §2.5.1.3: the last packet of an
+/// event is repeated).
 fn events_at(talk: &mut Talk, media: &str) -> Vec<u8> {
     let sent = std::mem::take(&mut talk.rig.datagrams);
     let mut events: Vec<(Vec<u8>, u8)> = Vec::new();
@@ -56,7 +57,8 @@ fn digits_by_info_go_to_those_who_hear_the_leg() {
     assert_eq!(events_at(&mut talk, THIRD_MEDIA), [0; 0], "the agent is muted");
 }
 
-/// A call whose parties take no telephone-events; the customer's 200 says that it serves these methods.
+/// A call whose parties take no telephone-events; the customer's 200 says that it serves these
+/// methods.
 fn without_events(methods: &str) -> Talk {
     let mut rig = Rig::placed();
     let description = |media: &str| {
@@ -77,7 +79,10 @@ fn without_events(methods: &str) -> Talk {
 
 /// The next INFO to the customer, with its body; what else was sent is left out.
 fn next_info(talk: &mut Talk) -> Option<(Request, String)> {
-    let is_info = |message: &SipMessage| matches!(message, SipMessage::Request(request) if request.method == Method::Info);
+    let is_info = |message: &SipMessage| {
+        matches!(message,
+        SipMessage::Request(request) if request.method == Method::Info)
+    };
     let at = talk.rig.sent.iter().position(|(_, message)| is_info(message))?;
     let Some((_, SipMessage::Request(info))) = talk.rig.sent.remove(at) else { return None };
     assert_eq!(info.value("Content-Type"), Some("application/dtmf-relay"));
@@ -89,7 +94,11 @@ fn next_info(talk: &mut Talk) -> Option<(Request, String)> {
 fn tones(talk: &mut Talk, row: f64, column: f64) -> usize {
     let sent = std::mem::take(&mut talk.rig.datagrams);
     let has = |packet: &[u8], frequency| level(&session::sound(packet), frequency) > 2_500.0;
-    sent.iter().filter(|(to, packet)| *to == address(CUSTOMER_MEDIA) && has(packet, row) && has(packet, column)).count()
+    sent.iter()
+        .filter(|(to, packet)| {
+            *to == address(CUSTOMER_MEDIA) && has(packet, row) && has(packet, column)
+        })
+        .count()
 }
 
 // A party without telephone-events gets keys by INFO if it serves it, one after the other.
@@ -112,7 +121,8 @@ fn keys_go_out_by_info() {
     talk.rig.expect_nothing_held();
 }
 
-// A key that is refused is a tone then, and so are all after it; so are those to a party that serves no INFO.
+// A key that is refused is a tone then, and so are all after it; so are those to a party that
+// serves no INFO.
 #[test]
 fn keys_that_info_does_not_bring_are_tones() {
     for code in [415, 405, 501, 488, 503] {
@@ -137,7 +147,8 @@ fn keys_that_info_does_not_bring_are_tones() {
     assert_eq!(tones(&mut talk, 852.0, 1477.0), 5);
 }
 
-// What one party presses goes on in what the other one has: events that it cannot take, and INFO, by INFO or as tones.
+// What one party presses goes on in what the other one has: events that it cannot take, and INFO,
+// by INFO or as tones.
 #[test]
 fn pressed_keys_reach_who_takes_no_events() {
     for (methods, by_info) in [("INFO", true), ("BYE", false)] {
@@ -162,7 +173,10 @@ fn pressed_keys_reach_who_takes_no_events() {
             talk.rig.packet(AGENT_MEDIA, &agent, packet);
         }
         let told = next_info(&mut talk);
-        assert_eq!(told.as_ref().is_some_and(|(_, body)| body.starts_with("Signal=3\r\n")), by_info);
+        assert_eq!(
+            told.as_ref().is_some_and(|(_, body)| body.starts_with("Signal=3\r\n")),
+            by_info
+        );
         if let Some((info, _)) = told {
             talk.rig.reply(&info, 200, "");
         }
@@ -172,7 +186,8 @@ fn pressed_keys_reach_who_takes_no_events() {
     }
 }
 
-// Whoever speaks in turns of a tenth of a second is told of at most five times a second, and rightly in the end.
+// Whoever speaks in turns of a tenth of a second is told of at most five times a second, and
+// rightly in the end.
 #[test]
 fn speaking_is_told_five_times_a_second_at_most() {
     let mut talk = Talk::at(State::ThreeWay);
@@ -188,7 +203,9 @@ fn speaking_is_told_five_times_a_second_at_most() {
     let mut step = |talk: &mut Talk, sequence: u16, speakers: [bool; 3]| {
         talk.rig.advance(Duration::from_millis(20));
         for ((from, invite), is_loud) in
-            [(AGENT_MEDIA, &agent), (CUSTOMER_MEDIA, &customer), (THIRD_MEDIA, &third)].into_iter().zip(speakers)
+            [(AGENT_MEDIA, &agent), (CUSTOMER_MEDIA, &customer), (THIRD_MEDIA, &third)]
+                .into_iter()
+                .zip(speakers)
         {
             loud(talk, from, invite, sequence, is_loud);
         }
@@ -207,7 +224,10 @@ fn speaking_is_told_five_times_a_second_at_most() {
         assert!(pair[1] - pair[0] >= Duration::from_millis(180), "{:?}", pair[1] - pair[0]);
     }
     for first in &told_at {
-        let within = told_at.iter().filter(|at| *at >= first && **at - *first < Duration::from_secs(1)).count();
+        let within = told_at
+            .iter()
+            .filter(|at| *at >= first && **at - *first < Duration::from_secs(1))
+            .count();
         assert!(within <= 5, "{within} in a second");
     }
     assert_eq!(talk.rig.speaking.last().unwrap(), &["agent", "third"]);

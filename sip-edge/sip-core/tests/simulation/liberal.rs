@@ -1,5 +1,6 @@
-//! Odd messages of our own transactions and dialogs are taken, on each leg, in dialogs and before: a call is not lost for a header that
-//! the next step does not need (S17, A11). The same from strangers are refused.
+//! Odd messages of our own transactions and dialogs are taken, on each leg, in dialogs and before:
+//! a call is not lost for a header that the next step does not need (S17, A11). The same from
+//! strangers are refused.
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
@@ -14,7 +15,9 @@ type Change = fn(&str) -> String;
 fn on(text: &str, name: &str, change: impl Fn(&str) -> String) -> String {
     let mut is_done = false;
     let line = |line: &str| match line.split_once(": ") {
-        Some((each, value)) if each == name && !std::mem::replace(&mut is_done, true) => format!("{name}: {}", change(value)),
+        Some((each, value)) if each == name && !std::mem::replace(&mut is_done, true) => {
+            format!("{name}: {}", change(value))
+        }
         _ => line.to_owned(),
     };
     let text = text.split("\r\n").map(line).collect::<Vec<_>>().join("\r\n");
@@ -40,25 +43,35 @@ fn answer(invite: &Request, tag: &str, at: &str, media: &str) -> Vec<u8> {
 
 /// Changes of a 200 to our INVITE, each of another kind.
 const ANSWERS: &[(&str, Change)] = &[
-    ("empty rport", |text| on(text, "Via", |via| via.replace(";rport", ";rport=;received=10.0.0.1"))),
+    ("empty rport", |text| {
+        on(text, "Via", |via| via.replace(";rport", ";rport=;received=10.0.0.1"))
+    }),
     ("Via ends in a semicolon", |text| on(text, "Via", |via| format!("{via};"))),
     ("odd parameter in Via", |text| on(text, "Via", |via| format!("{via};x=@;=y"))),
     ("To ends in a semicolon", |text| on(text, "To", |to| format!("{to};"))),
     ("base64 tag", |text| on(text, "To", |to| to.replace("tag=peer", "tag=c2lwLXRhZw=="))),
     ("percent in the tag", |text| on(text, "To", |to| to.replace("tag=peer", "tag=SD%"))),
     ("display name without quotes", |text| on(text, "To", |to| format!("Smith, J. (home) {to}"))),
-    ("display name in Latin-1 and no closing quote", |text| on(text, "To", |to| format!("\"J\u{e9} {to}"))),
+    ("display name in Latin-1 and no closing quote", |text| {
+        on(text, "To", |to| format!("\"J\u{e9} {to}"))
+    }),
     ("From without its URI", |text| on(text, "From", |_| "nobody".into())),
     ("two To headers", |text| with(text, "t: <sip:other@x>;tag=other")),
     ("no Call-ID", |text| on(text, "Call-ID", |_| String::new()).replace("Call-ID: \r\n", "")),
     ("odd CSeq", |text| on(text, "CSeq", |_| "1  invite;x=".into())),
     ("CSeq without method", |text| on(text, "CSeq", |_| "1".into())),
-    ("Contact with a semicolon too many", |text| on(text, "Contact", |uri| uri.replace('>', ";>;"))),
+    ("Contact with a semicolon too many", |text| {
+        on(text, "Contact", |uri| uri.replace('>', ";>;"))
+    }),
     ("Contact without a bracket", |text| on(text, "Contact", |uri| uri.replace('>', ""))),
-    ("Record-Route with empty parameters", |text| with(text, "Record-Route: <sip:10.0.2.1;lr;ftag=>")),
+    ("Record-Route with empty parameters", |text| {
+        with(text, "Record-Route: <sip:10.0.2.1;lr;ftag=>")
+    }),
     ("Record-Route with lr outside", |text| with(text, "Record-Route: <sip:10.0.2.1>;lr,")),
     ("Record-Route without brackets", |text| with(text, "Record-Route: sip:10.0.2.1;lr")),
-    ("date and other headers", |text| with(text, "Date: yesterday\r\nServer: \"\r\nAllow: ;;\r\nSession-Expires: soon")),
+    ("date and other headers", |text| {
+        with(text, "Date: yesterday\r\nServer: \"\r\nAllow: ;;\r\nSession-Expires: soon")
+    }),
     ("junk line", |text| with(text, "this is no header")),
     ("length too long", |text| on(text, "Content-Length", |_| "9999".into())),
     ("no length", |text| on(text, "Content-Length", |_| "many".into())),
@@ -81,7 +94,11 @@ fn check_answer(name: &str, change: Change) {
         let bytes = changed(answer(&invite, "peer", at, media), change);
         rig.deliver(address(at), &bytes);
         let ack = rig.expect_request(Method::Ack, at);
-        assert!(ack.to_tag().is_some_and(|tag| ["peer", "c2lwLXRhZw==", "SD%"].contains(&tag)), "{name}: {:?}", ack.value("To"));
+        assert!(
+            ack.to_tag().is_some_and(|tag| ["peer", "c2lwLXRhZw==", "SD%"].contains(&tag)),
+            "{name}: {:?}",
+            ack.value("To")
+        );
     }
     assert!(rig.has_milestone(MilestoneKind::Bridged), "{name}");
     rig.hang_up();
@@ -95,7 +112,8 @@ fn odd_answers_are_acknowledged_and_bridged() {
     ANSWERS.iter().for_each(|(name, change)| check_answer(name, *change));
 }
 
-// The URI text is the peer's own: Contact becomes the request-URI, Record-Route the Route, as they are.
+// The URI text is the peer's own: Contact becomes the request-URI, Record-Route the Route, as they
+// are.
 #[test]
 fn what_the_peer_wrote_comes_back_as_it_was() {
     let (mut rig, _) = Rig::agent_answered();
@@ -104,7 +122,11 @@ fn what_the_peer_wrote_comes_back_as_it_was() {
     let route = "Proxy, One <sip:10.0.2.1:5070;lr;;x=a==;y=>;z=";
     let bytes = changed(answer(&invite, "peer", CUSTOMER, CUSTOMER_MEDIA), |text| {
         let text = on(text, "Contact", |_| "Phone, Two <sip:p%@10.0.2.1:5060;ob;x=;>;q=".into());
-        with(&text, "Record-Route: <sip:10.0.2.8;lr>\r\nRecord-Route: \"Proxy, One\" <sip:10.0.2.1:5070;lr;;x=a==;y=>;z=")
+        with(
+            &text,
+            "Record-Route: <sip:10.0.2.8;lr>\r\n\
+                Record-Route: \"Proxy, One\" <sip:10.0.2.1:5070;lr;;x=a==;y=>;z=",
+        )
     });
     rig.deliver(address(CUSTOMER), &bytes);
     let ack = rig.expect_request(Method::Ack, "10.0.2.1:5070");
@@ -118,19 +140,37 @@ fn what_the_peer_wrote_comes_back_as_it_was() {
 fn odd_failures_count() {
     for (code, change, status) in [
         (486, (|text| on(text, "To", |to| format!("{to};;x="))) as Change, CallStatus::Busy),
-        (480, |text| with(text, "Reason: Q.850;cause=17;text=User busy, try later"), CallStatus::Busy),
-        (503, |text| on(&with(text, "Reason: Q.850;text=;cause=\"17\""), "Via", |via| format!("{via};")), CallStatus::Busy),
-        (500, |text| with(text, "Reason: SIP;cause=500\r\nReason: q.850;cause=19;"), CallStatus::NoAnswer),
+        (
+            480,
+            |text| with(text, "Reason: Q.850;cause=17;text=User busy, try later"),
+            CallStatus::Busy,
+        ),
+        (
+            503,
+            |text| {
+                on(&with(text, "Reason: Q.850;text=;cause=\"17\""), "Via", |via| format!("{via};"))
+            },
+            CallStatus::Busy,
+        ),
+        (
+            500,
+            |text| with(text, "Reason: SIP;cause=500\r\nReason: q.850;cause=19;"),
+            CallStatus::NoAnswer,
+        ),
     ] {
         let (mut rig, _) = Rig::agent_answered();
         rig.is_odd = true;
         let invite = rig.expect_request(Method::Invite, CUSTOMER);
-        let ringing = changed(message::print_response(&message::respond(&invite, 180, "peer")), |text| {
-            on(text, "Via", |via| format!("{via};rport="))
-        });
+        let ringing =
+            changed(message::print_response(&message::respond(&invite, 180, "peer")), |text| {
+                on(text, "Via", |via| format!("{via};rport="))
+            });
         rig.deliver(address(CUSTOMER), &ringing);
         assert!(rig.has_milestone(MilestoneKind::Ringing));
-        rig.deliver(address(CUSTOMER), &changed(message::print_response(&message::respond(&invite, code, "peer")), change));
+        rig.deliver(
+            address(CUSTOMER),
+            &changed(message::print_response(&message::respond(&invite, code, "peer")), change),
+        );
         rig.expect_request(Method::Ack, CUSTOMER);
         assert_eq!(rig.ended().status, status, "{code}");
     }
@@ -141,7 +181,9 @@ const REQUESTS: &[(&str, Change)] = &[
     ("Via", |text| on(text, "Via", |via| format!("{via};;x="))),
     ("no sent-by", |text| on(text, "Via", |via| via.replace("UDP ", "UDP"))),
     ("From", |text| on(text, "From", |from| format!("Smith, J. {from};"))),
-    ("From without tag", |text| on(text, "From", |from| from.split(";tag=").next().unwrap().into())),
+    ("From without tag", |text| {
+        on(text, "From", |from| from.split(";tag=").next().unwrap().into())
+    }),
     ("To", |text| on(text, "To", |to| format!("(us) {to};x=\""))),
     ("Max-Forwards", |text| on(text, "Max-Forwards", |_| "lots".into())),
     ("Max-Forwards twice", |text| with(text, "Max-Forwards: 1")),
@@ -159,7 +201,14 @@ const REQUESTS: &[(&str, Change)] = &[
 ];
 
 #[track_caller]
-fn deliver_changed(rig: &mut Rig, callee: &mut Callee, cseq: u32, method: Method, sdp: Option<&str>, change: Change) {
+fn deliver_changed(
+    rig: &mut Rig,
+    callee: &mut Callee,
+    cseq: u32,
+    method: Method,
+    sdp: Option<&str>,
+    change: Change,
+) {
     let request = rig.build(callee, method, cseq, sdp);
     rig.deliver(callee.address, &changed(message::print_request(&request), change));
 }
@@ -235,7 +284,8 @@ fn a_stray_final_response_is_told() {
     rig.deliver(address(CUSTOMER), &bytes);
     rig.deliver(address(CUSTOMER), &bytes);
     rig.expect_silence();
-    let told: Vec<_> = rig.told.iter().filter(|one| one.kind == MilestoneKind::ResponseIgnored).collect();
+    let told: Vec<_> =
+        rig.told.iter().filter(|one| one.kind == MilestoneKind::ResponseIgnored).collect();
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].sip_code, Some(200));
     assert!(rig.edge.counters().any(|counter| counter == ("sip_stray_responses", 2)));
@@ -246,17 +296,23 @@ fn a_stray_final_response_is_told() {
 fn descriptions_in_several_parts() {
     fn several(text: &str) -> String {
         let (head, sdp) = text.split_once("\r\n\r\n").unwrap();
-        let head =
-            head.replace("Content-Type: application/sdp", "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b 1\"");
+        let head = head.replace(
+            "Content-Type: application/sdp",
+            "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b 1\"",
+        );
         let body = format!(
-            "preamble\r\n--b 1\r\nContent-Type: application/isup;version=x\r\n\r\n\u{1}\u{2}\r\n--b 1\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b 1--\r\n"
+            "preamble\r\n--b 1\r\nContent-Type: application/isup;version=x\r\n\r\n\u{1}\u{2}\r\n\
+                --b 1\r\nContent-Type: application/sdp\r\n\r\n{sdp}\r\n--b 1--\r\n"
         );
         on(&format!("{head}\r\n\r\n{body}"), "Content-Length", |_| body.len().to_string())
     }
     let (mut rig, _) = Rig::agent_answered();
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     let bytes = changed(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA), several);
-    rig.deliver(address(CUSTOMER), &changed(bytes.clone(), |text| text.replacen("200 OK", "183 Session Progress", 1)));
+    rig.deliver(
+        address(CUSTOMER),
+        &changed(bytes.clone(), |text| text.replacen("200 OK", "183 Session Progress", 1)),
+    );
     assert!(rig.has_milestone(MilestoneKind::EarlyMedia));
     rig.deliver(address(CUSTOMER), &bytes);
     rig.expect_request(Method::Ack, CUSTOMER);
@@ -316,15 +372,20 @@ fn requests_without_a_target_follow_the_invite() {
     }
 }
 
-// RFC 3261 §18.1.1: "implementations MUST be able to handle messages up to the maximum datagram packet size", 65,535 bytes.
+// RFC 3261 §18.1.1: "implementations MUST be able to handle messages up to the maximum datagram
+// packet size", 65,535 bytes.
 #[test]
 fn a_long_answer_is_read() {
     for line_count in [100, 400] {
         let (mut rig, _) = Rig::agent_answered();
         let invite = rig.expect_request(Method::Invite, CUSTOMER);
-        let text = String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
+        let text =
+            String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
         let line = format!("History-Info: <sip:{}@x>", "1".repeat(50_000 / line_count));
-        rig.deliver(address(CUSTOMER), with(&text, &vec![line.as_str(); line_count].join("\r\n")).as_bytes());
+        rig.deliver(
+            address(CUSTOMER),
+            with(&text, &vec![line.as_str(); line_count].join("\r\n")).as_bytes(),
+        );
         rig.expect_request(Method::Ack, CUSTOMER);
     }
 }
@@ -335,8 +396,13 @@ fn a_reliable_provisional_response_gets_its_prack() {
     let (mut rig, _) = Rig::agent_answered();
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     let reliable = |rseq: u32| {
-        let text = String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
-        with(&text.replacen("200 OK", "183 Session Progress", 1), &format!("Require: 100rel\r\nRSeq: {rseq}")).into_bytes()
+        let text =
+            String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
+        with(
+            &text.replacen("200 OK", "183 Session Progress", 1),
+            &format!("Require: 100rel\r\nRSeq: {rseq}"),
+        )
+        .into_bytes()
     };
     rig.deliver(address(CUSTOMER), &reliable(7));
     let prack = rig.expect_request(Method::PRack, CUSTOMER);
@@ -382,7 +448,8 @@ fn answer_refresh(rig: &mut Rig, invite: &Request) {
     rig.expect_request(Method::Ack, CUSTOMER);
 }
 
-// RFC 4028 §7.4, §10: who is made the refresher refreshes at half the interval, for as long as the call stands.
+// RFC 4028 §7.4, §10: who is made the refresher refreshes at half the interval, for as long as the
+// call stands.
 #[test]
 fn a_session_is_refreshed_when_the_peer_wants_it() {
     for expires in [
@@ -438,7 +505,8 @@ fn a_peer_that_refreshes_is_answered() {
     rig.expect_request(Method::Ack, CUSTOMER);
     let mut refresh = |cseq: u32, method: Method, lines: &str, expected: Option<&str>| {
         let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendrecv");
-        let request = rig.build(&customer, method, cseq, (method == Method::Invite).then_some(sdp.as_str()));
+        let request =
+            rig.build(&customer, method, cseq, (method == Method::Invite).then_some(sdp.as_str()));
         let text = String::from_utf8(message::print_request(&request)).unwrap();
         rig.deliver(address(CUSTOMER), with(&text, lines).as_bytes());
         assert_eq!(rig.expect_response(200).value("Session-Expires"), expected, "{lines}");
@@ -450,12 +518,27 @@ fn a_peer_that_refreshes_is_answered() {
         rig.sent.pop_front()
     };
     assert!(
-        refresh(200, Method::Update, "Supported: timer\r\nSession-Expires: 90;refresher=uac", Some("90;refresher=uac")).is_none()
+        refresh(
+            200,
+            Method::Update,
+            "Supported: timer\r\nSession-Expires: 90;refresher=uac",
+            Some("90;refresher=uac")
+        )
+        .is_none()
     );
-    assert!(refresh(201, Method::Invite, "Require: timer\r\nx: 90", Some("90;refresher=uac")).is_none());
+    assert!(
+        refresh(201, Method::Invite, "Require: timer\r\nx: 90", Some("90;refresher=uac")).is_none()
+    );
     assert!(refresh(202, Method::Invite, "Session-Expires: 90", None).is_none());
-    let ours = refresh(203, Method::Invite, "Supported: timer\r\nSession-Expires: 90;refresher=uas", Some("90;refresher=uas"));
-    assert!(matches!(ours, Some((_, SipMessage::Request(request))) if request.method == Method::Invite));
+    let ours = refresh(
+        203,
+        Method::Invite,
+        "Supported: timer\r\nSession-Expires: 90;refresher=uas",
+        Some("90;refresher=uas"),
+    );
+    assert!(
+        matches!(ours, Some((_, SipMessage::Request(request))) if request.method == Method::Invite)
+    );
 }
 
 const CHALLENGE: &str = "Digest realm=\"trunk\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
@@ -470,7 +553,8 @@ fn count_of(request: &Request) -> Option<String> {
 #[test]
 fn credentials_are_sent_along_inside_the_dialog() {
     let mut call = Rig::plain_call();
-    call.customer.routes[0].credentials = Some(Credentials { username: "u".into(), password: "p".into() });
+    call.customer.routes[0].credentials =
+        Some(Credentials { username: "u".into(), password: "p".into() });
     let mut rig = Rig::new();
     rig.place(call);
     rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
@@ -481,7 +565,8 @@ fn credentials_are_sent_along_inside_the_dialog() {
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     assert_eq!(count_of(&invite).as_deref(), Some("00000001"));
     let text = String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
-    let early = with(&text.replacen("200 OK", "183 Session Progress", 1), "Require: 100rel\r\nRSeq: 1");
+    let early =
+        with(&text.replacen("200 OK", "183 Session Progress", 1), "Require: 100rel\r\nRSeq: 1");
     rig.deliver(address(CUSTOMER), early.as_bytes());
     let prack = rig.expect_request(Method::PRack, CUSTOMER);
     assert_eq!(count_of(&prack).as_deref(), Some("00000002"));

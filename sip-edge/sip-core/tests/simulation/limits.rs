@@ -15,12 +15,20 @@ fn refusals() {
     let place = |edge: &mut Edge, call| edge.place_call(rig.now, call);
     for each in 0..10 {
         assert_eq!(place(&mut rig.edge, call(&each.to_string())), Ok(()));
-        assert_eq!(place(&mut rig.edge, call(&each.to_string())), Ok(()), "a live call is not placed twice");
+        assert_eq!(
+            place(&mut rig.edge, call(&each.to_string())),
+            Ok(()),
+            "a live call is not placed twice"
+        );
     }
     assert_eq!(rig.edge.call_count(), 10);
     assert_eq!(place(&mut rig.edge, call("one more")), Err(Refusal::CallCapacity));
     rig.edge.end_calls(rig.now);
-    assert_eq!(place(&mut rig.edge, call("no port")), Err(Refusal::NoPort), "all ports rest in quarantine");
+    assert_eq!(
+        place(&mut rig.edge, call("no port")),
+        Err(Refusal::NoPort),
+        "all ports rest in quarantine"
+    );
     let mut empty = call("empty");
     empty.customer.routes.clear();
     assert_eq!(place(&mut rig.edge, empty), Err(Refusal::NoRoute));

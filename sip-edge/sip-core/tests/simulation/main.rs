@@ -1,5 +1,5 @@
-//! The real edge with the real relay on a virtual clock: scripts that read as the RFC, and seeded random peers on a bad network
-//! (ARCHITECTURE §3.6).
+//! The real edge with the real relay on a virtual clock: scripts that read as the RFC, and seeded
+//! random peers on a bad network (ARCHITECTURE §3.6).
 
 #[path = "../../../../media-core/tests/softphone/client.rs"]
 #[expect(dead_code, reason = "media-core's own tests need more of it")]

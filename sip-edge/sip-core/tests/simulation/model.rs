@@ -1,6 +1,10 @@
-//! The reference model: it sees what comes to the edge and derives what the end of each call must be (table A11, rows S29 and S30).
+//! The reference model: it sees what comes to the edge and derives what the end of each call must
+//! be (table A11, rows S29 and S30).
 
-use sip_core::edge::{CallStatus, Conversation, Ended, HangupBy, LegName, Party, PartyRole, PartyState, Reason, SupervisorRole};
+use sip_core::edge::{
+    CallStatus, Conversation, Ended, HangupBy, LegName, Party, PartyRole, PartyState, Reason,
+    SupervisorRole,
+};
 use sip_core::message::{Method, Response, View};
 use sip_core::outcome::{self, Failure, Rang};
 use std::time::Instant;
@@ -56,7 +60,13 @@ pub struct Dialogs {
     pub invitation: Invitation,
 }
 
-pub fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation, now: Instant, response: &Response) {
+pub fn note_response(
+    call: &mut Model,
+    leg: LegName,
+    invitation: &mut Invitation,
+    now: Instant,
+    response: &Response,
+) {
     let code = response.status_code.code();
     if response.cseq().unwrap().method != Method::Invite {
         return;
@@ -68,7 +78,10 @@ pub fn note_response(call: &mut Model, leg: LegName, invitation: &mut Invitation
             call.inputs.push((now, Input::Answer));
         }
         300.. if invitation.answered_at.is_some() => call.inputs.push((now, Input::RefusedOffer)),
-        300.. => call.inputs.push((now, Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang })),
+        300.. => call.inputs.push((
+            now,
+            Input::Final { leg, code, q850: response.q850_cause(), rang: invitation.rang },
+        )),
         _ => {}
     }
     if (200..300).contains(&code) && leg == LegName::Customer {
@@ -82,8 +95,12 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
     let context = format!("seed {seed}: call {number}: {input:?} {ended:?}");
     let is_answered = ended.status == CallStatus::Answer;
     assert_eq!(ended.answered_at.is_some(), is_answered, "{context}");
-    // An INVITE whose flow broke may have been answered by a phone that nobody listened to any more.
-    let has_broken = call.inputs.iter().any(|(at, input)| matches!(input, Input::FlowError) && *at <= ended.ended_at);
+    // An INVITE whose flow broke may have been answered by a phone that nobody listened to any
+    // more.
+    let has_broken = call
+        .inputs
+        .iter()
+        .any(|(at, input)| matches!(input, Input::FlowError) && *at <= ended.ended_at);
     match ended.answered_at {
         Some(at) => {
             assert!(has_broken || Some(at) == call.customer_answered_at, "{context}");
@@ -97,17 +114,30 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
     }
     let found = (ended.status, ended.reason, ended.hangup_by);
     match input {
-        Some(Input::HangUp) if is_answered => assert_eq!(ended.hangup_by, Some(HangupBy::Api), "{context}"),
-        Some(Input::HangUp) => {
-            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some(HangupBy::Api)), "{context}");
+        Some(Input::HangUp) if is_answered => {
+            assert_eq!(ended.hangup_by, Some(HangupBy::Api), "{context}")
         }
-        Some(Input::Bye(leg)) if is_answered => assert_eq!(ended.hangup_by, Some((*leg).into()), "{context}"),
+        Some(Input::HangUp) => {
+            assert_eq!(
+                found,
+                (CallStatus::Canceled, Some(Reason::Canceled), Some(HangupBy::Api)),
+                "{context}"
+            );
+        }
+        Some(Input::Bye(leg)) if is_answered => {
+            assert_eq!(ended.hangup_by, Some((*leg).into()), "{context}")
+        }
         Some(Input::Bye(leg)) => {
-            assert_eq!(found, (CallStatus::Canceled, Some(Reason::Canceled), Some((*leg).into())), "{context}");
+            assert_eq!(
+                found,
+                (CallStatus::Canceled, Some(Reason::Canceled), Some((*leg).into())),
+                "{context}"
+            );
         }
         Some(Input::Final { leg, code, q850, rang }) => {
             let rang = if *rang { Rang::Yes } else { Rang::No };
-            let expected = outcome::judge(*leg, Failure::Response { code: *code, q850: *q850 }, rang).outcome;
+            let expected =
+                outcome::judge(*leg, Failure::Response { code: *code, q850: *q850 }, rang).outcome;
             assert_eq!(
                 (ended.status, ended.reason, ended.failed_leg),
                 (expected.status, expected.reason, expected.failed_leg),
@@ -116,24 +146,30 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
         }
         // An answer ends a call only if its media cannot be used.
         Some(Input::Answer) => assert_eq!(ended.reason, Some(Reason::Media), "{context}"),
-        Some(Input::RefusedOffer) => assert_eq!(ended.reason, Some(Reason::DialogLost), "{context}"),
+        Some(Input::RefusedOffer) => {
+            assert_eq!(ended.reason, Some(Reason::DialogLost), "{context}")
+        }
         Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
         None => {
             use Reason::{
-                AgentMedia, AgentNoAnswer, AgentNotConfirmed, AgentUnreachable, DialogLost, MaxDuration, NoAnswer, NoMedia,
-                TrunkTimeout,
+                AgentMedia, AgentNoAnswer, AgentNotConfirmed, AgentUnreachable, DialogLost,
+                MaxDuration, NoAnswer, NoMedia, TrunkTimeout,
             };
             let is_by_timer = match ended.reason {
                 Some(AgentNotConfirmed) => call.agent_confirm && !is_answered,
                 Some(
-                    AgentMedia | AgentNoAnswer | AgentUnreachable | DialogLost | MaxDuration | NoAnswer | NoMedia | TrunkTimeout,
+                    AgentMedia | AgentNoAnswer | AgentUnreachable | DialogLost | MaxDuration
+                    | NoAnswer | NoMedia | TrunkTimeout,
                 ) => true,
                 _ => false,
             };
             assert!(is_by_timer, "{context}");
         }
     }
-    assert!(ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at), "{context}");
+    assert!(
+        ended.attempts.iter().all(|attempt| attempt.started_at <= attempt.ended_at),
+        "{context}"
+    );
 }
 
 /// Where a party is, by what was told of it.
@@ -147,22 +183,31 @@ enum Room {
 fn room(party: &Party) -> Room {
     match (party.role, party.state) {
         (_, PartyState::Talking | PartyState::Away) => Room::Conversation,
-        (PartyRole::Participant(_), PartyState::Ringing) | (_, PartyState::Consulting) => Room::Consultation,
-        (_, PartyState::Dialing | PartyState::Ringing | PartyState::OnHold | PartyState::Left) => Room::Nowhere,
+        (PartyRole::Participant(_), PartyState::Ringing) | (_, PartyState::Consulting) => {
+            Room::Consultation
+        }
+        (_, PartyState::Dialing | PartyState::Ringing | PartyState::OnHold | PartyState::Left) => {
+            Room::Nowhere
+        }
     }
 }
 
 /// Whether `listener`, the agent or the customer, may hear a party of this kind.
 pub fn may_hear(conversation: &Conversation, listener: LegName, speaker: LegName) -> bool {
     let find = |role| conversation.parties.iter().find(|party| party.role == role);
-    let (Some(agent), Some(customer)) = (find(PartyRole::Agent), find(PartyRole::Customer)) else { return false };
+    let (Some(agent), Some(customer)) = (find(PartyRole::Agent), find(PartyRole::Customer)) else {
+        return false;
+    };
     let place = room(if listener == LegName::Agent { agent } else { customer });
     let watched = if agent.state == PartyState::Left { Room::Conversation } else { room(agent) };
-    let is_heard = |party: &&Party| !party.is_muted && place == room(party) && place != Room::Nowhere;
+    let is_heard =
+        |party: &&Party| !party.is_muted && place == room(party) && place != Room::Nowhere;
     let is_supervising = |party: &&Party| match party.role {
         _ if party.is_muted || party.state != PartyState::Talking => false,
         PartyRole::Supervisor(SupervisorRole::Whisper) => listener == LegName::Agent,
-        PartyRole::Supervisor(SupervisorRole::Barge) => listener == LegName::Agent || place == watched,
+        PartyRole::Supervisor(SupervisorRole::Barge) => {
+            listener == LegName::Agent || place == watched
+        }
         _ => false,
     };
     match speaker {

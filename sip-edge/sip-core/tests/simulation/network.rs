@@ -1,4 +1,5 @@
-//! A network on the virtual clock: datagrams are lost, delayed, reordered and doubled; streams are only delayed. All by the dice.
+//! A network on the virtual clock: datagrams are lost, delayed, reordered and doubled; streams are
+//! only delayed. All by the dice.
 
 use sip_core::edge::Transport;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Hold and resume towards trunks by re-INVITE: directions, ACK, digest, glare in both directions, and failures (RFC 3264 §8.4,
-//! RFC 3261 §14, §22.2; RFC 3311).
+//! Hold and resume towards trunks by re-INVITE: directions, ACK, digest, glare in both directions,
+//! and failures (RFC 3264 §8.4, RFC 3261 §14, §22.2; RFC 3311).
 
 use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
@@ -35,7 +35,11 @@ fn held() -> (Talk, Request) {
 #[track_caller]
 fn expect_reinvite(talk: &mut Talk, direction: &str) -> Request {
     let invite = talk.rig.expect_request(Method::Invite, CUSTOMER);
-    assert!(text(&invite.body).contains(&format!("a={direction}")), "{direction}: {}", text(&invite.body));
+    assert!(
+        text(&invite.body).contains(&format!("a={direction}")),
+        "{direction}: {}",
+        text(&invite.body)
+    );
     invite
 }
 
@@ -75,17 +79,30 @@ fn hold_and_resume_on_the_wire() {
 #[test]
 fn a_reinvite_is_challenged() {
     let mut call = Rig::plain_call();
-    call.customer.routes[0].credentials = Some(Credentials { username: "u".into(), password: "p".into() });
+    call.customer.routes[0].credentials =
+        Some(Credentials { username: "u".into(), password: "p".into() });
     let mut talk = Talk::bridged_as(call);
     talk.done(Verb::Hold);
     let invite = expect_reinvite(&mut talk, "sendonly");
-    talk.rig.reply_with(&invite, 407, "", "Proxy-Authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"");
+    talk.rig.reply_with(
+        &invite,
+        407,
+        "",
+        "Proxy-Authenticate",
+        "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"",
+    );
     talk.rig.expect_request(Method::Ack, CUSTOMER);
     let again = expect_reinvite(&mut talk, "sendonly");
     assert!(again.value("Proxy-Authorization").is_some());
     assert!(again.cseq().unwrap().number > invite.cseq().unwrap().number);
     // Once only: then the session stays as it was.
-    talk.rig.reply_with(&again, 407, "", "Proxy-Authenticate", "Digest realm=\"r\", nonce=\"m\", qop=\"auth\"");
+    talk.rig.reply_with(
+        &again,
+        407,
+        "",
+        "Proxy-Authenticate",
+        "Digest realm=\"r\", nonce=\"m\", qop=\"auth\"",
+    );
     talk.rig.expect_request(Method::Ack, CUSTOMER);
     talk.rig.expect_silence();
     assert!(talk.rig.ended.is_empty());
@@ -172,7 +189,10 @@ fn check_failure(code: u16, ends: bool) {
     assert_eq!(!talk.rig.ended.is_empty(), ends, "{code}");
     if ends {
         let ended = talk.rig.ended();
-        assert_eq!((ended.reason, ended.failed_leg), (Some(Reason::DialogLost), Some(LegName::Customer)));
+        assert_eq!(
+            (ended.reason, ended.failed_leg),
+            (Some(Reason::DialogLost), Some(LegName::Customer))
+        );
         talk.rig.expect_request(Method::Bye, CUSTOMER);
     } else {
         // It is not offered again and again; and what was never agreed need not be taken back.
@@ -218,7 +238,12 @@ fn a_trunk_that_only_tries_is_given_up() {
 #[test]
 fn a_useless_answer_changes_nothing() {
     let (mut talk, invite) = held();
-    talk.rig.reply_with_body(&invite, 200, "", &session::sdp(address(CUSTOMER_MEDIA), 18, "recvonly"));
+    talk.rig.reply_with_body(
+        &invite,
+        200,
+        "",
+        &session::sdp(address(CUSTOMER_MEDIA), 18, "recvonly"),
+    );
     talk.rig.expect_request(Method::Ack, CUSTOMER);
     assert!(talk.rig.ended.is_empty());
     talk.rig.expect_silence();
@@ -238,20 +263,29 @@ fn the_call_ends_while_our_offer_is_open() {
 // The other law, at any time and on any leg: it was offered, and is transcoded.
 #[test]
 fn the_other_law_is_taken_on_hold_and_in_a_conference() {
-    for (state, direction) in [(State::Held, "sendonly"), (State::ThreeWay, "sendrecv"), (State::Consulting, "sendrecv")] {
+    for (state, direction) in
+        [(State::Held, "sendonly"), (State::ThreeWay, "sendrecv"), (State::Consulting, "sendrecv")]
+    {
         let mut talk = Talk::at(state);
         let (mut callee, media) = match state {
             State::Held => (talk.customer.clone(), CUSTOMER_MEDIA),
             _ => (talk.third.clone().unwrap(), THIRD_MEDIA),
         };
-        talk.rig.request(&mut callee, Method::Invite, Some(&session::sdp(address(media), 8, "sendrecv")));
+        talk.rig.request(
+            &mut callee,
+            Method::Invite,
+            Some(&session::sdp(address(media), 8, "sendrecv")),
+        );
         let response = talk.rig.expect_response(200);
         assert_eq!(session::formats_of(&response.body), [8, 101], "{state:?}");
         assert!(text(&response.body).contains(&format!("a={direction}")), "{state:?}");
         talk.rig.ack(&callee, None);
         if state != State::Held {
             let packet = session::tone(8, 1, 7, 800.0);
-            assert!(!matches!(talk.rig.packet(media, &callee.invite, packet), Forward::Drop(_)), "{state:?}");
+            assert!(
+                !matches!(talk.rig.packet(media, &callee.invite, packet), Forward::Drop(_)),
+                "{state:?}"
+            );
         }
         assert!(talk.rig.ended.is_empty());
     }

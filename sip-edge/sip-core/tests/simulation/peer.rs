@@ -1,11 +1,13 @@
-//! A scripted phone behind a carrier: answers, rings for ever, is busy, fails, hangs up, forks, holds, or says nothing at all. Its own
-//! small SIP side retransmits as RFC 3261 wants, independent of the machines under test.
+//! A scripted phone behind a carrier: answers, rings for ever, is busy, fails, hangs up, forks,
+//! holds, or says nothing at all. Its own small SIP side retransmits as RFC 3261 wants, independent
+//! of the machines under test.
 
 use crate::plan::{Finish, Plan};
 use crate::session;
 use sip_core::edge::LegName;
 use sip_core::message::{
-    self, Body, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
+    self, Body, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header,
+    set_body, via_value,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -80,9 +82,16 @@ pub struct Phone {
 }
 
 impl Phone {
-    pub fn new(number: usize, leg: LegName, plan: Plan, home: SocketAddr, invite: Request) -> Phone {
+    pub fn new(
+        number: usize,
+        leg: LegName,
+        plan: Plan,
+        home: SocketAddr,
+        invite: Request,
+    ) -> Phone {
         let media = SocketAddr::new(home.ip(), 30_000 + 4 * number as u16);
-        let source = if plan.is_translated { SocketAddr::new(media.ip(), media.port() + 2) } else { media };
+        let source =
+            if plan.is_translated { SocketAddr::new(media.ip(), media.port() + 2) } else { media };
         Phone {
             number,
             leg,
@@ -139,7 +148,8 @@ impl Phone {
             Method::Cancel => self.handle_cancel(now, &request),
             Method::Bye => {
                 let tag = request.to_tag().unwrap_or_default().to_owned();
-                let dialog = self.dialogs.iter_mut().find(|dialog| dialog.tag == tag && !dialog.is_over);
+                let dialog =
+                    self.dialogs.iter_mut().find(|dialog| dialog.tag == tag && !dialog.is_over);
                 let code = match dialog {
                     Some(dialog) => {
                         dialog.is_over = true;
@@ -147,7 +157,9 @@ impl Phone {
                     }
                     None => 481,
                 };
-                self.repeats.retain(|repeat| !matches!(&repeat.what, What::Final { tag: each, .. } if *each == tag));
+                self.repeats.retain(
+                    |repeat| !matches!(&repeat.what, What::Final { tag: each, .. } if *each == tag),
+                );
                 self.answer(&request, code, &tag, None);
             }
             method => panic!("the edge sent {method}"),
@@ -165,7 +177,10 @@ impl Phone {
         if self.plan.challenges && !self.is_challenged {
             self.is_challenged = true;
             let mut response = message::respond(&self.invite, 407, "proxy");
-            response.headers.push(header("Proxy-Authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\""));
+            response.headers.push(header(
+                "Proxy-Authenticate",
+                "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"",
+            ));
             return self.send_final(now, response, "proxy");
         }
         self.is_ringing = true;
@@ -173,13 +188,15 @@ impl Phone {
         self.answered.pop();
         self.timers.push((now + Duration::from_millis(50), Timer::Progress));
         if self.plan.finish != Finish::Never {
-            self.timers.push((now + Duration::from_millis(60) + self.plan.finish_after, Timer::Finish));
+            self.timers
+                .push((now + Duration::from_millis(60) + self.plan.finish_after, Timer::Finish));
         }
     }
 
     /// Takes most offers; some it refuses, and some cross its own (RFC 3261 §14.2).
     fn handle_reinvite(&mut self, now: Instant, invite: &Request) {
-        let (tag, cseq) = (invite.to_tag().unwrap_or_default().to_owned(), invite.cseq().unwrap().number);
+        let (tag, cseq) =
+            (invite.to_tag().unwrap_or_default().to_owned(), invite.cseq().unwrap().number);
         let is_standing = self.dialogs.iter().any(|dialog| dialog.tag == tag && !dialog.is_over);
         let own = self.hold.as_ref().map(|hold| What::Own { cseq: hold.cseq().unwrap().number });
         let is_open = self.repeats.iter().any(|repeat| Some(&repeat.what) == own.as_ref());
@@ -231,7 +248,11 @@ impl Phone {
         let bytes = message::print_response(&response);
         let key = format!("{} INVITE", self.invite.top_via().unwrap().branch().unwrap());
         self.answered.push((key, bytes.clone()));
-        self.repeat(now, What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() }, bytes);
+        self.repeat(
+            now,
+            What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() },
+            bytes,
+        );
     }
 
     fn repeat(&mut self, now: Instant, what: What, bytes: Vec<u8>) {
@@ -244,7 +265,11 @@ impl Phone {
         let sdp = self.sdp("sendrecv");
         let bytes = self.answer(&self.invite.clone(), 200, tag, Some(&sdp));
         self.out.pop();
-        self.repeat(now, What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() }, bytes);
+        self.repeat(
+            now,
+            What::Final { cseq: self.invite.cseq().unwrap().number, tag: tag.into() },
+            bytes,
+        );
         self.dialogs.push(Dialog { tag: tag.into(), is_acked: false, is_over: false });
         self.timers.retain(|(_, timer)| !matches!(timer, Timer::Finish | Timer::Progress));
     }
@@ -315,7 +340,8 @@ impl Phone {
 
     fn build(&mut self, method: Method, cseq: u32, body: Option<Body<'_>>) -> Request {
         let contact = NameAddr::parse(self.invite.value("Contact").unwrap()).unwrap();
-        let branch = format!("z9hG4bK{}.{}.{cseq}.{method}.{}", self.home, self.number, self.answered.len());
+        let branch =
+            format!("z9hG4bK{}.{}.{cseq}.{method}.{}", self.home, self.number, self.answered.len());
         message::request(&RequestParts {
             method,
             target: contact.uri.as_str(),
@@ -344,7 +370,8 @@ impl Phone {
 
     /// Does what is due; gives the RTP packets to send.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        let due: Vec<Timer> = self.timers.iter().filter(|(at, _)| *at <= now).map(|(_, timer)| *timer).collect();
+        let due: Vec<Timer> =
+            self.timers.iter().filter(|(at, _)| *at <= now).map(|(_, timer)| *timer).collect();
         self.timers.retain(|(at, _)| *at > now);
         due.into_iter().for_each(|timer| self.fire(now, timer));
         self.repeats.retain(|repeat| repeat.until > now);
@@ -360,7 +387,12 @@ impl Phone {
             self.next_packet = Some(now + Duration::from_millis(100));
             self.sequence += 1;
             let frequency = Phone::frequency(self.leg);
-            packets.push(session::tone(self.payload_type, self.sequence, 77 + self.number as u32, frequency));
+            packets.push(session::tone(
+                self.payload_type,
+                self.sequence,
+                77 + self.number as u32,
+                frequency,
+            ));
             if self.is_idle() {
                 self.next_packet = None;
             }
@@ -394,7 +426,10 @@ impl Phone {
             },
             Timer::SecondFork => self.pick_up(now, "two"),
             Timer::HangUp if self.is_talking() => {
-                self.dialogs.iter_mut().filter(|dialog| dialog.tag == "one").for_each(|dialog| dialog.is_over = true);
+                self.dialogs
+                    .iter_mut()
+                    .filter(|dialog| dialog.tag == "one")
+                    .for_each(|dialog| dialog.is_over = true);
                 self.repeats.retain(|repeat| !matches!(repeat.what, What::Own { .. }));
                 self.send_own(now, Method::Bye, None);
             }
@@ -405,7 +440,10 @@ impl Phone {
             Timer::Resume if self.is_talking() => {
                 let sdp = self.number.is_multiple_of(2).then(|| self.sdp("sendrecv"));
                 match sdp {
-                    Some(sdp) => self.hold = Some(self.send_own(now, Method::Invite, Some(session_body(&sdp)))),
+                    Some(sdp) => {
+                        self.hold =
+                            Some(self.send_own(now, Method::Invite, Some(session_body(&sdp))))
+                    }
                     None => drop(self.send_own(now, Method::Info, None)),
                 }
             }

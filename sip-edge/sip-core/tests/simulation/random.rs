@@ -1,4 +1,5 @@
-//! Seeded runs of the whole edge. A failure names its seed; `SEED=n cargo test -p sip-core --test simulation one_seed` repeats it.
+//! Seeded runs of the whole edge. A failure names its seed;
+//! `SEED=n cargo test -p sip-core --test simulation one_seed` repeats it.
 
 use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,5 +1,6 @@
-//! The reference model of a conversation under control: what each verb must answer, where each party then is, whom each one hears, and
-//! what becomes of those who leave. Written from the meaning of the verbs; knows nothing of relays, legs or dialogs.
+//! The reference model of a conversation under control: what each verb must answer, where each
+//! party then is, whom each one hears, and what becomes of those who leave. Written from the
+//! meaning of the verbs; knows nothing of relays, legs or dialogs.
 
 use sip_core::edge::{ControlRefusal, HangupBy, Joining, RecordingState, SupervisorRole, Verb};
 use std::collections::BTreeSet;
@@ -87,7 +88,8 @@ struct Referral {
 pub struct Reference {
     accepts_refer: bool,
     referral: Option<Referral>,
-    /// Parties that the agent's phone was allowed to ask for; status codes of its REFERs, and of the transfers as it is notified.
+    /// Parties that the agent's phone was allowed to ask for; status codes of its REFERs, and of
+    /// the transfers as it is notified.
     pub requested: Vec<String>,
     pub referred: Vec<u16>,
     pub notified: Vec<u16>,
@@ -134,7 +136,8 @@ impl Reference {
 
     /// The parties that are there.
     pub fn present(&self) -> Vec<&str> {
-        let guests = self.guests.iter().filter(|guest| guest.is_there()).map(|guest| guest.name.as_str());
+        let guests =
+            self.guests.iter().filter(|guest| guest.is_there()).map(|guest| guest.name.as_str());
         let agent = (!self.is_agent_gone).then_some(AGENT);
         agent.into_iter().chain([CUSTOMER]).chain(guests).filter(|_| self.end.is_none()).collect()
     }
@@ -161,7 +164,9 @@ impl Reference {
     fn consulted(&self) -> Answer {
         match self.pending() {
             Some(Guest { stand: Stand::Apart, .. }) => Ok(()),
-            Some(Guest { kind: Kind::Third(Joining::Consult), .. }) => Err(ControlRefusal::NotAnswered),
+            Some(Guest { kind: Kind::Third(Joining::Consult), .. }) => {
+                Err(ControlRefusal::NotAnswered)
+            }
             _ => Err(ControlRefusal::NoConsultation),
         }
     }
@@ -169,19 +174,27 @@ impl Reference {
     /// The answer that a verb must get.
     pub fn answer(&self, verb: &Verb) -> Answer {
         use ControlRefusal::{
-            AgentGone, AlreadyRecording, NoConsultation, NotAnswered, NotOnHold, NotRecording, OnHold, TransferRunning,
-            UnknownParty,
+            AgentGone, AlreadyRecording, NoConsultation, NotAnswered, NotOnHold, NotRecording,
+            OnHold, TransferRunning, UnknownParty,
         };
         let is_agents = matches!(
             verb,
-            Verb::Hold | Verb::Resume | Verb::AddParticipant(_) | Verb::Merge | Verb::Swap | Verb::Complete | Verb::Cancel
+            Verb::Hold
+                | Verb::Resume
+                | Verb::AddParticipant(_)
+                | Verb::Merge
+                | Verb::Swap
+                | Verb::Complete
+                | Verb::Cancel
         );
         let refuse = |refusal, is_refused: bool| if is_refused { Err(refusal) } else { Ok(()) };
         match verb {
             _ if is_agents && self.is_agent_gone => Err(AgentGone),
             Verb::Hold => refuse(OnHold, self.is_held),
             Verb::Resume => refuse(NotOnHold, !self.is_held),
-            Verb::Mute { party } | Verb::Unmute { party } | Verb::Remove { party } => self.meant(party),
+            Verb::Mute { party } | Verb::Unmute { party } | Verb::Remove { party } => {
+                self.meant(party)
+            }
             Verb::SendDigits { party, .. } => {
                 self.meant(party)?;
                 refuse(NotAnswered, self.guest(party).is_some_and(|guest| !guest.has_answered()))
@@ -191,22 +204,32 @@ impl Reference {
             Verb::Merge | Verb::Swap => self.consulted(),
             Verb::Complete => {
                 refuse(NotAnswered, self.pending().is_some_and(|guest| !guest.has_answered()))?;
-                refuse(NoConsultation, !self.guests.iter().any(|guest| guest.is_third() && guest.has_answered()))
+                refuse(
+                    NoConsultation,
+                    !self.guests.iter().any(|guest| guest.is_third() && guest.has_answered()),
+                )
             }
-            Verb::Cancel => refuse(NoConsultation, self.pending().is_none() && self.asked_for().is_none()),
+            Verb::Cancel => {
+                refuse(NoConsultation, self.pending().is_none() && self.asked_for().is_none())
+            }
             Verb::Supervise(new) => self.has_room_for(&new.party),
             Verb::SetRole { party, .. } => {
                 let is_boss = |guest: &Guest| guest.is_there() && !guest.is_third();
                 refuse(UnknownParty, !self.guest(party).is_some_and(is_boss))
             }
             Verb::StartRecording { .. } => refuse(AlreadyRecording, self.was_recorded),
-            Verb::PauseRecording | Verb::ResumeRecording => refuse(NotRecording, self.recording == RecordingState::Off),
+            Verb::PauseRecording | Verb::ResumeRecording => {
+                refuse(NotRecording, self.recording == RecordingState::Off)
+            }
         }
     }
 
     /// The party that the agent's phone asks for, while nothing is decided.
     pub fn asked_for(&self) -> Option<&str> {
-        self.referral.as_ref().filter(|referral| referral.decide_by.is_some()).map(|referral| referral.party.as_str())
+        self.referral
+            .as_ref()
+            .filter(|referral| referral.decide_by.is_some())
+            .map(|referral| referral.party.as_str())
     }
 
     /// The agent's phone asks for a transfer to a number, or to what is none.
@@ -230,15 +253,22 @@ impl Reference {
 
     /// What a refused verb makes of the call: the phone learns that its transfer will not be.
     pub fn refuse(&mut self, verb: &Verb) {
-        if matches!(verb, Verb::AddParticipant(new) if self.referral.as_ref().is_some_and(|referral| referral.party == new.party))
-        {
+        let refers = |party: &String| {
+            self.referral.as_ref().is_some_and(|referral| referral.party == *party)
+        };
+        if matches!(verb, Verb::AddParticipant(new) if refers(&new.party)) {
             self.end_referral(503);
         }
     }
 
     /// What a verb that was not refused makes of the call.
     pub fn obey(&mut self, now: Instant, verb: &Verb) {
-        let dialled = |name: &str, kind| Guest { name: name.into(), kind, stand: Stand::Dialled, ring_by: now + RING };
+        let dialled = |name: &str, kind| Guest {
+            name: name.into(),
+            kind,
+            stand: Stand::Dialled,
+            ring_by: now + RING,
+        };
         match verb {
             Verb::Hold => self.is_held = true,
             Verb::Resume => self.is_held = false,
@@ -247,7 +277,9 @@ impl Reference {
             Verb::SendDigits { .. } => {}
             Verb::AddParticipant(new) => {
                 self.is_agent_aside = new.joining == Joining::Consult;
-                if let Some(referral) = self.referral.as_mut().filter(|referral| referral.party == new.party) {
+                if let Some(referral) =
+                    self.referral.as_mut().filter(|referral| referral.party == new.party)
+                {
                     referral.decide_by = None;
                 }
                 self.guests.push(dialled(&new.party, Kind::Third(new.joining)));
@@ -281,14 +313,21 @@ impl Reference {
 
     /// All who are apart come together; nobody is kept on hold.
     fn unite(&mut self) {
-        self.guests.iter_mut().filter(|guest| guest.stand == Stand::Apart).for_each(|guest| guest.stand = Stand::Joined);
+        self.guests
+            .iter_mut()
+            .filter(|guest| guest.stand == Stand::Apart)
+            .for_each(|guest| guest.stand = Stand::Joined);
         self.is_agent_aside = false;
         self.is_held = false;
     }
 
     pub fn ring(&mut self, name: &str, is_aloud: bool) {
         let guest = self.guest_mut(name);
-        guest.stand = if is_aloud || guest.stand == Stand::RingsAloud { Stand::RingsAloud } else { Stand::Rings };
+        guest.stand = if is_aloud || guest.stand == Stand::RingsAloud {
+            Stand::RingsAloud
+        } else {
+            Stand::Rings
+        };
     }
 
     pub fn pick_up(&mut self, name: &str) {
@@ -309,7 +348,8 @@ impl Reference {
         self.referral = self.referral.take().filter(|_| !self.is_agent_gone);
     }
 
-    /// A party goes, or is made to: the agent's and the customer's end is the call's, and so is the last third party's.
+    /// A party goes, or is made to: the agent's and the customer's end is the call's, and so is the
+    /// last third party's.
     pub fn leave(&mut self, name: &str, reason: &'static str, by: HangupBy) {
         if matches!(name, AGENT | CUSTOMER) {
             return self.finish(by);
@@ -336,10 +376,18 @@ impl Reference {
 
     /// Whoever rang too long is given up.
     pub fn expire(&mut self, now: Instant) {
-        let is_late = |guest: &&Guest| guest.is_there() && !guest.has_answered() && guest.ring_by <= now;
-        let late: Vec<String> = self.guests.iter().filter(is_late).map(|guest| guest.name.clone()).collect();
+        let is_late =
+            |guest: &&Guest| guest.is_there() && !guest.has_answered() && guest.ring_by <= now;
+        let late: Vec<String> =
+            self.guests.iter().filter(is_late).map(|guest| guest.name.clone()).collect();
         late.iter().for_each(|name| self.leave(name, "no_answer", HangupBy::System));
-        if self.referral.as_ref().and_then(|referral| referral.decide_by).is_some_and(|by| by <= now) && self.end.is_none() {
+        if self
+            .referral
+            .as_ref()
+            .and_then(|referral| referral.decide_by)
+            .is_some_and(|by| by <= now)
+            && self.end.is_none()
+        {
             self.end_referral(503);
         }
     }
@@ -366,7 +414,9 @@ impl Reference {
     }
 
     fn are_together(&self, one: &str, other: &str) -> bool {
-        one != other && self.place(one) == self.place(other) && matches!(self.place(one), Place::Main | Place::Aside)
+        one != other
+            && self.place(one) == self.place(other)
+            && matches!(self.place(one), Place::Main | Place::Aside)
     }
 
     /// With the agent, or in the conversation that goes on without one.
@@ -410,7 +460,9 @@ impl Reference {
         }
         let has_company = present.iter().any(|other| self.are_together(listener, other));
         let is_rung_for = listener == AGENT
-            && (self.is_transferring() || self.is_agent_aside && self.pending().is_some_and(|guest| !guest.has_answered()));
+            && (self.is_transferring()
+                || self.is_agent_aside
+                    && self.pending().is_some_and(|guest| !guest.has_answered()));
         match self.place(listener) {
             _ if self.role(listener).is_some() => Some(Ground::Silence),
             Place::Nowhere => None,
@@ -458,9 +510,14 @@ impl Reference {
             (_, Some(Stand::Apart)) => "consulting",
             _ => "talking",
         };
-        let names = [AGENT, CUSTOMER].into_iter().chain(self.guests.iter().map(|guest| guest.name.as_str()));
+        let names = [AGENT, CUSTOMER]
+            .into_iter()
+            .chain(self.guests.iter().map(|guest| guest.name.as_str()));
         let mark = |name| if self.muted.contains(name) { "!" } else { "" };
-        names.map(|name| format!("{name}:{}{}", word(name), mark(name))).collect::<Vec<_>>().join(" ")
+        names
+            .map(|name| format!("{name}:{}{}", word(name), mark(name)))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -1,4 +1,5 @@
-//! REFER of the agent's phone (RFC 3515): policy, the implicit subscription, and what the phone is told of the transfer.
+//! REFER of the agent's phone (RFC 3515): policy, the implicit subscription, and what the phone is
+//! told of the transfer.
 
 use crate::rig::{AGENT, CUSTOMER, Rig, THIRD, THIRD_MEDIA};
 use crate::session::address;
@@ -35,7 +36,12 @@ fn referred() -> Talk {
     refer(&mut talk, "<sip:+919876500000@pbx.example>", 202);
     expect_notify(&mut talk, "SIP/2.0 100 Trying", "active");
     assert_eq!(talk.rig.requested_transfers, [("refer-1".to_owned(), "+919876500000".to_owned())]);
-    let told = talk.rig.told.iter().find(|milestone| milestone.kind == MilestoneKind::TransferRequested).unwrap();
+    let told = talk
+        .rig
+        .told
+        .iter()
+        .find(|milestone| milestone.kind == MilestoneKind::TransferRequested)
+        .unwrap();
     assert_eq!(told.detail, None, "no number in a milestone");
     talk
 }

@@ -1,4 +1,5 @@
-//! Pages that are reloaded, lost or taken over while they are in a call: who comes back to what (decision A10).
+//! Pages that are reloaded, lost or taken over while they are in a call: who comes back to what
+//! (decision A10).
 
 use crate::softphone::{ANN, BOB, Office};
 use crate::softphones::{check_end, finish_recording, join_third, third_request};
@@ -24,7 +25,10 @@ fn a_reloaded_page_takes_the_call_over_and_the_customer_hears_hold_meanwhile() {
     assert_eq!(office.count(MilestoneKind::AgentBack), 1);
     office.take_customer_media();
     office.run(SECOND);
-    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio, and no tone beside it");
+    assert!(
+        (45..=60).contains(&office.take_customer_media()),
+        "the agent's audio, and no tone beside it"
+    );
     assert_eq!(office.rig.edge.held().leg_count, 2, "the former media are closed");
     assert_eq!(office.rig.edge.held().recording_count, 1, "the recording goes on");
     let bye = office.inside(next, Method::Bye, None);
@@ -91,7 +95,8 @@ fn a_lost_connection_interrupts_nothing_while_audio_flows() {
     office.expect_nothing_held();
 }
 
-/// The network goes without a word: the connection seems to stand for long, and the customer hears the tone soon.
+/// The network goes without a word: the connection seems to stand for long, and the customer hears
+/// the tone soon.
 #[test]
 fn a_network_that_is_gone_is_noticed_by_its_silence() {
     let (mut office, page, _) = Office::bridged();
@@ -112,7 +117,10 @@ fn a_network_that_is_gone_is_noticed_by_its_silence() {
     assert_eq!(office.count(MilestoneKind::AgentBack), 1);
     office.take_customer_media();
     office.run(SECOND);
-    assert!((45..=60).contains(&office.take_customer_media()), "the agent's audio, and no tone beside it");
+    assert!(
+        (45..=60).contains(&office.take_customer_media()),
+        "the agent's audio, and no tone beside it"
+    );
     // Once more, and for good.
     office.pages[page].is_alive = false;
     office.run(11 * SECOND);
@@ -146,7 +154,10 @@ fn a_second_tab_takes_the_call_over_without_a_gap() {
     office.take_customer_media();
     office.run(SECOND);
     assert!(office.take_customer_media() >= 45);
-    assert_eq!((office.count(MilestoneKind::AgentLost), office.count(MilestoneKind::AgentBack)), (0, 1));
+    assert_eq!(
+        (office.count(MilestoneKind::AgentLost), office.count(MilestoneKind::AgentBack)),
+        (0, 1)
+    );
     assert_eq!(office.rig.edge.held().leg_count, 2);
     office.rig.hang_up();
     office.request(second, Method::Bye);
@@ -161,8 +172,14 @@ fn a_lost_page_leaves_the_others_talking() {
     join_third(&mut office);
     office.close(page);
     office.run(3 * SECOND);
-    let away = office.rig.told.iter().rfind(|milestone| milestone.kind == MilestoneKind::AgentLost).unwrap();
-    let states: Vec<_> = away.conversation.as_ref().unwrap().parties.iter().map(|party| party.state).collect();
+    let away = office
+        .rig
+        .told
+        .iter()
+        .rfind(|milestone| milestone.kind == MilestoneKind::AgentLost)
+        .unwrap();
+    let states: Vec<_> =
+        away.conversation.as_ref().unwrap().parties.iter().map(|party| party.state).collect();
     assert_eq!(states, [PartyState::Away, PartyState::Talking, PartyState::Talking]);
     let next = office.open(ANN);
     office.answer(next);
@@ -187,7 +204,8 @@ fn a_draining_edge_lets_who_is_in_a_call_come_back_to_it() {
     office.disconnect(bob);
     office.close(page);
     office.run(2 * SECOND);
-    // The next page takes the call back; nobody else may register, nor call for its agent with another's credentials.
+    // The next page takes the call back; nobody else may register, nor call for its agent with
+    // another's credentials.
     let next = office.open(ANN);
     office.answer(next);
     office.run(2 * SECOND);

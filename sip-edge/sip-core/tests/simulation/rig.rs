@@ -1,12 +1,15 @@
-//! An edge between two hand-driven peers: each message that it sends is taken and answered by the test, in order and without delay.
+//! An edge between two hand-driven peers: each message that it sends is taken and answered by the
+//! test, in order and without delay.
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::edge::{
-    CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall, SourceKind, Transport,
+    CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall,
+    SourceKind, Transport,
 };
 use sip_core::message::{
-    self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value,
+    self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,
+    header, set_body, via_value,
 };
 use sip_core::remains;
 use std::collections::VecDeque;
@@ -151,11 +154,13 @@ impl Rig {
                 Output::Sip { flow, bytes } => match message::parse(&bytes, &Limits::default()) {
                     Ok(message) => self.sent.push_back((flow, message)),
                     Err(_) if self.is_odd => {
-                        let read = message::read(&bytes, &Limits::default()).expect("what is sent can be read");
+                        let read = message::read(&bytes, &Limits::default())
+                            .expect("what is sent can be read");
                         self.sent.push_back((flow, read.message));
                     }
                     // The refusal of a malformed request repeats its headers as they came.
-                    Err(_) if bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5") => {}
+                    Err(_)
+                        if bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5") => {}
                     Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&bytes)),
                 },
                 Output::OpenRecording { recording, .. } => self.opened_recordings.push(recording),
@@ -164,12 +169,18 @@ impl Rig {
                     self.told.push(milestone);
                 }
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
-                Output::Event(Event::Presence { agent, is_online }) => self.presences.push((agent, is_online)),
-                Output::Event(Event::TransferRequested { party, target, .. }) => self.requested_transfers.push((party, target)),
+                Output::Event(Event::Presence { agent, is_online }) => {
+                    self.presences.push((agent, is_online))
+                }
+                Output::Event(Event::TransferRequested { party, target, .. }) => {
+                    self.requested_transfers.push((party, target))
+                }
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
-                Output::SourceRefused { trunk, source, kind } => self.refused.push((trunk, source, kind)),
+                Output::SourceRefused { trunk, source, kind } => {
+                    self.refused.push((trunk, source, kind))
+                }
             }
         }
         while let Some(output) = self.edge.relay_mut().poll_output() {
@@ -301,7 +312,12 @@ impl Rig {
 
     pub fn reply_with_sdp(&mut self, request: &Request, code: u16, tag: &str, media: &str) {
         let offered = session::formats_of(&request.body);
-        self.reply_with_body(request, code, tag, &session::sdp(address(media), offered[0], "sendrecv"));
+        self.reply_with_body(
+            request,
+            code,
+            tag,
+            &session::sdp(address(media), offered[0], "sendrecv"),
+        );
     }
 
     pub fn reply_with_body(&mut self, request: &Request, code: u16, tag: &str, sdp: &str) {
@@ -332,14 +348,24 @@ impl Rig {
         self.deliver(callee.address, &message::print_request(&ack));
     }
 
-    pub fn build(&mut self, callee: &Callee, method: Method, cseq: u32, sdp: Option<&str>) -> Request {
+    pub fn build(
+        &mut self,
+        callee: &Callee,
+        method: Method,
+        cseq: u32,
+        sdp: Option<&str>,
+    ) -> Request {
         self.branch += 1;
         let contact = NameAddr::parse(callee.invite.value("Contact").unwrap()).unwrap();
         message::request(&RequestParts {
             method,
             target: contact.uri.as_str(),
             routes: &[],
-            via: &via_value("UDP", &callee.address.to_string(), &format!("z9hG4bKpeer{}", self.branch)),
+            via: &via_value(
+                "UDP",
+                &callee.address.to_string(),
+                &format!("z9hG4bKpeer{}", self.branch),
+            ),
             from: &format!("{};tag={}", callee.invite.value("To").unwrap(), callee.tag),
             to: callee.invite.value("From").unwrap(),
             call_id: callee.invite.call_id().unwrap(),
@@ -352,7 +378,11 @@ impl Rig {
 
     /// Sends one RTP packet to the port that the edge offered in `invite`.
     pub fn rtp(&mut self, from: &str, invite: &Request, sequence: u16) -> Forward {
-        self.packet(from, invite, session::rtp(session::formats_of(&invite.body)[0], sequence, 0x1234))
+        self.packet(
+            from,
+            invite,
+            session::rtp(session::formats_of(&invite.body)[0], sequence, 0x1234),
+        )
     }
 
     /// The same with a packet of the test's own.
@@ -361,7 +391,8 @@ impl Rig {
         let len = buffer.len();
         buffer.resize(len + relay::TAIL_ROOM, 0);
         let socket = SocketId(u32::from(port - FIRST_PORT));
-        let forward = self.edge.relay_mut().forward(self.now, socket, address(from), &mut buffer, len);
+        let forward =
+            self.edge.relay_mut().forward(self.now, socket, address(from), &mut buffer, len);
         if let Forward::To { socket: SocketId::WEBRTC, remote, start, len } = forward {
             self.softphone_media.push_back((remote, buffer[start..start + len].to_vec()));
         }

@@ -4,8 +4,8 @@ use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
 use media_core::relay::Forward;
 use sip_core::edge::{
-    CallStatus, Credentials, Flow, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall, Reason, RecordedFile,
-    RecordingWritten, Transport,
+    CallStatus, Credentials, Flow, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall,
+    Reason, RecordedFile, RecordingWritten, Transport,
 };
 use sip_core::message::{Method, SipMessage, View};
 use std::time::Duration;
@@ -21,7 +21,10 @@ fn an_invite_carries_number_and_caller_id() {
     assert_eq!(invite.to_addr().unwrap().uri.as_str(), "sip:9876543210@carrier.example;user=phone");
     let from = invite.from_addr().unwrap();
     assert_eq!(from.uri.as_str(), "sip:+911140000000@carrier.example;user=phone");
-    assert_eq!(invite.value("P-Asserted-Identity"), Some("<sip:+911140000000@carrier.example;user=phone>"));
+    assert_eq!(
+        invite.value("P-Asserted-Identity"),
+        Some("<sip:+911140000000@carrier.example;user=phone>")
+    );
     assert_eq!(invite.max_forwards(), Some(70));
     assert_eq!(invite.value("User-Agent"), Some("test"));
     assert!(invite.value("Allow").unwrap().contains("UPDATE"));
@@ -67,30 +70,52 @@ fn ringback_gives_way_to_early_media() {
         rig.media.clear();
         let forward = rig.rtp(CUSTOMER_MEDIA, &invite, sequence);
         if sequence > 5 {
-            assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+            assert!(
+                matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)),
+                "{forward:?}"
+            );
         }
     }
     rig.media.clear();
     rig.advance(Duration::from_millis(100));
-    assert!(rig.media.iter().all(|(_, remote)| *remote != address(AGENT_MEDIA)), "ringback over early media");
+    assert!(
+        rig.media.iter().all(|(_, remote)| *remote != address(AGENT_MEDIA)),
+        "ringback over early media"
+    );
     rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);
     rig.expect_request(Method::Ack, CUSTOMER);
     assert!(rig.has_milestone(MilestoneKind::Bridged));
 }
 
-/// What a party is sent in six seconds, two periods of the ringback: whether anything can be heard in it, and how many packets of sound.
+/// What a party is sent in six seconds, two periods of the ringback: whether anything can be heard
+/// in it, and how many packets of sound.
 fn heard_by(rig: &mut Rig, media: &str) -> (bool, usize) {
     rig.datagrams.clear();
     rig.advance(6 * SECOND);
-    let sent: Vec<_> = rig.datagrams.iter().filter(|(to, _)| *to == address(media)).map(|(_, bytes)| bytes.clone()).collect();
+    let sent: Vec<_> = rig
+        .datagrams
+        .iter()
+        .filter(|(to, _)| *to == address(media))
+        .map(|(_, bytes)| bytes.clone())
+        .collect();
     let sounds = sent.iter().filter(|packet| !session::sound(packet).is_empty()).count();
-    (sent.iter().any(|packet| session::sound(packet).iter().any(|sample| sample.abs() > 500)), sounds)
+    (
+        sent.iter().any(|packet| session::sound(packet).iter().any(|sample| sample.abs() > 500)),
+        sounds,
+    )
 }
 
-// RFC 3960 §3.2: early media that fall silent give way to the ringing that was told, before or after, else to silence in packets.
+// RFC 3960 §3.2: early media that fall silent give way to the ringing that was told, before or
+// after, else to silence in packets.
 #[test]
 fn early_media_that_fall_silent_leave_no_dead_air() {
-    for (first, then) in [(Some(180), None), (None, None), (None, Some(180)), (None, Some(182)), (Some(181), Some(183))] {
+    for (first, then) in [
+        (Some(180), None),
+        (None, None),
+        (None, Some(180)),
+        (None, Some(182)),
+        (Some(181), Some(183)),
+    ] {
         let (mut rig, _) = Rig::agent_answered();
         let invite = rig.expect_request(Method::Invite, CUSTOMER);
         if let Some(code) = first {
@@ -117,7 +142,10 @@ fn early_media_that_fall_silent_leave_no_dead_air() {
         talk(&mut rig, 20);
         rig.datagrams.clear();
         rig.advance(Duration::from_millis(200));
-        assert!(rig.datagrams.iter().all(|(to, _)| *to != address(AGENT_MEDIA)), "over early media");
+        assert!(
+            rig.datagrams.iter().all(|(to, _)| *to != address(AGENT_MEDIA)),
+            "over early media"
+        );
         rig.advance(SECOND);
         assert!(heard_by(&mut rig, AGENT_MEDIA).1 >= 295);
         rig.reply_with_sdp(&invite, 200, "customer", CUSTOMER_MEDIA);
@@ -141,12 +169,23 @@ fn each_leg_has_a_law_of_its_own() {
         rig.expect_request(Method::Ack, AGENT);
         let invite = rig.expect_request(Method::Invite, CUSTOMER);
         assert_eq!(session::formats_of(&invite.body), [agent, customer, 101]);
-        rig.reply_with_body(&invite, 200, "customer", &session::sdp(address(CUSTOMER_MEDIA), customer, "sendrecv"));
+        rig.reply_with_body(
+            &invite,
+            200,
+            "customer",
+            &session::sdp(address(CUSTOMER_MEDIA), customer, "sendrecv"),
+        );
         assert!(rig.has_milestone(MilestoneKind::Bridged));
         let forward = rig.packet(AGENT_MEDIA, &agent_invite, session::tone(agent, 1, 7, 800.0));
-        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(CUSTOMER_MEDIA)), "{forward:?}");
+        assert!(
+            matches!(forward, Forward::To { remote, .. } if remote == address(CUSTOMER_MEDIA)),
+            "{forward:?}"
+        );
         let forward = rig.packet(CUSTOMER_MEDIA, &invite, session::tone(customer, 1, 8, 900.0));
-        assert!(matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+        assert!(
+            matches!(forward, Forward::To { remote, .. } if remote == address(AGENT_MEDIA)),
+            "{forward:?}"
+        );
     }
 }
 
@@ -158,7 +197,14 @@ fn milestones_tell_the_story() {
     let (agent, party) = (Some(LegName::Agent), Some(LegName::Customer));
     assert_eq!(
         rig.milestones,
-        [(InviteSent, agent), (Answered, agent), (InviteSent, party), (Answered, party), (Bridged, None), (HungUp, party)]
+        [
+            (InviteSent, agent),
+            (Answered, agent),
+            (InviteSent, party),
+            (Answered, party),
+            (Bridged, None),
+            (HungUp, party)
+        ]
     );
 }
 
@@ -172,10 +218,19 @@ fn a_busy_customer_ends_the_call() {
     rig.expect_request(Method::Ack, CUSTOMER);
     rig.expect_request(Method::Bye, AGENT);
     let ended = rig.ended();
-    assert_eq!((ended.status, ended.reason, ended.sip_code), (CallStatus::Busy, Some(Reason::Busy), Some(486)));
-    let attempts: Vec<_> =
-        ended.attempts.iter().map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result)).collect();
-    let expected = [(LegName::Agent, "agents", Some(200), "answered"), (LegName::Customer, "carrier", Some(486), "busy")];
+    assert_eq!(
+        (ended.status, ended.reason, ended.sip_code),
+        (CallStatus::Busy, Some(Reason::Busy), Some(486))
+    );
+    let attempts: Vec<_> = ended
+        .attempts
+        .iter()
+        .map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result))
+        .collect();
+    let expected = [
+        (LegName::Agent, "agents", Some(200), "answered"),
+        (LegName::Customer, "carrier", Some(486), "busy"),
+    ];
     assert_eq!(attempts, expected);
     rig.expect_nothing_held();
 }
@@ -187,7 +242,10 @@ fn a_failed_agent_leg_never_calls_the_customer() {
     rig.reply_with(&invite, 480, "agent", "Reason", "Q.850;cause=17;text=\"User busy\"");
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_silence();
-    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::AgentBusy)));
+    assert_eq!(
+        (rig.ended().status, rig.ended().reason),
+        (CallStatus::Failed, Some(Reason::AgentBusy))
+    );
 }
 
 fn with_backup(mut call: PlaceCall) -> PlaceCall {
@@ -278,17 +336,22 @@ fn a_transport_error_is_failed_over() {
     rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_request(Method::Invite, CUSTOMER);
-    rig.edge.handle_flow_error(rig.now, Flow { transport: Transport::Tcp, ..Rig::flow(address(CUSTOMER)) });
+    rig.edge.handle_flow_error(
+        rig.now,
+        Flow { transport: Transport::Tcp, ..Rig::flow(address(CUSTOMER)) },
+    );
     rig.drain();
     rig.expect_request(Method::Invite, BACKUP);
 }
 
-// RFC 3261 §22.2: the same Call-ID, the next CSeq, credentials; a stale nonce once more; then it is final.
+// RFC 3261 §22.2: the same Call-ID, the next CSeq, credentials; a stale nonce once more; then it is
+// final.
 #[test]
 fn a_challenge_is_answered_once_and_a_stale_nonce_once_more() {
     let mut rig = Rig::new();
     let mut call = Rig::plain_call();
-    session::agent_route(&mut call).credentials = Some(Credentials { username: "us".into(), password: "secret".into() });
+    session::agent_route(&mut call).credentials =
+        Some(Credentials { username: "us".into(), password: "secret".into() });
     rig.place(call);
     let first = rig.expect_request(Method::Invite, AGENT);
     let challenge = "Digest realm=\"trunk\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
@@ -307,7 +370,10 @@ fn a_challenge_is_answered_once_and_a_stale_nonce_once_more() {
     rig.reply_with(&third, 407, "proxy", "Proxy-Authenticate", stale);
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_silence();
-    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::TrunkRejected)));
+    assert_eq!(
+        (rig.ended().status, rig.ended().reason),
+        (CallStatus::Failed, Some(Reason::TrunkRejected))
+    );
 }
 
 #[test]
@@ -329,7 +395,11 @@ fn a_secure_trunk_that_answers_plain_rtp_fails() {
     rig.place(call);
     let invite = rig.expect_request(Method::Invite, AGENT);
     let offer = String::from_utf8(invite.body.clone()).unwrap();
-    assert!(offer.contains("RTP/SAVP") && offer.contains("AEAD_AES_128_GCM") && offer.contains("AES_CM_128_HMAC_SHA1_80"));
+    assert!(
+        offer.contains("RTP/SAVP")
+            && offer.contains("AEAD_AES_128_GCM")
+            && offer.contains("AES_CM_128_HMAC_SHA1_80")
+    );
     rig.reply_with_sdp(&invite, 200, "agent", AGENT_MEDIA);
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_request(Method::Bye, AGENT);
@@ -355,21 +425,33 @@ fn a_secure_trunk_bridges_to_a_plain_one() {
     }
     let forward = rig.rtp(CUSTOMER_MEDIA, &customer.invite, 6);
     // 12 bytes of header, 160 of voice, 16 of authentication tag (RFC 7714).
-    assert!(matches!(forward, Forward::To { remote, len: 188, .. } if remote == address(AGENT_MEDIA)), "{forward:?}");
+    assert!(
+        matches!(forward, Forward::To { remote, len: 188, .. } if remote == address(AGENT_MEDIA)),
+        "{forward:?}"
+    );
 }
 
 #[test]
 fn the_longest_call_ends() {
     let mut rig = Rig::new();
-    rig.place(PlaceCall { max_duration: Duration::from_secs(60), no_media: Duration::from_secs(600), ..Rig::plain_call() });
+    rig.place(PlaceCall {
+        max_duration: Duration::from_secs(60),
+        no_media: Duration::from_secs(600),
+        ..Rig::plain_call()
+    });
     rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
     rig.advance(10 * SECOND);
-    rig.sent.retain(|(_, message)| matches!(message, SipMessage::Request(r) if r.method == Method::Invite));
+    rig.sent.retain(
+        |(_, message)| matches!(message, SipMessage::Request(r) if r.method == Method::Invite),
+    );
     rig.sent.truncate(1);
     rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
     rig.advance(60 * SECOND);
     let ended = rig.ended();
-    assert_eq!((ended.status, ended.reason, ended.duration_s), (CallStatus::Answer, Some(Reason::MaxDuration), 50));
+    assert_eq!(
+        (ended.status, ended.reason, ended.duration_s),
+        (CallStatus::Answer, Some(Reason::MaxDuration), 50)
+    );
     assert_eq!(ended.hangup_by, Some(HangupBy::System));
 }
 
@@ -384,7 +466,8 @@ fn a_leg_without_media_ends_the_call() {
     assert_eq!(ended.duration_s, 120);
 }
 
-// A phone may be silent while it only listens to the ringing: its media are watched from the bridge on.
+// A phone may be silent while it only listens to the ringing: its media are watched from the bridge
+// on.
 #[test]
 fn a_silent_agent_does_not_stop_the_ringing() {
     let mut rig = Rig::new();
@@ -399,10 +482,14 @@ fn a_silent_agent_does_not_stop_the_ringing() {
     rig.expect_request(Method::Ack, CUSTOMER);
     rig.advance(21 * SECOND);
     rig.expect_request(Method::Bye, CUSTOMER);
-    assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Answer, Some(Reason::NoMedia)));
+    assert_eq!(
+        (rig.ended().status, rig.ended().reason),
+        (CallStatus::Answer, Some(Reason::NoMedia))
+    );
 }
 
-// A2, B11: the end is told after the recording is final, or 2 s later with what its file will be; what was not written is told.
+// A2, B11: the end is told after the recording is final, or 2 s later with what its file will be;
+// what was not written is told.
 #[test]
 fn the_end_waits_for_the_recording() {
     const LEN: u64 = 44 + 3 * 8000 * 2 * 2;
@@ -435,7 +522,9 @@ fn the_end_waits_for_the_recording() {
         assert!(rig.ended.is_empty());
         match disk {
             Disk::Quick => rig.edge.recording_finished(rig.now, recording, whole),
-            Disk::Damaged => rig.edge.recording_finished(rig.now, recording, RecordedFile { written, ..whole }),
+            Disk::Damaged => {
+                rig.edge.recording_finished(rig.now, recording, RecordedFile { written, ..whole })
+            }
             Disk::Slow | Disk::DamagedAndSlow => {
                 rig.advance(2 * SECOND - Duration::from_millis(1));
                 assert!(rig.ended.is_empty());
@@ -446,7 +535,10 @@ fn the_end_waits_for_the_recording() {
         rig.drain();
         let ended = rig.ended();
         assert_eq!(ended.duration_s, 3);
-        let told = ended.recording.as_ref().map(|told| (told.file_name.as_str(), told.file_len, told.duration));
+        let told = ended
+            .recording
+            .as_ref()
+            .map(|told| (told.file_name.as_str(), told.file_len, told.duration));
         assert_eq!(told, (!matches!(disk, Disk::Broken)).then_some(("crm_1.wav", LEN, 3 * SECOND)));
         let expected = match disk {
             Disk::Quick => Some(whole.written),
@@ -454,10 +546,15 @@ fn the_end_waits_for_the_recording() {
             Disk::Slow => None,
             Disk::Damaged => Some(written),
             Disk::DamagedAndSlow => Some(RecordingWritten { is_whole: false, duration: None }),
-            Disk::Broken => Some(RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) }),
+            Disk::Broken => {
+                Some(RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) })
+            }
         };
         assert_eq!(ended.recording_written, expected);
-        assert_eq!(rig.has_milestone(MilestoneKind::RecordingFinished), matches!(disk, Disk::Quick | Disk::Damaged));
+        assert_eq!(
+            rig.has_milestone(MilestoneKind::RecordingFinished),
+            matches!(disk, Disk::Quick | Disk::Damaged)
+        );
         rig.edge.recording_damaged(rig.now, recording);
         rig.edge.recording_finished(rig.now, recording, whole);
         rig.expect_nothing_held();

@@ -5,8 +5,8 @@ use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
 use sip_core::edge::{
-    AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RecordedFile, RecordingWritten, RegistrarConfig, Route,
-    Transport,
+    AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RecordedFile, RecordingWritten,
+    RegistrarConfig, Route, Transport,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -17,7 +17,10 @@ pub const FIRST_PORT: u16 = 20_000;
 pub const DOMAIN: &str = "dialer.example";
 
 /// Where each run's clock starts.
-#[expect(clippy::disallowed_methods, reason = "an Instant can be made in no other way; from here on the clock is virtual")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can be made in no other way; from here on the clock is virtual"
+)]
 pub fn start() -> Instant {
     Instant::now()
 }
@@ -28,7 +31,11 @@ pub fn address(text: &str) -> SocketAddr {
 
 /// A recording's file of this duration, all of it written.
 pub fn recorded(duration: Duration) -> RecordedFile {
-    RecordedFile { len: 1, duration, written: RecordingWritten { is_whole: true, duration: Some(duration) } }
+    RecordedFile {
+        len: 1,
+        duration,
+        written: RecordingWritten { is_whole: true, duration: Some(duration) },
+    }
 }
 
 pub fn edge_config(call_capacity: usize) -> EdgeConfig {
@@ -101,8 +108,10 @@ pub fn sdp(media: SocketAddr, payload_type: u8, direction: &str) -> String {
         _ => "G729",
     };
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {payload_type} 101\r\n\
-         a=rtpmap:{payload_type} {name}/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n\
+            m=audio {port} RTP/AVP {payload_type} 101\r\n\
+         a=rtpmap:{payload_type} {name}/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+         a={direction}\r\n"
     )
 }
 
@@ -110,7 +119,13 @@ pub fn sdp(media: SocketAddr, payload_type: u8, direction: &str) -> String {
 pub fn media_of(sdp: &[u8]) -> SocketAddr {
     let text = std::str::from_utf8(sdp).unwrap();
     let ip = text.lines().find_map(|line| line.strip_prefix("c=IN IP4 ")).unwrap();
-    let port = text.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap().split(' ').next().unwrap();
+    let port = text
+        .lines()
+        .find_map(|line| line.strip_prefix("m=audio "))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
     SocketAddr::new(ip.parse().unwrap(), port.parse().unwrap())
 }
 
@@ -148,7 +163,10 @@ pub fn sine(payload_type: u8, sequence: u16, clock: u32, frequency: f64) -> Vec<
     packet[4..8].copy_from_slice(&clock.to_be_bytes());
     for (position, byte) in packet[12..].iter_mut().enumerate() {
         let turns = frequency * f64::from(clock + position as u32) / 8000.0;
-        *byte = g711::encode(codec(payload_type), ((turns.fract() * std::f64::consts::TAU).sin() * 2000.0) as i16);
+        *byte = g711::encode(
+            codec(payload_type),
+            ((turns.fract() * std::f64::consts::TAU).sin() * 2000.0) as i16,
+        );
     }
     packet
 }
@@ -159,7 +177,10 @@ pub fn sound(packet: &[u8]) -> Vec<i16> {
     if packet.len() != 172 || !matches!(payload_type, 0 | 8) {
         return Vec::new();
     }
-    packet[12..].iter().map(|byte| g711::decode_table(codec(payload_type))[*byte as usize]).collect()
+    packet[12..]
+        .iter()
+        .map(|byte| g711::decode_table(codec(payload_type))[*byte as usize])
+        .collect()
 }
 
 /// Whether 20 ms of sound hold a tone; `None` if the packet is no sound.

@@ -1,13 +1,19 @@
-//! Simulated softphones beside the hand-driven peers: pages that register over their own flow, take the INVITE, bring ICE, DTLS and SRTP
-//! up against the real relay, lose their connection, come back, or are closed.
+//! Simulated softphones beside the hand-driven peers: pages that register over their own flow, take
+//! the INVITE, bring ICE, DTLS and SRTP up against the real relay, lose their connection, come
+//! back, or are closed.
 
 use crate::client::{Client, Version};
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, DOMAIN, EDGE, address};
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
 use sip_core::digest::{Challenge, Credentials};
-use sip_core::edge::{AgentTarget, CloseReason, Flow, Grant, LegName, MilestoneKind, PlaceCall, Refusal, Transport};
-use sip_core::message::{self, Body, Method, Request, RequestParts, Response, SipMessage, View, header, set_body, via_value};
+use sip_core::edge::{
+    AgentTarget, CloseReason, Flow, Grant, LegName, MilestoneKind, PlaceCall, Refusal, Transport,
+};
+use sip_core::message::{
+    self, Body, Method, Request, RequestParts, Response, SipMessage, View, header, set_body,
+    via_value,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,11 +47,19 @@ pub struct Office {
 
 impl Office {
     pub fn new() -> Office {
-        let mut office =
-            Office { rig: Rig::for_softphones(), pages: Vec::new(), next_connection: 1, branch: 0, customer_sequence: 0 };
+        let mut office = Office {
+            rig: Rig::for_softphones(),
+            pages: Vec::new(),
+            next_connection: 1,
+            branch: 0,
+            customer_sequence: 0,
+        };
         for agent in [ANN, BOB] {
             let expires_at = office.rig.now + Duration::from_secs(100_000);
-            office.rig.edge.grant_softphone(office.rig.now, Grant { agent: agent.into(), password: "secret".into(), expires_at });
+            office.rig.edge.grant_softphone(
+                office.rig.now,
+                Grant { agent: agent.into(), password: "secret".into(), expires_at },
+            );
         }
         office
     }
@@ -53,7 +67,11 @@ impl Office {
     pub fn call() -> PlaceCall {
         let customer = vec![session::route("carrier", address(CUSTOMER), "9876543210")];
         let agent = AgentTarget::Softphone { agent: ANN.into(), ring: Duration::from_secs(30) };
-        PlaceCall { agent, recording: Some("crm_1.wav".into()), ..session::call("call-1", Vec::new(), customer) }
+        PlaceCall {
+            agent,
+            recording: Some("crm_1.wav".into()),
+            ..session::call("call-1", Vec::new(), customer)
+        }
     }
 
     pub fn place(&mut self, call: PlaceCall) -> Result<(), Refusal> {
@@ -86,7 +104,12 @@ impl Office {
     fn next_flow(&mut self) -> Flow {
         self.next_connection += 1;
         let remote = SocketAddr::new([203, 0, 113, 7].into(), 40_000 + self.next_connection as u16);
-        Flow { transport: Transport::Wss, local: address(EDGE), remote, connection: Some(self.next_connection) }
+        Flow {
+            transport: Transport::Wss,
+            local: address(EDGE),
+            remote,
+            connection: Some(self.next_connection),
+        }
     }
 
     /// The page's connection breaks.
@@ -124,7 +147,11 @@ impl Office {
         // Whom this page took over is closed by the edge.
         for (flow, reason) in std::mem::take(&mut self.rig.closed) {
             assert_eq!(reason, CloseReason::TakenOver);
-            let closed = self.pages.iter().position(|page| page.flow == flow && page.is_connected).expect("an open page");
+            let closed = self
+                .pages
+                .iter()
+                .position(|page| page.flow == flow && page.is_connected)
+                .expect("an open page");
             self.disconnect(closed);
         }
         answer
@@ -133,10 +160,17 @@ impl Office {
     fn build_register(&mut self, page: usize, challenged: Option<&Response>) -> Request {
         let page = &mut self.pages[page];
         page.cseq += 1;
-        let (number, uri, aor) = (page.number, format!("sip:{DOMAIN}"), format!("<sip:{}@{DOMAIN}>", page.agent));
+        let (number, uri, aor) =
+            (page.number, format!("sip:{DOMAIN}"), format!("<sip:{}@{DOMAIN}>", page.agent));
         let credentials = Credentials { username: page.agent, password: "secret" };
         let proof = challenged.map(|response| {
-            Challenge::from_response(response).unwrap().authorize(Method::Register, &uri, credentials, "cnonce", 1)
+            Challenge::from_response(response).unwrap().authorize(
+                Method::Register,
+                &uri,
+                credentials,
+                "cnonce",
+                1,
+            )
         });
         self.branch += 1;
         message::request(&RequestParts {
@@ -148,8 +182,14 @@ impl Office {
             to: &aor,
             call_id: &format!("register-{number}"),
             cseq: page.cseq,
-            contact: Some(&format!("<sip:u{number}@page.invalid;transport=ws>;reg-id=1;+sip.instance=\"<urn:uuid:{number}>\"")),
-            extra: proof.into_iter().chain([header("Supported", "path, outbound"), header("Expires", "3600")]).collect(),
+            contact: Some(&format!(
+                "<sip:u{number}@page.invalid;transport=ws>;reg-id=1;\
+                 +sip.instance=\"<urn:uuid:{number}>\""
+            )),
+            extra: proof
+                .into_iter()
+                .chain([header("Supported", "path, outbound"), header("Expires", "3600")])
+                .collect(),
             body: None,
         })
     }
@@ -206,7 +246,9 @@ impl Office {
         let sdp = client.description("active", "sendrecv");
         self.pages[page].client = Some(client);
         let mut response = message::respond(&invite, 200, &format!("p{page}"));
-        response.headers.push(header("Contact", format!("<sip:u{page}@page.invalid;transport=ws;ob>")));
+        response
+            .headers
+            .push(header("Contact", format!("<sip:u{page}@page.invalid;transport=ws;ob>")));
         set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
         self.respond(page, &response);
     }
@@ -242,12 +284,20 @@ impl Office {
         let client = self.pages[page].client.as_mut().unwrap();
         client.ufrag = "next".into();
         let sdp = client.description("actpass", "sendrecv");
-        self.inside(page, Method::Invite, Some(Body { content_type: "application/sdp", bytes: sdp.as_bytes() }))
+        self.inside(
+            page,
+            Method::Invite,
+            Some(Body { content_type: "application/sdp", bytes: sdp.as_bytes() }),
+        )
     }
 
     pub fn set_remote(&mut self, page: usize, sdp: &[u8]) {
         let now = self.rig.now;
-        self.pages[page].client.as_mut().unwrap().set_remote(now, std::str::from_utf8(sdp).unwrap());
+        self.pages[page]
+            .client
+            .as_mut()
+            .unwrap()
+            .set_remote(now, std::str::from_utf8(sdp).unwrap());
     }
 
     /// Lets the clock run: timers, checks, handshakes, and audio of who can speak, each 20 ms.
@@ -263,12 +313,16 @@ impl Office {
         let now = self.rig.now;
         for page in 0..self.pages.len() {
             let Page { is_alive, speaks, .. } = self.pages[page];
-            let Some(client) = self.pages[page].client.as_mut().filter(|_| is_alive) else { continue };
+            let Some(client) = self.pages[page].client.as_mut().filter(|_| is_alive) else {
+                continue;
+            };
             client.handle_timeout(now);
             if speaks {
                 client.speak(&[0xd5; 160]);
             }
-            while let Some(datagram) = self.pages[page].client.as_mut().and_then(Client::poll_transmit) {
+            while let Some(datagram) =
+                self.pages[page].client.as_mut().and_then(Client::poll_transmit)
+            {
                 let from = self.pages[page].address;
                 self.forward(SocketId::WEBRTC, from, datagram);
             }
@@ -315,13 +369,16 @@ impl Office {
         count
     }
 
-    /// The next message to the customer, who is the only peer over UDP; repeated INVITEs are passed over.
+    /// The next message to the customer, who is the only peer over UDP; repeated INVITEs are passed
+    /// over.
     #[track_caller]
     pub fn customer_request(&mut self, method: Method) -> Request {
         loop {
             let index = self.rig.sent.iter().position(|(to, _)| to.remote == address(CUSTOMER));
             match index.and_then(|index| self.rig.sent.remove(index)) {
-                Some((_, SipMessage::Request(request))) if request.method == method => return request,
+                Some((_, SipMessage::Request(request))) if request.method == method => {
+                    return request;
+                }
                 Some((_, SipMessage::Request(request))) if request.method == Method::Invite => {}
                 other => panic!("{method} expected, not {other:?}"),
             }
@@ -330,7 +387,11 @@ impl Office {
 
     #[track_caller]
     pub fn expect_no_customer(&self) {
-        assert!(self.rig.sent.iter().all(|(to, _)| to.remote != address(CUSTOMER)), "{:?}", self.rig.sent);
+        assert!(
+            self.rig.sent.iter().all(|(to, _)| to.remote != address(CUSTOMER)),
+            "{:?}",
+            self.rig.sent
+        );
     }
 
     /// A page in a call whose customer rings.
@@ -359,7 +420,11 @@ impl Office {
     }
 
     pub fn count(&self, kind: MilestoneKind) -> usize {
-        self.rig.milestones.iter().filter(|(each, leg)| *each == kind && *leg == Some(LegName::Agent)).count()
+        self.rig
+            .milestones
+            .iter()
+            .filter(|(each, leg)| *each == kind && *leg == Some(LegName::Agent))
+            .count()
     }
 
     /// The shard holds nothing of the call; the registrations may stay.

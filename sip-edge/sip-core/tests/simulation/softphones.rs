@@ -1,4 +1,5 @@
-//! Calls to a softphone, step by step: who is called when, and what a page's coming and going means (rows S11, S14; decisions A10, A11).
+//! Calls to a softphone, step by step: who is called when, and what a page's coming and going means
+//! (rows S11, S14; decisions A10, A11).
 
 use crate::network::Dice;
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
@@ -6,8 +7,8 @@ use crate::session::{address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use sip_core::edge::{
-    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, LegName, MediaFault, MilestoneKind, NewSupervisor,
-    PlaceCall, Reason, Refusal, SupervisorRole, Verb,
+    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, LegName, MediaFault,
+    MilestoneKind, NewSupervisor, PlaceCall, Reason, Refusal, SupervisorRole, Verb,
 };
 use sip_core::message::{self, Body, Method, View};
 use std::time::Duration;
@@ -73,7 +74,10 @@ fn check_refused(code: u16, reason: Reason, detail: Option<MediaFault>) {
     office.run(SECOND);
     office.expect_no_customer();
     let ended = office.rig.ended();
-    assert_eq!((ended.status, ended.reason, ended.detail), (CallStatus::Failed, Some(reason), detail));
+    assert_eq!(
+        (ended.status, ended.reason, ended.detail),
+        (CallStatus::Failed, Some(reason), detail)
+    );
     assert_eq!((ended.sip_code, ended.failed_leg), (Some(code), Some(LegName::Agent)));
     office.expect_nothing_held();
 }
@@ -106,7 +110,10 @@ fn a_media_test_has_an_end_and_says_how_far_it_came() {
     let mut office = Office::new();
     let page = office.open(ANN);
     office.place(media_test()).unwrap();
-    assert_eq!(office.place(PlaceCall { call_id: "call-2".into(), ..Office::call() }), Err(Refusal::AgentBusy));
+    assert_eq!(
+        office.place(PlaceCall { call_id: "call-2".into(), ..Office::call() }),
+        Err(Refusal::AgentBusy)
+    );
     office.answer(page);
     office.run(21 * SECOND);
     office.request(page, Method::Bye);
@@ -159,7 +166,12 @@ fn presence_follows_the_registration() {
     office.reconnect(next);
     office.rig.edge.revoke_softphone(office.rig.now, ANN);
     office.rig.drain();
-    let told: Vec<_> = office.rig.presences.iter().map(|(agent, is_online)| (agent.as_str(), *is_online)).collect();
+    let told: Vec<_> = office
+        .rig
+        .presences
+        .iter()
+        .map(|(agent, is_online)| (agent.as_str(), *is_online))
+        .collect();
     assert_eq!(
         told,
         [true, true, false, true, false].map(|is_online| (ANN, is_online)),
@@ -195,7 +207,11 @@ fn audio_flows_both_ways_and_the_agents_bye_ends_the_call() {
     }
     assert!(office.heard(page) >= heard + 45, "{} packets", office.heard(page) - heard);
     assert!(office.take_customer_media() >= 45);
-    let info = office.inside(page, Method::Info, Some(Body { content_type: "application/dtmf-relay", bytes: b"Signal=5\r\n" }));
+    let info = office.inside(
+        page,
+        Method::Info,
+        Some(Body { content_type: "application/dtmf-relay", bytes: b"Signal=5\r\n" }),
+    );
     office.send(page, &info);
     assert_eq!(office.response(page).status_code.code(), 200);
     let bye = office.inside(page, Method::Bye, None);
@@ -236,7 +252,8 @@ fn a_restart_of_ice_is_answered_and_audio_goes_on() {
 
 /// Joins a third party that has no media of its own.
 pub fn join_third(office: &mut Office) {
-    let answer = office.rig.edge.control(office.rig.now, "call-1", "join", add("third", Joining::Join));
+    let answer =
+        office.rig.edge.control(office.rig.now, "call-1", "join", add("third", Joining::Join));
     assert_eq!(answer, Ok(()));
     office.rig.drain();
     let invite = third_request(office, Method::Invite);
@@ -246,7 +263,12 @@ pub fn join_third(office: &mut Office) {
 
 #[track_caller]
 pub fn third_request(office: &mut Office, method: Method) -> message::Request {
-    let index = office.rig.sent.iter().position(|(to, _)| to.remote == address(THIRD)).expect("a message to the third");
+    let index = office
+        .rig
+        .sent
+        .iter()
+        .position(|(to, _)| to.remote == address(THIRD))
+        .expect("a message to the third");
     match office.rig.sent.remove(index) {
         Some((_, message::SipMessage::Request(request))) if request.method == method => request,
         other => panic!("{method} expected, not {other:?}"),
@@ -281,13 +303,26 @@ fn a_supervisor_listens_by_softphone() {
     let (mut office, ..) = Office::bridged();
     let supervise = |agent: &str, id: &str| {
         let target = AgentTarget::Softphone { agent: agent.into(), ring: 30 * SECOND };
-        Verb::Supervise(Box::new(NewSupervisor { party: id.into(), target, role: SupervisorRole::Listen }))
+        Verb::Supervise(Box::new(NewSupervisor {
+            party: id.into(),
+            target,
+            role: SupervisorRole::Listen,
+        }))
     };
     let now = office.rig.now;
-    assert_eq!(office.rig.edge.control(now, "call-1", "1", supervise(BOB, "s1")), Err(ControlRefusal::AgentUnreachable));
-    assert_eq!(office.rig.edge.control(now, "call-1", "2", supervise(ANN, "s2")), Err(ControlRefusal::AgentBusy));
+    assert_eq!(
+        office.rig.edge.control(now, "call-1", "1", supervise(BOB, "s1")),
+        Err(ControlRefusal::AgentUnreachable)
+    );
+    assert_eq!(
+        office.rig.edge.control(now, "call-1", "2", supervise(ANN, "s2")),
+        Err(ControlRefusal::AgentBusy)
+    );
     let page = office.open(BOB);
-    assert_eq!(office.rig.edge.control(office.rig.now, "call-1", "3", supervise(BOB, "s3")), Ok(()));
+    assert_eq!(
+        office.rig.edge.control(office.rig.now, "call-1", "3", supervise(BOB, "s3")),
+        Ok(())
+    );
     office.rig.drain();
     office.answer(page);
     office.run(2 * SECOND);
@@ -399,7 +434,9 @@ fn run_seed(seed: u64) {
         match dice.between(0, 9) {
             0 => office.close(page),
             1 => office.disconnect(page),
-            2 if !office.pages[page].is_connected && office.pages[page].is_alive => office.reconnect(page),
+            2 if !office.pages[page].is_connected && office.pages[page].is_alive => {
+                office.reconnect(page)
+            }
             2 | 3 => page = office.open(ANN),
             4 if dice.chance(40) => office.rig.hang_up(),
             5 if dice.chance(40) => office.pages[page].is_alive = false,
@@ -421,7 +458,8 @@ fn run_seed(seed: u64) {
     assert_eq!(office.rig.edge.held(), Default::default(), "seed {seed}");
 }
 
-/// Peers do what they would: pages answer or decline, the customer rings and mostly answers, everybody answers BYE and CANCEL.
+/// Peers do what they would: pages answer or decline, the customer rings and mostly answers,
+/// everybody answers BYE and CANCEL.
 fn react(office: &mut Office, dice: &mut Dice, page: usize) {
     while let Some((flow, message)) = office.rig.sent.pop_front() {
         let message::SipMessage::Request(request) = message else { continue };
@@ -442,9 +480,14 @@ fn react(office: &mut Office, dice: &mut Dice, page: usize) {
             Method::Invite => office.respond(page, &message::respond(&request, 486, "no")),
             Method::Bye | Method::Cancel if is_customer => {
                 let response = message::respond(&request, 200, "customer");
-                office.rig.deliver_over(Rig::flow(address(CUSTOMER)), &message::print_response(&response));
+                office.rig.deliver_over(
+                    Rig::flow(address(CUSTOMER)),
+                    &message::print_response(&response),
+                );
             }
-            Method::Bye | Method::Cancel => office.respond(page, &message::respond(&request, 200, &format!("p{page}"))),
+            Method::Bye | Method::Cancel => {
+                office.respond(page, &message::respond(&request, 200, &format!("p{page}")))
+            }
             _ => {}
         }
     }

@@ -1,12 +1,16 @@
-//! An edge and its phones, stepped by hand: each phone talks in a tone of its own and keeps what it is sent, and does its side of SIP by
-//! itself, over a network that may lose and double messages, and lose and delay sound. What is recorded is kept as a file would be.
+//! An edge and its phones, stepped by hand: each phone talks in a tone of its own and keeps what it
+//! is sent, and does its side of SIP by itself, over a network that may lose and double messages,
+//! and lose and delay sound. What is recorded is kept as a file would be.
 
 mod phone;
 
 use crate::network::Dice;
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, RecordedFile, Route, Transport, Verb};
+use sip_core::edge::{
+    ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, RecordedFile, Route, Transport,
+    Verb,
+};
 use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -106,7 +110,8 @@ pub struct Stage {
 }
 
 impl Phone {
-    /// The tone that it talks in, in Hz: each is a whole number of periods in the 200 ms of a measurement.
+    /// The tone that it talks in, in Hz: each is a whole number of periods in the 200 ms of a
+    /// measurement.
     pub fn frequency(index: usize) -> f64 {
         700.0 + 100.0 * index as f64
     }
@@ -195,7 +200,9 @@ impl Stage {
                     self.inbox.push_back((flow.remote, message));
                 }
                 Output::Note(_) => {}
-                Output::OpenRecording { file_name, .. } => self.recording = Some((file_name, self.now)),
+                Output::OpenRecording { file_name, .. } => {
+                    self.recording = Some((file_name, self.now))
+                }
                 Output::Event(Event::Milestone(milestone)) => {
                     self.sequence += 1;
                     assert_eq!(milestone.sequence, self.sequence, "a milestone is missing");
@@ -207,7 +214,10 @@ impl Stage {
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
                 Output::Event(Event::Speaking { .. }) => {
                     let rest = self.spoke_at.map(|at| self.now - at);
-                    assert!(rest.is_none_or(|rest| rest >= Duration::from_millis(200)), "told too often: {rest:?}");
+                    assert!(
+                        rest.is_none_or(|rest| rest >= Duration::from_millis(200)),
+                        "told too often: {rest:?}"
+                    );
                     self.spoke_at = Some(self.now);
                 }
                 Output::Event(Event::TransferRequested { party, .. }) => self.requested.push(party),
@@ -217,7 +227,9 @@ impl Stage {
         let mut sent = Vec::new();
         while let Some(output) = self.edge.relay_mut().poll_output() {
             match output {
-                relay::Output::Transmit { remote, bytes, .. } => sent.push((remote, bytes.to_vec())),
+                relay::Output::Transmit { remote, bytes, .. } => {
+                    sent.push((remote, bytes.to_vec()))
+                }
                 relay::Output::Record { offset, bytes, .. } => {
                     let (from, to) = (offset as usize, offset as usize + bytes.len());
                     self.file.resize(self.file.len().max(to), 0);
@@ -227,7 +239,8 @@ impl Stage {
                     self.file.truncate(len as usize);
                     // Sometimes the disk takes longer than the end may wait.
                     let wait = if self.dice.chance(20) { 5_000 } else { self.dice.between(1, 500) };
-                    self.finish = Some((self.now + Duration::from_millis(wait), recording, len, duration));
+                    self.finish =
+                        Some((self.now + Duration::from_millis(wait), recording, len, duration));
                 }
                 _ => {}
             }
@@ -245,16 +258,24 @@ impl Stage {
     pub fn settle(&mut self) {
         self.drain();
         while let Some((to, message)) = self.inbox.pop_front() {
-            let index = self.phones.iter().position(|phone| phone.home == to).expect("SIP goes to those who are called");
+            let index = self
+                .phones
+                .iter()
+                .position(|phone| phone.home == to)
+                .expect("SIP goes to those who are called");
             match message {
                 SipMessage::Request(request) => self.take(index, &request),
                 SipMessage::Response(response) => {
                     let cseq = response.cseq().unwrap();
-                    let is_asked = |repeat: &Repeat| !repeat.is_response && repeat.phone == index && repeat.cseq == cseq.number;
+                    let is_asked = |repeat: &Repeat| {
+                        !repeat.is_response && repeat.phone == index && repeat.cseq == cseq.number
+                    };
                     if cseq.method == Method::Refer && self.repeats.iter().any(is_asked) {
                         self.phones[index].referred.push(response.status_code.code());
                     }
-                    self.repeats.retain(|repeat| repeat.is_response || repeat.phone != index || repeat.cseq != cseq.number);
+                    self.repeats.retain(|repeat| {
+                        repeat.is_response || repeat.phone != index || repeat.cseq != cseq.number
+                    });
                 }
             }
         }
@@ -275,8 +296,14 @@ impl Stage {
             let Some(at) = next.filter(|at| *at <= until) else { break };
             self.now = self.now.max(at);
             self.edge.handle_timeout(self.now);
-            if let Some((_, recording, len, duration)) = self.finish.take_if(|(at, ..)| *at <= self.now) {
-                self.edge.recording_finished(self.now, recording, RecordedFile { len, ..recorded(duration) });
+            if let Some((_, recording, len, duration)) =
+                self.finish.take_if(|(at, ..)| *at <= self.now)
+            {
+                self.edge.recording_finished(
+                    self.now,
+                    recording,
+                    RecordedFile { len, ..recorded(duration) },
+                );
             }
             for index in 0..self.repeats.len() {
                 let repeat = &mut self.repeats[index];
@@ -305,10 +332,15 @@ impl Stage {
 
     fn speak(&mut self, index: usize) {
         let phone = &mut self.phones[index];
-        let Some(invite) = phone.invite.as_ref().filter(|_| phone.has_media && phone.standing != Standing::Over) else { return };
+        let Some(invite) =
+            phone.invite.as_ref().filter(|_| phone.has_media && phone.standing != Standing::Over)
+        else {
+            return;
+        };
         phone.sequence += 1;
         let clock = (self.now - self.start).as_millis() as u32 * 8;
-        let bytes = session::sine(phone.payload_type, phone.sequence, clock, Phone::frequency(index));
+        let bytes =
+            session::sine(phone.payload_type, phone.sequence, clock, Phone::frequency(index));
         let (from, port) = (phone.media, session::media_of(&invite.body).port());
         let socket = SocketId(u32::from(port - FIRST_PORT));
         let (mut at, is_rough) = (self.now, self.road == Road::Rough);
@@ -324,10 +356,14 @@ impl Stage {
     /// Brings the sound that is due to the edge.
     fn carry(&mut self) {
         let now = self.now;
-        for Sound { from, socket, mut bytes, .. } in self.sounds.extract_if(.., |sound| sound.at <= now).collect::<Vec<_>>() {
+        for Sound { from, socket, mut bytes, .. } in
+            self.sounds.extract_if(.., |sound| sound.at <= now).collect::<Vec<_>>()
+        {
             let len = bytes.len();
             bytes.resize(len + relay::TAIL_ROOM, 0);
-            if let Forward::To { remote, start, len, .. } = self.edge.relay_mut().forward(now, socket, from, &mut bytes, len) {
+            if let Forward::To { remote, start, len, .. } =
+                self.edge.relay_mut().forward(now, socket, from, &mut bytes, len)
+            {
                 self.hear(remote, &bytes[start..start + len]);
             }
             self.edge.handle_media(now);
@@ -336,7 +372,12 @@ impl Stage {
 
     /// Delivers a message of a phone, perhaps twice.
     fn deliver(&mut self, index: usize, bytes: &[u8]) {
-        let flow = Flow { transport: Transport::Udp, local: address(EDGE), remote: self.phones[index].home, connection: None };
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: address(EDGE),
+            remote: self.phones[index].home,
+            connection: None,
+        };
         self.edge.handle_sip(self.now, flow, bytes);
         if self.is_bad() {
             self.edge.handle_sip(self.now, flow, bytes);

@@ -1,5 +1,6 @@
-//! Random verbs, answers, hang-ups and REFERs on one call, step by step. After each step what every phone is really sent is compared with the
-//! reference model, and so are what was told, the SIP dialogs, the relay's legs, and in the end the recording.
+//! Random verbs, answers, hang-ups and REFERs on one call, step by step. After each step what every
+//! phone is really sent is compared with the reference model, and so are what was told, the SIP
+//! dialogs, the relay's legs, and in the end the recording.
 
 mod checks;
 
@@ -11,8 +12,8 @@ use crate::stage::{Road, Stage, Standing, Weather};
 use media_core::relay::Layout;
 use media_core::tone::{self};
 use sip_core::edge::{
-    AgentTarget, Destination, Digits, HangupBy, Joining, NewParticipant, NewSupervisor, PlaceCall, RecordingState,
-    SupervisorRole, Verb,
+    AgentTarget, Destination, Digits, HangupBy, Joining, NewParticipant, NewSupervisor, PlaceCall,
+    RecordingState, SupervisorRole, Verb,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
@@ -55,7 +56,8 @@ impl Run {
         let weather = if dice.chance(30) { Weather::Bad } else { Weather::Fair };
         let road = dice.pick(&[Road::Smooth, Road::Rough]);
         let mut stage = Stage::new(Dice::new(dice.roll()), weather, road);
-        let samples: Vec<i16> = (0..8000).map(|at| tone::Tone::steady(HOLD_FREQUENCY, 2000.0).sample(at)).collect();
+        let samples: Vec<i16> =
+            (0..8000).map(|at| tone::Tone::steady(HOLD_FREQUENCY, 2000.0).sample(at)).collect();
         assert!(stage.edge.add_hold_audio("hold", &samples));
         let (agent, customer) = (stage.install(AGENT), stage.install(CUSTOMER));
         let layout = dice.pick(&[Layout::Stereo, Layout::ThreeChannel]);
@@ -133,12 +135,19 @@ impl Run {
     }
 
     fn step(&mut self) {
-        let waiting: Vec<String> =
-            self.model.guests.iter().filter(|guest| self.is_rung(&guest.name)).map(|guest| guest.name.clone()).collect();
+        let waiting: Vec<String> = self
+            .model
+            .guests
+            .iter()
+            .filter(|guest| self.is_rung(&guest.name))
+            .map(|guest| guest.name.clone())
+            .collect();
         if !waiting.is_empty() && self.dice.chance(50) {
             let name = waiting[self.dice.between(0, waiting.len() as u64) as usize].clone();
             self.respond(&name);
-        } else if let Some(party) = self.model.asked_for().map(str::to_owned).filter(|_| self.dice.chance(40)) {
+        } else if let Some(party) =
+            self.model.asked_for().map(str::to_owned).filter(|_| self.dice.chance(40))
+        {
             self.decide(party);
         } else {
             match self.dice.between(0, 100) {
@@ -191,7 +200,8 @@ impl Run {
 
     fn some_party_hangs_up(&mut self) {
         let talks = |name: &&str| self.model.guest(name).is_none_or(|guest| guest.has_answered());
-        let talking: Vec<String> = self.model.present().into_iter().filter(talks).map(String::from).collect();
+        let talking: Vec<String> =
+            self.model.present().into_iter().filter(talks).map(String::from).collect();
         // Mostly a guest, whose end is not the call's.
         let index = (self.dice.between(0, 40) as usize).min(talking.len() - 1);
         let name = talking[index].clone();
@@ -216,9 +226,16 @@ impl Run {
             return;
         }
         let is_number = self.dice.chance(85);
-        self.note(format!("the agent's phone refers to {}", if is_number { "a number" } else { "somebody" }));
+        self.note(format!(
+            "the agent's phone refers to {}",
+            if is_number { "a number" } else { "somebody" }
+        ));
         self.model.refer(self.stage.now, is_number);
-        let target = if is_number { "<sip:+919876500000@pbx.example>" } else { "<sip:somebody@pbx.example>" };
+        let target = if is_number {
+            "<sip:+919876500000@pbx.example>"
+        } else {
+            "<sip:somebody@pbx.example>"
+        };
         self.stage.refer(self.stage.index(AGENT), target);
     }
 
@@ -226,7 +243,11 @@ impl Run {
     fn decide(&mut self, party: String) {
         let route = self.stage.install(&party);
         let destination = Destination { ring: RING, routes: vec![route] };
-        self.ask(&Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining: Joining::Transfer })));
+        self.ask(&Verb::AddParticipant(Box::new(NewParticipant {
+            party,
+            destination,
+            joining: Joining::Transfer,
+        })));
     }
 
     /// A verb of any kind, whatever the state; those that lead on are likelier.
@@ -235,7 +256,11 @@ impl Run {
         names.extend(self.model.guests.iter().map(|guest| guest.name.clone()));
         let party = names[self.dice.between(0, names.len() as u64) as usize].clone();
         let guest = names.last().unwrap().clone();
-        let role = self.dice.pick(&[SupervisorRole::Listen, SupervisorRole::Whisper, SupervisorRole::Barge]);
+        let role = self.dice.pick(&[
+            SupervisorRole::Listen,
+            SupervisorRole::Whisper,
+            SupervisorRole::Barge,
+        ]);
         let can_add = self.stage.phones.len() < MOST_PHONES;
         let roll = match self.model.pending() {
             // What a consultation can become is tried more often.
@@ -248,8 +273,13 @@ impl Run {
             4 | 5 => Verb::Mute { party },
             6 | 7 => Verb::Unmute { party },
             8..=13 if can_add => {
-                let joining =
-                    self.dice.pick(&[Joining::Consult, Joining::Consult, Joining::Join, Joining::Join, Joining::Transfer]);
+                let joining = self.dice.pick(&[
+                    Joining::Consult,
+                    Joining::Consult,
+                    Joining::Join,
+                    Joining::Join,
+                    Joining::Transfer,
+                ]);
                 let (party, destination) = self.somebody();
                 Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }))
             }
@@ -260,7 +290,11 @@ impl Run {
             21 if party != AGENT && party != CUSTOMER => Verb::Remove { party },
             22..=24 if can_add => {
                 let (party, destination) = self.somebody();
-                Verb::Supervise(Box::new(NewSupervisor { party, target: AgentTarget::Phone(destination), role }))
+                Verb::Supervise(Box::new(NewSupervisor {
+                    party,
+                    target: AgentTarget::Phone(destination),
+                    role,
+                }))
             }
             25 | 26 => Verb::SetRole { party: guest, role },
             27 => Verb::SendDigits { party, digits: Digits("1#".into()) },
@@ -277,7 +311,10 @@ impl Run {
         if self.dice.chance(5) {
             return (
                 taken,
-                Destination { ring: RING, routes: vec![session::route("carrier", session::address("10.9.9.9:5060"), "x")] },
+                Destination {
+                    ring: RING,
+                    routes: vec![session::route("carrier", session::address("10.9.9.9:5060"), "x")],
+                },
             );
         }
         let name = format!("g{}", self.stage.phones.len());
@@ -296,7 +333,9 @@ impl Run {
         let was = self.model.recording;
         self.model.obey(self.stage.now, verb);
         match (was, self.model.recording) {
-            (RecordingState::Running, RecordingState::Paused) => self.paused_at = Some(self.stage.now),
+            (RecordingState::Running, RecordingState::Paused) => {
+                self.paused_at = Some(self.stage.now)
+            }
             (RecordingState::Paused, RecordingState::Running) => self.end_pause(),
             _ => {}
         }

@@ -1,12 +1,16 @@
-//! A stranger takes nothing from a call (B02): who has no part in a leg's route is answered as if there were no such call, whatever ids it
-//! knows; the peer's own cluster is heard, once it is named; nobody is locked out without a word.
+//! A stranger takes nothing from a call (B02): who has no part in a leg's route is answered as if
+//! there were no such call, whatever ids it knows; the peer's own cluster is heard, once it is
+//! named; nobody is locked out without a word.
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, SUPERVISOR, SUPERVISOR_MEDIA, THIRD, THIRD_MEDIA};
+use crate::rig::{
+    AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, SUPERVISOR, SUPERVISOR_MEDIA, THIRD,
+    THIRD_MEDIA,
+};
 use crate::session::{self, address};
 use media_core::relay::Forward;
 use sip_core::edge::{
-    AgentTarget, Destination, Flow, Joining, LegName, MilestoneKind, NewParticipant, NewSupervisor, PlaceCall, SourceKind,
-    SupervisorRole, Transport, Verb,
+    AgentTarget, Destination, Flow, Joining, LegName, MilestoneKind, NewParticipant, NewSupervisor,
+    PlaceCall, SourceKind, SupervisorRole, Transport, Verb,
 };
 use sip_core::message::{self, Body, Header, Method, Request, View, header};
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +22,8 @@ const EVIL_MEDIA: &str = "192.0.2.66:33950";
 /// The plain call, its customer's carrier being a cluster.
 fn clustered() -> PlaceCall {
     let mut call = Rig::plain_call();
-    call.customer.routes[0].signal_from = vec!["10.0.2.0/28".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
+    call.customer.routes[0].signal_from =
+        vec!["10.0.2.0/28".parse().unwrap(), "203.0.113.0/24".parse().unwrap()];
     call
 }
 
@@ -41,14 +46,19 @@ fn crowd() -> (Rig, Vec<Callee>) {
         ring: Duration::from_secs(30),
         routes: vec![session::route("carrier", address(at), user)],
     };
-    let third = NewParticipant { party: "third".into(), destination: destination(THIRD, "3001"), joining: Joining::Join };
+    let third = NewParticipant {
+        party: "third".into(),
+        destination: destination(THIRD, "3001"),
+        joining: Joining::Join,
+    };
     let verb = Verb::AddParticipant(Box::new(third));
     rig.edge.control(rig.now, "call-1", "1", verb).unwrap();
     rig.drain();
     let third = rig.answer_invite(THIRD, "third", THIRD_MEDIA);
     rig.expect_request(Method::Ack, THIRD);
     let target = AgentTarget::Phone(destination(SUPERVISOR, "4001"));
-    let supervisor = NewSupervisor { party: "supervisor".into(), target, role: SupervisorRole::Listen };
+    let supervisor =
+        NewSupervisor { party: "supervisor".into(), target, role: SupervisorRole::Listen };
     rig.edge.control(rig.now, "call-1", "2", Verb::Supervise(Box::new(supervisor))).unwrap();
     rig.drain();
     let supervisor = rig.answer_invite(SUPERVISOR, "supervisor", SUPERVISOR_MEDIA);
@@ -75,7 +85,8 @@ fn tries(rig: &mut Rig, callee: &Callee) -> Vec<Request> {
     let sdp = session::sdp(address(EVIL_MEDIA), 0, "sendrecv");
     let mut requests: Vec<Request> = methods
         .map(|method| {
-            let body = matches!(method, Method::Invite | Method::Update | Method::Ack).then_some(sdp.as_str());
+            let body = matches!(method, Method::Invite | Method::Update | Method::Ack)
+                .then_some(sdp.as_str());
             let mut request = rig.build(callee, method, 500, body);
             match method {
                 Method::Refer => request.headers.push(header("Refer-To", "<sip:+919876500001@x>")),
@@ -113,8 +124,18 @@ fn whoever_knows_the_ids_ends_hears_and_transfers_nothing() {
                     }
                 });
                 rig.deliver_over(flow, &message::print_request(&unknown));
-                assert_eq!(known, answers(&mut rig), "{} tells whether there is such a call", request.method);
-                assert_eq!(known, if request.method == Method::Ack { vec![] } else { vec![481] }, "{}", request.method);
+                assert_eq!(
+                    known,
+                    answers(&mut rig),
+                    "{} tells whether there is such a call",
+                    request.method
+                );
+                assert_eq!(
+                    known,
+                    if request.method == Method::Ack { vec![] } else { vec![481] },
+                    "{}",
+                    request.method
+                );
                 rig.advance(Duration::from_millis(200));
             }
         }
@@ -150,7 +171,10 @@ fn a_strangers_response_is_nobodys() {
         let mut forged = message::respond(&invite, code, "evil");
         forged.headers.push(header("Contact", format!("<sip:evil@{STRANGER}>")));
         forged.headers.push(header("WWW-Authenticate", "Digest realm=\"x\", nonce=\"y\""));
-        message::set_body(&mut forged, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        message::set_body(
+            &mut forged,
+            Body { content_type: "application/sdp", bytes: sdp.as_bytes() },
+        );
         let bytes = message::print_response(&forged);
         rig.deliver(address(STRANGER), &bytes);
         rig.deliver_over(over_tcp(STRANGER), &bytes);
@@ -194,10 +218,15 @@ fn a_cluster_that_is_named_is_heard() {
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     // Another of its hosts rings, a third one answers, and the first one from another port.
     let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendrecv");
-    for (from, code) in [("203.0.113.9:5080", 180), ("10.0.2.1:50123", 183), ("10.0.2.15:5060", 200)] {
+    for (from, code) in
+        [("203.0.113.9:5080", 180), ("10.0.2.1:50123", 183), ("10.0.2.15:5060", 200)]
+    {
         let mut response = message::respond(&invite, code, "customer");
         response.headers.push(header("Contact", "<sip:phone@10.0.2.14:5070>"));
-        message::set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        message::set_body(
+            &mut response,
+            Body { content_type: "application/sdp", bytes: sdp.as_bytes() },
+        );
         rig.deliver(address(from), &message::print_response(&response));
     }
     // Its Contact is one of its own: the ACK goes there.
@@ -254,23 +283,35 @@ fn a_named_host_that_is_none_of_the_trunks_is_not_knocked_at() {
         }
         response.headers.push(header(name, named));
         let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendrecv");
-        message::set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        message::set_body(
+            &mut response,
+            Body { content_type: "application/sdp", bytes: sdp.as_bytes() },
+        );
         rig.deliver(address(CUSTOMER), &message::print_response(&response));
         let ack = rig.expect_request(Method::Ack, CUSTOMER);
-        let written = if name == "Contact" { ack.uri.to_string() } else { ack.value("Route").unwrap().to_owned() };
-        assert!(named.contains(written.trim_matches(['<', '>'])), "{named} is written as it came: {written}");
+        let written = if name == "Contact" {
+            ack.uri.to_string()
+        } else {
+            ack.value("Route").unwrap().to_owned()
+        };
+        assert!(
+            named.contains(written.trim_matches(['<', '>'])),
+            "{named} is written as it came: {written}"
+        );
         rig.hang_up();
         rig.expect_request(Method::Bye, CUSTOMER);
         rig.expect_request(Method::Bye, AGENT);
     }
 }
 
-/// Private signalled addresses: the phone behind a translator is found where its signalling goes, a carrier where it is named.
+/// Private signalled addresses: the phone behind a translator is found where its signalling goes, a
+/// carrier where it is named.
 #[test]
 fn media_come_from_where_the_trunk_says() {
     let answered = |media_from: &[&str], named: &str| {
         let mut call = Rig::plain_call();
-        call.customer.routes[0].media_from = media_from.iter().map(|network| network.parse().unwrap()).collect();
+        call.customer.routes[0].media_from =
+            media_from.iter().map(|network| network.parse().unwrap()).collect();
         let mut rig = Rig::new();
         rig.place(call);
         rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
@@ -279,7 +320,8 @@ fn media_come_from_where_the_trunk_says() {
         (rig, customer)
     };
     let hears = |rig: &mut Rig, customer: &Callee, from: &str| {
-        (1..=10).any(|sequence| matches!(rig.rtp(from, &customer.invite, sequence), Forward::To { .. }))
+        (1..=10)
+            .any(|sequence| matches!(rig.rtp(from, &customer.invite, sequence), Forward::To { .. }))
     };
     for (media_from, named, from, is_heard) in [
         (&[][..], "192.168.1.5:4000", "10.0.2.1:31000", true),
@@ -293,7 +335,8 @@ fn media_come_from_where_the_trunk_says() {
     ] {
         let (mut rig, customer) = answered(media_from, named);
         assert_eq!(hears(&mut rig, &customer, from), is_heard, "{named} from {from}");
-        let told = (!is_heard).then(|| ("carrier".to_owned(), address(from).ip(), SourceKind::Media));
+        let told =
+            (!is_heard).then(|| ("carrier".to_owned(), address(from).ip(), SourceKind::Media));
         assert_eq!(rig.refused, Vec::from_iter(told), "{named} from {from}");
     }
 }
@@ -304,15 +347,18 @@ fn a_stranger_over_udp_gets_only_so_many_answers() {
     let mut rig = Rig::new();
     let stray = |from: &str, n: u32| {
         let request = format!(
-            "OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n}\r\nFrom: <sip:a@b>;tag=1\r\n\
-             To: <sip:x@10.0.0.1>\r\nCall-ID: c{n}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+            "OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n}\r\n\
+                From: <sip:a@b>;tag=1\r\n\
+             To: <sip:x@10.0.0.1>\r\nCall-ID: c{n}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\
+             Content-Length: 0\r\n\r\n"
         );
         (address(from), request)
     };
     let flood = |rig: &mut Rig, from: &str, malformed: bool| {
         for n in 0..5000 {
             let (source, request) = stray(from, n);
-            let request = if malformed { request.replace("1 OPTIONS", "1 INVITE") } else { request };
+            let request =
+                if malformed { request.replace("1 OPTIONS", "1 INVITE") } else { request };
             rig.deliver(source, request.as_bytes());
             rig.now += Duration::from_micros(200);
         }

@@ -1,10 +1,11 @@
-//! Calls that are under way, for the scripts of mid-call control: a rig with its parties by name, brought to a state step by step.
+//! Calls that are under way, for the scripts of mid-call control: a rig with its parties by name,
+//! brought to a state step by step.
 
 use crate::rig::{AGENT, CUSTOMER, Callee, Rig, SUPERVISOR, SUPERVISOR_MEDIA, THIRD, THIRD_MEDIA};
 use crate::session::{self, address};
 use sip_core::edge::{
-    AgentTarget, ControlRefusal, Conversation, Destination, Digits, Joining, NewParticipant, NewSupervisor, PartyState,
-    PlaceCall, SupervisorRole, Verb,
+    AgentTarget, ControlRefusal, Conversation, Destination, Digits, Joining, NewParticipant,
+    NewSupervisor, PartyState, PlaceCall, SupervisorRole, Verb,
 };
 use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::Duration;
@@ -130,12 +131,24 @@ impl Talk {
 
     /// Answers the re-INVITEs that wait, in the direction that they ask for.
     pub fn take_reinvites(&mut self) {
-        let is_reinvite = |message: &SipMessage| matches!(message, SipMessage::Request(request) if request.method == Method::Invite && request.to_tag().is_some());
+        let is_reinvite = |message: &SipMessage| {
+            let SipMessage::Request(request) = message else { return false };
+            request.method == Method::Invite && request.to_tag().is_some()
+        };
         while let Some(index) = self.rig.sent.iter().position(|(_, message)| is_reinvite(message)) {
-            let Some((flow, SipMessage::Request(invite))) = self.rig.sent.remove(index) else { unreachable!() };
+            let Some((flow, SipMessage::Request(invite))) = self.rig.sent.remove(index) else {
+                unreachable!()
+            };
             self.accept_reinvite(&invite);
-            let is_ack = |message: &SipMessage| matches!(message, SipMessage::Request(ack) if ack.method == Method::Ack);
-            let ack = self.rig.sent.iter().position(|(to, message)| to.remote == flow.remote && is_ack(message));
+            let is_ack = |message: &SipMessage| {
+                matches!(message,
+                SipMessage::Request(ack) if ack.method == Method::Ack)
+            };
+            let ack = self
+                .rig
+                .sent
+                .iter()
+                .position(|(to, message)| to.remote == flow.remote && is_ack(message));
             self.rig.sent.remove(ack.expect("the 2xx is acknowledged"));
         }
     }

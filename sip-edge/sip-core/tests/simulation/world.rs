@@ -1,5 +1,5 @@
-//! The edge, the network and the phones on one clock, and a reference model that watches the edge's boundary: what came in, what went
-//! out, and what the end of each call must therefore be.
+//! The edge, the network and the phones on one clock, and a reference model that watches the edge's
+//! boundary: what came in, what went out, and what the end of each call must therefore be.
 
 mod verbs;
 mod watch;
@@ -10,7 +10,9 @@ use crate::peer::Phone;
 use crate::plan::{Finish, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{Credentials, Edge, Event, Flow, LegName, Output, PlaceCall, Route, Slot, Transport};
+use sip_core::edge::{
+    Credentials, Edge, Event, Flow, LegName, Output, PlaceCall, Route, Slot, Transport,
+};
 use sip_core::message::{self, Limits, Method, SipMessage, View};
 use sip_core::remains;
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,9 +76,11 @@ impl World {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let carrier = dice.pick(&[Transport::Udp, Transport::Udp, Transport::Tcp]);
         let udp = Transport::Udp;
-        let transports = [(AGENTS, udp), (CARRIER, carrier), (BACKUP, udp), (THIRDS, udp), (SUPERVISORS, udp)];
+        let transports =
+            [(AGENTS, udp), (CARRIER, carrier), (BACKUP, udp), (THIRDS, udp), (SUPERVISORS, udp)];
         // Nobody registers here: a certificate less to make.
-        let relay_config = RelayConfig { webrtc: None, ..session::relay_config(4 * call_count as u16) };
+        let relay_config =
+            RelayConfig { webrtc: None, ..session::relay_config(4 * call_count as u16) };
         let mut world = World {
             seed,
             now,
@@ -121,7 +125,13 @@ impl World {
             // Talkative calls: what is tested begins with the bridge.
             for at in [AGENTS, CARRIER] {
                 let plan = world.plans.get_mut(&(address(at), number)).unwrap();
-                *plan = Plan { finish: Finish::Answer, is_dead: false, has_bad_sdp: false, has_media: true, ..*plan };
+                *plan = Plan {
+                    finish: Finish::Answer,
+                    is_dead: false,
+                    has_bad_sdp: false,
+                    has_media: true,
+                    ..*plan
+                };
             }
             for _ in 0..world.dice.between(5, 25) {
                 let at = world.after(0, 60_000);
@@ -134,14 +144,16 @@ impl World {
     /// The same with a process that dies at any time, and another one two seconds later.
     pub fn that_crashes(seed: u64, call_count: usize) -> World {
         let mut world = World::with_verbs(seed, call_count);
-        // A second phone that answers an INVITE after the crash, when the first had answered before it, is beyond what is noted.
+        // A second phone that answers an INVITE after the crash, when the first had answered before
+        // it, is beyond what is noted.
         world.plans.values_mut().for_each(|plan| plan.forks = false);
         let at = world.after(0, 60_000);
         world.actions.push((at, Action::Crash));
         world
     }
 
-    /// Runs until nothing more comes of a crash: whom the first process called, the second has left.
+    /// Runs until nothing more comes of a crash: whom the first process called, the second has
+    /// left.
     pub fn run_crashed(&mut self) {
         let mut until = None;
         while let Some(at) = self.next_at() {
@@ -163,17 +175,23 @@ impl World {
     }
 
     fn plan_call(&mut self, number: usize) {
-        for (at, leg) in [(AGENTS, LegName::Agent), (CARRIER, LegName::Customer), (BACKUP, LegName::Customer)] {
+        for (at, leg) in
+            [(AGENTS, LegName::Agent), (CARRIER, LegName::Customer), (BACKUP, LegName::Customer)]
+        {
             let plan = Plan::roll(&mut self.dice, leg);
             self.plans.insert((address(at), number), plan);
         }
         for (at, leg) in [(THIRDS, THIRD), (SUPERVISORS, SUPERVISOR)] {
-            let plan = Plan { challenges: false, ..Plan::roll(&mut Dice::new(self.seed * 64 + number as u64), leg) };
+            let plan = Plan {
+                challenges: false,
+                ..Plan::roll(&mut Dice::new(self.seed * 64 + number as u64), leg)
+            };
             self.plans.insert((address(at), number), plan);
         }
         let mut dice = Dice::new(!(self.seed * 64 + number as u64));
         let agent_confirm = dice.chance(30);
-        let confirms_after = dice.chance(80).then(|| Duration::from_millis(dice.between(0, 16_000)));
+        let confirms_after =
+            dice.chance(80).then(|| Duration::from_millis(dice.between(0, 16_000)));
         let plan = self.plans.get_mut(&(address(AGENTS), number)).unwrap();
         plan.confirms_after = confirms_after.filter(|_| agent_confirm);
         let at = self.after(0, 20_000);
@@ -195,8 +213,10 @@ impl World {
 
     fn place(&mut self, number: usize) {
         let agent = vec![self.route("agents", AGENTS, format!("1{number}"))];
-        let customer =
-            vec![self.route("carrier", CARRIER, format!("2{number}")), self.route("backup", BACKUP, format!("2{number}"))];
+        let customer = vec![
+            self.route("carrier", CARRIER, format!("2{number}")),
+            self.route("backup", BACKUP, format!("2{number}")),
+        ];
         let call = PlaceCall {
             recording: number.is_multiple_of(2).then(|| format!("crm_{number}.wav")),
             no_media: Duration::from_secs(20),
@@ -216,7 +236,10 @@ impl World {
             self.now = at.max(self.now + Duration::from_nanos(1));
             self.step();
             self.check_invariants();
-            if quiet_until.is_none() && self.actions.is_empty() && self.calls.iter().all(|call| call.ended.is_some()) {
+            if quiet_until.is_none()
+                && self.actions.is_empty()
+                && self.calls.iter().all(|call| call.ended.is_some())
+            {
                 quiet_until = Some(self.now + Duration::from_secs(100));
             }
             assert!(self.now < deadline, "a call never ended");
@@ -256,11 +279,19 @@ impl World {
     fn run_phones(&mut self) {
         let now = self.now;
         let mut packets = Vec::new();
-        for phone in self.phones.values_mut().filter(|phone| phone.next_at().is_some_and(|at| at <= now)) {
+        for phone in
+            self.phones.values_mut().filter(|phone| phone.next_at().is_some_and(|at| at <= now))
+        {
             let kind = Kind::Sip(self.transports[&phone.home]);
             let to = phone.edge_media();
-            packets.extend(phone.handle_timeout(now).into_iter().map(|bytes| (Kind::Rtp, phone.source, to, bytes)));
-            packets.extend(phone.out.drain(..).map(|bytes| (kind, phone.home, address(EDGE), bytes)));
+            packets.extend(
+                phone
+                    .handle_timeout(now)
+                    .into_iter()
+                    .map(|bytes| (Kind::Rtp, phone.source, to, bytes)),
+            );
+            packets
+                .extend(phone.out.drain(..).map(|bytes| (kind, phone.home, address(EDGE), bytes)));
             self.media_addresses.insert(phone.source);
         }
         for (kind, from, to, bytes) in packets {
@@ -281,7 +312,10 @@ impl World {
                     for sequence in 0..3 {
                         let to = SocketAddr::new(address(EDGE).ip(), FIRST_PORT + port);
                         let bytes = session::rtp(0, sequence, 666);
-                        self.network.send(self.now, Packet { kind: Kind::Rtp, from: address(ATTACKER), to, bytes });
+                        self.network.send(
+                            self.now,
+                            Packet { kind: Kind::Rtp, from: address(ATTACKER), to, bytes },
+                        );
                     }
                 }
             }
@@ -298,7 +332,12 @@ impl World {
             Action::BreakCarrier => {
                 self.is_broken = true;
                 let remote = address(CARRIER);
-                let flow = Flow { transport: self.transports[&remote], local: address(EDGE), remote, connection: None };
+                let flow = Flow {
+                    transport: self.transports[&remote],
+                    local: address(EDGE),
+                    remote,
+                    connection: None,
+                };
                 for call in &mut self.calls {
                     call.inputs.push((self.now, Input::FlowError));
                 }
@@ -309,7 +348,8 @@ impl World {
 
     /// The edge of the next process, with other secrets.
     fn next_edge(&self) -> Edge {
-        let relay_config = RelayConfig { webrtc: None, ..session::relay_config(4 * self.calls.len() as u16) };
+        let relay_config =
+            RelayConfig { webrtc: None, ..session::relay_config(4 * self.calls.len() as u16) };
         let mut bytes = [1; 32];
         bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
         Edge::new(session::edge_config(self.calls.len()), relay_config, bytes, self.now)
@@ -322,7 +362,10 @@ impl World {
         match packet.kind {
             Kind::Rtp if packet.to.ip() == address(EDGE).ip() => self.deliver_rtp(packet),
             Kind::Rtp => {
-                let phones = self.phones.values_mut().filter(|phone| phone.source == packet.to || phone.media == packet.to);
+                let phones = self
+                    .phones
+                    .values_mut()
+                    .filter(|phone| phone.source == packet.to || phone.media == packet.to);
                 phones.for_each(|phone| phone.heard += 1);
             }
             Kind::Sip(transport) if packet.to == address(EDGE) => {
@@ -355,7 +398,11 @@ impl World {
     fn send_rtp(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         // RTCP goes to the port above.
         let rtp = SocketAddr::new(to.ip(), to.port() & !1);
-        assert!(self.media_addresses.contains(&rtp), "seed {}: media to {to}, neither signalled nor latched", self.seed);
+        assert!(
+            self.media_addresses.contains(&rtp),
+            "seed {}: media to {to}, neither signalled nor latched",
+            self.seed
+        );
         self.check_privacy(to, &bytes);
         self.network.send(self.now, Packet { kind: Kind::Rtp, from, to, bytes });
     }
@@ -369,7 +416,10 @@ impl World {
         {
             let dialogs = &self.dialogs[&key.1];
             let plan = self.plans[&(packet.to, dialogs.call)];
-            self.phones.insert(key.clone(), Phone::new(dialogs.call, dialogs.leg, plan, packet.to, request.clone()));
+            self.phones.insert(
+                key.clone(),
+                Phone::new(dialogs.call, dialogs.leg, plan, packet.to, request.clone()),
+            );
         }
         let Some(phone) = self.phones.get_mut(&key) else { return };
         phone.handle(self.now, message);
@@ -388,15 +438,28 @@ impl World {
                 Output::Event(Event::Milestone(milestone)) => {
                     let call = &mut self.calls[milestone.call_id.parse::<usize>().unwrap()];
                     call.sequence += 1;
-                    assert_eq!(milestone.sequence, call.sequence, "seed {}: a milestone is missing", self.seed);
-                    assert!(call.ended.is_none(), "seed {}: {:?} after the end", self.seed, milestone);
+                    assert_eq!(
+                        milestone.sequence, call.sequence,
+                        "seed {}: a milestone is missing",
+                        self.seed
+                    );
+                    assert!(
+                        call.ended.is_none(),
+                        "seed {}: {:?} after the end",
+                        self.seed,
+                        milestone
+                    );
                     if let Some(conversation) = milestone.conversation {
                         call.conversation = Some(*conversation);
                     }
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
-                Output::SourceRefused { trunk, source, kind } => panic!("{source} was refused on {trunk}: {kind:?}"),
-                Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => panic!("nobody registers here"),
+                Output::SourceRefused { trunk, source, kind } => {
+                    panic!("{source} was refused on {trunk}: {kind:?}")
+                }
+                Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => {
+                    panic!("nobody registers here")
+                }
                 Output::Event(Event::Speaking { call_id, .. }) => {
                     assert!(self.calls[call_id.parse::<usize>().unwrap()].is_controlled);
                 }
@@ -406,9 +469,15 @@ impl World {
         let mut sent = Vec::new();
         while let Some(output) = self.edge.relay_mut().poll_output() {
             match output {
-                relay::Output::Transmit { socket, remote, bytes } => sent.push((socket, remote, bytes.to_vec())),
-                relay::Output::Connect { socket, remote } => drop(self.connected.insert(socket, remote)),
-                relay::Output::Open { socket } | relay::Output::Disconnect { socket } | relay::Output::Release { socket } => {
+                relay::Output::Transmit { socket, remote, bytes } => {
+                    sent.push((socket, remote, bytes.to_vec()))
+                }
+                relay::Output::Connect { socket, remote } => {
+                    drop(self.connected.insert(socket, remote))
+                }
+                relay::Output::Open { socket }
+                | relay::Output::Disconnect { socket }
+                | relay::Output::Release { socket } => {
                     self.connected.remove(&socket);
                 }
                 relay::Output::Finish { recording, duration, .. } => {
@@ -426,13 +495,21 @@ impl World {
     }
 
     fn send_sip(&mut self, flow: Flow, bytes: &[u8]) {
-        assert!(self.sip_addresses.contains(&flow.remote), "seed {}: SIP to {}", self.seed, flow.remote);
+        assert!(
+            self.sip_addresses.contains(&flow.remote),
+            "seed {}: SIP to {}",
+            self.seed,
+            flow.remote
+        );
         let message = message::parse(bytes, &Limits::default()).unwrap();
         if let SipMessage::Request(request) = &message {
             self.note_request(request);
         }
         let kind = Kind::Sip(flow.transport);
-        self.network.send(self.now, Packet { kind, from: flow.local, to: flow.remote, bytes: bytes.to_vec() });
+        self.network.send(
+            self.now,
+            Packet { kind, from: flow.local, to: flow.remote, bytes: bytes.to_vec() },
+        );
     }
 }
 

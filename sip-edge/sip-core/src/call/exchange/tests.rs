@@ -23,14 +23,19 @@ use Wish::{Hold, Talk};
 
 #[track_caller]
 fn check(steps: &[(Step, Option<Wish>)]) {
-    #[expect(clippy::disallowed_methods, reason = "an Instant can be made in no other way; the clock is virtual")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an Instant can be made in no other way; the clock is virtual"
+    )]
     let mut now = Instant::now();
     let mut exchange = Exchange::new();
     for (index, (step, due)) in steps.iter().enumerate() {
         match *step {
             Want(wish) => exchange.want(wish),
             Begin => exchange.begin(now, exchange.due(now).expect("an offer is due")),
-            Final(code, verdict) => assert_eq!(exchange.take_final(now, code, PAUSE), verdict, "step {index}"),
+            Final(code, verdict) => {
+                assert_eq!(exchange.take_final(now, code, PAUSE), verdict, "step {index}")
+            }
             Carried => exchange.give_up(),
             PeerInvite(turn) | PeerUpdate(turn) => {
                 assert_eq!(exchange.turn(), turn, "step {index}");
@@ -64,7 +69,8 @@ fn hold_and_resume() {
     check(&[(Want(Talk), None)]);
 }
 
-// §14.1: "the UAC SHOULD attempt the re-INVITE once more, if it still desires for that session modification to take place."
+// §14.1: "the UAC SHOULD attempt the re-INVITE once more, if it still desires for that session
+// modification to take place."
 #[test]
 fn after_glare_the_wish_of_that_time_counts() {
     check(&[
@@ -89,7 +95,8 @@ fn after_glare_the_wish_of_that_time_counts() {
     ]);
 }
 
-// §14.2: "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is in progress MUST return a 491".
+// §14.2: "A UAS that receives an INVITE on a dialog while an INVITE it had sent on that dialog is
+// in progress MUST return a 491".
 #[test]
 fn one_offer_at_a_time() {
     check(&[
@@ -98,11 +105,13 @@ fn one_offer_at_a_time() {
         (PeerInvite(Turn::Ours), None),
         (PeerUpdate(Turn::Ours), None),
         (Final(Some(491), Verdict::Kept), None),
-        // The peer may offer in our pause; our answer says what we want, so that nothing is left to offer.
+        // The peer may offer in our pause; our answer says what we want, so that nothing is left to
+        // offer.
         (PeerInvite(Turn::Theirs), None),
         (Ack, None),
     ]);
-    // §14.1: "a UAC MUST NOT initiate a new INVITE transaction within a dialog while another INVITE transaction is in progress".
+    // §14.1: "a UAC MUST NOT initiate a new INVITE transaction within a dialog while another INVITE
+    // transaction is in progress".
     check(&[(PeerInvite(Turn::Theirs), None), (Want(Hold), None), (Ack, Some(Hold))]);
     // An UPDATE is over with its answer.
     check(&[(PeerUpdate(Turn::Theirs), None), (Want(Hold), Some(Hold))]);

@@ -1,5 +1,5 @@
-//! The credentials of one INVITE and of the requests in its dialogs (RFC 3261 §22.2): what answered a challenge once is sent along from
-//! then on, with the next count of its nonce.
+//! The credentials of one INVITE and of the requests in its dialogs (RFC 3261 §22.2): what answered
+//! a challenge once is sent along from then on, with the next count of its nonce.
 
 use crate::call::context::Context;
 use crate::call::request;
@@ -18,7 +18,8 @@ impl Authority {
         Authority { credentials, challenge: None }
     }
 
-    /// Takes the challenge of a 401 or 407 and says whether only a nonce was too old; `None` if it cannot be answered.
+    /// Takes the challenge of a 401 or 407 and says whether only a nonce was too old; `None` if it
+    /// cannot be answered.
     pub fn take(&mut self, response: &Response) -> Option<bool> {
         self.credentials.as_ref()?;
         let challenge = Challenge::from_response(response).ok()?;
@@ -29,7 +30,9 @@ impl Authority {
 
     /// Adds the credentials for the last challenge, if there was one.
     pub fn sign(&mut self, cx: &mut Context<'_>, request: &mut Request) {
-        if let (Some(credentials), Some((challenge, count))) = (&self.credentials, &mut self.challenge) {
+        if let (Some(credentials), Some((challenge, count))) =
+            (&self.credentials, &mut self.challenge)
+        {
             *count += 1;
             let header = request::authorization(cx.shard, credentials, challenge, *count, request);
             request.headers.push(header);

@@ -1,4 +1,5 @@
-//! The end of an INVITE: CANCEL while it rings (RFC 3261 §9.1), BYE in each of its dialogs (§15.1.1), with a digest retry (§22.2).
+//! The end of an INVITE: CANCEL while it rings (RFC 3261 §9.1), BYE in each of its dialogs
+//! (§15.1.1), with a digest retry (§22.2).
 
 use super::{CANCEL_WAIT, ForkState, Invitation, Stage};
 use crate::call::context::{Context, Resources};
@@ -10,7 +11,8 @@ use crate::transaction::TransactionId;
 use std::time::Instant;
 
 impl Invitation {
-    /// Ends whatever stands: CANCEL while it rings (at once, or after the first provisional response), BYE once it is answered.
+    /// Ends whatever stands: CANCEL while it rings (at once, or after the first provisional
+    /// response), BYE once it is answered.
     pub fn abandon(&mut self, cx: &mut Context<'_>) {
         if std::mem::replace(&mut self.abandoned, true) {
             return;
@@ -44,7 +46,13 @@ impl Invitation {
         let via = request::via(cx, flow.transport);
         let extra = request::plain_headers(cx);
         let fork = &mut self.forks[index];
-        let mut bye = fork.dialog.request(Inside { method: Method::Bye, via: &via, contact: None, extra, body: None });
+        let mut bye = fork.dialog.request(Inside {
+            method: Method::Bye,
+            via: &via,
+            contact: None,
+            extra,
+            body: None,
+        });
         self.authority.sign(cx, &mut bye);
         fork.bye = Some(bye.clone());
         fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
@@ -56,9 +64,18 @@ impl Invitation {
         };
     }
 
-    pub(super) fn handle_bye_response(&mut self, cx: &mut Context<'_>, transaction: TransactionId, response: &Response) {
+    pub(super) fn handle_bye_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        transaction: TransactionId,
+        response: &Response,
+    ) {
         let code = response.status_code.code();
-        let Some(index) = self.forks.iter().position(|fork| fork.state == ForkState::Leaving(transaction)) else { return };
+        let Some(index) =
+            self.forks.iter().position(|fork| fork.state == ForkState::Leaving(transaction))
+        else {
+            return;
+        };
         if code < 200 {
             return;
         }
@@ -68,7 +85,12 @@ impl Invitation {
         self.forks[index].state = ForkState::Over;
     }
 
-    fn answer_bye_challenge(&mut self, cx: &mut Context<'_>, index: usize, response: &Response) -> bool {
+    fn answer_bye_challenge(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: usize,
+        response: &Response,
+    ) -> bool {
         let flow = self.flow_in(index);
         let fork = &mut self.forks[index];
         let (Some(bye), false) = (&fork.bye, fork.bye_challenged) else { return false };
@@ -87,7 +109,9 @@ impl Invitation {
     }
 
     pub(super) fn end_bye(&mut self, transaction: TransactionId) {
-        if let Some(fork) = self.forks.iter_mut().find(|fork| fork.state == ForkState::Leaving(transaction)) {
+        if let Some(fork) =
+            self.forks.iter_mut().find(|fork| fork.state == ForkState::Leaving(transaction))
+        {
             fork.state = ForkState::Over;
         }
     }

@@ -1,5 +1,6 @@
-//! Our own requests inside the dialog that an INVITE made, other than BYE: the re-INVITE (RFC 3261 §14.1) with its digest retry (§22.2) and
-//! the ACK of its 2xx (§13.2.2.4), and errands: INFO (RFC 6086), NOTIFY (RFC 3515 §2.4.4) and PRACK (RFC 3262 §4).
+//! Our own requests inside the dialog that an INVITE made, other than BYE: the re-INVITE (RFC 3261
+//! §14.1) with its digest retry (§22.2) and the ACK of its 2xx (§13.2.2.4), and errands: INFO (RFC
+//! 6086), NOTIFY (RFC 3515 §2.4.4) and PRACK (RFC 3262 §4).
 
 use super::{ForkState, Invitation, Progress};
 use crate::call::context::Context;
@@ -61,8 +62,15 @@ impl Invitation {
         let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
         let request = self.build_reinvite(cx, fork, sdp.as_bytes());
         let flow = self.flow_in(fork);
-        let transaction = cx.shard.send_request(cx.now, request.clone(), flow, self.owner).ok_or(NotSent)?;
-        self.reinvite = Some(Reinvite { transaction: Some(transaction), fork, request, is_challenged: false, ack: None });
+        let transaction =
+            cx.shard.send_request(cx.now, request.clone(), flow, self.owner).ok_or(NotSent)?;
+        self.reinvite = Some(Reinvite {
+            transaction: Some(transaction),
+            fork,
+            request,
+            is_challenged: false,
+            ack: None,
+        });
         Ok(())
     }
 
@@ -72,7 +80,8 @@ impl Invitation {
         extra.extend(self.timer.header());
         let body = Some(Body { content_type: request::SDP, bytes: sdp });
         let contact = self.contact.clone();
-        let inside = Inside { method: Method::Invite, via: &via, contact: Some(&contact), extra, body };
+        let inside =
+            Inside { method: Method::Invite, via: &via, contact: Some(&contact), extra, body };
         let mut request = self.forks[fork].dialog.request(inside);
         self.authority.sign(cx, &mut request);
         request
@@ -85,7 +94,8 @@ impl Invitation {
         transaction: TransactionId,
         response: &Response,
     ) -> Option<Progress> {
-        let reinvite = self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction))?;
+        let reinvite =
+            self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction))?;
         let (code, fork) = (response.status_code.code(), reinvite.fork);
         match code {
             100..200 => Some(Progress::Nothing),
@@ -111,7 +121,9 @@ impl Invitation {
             cx.shard.send_alone(&ack.clone(), flow);
             return Progress::Nothing;
         }
-        let Some(cseq) = reinvite.request.cseq().map(|cseq| cseq.number) else { return Progress::Nothing };
+        let Some(cseq) = reinvite.request.cseq().map(|cseq| cseq.number) else {
+            return Progress::Nothing;
+        };
         self.timer.take_answer(cx.now, response);
         let dialog = &mut self.forks[fork].dialog;
         dialog.refresh_target_by(response);
@@ -120,26 +132,39 @@ impl Invitation {
         reinvite.ack = Some(ack.clone());
         let flow = self.flow_in(fork);
         cx.shard.send_alone(&ack, flow);
-        Progress::Reoffered { code: Some(response.status_code.code()), sdp: request::sdp_of(response) }
+        Progress::Reoffered {
+            code: Some(response.status_code.code()),
+            sdp: request::sdp_of(response),
+        }
     }
 
     fn answer_reinvite_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
-        let Some(reinvite) = self.reinvite.as_ref().filter(|reinvite| !reinvite.is_challenged) else { return false };
+        let Some(reinvite) = self.reinvite.as_ref().filter(|reinvite| !reinvite.is_challenged)
+        else {
+            return false;
+        };
         let (fork, sdp) = (reinvite.fork, reinvite.request.body.clone());
-        if self.forks[fork].state != ForkState::Confirmed || self.authority.take(response).is_none() {
+        if self.forks[fork].state != ForkState::Confirmed || self.authority.take(response).is_none()
+        {
             return false;
         }
         let request = self.build_reinvite(cx, fork, &sdp);
         let flow = self.flow_in(fork);
         let transaction = cx.shard.send_request(cx.now, request.clone(), flow, self.owner);
         let is_sent = transaction.is_some();
-        self.reinvite = Some(Reinvite { transaction, fork, request, is_challenged: true, ack: None });
+        self.reinvite =
+            Some(Reinvite { transaction, fork, request, is_challenged: true, ack: None });
         is_sent
     }
 
     /// The re-INVITE's transaction failed; `None` if it was another one.
-    pub(super) fn handle_failed_reinvite(&mut self, transaction: TransactionId, failure: Failure) -> Option<Progress> {
-        let reinvite = self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction))?;
+    pub(super) fn handle_failed_reinvite(
+        &mut self,
+        transaction: TransactionId,
+        failure: Failure,
+    ) -> Option<Progress> {
+        let reinvite =
+            self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction))?;
         reinvite.transaction = None;
         Some(match failure {
             Failure::Timeout => Progress::Reoffered { code: None, sdp: None },
@@ -149,14 +174,18 @@ impl Invitation {
     }
 
     pub(super) fn end_reinvite(&mut self, transaction: TransactionId) {
-        if let Some(reinvite) = self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction)) {
+        if let Some(reinvite) =
+            self.reinvite.as_mut().filter(|reinvite| reinvite.transaction == Some(transaction))
+        {
             reinvite.transaction = None;
         }
     }
 
     /// No final response is waited for any more.
     pub fn drop_reinvite(&mut self, cx: &mut Context<'_>) {
-        if let Some(transaction) = self.reinvite.as_mut().and_then(|reinvite| reinvite.transaction.take()) {
+        if let Some(transaction) =
+            self.reinvite.as_mut().and_then(|reinvite| reinvite.transaction.take())
+        {
             cx.shard.transactions.terminate(transaction);
         }
     }
@@ -169,14 +198,22 @@ impl Invitation {
     }
 
     /// Sends a NOTIFY.
-    pub fn notify(&mut self, cx: &mut Context<'_>, extra: Vec<Header>, body: Body<'_>) -> Result<(), NotSent> {
+    pub fn notify(
+        &mut self,
+        cx: &mut Context<'_>,
+        extra: Vec<Header>,
+        body: Body<'_>,
+    ) -> Result<(), NotSent> {
         let fork = self.standing().ok_or(NotSent)?;
         self.run_errand(cx, fork, Method::Notify, extra, Some(body))
     }
 
-    /// Sends PRACK for a reliable provisional response, which some send though we have not offered it; once for each.
+    /// Sends PRACK for a reliable provisional response, which some send though we have not offered
+    /// it; once for each.
     pub(super) fn acknowledge_provisional(&mut self, cx: &mut Context<'_>, tag: &str, rseq: u32) {
-        let Some(index) = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) else { return };
+        let Some(index) = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) else {
+            return;
+        };
         let Some(cseq) = self.invite.cseq_number() else { return };
         let fork = &mut self.forks[index];
         if fork.rseq.is_none_or(|last| last < rseq) {
@@ -200,7 +237,8 @@ impl Invitation {
             return Err(NotSent);
         }
         let body = body.map(|body| (body.content_type.to_owned(), body.bytes.to_vec()));
-        let transaction = self.send_errand(cx, fork, method, &extra, body.as_ref()).ok_or(NotSent)?;
+        let transaction =
+            self.send_errand(cx, fork, method, &extra, body.as_ref()).ok_or(NotSent)?;
         self.errands.push(Errand { transaction, fork, method, extra, body, is_challenged: false });
         Ok(())
     }
@@ -231,14 +269,25 @@ impl Invitation {
         response: &Response,
     ) -> Progress {
         let code = response.status_code.code();
-        let Some(at) = self.errands.iter().position(|errand| errand.transaction == transaction).filter(|_| code >= 200) else {
+        let Some(at) = self
+            .errands
+            .iter()
+            .position(|errand| errand.transaction == transaction)
+            .filter(|_| code >= 200)
+        else {
             return Progress::Nothing;
         };
         let mut errand = self.errands.swap_remove(at);
         let is_challenge = matches!(code, 401 | 407) && !errand.is_challenged;
         if is_challenge
             && self.authority.take(response).is_some()
-            && let Some(transaction) = self.send_errand(cx, errand.fork, errand.method, &errand.extra, errand.body.as_ref())
+            && let Some(transaction) = self.send_errand(
+                cx,
+                errand.fork,
+                errand.method,
+                &errand.extra,
+                errand.body.as_ref(),
+            )
         {
             errand.transaction = transaction;
             errand.is_challenged = true;

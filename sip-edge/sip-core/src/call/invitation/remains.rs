@@ -1,5 +1,6 @@
-//! What of an INVITE the next process must know to leave its phones if this one dies, and an INVITE of a process that died. A softphone's
-//! dialog ends with its connection, so nothing is noted of it.
+//! What of an INVITE the next process must know to leave its phones if this one dies, and an INVITE
+//! of a process that died. A softphone's dialog ends with its connection, so nothing is noted of
+//! it.
 
 use super::{ForkState, Invitation, Stage};
 use crate::call::context::{Owner, Resources};
@@ -9,8 +10,14 @@ use crate::remains::{Note, Remains};
 use crate::transaction::TransactionId;
 
 impl Invitation {
-    /// An INVITE that an earlier process sent and that got no final response as far as that one noted, whose transaction was taken over.
-    pub fn inherited(owner: Owner, flow: Flow, invite: Request, transaction: TransactionId) -> Invitation {
+    /// An INVITE that an earlier process sent and that got no final response as far as that one
+    /// noted, whose transaction was taken over.
+    pub fn inherited(
+        owner: Owner,
+        flow: Flow,
+        invite: Request,
+        transaction: TransactionId,
+    ) -> Invitation {
         // Of an earlier process only the host that the INVITE went to is known.
         let sent = Invitation::sent(owner, flow, invite, transaction);
         Invitation { stage: Stage::Proceeding, is_noted: true, ..sent }
@@ -30,7 +37,8 @@ impl Invitation {
                 ForkState::Leaving(_) => noted.is_none(),
                 ForkState::Early | ForkState::Over => false,
             };
-            let is_gone = noted.is_some() && matches!(fork.state, ForkState::Early | ForkState::Over);
+            let is_gone =
+                noted.is_some() && matches!(fork.state, ForkState::Early | ForkState::Over);
             let key = || format!("{}/{index}", self.call_id());
             if stands {
                 let request = fork.dialog.next_bye(self.invite_via());
@@ -50,7 +58,12 @@ impl Invitation {
             let key = self.call_id().to_owned();
             let note = if is_out {
                 let request = message::same_hop(&self.invite, Method::Invite);
-                Note::Standing(Remains { key, transport: self.flow.transport, remote: self.flow.remote, request })
+                Note::Standing(Remains {
+                    key,
+                    transport: self.flow.transport,
+                    remote: self.flow.remote,
+                    request,
+                })
             } else {
                 Note::Gone { key }
             };

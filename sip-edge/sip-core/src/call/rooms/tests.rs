@@ -1,4 +1,5 @@
-//! Scenes, and what each leg hears in them. `A` the agent, `C` the customer, `1` and `2` third parties, `s` and `t` supervisors.
+//! Scenes, and what each leg hears in them. `A` the agent, `C` the customer, `1` and `2` third
+//! parties, `s` and `t` supervisors.
 
 use super::*;
 use crate::outcome::Slot;
@@ -15,11 +16,13 @@ fn leg(name: char) -> LegName {
     }
 }
 
-/// Rooms are written `conversation/consultation/hold/apart`; `!` before a name mutes it, `?` lets it be away, `~` lets
-/// it hold by itself.
+/// Rooms are written `conversation/consultation/hold/apart`; `!` before a name mutes it, `?` lets
+/// it be away, `~` lets it hold by itself.
 fn scene(rooms: &str, watchers: &[(char, SupervisorRole)], ringing: Ringing) -> Scene {
     let mut seats = Vec::new();
-    for (names, room) in rooms.split('/').zip([Room::Conversation, Room::Consultation, Room::Hold, Room::Apart]) {
+    for (names, room) in
+        rooms.split('/').zip([Room::Conversation, Room::Consultation, Room::Hold, Room::Apart])
+    {
         let (mut voice, mut presence) = (Voice::On, Presence::Here);
         for name in names.chars() {
             match name {
@@ -33,11 +36,15 @@ fn scene(rooms: &str, watchers: &[(char, SupervisorRole)], ringing: Ringing) -> 
             }
         }
     }
-    let watchers = watchers.iter().map(|(name, role)| Watcher { leg: leg(*name), role: *role, voice: Voice::On }).collect();
+    let watchers = watchers
+        .iter()
+        .map(|(name, role)| Watcher { leg: leg(*name), role: *role, voice: Voice::On })
+        .collect();
     Scene { seats, watchers, ringing }
 }
 
-/// `expected` lists for each leg `name<sources`, with `+h` for hold audio, `+r` for ringback and `+s` for silence.
+/// `expected` lists for each leg `name<sources`, with `+h` for hold audio, `+r` for ringback and
+/// `+s` for silence.
 #[track_caller]
 fn check(scene: &Scene, expected: &str) {
     let name = |wanted: LegName| "AC12st".chars().find(|each| leg(*each) == wanted).unwrap();

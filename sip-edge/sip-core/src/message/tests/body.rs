@@ -39,7 +39,8 @@ fn alone() {
 fn one_part_of_several() {
     let sdp = part("Content-Type: application/sdp\r\n", SDP);
     let isup = part(
-        "Content-Type: application/isup; version=itu-t92+\r\nContent-Disposition: signal; handling=optional\r\n",
+        "Content-Type: application/isup; version=itu-t92+\r\n\
+            Content-Disposition: signal; handling=optional\r\n",
         "\u{1}\u{2}",
     );
     let pidf = part("Content-Type: application/pidf+xml\r\nContent-ID: <a@b>\r\n", "<presence/>");
@@ -62,11 +63,16 @@ fn one_part_of_several() {
     check(mixed, &format!("This is a preamble.\r\n\r\n--b1\r\n{sdp}--b1--\r\nan epilogue"), true);
     check(mixed, &format!("--b10\r\n--b1\r\n{sdp}--b1--"), true);
     check(mixed, &format!("--b1\r\n{}--b1--", part("c: application/SDP\r\n", SDP)), true);
-    check(mixed, &format!("--b1\r\n{}--b1--", part("Content-Type:\r\n application/sdp\r\n", SDP)), true);
+    check(
+        mixed,
+        &format!("--b1\r\n{}--b1--", part("Content-Type:\r\n application/sdp\r\n", SDP)),
+        true,
+    );
     check(mixed, &format!("--b1\r\n{}--b1--", part("", SDP)), true);
     check(mixed, &format!("--b1\r\n{SDP}\r\n--b1--"), true);
     check(mixed, &format!("--b1\nContent-Type: application/sdp\n\n{SDP}--b1--\n"), true);
-    let early = part("Content-Type: application/sdp\r\nContent-Disposition: early-session\r\n", "v=0\r\n");
+    let early =
+        part("Content-Type: application/sdp\r\nContent-Disposition: early-session\r\n", "v=0\r\n");
     check(mixed, &format!("--b1\r\n{early}--b1\r\n{sdp}--b1--"), true);
 }
 
@@ -84,9 +90,16 @@ fn nested_to_a_depth() {
     let mut content_type = "application/sdp".to_owned();
     for depth in 0..6 {
         check(&content_type, &body, depth <= 4);
-        body = format!("--d{depth}\r\n{}--d{depth}--\r\n", part(&format!("Content-Type: {content_type}\r\n"), &body));
+        body = format!(
+            "--d{depth}\r\n{}--d{depth}--\r\n",
+            part(&format!("Content-Type: {content_type}\r\n"), &body)
+        );
         content_type = format!("multipart/mixed;boundary=d{depth}");
     }
-    let many = format!("--b{}\r\n{}--b--", "\r\n\r\n--b".repeat(100), part("Content-Type: application/sdp\r\n", SDP));
+    let many = format!(
+        "--b{}\r\n{}--b--",
+        "\r\n\r\n--b".repeat(100),
+        part("Content-Type: application/sdp\r\n", SDP)
+    );
     check("multipart/mixed;boundary=b", &many, false);
 }

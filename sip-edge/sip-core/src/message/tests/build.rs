@@ -46,13 +46,17 @@ fn a_request_is_printed_whole() {
     );
 }
 
-// "If the first URI of the route set does not contain the lr parameter, the UAC MUST place the first URI from the route set into the
-// Request-URI … The UAC MUST then place the remote target URI into the Route header field as the last value." (§12.2.1.1)
+// "If the first URI of the route set does not contain the lr parameter, the UAC MUST place the
+// first URI from the route set into the Request-URI … The UAC MUST then place the remote target URI
+// into the Route header field as the last value." (§12.2.1.1)
 #[test]
 fn a_strict_router_gets_its_own_uri() {
     let made = request(&parts(&["<sip:old.example>".into(), "<sip:proxy.example;lr>".into()]));
     assert_eq!(made.uri.to_string(), "sip:old.example");
-    assert_eq!(made.values("Route").collect::<Vec<_>>(), ["<sip:proxy.example;lr>", "<sip:+15550123@198.51.100.7>"]);
+    assert_eq!(
+        made.values("Route").collect::<Vec<_>>(),
+        ["<sip:proxy.example;lr>", "<sip:+15550123@198.51.100.7>"]
+    );
 }
 
 #[test]
@@ -69,7 +73,8 @@ fn a_response_copies_what_it_must() {
          CSeq: 314159 INVITE\n\
          Content-Length: 0\n\n",
     );
-    // "a UAS MUST copy all Record-Route header field values from the request into the response" that makes a dialog (§12.1.1)
+    // "a UAS MUST copy all Record-Route header field values from the request into the response"
+    // that makes a dialog (§12.1.1)
     for (code, routes, to_tag, has_timestamp) in
         [(100, 0, None, true), (180, 2, Some("our"), false), (200, 2, Some("our"), false)]
     {
@@ -97,7 +102,8 @@ fn ack_and_cancel_follow_the_invite() {
     let invite = request(&parts(&["<sip:proxy.example;lr>".into()]));
     let mut busy = respond(&invite, 486, "theirs");
     busy.headers.push(header("Contact", "<sip:elsewhere@203.0.113.5>"));
-    // §17.1.1.3: To equals the response's, the single Via the INVITE's top one, Route as in the INVITE, same CSeq number.
+    // §17.1.1.3: To equals the response's, the single Via the INVITE's top one, Route as in the
+    // INVITE, same CSeq number.
     check_printed(
         &print_request(&ack_for(&invite, &busy)),
         "ACK sip:+15550123@198.51.100.7 SIP/2.0\n\
@@ -110,7 +116,8 @@ fn ack_and_cancel_follow_the_invite() {
          CSeq: 7 ACK\n\
          Content-Length: 0\n\n",
     );
-    // §9.1: Request-URI, Call-ID, To, From and the number of CSeq identical, the single Via the top one, the Route set the same.
+    // §9.1: Request-URI, Call-ID, To, From and the number of CSeq identical, the single Via the top
+    // one, the Route set the same.
     check_printed(
         &print_request(&cancel_for(&invite)),
         "CANCEL sip:+15550123@198.51.100.7 SIP/2.0\n\
@@ -127,7 +134,9 @@ fn ack_and_cancel_follow_the_invite() {
 
 #[track_caller]
 fn check_stamp(via: &str, source: &str, expected: &str, reply_to: Option<&str>) {
-    let mut request = parsed_request(&INVITE.replace("SIP/2.0/UDP proxy.example:5060;branch=z9hG4bK-p1;rport", via));
+    let mut request = parsed_request(
+        &INVITE.replace("SIP/2.0/UDP proxy.example:5060;branch=z9hG4bK-p1;rport", via),
+    );
     stamp_source(&mut request, source.parse().unwrap());
     assert_eq!(request.value("Via"), Some(expected));
     assert_eq!(request.values("Via").count(), 2, "only the top Via is touched");
@@ -179,10 +188,19 @@ fn a_refusal_answers_what_can_be_answered() {
     let error = parse(&bad, &Limits::default()).unwrap_err();
     assert_eq!(error, ParseError::HeaderValue);
     let answer = refusal(&bad, error, "192.0.2.250:5999".parse().unwrap()).unwrap();
-    assert_eq!(refusal(&bad, error, "192.0.2.250:5999".parse().unwrap()).as_ref(), Some(&answer), "the same each time");
-    let Ok(SipMessage::Response(answer)) = parse(&answer, &Limits::default()) else { panic!("no response") };
+    assert_eq!(
+        refusal(&bad, error, "192.0.2.250:5999".parse().unwrap()).as_ref(),
+        Some(&answer),
+        "the same each time"
+    );
+    let Ok(SipMessage::Response(answer)) = parse(&answer, &Limits::default()) else {
+        panic!("no response")
+    };
     assert_eq!(answer.status_code.code(), 400);
-    assert_eq!(answer.top_via().unwrap().reply_address(), Some("192.0.2.250:5999".parse().unwrap()));
+    assert_eq!(
+        answer.top_via().unwrap().reply_address(),
+        Some("192.0.2.250:5999".parse().unwrap())
+    );
     assert_eq!(answer.values("Via").count(), 2);
     assert!(answer.to_tag().is_some());
     assert_eq!(answer.call_id(), Some("84b4c76e66710@pc33.example.org"));
@@ -195,7 +213,11 @@ fn no_refusal_answers_an_ack_a_response_or_noise() {
     assert_eq!(refusal(&wire(&INVITE.replace("INVITE sip", "ACK sip")), error, source), None);
     assert_eq!(
         refusal(
-            &wire(&INVITE.replacen("INVITE sip:+15550123@198.51.100.7:5070;transport=udp SIP/2.0", "SIP/2.0 200 OK", 1)),
+            &wire(&INVITE.replacen(
+                "INVITE sip:+15550123@198.51.100.7:5070;transport=udp SIP/2.0",
+                "SIP/2.0 200 OK",
+                1
+            )),
             error,
             source
         ),
@@ -207,11 +229,15 @@ fn no_refusal_answers_an_ack_a_response_or_noise() {
 
 #[test]
 fn an_answer_cannot_be_split_by_what_it_copies() {
-    let smuggled =
-        wire(INVITE).windows(1).flat_map(|byte| if byte == b"@" { b"\n@".to_vec() } else { byte.to_vec() }).collect::<Vec<_>>();
+    let smuggled = wire(INVITE)
+        .windows(1)
+        .flat_map(|byte| if byte == b"@" { b"\n@".to_vec() } else { byte.to_vec() })
+        .collect::<Vec<_>>();
     assert!(parse(&smuggled, &Limits::default()).is_err());
     let answer = refusal(&smuggled, ParseError::HeaderValue, "192.0.2.250:5999".parse().unwrap());
-    assert!(answer.is_none_or(|answer| !answer.split(|byte| *byte == b'\r').any(|line| line.starts_with(b"@"))));
+    assert!(answer.is_none_or(|answer| {
+        !answer.split(|byte| *byte == b'\r').any(|line| line.starts_with(b"@"))
+    }));
 }
 
 #[test]
@@ -223,7 +249,9 @@ fn reason_phrases_are_words() {
     assert_eq!(of(200), "SIP/2.0 200 OK");
     assert_eq!(of(183), "SIP/2.0 183 Session Progress");
     assert_eq!(of(481), "SIP/2.0 481 Call Transaction Does Not Exist");
-    let odd =
-        parsed("SIP/2.0 499 Odd  one\nVia: SIP/2.0/UDP a;branch=1\nFrom: <sip:a@a>\nTo: <sip:b@b>\nCall-ID: c\nCSeq: 1 BYE\n\n");
+    let odd = parsed(
+        "SIP/2.0 499 Odd  one\nVia: SIP/2.0/UDP a;branch=1\nFrom: <sip:a@a>\nTo: \
+            <sip:b@b>\nCall-ID: c\nCSeq: 1 BYE\n\n",
+    );
     assert!(print(&odd).starts_with(b"SIP/2.0 499 Odd  one\r\n"));
 }

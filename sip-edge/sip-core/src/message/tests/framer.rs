@@ -36,7 +36,8 @@ fn check(stream: &[u8], expected: &[Seen]) {
 #[test]
 fn messages_are_cut_by_content_length() {
     let invite = wire(INVITE);
-    // The last byte of INVITE's text is body beyond its Content-Length of 4 when written as CRLF; give it a right one.
+    // The last byte of INVITE's text is body beyond its Content-Length of 4 when written as CRLF;
+    // give it a right one.
     let invite = print(&parse(&invite, &Limits::default()).unwrap());
     let bye = wire("BYE sip:a@b.example SIP/2.0\nl: 0\n\n");
     let two = [invite.clone(), bye.clone(), invite.clone()].concat();
@@ -46,7 +47,8 @@ fn messages_are_cut_by_content_length() {
 #[test]
 fn keep_alives_stand_between_messages() {
     let bye = wire("BYE sip:a@b.example SIP/2.0\nContent-Length:\n\u{20}2\n\n\n");
-    let stream = [b"\r\n".as_slice(), &bye, b"\r\n\r\n", &bye, b"\r\n", &bye, b"\r\n\r\n\r\n\r\n"].concat();
+    let stream =
+        [b"\r\n".as_slice(), &bye, b"\r\n\r\n", &bye, b"\r\n", &bye, b"\r\n\r\n\r\n\r\n"].concat();
     let message = || Seen::Message(bye.clone());
     check(&stream, &[message(), Seen::Ping, message(), message(), Seen::Ping, Seen::Ping]);
 }
@@ -72,12 +74,21 @@ fn check_error(stream: &str, expected: FrameError) {
 fn a_stream_that_cannot_be_cut_is_refused() {
     check_error("BYE sip:a@b.example SIP/2.0\nc: application/sdp\n\n", FrameError::ContentLength);
     check_error("GET / HTTP/1.1\nHost: x\n\n", FrameError::ContentLength);
-    check_error("BYE sip:a@b.example SIP/2.0\nContent-Length: 1\nl: 2\n\n", FrameError::ContentLength);
+    check_error(
+        "BYE sip:a@b.example SIP/2.0\nContent-Length: 1\nl: 2\n\n",
+        FrameError::ContentLength,
+    );
     check_error("BYE sip:a@b.example SIP/2.0\nl: -1\n\n", FrameError::ContentLength);
     check_error("BYE sip:a@b.example SIP/2.0\nl: 101\n\n", FrameError::BodyTooLarge);
-    check_error("BYE sip:a@b.example SIP/2.0\nl: 99999999999999999999\n\n", FrameError::ContentLength);
+    check_error(
+        "BYE sip:a@b.example SIP/2.0\nl: 99999999999999999999\n\n",
+        FrameError::ContentLength,
+    );
     check_error(&"x".repeat(201), FrameError::HeadTooLarge);
-    check_error(&format!("BYE sip:a@b.example SIP/2.0\nx: {}\nl: 0\n\n", "x".repeat(200)), FrameError::HeadTooLarge);
+    check_error(
+        &format!("BYE sip:a@b.example SIP/2.0\nx: {}\nl: 0\n\n", "x".repeat(200)),
+        FrameError::HeadTooLarge,
+    );
 }
 
 #[test]

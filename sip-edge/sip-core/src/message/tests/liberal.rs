@@ -1,4 +1,5 @@
-//! What is read of odd messages, each with the repair that it is counted under. A stranger's is refused; see `rfc4475`.
+//! What is read of odd messages, each with the repair that it is counted under. A stranger's is
+//! refused; see `rfc4475`.
 
 use super::super::*;
 use super::wire;
@@ -48,7 +49,11 @@ fn check_response(change: (&str, &str), repair: Repair) {
     assert_eq!(read.repairs.iter().collect::<Vec<_>>(), [repair], "{change:?}");
     check_identity(&read.message, "z9hG4bKours", "ours", "peer");
     assert_eq!(read.message.cseq_method(), Some(Method::Invite), "{change:?}");
-    assert_eq!(read.message.contact_uri().and_then(|uri| uri.target()), Some("sip:peer@192.0.2.7:5062"), "{change:?}");
+    assert_eq!(
+        read.message.contact_uri().and_then(|uri| uri.target()),
+        Some("sip:peer@192.0.2.7:5062"),
+        "{change:?}"
+    );
     assert_eq!(read.message.body(), b"v=0\r\n", "{change:?}");
     let SipMessage::Response(response) = read.message else { panic!("a response") };
     assert_eq!(response.status_code.code(), 200);
@@ -91,15 +96,24 @@ fn responses() {
     ] {
         check_response(("<sip:+919876501010@192.0.2.7>;tag=peer", to), Repair::Party);
     }
-    check_response(("Record-Route: <sip:192.0.2.8;lr>", "Record-Route: <sip:192.0.2.8;lr;>"), Repair::Route);
-    check_response(("Record-Route: <sip:192.0.2.8;lr>", "Record-Route: <sip:192.0.2.8;lr>,"), Repair::Route);
+    check_response(
+        ("Record-Route: <sip:192.0.2.8;lr>", "Record-Route: <sip:192.0.2.8;lr;>"),
+        Repair::Route,
+    );
+    check_response(
+        ("Record-Route: <sip:192.0.2.8;lr>", "Record-Route: <sip:192.0.2.8;lr>,"),
+        Repair::Route,
+    );
     for contact in [
         "<sip:peer@192.0.2.7:5062",
         "< sip:peer@192.0.2.7:5062 >;expires=",
         "\"P\" sip:peer@192.0.2.7:5062",
         "Peer, Media <sip:peer@192.0.2.7:5062>;q=",
     ] {
-        check_response(("Contact: <sip:peer@192.0.2.7:5062>", &format!("Contact: {contact}")), Repair::Contact);
+        check_response(
+            ("Contact: <sip:peer@192.0.2.7:5062>", &format!("Contact: {contact}")),
+            Repair::Contact,
+        );
     }
     for cseq in ["1  INVITE;x", "1 invite;", "4294967296 INVITE", "INVITE", "1,INVITE"] {
         check_response(("CSeq: 1 INVITE", &format!("CSeq: {cseq}")), Repair::CSeq);
@@ -111,10 +125,18 @@ fn responses() {
     for junk in ["no header at all", "X Y: z", ": z", "\u{1}\u{2}\u{3}", "X-\u{e9}: z"] {
         check_response(("CSeq: 1", &format!("{junk}\nCSeq: 1")), Repair::HeaderLine);
     }
-    for length in ["Content-Length: 5 bytes", "Content-Length: 500", "Content-Length: -1", "l: 5\nl: 6", "Content-Length:"] {
+    for length in [
+        "Content-Length: 5 bytes",
+        "Content-Length: 500",
+        "Content-Length: -1",
+        "l: 5\nl: 6",
+        "Content-Length:",
+    ] {
         check_response(("Content-Length: 5", length), Repair::ContentLength);
     }
-    for start in ["SIP/2.0  200 OK", "SIP/2.0 200OK", "SIP/2.1 200 OK", "SIP/2.0\t200 OK", " SIP/2.0 200 OK"] {
+    for start in
+        ["SIP/2.0  200 OK", "SIP/2.0 200OK", "SIP/2.1 200 OK", "SIP/2.0\t200 OK", " SIP/2.0 200 OK"]
+    {
         check_response(("SIP/2.0 200 OK", start), Repair::StartLine);
     }
     check_response(("CSeq: 1", &format!("{}CSeq: 1", "X: y\n".repeat(130))), Repair::HeaderCount);
@@ -187,7 +209,9 @@ fn latin_1_is_carried() {
     let text = wire(&OK.replace("tag=peer", "tag=\u{e9}"));
     let at = text.windows(8).position(|window| window == b"Contact:").unwrap();
     let bytes = [&text[..at], contact, &text[at..]].concat();
-    let Ok(Read { message, .. }) = read(&bytes, &Limits::default()) else { panic!("it can be read") };
+    let Ok(Read { message, .. }) = read(&bytes, &Limits::default()) else {
+        panic!("it can be read")
+    };
     let printed = print(&message);
     assert!(printed.windows(contact.len()).any(|window| window == contact));
     assert_eq!(message.to_tag(), Some("\u{e9}"));

@@ -1,4 +1,5 @@
-//! Round trips and random mutations of all known messages: nothing panics, and what is accepted prints and parses back to itself.
+//! Round trips and random mutations of all known messages: nothing panics, and what is accepted
+//! prints and parses back to itself.
 
 use super::super::*;
 use super::rfc4475;
@@ -31,20 +32,26 @@ fn exercise(bytes: &[u8]) -> bool {
         Ok(message) => {
             look_at(&message);
             let printed = print(&message);
-            let again = parse(&printed, &Limits::default()).expect("what was accepted is accepted again");
+            let again =
+                parse(&printed, &Limits::default()).expect("what was accepted is accepted again");
             assert_eq!(print(&again), printed, "printing is stable");
             if let SipMessage::Request(request) = message {
                 let mut request = request;
                 stamp_source(&mut request, source);
                 for response in [respond(&request, 100, "t"), respond(&request, 486, "t")] {
-                    parse(&print_response(&response), &Limits::default()).expect("a response to what was accepted");
-                    parse(&print_request(&ack_for(&request, &response)), &Limits::default()).expect("an ACK");
+                    parse(&print_response(&response), &Limits::default())
+                        .expect("a response to what was accepted");
+                    parse(&print_request(&ack_for(&request, &response)), &Limits::default())
+                        .expect("an ACK");
                 }
             }
         }
         Err(error) => {
             if let Some(answer) = refusal(bytes, error, source) {
-                assert!(answer.starts_with(b"SIP/2.0 ") && answer.ends_with(b"\r\nContent-Length: 0\r\n\r\n"));
+                assert!(
+                    answer.starts_with(b"SIP/2.0 ")
+                        && answer.ends_with(b"\r\nContent-Length: 0\r\n\r\n")
+                );
             }
         }
     }
@@ -61,8 +68,14 @@ fn exercise(bytes: &[u8]) -> bool {
 fn read_loosely(bytes: &[u8]) {
     let Ok(Read { message, repairs, refusal }) = read(bytes, &Limits::default()) else { return };
     assert_eq!(repairs.is_empty(), refusal.is_none());
-    let _ =
-        (message.top_via(), message.from_tag(), message.to_tag(), message.cseq(), message.contact_uri(), message.record_routes());
+    let _ = (
+        message.top_via(),
+        message.from_tag(),
+        message.to_tag(),
+        message.cseq(),
+        message.contact_uri(),
+        message.record_routes(),
+    );
     let _ = (message.q850_cause(), message.session_expires(), message.rseq(), message.min_se());
     let _ = session_description(message.value("Content-Type"), message.body());
     let printed = print(&message);
@@ -74,8 +87,19 @@ fn look_at(message: &SipMessage) {
     assert!(message.top_via().is_some() && message.call_id().is_some());
     assert!(message.from_addr().is_some() && message.to_addr().is_some());
     assert!(message.cseq().is_some() || matches!(message, SipMessage::Response(_)));
-    let _ = (message.contact(), message.record_routes(), message.q850_cause(), message.retry_after(), message.session_expires());
-    let _ = (message.required().count(), message.supports("timer"), message.content_type(), message.max_forwards());
+    let _ = (
+        message.contact(),
+        message.record_routes(),
+        message.q850_cause(),
+        message.retry_after(),
+        message.session_expires(),
+    );
+    let _ = (
+        message.required().count(),
+        message.supports("timer"),
+        message.content_type(),
+        message.max_forwards(),
+    );
     let _ = message.contact_uri().and_then(|uri| uri.user_text());
     let _ = message.top_via().and_then(|via| via.reply_address());
 }
@@ -144,7 +168,8 @@ fn what_is_accepted_survives_a_round_trip() {
 
 #[test]
 fn mutations_do_no_harm() {
-    let corpus: Vec<Vec<u8>> = rfc4475::messages().map(|case| case.bytes()).chain([wire(INVITE)]).collect();
+    let corpus: Vec<Vec<u8>> =
+        rfc4475::messages().map(|case| case.bytes()).chain([wire(INVITE)]).collect();
     let mut accepted_count = 0;
     for seed in 0..20_000 {
         let mut random = Random(seed);

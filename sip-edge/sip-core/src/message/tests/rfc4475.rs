@@ -1,4 +1,5 @@
-//! The torture messages of RFC 4475 by their names: what is well-formed is accepted with its meaning, the rest gets the answer due.
+//! The torture messages of RFC 4475 by their names: what is well-formed is accepted with its
+//! meaning, the rest gets the answer due.
 
 mod doubtful;
 mod valid;

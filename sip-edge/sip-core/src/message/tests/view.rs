@@ -10,7 +10,10 @@ use super::{INVITE, parsed_request, parsed_response};
 fn an_invite_is_read() {
     let invite = parsed_request(INVITE);
     let via = invite.top_via().unwrap();
-    assert_eq!((via.transport, via.host, via.port, via.branch()), ("UDP", "proxy.example", Some(5060), Some("z9hG4bK-p1")));
+    assert_eq!(
+        (via.transport, via.host, via.port, via.branch()),
+        ("UDP", "proxy.example", Some(5060), Some("z9hG4bK-p1"))
+    );
     assert_eq!((via.received(), via.rport(), via.params.has("rport")), (None, None, true));
     assert_eq!(invite.call_id(), Some("84b4c76e66710@pc33.example.org"));
     assert_eq!(invite.cseq(), Some(CSeq { number: 314_159, method: Method::Invite }));
@@ -26,7 +29,11 @@ fn an_invite_is_read() {
 /// `rsip`'s own typed headers read what the parser made, compact and folded forms included.
 #[test]
 fn rsip_sees_the_headers() {
-    let text = INVITE.replace("Via:", "v:").replace("To:", "t:\n ").replace("Call-ID:", "I :").replace("Content-Length", "l");
+    let text = INVITE
+        .replace("Via:", "v:")
+        .replace("To:", "t:\n ")
+        .replace("Call-ID:", "I :")
+        .replace("Content-Length", "l");
     let invite = parsed_request(&text);
     assert_eq!(invite.via_header().unwrap().typed().unwrap().uri.to_string(), "proxy.example:5060");
     assert_eq!(invite.to_header().unwrap().typed().unwrap().uri.user(), Some("+15550123"));
@@ -58,10 +65,18 @@ fn a_response_is_read() {
     );
     assert_eq!(response.q850_cause(), Some(17));
     assert_eq!(response.retry_after(), Some(120));
-    assert_eq!(response.session_expires(), Some(SessionExpires { interval: 1800, refresher: Some("uas") }));
-    assert!(response.requires("100rel") && response.requires("Timer") && !response.requires("replaces"));
+    assert_eq!(
+        response.session_expires(),
+        Some(SessionExpires { interval: 1800, refresher: Some("uas") })
+    );
+    assert!(
+        response.requires("100rel") && response.requires("Timer") && !response.requires("replaces")
+    );
     assert!(response.supports("replaces") && !response.supports("100rel"));
-    assert_eq!(response.top_via().unwrap().reply_address(), Some("192.0.2.1:5060".parse().unwrap()));
+    assert_eq!(
+        response.top_via().unwrap().reply_address(),
+        Some("192.0.2.1:5060".parse().unwrap())
+    );
 }
 
 #[track_caller]
@@ -73,11 +88,20 @@ fn check_uri(text: &str, expected: Option<(Scheme, Option<&str>, &str, Option<u1
 
 #[test]
 fn uris_are_read() {
-    check_uri("sip:a@b.example:5070;transport=tcp;lr", Some((Scheme::Sip, Some("a"), "b.example", Some(5070))));
+    check_uri(
+        "sip:a@b.example:5070;transport=tcp;lr",
+        Some((Scheme::Sip, Some("a"), "b.example", Some(5070))),
+    );
     check_uri("SIPS:b.example", Some((Scheme::Sips, None, "b.example", None)));
-    check_uri("sip:a:secret@[2001:db8::1]:5061", Some((Scheme::Sip, Some("a"), "[2001:db8::1]", Some(5061))));
+    check_uri(
+        "sip:a:secret@[2001:db8::1]:5061",
+        Some((Scheme::Sip, Some("a"), "[2001:db8::1]", Some(5061))),
+    );
     check_uri("sip:[::1]", Some((Scheme::Sip, None, "[::1]", None)));
-    check_uri("tel:+1-555-0123;phone-context=example.com", Some((Scheme::Tel, Some("+1-555-0123"), "", None)));
+    check_uri(
+        "tel:+1-555-0123;phone-context=example.com",
+        Some((Scheme::Tel, Some("+1-555-0123"), "", None)),
+    );
     check_uri("urn:service:sos", Some((Scheme::Other, None, "", None)));
     for bad in [
         "",
@@ -110,7 +134,10 @@ fn uris_are_read() {
 
 #[test]
 fn addresses_and_escapes_are_undone() {
-    assert_eq!(Uri::parse("sip:a@[2001:db8::1]").unwrap().ip(), Some("2001:db8::1".parse().unwrap()));
+    assert_eq!(
+        Uri::parse("sip:a@[2001:db8::1]").unwrap().ip(),
+        Some("2001:db8::1".parse().unwrap())
+    );
     assert_eq!(Uri::parse("sip:a@192.0.2.1").unwrap().ip(), Some("192.0.2.1".parse().unwrap()));
     assert_eq!(Uri::parse("sip:a@b").unwrap().ip(), None);
     assert_eq!(Uri::parse("sip:%2B1555;x=y@b").unwrap().user_text().as_deref(), Some("+1555"));
@@ -127,7 +154,10 @@ fn check_name(text: &str, expected: Option<(&str, &str, Option<&str>)>) {
 fn name_addresses_are_read() {
     check_name("sip:a@b;tag=1", Some(("", "sip:a@b", Some("1"))));
     check_name("<sip:a@b;tag=x>;TAG=1", Some(("", "sip:a@b;tag=x", Some("1"))));
-    check_name("\"a <b>, \\\"c\\\"\" <sip:a@b>;tag=1", Some(("a <b>, \\\"c\\\"", "sip:a@b", Some("1"))));
+    check_name(
+        "\"a <b>, \\\"c\\\"\" <sip:a@b>;tag=1",
+        Some(("a <b>, \\\"c\\\"", "sip:a@b", Some("1"))),
+    );
     check_name("J\u{fc}rgen M <tel:+1>", Some(("J\u{fc}rgen M", "tel:+1", None)));
     for bad in [
         "",
@@ -156,7 +186,8 @@ fn request_uris_print_back_unchanged() {
         "sip:example.com",
         "SIP:A@Example.COM",
     ] {
-        let request = parsed_request(&INVITE.replace("sip:+15550123@198.51.100.7:5070;transport=udp", uri));
+        let request =
+            parsed_request(&INVITE.replace("sip:+15550123@198.51.100.7:5070;transport=udp", uri));
         assert_eq!(request.uri.to_string(), uri);
     }
 }
@@ -170,7 +201,10 @@ fn check_refused(change: (&str, &str), expected: ParseError) {
 
 #[test]
 fn each_refusal_has_its_error() {
-    check_refused(("INVITE sip:+15550123@198.51.100.7:5070;transport=udp SIP/2.0", "INVITE"), ParseError::NotSip);
+    check_refused(
+        ("INVITE sip:+15550123@198.51.100.7:5070;transport=udp SIP/2.0", "INVITE"),
+        ParseError::NotSip,
+    );
     check_refused(("INVITE sip", "invite sip"), ParseError::Method);
     check_refused((" SIP/2.0\nVia", " HTTP/1.1\nVia"), ParseError::NotSip);
     check_refused((" SIP/2.0\nVia", " SIP/2.00\nVia"), ParseError::Version);
@@ -181,7 +215,10 @@ fn each_refusal_has_its_error() {
     check_refused(("Max-Forwards: 69", ": 69"), ParseError::HeaderLine);
     check_refused(("\n\nv=0", ""), ParseError::HeaderLine);
     check_refused(("Max-Forwards: 69", "Max-Forwards: 256"), ParseError::HeaderValue);
-    check_refused(("Max-Forwards: 69", "Max-Forwards: 69\nMax-Forwards: 69"), ParseError::RepeatedHeader);
+    check_refused(
+        ("Max-Forwards: 69", "Max-Forwards: 69\nMax-Forwards: 69"),
+        ParseError::RepeatedHeader,
+    );
     check_refused(("314159 INVITE", "2147483648 INVITE"), ParseError::HeaderValue);
     check_refused(("314159 INVITE", "314159 BYE"), ParseError::CSeqMismatch);
     check_refused(("314159 INVITE", "314159"), ParseError::HeaderValue);

@@ -14,7 +14,9 @@ fn table(capacity: usize) -> (Table<&'static str>, Instant) {
 }
 
 fn outputs(table: &mut Table<&'static str>) -> Vec<(&'static str, String)> {
-    std::iter::from_fn(|| table.poll_output()).map(|(_, user, output)| (user, told(&output))).collect()
+    std::iter::from_fn(|| table.poll_output())
+        .map(|(_, user, output)| (user, told(&output)))
+        .collect()
 }
 
 fn seen(user: &'static str, told: &str) -> (&'static str, String) {
@@ -36,7 +38,10 @@ fn a_response_finds_its_request_by_branch_and_method() {
     assert_eq!(outputs(&mut table), [seen("invite", "send INVITE"), seen("cancel", "send CANCEL")]);
     table.handle_message(now, response_to(&cancel, 200)).unwrap();
     table.handle_message(now, response_to(&invite, 487)).unwrap();
-    assert_eq!(outputs(&mut table), [seen("cancel", "user 200"), seen("invite", "send ACK"), seen("invite", "user 487")]);
+    assert_eq!(
+        outputs(&mut table),
+        [seen("cancel", "user 200"), seen("invite", "send ACK"), seen("invite", "user 487")]
+    );
     assert!(table.cancel_request(id).is_none(), "nothing is left to cancel");
     let stray = response_to(&made(Method::Invite, "z9hG4bKother"), 200);
     assert_eq!(table.handle_message(now, stray.clone()), Err(stray));
@@ -52,13 +57,16 @@ fn check_server_match(change: impl FnOnce(&mut Request), is_same: bool) {
     assert_eq!(table.route(&other.into()), is_same.then_some(id));
 }
 
-// "1. the branch parameter in the request is the same as the one in the top Via header field of the request that created the transaction,
-// and 2. the sent-by value in the top Via of the request is equal …, and 3. the method of the request matches the one that created the
-// transaction, except for ACK, where the method of the request that created the transaction is INVITE."
+// "1. the branch parameter in the request is the same as the one in the top Via header field of the
+// request that created the transaction, and 2. the sent-by value in the top Via of the request is
+// equal …, and 3. the method of the request matches the one that created the transaction, except
+// for ACK, where the method of the request that created the transaction is INVITE."
 #[test]
 fn a_request_finds_its_transaction_by_branch_sent_by_and_method() {
     use crate::message::header;
-    let via = |value: &'static str| move |request: &mut Request| request.headers.unique_push(header("Via", value));
+    let via = |value: &'static str| {
+        move |request: &mut Request| request.headers.unique_push(header("Via", value))
+    };
     check_server_match(|_| {}, true);
     check_server_match(|request| *request = made(Method::Ack, "z9hG4bK1"), true);
     check_server_match(|request| *request = made(Method::Cancel, "z9hG4bK1"), false);
@@ -68,17 +76,26 @@ fn a_request_finds_its_transaction_by_branch_sent_by_and_method() {
     check_server_match(via("SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK1"), false);
 }
 
-// §17.2.3 for peers of RFC 2543: Request-URI, tags, Call-ID, CSeq and the top Via; RFC 4475 §3.2.1 treats a bare cookie alike.
+// §17.2.3 for peers of RFC 2543: Request-URI, tags, Call-ID, CSeq and the top Via; RFC 4475 §3.2.1
+// treats a bare cookie alike.
 #[test]
 fn old_branches_fall_back_to_the_old_rule() {
-    for via in ["SIP/2.0/UDP 192.0.2.1", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK", "SIP/2.0/UDP 192.0.2.1;branch=old"] {
+    for via in [
+        "SIP/2.0/UDP 192.0.2.1",
+        "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK",
+        "SIP/2.0/UDP 192.0.2.1;branch=old",
+    ] {
         let (mut table, now) = table(10);
         let mut invite = made(Method::Invite, "x");
         invite.headers.unique_push(crate::message::header("Via", via));
         let id = table.start_server(now, &invite, UDP, "old").unwrap();
         assert_eq!(table.route(&invite.clone().into()), Some(id));
         let busy = respond(&invite, 486, "t");
-        assert_eq!(table.route(&crate::message::ack_for(&invite, &busy).into()), Some(id), "the ACK has a To tag");
+        assert_eq!(
+            table.route(&crate::message::ack_for(&invite, &busy).into()),
+            Some(id),
+            "the ACK has a To tag"
+        );
         let mut other = invite.clone();
         other.headers.unique_push(crate::message::header("Call-ID", "c2"));
         assert_eq!(table.route(&other.into()), None);
@@ -106,11 +123,23 @@ fn a_cancel_names_its_invite_and_has_a_transaction_of_its_own() {
 fn the_cap_holds_and_is_counted() {
     let (mut table, now) = table(2);
     table.start_client(now, made(Method::Options, "z9hG4bK1"), UDP, "1").unwrap();
-    assert_eq!(table.start_client(now, made(Method::Options, "z9hG4bK1"), UDP, "twice"), Err(Full::Taken));
+    assert_eq!(
+        table.start_client(now, made(Method::Options, "z9hG4bK1"), UDP, "twice"),
+        Err(Full::Taken)
+    );
     let last = table.start_server(now, &made(Method::Options, "z9hG4bK2"), TCP, "2").unwrap();
-    assert_eq!(table.start_server(now, &made(Method::Options, "z9hG4bK3"), UDP, "3"), Err(Full::AtCapacity));
-    assert_eq!(table.start_client(now, made(Method::Ack, "z9hG4bK4"), UDP, "ack"), Err(Full::NoKey));
-    assert_eq!(table.counters(), Counters { started_count: 2, refused_count: 1, unmatched_count: 0 });
+    assert_eq!(
+        table.start_server(now, &made(Method::Options, "z9hG4bK3"), UDP, "3"),
+        Err(Full::AtCapacity)
+    );
+    assert_eq!(
+        table.start_client(now, made(Method::Ack, "z9hG4bK4"), UDP, "ack"),
+        Err(Full::NoKey)
+    );
+    assert_eq!(
+        table.counters(),
+        Counters { started_count: 2, refused_count: 1, unmatched_count: 0 }
+    );
     // A place is free again once one has ended, and its old id touches nothing.
     table.respond(now, last, respond(&made(Method::Options, "z9hG4bK2"), 200, "t"));
     assert!(!table.is_running(last));
@@ -120,7 +149,10 @@ fn the_cap_holds_and_is_counted() {
     table.respond(now, last, respond(&made(Method::Options, "z9hG4bK2"), 500, "t"));
     table.handle_transport_error(now, last);
     table.terminate(last);
-    assert_eq!((outputs(&mut table), table.user(last), table.user(next)), (Vec::new(), None, Some(&"3")));
+    assert_eq!(
+        (outputs(&mut table), table.user(last), table.user(next)),
+        (Vec::new(), None, Some(&"3"))
+    );
 }
 
 #[test]
@@ -150,10 +182,20 @@ fn one_deadline_drives_all() {
 #[test]
 fn a_stream_knows_its_transactions_and_no_others() {
     let (mut table, now) = table(10);
-    let users = ["192.0.2.1:5060 a", "192.0.2.1:5060 b", "192.0.2.1:5061 c", "datagram", "[2001:db8::1]:5060 d"];
+    let users = [
+        "192.0.2.1:5060 a",
+        "192.0.2.1:5060 b",
+        "192.0.2.1:5061 c",
+        "datagram",
+        "[2001:db8::1]:5060 d",
+    ];
     let ids: Vec<TransactionId> = (0..)
         .zip(users)
-        .map(|(n, user)| table.start_client(now, made(Method::Options, &format!("z9hG4bK{n}")), UDP, user).unwrap())
+        .map(|(n, user)| {
+            table
+                .start_client(now, made(Method::Options, &format!("z9hG4bK{n}")), UDP, user)
+                .unwrap()
+        })
         .collect();
     let over = |table: &Table<&'static str>, stream: &str| -> Vec<&str> {
         table.over_stream(stream.parse().unwrap()).map(|(_, user)| *user).collect()
@@ -172,5 +214,7 @@ fn a_silent_end_leaves_nothing() {
     outputs(&mut table);
     table.terminate(id);
     assert_eq!((table.len(), table.poll_timeout(), outputs(&mut table)), (0, None, Vec::new()));
-    table.start_client(now, made(Method::Invite, "z9hG4bK1"), UDP, "the key is free again").unwrap();
+    table
+        .start_client(now, made(Method::Invite, "z9hG4bK1"), UDP, "the key is free again")
+        .unwrap();
 }

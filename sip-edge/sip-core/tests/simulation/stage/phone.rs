@@ -1,14 +1,18 @@
-//! A phone's side of SIP: it takes what it is offered, answers what it is asked, and says what the steps want it to say.
+//! A phone's side of SIP: it takes what it is offered, answers what it is asked, and says what the
+//! steps want it to say.
 
 use super::{REPEAT, Repeat, Stage, Standing};
 use crate::session;
-use sip_core::message::{self, Body, Header, Method, NameAddr, Request, RequestParts, View, header, set_body, via_value};
+use sip_core::message::{
+    self, Body, Header, Method, NameAddr, Request, RequestParts, View, header, set_body, via_value,
+};
 use std::net::SocketAddr;
 
 impl Stage {
     pub(super) fn take(&mut self, index: usize, request: &Request) {
         let key = format!("{} {}", request.top_via().unwrap().branch().unwrap(), request.method);
-        if let Some((_, bytes)) = self.phones[index].answered.iter().find(|(each, _)| *each == key) {
+        if let Some((_, bytes)) = self.phones[index].answered.iter().find(|(each, _)| *each == key)
+        {
             let bytes = bytes.clone();
             return self.post(index, &bytes);
         }
@@ -19,7 +23,8 @@ impl Stage {
                     let formats = session::formats_of(&request.body);
                     phone.invite = Some(request.clone());
                     // The customer is offered what the agent took; others take what they like.
-                    phone.payload_type = formats[index / 2 % 2 * usize::from(formats.contains(&8) && formats.contains(&0))];
+                    phone.payload_type = formats
+                        [index / 2 % 2 * usize::from(formats.contains(&8) && formats.contains(&0))];
                     phone.standing = Standing::Rung;
                     phone.response = message::print_response(&message::respond(request, 100, ""));
                     let bytes = phone.response.clone();
@@ -33,7 +38,9 @@ impl Stage {
             Method::Invite => self.take_offer(index, request, key),
             Method::Ack => {
                 let cseq = request.cseq().unwrap().number;
-                self.repeats.retain(|repeat| !repeat.is_response || repeat.phone != index || repeat.cseq != cseq);
+                self.repeats.retain(|repeat| {
+                    !repeat.is_response || repeat.phone != index || repeat.cseq != cseq
+                });
             }
             Method::Bye => {
                 let code = if phone.standing == Standing::Up { 200 } else { 481 };
@@ -48,7 +55,11 @@ impl Stage {
             }
             Method::Notify => {
                 let line = String::from_utf8_lossy(&request.body).into_owned();
-                let code = line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
+                let code = line
+                    .split(' ')
+                    .nth(1)
+                    .and_then(|code| code.parse().ok())
+                    .expect("a status line");
                 self.phones[index].notified.push(code);
                 self.respond(index, request, 200, key);
             }
@@ -72,7 +83,11 @@ impl Stage {
         };
         let is_held = String::from_utf8_lossy(&request.body).contains("a=sendonly");
         let phone = &mut self.phones[index];
-        let sdp = session::sdp(phone.media, phone.payload_type, if is_held { "recvonly" } else { "sendrecv" });
+        let sdp = session::sdp(
+            phone.media,
+            phone.payload_type,
+            if is_held { "recvonly" } else { "sendrecv" },
+        );
         let bytes = described(request, code, phone.home, (code == 200).then_some(sdp.as_str()));
         if code == 200 {
             phone.is_held = is_held;
@@ -91,7 +106,8 @@ impl Stage {
     pub fn reply(&mut self, index: usize, code: u16) {
         let phone = &mut self.phones[index];
         let invite = phone.invite.clone().unwrap();
-        let sdp = matches!(code, 183 | 200).then(|| session::sdp(phone.media, phone.payload_type, "sendrecv"));
+        let sdp = matches!(code, 183 | 200)
+            .then(|| session::sdp(phone.media, phone.payload_type, "sendrecv"));
         phone.has_media |= sdp.is_some();
         phone.response = described(&invite, code, phone.home, sdp.as_deref());
         match code {

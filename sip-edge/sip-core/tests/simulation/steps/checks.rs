@@ -31,11 +31,22 @@ impl Run {
             return;
         }
         let conversation = self.stage.conversation.as_ref().unwrap();
-        assert_eq!(described_parties(conversation), self.model.parties(), "told after {}", self.step);
+        assert_eq!(
+            described_parties(conversation),
+            self.model.parties(),
+            "told after {}",
+            self.step
+        );
         assert_eq!(conversation.recording, self.model.recording, "told after {}", self.step);
         self.check_referrals();
-        assert_eq!(self.stage.edge.held().leg_count, self.model.present().len(), "legs after {}", self.step);
-        let channels = self.stage.phones.iter().map(|phone| self.model.channel(&phone.name)).collect();
+        assert_eq!(
+            self.stage.edge.held().leg_count,
+            self.model.present().len(),
+            "legs after {}",
+            self.step
+        );
+        let channels =
+            self.stage.phones.iter().map(|phone| self.model.channel(&phone.name)).collect();
         for phone in &self.stage.phones {
             self.check_sound(phone, &unsettled);
             if self.weather == Weather::Fair {
@@ -46,10 +57,13 @@ impl Run {
         self.check_ringback();
     }
 
-    /// Phones that may be silent although they should be heard: what they last agreed to is to be silent, or that is open.
+    /// Phones that may be silent although they should be heard: what they last agreed to is to be
+    /// silent, or that is open.
     fn unsettled(&self) -> Vec<bool> {
         let is_open = |index: usize| self.stage.phones[index].is_held || self.stage.is_open(index);
-        (0..self.stage.phones.len()).map(|index| self.weather == Weather::Bad && is_open(index)).collect()
+        (0..self.stage.phones.len())
+            .map(|index| self.weather == Weather::Bad && is_open(index))
+            .collect()
     }
 
     /// Who must be heard is heard, all others are not, and what is played is what should be.
@@ -66,26 +80,39 @@ impl Run {
             });
         }
         let ground = self.model.ground(name);
-        check_tone(&phone.heard, HOLD_FREQUENCY, ground == Some(Ground::Hold), || format!("hold {}", context()));
+        check_tone(&phone.heard, HOLD_FREQUENCY, ground == Some(Ground::Hold), || {
+            format!("hold {}", context())
+        });
         if ground != Some(Ground::Ringback) {
-            check_tone(&phone.heard, tone::RINGBACK.frequency, false, || format!("ringback {}", context()));
+            check_tone(&phone.heard, tone::RINGBACK.frequency, false, || {
+                format!("ringback {}", context())
+            });
         }
     }
 
     /// Ringback has pauses: all of it is listened to, now and then.
     fn check_ringback(&mut self) {
         let rung = |phone: &&Phone| self.model.ground(&phone.name) == Some(Ground::Ringback);
-        let listeners: Vec<String> = self.stage.phones.iter().filter(rung).map(|phone| phone.name.clone()).collect();
+        let listeners: Vec<String> =
+            self.stage.phones.iter().filter(rung).map(|phone| phone.name.clone()).collect();
         if listeners.is_empty() || self.dice.chance(70) {
             return;
         }
         self.stage.phones.iter_mut().for_each(|phone| phone.heard.clear());
         self.stage.talk(160);
         self.model.expire(self.stage.now);
-        for name in listeners.iter().filter(|name| self.model.ground(name) == Some(Ground::Ringback)) {
+        for name in
+            listeners.iter().filter(|name| self.model.ground(name) == Some(Ground::Ringback))
+        {
             let heard = &self.stage.phones[self.stage.index(name)].heard;
-            let has_rung = heard.chunks(1600).any(|span| level(span, tone::RINGBACK.frequency) > PRESENT);
-            assert!(has_rung, "{name} hears no ringback after {}: {}", self.step, self.model.parties());
+            let has_rung =
+                heard.chunks(1600).any(|span| level(span, tone::RINGBACK.frequency) > PRESENT);
+            assert!(
+                has_rung,
+                "{name} hears no ringback after {}: {}",
+                self.step,
+                self.model.parties()
+            );
         }
     }
 
@@ -94,7 +121,12 @@ impl Run {
         assert_eq!(self.stage.requested, self.model.requested, "after {}", self.step);
         if self.weather == Weather::Fair {
             let agent = &self.stage.phones[self.stage.index(AGENT)];
-            assert_eq!((&agent.referred, &agent.notified), (&self.model.referred, &self.model.notified), "after {}", self.step);
+            assert_eq!(
+                (&agent.referred, &agent.notified),
+                (&self.model.referred, &self.model.notified),
+                "after {}",
+                self.step
+            );
         }
     }
 
@@ -102,7 +134,12 @@ impl Run {
         let name = phone.name.as_str();
         let stand = self.model.guest(name).map(|guest| guest.stand);
         let expected = match stand {
-            _ if !self.model.present().contains(&name) && self.model.guest(name).is_none() && name != AGENT => Standing::Idle,
+            _ if !self.model.present().contains(&name)
+                && self.model.guest(name).is_none()
+                && name != AGENT =>
+            {
+                Standing::Idle
+            }
             _ if !self.model.present().contains(&name) => Standing::Over,
             Some(Stand::Dialled | Stand::Rings | Stand::RingsAloud) => Standing::Rung,
             _ => Standing::Up,
@@ -122,37 +159,59 @@ impl Run {
         self.stage.advance(Duration::from_millis(100));
         self.stage.phones.iter_mut().for_each(|phone| phone.heard.clear());
         self.stage.talk(5);
-        assert!(self.stage.phones.iter().all(|phone| phone.heard.is_empty()), "somebody hears something after the end");
+        assert!(
+            self.stage.phones.iter().all(|phone| phone.heard.is_empty()),
+            "somebody hears something after the end"
+        );
         self.stage.advance(Duration::from_secs(100));
         assert_eq!(self.stage.ended.len(), 1, "ends that were told");
         assert_eq!(self.stage.edge.held(), Default::default(), "something is left");
         for phone in &self.stage.phones {
-            assert!(matches!(phone.standing, Standing::Over | Standing::Idle), "{} is left {:?}", phone.name, phone.standing);
+            assert!(
+                matches!(phone.standing, Standing::Over | Standing::Idle),
+                "{} is left {:?}",
+                phone.name,
+                phone.standing
+            );
         }
         let ended = &self.stage.ended[0];
         assert_eq!(ended.hangup_by, self.model.end, "{}", self.step);
         self.check_referrals();
-        let others: Vec<_> = ended.others.iter().map(|other| (other.party.as_str(), other.reason)).collect();
-        let expected: Vec<_> = self.model.guests.iter().map(|guest| (guest.name.as_str(), gone_for(guest.stand))).collect();
+        let others: Vec<_> =
+            ended.others.iter().map(|other| (other.party.as_str(), other.reason)).collect();
+        let expected: Vec<_> = self
+            .model
+            .guests
+            .iter()
+            .map(|guest| (guest.name.as_str(), gone_for(guest.stand)))
+            .collect();
         assert_eq!(others, expected);
         self.check_recording(ended_at);
     }
 
     fn check_recording(&self, ended_at: Instant) {
         let told = self.stage.ended[0].recording.as_ref();
-        let Some((name, started_at)) = &self.stage.recording else { return assert!(told.is_none()) };
+        let Some((name, started_at)) = &self.stage.recording else {
+            return assert!(told.is_none());
+        };
         let told = told.expect("a recording is told with the end");
         assert_eq!((&told.file_name, told.file_len), (name, self.stage.file.len() as u64));
         let expected = ended_at - *started_at;
         assert!(told.duration.abs_diff(expected) <= TICK, "{:?} for {expected:?}", told.duration);
         let pauses: Vec<_> = told.pauses.iter().map(|pause| (pause.from, pause.to)).collect();
-        let expected = self.pauses.iter().map(|(from, to)| (*from - *started_at, *to - *started_at));
-        let expected: Vec<_> = expected.map(|(from, to)| (from.min(told.duration), to.min(told.duration))).collect();
+        let expected =
+            self.pauses.iter().map(|(from, to)| (*from - *started_at, *to - *started_at));
+        let expected: Vec<_> =
+            expected.map(|(from, to)| (from.min(told.duration), to.min(told.duration))).collect();
         assert_eq!(pauses, expected.into_iter().filter(|(from, to)| from < to).collect::<Vec<_>>());
         let channel_count = if self.layout == Layout::Stereo { 2 } else { 3 };
-        let samples: Vec<i16> =
-            self.stage.file[HEADER_LEN..].chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-        assert!((samples.len() / channel_count).abs_diff(told.duration.as_millis() as usize * 8) <= 160);
+        let samples: Vec<i16> = self.stage.file[HEADER_LEN..]
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
+        assert!(
+            (samples.len() / channel_count).abs_diff(told.duration.as_millis() as usize * 8) <= 160
+        );
         // What was said last may come after the next step, and is still recorded where it belongs.
         let heard_len = (MEASURED - LATEST) as usize * 160;
         for span in self.spans.iter().filter(|span| span.from >= *started_at) {
@@ -161,12 +220,16 @@ impl Run {
                 let frames = samples.chunks_exact(channel_count).skip(first).take(heard_len);
                 let heard: Vec<i16> = frames.map(|frame| frame[channel]).collect();
                 for (index, place) in span.channels.iter().enumerate() {
-                    let is_there = place.is_some_and(|place| place.min(channel_count - 1) == channel);
+                    let is_there =
+                        place.is_some_and(|place| place.min(channel_count - 1) == channel);
                     if is_there && span.unsettled[index] {
                         continue;
                     }
                     check_tone(&heard, Phone::frequency(index), is_there, || {
-                        format!("{} in channel {channel} after {}", self.stage.phones[index].name, span.step)
+                        format!(
+                            "{} in channel {channel} after {}",
+                            self.stage.phones[index].name, span.step
+                        )
                     });
                 }
             }

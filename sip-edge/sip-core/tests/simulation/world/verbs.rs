@@ -1,9 +1,11 @@
-//! Verbs at random times, whatever the state of their call: nothing may break, and a repeated one gets its first answer.
+//! Verbs at random times, whatever the state of their call: nothing may break, and a repeated one
+//! gets its first answer.
 
 use super::{SUPERVISORS, THIRDS, World};
 use crate::model::Input;
 use sip_core::edge::{
-    AgentTarget, ControlRefusal, Destination, Digits, Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb,
+    AgentTarget, ControlRefusal, Destination, Digits, Joining, NewParticipant, NewSupervisor,
+    SupervisorRole, Verb,
 };
 use std::time::Duration;
 
@@ -20,7 +22,11 @@ impl World {
         };
         let roll = self.dice.roll() % 20;
         let party = self.dice.pick(&["agent", "customer", "customer", last.as_str()]).to_owned();
-        let role = self.dice.pick(&[SupervisorRole::Listen, SupervisorRole::Whisper, SupervisorRole::Barge]);
+        let role = self.dice.pick(&[
+            SupervisorRole::Listen,
+            SupervisorRole::Whisper,
+            SupervisorRole::Barge,
+        ]);
         let verb = match roll {
             0 => Verb::Hold,
             1 => Verb::Resume,
@@ -43,7 +49,8 @@ impl World {
             15 => Verb::Remove { party: last },
             16 => {
                 self.calls[number].guest_count += 1;
-                let target = AgentTarget::Phone(destination(self, SUPERVISORS, format!("4{number}")));
+                let target =
+                    AgentTarget::Phone(destination(self, SUPERVISORS, format!("4{number}")));
                 Verb::Supervise(Box::new(NewSupervisor { party: next, target, role }))
             }
             17 => Verb::SetRole { party: last, role },

@@ -10,15 +10,22 @@ use sip_core::remains;
 use std::net::SocketAddr;
 
 impl World {
-    /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the customer holds no other's tone.
+    /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the
+    /// customer holds no other's tone.
     pub(super) fn check_privacy(&self, to: SocketAddr, bytes: &[u8]) {
-        let Some(phone) = self.phones.values().find(|phone| phone.source == to || phone.media == to) else { return };
+        let Some(phone) =
+            self.phones.values().find(|phone| phone.source == to || phone.media == to)
+        else {
+            return;
+        };
         if !matches!(phone.leg, LegName::Agent | LegName::Customer) {
             return;
         }
         let Some(conversation) = &self.calls[phone.number].conversation else { return };
         for speaker in [LegName::Agent, LegName::Customer, THIRD, SUPERVISOR] {
-            if speaker != phone.leg && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true) {
+            if speaker != phone.leg
+                && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true)
+            {
                 assert!(
                     may_hear(conversation, phone.leg, speaker),
                     "seed {}: {:?} of call {} hears {speaker:?}: {conversation:?}",
@@ -55,8 +62,8 @@ impl World {
         }
     }
 
-    /// Notes what the edge sends. S11, S17, A9: no INVITE to the customer before the agent's 2xx was
-    /// acknowledged, and confirmed if that is asked for.
+    /// Notes what the edge sends. S11, S17, A9: no INVITE to the customer before the agent's 2xx
+    /// was acknowledged, and confirmed if that is asked for.
     pub(super) fn note_request(&mut self, request: &Request) {
         let id = request.call_id().unwrap();
         let user = request.to_addr().unwrap().uri.user.unwrap();
@@ -71,13 +78,23 @@ impl World {
             Method::Invite => {
                 if leg == LegName::Customer {
                     let call = &self.calls[call];
-                    assert!(call.agent_acked, "seed {}: customer called before the agent's ACK", self.seed);
-                    assert!(call.is_confirmed || !call.agent_confirm, "seed {}: customer called unconfirmed", self.seed);
+                    assert!(
+                        call.agent_acked,
+                        "seed {}: customer called before the agent's ACK",
+                        self.seed
+                    );
+                    assert!(
+                        call.is_confirmed || !call.agent_confirm,
+                        "seed {}: customer called unconfirmed",
+                        self.seed
+                    );
                 }
                 let invitation = Invitation::default();
                 self.dialogs.entry(id.to_owned()).or_insert(Dialogs { call, leg, invitation });
             }
-            Method::Ack if leg == LegName::Agent && self.dialogs[id].invitation.answered_at.is_some() => {
+            Method::Ack
+                if leg == LegName::Agent && self.dialogs[id].invitation.answered_at.is_some() =>
+            {
                 self.calls[call].agent_acked = true;
             }
             _ => {}
@@ -122,11 +139,23 @@ impl World {
         for (number, call) in self.calls.iter().enumerate() {
             let ended = call.ended.as_ref().unwrap();
             if ended.duration_s >= 3 && !call.is_controlled {
-                let heard =
-                    |leg| self.phones.values().filter(|each| each.number == number && each.leg == leg).any(|each| each.heard > 0);
-                assert!(heard(LegName::Agent), "seed {}: agent of call {number} heard nothing", self.seed);
+                let heard = |leg| {
+                    self.phones
+                        .values()
+                        .filter(|each| each.number == number && each.leg == leg)
+                        .any(|each| each.heard > 0)
+                };
+                assert!(
+                    heard(LegName::Agent),
+                    "seed {}: agent of call {number} heard nothing",
+                    self.seed
+                );
                 let other_spoke = self.plans[&(address(AGENTS), number)].has_media;
-                assert!(!other_spoke || heard(LegName::Customer), "seed {}: customer of call {number} heard nothing", self.seed);
+                assert!(
+                    !other_spoke || heard(LegName::Customer),
+                    "seed {}: customer of call {number} heard nothing",
+                    self.seed
+                );
             }
         }
     }

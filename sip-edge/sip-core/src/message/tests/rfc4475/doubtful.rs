@@ -1,4 +1,5 @@
-//! RFC 4475 §3.1.2 to §3.4: invalid messages, and those that only a transaction or an application can judge.
+//! RFC 4475 §3.1.2 to §3.4: invalid messages, and those that only a transaction or an application
+//! can judge.
 
 use super::*;
 
@@ -283,7 +284,8 @@ To: <sip:user@example.edu>;tag=902jndnke3\n\
 Content-Length: 0\n\
 Contact: <sip:user@host105.example.com>\n\n",
     ),
-    // 3.2 Transaction layer: the branch is the bare cookie. Accepted; `transaction::Key` falls back to RFC 2543's fields.
+    // 3.2 Transaction layer: the branch is the bare cookie. Accepted; `transaction::Key` falls back
+    // to RFC 2543's fields.
     case(
         "badbranch",
         Accept(|message| assert_eq!(message.top_via().unwrap().branch(), Some(MAGIC_COOKIE))),
@@ -328,7 +330,9 @@ Content-Length: 0\n\n",
     ),
     case(
         "novelsc",
-        Accept(|message| assert_eq!(request(message).uri.to_string(), "soap.beep://192.0.2.103:3002")),
+        Accept(|message| {
+            assert_eq!(request(message).uri.to_string(), "soap.beep://192.0.2.103:3002")
+        }),
         "OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0\n\
 To: sip:user@example.com\n\
 From: sip:caller@example.net;tag=384\n\
@@ -358,7 +362,10 @@ l: 0\n\n",
     case(
         "bext01",
         Accept(|message| {
-            assert!(message.requires("nothingSupportsThis") && message.requires("nothingSupportsThisEither"));
+            assert!(
+                message.requires("nothingSupportsThis")
+                    && message.requires("nothingSupportsThisEither")
+            );
             assert!(message.value("Proxy-Require").is_some());
         }),
         "OPTIONS sip:user@example.com SIP/2.0\n\
@@ -393,7 +400,9 @@ Content-Length: 40\n\
     ),
     case(
         "regaut01",
-        Accept(|message| assert!(message.value("Authorization").unwrap().starts_with("NoOneKnowsThisScheme "))),
+        Accept(|message| {
+            assert!(message.value("Authorization").unwrap().starts_with("NoOneKnowsThisScheme "))
+        }),
         "REGISTER sip:example.com SIP/2.0\n\
 To: sip:j.user@example.com\n\
 From: sip:j.user@example.com;tag=87321hj23128\n\
@@ -442,7 +451,8 @@ Content-Type: text/plain\n\
 \n\
 There's no way to know how many octets are supposed to be here.\n",
     ),
-    // The top Via is not ours, so no transaction matches; no element may send this on to 255.255.255.255.
+    // The top Via is not ours, so no transaction matches; no element may send this on to
+    // 255.255.255.255.
     case(
         "bcast",
         Accept(|message| {
@@ -507,7 +517,10 @@ l: 0\n\n",
     case(
         "regescrt",
         Accept(|message| {
-            assert_eq!(message.contact().unwrap().uri.headers, Some("Route=%3Csip:sip.example.com%3E"));
+            assert_eq!(
+                message.contact().unwrap().uri.headers,
+                Some("Route=%3Csip:sip.example.com%3E")
+            );
         }),
         "REGISTER sip:example.com SIP/2.0\n\
 To: sip:user@example.com\n\

@@ -9,7 +9,10 @@ pub(super) const MESSAGES: &[Torture] = &[
         Accept(|message| {
             let invite = request(message);
             assert_eq!(invite.cseq(), Some(CSeq { number: 9, method: Method::Invite }));
-            assert_eq!((invite.to_tag(), invite.from_tag()), (Some("1918181833n"), Some("98asjd8")));
+            assert_eq!(
+                (invite.to_tag(), invite.from_tag()),
+                (Some("1918181833n"), Some("98asjd8"))
+            );
             assert_eq!(invite.from_addr().unwrap().display, r#"J Rosenberg \\\""#);
             assert_eq!(invite.max_forwards(), Some(68));
             let vias: Vec<_> = invite.values("Via").map(|via| Via::parse(via).unwrap()).collect();
@@ -18,7 +21,10 @@ pub(super) const MESSAGES: &[Torture] = &[
                 ["192.0.2.2", "spindle.example.com", "192.168.255.111"]
             );
             assert_eq!(vias[2].branch(), Some("z9hG4bK30239"));
-            assert_eq!(invite.value("NewFangledHeader"), Some("newfangled value continued newfangled value"));
+            assert_eq!(
+                invite.value("NewFangledHeader"),
+                Some("newfangled value continued newfangled value")
+            );
             assert_eq!(invite.value("Subject"), Some(""));
             assert_eq!(invite.contact().unwrap().params.value("q"), Some("0.33"));
             assert!(invite.is_content_type("application/sdp"));
@@ -84,7 +90,10 @@ Content-Length: 0\n\n",
         Accept(|message| {
             let invite = request(message);
             let uri = invite.uri.to_string();
-            assert_eq!(Uri::parse(&uri).unwrap().user_text().as_deref(), Some("sips:user@example.com"));
+            assert_eq!(
+                Uri::parse(&uri).unwrap().user_text().as_deref(),
+                Some("sips:user@example.com")
+            );
             assert_eq!(invite.to_addr().unwrap().uri.user_text().as_deref(), Some("user"));
             assert_eq!(invite.contact().unwrap().params.value("na%6de"), Some("value"));
             assert!(invite.contact().unwrap().params.value("name%00").is_none());
@@ -107,7 +116,10 @@ v=0\n",
         "escnull",
         Accept(|message| {
             let register = request(message);
-            assert_eq!(register.to_addr().unwrap().uri.user_text().as_deref(), Some("null-\0-null"));
+            assert_eq!(
+                register.to_addr().unwrap().uri.user_text().as_deref(),
+                Some("null-\0-null")
+            );
             assert_eq!(register.values("Contact").count(), 2);
         }),
         "REGISTER sip:example.com SIP/2.0\n\
@@ -121,7 +133,8 @@ Contact: <sip:%00@host5.example.com>\n\
 Contact: <sip:%00%00@host5.example.com>\n\
 L:0\n\n",
     ),
-    // A percent sign that is no escape stands outside URIs: in the method, here a known one, and in parameters.
+    // A percent sign that is no escape stands outside URIs: in the method, here a known one, and in
+    // parameters.
     case(
         "esc02",
         Refuse(ParseError::Method),
@@ -141,7 +154,10 @@ l: 0\n\n",
         "lwsdisp",
         Accept(|message| {
             let from = request(message).from_addr().unwrap();
-            assert_eq!((from.display, from.uri.as_str(), from.tag()), ("caller", "sip:caller@example.com", Some("323")));
+            assert_eq!(
+                (from.display, from.uri.as_str(), from.tag()),
+                ("caller", "sip:caller@example.com", Some("323"))
+            );
         }),
         "OPTIONS sip:user@example.com SIP/2.0\n\
 To: sip:user@example.com\n\
@@ -164,7 +180,8 @@ l: 0\n\n",
         }),
         LONGREQ,
     ),
-    // Two requests in one datagram: the second lies behind the first's Content-Length and is ignored.
+    // Two requests in one datagram: the second lies behind the first's Content-Length and is
+    // ignored.
     case(
         "dblreq",
         Accept(|message| {
@@ -217,7 +234,8 @@ l: 0\n\n",
     case(
         "transports",
         Accept(|message| {
-            let transports: Vec<_> = message.values("Via").map(|via| Via::parse(via).unwrap().transport).collect();
+            let transports: Vec<_> =
+                message.values("Via").map(|via| Via::parse(via).unwrap().transport).collect();
             assert_eq!(transports, ["UDP", "SCTP", "TLS", "UNKNOWN", "TCP"]);
         }),
         "OPTIONS sip:user@example.com SIP/2.0\n\
@@ -239,13 +257,17 @@ l: 0\n\n",
         expect: Accept(|message| {
             let body = &request(message).body;
             assert!(request(message).content_type().unwrap() == "multipart/mixed");
-            assert!(body.ends_with(b"\x00\xff\xfe\r\n--7a9cbec02ceef655--"), "the body is kept byte for byte");
+            assert!(
+                body.ends_with(b"\x00\xff\xfe\r\n--7a9cbec02ceef655--"),
+                "the body is kept byte for byte"
+            );
         }),
         text: "MESSAGE sip:kumiko@example.org SIP/2.0\n\
 Via: SIP/2.0/UDP 127.0.0.1:5070;branch=z9hG4bK-d87543-4dade06d0bdb11ee-1--d87543-;rport\n\
 Max-Forwards: 70\n\
 Route: <sip:127.0.0.1:5080>\n\
-Identity: r5mwreLuyDRYBi/0TiPwEsY3rEVsk/G2WxhgTV1PF7hHuLIK0YWVKZhKv9Mj8UeXqkMVbnVq37CD+813gvYjcBUaZngQmXc9WNZSDNGCzA+fWl9MEUHWIZo1CeJ\
+Identity: \
+r5mwreLuyDRYBi/0TiPwEsY3rEVsk/G2WxhgTV1PF7hHuLIK0YWVKZhKv9Mj8UeXqkMVbnVq37CD+813gvYjcBUaZngQmXc9WNZSDNGCzA+fWl9MEUHWIZo1CeJ\
 ebdY/XlgKeTa0Olvq0rt70Q5jiSfbqMJmQFteeivUhkMWYUA=\n\
 Contact: <sip:fluffy@127.0.0.1:5070>\n\
 To: <sip:kumiko@example.org>\n\
@@ -273,7 +295,9 @@ Content-Type: application/octet-stream\n\
             assert_eq!(response(message).status_code, StatusCode::OK);
             assert_eq!(response(message).call_id(), Some("unreason.1234ksdfak3j2erwedfsASdf"));
         }),
-        "SIP/2.0 200 = 2**3 * 5**2 \u{43d}\u{43e} \u{441}\u{442}\u{43e} \u{434}\u{435}\u{432}\u{44f}\u{43d}\u{43e}\u{441}\u{442}\u{43e} - \u{43f}\u{440}\u{43e}\n\
+        "SIP/2.0 200 = 2**3 * 5**2 \u{43d}\u{43e} \u{441}\u{442}\u{43e} \
+            \u{434}\u{435}\u{432}\u{44f}\u{43d}\u{43e}\u{441}\u{442}\u{43e} - \
+            \u{43f}\u{440}\u{43e}\n\
 Via: SIP/2.0/UDP 192.0.2.198;branch=z9hG4bK1324923\n\
 Call-ID: unreason.1234ksdfak3j2erwedfsASdf\n\
 CSeq: 35 INVITE\n\
@@ -300,7 +324,8 @@ Contact: <sip:user@host105.example.com>\n\n",
 ];
 
 const LONGREQ: &str = "INVITE sip:user@example.com SIP/2.0\n\
-To: \"I have a user name of extremeextremeextremeextremeextremeextremeextremeextremeextremeextreme proportion\" <sip:u\
+To: \"I have a user name of \
+extremeextremeextremeextremeextremeextremeextremeextremeextremeextreme proportion\" <sip:u\
 ser@example.com:6000;unknownparam1=verylonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglon\
 gvalue;longparamnamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamename=s\
 hortvalue;verylonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglongPara\
@@ -311,12 +336,16 @@ name@example.net;tag=12982982982982982982982982982982982982982982982982982982982
 9829824;unknownheaderparamnamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamenamename=unknowheade\
 rparamvaluevaluevaluevaluevaluevaluevaluevaluevaluevaluevaluevaluevaluevaluevalue;unknownValuelessparamnameparamnamepa\
 ramnameparamnameparamnameparamnameparamnameparamnameparamnameparamname\n\
-Call-ID: longreq.onereallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyre\
+Call-ID: \
+longreq.onereallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyreallyre\
 allyreallyreallyreallylongcallid\n\
 CSeq: 3882340 INVITE\n\
-Unknown-LongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLong-Name: unknown-longlonglonglon\
-glonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglong-value; unknown-longlonglonglonglonglonglonglonglongl\
-onglonglonglonglonglonglonglonglonglonglong-parameter-name = unknown-longlonglonglonglonglonglonglonglonglonglonglongl\
+Unknown-LongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLongLong-Name: \
+unknown-longlonglonglon\
+glonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglong-value; \
+unknown-longlonglonglonglonglonglonglonglongl\
+onglonglonglonglonglonglonglonglonglonglong-parameter-name = \
+unknown-longlonglonglonglonglonglonglonglonglonglonglongl\
 onglonglonglonglonglonglonglong-parameter-value\n\
 Via: SIP/2.0/TCP sip33.example.com\n\
 v: SIP/2.0/TCP sip32.example.com\n\
@@ -347,17 +376,20 @@ v: SIP/2.0/TCP sip8.example.com\n\
 Via: SIP/2.0/TCP sip7.example.com\n\
 v: SIP/2.0/TCP sip6.example.com\n\
 Via: SIP/2.0/TCP sip5.example.com\n\
-v: SIP/2.0/TCP sip4.example.com;branch=verylonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglon\
+v: SIP/2.0/TCP \
+sip4.example.com;branch=verylonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglon\
 glonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglongl\
 onglongbranchvalue\n\
 Via: SIP/2.0/TCP sip3.example.com\n\
 v: SIP/2.0/TCP sip2.example.com\n\
 Via: SIP/2.0/TCP sip1.example.com\n\
-Via: SIP/2.0/TCP host.example.com;received=192.0.2.5;branch=verylonglonglonglonglonglonglonglonglonglonglonglonglonglo\
+Via: SIP/2.0/TCP \
+host.example.com;received=192.0.2.5;branch=verylonglonglonglonglonglonglonglonglonglonglonglonglonglo\
 nglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglonglong\
 longlonglonglonglonglonglongbranchvalue\n\
 Max-Forwards: 70\n\
-Contact: <sip:amazinglylongcallernameamazinglylongcallernameamazinglylongcallernameamazinglylongcallernameamazinglylon\
+Contact: \
+<sip:amazinglylongcallernameamazinglylongcallernameamazinglylongcallernameamazinglylongcallernameamazinglylon\
 gcallername@host5.example.com>\n\
 Content-Type: application/sdp\n\
 l: 5\n\
