@@ -473,7 +473,7 @@ impl World {
                     sent.push((socket, remote, bytes.to_vec()))
                 }
                 relay::Output::Connect { socket, remote } => {
-                    drop(self.connected.insert(socket, remote))
+                    self.connected.insert(socket, remote);
                 }
                 relay::Output::Open { socket }
                 | relay::Output::Disconnect { socket }
