@@ -251,8 +251,8 @@ fn is_punctuation(character: char) -> bool {
     character.is_whitespace()
         || matches!(character,
             '-' | '.' | '/' | '(' | ')' | '[' | ']' | '_' | '~' | '·'
-            | '\u{2010}'..='\u{2015}' | '\u{2022}' | '\u{2053}' | '\u{2212}' | '\u{30FC}' | '\u{FE58}'
-            | '\u{FE63}' | '\u{FF08}' | '\u{FF09}' | '\u{FF0D}'..='\u{FF0F}')
+            | '\u{2010}'..='\u{2015}' | '\u{2022}' | '\u{2053}' | '\u{2212}' | '\u{30FC}'
+            | '\u{FE58}' | '\u{FE63}' | '\u{FF08}' | '\u{FF09}' | '\u{FF0D}'..='\u{FF0F}')
 }
 
 fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {

@@ -5,10 +5,9 @@ use crate::transport::Certificate;
 use rustix::fs::Access;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::fmt;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::{fmt, io};
 
 /// Locked memory that one glommio executor asks for, in bytes.
 const LOCKED_MEMORY: u64 = 512 * 1024;

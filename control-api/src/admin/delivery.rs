@@ -1,9 +1,8 @@
 //! Results that are not delivered, of all accounts: found, and pushed again.
 
 use super::{Admin, blocking};
-use crate::calls::list;
-use crate::calls::requeue;
 use crate::calls::view::{DeliveryView, timestamp};
+use crate::calls::{list, requeue};
 use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
 use axum::Json;
 use axum::extract::State;

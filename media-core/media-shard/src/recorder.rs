@@ -4,7 +4,7 @@
 //! cut to what is in it, and told so. What is written where is decided by `media_core::recording`.
 
 use crate::foreign::lock;
-use crate::recovery;
+use crate::recovery::{self, PART_SUFFIX};
 use crate::signal::Signal;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions};
 use media_core::recording::{Gaps, HEADER_LEN, Repair, duration_of};
@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Suffix of a file that is still written.
-pub const PART_SUFFIX: &str = ".part";
 /// Most writes that wait for the disk per recording: several seconds of both channels.
 const QUEUE_LEN: usize = 64;
 /// Bytes of a file that is read to learn about its device: at least one block of any.

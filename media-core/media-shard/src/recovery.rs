@@ -1,13 +1,14 @@
 //! Finishes the recordings that a killed process left behind, before the shards start. One process
 //! at a time owns a folder, so that nobody finishes a file that another still writes.
 
-use crate::recorder::PART_SUFFIX;
 use media_core::recording::{HEADER_LEN, Repair, repair};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Suffix of a file that is still written.
+pub(crate) const PART_SUFFIX: &str = ".part";
 const LOCK_NAME: &str = ".sip-edge.lock";
 /// Longest wait for all that the kernel still writes for the process that is gone.
 pub(crate) const LATE_WRITE_LIMIT: Duration = Duration::from_secs(2);

@@ -1,9 +1,8 @@
 //! Checks against one agent: who is believed, which address is chosen, restart and consent.
 
 use super::*;
-use crate::clock;
-use crate::stun;
 use crate::stun::tests::check;
+use crate::{clock, stun};
 
 const FIRST: &str = "192.0.2.1:1000";
 const SECOND: &str = "192.0.2.1:2000";

@@ -1,9 +1,8 @@
 //! Recordings on one clock: alignment, silence, late packets, and repair at any point of a crash.
 
 use super::*;
-use crate::clock;
-use crate::g711;
 use crate::tone::{self, Tone};
+use crate::{clock, g711};
 
 const A: Tone = Tone::steady(400.0, 8000.0);
 const B: Tone = Tone::steady(1000.0, 8000.0);

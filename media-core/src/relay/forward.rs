@@ -10,13 +10,12 @@ use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
 use crate::codec::Format;
 use crate::demultiplex::{self, Protocol};
 use crate::drops::DropReason;
-use crate::g711;
 use crate::latch::Verdict;
-use crate::rtcp;
 use crate::rtp::{self, CLOCK_RATE, Class, HEADER_LEN, Header, Packet};
 use crate::sender::{Moment, StreamId, samples_between};
 use crate::srtp::SrtpError;
 use crate::stream_lock::StreamLock;
+use crate::{g711, rtcp};
 
 /// The longest datagram that is taken; a voice packet that is longer would be fragmented on its
 /// way.

@@ -8,8 +8,7 @@ use super::leg::{Kind, Playing};
 use super::tick::TICK_SAMPLES;
 use super::{AudioId, LegId, Relay, Tone};
 use crate::codec::Codec;
-use crate::g711;
-use crate::tone;
+use crate::{g711, tone};
 
 /// Most kept audios.
 pub(super) const MAX_AUDIO_COUNT: usize = 64;

@@ -17,12 +17,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::clock;
 use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::drops::DropReason;
-use crate::relay;
 use crate::rtp::{self, Header, Ssrc};
 use crate::sdp::Direction;
+use crate::{clock, relay};
 use pair::{bridge, record};
 
 const AGENT: &str = "198.51.100.1:4000";

@@ -9,8 +9,7 @@ pub use proof::{Proof, ProofError, challenges};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use crate::message::grammar;
-use crate::message::{Header, Method, Response, View, header};
+use crate::message::{Header, Method, Response, View, grammar, header};
 
 /// What proves who we are to a trunk.
 #[derive(Clone, Copy)]

@@ -8,9 +8,8 @@ use std::time::Instant;
 use tests::eventually;
 use tests::rig::Rig;
 use tests::sink::Sink;
-use tests::sipp::Law;
 use tests::sipp::Phone::*;
-use tests::sipp::{agent_number, customer_number};
+use tests::sipp::{Law, agent_number, customer_number};
 
 async fn confirming() -> Rig {
     Rig::with(Sink::ok().await, Law::Mu, |spec| spec.account_settings = "agent_confirm = true\n")

@@ -2,8 +2,7 @@
 //! prints and parses back to itself.
 
 use super::super::*;
-use super::rfc4475;
-use super::{INVITE, wire};
+use super::{INVITE, rfc4475, wire};
 
 /// A small generator (splitmix64), so that a failure repeats by its seed.
 struct Random(u64);

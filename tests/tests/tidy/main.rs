@@ -1,0 +1,8 @@
+//! The house rules that a machine can check, by topic.
+
+mod circles;
+mod codes;
+mod imports;
+mod lines;
+mod map;
+mod source;
