@@ -10,8 +10,7 @@ use std::time::Duration;
 use benches::{Talk, thread_cpu_time};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use media_core::relay::{self, Forward};
-use media_core::sdp::SrtpKeys;
-use media_core::srtp::{Keys, Suite};
+use media_core::srtp::{Keys, SrtpKeys, Suite};
 
 /// Rounds between two clock readings; the relay's timers make up for so many.
 const BLOCK_ROUNDS: u32 = 4;

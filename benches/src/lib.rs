@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use media_core::codec::{Codec, Format, PayloadType};
 use media_core::relay::{Forward, LegId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
-use media_core::sdp::{Direction, SrtpKeys};
+use media_core::sdp::Direction;
+use media_core::srtp::SrtpKeys;
 
 const PACKET_LEN: usize = 172;
 const HEADER_LEN: usize = 12;

@@ -19,8 +19,7 @@ use p256::pkcs8::EncodePrivateKey;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-use crate::sdp::SrtpKeys;
-use crate::srtp::{Keys, Suite};
+use crate::srtp::{Keys, SrtpKeys, Suite};
 
 mod hello;
 mod record;

@@ -23,6 +23,7 @@ use crate::drops::DropCounters;
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::rtcp::CNAME_LEN;
+use crate::sdp::LocalMedia;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::slots::Slots;
 use leg::{Leg, Watch};
@@ -40,8 +41,7 @@ pub use ahead::BURST_LEN;
 pub use digits::{DigitsRefused, PAUSE};
 pub use hearing::MAX_PARTIES;
 pub use media::{
-    AudioId, LegId, LegReport, LocalMedia, RecordingId, RelayConfig, SocketId, SoftphoneLocal,
-    Tone, WebRtcConfig,
+    AudioId, LegId, LegReport, RecordingId, RelayConfig, SocketId, Tone, WebRtcConfig,
 };
 pub use output::{Event, Forward, Output};
 

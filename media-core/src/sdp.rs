@@ -3,6 +3,7 @@
 //! no dialog state.
 
 mod description;
+mod local;
 mod negotiate;
 mod print;
 mod sdes;
@@ -10,13 +11,13 @@ pub mod webrtc;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub use local::{LocalMedia, SoftphoneLocal};
 pub use negotiate::{accept_answer, answer};
 pub use print::offer;
 pub use sdp_types::Direction;
 
 use crate::codec::{Codec, FormatMap, PayloadType};
-use crate::relay::LocalMedia;
-use crate::srtp;
+use crate::srtp::{self, SrtpKeys};
 
 /// Bytes of a description that are read. Of an answer what lies beyond this and the next limits is
 /// passed over; such an offer is refused.
@@ -85,18 +86,6 @@ pub struct AnswerSpec<'a> {
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names
     /// its host.
     pub peer: Option<IpAddr>,
-}
-
-/// The keys of both directions. As long as they are unchanged a new negotiation must not restart
-/// the SRTP contexts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SrtpKeys {
-    /// For packets that we send.
-    pub outbound: srtp::Keys,
-    /// For packets that the peer sends.
-    pub inbound: srtp::Keys,
-    /// Of the inbound key: what the peer's packets may carry.
-    pub mki: Option<srtp::Mki>,
 }
 
 /// The outcome of one offer and answer for the leg's media.

@@ -12,7 +12,7 @@ mod keys;
 mod stream;
 
 pub use context::{Inbound, Outbound};
-pub use keys::{Keys, Mki, Suite};
+pub use keys::{Keys, Mki, SrtpKeys, Suite};
 pub use stream::MAX_STREAM_COUNT;
 
 /// The most bytes that protection adds to an RTP packet.

@@ -18,8 +18,8 @@ use media_core::relay::{
 };
 use media_core::rtp::{Header, Ssrc};
 use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
-use media_core::sdp::{Direction, Origin, SrtpKeys};
-use media_core::srtp::{Inbound, Keys, Outbound, Suite};
+use media_core::sdp::{Direction, Origin};
+use media_core::srtp::{Inbound, Keys, Outbound, SrtpKeys, Suite};
 use pair::{bridge, record};
 
 struct Counting;

@@ -15,9 +15,8 @@ mod reoffers;
 mod webrtc;
 
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
-use media_core::relay::LocalMedia;
-use media_core::sdp::{AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SrtpKeys};
-use media_core::srtp::{Keys, Suite};
+use media_core::sdp::{AnswerSpec, Direction, LocalMedia, Negotiated, OfferSpec, Origin};
+use media_core::srtp::{Keys, SrtpKeys, Suite};
 
 fn number(number: u8) -> PayloadType {
     PayloadType::new(number).unwrap()

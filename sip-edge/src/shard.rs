@@ -25,10 +25,11 @@ use media_shard::carry::carry_out;
 use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
-use sip_core::edge::{
-    CloseReason, Edge, EdgeConfig, Ended, Event, Flow, Output, RecordedFile, RecordingWritten,
-    RegistrarConfig, SourceKind, Transport,
-};
+use sip_core::command::EdgeConfig;
+use sip_core::edge::Edge;
+use sip_core::event::{Ended, Event, Output, RecordedFile, RecordingWritten, SourceKind};
+use sip_core::flow::{Flow, Transport};
+use sip_core::registrar::{CloseReason, RegistrarConfig};
 use sip_core::remains::Remains;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -15,14 +15,26 @@ mod websocket;
 pub use certificate::{Certificate, CertificateError, CertificateSource};
 pub use lanes::Lane;
 pub use pace::Pace;
-pub use stream::{StreamConfig, StreamCounters, StreamEvent, Streams};
+pub use stream::{StreamConfig, StreamCounters, Streams};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};
 
 use futures_lite::future;
 use glommio::timer::Timer;
+use sip_core::flow::Flow;
 use std::cell::Cell;
 use std::time::Duration;
+
+/// What a stream brings.
+#[derive(Debug, Clone, Copy)]
+pub enum StreamEvent<'a> {
+    /// One whole message.
+    Message { flow: Flow, bytes: &'a [u8] },
+    /// The flow is gone, and what was sent on it lately may not have arrived.
+    Failed { flow: Flow },
+    /// A WebSocket has been open for a while: who has no business on it by now is to be sent away.
+    Settled { flow: Flow },
+}
 
 /// What the future gives, or `None` when it takes longer than `limit`.
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {

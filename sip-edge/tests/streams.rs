@@ -4,7 +4,7 @@
 use glommio::timer::sleep;
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::signal::Signal;
-use sip_core::edge::{Flow, Transport};
+use sip_core::flow::{Flow, Transport};
 use sip_edge::transport::{
     Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig, WebSocketLimits,
     WebSockets,

@@ -1,11 +1,11 @@
 //! A call from its placement to its end.
 
+use crate::callback::NewCallback;
+use crate::error::{Error, Result};
 use crate::events::Note;
 use crate::key::Key;
-use crate::outbox::NewCallback;
 use crate::record::*;
-use crate::store::{Durability, Family};
-use crate::{Error, Result, Storage};
+use crate::store::{Durability, Family, Storage};
 use std::sync::MutexGuard;
 
 /// Most steps kept of one call, besides the last.
@@ -114,11 +114,6 @@ fn converse(call: &mut Call, mut conversation: Conversation, entry: &TimelineEnt
     }
     call.record |= conversation.recording != RecordingState::Off;
     call.conversation = Some(conversation);
-}
-
-/// For steps that are pushed to nobody.
-pub fn no_progress(_: &Call, _: &EventRecord) -> Result<Option<NewCallback>> {
-    Ok(None)
 }
 
 /// A call that just ended.

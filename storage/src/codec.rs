@@ -2,8 +2,8 @@
 //! released; fields that a later version adds have serde defaults. `tests/golden` keeps bytes of
 //! each version.
 
+use crate::error::{Error, Result};
 use crate::record::*;
-use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

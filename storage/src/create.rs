@@ -1,11 +1,12 @@
 //! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone
 //! (A4), and the first durable form of the call.
 
+use crate::callback::NewCallback;
+use crate::error::Result;
 use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
-use crate::store::{Durability, Family};
-use crate::{NewCallback, Result, Storage};
+use crate::store::{Durability, Family, Storage};
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
 const UUID_WINDOW_MS: u64 = 60_000;

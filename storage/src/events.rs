@@ -1,15 +1,13 @@
 //! Each account's log of events: numbers that rise within the account, written in the same batch as
-//! what they tell of. Numbers are given out in memory and writes settle in any order, so readers
-//! are shown the log up to the first number that is not yet settled. Bounded: the newest of the
-//! last day.
+//! what they tell of. Writes settle in any order, so readers are shown the log up to the first
+//! number that is not yet settled. Bounded: the newest of the last day.
 
+use crate::callback::NewCallback;
+use crate::error::{Error, Result};
+use crate::event_numbers::Unsettled;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
-use crate::store::{Batch, Durability, Family};
-use crate::{Error, NewCallback, Result, Storage};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
+use crate::store::{Batch, Durability, Family, Storage};
 /// Events kept of one account; older ones make room.
 pub const EVENT_CAP: u64 = 10_000;
 /// How long an event is kept.
@@ -40,46 +38,6 @@ pub struct EventRange {
     pub cut_until: u64,
 }
 
-/// The numbers of all accounts.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct EventNumbers(Arc<Mutex<HashMap<String, Numbers>>>);
-
-#[derive(Debug, Default)]
-struct Numbers {
-    last: u64,
-    /// Given out, and not yet known to be written or not.
-    unsettled: BTreeSet<u64>,
-}
-
-impl Numbers {
-    /// Up to this number nothing changes any more.
-    fn settled(&self) -> u64 {
-        self.unsettled.first().map_or(self.last, |first| first - 1)
-    }
-}
-
-impl EventNumbers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Numbers>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A number that was given out, until the write that carries it has succeeded or failed.
-#[must_use = "readers wait for the number to settle"]
-pub(crate) struct Unsettled {
-    numbers: EventNumbers,
-    account_id: String,
-    number: u64,
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if let Some(numbers) = self.numbers.lock().get_mut(&self.account_id) {
-            numbers.unsettled.remove(&self.number);
-        }
-    }
-}
-
 /// An event that a batch carries. Dropped after the batch was committed.
 pub(crate) struct Noted {
     /// Queue of the progress callback that the batch carries, too.
@@ -97,10 +55,13 @@ impl Storage {
         note: Note<'_>,
         job: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<Noted> {
-        let unsettled = self.take_number(&call.account_id)?;
+        let account_id = &call.account_id;
+        let unsettled = self.event_numbers().take(account_id, || {
+            Ok(self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten))
+        })?;
         call.event_count += 1;
         let event = EventRecord {
-            number: unsettled.number,
+            number: unsettled.number(),
             call_id: call.call_id.clone(),
             uuid: call.uuid.clone(),
             sequence: call.event_count,
@@ -129,23 +90,6 @@ impl Storage {
         Ok(Noted { endpoint, _unsettled: unsettled })
     }
 
-    fn take_number(&self, account_id: &str) -> Result<Unsettled> {
-        let mut accounts = self.event_numbers().lock();
-        if !accounts.contains_key(account_id) {
-            let last =
-                self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten);
-            accounts.insert(account_id.to_owned(), Numbers { last, unsettled: BTreeSet::new() });
-        }
-        let numbers = accounts.entry(account_id.to_owned()).or_default();
-        numbers.last += 1;
-        numbers.unsettled.insert(numbers.last);
-        Ok(Unsettled {
-            numbers: self.event_numbers().clone(),
-            account_id: account_id.to_owned(),
-            number: numbers.last,
-        })
-    }
-
     fn last_stored(&self, account_id: &str) -> Result<u64> {
         let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
         scan.seek_to_last();
@@ -159,8 +103,7 @@ impl Storage {
     /// Which part of an account's log is there to be read.
     pub fn event_range(&self, account_id: &str) -> Result<EventRange> {
         let mark = self.event_mark(account_id)?;
-        let settled = self.event_numbers().lock().get(account_id).map(Numbers::settled);
-        let last = match settled {
+        let last = match self.event_numbers().settled(account_id) {
             Some(settled) => settled,
             None => self.last_stored(account_id)?.max(mark.last_forgotten),
         };

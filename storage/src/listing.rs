@@ -1,10 +1,10 @@
 //! How an account's calls are found again: newest first, filtered, in pages.
 
+use crate::error::{Error, Result};
 use crate::key::{Key, KeyReader};
 use crate::outbox::{parse_listed, results_prefix};
 use crate::record::*;
-use crate::store::Family;
-use crate::{Error, Result, Storage};
+use crate::store::{Family, Storage};
 
 /// Most calls looked at for one page; a page may be short and still have a cursor.
 const SCAN_CAP: usize = 5_000;

@@ -2,11 +2,11 @@
 //! disk when it returns.
 
 use crate::create::agent_key;
+use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::outbox::results_prefix;
 use crate::record::*;
-use crate::store::{Durability, Family};
-use crate::{Error, Result, Storage};
+use crate::store::{Durability, Family, Storage};
 
 /// What an account has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

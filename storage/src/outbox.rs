@@ -3,26 +3,18 @@
 //! caller; what it decides is on disk, with the attempt, when `record_delivery` returns. Results
 //! that are not delivered are listed by account and state.
 
+use crate::callback::{NewCallback, no_progress};
+use crate::error::{Error, Result};
 use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
-use crate::store::{Batch, Durability, Family, behind};
-use crate::{Error, Result, Storage};
+use crate::store::{Batch, Durability, Family, Storage, behind};
 
 /// Most attempts kept in the log of one job; older ones make room.
 pub const DELIVERY_LOG_CAP: u32 = 64;
 
 /// Says that earlier releases' results are listed.
 const RESULTS_LISTED: &[u8] = b"results listed";
-
-/// What is to be pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewCallback {
-    pub target: CallbackTarget,
-    pub body: String,
-    /// When the first attempt is due.
-    pub due_ms: u64,
-}
 
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +161,7 @@ impl Storage {
                 is_epilogue: true,
                 ..Note::default()
             };
-            noted = Some(self.note(&mut batch, &mut call, note, crate::no_progress)?);
+            noted = Some(self.note(&mut batch, &mut call, note, no_progress)?);
             batch.put(Family::Calls, call_id.as_bytes(), &call);
         }
         batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
@@ -448,7 +440,7 @@ mod tests {
             idempotency_key: None,
             start_ms: 7,
         };
-        storage.create_call(new, crate::no_progress).unwrap();
+        storage.create_call(new, no_progress).unwrap();
         let call = storage.call("c1").unwrap().unwrap();
         let target = CallbackTarget {
             endpoint: "demo e".into(),

@@ -2,9 +2,9 @@
 //! lines that they hold, and the name of a recording that starts in the middle. What the edge makes
 //! of it comes as milestones.
 
+use crate::error::Result;
 use crate::record::*;
-use crate::store::Durability;
-use crate::{Result, Storage};
+use crate::store::{Durability, Storage};
 
 /// Third parties and supervisors of one call over all its time.
 pub const OTHERS_CAP: usize = 64;

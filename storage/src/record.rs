@@ -6,19 +6,21 @@
 mod call;
 mod callback;
 mod conversation;
+mod event;
 mod onboarding;
 mod webphone;
 
 pub use call::{
     Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy,
-    IdempotencyEntry, LegMedia, LegName, Owner, Pause, RecordingEntry, RecordingResult,
-    RecordingWritten, TimelineEntry,
+    IdempotencyEntry, LegMedia, Owner, Pause, RecordingEntry, RecordingResult, RecordingWritten,
+    TimelineEntry,
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
 pub use conversation::{
-    Conversation, EarlierParty, EventMark, EventRecord, Joining, OtherEnd, OtherParty, Party,
-    PartyRequest, PartyRole, PartyState, RecordingState, SupervisorRole,
+    Conversation, EarlierParty, Joining, LegName, OtherEnd, OtherParty, Party, PartyRequest,
+    PartyRole, PartyState, RecordingState, SupervisorRole,
 };
+pub use event::{EventMark, EventRecord};
 pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits,
     MediaProfile, Number, NumberFormat, RecordingLayout, ReferPolicy, Retention, TransportKind,

@@ -5,12 +5,12 @@
 
 use crate::calls::call_lock;
 use crate::create::{IDEMPOTENCY_WINDOW_MS, agent_key, uuid_key};
+use crate::error::{Error, Result};
 use crate::events::mark_lock;
 use crate::key::{Key, KeyReader};
 use crate::listing::parse_account_call_key;
 use crate::record::*;
-use crate::store::{Durability, Family, behind};
-use crate::{Error, Result, Storage};
+use crate::store::{Durability, Family, Storage, behind};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 /// How long an expired recording's link answers 410 rather than 404.

@@ -1,8 +1,8 @@
 //! The database itself: column families, locks, batches, scans. Nothing here knows what a call is.
 
 use crate::codec::{Record, decode, encode};
-use crate::events::EventNumbers;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
+use crate::event_numbers::EventNumbers;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRawIterator, Options, ReadOptions, WriteBatch, WriteOptions,

@@ -4,10 +4,10 @@
 use crate::calls::call_lock;
 use crate::codec::decode;
 use crate::create::agent_key;
+use crate::error::Result;
 use crate::key::Key;
 use crate::record::*;
-use crate::store::{Durability, Family};
-use crate::{Result, Storage};
+use crate::store::{Durability, Family, Storage};
 use std::collections::BTreeSet;
 
 impl Storage {

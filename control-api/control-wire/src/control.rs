@@ -2,7 +2,7 @@
 //! the edge carries the whole conversation, so that nobody else has to know the rules by which it
 //! changes.
 
-use crate::message::{AgentTarget, Destination};
+use crate::destination::{AgentTarget, Destination};
 use serde::{Deserialize, Serialize};
 
 /// A verb on a running call. The edge answers with `Ack` once it is done or had been, else with

@@ -10,6 +10,7 @@
 //! (`call_id`, `sequence`), a verb by its `control_id`.
 
 mod control;
+mod destination;
 mod frame;
 mod greeting;
 mod message;
@@ -18,12 +19,15 @@ pub use control::{
     Control, ControlRefusal, Conversation, Joining, NewParticipant, NewSupervisor, Party,
     PartyRole, PartyState, RecordingState, Speaking, SupervisorRole, Verb,
 };
+pub use destination::{
+    AgentTarget, Destination, DigestCredentials, MediaProfile, Route, TransportKind,
+};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    AgentTarget, Attempt, CallStatus, Command, Destination, DigestCredentials, Ended, Event,
-    Folder, Folders, FromEdge, HangupBy, Hello, HelloMore, LegMedia, LegName, MediaProfile,
-    Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingLayout, RecordingResult,
-    RecordingWritten, Route, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge, TransportKind,
+    Attempt, CallStatus, Command, Ended, Event, Folder, Folders, FromEdge, HangupBy, Hello,
+    HelloMore, LegMedia, LegName, Milestone, OtherParty, Pause, PlaceCall, Presence,
+    RecordingLayout, RecordingResult, RecordingWritten, ShardStatus, SoftphoneGrant,
+    SoftphoneService, ToEdge,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

@@ -2,8 +2,8 @@
 //! are named `_ms`.
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
+use crate::destination::{AgentTarget, Destination};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// From a shard of the edge to control-api.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -205,80 +205,6 @@ pub enum RecordingLayout {
     Stereo,
     /// Third parties have a third channel of their own.
     ThreeChannel,
-}
-
-/// How the agent is reached.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AgentTarget {
-    Phone(Destination),
-    /// A softphone registered with this shard. It answers by itself; the customer is dialled once
-    /// the agent's media flows.
-    Softphone {
-        agent: String,
-        ring_ms: u64,
-    },
-}
-
-/// Where one leg is to be dialled: the routes are tried in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Destination {
-    pub ring_ms: u64,
-    pub routes: Vec<Route>,
-}
-
-/// One attempt's target: a trunk with addresses resolved and numbers in its form.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Route {
-    pub trunk: String,
-    pub transport: TransportKind,
-    pub address: SocketAddr,
-    /// Host part of the request-URI, To and From, with the port where it is not 5060.
-    pub domain: String,
-    /// User part of the request-URI and To.
-    pub request_user: String,
-    /// User part of From and P-Asserted-Identity.
-    pub caller_id: String,
-    pub credentials: Option<DigestCredentials>,
-    pub media: MediaProfile,
-    /// Networks (CIDR) that the peer's signalling comes from besides `address`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub signal_from: Vec<String>,
-    /// Networks (CIDR) that the peer's media come from besides the addresses that it names.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub media_from: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransportKind {
-    Udp,
-    Tcp,
-}
-
-/// How media is carried on a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MediaProfile {
-    /// Plain RTP/AVP.
-    Rtp,
-    /// RTP/SAVP with keys in SDP (RFC 4568).
-    SdesSrtp,
-}
-
-/// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct DigestCredentials {
-    pub username: String,
-    pub password: String,
-}
-
-impl std::fmt::Debug for DigestCredentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DigestCredentials")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Told by the edge.

@@ -1,13 +1,9 @@
-//! Names and limits of the relay's public face: sockets, legs, recordings, what SDP needs of a leg
-//! and what a leg has seen.
+//! Names and limits of the relay's public face: sockets, legs, recordings and what a leg has seen.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-use crate::dtls::Fingerprint;
-use crate::ice::Credentials;
 
 /// Limits and addresses of one shard's media.
 #[derive(Debug, Clone)]
@@ -71,28 +67,6 @@ pub struct LegId {
 pub struct RecordingId {
     pub index: u32,
     pub generation: u32,
-}
-
-/// What an SDP body says of our side of a leg.
-#[derive(Debug, Clone)]
-pub struct LocalMedia {
-    pub address: IpAddr,
-    pub rtp_port: u16,
-    pub rtcp_port: u16,
-}
-
-/// What an SDP body says of our side of a softphone leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SoftphoneLocal {
-    /// The only candidate.
-    pub address: SocketAddr,
-    pub ice: Credentials,
-    /// What the answer to an offer that restarts ICE has to say (RFC 8445 §9).
-    pub next_ice: Credentials,
-    /// The peer's name in ICE as last told by `set_softphone_remote`; another one restarts ICE.
-    pub peer_ufrag: Option<Box<str>>,
-    /// Of our certificate.
-    pub fingerprint: Fingerprint,
 }
 
 /// What is played to a leg.

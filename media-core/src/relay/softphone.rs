@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::leg::Leg;
 use super::{
-    Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneLocal, SoftphoneRemote,
-    WebRtcConfig,
+    Event, Forward, LegId, NoPort, Relay, RemoteMedia, SocketId, SoftphoneRemote, WebRtcConfig,
 };
 use crate::drops::DropReason;
 use crate::dtls::{self, Association, Failed, Fingerprint, Identity, Taken};
 use crate::ice::{self, Agent, Mint};
 use crate::ports::Ports;
+use crate::sdp::SoftphoneLocal;
 use crate::sender::Sender;
 use crate::srtp::{Inbound, Outbound};
 use crate::stun::{self, Refusal};

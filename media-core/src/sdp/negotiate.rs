@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::description::{self, Session, Stream};
 use super::print::{self, Audio};
-use super::{AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError, SrtpKeys, sdes};
+use super::{AnswerSpec, Direction, LocalMedia, Negotiated, OfferSpec, Origin, SdpError, sdes};
 use crate::codec::{Codec, Format, FormatMap, PayloadType};
-use crate::relay::LocalMedia;
-use crate::srtp;
+use crate::srtp::{self, SrtpKeys};
 
 /// Reads the answer to `offer(spec)`. Its first usable audio stream counts.
 ///

@@ -3,9 +3,8 @@
 
 use std::fmt::Write;
 
-use super::{Direction, OfferSpec, Origin, sdes};
+use super::{Direction, LocalMedia, OfferSpec, Origin, sdes};
 use crate::codec::{Codec, PayloadType};
-use crate::relay::LocalMedia;
 use crate::srtp;
 
 /// Prints an offer of one audio stream.

@@ -6,11 +6,10 @@ use std::fmt::Write;
 
 use super::description::{self, Session, Stream};
 use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
-use super::{Direction, Origin, SdpError};
+use super::{Direction, Origin, SdpError, SoftphoneLocal};
 use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
-use crate::relay::SoftphoneLocal;
 
 /// What is offered to a softphone.
 #[derive(Debug, Clone)]

@@ -128,3 +128,15 @@ impl Mki {
         &self.bytes[MAX_MKI_LEN - usize::from(self.len)..]
     }
 }
+
+/// The keys of both directions. As long as they are unchanged a new negotiation must not restart
+/// the SRTP contexts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrtpKeys {
+    /// For packets that we send.
+    pub outbound: Keys,
+    /// For packets that the peer sends.
+    pub inbound: Keys,
+    /// Of the inbound key: what the peer's packets may carry.
+    pub mki: Option<Mki>,
+}

@@ -1,7 +1,7 @@
 //! SDES keys in offers and answers (RFC 4568).
 
-use media_core::sdp::{SdpError, SrtpKeys, accept_answer, answer, offer};
-use media_core::srtp::{Keys, Mki, Suite};
+use media_core::sdp::{SdpError, accept_answer, answer, offer};
+use media_core::srtp::{Keys, Mki, SrtpKeys, Suite};
 
 use super::{agreed_securely, answer_spec, description, keys, plain_offer, secure_offer};
 

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use media_core::codec::{Codec, Format, FormatMap};
 use media_core::dtls::Fingerprint;
-use media_core::relay::{Relay, RelayConfig, SoftphoneLocal, WebRtcConfig};
+use media_core::relay::{Relay, RelayConfig, WebRtcConfig};
 use media_core::sdp::webrtc::{
     SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer, accept_answer, answer, offer,
 };
-use media_core::sdp::{Direction, Origin, SdpError};
+use media_core::sdp::{Direction, Origin, SdpError, SoftphoneLocal};
 
 use super::{number, received};
 

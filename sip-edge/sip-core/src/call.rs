@@ -2,49 +2,36 @@
 //! S29–S30); third parties and supervisors in between. Decides who is dialled and what the end
 //! means; who hears whom is `conversation`'s, each party's SIP its leg's, each packet the relay's.
 
-mod answering;
-mod callee;
-mod confirmation;
+mod agent;
 pub mod context;
 mod control;
 mod conversation;
-mod description;
-mod digits;
 mod ending;
-mod exchange;
-mod guest;
 pub mod invitation;
-mod keys;
 mod leg;
-mod participant;
 mod recording;
-mod referral;
-mod reoffer;
-pub mod request;
-mod rooms;
-mod session_timer;
-mod softphone;
-mod speaking;
-mod supervisor;
+pub mod shard;
 
-use crate::edge::{AgentTarget, LegMedia, MilestoneKind, PlaceCall, SourceKind};
+use crate::command::{AgentTarget, PlaceCall};
+use crate::event::{LegMedia, MilestoneKind, SourceKind};
 use crate::message::{Request, Response};
 use crate::outcome::{Bridged, Cause, Failure, LegName};
 use crate::transaction::TransactionId;
-use callee::Callee;
-use context::{Context, Owner, Resources};
+use agent::softphone::Softphone;
+use context::Context;
 use control::Answers;
-use description::Agreement;
+use conversation::guest::Guest;
+use conversation::referral::Referral;
+use conversation::rooms::{Ears, Voice};
+use conversation::speaking::Speaking;
 use ending::End;
-use guest::Guest;
+use leg::callee::Callee;
+use leg::description::Agreement;
 use leg::{Leg, LegEvent};
 use media_core::codec::Codec;
 use media_core::relay::{self, LegId, NoPort, Tone};
 use recording::Tape;
-use referral::Referral;
-use rooms::{Ears, Voice};
-use softphone::Softphone;
-use speaking::Speaking;
+use shard::{Owner, Resources};
 use std::time::{Duration, Instant};
 
 /// How far the call has come.

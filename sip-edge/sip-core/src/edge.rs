@@ -3,32 +3,18 @@
 //! `poll_output`, then the relay's outputs, to `None` and arms one deadline.
 
 mod calls;
-mod command;
-mod control;
-mod counters;
-mod event;
 mod farewell;
 mod inbound;
 mod softphones;
 mod strangers;
 
-pub use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason, Slot};
-pub use command::{
-    AgentTarget, Credentials, Destination, EdgeConfig, Flow, Grant, MediaProfile, PlaceCall,
-    Refusal, RegistrarConfig, Route, Transport,
-};
-pub use control::{
-    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, Party, PartyRole,
-    PartyState, RecordingState, SupervisorRole, Verb,
-};
-pub use counters::{Counter, Counters};
-pub use event::{
-    Attempt, CloseReason, Ended, Event, LegMedia, Milestone, MilestoneKind, OtherParty, Output,
-    Pause, RecordedFile, RecordingResult, RecordingWritten, SourceKind,
-};
-
-use crate::call::context::{Owner, Peer, Resources};
+use crate::call::shard::{Owner, Peer, Resources};
+use crate::command::{AgentTarget, EdgeConfig, PlaceCall, Refusal};
+use crate::control::{ControlRefusal, Verb};
+use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
+use crate::event::{MilestoneKind, Output, RecordedFile};
+use crate::flow::Flow;
 use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
 use crate::remains::Remains;

@@ -10,7 +10,7 @@ mod binding;
 
 pub use binding::{Binding, Kinship};
 
-use crate::edge::Flow;
+use crate::flow::Flow;
 use crate::message::{self, Header, Request, View, header};
 use admission::Challenge;
 use binding::Contact;

@@ -2,7 +2,7 @@
 //! that is to be cancelled, or the BYE of its dialog, and the way to its peer. Printed as notes of
 //! a journal, and read back from it. No credentials are in it.
 
-use crate::edge::Transport;
+use crate::flow::Transport;
 use crate::message::{self, Limits, Method, Request, SipMessage};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -4,7 +4,8 @@
 use control_wire as wire;
 use ipnet::IpNet;
 use media_core::relay::Layout;
-use sip_core::edge::{self, MediaProfile, Transport};
+use sip_core::flow::Transport;
+use sip_core::{command, control, event, outcome, registrar};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The two clocks read at once.
@@ -41,8 +42,8 @@ impl ClockPair {
     }
 }
 
-pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
-    edge::PlaceCall {
+pub fn place_call(call: wire::PlaceCall) -> command::PlaceCall {
+    command::PlaceCall {
         call_id: call.call_id,
         agent: agent_target(call.agent),
         customer: destination(call.customer),
@@ -59,95 +60,95 @@ pub fn place_call(call: wire::PlaceCall) -> edge::PlaceCall {
     }
 }
 
-fn agent_target(target: wire::AgentTarget) -> edge::AgentTarget {
+fn agent_target(target: wire::AgentTarget) -> command::AgentTarget {
     match target {
-        wire::AgentTarget::Phone(phone) => edge::AgentTarget::Phone(destination(phone)),
+        wire::AgentTarget::Phone(phone) => command::AgentTarget::Phone(destination(phone)),
         wire::AgentTarget::Softphone { agent, ring_ms } => {
-            edge::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
+            command::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
         }
     }
 }
 
-pub fn verb(verb: wire::Verb) -> edge::Verb {
+pub fn verb(verb: wire::Verb) -> control::Verb {
     match verb {
-        wire::Verb::Hold => edge::Verb::Hold,
-        wire::Verb::Resume => edge::Verb::Resume,
-        wire::Verb::Mute { party } => edge::Verb::Mute { party },
-        wire::Verb::Unmute { party } => edge::Verb::Unmute { party },
+        wire::Verb::Hold => control::Verb::Hold,
+        wire::Verb::Resume => control::Verb::Resume,
+        wire::Verb::Mute { party } => control::Verb::Mute { party },
+        wire::Verb::Unmute { party } => control::Verb::Unmute { party },
         wire::Verb::SendDigits { party, digits } => {
-            edge::Verb::SendDigits { party, digits: edge::Digits(digits) }
+            control::Verb::SendDigits { party, digits: control::Digits(digits) }
         }
         wire::Verb::AddParticipant(new) => {
-            edge::Verb::AddParticipant(Box::new(edge::NewParticipant {
+            control::Verb::AddParticipant(Box::new(control::NewParticipant {
                 party: new.party,
                 destination: destination(new.destination),
                 joining: match new.joining {
-                    wire::Joining::Consult => edge::Joining::Consult,
-                    wire::Joining::Join => edge::Joining::Join,
-                    wire::Joining::Transfer => edge::Joining::Transfer,
+                    wire::Joining::Consult => control::Joining::Consult,
+                    wire::Joining::Join => control::Joining::Join,
+                    wire::Joining::Transfer => control::Joining::Transfer,
                 },
             }))
         }
-        wire::Verb::Merge => edge::Verb::Merge,
-        wire::Verb::Swap => edge::Verb::Swap,
-        wire::Verb::Complete => edge::Verb::Complete,
-        wire::Verb::Cancel => edge::Verb::Cancel,
-        wire::Verb::Remove { party } => edge::Verb::Remove { party },
-        wire::Verb::Supervise(new) => edge::Verb::Supervise(Box::new(edge::NewSupervisor {
+        wire::Verb::Merge => control::Verb::Merge,
+        wire::Verb::Swap => control::Verb::Swap,
+        wire::Verb::Complete => control::Verb::Complete,
+        wire::Verb::Cancel => control::Verb::Cancel,
+        wire::Verb::Remove { party } => control::Verb::Remove { party },
+        wire::Verb::Supervise(new) => control::Verb::Supervise(Box::new(control::NewSupervisor {
             party: new.party,
             target: agent_target(new.target),
             role: supervisor_role(new.role),
         })),
         wire::Verb::SetRole { party, role } => {
-            edge::Verb::SetRole { party, role: supervisor_role(role) }
+            control::Verb::SetRole { party, role: supervisor_role(role) }
         }
-        wire::Verb::StartRecording { file_name } => edge::Verb::StartRecording { file_name },
-        wire::Verb::PauseRecording => edge::Verb::PauseRecording,
-        wire::Verb::ResumeRecording => edge::Verb::ResumeRecording,
+        wire::Verb::StartRecording { file_name } => control::Verb::StartRecording { file_name },
+        wire::Verb::PauseRecording => control::Verb::PauseRecording,
+        wire::Verb::ResumeRecording => control::Verb::ResumeRecording,
     }
 }
 
-fn supervisor_role(role: wire::SupervisorRole) -> edge::SupervisorRole {
+fn supervisor_role(role: wire::SupervisorRole) -> control::SupervisorRole {
     match role {
-        wire::SupervisorRole::Listen => edge::SupervisorRole::Listen,
-        wire::SupervisorRole::Whisper => edge::SupervisorRole::Whisper,
-        wire::SupervisorRole::Barge => edge::SupervisorRole::Barge,
+        wire::SupervisorRole::Listen => control::SupervisorRole::Listen,
+        wire::SupervisorRole::Whisper => control::SupervisorRole::Whisper,
+        wire::SupervisorRole::Barge => control::SupervisorRole::Barge,
     }
 }
 
-pub fn refusal(refusal: edge::ControlRefusal) -> wire::ControlRefusal {
+pub fn refusal(refusal: control::ControlRefusal) -> wire::ControlRefusal {
     wire::ControlRefusal { code: refusal.as_str().into(), detail: refusal.to_string() }
 }
 
-fn conversation(conversation: edge::Conversation) -> wire::Conversation {
+fn conversation(conversation: control::Conversation) -> wire::Conversation {
     wire::Conversation {
         parties: conversation.parties.into_iter().map(party).collect(),
         recording: match conversation.recording {
-            edge::RecordingState::Off => wire::RecordingState::Off,
-            edge::RecordingState::Running => wire::RecordingState::Running,
-            edge::RecordingState::Paused => wire::RecordingState::Paused,
+            control::RecordingState::Off => wire::RecordingState::Off,
+            control::RecordingState::Running => wire::RecordingState::Running,
+            control::RecordingState::Paused => wire::RecordingState::Paused,
         },
     }
 }
 
-fn party(party: edge::Party) -> wire::Party {
+fn party(party: control::Party) -> wire::Party {
     let (role, joining, supervisor_role) = match party.role {
-        edge::PartyRole::Agent => (wire::PartyRole::Agent, None, None),
-        edge::PartyRole::Customer => (wire::PartyRole::Customer, None, None),
-        edge::PartyRole::Participant(edge::Joining::Consult) => {
+        control::PartyRole::Agent => (wire::PartyRole::Agent, None, None),
+        control::PartyRole::Customer => (wire::PartyRole::Customer, None, None),
+        control::PartyRole::Participant(control::Joining::Consult) => {
             (wire::PartyRole::Participant, Some(wire::Joining::Consult), None)
         }
-        edge::PartyRole::Participant(edge::Joining::Join) => {
+        control::PartyRole::Participant(control::Joining::Join) => {
             (wire::PartyRole::Participant, Some(wire::Joining::Join), None)
         }
-        edge::PartyRole::Participant(edge::Joining::Transfer) => {
+        control::PartyRole::Participant(control::Joining::Transfer) => {
             (wire::PartyRole::Participant, Some(wire::Joining::Transfer), None)
         }
-        edge::PartyRole::Supervisor(role) => {
+        control::PartyRole::Supervisor(role) => {
             let role = match role {
-                edge::SupervisorRole::Listen => wire::SupervisorRole::Listen,
-                edge::SupervisorRole::Whisper => wire::SupervisorRole::Whisper,
-                edge::SupervisorRole::Barge => wire::SupervisorRole::Barge,
+                control::SupervisorRole::Listen => wire::SupervisorRole::Listen,
+                control::SupervisorRole::Whisper => wire::SupervisorRole::Whisper,
+                control::SupervisorRole::Barge => wire::SupervisorRole::Barge,
             };
             (wire::PartyRole::Supervisor, None, Some(role))
         }
@@ -156,13 +157,13 @@ fn party(party: edge::Party) -> wire::Party {
         party: party.party,
         role,
         state: match party.state {
-            edge::PartyState::Dialing => wire::PartyState::Dialing,
-            edge::PartyState::Ringing => wire::PartyState::Ringing,
-            edge::PartyState::Talking => wire::PartyState::Talking,
-            edge::PartyState::Consulting => wire::PartyState::Consulting,
-            edge::PartyState::OnHold => wire::PartyState::OnHold,
-            edge::PartyState::Away => wire::PartyState::Away,
-            edge::PartyState::Left => wire::PartyState::Left,
+            control::PartyState::Dialing => wire::PartyState::Dialing,
+            control::PartyState::Ringing => wire::PartyState::Ringing,
+            control::PartyState::Talking => wire::PartyState::Talking,
+            control::PartyState::Consulting => wire::PartyState::Consulting,
+            control::PartyState::OnHold => wire::PartyState::OnHold,
+            control::PartyState::Away => wire::PartyState::Away,
+            control::PartyState::Left => wire::PartyState::Left,
         },
         muted: party.is_muted,
         joining,
@@ -171,15 +172,15 @@ fn party(party: edge::Party) -> wire::Party {
     }
 }
 
-fn destination(destination: wire::Destination) -> edge::Destination {
-    edge::Destination {
+fn destination(destination: wire::Destination) -> command::Destination {
+    command::Destination {
         ring: Duration::from_millis(destination.ring_ms),
         routes: destination.routes.into_iter().map(route).collect(),
     }
 }
 
-fn route(route: wire::Route) -> edge::Route {
-    edge::Route {
+fn route(route: wire::Route) -> command::Route {
+    command::Route {
         trunk: route.trunk,
         transport: match route.transport {
             wire::TransportKind::Udp => Transport::Udp,
@@ -189,13 +190,13 @@ fn route(route: wire::Route) -> edge::Route {
         domain: route.domain,
         request_user: route.request_user,
         caller_id: route.caller_id,
-        credentials: route.credentials.map(|credentials| edge::Credentials {
+        credentials: route.credentials.map(|credentials| command::Credentials {
             username: credentials.username,
             password: credentials.password,
         }),
         media: match route.media {
-            wire::MediaProfile::Rtp => MediaProfile::Rtp,
-            wire::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
+            wire::MediaProfile::Rtp => command::MediaProfile::Rtp,
+            wire::MediaProfile::SdesSrtp => command::MediaProfile::SdesSrtp,
         },
         signal_from: networks(&route.signal_from),
         media_from: networks(&route.media_from),
@@ -208,9 +209,9 @@ fn networks(texts: &[String]) -> Vec<IpNet> {
 }
 
 /// The grant with its end on our clock.
-pub fn grant(clocks: ClockPair, grant: wire::SoftphoneGrant) -> edge::Grant {
+pub fn grant(clocks: ClockPair, grant: wire::SoftphoneGrant) -> registrar::Grant {
     let expires_at = clocks.instant(grant.expires_at_ms);
-    edge::Grant { agent: grant.agent, password: grant.password, expires_at }
+    registrar::Grant { agent: grant.agent, password: grant.password, expires_at }
 }
 
 /// What is to be told of an event.
@@ -221,18 +222,18 @@ pub enum Told {
     Speaking(wire::Speaking),
 }
 
-pub fn told(clocks: ClockPair, event: edge::Event) -> Told {
+pub fn told(clocks: ClockPair, event: event::Event) -> Told {
     Told::Event(match event {
-        edge::Event::Presence { agent, is_online } => {
+        event::Event::Presence { agent, is_online } => {
             return Told::Presence(wire::Presence { agent, online: is_online });
         }
-        edge::Event::Speaking { call_id, parties } => {
+        event::Event::Speaking { call_id, parties } => {
             return Told::Speaking(wire::Speaking { call_id, parties });
         }
-        edge::Event::TransferRequested { call_id, party, target } => {
+        event::Event::TransferRequested { call_id, party, target } => {
             wire::Event::TransferRequested { call_id, party, target }
         }
-        edge::Event::Milestone(milestone) => wire::Event::Milestone(wire::Milestone {
+        event::Event::Milestone(milestone) => wire::Event::Milestone(wire::Milestone {
             call_id: milestone.call_id,
             sequence: milestone.sequence,
             at_ms: clocks.unix_ms(milestone.at),
@@ -244,30 +245,30 @@ pub fn told(clocks: ClockPair, event: edge::Event) -> Told {
             trunk: milestone.trunk,
             detail: milestone.detail,
         }),
-        edge::Event::Ended(ended) => wire::Event::Ended(Box::new(self::ended(clocks, *ended))),
+        event::Event::Ended(ended) => wire::Event::Ended(Box::new(self::ended(clocks, *ended))),
     })
 }
 
-fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
+fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
     wire::Ended {
         call_id: ended.call_id,
         status: match ended.status {
-            edge::CallStatus::Answer => wire::CallStatus::Answer,
-            edge::CallStatus::NoAnswer => wire::CallStatus::NoAnswer,
-            edge::CallStatus::Busy => wire::CallStatus::Busy,
-            edge::CallStatus::Failed => wire::CallStatus::Failed,
-            edge::CallStatus::Canceled => wire::CallStatus::Canceled,
+            outcome::CallStatus::Answer => wire::CallStatus::Answer,
+            outcome::CallStatus::NoAnswer => wire::CallStatus::NoAnswer,
+            outcome::CallStatus::Busy => wire::CallStatus::Busy,
+            outcome::CallStatus::Failed => wire::CallStatus::Failed,
+            outcome::CallStatus::Canceled => wire::CallStatus::Canceled,
         },
         reason: ended.reason.map(|reason| reason.as_str().into()),
         failed_leg: ended.failed_leg.map(leg_name),
         sip_code: ended.sip_code,
         hangup_by: ended.hangup_by.map(|by| match by {
-            edge::HangupBy::Agent => wire::HangupBy::Agent,
-            edge::HangupBy::Customer => wire::HangupBy::Customer,
-            edge::HangupBy::Participant => wire::HangupBy::Participant,
-            edge::HangupBy::Api => wire::HangupBy::Api,
-            edge::HangupBy::System => wire::HangupBy::System,
-            edge::HangupBy::Network => wire::HangupBy::Network,
+            outcome::HangupBy::Agent => wire::HangupBy::Agent,
+            outcome::HangupBy::Customer => wire::HangupBy::Customer,
+            outcome::HangupBy::Participant => wire::HangupBy::Participant,
+            outcome::HangupBy::Api => wire::HangupBy::Api,
+            outcome::HangupBy::System => wire::HangupBy::System,
+            outcome::HangupBy::Network => wire::HangupBy::Network,
         }),
         answered_at_ms: ended.answered_at.map(|at| clocks.unix_ms(at)),
         ended_at_ms: clocks.unix_ms(ended.ended_at),
@@ -312,20 +313,20 @@ fn ended(clocks: ClockPair, ended: edge::Ended) -> wire::Ended {
     }
 }
 
-fn pause(pause: edge::Pause) -> wire::Pause {
+fn pause(pause: event::Pause) -> wire::Pause {
     wire::Pause { from_ms: pause.from.as_millis() as u64, to_ms: pause.to.as_millis() as u64 }
 }
 
-fn leg_name(leg: edge::LegName) -> wire::LegName {
+fn leg_name(leg: outcome::LegName) -> wire::LegName {
     match leg {
-        edge::LegName::Agent => wire::LegName::Agent,
-        edge::LegName::Customer => wire::LegName::Customer,
-        edge::LegName::Participant(_) => wire::LegName::Participant,
-        edge::LegName::Supervisor(_) => wire::LegName::Supervisor,
+        outcome::LegName::Agent => wire::LegName::Agent,
+        outcome::LegName::Customer => wire::LegName::Customer,
+        outcome::LegName::Participant(_) => wire::LegName::Participant,
+        outcome::LegName::Supervisor(_) => wire::LegName::Supervisor,
     }
 }
 
-fn leg_media(media: edge::LegMedia) -> wire::LegMedia {
+fn leg_media(media: event::LegMedia) -> wire::LegMedia {
     wire::LegMedia {
         received_count: media.received_count,
         sent_count: media.sent_count,

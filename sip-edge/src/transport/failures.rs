@@ -1,10 +1,10 @@
 //! Flows that failed, told once each after whoever found out has returned: one task for all,
 //! however many failures a peer causes.
 
-use super::stream::StreamEvent;
+use super::StreamEvent;
 use futures_lite::future::yield_now;
 use media_shard::signal::Signal;
-use sip_core::edge::Flow;
+use sip_core::flow::Flow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;

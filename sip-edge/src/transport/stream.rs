@@ -6,12 +6,12 @@ use super::failures::Failures;
 use super::lanes::Lane;
 use super::pace::{Pace, Source};
 use super::slots::{Entry, Slots, Stage};
-use super::{count, within};
+use super::{StreamEvent, count, within};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
-use sip_core::edge::{Flow, Transport};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{Frame, Framer, Limits};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -45,17 +45,6 @@ pub struct StreamConfig {
     /// Strangers' connections of one address.
     pub max_per_address: usize,
     pub idle: Duration,
-}
-
-/// What a stream brings.
-#[derive(Debug, Clone, Copy)]
-pub enum StreamEvent<'a> {
-    /// One whole message.
-    Message { flow: Flow, bytes: &'a [u8] },
-    /// The flow is gone, and what was sent on it lately may not have arrived.
-    Failed { flow: Flow },
-    /// A WebSocket has been open for a while: who has no business on it by now is to be sent away.
-    Settled { flow: Flow },
 }
 
 /// What happened to the streams of a shard since its start.

@@ -1,7 +1,7 @@
 //! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and
 //! recording lookups keep.
 
-use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
+use super::{Conversation, EarlierParty, LegName, OtherEnd, OtherParty, PartyRequest};
 use serde::{Deserialize, Serialize};
 
 /// Which of the two ways placed the call.
@@ -42,15 +42,6 @@ pub enum CallStatus {
     Busy,
     Failed,
     Canceled,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LegName {
-    Agent,
-    Customer,
-    Participant,
-    Supervisor,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

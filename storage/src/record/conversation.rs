@@ -1,8 +1,16 @@
 //! How the parties of a running call stand, as the edge told it last, and what came of third
 //! parties and supervisors.
 
-use super::LegName;
 use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegName {
+    Agent,
+    Customer,
+    Participant,
+    Supervisor,
+}
 
 /// Who is in a call, and how its recording stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,33 +166,4 @@ pub struct OtherEnd {
     pub end_ms: u64,
     pub reason: String,
     pub sip_code: Option<u16>,
-}
-
-/// Something that happened to a call, in its account's log of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventRecord {
-    /// Rises within the account.
-    pub number: u64,
-    pub call_id: String,
-    pub uuid: String,
-    /// Counts from 1 within the call.
-    pub sequence: u32,
-    pub at_ms: u64,
-    /// Stable word, such as `participant.joined`.
-    pub event: String,
-    pub leg: Option<LegName>,
-    pub party: Option<String>,
-    pub sip_code: Option<u16>,
-    pub reason: Option<String>,
-    /// How the parties stood after it, if it changed that.
-    pub conversation: Option<Conversation>,
-}
-
-/// What of an account's events was forgotten.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventMark {
-    /// Highest number that was forgotten.
-    pub last_forgotten: u64,
-    /// Up to this number the log has been cut: what is asked for before it may be missing.
-    pub cut_until: u64,
 }

@@ -2,8 +2,7 @@
 //! authentic.
 
 use super::*;
-use crate::sdp::SrtpKeys;
-use crate::srtp::{self, Inbound, Outbound, Suite};
+use crate::srtp::{self, Inbound, Outbound, SrtpKeys, Suite};
 
 fn keys(fill: u8) -> srtp::Keys {
     srtp::Keys::new(Suite::AeadAes128Gcm, &[fill; 28]).unwrap()

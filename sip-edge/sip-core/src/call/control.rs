@@ -2,12 +2,13 @@
 //! request gets its first answer.
 
 use super::context::Context;
-use super::description::Agreement;
-use super::guest::Stage;
-use super::leg::Leg;
-use super::rooms::Voice;
-use super::{Call, Phase, digits};
-use crate::edge::{ControlRefusal, Digits, MilestoneKind, Verb};
+use super::conversation::guest::Stage;
+use super::conversation::rooms::Voice;
+use super::leg::description::Agreement;
+use super::leg::{Leg, digits};
+use super::{Call, Phase};
+use crate::control::{ControlRefusal, Digits, Verb};
+use crate::event::MilestoneKind;
 use crate::outcome::{Cause, LegName};
 use std::collections::VecDeque;
 

@@ -2,19 +2,25 @@
 //! is played, what is recorded, and which trunk is told that it is on hold. Says how the parties
 //! stand.
 
+pub mod guest;
+mod participant;
+pub mod referral;
+pub mod rooms;
+pub mod speaking;
+mod supervisor;
+
+use super::agent::softphone::Softphone;
 use super::context::Context;
-use super::description::Agreement;
-use super::exchange::Wish;
-use super::guest::{Guest, GuestRole, Stage};
 use super::leg::Leg;
-use super::rooms::{Background, Ears, Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
-use super::softphone::Softphone;
+use super::leg::description::Agreement;
+use super::leg::exchange::Wish;
 use super::{AgentPlace, Call};
-use crate::edge::{
-    Conversation, Joining, MilestoneKind, Party, PartyRole, PartyState, SupervisorRole,
-};
+use crate::control::{Conversation, Joining, Party, PartyRole, PartyState, SupervisorRole};
+use crate::event::MilestoneKind;
 use crate::outcome::LegName;
+use guest::{Guest, GuestRole, Stage};
 use media_core::relay::{Channel, LegId, Tone};
+use rooms::{Background, Ears, Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
 
 impl Call {
     pub(super) fn is_agent_gone(&self) -> bool {

@@ -1,9 +1,11 @@
 //! The end of a call: every leg is left, media are closed, the recording is waited for, and one end
 //! is told.
 
-use super::context::{Context, Resources};
+use super::context::Context;
+use super::shard::Resources;
 use super::{Call, Phase};
-use crate::edge::{Attempt, Counter, Ended, Event, LegMedia, Output};
+use crate::counters::Counter;
+use crate::event::{Attempt, Ended, Event, LegMedia, Output};
 use crate::outcome::{self, Cause, Outcome};
 use media_core::relay::LegId;
 use std::time::{Duration, Instant};

@@ -6,18 +6,21 @@ mod credentials;
 mod farewell;
 mod inside;
 mod remains;
+pub mod request;
+mod session_timer;
 
-use super::context::{Context, Owner};
-use super::request;
-use super::session_timer::SessionTimer;
+use super::context::Context;
+use super::shard::Owner;
 use crate::dialog::Dialog;
-use crate::edge::{Flow, MilestoneKind, Transport};
+use crate::event::MilestoneKind;
+use crate::flow::{Flow, Transport};
 use crate::message::{self, Body, Method, Request, RequestParts, Response, View};
 use crate::outcome::{Failure, Rang};
 use crate::transaction::TransactionId;
 use credentials::Authority;
 use inside::{Errand, Reinvite};
 use ipnet::IpNet;
+use session_timer::SessionTimer;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

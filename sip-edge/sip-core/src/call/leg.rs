@@ -1,20 +1,30 @@
 //! One party of a call: tries its routes in order until one answers or table A11 says to stop, and
 //! keeps the leg's media in step with what SDP negotiates. Knows nothing of the other leg.
 
-use super::answering::AwaitedAck;
-use super::callee::Callee;
-use super::context::{Context, Owner, Resources};
-use super::description::{Agreement, Offer, Previous};
-use super::exchange::Exchange;
+mod answering;
+pub mod callee;
+pub mod description;
+pub mod digits;
+pub mod exchange;
+mod keys;
+pub mod refer;
+mod reoffer;
+
+use super::context::Context;
 use super::invitation::{Invitation, Progress};
-use super::keys::Keys;
-use super::referral::Referred;
-use crate::edge::{Attempt, LegMedia, MilestoneKind};
+use super::shard::{Owner, Resources};
+use crate::event::{Attempt, LegMedia, MilestoneKind};
 use crate::message::Response;
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
+use answering::AwaitedAck;
+use callee::Callee;
+use description::{Agreement, Offer, Previous};
+use exchange::Exchange;
+use keys::Keys;
 use media_core::codec::Codec;
 use media_core::relay::LegId;
+use refer::Referred;
 use std::net::IpAddr;
 use std::time::Instant;
 

@@ -2,11 +2,10 @@
 //! file is. Pauses are silence in its time.
 
 use super::Call;
-use super::context::{Context, Resources};
-use crate::edge::{
-    ControlRefusal, MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingState,
-    RecordingWritten,
-};
+use super::context::Context;
+use super::shard::Resources;
+use crate::control::{ControlRefusal, RecordingState};
+use crate::event::{MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingWritten};
 use crate::outcome::LegName;
 use media_core::relay::{Channel, Layout, RecordingId};
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! The table of calls: found by key or by id, each with its log and its armed deadline. Calls that
 //! are over leave it.
 
-use super::{PlaceCall, Refusal};
 use crate::call::Call;
-use crate::call::context::{CallKey, Context, Log, Resources};
+use crate::call::context::{Context, Log};
+use crate::call::shard::{CallKey, Resources};
+use crate::command::{PlaceCall, Refusal};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

@@ -2,10 +2,12 @@
 //! answered ones hung up, and one that answers all the same is acknowledged and hung up. What is
 //! done is noted, so that it is done once.
 
-use super::{Counter, Flow, Output};
-use crate::call::context::{CallKey, Context, Log, Owner, Peer, Resources, reliability};
-use crate::call::invitation::Invitation;
-use crate::call::request;
+use crate::call::context::{Context, Log};
+use crate::call::invitation::{Invitation, request};
+use crate::call::shard::{CallKey, Owner, Peer, Resources, reliability};
+use crate::counters::Counter;
+use crate::event::Output;
+use crate::flow::Flow;
 use crate::message::Method;
 use crate::outcome::{Failure, LegName};
 use crate::remains::{Note, Remains};

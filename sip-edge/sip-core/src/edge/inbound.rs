@@ -2,10 +2,13 @@
 //! one gets (RFC 3261 §8.2, §9.2, §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is
 //! refused.
 
+use super::Edge;
 use super::softphones::Admitted;
-use super::{Counter, Edge, Flow, Output, Transport};
-use crate::call::context::{Peer, reliability};
-use crate::call::request;
+use crate::call::invitation::request;
+use crate::call::shard::{Peer, reliability};
+use crate::counters::Counter;
+use crate::event::Output;
+use crate::flow::{Flow, Transport};
 use crate::message::{
     self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View,
 };

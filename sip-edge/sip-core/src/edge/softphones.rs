@@ -2,14 +2,15 @@
 //! their coming and going means for the calls that they are in. Who may register is decided by the
 //! registrar.
 
-use super::{
-    AgentTarget, CloseReason, Counter, Edge, Event, Flow, Grant, Output, Refusal, SourceKind,
-    Transport,
-};
-use crate::call::context::Owner;
-use crate::call::request as sip;
+use super::Edge;
+use crate::call::invitation::request as sip;
+use crate::call::shard::Owner;
+use crate::command::{AgentTarget, Refusal};
+use crate::counters::Counter;
+use crate::event::{Event, Output, SourceKind};
+use crate::flow::{Flow, Transport};
 use crate::message::{Method, Request, View, header};
-use crate::registrar::{Notice, Registrar};
+use crate::registrar::{CloseReason, Grant, Notice, Registrar};
 use std::time::Instant;
 
 /// Whether a request goes on to its call, or is answered already.

@@ -3,7 +3,7 @@
 
 use super::{Answer, CloseReason, Notice, Registrar, SPARE_FACTOR};
 use crate::digest::{self, Proof, ProofError};
-use crate::edge::Flow;
+use crate::flow::Flow;
 use crate::message::{Method, Request, header};
 use std::time::{Duration, Instant};
 

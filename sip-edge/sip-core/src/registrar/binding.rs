@@ -2,7 +2,7 @@
 //! §4.2).
 
 use super::{Answer, DEFAULT_EXPIRES, EXPIRES};
-use crate::edge::Flow;
+use crate::flow::Flow;
 use crate::message::{NameAddr, Request, Scheme, View, header};
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::digest::{Challenge as ClientChallenge, Credentials};
-use crate::edge::Transport;
+use crate::flow::Transport;
 use crate::message::{Limits, Method, Response, SipMessage, StatusCode, parse};
 
 const DOMAIN: &str = "dialer.example";

@@ -7,11 +7,11 @@ use crate::rig::{
 use crate::session::{self, address, recorded};
 use crate::talk::{State, Talk, add, digits, remove, supervise};
 use media_core::relay::Forward;
-use sip_core::edge::{
-    CallStatus, ControlRefusal, HangupBy, Joining, LegName, MilestoneKind, PlaceCall,
-    RecordingState, SupervisorRole, Verb,
-};
+use sip_core::command::PlaceCall;
+use sip_core::control::{ControlRefusal, Joining, RecordingState, SupervisorRole, Verb};
+use sip_core::event::MilestoneKind;
 use sip_core::message::Method;
+use sip_core::outcome::{CallStatus, HangupBy, LegName};
 use std::time::Duration;
 
 const STATES: [State; 10] = [

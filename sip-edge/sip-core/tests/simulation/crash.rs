@@ -5,7 +5,9 @@
 use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD};
 use crate::session::{self, address};
 use crate::talk::{State, Talk, remove};
-use sip_core::edge::{Credentials, PlaceCall, Route, SupervisorRole, Transport, Verb};
+use sip_core::command::{Credentials, PlaceCall, Route};
+use sip_core::control::{SupervisorRole, Verb};
+use sip_core::flow::Transport;
 use sip_core::message::{self, Method, Request, SipMessage, View};
 use sip_core::remains;
 use std::time::Duration;

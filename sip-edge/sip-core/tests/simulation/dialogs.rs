@@ -4,8 +4,9 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
 use media_core::relay::Forward;
-use sip_core::edge::{CallStatus, MilestoneKind, Reason};
+use sip_core::event::MilestoneKind;
 use sip_core::message::{self, Method, Request, Response, View, header};
+use sip_core::outcome::{CallStatus, Reason};
 use std::time::Duration;
 
 fn held(direction: &str) -> String {
@@ -127,7 +128,7 @@ fn who_is_held_by_a_phone_hears_hold_audio() {
             .map(|at| media_core::tone::Tone::steady(FREQUENCY, 2000.0).sample(at))
             .collect();
         assert!(rig.edge.add_hold_audio("hold", &samples));
-        rig.place(sip_core::edge::PlaceCall {
+        rig.place(sip_core::command::PlaceCall {
             hold_audio: Some("hold".into()),
             ..Rig::plain_call()
         });
@@ -179,7 +180,7 @@ fn an_invite_without_offer() {
 #[test]
 fn a_200_that_is_never_acknowledged() {
     let mut rig = Rig::new();
-    rig.place(sip_core::edge::PlaceCall {
+    rig.place(sip_core::command::PlaceCall {
         no_media: Duration::from_secs(300),
         ..Rig::plain_call()
     });

@@ -2,8 +2,8 @@
 //! decision A11).
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
-use sip_core::edge::{CallStatus, HangupBy, LegName, Reason};
 use sip_core::message::Method;
+use sip_core::outcome::{CallStatus, HangupBy, LegName, Reason};
 use std::time::Duration;
 
 #[track_caller]

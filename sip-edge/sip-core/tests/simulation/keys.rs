@@ -4,7 +4,8 @@ use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD_MEDIA}
 use crate::session::{self, address};
 use crate::talk::{State, Talk, digits};
 use media_core::tone::level;
-use sip_core::edge::{MilestoneKind, Verb};
+use sip_core::control::Verb;
+use sip_core::event::MilestoneKind;
 use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::{Duration, Instant};
 

@@ -2,8 +2,11 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address};
-use sip_core::edge::{CallStatus, Edge, EdgeConfig, PlaceCall, Reason, Refusal, Transport};
+use sip_core::command::{EdgeConfig, PlaceCall, Refusal};
+use sip_core::edge::Edge;
+use sip_core::flow::Transport;
 use sip_core::message::{Method, View};
+use sip_core::outcome::{CallStatus, Reason};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,7 +77,7 @@ fn tcp_needs_no_retransmission_and_breaks_with_its_connection() {
     assert!(invite.contact_uri().unwrap().as_str().ends_with(";transport=tcp"));
     rig.advance(10 * SECOND);
     rig.expect_silence();
-    let flow = sip_core::edge::Flow { transport: Transport::Tcp, ..Rig::flow(address(AGENT)) };
+    let flow = sip_core::flow::Flow { transport: Transport::Tcp, ..Rig::flow(address(AGENT)) };
     rig.edge.handle_flow_error(rig.now, flow);
     rig.drain();
     assert_eq!(rig.ended().reason, Some(Reason::TrunkFailed));

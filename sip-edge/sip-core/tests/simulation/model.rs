@@ -1,12 +1,10 @@
 //! The reference model: it sees what comes to the edge and derives what the end of each call must
 //! be (table A11, rows S29 and S30).
 
-use sip_core::edge::{
-    CallStatus, Conversation, Ended, HangupBy, LegName, Party, PartyRole, PartyState, Reason,
-    SupervisorRole,
-};
+use sip_core::control::{Conversation, Party, PartyRole, PartyState, SupervisorRole};
+use sip_core::event::Ended;
 use sip_core::message::{Method, Response, View};
-use sip_core::outcome::{self, Failure, Rang};
+use sip_core::outcome::{self, CallStatus, Failure, HangupBy, LegName, Rang, Reason};
 use std::time::Instant;
 
 /// What the model knows of one INVITE.

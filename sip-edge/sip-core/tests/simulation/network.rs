@@ -1,7 +1,7 @@
 //! A network on the virtual clock: datagrams are lost, delayed, reordered and doubled; streams are
 //! only delayed. All by the dice.
 
-use sip_core::edge::Transport;
+use sip_core::flow::Transport;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -4,11 +4,11 @@
 
 use crate::plan::{Finish, Plan};
 use crate::session;
-use sip_core::edge::LegName;
 use sip_core::message::{
     self, Body, Method, NameAddr, Request, RequestParts, Response, SipMessage, View, header,
     set_body, via_value,
 };
+use sip_core::outcome::LegName;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

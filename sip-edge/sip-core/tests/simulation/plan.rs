@@ -1,7 +1,7 @@
 //! What a random phone makes of its INVITE.
 
 use crate::network::Dice;
-use sip_core::edge::LegName;
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //! party then is, whom each one hears, and what becomes of those who leave. Written from the
 //! meaning of the verbs; knows nothing of relays, legs or dialogs.
 
-use sip_core::edge::{ControlRefusal, HangupBy, Joining, RecordingState, SupervisorRole, Verb};
+use sip_core::control::{ControlRefusal, Joining, RecordingState, SupervisorRole, Verb};
+use sip_core::outcome::HangupBy;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

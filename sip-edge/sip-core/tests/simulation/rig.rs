@@ -3,14 +3,16 @@
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
-use sip_core::edge::{
-    CloseReason, Edge, Ended, Event, Flow, LegName, Milestone, MilestoneKind, Output, PlaceCall,
-    SourceKind, Transport,
-};
+use sip_core::command::PlaceCall;
+use sip_core::edge::Edge;
+use sip_core::event::{Ended, Event, Milestone, MilestoneKind, Output, SourceKind};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,
     header, set_body, via_value,
 };
+use sip_core::outcome::LegName;
+use sip_core::registrar::CloseReason;
 use sip_core::remains;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};

@@ -3,11 +3,11 @@
 use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
 use media_core::relay::Forward;
-use sip_core::edge::{
-    CallStatus, Credentials, Flow, HangupBy, LegName, MediaProfile, MilestoneKind, PlaceCall,
-    Reason, RecordedFile, RecordingWritten, Transport,
-};
+use sip_core::command::{Credentials, MediaProfile, PlaceCall};
+use sip_core::event::{MilestoneKind, RecordedFile, RecordingWritten};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{Method, SipMessage, View};
+use sip_core::outcome::{CallStatus, HangupBy, LegName, Reason};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,10 +4,10 @@ use media_core::codec::Codec;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
-use sip_core::edge::{
-    AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, RecordedFile, RecordingWritten,
-    RegistrarConfig, Route, Transport,
-};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, Route};
+use sip_core::event::{RecordedFile, RecordingWritten};
+use sip_core::flow::Transport;
+use sip_core::registrar::RegistrarConfig;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

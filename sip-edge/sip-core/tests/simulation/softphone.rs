@@ -6,14 +6,16 @@ use crate::client::{Client, Version};
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, DOMAIN, EDGE, address};
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
+use sip_core::command::{AgentTarget, PlaceCall, Refusal};
 use sip_core::digest::{Challenge, Credentials};
-use sip_core::edge::{
-    AgentTarget, CloseReason, Flow, Grant, LegName, MilestoneKind, PlaceCall, Refusal, Transport,
-};
+use sip_core::event::MilestoneKind;
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Method, Request, RequestParts, Response, SipMessage, View, header, set_body,
     via_value,
 };
+use sip_core::outcome::LegName;
+use sip_core::registrar::{CloseReason, Grant};
 use std::net::SocketAddr;
 use std::time::Duration;
 

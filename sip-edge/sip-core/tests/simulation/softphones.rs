@@ -6,11 +6,12 @@ use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
 use crate::session::{address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
-use sip_core::edge::{
-    AgentTarget, CallStatus, CloseReason, ControlRefusal, HangupBy, Joining, LegName, MediaFault,
-    MilestoneKind, NewSupervisor, PlaceCall, Reason, Refusal, SupervisorRole, Verb,
-};
+use sip_core::command::{AgentTarget, PlaceCall, Refusal};
+use sip_core::control::{ControlRefusal, Joining, NewSupervisor, SupervisorRole, Verb};
+use sip_core::event::MilestoneKind;
 use sip_core::message::{self, Body, Method, View};
+use sip_core::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
+use sip_core::registrar::CloseReason;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

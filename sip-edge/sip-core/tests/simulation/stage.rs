@@ -7,10 +7,11 @@ mod phone;
 use crate::network::Dice;
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{
-    ControlRefusal, Conversation, Edge, Ended, Event, Flow, Output, RecordedFile, Route, Transport,
-    Verb,
-};
+use sip_core::command::Route;
+use sip_core::control::{ControlRefusal, Conversation, Verb};
+use sip_core::edge::Edge;
+use sip_core::event::{Ended, Event, Output, RecordedFile};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Limits, Method, Request, SipMessage, View};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

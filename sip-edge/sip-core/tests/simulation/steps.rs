@@ -11,10 +11,11 @@ use crate::session;
 use crate::stage::{Road, Stage, Standing, Weather};
 use media_core::relay::Layout;
 use media_core::tone::{self};
-use sip_core::edge::{
-    AgentTarget, Destination, Digits, HangupBy, Joining, NewParticipant, NewSupervisor, PlaceCall,
-    RecordingState, SupervisorRole, Verb,
+use sip_core::command::{AgentTarget, Destination, PlaceCall};
+use sip_core::control::{
+    Digits, Joining, NewParticipant, NewSupervisor, RecordingState, SupervisorRole, Verb,
 };
+use sip_core::outcome::HangupBy;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 

@@ -8,11 +8,12 @@ use crate::rig::{
 };
 use crate::session::{self, address};
 use media_core::relay::Forward;
-use sip_core::edge::{
-    AgentTarget, Destination, Flow, Joining, LegName, MilestoneKind, NewParticipant, NewSupervisor,
-    PlaceCall, SourceKind, SupervisorRole, Transport, Verb,
-};
+use sip_core::command::{AgentTarget, Destination, PlaceCall};
+use sip_core::control::{Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb};
+use sip_core::event::{MilestoneKind, SourceKind};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Body, Header, Method, Request, View, header};
+use sip_core::outcome::LegName;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -3,9 +3,10 @@
 
 use crate::rig::{AGENT, CUSTOMER, Callee, Rig, SUPERVISOR, SUPERVISOR_MEDIA, THIRD, THIRD_MEDIA};
 use crate::session::{self, address};
-use sip_core::edge::{
-    AgentTarget, ControlRefusal, Conversation, Destination, Digits, Joining, NewParticipant,
-    NewSupervisor, PartyState, PlaceCall, SupervisorRole, Verb,
+use sip_core::command::{AgentTarget, Destination, PlaceCall};
+use sip_core::control::{
+    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, PartyState,
+    SupervisorRole, Verb,
 };
 use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::Duration;

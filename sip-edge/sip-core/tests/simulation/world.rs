@@ -10,10 +10,12 @@ use crate::peer::Phone;
 use crate::plan::{Finish, Plan};
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::edge::{
-    Credentials, Edge, Event, Flow, LegName, Output, PlaceCall, Route, Slot, Transport,
-};
+use sip_core::command::{Credentials, PlaceCall, Route};
+use sip_core::edge::Edge;
+use sip_core::event::{Event, Output};
+use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Limits, Method, SipMessage, View};
+use sip_core::outcome::{LegName, Slot};
 use sip_core::remains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -1,10 +1,10 @@
 //! The credentials of one INVITE and of the requests in its dialogs (RFC 3261 §22.2): what answered
 //! a challenge once is sent along from then on, with the next count of its nonce.
 
+use super::request;
 use crate::call::context::Context;
-use crate::call::request;
+use crate::command::Credentials;
 use crate::digest::Challenge;
-use crate::edge::Credentials;
 use crate::message::{Request, Response};
 
 pub struct Authority {

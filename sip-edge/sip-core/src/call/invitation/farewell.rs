@@ -1,11 +1,11 @@
 //! The end of an INVITE: CANCEL while it rings (RFC 3261 §9.1), BYE in each of its dialogs
 //! (§15.1.1), with a digest retry (§22.2).
 
-use super::{CANCEL_WAIT, ForkState, Invitation, Stage};
-use crate::call::context::{Context, Resources};
-use crate::call::request;
+use super::{CANCEL_WAIT, ForkState, Invitation, Stage, request};
+use crate::call::context::Context;
+use crate::call::shard::Resources;
 use crate::dialog::Inside;
-use crate::edge::MilestoneKind;
+use crate::event::MilestoneKind;
 use crate::message::{self, Method, Response};
 use crate::transaction::TransactionId;
 use std::time::Instant;

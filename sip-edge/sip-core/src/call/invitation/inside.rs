@@ -2,9 +2,8 @@
 //! §14.1) with its digest retry (§22.2) and the ACK of its 2xx (§13.2.2.4), and errands: INFO (RFC
 //! 6086), NOTIFY (RFC 3515 §2.4.4) and PRACK (RFC 3262 §4).
 
-use super::{ForkState, Invitation, Progress};
+use super::{ForkState, Invitation, Progress, request};
 use crate::call::context::Context;
-use crate::call::request;
 use crate::dialog::Inside;
 use crate::message::{Body, Header, Method, Request, Response, View, header};
 use crate::outcome::Failure;

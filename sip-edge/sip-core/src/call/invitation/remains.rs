@@ -3,8 +3,9 @@
 //! it.
 
 use super::{ForkState, Invitation, Stage};
-use crate::call::context::{Owner, Resources};
-use crate::edge::{Flow, Output, Transport};
+use crate::call::shard::{Owner, Resources};
+use crate::event::Output;
+use crate::flow::{Flow, Transport};
 use crate::message::{self, Method, Request};
 use crate::remains::{Note, Remains};
 use crate::transaction::TransactionId;

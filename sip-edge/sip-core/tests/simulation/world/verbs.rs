@@ -3,9 +3,9 @@
 
 use super::{SUPERVISORS, THIRDS, World};
 use crate::model::Input;
-use sip_core::edge::{
-    AgentTarget, ControlRefusal, Destination, Digits, Joining, NewParticipant, NewSupervisor,
-    SupervisorRole, Verb,
+use sip_core::command::{AgentTarget, Destination};
+use sip_core::control::{
+    ControlRefusal, Digits, Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb,
 };
 use std::time::Duration;
 

@@ -4,8 +4,9 @@ use super::{AGENTS, SUPERVISOR, THIRD, World, call_id};
 use crate::model::{Dialogs, Input, Invitation, check_outcome, may_hear, note_response};
 use crate::peer::{CONFIRMATION, Phone};
 use crate::session::{self, address};
-use sip_core::edge::{Ended, LegName};
+use sip_core::event::Ended;
 use sip_core::message::{Method, Request, SipMessage, View};
+use sip_core::outcome::LegName;
 use sip_core::remains;
 use std::net::SocketAddr;
 

@@ -1,7 +1,8 @@
 //! What the shell asks of the edge: the control link's commands with `Duration`s instead of
 //! milliseconds.
 
-pub use crate::registrar::{Grant, RegistrarConfig};
+use crate::flow::Transport;
+use crate::registrar::RegistrarConfig;
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
@@ -94,23 +95,6 @@ pub struct Route {
     pub media_from: Vec<IpNet>,
 }
 
-/// What carries SIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    Udp,
-    Tcp,
-    /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload.
-    /// `Flow::connection` names the WebSocket.
-    Wss,
-}
-
-impl Transport {
-    /// Whether the transport retransmits by itself (RFC 3261 §17).
-    pub fn is_reliable(self) -> bool {
-        self != Transport::Udp
-    }
-}
-
 /// How media is carried on a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaProfile {
@@ -131,18 +115,6 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
     }
-}
-
-/// Where a SIP message came from or goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flow {
-    pub transport: Transport,
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-    /// The stream that a message came in on, and on which its responses go back. `None` on an
-    /// outgoing message over TCP: use any open connection to `remote`, or open one. Always `None`
-    /// for UDP.
-    pub connection: Option<u64>,
 }
 
 /// Why a call was not placed.

@@ -2,10 +2,10 @@
 //! a=sendrecv (RFC 3264 §8.4, RFC 3261 §14.1). When one may be sent is `exchange`'s to say; its
 //! failure leaves the session as it was.
 
-use super::context::Context;
 use super::description::{Agreement, Offer};
 use super::exchange::{Verdict, Wish};
-use super::leg::{Leg, LegEvent};
+use super::{Leg, LegEvent};
+use crate::call::context::Context;
 use std::time::Duration;
 
 impl Leg {

@@ -2,9 +2,9 @@
 //! DTLS-SRTP over ICE. The leg's signalling is the same for both; every difference between their
 //! descriptions is here.
 
-use super::context::Context;
 use super::exchange::Wish;
-use crate::edge::MediaProfile;
+use crate::call::context::Context;
+use crate::command::MediaProfile;
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LegId;
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};

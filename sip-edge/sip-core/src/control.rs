@@ -1,7 +1,7 @@
 //! What may be asked of a running call, and how its parties stand: the control link's words with
 //! `Duration`s and enums.
 
-use super::{AgentTarget, Destination};
+use crate::command::{AgentTarget, Destination};
 
 /// A verb on a running call. A `party` is `agent`, `customer`, or the name that a participant or
 /// supervisor was added with.

@@ -1,9 +1,11 @@
 //! Headers and bodies of the messages that a call sends (RFC 3261 §8.1.1, §11.2, RFC 3325), and the
 //! SDP in those that it gets.
 
-use super::context::{CallKey, Context, Resources};
+use crate::call::context::Context;
+use crate::call::shard::{CallKey, Resources};
+use crate::command::{Credentials, EdgeConfig, Route};
 use crate::digest::{self, Challenge};
-use crate::edge::{Credentials, EdgeConfig, Flow, Route, Transport};
+use crate::flow::{Flow, Transport};
 use crate::message::{self, HasHeaders, Header, Method, Request, Response, View, header};
 use crate::registrar::Binding;
 use ipnet::IpNet;

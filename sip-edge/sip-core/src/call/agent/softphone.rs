@@ -6,9 +6,10 @@
 //! A lost connection interrupts nothing while media flow, and a connection may seem to stand whose
 //! network is gone. So once audio has come, what the leg has received is looked at again and again.
 
-use super::context::{Context, Resources};
-use super::{Call, Phase};
-use crate::edge::MilestoneKind;
+use crate::call::context::Context;
+use crate::call::shard::Resources;
+use crate::call::{Call, Phase};
+use crate::event::MilestoneKind;
 use crate::outcome::{self, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
 use media_core::relay::{self, LegId};
@@ -86,7 +87,7 @@ impl Softphone {
 
 impl Call {
     /// The agent's softphone has answered: the customer is called when its audio flows.
-    pub(super) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
         let Some(softphone) = &mut self.softphone else { return };
         softphone.media_by = Some(cx.now + MEDIA_LIMIT);
         if softphone.is_heard() && self.agent.arriving.is_none() {
@@ -107,7 +108,7 @@ impl Call {
     }
 
     /// Something of the softphone's media; `leg` is the present one or that of its next page.
-    pub(super) fn handle_softphone_media(
+    pub(in crate::call) fn handle_softphone_media(
         &mut self,
         cx: &mut Context<'_>,
         leg: LegId,
@@ -236,7 +237,7 @@ impl Call {
 
     /// The INVITE to the next page came to nothing; whether the former one's media still flow
     /// decides what follows.
-    pub(super) fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
         if let Some(arriving) = self.agent.arriving.take() {
             self.close_media(cx, arriving);
         }
@@ -285,7 +286,7 @@ impl Call {
         self.tell_presence(cx, MilestoneKind::AgentBack);
     }
 
-    pub(super) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) {
         let Some(softphone) = &mut self.softphone else { return };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now);
         if is_due(softphone.absent_until) {
@@ -309,7 +310,7 @@ impl Call {
 
     /// The INVITE to the softphone came to nothing before the customer was called. A page without a
     /// network says so by its refusal.
-    pub(super) fn fail_softphone(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
+    pub(in crate::call) fn fail_softphone(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
         match &mut self.softphone {
             Some(softphone)
                 if outcome.sip_code == Some(NO_CANDIDATES) && self.phase == Phase::Agent =>
@@ -355,7 +356,7 @@ impl Call {
     }
 
     /// The call is over: the agent is free, and a dialog whose connection is gone needs no goodbye.
-    pub(super) fn leave_softphone(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn leave_softphone(&mut self, cx: &mut Context<'_>) {
         if let Some(arriving) = self.agent.arriving.take() {
             self.close_media(cx, arriving);
         }

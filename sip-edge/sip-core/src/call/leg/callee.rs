@@ -1,9 +1,9 @@
 //! Whom a leg calls: a number through trunks, tried in order, or an agent's registered softphone.
 
-use super::context::Context;
 use super::description::Carriage;
-use super::request::{self, Target};
-use crate::edge::{AgentTarget, Destination};
+use crate::call::context::Context;
+use crate::call::invitation::request::{self, Target};
+use crate::command::{AgentTarget, Destination};
 use media_core::relay::MediaSources;
 use std::time::Duration;
 

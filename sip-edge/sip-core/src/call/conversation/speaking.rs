@@ -1,8 +1,8 @@
 //! Who speaks in a conversation of three or more, told at most five times a second.
 
-use super::Call;
-use super::context::Context;
-use crate::edge::{Event, Output};
+use crate::call::Call;
+use crate::call::context::Context;
+use crate::event::{Event, Output};
 use crate::outcome::LegName;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,22 @@ impl Speaking {
 }
 
 impl Call {
-    pub(super) fn handle_speaking(&mut self, cx: &mut Context<'_>, leg: LegName, speaks: bool) {
+    pub(in crate::call) fn handle_speaking(
+        &mut self,
+        cx: &mut Context<'_>,
+        leg: LegName,
+        speaks: bool,
+    ) {
         self.speaking.set(leg, speaks);
         self.tell_speaking(cx);
     }
 
     /// A leg that is gone speaks no more; said with the next change.
-    pub(super) fn forget_speaker(&mut self, leg: LegName) {
+    pub(in crate::call) fn forget_speaker(&mut self, leg: LegName) {
         self.speaking.set(leg, false);
     }
 
-    pub(super) fn tell_speaking(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn tell_speaking(&mut self, cx: &mut Context<'_>) {
         let is_resting = self.speaking.rest_until.is_some_and(|until| cx.now < until);
         if is_resting || self.speaking.now == self.speaking.told {
             return;

@@ -4,14 +4,13 @@
 //!
 //! A refreshing re-INVITE or UPDATE of the peer (RFC 4028) is answered like any other.
 
-use super::context::Context;
 use super::description::{Agreement, Offer};
 use super::exchange::{Turn, Wish};
-use super::invitation::ForkState;
-use super::leg::{Leg, LegEvent};
-use super::request;
+use super::{Leg, LegEvent};
+use crate::call::context::Context;
+use crate::call::invitation::{ForkState, request};
 use crate::dialog::State;
-use crate::edge::MilestoneKind;
+use crate::event::MilestoneKind;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
 use crate::outcome::LegName;
 use crate::transaction::TransactionId;

@@ -1,20 +1,21 @@
 //! Third parties: dialled through their routes as a customer is, consulted, joined or transferred
 //! to. Whatever fails brings the agent back to the conversation within the same instant.
 
-use super::callee::Callee;
-use super::context::Context;
-use super::description::Agreement;
 use super::guest::{Guest, GuestRole, Stage};
-use super::leg::LegEvent;
-use super::{AgentPlace, Call};
-use crate::edge::{ControlRefusal, Joining, MilestoneKind, NewParticipant};
+use crate::call::context::Context;
+use crate::call::leg::LegEvent;
+use crate::call::leg::callee::Callee;
+use crate::call::leg::description::Agreement;
+use crate::call::{AgentPlace, Call};
+use crate::control::{ControlRefusal, Joining, NewParticipant};
+use crate::event::MilestoneKind;
 use crate::outcome::{Cause, LegName, Slot};
 use media_core::codec::Codec;
 use media_core::relay::MAX_PARTIES;
 
 impl Call {
     /// The participant that is dialled or consulted.
-    pub(super) fn pending(&self) -> Option<&Guest> {
+    pub(in crate::call) fn pending(&self) -> Option<&Guest> {
         self.guests.iter().find(|guest| guest.is_pending())
     }
 
@@ -23,7 +24,7 @@ impl Call {
     }
 
     /// Whether a new party fits, and its name is free.
-    pub(super) fn admit_guest(&self, name: &str) -> Result<Slot, ControlRefusal> {
+    pub(in crate::call) fn admit_guest(&self, name: &str) -> Result<Slot, ControlRefusal> {
         if name.is_empty()
             || matches!(name, "agent" | "customer")
             || self.guests.iter().any(|guest| guest.name == name)
@@ -37,7 +38,7 @@ impl Call {
             .ok_or(ControlRefusal::TooManyParties)
     }
 
-    pub(super) fn add_participant(
+    pub(in crate::call) fn add_participant(
         &mut self,
         cx: &mut Context<'_>,
         new: NewParticipant,
@@ -69,12 +70,17 @@ impl Call {
 
     /// What the customer is sent: offered first to whoever comes, so that relaying needs no
     /// transcoding.
-    pub(super) fn codec_in_use(&self) -> Codec {
+    pub(in crate::call) fn codec_in_use(&self) -> Codec {
         self.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
     }
 
     /// Something of a third party's or supervisor's leg.
-    pub(super) fn handle_guest(&mut self, cx: &mut Context<'_>, index: usize, event: LegEvent) {
+    pub(in crate::call) fn handle_guest(
+        &mut self,
+        cx: &mut Context<'_>,
+        index: usize,
+        event: LegEvent,
+    ) {
         if self.guests.get(index).is_none_or(|guest| !guest.is_there()) {
             return;
         }
@@ -137,7 +143,7 @@ impl Call {
 
     /// A third party or supervisor leaves; the call ends for `cause` if the customer is left
     /// without company.
-    pub(super) fn dismiss(
+    pub(in crate::call) fn dismiss(
         &mut self,
         cx: &mut Context<'_>,
         index: usize,
@@ -182,7 +188,7 @@ impl Call {
         }
     }
 
-    pub(super) fn merge(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(in crate::call) fn merge(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         let index = self.consulted()?;
         self.guests[index].stage = Stage::Joined;
@@ -195,7 +201,7 @@ impl Call {
         Ok(())
     }
 
-    pub(super) fn swap(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(in crate::call) fn swap(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         self.consulted()?;
         self.agent_place = match self.agent_place {
@@ -207,7 +213,7 @@ impl Call {
         Ok(())
     }
 
-    pub(super) fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(in crate::call) fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         match self.pending() {
             Some(guest) if guest.stage != Stage::Consulting => {
@@ -229,7 +235,7 @@ impl Call {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(in crate::call) fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
         self.agent_is_here()?;
         match self.pending_index() {
             Some(index) => self.dismiss(cx, index, "canceled", None, None),

@@ -1,9 +1,9 @@
 //! Digits by INFO (RFC 6086 §4's legacy usage: application/dtmf-relay and application/dtmf), and
 //! what a digit's name is in RFC 4733.
 
-use super::context::Context;
-use super::leg::{Leg, LegEvent};
-use super::request;
+use super::{Leg, LegEvent};
+use crate::call::context::Context;
+use crate::call::invitation::request;
 use crate::message::{Request, View, header};
 use crate::transaction::TransactionId;
 use media_core::relay::PAUSE;

@@ -1,8 +1,10 @@
 //! What the edge tells the shell: messages to send, recordings to open, and the events of calls.
 
-use super::{Conversation, Flow, Refusal};
+use crate::command::Refusal;
+use crate::control::Conversation;
+use crate::flow::Flow;
 use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
-pub use crate::registrar::CloseReason;
+use crate::registrar::CloseReason;
 use crate::remains::Note;
 use media_core::relay::RecordingId;
 use std::net::IpAddr;

@@ -2,11 +2,10 @@
 //! INFO with application/dtmf-relay (RFC 6086 §4's legacy usage), else tones in the audio. A key
 //! whose INFO is refused goes as a tone, and so do all after it.
 
-use super::context::Context;
 use super::description::Agreement;
-use super::digits;
-use super::leg::Leg;
-use crate::edge::MilestoneKind;
+use super::{Leg, digits};
+use crate::call::context::Context;
+use crate::event::MilestoneKind;
 use crate::message::{Body, HasHeaders, View};
 use media_core::relay::{DigitsRefused, PAUSE};
 use std::collections::VecDeque;
@@ -78,11 +77,7 @@ impl Keys {
 impl Leg {
     /// Presses keys for the party: RFC 4733 codes and `PAUSE`, after those that still wait; all of
     /// them or none.
-    pub(super) fn press(
-        &mut self,
-        cx: &mut Context<'_>,
-        codes: &[u8],
-    ) -> Result<(), DigitsRefused> {
+    pub fn press(&mut self, cx: &mut Context<'_>, codes: &[u8]) -> Result<(), DigitsRefused> {
         let takes_events = self.agreed.as_ref().is_some_and(Agreement::takes_events);
         if takes_events || self.keys.info != Info::Served || !self.is_answered() {
             return cx.shard.relay.send_digits(cx.now, self.media, codes);

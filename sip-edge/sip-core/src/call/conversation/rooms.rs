@@ -1,7 +1,7 @@
 //! Who hears whom: from each party's room to the sources and the background of each leg. Pure;
 //! knows no call, no relay and no SIP.
 
-use crate::edge::SupervisorRole;
+use crate::control::SupervisorRole;
 use crate::outcome::LegName;
 
 /// Where a party is.

@@ -2,9 +2,9 @@
 //! and the customer is dialled only once it is pressed, be it told by RFC 4733 or by INFO. Which
 //! key was pressed is told to nobody.
 
-use super::context::Context;
-use super::{Call, Phase};
-use crate::edge::MilestoneKind;
+use crate::call::context::Context;
+use crate::call::{Call, Phase};
+use crate::event::MilestoneKind;
 use crate::outcome::{Cause, LegName};
 use media_core::relay::Tone;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const CONFIRMATION_LIMIT: Duration = Duration::from_secs(15);
 const CONFIRMATION_CODE: u8 = 1;
 
 impl Call {
-    pub(super) fn ask_for_confirmation(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn ask_for_confirmation(&mut self, cx: &mut Context<'_>) {
         self.phase = Phase::Confirmation { until: cx.now + CONFIRMATION_LIMIT };
         cx.shard.relay.play(cx.now, self.agent.media, Tone::Confirm);
         cx.milestone(Some(LegName::Agent), MilestoneKind::ConfirmationRequested, None, None);
@@ -23,14 +23,14 @@ impl Call {
 
     /// A key was pressed, which may be the one that is waited for: until then nobody but the agent
     /// is there to press one.
-    pub(super) fn take_confirmation(&mut self, cx: &mut Context<'_>, code: u8) {
+    pub(in crate::call) fn take_confirmation(&mut self, cx: &mut Context<'_>, code: u8) {
         if matches!(self.phase, Phase::Confirmation { .. }) && code == CONFIRMATION_CODE {
             cx.milestone(Some(LegName::Agent), MilestoneKind::AgentConfirmed, None, None);
             self.call_customer(cx);
         }
     }
 
-    pub(super) fn handle_confirmation_timeout(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::call) fn handle_confirmation_timeout(&mut self, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Confirmation { until } if until <= cx.now) {
             self.hang_up(cx, Cause::AgentNotConfirmed);
         }

@@ -1,10 +1,12 @@
 //! A third party or a supervisor of a call: its leg, how far it has come, and what became of it.
 
-use super::callee::Callee;
-use super::context::{Context, Resources};
-use super::leg::Leg;
 use super::rooms::Voice;
-use crate::edge::{Joining, OtherParty, SupervisorRole};
+use crate::call::context::Context;
+use crate::call::leg::Leg;
+use crate::call::leg::callee::Callee;
+use crate::call::shard::Resources;
+use crate::control::{Joining, SupervisorRole};
+use crate::event::OtherParty;
 use crate::outcome::{LegName, Slot};
 use media_core::relay::NoPort;
 use std::time::Instant;

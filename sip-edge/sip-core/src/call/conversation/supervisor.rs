@@ -1,18 +1,18 @@
 //! Supervisors: an extra leg that listens, whispers or barges in. Their coming and going never ends
 //! a call, and they keep none alive.
 
-use super::Call;
-use super::callee::Callee;
-use super::context::Context;
 use super::guest::{Guest, GuestRole};
-use crate::edge::{
-    AgentTarget, ControlRefusal, MilestoneKind, NewSupervisor, Refusal, SupervisorRole,
-};
+use crate::call::Call;
+use crate::call::context::Context;
+use crate::call::leg::callee::Callee;
+use crate::command::{AgentTarget, Refusal};
+use crate::control::{ControlRefusal, NewSupervisor, SupervisorRole};
+use crate::event::MilestoneKind;
 use crate::outcome::LegName;
 use media_core::relay;
 
 impl Call {
-    pub(super) fn supervise(
+    pub(in crate::call) fn supervise(
         &mut self,
         cx: &mut Context<'_>,
         new: NewSupervisor,
@@ -45,7 +45,7 @@ impl Call {
         Ok(())
     }
 
-    pub(super) fn set_role(
+    pub(in crate::call) fn set_role(
         &mut self,
         cx: &mut Context<'_>,
         party: &str,
@@ -68,7 +68,7 @@ impl Call {
     }
 
     /// Something of the media of a supervisor's softphone.
-    pub(super) fn handle_supervisor_media(
+    pub(in crate::call) fn handle_supervisor_media(
         &mut self,
         cx: &mut Context<'_>,
         name: LegName,
@@ -91,7 +91,7 @@ impl Call {
 
     /// The connection of a supervisor's softphone is gone: it leaves, and nothing can be said to
     /// it.
-    pub(super) fn lose_supervisor(&mut self, cx: &mut Context<'_>, index: usize) {
+    pub(in crate::call) fn lose_supervisor(&mut self, cx: &mut Context<'_>, index: usize) {
         let Some(guest) = self.guests.get_mut(index).filter(|guest| guest.is_there()) else {
             return;
         };

@@ -1,0 +1,156 @@
+//! What the calls of a shard share: the relay, transactions, random source, counters and outputs.
+//! Owns the indexes by which messages, media events and recordings find their call.
+
+use crate::command::{EdgeConfig, Refusal};
+use crate::counters::{Counter, Counters};
+use crate::entropy::Entropy;
+use crate::event::{Output, SourceKind};
+use crate::flow::{Flow, Transport};
+use crate::message::{self, Request, Response};
+use crate::outcome::LegName;
+use crate::registrar::Registrar;
+use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
+use media_core::relay::{AudioId, LegId, RecordingId, Relay};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+/// Trunks that are remembered by what they do.
+const MAX_TRUNK_COUNT: usize = 1024;
+
+/// A call of the shard; the generation makes a stale key harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallKey {
+    pub index: u32,
+    pub generation: u64,
+}
+
+impl CallKey {
+    /// The key of what is still to be said to a leg of an earlier process; no call has it.
+    pub fn of_farewell(index: u32) -> CallKey {
+        CallKey { index, generation: u64::MAX }
+    }
+
+    pub fn is_of_farewell(self) -> bool {
+        self.generation == u64::MAX
+    }
+}
+
+/// Which INVITE of which leg a message concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    pub call: CallKey,
+    pub leg: LegName,
+    /// Place in the leg's list.
+    pub invitation: usize,
+}
+
+/// What is attached to a transaction: where its messages go, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    pub flow: Flow,
+    /// `None` for a request outside any dialog.
+    pub owner: Option<Owner>,
+}
+
+impl Attachment for Peer {
+    fn stream(&self) -> Option<SocketAddr> {
+        (self.flow.transport != Transport::Udp).then_some(self.flow.remote)
+    }
+}
+
+/// All that the calls of a shard share.
+pub struct Resources {
+    pub config: EdgeConfig,
+    pub relay: Relay,
+    pub transactions: Table<Peer>,
+    pub entropy: Entropy,
+    pub output: VecDeque<Output>,
+    pub counters: Counters,
+    /// By the Call-ID of an INVITE that we sent.
+    pub dialogs: BTreeMap<String, Owner>,
+    /// By index and generation of the relay's ids.
+    pub media_legs: BTreeMap<(u32, u32), (CallKey, LegName)>,
+    pub recordings: BTreeMap<(u32, u32), CallKey>,
+    pub registrar: Option<Registrar>,
+    /// The running call of each agent that is reached by softphone, and as which party.
+    pub agents: BTreeMap<String, (CallKey, LegName)>,
+    /// Hosts that INVITEs went to: strays from there are no stranger's.
+    pub trunk_hosts: BTreeSet<IpAddr>,
+    /// Trunks of which it was told that something came from elsewhere.
+    pub refused_sources: BTreeSet<(String, SourceKind)>,
+    /// What parties on hold hear, by file name.
+    pub hold_audio: BTreeMap<String, AudioId>,
+}
+
+impl Resources {
+    /// Sends a request in a transaction of its own; `None`, counted, if there is no room for one.
+    pub fn send_request(
+        &mut self,
+        now: Instant,
+        request: Request,
+        flow: Flow,
+        owner: Owner,
+    ) -> Option<TransactionId> {
+        let peer = Peer { flow, owner: Some(owner) };
+        match self.transactions.start_client(now, request, reliability(flow), peer) {
+            Ok(transaction) => Some(transaction),
+            Err(Full::AtCapacity | Full::Taken | Full::NoKey) => {
+                self.counters.count(Counter::TransactionCapacity);
+                None
+            }
+        }
+    }
+
+    /// Sends a request that has no transaction: the ACK of a 2xx (RFC 3261 §13.2.2.4).
+    pub fn send_alone(&mut self, request: &Request, flow: Flow) {
+        self.output.push_back(Output::Sip { flow, bytes: message::print_request(request).into() });
+    }
+
+    pub fn respond(&mut self, now: Instant, transaction: TransactionId, response: Response) {
+        self.transactions.respond(now, transaction, response);
+    }
+
+    /// Remembers a host as a trunk's.
+    pub fn remember_trunk(&mut self, host: IpAddr) {
+        if self.trunk_hosts.len() >= MAX_TRUNK_COUNT && !self.trunk_hosts.contains(&host) {
+            self.trunk_hosts.clear();
+        }
+        self.trunk_hosts.insert(host);
+    }
+
+    /// Tells, once for each trunk and kind, that something of its call was not taken because of
+    /// where it came from.
+    pub fn refuse_source(&mut self, trunk: &str, source: IpAddr, kind: SourceKind) {
+        let is_new = !self.refused_sources.contains(&(trunk.to_owned(), kind));
+        if is_new && self.refused_sources.len() < 2 * MAX_TRUNK_COUNT {
+            self.refused_sources.insert((trunk.to_owned(), kind));
+            self.output.push_back(Output::SourceRefused { trunk: trunk.to_owned(), source, kind });
+        }
+    }
+
+    /// A softphone is called only where it is registered, and only for one call at a time.
+    pub fn admit_softphone(&self, agent: &str) -> Result<(), Refusal> {
+        if self.agents.contains_key(agent) {
+            Err(Refusal::AgentBusy)
+        } else if self.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none())
+        {
+            Err(Refusal::AgentUnreachable)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub fn leg_key(leg: LegId) -> (u32, u32) {
+        (leg.index, leg.generation)
+    }
+
+    pub fn recording_key(recording: RecordingId) -> (u32, u32) {
+        (recording.index, recording.generation)
+    }
+}
+
+/// How a flow's transport treats messages.
+pub fn reliability(flow: Flow) -> Reliability {
+    if flow.transport.is_reliable() { Reliability::Reliable } else { Reliability::Unreliable }
+}

@@ -1,0 +1,32 @@
+//! The way that a SIP message takes: its transport, both ends and the stream.
+
+use std::net::SocketAddr;
+
+/// What carries SIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Udp,
+    Tcp,
+    /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload.
+    /// `Flow::connection` names the WebSocket.
+    Wss,
+}
+
+impl Transport {
+    /// Whether the transport retransmits by itself (RFC 3261 §17).
+    pub fn is_reliable(self) -> bool {
+        self != Transport::Udp
+    }
+}
+
+/// Where a SIP message came from or goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    pub transport: Transport,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    /// The stream that a message came in on, and on which its responses go back. `None` on an
+    /// outgoing message over TCP: use any open connection to `remote`, or open one. Always `None`
+    /// for UDP.
+    pub connection: Option<u64>,
+}
