@@ -157,12 +157,4 @@ impl ClientInvite {
             _ => {}
         }
     }
-
-    /// The INVITE while no final response has come: what a CANCEL is made from (§9.1).
-    pub fn invite(&self) -> Option<&Request> {
-        match &self.state {
-            State::Calling { invite, .. } | State::Proceeding { invite } => Some(invite),
-            _ => None,
-        }
-    }
 }

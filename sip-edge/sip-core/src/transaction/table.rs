@@ -12,7 +12,7 @@ use super::{
     ClientInput, ClientInvite, ClientNonInvite, Key, Output, Reliability, ServerInput,
     ServerInvite, ServerNonInvite, Timers,
 };
-use crate::message::{Method, Request, Response, SipMessage, cancel_for};
+use crate::message::{Method, Request, Response, SipMessage};
 
 /// One transaction; the generation makes a stale id harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -284,16 +284,6 @@ impl<U: Attachment> Table<U> {
             machine.handle_client(now, ClientInput::TransportError);
             machine.handle_server(now, ServerInput::TransportError);
             self.settle(id.index);
-        }
-    }
-
-    /// Makes the CANCEL of an INVITE that has no final response yet; the caller starts it as a
-    /// client transaction of its own. It must not be sent before a provisional response (§9.1).
-    pub fn cancel_request(&self, id: TransactionId) -> Option<Request> {
-        match &self.entries.get(id.index).filter(|entry| entry.generation == id.generation)?.machine
-        {
-            Machine::ClientInvite(machine) => Some(cancel_for(machine.invite()?)),
-            _ => None,
         }
     }
 

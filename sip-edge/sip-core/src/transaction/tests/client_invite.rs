@@ -114,13 +114,3 @@ fn timer_m_lets_every_2xx_through() {
         script.until(60_000, &[(37_000, "terminated")]).is_quiet();
     }
 }
-
-#[test]
-fn the_invite_can_be_cancelled_until_its_final_response() {
-    let mut script = script(UDP);
-    assert!(script.machine.invite().is_some());
-    script.on(response(180), &["user 180"]);
-    assert!(script.machine.invite().is_some());
-    script.on(response(200), &["user 200"]);
-    assert!(script.machine.invite().is_none());
-}
