@@ -18,7 +18,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// MB.
 #[utoipa::path(operation_id = "set_hold_audio", put, path = "/admin/accounts/{account}/hold-audio",
     tag = "accounts", params(("account" = String, Path)),
-    request_body(content = [u8], content_type = "audio/wav"),
+    request_body(content(([u8] = "audio/wav"), ([u8] = "application/octet-stream"))),
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails),
         (status = 413, body = ProblemDetails),
     (status = 422, body = ProblemDetails)))]
