@@ -3,72 +3,37 @@
 //! `storage`'s.
 
 pub mod account;
+pub mod apply;
 pub mod call;
 pub mod callback;
 pub mod delivery;
+pub mod desk;
 pub mod field;
 pub mod hold_audio;
 pub mod identity;
 pub mod key;
+pub mod pack;
 pub mod trial;
 pub mod trunk;
 
 use crate::app::App;
-use crate::auth::{self, Client};
+use crate::http::auth::{self, Client};
 use crate::problem::{self, Problem};
-use crate::{apply, onboarding};
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, middleware};
-use field::Context;
-use serde::Deserialize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use storage::{Account, Call};
+use desk::Admin;
+use std::sync::Arc;
+use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, ResponseBuilder};
-use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Media type of every error (RFC 9457).
 const PROBLEM: &str = "application/problem+json";
-
-/// What the admin API works on.
-pub struct Admin {
-    pub app: Arc<App>,
-    /// Changes read and write: one at a time.
-    changes: Mutex<()>,
-}
-
-impl Admin {
-    pub fn new(app: Arc<App>) -> Self {
-        Self { app, changes: Mutex::new(()) }
-    }
-
-    /// Held from the first read of a change to its last write.
-    pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn context(&self) -> Context<'_> {
-        Context {
-            secrets: &self.app.master_key,
-            allow_private_targets: self.app.config.callback.allow_private_targets,
-        }
-    }
-
-    /// How many live calls there are of a kind.
-    pub(crate) fn live_calls(&self, is_wanted: impl Fn(&Call) -> bool) -> Result<usize, Problem> {
-        Ok(self.app.store.live_calls()?.iter().filter(|call| is_wanted(call)).count())
-    }
-
-    /// The account, or 404.
-    pub(crate) fn account(&self, id: &str) -> Result<Account, Problem> {
-        self.app.store.account(id)?.ok_or_else(|| unknown("account", id))
-    }
-}
 
 #[derive(OpenApi)]
 #[openapi(
@@ -133,7 +98,7 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(trunk::list))
         .routes(routes!(trunk::read, trunk::set, trunk::remove))
         .routes(routes!(apply::apply))
-        .routes(routes!(onboarding::read_pack))
+        .routes(routes!(pack::read_pack))
 }
 
 /// The OpenAPI document of the admin API.
@@ -205,53 +170,6 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
         tracing::info!(%method, route, status = response.status().as_u16(), "admin request");
     }
     response
-}
-
-/// Whether what is about to be lost is known.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(default, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Confirmation {
-    /// Do it although calls are live. Default false.
-    pub confirm: bool,
-}
-
-impl Confirmation {
-    /// 409 unless nothing is live or it is confirmed.
-    pub(crate) fn check(&self, live_count: usize, effect: &str) -> Result<(), Problem> {
-        if live_count == 0 || self.confirm {
-            return Ok(());
-        }
-        let detail = format!(
-            "{live_count} calls are live: {effect}; wait for their end, or repeat it with \
-                ?confirm=true (--yes)"
-        );
-        Err(Problem::conflict("in_use", detail))
-    }
-}
-
-/// Runs a database operation where it may block.
-pub(crate) async fn blocking<T, F>(admin: &Arc<Admin>, operation: F) -> Result<T, Problem>
-where
-    T: Send + 'static,
-    F: FnOnce(&Admin) -> Result<T, Problem> + Send + 'static,
-{
-    let admin = Arc::clone(admin);
-    tokio::task::spawn_blocking(move || operation(&admin))
-        .await
-        .expect("admin operations do not panic")
-}
-
-pub(crate) fn unknown(kind: &str, id: &str) -> Problem {
-    Problem::not_found(format!("there is no {kind} {id:?}"))
-}
-
-/// Refusals of the database are the client's: 409.
-pub(crate) fn conflict(error: storage::Error) -> Problem {
-    match error {
-        storage::Error::Conflict(why) => Problem::conflict("conflict", why),
-        other => Problem::from(other),
-    }
 }
 
 #[cfg(test)]

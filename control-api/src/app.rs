@@ -2,27 +2,27 @@
 //! behaviour of its own.
 
 use crate::callback::{self, Callbacks};
-use crate::calls::idempotency::Turns;
+use crate::clock::now_ms;
 use crate::config::Config;
-use crate::health::Probe;
+use crate::idempotency::Turns;
+use crate::limits::rate::UseRate;
 use crate::limits::{LimitUse, TrunkUse};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::minutes::Minutes;
+use crate::probe::Probe;
+use crate::repeats::Repeats;
 use crate::routing::Resolver;
 use crate::secret::{self, MasterKey, Secret, SecretError};
-use crate::softphone::Softphones;
 use crate::speaking::Speakers;
 use crate::streams::Streams;
-use crate::verbs::Repeats;
-use crate::webphone::rate::UseRate;
+use crate::watch::Softphones;
 use bytes::Bytes;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
 use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
@@ -162,9 +162,4 @@ fn private_folder(folder: &Path, mode: u32) -> io::Result<()> {
             "other users of this machine may read here: rights cannot be taken away");
     }
     Ok(())
-}
-
-/// Unix milliseconds of the system's clock.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -2,12 +2,13 @@
 //! call's job is stored in the write that ends the call (`for_call`), then `Callbacks` tries it,
 //! endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on disk
 //! before the next wait, so a restart neither loses nor skips an attempt. Which URLs and headers
-//! may be configured is `admin::field`'s.
+//! may be configured is `target`'s and `admin::field`'s.
 
 mod attempt;
 mod payload;
 mod queue;
 mod schedule;
+pub mod target;
 
 #[cfg(test)]
 mod sink;
@@ -17,7 +18,7 @@ mod tests;
 pub use payload::Payload;
 pub use queue::{Callbacks, Settings, StartError, check};
 
-use crate::calls::events::EventView;
+use crate::view::event::EventView;
 use storage::{Account, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback};
 
 /// The callback of an ended call, due now; `None` if the account has no callback (A17).

@@ -10,8 +10,9 @@ mod key;
 mod table;
 mod trunk;
 
-use clap::{Args, Subcommand};
 pub use client::CliError;
+
+use clap::{Args, Subcommand};
 use client::Client;
 use serde::Serialize;
 use serde_json::Value;

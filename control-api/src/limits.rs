@@ -2,6 +2,8 @@
 //! concurrent calls. The limits themselves are the account's or trunk's and are passed in with each
 //! call, so that a change holds from the next call on; only the use of them is kept here.
 
+pub mod rate;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,18 +1,14 @@
 //! The registry of the edge's shards: who is connected, which calls each holds, which commands are
-//! not yet acknowledged. Knows no socket (`link::connection`) and no record (`link::reconcile`,
-//! `lifecycle`). The lock is never held across an await.
+//! not yet acknowledged. Knows no socket and no record: those are `edge`'s. The lock is never held
+//! across an await.
 
-mod connection;
 mod control;
 mod folders;
 mod placement;
-mod reconcile;
 mod softphones;
 
-pub use connection::{bind, serve};
 pub use control::{ControlAnswer, ControlFailure, Whereabouts};
 pub use placement::{Placement, ShardGone};
-pub use reconcile::{adopt_live_calls, sweep, watch};
 pub use softphones::PresenceChange;
 
 use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
@@ -24,7 +20,7 @@ use storage::Owner;
 use tokio::sync::mpsc;
 
 /// Messages that may wait for one shard's socket.
-const OUTGOING_CAP: usize = 1024;
+pub(crate) const OUTGOING_CAP: usize = 1024;
 /// Commands that may wait for one shard's acknowledgement; a shard with more takes no new calls.
 const PENDING_CAP: usize = 4096;
 /// RTP port pairs that a call needs.
@@ -46,8 +42,8 @@ struct Registry {
 /// One shard of one edge, over all its epochs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ShardId {
-    edge: String,
-    shard: u16,
+    pub edge: String,
+    pub shard: u16,
 }
 
 #[derive(Debug)]
@@ -196,7 +192,7 @@ impl Link {
     }
 
     /// Whether a shard, connected or expected back, has the call.
-    fn holds(&self, call_id: &str) -> bool {
+    pub(crate) fn holds(&self, call_id: &str) -> bool {
         self.lock().calls.contains_key(call_id)
     }
 
@@ -217,7 +213,7 @@ impl Link {
     }
 
     /// Counts a call that was live on a shard when this process started; the shard may come back.
-    fn adopt(&self, owner: &Owner, call_id: &str, hang_up: bool, now: Instant) {
+    pub(crate) fn adopt(&self, owner: &Owner, call_id: &str, hang_up: bool, now: Instant) {
         let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
         let mut registry = self.lock();
         let shard =
@@ -234,7 +230,7 @@ impl Link {
 
     /// Registers a connection that said Hello and returns its generation. Nothing is sent to it
     /// through the registry until [`Link::open`].
-    fn connect(
+    pub(crate) fn connect(
         &self,
         id: &ShardId,
         epoch: u64,
@@ -260,7 +256,7 @@ impl Link {
 
     /// Whether a live call of the shard still waits to be sent there, so that the shard cannot know
     /// it.
-    fn is_on_its_way(&self, id: &ShardId, call_id: &str) -> bool {
+    pub(crate) fn is_on_its_way(&self, id: &ShardId, call_id: &str) -> bool {
         let registry = self.lock();
         let Some(shard) = registry.shards.get(id) else { return false };
         let waits = |pending: &Pending| {
@@ -273,7 +269,7 @@ impl Link {
 
     /// Opens a reconciled connection for commands and sends what was not acknowledged;
     /// `stray_calls` are to be hung up.
-    fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<String>) {
+    pub(crate) fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<String>) {
         let mut registry = self.lock();
         let Some(shard) = registry.shards.get_mut(id) else { return };
         let Some(connection) =
@@ -291,7 +287,7 @@ impl Link {
         shard.flush();
     }
 
-    fn disconnect(&self, id: &ShardId, generation: u64, now: Instant) {
+    pub(crate) fn disconnect(&self, id: &ShardId, generation: u64, now: Instant) {
         let mut registry = self.lock();
         if let Some(shard) = registry.shards.get_mut(id)
             && shard
@@ -306,24 +302,24 @@ impl Link {
     }
 
     /// Notes that the shard lives.
-    fn touch(&self, id: &ShardId, now_ms: u64) {
+    pub(crate) fn touch(&self, id: &ShardId, now_ms: u64) {
         if let Some(shard) = self.lock().shards.get_mut(id) {
             shard.last_seen_ms = Some(now_ms);
         }
     }
 
-    fn last_seen_ms(&self, id: &ShardId) -> Option<u64> {
+    pub(crate) fn last_seen_ms(&self, id: &ShardId) -> Option<u64> {
         self.lock().shards.get(id)?.last_seen_ms
     }
 
-    fn update(&self, id: &ShardId, status: ShardStatus) {
+    pub(crate) fn update(&self, id: &ShardId, status: ShardStatus) {
         if let Some(shard) = self.lock().shards.get_mut(id) {
             shard.status = status;
         }
     }
 
     /// Takes the shard's answer to a command; who waits for it is told.
-    fn answer(&self, id: &ShardId, command_id: u64, answer: control::Answer) {
+    pub(crate) fn answer(&self, id: &ShardId, command_id: u64, answer: control::Answer) {
         let pending =
             self.lock().shards.get_mut(id).and_then(|shard| shard.pending.remove(&command_id));
         if let Some(waiter) = pending.and_then(|pending| pending.waiter) {
@@ -332,7 +328,7 @@ impl Link {
     }
 
     /// Sends what did not fit into a queue before.
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         for shard in self.lock().shards.values_mut() {
             shard.flush();
         }
@@ -340,7 +336,11 @@ impl Link {
 
     /// Forgets the shards that stayed away, and returns their calls, each with when its shard was
     /// last seen.
-    fn take_lost(&self, lost_after: Duration, now: Instant) -> Vec<(String, Option<u64>)> {
+    pub(crate) fn take_lost(
+        &self,
+        lost_after: Duration,
+        now: Instant,
+    ) -> Vec<(String, Option<u64>)> {
         let mut registry = self.lock();
         let is_lost = |shard: &Shard| {
             shard.connection.is_none()

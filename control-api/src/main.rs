@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use control_api::app::App;
 use control_api::config::{self, Config};
-use control_api::{cli, openapi, preflight, server};
+use control_api::{cli, preflight, server};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -78,8 +78,8 @@ fn run(command: Command) -> ExitCode {
         },
         Command::Openapi { api } => {
             let document = match api {
-                Api::Public => openapi::public(&Config::default().public.url),
-                Api::Admin => openapi::admin(),
+                Api::Public => server::public_document(&Config::default().public.url),
+                Api::Admin => server::admin_document(),
             };
             writeln!(std::io::stdout(), "{document:#}").context("cannot write the document")
         }

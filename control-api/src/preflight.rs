@@ -3,9 +3,9 @@
 //! start, for the process that is being replaced may hold them.
 
 use crate::config::{Config, TlsMode};
+use crate::http::tls::Security;
 use crate::metrics::Metrics;
 use crate::secret::{self, MasterKey};
-use crate::tls::Security;
 use crate::{callback, server};
 use rustix::fs::{Access, access};
 use std::fmt::Display;

@@ -1,7 +1,8 @@
 //! Forgets what is past its account's retention: records, recordings with their files, idempotency
 //! keys. What is due is `storage`'s.
 
-use crate::app::{App, now_ms};
+use crate::app::App;
+use crate::clock::now_ms;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -3,22 +3,27 @@
 
 use crate::app::App;
 use crate::config::Config;
-use crate::listener::{self, Caps};
+use crate::edge::{connection, reconcile};
+use crate::http::listener::{self, Caps};
+use crate::http::openapi::{self, PublicDocument};
+use crate::http::tls::{Security, TlsError};
+use crate::http::{auth, calls, health, recordings, webphone};
 use crate::metrics::{self, RequestCounter};
-use crate::tls::{Security, TlsError};
-use crate::{
-    admin, auth, callback, calls, health, link, openapi, problem, recordings, retention, webphone,
-};
+use crate::{admin, callback, problem, retention};
+use axum::extract::{Request, State};
 use axum::http::header;
-use axum::response::Html;
-use axum::{Router, middleware, routing};
+use axum::middleware::{self, Next};
+use axum::response::{Html, Response};
+use axum::{Extension, Router, routing};
 use bytes::Bytes;
 use ipnet::IpNet;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use utoipa::openapi::Server;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -99,14 +104,27 @@ pub fn public_router(app: &Arc<App>) -> Router {
         .route("/recordings/{name}", routing::options(recordings::preflight))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::unknown_method)
-        .layer(middleware::from_fn_with_state(Arc::clone(app), auth::refuse_keys_in_query))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), refuse_keys_in_query))
+        .layer(Extension(PublicDocument(public_document)))
         .layer(middleware::from_fn_with_state(counter(app, "public"), metrics::count_request))
         .with_state(Arc::clone(app))
 }
 
+/// Middleware: a server key in a query is refused before it reaches a resource.
+async fn refuse_keys_in_query(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match auth::check_query(&app, request.uri().query().unwrap_or_default()).await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => webphone::refusal(&request, problem),
+    }
+}
+
 /// Everything on the operators' listener.
 pub fn admin_router(app: &Arc<App>) -> Router {
-    let document = Bytes::from(openapi::admin().to_string());
+    let document = Bytes::from(admin_document().to_string());
     let read = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
     let operations: Router<Arc<App>> = health::routes().into();
     operations
@@ -143,18 +161,18 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
         open(&app, "public.listen", config.public.listen, "public.tls", &config.public.tls).await?;
     let (admin, admin_security) =
         open(&app, "admin.listen", config.admin.listen, "admin.tls", &config.admin.tls).await?;
-    let socket = link::bind(&config.link.socket).map_err(|error| StartError::Listen {
+    let socket = connection::bind(&config.link.socket).map_err(|error| StartError::Listen {
         key: "link.socket",
         address: config.link.socket.display().to_string(),
         error,
     })?;
     let addresses = [&public, &admin]
         .map(|listener| listener.local_addr().expect("a bound listener has an address"));
-    link::adopt_live_calls(&app).await?;
+    reconcile::adopt_live_calls(&app).await?;
     app.callbacks.start().await?;
     let (mut link, mut tasks) = (JoinSet::new(), JoinSet::new());
-    link.spawn(link::serve(Arc::clone(&app), socket));
-    tasks.spawn(link::watch(Arc::clone(&app)));
+    link.spawn(connection::serve(Arc::clone(&app), socket));
+    tasks.spawn(reconcile::watch(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
     let caps = |proxies: &[IpNet]| Caps {
         total: config.public.max_connections,
@@ -211,6 +229,21 @@ async fn open(
     Ok((listener, security))
 }
 
+/// The document of the public API, which is reached under `url`.
+pub fn public_document(url: &str) -> Value {
+    let mut document = public_resources().into_openapi();
+    document.servers = Some(vec![Server::new(url)]);
+    openapi::finish(serde_json::to_value(document).expect("a document is plain data"))
+}
+
+/// The document of the operators' listener.
+pub fn admin_document() -> Value {
+    let mut document = admin::document();
+    document.merge(health::routes().split_for_parts().1);
+    document.servers = Some(vec![Server::new("/")]);
+    openapi::finish(serde_json::to_value(document).expect("a document is plain data"))
+}
+
 impl Running {
     /// Stops accepting, lets requests finish, closes the link, lets attempts finish. Calls go on at
     /// the edge.
@@ -226,5 +259,72 @@ impl Running {
             tracing::warn!("requests were cut off: they did not finish within 15 s");
         }
         tracing::info!("stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    // B14
+    #[test]
+    fn both_documents_hold_together() {
+        for document in [public_document("https://api.example"), admin_document()] {
+            let mut ids = HashSet::new();
+            assert!(
+                document["servers"][0]["url"].is_string()
+                    && document["info"]["title"].as_str().unwrap().starts_with("control-api")
+            );
+            for (path, item) in document["paths"].as_object().unwrap() {
+                for (method, operation) in item.as_object().unwrap() {
+                    let id = operation["operationId"].as_str().unwrap();
+                    assert!(
+                        ids.insert(id.to_owned()),
+                        "{method} {path}: {id} is another operation's"
+                    );
+                    let responses = operation["responses"].as_object().unwrap();
+                    for (status, response) in responses {
+                        assert!(
+                            !response["description"].as_str().unwrap().is_empty(),
+                            "{method} {path} {status}"
+                        );
+                        let is_problem = status.starts_with(['4', '5']);
+                        let content = response["content"].as_object();
+                        let kinds = content
+                            .map(|content| content.keys().cloned().collect::<Vec<_>>())
+                            .unwrap_or_default();
+                        assert!(
+                            !is_problem || !kinds.iter().any(|kind| kind == "application/json"),
+                            "{method} {path} {status}"
+                        );
+                    }
+                    let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
+                    assert_eq!(
+                        is_open,
+                        ["/healthz", "/readyz", "/metrics"].contains(&path.as_str()),
+                        "{method} {path}"
+                    );
+                    let is_admin = path.starts_with("/admin/");
+                    assert!(
+                        !is_admin || responses.contains_key("401") && responses.contains_key("400"),
+                        "{method} {path}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_pushed_is_described() {
+        let document = public_document("https://api.example");
+        let pushed = &document["webhooks"]["result"]["post"];
+        assert_eq!(
+            pushed["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+            "#/components/schemas/CallResult"
+        );
+        let call_result = &document["components"]["schemas"]["CallResult"]["properties"];
+        assert!(call_result["recording_url"].is_object() && call_result["attempts"].is_object());
+        assert!(document["components"]["schemas"]["EventView"].is_object());
     }
 }

@@ -1,5 +1,5 @@
 //! Who reads an account's events as they come: wakes them, and bounds how many there are. What they
-//! read is `storage`'s log, how it is told `calls::events`'s.
+//! read is `storage`'s log, how it is told `http::calls::events`'s.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,11 +2,13 @@
 //! agents and keys are beside this file.
 
 use super::callback::CallbackView;
+use super::desk::{Admin, blocking, conflict, unknown};
 use super::field::{self, Refusals};
-use super::{Admin, blocking};
-use crate::app::now_ms;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
-use crate::{hold_audio, retention, softphone};
+use crate::agent::grant;
+use crate::clock::now_ms;
+use crate::http::extract::{JsonBody, PathParams, QueryParams};
+use crate::problem::{Problem, ProblemDetails};
+use crate::{hold_audio, retention};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -410,7 +412,7 @@ pub async fn set(
             &mut refusals,
         );
         refusals.finish()?;
-        admin.app.store.put_account(&account).map_err(super::conflict)?;
+        admin.app.store.put_account(&account).map_err(conflict)?;
         Ok((status, Json(AccountView::from(&account))))
     })
     .await
@@ -507,7 +509,7 @@ pub async fn remove(
         let _held = admin.change();
         let store = &admin.app.store;
         let account = admin.account(&id)?;
-        let had = store.belongings(&id)?.ok_or_else(|| super::unknown("account", &id))?;
+        let had = store.belongings(&id)?.ok_or_else(|| unknown("account", &id))?;
         let found = Removal::of(&had, false);
         if mode.dry_run {
             return Ok(found);
@@ -534,12 +536,12 @@ pub async fn remove(
         let had = match store.remove_account(&id)? {
             RemoveOutcome::Removed(had) => had,
             RemoveOutcome::InUse(had) => return Err(in_use(&had)),
-            RemoveOutcome::Unknown => return Err(super::unknown("account", &id)),
+            RemoveOutcome::Unknown => return Err(unknown("account", &id)),
         };
         if let Some(file_name) = account.hold_audio {
             hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);
         }
-        softphone::end_sessions(&admin.app, &agents, |session| session.account_id == id)?;
+        grant::end_sessions(&admin.app, &agents, |session| session.account_id == id)?;
         admin.app.streams.wake(&id);
         Ok(Removal::of(&had, true))
     })

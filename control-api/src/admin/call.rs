@@ -1,9 +1,10 @@
 //! Calls as operators see them: of each account, and those that are live.
 
-use super::{Admin, blocking};
-use crate::calls::list::{self, CallList};
-use crate::calls::view::{CallView, Delivery};
-use crate::problem::{PathParams, Problem, ProblemDetails, QueryParams};
+use super::desk::{Admin, blocking};
+use crate::http::calls::list::{self, CallList};
+use crate::http::extract::{PathParams, QueryParams};
+use crate::problem::{Problem, ProblemDetails};
+use crate::view::call::{CallView, Delivery};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -1,12 +1,14 @@
 //! An account's callback: target, the customer's own header, signing secret. Delivery is
 //! `callback`'s.
 
+use super::desk::{Admin, Confirmation, blocking};
 use super::field::{self, Context, Refusals};
-use super::{Admin, Confirmation, blocking};
-use crate::app::now_ms;
-use crate::calls::view::timestamp;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
+use crate::callback::target;
+use crate::clock::now_ms;
+use crate::http::extract::{JsonBody, PathParams, QueryParams};
+use crate::problem::{Problem, ProblemDetails};
 use crate::secret::{self, Purpose, Secret};
+use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -99,7 +101,7 @@ impl CallbackInput {
             refusals.add("url", "missing; allowed is https://host/path");
         }
         if let Some(url) = &self.url {
-            refusals.take("url", field::callback_url(url, context.allow_private_targets));
+            refusals.take("url", target::callback_url(url, context.allow_private_targets));
         }
         let url = self.url.or_else(|| present.as_ref().map(|present| present.url.clone()));
         let mut max_retries = present.as_ref().map_or(3, |present| present.max_retries);

@@ -1,9 +1,12 @@
 //! Results that are not delivered, of all accounts: found, and pushed again.
 
-use super::{Admin, blocking};
-use crate::calls::view::{DeliveryView, timestamp};
-use crate::calls::{list, requeue};
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
+use super::desk::{Admin, blocking, unknown};
+use crate::call::change::requeue;
+use crate::http::calls::list;
+use crate::http::extract::{JsonBody, PathParams, QueryParams};
+use crate::problem::{Problem, ProblemDetails};
+use crate::view::call::DeliveryView;
+use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -135,7 +138,7 @@ pub async fn redeliver(
         RequeueOutcome::NotConfigured => {
             Err(Problem::conflict("no_callback", "the account has no callback URL"))
         }
-        RequeueOutcome::UnknownCall => Err(super::unknown("call", &call_id)),
+        RequeueOutcome::UnknownCall => Err(unknown("call", &call_id)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The WAV file that an account's parties on hold hear. What a file has to be is `hold_audio`'s.
 
 use super::account::AccountView;
-use super::{Admin, blocking};
+use super::desk::{Admin, blocking};
 use crate::hold_audio::{self, MAX_FILE_LEN};
-use crate::problem::{PathParams, Problem, ProblemDetails, Uncollected, broken_body, collect};
+use crate::http::extract::{PathParams, Uncollected, broken_body, collect};
+use crate::problem::{Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;

@@ -1,12 +1,13 @@
 //! What an account calls with: its caller-ID numbers and its agents.
 
+use super::desk::{Admin, Confirmation, blocking, conflict};
 use super::field::{self, Refusals};
-use super::{Admin, Confirmation, blocking};
-use crate::app::now_ms;
-use crate::calls::view::timestamp;
+use crate::agent::grant;
+use crate::clock::now_ms;
+use crate::http::extract::{JsonBody, PathParams, QueryParams};
 use crate::number::E164;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails, QueryParams};
-use crate::softphone;
+use crate::problem::{Problem, ProblemDetails};
+use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -183,7 +184,7 @@ pub async fn assign_number(
         let _held = admin.change();
         let e164 = path_number(&number, &admin.account(&account)?)?.to_string();
         let number = Number { e164: e164.clone(), account_id: account };
-        admin.app.store.put_number(&number).map_err(super::conflict)?;
+        admin.app.store.put_number(&number).map_err(conflict)?;
         Ok(Json(e164))
     })
     .await
@@ -275,7 +276,7 @@ pub async fn remove_agent(
                 "the account {account:?} has no agent {crm_username:?}"
             )));
         }
-        softphone::end_sessions(&admin.app, agent.as_slice(), |session| {
+        grant::end_sessions(&admin.app, agent.as_slice(), |session| {
             session.account_id == account && session.crm_username == crm_username
         })?;
         Ok(StatusCode::NO_CONTENT)

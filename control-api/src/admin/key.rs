@@ -2,12 +2,13 @@
 //! (S06, S40). A key has a name within its account; each rotation adds a generation, and the id is
 //! `account.name.generation`.
 
+use super::desk::{Admin, blocking, conflict};
 use super::field::{self, Refusals};
-use super::{Admin, blocking};
-use crate::app::now_ms;
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::agent::grant;
+use crate::clock::now_ms;
+use crate::http::extract::{JsonBody, PathParams};
+use crate::problem::{Problem, ProblemDetails};
 use crate::secret::{self, MIN_KEY_CHARS, Secret};
-use crate::softphone;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -236,7 +237,7 @@ pub async fn create(
             );
             return Err(Problem::conflict("key_exists", detail));
         }
-        admin.app.store.put_api_key(&key).map_err(super::conflict)?;
+        admin.app.store.put_api_key(&key).map_err(conflict)?;
         Ok((
             StatusCode::CREATED,
             Json(NewKey { key: KeyView::from(&key), clear_key: clear.expose().into() }),
@@ -359,7 +360,7 @@ pub async fn revoke(
 impl Admin {
     /// Ends the pages and the streams of events of keys that work no more.
     fn end_what_was_opened_by(&self, keys: &[ApiKey]) -> Result<(), Problem> {
-        softphone::end_sessions(&self.app, &[], |session| {
+        grant::end_sessions(&self.app, &[], |session| {
             keys.iter().any(|key| Some(key.hash) == session.key_hash)
         })?;
         keys.iter()

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::Mutex;
 use storage::KeyClass;
 use tower::Service;
 
@@ -359,7 +360,7 @@ async fn plaintext_trunks_need_consent_and_carry_a_warning() {
 #[tokio::test]
 async fn keys_rotate_with_an_overlap_and_are_revoked_at_once() {
     let bench = Bench::prepared("keys").await;
-    let now_ms = crate::app::now_ms();
+    let now_ms = crate::clock::now_ms();
     let works = |key: &str, at_ms: u64| {
         bench
             .app

@@ -2,10 +2,11 @@
 //! and with the account's header.
 
 use super::callback::no_callback;
-use super::{Admin, blocking};
-use crate::app::now_ms;
+use super::desk::{Admin, blocking};
 use crate::callback::for_test;
-use crate::problem::{PathParams, Problem, ProblemDetails};
+use crate::clock::now_ms;
+use crate::http::extract::PathParams;
+use crate::problem::{Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,10 @@
 //! Trunks: the SIP peers that calls are placed through. Encryption is asked for; plaintext needs
 //! consent and carries a warning (A14, S42).
 
+use super::desk::{Admin, blocking, conflict, unknown};
 use super::field::{self, Context, Refusals};
-use super::{Admin, blocking, unknown};
-use crate::problem::{JsonBody, PathParams, Problem, ProblemDetails};
+use crate::http::extract::{JsonBody, PathParams};
+use crate::problem::{Problem, ProblemDetails};
 use crate::secret::{Purpose, Secret};
 use axum::Json;
 use axum::extract::State;
@@ -331,7 +332,7 @@ pub async fn remove(
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
-        let removed = admin.app.store.delete_trunk(&id).map_err(super::conflict)?;
+        let removed = admin.app.store.delete_trunk(&id).map_err(conflict)?;
         if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", &id)) }
     })
     .await

@@ -3,7 +3,7 @@
 //! why it failed, and the guard that keeps connections off private networks (S22). The signature
 //! follows Standard Webhooks 1.0.
 
-use crate::admin::field;
+use super::target;
 use crate::secret::{MasterKey, Purpose};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -86,7 +86,7 @@ impl Sender {
         let target = &job.target;
         // The switch may have been turned off, or the rules tightened, since the URL was
         // configured.
-        field::callback_url(&target.url, self.allow_private_targets)
+        target::callback_url(&target.url, self.allow_private_targets)
             .map_err(|_| Failure("blocked_address"))?;
         let headers = self.headers(job, signing, now_ms)?;
         let has_retry = job.cycle == 1 && job.attempt_count == 0 && job.target.max_retries > 0;
@@ -275,7 +275,7 @@ impl Guard {
         if addresses.is_empty() {
             return Err(ResolveError::Dns);
         }
-        addresses.retain(|address| allow_private_targets || !field::is_private(address.ip()));
+        addresses.retain(|address| allow_private_targets || !target::is_private(address.ip()));
         if addresses.is_empty() { Err(ResolveError::Blocked) } else { Ok(addresses) }
     }
 }

@@ -2,9 +2,10 @@
 //! (S27). Every key is always there, `null` where it does not apply; `recording_url` alone may be
 //! absent (A18).
 
-use crate::calls::conversation::{self, ParticipantView, PauseView};
-use crate::calls::view::{AttemptView, Kind, Leg, Party, Status, Way, timestamp};
-use crate::recordings;
+use crate::recording;
+use crate::view::call::{AttemptView, Kind, Leg, Party, Status, Way};
+use crate::view::conversation::{self, ParticipantView, PauseView};
+use crate::view::time::timestamp;
 use serde::Serialize;
 use storage::{Call, CallStatus, CallType, Direction, HangupBy, LegName};
 use utoipa::ToSchema;
@@ -87,7 +88,7 @@ impl<'a> Payload<'a> {
             recording_url: call
                 .recording
                 .as_ref()
-                .map(|recording| recordings::url(public_url, &recording.file_name)),
+                .map(|recording| recording::url(public_url, &recording.file_name)),
             answer_time: call.answer_ms.map(timestamp),
             customer_number_e164: &call.customer_number_e164,
             agent_number_e164: call.agent_number_e164.as_deref(),

@@ -4,7 +4,7 @@
 
 use super::attempt::{Failure, Sender, SenderError, clients, discard_body};
 use super::schedule;
-use crate::app::now_ms;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::secret::MasterKey;

@@ -4,7 +4,7 @@
 use super::attempt::Sender;
 use super::sink::{Answer, Identity, Old, Sink};
 use super::{Callbacks, for_call, for_event};
-use crate::app::now_ms;
+use crate::clock::now_ms;
 use crate::metrics::Metrics;
 use crate::secret::{MasterKey, Purpose, Secret};
 use crate::streams::Streams;

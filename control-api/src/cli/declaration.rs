@@ -2,7 +2,7 @@
 //! hold audio from its files, and shows what the API made of it.
 
 use super::{CliError, Session};
-use crate::apply::{Applied, Change, Kind, Outcome};
+use crate::admin::apply::{Applied, Change, Kind, Outcome};
 use crate::hold_audio;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -3,7 +3,7 @@
 use super::table::{or_dash, table, yes_no};
 use super::{CliError, Session, given, secret_from};
 use crate::admin::key::{Class, KeyView, NewKey};
-use crate::onboarding::{ClearKeys, Pack};
+use crate::admin::pack::{ClearKeys, Pack};
 use crate::secret::Secret;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use std::path::Path;
 
 impl Link {
     /// Compares what a shard told with what is here, and tells what does not fit.
-    pub(super) async fn compare_folders(
+    pub(crate) async fn compare_folders(
         &self,
         id: &ShardId,
         told: Option<&Folders>,

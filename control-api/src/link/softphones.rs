@@ -1,6 +1,6 @@
 //! Softphones in the registry: with which shard each agent's is registered, and which shard was
 //! told to admit it. An agent is led to one shard at a time, so that two of its pages never
-//! register with two. Who the agents are is `softphone`'s.
+//! register with two. Who the agents are is `watch`'s.
 
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
 use control_wire::{Command, Presence, SoftphoneGrant, SoftphoneService};
@@ -139,7 +139,7 @@ impl Link {
     }
 
     /// Takes over what a greeting shard says of its softphones, and returns what changed by it.
-    pub(super) fn meet_softphones(
+    pub(crate) fn meet_softphones(
         &self,
         id: &ShardId,
         service: Option<SoftphoneService>,
@@ -173,7 +173,7 @@ impl Link {
 
     /// Notes what a shard says of one softphone; returns it if it is news. A softphone that is with
     /// another shard as well is cut off there: the newest registration counts.
-    pub(super) fn set_presence(&self, id: &ShardId, told: Presence) -> Option<PresenceChange> {
+    pub(crate) fn set_presence(&self, id: &ShardId, told: Presence) -> Option<PresenceChange> {
         let Presence { agent, online } = told;
         let mut registry = self.lock();
         let registry = &mut *registry;
@@ -224,7 +224,7 @@ impl Link {
     }
 
     /// Forgets which shards admitted agents whose leave has expired.
-    pub(super) fn forget_expired_grants(&self, now_ms: u64) {
+    pub(crate) fn forget_expired_grants(&self, now_ms: u64) {
         self.lock().softphones.granted.retain(|_, granted| now_ms < granted.expires_at_ms);
     }
 }

@@ -187,7 +187,7 @@ async fn what_is_not_kept_any_more_is_told_as_a_gap() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
-    let tomorrow = control_api::app::now_ms() + storage::EVENT_WINDOW_MS;
+    let tomorrow = control_api::clock::now_ms() + storage::EVENT_WINDOW_MS;
     control_api::retention::expire_once(&rig.app, tomorrow).await.unwrap();
     hold(&mut shard, &call_id, 5).await;
     for path in ["/events?last_event_id=2".to_owned(), format!("/calls/{call_id}/events")] {
@@ -301,7 +301,7 @@ async fn a_stream_ends_with_its_key() {
     }
     rig.app.store.delete_api_key("revoked").unwrap();
     let expired = rig.app.store.api_key("expired").unwrap().unwrap();
-    let expires_ms = Some(control_api::app::now_ms());
+    let expires_ms = Some(control_api::clock::now_ms());
     rig.app.store.put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
     for mut stream in over {
         assert_eq!(
@@ -412,7 +412,7 @@ async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
     // Once the log has forgotten the call, its stream has nothing to tell at all.
     control_api::retention::expire_once(
         &rig.app,
-        control_api::app::now_ms() + storage::EVENT_WINDOW_MS,
+        control_api::clock::now_ms() + storage::EVENT_WINDOW_MS,
     )
     .await
     .unwrap();

@@ -1,7 +1,7 @@
 //! Who may use the API: keys, classes, expiry, addresses.
 
 use crate::rig::{Answer, Rig, guide_call};
-use control_api::app::now_ms;
+use control_api::clock::now_ms;
 use reqwest::Method;
 use storage::KeyClass;
 

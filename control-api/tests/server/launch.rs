@@ -2,8 +2,8 @@
 
 use crate::rig::{ACCOUNT, Answer, CALLER_ID, Rig};
 use crate::softphone::{AGENT, CUSTOMER, LAUNCH, Page, launch_data, launch_query};
-use control_api::app::now_ms;
-use control_api::onboarding::{ClearKeys, Pack};
+use control_api::admin::pack::{ClearKeys, Pack};
+use control_api::clock::now_ms;
 use control_api::secret::Secret;
 use reqwest::Method;
 use serde_json::json;

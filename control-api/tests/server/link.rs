@@ -3,7 +3,7 @@
 use crate::rig::{
     DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav, without_delivery,
 };
-use control_api::app::now_ms;
+use control_api::clock::now_ms;
 use control_wire::{
     CallStatus, Command, Event, FromEdge, HangupBy, Hello, HelloMore, LegName, Milestone,
     RecordingResult, RecordingWritten, ShardStatus, ToEdge,
@@ -349,7 +349,7 @@ async fn calls_that_no_shard_got_end_at_start() {
         recording_file: None,
         fingerprint: String::new(),
         idempotency_key: None,
-        start_ms: control_api::app::now_ms(),
+        start_ms: control_api::clock::now_ms(),
     };
     rig.app.store.create_call(new, storage::no_progress).unwrap();
     let rig = rig.restart().await;
@@ -511,7 +511,8 @@ async fn the_socket_is_the_owners_alone_and_a_stale_one_is_replaced() {
     let rig = Rig::start().await;
     let socket = rig.app.config.link.socket.clone();
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let taken = control_api::link::bind(&socket).expect_err("this process listens there");
+    let taken =
+        control_api::edge::connection::bind(&socket).expect_err("this process listens there");
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     // The file of a process that is gone is still there; nobody answers on it.
     let rig = rig.restart().await;
@@ -540,12 +541,12 @@ async fn calls_that_outlive_their_longest_time_are_swept() {
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
     let longest_ms = 4 * 3_600_000;
-    let later = |late_ms: u64| control_api::app::now_ms() + longest_ms + late_ms;
-    control_api::link::sweep(&rig.app, later(50_000)).await.unwrap();
+    let later = |late_ms: u64| control_api::clock::now_ms() + longest_ms + late_ms;
+    control_api::edge::reconcile::sweep(&rig.app, later(50_000)).await.unwrap();
     assert_eq!(rig.call(&call_id).await["state"], "placed");
-    control_api::link::sweep(&rig.app, later(70_000)).await.unwrap();
+    control_api::edge::reconcile::sweep(&rig.app, later(70_000)).await.unwrap();
     assert_eq!(shard.expect_hang_up().await, call_id);
-    control_api::link::sweep(&rig.app, later(130_000)).await.unwrap();
+    control_api::edge::reconcile::sweep(&rig.app, later(130_000)).await.unwrap();
     let call = rig.call(&call_id).await;
     assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
     rig.stop().await;

@@ -3,8 +3,10 @@
 
 use crate::rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, hello, two_talk};
 use crate::softphone::{name, wait_presence};
+use control_api::call::asked::Asked;
+use control_api::call::supervisor::{self, NewSupervisor};
+use control_api::call::third_party::{self, NewThird};
 use control_api::problem::Problem;
-use control_api::verbs::{self, Asked, NewSupervisor, NewThird};
 use control_wire::{
     AgentTarget, CallStatus, Control, ControlRefusal, Conversation, Event, FromEdge, HangupBy,
     Joining, LegName, NewParticipant, OtherParty, PartyState, SupervisorRole, Verb,
@@ -272,7 +274,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
                 crm_username,
                 request: request(what),
             };
-            outcome(verbs::supervise(&rig.app, &call, new).await)
+            outcome(supervisor::supervise(&rig.app, &call, new).await)
         }
         _ => {
             let (joining, to_number) = (Joining::Join, Some(THIRD.to_owned()));
@@ -283,7 +285,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
                 named: None,
                 request: request(what),
             };
-            outcome(verbs::add(&rig.app, &call, new).await)
+            outcome(third_party::add(&rig.app, &call, new).await)
         }
     };
     let refused = |command_id, code: &str| {

@@ -90,7 +90,7 @@ async fn presence_follows_the_link() {
         .change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None)
         .unwrap();
     drop(other);
-    let dropped_ms = control_api::app::now_ms();
+    let dropped_ms = control_api::clock::now_ms();
     assert!(rig.app.link.is_softphone_online(&agent));
     wait_presence(&rig, AGENT, false).await;
     let noted = async {

@@ -1,7 +1,7 @@
 //! `/recordings/{name}` (S34, S41, A16).
 
 use crate::rig::{Answer, Rig, ended, wav};
-use control_api::app::now_ms;
+use control_api::clock::now_ms;
 use control_api::retention;
 use control_wire::{CallStatus, Ended, Event, RecordingResult};
 use reqwest::Method;

@@ -1,7 +1,8 @@
 //! A process under test with one account, and a shard that a test plays. Every answer of a
 //! documented path is checked against the OpenAPI document.
 
-use control_api::app::{App, now_ms};
+use control_api::app::App;
+use control_api::clock::now_ms;
 use control_api::config::Config;
 use control_api::secret;
 use control_api::server::{self, Running};
@@ -114,7 +115,7 @@ impl Rig {
         change: fn(&mut Config),
     ) -> Self {
         let running = server::start(Arc::clone(&app)).await.unwrap();
-        let document = control_api::openapi::public("https://api.example");
+        let document = control_api::server::public_document("https://api.example");
         Self {
             app,
             folder,

@@ -3,7 +3,7 @@
 
 use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call};
 use crate::softphone::{AGENT, CUSTOMER, Page, name, wait_presence};
-use control_api::app::now_ms;
+use control_api::clock::now_ms;
 use control_wire::{AgentTarget, CallStatus, Event, HangupBy, LegName};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -176,7 +176,7 @@ async fn a_token_opens_one_session_in_its_time() {
     // What was allowed when the link was opened must still be so.
     let key = rig.app.store.api_key("browser").unwrap().unwrap();
     let token = Page::launch(&rig, AGENT, CUSTOMER).await;
-    let expired = storage::ApiKey { expires_ms: Some(control_api::app::now_ms()), ..key.clone() };
+    let expired = storage::ApiKey { expires_ms: Some(control_api::clock::now_ms()), ..key.clone() };
     rig.app.store.put_api_key(&expired).unwrap();
     Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
     rig.app.store.put_api_key(&key).unwrap();
@@ -352,7 +352,7 @@ async fn a_page_comes_back_to_its_call() {
         (&json!(agent), &json!(grant.password))
     );
     assert_ne!(renewed["sip"]["password"], page.opened["sip"]["password"]);
-    let left_ms = grant.expires_at_ms - control_api::app::now_ms();
+    let left_ms = grant.expires_at_ms - control_api::clock::now_ms();
     assert!(
         (200_000..=300_000).contains(&left_ms),
         "leave for as long as the page is told: {left_ms}"
@@ -587,7 +587,7 @@ async fn leave_to_register_ends_with_the_key() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
-    let ends_ms = control_api::app::now_ms() + 60_000;
+    let ends_ms = control_api::clock::now_ms() + 60_000;
     let key = rig.app.store.api_key("browser").unwrap().unwrap();
     rig.app.store.put_api_key(&storage::ApiKey { expires_ms: Some(ends_ms), ..key }).unwrap();
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
@@ -633,7 +633,7 @@ async fn a_session_ends_with_its_time() {
     page.call(&rig).await.expect_problem(401, "session_over");
     let (id, _) = page.secret.split_once('.').unwrap();
     assert!(rig.app.store.session(id).unwrap().is_some());
-    control_api::retention::expire_once(&rig.app, control_api::app::now_ms()).await.unwrap();
+    control_api::retention::expire_once(&rig.app, control_api::clock::now_ms()).await.unwrap();
     assert!(rig.app.store.session(id).unwrap().is_none());
     rig.stop().await;
 }

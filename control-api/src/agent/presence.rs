@@ -1,0 +1,86 @@
+//! Who is online: agents' names towards the edge, what is remembered of their softphones, and word
+//! to the pages that wait for a change.
+
+use crate::app::App;
+use crate::clock::now_ms;
+use crate::link::PresenceChange;
+use crate::watch::{AgentId, registered_names};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// What the agent is called towards the edge; from now on the name is known.
+pub fn name(app: &App, agent: &AgentId) -> String {
+    let name = app.master_key.agent_name(&agent.account_id, &agent.crm_username);
+    app.softphones.know([(name.clone(), agent.clone())]);
+    name
+}
+
+/// Whether the agent's softphone is registered.
+pub fn is_online(app: &App, agent: &AgentId) -> bool {
+    app.link.is_softphone_online(&app.master_key.agent_name(&agent.account_id, &agent.crm_username))
+}
+
+/// Waits until the agent's softphone is registered. False if it did not within the time.
+pub async fn wait_online(app: &App, agent: &AgentId, limit: Duration) -> bool {
+    let mut changes = app.softphones.watch(agent);
+    let online = async {
+        while !is_online(app, agent) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = timeout(limit, online).await;
+    is_online(app, agent)
+}
+
+/// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are
+/// cut off.
+pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
+    if changes.is_empty() {
+        return;
+    }
+    if changes.iter().any(|change| app.softphones.agent(&change.agent).is_none()) {
+        // Agents that were registered since are looked up before a softphone is cut off.
+        let master_key = Arc::clone(&app.master_key);
+        match app.with_store(move |store| registered_names(store, &master_key)).await {
+            Ok(names) => app.softphones.know(names),
+            Err(error) => {
+                return tracing::error!(%error, "softphones are not known: agents cannot be read");
+            }
+        }
+    }
+    let mut known = Vec::with_capacity(changes.len());
+    for change in changes {
+        match app.softphones.agent(&change.agent) {
+            Some(agent) => known.push((agent, change)),
+            None => {
+                tracing::warn!("a softphone of an agent that is not registered is cut off");
+                app.link.revoke_softphone(&change.agent);
+            }
+        }
+    }
+    let agents: Vec<AgentId> = known.iter().map(|(agent, _)| agent.clone()).collect();
+    let stored = app.with_store(move |store| {
+        for (AgentId { account_id, crm_username }, change) in known {
+            let seen_ms = change.last_seen_ms.unwrap_or_else(now_ms);
+            store.change_softphone(&account_id, &crm_username, |softphone| {
+                softphone.last_seen_ms = Some(seen_ms)
+            })?;
+            tracing::info!(account_id, crm_username, online = change.is_online, "softphone");
+        }
+        Ok(())
+    });
+    if let Err(error) = stored.await {
+        tracing::error!(%error, "when softphones were last seen could not be stored");
+    }
+    for agent in agents {
+        app.softphones.changed(&agent);
+    }
+}
+
+/// Notes the softphones that went with the links of their shards.
+pub async fn take_away_lost(app: &Arc<App>, now: Instant) {
+    presence_changed(app, app.link.take_lost_softphones(app.config.edge_lost_after(), now)).await;
+}

@@ -1,0 +1,71 @@
+//! What is changed of a call, whoever asks: its end, its disposition, the delivery of its result.
+
+use super::ending;
+use crate::app::App;
+use crate::callback;
+use crate::clock::now_ms;
+use crate::problem::Problem;
+use std::sync::Arc;
+use storage::{Call, RequeueOutcome};
+
+/// Longest disposition in characters.
+const MAX_DISPOSITION_CHARS: usize = 64;
+
+/// Ends a call in any state.
+pub async fn hang_up(app: &Arc<App>, call: &Call) -> Result<(), Problem> {
+    if !call.is_live() {
+        return Ok(());
+    }
+    let call_id = call.call_id.clone();
+    if let Some(call) = app.with_store(move |store| store.request_hang_up(&call_id)).await?
+        && !app.link.hang_up(&call.call_id)
+    {
+        // No shard has it, nor will one come back with it.
+        ending::end_lost_call(app, &call, Some(now_ms())).await?;
+    }
+    Ok(())
+}
+
+/// Changes a call's disposition, for who may.
+pub async fn set_disposition(
+    app: &App,
+    call_id: String,
+    disposition: String,
+) -> Result<Call, Problem> {
+    check_disposition(&disposition)?;
+    let changed =
+        app.with_store(move |store| store.set_disposition(&call_id, &disposition)).await?;
+    let changed = changed.ok_or_else(unknown_call)?;
+    app.softphones.call_changed(&changed);
+    Ok(changed)
+}
+
+pub fn check_disposition(disposition: &str) -> Result<(), Problem> {
+    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count())
+        && !disposition.chars().any(char::is_control);
+    let detail = format!(
+        "allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters"
+    );
+    if is_fine {
+        Ok(())
+    } else {
+        Err(Problem::unprocessable("disposition", "invalid_disposition", detail))
+    }
+}
+
+/// Queues the result of an ended call again, to the account's present callback.
+pub async fn requeue(app: &App, call_id: String) -> Result<RequeueOutcome, Problem> {
+    let public_url = app.config.public.url.clone();
+    let requeued = app.with_store(move |store| {
+        store.requeue_callback(&call_id, |call| {
+            let account = store.account(&call.account_id)?;
+            Ok(account
+                .and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
+        })
+    });
+    Ok(requeued.await?)
+}
+
+pub fn unknown_call() -> Problem {
+    Problem::not_found("there is no such call")
+}

@@ -1,0 +1,83 @@
+//! A call as the softphone's page shows it.
+
+use crate::view::conversation::ConversationView;
+use crate::view::time::timestamp;
+use serde::{Deserialize, Serialize};
+use storage::{Call, CallState, CallStatus, CallType, HangupBy};
+
+/// A call, live or ended. Every key is always there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallView {
+    pub call_id: String,
+    pub state: Stage,
+    /// Final disposition; `null` while the call is live.
+    pub status: Option<CallStatus>,
+    pub reason: Option<String>,
+    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`;
+    /// `no_candidates` (the browser has no network for calls), `no_path` (no connectivity check
+    /// came through), `no_dtls`, `no_audio`.
+    pub detail: Option<String>,
+    pub sip_code: Option<u16>,
+    pub start_time: String,
+    pub answer_time: Option<String>,
+    /// Talk time in whole seconds of an ended call.
+    pub duration: u64,
+    pub disposition: String,
+    /// Whether the call is recorded.
+    pub recording: bool,
+    pub to_number: String,
+    pub to_number_e164: String,
+    pub from_number: String,
+    pub call_type: CallType,
+    pub hangup_by: Option<HangupBy>,
+    /// How the parties stand; `null` before agent and customer are joined and after the end.
+    pub conversation: Option<ConversationView>,
+}
+
+/// Where a call stands for the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Accepted, nothing rings yet.
+    Starting,
+    /// The softphone is being joined.
+    Agent,
+    /// The customer's phone rings.
+    Ringing,
+    Bridged,
+    /// The customer waits, for the softphone was lost.
+    Held,
+    Ended,
+}
+
+impl From<&Call> for CallView {
+    fn from(call: &Call) -> Self {
+        let state = match call.state {
+            CallState::Ended => Stage::Ended,
+            CallState::CustomerRinging | CallState::Bridged if call.agent_away => Stage::Held,
+            CallState::Accepted | CallState::Placed => Stage::Starting,
+            CallState::AgentRinging | CallState::AgentAnswered => Stage::Agent,
+            CallState::CustomerRinging => Stage::Ringing,
+            CallState::Bridged => Stage::Bridged,
+        };
+        Self {
+            call_id: call.call_id.clone(),
+            state,
+            status: call.status,
+            reason: call.reason.clone(),
+            detail: call.reason_detail.clone(),
+            sip_code: call.sip_code,
+            start_time: timestamp(call.start_ms),
+            answer_time: call.answer_ms.map(timestamp),
+            duration: call.duration_s,
+            disposition: call.disposition.clone(),
+            recording: call.record,
+            to_number: call.customer_number.clone(),
+            to_number_e164: call.customer_number_e164.clone(),
+            from_number: call.from_number.clone(),
+            call_type: call.call_type,
+            hangup_by: call.hangup_by,
+            conversation: ConversationView::of(call),
+        }
+    }
+}
