@@ -19,6 +19,7 @@ mod offers;
 mod peer;
 mod plan;
 mod random;
+mod reached;
 mod reference;
 mod referrals;
 mod returning;

@@ -1,82 +1,104 @@
 //! Seeded runs of the whole edge. A failure names its seed;
 //! `SEED=n cargo test -p sip-core --test simulation one_seed` repeats it.
 
+use crate::reached::{self, Reached};
 use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const SEED_COUNT: u64 = 100;
 const CALL_COUNT: usize = 5;
-const VERB_SEED_COUNT: u64 = 60;
+const VERB_SEED_COUNT: u64 = 150;
+const CRASH_SEED_COUNT: u64 = 60;
 
 /// The seed that a failure told, to be run alone.
 pub fn wanted_seed() -> Option<u64> {
     std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"))
 }
 
-fn run(seed: u64) {
-    let result = catch_unwind(AssertUnwindSafe(|| World::new(seed, CALL_COUNT).run()));
-    if let Err(panic) = result {
+/// Runs a world and tells what it reached.
+fn watch(seed: u64, mut world: World, run: fn(&mut World)) -> Reached {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&mut world))) {
         eprintln!("the seed that failed: {seed}");
         resume_unwind(panic);
     }
+    world.reached
+}
+
+fn run(seed: u64) -> Reached {
+    watch(seed, World::new(seed, CALL_COUNT), World::run)
+}
+
+fn run_with_verbs(seed: u64) -> Reached {
+    watch(seed, World::with_verbs(seed, 1), World::run)
+}
+
+fn run_crashed(seed: u64) -> Reached {
+    watch(seed, World::that_crashes(seed, 3), World::run_crashed)
 }
 
 #[test]
-fn random_calls_first_half() {
-    (0..SEED_COUNT / 2).for_each(run);
+fn random_calls() {
+    let ends = [
+        ("Answer", "as it should, MaxDuration, NoMedia"),
+        ("Busy", "Busy, Declined"),
+        ("NoAnswer", "NoAnswer, Unreachable"),
+        ("Canceled", "Canceled, AgentDeclined"),
+        ("Failed", "AgentBusy, AgentNoAnswer, AgentNotConfirmed, AgentNumberInvalid"),
+        ("Failed", "AgentUnreachable, InvalidNumber, Media, TrunkFailed, TrunkRejected"),
+        ("Failed", "TrunkTimeout"),
+        ("ended by", "Agent, Customer, Api, Network, System"),
+        ("tried", "agents, carrier, backup"),
+    ];
+    reached::check(0..SEED_COUNT, run, &ends);
 }
 
 #[test]
-fn random_calls_second_half() {
-    (SEED_COUNT / 2..SEED_COUNT).for_each(run);
-}
-
-fn run_with_verbs(seed: u64) {
-    let result = catch_unwind(AssertUnwindSafe(|| World::with_verbs(seed, 1).run()));
-    if let Err(panic) = result {
-        eprintln!("the seed that failed: {seed}");
-        resume_unwind(panic);
-    }
-}
-
-#[test]
-fn random_verbs_first_half() {
-    (0..VERB_SEED_COUNT / 2).for_each(run_with_verbs);
-}
-
-#[test]
-fn random_verbs_second_half() {
-    (VERB_SEED_COUNT / 2..VERB_SEED_COUNT).for_each(run_with_verbs);
-}
-
-fn run_crashed(seed: u64) {
-    let result = catch_unwind(AssertUnwindSafe(|| World::that_crashes(seed, 3).run_crashed()));
-    if let Err(panic) = result {
-        eprintln!("the seed that failed: {seed}");
-        resume_unwind(panic);
-    }
+fn random_verbs() {
+    let early_late_and_obeyed = "NotTalking, UnknownCall, done";
+    let verbs = [
+        ("Hold", "NotTalking, UnknownCall, done, OnHold, AgentGone"),
+        ("Resume", "NotTalking, UnknownCall, done, NotOnHold, AgentGone"),
+        ("Mute", early_late_and_obeyed),
+        ("Unmute", early_late_and_obeyed),
+        ("AddParticipant", "NotTalking, UnknownCall, done, TransferRunning, AgentGone"),
+        ("Merge", "NotTalking, UnknownCall, done, NoConsultation, NotAnswered, AgentGone"),
+        ("Swap", "NotTalking, UnknownCall, done, NoConsultation, NotAnswered, AgentGone"),
+        ("Complete", "NotTalking, UnknownCall, done, NoConsultation, NotAnswered, AgentGone"),
+        ("Cancel", "NotTalking, UnknownCall, done, NoConsultation"),
+        ("Remove", "NotTalking, UnknownCall, done, UnknownParty"),
+        ("Supervise", early_late_and_obeyed),
+        ("SetRole", "NotTalking, UnknownCall, done, UnknownParty"),
+        ("SendDigits", "NotTalking, UnknownCall, done, UnknownParty, NotAnswered"),
+        ("StartRecording", "NotTalking, UnknownCall, AlreadyRecording"),
+        ("PauseRecording", early_late_and_obeyed),
+        ("ResumeRecording", early_late_and_obeyed),
+        ("Answer", "as it should, MaxDuration"),
+        ("ended by", "Agent, Customer, Participant, Api, System"),
+    ];
+    reached::check(0..VERB_SEED_COUNT, run_with_verbs, &verbs);
 }
 
 // B10
 #[test]
 fn random_crashes() {
-    (0..VERB_SEED_COUNT).for_each(run_crashed);
+    let left = [("left at", "Invite, Bye"), ("AddParticipant", "done"), ("Supervise", "done")];
+    reached::check(0..CRASH_SEED_COUNT, run_crashed, &left);
 }
 
 /// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_that_crashes() {
-    wanted_seed().into_iter().for_each(run_crashed);
+    wanted_seed().map(run_crashed);
 }
 
 /// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_with_verbs() {
-    wanted_seed().into_iter().for_each(run_with_verbs);
+    wanted_seed().map(run_with_verbs);
 }
 
 /// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed() {
-    wanted_seed().into_iter().for_each(run);
+    wanted_seed().map(run);
 }

@@ -172,6 +172,22 @@ impl Reference {
         }
     }
 
+    /// What the call is at: the way of the agent and of the third party that has not joined.
+    pub fn stage(&self) -> &'static str {
+        match self.pending().map(|guest| (guest.kind, guest.has_answered())) {
+            _ if self.is_agent_gone => "the agent is gone",
+            _ if self.asked_for().is_some() => "a transfer is asked for",
+            Some((Kind::Third(Joining::Consult), false)) => "a consultation rings",
+            Some((Kind::Third(Joining::Consult), true)) if self.is_agent_aside => "consulting",
+            Some((Kind::Third(Joining::Consult), true)) => "a consultation waits",
+            Some((Kind::Third(Joining::Transfer), _)) => "a transfer rings",
+            Some(_) => "a third party rings",
+            None if self.is_held => "on hold",
+            None if self.present().len() > 2 => "several talk",
+            None => "two talk",
+        }
+    }
+
     /// The answer that a verb must get.
     pub fn answer(&self, verb: &Verb) -> Answer {
         use ControlRefusal::{

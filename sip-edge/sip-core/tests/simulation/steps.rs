@@ -6,6 +6,7 @@ mod checks;
 
 use crate::network::Dice;
 use crate::random::wanted_seed;
+use crate::reached::{self, Reached};
 use crate::reference::{AGENT, CUSTOMER, Kind, RING, Reference, Stand};
 use crate::session;
 use crate::stage::{Road, Stage, Standing, Weather};
@@ -49,6 +50,7 @@ struct Run {
     /// What was done, for a failure's text.
     history: Vec<String>,
     step: String,
+    reached: Reached,
 }
 
 impl Run {
@@ -94,6 +96,7 @@ impl Run {
             ended_at: None,
             history: Vec::new(),
             step: "bridge".into(),
+            reached: Reached::new(),
         }
     }
 
@@ -120,6 +123,7 @@ impl Run {
             }
             self.note_end();
         }
+        self.reached.extend(self.model.end.map(|by| ("ended by".to_owned(), format!("{by:?}"))));
         self.check_end();
     }
 
@@ -326,6 +330,10 @@ impl Run {
     /// Asks a verb, and sees that it is answered as the model has it.
     fn ask(&mut self, verb: &Verb) {
         let expected = self.model.answer(verb);
+        let asked = reached::name(verb);
+        let stage = expected.is_ok().then(|| (asked.clone(), self.model.stage().to_owned()));
+        self.reached.extend(stage);
+        self.reached.insert((asked, reached::answer(&expected)));
         self.note(format!("{verb:?} {expected:?}"));
         assert_eq!(self.stage.control(verb), expected, "{verb:?} after {}", self.model.parties());
         if expected.is_err() {
@@ -353,7 +361,7 @@ impl Run {
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64) -> Reached {
     let mut run = Run::bridged(seed);
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run.run())) {
         eprintln!(
@@ -365,20 +373,57 @@ fn run(seed: u64) {
         );
         resume_unwind(panic);
     }
+    run.reached
 }
 
 #[test]
-fn random_steps_first_half() {
-    (0..SEED_COUNT / 2).for_each(run);
-}
-
-#[test]
-fn random_steps_second_half() {
-    (SEED_COUNT / 2..SEED_COUNT).for_each(run);
+fn random_steps() {
+    let answers = [
+        ("Hold", "done, OnHold, AgentGone"),
+        ("Resume", "done, NotOnHold, AgentGone"),
+        ("Mute", "done, UnknownParty, AgentGone"),
+        ("Unmute", "done, UnknownParty, AgentGone"),
+        ("AddParticipant", "done, TransferRunning, UnknownParty, AgentGone"),
+        ("Merge", "done, NoConsultation, NotAnswered, AgentGone"),
+        ("Swap", "done, NoConsultation, NotAnswered, AgentGone"),
+        ("Complete", "done, NoConsultation, NotAnswered, AgentGone"),
+        ("Cancel", "done, NoConsultation, AgentGone"),
+        ("Remove", "done, UnknownParty"),
+        ("Supervise", "done, UnknownParty"),
+        ("SetRole", "done, UnknownParty"),
+        ("SendDigits", "done, UnknownParty, NotAnswered, AgentGone"),
+        ("StartRecording", "done, AlreadyRecording"),
+        ("PauseRecording", "done, NotRecording"),
+        ("ResumeRecording", "done, NotRecording"),
+    ];
+    let rings = "a consultation rings, a third party rings, a transfer rings";
+    let stages = [
+        ("Hold", "two talk, several talk, consulting, a consultation waits"),
+        ("Hold", rings),
+        ("Resume", "on hold, a transfer rings, consulting"),
+        ("Mute", "two talk, several talk, on hold, the agent is gone"),
+        ("Unmute", "two talk, several talk, on hold, the agent is gone"),
+        ("AddParticipant", "two talk, several talk, on hold, a transfer is asked for"),
+        ("Merge", "consulting, a consultation waits"),
+        ("Swap", "consulting, a consultation waits"),
+        ("Complete", "consulting, a consultation waits, several talk"),
+        ("Cancel", "consulting, a transfer is asked for"),
+        ("Cancel", rings),
+        ("Remove", "several talk, consulting, the agent is gone"),
+        ("Remove", rings),
+        ("Supervise", "two talk, several talk, on hold, consulting, the agent is gone"),
+        ("SetRole", "several talk, on hold, the agent is gone"),
+        ("SendDigits", "two talk, several talk, the agent is gone"),
+        ("StartRecording", "two talk, several talk, the agent is gone"),
+        ("PauseRecording", "two talk, several talk, on hold, the agent is gone"),
+        ("ResumeRecording", "two talk, several talk, on hold, the agent is gone"),
+        ("ended by", "Agent, Customer, Participant, Api"),
+    ];
+    reached::check(0..SEED_COUNT, run, &[&answers[..], &stages].concat());
 }
 
 /// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_of_steps() {
-    wanted_seed().into_iter().for_each(run);
+    wanted_seed().map(run);
 }

@@ -8,6 +8,7 @@ use crate::model::{Dialogs, Input, Model};
 use crate::network::{Dice, Kind, Network, Packet};
 use crate::peer::Phone;
 use crate::plan::{Finish, Plan};
+use crate::reached::Reached;
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::command::{Credentials, PlaceCall, Route};
@@ -16,7 +17,7 @@ use sip_core::event::{Event, Output};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Limits, Method, SipMessage, View};
 use sip_core::outcome::{LegName, Slot};
-use sip_core::remains;
+use sip_core::remains::{self, Remains};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -57,6 +58,7 @@ pub struct World {
     /// The process is dead, and the next one not yet there.
     is_down: bool,
     is_crashed: bool,
+    pub reached: Reached,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +105,7 @@ impl World {
             journal: Vec::new(),
             is_down: false,
             is_crashed: false,
+            reached: Reached::new(),
             dice,
         };
         for number in 0..call_count {
@@ -329,7 +332,10 @@ impl World {
             }
             Action::Restart => {
                 self.is_down = false;
-                self.edge.bid_farewell(self.now, remains::read(&self.journal));
+                let left = remains::read(&self.journal);
+                let method = |leg: &Remains| format!("{:?}", leg.request.method);
+                self.reached.extend(left.iter().map(|leg| ("left at".to_owned(), method(leg))));
+                self.edge.bid_farewell(self.now, left);
             }
             Action::BreakCarrier => {
                 self.is_broken = true;

@@ -3,6 +3,7 @@
 
 use super::{SUPERVISORS, THIRDS, World};
 use crate::model::Input;
+use crate::reached;
 use sip_core::command::{AgentTarget, Destination};
 use sip_core::control::{
     ControlRefusal, Digits, Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb,
@@ -61,9 +62,11 @@ impl World {
         self.calls[number].inputs.push((self.now, Input::HangUp));
         self.control_count += 1;
         let id = self.control_count.to_string();
+        let asked = reached::name(&verb);
         let first = self.edge.control(self.now, &number.to_string(), &id, verb.clone());
         let again = self.edge.control(self.now, &number.to_string(), &id, verb);
         let is_ended = again == Err(ControlRefusal::UnknownCall);
+        self.reached.insert((asked, reached::answer(&first)));
         assert!(first == again || is_ended, "seed {}: {first:?}, then {again:?}", self.seed);
     }
 

@@ -107,6 +107,13 @@ impl World {
         let call = &mut self.calls[number];
         assert!(call.ended.is_none(), "seed {}: call {number} ended twice", self.seed);
         check_outcome(self.seed, number, call, &ended);
+        let reason =
+            ended.reason.map_or_else(|| "as it should".to_owned(), |why| format!("{why:?}"));
+        self.reached.insert((format!("{:?}", ended.status), reason));
+        self.reached.extend(ended.hangup_by.map(|by| ("ended by".to_owned(), format!("{by:?}"))));
+        let trunks =
+            ended.attempts.iter().map(|attempt| ("tried".to_owned(), attempt.trunk.clone()));
+        self.reached.extend(trunks);
         call.ended = Some(ended);
     }
 
