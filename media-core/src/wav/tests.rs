@@ -81,9 +81,10 @@ fn what_is_no_audio_of_ours_is_refused() {
 }
 
 #[test]
-fn no_bytes_panic() {
+fn no_bytes_panic_and_what_is_read_can_be_written_again() {
     let mut random = crate::random::Random::new(9);
     let whole = file(1, 1, 16_000, 16, &pcm(&[3; 50]));
+    let mut read_count = 0;
     for _ in 0..20_000 {
         let mut bytes = whole.clone();
         for _ in 0..random.next_u64() % 4 {
@@ -91,8 +92,12 @@ fn no_bytes_panic() {
             bytes[at] = random.next_u64() as u8;
         }
         bytes.truncate(random.next_u64() as usize % (bytes.len() + 1));
-        let _ = read(&bytes);
+        if let Ok(samples) = read(&bytes) {
+            assert_eq!(read(&file(1, 1, 8000, 16, &pcm(&samples))), Ok(samples), "{bytes:02x?}");
+            read_count += 1;
+        }
     }
+    assert!((1_000..19_000).contains(&read_count), "both paths are walked: {read_count}");
 }
 
 #[test]

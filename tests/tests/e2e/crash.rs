@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 use tests::audio::{Wav, heard_ms};
-use tests::eventually;
 use tests::party::{AGENT_HZ, CUSTOMER_HZ};
 use tests::rig::Rig;
 use tests::sipp::Phone::*;
 use tests::sipp::{agent_number, customer_number};
+use tests::{PATIENCE, eventually};
 
 // S20
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -15,12 +15,15 @@ async fn a_result_survives_the_death_of_control_api() {
     for delay_ms in [0, 1, 4, 15] {
         let call = rig.talk(Talks, HangsUp).await;
         // The phone's BYE is the end; the trace is read as fast as it grows.
-        while !rig
-            .sipp
-            .messages_of(&call.customer_number)
-            .iter()
-            .any(|message| message.name() == "BYE")
-        {}
+        let deadline = Instant::now() + PATIENCE;
+        let is_over = || {
+            let messages = rig.sipp.messages_of(&call.customer_number);
+            messages.iter().any(|message| message.name() == "BYE")
+        };
+        while !is_over() {
+            assert!(Instant::now() < deadline, "the customer's phone never hung up");
+            tokio::task::yield_now().await;
+        }
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         rig.stack.control_api.kill().expect("killed");
         rig.stack.control_api.restart().expect("restarted");

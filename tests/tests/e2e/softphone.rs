@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tests::audio::{Wav, assert_absent, heard_ms};
 use tests::browser::{Browser, Microphone, Page};
 use tests::eventually;
@@ -260,12 +260,14 @@ async fn each_end_is_told_to_the_agent_and_to_the_crm() {
             [Some("FAILED"), Some("trunk_failed"), Some("customer"), Some("network")],
         ),
     ];
+    let mut ended = Vec::new();
     for (phone, words, expected) in cases {
         let (page, call) = launch(&rig, &browser, AGENT, phone).await;
         page.says(words).await;
         page.screenshot(&format!("end-{phone:?}").to_lowercase(), SIZES[0], "light").await;
         check_end(&rig, &call, expected).await;
         page.close().await;
+        ended.push(call);
     }
     let (page, call) = launch(&rig, &browser, AGENT, Rings).await;
     page.says("Ringing").await;
@@ -274,11 +276,14 @@ async fn each_end_is_told_to_the_agent_and_to_the_crm() {
     check_end(&rig, &call, [Some("CANCELED"), Some("canceled"), None, Some("agent")]).await;
     rig.message(&call.customer_number, "CANCEL").await;
     page.close().await;
+    ended.push(call);
     let (page, call) = launch(&rig, &browser, AGENT, Rings).await;
     page.says("Ringing").await;
     rig.hang_up(&call).await;
     check_end(&rig, &call, [Some("CANCELED"), Some("canceled"), None, Some("api")]).await;
     page.says("Canceled").await;
+    ended.push(call);
+    check_told_once(&rig, &ended).await;
     browser.stop().await;
     rig.stop().await;
 }
@@ -288,8 +293,15 @@ async fn check_end(rig: &Rig, call: &Placed, expected: [Option<&str>; 4]) {
     let told =
         ["status", "reason", "failed_leg", "hangup_by"].map(|key| callback.body[key].clone());
     assert_eq!(told, expected.map(|word| json!(word)), "{}", callback.text);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(rig.sink.received(&call.call_id).len(), 1, "told once");
+}
+
+/// A later call's result has come, and each of these calls' once.
+async fn check_told_once(rig: &Rig, calls: &[Placed]) {
+    let later = rig.place(Busy, Talks).await;
+    rig.callback(&later).await;
+    for call in calls {
+        assert_eq!(rig.sink.received(&call.call_id).len(), 1, "told once: {}", call.call_id);
+    }
 }
 
 // S11, A5: without a microphone nobody is rung, and the result says why.
@@ -314,6 +326,7 @@ async fn without_a_microphone_nobody_is_rung() {
         let view = rig.call(&call).await.to_string();
         assert!(view.contains("microphone") && view.contains(detail), "{view}");
         browser.stop().await;
+        check_told_once(&rig, &[call]).await;
     }
     rig.stop().await;
 }
@@ -442,6 +455,7 @@ async fn it_works_in_a_frame() {
     let call = placed(&rig, &number).await;
     check_end(&rig, &call, [Some("ANSWER"), None, None, Some("customer")]).await;
     page.screenshot("frame", SIZES[2], "light").await;
+    check_told_once(&rig, &[call]).await;
     browser.stop().await;
     rig.stop().await;
 }
