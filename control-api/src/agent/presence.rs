@@ -7,6 +7,7 @@ use crate::link::PresenceChange;
 use crate::watch::{AgentId, registered_names};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// What the agent is called towards the edge; from now on the name is known.
@@ -23,16 +24,25 @@ pub fn is_online(app: &App, agent: &AgentId) -> bool {
 
 /// Waits until the agent's softphone is registered. False if it did not within the time.
 pub async fn wait_online(app: &App, agent: &AgentId, limit: Duration) -> bool {
-    let mut changes = app.softphones.watch(agent);
-    let online = async {
-        while !is_online(app, agent) {
+    becomes(app.softphones.watch(agent), limit, || is_online(app, agent)).await
+}
+
+/// Waits until it is so, looking at each change. False if it did not become so within the time.
+async fn becomes(
+    mut changes: watch::Receiver<()>,
+    limit: Duration,
+    is_so: impl Fn() -> bool,
+) -> bool {
+    let so = async {
+        while !is_so() {
             if changes.changed().await.is_err() {
                 return;
             }
         }
     };
-    let _ = timeout(limit, online).await;
-    is_online(app, agent)
+    // At the end of the time the last look counts, too.
+    let _ = timeout(limit, so).await;
+    is_so()
 }
 
 /// Remembers when softphones came and went and wakes who waits for it. Names that no agent has are
@@ -83,4 +93,28 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
 /// Notes the softphones that went with the links of their shards.
 pub async fn take_away_lost(app: &Arc<App>, now: Instant) {
     presence_changed(app, app.link.take_lost_softphones(app.config.edge_lost_after(), now)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::cell::Cell;
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn a_wait_ends_with_the_change_or_with_its_time() {
+        let is_so = Cell::new(false);
+        let (change, changes) = watch::channel(());
+        let minute = Duration::from_secs(60);
+        let mut wait = pin!(becomes(changes, minute, || is_so.get()));
+        assert_eq!(wait.as_mut().now_or_never(), None);
+        change.send(()).expect("somebody waits");
+        assert_eq!(wait.as_mut().now_or_never(), None, "another change");
+        is_so.set(true);
+        change.send(()).expect("somebody waits");
+        assert_eq!(wait.as_mut().now_or_never(), Some(true), "at once");
+        assert!(!becomes(change.subscribe(), Duration::from_millis(1), || false).await);
+        assert!(becomes(change.subscribe(), Duration::ZERO, || true).await);
+    }
 }

@@ -1,6 +1,6 @@
 //! Streams of events, over restarts too, and progress callbacks.
 
-use crate::rig::{DEADLINE, Rig, Shard, conversation, two_talk};
+use crate::rig::{DEADLINE, Rig, Shard, Stream, Told, conversation, two_talk};
 use control_api::streams::Patience;
 use control_wire::{CallStatus, Event, LegName, PartyState};
 use reqwest::Method;
@@ -10,54 +10,6 @@ use storage::{CallbackJob, KeyClass};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
-
-/// A stream of events as a client reads it.
-struct Stream {
-    response: reqwest::Response,
-    text: String,
-}
-
-impl Stream {
-    async fn open(rig: &Rig, path: &str) -> Self {
-        Self::open_with(rig, path, &rig.server_key).await
-    }
-
-    async fn open_with(rig: &Rig, path: &str, key: &str) -> Self {
-        let response = rig.stream(path, &format!("Bearer {key}")).await;
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, text: String::new() }
-    }
-
-    /// The next event: its id, its word, its data. `None` at the end of the stream.
-    async fn next(&mut self) -> Option<(u64, String, Value)> {
-        let read = async {
-            loop {
-                if let Some((event, rest)) = self.text.split_once("\n\n") {
-                    let event = event.to_owned();
-                    self.text = rest.to_owned();
-                    let field = |name: &str| {
-                        event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
-                    };
-                    let Some(word) = field("event: ") else { continue };
-                    let data = serde_json::from_str(&field("data: ").unwrap()).unwrap();
-                    return Some((field("id: ").unwrap().parse().unwrap(), word, data));
-                }
-                self.text
-                    .push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
-            }
-        };
-        timeout(DEADLINE, read).await.expect("no event came")
-    }
-
-    async fn words(&mut self, count: usize) -> Vec<String> {
-        let mut words = Vec::new();
-        for _ in 0..count {
-            words.push(self.next().await.expect("an event").1);
-        }
-        words
-    }
-}
 
 async fn hold(shard: &mut Shard, call_id: &str, sequence: u32) {
     let held = conversation(&[("agent", PartyState::Talking), ("customer", PartyState::OnHold)]);
@@ -84,8 +36,8 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     assert_eq!(one.words(5).await, TO_BRIDGE);
     assert_eq!(all.words(5).await, TO_BRIDGE);
     hold(&mut shard, &call_id, 5).await;
-    let (id, word, data) = one.next().await.unwrap();
-    assert_eq!((id, word.as_str()), (6, "held"));
+    let Told { id, word, data } = one.next().await.unwrap();
+    assert_eq!((id, word.as_str()), (Some(6), "held"));
     assert_eq!(data["conversation"]["parties"][1]["number"], "+919876543210");
     let keys: Vec<_> = data.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
@@ -111,7 +63,7 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     ] {
         assert_eq!(data[key], value, "{key}");
     }
-    assert_eq!(all.next().await.unwrap(), (id, word, data));
+    assert_eq!(all.next().await.unwrap(), Told { id, word, data });
     shard.end(&call_id, CallStatus::Answer).await;
     assert_eq!(one.words(1).await, ["ended"]);
     assert_eq!(one.next().await, None, "the stream of a call ends with it");
@@ -121,7 +73,7 @@ async fn a_calls_events_are_told_from_its_beginning_to_its_end() {
     assert_eq!(late.words(2).await, ["held", "ended"]);
     assert_eq!(late.next().await, None);
     let (other, _) = rig.place(&mut shard).await;
-    let (_, word, data) = all.next().await.unwrap();
+    let Told { word, data, .. } = all.next().await.unwrap();
     assert_eq!(
         (word.as_str(), &data["call_id"], &data["sequence"]),
         ("initiated", &json!(other), &json!(1))
@@ -192,9 +144,10 @@ async fn what_is_not_kept_any_more_is_told_as_a_gap() {
     hold(&mut shard, &call_id, 5).await;
     for path in ["/events?last_event_id=2".to_owned(), format!("/calls/{call_id}/events")] {
         let mut stream = Stream::open(&rig, &path).await;
-        let (id, word, data) = stream.next().await.unwrap();
-        assert_eq!((id, word.as_str(), &data["until"]), (5, "gap", &json!(5)), "{path}");
-        assert_eq!(stream.next().await.unwrap().1, "held");
+        let Told { id, word, data } = stream.next().await.unwrap();
+        let told = (id, word.as_str(), &data["until"]);
+        assert_eq!(told, (Some(5), "gap", &json!(5)), "{path}");
+        assert_eq!(stream.next().await.unwrap().word, "held");
     }
     let mut stream = Stream::open(&rig, "/events?last_event_id=5").await;
     assert_eq!(stream.words(1).await, ["held"], "nothing is missing behind it");
@@ -273,7 +226,7 @@ async fn a_slow_reader_is_cut() {
     assert!(last_id < EVENT_COUNT, "{last_id}");
     // With what it read last it misses nothing.
     let mut again = Stream::open(&rig, &format!("/events?last_event_id={last_id}")).await;
-    assert_eq!(again.next().await.unwrap().0, last_id + 1);
+    assert_eq!(again.next().await.unwrap().id, Some(last_id + 1));
     rig.stop().await;
 }
 
@@ -395,8 +348,8 @@ async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
     shard.end(&call_id, CallStatus::Answer).await;
     let mut stream = Stream::open(&rig, &path).await;
     let mut last = 0;
-    while let Some((id, _, _)) = stream.next().await {
-        last = id;
+    while let Some(told) = stream.next().await {
+        last = told.id.expect("events of calls are numbered");
     }
     for query in [format!("?last_event_id={last}"), "?last_event_id=99999".to_owned()] {
         let answer = rig.get(&format!("{path}{query}")).await;

@@ -1,7 +1,8 @@
 //! The page of a browser softphone as tests play it: the launch link, the session with its call,
 //! and its events.
 
-use crate::rig::{ACCOUNT, Answer, CALLER_ID, DEADLINE, Rig, Shard};
+use crate::rig::{ACCOUNT, Answer, CALLER_ID, DEADLINE, Rig, Shard, Stream};
+use control_api::watch::AgentId;
 use control_wire::{PlaceCall, SoftphoneGrant};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -136,61 +137,40 @@ impl Page {
 
     pub async fn events(&self, rig: &Rig) -> Events {
         let response = rig.stream("/CRM_API/webphone/session/events", &self.authorization()).await;
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["cache-control"], "no-cache");
-        Events { response, text: String::new() }
+        Events(Stream::of(response))
     }
 }
 
 /// A page's stream of events.
-pub struct Events {
-    response: reqwest::Response,
-    text: String,
-}
+pub struct Events(Stream);
 
 impl Events {
     /// The next call that is told; `None` at the end of the stream.
     pub async fn next(&mut self) -> Option<Value> {
-        let read = async {
-            loop {
-                if let Some((event, rest)) = self.text.split_once("\n\n") {
-                    let event = event.to_owned();
-                    self.text = rest.to_owned();
-                    let Some(data) = event.strip_prefix("event: call\ndata: ") else { continue };
-                    return Some(serde_json::from_str(data).unwrap());
-                }
-                self.text
-                    .push_str(std::str::from_utf8(&self.response.chunk().await.unwrap()?).unwrap());
-            }
-        };
-        timeout(DEADLINE, read).await.expect("no event came")
+        self.0.named("call").await
     }
 
     /// The next event of this name.
     pub async fn named(&mut self, name: &str) -> Value {
-        let head = format!("event: {name}\ndata: ");
-        let read = async {
-            loop {
-                if let Some((event, rest)) = self.text.split_once("\n\n") {
-                    let event = event.to_owned();
-                    self.text = rest.to_owned();
-                    match event.strip_prefix(&head) {
-                        Some(data) => return serde_json::from_str(data).unwrap(),
-                        None => continue,
-                    }
-                }
-                let chunk = self.response.chunk().await.unwrap().expect("the stream ended");
-                self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-            }
-        };
-        timeout(DEADLINE, read).await.expect("no event came")
+        self.0.named(name).await.expect("the stream ended")
     }
 
     /// The state in the next event.
     pub async fn state(&mut self) -> String {
         self.next().await.expect("an event")["state"].as_str().unwrap().to_owned()
     }
+}
+
+/// Waits until somebody waits for a change of the agent.
+pub async fn wait_watched(rig: &Rig, crm_username: &str) {
+    let (account_id, crm_username) = (ACCOUNT.to_owned(), crm_username.to_owned());
+    let agent = AgentId { account_id, crm_username };
+    let wait = async {
+        while rig.app.softphones.watcher_count(&agent) == 0 {
+            sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.expect("nobody waits");
 }
 
 /// Waits until the process knows the softphone as online or offline.
