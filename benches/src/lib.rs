@@ -1,14 +1,16 @@
 //! What the benches share: the clock they measure with, and parties that talk through a relay.
 
+#[path = "../../media-core/tests/relay/remote.rs"]
+mod remote;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use media_core::codec::{Codec, Format, PayloadType};
-use media_core::relay::{Forward, LegId, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
+use media_core::relay::{Forward, LegId, Relay, RelayConfig, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
-use media_core::sdp::Direction;
 use media_core::srtp::SrtpKeys;
+use remote::remote;
 
 const PACKET_LEN: usize = 172;
 const HEADER_LEN: usize = 12;
@@ -59,6 +61,7 @@ impl Talk {
         leg
     }
 
+    /// How many legs speak in each round.
     pub fn speaker_count(&self) -> usize {
         self.speakers.len()
     }
@@ -93,28 +96,6 @@ impl Talk {
             black_box(output);
         }
         while self.relay.poll_event().is_some() {}
-    }
-}
-
-fn remote(rtp: SocketAddr, srtp: Option<SrtpKeys>) -> RemoteMedia {
-    let number = |number| PayloadType::new(number).expect("7 bits");
-    RemoteMedia {
-        rtp: Some(rtp),
-        rtcp: Some(rtp),
-        rtcp_mux: true,
-        codec: Codec::Pcmu,
-        audio: number(0),
-        telephone_event: Some(number(101)),
-        received: [
-            (number(0), Format::Audio(Codec::Pcmu)),
-            (number(8), Format::Audio(Codec::Pcma)),
-            (number(101), Format::TelephoneEvent),
-            (number(13), Format::ComfortNoise),
-        ]
-        .into_iter()
-        .collect(),
-        direction: Direction::SendRecv,
-        srtp: srtp.map(Box::new),
     }
 }
 

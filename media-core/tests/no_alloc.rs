@@ -5,13 +5,15 @@
 mod client;
 #[path = "relay/pair.rs"]
 mod pair;
+#[path = "relay/remote.rs"]
+mod remote;
 
 use std::alloc::{GlobalAlloc, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media_core::codec::{Codec, Format, FormatMap, PayloadType};
+use media_core::codec::{Codec, FormatMap, PayloadType};
 use media_core::relay::{
     self, Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM,
     WebRtcConfig,
@@ -21,6 +23,7 @@ use media_core::sdp::webrtc::{SoftphoneOffer, accept_answer, offer};
 use media_core::sdp::{Direction, Origin};
 use media_core::srtp::{Inbound, Keys, Outbound, SrtpKeys, Suite};
 use pair::{bridge, record};
+use remote::remote;
 
 struct Counting;
 
@@ -59,33 +62,18 @@ fn start() -> Instant {
     Instant::now()
 }
 
-fn number(number: u8) -> PayloadType {
-    PayloadType::new(number).unwrap()
-}
-
-fn remote(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
+/// A peer at this address, by plain RTP or by SRTP.
+fn remote_with(rtp: SocketAddr, suite: Option<Suite>) -> RemoteMedia {
     let keys =
         |suite: Suite, fill: u8| Keys::new(suite, &vec![fill; suite.material_len()]).unwrap();
-    RemoteMedia {
-        rtp: Some(rtp),
-        rtcp: Some(rtp),
-        rtcp_mux: true,
-        codec: Codec::Pcmu,
-        audio: number(0),
-        telephone_event: Some(number(101)),
-        received: [
-            (number(0), Format::Audio(Codec::Pcmu)),
-            (number(8), Format::Audio(Codec::Pcma)),
-            (number(101), Format::TelephoneEvent),
-            (number(13), Format::ComfortNoise),
-        ]
-        .into_iter()
-        .collect(),
-        direction: Direction::SendRecv,
-        srtp: suite.map(|suite| {
-            Box::new(SrtpKeys { outbound: keys(suite, 1), inbound: keys(suite, 2), mki: None })
+    remote(
+        rtp,
+        suite.map(|suite| SrtpKeys {
+            outbound: keys(suite, 1),
+            inbound: keys(suite, 2),
+            mki: None,
         }),
-    }
+    )
 }
 
 struct Rig {
@@ -110,8 +98,8 @@ impl Rig {
         let mut relay = Relay::new(config, 1, now);
         let peers = ["127.0.0.1:4000".parse().unwrap(), "127.0.0.1:5000".parse().unwrap()];
         let legs = [relay.open_leg(now).unwrap(), relay.open_leg(now).unwrap()];
-        relay.set_remote(now, legs[0], remote(peers[0], None));
-        relay.set_remote(now, legs[1], remote(peers[1], suite));
+        relay.set_remote(now, legs[0], remote_with(peers[0], None));
+        relay.set_remote(now, legs[1], remote_with(peers[1], suite));
         bridge(&mut relay, now, legs[0], legs[1]);
         record(&mut relay, now, legs[0], legs[1]).unwrap();
         Rig { now, relay, legs, peers, buffer: [0; 2048] }
@@ -215,8 +203,8 @@ fn a_mix_allocates_nothing() {
     let third = rig.relay.open_leg(rig.now).unwrap();
     let listener = rig.relay.open_leg(rig.now).unwrap();
     let peers = ["127.0.0.1:6000".parse().unwrap(), "127.0.0.1:7000".parse().unwrap()];
-    rig.relay.set_remote(rig.now, third, remote(peers[0], None));
-    rig.relay.set_remote(rig.now, listener, remote(peers[1], Some(Suite::AeadAes128Gcm)));
+    rig.relay.set_remote(rig.now, third, remote_with(peers[0], None));
+    rig.relay.set_remote(rig.now, listener, remote_with(peers[1], Some(Suite::AeadAes128Gcm)));
     let parties = [(rig.legs[0], rig.peers[0]), (rig.legs[1], rig.peers[1]), (third, peers[0])];
     for leg in [rig.legs[0], rig.legs[1], third, listener] {
         rig.relay.set_hearing(rig.now, leg, &[rig.legs[0], rig.legs[1], third]);
@@ -261,7 +249,7 @@ fn softphone_rig() -> (Rig, client::Client) {
     };
     rig.relay = Relay::new(config, 1, rig.now);
     rig.legs = [rig.relay.open_softphone(rig.now).unwrap(), rig.relay.open_leg(rig.now).unwrap()];
-    rig.relay.set_remote(rig.now, rig.legs[1], remote(rig.peers[1], None));
+    rig.relay.set_remote(rig.now, rig.legs[1], remote_with(rig.peers[1], None));
     let mut client = client::Client::new(rig.now, client::Version::Dtls12);
     let spec = SoftphoneOffer {
         local: rig.relay.softphone_local(rig.legs[0]).unwrap(),

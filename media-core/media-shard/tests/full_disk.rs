@@ -1,9 +1,12 @@
 //! A disk that is full for a while (B11). The room that this process's files have is bounded for
 //! all of it, so this test is alone here.
 
+#[path = "stereo/header.rs"]
+mod header;
+
 use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement};
-use media_core::recording::BLOCK_LEN;
+use media_core::recording::{BLOCK_LEN, HEADER_LEN};
 use media_core::relay::RecordingId;
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
@@ -23,18 +26,9 @@ fn give_room(len: u64) {
     setrlimit(Resource::Fsize, Rlimit { current: Some(len), maximum }).unwrap();
 }
 
-/// The first block of a stereo recording that ends with the block before `end`.
+/// The first block of a recording that ends with the block before `end`.
 fn first_block(end: u64) -> Vec<u8> {
-    let data_len = (end * BLOCK - 44) as u32;
-    let mut bytes = Vec::from(*b"RIFF");
-    bytes.extend((data_len + 36).to_le_bytes());
-    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    bytes.extend(8000u32.to_le_bytes());
-    bytes.extend(32000u32.to_le_bytes());
-    bytes.extend(b"\x04\0\x10\0data");
-    bytes.extend(data_len.to_le_bytes());
-    bytes.resize(BLOCK_LEN, 7);
-    bytes
+    header::first_block((end * BLOCK - HEADER_LEN as u64) as u32)
 }
 
 /// Records the blocks 1 to 9 with room for the blocks before `full_from` only, until those before

@@ -1,5 +1,8 @@
 //! Recording files: written while they run, final after the end, and finished after a kill.
 
+#[path = "stereo/header.rs"]
+mod header;
+
 use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement};
 use media_core::recording::{BLOCK_LEN, HEADER_LEN};
@@ -39,17 +42,7 @@ fn first_block() -> Vec<u8> {
 
 /// The first block of a recording with this much after it.
 fn first_block_of(more_len: u32) -> Vec<u8> {
-    let data_len = (BLOCK_LEN - HEADER_LEN) as u32 + more_len;
-    let mut bytes = Vec::from(*b"RIFF");
-    bytes.extend((data_len + 36).to_le_bytes());
-    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
-    bytes.extend(8000u32.to_le_bytes());
-    bytes.extend(32000u32.to_le_bytes());
-    bytes.extend(b"\x04\0\x10\0data");
-    bytes.extend(data_len.to_le_bytes());
-    assert_eq!(bytes.len(), HEADER_LEN);
-    bytes.resize(BLOCK_LEN, 7);
-    bytes
+    header::first_block((BLOCK_LEN - HEADER_LEN) as u32 + more_len)
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn speak(talker: &mut Talker, tone: &Tone, n: u64) -> Vec<u8> {
 
 #[track_caller]
 fn check(samples: &[i16], own: f64, other: f64) {
+    assert!(samples.len() >= 800, "{} samples", samples.len());
     for window in samples.chunks_exact(800) {
         assert!(tone::level(window, own) > 7500.0 && tone::level(window, other) < 100.0);
     }
@@ -141,14 +142,18 @@ fn check_change_of_codec(is_agreed: bool) {
     }
     for n in 25..50u64 {
         let mut payload = [0; 160];
-        A.fill_encoded(n * 160, Codec::Pcma, &mut payload);
+        B.fill_encoded(n * 160, Codec::Pcma, &mut payload);
         rig.hear(agent, AGENT, &packet(a.header(8), &payload));
         rig.now += Duration::from_millis(20);
     }
     rig.relay.stop_recording(rig.now, id);
     let outputs = rig.outputs();
     disk.take(id, outputs);
-    check(&disk.channels().0, 400.0, 1000.0);
+    let left = disk.channels().0;
+    assert_eq!(left.len(), 50 * 160);
+    let (before, after) = left.split_at(25 * 160);
+    check(before, 400.0, 1000.0);
+    check(after, 1000.0, 400.0);
 }
 
 #[test]
