@@ -92,6 +92,7 @@ impl Batch {
         unsafe { std::ptr::write(self.locals[at].as_mut_ptr().cast(), message) };
     }
 
+    /// Whether it must be sent before more is pushed.
     pub fn is_full(&self) -> bool {
         self.len == BATCH_LEN
     }

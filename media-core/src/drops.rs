@@ -7,6 +7,7 @@ macro_rules! drop_reasons {
         pub enum DropReason { $($(#[$doc])* $variant,)* }
 
         impl DropReason {
+            /// Every reason, in the order in which they are counted.
             pub const ALL: &'static [DropReason] = &[$(DropReason::$variant,)*];
 
             /// Stable snake-case name for metrics.
@@ -114,6 +115,7 @@ impl Default for DropCounters {
 }
 
 impl DropCounters {
+    /// Counts one dropped packet.
     pub fn count(&mut self, reason: DropReason) {
         self.0[reason as usize] += 1;
     }
@@ -125,6 +127,7 @@ impl DropCounters {
         }
     }
 
+    /// How many packets were dropped for this reason.
     pub fn of(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }

@@ -104,6 +104,7 @@ impl Identity {
         }
     }
 
+    /// The SHA-256 of the certificate, for SDP (RFC 8122 §5).
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }

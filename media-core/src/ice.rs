@@ -174,14 +174,17 @@ impl Agent {
         }
     }
 
+    /// What the peer's checks must carry now (RFC 8445 §7.2.2).
     pub fn credentials(&self) -> Credentials {
         self.current.ours
     }
 
+    /// What they must carry after the next restart (RFC 8445 §9).
     pub fn next_credentials(&self) -> Credentials {
         self.next
     }
 
+    /// The peer's user fragment, once it is known.
     pub fn peer_ufrag(&self) -> Option<&str> {
         self.current.peer.as_deref()
     }

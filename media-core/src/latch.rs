@@ -120,10 +120,12 @@ impl Latch {
         }
     }
 
+    /// The address that SDP named.
     pub fn signalled(&self) -> SocketAddr {
         self.signalled
     }
 
+    /// Where media really come from, once that is learned.
     pub fn latched(&self) -> Option<SocketAddr> {
         match self.state {
             State::Latched { source } => Some(source),

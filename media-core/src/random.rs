@@ -10,6 +10,7 @@ impl Random {
         Random(seed)
     }
 
+    /// The next 64 bits (splitmix64).
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -18,10 +19,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// The next 32 bits.
     pub fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }
 
+    /// The next 16 bits.
     pub fn next_u16(&mut self) -> u16 {
         (self.next_u64() >> 48) as u16
     }

@@ -68,6 +68,7 @@ impl Reception {
         }
     }
 
+    /// The source that it counts (RFC 3550 §6.4.1).
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
     }

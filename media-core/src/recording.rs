@@ -180,6 +180,7 @@ impl Recording {
         self.state = State::Paused;
     }
 
+    /// Goes on after a pause, which stays as silence.
     pub fn resume(&mut self) {
         self.state = State::Running;
     }
@@ -247,6 +248,7 @@ impl Recording {
         self.layout.offset(self.frames_at(now))
     }
 
+    /// How long the file would be if it ended now.
     pub fn duration(&self, now: Instant) -> Duration {
         Duration::from_millis(self.frames_at(now) * 1000 / u64::from(CLOCK_RATE))
     }

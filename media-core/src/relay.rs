@@ -232,10 +232,12 @@ impl Relay {
         self.legs.get(leg.index, leg.generation).map(Leg::totals).unwrap_or_default()
     }
 
+    /// Legs that are open.
     pub fn leg_count(&self) -> usize {
         self.legs.used_count()
     }
 
+    /// Recordings that are not finished.
     pub fn recording_count(&self) -> usize {
         self.recordings.used_count()
     }

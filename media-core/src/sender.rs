@@ -18,6 +18,7 @@ pub(crate) struct StreamId(pub u32);
 pub(crate) struct StreamIds(u32);
 
 impl StreamIds {
+    /// An id that no stream had before.
     pub fn next(&mut self) -> StreamId {
         self.0 = self.0.wrapping_add(1);
         StreamId(self.0)
@@ -103,6 +104,7 @@ impl Sender {
         }
     }
 
+    /// The source that the peer sees, whoever is passed on.
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
     }
@@ -112,6 +114,7 @@ impl Sender {
         self.last_sent.is_none_or(|last| now.saturating_duration_since(last) >= time)
     }
 
+    /// Packets sent so far.
     pub fn packet_count(&self) -> u64 {
         self.packet_count
     }
@@ -224,6 +227,7 @@ impl Sender {
         self.octet_count = self.octet_count.wrapping_add(payload_len as u32);
     }
 
+    /// What a sender report says (RFC 3550 §6.4.1).
     pub fn totals(&self, now: Instant) -> SenderTotals {
         SenderTotals {
             timestamp: self.timestamp_at(now, 0),

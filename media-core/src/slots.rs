@@ -25,10 +25,12 @@ impl<T> Slots<T> {
         Slots { slots, used_count: 0 }
     }
 
+    /// Places, empty ones included.
     pub fn place_count(&self) -> u32 {
         self.slots.len() as u32
     }
 
+    /// Places in use.
     pub fn used_count(&self) -> usize {
         self.used_count
     }
@@ -42,6 +44,7 @@ impl<T> Slots<T> {
         Some(slot.value.insert(make(slot.generation)))
     }
 
+    /// Empties a place, if it is still of this generation.
     pub fn remove(&mut self, index: u32, generation: u32) -> Option<T> {
         let slot =
             self.slots.get_mut(index as usize).filter(|slot| slot.generation == generation)?;
@@ -50,10 +53,12 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// What is there, if it is still of this generation.
     pub fn get(&self, index: u32, generation: u32) -> Option<&T> {
         self.slots.get(index as usize).filter(|slot| slot.generation == generation)?.value.as_ref()
     }
 
+    /// As `get`, to be changed.
     pub fn get_mut(&mut self, index: u32, generation: u32) -> Option<&mut T> {
         self.slots
             .get_mut(index as usize)

@@ -119,6 +119,7 @@ pub struct LogConfig {
     pub level: LogLevel,
 }
 
+/// How a line of the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
@@ -126,6 +127,7 @@ pub enum LogFormat {
     Json,
 }
 
+/// From which level on lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogLevel {

@@ -99,6 +99,7 @@ impl Mailbox {
         self.filled.set();
     }
 
+    /// Events that control-api has not acknowledged.
     pub fn outbox(&self) -> std::cell::Ref<'_, Outbox> {
         self.outbox.borrow()
     }

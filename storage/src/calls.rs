@@ -10,6 +10,7 @@ use std::sync::MutexGuard;
 
 /// Most steps kept of one call, besides the last.
 pub const TIMELINE_CAP: u32 = 1_000;
+/// What became of a milestone that was told.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
@@ -126,6 +127,7 @@ pub struct Finish {
     pub progress_endpoint: Option<String>,
 }
 
+/// What became of the end of a call that was told.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FinishOutcome {
     Finished(Finish),
@@ -135,6 +137,7 @@ pub enum FinishOutcome {
 }
 
 impl Storage {
+    /// The record of a call.
     pub fn call(&self, call_id: &str) -> Result<Option<Call>> {
         self.load(Family::Calls, call_id.as_bytes())
     }

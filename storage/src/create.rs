@@ -77,6 +77,7 @@ pub enum InTheWay {
 }
 
 impl InTheWay {
+    /// The call, whichever it is.
     pub fn into_call(self) -> Call {
         match self {
             Self::InCall(call) | Self::DoubleClick(call) => call,

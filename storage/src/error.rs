@@ -19,4 +19,5 @@ pub enum Error {
     BadCursor,
 }
 
+/// What storage gives back.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -24,6 +24,7 @@ pub struct Belongings {
     pub keys: usize,
 }
 
+/// What became of something that was to be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoveOutcome {
     /// What it had.
@@ -49,6 +50,7 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
+    /// An account by its id.
     pub fn account(&self, account_id: &str) -> Result<Option<Account>> {
         self.load(Family::Accounts, account_id.as_bytes())
     }
@@ -129,6 +131,7 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
+    /// A number by its E.164 form.
     pub fn number(&self, e164: &str) -> Result<Option<Number>> {
         self.load(Family::Numbers, e164.as_bytes())
     }
@@ -168,6 +171,7 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
+    /// An agent of an account by the CRM's name.
     pub fn agent(&self, account_id: &str, crm_username: &str) -> Result<Option<Agent>> {
         self.load(Family::Agents, &agent_key(account_id, crm_username))
     }
@@ -210,6 +214,7 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
+    /// A key by its id.
     pub fn api_key(&self, key_id: &str) -> Result<Option<ApiKey>> {
         self.load(Family::ApiKeys, key_id.as_bytes())
     }
@@ -247,6 +252,7 @@ impl Storage {
         batch.commit(Durability::Synced)
     }
 
+    /// A trunk by its id.
     pub fn trunk(&self, trunk_id: &str) -> Result<Option<Trunk>> {
         self.load(Family::Trunks, trunk_id.as_bytes())
     }

@@ -51,6 +51,7 @@ pub struct Due {
     pub next_ms: Option<u64>,
 }
 
+/// What became of a result that was to be told again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "returned once per request and taken apart at once")]
 pub enum RequeueOutcome {

@@ -28,6 +28,7 @@ impl Storage {
         Ok(true)
     }
 
+    /// A session of the webphone by its id.
     pub fn session(&self, session_id: &str) -> Result<Option<WebphoneSession>> {
         self.load(Family::WebphoneSessions, session_id.as_bytes())
     }

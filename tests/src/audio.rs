@@ -49,6 +49,7 @@ impl Wav {
         Ok(Wav { agent: channel(0), customer: channel(1), third })
     }
 
+    /// Its length in seconds.
     pub fn duration_s(&self) -> f64 {
         self.agent.len() as f64 / 8000.0
     }

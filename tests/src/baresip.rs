@@ -99,10 +99,12 @@ impl Baresip {
         self.press("x");
     }
 
+    /// Ends the hold by a re-INVITE.
     pub fn resume(&self) {
         self.press("X");
     }
 
+    /// Says BYE.
     pub fn hang_up(&self) {
         self.press("b");
     }

@@ -147,6 +147,7 @@ impl Page<'_> {
         self.look().await["text"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Where the page is.
     pub async fn url(&self) -> String {
         self.look().await["url"].as_str().unwrap_or_default().to_owned()
     }
@@ -172,6 +173,7 @@ impl Page<'_> {
         }
     }
 
+    /// Clicks what has this ARIA role and name.
     pub async fn click(&self, role: &str, name: &str) {
         self.browser
             .ask(json!({ "op": "click", "page": self.name, "role": role, "name": name }))
@@ -193,10 +195,12 @@ impl Page<'_> {
             .await;
     }
 
+    /// Presses a key of the keyboard.
     pub async fn press(&self, key: &str) {
         self.browser.ask(json!({ "op": "press", "page": self.name, "key": key })).await;
     }
 
+    /// Loads the page again, as F5 does.
     pub async fn reload(&self) {
         self.browser.ask(json!({ "op": "reload", "page": self.name })).await;
     }
@@ -245,6 +249,7 @@ impl Page<'_> {
         .await;
     }
 
+    /// Closes the page, as its window's button does.
     pub async fn close(self) {
         self.browser.ask(json!({ "op": "close", "page": self.name })).await;
     }

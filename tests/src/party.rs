@@ -14,8 +14,11 @@ use std::time::{Duration, Instant};
 /// Tones that are no multiples of each other, so that none is heard in another or in the tone that
 /// is played on hold.
 pub const AGENT_HZ: f64 = 650.0;
+/// The customer's tone.
 pub const CUSTOMER_HZ: f64 = 1050.0;
+/// A third party's tone.
 pub const THIRD_HZ: f64 = 1450.0;
+/// A supervisor's tone.
 pub const SUPERVISOR_HZ: f64 = 1850.0;
 
 /// Payload type of telephone events in the phones' answers.
@@ -77,6 +80,7 @@ impl Party {
         self.state.lock().expect("state").pressed = Some(code);
     }
 
+    /// Sends nothing from now on.
     pub fn be_silent(&self) {
         self.state.lock().expect("state").remote = None;
     }

@@ -147,6 +147,7 @@ impl Rig {
         .await
     }
 
+    /// The call as the API shows it.
     pub async fn call(&self, call: &Placed) -> Value {
         self.request(Method::GET, &format!("/calls/{}", call.call_id), None)
             .await
@@ -160,6 +161,7 @@ impl Rig {
         eventually(state, async || (self.call(call).await["state"] == state).then_some(())).await;
     }
 
+    /// Ends the call by the API.
     pub async fn hang_up(&self, call: &Placed) {
         let answer = self.request(Method::DELETE, &format!("/calls/{}", call.call_id), None).await;
         assert_eq!(answer.status(), 204);
@@ -170,6 +172,7 @@ impl Rig {
         self.sink.wait_for(&call.call_id, 1).await.remove(0)
     }
 
+    /// The lines of the call's timeline.
     pub async fn timeline(&self, call: &Placed) -> Vec<Value> {
         let path = format!("/calls/{}/timeline", call.call_id);
         let mut timeline: Value =

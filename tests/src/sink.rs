@@ -25,6 +25,7 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Answers at once.
     pub fn now(status: u16) -> Reply {
         Reply { status, after: Duration::ZERO }
     }
@@ -42,6 +43,7 @@ pub struct Received {
 }
 
 impl Received {
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }

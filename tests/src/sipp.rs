@@ -266,6 +266,7 @@ impl Message {
         directions.into_iter().find(|direction| line(direction)).unwrap_or("sendrecv")
     }
 
+    /// Whether it is an INVITE to this number.
     pub fn is_invite_of(&self, number: &str) -> bool {
         !self.is_sent && self.name() == "INVITE" && self.target().contains(number)
     }

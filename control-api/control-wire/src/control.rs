@@ -94,6 +94,7 @@ pub struct NewSupervisor {
     pub role: SupervisorRole,
 }
 
+/// What a supervisor hears, and who hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SupervisorRole {
@@ -114,6 +115,7 @@ pub struct Conversation {
     pub recording: RecordingState,
 }
 
+/// One party of a call and how it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Party {
     pub party: String,
@@ -129,6 +131,7 @@ pub struct Party {
     pub reason: Option<String>,
 }
 
+/// What a party is to the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartyRole {
@@ -138,6 +141,7 @@ pub enum PartyRole {
     Supervisor,
 }
 
+/// How far a party has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartyState {
@@ -153,6 +157,7 @@ pub enum PartyState {
     Left,
 }
 
+/// Whether what is said now is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingState {

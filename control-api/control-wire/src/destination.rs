@@ -45,6 +45,7 @@ pub struct Route {
     pub media_from: Vec<String>,
 }
 
+/// The transport of a trunk's SIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportKind {

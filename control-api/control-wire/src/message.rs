@@ -254,6 +254,7 @@ pub struct Milestone {
     pub detail: Option<String>,
 }
 
+/// Which kind of leg a milestone or a failure is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegName {
@@ -274,6 +275,7 @@ pub enum CallStatus {
     Canceled,
 }
 
+/// Who ended a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HangupBy {
@@ -344,6 +346,7 @@ pub struct Attempt {
     pub result: String,
 }
 
+/// The file that a recording became, in the recordings' folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingResult {
     pub file_name: String,

@@ -8,6 +8,7 @@ use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+/// How far a leg has come; requests and responses that do not fit are passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     Invited,
@@ -18,6 +19,7 @@ pub enum Phase {
     HangingUp,
 }
 
+/// What a leg's end came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndedBy {
     /// The edge sent BYE.
@@ -71,6 +73,7 @@ impl LegReport {
     }
 }
 
+/// One call of the edge to this carrier.
 pub struct Leg {
     id: u64,
     pub call_id: String,
@@ -148,6 +151,7 @@ impl Leg {
         })
     }
 
+    /// The 100 to its INVITE.
     pub fn trying(&self) -> String {
         self.invite.clone()
     }
@@ -170,6 +174,7 @@ impl Leg {
         self.last_sent.clone()
     }
 
+    /// The 180, or with early media the 183 that describes it.
     pub fn ring(&mut self) -> String {
         self.phase = Phase::Ringing;
         if self.behaviour.early_media {
@@ -179,17 +184,20 @@ impl Leg {
         }
     }
 
+    /// The 200 with the session description.
     pub fn answer(&mut self, now: Instant) -> String {
         self.phase = Phase::Answered;
         self.report.answered_at = Some(now);
         self.respond(200, "OK", true)
     }
 
+    /// A final response that ends the leg.
     pub fn refuse(&mut self, status: u16, phrase: &str) -> String {
         self.phase = Phase::Refused;
         self.respond(status, phrase, false)
     }
 
+    /// The ACK of the 200 has come: from now on it talks.
     pub fn acknowledge(&mut self, now: Instant) {
         self.phase = Phase::Confirmed;
         self.report.acknowledged_at = Some(now);
@@ -286,6 +294,7 @@ impl Leg {
         true
     }
 
+    /// What is told of it once it is over.
     pub fn into_report(mut self, ended_by: EndedBy) -> LegReport {
         let missing = |(first, highest): (u64, u64)| {
             (highest - first + 1).saturating_sub(self.report.received_count)

@@ -14,6 +14,7 @@ pub struct Behaviour {
     pub outcome: Outcome,
 }
 
+/// What a number does with its INVITE.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome {
     Answer {

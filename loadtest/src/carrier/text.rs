@@ -9,6 +9,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// Splits a message into its parts; `None` if it is none.
     pub fn parse(bytes: &'a [u8]) -> Option<Message<'a>> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (head, body) = text.split_once("\r\n\r\n")?;
@@ -29,10 +30,12 @@ impl<'a> Message<'a> {
             .map_or("", |(_, value)| value)
     }
 
+    /// Of a request.
     pub fn method(&self) -> Option<&'a str> {
         (!self.start.starts_with("SIP/2.0")).then(|| self.start.split(' ').next()).flatten()
     }
 
+    /// Of a response.
     pub fn status(&self) -> Option<u16> {
         self.start.strip_prefix("SIP/2.0 ")?.split(' ').next()?.parse().ok()
     }

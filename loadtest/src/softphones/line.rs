@@ -25,6 +25,8 @@ struct Account {
     password: String,
 }
 
+/// Opens a launch link, registers, and talks until the call ends. `placed` is told when the call
+/// is.
 pub async fn run(
     fleet: &Fleet,
     agent: u32,

@@ -55,6 +55,7 @@ pub struct Answer {
 }
 
 impl Talker {
+    /// Starts the thread that sends and takes all softphones' media, and gives the legs' reports.
     pub fn start(totals: Arc<Totals>) -> anyhow::Result<(Talker, mpsc::Receiver<LegReport>)> {
         let (asked_sender, asked) = mpsc::channel();
         let (report_sender, reports) = mpsc::channel();
@@ -100,6 +101,7 @@ impl Talker {
         Ok(Answer { answer, ready })
     }
 
+    /// Ends an agent's leg; its report comes.
     pub fn hang_up(&self, agent: u32) {
         let _ = self.0.send(Asked::HangUp(agent));
     }

@@ -448,6 +448,7 @@ impl Engine {
         self.webrtc.as_ref().map(UdpSocket::local_addr).transpose()
     }
 
+    /// Counted since the start.
     pub fn counters(&self) -> EngineCounters {
         self.counters
     }

@@ -177,6 +177,7 @@ impl Recorder {
         self.open.len()
     }
 
+    /// Counted since the start.
     pub fn counters(&self) -> &RecorderCounters {
         &self.counters
     }

@@ -51,10 +51,12 @@ impl Concealer {
         self.at = (self.at + 1) % FRAME_COUNT;
     }
 
+    /// The newest frame.
     pub fn frame(&self) -> &[i16; FRAME] {
         &self.heard[self.at]
     }
 
+    /// The newest frame, to be filled.
     pub fn frame_mut(&mut self) -> &mut [i16; FRAME] {
         &mut self.heard[self.at]
     }

@@ -56,6 +56,7 @@ impl Track {
         Track { channel, owner: Owner::Nobody, codec, anchor: None, written: 0, ring }
     }
 
+    /// Its place in a frame of the file.
     pub fn channel(&self) -> usize {
         self.channel
     }
@@ -72,6 +73,7 @@ impl Track {
         (self.owner, self.anchor) = (Owner::Leg, None);
     }
 
+    /// Its leg is gone: another one's audio may go here.
     pub fn end(&mut self) {
         self.owner = Owner::Nobody;
     }

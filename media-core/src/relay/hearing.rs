@@ -22,10 +22,12 @@ impl Default for Parties {
 }
 
 impl Parties {
+    /// The legs, in no order.
     pub fn as_slice(&self) -> &[LegId] {
         &self.legs[..usize::from(self.count)]
     }
 
+    /// Whether this leg is one of them.
     pub fn contains(&self, leg: LegId) -> bool {
         self.as_slice().contains(&leg)
     }
@@ -41,6 +43,7 @@ impl Parties {
         true
     }
 
+    /// Takes a leg out, if it is in.
     pub fn remove(&mut self, leg: LegId) {
         if let Some(at) = self.as_slice().iter().position(|other| *other == leg) {
             self.count -= 1;
@@ -48,6 +51,7 @@ impl Parties {
         }
     }
 
+    /// Just this leg.
     pub fn of(leg: LegId) -> Parties {
         let mut parties = Parties::default();
         parties.add(leg);

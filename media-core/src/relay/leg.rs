@@ -167,14 +167,17 @@ impl Leg {
         }
     }
 
+    /// The socket that its RTP comes to and leaves from.
     pub fn rtp_socket(&self) -> SocketId {
         if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2) }
     }
 
+    /// The socket of its own RTCP; a softphone's is multiplexed (RFC 5761).
     pub fn rtcp_socket(&self) -> SocketId {
         if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2 + 1) }
     }
 
+    /// The codec that was agreed; G.711 µ-law before.
     pub fn codec(&self) -> Codec {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
     }
@@ -438,6 +441,7 @@ impl Leg {
         rtcp::Report { ssrc: self.sender.ssrc(), sender, reception, cname, goodbye }
     }
 
+    /// What came and went so far, of all its streams.
     pub fn totals(&self) -> LegReport {
         let (lost, jitter) = match &self.incoming {
             Some(incoming) => {

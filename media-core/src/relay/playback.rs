@@ -80,6 +80,7 @@ impl Relay {
         }
     }
 
+    /// Ends what is played to a leg, also what would be played whenever it hears nothing.
     pub fn stop_playing(&mut self, leg: LegId) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
             (leg.playing, leg.background) = (None, None);

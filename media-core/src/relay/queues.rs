@@ -74,6 +74,7 @@ impl Queues {
         Ok(())
     }
 
+    /// The next event for the shard's machines.
     pub fn pop_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -85,18 +86,22 @@ impl Queues {
         }
     }
 
+    /// Queues the opening of a socket.
     pub fn open(&mut self, socket: SocketId) {
         self.outputs.push_back(Queued::Open(socket));
     }
 
+    /// Queues that a socket takes packets from anywhere again.
     pub fn disconnect(&mut self, socket: SocketId) {
         self.outputs.push_back(Queued::Disconnect(socket));
     }
 
+    /// Queues the closing of a socket.
     pub fn release(&mut self, socket: SocketId) {
         self.outputs.push_back(Queued::Release(socket));
     }
 
+    /// Queues a copy of a datagram; refused when the queue is full.
     pub fn transmit(
         &mut self,
         socket: SocketId,
@@ -128,10 +133,12 @@ impl Queues {
             .extend(writes.into_iter().flatten().map(|write| Queued::Record(recording, write)));
     }
 
+    /// Queues the end of a recording: the file's length in bytes and in time.
     pub fn finish(&mut self, recording: RecordingId, len: u64, duration: Duration) {
         self.outputs.push_back(Queued::Finish(recording, len, duration));
     }
 
+    /// The next output; what it borrows is gone with the next.
     pub fn pop_output(&mut self) -> Option<Output<'_>> {
         let Some(queued) = self.outputs.pop_front() else {
             self.bytes.clear();

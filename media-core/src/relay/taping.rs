@@ -80,6 +80,7 @@ impl Relay {
         }
     }
 
+    /// Records again after a pause.
     pub fn resume_recording(&mut self, _now: Instant, recording: RecordingId) {
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation) {
             tape.recording.resume();

@@ -79,6 +79,7 @@ impl Keys {
         Some(keys)
     }
 
+    /// The transform that they are for.
     pub fn suite(&self) -> Suite {
         self.suite
     }

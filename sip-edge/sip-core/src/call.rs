@@ -61,6 +61,7 @@ enum AgentPlace {
     Gone,
 }
 
+/// One call on its way from the first INVITE to its record: who is called when, and how it ends.
 pub struct Call {
     agent: Leg,
     customer: Leg,
@@ -208,6 +209,7 @@ impl Call {
         self.legs().for_each(|leg| leg.forget(shard));
     }
 
+    /// Takes a response to one of its requests.
     pub fn handle_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -239,6 +241,7 @@ impl Call {
         self.handle_leg(cx, owner.leg, event);
     }
 
+    /// A transaction of its is over: its id may be used again.
     pub fn handle_terminated(&mut self, owner: Owner, id: TransactionId) {
         self.leg(owner.leg).handle_terminated(owner.invitation, id);
     }
@@ -255,6 +258,7 @@ impl Call {
         self.handle_leg(cx, owner.leg, event);
     }
 
+    /// Takes the ACK of an answer that was given to a re-INVITE.
     pub fn handle_ack(&mut self, cx: &mut Context<'_>, owner: Owner, ack: &Request) {
         let event = self.leg(owner.leg).handle_ack(cx, ack);
         self.handle_leg(cx, owner.leg, event);

@@ -88,6 +88,7 @@ pub struct NewSupervisor {
     pub role: SupervisorRole,
 }
 
+/// What a supervisor hears, and who hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SupervisorRole {
     /// Hears the agent and what the agent hears; is heard by nobody.
@@ -171,6 +172,7 @@ pub struct Conversation {
     pub recording: RecordingState,
 }
 
+/// One party of a call and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
     pub party: String,
@@ -181,6 +183,7 @@ pub struct Party {
     pub reason: Option<&'static str>,
 }
 
+/// What a party is to the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartyRole {
     Agent,
@@ -189,6 +192,7 @@ pub enum PartyRole {
     Supervisor(SupervisorRole),
 }
 
+/// How far a party has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PartyState {
     Dialing,
@@ -203,6 +207,7 @@ pub enum PartyState {
     Left,
 }
 
+/// Whether what is said now is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordingState {
     Off,

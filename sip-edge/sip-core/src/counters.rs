@@ -73,6 +73,7 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Counts one.
     pub fn count(&mut self, counter: Counter) {
         self.counts[counter as usize] += 1;
     }

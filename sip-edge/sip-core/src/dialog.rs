@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// Most Record-Route entries that are taken over; a longer set is not a route any more.
 const MAX_ROUTE_COUNT: usize = 20;
 
+/// Before or after the 2xx (RFC 3261 §12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     Early,
@@ -29,6 +30,7 @@ pub struct Inside<'a> {
     pub body: Option<Body<'a>>,
 }
 
+/// A dialog of ours (RFC 3261 §12): tags, CSeq, route set and target.
 #[derive(Debug, Clone)]
 pub struct Dialog {
     state: State,
@@ -92,10 +94,12 @@ impl Dialog {
         }
     }
 
+    /// Before or after the 2xx.
     pub fn state(&self) -> State {
         self.state
     }
 
+    /// The peer's tag.
     pub fn remote_tag(&self) -> &str {
         &self.remote_tag
     }

@@ -116,10 +116,12 @@ impl Challenge {
         self.is_proxy
     }
 
+    /// The protection space (RFC 7616 §3.3).
     pub fn realm(&self) -> &str {
         &self.realm
     }
 
+    /// The hash that it asks for.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -10,6 +10,7 @@ use std::fmt::Write;
 /// Bytes of a tag, branch or Call-ID.
 const TOKEN_LEN: usize = 12;
 
+/// Tags, branches, nonces and ids, from a seed (RFC 3261 §19.3).
 pub struct Entropy {
     shard: u16,
     rng: ChaCha12Rng,
@@ -20,6 +21,7 @@ impl Entropy {
         Entropy { shard, rng: ChaCha12Rng::from_seed(seed) }
     }
 
+    /// Any number.
     pub fn number(&mut self) -> u64 {
         self.rng.next_u64()
     }

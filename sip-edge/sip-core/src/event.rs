@@ -49,6 +49,7 @@ impl SourceKind {
     }
 }
 
+/// What the shard tells control-api.
 #[derive(Debug, Clone)]
 pub enum Event {
     Milestone(Milestone),

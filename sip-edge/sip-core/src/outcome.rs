@@ -24,6 +24,7 @@ impl Slot {
         if index < Slot::COUNT { Some(Slot(index as u8)) } else { None }
     }
 
+    /// Its place among a call's guests.
     pub fn index(self) -> usize {
         self.0.into()
     }

@@ -56,6 +56,7 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// The status code.
     pub fn code(self) -> u16 {
         match self {
             CloseReason::TakenOver => 4001,
@@ -64,6 +65,7 @@ impl CloseReason {
         }
     }
 
+    /// The reason phrase.
     pub fn text(self) -> &'static str {
         match self {
             CloseReason::TakenOver => "taken over",
@@ -118,6 +120,7 @@ struct Registrant<'a> {
     serial: u64,
 }
 
+/// Bindings of agents' softphones and leave to make them (RFC 3261 §10.3).
 pub struct Registrar {
     config: RegistrarConfig,
     grants: BTreeMap<String, Granted>,
@@ -256,6 +259,7 @@ impl Registrar {
         self.len() == 0
     }
 
+    /// The next coming or going of a softphone.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }

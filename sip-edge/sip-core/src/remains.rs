@@ -36,6 +36,7 @@ const STANDING: &str = "STANDING";
 const GONE: &str = "GONE";
 
 impl Note {
+    /// Names the leg among all of all processes.
     pub fn key(&self) -> &str {
         match self {
             Note::Standing(remains) => &remains.key,

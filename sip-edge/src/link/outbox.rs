@@ -96,6 +96,7 @@ impl Outbox {
         self.entries.len()
     }
 
+    /// Milestones that were left out because too many waited.
     pub fn dropped_milestones(&self) -> u64 {
         self.dropped_milestones
     }

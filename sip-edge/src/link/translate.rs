@@ -16,6 +16,7 @@ pub struct ClockPair {
 }
 
 impl ClockPair {
+    /// Both clocks at this moment.
     pub fn now() -> Self {
         Self {
             monotonic: Instant::now(),
@@ -42,6 +43,7 @@ impl ClockPair {
     }
 }
 
+/// The order to place a call.
 pub fn place_call(call: wire::PlaceCall) -> command::PlaceCall {
     command::PlaceCall {
         call_id: call.call_id,
@@ -69,6 +71,7 @@ fn agent_target(target: wire::AgentTarget) -> command::AgentTarget {
     }
 }
 
+/// A verb on a running call.
 pub fn verb(verb: wire::Verb) -> control::Verb {
     match verb {
         wire::Verb::Hold => control::Verb::Hold,
@@ -116,6 +119,7 @@ fn supervisor_role(role: wire::SupervisorRole) -> control::SupervisorRole {
     }
 }
 
+/// Why a verb was not done.
 pub fn refusal(refusal: control::ControlRefusal) -> wire::ControlRefusal {
     wire::ControlRefusal { code: refusal.as_str().into(), detail: refusal.to_string() }
 }
@@ -222,6 +226,7 @@ pub enum Told {
     Speaking(wire::Speaking),
 }
 
+/// An event, with times of the wall clock.
 pub fn told(clocks: ClockPair, event: event::Event) -> Told {
     Told::Event(match event {
         event::Event::Presence { agent, is_online } => {

@@ -14,6 +14,7 @@ const MAX_FILE_COUNT: usize = 64;
 /// 120 s of 16-bit samples at 16 kHz, and room for other chunks.
 const MAX_FILE_LEN: u64 = 4 * 1024 * 1024;
 
+/// Accounts' hold audio, read from the folder when a call first needs it.
 pub struct HoldAudio {
     folder: PathBuf,
     /// Names that were asked for, read or not.
@@ -59,11 +60,13 @@ impl HoldAudio {
         Some(Reading { name: name.to_owned(), path: self.folder.join(name) })
     }
 
+    /// Counts and logs a file that cannot be played.
     pub fn count_failure(&mut self, why: &str) {
         self.failed_count += 1;
         tracing::warn!(why, "hold audio cannot be used; the bundled tone is played");
     }
 
+    /// Files that could not be played, since the start.
     pub fn failed_count(&self) -> u64 {
         self.failed_count
     }

@@ -17,6 +17,7 @@ pub struct Failures {
 }
 
 impl Failures {
+    /// Notes a flow; it is told once, after the caller has returned.
     pub fn tell_later(&self, flow: Flow) {
         self.flows.borrow_mut().insert(flow);
         self.filled.set();

@@ -125,6 +125,7 @@ impl Source {
         self.lane.set(Lane::Own);
     }
 
+    /// Whether it is known to be of a trunk or a registered softphone.
     pub fn is_own(&self) -> bool {
         self.lane.get() == Lane::Own
     }

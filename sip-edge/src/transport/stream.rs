@@ -233,10 +233,12 @@ impl Streams {
         connection.filled.set();
     }
 
+    /// Connections that are open.
     pub fn connection_count(&self) -> usize {
         self.0.connections.borrow().len()
     }
 
+    /// Counted since the start.
     pub fn counters(&self) -> &StreamCounters {
         &self.0.counters
     }

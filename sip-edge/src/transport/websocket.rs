@@ -283,10 +283,12 @@ impl WebSockets {
         }
     }
 
+    /// Connections that are open.
     pub fn connection_count(&self) -> usize {
         self.0.connections.borrow().len()
     }
 
+    /// Counted since the start.
     pub fn counters(&self) -> &WebSocketCounters {
         &self.0.counters
     }

@@ -12,6 +12,7 @@ pub enum CallType {
     Server,
 }
 
+/// Whether the account called or was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -44,6 +45,7 @@ pub enum CallStatus {
     Canceled,
 }
 
+/// Who ended a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HangupBy {
@@ -199,6 +201,7 @@ pub struct Attempt {
     pub result: String,
 }
 
+/// The file that a recording became.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingResult {
     pub file_name: String,

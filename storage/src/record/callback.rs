@@ -16,6 +16,7 @@ pub struct CallbackTarget {
     pub max_retries: u32,
 }
 
+/// Whether a callback is still to be delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {

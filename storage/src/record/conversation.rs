@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Which kind of leg a line of the timeline is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LegName {
@@ -21,6 +22,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
+    /// The party of this name.
     pub fn party(&self, name: &str) -> Option<&Party> {
         self.parties.iter().find(|party| party.party == name)
     }
@@ -46,6 +48,7 @@ pub struct Party {
     pub reason: Option<String>,
 }
 
+/// What a party is to the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartyRole {
@@ -55,6 +58,7 @@ pub enum PartyRole {
     Supervisor,
 }
 
+/// How far a party has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartyState {
@@ -86,6 +90,7 @@ pub enum Joining {
     Transfer,
 }
 
+/// What a supervisor hears, and who hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SupervisorRole {
@@ -94,6 +99,7 @@ pub enum SupervisorRole {
     Barge,
 }
 
+/// Whether what is said now is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingState {

@@ -237,6 +237,7 @@ pub struct ApiKey {
     pub may_supervise: bool,
 }
 
+/// The transport of a trunk's SIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransportKind {

@@ -2,6 +2,7 @@
 
 mod circles;
 mod codes;
+mod documented;
 mod imports;
 mod lines;
 mod map;

@@ -55,6 +55,7 @@ impl Burst {
         })
     }
 
+    /// Forgets the datagrams; their buffers are filled again.
     pub fn clear(&mut self) {
         self.arrivals.clear();
     }
@@ -72,6 +73,7 @@ impl Burst {
         self.arrivals.len()
     }
 
+    /// What the relay made of the datagram at this place.
     pub fn forward(&self, place: usize) -> Forward {
         self.arrivals[place].forward
     }

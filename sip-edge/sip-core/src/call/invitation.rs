@@ -68,6 +68,7 @@ enum Stage {
     Over,
 }
 
+/// How far one dialog of an INVITE has come (RFC 3261 §13.2.2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForkState {
     Early,
@@ -91,6 +92,7 @@ pub struct Fork {
     noted: Option<(u32, String)>,
 }
 
+/// One INVITE of ours with all dialogs that it makes, until each is confirmed or left.
 pub struct Invitation {
     owner: Owner,
     flow: Flow,
@@ -482,6 +484,7 @@ impl Invitation {
         Flow { remote, ..self.flow }
     }
 
+    /// Our Contact in its dialogs.
     pub fn contact(&self) -> &str {
         &self.contact
     }

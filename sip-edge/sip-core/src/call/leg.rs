@@ -52,6 +52,7 @@ pub enum LegEvent {
     Referred(Box<Referred>),
 }
 
+/// One party's signalling: its INVITEs one after the other, the dialog, and what was agreed.
 pub struct Leg {
     pub name: LegName,
     pub media: LegId,
@@ -157,6 +158,7 @@ impl Leg {
         invitation + 1 == self.invitations.len()
     }
 
+    /// Takes a response to one of its requests.
     pub fn handle_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -173,6 +175,7 @@ impl Leg {
         self.handle_progress(cx, invitation, progress)
     }
 
+    /// A request of its got no response in time, or its flow broke.
     pub fn handle_failed_transaction(
         &mut self,
         cx: &mut Context<'_>,
@@ -185,6 +188,7 @@ impl Leg {
         self.handle_progress(cx, invitation, progress)
     }
 
+    /// A transaction of its is over: its id may be used again.
     pub fn handle_terminated(&mut self, invitation: usize, transaction: TransactionId) {
         if let Some(one) = self.invitations.get_mut(invitation) {
             one.handle_terminated(transaction);
@@ -434,6 +438,7 @@ impl Leg {
         self.invitations.last().is_some_and(Invitation::is_answered)
     }
 
+    /// What its media were, once they were agreed.
     pub fn report(&self, shard: &Resources) -> Option<LegMedia> {
         self.agreed.as_ref()?;
         let report = shard.relay.leg_report(self.media);

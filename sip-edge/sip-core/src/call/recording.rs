@@ -15,6 +15,7 @@ const MAX_PAUSE_COUNT: usize = 1_000;
 const NOTHING: RecordingWritten =
     RecordingWritten { is_whole: false, duration: Some(Duration::ZERO) };
 
+/// The recording of one call, from its order to its file.
 pub struct Tape {
     pub layout: Layout,
     /// File name, once it is to be recorded.
@@ -48,14 +49,17 @@ impl Tape {
         }
     }
 
+    /// Whether its file is not final.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
+    /// The file, told once.
     pub fn take_result(&mut self) -> Option<RecordingResult> {
         self.result.take()
     }
 
+    /// How much of it has reached the disk, once that is known.
     pub fn written(&self) -> Option<RecordingWritten> {
         self.written
     }

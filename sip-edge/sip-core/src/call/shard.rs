@@ -31,6 +31,7 @@ impl CallKey {
         CallKey { index, generation: u64::MAX }
     }
 
+    /// Whether it is no call of this process but one that an earlier process left.
     pub fn is_of_farewell(self) -> bool {
         self.generation == u64::MAX
     }
@@ -107,6 +108,7 @@ impl Resources {
         self.output.push_back(Output::Sip { flow, bytes: message::print_request(request).into() });
     }
 
+    /// Answers a request of a peer.
     pub fn respond(&mut self, now: Instant, transaction: TransactionId, response: Response) {
         self.transactions.respond(now, transaction, response);
     }
@@ -141,10 +143,12 @@ impl Resources {
         }
     }
 
+    /// A leg as the key of a table.
     pub fn leg_key(leg: LegId) -> (u32, u32) {
         (leg.index, leg.generation)
     }
 
+    /// A recording as the key of a table.
     pub fn recording_key(recording: RecordingId) -> (u32, u32) {
         (recording.index, recording.generation)
     }

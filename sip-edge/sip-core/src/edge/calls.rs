@@ -16,6 +16,7 @@ struct Entry {
     armed: Option<Instant>,
 }
 
+/// All calls of the shard, by their places, ids and deadlines.
 #[derive(Default)]
 pub struct Calls {
     entries: Slab<Entry>,
@@ -26,6 +27,7 @@ pub struct Calls {
 }
 
 impl Calls {
+    /// Begins a call, or refuses it whole: then nothing of it is held.
     pub fn place(
         &mut self,
         now: Instant,
@@ -105,10 +107,12 @@ impl Calls {
         Some(&entry.call)
     }
 
+    /// The live call of this id.
     pub fn find(&self, call_id: &str) -> Option<CallKey> {
         self.live.get(call_id).copied()
     }
 
+    /// Whether the call has not been told as ended.
     pub fn is_live(&self, call_id: &str) -> bool {
         self.live.contains_key(call_id)
     }
@@ -118,6 +122,7 @@ impl Calls {
         self.live.keys().map(String::as_str)
     }
 
+    /// Calls that have not been told as ended.
     pub fn live_count(&self) -> usize {
         self.live.len()
     }
@@ -127,6 +132,7 @@ impl Calls {
         self.entries.len()
     }
 
+    /// All calls, those that only finish included.
     pub fn keys(&self) -> Vec<CallKey> {
         self.live.values().copied().collect()
     }

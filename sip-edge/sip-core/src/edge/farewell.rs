@@ -35,6 +35,7 @@ enum Farewell {
 }
 
 impl Farewells {
+    /// Cancels or hangs up a leg that an earlier process left.
     pub fn begin(&mut self, now: Instant, shard: &mut Resources, remains: Remains) {
         let Remains { key, transport, remote, request } = remains;
         let flow = Flow { transport, local: shard.config.local, remote, connection: None };

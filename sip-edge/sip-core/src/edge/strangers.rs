@@ -11,6 +11,7 @@ const BURST: u32 = 20;
 const INTERVAL: Duration = Duration::from_millis(50);
 const PLACE_COUNT: usize = 4096;
 
+/// How many requests of unknown hosts are answered in a second.
 pub struct Strangers {
     /// When all answers of a place would have gone out at an even pace.
     places: Vec<Instant>,

@@ -13,6 +13,7 @@ pub fn print(message: &SipMessage) -> Vec<u8> {
     }
 }
 
+/// The bytes of a request, with the Content-Length of its body.
 pub fn print_request(request: &Request) -> Vec<u8> {
     with_head(
         format!("{} {} SIP/2.0\r\n", request.method, request.uri),
@@ -21,6 +22,7 @@ pub fn print_request(request: &Request) -> Vec<u8> {
     )
 }
 
+/// The bytes of a response, with the Content-Length of its body.
 pub fn print_response(response: &Response) -> Vec<u8> {
     let status = &response.status_code;
     with_head(

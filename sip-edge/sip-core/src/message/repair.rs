@@ -33,6 +33,7 @@ pub enum Repair {
 }
 
 impl Repair {
+    /// Every repair, in the order in which they are counted.
     pub const ALL: [Repair; 14] = [
         Repair::StartLine,
         Repair::LineEnds,
@@ -76,10 +77,12 @@ impl Repair {
 pub struct Repairs(u16);
 
 impl Repairs {
+    /// Whether this was mended.
     pub fn has(self, repair: Repair) -> bool {
         self.0 & (1 << repair as u16) != 0
     }
 
+    /// What was mended.
     pub fn iter(self) -> impl Iterator<Item = Repair> {
         Repair::ALL.into_iter().filter(move |repair| self.has(*repair))
     }

@@ -280,6 +280,7 @@ impl<'a> Params<'a> {
         self.find(name).flatten()
     }
 
+    /// Whether it has a parameter of this name.
     pub fn has(self, name: &str) -> bool {
         self.find(name).is_some()
     }

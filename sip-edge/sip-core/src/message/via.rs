@@ -51,10 +51,12 @@ impl<'a> Via<'a> {
         })
     }
 
+    /// Names the transaction (RFC 3261 §8.1.1.7).
     pub fn branch(&self) -> Option<&'a str> {
         self.params.value("branch").map(|branch| branch.trim_matches('"'))
     }
 
+    /// The address that the request really came from (RFC 3261 §18.2.1).
     pub fn received(&self) -> Option<IpAddr> {
         self.params.value("received")?.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }

@@ -83,6 +83,7 @@ pub enum Contact {
 }
 
 impl Contact {
+    /// The one contact of a REGISTER, or the answer to one that has none or several.
     pub fn of_request(request: &Request) -> Result<Contact, Answer> {
         let values: Vec<&str> =
             request.values("Contact").flat_map(crate::message::grammar::split_list).collect();

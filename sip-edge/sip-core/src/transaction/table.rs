@@ -303,6 +303,7 @@ impl<U: Attachment> Table<U> {
         })
     }
 
+    /// Whether the transaction is not over.
     pub fn is_running(&self, id: TransactionId) -> bool {
         self.entries.get(id.index).is_some_and(|entry| entry.generation == id.generation)
     }
@@ -343,6 +344,7 @@ impl<U: Attachment> Table<U> {
         self.entries.is_empty()
     }
 
+    /// Counted since the start.
     pub fn counters(&self) -> Counters {
         self.counters
     }

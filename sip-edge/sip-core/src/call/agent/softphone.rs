@@ -75,6 +75,7 @@ impl Softphone {
         self.probe.is_some()
     }
 
+    /// Whether it is lost and waited for (A10).
     pub fn is_absent(&self) -> bool {
         self.absent_until.is_some()
     }

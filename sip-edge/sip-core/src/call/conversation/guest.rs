@@ -18,6 +18,7 @@ pub enum GuestRole {
     Supervisor(SupervisorRole),
 }
 
+/// How far a third party or supervisor has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Dialing,
@@ -40,6 +41,7 @@ pub struct Departure {
     pub sip_code: Option<u16>,
 }
 
+/// A third party or supervisor: its leg, and its place in the call.
 pub struct Guest {
     pub name: String,
     pub role: GuestRole,
@@ -81,10 +83,12 @@ impl Guest {
         })
     }
 
+    /// Whether it is a third party, not a supervisor.
     pub fn is_participant(&self) -> bool {
         matches!(self.role, GuestRole::Participant(_))
     }
 
+    /// Whether it has not left.
     pub fn is_there(&self) -> bool {
         self.stage != Stage::Left
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 const PERIOD: Duration = Duration::from_millis(200);
 
+/// Who speaks, told at most so often.
 #[derive(Default)]
 pub struct Speaking {
     now: Vec<LegName>,

@@ -7,6 +7,7 @@ use crate::command::Credentials;
 use crate::digest::Challenge;
 use crate::message::{Request, Response};
 
+/// Credentials for a trunk and the challenge that they answer.
 pub struct Authority {
     credentials: Option<Credentials>,
     /// The last challenge, and how many requests have answered it.

@@ -21,6 +21,7 @@ pub struct Reinvite {
 }
 
 impl Reinvite {
+    /// Whether a request of ours is not answered.
     pub fn is_open(&self) -> bool {
         self.transaction.is_some()
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 /// What a softphone is called where a trunk has its name.
 const SOFTPHONE: &str = "softphone";
 
+/// Whom a leg calls.
 pub enum Callee {
     Trunks(Destination),
     Softphone { agent: String, ring: Duration },
@@ -41,6 +42,7 @@ impl Callee {
         }
     }
 
+    /// How many ways there are to it, to be tried one after the other.
     pub fn route_count(&self) -> usize {
         match self {
             Callee::Trunks(destination) => destination.routes.len(),
@@ -62,6 +64,7 @@ impl Callee {
         }
     }
 
+    /// How media are carried on this way.
     pub fn carriage(&self, route: usize) -> Carriage {
         match self {
             Callee::Trunks(destination) => Carriage::Trunk(destination.routes[route].media),

@@ -123,6 +123,7 @@ impl Offer {
         })
     }
 
+    /// As SDP.
     pub fn print(&self) -> String {
         match self {
             Offer::Trunk(spec) => sdp::offer(spec),
@@ -182,6 +183,7 @@ impl Agreement {
         matches!(self.direction(), Direction::RecvOnly | Direction::Inactive)
     }
 
+    /// Whether both sides may send.
     pub fn is_both_ways(&self) -> bool {
         self.direction() == Direction::SendRecv
     }

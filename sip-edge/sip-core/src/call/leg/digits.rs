@@ -8,6 +8,7 @@ use crate::message::{Request, View, header};
 use crate::transaction::TransactionId;
 use media_core::relay::PAUSE;
 
+/// The type of an INFO that names a key and its duration.
 pub const RELAYED: &str = "application/dtmf-relay";
 const PLAIN: &str = "application/dtmf";
 

@@ -52,6 +52,7 @@ pub enum Turn {
     Ours,
 }
 
+/// The descriptions that both sides agreed on, and what is still to be offered (RFC 3264).
 #[derive(Debug)]
 pub struct Exchange {
     wanted: Wish,
@@ -76,6 +77,7 @@ impl Exchange {
         }
     }
 
+    /// Sets what is to be agreed; the next free moment offers it.
     pub fn want(&mut self, wish: Wish) {
         if self.wanted != wish {
             self.wanted = wish;
