@@ -81,6 +81,7 @@ pub struct Tls {
     pub private_key: Option<PathBuf>,
 }
 
+/// Where the public listener's certificate comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TlsMode {

@@ -201,6 +201,7 @@ impl Link {
         self.lock().shards.values().any(|shard| shard.is_connected() && !shard.status.draining)
     }
 
+    /// All shards that ever said Hello, those that are away included.
     pub fn shards(&self) -> Vec<ShardView> {
         let view = |(id, shard): (&ShardId, &Shard)| ShardView {
             edge: id.edge.clone(),

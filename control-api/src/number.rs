@@ -65,6 +65,7 @@ pub enum NumberRefusal {
 pub struct Region(country::Id);
 
 impl Region {
+    /// Where accounts are unless they say otherwise.
     pub const INDIA: Region = Region(country::Id::IN);
 
     fn country_code(self) -> u16 {
@@ -95,6 +96,7 @@ impl fmt::Debug for Region {
     }
 }
 
+/// No country has these letters, or none with a numbering plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a country; allowed are ISO 3166-1 codes of two capital letters, such as IN")]
 pub struct UnknownRegion;

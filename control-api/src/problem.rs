@@ -70,6 +70,7 @@ impl Problem {
         Self { status, body: Box::new(body), headers: Vec::new() }
     }
 
+    /// 400: what was sent cannot be read.
     pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
@@ -86,18 +87,22 @@ impl Problem {
             .with_header(header::WWW_AUTHENTICATE, value)
     }
 
+    /// 403: the key may not do this.
     pub fn forbidden(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, detail)
     }
 
+    /// 404, also for what belongs to another account.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    /// 409: not in the present state.
     pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
+    /// 410: it was there, but is kept no longer.
     pub fn gone(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, "gone", detail)
     }
@@ -129,18 +134,21 @@ impl Problem {
         )
     }
 
+    /// Names a further field that is refused.
     #[must_use]
     pub fn with_field(mut self, field: &str, detail: impl Into<String>) -> Self {
         self.body.errors.push(FieldError { field: field.into(), detail: detail.into() });
         self
     }
 
+    /// Names the numbers that the account may call from.
     #[must_use]
     pub fn with_assigned_numbers(mut self, numbers: Vec<String>) -> Self {
         self.body.assigned_numbers = Some(numbers);
         self
     }
 
+    /// Adds a header to the answer.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

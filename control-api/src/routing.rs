@@ -43,6 +43,7 @@ pub struct ResolvedTrunk {
 }
 
 impl ResolvedTrunk {
+    /// The trunk's id.
     pub fn id(&self) -> &str {
         &self.trunk.id
     }

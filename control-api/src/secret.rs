@@ -25,6 +25,7 @@ const AGENT_NAME_LEN: usize = 16;
 /// Shortest API key that may be given rather than minted.
 pub const MIN_KEY_CHARS: usize = 24;
 
+/// Why a secret cannot be read or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("{path}: {error}")]
@@ -51,6 +52,7 @@ impl Secret {
         Self(text.into())
     }
 
+    /// The secret in clear, for where it must go.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -193,6 +195,7 @@ impl MasterKey {
         Sealed(bytes)
     }
 
+    /// Opens what was sealed for this purpose.
     pub fn open(&self, purpose: Purpose, sealed: &Sealed) -> Result<Secret, SecretError> {
         let (nonce, ciphertext) =
             sealed.0.split_first_chunk::<NONCE_LEN>().ok_or(SecretError::Unsealable)?;

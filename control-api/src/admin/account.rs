@@ -124,6 +124,7 @@ impl From<Refer> for ReferPolicy {
     }
 }
 
+/// How much an account may do at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LimitsView {
     pub max_concurrent_calls: u32,
@@ -133,6 +134,7 @@ pub struct LimitsView {
     pub minutes_per_day: u32,
 }
 
+/// How many days are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RetentionView {
     pub record_days: u32,
@@ -228,6 +230,7 @@ pub struct AccountSettings {
     pub progress_events: Option<Vec<String>>,
 }
 
+/// How much an account may do at once; what is left out stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSettings {
@@ -243,6 +246,7 @@ pub struct LimitsSettings {
     pub minutes_per_day: Option<u32>,
 }
 
+/// How many days are kept; what is left out stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {

@@ -101,6 +101,7 @@ impl AccountEntry {
     }
 }
 
+/// A key as a declaration has it, under its name.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
@@ -129,6 +130,7 @@ pub struct Change {
     pub warnings: Vec<String>,
 }
 
+/// What a declaration has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -140,6 +142,7 @@ pub enum Kind {
     Key,
 }
 
+/// What a declaration has done with one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -157,6 +160,7 @@ pub struct MadeSecret {
     pub secret: String,
 }
 
+/// What a declaration has done, or would do.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub struct Applied {
     /// False for a dry run, which writes nothing.
@@ -166,6 +170,7 @@ pub struct Applied {
     pub secrets: Vec<MadeSecret>,
 }
 
+/// Whether a declaration is only tried.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]

@@ -79,6 +79,7 @@ pub struct CallbackInput {
     pub max_retries: Option<u32>,
 }
 
+/// A header that each delivery carries, so that the endpoint knows its sender.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthHeaderInput {

@@ -70,6 +70,7 @@ impl Refusals {
         value
     }
 
+    /// Notes that a field is refused, and why.
     pub fn add(&mut self, field: &str, detail: impl Into<String>) {
         self.errors
             .push(FieldError { field: format!("{}{field}", self.prefix), detail: detail.into() });
@@ -164,10 +165,12 @@ pub fn event(text: &str) -> Result<(), String> {
     }
 }
 
+/// A country by its two letters (ISO 3166-1).
 pub fn region(text: &str) -> Result<Region, String> {
     text.parse().map_err(|error: number::UnknownRegion| error.to_string())
 }
 
+/// A number as it may be dialled from a country.
 pub fn e164(text: &str, region: Region) -> Result<E164, String> {
     number::normalise(text, region).map_err(|refusal| refusal.to_string())
 }

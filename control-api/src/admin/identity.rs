@@ -114,6 +114,7 @@ impl AgentStatus {
     }
 }
 
+/// What can be set of an agent; what is left out stays.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentSettings {
@@ -123,6 +124,7 @@ pub struct AgentSettings {
 }
 
 impl AgentSettings {
+    /// The agent with these settings over the present ones.
     pub fn over(
         self,
         account: &str,

@@ -87,6 +87,7 @@ pub struct NewKey {
     pub clear_key: String,
 }
 
+/// A key that is to be made.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyInput {
@@ -103,6 +104,7 @@ pub struct KeyInput {
     pub value: Option<Secret>,
 }
 
+/// What can be changed of a key; what is left out stays.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyChange {
@@ -112,6 +114,7 @@ pub struct KeyChange {
     pub supervise: Option<bool>,
 }
 
+/// How a key is replaced by a new one.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {

@@ -37,6 +37,7 @@ pub struct TrunkView {
     pub warnings: Vec<String>,
 }
 
+/// The transport of a trunk's SIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
@@ -44,6 +45,7 @@ pub enum Transport {
     Tcp,
 }
 
+/// How media are carried on a trunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Media {

@@ -22,6 +22,7 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// The call, whichever it is.
     pub fn into_call(self) -> Call {
         match self {
             Self::Now { call, .. } | Self::Before { call, .. } => call,

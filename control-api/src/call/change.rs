@@ -40,6 +40,7 @@ pub async fn set_disposition(
     Ok(changed)
 }
 
+/// Refuses what is empty, too long or holds control characters, with 422.
 pub fn check_disposition(disposition: &str) -> Result<(), Problem> {
     let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count())
         && !disposition.chars().any(char::is_control);
@@ -66,6 +67,7 @@ pub async fn requeue(app: &App, call_id: String) -> Result<RequeueOutcome, Probl
     Ok(requeued.await?)
 }
 
+/// 404, also for another account's call.
 pub fn unknown_call() -> Problem {
     Problem::not_found("there is no such call")
 }

@@ -71,6 +71,7 @@ struct Attempt<'a> {
 }
 
 impl<'a> Payload<'a> {
+    /// The payload of an ended call.
     pub fn of(call: &'a Call, public_url: &str) -> Self {
         Self {
             call_id: &call.call_id,

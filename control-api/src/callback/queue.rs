@@ -37,6 +37,7 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// As the configuration has it.
     pub fn of(config: &Config) -> Self {
         Self {
             allow_private_targets: config.callback.allow_private_targets,

@@ -59,6 +59,7 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The value of a header, which must be there once.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let mut values = self
@@ -72,6 +73,7 @@ impl Seen {
     }
 }
 
+/// An HTTPS endpoint that a test plays.
 pub struct Sink {
     pub url: String,
     /// PEM of the authority.
@@ -115,14 +117,17 @@ impl Sink {
         Self { url, roots, state }
     }
 
+    /// One with a certificate that its authority has signed.
     pub async fn good(script: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
         Self::open(Identity::Good, script).await
     }
 
+    /// The requests that came so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
 
+    /// Connections that were taken so far.
     pub fn connection_count(&self) -> usize {
         self.state.connection_count.load(Ordering::SeqCst)
     }

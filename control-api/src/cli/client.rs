@@ -10,6 +10,7 @@ use std::time::Duration;
 /// A large apply takes a synced write for each record.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Why a command of `admin` failed, and with which status it ends.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     #[error("--url {url}: {reason}; allowed is http://host:port or https://host:port")]
@@ -73,6 +74,7 @@ fn refusal(problem: &ProblemDetails) -> String {
     text
 }
 
+/// The operators' API over HTTP.
 pub struct Client {
     http: reqwest::Client,
     base: Url,
@@ -80,6 +82,7 @@ pub struct Client {
 }
 
 impl Client {
+    /// With the token of this file; `ca` is trusted besides the system's authorities.
     pub fn open(url: &str, token_file: &Path, ca: Option<&Path>) -> Result<Self, CliError> {
         let wrong = |reason: String| CliError::Url { url: url.to_owned(), reason };
         let base = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
@@ -108,10 +111,12 @@ impl Client {
         Ok(Self { http, base, token: token.trim().to_owned() })
     }
 
+    /// Reads what is at a path.
     pub async fn read<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, CliError> {
         self.answer(self.request(Method::GET, path)).await
     }
 
+    /// Puts JSON at a path.
     pub async fn put<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -120,6 +125,7 @@ impl Client {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// Posts JSON to a path.
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -128,6 +134,7 @@ impl Client {
         self.answer(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Posts JSON to a path with a query.
     pub async fn post_with_query<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -139,6 +146,7 @@ impl Client {
         self.answer(self.authorized(Method::POST, url).json(body)).await
     }
 
+    /// Changes what is at a path.
     pub async fn patch<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -147,6 +155,7 @@ impl Client {
         self.answer(self.request(Method::PATCH, path).json(body)).await
     }
 
+    /// Puts a file's bytes at a path.
     pub async fn put_file<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -162,6 +171,7 @@ impl Client {
         self.answer(self.request(Method::DELETE, path)).await
     }
 
+    /// Removes what is at a path.
     pub async fn delete(&self, path: &[&str]) -> Result<(), CliError> {
         self.bytes(self.request(Method::DELETE, path)).await.map(drop)
     }
@@ -177,6 +187,7 @@ impl Client {
         .map(drop)
     }
 
+    /// Reads what is at a path with a query.
     pub async fn read_with_query<T: DeserializeOwned>(
         &self,
         path: &[&str],
@@ -185,6 +196,7 @@ impl Client {
         self.answer(self.with_query(Method::GET, path, query)).await
     }
 
+    /// Removes what is at a path, as the query says.
     pub async fn delete_with_query<T: DeserializeOwned>(
         &self,
         path: &[&str],

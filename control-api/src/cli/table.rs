@@ -35,6 +35,7 @@ pub fn or_dash(item: Option<&str>) -> String {
     item.unwrap_or("-").into()
 }
 
+/// A truth as a table shows it.
 pub fn yes_no(value: bool) -> String {
     if value { "yes".into() } else { "no".into() }
 }

@@ -172,6 +172,7 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
 pub struct Client(pub Option<IpAddr>);
 
 impl Client {
+    /// The address that a request came from, seen through trusted proxies.
     pub fn of(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Self {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         Self(peer.map(|ConnectInfo(peer)| {

@@ -30,6 +30,7 @@ pub struct Readiness {
     pub shards: Vec<ShardState>,
 }
 
+/// A shard of an edge as operators see it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShardState {
     pub edge: String,

@@ -24,6 +24,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// Time that a client has for its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{file}: {reason}")]

@@ -106,6 +106,7 @@ pub struct DeliveryView {
 }
 
 impl DeliveryView {
+    /// How far the delivery of a call's result is.
     pub fn of(job: &CallbackJob) -> Self {
         Self {
             state: job.state.into(),
@@ -192,6 +193,7 @@ impl From<Status> for CallStatus {
 }
 
 impl CallView {
+    /// The call as the API shows it; links begin with the public URL.
     pub fn of(call: &Call, public_url: &str) -> Self {
         Self {
             call_id: call.call_id.clone(),

@@ -32,6 +32,7 @@ pub struct EventView {
 }
 
 impl EventView {
+    /// The event as clients see it.
     pub fn of(event: &EventRecord) -> Self {
         Self {
             id: event.number,

@@ -19,6 +19,7 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// A secret that differs, without its values.
     pub fn of_secret(setting: &str) -> Self {
         Self { setting: setting.to_owned(), from: Value::Null, to: Value::Null }
     }

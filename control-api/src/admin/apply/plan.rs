@@ -27,6 +27,7 @@ pub enum Write {
 }
 
 impl Write {
+    /// Stores it. Blocks.
     pub fn commit(&self, store: &Storage) -> storage::Result<()> {
         match self {
             Write::Trunk(trunk) => store.put_trunk(trunk),

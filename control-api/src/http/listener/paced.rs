@@ -21,6 +21,7 @@ pub struct Patience {
     pub least_rate: f64,
 }
 
+/// A connection whose client must read and write at some pace.
 pub struct Paced<S> {
     pub stream: S,
     progress: Progress,

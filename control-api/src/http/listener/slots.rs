@@ -70,6 +70,7 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Something has happened on the connection.
     pub fn mark(&self, now: Instant) {
         self.at_ms.store(since(self.start, now), Ordering::Relaxed);
     }

@@ -55,6 +55,7 @@ pub enum Button {
     },
 }
 
+/// What a button asks of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recording {

@@ -33,6 +33,7 @@ pub struct OpenSession {
 }
 
 impl OpenSession {
+    /// Whose session it is.
     pub fn agent_id(&self) -> AgentId {
         AgentId {
             account_id: self.session.account_id.clone(),
