@@ -4,6 +4,7 @@ use super::shard::{CallKey, Resources};
 use crate::control::Conversation;
 use crate::event::{Event, Milestone, MilestoneKind, Output};
 use crate::outcome::LegName;
+use media_core::relay::LegId;
 use std::time::Instant;
 
 /// Identity and count of a call's milestones; none is told after the end.
@@ -91,6 +92,12 @@ impl Context<'_> {
             conversation: conversation.map(Box::new),
         };
         self.shard.output.push_back(Output::Event(Event::Milestone(milestone)));
+    }
+
+    /// Closes a leg's media.
+    pub fn close_media(&mut self, leg: LegId) {
+        self.shard.relay.close_leg(self.now, leg);
+        self.shard.media_legs.remove(&Resources::leg_key(leg));
     }
 
     /// Says in the milestone that was just told how the parties stand after it.

@@ -1,15 +1,17 @@
-//! The verbs on a running call: who may ask what in which state, and what it changes. A repeated
-//! request gets its first answer.
+//! The verbs on a running call: each goes to the conversation, to the recording or to a leg. A
+//! repeated request gets its first answer.
 
 use super::context::Context;
-use super::conversation::guest::Stage;
+use super::conversation::guest::Guest;
 use super::conversation::rooms::Voice;
 use super::leg::description::Agreement;
+use super::leg::refer::Referred;
 use super::leg::{Leg, digits};
 use super::{Call, Phase};
 use crate::control::{ControlRefusal, Digits, Verb};
-use crate::event::MilestoneKind;
-use crate::outcome::{Cause, LegName};
+use crate::event::{Event, MilestoneKind, Output};
+use crate::message::View;
+use crate::outcome::LegName;
 use std::collections::VecDeque;
 
 /// Most answers that are kept for repeated requests.
@@ -48,10 +50,9 @@ impl Call {
             _ => None,
         };
         let answer = self.obey(cx, verb);
-        if let (Err(_), Some(party)) = (answer, asked_for)
-            && self.referral.as_ref().is_some_and(|referral| referral.party == party)
-        {
-            self.end_referral(cx, 503);
+        if let (Err(_), Some(party)) = (answer, asked_for) {
+            let told = self.conversation.referrals.end_of(&party, 503);
+            self.carry_out(cx, told);
         }
         self.answers.keep(control_id, answer);
         answer
@@ -61,88 +62,51 @@ impl Call {
         if self.phase != Phase::Bridged && !matches!(verb, Verb::SendDigits { .. }) {
             return Err(ControlRefusal::NotTalking);
         }
-        match verb {
-            Verb::Hold => self.hold(cx),
-            Verb::Resume => self.resume(cx),
-            Verb::Mute { party } => self.set_voice(cx, &party, Voice::Muted),
-            Verb::Unmute { party } => self.set_voice(cx, &party, Voice::On),
-            Verb::SendDigits { party, digits } => self.send_digits(cx, &party, &digits),
-            Verb::AddParticipant(new) => self.add_participant(cx, *new),
-            Verb::Merge => self.merge(cx),
-            Verb::Swap => self.swap(cx),
-            Verb::Complete => self.complete(cx),
-            Verb::Cancel => self.cancel(cx),
-            Verb::Remove { party } => self.remove(cx, &party),
-            Verb::Supervise(new) => self.supervise(cx, *new),
-            Verb::SetRole { party, role } => self.set_role(cx, &party, role),
-            Verb::StartRecording { file_name } => self.record_from_now(cx, file_name),
-            Verb::PauseRecording => self.pause_recording(cx),
-            Verb::ResumeRecording => self.resume_recording(cx),
-        }
-    }
-
-    pub(super) fn agent_is_here(&self) -> Answer {
-        if self.is_agent_gone() { Err(ControlRefusal::AgentGone) } else { Ok(()) }
-    }
-
-    /// The party of this name that is still there.
-    fn party(&self, name: &str) -> Result<LegName, ControlRefusal> {
-        match name {
-            "agent" if self.is_agent_gone() => Err(ControlRefusal::AgentGone),
-            "agent" => Ok(LegName::Agent),
-            "customer" => Ok(LegName::Customer),
-            _ => {
-                let guest = self.guests.iter().find(|guest| guest.name == name && guest.is_there());
-                guest.map(|guest| guest.leg.name).ok_or(ControlRefusal::UnknownParty)
-            }
-        }
-    }
-
-    fn hold(&mut self, cx: &mut Context<'_>) -> Answer {
-        self.agent_is_here()?;
-        if std::mem::replace(&mut self.is_held, true) {
-            return Err(ControlRefusal::OnHold);
-        }
-        self.arrange(cx);
-        self.tell(cx, Some(LegName::Customer), MilestoneKind::CustomerHeld);
-        Ok(())
-    }
-
-    fn resume(&mut self, cx: &mut Context<'_>) -> Answer {
-        self.agent_is_here()?;
-        if !std::mem::replace(&mut self.is_held, false) {
-            return Err(ControlRefusal::NotOnHold);
-        }
-        self.arrange(cx);
-        self.tell(cx, Some(LegName::Customer), MilestoneKind::CustomerResumed);
-        Ok(())
-    }
-
-    fn set_voice(&mut self, cx: &mut Context<'_>, party: &str, voice: Voice) -> Answer {
-        let name = self.party(party)?;
-        let present = match name {
-            LegName::Agent => &mut self.agent_voice,
-            LegName::Customer => &mut self.customer_voice,
-            LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                &mut self.guests[slot.index()].voice
-            }
+        let conversation = &mut self.conversation;
+        let moves = match verb {
+            Verb::Hold => conversation.hold(),
+            Verb::Resume => conversation.resume(),
+            Verb::Mute { party } => conversation.set_voice(&party, Voice::Muted),
+            Verb::Unmute { party } => conversation.set_voice(&party, Voice::On),
+            Verb::Merge => conversation.merge(),
+            Verb::Swap => conversation.swap(),
+            Verb::Complete => conversation.complete(),
+            Verb::Cancel => conversation.cancel(cx.now),
+            Verb::Remove { party } => conversation.remove(cx.now, &party),
+            Verb::SetRole { party, role } => conversation.set_role(&party, role),
+            Verb::AddParticipant(new) => return self.add_participant(cx, *new),
+            Verb::Supervise(new) => return self.supervise(cx, *new),
+            Verb::SendDigits { party, digits } => return self.send_digits(cx, &party, &digits),
+            Verb::StartRecording { file_name } => return self.record_from_now(cx, file_name),
+            Verb::PauseRecording => return self.pause_recording(cx),
+            Verb::ResumeRecording => return self.resume_recording(cx),
         };
-        if std::mem::replace(present, voice) == voice {
-            return Ok(());
-        }
-        self.arrange(cx);
-        let kind =
-            if voice == Voice::Muted { MilestoneKind::Muted } else { MilestoneKind::Unmuted };
-        self.tell(cx, Some(name), kind);
+        self.carry_out(cx, moves?);
         Ok(())
+    }
+
+    /// The agent's phone asks for a transfer: control-api is asked whether it may be.
+    pub(super) fn handle_referred(&mut self, cx: &mut Context<'_>, referred: &Referred) {
+        let cseq = referred.request.cseq_number().unwrap_or_default();
+        let party = match self.phase {
+            Phase::Bridged => self.conversation.take_referral(cx.now, cseq),
+            _ => None,
+        };
+        self.agent.answer_refer(cx, referred, party.is_some());
+        let Some(party) = party else { return };
+        self.agent.notify(cx, cseq, 100);
+        cx.milestone(Some(LegName::Agent), MilestoneKind::TransferRequested, None, None);
+        let (call_id, target) = (cx.log.call_id.clone(), referred.target.clone());
+        let event = Event::TransferRequested { call_id, party, target };
+        cx.shard.output.push_back(Output::Event(event));
     }
 
     fn send_digits(&mut self, cx: &mut Context<'_>, party: &str, digits: &Digits) -> Answer {
-        let name = self.party(party)?;
+        let name = self.conversation.party(party)?;
         let codes = digits::codes_of(&digits.0).ok_or(ControlRefusal::NoDigits)?;
         let is_answered = match name {
             LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                self.guests[slot.index()].is_talking()
+                self.conversation.guest(slot).is_some_and(Guest::is_talking)
             }
             LegName::Agent | LegName::Customer => self.leg(name).is_answered(),
         };
@@ -156,7 +120,7 @@ impl Call {
         }
         self.leg(name).press(cx, &codes).map_err(|_| ControlRefusal::NoDigits)?;
         // While the recording is paused digits leave no trace.
-        if !self.is_recording_paused() {
+        if !self.tape.is_paused() {
             cx.milestone(Some(name), MilestoneKind::DigitsSent, None, None);
         }
         Ok(())
@@ -183,32 +147,12 @@ impl Call {
         code: u8,
         is_meant: impl Fn(&Leg) -> bool,
     ) {
-        let listeners: Vec<LegName> = self
-            .heard
-            .iter()
-            .filter(|ears| ears.sources.contains(&from))
-            .map(|ears| ears.leg)
-            .collect();
-        for listener in listeners {
+        for listener in self.hearing.listeners(from) {
             let leg = self.leg(listener);
             if is_meant(leg) {
                 // A listener that cannot take it goes without it, as without a lost packet.
                 let _ = leg.press(cx, &[code]);
             }
         }
-    }
-
-    fn remove(&mut self, cx: &mut Context<'_>, party: &str) -> Answer {
-        match self.party(party)? {
-            name @ (LegName::Agent | LegName::Customer) => {
-                cx.milestone(Some(name), MilestoneKind::HangUpRequested, None, None);
-                self.hang_up(cx, Cause::Api);
-            }
-            LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                debug_assert_ne!(self.guests[slot.index()].stage, Stage::Left);
-                self.dismiss(cx, slot.index(), "removed", None, Some(Cause::Api));
-            }
-        }
-        Ok(())
     }
 }

@@ -1,34 +1,217 @@
-//! Brings the call's state to `rooms` and the answer to the relay, in one go: who hears whom, what
-//! is played, what is recorded, and which trunk is told that it is on hold. Says how the parties
-//! stand.
+//! The conversation of a bridged call: who talks to whom, who may ask for what, and what it
+//! changes. Pure: knows no SIP, no relay and no recording; what has to be done is handed to the
+//! call as moves, in their order, and where everybody then is as a scene.
 
 pub mod guest;
-mod participant;
-pub mod referral;
+pub mod participant;
+mod referral;
 pub mod rooms;
-pub mod speaking;
-mod supervisor;
+mod speaking;
 
-use super::agent::softphone::Softphone;
-use super::context::Context;
-use super::leg::Leg;
-use super::leg::description::Agreement;
-use super::leg::exchange::Wish;
-use super::{AgentPlace, Call};
-use crate::control::{Conversation, Joining, Party, PartyRole, PartyState, SupervisorRole};
-use crate::event::MilestoneKind;
-use crate::outcome::LegName;
+use crate::control::{ControlRefusal, Joining, Party, PartyRole, PartyState};
+use crate::event::{MilestoneKind, OtherParty};
+use crate::outcome::{Cause, LegName, Slot};
 use guest::{Guest, GuestRole, Stage};
-use media_core::relay::{Channel, LegId, Tone};
-use rooms::{Background, Ears, Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
+use participant::Leaving;
+use referral::Referrals;
+use rooms::{Presence, Ringing, Room, Scene, Seat, Voice, Watcher};
+use speaking::Speaking;
+use std::time::Instant;
 
-impl Call {
-    pub(super) fn is_agent_gone(&self) -> bool {
+/// What the call is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Move {
+    /// Relay, recording and trunks follow how the parties stand.
+    Arrange,
+    Tell(Step),
+    /// The leg of a third party or supervisor ends, and its media.
+    Leave(LegName),
+    /// The agent's phone is told by NOTIFY how the transfer fares that it asked for by the REFER of
+    /// this CSeq.
+    Notify {
+        cseq: u32,
+        code: u16,
+    },
+    /// The agent's leg ends, and its media; the others stay.
+    ReleaseAgent,
+    /// The call ends.
+    HangUp(Cause),
+}
+
+/// In their order.
+pub type Moves = Vec<Move>;
+
+/// A step for the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    pub leg: Option<LegName>,
+    pub kind: MilestoneKind,
+    pub sip_code: Option<u16>,
+    pub reason: Option<&'static str>,
+    /// Whether it is said how the parties stand after it.
+    pub is_shown: bool,
+}
+
+impl Step {
+    fn of(leg: LegName, kind: MilestoneKind) -> Move {
+        Move::Tell(Step { leg: Some(leg), kind, sip_code: None, reason: None, is_shown: true })
+    }
+}
+
+/// Where the agent is, once the call is bridged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AgentPlace {
+    Conversation,
+    Consultation,
+    /// Its work is done; the others go on.
+    Gone,
+}
+
+/// Who is in the call beside its legs, where they are, and what is on its way.
+#[derive(Debug)]
+pub struct Conversation {
+    agent_place: AgentPlace,
+    /// The customer is on hold because that was asked for.
+    is_held: bool,
+    agent_voice: Voice,
+    customer_voice: Voice,
+    /// Third parties and supervisors by slot, those who left included.
+    guests: Vec<Guest>,
+    pub referrals: Referrals,
+    pub speaking: Speaking,
+}
+
+impl Conversation {
+    /// Agent and customer; whether a REFER of the agent's phone is taken.
+    pub fn new(accepts_refer: bool) -> Conversation {
+        Conversation {
+            agent_place: AgentPlace::Conversation,
+            is_held: false,
+            agent_voice: Voice::On,
+            customer_voice: Voice::On,
+            guests: Vec::new(),
+            referrals: Referrals::new(accepts_refer),
+            speaking: Speaking::default(),
+        }
+    }
+
+    /// Whether the agent has left, its work done.
+    pub fn is_agent_gone(&self) -> bool {
         self.agent_place == AgentPlace::Gone
     }
 
-    fn is_agent_absent(&self) -> bool {
-        self.softphone.as_ref().is_some_and(Softphone::is_absent)
+    fn agent_is_here(&self) -> Result<(), ControlRefusal> {
+        if self.is_agent_gone() { Err(ControlRefusal::AgentGone) } else { Ok(()) }
+    }
+
+    /// The party of this name that is still there.
+    pub fn party(&self, name: &str) -> Result<LegName, ControlRefusal> {
+        match name {
+            "agent" => self.agent_is_here().map(|()| LegName::Agent),
+            "customer" => Ok(LegName::Customer),
+            _ => {
+                let guest = self.guests.iter().find(|guest| guest.name == name && guest.is_there());
+                guest.map(Guest::leg).ok_or(ControlRefusal::UnknownParty)
+            }
+        }
+    }
+
+    /// The third party or supervisor of this place, if it is still there.
+    pub fn guest(&self, slot: Slot) -> Option<&Guest> {
+        self.guests.get(slot.index()).filter(|guest| guest.is_there())
+    }
+
+    /// Puts the customer on hold.
+    pub fn hold(&mut self) -> Result<Moves, ControlRefusal> {
+        self.agent_is_here()?;
+        if std::mem::replace(&mut self.is_held, true) {
+            return Err(ControlRefusal::OnHold);
+        }
+        Ok(vec![Move::Arrange, Step::of(LegName::Customer, MilestoneKind::CustomerHeld)])
+    }
+
+    /// Takes the customer back from hold.
+    pub fn resume(&mut self) -> Result<Moves, ControlRefusal> {
+        self.agent_is_here()?;
+        if !std::mem::replace(&mut self.is_held, false) {
+            return Err(ControlRefusal::NotOnHold);
+        }
+        Ok(vec![Move::Arrange, Step::of(LegName::Customer, MilestoneKind::CustomerResumed)])
+    }
+
+    /// Lets the others hear a party, or not.
+    pub fn set_voice(&mut self, party: &str, voice: Voice) -> Result<Moves, ControlRefusal> {
+        let leg = self.party(party)?;
+        let present = match leg {
+            LegName::Agent => &mut self.agent_voice,
+            LegName::Customer => &mut self.customer_voice,
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                &mut self.guests[slot.index()].voice
+            }
+        };
+        if std::mem::replace(present, voice) == voice {
+            return Ok(Moves::new());
+        }
+        let kind =
+            if voice == Voice::Muted { MilestoneKind::Muted } else { MilestoneKind::Unmuted };
+        Ok(vec![Move::Arrange, Step::of(leg, kind)])
+    }
+
+    /// Without agent or customer there is no call.
+    pub fn remove(&mut self, now: Instant, party: &str) -> Result<Moves, ControlRefusal> {
+        let leg = self.party(party)?;
+        Ok(match leg {
+            LegName::Agent | LegName::Customer => {
+                let (kind, is_shown) = (MilestoneKind::HangUpRequested, false);
+                let step = Step { leg: Some(leg), kind, sip_code: None, reason: None, is_shown };
+                vec![Move::Tell(step), Move::HangUp(Cause::Api)]
+            }
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                let (reason, cause) = ("removed", Some(Cause::Api));
+                self.dismiss(now, slot, Leaving { reason, sip_code: None, cause })
+            }
+        })
+    }
+
+    /// Takes a REFER of the agent's phone and names the party that it asks for; `None` if it is
+    /// refused.
+    pub fn take_referral(&mut self, now: Instant, cseq: u32) -> Option<String> {
+        let is_free = self.pending().is_none() && !self.is_agent_gone();
+        if is_free { self.referrals.take(now, cseq) } else { None }
+    }
+
+    /// Who speaks by name, if that changed and may be told.
+    pub fn take_speakers(&mut self, now: Instant) -> Option<Vec<String>> {
+        let speakers = self.speaking.take_change(now)?;
+        let name = |leg: &LegName| match leg {
+            LegName::Agent => "agent".to_owned(),
+            LegName::Customer => "customer".to_owned(),
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                self.guests[slot.index()].name.clone()
+            }
+        };
+        Some(speakers.iter().map(name).collect())
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let speaking = self.speaking.poll_timeout();
+        self.referrals.poll_timeout().into_iter().chain(speaking).min()
+    }
+
+    /// The call is over: all who are there leave. Their legs are to end.
+    pub fn close(&mut self, now: Instant) -> Vec<LegName> {
+        let present = self.guests.iter_mut().filter(|guest| guest.is_there());
+        let leave = |guest: &mut Guest| {
+            let reason = if guest.is_talking() { "ended" } else { "canceled" };
+            guest.leave(now, reason, None);
+            guest.leg()
+        };
+        present.map(leave).collect()
+    }
+
+    /// What came of third parties and supervisors, for the call's end.
+    pub fn outcomes(&self, ended_at: Instant) -> Vec<OtherParty> {
+        self.guests.iter().map(|guest| guest.outcome(ended_at)).collect()
     }
 
     /// What is rung for: a participant that has not answered.
@@ -41,13 +224,10 @@ impl Call {
         }
     }
 
-    fn scene(&self) -> Scene {
+    /// Where everybody is; `presence` tells who is at the other end of a leg.
+    pub fn scene(&self, presence: impl Fn(LegName) -> Presence) -> Scene {
         let ringing = self.ringing();
-        let presence = |leg: &Leg| {
-            let holds =
-                leg.is_answered() && leg.agreed.as_ref().is_some_and(Agreement::is_held_by_peer);
-            if holds { Presence::Holding } else { Presence::Here }
-        };
+        let seat = |leg, room, voice| Seat { leg, room, voice, presence: presence(leg) };
         let mut seats = Vec::with_capacity(4);
         let agent_room = match self.agent_place {
             AgentPlace::Gone => None,
@@ -55,35 +235,25 @@ impl Call {
             AgentPlace::Conversation => Some(Room::Conversation),
             AgentPlace::Consultation => Some(Room::Consultation),
         };
-        if let Some(room) = agent_room {
-            let presence =
-                if self.is_agent_absent() { Presence::Away } else { presence(&self.agent) };
-            seats.push(Seat { leg: LegName::Agent, room, voice: self.agent_voice, presence });
-        }
+        seats.extend(agent_room.map(|room| seat(LegName::Agent, room, self.agent_voice)));
         let room = if self.is_held { Room::Hold } else { Room::Conversation };
-        let customer = presence(&self.customer);
-        seats.push(Seat {
-            leg: LegName::Customer,
-            room,
-            voice: self.customer_voice,
-            presence: customer,
-        });
+        seats.push(seat(LegName::Customer, room, self.customer_voice));
         let mut watchers = Vec::new();
         for guest in &self.guests {
-            let (leg, voice, presence) = (guest.leg.name, guest.voice, presence(&guest.leg));
+            let (leg, voice) = (guest.leg(), guest.voice);
             match (guest.role, guest.stage) {
                 (GuestRole::Supervisor(role), Stage::Joined) => {
                     watchers.push(Watcher { leg, role, voice })
                 }
                 (GuestRole::Participant(_), Stage::Joined) => {
-                    seats.push(Seat { leg, room: Room::Conversation, voice, presence });
+                    seats.push(seat(leg, Room::Conversation, voice));
                 }
                 (
                     GuestRole::Participant(Joining::Consult),
                     Stage::Consulting | Stage::Ringing { has_media: true },
                 )
                 | (GuestRole::Participant(_), Stage::Consulting) => {
-                    seats.push(Seat { leg, room: Room::Consultation, voice, presence });
+                    seats.push(seat(leg, Room::Consultation, voice));
                 }
                 _ => {}
             }
@@ -91,102 +261,8 @@ impl Call {
         Scene { seats, watchers, ringing }
     }
 
-    /// Lets the relay, the recording and the trunks follow the call's state.
-    pub(super) fn arrange(&mut self, cx: &mut Context<'_>) {
-        let scene = self.scene();
-        let ears = scene.ears();
-        let before = std::mem::take(&mut self.heard);
-        let former = |leg: LegName| before.iter().find(|each| each.leg == leg);
-        for each in ears
-            .iter()
-            .filter(|each| former(each.leg).map(|ears| &ears.sources) != Some(&each.sources))
-        {
-            let sources: Vec<LegId> = each.sources.iter().map(|name| self.media(*name)).collect();
-            cx.shard.relay.set_hearing(cx.now, self.media(each.leg), &sources);
-        }
-        for gone in before.iter().filter(|each| ears.iter().all(|now| now.leg != each.leg)) {
-            cx.shard.relay.set_hearing(cx.now, self.media(gone.leg), &[]);
-            cx.shard.relay.stop_playing(self.media(gone.leg));
-        }
-        // What is played pauses while a source's audio comes: when the sources change it begins at
-        // once.
-        let is_played = |each: &&Ears| former(each.leg).is_some_and(|ears| ears == *each);
-        for each in ears.iter().filter(|each| !is_played(each)) {
-            match each.background {
-                Some(background) => {
-                    cx.shard.relay.play(cx.now, self.media(each.leg), self.tone(cx, background))
-                }
-                None => cx.shard.relay.stop_playing(self.media(each.leg)),
-            }
-        }
-        self.heard = ears;
-        self.record_scene(cx, &scene);
-        self.hold_trunks(cx, &scene);
-    }
-
-    fn tone(&self, cx: &Context<'_>, background: Background) -> Tone {
-        let kept = self.hold_audio.as_ref().and_then(|name| cx.shard.hold_audio.get(name));
-        match background {
-            Background::Ringback => Tone::Ringback,
-            Background::Silence => Tone::Silence,
-            Background::Hold => kept.map_or(Tone::Hold, |audio| Tone::Audio(*audio)),
-        }
-    }
-
-    /// Forgets what a leg that is closed heard.
-    pub(super) fn quieten(&mut self, leg: LegName) {
-        self.heard.retain(|ears| ears.leg != leg);
-        self.forget_speaker(leg);
-    }
-
-    /// The pre-bridge pair: the agent hears what the customer's network says.
-    pub(super) fn pair(&mut self, cx: &mut Context<'_>) {
-        let (agent, customer) = (self.agent.media, self.customer.media);
-        cx.shard.relay.set_hearing(cx.now, agent, &[customer]);
-        cx.shard.relay.set_hearing(cx.now, customer, &[agent]);
-        let ears = |leg, source| Ears { leg, sources: vec![source], background: None };
-        self.heard =
-            vec![ears(LegName::Agent, LegName::Customer), ears(LegName::Customer, LegName::Agent)];
-    }
-
-    /// Who is recorded where: all that talk and are heard, and of the supervisors those who barge
-    /// in.
-    fn record_scene(&mut self, cx: &mut Context<'_>, scene: &Scene) {
-        let is_taped = |seat: &&Seat| seat.voice == Voice::On && !scene.is_on_hold(seat.leg);
-        let seats = scene.seats.iter().filter(is_taped).map(|seat| {
-            let channel = match seat.leg {
-                LegName::Agent | LegName::Supervisor(_) => Channel::Agent,
-                LegName::Customer => Channel::Customer,
-                LegName::Participant(_) => Channel::Third,
-            };
-            (seat.leg, channel)
-        });
-        let barging = scene
-            .watchers
-            .iter()
-            .filter(|watcher| watcher.role == SupervisorRole::Barge && watcher.voice == Voice::On);
-        let wanted = seats.chain(barging.map(|watcher| (watcher.leg, Channel::Agent))).collect();
-        self.record_parties(cx, wanted);
-    }
-
-    fn hold_trunks(&mut self, cx: &mut Context<'_>, scene: &Scene) {
-        let wish = |leg| if scene.is_on_hold(leg) { Wish::Hold } else { Wish::Talk };
-        self.customer.want(cx, wish(LegName::Customer));
-        for guest in
-            self.guests.iter_mut().filter(|guest| guest.is_participant() && guest.is_talking())
-        {
-            guest.leg.want(cx, wish(guest.leg.name));
-        }
-    }
-
-    /// Tells a step after which the parties stand as they do now.
-    pub(super) fn tell(&self, cx: &mut Context<'_>, leg: Option<LegName>, kind: MilestoneKind) {
-        cx.rearranged(leg, kind, None, None, Some(self.conversation()));
-    }
-
-    /// How the parties stand.
-    pub(super) fn conversation(&self) -> Conversation {
-        let scene = self.scene();
+    /// How the parties stand in a scene of this conversation.
+    pub fn parties(&self, scene: &Scene) -> Vec<Party> {
         let agent = Party {
             party: "agent".into(),
             role: PartyRole::Agent,
@@ -210,9 +286,8 @@ impl Call {
             is_muted: self.customer_voice == Voice::Muted,
             reason: None,
         };
-        let guests = self.guests.iter().map(|guest| guest_party(guest, &scene));
-        let parties = [agent, customer].into_iter().chain(guests).collect();
-        Conversation { parties, recording: self.recording_state() }
+        let guests = self.guests.iter().map(|guest| guest_party(guest, scene));
+        [agent, customer].into_iter().chain(guests).collect()
     }
 }
 
@@ -226,7 +301,7 @@ fn guest_party(guest: &Guest, scene: &Scene) -> Party {
         state: match guest.stage {
             Stage::Dialing => PartyState::Dialing,
             Stage::Ringing { .. } => PartyState::Ringing,
-            Stage::Consulting | Stage::Joined if scene.is_on_hold(guest.leg.name) => {
+            Stage::Consulting | Stage::Joined if scene.is_on_hold(guest.leg()) => {
                 PartyState::OnHold
             }
             Stage::Consulting => PartyState::Consulting,
@@ -237,3 +312,6 @@ fn guest_party(guest: &Guest, scene: &Scene) -> Party {
         reason: guest.departure.map(|departure| departure.reason),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,10 @@
 //! is told.
 
 use super::context::Context;
-use super::shard::Resources;
 use super::{Call, Phase};
 use crate::counters::Counter;
 use crate::event::{Attempt, Ended, Event, LegMedia, Output};
 use crate::outcome::{self, Cause, Outcome};
-use media_core::relay::LegId;
 use std::time::{Duration, Instant};
 
 /// How long the end waits for the recording's file (decision A2).
@@ -34,17 +32,15 @@ impl Call {
     /// Leaves all legs, closes their media and waits for the recording, if there is one.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
         self.customer.abandon(cx);
-        for guest in self.guests.iter_mut().filter(|guest| guest.is_there()) {
-            let reason = if guest.is_talking() { "ended" } else { "canceled" };
-            guest.leave(cx, reason, None);
+        for name in self.conversation.close(cx.now) {
+            self.leave(cx, name);
         }
-        self.leave_softphone(cx);
         self.agent.abandon(cx);
-        self.stop_recording(cx);
-        let agent_media = self.agent_report.or_else(|| self.agent.report(cx.shard));
+        self.tape.stop(cx);
+        let agent_media = self.agent.report(cx.shard);
         let customer_media = self.customer.report(cx.shard);
-        self.close_media(cx, self.agent.media);
-        self.close_media(cx, self.customer.media);
+        cx.close_media(self.agent.leg.media);
+        cx.close_media(self.customer.media);
         self.phase = Phase::Closing;
         self.end = Some(End {
             outcome,
@@ -58,29 +54,22 @@ impl Call {
         }
     }
 
-    pub(super) fn close_media(&self, cx: &mut Context<'_>, leg: LegId) {
-        cx.shard.relay.close_leg(cx.now, leg);
-        cx.shard.media_legs.remove(&Resources::leg_key(leg));
-    }
-
+    /// Tells the end, once it is decided.
     pub(super) fn tell_end(&mut self, cx: &mut Context<'_>) {
         let (Phase::Closing, Some(end)) = (self.phase, &self.end) else { return };
         self.phase = Phase::Told;
         cx.log.is_closed = true;
         let End { outcome, at: ended_at, agent_media, customer_media, .. } = *end;
-        self.forget_recording(cx);
-        let guests = self.guests.iter_mut().map(|guest| &mut guest.leg);
-        let legs = [&mut self.agent, &mut self.customer].into_iter().chain(guests);
+        self.tape.forget(cx);
         let attempts: Vec<Attempt> =
-            legs.flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
-        let others = self.guests.iter().map(|guest| guest.outcome(ended_at)).collect();
+            self.legs_mut().flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
         let duration_s =
             self.answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
         let ended = Ended {
             call_id: cx.log.call_id.clone(),
             status: outcome.status,
             reason: outcome.reason,
-            detail: self.softphone.as_ref().and_then(|softphone| softphone.fault),
+            detail: self.agent.fault(),
             failed_leg: outcome.failed_leg,
             sip_code: outcome.sip_code,
             hangup_by: outcome.hangup_by,
@@ -92,7 +81,7 @@ impl Call {
             recording_written: self.tape.written(),
             agent_media,
             customer_media,
-            others,
+            others: self.conversation.outcomes(ended_at),
         };
         cx.shard.counters.count(Counter::CallEnded);
         cx.shard.output.push_back(Output::Event(Event::Ended(Box::new(ended))));

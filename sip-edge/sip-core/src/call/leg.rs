@@ -438,6 +438,11 @@ impl Leg {
         self.invitations.last().is_some_and(Invitation::is_answered)
     }
 
+    /// Whether its dialog stands and the party holds by itself.
+    pub fn is_held_by_peer(&self) -> bool {
+        self.is_answered() && self.agreed.as_ref().is_some_and(Agreement::is_held_by_peer)
+    }
+
     /// What its media were, once they were agreed.
     pub fn report(&self, shard: &Resources) -> Option<LegMedia> {
         self.agreed.as_ref()?;

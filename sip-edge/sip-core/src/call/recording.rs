@@ -7,7 +7,7 @@ use super::shard::Resources;
 use crate::control::{ControlRefusal, RecordingState};
 use crate::event::{MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingWritten};
 use crate::outcome::LegName;
-use media_core::relay::{Channel, Layout, RecordingId};
+use media_core::relay::{Channel, Layout, LegId, RecordingId};
 use std::time::{Duration, Instant};
 
 /// Most pauses of one recording.
@@ -17,9 +17,9 @@ const NOTHING: RecordingWritten =
 
 /// The recording of one call, from its order to its file.
 pub struct Tape {
-    pub layout: Layout,
+    layout: Layout,
     /// File name, once it is to be recorded.
-    pub name: Option<String>,
+    name: Option<String>,
     /// The relay's recording, until its file is final.
     open: Option<RecordingId>,
     started_at: Option<Instant>,
@@ -82,36 +82,139 @@ impl Tape {
         let pauses = pauses.filter(|pause| pause.from < pause.to).collect();
         RecordingResult { file_name, duration, file_len, pauses }
     }
-}
 
-impl Call {
-    pub(super) fn recording_state(&self) -> RecordingState {
-        match (self.tape.open, self.tape.paused_at) {
+    /// How it stands, for those who look at the call.
+    pub fn state(&self) -> RecordingState {
+        match (self.open, self.paused_at) {
             (None, _) => RecordingState::Off,
             (Some(_), None) => RecordingState::Running,
             (Some(_), Some(_)) => RecordingState::Paused,
         }
     }
 
-    pub(super) fn is_recording_paused(&self) -> bool {
-        self.recording_state() == RecordingState::Paused
+    /// Whether it runs and is silent.
+    pub fn is_paused(&self) -> bool {
+        self.state() == RecordingState::Paused
     }
 
     /// Starts the recording whose name is set; `false` without room for it.
-    pub(super) fn start_recording(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(file_name) = self.tape.name.clone() else { return false };
-        let Some(recording) = cx.shard.relay.start_recording(cx.now, self.tape.layout) else {
-            self.tape.written = Some(NOTHING);
+    fn start(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(file_name) = self.name.clone() else { return false };
+        let Some(recording) = cx.shard.relay.start_recording(cx.now, self.layout) else {
+            self.written = Some(NOTHING);
             cx.milestone(None, MilestoneKind::RecordingFailed, None, None);
             return false;
         };
         cx.shard.recordings.insert(Resources::recording_key(recording), cx.call);
-        self.tape.open = Some(recording);
-        self.tape.started_at = Some(cx.now);
+        self.open = Some(recording);
+        self.started_at = Some(cx.now);
         cx.shard.output.push_back(Output::OpenRecording { recording, file_name });
+        true
+    }
+
+    /// Starts a recording of this name, if there was none.
+    fn start_as(&mut self, cx: &mut Context<'_>, file_name: String) -> Result<(), ControlRefusal> {
+        if self.started_at.is_some() {
+            return Err(ControlRefusal::AlreadyRecording);
+        }
+        self.name = Some(file_name);
+        if self.start(cx) {
+            return Ok(());
+        }
+        self.name = None;
+        Err(ControlRefusal::NoCapacity)
+    }
+
+    /// `false` if it pauses already.
+    fn pause(&mut self, cx: &mut Context<'_>) -> Result<bool, ControlRefusal> {
+        let recording = self.open.ok_or(ControlRefusal::NotRecording)?;
+        if self.is_paused() {
+            return Ok(false);
+        }
+        if self.pauses.len() >= MAX_PAUSE_COUNT {
+            return Err(ControlRefusal::NoCapacity);
+        }
+        cx.shard.relay.pause_recording(cx.now, recording);
+        self.paused_at = Some(cx.now);
+        Ok(true)
+    }
+
+    /// `false` if it runs already.
+    fn resume(&mut self, cx: &mut Context<'_>) -> Result<bool, ControlRefusal> {
+        let recording = self.open.ok_or(ControlRefusal::NotRecording)?;
+        if !self.is_paused() {
+            return Ok(false);
+        }
+        cx.shard.relay.resume_recording(cx.now, recording);
+        self.end_pause(cx.now);
+        Ok(true)
+    }
+
+    /// Lets these be recorded from now on, and nobody else.
+    pub fn record(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: Vec<(LegName, Channel)>,
+        media: impl Fn(LegName) -> LegId,
+    ) {
+        let Some(recording) = self.open else { return };
+        let before = std::mem::take(&mut self.parties);
+        for (leg, _) in
+            before.iter().filter(|(leg, _)| wanted.iter().all(|(other, _)| other != leg))
+        {
+            cx.shard.relay.record_leg(cx.now, recording, media(*leg), None);
+        }
+        for (leg, channel) in wanted.iter().filter(|each| !before.contains(each)) {
+            cx.shard.relay.record_leg(cx.now, recording, media(*leg), Some(*channel));
+        }
+        self.parties = wanted;
+    }
+
+    /// The call is over: what is left is written. How long the file will be is known at once; it is
+    /// told so if its writing takes longer than the end may wait (decision A2).
+    pub fn stop(&mut self, cx: &mut Context<'_>) {
+        if let Some(recording) = self.open {
+            let stopped = cx.shard.relay.stop_recording(cx.now, recording);
+            self.end_pause(cx.now);
+            self.result = stopped.map(|(file_len, duration)| self.result_of(file_len, duration));
+        }
+    }
+
+    /// The file is not waited for any more.
+    pub fn forget(&mut self, cx: &mut Context<'_>) {
+        if let Some(recording) = self.open.take() {
+            cx.shard.recordings.remove(&Resources::recording_key(recording));
+        }
+    }
+
+    /// The file of the recording is final.
+    fn finish(&mut self, cx: &mut Context<'_>, file: RecordedFile) {
+        self.end_pause(cx.now);
+        self.forget(cx);
+        self.result = Some(self.result_of(file.len, file.duration));
+        self.written = Some(file.written);
+        cx.milestone(None, MilestoneKind::RecordingFinished, None, None);
+    }
+
+    /// The file will never be final.
+    fn lose(&mut self, cx: &mut Context<'_>) {
+        self.result = None;
+        self.written = Some(NOTHING);
+        self.forget(cx);
+    }
+}
+
+impl Call {
+    /// Starts the recording that was ordered with the call, if one was.
+    pub(super) fn start_recording(&mut self, cx: &mut Context<'_>) {
+        if self.tape.start(cx) {
+            self.tell_recording(cx);
+        }
+    }
+
+    fn tell_recording(&mut self, cx: &mut Context<'_>) {
         self.arrange(cx);
         self.tell(cx, None, MilestoneKind::RecordingStarted);
-        true
     }
 
     pub(super) fn record_from_now(
@@ -119,73 +222,28 @@ impl Call {
         cx: &mut Context<'_>,
         file_name: String,
     ) -> Result<(), ControlRefusal> {
-        if self.tape.started_at.is_some() {
-            return Err(ControlRefusal::AlreadyRecording);
-        }
-        self.tape.name = Some(file_name);
-        if self.start_recording(cx) {
-            return Ok(());
-        }
-        self.tape.name = None;
-        Err(ControlRefusal::NoCapacity)
+        self.tape.start_as(cx, file_name)?;
+        self.tell_recording(cx);
+        Ok(())
     }
 
     pub(super) fn pause_recording(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
-        let recording = self.tape.open.ok_or(ControlRefusal::NotRecording)?;
-        if self.is_recording_paused() {
-            return Ok(());
+        if self.tape.pause(cx)? {
+            self.tell(cx, None, MilestoneKind::RecordingPaused);
         }
-        if self.tape.pauses.len() >= MAX_PAUSE_COUNT {
-            return Err(ControlRefusal::NoCapacity);
-        }
-        cx.shard.relay.pause_recording(cx.now, recording);
-        self.tape.paused_at = Some(cx.now);
-        self.tell(cx, None, MilestoneKind::RecordingPaused);
         Ok(())
     }
 
     pub(super) fn resume_recording(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
-        let recording = self.tape.open.ok_or(ControlRefusal::NotRecording)?;
-        if !self.is_recording_paused() {
-            return Ok(());
+        if self.tape.resume(cx)? {
+            self.tell(cx, None, MilestoneKind::RecordingResumed);
         }
-        cx.shard.relay.resume_recording(cx.now, recording);
-        self.tape.end_pause(cx.now);
-        self.tell(cx, None, MilestoneKind::RecordingResumed);
         Ok(())
     }
 
-    /// Lets these be recorded from now on, and nobody else.
-    pub(super) fn record_parties(&mut self, cx: &mut Context<'_>, wanted: Vec<(LegName, Channel)>) {
-        let Some(recording) = self.tape.open else { return };
-        let before = std::mem::take(&mut self.tape.parties);
-        for (leg, _) in
-            before.iter().filter(|(leg, _)| wanted.iter().all(|(other, _)| other != leg))
-        {
-            cx.shard.relay.record_leg(cx.now, recording, self.media(*leg), None);
-        }
-        for (leg, channel) in wanted.iter().filter(|each| !before.contains(each)) {
-            cx.shard.relay.record_leg(cx.now, recording, self.media(*leg), Some(*channel));
-        }
-        self.tape.parties = wanted;
-    }
-
-    /// The call is over: what is left is written. How long the file will be is known at once; it is
-    /// told so if its writing takes longer than the end may wait (decision A2).
-    pub(super) fn stop_recording(&mut self, cx: &mut Context<'_>) {
-        if let Some(recording) = self.tape.open {
-            let stopped = cx.shard.relay.stop_recording(cx.now, recording);
-            self.tape.end_pause(cx.now);
-            self.tape.result =
-                stopped.map(|(file_len, duration)| self.tape.result_of(file_len, duration));
-        }
-    }
-
-    /// The file is not waited for any more.
-    pub(super) fn forget_recording(&mut self, cx: &mut Context<'_>) {
-        if let Some(recording) = self.tape.open.take() {
-            cx.shard.recordings.remove(&Resources::recording_key(recording));
-        }
+    /// Whether what is told of a recording is of the call's, and still of use.
+    fn awaits(&self, recording: RecordingId) -> bool {
+        self.tape.open == Some(recording) && !self.is_told()
     }
 
     /// The recording's file is final.
@@ -195,22 +253,15 @@ impl Call {
         recording: RecordingId,
         file: RecordedFile,
     ) {
-        if self.tape.open != Some(recording) || self.is_told() {
-            return;
-        }
-        self.tape.end_pause(cx.now);
-        self.forget_recording(cx);
-        self.tape.result = Some(self.tape.result_of(file.len, file.duration));
-        self.tape.written = Some(file.written);
-        cx.milestone(None, MilestoneKind::RecordingFinished, None, None);
-        if self.is_ended() {
+        if self.awaits(recording) {
+            self.tape.finish(cx, file);
             self.tell_end(cx);
         }
     }
 
     /// Something of the recording could not be written; how much is known once its file is final.
     pub fn handle_damaged_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId) {
-        if self.tape.open == Some(recording) && !self.is_told() {
+        if self.awaits(recording) {
             self.tape.written = Some(RecordingWritten { is_whole: false, duration: None });
             cx.milestone(None, MilestoneKind::RecordingFailed, None, None);
         }
@@ -218,13 +269,8 @@ impl Call {
 
     /// The recording's file will never be final.
     pub fn handle_lost_recording(&mut self, cx: &mut Context<'_>, recording: RecordingId) {
-        if self.tape.open != Some(recording) || self.is_told() {
-            return;
-        }
-        self.tape.result = None;
-        self.tape.written = Some(NOTHING);
-        self.forget_recording(cx);
-        if self.is_ended() {
+        if self.awaits(recording) {
+            self.tape.lose(cx);
             self.tell_end(cx);
         }
     }

@@ -6,11 +6,11 @@
 //! A lost connection interrupts nothing while media flow, and a connection may seem to stand whose
 //! network is gone. So once audio has come, what the leg has received is looked at again and again.
 
+use super::{Agent, AgentEvent};
 use crate::call::context::Context;
 use crate::call::shard::Resources;
-use crate::call::{Call, Phase};
 use crate::event::MilestoneKind;
-use crate::outcome::{self, Cause, LegName, MediaFault, Outcome};
+use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
 use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
@@ -86,95 +86,84 @@ impl Softphone {
     }
 }
 
-impl Call {
-    /// The agent's softphone has answered: the customer is called when its audio flows.
-    pub(in crate::call) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) {
-        let Some(softphone) = &mut self.softphone else { return };
+impl Agent {
+    /// The softphone has answered; whether its audio flows already.
+    pub(super) fn take_softphone_answer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(softphone) = &mut self.softphone else { return false };
         softphone.media_by = Some(cx.now + MEDIA_LIMIT);
-        if softphone.is_heard() && self.agent.arriving.is_none() {
-            self.take_first_audio(cx);
-        }
+        softphone.is_heard() && self.leg.arriving.is_none() && self.take_first_audio(cx)
     }
 
-    fn take_first_audio(&mut self, cx: &mut Context<'_>) {
-        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
-        let Some(softphone) = &mut self.softphone else { return };
+    /// Whether the softphone has answered, too: audio may overtake the answer, and the customer
+    /// waits for both.
+    fn take_first_audio(&mut self, cx: &mut Context<'_>) -> bool {
+        let received_count = cx.shard.relay.leg_report(self.leg.media).received;
+        let Some(softphone) = &mut self.softphone else { return false };
         softphone.probe =
             Some(Probe { next: cx.now + PROBE_PERIOD, received_count, heard_at: cx.now });
-        // Audio may overtake the answer; the customer waits for both.
-        let is_answered = softphone.media_by.take().is_some();
-        if is_answered && self.phase == Phase::Agent {
-            self.call_customer(cx);
-        }
+        softphone.media_by.take().is_some()
     }
 
-    /// Something of the softphone's media; `leg` is the present one or that of its next page.
-    pub(in crate::call) fn handle_softphone_media(
+    /// Something of the softphone's media; `leg` is the present one or that of its next page, whose
+    /// media are watched for `no_media` once the call is bridged.
+    pub fn handle_media(
         &mut self,
         cx: &mut Context<'_>,
         leg: LegId,
         event: relay::Event,
-    ) {
-        let is_arriving = self.agent.arriving == Some(leg);
-        let Some(softphone) = &mut self.softphone else { return };
+        no_media: Option<Duration>,
+    ) -> AgentEvent {
+        let is_arriving = self.leg.arriving == Some(leg);
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         let agent = Some(LegName::Agent);
         match event {
             relay::Event::FirstMedia(_) => {
                 cx.milestone(agent, MilestoneKind::AgentMedia, None, None);
-                if is_arriving { self.hand_over(cx, leg) } else { self.take_first_audio(cx) }
+                if is_arriving {
+                    return self.hand_over(cx, leg, no_media);
+                }
+                if self.take_first_audio(cx) { AgentEvent::Ready } else { AgentEvent::Nothing }
             }
             relay::Event::IceConnected(_) => {
                 softphone.stands = MediaFault::NoDtls;
                 cx.milestone(agent, MilestoneKind::IceConnected, None, None);
+                AgentEvent::Nothing
             }
             relay::Event::DtlsConnected(_) => {
                 softphone.stands = MediaFault::NoAudio;
                 cx.milestone(agent, MilestoneKind::DtlsConnected, None, None);
+                AgentEvent::Nothing
             }
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if is_arriving => {
-                self.give_up_arriving(cx)
+                self.give_up_arriving(cx);
+                AgentEvent::Nothing
             }
             relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) if softphone.is_heard() => {
                 self.lose_softphone(cx)
             }
-            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.fail_for_media(cx),
+            relay::Event::ConsentLost(_) | relay::Event::DtlsFailed(_) => self.fail_for_media(),
             relay::Event::Latched(_)
             | relay::Event::SourceRefused(..)
             | relay::Event::NoMedia(_)
             | relay::Event::TelephoneEvent(..)
-            | relay::Event::Speaking(..) => {}
+            | relay::Event::Speaking(..) => AgentEvent::Nothing,
         }
     }
 
     /// The connection of the agent's registration is gone, or its registration is over.
-    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>, name: LegName) {
-        if self.is_ended() {
-            return;
-        }
-        if let LegName::Supervisor(slot) = name {
-            return self.lose_supervisor(cx, slot.index());
-        }
-        self.cut_agent(cx);
-        if self.agent.arriving.is_some() {
+    pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>) -> AgentEvent {
+        self.cut(cx);
+        if self.leg.arriving.is_some() {
             self.give_up_arriving(cx);
         }
-        let Some(softphone) = &mut self.softphone else { return };
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         softphone.connection = Connection::Lost;
-        if !softphone.is_heard() {
-            self.lose_softphone(cx);
-        }
+        if softphone.is_heard() { AgentEvent::Nothing } else { self.lose_softphone(cx) }
     }
 
     /// The agent has registered over another connection.
-    pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, name: LegName, kinship: Kinship) {
-        if self.is_ended() {
-            return;
-        }
-        if let LegName::Supervisor(slot) = name {
-            // Its former connection, over which it was called, is gone.
-            return self.lose_supervisor(cx, slot.index());
-        }
-        let Some(softphone) = &mut self.softphone else { return };
+    pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, kinship: Kinship) -> AgentEvent {
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         softphone.connection = Connection::Up;
         let flow = cx
             .shard
@@ -182,8 +171,7 @@ impl Call {
             .as_ref()
             .and_then(|registrar| registrar.binding(&softphone.agent))
             .map(|binding| binding.flow);
-        let dialog =
-            self.agent.invitations.last_mut().filter(|invitation| invitation.is_answered());
+        let dialog = self.leg.invitations.last_mut().filter(|invitation| invitation.is_answered());
         match (kinship, dialog, flow) {
             (Kinship::Same, Some(invitation), Some(flow)) => {
                 invitation.rebind(flow);
@@ -192,6 +180,7 @@ impl Call {
                     softphone.media_by = Some(cx.now + MEDIA_LIMIT);
                     cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
                 }
+                AgentEvent::Nothing
             }
             _ => self.call_next_page(cx),
         }
@@ -199,21 +188,21 @@ impl Call {
 
     /// Calls the agent's new page, which knows nothing of the former one's dialog. Until its audio
     /// flows the former one's media stay.
-    fn call_next_page(&mut self, cx: &mut Context<'_>) {
-        self.cut_agent(cx);
-        if let Some(invitation) = self.agent.invitations.last_mut() {
+    fn call_next_page(&mut self, cx: &mut Context<'_>) -> AgentEvent {
+        self.cut(cx);
+        if let Some(invitation) = self.leg.invitations.last_mut() {
             invitation.drop_dialogs();
         }
-        if let Some(arriving) = self.agent.arriving.take() {
-            self.close_media(cx, arriving);
-        }
-        if let Some(agreed) = &self.agent.agreed {
-            self.agent.preferred = agreed.codec();
-            let Ok(leg) = cx.shard.relay.open_softphone(cx.now) else { return };
+        self.close_arriving(cx);
+        if let Some(agreed) = &self.leg.agreed {
+            self.leg.preferred = agreed.codec();
+            let Ok(leg) = cx.shard.relay.open_softphone(cx.now) else {
+                return AgentEvent::Nothing;
+            };
             cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, LegName::Agent));
-            self.agent.arriving = Some(leg);
+            self.leg.arriving = Some(leg);
         }
-        let Some(softphone) = &mut self.softphone else { return };
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         if !softphone.is_heard() {
             // It is called as at first, with its own time to ring and to be heard.
             let was_absent = softphone.absent_until.take().is_some();
@@ -222,151 +211,154 @@ impl Call {
                 cx.milestone(Some(LegName::Agent), MilestoneKind::AgentBack, None, None);
             }
         }
-        let event = self.agent.try_route(cx);
-        self.handle_leg(cx, LegName::Agent, event);
+        AgentEvent::Called(self.leg.try_route(cx))
     }
 
     /// Nothing can be said in the agent's dialogs any more.
-    fn cut_agent(&mut self, cx: &mut Context<'_>) {
-        self.agent.awaited_ack = None;
-        self.agent.ring_deadline = None;
-        self.agent.end_attempt(cx, None, outcome::Reason::AgentLost.as_str());
-        if let Some(invitation) = self.agent.invitations.last_mut() {
+    fn cut(&mut self, cx: &mut Context<'_>) {
+        self.leg.awaited_ack = None;
+        self.leg.ring_deadline = None;
+        self.leg.end_attempt(cx, None, outcome::Reason::AgentLost.as_str());
+        if let Some(invitation) = self.leg.invitations.last_mut() {
             invitation.handle_lost_flow(cx);
+        }
+    }
+
+    fn close_arriving(&mut self, cx: &mut Context<'_>) {
+        if let Some(arriving) = self.leg.arriving.take() {
+            cx.close_media(arriving);
         }
     }
 
     /// The INVITE to the next page came to nothing; whether the former one's media still flow
     /// decides what follows.
-    pub(in crate::call) fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
-        if let Some(arriving) = self.agent.arriving.take() {
-            self.close_media(cx, arriving);
-        }
-        self.agent.abandon(cx);
+    pub fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
+        self.close_arriving(cx);
+        self.leg.abandon(cx);
         if let Some(softphone) = &mut self.softphone {
             softphone.media_by = None;
         }
     }
 
-    fn hand_over(&mut self, cx: &mut Context<'_>, arriving: LegId) {
-        let former = std::mem::replace(&mut self.agent.media, arriving);
-        self.agent.arriving = None;
+    fn hand_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        arriving: LegId,
+        no_media: Option<Duration>,
+    ) -> AgentEvent {
+        let former = std::mem::replace(&mut self.leg.media, arriving);
+        self.leg.arriving = None;
         cx.shard.relay.hand_over(cx.now, former, arriving);
-        self.close_media(cx, former);
-        if self.phase == Phase::Bridged {
-            cx.shard.relay.watch_media(cx.now, arriving, self.no_media);
+        cx.close_media(former);
+        if let Some(no_media) = no_media {
+            cx.shard.relay.watch_media(cx.now, arriving, no_media);
         }
-        self.welcome_back(cx);
-        self.take_first_audio(cx);
+        self.welcome_back();
+        AgentEvent::Back { is_ready: self.take_first_audio(cx) }
     }
 
-    fn lose_softphone(&mut self, cx: &mut Context<'_>) {
-        let Some(softphone) = self.softphone.as_mut().filter(|softphone| !softphone.is_absent())
-        else {
-            return;
-        };
-        softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
-        softphone.media_by = None;
-        self.tell_presence(cx, MilestoneKind::AgentLost);
-    }
-
-    /// The agent comes or goes: whoever is left alone by it hears so.
-    fn tell_presence(&mut self, cx: &mut Context<'_>, kind: MilestoneKind) {
-        if self.phase == Phase::Bridged {
-            self.arrange(cx);
-            self.tell(cx, Some(LegName::Agent), kind);
-        } else {
-            cx.milestone(Some(LegName::Agent), kind, None, None);
+    fn lose_softphone(&mut self, cx: &Context<'_>) -> AgentEvent {
+        match self.softphone.as_mut().filter(|softphone| !softphone.is_absent()) {
+            Some(softphone) => {
+                softphone.absent_until = Some(cx.now + ABSENCE_LIMIT);
+                softphone.media_by = None;
+                AgentEvent::Lost
+            }
+            None => AgentEvent::Nothing,
         }
     }
 
-    fn welcome_back(&mut self, cx: &mut Context<'_>) {
+    fn welcome_back(&mut self) {
         if let Some(softphone) = &mut self.softphone {
             softphone.absent_until = None;
         }
-        self.tell_presence(cx, MilestoneKind::AgentBack);
     }
 
-    pub(in crate::call) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) {
-        let Some(softphone) = &mut self.softphone else { return };
+    pub(super) fn handle_softphone_timeout(&mut self, cx: &mut Context<'_>) -> AgentEvent {
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= cx.now);
         if is_due(softphone.absent_until) {
-            self.give_up_absent(cx);
+            self.give_up_absent(cx)
         } else if is_due(softphone.media_by) {
-            match self.agent.arriving {
-                Some(_) => self.give_up_arriving(cx),
-                None => self.fail_for_media(cx),
+            if self.leg.arriving.is_none() {
+                return self.fail_for_media();
             }
+            self.give_up_arriving(cx);
+            AgentEvent::Nothing
         } else if is_due(softphone.probe.as_ref().map(|probe| probe.next)) {
-            self.probe_agent(cx);
+            self.probe(cx)
+        } else {
+            AgentEvent::Nothing
         }
     }
 
-    fn fail_for_media(&mut self, cx: &mut Context<'_>) {
+    fn fail_for_media(&mut self) -> AgentEvent {
         if let Some(softphone) = &mut self.softphone {
             softphone.fault = Some(softphone.stands);
         }
-        self.hang_up(cx, Cause::AgentMedia);
+        AgentEvent::Failed(Cause::AgentMedia)
     }
 
-    /// The INVITE to the softphone came to nothing before the customer was called. A page without a
-    /// network says so by its refusal.
-    pub(in crate::call) fn fail_softphone(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
+    /// What it means that the INVITE came to nothing; `is_called` until the customer is. A page
+    /// without a network says so by its refusal.
+    pub fn explain_failure(&mut self, outcome: Outcome, is_called: bool) -> Outcome {
         match &mut self.softphone {
-            Some(softphone)
-                if outcome.sip_code == Some(NO_CANDIDATES) && self.phase == Phase::Agent =>
-            {
+            Some(softphone) if outcome.sip_code == Some(NO_CANDIDATES) && is_called => {
                 softphone.fault = Some(MediaFault::NoCandidates);
-                let failed = outcome::of_cause(Cause::AgentMedia, self.bridged());
-                self.finish(cx, Outcome { sip_code: outcome.sip_code, ..failed });
+                let failed = outcome::of_cause(Cause::AgentMedia, Bridged::No);
+                Outcome { sip_code: outcome.sip_code, ..failed }
             }
-            _ => self.finish(cx, outcome),
+            _ => outcome,
         }
     }
 
     /// Nobody came back. Whose checks come is there and has no microphone, which may last: its RTCP
     /// keeps `Event::NoMedia` away.
-    fn give_up_absent(&mut self, cx: &mut Context<'_>) {
-        let checked_at = cx.shard.relay.softphone_checked_at(self.agent.media);
+    fn give_up_absent(&mut self, cx: &Context<'_>) -> AgentEvent {
+        let checked_at = cx.shard.relay.softphone_checked_at(self.leg.media);
         let kept_until = checked_at.map(|at| at + ABSENCE_LIMIT).filter(|until| *until > cx.now);
         match (&mut self.softphone, kept_until) {
-            (Some(softphone), Some(_)) => softphone.absent_until = kept_until,
-            _ => self.hang_up(cx, Cause::AgentLost),
+            (Some(softphone), Some(_)) => {
+                softphone.absent_until = kept_until;
+                AgentEvent::Nothing
+            }
+            _ => AgentEvent::Failed(Cause::AgentLost),
         }
     }
 
-    fn probe_agent(&mut self, cx: &mut Context<'_>) {
-        let received_count = cx.shard.relay.leg_report(self.agent.media).received;
-        let Some(softphone) = &mut self.softphone else { return };
+    /// Looks at what the leg has received since the last look.
+    fn probe(&mut self, cx: &Context<'_>) -> AgentEvent {
+        let received_count = cx.shard.relay.leg_report(self.leg.media).received;
+        let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         let is_absent = softphone.is_absent();
         let limit = match softphone.connection {
             Connection::Up => CONNECTED_SILENCE_LIMIT,
             Connection::Lost => SILENCE_LIMIT,
         };
-        let Some(probe) = &mut softphone.probe else { return };
+        let Some(probe) = &mut softphone.probe else { return AgentEvent::Nothing };
         probe.next = cx.now + PROBE_PERIOD;
         if probe.received_count != received_count {
             probe.received_count = received_count;
             probe.heard_at = cx.now;
             if is_absent {
-                self.welcome_back(cx);
+                self.welcome_back();
+                return AgentEvent::Back { is_ready: false };
             }
         } else if !is_absent && cx.now.saturating_duration_since(probe.heard_at) >= limit {
-            self.lose_softphone(cx);
+            return self.lose_softphone(cx);
         }
+        AgentEvent::Nothing
     }
 
     /// The call is over: the agent is free, and a dialog whose connection is gone needs no goodbye.
-    pub(in crate::call) fn leave_softphone(&mut self, cx: &mut Context<'_>) {
-        if let Some(arriving) = self.agent.arriving.take() {
-            self.close_media(cx, arriving);
-        }
+    pub(super) fn leave_softphone(&mut self, cx: &mut Context<'_>) {
+        self.close_arriving(cx);
         let Some(softphone) = &self.softphone else { return };
         if cx.shard.agents.get(&softphone.agent) == Some(&(cx.call, LegName::Agent)) {
             cx.shard.agents.remove(&softphone.agent);
         }
         if softphone.connection == Connection::Lost
-            && let Some(invitation) = self.agent.invitations.last_mut()
+            && let Some(invitation) = self.leg.invitations.last_mut()
         {
             invitation.handle_lost_flow(cx);
             invitation.drop_dialogs();

@@ -1,14 +1,10 @@
-//! A third party or a supervisor of a call: its leg, how far it has come, and what became of it.
+//! A third party or a supervisor in the conversation: as what it was added, how far it has come,
+//! and what became of it.
 
 use super::rooms::Voice;
-use crate::call::context::Context;
-use crate::call::leg::Leg;
-use crate::call::leg::callee::Callee;
-use crate::call::shard::Resources;
 use crate::control::{Joining, SupervisorRole};
 use crate::event::OtherParty;
 use crate::outcome::{LegName, Slot};
-use media_core::relay::NoPort;
 use std::time::Instant;
 
 /// As what it was added.
@@ -16,6 +12,16 @@ use std::time::Instant;
 pub enum GuestRole {
     Participant(Joining),
     Supervisor(SupervisorRole),
+}
+
+impl GuestRole {
+    /// The name of the leg of whoever has this role and place.
+    pub fn leg(self, slot: Slot) -> LegName {
+        match self {
+            GuestRole::Participant(_) => LegName::Participant(slot),
+            GuestRole::Supervisor(_) => LegName::Supervisor(slot),
+        }
+    }
 }
 
 /// How far a third party or supervisor has come.
@@ -41,11 +47,12 @@ pub struct Departure {
     pub sip_code: Option<u16>,
 }
 
-/// A third party or supervisor: its leg, and its place in the call.
+/// A third party or supervisor, and its place in the call.
+#[derive(Debug)]
 pub struct Guest {
     pub name: String,
+    pub slot: Slot,
     pub role: GuestRole,
-    pub leg: Leg,
     pub stage: Stage,
     pub voice: Voice,
     pub answered_at: Option<Instant>,
@@ -53,34 +60,15 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Opens its media; whoever calls dials it.
-    pub fn open(
-        cx: &mut Context<'_>,
-        slot: Slot,
-        name: String,
-        role: GuestRole,
-        callee: Callee,
-    ) -> Result<Guest, NoPort> {
-        let leg_name = match role {
-            GuestRole::Participant(_) => LegName::Participant(slot),
-            GuestRole::Supervisor(_) => LegName::Supervisor(slot),
-        };
-        let media = match callee {
-            Callee::Trunks(_) => cx.shard.relay.open_leg(cx.now)?,
-            Callee::Softphone { .. } => cx.shard.relay.open_softphone(cx.now)?,
-        };
-        cx.shard.media_legs.insert(Resources::leg_key(media), (cx.call, leg_name));
-        cx.log.parties.push(name.clone());
-        let leg = Leg::new(leg_name, media, callee);
-        Ok(Guest {
-            name,
-            role,
-            leg,
-            stage: Stage::Dialing,
-            voice: Voice::On,
-            answered_at: None,
-            departure: None,
-        })
+    /// One that is dialled now.
+    pub fn new(slot: Slot, name: String, role: GuestRole) -> Guest {
+        let (stage, voice) = (Stage::Dialing, Voice::On);
+        Guest { name, slot, role, stage, voice, answered_at: None, departure: None }
+    }
+
+    /// The name of its leg.
+    pub fn leg(&self) -> LegName {
+        self.role.leg(self.slot)
     }
 
     /// Whether it is a third party, not a supervisor.
@@ -104,19 +92,10 @@ impl Guest {
         matches!(self.stage, Stage::Consulting | Stage::Joined)
     }
 
-    /// Ends its leg and its media.
-    pub fn leave(&mut self, cx: &mut Context<'_>, reason: &'static str, sip_code: Option<u16>) {
-        self.leg.abandon(cx);
-        if let Some(agent) = self.leg.softphone()
-            && cx.shard.agents.get(agent) == Some(&(cx.call, self.leg.name))
-        {
-            let agent = agent.to_owned();
-            cx.shard.agents.remove(&agent);
-        }
-        cx.shard.relay.close_leg(cx.now, self.leg.media);
-        cx.shard.media_legs.remove(&Resources::leg_key(self.leg.media));
+    /// Notes that it has left, and why.
+    pub fn leave(&mut self, at: Instant, reason: &'static str, sip_code: Option<u16>) {
         self.stage = Stage::Left;
-        self.departure = Some(Departure { at: cx.now, reason, sip_code });
+        self.departure = Some(Departure { at, reason, sip_code });
     }
 
     /// What came of it, for the call's end.
@@ -125,7 +104,7 @@ impl Guest {
             self.departure.unwrap_or(Departure { at: ended_at, reason: "ended", sip_code: None });
         OtherParty {
             party: self.name.clone(),
-            leg: self.leg.name,
+            leg: self.leg(),
             answered_at: self.answered_at,
             ended_at: departure.at,
             reason: departure.reason,

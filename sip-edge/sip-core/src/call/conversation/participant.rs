@@ -1,21 +1,27 @@
-//! Third parties: dialled through their routes as a customer is, consulted, joined or transferred
-//! to. Whatever fails brings the agent back to the conversation within the same instant.
+//! How third parties and supervisors come and go: consulted, joined or transferred to. Whatever
+//! fails brings the agent back to the conversation within the same instant; supervisors never end a
+//! call, and keep none alive.
 
 use super::guest::{Guest, GuestRole, Stage};
-use crate::call::context::Context;
-use crate::call::leg::LegEvent;
-use crate::call::leg::callee::Callee;
-use crate::call::leg::description::Agreement;
-use crate::call::{AgentPlace, Call};
-use crate::control::{ControlRefusal, Joining, NewParticipant};
+use super::{AgentPlace, Conversation, Move, Moves, Step};
+use crate::control::{ControlRefusal, Joining, SupervisorRole};
 use crate::event::MilestoneKind;
 use crate::outcome::{Cause, LegName, Slot};
-use media_core::codec::Codec;
 use media_core::relay::MAX_PARTIES;
+use std::time::Instant;
 
-impl Call {
+/// Why and how a party leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaving {
+    pub reason: &'static str,
+    pub sip_code: Option<u16>,
+    /// Why the call ends, should the customer be left without company.
+    pub cause: Option<Cause>,
+}
+
+impl Conversation {
     /// The participant that is dialled or consulted.
-    pub(in crate::call) fn pending(&self) -> Option<&Guest> {
+    pub(super) fn pending(&self) -> Option<&Guest> {
         self.guests.iter().find(|guest| guest.is_pending())
     }
 
@@ -23,8 +29,17 @@ impl Call {
         self.guests.iter().position(Guest::is_pending)
     }
 
-    /// Whether a new party fits, and its name is free.
-    pub(in crate::call) fn admit_guest(&self, name: &str) -> Result<Slot, ControlRefusal> {
+    /// Where a third party may take its place.
+    pub fn admit_participant(&self, name: &str) -> Result<Slot, ControlRefusal> {
+        self.agent_is_here()?;
+        if self.pending().is_some() {
+            return Err(ControlRefusal::TransferRunning);
+        }
+        self.admit(name)
+    }
+
+    /// The place of a new party, if it fits and its name is free.
+    pub fn admit(&self, name: &str) -> Result<Slot, ControlRefusal> {
         if name.is_empty()
             || matches!(name, "agent" | "customer")
             || self.guests.iter().any(|guest| guest.name == name)
@@ -38,85 +53,36 @@ impl Call {
             .ok_or(ControlRefusal::TooManyParties)
     }
 
-    pub(in crate::call) fn add_participant(
-        &mut self,
-        cx: &mut Context<'_>,
-        new: NewParticipant,
-    ) -> Result<(), ControlRefusal> {
-        self.agent_is_here()?;
-        if self.pending().is_some() {
-            return Err(ControlRefusal::TransferRunning);
-        }
-        let slot = self.admit_guest(&new.party)?;
-        if new.destination.routes.is_empty() {
-            return Err(ControlRefusal::NoRoute);
-        }
-        let role = GuestRole::Participant(new.joining);
-        let guest = Guest::open(cx, slot, new.party, role, Callee::Trunks(new.destination));
-        self.guests.push(guest.map_err(|_| ControlRefusal::NoCapacity)?);
-        let index = slot.index();
-        let name = self.guests[index].name.clone();
-        self.follow_referral(&name);
-        if new.joining == Joining::Consult {
-            self.agent_place = AgentPlace::Consultation;
-        }
-        self.arrange(cx);
-        self.tell(cx, Some(LegName::Participant(slot)), MilestoneKind::ParticipantAdded);
-        let preferred = self.codec_in_use();
-        let event = self.guests[index].leg.dial(cx, preferred);
-        self.handle_leg(cx, LegName::Participant(slot), event);
-        Ok(())
+    /// Adds who was admitted and is dialled next.
+    pub fn add(&mut self, slot: Slot, name: String, role: GuestRole) -> Moves {
+        let guest = Guest::new(slot, name, role);
+        let leg = guest.leg();
+        let moves = match role {
+            GuestRole::Participant(joining) => {
+                self.referrals.follow(&guest.name);
+                if joining == Joining::Consult {
+                    self.agent_place = AgentPlace::Consultation;
+                }
+                vec![Move::Arrange, Step::of(leg, MilestoneKind::ParticipantAdded)]
+            }
+            GuestRole::Supervisor(_) => vec![Step::of(leg, MilestoneKind::SupervisorAdded)],
+        };
+        self.guests.push(guest);
+        moves
     }
 
-    /// What the customer is sent: offered first to whoever comes, so that relaying needs no
-    /// transcoding.
-    pub(in crate::call) fn codec_in_use(&self) -> Codec {
-        self.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
+    /// The guest's phone rings; `has_media` if what it says may be heard.
+    pub fn ring(&mut self, slot: Slot, has_media: bool) {
+        let stage = &mut self.guests[slot.index()].stage;
+        let has_media = has_media || matches!(stage, Stage::Ringing { has_media: true });
+        *stage = Stage::Ringing { has_media };
     }
 
-    /// Something of a third party's or supervisor's leg.
-    pub(in crate::call) fn handle_guest(
-        &mut self,
-        cx: &mut Context<'_>,
-        index: usize,
-        event: LegEvent,
-    ) {
-        if self.guests.get(index).is_none_or(|guest| !guest.is_there()) {
-            return;
-        }
-        match event {
-            LegEvent::Nothing | LegEvent::Referred(_) => {}
-            LegEvent::Ringing | LegEvent::EarlyMedia => {
-                let has_media = matches!(event, LegEvent::EarlyMedia)
-                    || matches!(self.guests[index].stage, Stage::Ringing { has_media: true });
-                self.guests[index].stage = Stage::Ringing { has_media };
-                self.arrange(cx);
-                let conversation = self.conversation();
-                cx.conversation_after(conversation);
-            }
-            LegEvent::Answered => self.welcome_guest(cx, index),
-            LegEvent::Digit(code) => self.pass_digit(cx, self.guests[index].leg.name, code),
-            LegEvent::HoldChanged => self.arrange(cx),
-            LegEvent::Failed(outcome) => {
-                let reason = outcome.reason.map_or("failed", |reason| reason.as_str());
-                self.dismiss(cx, index, reason, outcome.sip_code, None);
-            }
-            LegEvent::HungUp => {
-                let cause = Cause::Bye(self.guests[index].leg.name);
-                self.dismiss(cx, index, "hung_up", None, Some(cause));
-            }
-            LegEvent::DialogLost => {
-                let cause = Cause::DialogLost(self.guests[index].leg.name);
-                self.dismiss(cx, index, "dialog_lost", None, Some(cause));
-            }
-        }
-    }
-
-    fn welcome_guest(&mut self, cx: &mut Context<'_>, index: usize) {
-        let (role, name, media) =
-            (self.guests[index].role, self.guests[index].leg.name, self.guests[index].leg.media);
-        self.guests[index].answered_at = Some(cx.now);
-        cx.shard.relay.watch_media(cx.now, media, self.no_media);
+    /// The guest has answered.
+    pub fn welcome(&mut self, now: Instant, slot: Slot) -> Moves {
+        let guest = &mut self.guests[slot.index()];
+        let (role, leg) = (guest.role, guest.leg());
+        guest.answered_at = Some(now);
         let (stage, kind) = match role {
             GuestRole::Participant(Joining::Consult) => {
                 (Stage::Consulting, MilestoneKind::Consulting)
@@ -126,56 +92,48 @@ impl Call {
             }
             GuestRole::Supervisor(_) => (Stage::Joined, MilestoneKind::SupervisorJoined),
         };
-        self.guests[index].stage = stage;
+        guest.stage = stage;
+        let mut moves = Moves::new();
+        if stage == Stage::Joined {
+            moves.extend(self.referrals.end_of(&self.guests[slot.index()].name, 200));
+        }
+        moves.extend([Move::Arrange, Step::of(leg, kind)]);
         if role == GuestRole::Participant(Joining::Transfer) {
             self.is_held = false;
-            self.agent_place = AgentPlace::Gone;
+            moves.extend(self.release_agent());
         }
-        if stage == Stage::Joined {
-            self.end_referral_of(cx, index, 200);
-        }
-        self.arrange(cx);
-        self.tell(cx, Some(name), kind);
-        if role == GuestRole::Participant(Joining::Transfer) {
-            self.release_agent(cx);
-        }
+        moves
     }
 
-    /// A third party or supervisor leaves; the call ends for `cause` if the customer is left
-    /// without company.
-    pub(in crate::call) fn dismiss(
-        &mut self,
-        cx: &mut Context<'_>,
-        index: usize,
-        reason: &'static str,
-        sip_code: Option<u16>,
-        cause: Option<Cause>,
-    ) {
-        let was_pending = self.guests[index].is_pending();
-        let name = self.guests[index].leg.name;
-        self.guests[index].leave(cx, reason, sip_code);
-        self.quieten(name);
+    /// A third party or supervisor leaves; the call ends if the customer is left without company.
+    pub fn dismiss(&mut self, now: Instant, slot: Slot, leaving: Leaving) -> Moves {
+        let Leaving { reason, sip_code, cause } = leaving;
+        let guest = &mut self.guests[slot.index()];
+        let (leg, was_pending) = (guest.leg(), guest.is_pending());
+        guest.leave(now, reason, sip_code);
+        self.speaking.set(leg, false);
+        let mut moves = vec![Move::Leave(leg)];
         if was_pending {
             if !self.is_agent_gone() {
                 self.agent_place = AgentPlace::Conversation;
             }
             let code = if reason == "canceled" { 487 } else { sip_code.unwrap_or(503) };
-            self.end_referral_of(cx, index, code);
+            moves.extend(self.referrals.end_of(&self.guests[slot.index()].name, code));
         }
-        let kind = match name {
+        let kind = match leg {
             LegName::Supervisor(_) => MilestoneKind::SupervisorLeft,
             _ => MilestoneKind::ParticipantLeft,
         };
         let has_company = !self.is_agent_gone()
             || self.guests.iter().any(|guest| guest.is_participant() && guest.is_there());
+        let is_shown = has_company;
+        let step = Step { leg: Some(leg), kind, sip_code, reason: Some(reason), is_shown };
         if has_company {
-            self.arrange(cx);
+            moves.extend([Move::Arrange, Move::Tell(step)]);
+        } else {
+            moves.extend([Move::Tell(step), Move::HangUp(cause.unwrap_or(Cause::System))]);
         }
-        let conversation = has_company.then(|| self.conversation());
-        cx.rearranged(Some(name), kind, sip_code, Some(reason), conversation);
-        if !has_company {
-            self.hang_up(cx, cause.unwrap_or(Cause::System));
-        }
+        moves
     }
 
     /// The participant of the consultation, once it has answered.
@@ -188,75 +146,84 @@ impl Call {
         }
     }
 
-    pub(in crate::call) fn merge(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
-        self.agent_is_here()?;
-        let index = self.consulted()?;
+    /// The participant that stood apart joins; what its phone is told that asked for it.
+    fn join(&mut self, index: usize) -> Option<Move> {
         self.guests[index].stage = Stage::Joined;
-        self.agent_place = AgentPlace::Conversation;
         self.is_held = false;
-        self.end_referral_of(cx, index, 200);
-        self.arrange(cx);
-        let name = self.guests[index].leg.name;
-        self.tell(cx, Some(name), MilestoneKind::Merged);
-        Ok(())
+        self.referrals.end_of(&self.guests[index].name, 200)
     }
 
-    pub(in crate::call) fn swap(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    /// The consultation's two parties join the conversation.
+    pub fn merge(&mut self) -> Result<Moves, ControlRefusal> {
+        self.agent_is_here()?;
+        let index = self.consulted()?;
+        self.agent_place = AgentPlace::Conversation;
+        let mut moves: Moves = self.join(index).into_iter().collect();
+        moves.extend([Move::Arrange, Step::of(self.guests[index].leg(), MilestoneKind::Merged)]);
+        Ok(moves)
+    }
+
+    /// The agent changes between the conversation and the consultation.
+    pub fn swap(&mut self) -> Result<Moves, ControlRefusal> {
         self.agent_is_here()?;
         self.consulted()?;
         self.agent_place = match self.agent_place {
             AgentPlace::Conversation => AgentPlace::Consultation,
             AgentPlace::Consultation | AgentPlace::Gone => AgentPlace::Conversation,
         };
-        self.arrange(cx);
-        self.tell(cx, Some(LegName::Agent), MilestoneKind::Swapped);
-        Ok(())
+        Ok(vec![Move::Arrange, Step::of(LegName::Agent, MilestoneKind::Swapped)])
     }
 
-    pub(in crate::call) fn complete(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    /// The agent leaves; all others stay, together.
+    pub fn complete(&mut self) -> Result<Moves, ControlRefusal> {
         self.agent_is_here()?;
-        match self.pending() {
-            Some(guest) if guest.stage != Stage::Consulting => {
+        let is_joined = |guest: &Guest| guest.is_participant() && guest.is_talking();
+        let mut moves = Moves::new();
+        match self.pending_index() {
+            Some(index) if self.guests[index].stage != Stage::Consulting => {
                 return Err(ControlRefusal::NotAnswered);
             }
-            Some(_) => {}
-            None if self
-                .guests
-                .iter()
-                .any(|guest| guest.is_participant() && guest.is_talking()) => {}
+            Some(index) => moves.extend(self.join(index)),
+            None if self.guests.iter().any(is_joined) => self.is_held = false,
             None => return Err(ControlRefusal::NoConsultation),
         }
-        self.is_held = false;
-        if let Some(index) = self.pending_index() {
-            self.guests[index].stage = Stage::Joined;
-            self.end_referral_of(cx, index, 200);
-        }
-        self.release_agent(cx);
-        Ok(())
+        moves.extend(self.release_agent());
+        Ok(moves)
     }
 
-    pub(in crate::call) fn cancel(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    /// Ends the consultation, the dialling or the transfer.
+    pub fn cancel(&mut self, now: Instant) -> Result<Moves, ControlRefusal> {
         self.agent_is_here()?;
-        match self.pending_index() {
-            Some(index) => self.dismiss(cx, index, "canceled", None, None),
-            None if self.is_referral_asked() => self.end_referral(cx, 603),
-            None => return Err(ControlRefusal::NoConsultation),
+        match self.pending() {
+            Some(guest) => {
+                let leaving = Leaving { reason: "canceled", sip_code: None, cause: None };
+                Ok(self.dismiss(now, guest.slot, leaving))
+            }
+            None if self.referrals.is_asked() => Ok(self.referrals.end(603).into_iter().collect()),
+            None => Err(ControlRefusal::NoConsultation),
         }
-        Ok(())
+    }
+
+    /// Changes what a supervisor hears, and who hears it.
+    pub fn set_role(&mut self, party: &str, role: SupervisorRole) -> Result<Moves, ControlRefusal> {
+        let is_meant = |guest: &&mut Guest| {
+            guest.name == party
+                && guest.is_there()
+                && matches!(guest.role, GuestRole::Supervisor(_))
+        };
+        let guest = self.guests.iter_mut().find(is_meant).ok_or(ControlRefusal::UnknownParty)?;
+        if guest.role == GuestRole::Supervisor(role) {
+            return Ok(Moves::new());
+        }
+        guest.role = GuestRole::Supervisor(role);
+        Ok(vec![Move::Arrange, Step::of(guest.leg(), MilestoneKind::SupervisorRole)])
     }
 
     /// The agent's work is done: its leg ends, the others stay together.
-    fn release_agent(&mut self, cx: &mut Context<'_>) {
+    fn release_agent(&mut self) -> [Move; 2] {
         self.agent_place = AgentPlace::Gone;
-        self.agent_report = self.agent.report(cx.shard);
-        self.arrange(cx);
-        self.leave_softphone(cx);
-        self.softphone = None;
-        self.agent.abandon(cx);
-        let media = self.agent.media;
-        self.close_media(cx, media);
-        self.quieten(LegName::Agent);
-        self.referral = None;
-        self.tell(cx, Some(LegName::Agent), MilestoneKind::AgentCompleted);
+        self.referrals.forget();
+        self.speaking.set(LegName::Agent, false);
+        [Move::ReleaseAgent, Step::of(LegName::Agent, MilestoneKind::AgentCompleted)]
     }
 }

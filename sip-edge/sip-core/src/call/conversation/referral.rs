@@ -1,20 +1,12 @@
-//! REFER of the agent's phone (RFC 3515): it becomes a blind transfer if control-api lets it, and
-//! the phone is told by NOTIFY how that fares. One at a time, only in a bridged call; attended
-//! transfer by Replaces is refused.
+//! The transfer that the agent's phone asked for by REFER (RFC 3515): it becomes a blind transfer
+//! if control-api lets it, and the phone is told how that fares. One at a time; attended transfer
+//! by Replaces is refused.
 
-use super::guest::Guest;
-use crate::call::context::Context;
-use crate::call::invitation::request;
-use crate::call::leg::refer::Referred;
-use crate::call::{Call, Phase};
-use crate::event::{Event, MilestoneKind, Output};
-use crate::message::{Body, View, header};
-use crate::outcome::LegName;
+use super::Move;
 use std::time::{Duration, Instant};
 
 /// How long control-api may take to say what becomes of it.
 const DECISION_LIMIT: Duration = Duration::from_secs(10);
-const SIPFRAG: &str = "message/sipfrag;version=2.0";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -26,122 +18,79 @@ enum Stage {
 }
 
 /// The REFER that is followed now.
-pub struct Referral {
+#[derive(Debug)]
+struct Referral {
     /// Name of the party that is asked for.
-    pub party: String,
+    party: String,
     /// CSeq of the REFER, which names its implicit subscription (§2.4.6).
     cseq: u32,
     stage: Stage,
 }
 
-impl Referral {
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Asked { until } => Some(until),
-            Stage::Running => None,
-        }
-    }
+/// All REFERs of a call.
+#[derive(Debug)]
+pub struct Referrals {
+    is_accepting: bool,
+    current: Option<Referral>,
+    /// How many were taken.
+    count: u32,
 }
 
-impl Call {
-    pub(in crate::call) fn handle_referred(&mut self, cx: &mut Context<'_>, referred: Referred) {
-        let is_free =
-            self.phase == Phase::Bridged && self.referral.is_none() && self.pending().is_none();
-        let is_accepted = self.accepts_refer && is_free && !self.is_agent_gone();
-        let code = if is_accepted { 202 } else { 603 };
-        let mut response = request::response(&cx.shard.config, &referred.request, code, "");
-        if is_accepted && let Some(invitation) = self.agent.invitations.last() {
-            response.headers.push(header("Contact", invitation.contact()));
+impl Referrals {
+    pub fn new(is_accepting: bool) -> Referrals {
+        Referrals { is_accepting, current: None, count: 0 }
+    }
+
+    /// Takes a REFER and names the party that it asks for; `None` if it is refused.
+    pub fn take(&mut self, now: Instant, cseq: u32) -> Option<String> {
+        if !self.is_accepting || self.current.is_some() {
+            return None;
         }
-        cx.shard.respond(cx.now, referred.id, response);
-        if !is_accepted {
-            return;
-        }
-        self.referral_count += 1;
-        let party = format!("refer-{}", self.referral_count);
-        let cseq = referred.request.cseq_number().unwrap_or_default();
-        let until = cx.now + DECISION_LIMIT;
-        self.referral =
-            Some(Referral { party: party.clone(), cseq, stage: Stage::Asked { until } });
-        self.notify_referrer(cx, 100);
-        cx.milestone(Some(LegName::Agent), MilestoneKind::TransferRequested, None, None);
-        let call_id = cx.log.call_id.clone();
-        let target = referred.target;
-        cx.shard.output.push_back(Output::Event(Event::TransferRequested {
-            call_id,
-            party,
-            target,
-        }));
+        self.count += 1;
+        let party = format!("refer-{}", self.count);
+        let stage = Stage::Asked { until: now + DECISION_LIMIT };
+        self.current = Some(Referral { party: party.clone(), cseq, stage });
+        Some(party)
     }
 
     /// The third party that was asked for is dialled.
-    pub(in crate::call) fn follow_referral(&mut self, party: &str) {
-        if let Some(referral) = self.referral.as_mut().filter(|referral| referral.party == party) {
+    pub fn follow(&mut self, party: &str) {
+        if let Some(referral) = self.current.as_mut().filter(|referral| referral.party == party) {
             referral.stage = Stage::Running;
         }
     }
 
     /// Whether control-api has not decided yet.
-    pub(in crate::call) fn is_referral_asked(&self) -> bool {
-        self.referral.as_ref().is_some_and(|referral| matches!(referral.stage, Stage::Asked { .. }))
+    pub fn is_asked(&self) -> bool {
+        self.current.as_ref().is_some_and(|referral| matches!(referral.stage, Stage::Asked { .. }))
     }
 
-    /// A third party has joined or left: tells the phone, if it was the one that it asked for.
-    pub(in crate::call) fn end_referral_of(
-        &mut self,
-        cx: &mut Context<'_>,
-        slot: usize,
-        code: u16,
-    ) {
-        let is_asked_for = |guest: &Guest| {
-            self.referral.as_ref().is_some_and(|referral| referral.party == guest.name)
-        };
-        if self.guests.get(slot).is_some_and(is_asked_for) {
-            self.end_referral(cx, code);
+    /// A third party has joined or left, or is not dialled: tells the phone, if it was the one that
+    /// it asked for.
+    pub fn end_of(&mut self, party: &str, code: u16) -> Option<Move> {
+        let is_asked_for = self.current.as_ref().is_some_and(|referral| referral.party == party);
+        if is_asked_for { self.end(code) } else { None }
+    }
+
+    /// The transfer has come to its end, which the phone is told by this status.
+    pub fn end(&mut self, code: u16) -> Option<Move> {
+        self.current.take().map(|referral| Move::Notify { cseq: referral.cseq, code })
+    }
+
+    /// The phone that asked has left: it is told nothing more.
+    pub fn forget(&mut self) {
+        self.current = None;
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.current.as_ref()?.stage {
+            Stage::Asked { until } => Some(until),
+            Stage::Running => None,
         }
     }
 
-    pub(in crate::call) fn end_referral(&mut self, cx: &mut Context<'_>, code: u16) {
-        if self.referral.is_some() {
-            self.notify_referrer(cx, code);
-            self.referral = None;
-        }
-    }
-
-    /// §2.4.4, §2.4.5: the state of the transfer, as the status line of its INVITE.
-    fn notify_referrer(&mut self, cx: &mut Context<'_>, code: u16) {
-        let Some(referral) = &self.referral else { return };
-        let state = if code < 200 { "active;expires=60" } else { "terminated;reason=noresource" };
-        let event = format!("refer;id={}", referral.cseq);
-        let mut headers = vec![header("Event", event), header("Subscription-State", state)];
-        headers.extend(request::plain_headers(cx));
-        let line = format!("SIP/2.0 {code} {}\r\n", phrase(code));
-        let body = Body { content_type: SIPFRAG, bytes: line.as_bytes() };
-        let Some(invitation) = self.agent.invitations.last_mut() else { return };
-        // Without room for it the phone is not told: its own timer, or the BYE, is.
-        let _ = invitation.notify(cx, headers, body);
-    }
-
-    pub(in crate::call) fn handle_referral_timeout(&mut self, cx: &mut Context<'_>) {
-        let due = self.referral.as_ref().and_then(Referral::poll_timeout);
-        if due.is_some_and(|due| due <= cx.now) {
-            self.end_referral(cx, 503);
-        }
-    }
-}
-
-fn phrase(code: u16) -> &'static str {
-    match code {
-        100 => "Trying",
-        200 => "OK",
-        404 => "Not Found",
-        408 => "Request Timeout",
-        480 => "Temporarily Unavailable",
-        486 => "Busy Here",
-        487 => "Request Terminated",
-        503 => "Service Unavailable",
-        600 => "Busy Everywhere",
-        603 => "Decline",
-        _ => "Failed",
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Move> {
+        let is_due = self.poll_timeout().is_some_and(|due| due <= now);
+        if is_due { self.end(503) } else { None }
     }
 }
