@@ -56,16 +56,7 @@ impl Audio<'_> {
         let numbers = self.formats.iter().map(|(number, _)| *number).chain(self.telephone_event);
         numbers.for_each(|number| put(text, format_args!(" {}", number.number())));
         put(text, format_args!("\r\n"));
-        for (number, codec) in self.formats {
-            put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
-        }
-        if let Some(number) = self.telephone_event {
-            let number = number.number();
-            put(
-                text,
-                format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
-            );
-        }
+        put_formats(text, self.formats, self.telephone_event);
         put(
             text,
             format_args!(
@@ -83,6 +74,24 @@ pub(super) fn crypto_line(text: &mut String, tag: u32, keys: &srtp::Keys) {
     put(text, format_args!("a=crypto:{}\r\n", sdes::print(tag, keys)));
 }
 
-fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+/// What each payload type of a media line stands for.
+pub(super) fn put_formats(
+    text: &mut String,
+    formats: &[(PayloadType, Codec)],
+    telephone_event: Option<PayloadType>,
+) {
+    for (number, codec) in formats {
+        put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
+    }
+    if let Some(number) = telephone_event {
+        let number = number.number();
+        put(
+            text,
+            format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
+        );
+    }
+}
+
+pub(super) fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a String takes every write");
 }

@@ -2,10 +2,9 @@
 //! and DTLS, bundled, RTCP multiplexed. We are ICE-lite with one candidate, so the peer's
 //! candidates mean nothing here; the peer begins the handshake.
 
-use std::fmt::Write;
-
 use super::description::{self, Session, Stream};
 use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
+use super::print::{put, put_formats};
 use super::{Direction, Origin, SdpError, SoftphoneLocal};
 use crate::codec::{Codec, FormatMap, PayloadType};
 use crate::dtls::Fingerprint;
@@ -292,16 +291,7 @@ impl Audio<'_> {
         if !self.mid.is_empty() {
             put(text, format_args!("a=mid:{}\r\n", self.mid));
         }
-        for (number, codec) in self.formats {
-            put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
-        }
-        if let Some(number) = self.telephone_event {
-            let number = number.number();
-            put(
-                text,
-                format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
-            );
-        }
+        put_formats(text, self.formats, self.telephone_event);
         put(
             text,
             format_args!(
@@ -333,8 +323,4 @@ impl Audio<'_> {
             ),
         );
     }
-}
-
-fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("a String takes every write");
 }
