@@ -1,9 +1,11 @@
 //! What a leg needs to be left by the next process if this one dies (B10): the head of the INVITE
 //! that is to be cancelled, or the BYE of its dialog, and the way to its peer. Printed as notes of
-//! a journal, and read back from it. No credentials are in it.
+//! a journal, and read back from it. No password is in it, only what would have
+//! answered the last challenge.
 
 use crate::flow::Transport;
 use crate::message::{self, Limits, Method, Request, SipMessage};
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -14,6 +16,8 @@ pub struct Remains {
     pub key: String,
     pub transport: Transport,
     pub remote: SocketAddr,
+    /// Networks that its messages may come from, besides the address of `remote`.
+    pub signal_from: Vec<IpNet>,
     /// An INVITE without body, as it was sent on its way, or the BYE that is due; its Via is then
     /// the next process's own.
     pub request: Request,
@@ -48,11 +52,14 @@ impl Note {
     pub fn print(&self) -> Vec<u8> {
         match self {
             Note::Gone { key } => format!("{GONE} {key}\n").into_bytes(),
-            Note::Standing(Remains { key, transport, remote, request }) => {
+            Note::Standing(Remains { key, transport, remote, signal_from, request }) => {
                 let message = message::print_request(request);
                 let word = word(*transport);
+                let len = message.len();
+                let networks: Vec<String> = signal_from.iter().map(IpNet::to_string).collect();
+                let networks = networks.join(",");
                 let mut note =
-                    format!("{STANDING} {key} {word} {remote} {}\n", message.len()).into_bytes();
+                    format!("{STANDING} {key} {word} {remote} {len} {networks}\n").into_bytes();
                 note.extend_from_slice(&message);
                 note
             }
@@ -79,20 +86,30 @@ pub fn read(journal: &[u8]) -> Vec<Remains> {
             let Some(len) = words.next().and_then(|len| len.parse::<usize>().ok()) else {
                 continue;
             };
+            let networks = words.next().unwrap_or_default().split(',');
+            let networks = networks.filter_map(|network| network.parse().ok()).collect();
             let Some((message, after)) = rest.split_at_checked(len) else { break };
             rest = after;
             if let Some((transport, remote)) = way {
-                standing.insert(key, (transport, remote, message));
+                standing.insert(key, (transport, remote, networks, message));
             }
         }
     }
-    let remains = standing.into_iter().filter_map(|(key, (transport, remote, message))| {
-        let Ok(SipMessage::Request(request)) = message::parse(message, &Limits::default()) else {
-            return None;
-        };
-        let is_due = matches!(request.method, Method::Invite | Method::Bye);
-        is_due.then(|| Remains { key: key.to_owned(), transport, remote, request })
-    });
+    let remains =
+        standing.into_iter().filter_map(|(key, (transport, remote, networks, message))| {
+            let Ok(SipMessage::Request(request)) = message::parse(message, &Limits::default())
+            else {
+                return None;
+            };
+            let is_due = matches!(request.method, Method::Invite | Method::Bye);
+            is_due.then(|| Remains {
+                key: key.to_owned(),
+                transport,
+                remote,
+                signal_from: networks,
+                request,
+            })
+        });
     remains.collect()
 }
 
@@ -142,7 +159,13 @@ mod tests {
             extra: Vec::new(),
             body: None,
         });
-        Remains { key: key.to_owned(), transport, remote: remote.parse().unwrap(), request }
+        Remains {
+            key: key.to_owned(),
+            transport,
+            remote: remote.parse().unwrap(),
+            signal_from: Vec::new(),
+            request,
+        }
     }
 
     #[track_caller]
@@ -163,6 +186,9 @@ mod tests {
         let ringing = remains("a", Method::Invite, Transport::Udp, "10.0.2.1:5060");
         let answered = remains("a/0", Method::Bye, Transport::Udp, "10.9.9.9:5060");
         let other = remains("b", Method::Invite, Transport::Tcp, "[2001:db8::1]:5060");
+        let networks = ["203.0.113.0/24", "2001:db8::/64"];
+        let signal_from = networks.iter().map(|network| network.parse().unwrap()).collect();
+        let clustered = Remains { signal_from, ..other.clone() };
         let moved = Remains { remote: "10.9.9.9:5062".parse().unwrap(), ..answered.clone() };
         let note = |remains: &Remains| Note::Standing(remains.clone()).print();
         let gone = |key: &str| Note::Gone { key: key.to_owned() }.print();
@@ -171,6 +197,7 @@ mod tests {
         check(&[note(&ringing), note(&other)].concat(), &[&ringing, &other]);
         check(&[note(&ringing), note(&answered), gone("a")].concat(), &[&answered]);
         check(&[note(&answered), note(&moved)].concat(), &[&moved]);
+        check(&[note(&clustered), note(&ringing)].concat(), &[&ringing, &clustered]);
         check(&[note(&ringing), gone("a"), gone("a"), gone("never")].concat(), &[]);
         check(&[note(&ringing), gone("a"), note(&ringing)].concat(), &[&ringing]);
     }
@@ -198,6 +225,7 @@ mod tests {
             b"STANDING x udp nowhere 4\nSIP\n",
             b"STANDING x udp 10.0.0.1:5060 4\nSIP\n",
             b"STANDING x udp 10.0.0.1:5060 0\n",
+            b"STANDING x udp 10.0.0.1:5060 4 nonsense,\nSIP\n",
             b"LATER x y z\n",
         ] {
             check(&[noise, &both].concat(), &[&first, &second]);

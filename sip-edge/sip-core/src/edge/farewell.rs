@@ -12,7 +12,9 @@ use crate::message::Method;
 use crate::outcome::{Failure, LegName};
 use crate::remains::{Note, Remains};
 use crate::transaction::{self, TransactionId};
+use ipnet::IpNet;
 use slab::Slab;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long the answer of a phone that is cancelled is waited for: what a proxy waits for a ringing
@@ -31,13 +33,13 @@ enum Farewell {
     /// Its CANCEL is sent, and its final response waited for.
     Invite(Box<Invitation>),
     /// The BYE of the dialog of this key is sent.
-    Bye { key: String },
+    Bye { key: String, signal_from: Vec<IpNet> },
 }
 
 impl Farewells {
     /// Cancels or hangs up a leg that an earlier process left.
     pub fn begin(&mut self, now: Instant, shard: &mut Resources, remains: Remains) {
-        let Remains { key, transport, remote, request } = remains;
+        let Remains { key, transport, remote, signal_from, request } = remains;
         let flow = Flow { transport, local: shard.config.local, remote, connection: None };
         let slot = self.entries.vacant_entry();
         let call = CallKey::of_farewell(slot.key() as u32);
@@ -52,19 +54,21 @@ impl Farewells {
             else {
                 return gone(cx.shard, key);
             };
-            let mut invitation = Invitation::inherited(owner, flow, request, transaction);
+            let mut invitation =
+                Invitation::inherited(owner, flow, signal_from, request, transaction);
             invitation.abandon(&mut cx);
             slot.insert(Farewell::Invite(Box::new(invitation)));
             self.until = Some(now + WAIT);
         } else {
             let via = request::via(&mut cx, transport);
             let mut bye = request::again(&request, &via);
+            bye.headers.extend(request::credentials_of(&request));
             bye.headers.extend(request::plain_headers(&cx));
             if cx.shard.send_request(now, bye.clone(), flow, owner).is_none() {
                 cx.shard.send_alone(&bye, flow);
                 return gone(cx.shard, key);
             }
-            slot.insert(Farewell::Bye { key });
+            slot.insert(Farewell::Bye { key, signal_from });
         }
     }
 
@@ -81,8 +85,8 @@ impl Farewells {
         let index = owner.call.index as usize;
         let is_over = match self.entries.get_mut(index) {
             None => return,
-            Some(Farewell::Bye { key }) => {
-                // Without the credentials of its call a challenge cannot be answered.
+            Some(Farewell::Bye { key, .. }) => {
+                // Without the password a new challenge cannot be answered.
                 let is_over = !matches!(output,
                     From::Response(response) if response.status_code.code() < 200);
                 if is_over {
@@ -133,6 +137,18 @@ impl Farewells {
                 !invitation.is_over()
             }
         });
+    }
+
+    /// Whether messages of a leg that is being left may come from here.
+    pub fn is_signalled_from(&self, call: CallKey, source: IpAddr) -> bool {
+        let source = source.to_canonical();
+        match self.entries.get(call.index as usize) {
+            Some(Farewell::Bye { signal_from, .. }) => {
+                signal_from.iter().any(|network| network.contains(&source))
+            }
+            Some(Farewell::Invite(invitation)) => invitation.is_signalled_from(source),
+            None => false,
+        }
     }
 
     pub fn len(&self) -> usize {

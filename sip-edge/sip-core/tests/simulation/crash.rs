@@ -2,7 +2,7 @@
 //! stood at a carrier gets its CANCEL or its BYE once, in every state, and one that answers all the
 //! same is acknowledged and hung up.
 
-use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD};
+use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD};
 use crate::session::{self, address};
 use crate::talk::{State, Talk, remove};
 use sip_core::command::{Credentials, PlaceCall, Route};
@@ -142,6 +142,101 @@ fn the_invite_that_was_sent_last_is_cancelled() {
     assert_eq!(cancel.uri, second.uri);
 }
 
+// RFC 3261 §22.2: the BYE of the next process carries what would have answered the last challenge.
+#[test]
+fn a_farewell_carries_the_credentials_of_its_dialog() {
+    let credentials = Some(Credentials { username: "u".into(), password: "s3cret".into() });
+    let with = |mut routes: Vec<Route>| {
+        routes[0].credentials = credentials.clone();
+        routes
+    };
+    let agents = with(vec![session::route("agents", address(AGENT), "1001")]);
+    let customer = with(vec![session::route("carrier", address(CUSTOMER), "9876543210")]);
+    let mut rig = Rig::new();
+    rig.place(session::call("call-1", agents, customer));
+    let legs = [
+        (AGENT, AGENT_MEDIA, 401, "WWW-Authenticate", "Authorization"),
+        (CUSTOMER, CUSTOMER_MEDIA, 407, "Proxy-Authenticate", "Proxy-Authorization"),
+    ];
+    for (home, media, code, challenge, _) in legs {
+        let invite = rig.expect_request(Method::Invite, home);
+        let value = format!("Digest realm=\"{home}\", nonce=\"n1\", qop=\"auth\"");
+        rig.reply_with(&invite, code, "first", challenge, &value);
+        rig.expect_request(Method::Ack, home);
+        let invite = rig.expect_request(Method::Invite, home);
+        rig.reply_with_sdp(&invite, 200, "phone", media);
+        rig.expect_request(Method::Ack, home);
+    }
+    rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
+    rig.drain();
+    let hold = rig.expect_request(Method::Invite, CUSTOMER);
+    rig.reply_with_body(&hold, 200, "", &session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly"));
+    rig.expect_request(Method::Ack, CUSTOMER);
+    assert!(!String::from_utf8_lossy(&rig.journal).contains("s3cret"));
+    // The process after the next sends it once more.
+    for _ in 0..2 {
+        rig.crash();
+        let sent = farewells(&mut rig);
+        assert_eq!(sent.len(), 2);
+        for (method, home, bye) in sent {
+            let (.., header) = legs.into_iter().find(|(each, ..)| *each == home).unwrap();
+            let value = bye.value(header).expect("it is signed");
+            let count = if home == CUSTOMER { "nc=00000003" } else { "nc=00000002" };
+            assert!(value.contains(count) && value.contains("nonce=\"n1\""), "{home}: {value}");
+            assert!(value.contains(&format!("uri=\"{}\"", bye.uri)), "{home}: {value}");
+            assert_eq!((method, bye.cseq().unwrap().number > 2), (Method::Bye, true));
+        }
+    }
+}
+
+// A carrier that answers from several addresses is heard by the next process, too.
+#[test]
+fn a_farewell_is_answered_by_any_host_of_a_cluster() {
+    let clustered = || {
+        let mut call = Rig::plain_call();
+        call.customer.routes[0].signal_from =
+            vec!["10.0.2.0/28".parse().unwrap(), "2001:db8::/64".parse().unwrap()];
+        let mut rig = Rig::new();
+        rig.place(PlaceCall { no_media: 900 * SECOND, ..call });
+        rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        rig
+    };
+    let stands =
+        |rig: &Rig| remains::read(&rig.journal).iter().any(|one| one.remote == address(CUSTOMER));
+    let hosts = ["10.0.2.9:5060", "10.0.2.15:50123", "[2001:db8::7]:5060"];
+    for from in hosts {
+        // One that is answered all the same.
+        let mut rig = clustered();
+        let invite = rig.expect_request(Method::Invite, CUSTOMER);
+        rig.reply(&invite, 180, "customer");
+        rig.crash();
+        rig.sent.clear();
+        let mut answer = message::respond(&invite, 200, "customer");
+        answer.headers.push(message::header("Contact", format!("<sip:phone@{CUSTOMER}>")));
+        rig.deliver(address("10.0.2.16:5060"), &message::print_response(&answer));
+        rig.expect_silence();
+        rig.deliver(address(from), &message::print_response(&answer));
+        rig.expect_request(Method::Ack, CUSTOMER);
+        let bye = rig.expect_request(Method::Bye, CUSTOMER);
+        rig.deliver(address(from), &message::print_response(&message::respond(&bye, 200, "")));
+        rig.advance(200 * SECOND);
+        assert!(!stands(&rig));
+        // One that stood.
+        let mut rig = clustered();
+        rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        rig.crash();
+        let sent = farewells(&mut rig);
+        let (_, _, bye) = sent.into_iter().find(|(_, home, _)| *home == CUSTOMER).unwrap();
+        let answer = message::print_response(&message::respond(&bye, 200, ""));
+        rig.deliver(address("192.0.2.66:5060"), &answer);
+        assert!(stands(&rig), "a stranger's word is nothing");
+        rig.deliver(address(from), &answer);
+        assert!(!stands(&rig), "{from}");
+    }
+}
+
 #[test]
 fn a_phone_that_answers_all_the_same_is_acknowledged_and_hung_up() {
     for (cancel_answer, wait) in [(Some(200), 1), (Some(481), 40), (None, 170)] {
@@ -238,7 +333,7 @@ fn a_trunk_over_tcp_is_opened_again() {
     let agents = vec![session::route("agents", address(AGENT), "1001")];
     let mut rig = Rig::new();
     rig.place(PlaceCall { no_media: 90 * SECOND, ..session::call("call-1", agents, customer) });
-    rig.answer_invite(AGENT, "agent", crate::rig::AGENT_MEDIA);
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
     rig.expect_request(Method::Ack, AGENT);
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
     rig.reply(&invite, 180, "customer");

@@ -3,6 +3,7 @@
 
 use super::request;
 use crate::call::context::Context;
+use crate::call::shard::Resources;
 use crate::command::Credentials;
 use crate::digest::Challenge;
 use crate::message::{Request, Response};
@@ -31,11 +32,17 @@ impl Authority {
 
     /// Adds the credentials for the last challenge, if there was one.
     pub fn sign(&mut self, cx: &mut Context<'_>, request: &mut Request) {
-        if let (Some(credentials), Some((challenge, count))) =
-            (&self.credentials, &mut self.challenge)
-        {
+        self.sign_ahead(cx.shard, request);
+        if let Some((_, count)) = &mut self.challenge {
             *count += 1;
-            let header = request::authorization(cx.shard, credentials, challenge, *count, request);
+        }
+    }
+
+    /// Adds them to a request that the next process sends should this one die.
+    pub fn sign_ahead(&self, shard: &mut Resources, request: &mut Request) {
+        if let (Some(credentials), Some((challenge, count))) = (&self.credentials, &self.challenge)
+        {
+            let header = request::authorization(shard, credentials, challenge, count + 1, request);
             request.headers.push(header);
         }
     }

@@ -9,6 +9,7 @@ use crate::flow::{Flow, Transport};
 use crate::message::{self, Method, Request};
 use crate::remains::{Note, Remains};
 use crate::transaction::TransactionId;
+use ipnet::IpNet;
 
 impl Invitation {
     /// An INVITE that an earlier process sent and that got no final response as far as that one
@@ -16,12 +17,12 @@ impl Invitation {
     pub fn inherited(
         owner: Owner,
         flow: Flow,
+        signal_from: Vec<IpNet>,
         invite: Request,
         transaction: TransactionId,
     ) -> Invitation {
-        // Of an earlier process only the host that the INVITE went to is known.
         let sent = Invitation::sent(owner, flow, invite, transaction);
-        Invitation { stage: Stage::Proceeding, is_noted: true, ..sent }
+        Invitation { signal_from, stage: Stage::Proceeding, is_noted: true, ..sent }
     }
 
     /// Notes what has changed of what there is to say to its peers.
@@ -42,9 +43,11 @@ impl Invitation {
                 noted.is_some() && matches!(fork.state, ForkState::Early | ForkState::Over);
             let key = || format!("{}/{index}", self.call_id());
             if stands {
-                let request = fork.dialog.next_bye(self.invite_via());
+                let mut request = fork.dialog.next_bye(self.invite_via());
+                self.authority.sign_ahead(shard, &mut request);
                 let Flow { transport, remote, .. } = self.flow_in(index);
-                let remains = Remains { key: key(), transport, remote, request };
+                let signal_from = self.signal_from.clone();
+                let remains = Remains { key: key(), transport, remote, signal_from, request };
                 shard.output.push_back(Output::Note(Note::Standing(remains)));
                 let noted = (course.0, course.1.to_owned());
                 self.forks[index].noted = Some(noted);
@@ -63,6 +66,7 @@ impl Invitation {
                     key,
                     transport: self.flow.transport,
                     remote: self.flow.remote,
+                    signal_from: self.signal_from.clone(),
                     request,
                 })
             } else {
