@@ -6,6 +6,7 @@ mod description;
 mod local;
 mod negotiate;
 mod print;
+mod repair;
 mod sdes;
 pub mod webrtc;
 
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use local::{LocalMedia, SoftphoneLocal};
 pub use negotiate::{accept_answer, answer};
 pub use print::offer;
+pub use repair::{Repair, Repairs};
 pub use sdp_types::Direction;
 
 use crate::codec::{Codec, FormatMap, PayloadType};
@@ -28,6 +30,11 @@ pub const MAX_LINE_COUNT: usize = 256;
 pub const MAX_MEDIA_COUNT: usize = 8;
 /// Formats of one media line that are read.
 pub const MAX_FORMAT_COUNT: usize = 64;
+
+/// What reading this description has to mend.
+pub fn repairs(description: &[u8]) -> Repairs {
+    description::parse(description).repairs
+}
 
 /// Identity of our description in one dialog: `o=` session id and version. The version grows by one
 /// with each change.

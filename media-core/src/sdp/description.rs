@@ -4,11 +4,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::repair::{Repair, Repairs};
 use super::{
     Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError,
 };
 use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::rtp::CLOCK_RATE;
+
+/// The types of lines (RFC 8866 §5).
+const LINE_TYPES: &str = "vosiuepcbtrzkam";
 
 /// A description, as far as it is read.
 #[derive(Default)]
@@ -17,6 +21,7 @@ pub(super) struct Session {
     pub(super) medias: Vec<Media>,
     /// It goes on beyond what is read.
     is_cut: bool,
+    pub(super) repairs: Repairs,
 }
 
 impl Session {
@@ -44,6 +49,18 @@ pub(super) struct Section {
 struct Attribute {
     name: String,
     value: String,
+}
+
+impl Attribute {
+    /// Whether what is read of attributes of this name can be used.
+    fn is_usable(&self) -> bool {
+        match self.name.as_str() {
+            "" => false,
+            "rtpmap" => Mapping::parse(&self.value).is_some(),
+            "rtcp" => rtcp_port(&self.value).is_some(),
+            _ => true,
+        }
+    }
 }
 
 /// A media line with the lines below it.
@@ -86,35 +103,69 @@ impl Section {
 pub(super) fn parse(body: &[u8]) -> Session {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_DESCRIPTION_LEN)]);
     let mut session = Session { is_cut: body.len() > MAX_DESCRIPTION_LEN, ..Session::default() };
+    session.repairs.note_if(has_odd_line_ends(&text), Repair::LineEnds);
+    // Types of the session's lines, in their order.
+    let mut types = String::new();
     let lines = text.split(['\r', '\n', '\0']).map(str::trim).filter(|line| !line.is_empty());
     for (count, line) in lines.enumerate() {
         if count == MAX_LINE_COUNT {
             session.is_cut = true;
             break;
         }
-        let Some((key, value)) = line.split_once('=') else { continue };
+        let Some((key, value)) = line.split_once('=') else {
+            session.repairs.note_if(true, Repair::Line);
+            continue;
+        };
+        let is_known = key.len() == 1 && LINE_TYPES.contains(key);
+        session.repairs.note_if(!is_known, Repair::Line);
         let (key, value) = (key.trim_end(), value.trim_start());
+        if session.medias.is_empty() {
+            types.push_str(key);
+            let is_odd = key == "v" && value != "0" || key == "o" && !is_origin(value);
+            session.repairs.note_if(is_odd, Repair::Session);
+        }
         if key.eq_ignore_ascii_case("m") {
             if session.medias.len() == MAX_MEDIA_COUNT {
                 session.is_cut = true;
                 break;
             }
-            session.medias.push(Media::parse(value));
+            let media = Media::parse(value);
+            let is_whole = media.port.is_some() && value.split_whitespace().count() > 3;
+            session.repairs.note_if(!is_whole, Repair::Media);
+            session.medias.push(media);
             continue;
         }
         let section =
             session.medias.last_mut().map_or(&mut session.section, |media| &mut media.section);
         if key.eq_ignore_ascii_case("c") {
+            session.repairs.note_if(ip_of(value).is_none(), Repair::Connection);
             section.connections.push(value.to_owned());
         } else if key.eq_ignore_ascii_case("a") {
             let (name, value) = value.split_once(':').unwrap_or((value, ""));
-            section.attributes.push(Attribute {
+            let attribute = Attribute {
                 name: name.trim().to_ascii_lowercase(),
                 value: value.trim().to_owned(),
-            });
+            };
+            let is_plain = attribute.name == name && attribute.is_usable();
+            session.repairs.note_if(!is_plain, Repair::Attribute);
+            section.attributes.push(attribute);
         }
     }
+    let is_usual = types.starts_with("vos") && types.contains('t');
+    session.repairs.note_if(!is_usual, Repair::Session);
+    session.repairs.note_if(session.is_cut, Repair::Length);
     session
+}
+
+fn has_odd_line_ends(text: &str) -> bool {
+    !text.ends_with("\r\n") || text.replace("\r\n", "").contains(['\r', '\n', '\0'])
+}
+
+/// User name, session id and version, net and address (RFC 8866 §5.2).
+fn is_origin(value: &str) -> bool {
+    let fields: Vec<&str> = value.split(' ').collect();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(fields[..], [_, id, version, _, _, _] if is_number(id) && is_number(version))
 }
 
 /// One media description with what it inherits from its session.
@@ -199,8 +250,8 @@ impl<'a> Stream<'a> {
     /// there is none.
     pub(super) fn rtcp_address(self, rtp: SocketAddr) -> Option<SocketAddr> {
         let told = self.values("rtcp").find_map(|value| {
-            let (port, address) = value.split_once(' ').unwrap_or((value, ""));
-            let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+            let (_, address) = value.split_once(' ').unwrap_or_default();
+            let port = rtcp_port(value)?;
             let address = ip_of(address).filter(|address| address.is_ipv4() == rtp.is_ipv4());
             Some(SocketAddr::new(address.unwrap_or(rtp.ip()), port))
         });
@@ -252,6 +303,11 @@ impl<'a> Mapping<'a> {
             .find(|(name, _)| self.name.eq_ignore_ascii_case(name))
             .map(|(_, format)| format)
     }
+}
+
+/// The port of an `a=rtcp`, which names one that can be sent to.
+fn rtcp_port(value: &str) -> Option<u16> {
+    value.split(' ').next()?.parse().ok().filter(|port| *port != 0)
 }
 
 /// The address of a connection line, whatever net and family it names, without TTL and count.

@@ -2,7 +2,7 @@
 //! what they would without.
 
 use media_core::codec::Codec;
-use media_core::sdp::{Direction, accept_answer, answer, offer};
+use media_core::sdp::{self, Direction, Repair, accept_answer, answer, offer};
 
 use super::{agreed, answer_spec, number, plain_offer};
 
@@ -109,6 +109,9 @@ fn lines_of_the_stream_may_be_odd() {
         ("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0\tpcmu\r\n"),
         ("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0 PCMU/8000\r\na=rtpmap:0 L16/44100/2\r\n"),
         ("a=rtpmap:0 PCMU/8000", "a=rtpmap: 0  PCMU / 8000"),
+        ("a=rtpmap:101", "a=RTPMAP:101"),
+        ("a=rtpmap:101", "a= rtpmap :101"),
+        ("a=rtpmap:0 PCMU/8000\r\na=rtpmap:101", "a=Rtpmap:0 PCMU/8000\r\nA=RtpMap:101"),
     ] {
         assert!(STREAM.contains(from), "{from}");
         check(&format!("{HEAD}{}", STREAM.replacen(from, to, 1)));
@@ -126,4 +129,47 @@ fn lines_may_end_in_any_way() {
     for end in ["\r\n\r\n\0", "\0\0\0", "a=ptime:20", "\r", "--boundary--", "\u{1a}"] {
         check(&format!("{plain}{end}"));
     }
+}
+
+#[track_caller]
+fn check_repairs(description: &str, expected: &[Repair]) {
+    let repairs: Vec<Repair> = sdp::repairs(description.as_bytes()).iter().collect();
+    assert_eq!(repairs, expected, "{description:?}");
+}
+
+#[test]
+fn what_was_odd_is_named() {
+    let plain = format!("{HEAD}{STREAM}");
+    let odd = |from: &str, to: &str, expected: &[Repair]| {
+        assert!(plain.contains(from), "{from}");
+        check_repairs(&plain.replacen(from, to, 1), expected);
+    };
+    check_repairs(&plain, &[]);
+    check_repairs(&offer(&plain_offer()), &[]);
+    // Both are as RFC 8866 §5.2 and §5.3 have them.
+    odd("20518 1", "19599440071187478912 19599440071187478912", &[]);
+    odd("s=-", "s= ", &[]);
+    odd("t=0 0\r\n", "t=0 0\r\na=sendonly\r\na=x-vendor:?\r\n", &[]);
+    check_repairs(&plain.replace("\r\n", "\n"), &[Repair::LineEnds]);
+    check_repairs(plain.trim_end(), &[Repair::LineEnds]);
+    odd("t=0 0\r\n", "t=0 0\r\r\n", &[Repair::LineEnds]);
+    odd("t=0 0\r\n", "t=0 0\r\nno line at all\r\n", &[Repair::Line]);
+    odd("t=0 0\r\n", "t=0 0\r\nx=unknown\r\n", &[Repair::Line]);
+    odd("c=IN", "C =IN", &[Repair::Line]);
+    odd("v=0\r\n", "", &[Repair::Session]);
+    odd("v=0\r\n", "v=1\r\n", &[Repair::Session]);
+    odd("t=0 0\r\n", "", &[Repair::Session]);
+    odd("o=- 20518 1", "o=Media Gateway 20518 1", &[Repair::Session]);
+    odd("o=- 20518 1", "o=- 20518 1.5", &[Repair::Session]);
+    odd("s=-\r\nc=IN IP4 198.51.100.7", "c=IN IP4 198.51.100.7\r\ns=-", &[Repair::Session]);
+    odd("c=IN IP4 198.51.100.7", "c=IN IP4 media.example", &[Repair::Connection]);
+    odd("c=IN IP4 198.51.100.7", "c=", &[Repair::Connection]);
+    odd("m=audio 4000", "m=audio port", &[Repair::Media]);
+    odd("a=sendrecv", "a=sendrecv\r\nm=video 0", &[Repair::Media]);
+    odd("a=sendrecv", "a=sendrecv\r\na=rtpmap:18", &[Repair::Attribute]);
+    odd("a=sendrecv", "a=SendRecv", &[Repair::Attribute]);
+    odd("a=sendrecv", "a=sendrecv\r\na=rtcp:0", &[Repair::Attribute]);
+    odd("a=sendrecv", &format!("a=sendrecv{}", "\r\na=x".repeat(256)), &[Repair::Length]);
+    let several = plain.replace("s=-\r\n", "").replace("a=sendrecv\r\n", "a=:\njunk\r\n");
+    check_repairs(&several, &[Repair::LineEnds, Repair::Line, Repair::Session, Repair::Attribute]);
 }

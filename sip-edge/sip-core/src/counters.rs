@@ -2,6 +2,7 @@
 //! messages that were taken, beside the totals of calls.
 
 use crate::message::{Repair, Repairs};
+use media_core::sdp;
 
 /// One thing that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ const NAMES: [(Counter, &str); 20] = [
 pub struct Counters {
     counts: [u64; NAMES.len()],
     repairs: [u64; Repair::ALL.len()],
+    sdp_repairs: [u64; sdp::Repair::ALL.len()],
 }
 
 impl Counters {
@@ -83,11 +85,20 @@ impl Counters {
         repairs.iter().for_each(|repair| self.repairs[repair as usize] += 1);
     }
 
+    /// Counts what was mended in a description that was taken.
+    pub fn count_sdp_repairs(&mut self, repairs: sdp::Repairs) {
+        repairs.iter().for_each(|repair| self.sdp_repairs[repair as usize] += 1);
+    }
+
     /// Name and count of each counter.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let repairs = Repair::ALL
             .into_iter()
             .map(|repair| (repair.counter_name(), self.repairs[repair as usize]));
-        NAMES.iter().map(|(counter, name)| (*name, self.counts[*counter as usize])).chain(repairs)
+        let sdp_repairs = sdp::Repair::ALL
+            .into_iter()
+            .map(|repair| (repair.counter_name(), self.sdp_repairs[repair as usize]));
+        let counts = NAMES.iter().map(|(counter, name)| (*name, self.counts[*counter as usize]));
+        counts.chain(repairs).chain(sdp_repairs)
     }
 }

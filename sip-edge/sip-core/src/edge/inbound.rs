@@ -12,6 +12,7 @@ use crate::flow::{Flow, Transport};
 use crate::message::{
     self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View,
 };
+use media_core::sdp;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
@@ -28,6 +29,9 @@ impl Edge {
             Err(error) => return self.refuse_malformed(now, flow, bytes, error),
         };
         let is_foreign = self.is_foreign(flow, &message);
+        if !is_foreign && self.is_ours(&message) {
+            self.count_sdp_repairs(&message);
+        }
         let taken = if is_foreign {
             Err(message)
         } else {
@@ -46,6 +50,13 @@ impl Edge {
     fn is_ours(&self, message: &SipMessage) -> bool {
         let is_known = |call_id| self.shard.dialogs.contains_key(call_id);
         self.shard.transactions.route(message).is_some() || message.call_id().is_some_and(is_known)
+    }
+
+    fn count_sdp_repairs(&mut self, message: &SipMessage) {
+        let content_type = message.value("Content-Type");
+        if let Some(sdp) = message::session_description(content_type, message.body()) {
+            self.shard.counters.count_sdp_repairs(sdp::repairs(&sdp));
+        }
     }
 
     fn refuse_malformed(&mut self, now: Instant, flow: Flow, bytes: &[u8], error: ParseError) {

@@ -335,6 +335,47 @@ fn descriptions_in_several_parts() {
     assert_eq!(rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::Held).count(), 2);
 }
 
+// What was odd in a description that was taken is counted by its name, whatever message of which
+// leg it came in.
+#[test]
+fn odd_descriptions_are_counted() {
+    fn no_times(text: &str) -> String {
+        let text = text.replace("t=0 0\r\n", "");
+        let body_len = text.split_once("\r\n\r\n").unwrap().1.len();
+        on(&text, "Content-Length", |_| body_len.to_string())
+    }
+    let counted = |rig: &Rig, name: &str| {
+        rig.edge.counters().find(|(each, _)| *each == name).map(|(_, count)| count)
+    };
+    let sessions = |rig: &Rig| counted(rig, "sdp_repaired_sessions");
+    let mut rig = Rig::placed();
+    let mut count = 0;
+    for (home, media) in [(AGENT, AGENT_MEDIA), (CUSTOMER, CUSTOMER_MEDIA)] {
+        let invite = rig.expect_request(Method::Invite, home);
+        let bytes = changed(answer(&invite, "peer", home, media), no_times);
+        // Nothing of a stranger's is taken.
+        rig.deliver(address("192.0.2.66:5060"), &bytes);
+        let early =
+            changed(bytes.clone(), |text| text.replacen("200 OK", "183 Session Progress", 1));
+        rig.deliver(address(home), &early);
+        rig.deliver(address(home), &bytes);
+        rig.expect_request(Method::Ack, home);
+        count += 2;
+        assert_eq!(sessions(&rig), Some(count));
+        let mut callee = rig.callee(home, "peer", &invite);
+        let sdp = session::sdp(address(media), 0, "sendrecv");
+        if home == CUSTOMER {
+            for (cseq, method) in [(200, Method::Update), (201, Method::Invite)] {
+                deliver_changed(&mut rig, &mut callee, cseq, method, Some(&sdp), no_times);
+                rig.expect_response(200);
+                count += 1;
+                assert_eq!(sessions(&rig), Some(count));
+            }
+        }
+    }
+    assert_eq!(counted(&rig, "sdp_repaired_lines"), Some(0));
+}
+
 /// Where the peer names nothing that can be sent to, its requests go where the INVITE went.
 #[test]
 fn requests_without_a_target_follow_the_invite() {
@@ -346,6 +387,8 @@ fn requests_without_a_target_follow_the_invite() {
         "Contact: phone",
         "Contact: <sip:phone@0.0.0.0>",
         "Contact: <sip:phone@10.0.9.9:0>",
+        // Its own host, at a port that is none.
+        "Contact: <sip:phone@10.0.2.1:0>",
         "Contact: <sip:a b@10.0.9.9>",
         "Contact: <sip:phone@[2001:db8::1]>",
         "Contact: <sip:phone@host.example>",
