@@ -2,7 +2,7 @@
 //! authentic.
 
 use super::*;
-use crate::srtp::{self, Inbound, Outbound, SrtpKeys, Suite};
+use crate::srtp::{self, Inbound, Mki, Outbound, SrtpKeys, Suite};
 
 fn keys(fill: u8) -> srtp::Keys {
     srtp::Keys::new(Suite::AeadAes128Gcm, &[fill; 28]).unwrap()
@@ -110,6 +110,27 @@ fn a_renegotiation_with_the_same_keys_goes_on_with_the_contexts() {
     );
     let sealed = seal(&mut rig.customer_out, &b.audio());
     rig.rig.hear(rig.customer, CUSTOMER, &sealed);
+}
+
+// RFC 3711 §3.1: packets carry the identifier that their key was given, at first and after a
+// renegotiation has given it another one.
+#[test]
+fn packets_with_the_identifier_of_their_key_are_heard() {
+    let mut rig = Secured::new();
+    let mut b = Talker::new(2);
+    for (value, len, bytes) in
+        [("1", "1", &[1][..]), ("515", "4", &[0, 0, 2, 3]), ("515", "2", &[2, 3])]
+    {
+        let mut named = secure(CUSTOMER, 1, 2);
+        named.srtp.as_mut().unwrap().mki = Mki::parse(value, len);
+        rig.rig.relay.set_remote(rig.rig.now, rig.customer, named);
+        for _ in 0..3 {
+            // With GCM it stands last (RFC 7714 §8).
+            let sealed = [&seal(&mut rig.customer_out, &b.audio())[..], bytes].concat();
+            let heard = rig.rig.hear(rig.customer, CUSTOMER, &sealed);
+            assert_eq!(heard.payload, [0x2a; 160], "{value}:{len}");
+        }
+    }
 }
 
 #[test]

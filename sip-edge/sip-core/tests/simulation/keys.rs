@@ -4,9 +4,11 @@ use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD_MEDIA}
 use crate::session::{self, address};
 use crate::talk::{State, Talk, digits};
 use media_core::tone::level;
+use sip_core::command::PlaceCall;
 use sip_core::control::Verb;
 use sip_core::event::MilestoneKind;
 use sip_core::message::{Method, Request, SipMessage, View};
+use sip_core::outcome::LegName;
 use std::time::{Duration, Instant};
 
 /// The telephone events that a party was sent, each once (RFC 4733 §2.5.1.3: the last packet of an
@@ -61,7 +63,8 @@ fn digits_by_info_go_to_those_who_hear_the_leg() {
 /// A call whose parties take no telephone-events; the customer's 200 says that it serves these
 /// methods.
 fn without_events(methods: &str) -> Talk {
-    let mut rig = Rig::placed();
+    let mut rig = Rig::new();
+    rig.place(PlaceCall { no_media: Duration::from_secs(3600), ..Rig::plain_call() });
     let description = |media: &str| {
         let sdp = session::sdp(address(media), 0, "sendrecv");
         sdp.replace(" 101\r\n", "\r\n").replace("a=rtpmap:101 telephone-event/8000\r\n", "")
@@ -146,6 +149,58 @@ fn keys_that_info_does_not_bring_are_tones() {
     talk.rig.advance(Duration::from_secs(1));
     assert!(next_info(&mut talk).is_none());
     assert_eq!(tones(&mut talk, 852.0, 1477.0), 5);
+}
+
+/// The customer changes the direction of its audio by its own phone.
+fn turn(talk: &mut Talk, direction: &str) {
+    let mut customer = talk.customer.clone();
+    let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, direction).replace(" 101\r\n", "\r\n");
+    talk.rig.request(&mut customer, Method::Update, Some(&sdp));
+    talk.rig.expect_response(200);
+}
+
+// A key that neither INFO brings nor a tone is told as lost: once for all that waited, and never as
+// long as it can still be a tone.
+#[test]
+fn keys_that_nothing_brings_are_told_as_lost() {
+    let lost = |talk: &Talk| {
+        talk.rig
+            .told
+            .iter()
+            .filter(|one| one.kind == MilestoneKind::DigitsLost)
+            .map(|one| (one.leg, one.sip_code))
+            .collect::<Vec<_>>()
+    };
+    for (direction, answer, told) in [
+        ("sendonly", Some(415), Some(415)),
+        ("inactive", Some(603), Some(603)),
+        // Its INFO is never answered.
+        ("inactive", None, None),
+    ] {
+        let mut talk = without_events("INVITE, ACK, BYE, INFO");
+        talk.done(digits("customer", "12#"));
+        let (info, _) = next_info(&mut talk).unwrap();
+        turn(&mut talk, direction);
+        match answer {
+            Some(code) => talk.rig.reply(&info, code, ""),
+            None => talk.rig.advance(Duration::from_secs(33)),
+        }
+        talk.rig.advance(Duration::from_secs(2));
+        assert_eq!(lost(&talk), [(Some(LegName::Customer), told)], "{direction}");
+        assert_eq!(tones(&mut talk, 697.0, 1209.0), 0);
+    }
+    // It can be a tone, and a party that holds while its keys are taken has lost none.
+    for (direction, code) in [("sendrecv", 415), ("recvonly", 501), ("inactive", 200)] {
+        let mut talk = without_events("INVITE, ACK, BYE, INFO");
+        talk.done(digits("customer", "1"));
+        let (info, _) = next_info(&mut talk).unwrap();
+        turn(&mut talk, direction);
+        talk.rig.reply(&info, code, "");
+        talk.rig.advance(Duration::from_secs(2));
+        assert_eq!(lost(&talk), [], "{direction}");
+        let count = tones(&mut talk, 697.0, 1209.0);
+        assert_eq!(count, if code == 200 { 0 } else { 5 }, "{direction}");
+    }
 }
 
 // What one party presses goes on in what the other one has: events that it cannot take, and INFO,

@@ -249,6 +249,11 @@ fn reason_phrases_are_words() {
     assert_eq!(of(200), "SIP/2.0 200 OK");
     assert_eq!(of(183), "SIP/2.0 183 Session Progress");
     assert_eq!(of(481), "SIP/2.0 481 Call Transaction Does Not Exist");
+    assert_eq!(of(202), "SIP/2.0 202 Accepted");
+    assert_eq!(of(489), "SIP/2.0 489 Bad Event");
+    for code in [400, 401, 403, 405, 415, 420, 423, 488, 491, 500, 503, 603] {
+        assert!(!of(code).contains("Other"), "{}", of(code));
+    }
     let odd = parsed(
         "SIP/2.0 499 Odd  one\nVia: SIP/2.0/UDP a;branch=1\nFrom: <sip:a@a>\nTo: \
             <sip:b@b>\nCall-ID: c\nCSeq: 1 BYE\n\n",
