@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use media_core::codec::PayloadType;
 use media_core::relay::{Forward, LegId, Relay, RelayConfig, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
 use media_core::srtp::SrtpKeys;

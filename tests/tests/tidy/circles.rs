@@ -117,7 +117,7 @@ impl Package {
             return self.walk(at.split_last()?.1.to_vec(), rest, patience);
         }
         if self.is_module(&at, first) {
-            return self.walk([&at[..], &[first.clone()]].concat(), rest, patience);
+            return self.walk([&at[..], std::slice::from_ref(first)].concat(), rest, patience);
         }
         if module.items.contains(first) || patience == 0 {
             return Some(Target::File(module.file.clone()));
