@@ -15,6 +15,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
+pub use attempt::RESPONSE_TIMEOUT;
 pub use payload::Payload;
 pub use queue::{Callbacks, Settings, StartError, check};
 

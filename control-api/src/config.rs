@@ -41,8 +41,8 @@ pub struct Public {
     /// How customers reach the listener: the head of each recording link. No slash at the end.
     /// Default `http://127.0.0.1:8080`.
     pub url: String,
-    /// Most connections at once, of each of the two listeners, 1–1000000. When there are more, the
-    /// one that has stalled for longest, of the address that holds most, makes room. Default 4096.
+    /// Most connections at once, 1–1000000. When there are more, the one that has stalled for
+    /// longest, of the address that holds most, makes room. Default 4096.
     /// About 30 KB of memory each, up to 100 KB while a recording is downloaded.
     pub max_connections: u32,
     /// Most connections of one address (of one /64 network in IPv6), 1–1000000; a further one takes
@@ -63,6 +63,9 @@ pub struct Admin {
     /// File with the admin API's bearer token; written with a fresh one (mode 0600) if it does not
     /// exist. Default `data/admin.token`.
     pub token_file: PathBuf,
+    /// Most connections at once, from whatever address, 1–1000000; a further one takes the place of
+    /// the one that has stalled for longest. Default 256.
+    pub max_connections: u32,
     pub tls: Tls,
 }
 
@@ -203,6 +206,7 @@ impl Default for Admin {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             token_file: "data/admin.token".into(),
+            max_connections: 256,
             tls: Tls::default(),
         }
     }
@@ -306,6 +310,7 @@ impl Config {
         let values = [
             u64::from(self.public.max_connections),
             u64::from(self.public.max_connections_per_address),
+            u64::from(self.admin.max_connections),
             self.link.edge_lost_after_s,
             self.callback.connections_per_endpoint as u64,
             self.calls.dns_timeout_ms,
@@ -358,9 +363,10 @@ impl Tls {
 }
 
 /// Each number with its least and its greatest value, in the order in which they are checked.
-const RANGES: [(&str, u64, u64); 11] = [
+const RANGES: [(&str, u64, u64); 12] = [
     ("public.max_connections", 1, 1_000_000),
     ("public.max_connections_per_address", 1, 1_000_000),
+    ("admin.max_connections", 1, 1_000_000),
     ("link.edge_lost_after_s", 1, 3600),
     ("callback.connections_per_endpoint", 1, 256),
     ("calls.dns_timeout_ms", 100, 10_000),

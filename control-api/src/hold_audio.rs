@@ -27,7 +27,7 @@ pub enum HoldAudioRefusal {
     Rate,
     #[error("the file holds no sound")]
     Empty,
-    #[error("allowed are up to 120 s")]
+    #[error("allowed are up to {MAX_SECONDS} s")]
     TooLong,
     #[error("allowed are up to {MAX_FILE_LEN} bytes")]
     TooLarge,

@@ -8,5 +8,6 @@ pub mod health;
 pub mod listener;
 pub mod openapi;
 pub mod recordings;
+pub mod sse;
 pub mod tls;
 pub mod webphone;

@@ -7,7 +7,7 @@ mod folders;
 mod placement;
 mod softphones;
 
-pub use control::{ControlAnswer, ControlFailure, Whereabouts};
+pub use control::{ANSWER_TIMEOUT, ControlAnswer, ControlFailure, Whereabouts};
 pub use placement::{Placement, ShardGone};
 pub use softphones::PresenceChange;
 

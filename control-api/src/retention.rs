@@ -26,7 +26,7 @@ pub async fn run(app: Arc<App>) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    tracing::error!(%error, "retention failed; tried again in 10 min");
+                    tracing::error!(%error, "retention failed; tried again in {} s", INTERVAL.as_secs());
                     break;
                 }
             }

@@ -16,7 +16,6 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, Response};
 use axum::{Extension, Router, routing};
 use bytes::Bytes;
-use ipnet::IpNet;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -174,11 +173,6 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     link.spawn(connection::serve(Arc::clone(&app), socket));
     tasks.spawn(reconcile::watch(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
-    let caps = |proxies: &[IpNet]| Caps {
-        total: config.public.max_connections,
-        per_address: config.public.max_connections_per_address,
-        proxies: proxies.to_vec(),
-    };
     // Behind a proxy that speaks HTTPS, browsers come by HTTPS, too.
     let tells_https =
         matches!(public_security, Security::Tls(_)) || config.public.url.starts_with("https://");
@@ -186,7 +180,11 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
         name: "public",
         router: public_router(&app),
         security: public_security,
-        caps: caps(&config.public.trusted_proxies),
+        caps: Caps {
+            total: config.public.max_connections,
+            per_address: config.public.max_connections_per_address,
+            proxies: config.public.trusted_proxies.clone(),
+        },
         tells_https,
         metrics: app.metrics.clone(),
     };
@@ -195,7 +193,11 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
         router: admin_router(&app),
         tells_https: matches!(admin_security, Security::Tls(_)),
         security: admin_security,
-        caps: caps(&[]),
+        caps: Caps {
+            total: config.admin.max_connections,
+            per_address: config.admin.max_connections,
+            proxies: Vec::new(),
+        },
         metrics: app.metrics.clone(),
     };
     tasks.spawn(listener::serve(public, public_service, app.shutdown.clone()));
@@ -256,7 +258,8 @@ impl Running {
             self.app.callbacks.stop().await;
         };
         if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
-            tracing::warn!("requests were cut off: they did not finish within 15 s");
+            let limit_s = STOP_TIMEOUT.as_secs();
+            tracing::warn!("requests were cut off: they did not finish within {limit_s} s");
         }
         tracing::info!("stopped");
     }

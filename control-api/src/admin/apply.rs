@@ -196,7 +196,7 @@ pub async fn apply(
         Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_timeout",
-            "the document did not arrive within 30 s",
+            format!("the document did not arrive within {} s", BODY_TIMEOUT.as_secs()),
         )
     };
     let bytes = collected.map_err(timeout)?.map_err(|refusal| match refusal {

@@ -139,10 +139,13 @@ pub fn id(text: &str) -> Result<(), String> {
     }
 }
 
+/// Longest text for people, in characters.
+const MAX_TEXT_CHARS: usize = 128;
+
 /// Text for people, or an agent's ID: not empty, bounded, nothing invisible at its ends or inside.
 pub fn text(value: &str) -> Result<(), String> {
-    if value.is_empty() || value.chars().count() > 128 {
-        Err("allowed are 1 to 128 characters".into())
+    if value.is_empty() || value.chars().count() > MAX_TEXT_CHARS {
+        Err(format!("allowed are 1 to {MAX_TEXT_CHARS} characters"))
     } else if value.chars().any(char::is_control) || value.trim() != value {
         Err("allowed is text without control characters and without outer spaces".into())
     } else {

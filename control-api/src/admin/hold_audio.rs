@@ -41,7 +41,7 @@ pub async fn set(
             return Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "body_timeout",
-                "the file did not arrive within 30 s",
+                format!("the file did not arrive within {} s", BODY_TIMEOUT.as_secs()),
             ));
         }
     };

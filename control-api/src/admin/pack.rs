@@ -5,6 +5,7 @@ use super::account::AccountView;
 use super::desk::{Admin, blocking};
 use super::identity::AgentView;
 use super::key::{Class, KeyView};
+use crate::callback::RESPONSE_TIMEOUT;
 use crate::http::extract::PathParams;
 use crate::problem::{Problem, ProblemDetails};
 use crate::secret::Secret;
@@ -155,7 +156,8 @@ impl Pack {
         };
         let header = callback.auth_header.as_deref().unwrap_or("none");
         line(text, format_args!("POST {}", callback.url));
-        line(text, format_args!("Your own header: {header}. Answer any 2xx within 10 s."));
+        let limit_s = RESPONSE_TIMEOUT.as_secs();
+        line(text, format_args!("Your own header: {header}. Answer any 2xx within {limit_s} s."));
         line(
             text,
             format_args!(

@@ -3,7 +3,7 @@
 //! done when is the edge's to say; who may ask, the callers'.
 
 use crate::app::App;
-use crate::link::ControlFailure;
+use crate::link::{ANSWER_TIMEOUT, ControlFailure};
 use crate::problem::Problem;
 use crate::recording;
 use axum::http::StatusCode;
@@ -108,7 +108,10 @@ pub(super) fn problem(failure: ControlFailure) -> Problem {
         ControlFailure::NoAnswer => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "no_answer_from_edge",
-            "the media server did not answer within 3 s; the request may have been done",
+            format!(
+                "the media server did not answer within {} s; the request may have been done",
+                ANSWER_TIMEOUT.as_secs()
+            ),
         ),
         ControlFailure::Ended => ended(),
         ControlFailure::Refused(ControlRefusal { code, detail }) => match code.as_str() {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use storage::{CallbackJob, Sealed};
 
 /// Time for an endpoint to respond (guide; S25).
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An answer's body is read only so that its connection can be used again: no more than this, no
 /// longer than that.
 const BODY_LEN_CAP: usize = 64 << 10;

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
+/// Longest URL of a callback.
+const MAX_URL_LEN: usize = 2048;
+
 /// A callback's target (S22): HTTPS to a public host; the development switch allows the rest.
 pub fn callback_url(text: &str, allow_private_targets: bool) -> Result<(), String> {
     let url = reqwest::Url::parse(text)
         .map_err(|error| format!("not a URL ({error}); allowed is https://host/path"))?;
-    if text.len() > 2048 {
-        return Err("allowed are up to 2048 characters".into());
+    if text.len() > MAX_URL_LEN {
+        return Err(format!("allowed are up to {MAX_URL_LEN} characters"));
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(

@@ -27,6 +27,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time in which a shard has to take what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest name of an edge in bytes.
+const MAX_NAME_LEN: usize = 64;
 const READ_LEN: usize = 64 * 1024;
 /// Most names, of calls and softphones, that a Hello may have: several times what a shard may hold.
 const MAX_HELLO_NAMES: usize = 200_000;
@@ -109,7 +111,7 @@ async fn converse(
 ) -> io::Result<()> {
     let greeting = timeout(HELLO_TIMEOUT, reader.read_hello())
         .await
-        .map_err(|_| invalid("no Hello within 5 s"))??;
+        .map_err(|_| invalid(&format!("no Hello within {} s", HELLO_TIMEOUT.as_secs())))??;
     let Some((hello, messages)) = greeting else { return Ok(()) };
     if let Some(reason) = refusal(&hello) {
         let _ = outgoing.send(ToEdge::Refused { reason: reason.clone() }).await;
@@ -145,8 +147,8 @@ fn refusal(hello: &Hello) -> Option<String> {
             hello.version
         ));
     }
-    let named = !hello.edge.is_empty() && hello.edge.len() <= 64;
-    (!named).then(|| "the edge's name must have 1 to 64 bytes".to_owned())
+    let named = (1..=MAX_NAME_LEN).contains(&hello.edge.len());
+    (!named).then(|| format!("the edge's name must have 1 to {MAX_NAME_LEN} bytes"))
 }
 
 async fn serve_shard(
@@ -163,7 +165,8 @@ async fn serve_shard(
             () = outgoing.closed() => return Err(io::ErrorKind::BrokenPipe.into()),
             () = app.link_shutdown.cancelled() => return Ok(()),
         };
-        messages = read.map_err(|_| invalid("silent for 15 s"))??;
+        messages =
+            read.map_err(|_| invalid(&format!("silent for {} s", SILENCE_TIMEOUT.as_secs())))??;
         if messages.is_empty() {
             return Ok(());
         }

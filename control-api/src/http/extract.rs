@@ -123,7 +123,7 @@ async fn read_body(parts: &Parts, body: Body) -> Result<Vec<u8>, Problem> {
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "body_timeout",
-            "the body did not arrive within 10 s",
+            format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
         )),
     }
 }

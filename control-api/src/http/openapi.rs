@@ -8,7 +8,7 @@ pub mod refusals;
 pub use finish::finish;
 
 use crate::app::App;
-use crate::callback::Payload;
+use crate::callback::{Payload, RESPONSE_TIMEOUT};
 use crate::problem::ProblemDetails;
 use crate::view::event::EventView;
 use axum::Extension;
@@ -67,8 +67,10 @@ impl Modify for Pushed {
         let pushed = |schema: &str, id: &str, summary: &str| {
             let body = RequestBodyBuilder::new()
                 .content("application/json", Content::new(Some(Ref::from_schema_name(schema))));
-            let taken = ResponseBuilder::new()
-                .description("Any 2xx within 10 s takes it; it is sent again otherwise");
+            let taken = ResponseBuilder::new().description(format!(
+                "Any 2xx within {} s takes it; it is sent again otherwise",
+                RESPONSE_TIMEOUT.as_secs()
+            ));
             let operation =
                 OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).tag("pushed");
             PathItem::new(

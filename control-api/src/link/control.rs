@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// Time in which a shard has to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Verbs of one call that may wait for their answer.
 const CALL_CAP: usize = 8;
 
@@ -51,7 +51,7 @@ pub struct ControlAnswer {
 }
 
 impl ControlAnswer {
-    /// Waits for the answer, at most 3 s.
+    /// Waits for the answer, at most [`ANSWER_TIMEOUT`].
     pub async fn wait(mut self) -> Result<(), ControlFailure> {
         match timeout(ANSWER_TIMEOUT, &mut self.answer).await {
             Ok(Ok(answer)) => answer,

@@ -60,140 +60,52 @@ async fn ask(
     Ok(shown(app, &call))
 }
 
-/// Puts the customer on hold: the customer hears hold audio, and nobody hears the customer.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/hold", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn hold(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Hold).await
+/// Declares the operations that do one verb and answer with the call as it is then.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident: $path:literal, $verb:expr;)+) => { $(
+        $(#[$doc])*
+        #[utoipa::path(
+            post, path = $path, tag = "calls", security(("server_key" = [])),
+            params(CallPath),
+            responses(
+                (status = 200, description = "The call as it is then", body = CallView),
+                VerbRefusals,
+            ),
+        )]
+        pub async fn $name(
+            State(app): State<Arc<App>>,
+            caller: ServerCaller,
+            PathParams(call_id): PathParams<String>,
+        ) -> Result<Json<CallView>, Problem> {
+            ask(&app, &caller, call_id, $verb).await
+        }
+    )+ };
 }
 
-/// Takes the customer off hold.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/resume", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn resume(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Resume).await
-}
+operations! {
+    /// Puts the customer on hold: the customer hears hold audio, and nobody hears the customer.
+    hold: "/calls/{call_id}/hold", Verb::Hold;
 
-/// Joins the consultation with the conversation: all hear each other.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/merge", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn merge(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Merge).await
-}
+    /// Takes the customer off hold.
+    resume: "/calls/{call_id}/resume", Verb::Resume;
 
-/// Lets the agent change between the conversation and the consultation.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/swap", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn swap(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Swap).await
-}
+    /// Joins the consultation with the conversation: all hear each other.
+    merge: "/calls/{call_id}/merge", Verb::Merge;
 
-/// Lets the agent leave; all others stay, together.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/complete", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn complete(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Complete).await
-}
+    /// Lets the agent change between the conversation and the consultation.
+    swap: "/calls/{call_id}/swap", Verb::Swap;
 
-/// Ends the consultation, the dialling or the transfer; the agent is back in the conversation.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/cancel", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn cancel(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::Cancel).await
-}
+    /// Lets the agent leave; all others stay, together.
+    complete: "/calls/{call_id}/complete", Verb::Complete;
 
-/// Pauses the recording: what follows is silence in it until it is resumed.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/recording/pause", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn pause_recording(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::PauseRecording).await
-}
+    /// Ends the consultation, the dialling or the transfer; the agent is back in the conversation.
+    cancel: "/calls/{call_id}/cancel", Verb::Cancel;
 
-/// Goes on recording.
-#[utoipa::path(
-    post, path = "/calls/{call_id}/recording/resume", tag = "calls", security(("server_key" = [])),
-    params(CallPath),
-    responses(
-        (status = 200, description = "The call as it is then", body = CallView),
-        VerbRefusals,
-    ),
-)]
-pub async fn resume_recording(
-    State(app): State<Arc<App>>,
-    caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
-) -> Result<Json<CallView>, Problem> {
-    ask(&app, &caller, call_id, Verb::ResumeRecording).await
+    /// Pauses the recording: what follows is silence in it until it is resumed.
+    pause_recording: "/calls/{call_id}/recording/pause", Verb::PauseRecording;
+
+    /// Goes on recording.
+    resume_recording: "/calls/{call_id}/recording/resume", Verb::ResumeRecording;
 }
 
 /// Records from now on.

@@ -10,7 +10,7 @@ use crate::call::order::{Order, Parties, Terms};
 use crate::call::{party, place};
 use crate::http::auth::ServerCaller;
 use crate::http::extract::JsonBody;
-use crate::http::openapi::refusals::{BodyRefusals, KeyRefusals};
+use crate::http::openapi::refusals::{BodyRefusals, CallerIdRefusals, KeyRefusals};
 use crate::idempotency;
 use crate::problem::{Problem, ProblemDetails};
 use crate::view::call::CallView;
@@ -84,9 +84,7 @@ pub struct CreateCall {
             body = CallView, headers(("Location" = String, description = "Path of the call"))),
         KeyRefusals,
         BodyRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a `from_number` that is not assigned", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        CallerIdRefusals,
         (status = 409, description = "The agent's softphone is offline or in a call, or `uuid` or \
             `Idempotency-Key` was used for another request", body = ProblemDetails,
             content_type = "application/problem+json"),

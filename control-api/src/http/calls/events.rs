@@ -9,19 +9,18 @@ use crate::http::auth::ServerCaller;
 use crate::http::extract::{PathParams, QueryParams};
 use crate::http::openapi::answers::EventStream;
 use crate::http::openapi::refusals::{CallPath, CallRefusals, KeyRefusals, StreamRefusals};
+use crate::http::sse::{self, Gone, Outlet};
 use crate::problem::{Problem, ProblemDetails};
 use crate::view::event::EventView;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use storage::{Call, Storage};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use utoipa::IntoParams;
 
@@ -140,29 +139,9 @@ async fn open(
             BUSY_RETRY,
         )
     })?;
-    let keep_alive = app.streams.patience.keep_alive;
-    let (sender, receiver) = mpsc::channel(QUEUE_CAP);
-    let is_cut = Arc::new(AtomicBool::new(false));
-    let teller = Teller { app, caller, source, sender, is_cut: Arc::clone(&is_cut) };
+    let (outlet, response) = sse::open(QUEUE_CAP, app.streams.patience.keep_alive);
+    let teller = Teller { app, caller, source, outlet };
     tokio::spawn(async move { teller.run(news, after).await });
-    let events =
-        futures_util::stream::unfold((receiver, is_cut), |(mut receiver, is_cut)| async move {
-            let event: Option<Event> = receiver.recv().await;
-            // Who was too slow reads what had waited for it, and then why it ends.
-            let cut = || {
-                is_cut
-                    .swap(false, Ordering::SeqCst)
-                    .then(|| Event::default().comment("too slow: come again with Last-Event-ID"))
-            };
-            let event = event.or_else(cut)?;
-            Some((Ok::<_, Infallible>(event), (receiver, is_cut)))
-        });
-    let mut response =
-        Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive)).into_response();
-    // Proxies must not gather what is meant to arrive at once.
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
 
@@ -171,8 +150,7 @@ struct Teller {
     app: Arc<App>,
     caller: ServerCaller,
     source: Source,
-    sender: mpsc::Sender<Event>,
-    is_cut: Arc<AtomicBool>,
+    outlet: Outlet,
 }
 
 /// The stream is over.
@@ -195,7 +173,7 @@ impl Teller {
                 changed = news.changed() => if changed.is_err() { return },
                 // A key may expire without a word.
                 _ = looks.tick() => {}
-                () = self.sender.closed() => return,
+                () = self.outlet.closed() => return,
                 () = self.app.shutdown.cancelled() => return,
             }
         }
@@ -280,14 +258,8 @@ impl Teller {
     }
 
     async fn send(&self, event: Event) -> Result<(), Over> {
-        match self.sender.send_timeout(event, self.app.streams.patience.slow_reader).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let is_slow = matches!(error, mpsc::error::SendTimeoutError::Timeout(_));
-                self.is_cut.store(is_slow, Ordering::SeqCst);
-                Err(Over)
-            }
-        }
+        let patience = self.app.streams.patience.slow_reader;
+        self.outlet.send_within(event, patience).await.map_err(|Gone| Over)
     }
 }
 

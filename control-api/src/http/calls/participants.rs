@@ -11,10 +11,11 @@ use crate::http::auth::ServerCaller;
 use crate::http::extract::{JsonBody, PathParams};
 use crate::http::openapi::answers::PartyAnswers;
 use crate::http::openapi::refusals::{
-    CallPath, DialRefusals, PartyPath, RepeatHeader, VerbBodyRefusals, VerbRefusals,
+    CallPath, CallerIdRefusals, DialRefusals, PartyPath, RepeatHeader, SuperviseRefusals,
+    VerbBodyRefusals, VerbRefusals,
 };
 use crate::idempotency;
-use crate::problem::{Problem, ProblemDetails};
+use crate::problem::Problem;
 use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
@@ -131,9 +132,7 @@ impl From<Role> for SupervisorRole {
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a `from_number` that is not assigned", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        CallerIdRefusals,
     ),
 )]
 pub async fn add(
@@ -158,9 +157,7 @@ pub async fn add(
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a `from_number` that is not assigned", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        CallerIdRefusals,
     ),
 )]
 pub async fn transfer(
@@ -230,9 +227,7 @@ pub async fn remove(
     responses(
         PartyAnswers,
         DialRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a key that may not add supervisors", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        SuperviseRefusals,
     ),
 )]
 pub async fn supervise(
@@ -257,9 +252,7 @@ pub async fn supervise(
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbBodyRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a key that may not add supervisors", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        SuperviseRefusals,
     ),
 )]
 pub async fn change_role(
@@ -282,9 +275,7 @@ pub async fn change_role(
     responses(
         (status = 200, description = "The call as it is then", body = CallView),
         VerbRefusals,
-        (status = 403, description = "Class or address of the key, a key in the query string, or \
-            a key that may not add supervisors", body = ProblemDetails,
-            content_type = "application/problem+json"),
+        SuperviseRefusals,
     ),
 )]
 pub async fn dismiss(

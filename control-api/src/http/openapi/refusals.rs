@@ -55,6 +55,12 @@ pub struct VerbBodyRefusals;
 /// A verb that dials somebody.
 pub struct DialRefusals;
 
+/// An operation that takes a caller ID.
+pub struct CallerIdRefusals;
+
+/// An operation on supervisors.
+pub struct SuperviseRefusals;
+
 /// A stream of events.
 pub struct StreamRefusals;
 
@@ -123,10 +129,27 @@ impl IntoResponses for DialRefusals {
     }
 }
 
+impl IntoResponses for CallerIdRefusals {
+    fn responses() -> Refusals {
+        forbidden("a `from_number` that is not assigned")
+    }
+}
+
+impl IntoResponses for SuperviseRefusals {
+    fn responses() -> Refusals {
+        forbidden("a key that may not add supervisors")
+    }
+}
+
 impl IntoResponses for StreamRefusals {
     fn responses() -> Refusals {
         problems([(429, "The account has as many streams open as it may")])
     }
+}
+
+/// The 403 of an operation that has one more reason for it.
+fn forbidden(also: &str) -> Refusals {
+    problems([(403, &format!("Class or address of the key, a key in the query string, or {also}"))])
 }
 
 /// Those of both; where both have one, the second's.

@@ -6,18 +6,17 @@ use super::session::{OpenSession, live_call, shown_call, still_open};
 use super::view::CallView;
 use crate::app::App;
 use crate::clock::now_ms;
+use crate::http::sse::{self, Outlet};
 use crate::problem::Problem;
 use crate::watch::AgentId;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use control_wire::Speaking;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Storage, WebphoneSession};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams that one agent may have open.
@@ -37,18 +36,8 @@ pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Resp
         ));
     }
     let changes = app.softphones.watch(&agent);
-    let (sender, receiver) = mpsc::channel(QUEUE_CAP);
-    tokio::spawn(async move { tell(&app, open.session, agent, changes, sender).await });
-    let events = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        let event: Event = receiver.recv().await?;
-        Some((Ok::<_, Infallible>(event), receiver))
-    });
-    let mut response =
-        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
-    // Proxies must not gather what is meant to arrive at once.
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    let (outlet, response) = sse::open(QUEUE_CAP, KEEP_ALIVE);
+    tokio::spawn(async move { tell(&app, open.session, agent, changes, outlet).await });
     Ok(response)
 }
 
@@ -58,7 +47,7 @@ async fn tell(
     session: WebphoneSession,
     agent: AgentId,
     mut changes: watch::Receiver<()>,
-    sender: mpsc::Sender<Event>,
+    outlet: Outlet,
 ) {
     let mut told: Option<CallView> = None;
     let mut speech = Speech::default();
@@ -79,7 +68,7 @@ async fn tell(
             if told.as_ref() != Some(&call) {
                 let event =
                     Event::default().event("call").json_data(&call).expect("a call is plain data");
-                if sender.send(event).await.is_err() {
+                if outlet.send(event).await.is_err() {
                     return;
                 }
                 told = Some(call);
@@ -94,8 +83,8 @@ async fn tell(
                     Ok(()) => break,
                     Err(_) => return,
                 },
-                event = speech.next() => if sender.send(event).await.is_err() { return },
-                () = sender.closed() => return,
+                event = speech.next() => if outlet.send(event).await.is_err() { return },
+                () = outlet.closed() => return,
                 () = app.shutdown.cancelled() => return,
                 () = &mut end => return,
             }
