@@ -154,7 +154,7 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let token = given
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if !token.is_some_and(|(_, token)| admin.app.admin_token.matches(token.trim())) {
+    if !token.is_some_and(|(_, token)| admin.app.secrets.admin_token.matches(token.trim())) {
         let error = given.map(|_| "invalid_token");
         let refusal =
             Problem::unauthorized(error, "send the admin token as Authorization: Bearer TOKEN");

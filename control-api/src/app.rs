@@ -1,21 +1,21 @@
-//! What the parts of the process share: configuration, store, link, use of limits, metrics. Owns no
-//! behaviour of its own.
+//! What the parts of the process share: configuration, records, link, who is told, secrets, limits.
+//! Owns no behaviour of its own.
 
-use crate::callback::{self, Callbacks};
+use crate::callback::{self, Announcements, Callbacks};
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::idempotency::Turns;
-use crate::limits::rate::UseRate;
-use crate::limits::{LimitUse, TrunkUse};
+use crate::limits::{Limits, TrunkUse};
 use crate::link::Link;
 use crate::metrics::Metrics;
-use crate::minutes::Minutes;
+use crate::notices::Notices;
 use crate::probe::Probe;
+use crate::records::Records;
 use crate::repeats::Repeats;
 use crate::routing::Resolver;
-use crate::secret::{self, MasterKey, Secret, SecretError};
+use crate::secret::{self, MasterKey, SecretError, Secrets};
 use crate::speaking::Speakers;
-use crate::streams::Streams;
+use crate::streams::{Patience, Streams};
 use crate::watch::Softphones;
 use bytes::Bytes;
 use std::fs::{DirBuilder, Permissions};
@@ -23,7 +23,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 /// Why the process cannot start on its files.
@@ -42,28 +41,20 @@ pub enum OpenError {
 /// Shared by all requests and tasks of the process.
 pub struct App {
     pub config: Config,
-    pub store: Storage,
-    pub master_key: Arc<MasterKey>,
-    /// Opens the admin API.
-    pub admin_token: Secret,
+    pub records: Records,
+    pub secrets: Secrets,
     pub link: Link,
-    pub lines: LimitUse,
-    pub trunk_lines: TrunkUse,
-    pub minutes: Minutes,
-    pub softphones: Softphones,
-    pub speakers: Speakers,
-    pub streams: Streams,
-    pub repeats: Repeats,
+    pub notices: Notices,
+    pub limits: Limits,
+    /// Requests that are known again by their names.
     pub turns: Turns,
-    pub launch_rate: UseRate,
-    /// Wrong keys, secrets and names of each address.
-    pub guess_rate: UseRate,
+    /// Requests for parties that are being done.
+    pub repeats: Repeats,
+    pub resolver: Resolver,
     pub probe: Probe,
     pub metrics: Metrics,
     /// The OpenAPI document of the public API, made when it is first asked for.
     pub document: OnceLock<Bytes>,
-    pub resolver: Resolver,
-    pub callbacks: Callbacks,
     /// Cancelled when the process is to stop: nothing new is begun.
     pub shutdown: CancellationToken,
     /// Cancelled when what was begun is done, so that calls that were just accepted still reach
@@ -72,9 +63,14 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store and the secrets that the configuration names; makes what does not exist.
+    /// Opens the records and the secrets that the configuration names; makes what does not exist.
     /// Blocks.
     pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(config, Patience::default())
+    }
+
+    /// The same with another patience of event streams.
+    pub fn open_with(config: Config, patience: Patience) -> Result<Arc<Self>, OpenError> {
         let folders = [
             ("storage.folder", &config.storage.folder, 0o700),
             ("recordings.folder", &config.recordings.folder, 0o750),
@@ -87,53 +83,43 @@ impl App {
                 error,
             })?;
         }
-        let store = Storage::open(&config.storage.folder)?;
-        let master_key = Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?);
-        let metrics = Metrics::default();
-        let delivery = callback::Settings::of(&config);
-        let streams = Streams::default();
-        Ok(Arc::new(Self {
-            callbacks: Callbacks::new(
-                &delivery,
-                store.clone(),
-                Arc::clone(&master_key),
-                metrics.clone(),
-                streams.clone(),
-            )?,
-            softphones: Softphones::load(&store, &master_key)?,
-            minutes: Minutes::load(&store, now_ms())?,
+        let announcements = Announcements { public_url: config.public.url.clone() };
+        let records = Records::open(&config.storage.folder, announcements)?;
+        let secrets = Secrets {
+            master_key: Arc::new(MasterKey::load_or_create(&config.storage.secret_key_file)?),
+            admin_token: secret::load_or_create_admin_token(&config.admin.token_file)?,
+        };
+        let (metrics, streams) = (Metrics::default(), Streams::new(patience));
+        let callbacks = Callbacks::new(
+            &callback::Settings::of(&config),
+            records.clone(),
+            Arc::clone(&secrets.master_key),
+            metrics.clone(),
+            streams.clone(),
+        )?;
+        let notices = Notices {
+            softphones: Softphones::load(records.blocking(), &secrets.master_key)?,
             speakers: Speakers::default(),
             streams,
-            repeats: Repeats::default(),
-            turns: Turns::default(),
-            probe: Probe::default(),
-            launch_rate: UseRate::default(),
-            guess_rate: UseRate::default(),
-            store,
-            master_key,
-            admin_token: secret::load_or_create_admin_token(&config.admin.token_file)?,
-            link: Link::default(),
-            lines: LimitUse::default(),
+            callbacks,
             trunk_lines: TrunkUse::default(),
+        };
+        Ok(Arc::new(Self {
+            limits: Limits::load(records.blocking(), now_ms())?,
+            records,
+            secrets,
+            link: Link::default(),
+            notices,
+            turns: Turns::default(),
+            repeats: Repeats::default(),
+            resolver: Resolver::new(&config.calls),
+            probe: Probe::default(),
             metrics,
             document: OnceLock::new(),
-            resolver: Resolver::new(&config.calls),
             shutdown: CancellationToken::new(),
             link_shutdown: CancellationToken::new(),
             config,
         }))
-    }
-
-    /// Runs a storage operation on a thread that may block: writes wait for the disk.
-    pub async fn with_store<T, F>(&self, operation: F) -> Result<T, storage::Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
-    {
-        let store = self.store.clone();
-        tokio::task::spawn_blocking(move || operation(&store))
-            .await
-            .expect("storage operations do not panic")
     }
 }
 

@@ -1,8 +1,8 @@
 //! Pushing call results, and calls' progress to accounts that ask for it (S20–S26, A1, A2, A23): a
-//! call's job is stored in the write that ends the call (`for_call`), then `Callbacks` tries it,
-//! endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on disk
-//! before the next wait, so a restart neither loses nor skips an attempt. Which URLs and headers
-//! may be configured is `target`'s and `admin::field`'s.
+//! call's job is stored in the write that ends the call (`Announcements`), then `Callbacks` tries
+//! it, endpoint by endpoint, until a 2xx answers or the retries are used up. What was tried is on
+//! disk before the next wait, so a restart neither loses nor skips an attempt. Which URLs and
+//! headers may be configured is `target`'s and `admin::field`'s.
 
 mod attempt;
 mod payload;
@@ -19,16 +19,30 @@ pub use attempt::RESPONSE_TIMEOUT;
 pub use payload::Payload;
 pub use queue::{Callbacks, Settings, StartError, check};
 
+use crate::clock::now_ms;
 use crate::view::event::EventView;
-use storage::{Account, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback};
+use storage::{
+    Account, Announcer, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback,
+};
+
+/// Makes the callbacks of calls for the store, inside its writes.
+pub struct Announcements {
+    /// Head of the links to recordings.
+    pub public_url: String,
+}
+
+impl Announcer for Announcements {
+    fn result(&self, account: &Account, call: &Call) -> Option<NewCallback> {
+        for_call(account, call, &self.public_url, now_ms())
+    }
+
+    fn step(&self, account: &Account, event: &EventRecord) -> Option<NewCallback> {
+        for_event(account, event, now_ms())
+    }
+}
 
 /// The callback of an ended call, due now; `None` if the account has no callback (A17).
-pub fn for_call(
-    account: &Account,
-    call: &Call,
-    public_url: &str,
-    now_ms: u64,
-) -> Option<NewCallback> {
+fn for_call(account: &Account, call: &Call, public_url: &str, now_ms: u64) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
     let target = target(settings, endpoint(&account.id, &settings.url));
     let body = serde_json::to_string(&Payload::of(call, public_url))
@@ -53,7 +67,7 @@ pub fn for_test(
 
 /// The progress callback of an event, due now; `None` unless the account asks for its word. It
 /// waits in a queue of its own, so that no result waits behind it.
-pub fn for_event(account: &Account, event: &EventRecord, now_ms: u64) -> Option<NewCallback> {
+fn for_event(account: &Account, event: &EventRecord, now_ms: u64) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
     if !account.progress_events.iter().any(|wanted| covers(wanted, &event.event)) {
         return None;

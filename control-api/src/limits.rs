@@ -4,12 +4,39 @@
 
 pub mod rate;
 
+use crate::minutes::Minutes;
+use rate::UseRate;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use storage::Storage;
 
 /// Wait that is proposed when all lines are in use; calls end at any time.
 const BUSY_LINES_RETRY: Duration = Duration::from_secs(5);
+
+/// What bounds the use of the process, shared by all requests.
+pub struct Limits {
+    /// Of accounts.
+    pub lines: LimitUse,
+    /// How long accounts talk.
+    pub minutes: Minutes,
+    /// Launch links, calls and tests of agents.
+    pub launches: UseRate,
+    /// Wrong keys, secrets and names of each address.
+    pub guesses: UseRate,
+}
+
+impl Limits {
+    /// Counts what was talked today. Blocks.
+    pub fn load(store: &Storage, now_ms: u64) -> Result<Self, storage::Error> {
+        Ok(Self {
+            lines: LimitUse::default(),
+            minutes: Minutes::load(store, now_ms)?,
+            launches: UseRate::default(),
+            guesses: UseRate::default(),
+        })
+    }
+}
 
 /// Why a call may not start now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

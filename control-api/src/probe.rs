@@ -1,10 +1,10 @@
 //! Whether the disks take what is written: tried now and then, for who asks whether calls can be
 //! placed.
 
+use crate::records::Records;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use storage::Storage;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -29,17 +29,17 @@ pub struct Written {
 impl Probe {
     /// Tries to write into the store and into the folder of recordings, at most once a second
     /// however many ask.
-    pub async fn look(&self, store: Storage, folder: PathBuf) -> Written {
+    pub async fn look(&self, records: &Records, folder: PathBuf) -> Written {
         let mut last = self.0.lock().await;
         if let Some((_, written)) = last.as_ref().filter(|(at, _)| at.elapsed() < PROBE_INTERVAL) {
             return written.clone();
         }
-        let written = tokio::task::spawn_blocking(move || Written {
+        let written = records.visit(move |store| Written {
             store: store.probe().map_err(|error| format!("storage.folder: {error}")),
             recordings: try_to_write(&folder)
                 .map_err(|error| format!("recordings.folder: {}: {error}", folder.display())),
         });
-        let written = written.await.expect("writing a file does not panic");
+        let written = written.await;
         *last = Some((Instant::now(), written.clone()));
         written
     }

@@ -26,7 +26,8 @@ pub async fn run(app: Arc<App>) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    tracing::error!(%error, "retention failed; tried again in {} s", INTERVAL.as_secs());
+                    let wait_s = INTERVAL.as_secs();
+                    tracing::error!(%error, "retention failed; tried again in {wait_s} s");
                     break;
                 }
             }
@@ -38,7 +39,8 @@ pub async fn run(app: Arc<App>) {
 pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::Error> {
     let folder = app.config.recordings.folder.clone();
     let expired = app
-        .with_store(move |store| {
+        .records
+        .visit(move |store| {
             let expired = store.expire(now_ms, TURN_LIMIT)?;
             let deleted: Vec<String> = expired
                 .recording_files
@@ -49,7 +51,10 @@ pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::E
             store.confirm_recordings_deleted(&deleted)?;
             // Files that cannot be deleted are named again; they must not make a turn follow a turn
             // for ever.
-            Ok((expired.more && deleted.len() == expired.recording_files.len(), expired))
+            Ok::<_, storage::Error>((
+                expired.more && deleted.len() == expired.recording_files.len(),
+                expired,
+            ))
         })
         .await?;
     let (more, expired) = expired;

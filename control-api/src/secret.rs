@@ -12,6 +12,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use storage::{KeyClass, KeyHash, Sealed};
 
 /// Random bytes of an API key; 256 bits leave nothing to guess.
@@ -138,6 +139,13 @@ impl Purpose {
             Purpose::LaunchToken => b"launch_token",
         })
     }
+}
+
+/// The secrets of the process.
+pub struct Secrets {
+    pub master_key: Arc<MasterKey>,
+    /// Opens the admin API.
+    pub admin_token: Secret,
 }
 
 /// Seals and opens recoverable secrets under the master key, and makes names that nobody else can

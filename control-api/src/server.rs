@@ -168,7 +168,7 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let addresses = [&public, &admin]
         .map(|listener| listener.local_addr().expect("a bound listener has an address"));
     reconcile::adopt_live_calls(&app).await?;
-    app.callbacks.start().await?;
+    app.notices.callbacks.start().await?;
     let (mut link, mut tasks) = (JoinSet::new(), JoinSet::new());
     link.spawn(connection::serve(Arc::clone(&app), socket));
     tasks.spawn(reconcile::watch(Arc::clone(&app)));
@@ -255,7 +255,7 @@ impl Running {
             while self.tasks.join_next().await.is_some() {}
             self.app.link_shutdown.cancel();
             while self.link.join_next().await.is_some() {}
-            self.app.callbacks.stop().await;
+            self.app.notices.callbacks.stop().await;
         };
         if tokio::time::timeout(STOP_TIMEOUT, finished).await.is_err() {
             let limit_s = STOP_TIMEOUT.as_secs();

@@ -1,6 +1,5 @@
 //! A call from its placement to its end.
 
-use crate::callback::NewCallback;
 use crate::error::{Error, Result};
 use crate::events::Note;
 use crate::key::Key;
@@ -142,30 +141,18 @@ impl Storage {
         self.load(Family::Calls, call_id.as_bytes())
     }
 
-    /// Notes which shard gets the call and whose line it holds. `None` if the call is unknown or
-    /// has ended.
-    pub fn assign_call(&self, call_id: &str, owner: Owner, trunk: &str) -> Result<Option<Call>> {
-        self.change_live_call(call_id, Durability::Logged, |call| {
-            call.owner = Some(owner);
-            call.trunk = Some(trunk.to_owned());
-            call.state = call.state.max(CallState::Placed);
-        })
-    }
-
     /// Notes that the API asked for the call's end. `None` if the call is unknown or has ended.
     pub fn request_hang_up(&self, call_id: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
     }
 
     /// Adds one step to a call's timeline, once per sequence number, changes the call as it says,
-    /// and notes it as an event. `job` makes the event's progress callback. Beyond `TIMELINE_CAP`
-    /// steps are applied and told, but not kept.
+    /// and notes it as an event. Beyond `TIMELINE_CAP` steps are applied and told, but not kept.
     pub fn apply_milestone(
         &self,
         call_id: &str,
         entry: &TimelineEntry,
         progress: &Progress,
-        job: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<MilestoneOutcome> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(MilestoneOutcome::UnknownCall) };
@@ -190,7 +177,7 @@ impl Storage {
             let word = progress.word(effect);
             if let Some(word) = word {
                 let note = step_note(word, entry, progress, &call);
-                noted = Some(self.note(&mut batch, &mut call, note, job)?);
+                noted = Some(self.note(&mut batch, &mut call, note)?);
             }
             if effect.changed || word.is_some() {
                 batch.put(Family::Calls, call_id.as_bytes(), &call);
@@ -201,16 +188,9 @@ impl Storage {
         Ok(MilestoneOutcome::Applied(Applied { call, endpoint }))
     }
 
-    /// Ends a call: its record, its recording, its last event and its callback job are on disk
-    /// together when it returns, once. `job` makes the callback from the final record, `None` if
-    /// the account has none; `progress` the progress callback of the end.
-    pub fn finish_call(
-        &self,
-        call_id: &str,
-        end: FinalCall,
-        job: impl FnOnce(&Call) -> Result<Option<NewCallback>>,
-        progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
-    ) -> Result<FinishOutcome> {
+    /// Ends a call: its record, its recording, its last event and its callback jobs are on disk
+    /// together when it returns, once.
+    pub fn finish_call(&self, call_id: &str, end: FinalCall) -> Result<FinishOutcome> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(FinishOutcome::UnknownCall) };
         if !call.is_live() {
@@ -239,8 +219,8 @@ impl Storage {
             reason: call.reason.clone(),
             ..Note::default()
         };
-        let noted = self.note(&mut batch, &mut call, note, progress)?;
-        let endpoint = job(&call)?.map(|new| {
+        let noted = self.note(&mut batch, &mut call, note)?;
+        let endpoint = self.announce_result(&call)?.map(|new| {
             let endpoint = new.target.endpoint.clone();
             self.queue_callback(&mut batch, &call, new, None);
             endpoint

@@ -1,7 +1,6 @@
 //! Accepting a call: the uuid and Idempotency-Key rules (A3), one call at a time for a softphone
 //! (A4), and the first durable form of the call.
 
-use crate::callback::NewCallback;
 use crate::error::Result;
 use crate::events::Note;
 use crate::key::Key;
@@ -9,7 +8,7 @@ use crate::record::*;
 use crate::store::{Durability, Family, Storage};
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
-const UUID_WINDOW_MS: u64 = 60_000;
+pub const UUID_WINDOW_MS: u64 = 60_000;
 /// How long an Idempotency-Key is remembered (A3).
 pub(crate) const IDEMPOTENCY_WINDOW_MS: u64 = 24 * 3_600_000;
 /// Time in which a second click on the same customer is taken for the first, as long as that call
@@ -52,11 +51,23 @@ impl NewCall {
     }
 }
 
+/// The shard that gets a call, and whose line the call holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    pub owner: Owner,
+    /// Id of the trunk.
+    pub trunk: String,
+}
+
 /// What became of a request for a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CreateOutcome {
     /// Durable, and to be placed.
-    Created(Call),
+    Created {
+        call: Call,
+        /// Queue of the progress callback that was stored with it.
+        endpoint: Option<String>,
+    },
     /// The same request came before: this is its call, and nothing new is to be placed.
     Existing(Call),
     /// Another request with this uuid is live or less than 60 s old.
@@ -86,12 +97,12 @@ impl InTheWay {
 }
 
 impl Storage {
-    /// Stores a call, on disk when it returns, unless the uuid or Idempotency-Key rule says
-    /// otherwise. `progress` makes the progress callback of its event.
+    /// Stores a call with the shard that it is placed on, on disk when it returns, unless the uuid
+    /// or Idempotency-Key rule says otherwise. Without a shard it is only accepted.
     pub fn create_call(
         &self,
         new: NewCall,
-        progress: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
+        assignment: Option<Assignment>,
     ) -> Result<CreateOutcome> {
         let uuid_key = new.unique_uuid().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key =
@@ -143,14 +154,18 @@ impl Storage {
             );
         }
         let mut call = accepted(new);
+        if let Some(Assignment { owner, trunk }) = assignment {
+            call.owner = Some(owner);
+            call.trunk = Some(trunk);
+            call.state = CallState::Placed;
+        }
         let note = Note { word: "initiated", at_ms: call.start_ms, ..Note::default() };
-        let noted = self.note(&mut batch, &mut call, note, progress)?;
+        let noted = self.note(&mut batch, &mut call, note)?;
         batch.put(Family::Calls, call.call_id.as_bytes(), &call);
         batch.index(Family::AccountCalls, &account_call_key(&call), b"");
         batch.index(Family::LiveCalls, call.call_id.as_bytes(), b"");
         batch.commit(Durability::Synced)?;
-        drop(noted);
-        Ok(CreateOutcome::Created(call))
+        Ok(CreateOutcome::Created { call, endpoint: noted.endpoint.clone() })
     }
 
     /// What `create_call` would answer because of an earlier request, or `None` if it would create
@@ -199,6 +214,15 @@ impl Storage {
         self.call(&String::from_utf8_lossy(&call_id))
     }
 
+    /// The call that an agent's softphone is in.
+    pub fn live_softphone_call(
+        &self,
+        account_id: &str,
+        crm_username: &str,
+    ) -> Result<Option<Call>> {
+        Ok(self.softphone_call(account_id, crm_username)?.filter(Call::is_live))
+    }
+
     /// The call for which an agent's softphone would not get another to this customer now. Second
     /// clicks are made in browsers only: a backend that asks again within seconds means it.
     pub fn in_the_way(
@@ -209,9 +233,10 @@ impl Storage {
         customer_number_e164: &str,
         now_ms: u64,
     ) -> Result<Option<InTheWay>> {
-        let call = self.softphone_call(account_id, crm_username)?;
         // Who dials once more after the end means it, however soon.
-        let Some(call) = call.filter(Call::is_live) else { return Ok(None) };
+        let Some(call) = self.live_softphone_call(account_id, crm_username)? else {
+            return Ok(None);
+        };
         let is_second_click = call_type == CallType::Browser
             && call.customer_number_e164 == customer_number_e164
             && now_ms < call.start_ms.saturating_add(DOUBLE_CLICK_MS);

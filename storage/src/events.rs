@@ -2,7 +2,6 @@
 //! what they tell of. Writes settle in any order, so readers are shown the log up to the first
 //! number that is not yet settled. Bounded: the newest of the last day.
 
-use crate::callback::NewCallback;
 use crate::error::{Error, Result};
 use crate::event_numbers::Unsettled;
 use crate::key::{Key, KeyReader};
@@ -46,14 +45,13 @@ pub(crate) struct Noted {
 }
 
 impl Storage {
-    /// Adds an event of a call, and its progress callback if `job` makes one, to the batch that
+    /// Adds an event of a call, and its progress callback if it is announced, to the batch that
     /// makes it true. The caller writes the call.
     pub(crate) fn note(
         &self,
         batch: &mut Batch<'_>,
         call: &mut Call,
         note: Note<'_>,
-        job: impl FnOnce(&Call, &EventRecord) -> Result<Option<NewCallback>>,
     ) -> Result<Noted> {
         let account_id = &call.account_id;
         let unsettled = self.event_numbers().take(account_id, || {
@@ -81,7 +79,8 @@ impl Storage {
                 b"",
             );
         }
-        let new = if event.sequence <= PROGRESS_CAP { job(call, &event)? } else { None };
+        let is_pushed = !note.is_epilogue && event.sequence <= PROGRESS_CAP;
+        let new = if is_pushed { self.announce_step(call, &event)? } else { None };
         let endpoint = new.map(|new| {
             let endpoint = new.target.endpoint.clone();
             self.queue_callback(batch, call, new, Some(event.sequence));

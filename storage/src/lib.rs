@@ -21,11 +21,11 @@ mod retention;
 mod store;
 mod webphone;
 
-pub use callback::{NewCallback, no_progress};
+pub use callback::{Announcer, NewCallback};
 pub use calls::{
     Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Progress, TIMELINE_CAP,
 };
-pub use create::{CreateOutcome, InTheWay, NewCall};
+pub use create::{Assignment, CreateOutcome, InTheWay, NewCall, UUID_WINDOW_MS};
 pub use error::{Error, Result};
 pub use events::{EVENT_CAP, EVENT_WINDOW_MS, EventRange};
 pub use listing::{CallFilter, Page};

@@ -3,7 +3,7 @@
 //! caller; what it decides is on disk, with the attempt, when `record_delivery` returns. Results
 //! that are not delivered are listed by account and state.
 
-use crate::callback::{NewCallback, no_progress};
+use crate::callback::NewCallback;
 use crate::error::{Error, Result};
 use crate::events::Note;
 use crate::key::{Key, KeyReader};
@@ -162,7 +162,7 @@ impl Storage {
                 is_epilogue: true,
                 ..Note::default()
             };
-            noted = Some(self.note(&mut batch, &mut call, note, no_progress)?);
+            noted = Some(self.note(&mut batch, &mut call, note)?);
             batch.put(Family::Calls, call_id.as_bytes(), &call);
         }
         batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
@@ -180,13 +180,9 @@ impl Storage {
         Ok(Some(job))
     }
 
-    /// Queues the result of an ended call again by hand: the same body, and the target that `job`
-    /// names now.
-    pub fn requeue_callback(
-        &self,
-        call_id: &str,
-        job: impl FnOnce(&Call) -> Result<Option<NewCallback>>,
-    ) -> Result<RequeueOutcome> {
+    /// Queues the result of an ended call again by hand: the same body, to where the account wants
+    /// it now.
+    pub fn requeue_callback(&self, call_id: &str) -> Result<RequeueOutcome> {
         let _held = self.lock_call(call_id);
         let Some(call) = self.call(call_id)? else { return Ok(RequeueOutcome::UnknownCall) };
         if call.is_live() {
@@ -196,7 +192,9 @@ impl Storage {
         if known.as_ref().is_some_and(|known| known.state == JobState::Pending) {
             return Ok(RequeueOutcome::StillPending);
         }
-        let Some(new) = job(&call)? else { return Ok(RequeueOutcome::NotConfigured) };
+        let Some(new) = self.announce_result(&call)? else {
+            return Ok(RequeueOutcome::NotConfigured);
+        };
         let mut batch = self.batch();
         if let Some(known) = &known {
             unlist(&mut batch, known);
@@ -215,6 +213,22 @@ impl Storage {
         put_job(&mut batch, &job);
         batch.commit(Durability::Synced)?;
         Ok(RequeueOutcome::Queued(job))
+    }
+
+    /// The callback of an ended call. `None` also of an account that was removed.
+    pub(crate) fn announce_result(&self, call: &Call) -> Result<Option<NewCallback>> {
+        let account = self.account(&call.account_id)?;
+        Ok(account.and_then(|account| self.announcer().result(&account, call)))
+    }
+
+    /// The progress callback of an event of a call.
+    pub(crate) fn announce_step(
+        &self,
+        call: &Call,
+        event: &EventRecord,
+    ) -> Result<Option<NewCallback>> {
+        let account = self.account(&call.account_id)?;
+        Ok(account.and_then(|account| self.announcer().step(&account, event)))
     }
 
     /// A job by its id, which is the call's for its result.
@@ -423,7 +437,7 @@ mod tests {
     #[test]
     fn results_of_an_earlier_release_are_listed_at_the_first_start() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::open(folder.path()).unwrap();
+        let storage = Storage::open(folder.path(), ()).unwrap();
         let new = crate::NewCall {
             call_id: "c1".into(),
             account_id: "demo".into(),
@@ -441,7 +455,7 @@ mod tests {
             idempotency_key: None,
             start_ms: 7,
         };
-        storage.create_call(new, no_progress).unwrap();
+        storage.create_call(new, None).unwrap();
         let call = storage.call("c1").unwrap().unwrap();
         let target = CallbackTarget {
             endpoint: "demo e".into(),
@@ -461,7 +475,7 @@ mod tests {
         batch.commit(Durability::Synced).unwrap();
         assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 10).unwrap().jobs, []);
         drop(storage);
-        let storage = Storage::open(folder.path()).unwrap();
+        let storage = Storage::open(folder.path(), ()).unwrap();
         let jobs = storage.undelivered(Some("demo"), JobState::Exhausted, None, 10).unwrap().jobs;
         assert_eq!(
             jobs.iter().map(|job| (job.call_id.as_str(), job.start_ms)).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! The database itself: column families, locks, batches, scans. Nothing here knows what a call is.
 
+use crate::callback::Announcer;
 use crate::codec::{Record, decode, encode};
 use crate::error::{Error, Result};
 use crate::event_numbers::EventNumbers;
@@ -145,12 +146,14 @@ pub struct Storage {
 struct Inner {
     db: DB,
     stripes: Vec<Mutex<()>>,
+    announcer: Box<dyn Announcer>,
     event_numbers: EventNumbers,
 }
 
 impl Storage {
-    /// Opens or creates the database in a folder; fails if another process has it open.
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+    /// Opens or creates the database in a folder; fails if another process has it open. The
+    /// announcer says what is pushed of its calls; `()` pushes nothing.
+    pub fn open(folder: impl AsRef<Path>, announcer: impl Announcer) -> Result<Self> {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -169,8 +172,13 @@ impl Storage {
         });
         let db = DB::open_cf_descriptors(&options, folder, families)?;
         let stripes = (0..STRIPE_COUNT).map(|_| Mutex::new(())).collect();
-        let storage =
-            Self { inner: Arc::new(Inner { db, stripes, event_numbers: EventNumbers::default() }) };
+        let inner = Inner {
+            db,
+            stripes,
+            announcer: Box::new(announcer),
+            event_numbers: EventNumbers::default(),
+        };
+        let storage = Self { inner: Arc::new(inner) };
         storage.list_results()?;
         Ok(storage)
     }
@@ -180,6 +188,10 @@ impl Storage {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         Ok(self.inner.db.put_opt(b"probe", b"", &options)?)
+    }
+
+    pub(crate) fn announcer(&self) -> &dyn Announcer {
+        self.inner.announcer.as_ref()
     }
 
     pub(crate) fn event_numbers(&self) -> &EventNumbers {

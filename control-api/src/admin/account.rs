@@ -374,7 +374,7 @@ impl AccountSettings {
 #[utoipa::path(operation_id = "list_accounts", get, path = "/admin/accounts", tag = "accounts",
     responses((status = 200, body = Vec<AccountView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountView>>, Problem> {
-    let accounts = blocking(&admin, |admin| Ok(admin.app.store.accounts()?)).await?;
+    let accounts = blocking(&admin, |admin| Ok(admin.store().accounts()?)).await?;
     Ok(Json(accounts.iter().map(AccountView::from).collect()))
 }
 
@@ -406,9 +406,9 @@ pub async fn set(
         let _held = admin.change();
         let mut refusals = Refusals::default();
         refusals.take("account", field::id(&id));
-        let known = admin.app.store.account(&id)?;
+        let known = admin.store().account(&id)?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-        let trunks = admin.app.store.trunks()?;
+        let trunks = admin.store().trunks()?;
         let present = known.unwrap_or_else(|| Account::new(&id, &id));
         let account = settings.over(
             present,
@@ -416,7 +416,7 @@ pub async fn set(
             &mut refusals,
         );
         refusals.finish()?;
-        admin.app.store.put_account(&account).map_err(conflict)?;
+        admin.store().put_account(&account).map_err(conflict)?;
         Ok((status, Json(AccountView::from(&account))))
     })
     .await
@@ -511,7 +511,7 @@ pub async fn remove(
 ) -> Result<Json<Removal>, Problem> {
     let removal = blocking(&admin, move |admin| {
         let _held = admin.change();
-        let store = &admin.app.store;
+        let store = &admin.store();
         let account = admin.account(&id)?;
         let had = store.belongings(&id)?.ok_or_else(|| unknown("account", &id))?;
         let found = Removal::of(&had, false);
@@ -546,7 +546,7 @@ pub async fn remove(
             hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);
         }
         grant::end_sessions(&admin.app, &agents, |session| session.account_id == id)?;
-        admin.app.streams.wake(&id);
+        admin.app.notices.streams.wake(&id);
         Ok(Removal::of(&had, true))
     })
     .await?;

@@ -71,7 +71,7 @@ pub struct LiveCall {
 #[utoipa::path(get, path = "/admin/calls/live", tag = "calls", operation_id = "list_live_calls",
     responses((status = 200, body = Vec<LiveCall>, description = "All live calls")))]
 pub async fn live(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<LiveCall>>, Problem> {
-    let mut calls = blocking(&admin, |admin| Ok(admin.app.store.live_calls()?)).await?;
+    let mut calls = blocking(&admin, |admin| Ok(admin.store().live_calls()?)).await?;
     calls.sort_by_key(|call| call.start_ms);
     let view = |call: &storage::Call| LiveCall {
         account: call.account_id.clone(),

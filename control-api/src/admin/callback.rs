@@ -226,7 +226,7 @@ pub async fn set(
             signing_secret: made.map(|made| made.expose().into()),
         };
         account.callback = Some(callback);
-        admin.app.store.put_account(&account)?;
+        admin.store().put_account(&account)?;
         Ok(Json(answer))
     })
     .await
@@ -252,7 +252,7 @@ pub async fn remove(
             admin.live_calls(|call| call.account_id == account.id)?,
             "their results would not be pushed",
         )?;
-        admin.app.store.put_account(&account)?;
+        admin.store().put_account(&account)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
@@ -287,14 +287,14 @@ pub async fn renew_signing_secret(
         refusals.number("overlap_s", given, 0..=MAX_OVERLAP_S, &mut overlap_s);
         refusals.finish()?;
         let made = secret::mint_signing_secret();
-        let sealed = admin.app.master_key.seal(Purpose::SigningSecret, &made);
+        let sealed = admin.app.secrets.master_key.seal(Purpose::SigningSecret, &made);
         let replaced = std::mem::replace(&mut callback.signing_secret, sealed);
         retire(&mut callback.earlier_secrets, replaced, now_ms(), overlap_s);
         let answer = CallbackAnswer {
             callback: CallbackView::from(&*callback),
             signing_secret: Some(made.expose().into()),
         };
-        admin.app.store.put_account(&account)?;
+        admin.store().put_account(&account)?;
         Ok(Json(answer))
     })
     .await
@@ -313,7 +313,7 @@ pub async fn end_overlap(
         let _held = admin.change();
         let mut account = admin.account(&account)?;
         account.callback.as_mut().ok_or_else(|| no_callback(&account.id))?.earlier_secrets.clear();
-        admin.app.store.put_account(&account)?;
+        admin.store().put_account(&account)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -1,7 +1,6 @@
 //! Results that are not delivered, of all accounts: found, and pushed again.
 
 use super::desk::{Admin, blocking, unknown};
-use crate::call::change::requeue;
 use crate::http::calls::list;
 use crate::http::extract::{JsonBody, PathParams, QueryParams};
 use crate::problem::{Problem, ProblemDetails};
@@ -100,7 +99,7 @@ pub async fn list(
         if let Some(account) = &query.account {
             admin.account(account)?;
         }
-        let page = admin.app.store.undelivered(
+        let page = admin.store().undelivered(
             query.account.as_deref(),
             state,
             query.cursor.as_deref(),
@@ -125,9 +124,9 @@ pub async fn redeliver(
     State(admin): State<Arc<Admin>>,
     PathParams(call_id): PathParams<String>,
 ) -> Result<(StatusCode, Json<UndeliveredResult>), Problem> {
-    match requeue(&admin.app, call_id.clone()).await? {
+    match admin.app.records.requeue_callback(&call_id).await? {
         RequeueOutcome::Queued(job) => {
-            admin.app.callbacks.notify(&job.target.endpoint);
+            admin.app.notices.callbacks.notify(&job.target.endpoint);
             Ok((StatusCode::ACCEPTED, Json(UndeliveredResult::of(&job))))
         }
         RequeueOutcome::StillPending => Err(Problem::conflict(
@@ -188,13 +187,15 @@ pub async fn redeliver_all(
         if admin.account(&account)?.callback.is_none() {
             return Err(Problem::conflict("no_callback", "the account has no callback URL"));
         }
-        Ok(admin.app.store.calls(&account, &filter, None, REDELIVERY_CAP)?)
+        Ok(admin.store().calls(&account, &filter, None, REDELIVERY_CAP)?)
     });
     let page = page.await?;
     let mut queued = 0;
     for call in page.calls {
-        if let RequeueOutcome::Queued(job) = requeue(&admin.app, call.call_id).await? {
-            admin.app.callbacks.notify(&job.target.endpoint);
+        if let RequeueOutcome::Queued(job) =
+            admin.app.records.requeue_callback(&call.call_id).await?
+        {
+            admin.app.notices.callbacks.notify(&job.target.endpoint);
             queued += 1;
         }
     }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::problem::Problem;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use storage::{Account, Call};
+use storage::{Account, Call, Storage};
 use utoipa::IntoParams;
 
 /// What the admin API works on.
@@ -28,19 +28,23 @@ impl Admin {
 
     pub(crate) fn context(&self) -> Context<'_> {
         Context {
-            secrets: &self.app.master_key,
+            secrets: &self.app.secrets.master_key,
             allow_private_targets: self.app.config.callback.allow_private_targets,
         }
     }
 
+    pub(crate) fn store(&self) -> &Storage {
+        self.app.records.blocking()
+    }
+
     /// How many live calls there are of a kind.
     pub(crate) fn live_calls(&self, is_wanted: impl Fn(&Call) -> bool) -> Result<usize, Problem> {
-        Ok(self.app.store.live_calls()?.iter().filter(|call| is_wanted(call)).count())
+        Ok(self.store().live_calls()?.iter().filter(|call| is_wanted(call)).count())
     }
 
     /// The account, or 404.
     pub(crate) fn account(&self, id: &str) -> Result<Account, Problem> {
-        self.app.store.account(id)?.ok_or_else(|| unknown("account", id))
+        self.store().account(id)?.ok_or_else(|| unknown("account", id))
     }
 }
 
@@ -74,9 +78,8 @@ where
     F: FnOnce(&Admin) -> Result<T, Problem> + Send + 'static,
 {
     let admin = Arc::clone(admin);
-    tokio::task::spawn_blocking(move || operation(&admin))
-        .await
-        .expect("admin operations do not panic")
+    let records = admin.app.records.clone();
+    records.visit(move |_| operation(&admin)).await
 }
 
 pub(crate) fn unknown(kind: &str, id: &str) -> Problem {

@@ -75,7 +75,7 @@ fn change(admin: &Admin, id: &str, name: Option<String>) -> Result<Json<AccountV
     let _held = admin.change();
     let before = admin.account(id)?;
     let after = Account { hold_audio: name, ..before.clone() };
-    admin.app.store.put_account(&after)?;
+    admin.store().put_account(&after)?;
     if let Some(old) = before.hold_audio.filter(|old| after.hold_audio.as_ref() != Some(old)) {
         hold_audio::remove(&admin.app.config.hold_audio.folder, &old);
     }

@@ -93,12 +93,11 @@ impl From<storage::MediaTest> for MediaTestView {
 impl AgentStatus {
     fn of(admin: &Admin, agent: &Agent) -> Result<Self, Problem> {
         let Agent { account_id, crm_username, display_name } = agent;
-        let store = &admin.app.store;
+        let store = &admin.store();
         let softphone = store.softphone(account_id, crm_username)?;
-        let online = admin
-            .app
-            .link
-            .is_softphone_online(&admin.app.master_key.agent_name(account_id, crm_username));
+        let online = admin.app.link.is_softphone_online(
+            &admin.app.secrets.master_key.agent_name(account_id, crm_username),
+        );
         let last_seen_ms = if online { Some(now_ms()) } else { softphone.last_seen_ms };
         Ok(Self {
             crm_username: crm_username.clone(),
@@ -167,7 +166,7 @@ pub async fn list_numbers(
 ) -> Result<Json<Vec<String>>, Problem> {
     let numbers = blocking(&admin, move |admin| {
         admin.account(&account)?;
-        Ok(admin.app.store.numbers(&account)?)
+        Ok(admin.store().numbers(&account)?)
     });
     Ok(Json(numbers.await?.into_iter().map(|number| number.e164).collect()))
 }
@@ -186,7 +185,7 @@ pub async fn assign_number(
         let _held = admin.change();
         let e164 = path_number(&number, &admin.account(&account)?)?.to_string();
         let number = Number { e164: e164.clone(), account_id: account };
-        admin.app.store.put_number(&number).map_err(conflict)?;
+        admin.store().put_number(&number).map_err(conflict)?;
         Ok(Json(e164))
     })
     .await
@@ -204,7 +203,7 @@ pub async fn withdraw_number(
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let e164 = path_number(&number, &admin.account(&account)?)?;
-        match admin.app.store.delete_number(&account, e164.as_str())? {
+        match admin.store().delete_number(&account, e164.as_str())? {
             true => Ok(StatusCode::NO_CONTENT),
             false => Err(Problem::not_found(format!(
                 "the account {account:?} does not have this number"
@@ -224,7 +223,7 @@ pub async fn list_agents(
 ) -> Result<Json<Vec<AgentStatus>>, Problem> {
     let agents = blocking(&admin, move |admin| {
         admin.account(&account)?;
-        let agents = admin.app.store.agents(&account)?;
+        let agents = admin.store().agents(&account)?;
         agents.iter().map(|agent| AgentStatus::of(admin, agent)).collect::<Result<Vec<_>, _>>()
     });
     Ok(Json(agents.await?))
@@ -245,10 +244,10 @@ pub async fn register_agent(
         let _held = admin.change();
         admin.account(&account)?;
         let mut refusals = Refusals::default();
-        let present = admin.app.store.agent(&account, &crm_username)?;
+        let present = admin.store().agent(&account, &crm_username)?;
         let agent = settings.over(&account, &crm_username, present, &mut refusals);
         refusals.finish()?;
-        admin.app.store.put_agent(&agent)?;
+        admin.store().put_agent(&agent)?;
         Ok(Json(AgentView::from(&agent)))
     })
     .await
@@ -272,8 +271,8 @@ pub async fn remove_agent(
             call.account_id == account && call.crm_username.as_ref() == Some(&crm_username)
         };
         confirmation.check(admin.live_calls(is_in)?, "the agent's softphone would be cut off")?;
-        let agent = admin.app.store.agent(&account, &crm_username)?;
-        if !admin.app.store.delete_agent(&account, &crm_username)? {
+        let agent = admin.store().agent(&account, &crm_username)?;
+        if !admin.store().delete_agent(&account, &crm_username)? {
             return Err(Problem::not_found(format!(
                 "the account {account:?} has no agent {crm_username:?}"
             )));

@@ -211,7 +211,7 @@ pub async fn list(
 ) -> Result<Json<Vec<KeyView>>, Problem> {
     let keys = blocking(&admin, move |admin| {
         admin.account(&account)?;
-        Ok(admin.app.store.api_keys(Some(&account))?)
+        Ok(admin.store().api_keys(Some(&account))?)
     });
     Ok(Json(keys.await?.iter().map(KeyView::from).collect()))
 }
@@ -233,14 +233,14 @@ pub async fn create(
         let mut refusals = Refusals::default();
         let (key, clear) = input.first(&account, &mut refusals);
         refusals.finish()?;
-        if newest(&admin.app.store.api_keys(Some(&account))?, &input.name).is_some() {
+        if newest(&admin.store().api_keys(Some(&account))?, &input.name).is_some() {
             let detail = format!(
                 "the account {account:?} has a key {:?}; rotate it, revoke it or take another name",
                 input.name
             );
             return Err(Problem::conflict("key_exists", detail));
         }
-        admin.app.store.put_api_key(&key).map_err(conflict)?;
+        admin.store().put_api_key(&key).map_err(conflict)?;
         Ok((
             StatusCode::CREATED,
             Json(NewKey { key: KeyView::from(&key), clear_key: clear.expose().into() }),
@@ -277,7 +277,7 @@ pub async fn change(
                 key.cidrs.clone_from(cidrs);
             }
             key.may_supervise = supervise.unwrap_or(key.may_supervise);
-            admin.app.store.put_api_key(key)?;
+            admin.store().put_api_key(key)?;
         }
         Ok(Json(keys.iter().map(KeyView::from).collect()))
     })
@@ -315,19 +315,19 @@ pub async fn rotate(
             ..present.clone()
         };
         // The successor first: a failure between the writes leaves two keys that work, never none.
-        admin.app.store.put_api_key(&next)?;
+        admin.store().put_api_key(&next)?;
         let ends_ms = now_ms + overlap_s * 1000;
         for old in keys
             .iter_mut()
             .filter(|old| old.expires_ms.is_none_or(|expires_ms| expires_ms > ends_ms))
         {
             old.expires_ms = Some(ends_ms);
-            admin.app.store.put_api_key(old)?;
+            admin.store().put_api_key(old)?;
         }
         match overlap_s {
             0 => admin.end_what_was_opened_by(&keys)?,
             // Pages learn of the new end of theirs.
-            _ => admin.app.softphones.account_changed(&account),
+            _ => admin.app.notices.softphones.account_changed(&account),
         }
         Ok((
             StatusCode::CREATED,
@@ -352,7 +352,7 @@ pub async fn revoke(
         let _held = admin.change();
         let keys = admin.keys_named(&account, &name)?;
         for key in &keys {
-            admin.app.store.delete_api_key(&key.id)?;
+            admin.store().delete_api_key(&key.id)?;
         }
         admin.end_what_was_opened_by(&keys)?;
         Ok(StatusCode::NO_CONTENT)
@@ -368,14 +368,14 @@ impl Admin {
         })?;
         keys.iter()
             .filter_map(|key| key.account_id.as_deref())
-            .for_each(|account_id| self.app.streams.wake(account_id));
+            .for_each(|account_id| self.app.notices.streams.wake(account_id));
         Ok(())
     }
 
     /// The generations of a key by its name, at least one, or the one whose id is given.
     fn keys_named(&self, account: &str, name: &str) -> Result<Vec<ApiKey>, Problem> {
         self.account(account)?;
-        let mut keys = self.app.store.api_keys(Some(account))?;
+        let mut keys = self.store().api_keys(Some(account))?;
         let is_id = keys.iter().any(|key| key.id == name);
         keys.retain(|key| if is_id { key.id == name } else { name_of(key) == name });
         if keys.is_empty() { Err(no_key(account, name)) } else { Ok(keys) }

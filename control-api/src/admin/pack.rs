@@ -46,7 +46,7 @@ pub async fn read_pack(
     PathParams(account): PathParams<String>,
 ) -> Result<Json<Pack>, Problem> {
     blocking(&admin, move |admin| {
-        let (store, now_ms) = (&admin.app.store, crate::clock::now_ms());
+        let (store, now_ms) = (&admin.store(), crate::clock::now_ms());
         let keys = store.api_keys(Some(&account))?;
         Ok(Json(Pack {
             public_url: admin.app.config.public.url.clone(),

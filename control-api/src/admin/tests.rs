@@ -71,7 +71,7 @@ impl Bench {
         path: &str,
         body: Option<Value>,
     ) -> (StatusCode, Value) {
-        let token = self.app.admin_token.expose().to_owned();
+        let token = self.app.secrets.admin_token.expose().to_owned();
         let (response, body) = self.send(method, path, Some(&token), body).await;
         (response.status(), body)
     }
@@ -169,7 +169,7 @@ async fn every_setting_is_readable_after_it_was_set() {
         json!({ "max_concurrent_calls": 15, "calls_per_second": 99, "minutes_per_day": 19 })
     );
     assert_eq!(read["name"], "Demo GmbH");
-    let stored = bench.app.store.account("demo").unwrap().unwrap();
+    let stored = bench.app.records.blocking().account("demo").unwrap().unwrap();
     assert_eq!(
         (stored.limits.calls_per_second, stored.agent_ring_ms, stored.no_media_ms),
         (99, 11_000, 14_000)
@@ -232,7 +232,7 @@ async fn hold_audio_is_checked_kept_and_removed() {
     bench.done(Method::PUT, "/admin/accounts/demo", json!({})).await;
     let path = "/admin/accounts/demo/hold-audio";
     let put = async |file: Vec<u8>, path: &str| {
-        let token = bench.app.admin_token.expose().to_owned();
+        let token = bench.app.secrets.admin_token.expose().to_owned();
         let request = axum::http::Request::builder()
             .method(Method::PUT)
             .uri(path)
@@ -364,7 +364,8 @@ async fn keys_rotate_with_an_overlap_and_are_revoked_at_once() {
     let works = |key: &str, at_ms: u64| {
         bench
             .app
-            .store
+            .records
+            .blocking()
             .authenticate(&crate::secret::hash(key), at_ms)
             .unwrap()
             .map(|key| (key.class, key.account_id.unwrap()))
@@ -434,9 +435,10 @@ async fn signing_secrets_are_told_when_made_and_never_again() {
     let renewed =
         bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({})).await;
     assert!(renewed["signing_secret"].as_str().is_some_and(|renewed| renewed != secret));
-    let stored = || bench.app.store.account("demo").unwrap().unwrap().callback.unwrap();
+    let stored =
+        || bench.app.records.blocking().account("demo").unwrap().unwrap().callback.unwrap();
     let opened = |sealed: &storage::Sealed| {
-        bench.app.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap()
+        bench.app.secrets.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap()
     };
     assert_eq!(opened(&stored().earlier_secrets[0].secret).expose(), secret, "it signs on");
     assert!(
@@ -583,7 +585,7 @@ async fn no_secret_is_on_disk_in_an_answer_or_in_a_log() {
     let rotated =
         bench.done(Method::POST, "/admin/accounts/demo/keys/made/rotate", json!({})).await;
     secrets.push(rotated["clear_key"].as_str().unwrap().to_owned());
-    secrets.push(bench.app.admin_token.expose().to_owned());
+    secrets.push(bench.app.secrets.admin_token.expose().to_owned());
 
     let mut texts = Vec::new();
     for (method, path) in operations().into_iter().filter(|(method, _)| method == Method::GET) {

@@ -43,11 +43,11 @@ pub async fn run(
     let job = blocking(&admin, move |admin| {
         let account = admin.account(&account)?;
         let number =
-            admin.app.store.numbers(&account.id)?.into_iter().next().map(|number| number.e164);
+            admin.store().numbers(&account.id)?.into_iter().next().map(|number| number.e164);
         job(&account, number.unwrap_or_default(), &admin.app.config.public.url)
             .ok_or_else(|| no_callback(&account.id))
     });
-    let sent = admin.app.callbacks.send_once(&job.await?).await;
+    let sent = admin.app.notices.callbacks.send_once(&job.await?).await;
     Ok(Json(Trial {
         delivered: sent.is_ok_and(|status| (200..300).contains(&status)),
         http_status: sent.ok(),

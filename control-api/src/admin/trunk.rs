@@ -277,7 +277,7 @@ fn check_prefix(prefix: &str) -> Result<(), String> {
 #[utoipa::path(operation_id = "list_trunks", get, path = "/admin/trunks", tag = "trunks",
     responses((status = 200, body = Vec<TrunkView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>>, Problem> {
-    let trunks = blocking(&admin, |admin| Ok(admin.app.store.trunks()?)).await?;
+    let trunks = blocking(&admin, |admin| Ok(admin.store().trunks()?)).await?;
     Ok(Json(trunks.iter().map(TrunkView::from).collect()))
 }
 
@@ -290,7 +290,7 @@ pub async fn read(
     PathParams(id): PathParams<String>,
 ) -> Result<Json<TrunkView>, Problem> {
     let trunk = blocking(&admin, move |admin| {
-        admin.app.store.trunk(&id)?.ok_or_else(|| unknown("trunk", &id))
+        admin.store().trunk(&id)?.ok_or_else(|| unknown("trunk", &id))
     })
     .await?;
     Ok(Json(TrunkView::from(&trunk)))
@@ -312,12 +312,12 @@ pub async fn set(
         let _held = admin.change();
         let mut refusals = Refusals::default();
         refusals.take("trunk", field::id(&id));
-        let known = admin.app.store.trunk(&id)?;
+        let known = admin.store().trunk(&id)?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let trunk = settings.over(&id, known, admin.context(), &mut refusals);
         refusals.finish()?;
         let trunk = trunk.expect("a trunk without host or transport is refused");
-        admin.app.store.put_trunk(&trunk)?;
+        admin.store().put_trunk(&trunk)?;
         Ok((status, Json(TrunkView::from(&trunk))))
     })
     .await
@@ -334,7 +334,7 @@ pub async fn remove(
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
-        let removed = admin.app.store.delete_trunk(&id).map_err(conflict)?;
+        let removed = admin.store().delete_trunk(&id).map_err(conflict)?;
         if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", &id)) }
     })
     .await

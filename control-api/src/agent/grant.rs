@@ -50,7 +50,9 @@ pub fn grant(
 /// Ends an agent's leave to register and its registration, which a running call keeps until its
 /// end.
 pub fn cut_off(app: &App, agent: &AgentId) {
-    app.link.revoke_softphone(&app.master_key.agent_name(&agent.account_id, &agent.crm_username));
+    app.link.revoke_softphone(
+        &app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username),
+    );
 }
 
 /// Ends the sessions of which `is_over` holds, and the registrations of their agents and of those
@@ -61,12 +63,12 @@ pub fn end_sessions(
     gone: &[Agent],
     is_over: impl Fn(&WebphoneSession) -> bool,
 ) -> Result<(), storage::Error> {
-    let mut agents = app.store.close_sessions(now_ms(), is_over)?;
+    let mut agents = app.records.blocking().close_sessions(now_ms(), is_over)?;
     agents.extend(gone.iter().map(|agent| (agent.account_id.clone(), agent.crm_username.clone())));
     for (account_id, crm_username) in agents {
         let agent = AgentId { account_id, crm_username };
         cut_off(app, &agent);
-        app.softphones.changed(&agent);
+        app.notices.softphones.changed(&agent);
     }
     Ok(())
 }

@@ -12,19 +12,21 @@ use tokio::time::timeout;
 
 /// What the agent is called towards the edge; from now on the name is known.
 pub fn name(app: &App, agent: &AgentId) -> String {
-    let name = app.master_key.agent_name(&agent.account_id, &agent.crm_username);
-    app.softphones.know([(name.clone(), agent.clone())]);
+    let name = app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username);
+    app.notices.softphones.know([(name.clone(), agent.clone())]);
     name
 }
 
 /// Whether the agent's softphone is registered.
 pub fn is_online(app: &App, agent: &AgentId) -> bool {
-    app.link.is_softphone_online(&app.master_key.agent_name(&agent.account_id, &agent.crm_username))
+    app.link.is_softphone_online(
+        &app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username),
+    )
 }
 
 /// Waits until the agent's softphone is registered. False if it did not within the time.
 pub async fn wait_online(app: &App, agent: &AgentId, limit: Duration) -> bool {
-    becomes(app.softphones.watch(agent), limit, || is_online(app, agent)).await
+    becomes(app.notices.softphones.watch(agent), limit, || is_online(app, agent)).await
 }
 
 /// Waits until it is so, looking at each change. False if it did not become so within the time.
@@ -51,11 +53,11 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
     if changes.is_empty() {
         return;
     }
-    if changes.iter().any(|change| app.softphones.agent(&change.agent).is_none()) {
+    if changes.iter().any(|change| app.notices.softphones.agent(&change.agent).is_none()) {
         // Agents that were registered since are looked up before a softphone is cut off.
-        let master_key = Arc::clone(&app.master_key);
-        match app.with_store(move |store| registered_names(store, &master_key)).await {
-            Ok(names) => app.softphones.know(names),
+        let master_key = Arc::clone(&app.secrets.master_key);
+        match app.records.visit(move |store| registered_names(store, &master_key)).await {
+            Ok(names) => app.notices.softphones.know(names),
             Err(error) => {
                 return tracing::error!(%error, "softphones are not known: agents cannot be read");
             }
@@ -63,7 +65,7 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
     }
     let mut known = Vec::with_capacity(changes.len());
     for change in changes {
-        match app.softphones.agent(&change.agent) {
+        match app.notices.softphones.agent(&change.agent) {
             Some(agent) => known.push((agent, change)),
             None => {
                 tracing::warn!("a softphone of an agent that is not registered is cut off");
@@ -71,22 +73,16 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
             }
         }
     }
-    let agents: Vec<AgentId> = known.iter().map(|(agent, _)| agent.clone()).collect();
-    let stored = app.with_store(move |store| {
-        for (AgentId { account_id, crm_username }, change) in known {
-            let seen_ms = change.last_seen_ms.unwrap_or_else(now_ms);
-            store.change_softphone(&account_id, &crm_username, |softphone| {
-                softphone.last_seen_ms = Some(seen_ms)
-            })?;
-            tracing::info!(account_id, crm_username, online = change.is_online, "softphone");
+    for (agent, change) in known {
+        let AgentId { account_id, crm_username } = &agent;
+        tracing::info!(account_id, crm_username, online = change.is_online, "softphone");
+        let seen_ms = change.last_seen_ms.unwrap_or_else(now_ms);
+        let noted =
+            app.records.change_softphone(&agent, move |known| known.last_seen_ms = Some(seen_ms));
+        if let Err(error) = noted.await {
+            tracing::error!(%error, "when a softphone was last seen could not be stored");
         }
-        Ok(())
-    });
-    if let Err(error) = stored.await {
-        tracing::error!(%error, "when softphones were last seen could not be stored");
-    }
-    for agent in agents {
-        app.softphones.changed(&agent);
+        app.notices.softphones.changed(&agent);
     }
 }
 

@@ -19,7 +19,7 @@ pub async fn free_trunks(
     app: &App,
     trunks: Vec<Trunk>,
 ) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
-    let ready = app.resolver.ready_trunks(trunks, &app.master_key).await;
+    let ready = app.resolver.ready_trunks(trunks, &app.secrets.master_key).await;
     if ready.is_empty() {
         return Err(Problem::unavailable(
             "no_trunk",
@@ -29,7 +29,7 @@ pub async fn free_trunks(
     }
     let now = Instant::now();
     let take = |trunk: ResolvedTrunk| {
-        app.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line))
+        app.notices.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line))
     };
     let (trunks, lines): (Vec<_>, Vec<_>) = ready.into_iter().filter_map(take).unzip();
     // The lines of the trunks that are only there for failover are given back at once.
@@ -46,7 +46,7 @@ pub async fn free_trunks(
 
 /// Refuses an account that has talked as long as it may today (B09).
 pub fn check_minutes(app: &App, account: &Account) -> Result<(), Problem> {
-    app.minutes.check(account, now_ms(), &app.metrics).map_err(|wait| {
+    app.limits.minutes.check(account, now_ms(), &app.metrics).map_err(|wait| {
         let detail = format!(
             "the account's setting `minutes_per_day` allows {} minutes of talk a day (UTC)",
             account.minutes_per_day

@@ -2,11 +2,10 @@
 
 use super::ending;
 use crate::app::App;
-use crate::callback;
 use crate::clock::now_ms;
 use crate::problem::Problem;
 use std::sync::Arc;
-use storage::{Call, RequeueOutcome};
+use storage::Call;
 
 /// Longest disposition in characters.
 const MAX_DISPOSITION_CHARS: usize = 64;
@@ -16,8 +15,7 @@ pub async fn hang_up(app: &Arc<App>, call: &Call) -> Result<(), Problem> {
     if !call.is_live() {
         return Ok(());
     }
-    let call_id = call.call_id.clone();
-    if let Some(call) = app.with_store(move |store| store.request_hang_up(&call_id)).await?
+    if let Some(call) = app.records.request_hang_up(&call.call_id).await?
         && !app.link.hang_up(&call.call_id)
     {
         // No shard has it, nor will one come back with it.
@@ -33,10 +31,9 @@ pub async fn set_disposition(
     disposition: String,
 ) -> Result<Call, Problem> {
     check_disposition(&disposition)?;
-    let changed =
-        app.with_store(move |store| store.set_disposition(&call_id, &disposition)).await?;
+    let changed = app.records.set_disposition(&call_id, disposition).await?;
     let changed = changed.ok_or_else(unknown_call)?;
-    app.softphones.call_changed(&changed);
+    app.notices.changed(&changed, None);
     Ok(changed)
 }
 
@@ -52,19 +49,6 @@ pub fn check_disposition(disposition: &str) -> Result<(), Problem> {
     } else {
         Err(Problem::unprocessable("disposition", "invalid_disposition", detail))
     }
-}
-
-/// Queues the result of an ended call again, to the account's present callback.
-pub async fn requeue(app: &App, call_id: String) -> Result<RequeueOutcome, Problem> {
-    let public_url = app.config.public.url.clone();
-    let requeued = app.with_store(move |store| {
-        store.requeue_callback(&call_id, |call| {
-            let account = store.account(&call.account_id)?;
-            Ok(account
-                .and_then(|account| callback::for_call(&account, call, &public_url, now_ms())))
-        })
-    });
-    Ok(requeued.await?)
 }
 
 /// 404, also for another account's call.

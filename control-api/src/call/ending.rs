@@ -1,11 +1,10 @@
 //! The end of a call: the final record, the callback job and the accounting, exactly once. Statuses
 //! are the edge's (decision A11) except for calls whose edge is gone.
 
-use super::progress::progress_callback;
 use super::translate::final_call;
 use crate::app::App;
 use crate::clock::now_ms;
-use crate::{callback, recording};
+use crate::recording;
 use control_wire::Ended;
 use std::sync::Arc;
 use storage::{Call, FinalCall, FinishOutcome, Pause, RecordingWritten, TimelineEntry};
@@ -19,42 +18,25 @@ pub async fn apply(app: &Arc<App>, ended: Ended) -> Result<(), storage::Error> {
 /// Ends a call once: record, last event and callback job in one write, then everything that waits
 /// for a call's end.
 pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(), storage::Error> {
-    let outcome = {
-        let (app, call_id) = (Arc::clone(app), call_id.to_owned());
-        let finish = move || {
-            let job = |call: &Call| {
-                let account = app.store.account(&call.account_id)?;
-                Ok(account.and_then(|account| {
-                    callback::for_call(&account, call, &app.config.public.url, now_ms())
-                }))
-            };
-            app.store.finish_call(&call_id, end, job, |call, event| {
-                progress_callback(&app.store, call, event)
-            })
-        };
-        tokio::task::spawn_blocking(finish).await.expect("storage operations do not panic")?
-    };
+    let outcome = app.records.finish_call(call_id, end).await?;
     app.link.release(call_id);
-    app.trunk_lines.give_back(call_id);
-    app.speakers.forget(call_id);
     match outcome {
         FinishOutcome::Finished(finish) => {
             let call = &finish.call;
-            app.lines.give_back(&call.account_id);
-            app.minutes.note(call, now_ms());
-            app.softphones.call_changed(call);
-            app.streams.wake(&call.account_id);
+            app.limits.lines.give_back(&call.account_id);
+            app.limits.minutes.note(call, now_ms());
             let status = call.status.map_or("none", status_word);
             app.metrics.call_ended(status, call.reason.as_deref());
             let reason = call.reason.as_deref().unwrap_or("none");
             tracing::info!(%call_id, account_id = %call.account_id, status, reason,
                 duration_s = call.duration_s, "call ended");
-            for endpoint in finish.endpoint.iter().chain(&finish.progress_endpoint) {
-                app.callbacks.notify(endpoint);
-            }
+            app.notices.changed(call, finish.endpoint.iter().chain(&finish.progress_endpoint));
         }
-        FinishOutcome::AlreadyFinished(_) => {}
-        FinishOutcome::UnknownCall => tracing::debug!(%call_id, "end of an unknown call"),
+        FinishOutcome::AlreadyFinished(_) => app.notices.release(call_id),
+        FinishOutcome::UnknownCall => {
+            app.notices.release(call_id);
+            tracing::debug!(%call_id, "end of an unknown call");
+        }
     }
     Ok(())
 }
@@ -66,8 +48,7 @@ pub async fn end_lost_call(
     call: &Call,
     last_seen_ms: Option<u64>,
 ) -> Result<(), storage::Error> {
-    let call_id = call.call_id.clone();
-    let timeline = app.with_store(move |store| store.timeline(&call_id)).await?;
+    let timeline = app.records.timeline(&call.call_id).await?;
     let mut recording = match &call.recording_file {
         Some(file_name) => recording::recover(&app.config.recordings.folder, file_name).await,
         None => None,

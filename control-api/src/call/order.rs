@@ -107,7 +107,7 @@ impl Order {
                 AgentTarget::Phone(leg(&number.e164, self.account.agent_ring_ms))
             }
             AgentLeg::Softphone { crm_username } => AgentTarget::Softphone {
-                agent: app.master_key.agent_name(&self.account.id, crm_username),
+                agent: app.secrets.master_key.agent_name(&self.account.id, crm_username),
                 ring_ms: self.account.agent_ring_ms,
             },
         };

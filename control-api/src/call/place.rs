@@ -6,7 +6,6 @@ use super::ending;
 use super::order::Order;
 use crate::agent::presence;
 use crate::app::App;
-use crate::callback;
 use crate::clock::now_ms;
 use crate::limits::{CALL_LINE, Line};
 use crate::link::Placement;
@@ -14,14 +13,13 @@ use crate::problem::Problem;
 use crate::routing::ResolvedTrunk;
 use std::sync::Arc;
 use std::time::Instant;
-use storage::{
-    Account, Call, CreateOutcome, FinalCall, LegName, NewCall, Progress, Storage, TimelineEntry,
-};
+use storage::{Assignment, CreateOutcome, FinalCall, LegName, Progress, TimelineEntry};
 
 /// Takes lines, makes the call durable and sends it.
 pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Problem> {
     check_minutes(app, &order.account)?;
     let line = app
+        .limits
         .lines
         .take(&order.account.id, &order.account.limits, Instant::now())
         .map_err(limit_problem)?;
@@ -46,52 +44,19 @@ async fn send(
     placement: Placement,
 ) -> Result<CreateOutcome, Problem> {
     let place_call = order.place_call(app, &trunks);
-    let account = order.account;
-    let (new, owner) = (order.new, placement.owner().clone());
-    let trunk_id = trunks.first().map(|trunk| trunk.id().to_owned()).unwrap_or_default();
-    let (outcome, progress) = app
-        .with_store(move |store| {
-            let (outcome, progress) = create(store, new, &account)?;
-            if let CreateOutcome::Created(call) = &outcome {
-                store.assign_call(&call.call_id, owner, &trunk_id)?;
-            }
-            Ok((outcome, progress))
-        })
-        .await?;
-    if let CreateOutcome::Created(call) = &outcome {
+    let trunk = trunks.first().map(|trunk| trunk.id().to_owned()).unwrap_or_default();
+    let assignment = Assignment { owner: placement.owner().clone(), trunk };
+    let outcome = app.records.create_call(order.new, Some(assignment)).await?;
+    if let CreateOutcome::Created { call, endpoint } = &outcome {
         line.keep();
-        app.trunk_lines.hold(&call.call_id, CALL_LINE, trunk_line);
-        told(app, call, progress.as_deref());
+        app.notices.trunk_lines.hold(&call.call_id, CALL_LINE, trunk_line);
         tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
-        app.softphones.call_changed(call);
+        app.notices.changed(call, endpoint);
         if placement.send(place_call).is_err() {
             ending::end_call(app, &call.call_id, FinalCall::failed("system", now_ms())).await?;
         }
     }
     Ok(outcome)
-}
-
-/// Makes a call durable; tells the queue of its progress callback, too.
-fn create(
-    store: &Storage,
-    new: NewCall,
-    account: &Account,
-) -> Result<(CreateOutcome, Option<String>), storage::Error> {
-    let mut endpoint = None;
-    let outcome = store.create_call(new, |_, event| {
-        let callback = callback::for_event(account, event, now_ms());
-        endpoint = callback.as_ref().map(|callback| callback.target.endpoint.clone());
-        Ok(callback)
-    })?;
-    Ok((outcome, endpoint))
-}
-
-/// The call's first event is in the log, and its progress callback in the outbox.
-fn told(app: &App, call: &Call, progress_endpoint: Option<&str>) {
-    app.streams.wake(&call.account_id);
-    if let Some(endpoint) = progress_endpoint {
-        app.callbacks.notify(endpoint);
-    }
 }
 
 /// Makes a call that fails at once for the want of the agent's media, with its record and its
@@ -102,20 +67,19 @@ pub async fn fail_for_media(
     detail: &'static str,
 ) -> Result<CreateOutcome, Problem> {
     let line = app
+        .limits
         .lines
         .take(&order.account.id, &order.account.limits, Instant::now())
         .map_err(limit_problem)?;
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
-        let (outcome, progress) =
-            app.with_store(move |store| create(store, order.new, &order.account)).await?;
-        let CreateOutcome::Created(call) = &outcome else { return Ok(outcome) };
+        let outcome = app.records.create_call(order.new, None).await?;
+        let CreateOutcome::Created { call, endpoint } = &outcome else { return Ok(outcome) };
         line.keep();
-        told(&app, call, progress.as_deref());
-        let (call_id, at_ms) = (call.call_id.clone(), call.start_ms);
+        app.notices.changed(call, endpoint);
         let step = TimelineEntry {
             sequence: 1,
-            at_ms,
+            at_ms: call.start_ms,
             leg: Some(LegName::Agent),
             party: None,
             kind: "microphone".to_owned(),
@@ -123,10 +87,8 @@ pub async fn fail_for_media(
             trunk: None,
             detail: Some(detail.to_owned()),
         };
-        app.with_store(move |store| {
-            store.apply_milestone(&call_id, &step, &Progress::default(), storage::no_progress)
-        })
-        .await?;
+        let steps = vec![(call.call_id.clone(), step, Progress::default())];
+        app.records.apply_steps(steps).await?;
         let end = FinalCall {
             failed_leg: Some(LegName::Agent),
             reason_detail: Some(detail.to_owned()),

@@ -3,13 +3,9 @@
 
 use super::translate;
 use crate::app::App;
-use crate::callback;
 use crate::clock::now_ms;
 use control_wire::Milestone;
-use storage::{
-    Applied, Call, CallState, EventRecord, EventWord, LegName, MilestoneOutcome, NewCallback,
-    Progress, TimelineEntry,
-};
+use storage::{Applied, CallState, EventWord, LegName, MilestoneOutcome, Progress, TimelineEntry};
 
 /// Words of all events that are told of a call.
 pub const EVENT_WORDS: &[&str] = &[
@@ -47,66 +43,41 @@ pub const EVENT_WORDS: &[&str] = &[
     "ended",
 ];
 
-/// Applies steps in their order; all are durable when it returns.
+/// Applies steps in their order; all are durable when it returns. Steps that were news are told to
+/// who waits for them.
 pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage::Error> {
     if milestones.is_empty() {
         return Ok(());
     }
-    let applied = move |store: &storage::Storage| {
-        let applied = milestones.into_iter().map(|milestone| apply_milestone(store, milestone));
-        applied.collect::<Result<Vec<Option<Applied>>, _>>()
-    };
-    for applied in app.with_store(applied).await?.into_iter().flatten() {
-        moved(app, &applied);
+    let steps = milestones.into_iter().map(step).collect();
+    for outcome in app.records.apply_steps(steps).await? {
+        match outcome {
+            MilestoneOutcome::Applied(Applied { call, endpoint }) => {
+                if call.is_live() {
+                    app.limits.minutes.note(&call, now_ms());
+                }
+                app.notices.changed(&call, &endpoint);
+            }
+            MilestoneOutcome::Duplicate => {}
+            MilestoneOutcome::UnknownCall => tracing::debug!("milestone of an unknown call"),
+            MilestoneOutcome::Full => tracing::debug!("milestone beyond the timeline's cap"),
+        }
     }
     Ok(())
 }
 
-/// Tells who waits for a call's steps, and gives back the lines of those who left.
-fn moved(app: &App, applied: &Applied) {
-    let Applied { call, endpoint } = applied;
-    if call.is_live() {
-        app.minutes.note(call, now_ms());
-    }
-    app.softphones.call_changed(call);
-    app.streams.wake(&call.account_id);
-    if let Some(endpoint) = endpoint {
-        app.callbacks.notify(endpoint);
-    }
-    for other in call.others.iter().filter(|other| other.end_ms.is_some()) {
-        app.trunk_lines.give_back_of(&call.call_id, &other.party);
-    }
-}
-
-/// The call after a step that was news.
-fn apply_milestone(
-    store: &storage::Storage,
-    milestone: Milestone,
-) -> Result<Option<Applied>, storage::Error> {
+/// A step as the record keeps it, and what it changes.
+fn step(milestone: Milestone) -> (String, TimelineEntry, Progress) {
     let leg = milestone.leg.map(translate::leg);
     let progress = progress(&milestone, leg);
     let Milestone { call_id, sequence, at_ms, kind, sip_code, trunk, detail, party, .. } =
         milestone;
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
-    let entry = TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail };
-    match store.apply_milestone(&call_id, &entry, &progress, |call, event| {
-        progress_callback(store, call, event)
-    })? {
-        MilestoneOutcome::Applied(applied) => return Ok(Some(applied)),
-        MilestoneOutcome::Duplicate => {}
-        MilestoneOutcome::UnknownCall => tracing::debug!(%call_id, "milestone of an unknown call"),
-        MilestoneOutcome::Full => tracing::debug!(%call_id, "milestone beyond the timeline's cap"),
-    }
-    Ok(None)
-}
-
-pub(super) fn progress_callback(
-    store: &storage::Storage,
-    call: &Call,
-    event: &EventRecord,
-) -> Result<Option<NewCallback>, storage::Error> {
-    let account = store.account(&call.account_id)?;
-    Ok(account.and_then(|account| callback::for_event(&account, event, now_ms())))
+    (
+        call_id,
+        TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail },
+        progress,
+    )
 }
 
 /// What a step changes of a call.

@@ -37,18 +37,19 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
     check_reach(&app, &call)?;
     let (account_id, from_number) = (call.account_id.clone(), call.from_number.clone());
     let target = app
-        .with_store(move |store| {
+        .records
+        .visit(move |store| {
             let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-            Ok(match (given(agent_number), given(crm_username)) {
+            match (given(agent_number), given(crm_username)) {
                 (Some(number), None) => {
                     Dialling::check(store, &account_id, "agent_number", Some(&number), &from_number)
                         .map(|to| Target::Phone(Box::new(to)))
                 }
                 (None, Some(crm_username)) => softphone_target(store, &account_id, &crm_username),
                 (number, _) => Err(party::one_agent_only(number.is_some())),
-            })
+            }
         })
-        .await??;
+        .await?;
     let leg = LegName::Supervisor;
     match target {
         Target::Phone(dialling) => {
@@ -59,7 +60,7 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
             admitted.dial(&app, &call, naming, verb).await
         }
         Target::Softphone { account, crm_username } => {
-            let agent = app.master_key.agent_name(&account.id, &crm_username);
+            let agent = app.secrets.master_key.agent_name(&account.id, &crm_username);
             match app.link.whereabouts(&agent, &call.call_id) {
                 Whereabouts::WithCall => {}
                 Whereabouts::Offline => return Err(agent_offline()),

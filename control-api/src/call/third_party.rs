@@ -48,10 +48,12 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
     let dialling = {
         let (account_id, from_number) =
             (call.account_id.clone(), from_number.unwrap_or_else(|| call.from_number.clone()));
-        app.with_store(move |store| {
-            Ok(Dialling::check(store, &account_id, "to_number", to_number.as_deref(), &from_number))
-        })
-        .await??
+        app.records
+            .visit(move |store| {
+                let to_number = to_number.as_deref();
+                Dialling::check(store, &account_id, "to_number", to_number, &from_number)
+            })
+            .await?
     };
     let admitted = dialling.admit(&app, |account| account.customer_ring_ms).await?;
     let leg = LegName::Participant;
@@ -103,7 +105,8 @@ impl Dialling {
     ) -> Result<Admitted, Problem> {
         let Self { account, region, number, caller_id, trunks } = self;
         admission::check_minutes(app, &account)?;
-        app.lines
+        app.limits
+            .lines
             .take_turn(&account.id, &account.limits, Instant::now())
             .map_err(admission::limit_problem)?;
         let (trunks, line) = admission::free_trunks(app, trunks).await?;
@@ -156,7 +159,7 @@ impl Admitted {
             Asked::Now { party, call } => (party, call),
             before => return Ok(before),
         };
-        app.trunk_lines.hold(&call.call_id, &party, line);
+        app.notices.trunk_lines.hold(&call.call_id, &party, line);
         let verb = verb(party.clone(), destination);
         settle(app, &call, party, naming.control_id, verb).await
     }
@@ -182,8 +185,7 @@ fn repeated(earlier: EarlierParty, call: Call) -> Result<Asked, Problem> {
 
 /// Notes a party, under its name from now on, unless the same request did.
 pub(super) async fn note(app: &App, call: &Call, new: NewParty) -> Result<Asked, Problem> {
-    let call_id = call.call_id.clone();
-    match app.with_store(move |store| store.add_party(&call_id, new)).await? {
+    match app.records.add_party(&call.call_id, new).await? {
         AddOutcome::Added { party, call } => Ok(Asked::Now { party, call }),
         AddOutcome::Earlier { earlier, call } => repeated(earlier, call),
         AddOutcome::TooMany => Err(Problem::conflict(
@@ -208,14 +210,13 @@ pub(super) async fn settle(
 ) -> Result<Asked, Problem> {
     let asked = send(app, call, control_id, verb).await;
     if matches!(&asked, Err(failure) if *failure != ControlFailure::NoAnswer) {
-        let (call_id, party) = (call.call_id.clone(), party.clone());
-        app.trunk_lines.give_back_of(&call_id, &party);
-        app.with_store(move |store| store.drop_party(&call_id, &party)).await?;
+        app.notices.trunk_lines.give_back_of(&call.call_id, &party);
+        app.records.drop_party(&call.call_id, &party).await?;
     }
     let now = reread(app, call).await;
     // Its end may have come before the line was held.
     if !now.as_ref().is_ok_and(Call::is_live) {
-        app.trunk_lines.give_back(&call.call_id);
+        app.notices.trunk_lines.give_back(&call.call_id);
     }
     asked.map_err(problem)?;
     Ok(Asked::Now { party, call: now? })

@@ -12,12 +12,11 @@ use storage::ReferPolicy;
 /// Answers a request. Told again after a restart, it is answered again under the same id, which has
 /// no second effect.
 pub async fn answer(app: Arc<App>, call_id: String, party: String, target: String) {
-    let wanted = call_id.clone();
-    let read = app.with_store(move |store| {
-        let Some(call) = store.call(&wanted)? else { return Ok(None) };
-        let account = store.account(&call.account_id)?;
-        Ok(account.map(|account| (call, account.refer)))
-    });
+    let read = async {
+        let Some(call) = app.records.call(&call_id).await? else { return Ok(None) };
+        let account = app.records.account(&call.account_id).await?;
+        Ok::<_, storage::Error>(account.map(|account| (call, account.refer)))
+    };
     let (call, refer) = match read.await {
         Ok(Some(found)) => found,
         Ok(None) => return tracing::debug!(%call_id, "transfer requested in an unknown call"),

@@ -45,17 +45,13 @@ pub(super) fn fresh_id() -> String {
 }
 
 pub(super) async fn reread(app: &App, call: &Call) -> Result<Call, Problem> {
-    let call_id = call.call_id.clone();
-    app.with_store(move |store| store.call(&call_id)).await?.ok_or_else(ended)
+    app.records.call(&call.call_id).await?.ok_or_else(ended)
 }
 
 /// Records from now on. The file's name is durable before the edge is asked to write it.
 pub async fn start_recording(app: &App, call: &Call) -> Result<Call, Problem> {
     check_reach(app, call)?;
-    let call_id = call.call_id.clone();
-    let reserved = app
-        .with_store(move |store| store.reserve_recording(&call_id, &recording::fresh_name()))
-        .await?;
+    let reserved = app.records.reserve_recording(&call.call_id, recording::fresh_name()).await?;
     let reserved = reserved.ok_or_else(ended)?;
     let file_name = reserved.recording_file.clone().expect("a name was reserved");
     ask(app, &reserved, Verb::StartRecording { file_name }).await

@@ -7,6 +7,7 @@ use super::schedule;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::records::Records;
 use crate::secret::MasterKey;
 use crate::streams::Streams;
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Sealed, Storage};
+use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Sealed};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -74,7 +75,7 @@ pub struct Callbacks {
 
 struct Shared {
     sender: Sender,
-    store: Storage,
+    records: Records,
     metrics: Metrics,
     streams: Streams,
     connections_per_endpoint: usize,
@@ -107,7 +108,7 @@ impl Callbacks {
     /// Prepares deliveries; none is made before `start`.
     pub fn new(
         settings: &Settings,
-        store: Storage,
+        records: Records,
         secrets: Arc<MasterKey>,
         metrics: Metrics,
         streams: Streams,
@@ -119,13 +120,13 @@ impl Callbacks {
             roots,
             settings.connections_per_endpoint,
         )?;
-        Ok(Self::with_sender(sender, settings.connections_per_endpoint, store, metrics, streams))
+        Ok(Self::with_sender(sender, settings.connections_per_endpoint, records, metrics, streams))
     }
 
     pub(super) fn with_sender(
         sender: Sender,
         connections_per_endpoint: usize,
-        store: Storage,
+        records: Records,
         metrics: Metrics,
         streams: Streams,
     ) -> Self {
@@ -135,7 +136,7 @@ impl Callbacks {
         Self {
             shared: Arc::new(Shared {
                 sender,
-                store,
+                records,
                 metrics,
                 streams,
                 connections_per_endpoint,
@@ -146,9 +147,7 @@ impl Callbacks {
 
     /// Takes up what an earlier run left.
     pub async fn start(&self) -> Result<(), StartError> {
-        let store = self.shared.store.clone();
-        let endpoints = blocking(move || store.pending_endpoints()).await?;
-        for endpoint in endpoints {
+        for endpoint in self.shared.records.pending_endpoints().await? {
             self.notify(&endpoint);
         }
         Ok(())
@@ -243,8 +242,7 @@ impl Shared {
             false => schedule::after(&job, delivered, at_ms.saturating_add(duration_ms)),
         };
         self.tell(&job, &attempt, next);
-        let (store, job_id) = (self.store.clone(), job.job_id());
-        blocking(move || store.record_delivery(&job_id, &attempt, next)).await?;
+        self.records.record_delivery(job.job_id(), attempt, next).await?;
         if next == NextStep::Exhausted {
             self.streams.wake(&job.account_id);
         }
@@ -262,8 +260,7 @@ impl Shared {
         job: &CallbackJob,
         now_ms: u64,
     ) -> Result<Vec<Sealed>, storage::Error> {
-        let (store, account_id) = (self.store.clone(), job.account_id.clone());
-        let account = blocking(move || store.account(&account_id)).await?;
+        let account = self.records.account(&job.account_id).await?;
         let Some(settings) = account.and_then(|account| account.callback) else {
             return Ok(vec![job.target.signing_secret.clone()]);
         };
@@ -352,13 +349,7 @@ impl Worker {
     }
 
     async fn due(&self, limit: usize, trying: Vec<String>) -> Result<Due, storage::Error> {
-        let (store, endpoint) = (self.shared.store.clone(), self.endpoint.clone());
-        blocking(move || {
-            store.due_callbacks(&endpoint, now_ms(), limit, |job_id| {
-                trying.iter().any(|id| id == job_id)
-            })
-        })
-        .await
+        self.shared.records.due_callbacks(&self.endpoint, now_ms(), limit, trying).await
     }
 
     /// Leaves unless the queue changed since it was read.
@@ -380,12 +371,4 @@ async fn attempt(shared: Arc<Shared>, job: CallbackJob) {
         tracing::error!(%call_id, %error, "callback attempt cannot be stored");
         tokio::time::sleep(STORAGE_PAUSE).await;
     }
-}
-
-async fn blocking<T, F>(operation: F) -> Result<T, storage::Error>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T, storage::Error> + Send + 'static,
-{
-    tokio::task::spawn_blocking(operation).await.expect("storage operations do not panic")
 }

@@ -423,7 +423,7 @@ async fn the_example_file_applies_with_its_secrets() {
         }
         assert_eq!(error.lines().count(), 5, "nothing else is wrong: {error}");
     }
-    assert_eq!(shell.bench.app.store.accounts().unwrap(), []);
+    assert_eq!(shell.bench.app.records.blocking().accounts().unwrap(), []);
     let example = shell.file("example-account.toml", &example);
     shell.file("carrier-a.password", "pass-of-carrier\n");
     shell.file("crm.authorization", "Bearer of-crm\n");
@@ -437,13 +437,18 @@ async fn the_example_file_applies_with_its_secrets() {
             && !first.contains("whsec_")
     );
     Shell::check(shell.run(&["apply", &example]).await, &["0 created, 0 changed, 9 unchanged"]);
-    let store = &shell.bench.app.store;
+    let store = &shell.bench.app.records.blocking();
     let hold_audio = store.account("acme").unwrap().unwrap().hold_audio.unwrap();
     let held = std::fs::read(shell.bench.app.config.hold_audio.folder.join(hold_audio)).unwrap();
     assert!(held == wav(1, 1, 8_000, 16, 1));
     let password = store.trunk("carrier-a").unwrap().unwrap().password.unwrap();
-    let password =
-        shell.bench.app.master_key.open(crate::secret::Purpose::TrunkPassword, &password).unwrap();
+    let password = shell
+        .bench
+        .app
+        .secrets
+        .master_key
+        .open(crate::secret::Purpose::TrunkPassword, &password)
+        .unwrap();
     assert_eq!(password.expose(), "pass-of-carrier");
     let from_variable = shell
         .file("change.toml", "[trunks.carrier-a]\nport = 5080\npassword = { env = \"PATH\" }\n");
@@ -492,7 +497,14 @@ async fn the_pack_has_all_that_a_customer_pastes() {
     );
     // The keys in the pack are the ones that open the API.
     let key = pack.split("Bearer ").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    let known = shell.bench.app.store.authenticate(&crate::secret::hash(key), 0).unwrap().unwrap();
+    let known = shell
+        .bench
+        .app
+        .records
+        .blocking()
+        .authenticate(&crate::secret::hash(key), 0)
+        .unwrap()
+        .unwrap();
     assert_eq!((known.id.as_str(), known.class), ("demo.main-server.1", storage::KeyClass::Server));
     let again = shell.run(&["pack", "demo"]).await.unwrap();
     assert!(again.contains("YOUR_SERVER_KEY") && !again.contains(key), "clear keys are shown once");

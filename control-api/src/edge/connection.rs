@@ -196,7 +196,7 @@ async fn take_messages(
             FromEdge::Refused { command_id, refusal } => {
                 answers.push((command_id, Err(ControlFailure::Refused(refusal))))
             }
-            FromEdge::Speaking(speaking) => app.speakers.tell(speaking),
+            FromEdge::Speaking(speaking) => app.notices.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
             FromEdge::Hello(_) | FromEdge::HelloMore(_) => return Err(invalid("a second Hello")),

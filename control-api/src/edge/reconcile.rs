@@ -27,14 +27,14 @@ const ORPHAN_DURATION_MS: u64 = 4 * 3_600_000;
 /// others wait for theirs.
 pub async fn adopt_live_calls(app: &Arc<App>) -> Result<(), storage::Error> {
     let now = Instant::now();
-    for call in app.with_store(storage::Storage::live_calls).await? {
-        app.lines.adopt(&call.account_id, now);
+    for call in app.records.live_calls().await? {
+        app.limits.lines.adopt(&call.account_id, now);
         if let Some(trunk_id) = &call.trunk {
-            app.trunk_lines.adopt(&call.call_id, CALL_LINE, trunk_id, now);
+            app.notices.trunk_lines.adopt(&call.call_id, CALL_LINE, trunk_id, now);
         }
         for other in call.others.iter().filter(|other| other.end_ms.is_none()) {
             if let Some(trunk_id) = &other.trunk {
-                app.trunk_lines.adopt(&call.call_id, &other.party, trunk_id, now);
+                app.notices.trunk_lines.adopt(&call.call_id, &other.party, trunk_id, now);
             }
         }
         match &call.owner {
@@ -56,7 +56,7 @@ pub(super) async fn greet(
 ) -> Result<Vec<String>, storage::Error> {
     let id = ShardId { edge: hello.edge.clone(), shard: hello.shard };
     let known: HashSet<&str> = hello.live_calls.iter().map(String::as_str).collect();
-    let live = app.with_store(storage::Storage::live_calls).await?;
+    let live = app.records.live_calls().await?;
     let is_here = |call: &&Call| {
         call.owner.as_ref().is_some_and(|owner| owner.edge == id.edge && owner.shard == id.shard)
     };
@@ -100,10 +100,7 @@ pub async fn watch(app: Arc<App>) {
 
 async fn end_lost(app: &Arc<App>, now: Instant) -> Result<(), storage::Error> {
     for (call_id, last_seen_ms) in app.link.take_lost(app.config.edge_lost_after(), now) {
-        let wanted = call_id.clone();
-        if let Some(call) =
-            app.with_store(move |store| store.call(&wanted)).await?.filter(Call::is_live)
-        {
+        if let Some(call) = app.records.call(&call_id).await?.filter(Call::is_live) {
             tracing::warn!(%call_id, "call ended: its edge stayed away");
             ending::end_lost_call(app, &call, last_seen_ms).await?;
         }
@@ -114,17 +111,10 @@ async fn end_lost(app: &Arc<App>, now: Instant) -> Result<(), storage::Error> {
 /// Hangs up calls that outlived their longest time, and ends those that outlived it long ago or
 /// that no shard has.
 pub async fn sweep(app: &Arc<App>, now_ms: u64) -> Result<(), storage::Error> {
-    let (live, longest) = app
-        .with_store(|store| {
-            let longest: HashMap<String, u64> = store
-                .accounts()?
-                .into_iter()
-                .map(|account| (account.id, account.max_duration_ms))
-                .collect();
-            Ok((store.live_calls()?, longest))
-        })
-        .await?;
-    for call in live {
+    let accounts = app.records.accounts().await?.into_iter();
+    let longest: HashMap<String, u64> =
+        accounts.map(|account| (account.id, account.max_duration_ms)).collect();
+    for call in app.records.live_calls().await? {
         let max_duration_ms = longest.get(&call.account_id).copied().unwrap_or(ORPHAN_DURATION_MS);
         let age_ms = now_ms.saturating_sub(call.start_ms);
         let overdue_ms = age_ms.saturating_sub(max_duration_ms);

@@ -83,7 +83,7 @@ async fn authenticate(
 /// share an address.
 pub fn guessed(app: &App, client: Option<IpAddr>, refusal: Problem) -> Problem {
     let name = client.map_or_else(String::new, |client| client.to_string());
-    match app.guess_rate.take(&[(name, GUESSES_PER_MINUTE)], Instant::now()) {
+    match app.limits.guesses.take(&[(name, GUESSES_PER_MINUTE)], Instant::now()) {
         Ok(()) => refusal,
         Err(wait) => Problem::too_many_requests(
             "too_many_guesses",
@@ -104,8 +104,7 @@ fn bearer(header: &axum::http::HeaderValue) -> Option<&str> {
 /// Looks a key up that has not expired. What can be measured depends on its hash, which tells
 /// nothing about the key.
 pub(crate) async fn find_key(app: &App, clear_key: &str) -> Result<Option<ApiKey>, Problem> {
-    let hash = secret::hash(clear_key);
-    Ok(app.with_store(move |store| store.authenticate(&hash, now_ms())).await?)
+    Ok(app.records.authenticate(secret::hash(clear_key), now_ms()).await?)
 }
 
 /// Whether the bearer key of the request, if it has one, is a browser key: those open nothing but
@@ -127,7 +126,7 @@ pub async fn check_query(app: &App, query: &str) -> Result<(), Problem> {
     if values.is_empty() {
         return Ok(());
     }
-    let found = app.with_store(move |store| {
+    let found = app.records.visit(move |store| {
         let is_server_key = |key: &ApiKey| key.class == KeyClass::Server;
         let mut keys = values.iter().map(|hash| {
             Ok::<_, storage::Error>(store.authenticate(hash, now_ms())?.filter(is_server_key))

@@ -13,7 +13,7 @@ use super::auth::ServerCaller;
 use super::extract::{JsonBody, PathParams};
 use super::openapi::refusals::{BodyRefusals, CallPath, CallRefusals};
 use crate::app::App;
-use crate::call::change::{hang_up, requeue, set_disposition, unknown_call};
+use crate::call::change::{hang_up, set_disposition, unknown_call};
 use crate::problem::{Problem, ProblemDetails};
 use crate::view::call::CallView;
 use axum::Json;
@@ -26,7 +26,7 @@ use utoipa::ToSchema;
 
 /// The call, if it is the caller's.
 async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
-    let call = app.with_store(move |store| store.call(&as_stored(&call_id))).await?;
+    let call = app.records.call(&as_stored(&call_id)).await?;
     call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
 }
 
@@ -45,10 +45,7 @@ fn shown(app: &App, call: &Call) -> Json<CallView> {
 async fn shown_with_result(app: &App, call: &Call) -> Result<Json<CallView>, Problem> {
     let job = match call.is_live() {
         true => None,
-        false => {
-            let call_id = call.call_id.clone();
-            app.with_store(move |store| store.callback_job(&call_id)).await?
-        }
+        false => app.records.callback_job(&call.call_id).await?,
     };
     Ok(Json(CallView::with_result(call, job.as_ref(), &app.config.public.url)))
 }
@@ -147,10 +144,10 @@ pub async fn redeliver(
     PathParams(call_id): PathParams<String>,
 ) -> Result<(StatusCode, Json<CallView>), Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let outcome = requeue(&app, call.call_id.clone()).await?;
+    let outcome = app.records.requeue_callback(&call.call_id).await?;
     match outcome {
         RequeueOutcome::Queued(job) => {
-            app.callbacks.notify(&job.target.endpoint);
+            app.notices.callbacks.notify(&job.target.endpoint);
             Ok((StatusCode::ACCEPTED, shown_with_result(&app, &call).await?))
         }
         RequeueOutcome::StillPending => Err(Problem::conflict(

@@ -57,7 +57,7 @@ async fn healthz() -> &'static str {
     ),
 )]
 async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let written = app.probe.look(app.store.clone(), app.config.recordings.folder.clone()).await;
+    let written = app.probe.look(&app.records, app.config.recordings.folder.clone()).await;
     let (store, recordings, edge) =
         (written.store.is_ok(), written.recordings.is_ok(), app.link.is_ready());
     let shards = app.link.shards();
@@ -85,7 +85,7 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         calls: shard.status.call_count,
         capacity: shard.status.call_capacity,
     });
-    let live_calls = app.lines.live_count();
+    let live_calls = app.limits.lines.live_count();
     let body =
         Readiness { ready, reasons, store, recordings, edge, live_calls, shards: shards.collect() };
     (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body))
@@ -98,9 +98,9 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
         content_type = "application/openmetrics-text")),
 )]
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let outbox = app.with_store(|store| store.outbox_depth()).await.unwrap_or_default();
+    let outbox = app.records.outbox_depth().await.unwrap_or_default();
     let text = app.metrics.print(
-        app.lines.live_count(),
+        app.limits.lines.live_count(),
         app.link.softphone_count(),
         outbox,
         &app.link.shards(),

@@ -79,7 +79,7 @@ async fn serve(
     // Names are found by their whole value, so that the time of a miss tells nothing about names
     // that exist.
     let wanted = if recording::is_name(&name) { name } else { String::new() };
-    let entry = app.with_store(move |store| store.recording(&wanted)).await?.ok_or_else(unknown)?;
+    let entry = app.records.recording(&wanted).await?.ok_or_else(unknown)?;
     if entry.expired_ms.is_some() {
         return Err(Problem::gone("the retention of this recording is over"));
     }

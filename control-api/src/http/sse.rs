@@ -1,4 +1,5 @@
-//! Server-sent events (WHATWG HTML §9.2), plumbed once: a bounded queue from who tells to one reader.
+//! Server-sent events (WHATWG HTML §9.2), plumbed once: a bounded queue from who tells to one
+//! reader.
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};

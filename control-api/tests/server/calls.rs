@@ -194,7 +194,7 @@ async fn refused_requests_create_no_call() {
         }
     }
     assert_eq!(rig.get("/calls").await.expect(200).json()["calls"], json!([]));
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     rig.stop().await;
 }
 
@@ -317,7 +317,7 @@ async fn a_repeated_request_names_the_first_call() {
         (&json!(placed[0].call_id), &json!(placed[2].call_id)),
         (&first["call_id"], &keyed["call_id"])
     );
-    assert_eq!(rig.app.lines.live_count(), 3, "three calls, three commands");
+    assert_eq!(rig.app.limits.lines.live_count(), 3, "three calls, three commands");
     rig.stop().await;
 }
 
@@ -383,12 +383,12 @@ async fn no_line_answers_503() {
     };
     tokio::time::timeout(crate::rig::DEADLINE, drained).await.unwrap();
     unavailable("draining").await;
-    let trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
-    rig.app.store.put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
+    let trunk = rig.app.records.blocking().trunk("carrier").unwrap().unwrap();
+    rig.app.records.blocking().put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
     unavailable("trunks_full").await;
     rig.change_account(|account| account.trunks.clear());
     unavailable("no_trunk").await;
-    assert_eq!(rig.app.lines.live_count(), 1, "a refused request holds no line");
+    assert_eq!(rig.app.limits.lines.live_count(), 1, "a refused request holds no line");
     rig.stop().await;
 }
 
@@ -464,7 +464,7 @@ async fn redelivery_needs_an_ended_call_that_is_not_being_tried() {
         });
     });
     rig.send(Method::POST, &format!("/calls/{without}/callback/redeliver"), None).await.expect(202);
-    assert!(rig.app.store.callback_job(&without).unwrap().is_some());
+    assert!(rig.app.records.blocking().callback_job(&without).unwrap().is_some());
     rig.send(Method::POST, "/calls/x/callback/redeliver", None)
         .await
         .expect_problem(404, "not_found");

@@ -243,7 +243,7 @@ async fn a_recording_starts_in_the_middle() {
     answer.expect_problem(503, "no_capacity");
     let Verb::StartRecording { file_name } = refused.verb else { panic!("{refused:?}") };
     assert_eq!(
-        rig.app.store.call(&call_id).unwrap().unwrap().recording_file.as_ref(),
+        rig.app.records.blocking().call(&call_id).unwrap().unwrap().recording_file.as_ref(),
         Some(&file_name)
     );
     let (answer, control) =
@@ -264,8 +264,10 @@ async fn a_recording_starts_in_the_middle() {
     let view = rig.call(&call_id).await;
     assert_eq!(view["recording_pauses"], pauses);
     assert!(view["recording_url"].is_string());
-    let body: Value =
-        serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+    let body: Value = serde_json::from_str(
+        &rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap().body,
+    )
+    .unwrap();
     assert_eq!((&body["recording_pauses"], &body["participants"]), (&pauses, &json!([])));
     rig.stop().await;
 }
@@ -277,7 +279,11 @@ async fn a_recording_that_never_started_leaves_no_link() {
     rig.change_account(|account| account.record_by_default = false);
     let mut shard = rig.shard(1, &[]).await;
     let call_id = rig.talk(&mut shard).await;
-    rig.app.store.reserve_recording(&call_id, "crm_0123456789012345678901.wav").unwrap();
+    rig.app
+        .records
+        .blocking()
+        .reserve_recording(&call_id, "crm_0123456789012345678901.wav")
+        .unwrap();
     drop(shard);
     let rig = rig.restart().await;
     let call = rig.ended_call(&call_id).await;

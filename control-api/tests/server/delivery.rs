@@ -116,7 +116,7 @@ async fn given_up_results_are_found_and_pushed_again() {
     rig.admin(Method::POST, &format!("/admin/deliveries/{live}/redeliver")).await.expect(409);
     rig.admin(Method::POST, "/admin/deliveries/nothing/redeliver").await.expect(404);
     // The account's stream tells it, each time.
-    let words = rig.app.store.events(ACCOUNT, 0, 100).unwrap();
+    let words = rig.app.records.blocking().events(ACCOUNT, 0, 100).unwrap();
     assert_eq!(words.iter().filter(|event| event.event == "callback_exhausted").count(), 7);
     rig.stop().await;
 }
@@ -173,10 +173,13 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
         .expect_problem(410, "gone");
     assert!(!rig.recording_path(&file_name).exists(), "the file is gone, too");
     // The next account of this id.
-    rig.app.store.put_account(&Account::new(ACCOUNT, "Another")).unwrap();
-    assert_eq!(rig.app.store.calls(ACCOUNT, &CallFilter::default(), None, 10).unwrap().calls, []);
-    assert_eq!(rig.app.store.events(ACCOUNT, 0, 10).unwrap(), []);
-    assert_eq!(rig.app.store.call(&call_id).unwrap(), None);
+    rig.app.records.blocking().put_account(&Account::new(ACCOUNT, "Another")).unwrap();
+    assert_eq!(
+        rig.app.records.blocking().calls(ACCOUNT, &CallFilter::default(), None, 10).unwrap().calls,
+        []
+    );
+    assert_eq!(rig.app.records.blocking().events(ACCOUNT, 0, 10).unwrap(), []);
+    assert_eq!(rig.app.records.blocking().call(&call_id).unwrap(), None);
     rig.stop().await;
 }
 

@@ -252,10 +252,10 @@ async fn a_stream_ends_with_its_key() {
     for stream in over.iter_mut().chain([&mut going]) {
         assert_eq!(stream.words(1).await, ["held"]);
     }
-    rig.app.store.delete_api_key("revoked").unwrap();
-    let expired = rig.app.store.api_key("expired").unwrap().unwrap();
+    rig.app.records.blocking().delete_api_key("revoked").unwrap();
+    let expired = rig.app.records.blocking().api_key("expired").unwrap().unwrap();
     let expires_ms = Some(control_api::clock::now_ms());
-    rig.app.store.put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
+    rig.app.records.blocking().put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
     for mut stream in over {
         assert_eq!(
             stream.next().await,
@@ -271,7 +271,7 @@ async fn a_stream_ends_with_its_key() {
 fn progress_jobs(rig: &Rig, call_id: &str) -> Vec<CallbackJob> {
     (1..100)
         .filter_map(|sequence| {
-            rig.app.store.callback_job(&format!("{call_id}.{sequence}")).unwrap()
+            rig.app.records.blocking().callback_job(&format!("{call_id}.{sequence}")).unwrap()
         })
         .collect()
 }
@@ -321,7 +321,7 @@ async fn progress_is_pushed_to_accounts_that_ask_for_it() {
     );
     // The result is the one it always was, under its own id, and in a queue that no progress
     // delays.
-    let result = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+    let result = rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap();
     assert!(
         jobs.iter().all(|job| job.target.endpoint != result.target.endpoint
             && job.target.url == result.target.url)

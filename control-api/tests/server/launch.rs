@@ -339,7 +339,7 @@ async fn an_agents_address_with_a_raw_plus_is_understood() {
             crm_username: crm_username.into(),
             display_name: "A".into(),
         };
-        rig.app.store.put_agent(&agent).unwrap();
+        rig.app.records.blocking().put_agent(&agent).unwrap();
     };
     register("asha+sales@acme.example");
     let key = &rig.browser_key;

@@ -42,9 +42,14 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
         assert_eq!(call[key], value, "{key}");
     }
     assert_eq!(call["duration"], 150);
-    assert_eq!(rig.app.lines.live_count(), 0);
-    let job =
-        rig.app.store.callback_job(&call_id).unwrap().expect("the callback is stored with the end");
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
+    let job = rig
+        .app
+        .records
+        .blocking()
+        .callback_job(&call_id)
+        .unwrap()
+        .expect("the callback is stored with the end");
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!((&body["status"], &body["end_time"]), (&call["status"], &call["end_time"]));
 
@@ -52,7 +57,7 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     shard.milestone(&call_id, 3, Some(LegName::Agent), "answered").await;
     shard.end(&call_id, CallStatus::Failed).await;
     assert_eq!(without_delivery(rig.call(&call_id).await), without_delivery(call));
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     // Calls that nobody knows are acknowledged, too: the edge may forget them.
     shard.end("unknown", CallStatus::Failed).await;
     rig.stop().await;
@@ -90,10 +95,10 @@ async fn many_events_at_once_are_all_acknowledged_in_order() {
     for event_id in 1..=id {
         assert_eq!(shard.read().await, Some(ToEdge::Ack { event_id }));
     }
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     for call_id in &calls {
         assert_eq!(rig.call(call_id).await["status"], "BUSY");
-        assert_eq!(rig.app.store.timeline(call_id).unwrap().len(), 10);
+        assert_eq!(rig.app.records.blocking().timeline(call_id).unwrap().len(), 10);
     }
     rig.stop().await;
 }
@@ -168,9 +173,9 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
     let told = ["status", "reason", "hangup_by"].map(|key| call[key].as_str().unwrap().to_owned());
     assert_eq!(told, ["CANCELED", "canceled", "api"]);
     for call_id in [&ringing, &talking, &cancelled] {
-        assert!(rig.app.store.callback_job(call_id).unwrap().is_some());
+        assert!(rig.app.records.blocking().callback_job(call_id).unwrap().is_some());
     }
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     // The commands of the old epoch are gone with it.
     rig.place(&mut restarted).await;
     rig.stop().await;
@@ -229,9 +234,10 @@ async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
             (&call["reason"], &call["recording_pauses"]),
             (&json!("edge_restarted"), &pauses)
         );
-        let body: Value =
-            serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body)
-                .unwrap();
+        let body: Value = serde_json::from_str(
+            &rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap().body,
+        )
+        .unwrap();
         assert_eq!(body["recording_pauses"], pauses);
     }
     rig.stop().await;
@@ -320,14 +326,14 @@ async fn calls_survive_a_restart_of_this_process() {
     rig.send(Method::DELETE, &format!("/calls/{leaving}"), None).await.expect(204);
     drop(shard);
     let rig = rig.restart().await;
-    assert_eq!(rig.app.lines.live_count(), 2);
+    assert_eq!(rig.app.limits.lines.live_count(), 2);
     let mut again = rig.greet(hello(1, &[&talking, &leaving])).await;
     assert_eq!(again.expect_hang_up().await, leaving, "asked for before the restart");
     again.end(&leaving, CallStatus::Canceled).await;
     again.end(&talking, CallStatus::Answer).await;
     assert_eq!(rig.call(&talking).await["status"], "ANSWER");
     assert_eq!(rig.call(&leaving).await["status"], "CANCELED");
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     rig.stop().await;
 }
 
@@ -351,11 +357,11 @@ async fn calls_that_no_shard_got_end_at_start() {
         idempotency_key: None,
         start_ms: control_api::clock::now_ms(),
     };
-    rig.app.store.create_call(new, storage::no_progress).unwrap();
+    rig.app.records.blocking().create_call(new, None).unwrap();
     let rig = rig.restart().await;
     let call = rig.call("c1").await;
     assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     rig.stop().await;
 }
 
@@ -396,7 +402,7 @@ async fn recordings_are_announced_with_the_end() {
         .await;
     let url = format!("https://api.example/recordings/{file_name}");
     assert_eq!(rig.call(&call_id).await["recording_url"], url);
-    let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+    let job = rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap();
     assert_eq!(serde_json::from_str::<Value>(&job.body).unwrap()["recording_url"], url);
     rig.stop().await;
 }
@@ -430,7 +436,7 @@ async fn what_of_a_recording_could_not_be_written_is_told() {
         };
         shard.tell(Event::Ended(Box::new(end))).await;
         let view = rig.call(&call_id).await;
-        let job = rig.app.store.callback_job(&call_id).unwrap().unwrap();
+        let job = rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap();
         let body: Value = serde_json::from_str(&job.body).unwrap();
         for shown in [&view, &body] {
             let keys = ["recording_complete", "recording_written_ms"]
@@ -438,7 +444,7 @@ async fn what_of_a_recording_could_not_be_written_is_told() {
             assert_eq!((keys[0].clone(), keys[1].clone()), expected);
             assert_eq!(shown.get("recording_url").is_some(), has_file);
         }
-        let timeline = rig.app.store.timeline(&call_id).unwrap();
+        let timeline = rig.app.records.blocking().timeline(&call_id).unwrap();
         let says_so = timeline.iter().any(|entry| entry.kind == "recording_failed");
         assert_eq!(says_so, expected.0 == json!(false));
     }

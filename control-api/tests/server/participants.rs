@@ -82,7 +82,7 @@ async fn tell(
 }
 
 fn free_lines(rig: &Rig) -> bool {
-    rig.app.trunk_lines.take("carrier", 2, std::time::Instant::now()).is_some()
+    rig.app.notices.trunk_lines.take("carrier", 2, std::time::Instant::now()).is_some()
 }
 
 // S13
@@ -138,8 +138,10 @@ async fn a_third_party_is_dialled_and_told_of_to_the_end() {
     }]);
     let call = rig.call(&call_id).await;
     assert_eq!((&call["participants"], &call["hangup_by"]), (&participants, &json!("participant")));
-    let body: Value =
-        serde_json::from_str(&rig.app.store.callback_job(&call_id).unwrap().unwrap().body).unwrap();
+    let body: Value = serde_json::from_str(
+        &rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap().body,
+    )
+    .unwrap();
     assert_eq!(body["participants"], participants);
     rig.stop().await;
 }
@@ -260,7 +262,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
     shard.presence(&name(&rig, "agent.018"), true).await;
     wait_presence(&rig, "agent.018", true).await;
     let call_id = rig.talk(&mut shard).await;
-    let call = rig.app.store.call(&call_id).unwrap().unwrap();
+    let call = rig.app.records.blocking().call(&call_id).unwrap().unwrap();
     let request = |fingerprint: &str| {
         let (idempotency_key, fingerprint) = ("k1".to_owned(), fingerprint.to_owned());
         Some(PartyRequest { idempotency_key, fingerprint })
@@ -318,11 +320,20 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
         shard.write(&FromEdge::Ack { command_id }).await;
         let (party, is_repeat) = next.await;
         assert!(
-            is_repeat && rig.app.store.call(&call_id).unwrap().unwrap().other(&party).is_some(),
+            is_repeat
+                && rig
+                    .app
+                    .records
+                    .blocking()
+                    .call(&call_id)
+                    .unwrap()
+                    .unwrap()
+                    .other(&party)
+                    .is_some(),
             "{party}"
         );
         assert_eq!(ask("add another with this key").await.0, "idempotency_clash");
-        rig.app.store.drop_party(&call_id, &party).unwrap();
+        rig.app.records.blocking().drop_party(&call_id, &party).unwrap();
     }
     let (first, same, _) = join!(ask("add"), ask("add"), shard.expect_verb());
     assert_eq!((first.0.as_str(), same.0.as_str()), ("no_answer_from_edge", "no_answer_from_edge"));
@@ -379,13 +390,13 @@ async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
     assert!(!limited.expect_problem(429, "rate_limit").header("retry-after").is_empty());
     // A turn is free at once, not after a millisecond.
     rig.change_account(|account| account.limits.calls_per_second = u32::MAX);
-    let mut trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
+    let mut trunk = rig.app.records.blocking().trunk("carrier").unwrap().unwrap();
     trunk.max_calls = 1;
-    rig.app.store.put_trunk(&trunk).unwrap();
+    rig.app.records.blocking().put_trunk(&trunk).unwrap();
     rig.post(&participants, wanted()).await.expect_problem(503, "trunks_full");
     rig.change_account(|account| account.trunks.clear());
     rig.post(&participants, wanted()).await.expect_problem(503, "no_trunk");
-    assert!(rig.app.store.call(&call_id).unwrap().unwrap().others.is_empty());
+    assert!(rig.app.records.blocking().call(&call_id).unwrap().unwrap().others.is_empty());
     shard.end(&call_id, CallStatus::Answer).await;
     rig.post(&transfer, Some(json!({ "to_number": THIRD }))).await.expect_problem(409, "ended");
     rig.stop().await;
@@ -445,7 +456,7 @@ async fn a_restart_keeps_the_conversation_and_the_lines() {
         assert!(free_lines(&rig), "{kind}");
         shard.end(&call_id, CallStatus::Answer).await;
         assert_eq!(
-            (rig.app.lines.live_count(), rig.ended_call(&call_id).await["status"].clone()),
+            (rig.app.limits.lines.live_count(), rig.ended_call(&call_id).await["status"].clone()),
             (0, json!("ANSWER"))
         );
         rig.stop().await;

@@ -86,7 +86,8 @@ async fn presence_follows_the_link() {
     other.end(&place.call_id, control_wire::CallStatus::Failed).await;
     // The link's end is not the softphone's, unless it lasts (1 s here).
     rig.app
-        .store
+        .records
+        .blocking()
         .change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None)
         .unwrap();
     drop(other);
@@ -95,7 +96,7 @@ async fn presence_follows_the_link() {
     wait_presence(&rig, AGENT, false).await;
     let noted = async {
         loop {
-            match rig.app.store.softphone(ACCOUNT, AGENT).unwrap().last_seen_ms {
+            match rig.app.records.blocking().softphone(ACCOUNT, AGENT).unwrap().last_seen_ms {
                 Some(last_seen_ms) => return last_seen_ms,
                 None => tokio::task::yield_now().await,
             }
@@ -177,8 +178,8 @@ async fn softphones_are_led_to_one_shard_each() {
 #[tokio::test]
 async fn trunks_remember_their_calls_over_a_restart() {
     let rig = Rig::start().await;
-    let trunk = rig.app.store.trunk("carrier").unwrap().unwrap();
-    rig.app.store.put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
+    let trunk = rig.app.records.blocking().trunk("carrier").unwrap().unwrap();
+    rig.app.records.blocking().put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
     let rig = rig.restart().await;
@@ -208,7 +209,7 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
     );
     // It leaves no trace but what the page found.
     shard.end(&test.call_id, control_wire::CallStatus::Canceled).await;
-    assert!(rig.app.store.call(&test.call_id).unwrap().is_none());
+    assert!(rig.app.records.blocking().call(&test.call_id).unwrap().is_none());
     page.call(&rig).await.expect(404);
     let measured = json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31,
         "lost_permille": 4, "sent_lost_permille": null });

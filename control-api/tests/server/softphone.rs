@@ -40,7 +40,7 @@ pub fn launch_data(answer: &Answer) -> Value {
 
 /// The agent's name towards the edge.
 pub fn name(rig: &Rig, crm_username: &str) -> String {
-    rig.app.master_key.agent_name(ACCOUNT, crm_username)
+    rig.app.secrets.master_key.agent_name(ACCOUNT, crm_username)
 }
 
 /// A page with its session.
@@ -166,7 +166,7 @@ pub async fn wait_watched(rig: &Rig, crm_username: &str) {
     let (account_id, crm_username) = (ACCOUNT.to_owned(), crm_username.to_owned());
     let agent = AgentId { account_id, crm_username };
     let wait = async {
-        while rig.app.softphones.watcher_count(&agent) == 0 {
+        while rig.app.notices.softphones.watcher_count(&agent) == 0 {
             sleep(std::time::Duration::from_millis(2)).await;
         }
     };

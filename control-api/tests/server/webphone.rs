@@ -71,7 +71,7 @@ async fn a_launch_becomes_a_call() {
     }
     shard.bridge(&place.call_id).await;
     shard.end(&place.call_id, CallStatus::Answer).await;
-    let job = rig.app.store.callback_job(&place.call_id).unwrap().expect("a callback");
+    let job = rig.app.records.blocking().callback_job(&place.call_id).unwrap().expect("a callback");
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!((&body["crm_username"], &body["call_type"]), (&json!(AGENT), &json!("browser")));
     assert!(body["agent_number"].is_null() && body["agent_number_e164"].is_null());
@@ -174,13 +174,13 @@ async fn a_token_opens_one_session_in_its_time() {
         Page::use_token(&rig, garbage).await.expect_problem(400, "invalid_token");
     }
     // What was allowed when the link was opened must still be so.
-    let key = rig.app.store.api_key("browser").unwrap().unwrap();
+    let key = rig.app.records.blocking().api_key("browser").unwrap().unwrap();
     let token = Page::launch(&rig, AGENT, CUSTOMER).await;
     let expired = storage::ApiKey { expires_ms: Some(control_api::clock::now_ms()), ..key.clone() };
-    rig.app.store.put_api_key(&expired).unwrap();
+    rig.app.records.blocking().put_api_key(&expired).unwrap();
     Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
-    rig.app.store.put_api_key(&key).unwrap();
-    rig.app.store.delete_api_key(&key.id).unwrap();
+    rig.app.records.blocking().put_api_key(&key).unwrap();
+    rig.app.records.blocking().delete_api_key(&key.id).unwrap();
     Page::use_token(&rig, &token).await.expect_problem(410, "token_over");
     rig.stop().await;
 }
@@ -207,9 +207,10 @@ async fn a_call_without_a_microphone_fails_at_once() {
             (&record["failed_leg"], &record["reason_detail"]),
             (&json!("agent"), &json!(detail))
         );
-        let body: Value =
-            serde_json::from_str(&rig.app.store.callback_job(call_id).unwrap().unwrap().body)
-                .unwrap();
+        let body: Value = serde_json::from_str(
+            &rig.app.records.blocking().callback_job(call_id).unwrap().unwrap().body,
+        )
+        .unwrap();
         assert_eq!(
             (&body["status"], &body["reason"], &body["reason_detail"]),
             (&json!("FAILED"), &json!("agent_media"), &json!(detail))
@@ -225,7 +226,7 @@ async fn a_call_without_a_microphone_fails_at_once() {
         assert_eq!(step["detail"], detail);
         assert_eq!(page.start(&rig, microphone).await.expect(200).json(), call);
     }
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     page_tries_again(&rig, &mut shard).await;
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     page.start(&rig, "loud").await.expect_problem(400, "malformed_json");
@@ -267,7 +268,7 @@ async fn the_call_waits_for_the_softphone() {
     let agent = shard.expect_grant().await.agent;
     let (answer, _) = tokio::join!(page.start(&rig, "granted"), async {
         wait_watched(&rig, AGENT).await;
-        assert_eq!(rig.app.lines.live_count(), 0, "nothing is placed before");
+        assert_eq!(rig.app.limits.lines.live_count(), 0, "nothing is placed before");
         shard.presence(&agent, true).await;
     });
     answer.expect(201);
@@ -277,7 +278,7 @@ async fn the_call_waits_for_the_softphone() {
     wait_presence(&rig, AGENT, false).await;
     let page = Page::open(&rig, AGENT, "9876543219").await;
     page.start(&rig, "granted").await.expect_problem(409, "agent_offline");
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     rig.stop().await;
 }
 
@@ -312,7 +313,7 @@ async fn an_agent_gets_no_second_call() {
     other = Page::open(&rig, "agent.018", CUSTOMER).await;
     shard.expect_grant().await;
     assert_eq!(other.opened["conflict"], "double_click");
-    assert_eq!(rig.app.lines.live_count(), 2, "two agents, two calls");
+    assert_eq!(rig.app.limits.lines.live_count(), 2, "two agents, two calls");
 
     // Clicked again as soon as the customer was busy: a new attempt.
     shard.end(&call_id, CallStatus::Busy).await;
@@ -409,7 +410,7 @@ async fn closing_ends_the_pages_own_call_only() {
     shard.expect_grant().await;
     second.start(&rig, "granted").await.expect(200);
     first.send(&rig, Method::POST, "close", None).await.expect(204);
-    assert!(!rig.app.store.call(&call_id).unwrap().unwrap().hang_up_requested);
+    assert!(!rig.app.records.blocking().call(&call_id).unwrap().unwrap().hang_up_requested);
     second.send(&rig, Method::POST, "close", None).await.expect(204);
     assert_eq!(shard.expect_hang_up().await, call_id);
     for page in [&first, &second, &idle] {
@@ -528,7 +529,7 @@ async fn a_session_ends_with_its_key() {
     assert_eq!(shard.expect_revocation().await, name(&rig, AGENT));
     while events.next().await.is_some() {}
     check_over(&rig, &page).await;
-    let call = rig.app.store.call(&call_id).unwrap().unwrap();
+    let call = rig.app.records.blocking().call(&call_id).unwrap().unwrap();
     assert!(call.is_live() && !call.hang_up_requested);
 
     // The page of the account's other key goes on until that is revoked.
@@ -566,12 +567,12 @@ async fn a_session_ends_with_its_agent_and_its_account() {
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     shard.expect_grant().await;
     let mut events = page.events(&rig).await;
-    let account = rig.app.store.account(ACCOUNT).unwrap().unwrap();
-    rig.app.store.remove_account(ACCOUNT).unwrap();
-    rig.app.softphones.account_changed(ACCOUNT);
+    let account = rig.app.records.blocking().account(ACCOUNT).unwrap().unwrap();
+    rig.app.records.blocking().remove_account(ACCOUNT).unwrap();
+    rig.app.notices.softphones.account_changed(ACCOUNT);
     assert_eq!(events.next().await, None);
-    rig.app.store.forget_account(ACCOUNT, now_ms(), 100).unwrap();
-    rig.app.store.put_account(&account).unwrap();
+    rig.app.records.blocking().forget_account(ACCOUNT, now_ms(), 100).unwrap();
+    rig.app.records.blocking().put_account(&account).unwrap();
     check_over(&rig, &page).await;
     rig.stop().await;
 }
@@ -583,8 +584,12 @@ async fn leave_to_register_ends_with_the_key() {
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
     let ends_ms = control_api::clock::now_ms() + 60_000;
-    let key = rig.app.store.api_key("browser").unwrap().unwrap();
-    rig.app.store.put_api_key(&storage::ApiKey { expires_ms: Some(ends_ms), ..key }).unwrap();
+    let key = rig.app.records.blocking().api_key("browser").unwrap().unwrap();
+    rig.app
+        .records
+        .blocking()
+        .put_api_key(&storage::ApiKey { expires_ms: Some(ends_ms), ..key })
+        .unwrap();
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     assert_eq!(shard.expect_grant().await.expires_at_ms, ends_ms);
     assert!((55..=60).contains(&renewed["sip"]["expires_s"].as_u64().unwrap()), "{renewed}");
@@ -601,7 +606,7 @@ async fn a_link_carries_the_crms_own_id() {
     let (call_id, _) = page.place(&rig, &mut shard).await;
     assert_eq!(rig.call(&call_id).await["uuid"], "crm 42");
     shard.end(&call_id, CallStatus::Busy).await;
-    let job = rig.app.store.callback_job(&call_id).unwrap().expect("a callback");
+    let job = rig.app.records.blocking().callback_job(&call_id).unwrap().expect("a callback");
     assert_eq!(serde_json::from_str::<Value>(&job.body).unwrap()["uuid"], "crm 42");
     // Dialled again at once: a new call of the same record.
     let again = Page::open_with(&rig, "&uuid=crm%2042").await;
@@ -627,9 +632,9 @@ async fn a_session_ends_with_its_time() {
     assert_eq!(events.next().await, None, "its page hears nothing more");
     page.call(&rig).await.expect_problem(401, "session_over");
     let (id, _) = page.secret.split_once('.').unwrap();
-    assert!(rig.app.store.session(id).unwrap().is_some());
+    assert!(rig.app.records.blocking().session(id).unwrap().is_some());
     control_api::retention::expire_once(&rig.app, control_api::clock::now_ms()).await.unwrap();
-    assert!(rig.app.store.session(id).unwrap().is_none());
+    assert!(rig.app.records.blocking().session(id).unwrap().is_none());
     rig.stop().await;
 }
 
@@ -647,11 +652,11 @@ async fn a_launched_call_is_refused_like_any_other() {
     });
     page.start(&rig, "granted").await.expect_problem(503, "no_trunk");
     rig.change_account(|account| account.trunks = vec!["carrier".into()]);
-    rig.app.store.delete_number(ACCOUNT, CALLER_ID).unwrap();
+    rig.app.records.blocking().delete_number(ACCOUNT, CALLER_ID).unwrap();
     page.start(&rig, "granted").await.expect_problem(403, "from_number_not_assigned");
-    assert_eq!(rig.app.lines.live_count(), 0);
+    assert_eq!(rig.app.limits.lines.live_count(), 0);
     let number = storage::Number { e164: CALLER_ID.into(), account_id: ACCOUNT.into() };
-    rig.app.store.put_number(&number).unwrap();
+    rig.app.records.blocking().put_number(&number).unwrap();
     page.place(&rig, &mut shard).await;
     rig.stop().await;
 }
@@ -688,7 +693,7 @@ async fn a_backend_rings_the_softphone() {
     rig.post_call(body.clone()).await.expect_problem(409, "agent_busy");
     page.send(&rig, Method::POST, "close", None).await.expect(204);
     assert!(
-        !rig.app.store.call(&place.call_id).unwrap().unwrap().hang_up_requested,
+        !rig.app.records.blocking().call(&place.call_id).unwrap().unwrap().hang_up_requested,
         "the page's hang-up is the edge's to see"
     );
     shard.end(&place.call_id, CallStatus::NoAnswer).await;

@@ -35,13 +35,13 @@ fn check(first: Request, ended: bool, second: Request, expected: &str) {
     }
     let second = new("second", second);
     let foreseen = opened.storage.earlier_call(&second).unwrap();
-    let outcome = opened.storage.create_call(second, no_progress).unwrap();
+    let outcome = opened.storage.create_call(second, None).unwrap();
     match &outcome {
-        CreateOutcome::Created(_) => assert_eq!(foreseen, None),
+        CreateOutcome::Created { .. } => assert_eq!(foreseen, None),
         _ => assert_eq!(foreseen.as_ref(), Some(&outcome)),
     }
     let word = match outcome {
-        CreateOutcome::Created(call) => format!("created {}", call.call_id),
+        CreateOutcome::Created { call, .. } => format!("created {}", call.call_id),
         CreateOutcome::Existing(call) => format!("existing {}", call.call_id),
         CreateOutcome::UuidClash { call_id } => format!("uuid of {call_id}"),
         CreateOutcome::IdempotencyClash { call_id } => format!("key of {call_id}"),
@@ -105,10 +105,7 @@ fn requests_at_the_same_moment_make_one_call() {
                     ..new_call(&n.to_string(), NOW)
                 };
                 scope.spawn(move || {
-                    matches!(
-                        storage.create_call(new, no_progress).unwrap(),
-                        CreateOutcome::Created(_)
-                    )
+                    matches!(storage.create_call(new, None).unwrap(), CreateOutcome::Created { .. })
                 })
             })
             .collect();
@@ -148,10 +145,14 @@ fn milestone(sequence: u32, kind: &str) -> TimelineEntry {
 fn milestones_apply_once_and_move_forward() {
     let opened = Opened::fresh();
     let storage = &opened.storage;
-    create(storage, new_call("c1", NOW));
     let owner = Owner { edge: "edge-1".into(), shard: 1, epoch: 42 };
-    let assigned = storage.assign_call("c1", owner.clone(), "t1").unwrap().unwrap();
-    assert_eq!((assigned.state, assigned.owner), (CallState::Placed, Some(owner)));
+    let assignment = Assignment { owner: owner.clone(), trunk: "t1".into() };
+    let outcome = storage.create_call(new_call("c1", NOW), Some(assignment)).unwrap();
+    let CreateOutcome::Created { call, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        (call.state, call.owner, call.trunk),
+        (CallState::Placed, Some(owner), Some("t1".into()))
+    );
     let state = |outcome| match outcome {
         MilestoneOutcome::Applied(applied) => applied.call.state,
         other => panic!("{other:?}"),
@@ -162,7 +163,6 @@ fn milestones_apply_once_and_move_forward() {
                 "c1",
                 &milestone(sequence, kind),
                 &Progress { state, ..Progress::default() },
-                no_progress,
             )
             .unwrap()
     };
@@ -177,9 +177,7 @@ fn milestones_apply_once_and_move_forward() {
         storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
     assert_eq!(
-        storage
-            .apply_milestone("c2", &milestone(1, "x"), &Progress::default(), no_progress)
-            .unwrap(),
+        storage.apply_milestone("c2", &milestone(1, "x"), &Progress::default()).unwrap(),
         MilestoneOutcome::UnknownCall
     );
 }
@@ -193,25 +191,12 @@ fn a_call_ends_once() {
     let first = finish(storage, "c1", NOW + 60_000, Some("demo https://crm.example"));
     assert_eq!(first.endpoint.as_deref(), Some("demo https://crm.example"));
     assert_eq!((first.call.state, first.call.status), (CallState::Ended, Some(CallStatus::Answer)));
-    let again = storage
-        .finish_call(
-            "c1",
-            FinalCall::failed("system", NOW),
-            |_| panic!("no second job is made"),
-            no_progress,
-        )
-        .unwrap();
+    let again = storage.finish_call("c1", FinalCall::failed("system", NOW)).unwrap();
     assert_eq!(again, FinishOutcome::AlreadyFinished(first.call.clone()));
-    let unknown = storage
-        .finish_call("c3", FinalCall::failed("system", NOW), |_| Ok(None), no_progress)
-        .unwrap();
+    let unknown = storage.finish_call("c3", FinalCall::failed("system", NOW)).unwrap();
     assert_eq!(unknown, FinishOutcome::UnknownCall);
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     assert_eq!(live, ["c2"]);
-    assert_eq!(
-        storage.assign_call("c1", Owner { edge: "e".into(), shard: 0, epoch: 1 }, "t1").unwrap(),
-        None
-    );
     assert_eq!(storage.request_hang_up("c1").unwrap(), None);
     assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().call_id, "c1");
 
@@ -226,15 +211,10 @@ fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
     create(&opened.storage, new_call("c1", NOW));
     opened
         .storage
-        .apply_milestone(
-            "c1",
-            &milestone(1, "bridged"),
-            &Progress::to(CallState::Bridged),
-            no_progress,
-        )
+        .apply_milestone("c1", &milestone(1, "bridged"), &Progress::to(CallState::Bridged))
         .unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
-    opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
+    opened.storage.finish_call("c1", end).unwrap();
     assert_eq!(opened.storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 1));
 }
 
@@ -344,7 +324,7 @@ fn a_step_of_the_clock_turns_no_call_around() {
         create(&opened.storage, new_call("c1", NOW));
         let end = FinalCall { status, answer_ms, duration_s, ..FinalCall::failed("x", end_ms) };
         let end = FinalCall { reason: None, ..end };
-        opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
+        opened.storage.finish_call("c1", end).unwrap();
         let call = opened.storage.call("c1").unwrap().unwrap();
         assert_eq!((call.answer_ms, call.end_ms.unwrap()), expected);
     }

@@ -12,7 +12,7 @@ const FOLDER: &str = "STORAGE_CRASH_TEST_FOLDER";
 #[ignore = "runs only as the child of the next test"]
 fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
-    let storage = Storage::open(folder).unwrap();
+    let storage = open(folder.as_ref());
     let acknowledge = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).expect("the parent reads");
@@ -48,7 +48,7 @@ fn what_was_acknowledged_before_a_kill_is_there() {
     child.wait().unwrap();
     acknowledged.extend(lines.map_while(|line| line.ok()?.strip_prefix("ack ").map(str::to_owned)));
 
-    let storage = Storage::open(folder.path()).unwrap();
+    let storage = open(folder.path());
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     for line in &acknowledged {
         let (what, call_id) = line.split_once(' ').unwrap();

@@ -28,11 +28,6 @@ fn words(events: &[EventRecord]) -> Vec<(u64, &str, u32)> {
     events.iter().map(|event| (event.number, event.event.as_str(), event.sequence)).collect()
 }
 
-/// Makes a progress callback of each event.
-fn push(call: &Call, event: &EventRecord) -> Result<Option<NewCallback>> {
-    Ok(Some(NewCallback { body: event.event.clone(), ..callback(call, E1_PROGRESS, NOW) }))
-}
-
 #[test]
 fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
     let opened = Opened::fresh();
@@ -41,9 +36,9 @@ fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
     create(storage, new_call("c1", NOW));
     create(storage, NewCall { account_id: "other".into(), ..new_call("o1", NOW) });
     let second = create(storage, new_call("c2", NOW));
-    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted"), no_progress).unwrap();
-    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted"), no_progress).unwrap();
-    storage.apply_milestone("c1", &entry(2, "trying"), &Progress::default(), no_progress).unwrap();
+    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted")).unwrap();
+    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted")).unwrap();
+    storage.apply_milestone("c1", &entry(2, "trying"), &Progress::default()).unwrap();
     finish(storage, "c2", NOW + 60, None);
     let events = storage.events(ACCOUNT, 0, 100).unwrap();
     let expected = [(1, "initiated", 1), (2, "initiated", 1), (3, "muted", 2), (4, "ended", 2)];
@@ -56,7 +51,7 @@ fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
 
     let opened = opened.reopen();
     assert_eq!(words(&opened.storage.events(ACCOUNT, 0, 100).unwrap()), expected);
-    opened.storage.apply_milestone("c1", &entry(3, "held"), &told("held"), no_progress).unwrap();
+    opened.storage.apply_milestone("c1", &entry(3, "held"), &told("held")).unwrap();
     assert_eq!(words(&opened.storage.events(ACCOUNT, 4, 100).unwrap()), [(5, "held", 3)]);
 }
 
@@ -69,10 +64,7 @@ fn a_word_for_a_move_is_told_once() {
         ..Progress::to(CallState::CustomerRinging)
     };
     for sequence in 1..4 {
-        opened
-            .storage
-            .apply_milestone("c1", &entry(sequence, "ringing"), &ringing, no_progress)
-            .unwrap();
+        opened.storage.apply_milestone("c1", &entry(sequence, "ringing"), &ringing).unwrap();
     }
     assert_eq!(words(&opened.storage.events(ACCOUNT, 1, 100).unwrap()), [(2, "ringing", 2)]);
 }
@@ -100,9 +92,7 @@ fn the_log_is_cut_by_count() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     for sequence in 1..=EVENT_CAP as u32 + 4 {
-        storage
-            .apply_milestone("c1", &entry(sequence, "muted"), &told("muted"), no_progress)
-            .unwrap();
+        storage.apply_milestone("c1", &entry(sequence, "muted"), &told("muted")).unwrap();
     }
     let turn = storage.expire(NOW + 1, 3).unwrap();
     assert_eq!((turn.event_count, turn.more), (3, true));
@@ -112,7 +102,7 @@ fn the_log_is_cut_by_count() {
     // Beyond the timeline's cap steps still count, each once.
     let last = EVENT_CAP as u32 + 4;
     assert_eq!(
-        storage.apply_milestone("c1", &entry(last, "muted"), &told("muted"), no_progress).unwrap(),
+        storage.apply_milestone("c1", &entry(last, "muted"), &told("muted")).unwrap(),
         MilestoneOutcome::Duplicate
     );
     assert_eq!(storage.timeline("c1").unwrap().len(), TIMELINE_CAP as usize + 1);
@@ -150,28 +140,28 @@ fn events_are_read_in_order_while_many_write() {
 fn progress_goes_through_the_outbox_beside_the_result() {
     let opened = Opened::fresh();
     let storage = &opened.storage;
-    let CreateOutcome::Created(_) = storage.create_call(new_call("c1", NOW), push).unwrap() else {
-        panic!()
-    };
+    push_to(storage, ACCOUNT, Some(E1));
+    let account = storage.account(ACCOUNT).unwrap().unwrap();
+    storage.put_account(&Account { progress_events: vec!["muted".into()], ..account }).unwrap();
+    let outcome = storage.create_call(new_call("c1", NOW), None).unwrap();
+    let CreateOutcome::Created { endpoint, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(endpoint.as_deref(), Some(E1_PROGRESS));
     let step = entry(1, "muted");
     let MilestoneOutcome::Applied(applied) =
-        storage.apply_milestone("c1", &step, &told("muted"), push).unwrap()
+        storage.apply_milestone("c1", &step, &told("muted")).unwrap()
     else {
         panic!()
     };
     assert_eq!(applied.endpoint.as_deref(), Some(E1_PROGRESS));
     let end = answered("c1", NOW + 5_000);
-    let job = |call: &Call| Ok(Some(callback(call, E1, NOW)));
-    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end, job, push).unwrap() else {
-        panic!()
-    };
+    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end).unwrap() else { panic!() };
     assert_eq!(
         (finish.endpoint.as_deref(), finish.progress_endpoint.as_deref()),
         (Some(E1), Some(E1_PROGRESS))
     );
     // Each has its own queue and its own name; the result keeps the call's.
     let ids = |endpoint: &str| -> Vec<String> {
-        let due = storage.due_callbacks(endpoint, NOW, 100, |_| false).unwrap();
+        let due = storage.due_callbacks(endpoint, NOW + 5_000, 100, |_| false).unwrap();
         due.jobs.iter().map(CallbackJob::job_id).collect()
     };
     assert_eq!(ids(E1), ["c1"]);

@@ -10,6 +10,7 @@ mod parties;
 mod retention;
 mod webphone;
 
+use std::path::Path;
 use storage::*;
 use tempfile::TempDir;
 
@@ -25,7 +26,7 @@ pub struct Opened {
 impl Opened {
     pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::open(folder.path()).unwrap();
+        let storage = open(folder.path());
         storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
         Self { storage, folder }
     }
@@ -33,8 +34,42 @@ impl Opened {
     pub fn reopen(self) -> Self {
         let Self { storage, folder } = self;
         drop(storage);
-        Self { storage: Storage::open(folder.path()).unwrap(), folder }
+        Self { storage: open(folder.path()), folder }
     }
+}
+
+/// Pushes what the account asks for, to the queue that its callback's URL names.
+struct Pushes;
+
+impl Announcer for Pushes {
+    fn result(&self, account: &Account, call: &Call) -> Option<NewCallback> {
+        let settings = account.callback.as_ref()?;
+        Some(callback(call, &settings.url, call.end_ms.unwrap_or_default()))
+    }
+
+    fn step(&self, account: &Account, event: &EventRecord) -> Option<NewCallback> {
+        let settings = account.callback.as_ref().filter(|_| !account.progress_events.is_empty())?;
+        let target = target(&format!("{} progress", settings.url));
+        Some(NewCallback { target, body: event.event.clone(), due_ms: event.at_ms })
+    }
+}
+
+pub fn open(folder: &Path) -> Storage {
+    Storage::open(folder, Pushes).unwrap()
+}
+
+/// Names the queue of an account's results from now on.
+pub fn push_to(storage: &Storage, account_id: &str, endpoint: Option<&str>) {
+    let known = storage.account(account_id).unwrap();
+    let mut account = known.unwrap_or_else(|| Account::new(account_id, account_id));
+    account.callback = endpoint.map(|endpoint| CallbackSettings {
+        url: endpoint.into(),
+        auth_header: None,
+        signing_secret: Sealed(vec![1]),
+        max_retries: 3,
+        earlier_secrets: Vec::new(),
+    });
+    storage.put_account(&account).unwrap();
 }
 
 pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
@@ -59,8 +94,8 @@ pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
 
 #[track_caller]
 pub fn create(storage: &Storage, new: NewCall) -> Call {
-    match storage.create_call(new, no_progress).unwrap() {
-        CreateOutcome::Created(call) => call,
+    match storage.create_call(new, None).unwrap() {
+        CreateOutcome::Created { call, .. } => call,
         other => panic!("{other:?}"),
     }
 }
@@ -91,22 +126,27 @@ pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
     }
 }
 
-pub fn callback(call: &Call, endpoint: &str, due_ms: u64) -> NewCallback {
-    let target = CallbackTarget {
+fn target(endpoint: &str) -> CallbackTarget {
+    CallbackTarget {
         endpoint: endpoint.into(),
         url: "https://crm.example/calls".into(),
         auth_header: None,
         signing_secret: Sealed(vec![1]),
         max_retries: 3,
-    };
-    NewCallback { target, body: format!("{{\"call_id\":\"{}\"}}", call.call_id), due_ms }
+    }
+}
+
+fn callback(call: &Call, endpoint: &str, due_ms: u64) -> NewCallback {
+    let body = format!("{{\"call_id\":\"{}\"}}", call.call_id);
+    NewCallback { target: target(endpoint), body, due_ms }
 }
 
 /// Ends a call with a callback to the endpoint, if one is named.
 #[track_caller]
 pub fn finish(storage: &Storage, call_id: &str, end_ms: u64, endpoint: Option<&str>) -> Finish {
-    let job = |call: &Call| Ok(endpoint.map(|endpoint| callback(call, endpoint, end_ms)));
-    match storage.finish_call(call_id, answered(call_id, end_ms), job, no_progress).unwrap() {
+    let call = storage.call(call_id).unwrap().unwrap();
+    push_to(storage, &call.account_id, endpoint);
+    match storage.finish_call(call_id, answered(call_id, end_ms)).unwrap() {
         FinishOutcome::Finished(finish) => finish,
         other => panic!("{other:?}"),
     }

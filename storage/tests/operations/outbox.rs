@@ -98,29 +98,24 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     let requeue = |endpoint: &'static str| {
-        storage
-            .requeue_callback("c1", |call| {
-                Ok(Some(NewCallback { body: "new".into(), ..callback(call, endpoint, NOW + 9) }))
-            })
-            .unwrap()
+        push_to(storage, ACCOUNT, Some(endpoint));
+        storage.requeue_callback("c1").unwrap()
     };
     assert_eq!(requeue(E1), RequeueOutcome::StillLive);
     finish(storage, "c1", NOW + 60_000, Some(E1));
     assert_eq!(requeue(E1), RequeueOutcome::StillPending);
     let job = storage.callback_job("c1").unwrap().unwrap();
     storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap();
-    assert_eq!(
-        storage.requeue_callback("c1", |_| Ok(None)).unwrap(),
-        RequeueOutcome::NotConfigured
-    );
+    push_to(storage, ACCOUNT, None);
+    assert_eq!(storage.requeue_callback("c1").unwrap(), RequeueOutcome::NotConfigured);
     let RequeueOutcome::Queued(again) = requeue(E2) else { panic!("not queued") };
     assert_eq!(
         (again.cycle, again.attempt_count, again.delivery_count, again.next_ms),
-        (2, 0, 1, NOW + 9)
+        (2, 0, 1, NOW + 60_000)
     );
     assert_eq!((again.body, again.target.endpoint.as_str()), (job.body, E2));
-    assert_eq!(due_ids(storage, E2, NOW + 9).0, ["c1"]);
-    assert_eq!(storage.requeue_callback("c9", |_| Ok(None)).unwrap(), RequeueOutcome::UnknownCall);
+    assert_eq!(due_ids(storage, E2, NOW + 60_000).0, ["c1"]);
+    assert_eq!(storage.requeue_callback("c9").unwrap(), RequeueOutcome::UnknownCall);
 }
 
 #[test]
@@ -128,8 +123,8 @@ fn a_callback_that_was_set_up_later_can_be_asked_for() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     finish(&opened.storage, "c1", NOW + 60_000, None);
-    let outcome =
-        opened.storage.requeue_callback("c1", |call| Ok(Some(callback(call, E1, NOW)))).unwrap();
+    push_to(&opened.storage, ACCOUNT, Some(E1));
+    let outcome = opened.storage.requeue_callback("c1").unwrap();
     assert!(matches!(outcome,
             RequeueOutcome::Queued(job) if job.cycle == 1 && job.body == "{\"call_id\":\"c1\"}"));
 }
@@ -212,8 +207,7 @@ fn undelivered_results_are_listed_by_account_and_state() {
     }
     assert_eq!(storage.outbox_depth().unwrap(), OutboxDepth { pending: 2, exhausted: 2 });
     // Queued again it is listed as such, and once it is delivered nowhere.
-    let again = |call: &Call| Ok(Some(callback(call, E1, NOW + 70_000)));
-    assert!(matches!(storage.requeue_callback("c1", again).unwrap(), RequeueOutcome::Queued(_)));
+    assert!(matches!(storage.requeue_callback("c1").unwrap(), RequeueOutcome::Queued(_)));
     assert_eq!(
         (ids(Some("demo"), JobState::Exhausted), ids(Some("demo"), JobState::Pending)),
         (vec![], vec!["c3".into(), "c1".into()])

@@ -61,7 +61,7 @@ fn tell(
         detail: None,
     };
     let progress = Progress { conversation, ..Progress::default() };
-    match storage.apply_milestone("c1", &entry, &progress, no_progress).unwrap() {
+    match storage.apply_milestone("c1", &entry, &progress).unwrap() {
         MilestoneOutcome::Applied(applied) => applied.call,
         other => panic!("{other:?}"),
     }
@@ -112,7 +112,7 @@ fn an_idempotency_key_names_one_party() {
         sip_code: Some(486),
     };
     let end = FinalCall { others: Some(vec![told]), ..FinalCall::failed("system", NOW) };
-    storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap();
+    storage.finish_call("c1", end).unwrap();
     let call = storage.call("c1").unwrap().unwrap();
     assert_eq!(
         call.earlier_party(&request("k1", "f1")),
@@ -181,11 +181,7 @@ fn who_left_keeps_the_reason_and_the_end_tells_the_rest() {
         sip_code: Some(486),
     };
     let end = FinalCall { others: Some(vec![told]), ..answered("c1", NOW + 5_000) };
-    let FinishOutcome::Finished(finish) =
-        storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap()
-    else {
-        panic!()
-    };
+    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end).unwrap() else { panic!() };
     let others = finish.call.others;
     assert_eq!(others.len(), 1, "who was never dialled is not told of");
     assert_eq!(
@@ -202,9 +198,7 @@ fn a_lost_call_ends_its_other_parties() {
     create(&opened.storage, new_call("c1", NOW));
     add(&opened.storage, "c1", participant());
     let end = FinalCall::failed("system", NOW + 9_000);
-    let FinishOutcome::Finished(finish) =
-        opened.storage.finish_call("c1", end, |_| Ok(None), no_progress).unwrap()
-    else {
+    let FinishOutcome::Finished(finish) = opened.storage.finish_call("c1", end).unwrap() else {
         panic!()
     };
     let other = &finish.call.others[0];

@@ -75,7 +75,7 @@ fn an_expired_record_goes_with_all_that_hangs_on_it() {
         trunk: None,
         detail: None,
     };
-    storage.apply_milestone("c1", &step, &Progress::default(), no_progress).unwrap();
+    storage.apply_milestone("c1", &step, &Progress::default()).unwrap();
     finish(storage, "c1", NOW + 60_000, Some("demo https://a.example"));
     let expired = storage.expire(NOW + 30 * DAY + 1, 100).unwrap();
     assert_eq!((expired.call_count, expired.more), (1, false));

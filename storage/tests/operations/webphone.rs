@@ -45,11 +45,11 @@ fn check(first: NewCall, end: Option<FinalCall>, second: NewCall, expected: &str
     let first_id = first.call_id.clone();
     create(&opened.storage, first);
     if let Some(end) = end {
-        opened.storage.finish_call(&first_id, end, |_| Ok(None), no_progress).unwrap();
+        opened.storage.finish_call(&first_id, end).unwrap();
     }
     let opened = opened.reopen();
-    let word = match opened.storage.create_call(second, no_progress).unwrap() {
-        CreateOutcome::Created(_) => "created",
+    let word = match opened.storage.create_call(second, None).unwrap() {
+        CreateOutcome::Created { .. } => "created",
         CreateOutcome::InTheWay(InTheWay::InCall(call)) if call.call_id == first_id => "in call",
         CreateOutcome::InTheWay(InTheWay::DoubleClick(call)) if call.call_id == first_id => {
             "double click"
@@ -106,10 +106,7 @@ fn a_links_uuid_is_echoed_and_refuses_nothing() {
         ..launched(call_id, ONE, start_ms)
     };
     assert_eq!(create(&opened.storage, named("a", NOW)).uuid, "crm-42");
-    opened
-        .storage
-        .finish_call("a", FinalCall::failed("busy", NOW + 500), |_| Ok(None), no_progress)
-        .unwrap();
+    opened.storage.finish_call("a", FinalCall::failed("busy", NOW + 500)).unwrap();
     assert_eq!(create(&opened.storage, named("b", NOW + 1_000)).uuid, "crm-42");
     // A backend's request of the same name is known again by its own call only.
     let asked = |call_id: &str| NewCall {
@@ -118,7 +115,7 @@ fn a_links_uuid_is_echoed_and_refuses_nothing() {
         ..new_call(call_id, NOW + 2_000)
     };
     create(&opened.storage, asked("c"));
-    let again = opened.storage.create_call(asked("d"), no_progress).unwrap();
+    let again = opened.storage.create_call(asked("d"), None).unwrap();
     assert!(matches!(again, CreateOutcome::Existing(call) if call.call_id == "c"));
 }
 
@@ -169,10 +166,7 @@ fn clicks_at_the_same_moment_make_one_call() {
                 let customer = if n % 2 == 0 { ONE } else { OTHER };
                 let new = launched(&n.to_string(), customer, NOW);
                 scope.spawn(move || {
-                    matches!(
-                        storage.create_call(new, no_progress).unwrap(),
-                        CreateOutcome::Created(_)
-                    )
+                    matches!(storage.create_call(new, None).unwrap(), CreateOutcome::Created { .. })
                 })
             })
             .collect();
@@ -261,12 +255,7 @@ fn the_agent_may_be_away_for_a_while() {
             detail: None,
         };
         match storage
-            .apply_milestone(
-                "c1",
-                &entry,
-                &Progress { agent_away, ..Progress::default() },
-                no_progress,
-            )
+            .apply_milestone("c1", &entry, &Progress { agent_away, ..Progress::default() })
             .unwrap()
         {
             MilestoneOutcome::Applied(applied) => applied.call.agent_away,

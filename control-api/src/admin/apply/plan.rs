@@ -67,7 +67,7 @@ impl Plan {
     ) -> storage::Result<Self> {
         let mut plan = Plan::default();
         let mut trunk_ids: BTreeSet<String> =
-            admin.app.store.trunks()?.into_iter().map(|trunk| trunk.id).collect();
+            admin.store().trunks()?.into_iter().map(|trunk| trunk.id).collect();
         for (id, settings) in declaration.trunks.unwrap_or_default() {
             refusals.within(&format!("trunks.{id}"), |refusals| {
                 plan.trunk(admin, &id, settings, refusals)
@@ -92,7 +92,7 @@ impl Plan {
         if let Err(detail) = field::id(id) {
             refusals.add("id", detail);
         }
-        let before = admin.app.store.trunk(id)?;
+        let before = admin.store().trunk(id)?;
         let Some(after) = settings.over(id, before.clone(), admin.context(), refusals) else {
             return Ok(());
         };
@@ -120,7 +120,7 @@ impl Plan {
         if let Err(detail) = field::id(id) {
             refusals.add("id", detail);
         }
-        let before = admin.app.store.account(id)?;
+        let before = admin.store().account(id)?;
         let present = before.clone().unwrap_or_else(|| Account::new(id, id));
         let mut after = entry.settings().over(present, |trunk| trunk_ids.contains(trunk), refusals);
         if let Some(encoded) = &entry.hold_audio {
@@ -202,7 +202,7 @@ impl Plan {
             let Some(e164) = refusals.take(&path, identity::caller_id(text, account)) else {
                 continue;
             };
-            let known = admin.app.store.number(e164.as_str())?;
+            let known = admin.store().number(e164.as_str())?;
             let taken = self.writes.iter().any(
                 |write| matches!(write, Write::Number(number) if number.e164 == e164.as_str()),
             );
@@ -231,7 +231,7 @@ impl Plan {
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
         for (crm_username, display_name) in agents {
-            let before = admin.app.store.agent(account, &crm_username)?;
+            let before = admin.store().agent(account, &crm_username)?;
             let settings = AgentSettings { display_name: Some(display_name) };
             let path = format!("agents.{crm_username:?}");
             let after = refusals.within(&path, |refusals| {
@@ -256,7 +256,7 @@ impl Plan {
         keys: BTreeMap<String, KeyEntry>,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
-        let known = admin.app.store.api_keys(Some(account))?;
+        let known = admin.store().api_keys(Some(account))?;
         for (name, KeyEntry { class, cidrs, supervise, value }) in keys {
             let input = KeyInput { name: name.clone(), class, cidrs, supervise, value };
             refusals.within(&name, |refusals| match key::newest(&known, &name) {
@@ -283,7 +283,7 @@ impl Plan {
             .iter()
             .any(|write| matches!(write, Write::Key(other) if other.hash == key.hash));
         // At time 0 no key has expired yet: an expired key's value is taken, too.
-        if twice || admin.app.store.authenticate(&key.hash, 0)?.is_some() {
+        if twice || admin.store().authenticate(&key.hash, 0)?.is_some() {
             refusals.add("value", "another key has this value; allowed is each value once");
         }
         self.note(Kind::Key, format!("{account}/{}", input.name), true, Vec::new());

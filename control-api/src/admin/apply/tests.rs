@@ -86,14 +86,15 @@ async fn a_second_run_changes_nothing() {
     assert_eq!(told, ["demo", "demo/backend"], "a value that was given is not told");
     let key = bench
         .app
-        .store
+        .records
+        .blocking()
         .authenticate(&crate::secret::hash("cds_sandbox-key-0123456789"), 0)
         .unwrap()
         .unwrap();
     assert_eq!(key.account_id.as_deref(), Some("demo"));
 
     let stored = || {
-        let store = &bench.app.store;
+        let store = &bench.app.records.blocking();
         (
             store.trunks().unwrap(),
             store.accounts().unwrap(),

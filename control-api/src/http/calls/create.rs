@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{CallType, CreateOutcome, Storage};
+use storage::{CallType, CreateOutcome, Storage, UUID_WINDOW_MS};
 use utoipa::ToSchema;
 
 /// A call to place: the agent's phone or softphone is rung first, then the customer's, then both
@@ -109,7 +109,7 @@ pub async fn create(
         app.turns.take(&caller.account_id, body.uuid.as_deref(), idempotency_key.as_deref()).await;
     let order = {
         let account_id = caller.account_id;
-        app.with_store(move |store| Ok(check(store, &account_id, body, idempotency_key))).await??
+        app.records.visit(move |store| check(store, &account_id, body, idempotency_key)).await?
     };
     let order = match order {
         Checked::New(order) => *order,
@@ -125,11 +125,13 @@ pub async fn create(
 
 async fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> {
     let (status, call) = match outcome {
-        CreateOutcome::Created(call) => (StatusCode::CREATED, call),
+        CreateOutcome::Created { call, .. } => (StatusCode::CREATED, call),
         CreateOutcome::Existing(call) => (StatusCode::OK, call),
         CreateOutcome::UuidClash { call_id } => {
+            let window_s = UUID_WINDOW_MS / 1000;
             let detail = format!(
-                "call {call_id} has this uuid and another body, and is live or less than 60 s old"
+                "call {call_id} has this uuid and another body, and is live or less than \
+                    {window_s} s old"
             );
             return Err(Problem::conflict("uuid_clash", detail).with_field("uuid", "already used"));
         }

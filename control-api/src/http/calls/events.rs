@@ -105,11 +105,13 @@ pub async fn of_call(
     let after = resume.after(&headers)?;
     if !call.is_live() {
         let call = call.clone();
-        let is_told = app.with_store(move |store| {
+        let is_told = app.records.visit(move |store| {
             let range = store.event_range(&call.account_id)?;
             let is_missing = after.is_some_and(|after| after < range.cut_until);
-            Ok(!is_missing
-                && store.call_events(&call, after.unwrap_or(0).min(range.last), 1)?.is_empty())
+            Ok::<_, storage::Error>(
+                !is_missing
+                    && store.call_events(&call, after.unwrap_or(0).min(range.last), 1)?.is_empty(),
+            )
         });
         // By a 204 a client is told not to come again (WHATWG HTML §9.2.3).
         if is_told.await? {
@@ -132,14 +134,14 @@ async fn open(
     source: Source,
     after: Option<u64>,
 ) -> Result<Response, Problem> {
-    let news = app.streams.open(&caller.account_id).ok_or_else(|| {
+    let news = app.notices.streams.open(&caller.account_id).ok_or_else(|| {
         Problem::too_many_requests(
             "too_many_streams",
             "the account has as many streams of events open as it may",
             BUSY_RETRY,
         )
     })?;
-    let (outlet, response) = sse::open(QUEUE_CAP, app.streams.patience.keep_alive);
+    let (outlet, response) = sse::open(QUEUE_CAP, app.notices.streams.patience.keep_alive);
     let teller = Teller { app, caller, source, outlet };
     tokio::spawn(async move { teller.run(news, after).await });
     Ok(response)
@@ -161,7 +163,7 @@ impl Teller {
     /// the process is to stop.
     async fn run(self, mut news: watch::Receiver<()>, after: Option<u64>) {
         let Ok(mut last) = self.begin(after).await else { return };
-        let mut looks = tokio::time::interval(self.app.streams.patience.keep_alive);
+        let mut looks = tokio::time::interval(self.app.notices.streams.patience.keep_alive);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.reset();
         loop {
@@ -251,14 +253,14 @@ impl Teller {
         &self,
         operation: impl FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
     ) -> Result<T, Over> {
-        self.app.with_store(operation).await.map_err(|error| {
+        self.app.records.visit(operation).await.map_err(|error| {
             tracing::error!(%error, "an account's events cannot be read");
             Over
         })
     }
 
     async fn send(&self, event: Event) -> Result<(), Over> {
-        let patience = self.app.streams.patience.slow_reader;
+        let patience = self.app.notices.streams.patience.slow_reader;
         self.outlet.send_within(event, patience).await.map_err(|Gone| Over)
     }
 }

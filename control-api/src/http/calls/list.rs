@@ -86,10 +86,7 @@ pub async fn list(
 ) -> Result<Json<CallList>, Problem> {
     let account_id = caller.account_id;
     let limit = page_len(query.limit)?;
-    let account = {
-        let account_id = account_id.clone();
-        app.with_store(move |store| store.account(&account_id)).await?
-    };
+    let account = app.records.account(&account_id).await?;
     let region = account.as_ref().map_or(Region::INDIA, party::region);
     let cursor = query.cursor.clone();
     let filter = filter(query, region)?;
@@ -105,7 +102,7 @@ pub async fn page(
     limit: usize,
 ) -> Result<CallList, Problem> {
     let public_url = app.config.public.url.clone();
-    let page = app.with_store(move |store| {
+    let page = app.records.visit(move |store| {
         let page = store.calls(&account_id, &filter, cursor.as_deref(), limit)?;
         let view = |call: &Call| {
             let job = if call.is_live() { None } else { store.callback_job(&call.call_id)? };

@@ -65,10 +65,8 @@ pub async fn read(
     PathParams(call_id): PathParams<String>,
 ) -> Result<Json<Timeline>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
-    let call_id = call.call_id.clone();
-    let (steps, deliveries) = app
-        .with_store(move |store| Ok((store.timeline(&call_id)?, store.deliveries(&call_id)?)))
-        .await?;
+    let steps = app.records.timeline(&call.call_id).await?;
+    let deliveries = app.records.deliveries(&call.call_id).await?;
     let mut entries = vec![(call.start_ms, plain(call.start_ms, "accepted"))];
     entries.extend(steps.into_iter().map(|entry| (entry.at_ms, milestone(entry))));
     if let Some(end_ms) = call.end_ms {

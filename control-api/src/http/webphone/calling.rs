@@ -1,6 +1,6 @@
 //! A launched page and its call: start, read, disposition, end.
 
-use super::session::{OpenSession, check_open, live_call, shown_call};
+use super::session::{OpenSession, check_open, shown_call};
 use super::view::CallView;
 use crate::agent::presence;
 use crate::app::App;
@@ -73,7 +73,7 @@ pub async fn start(
     let session_id = open.session.id.clone();
     let prepared = {
         let session = open.session;
-        app.with_store(move |store| Ok(prepare(store, session, &start))).await??
+        app.records.visit(move |store| prepare(store, session, &start)).await?
     };
     let order = match prepared {
         Prepared::Order(order) => *order,
@@ -85,7 +85,7 @@ pub async fn start(
         format!("call {} {}", agent.account_id, agent.crm_username),
         app.config.softphone.launch_per_minute_per_agent,
     )];
-    app.launch_rate.take(&uses, Instant::now()).map_err(|wait| {
+    app.limits.launches.take(&uses, Instant::now()).map_err(|wait| {
         Problem::too_many_requests("rate_limited", "this agent starts calls too often", wait)
     })?;
     let is_online = start.microphone == Microphone::Granted
@@ -98,7 +98,9 @@ pub async fn start(
         None => return Err(agent_offline()),
     };
     match outcome {
-        CreateOutcome::Created(call) => joined(&app, session_id, StatusCode::CREATED, call).await,
+        CreateOutcome::Created { call, .. } => {
+            joined(&app, session_id, StatusCode::CREATED, call).await
+        }
         CreateOutcome::Existing(call) => joined(&app, session_id, StatusCode::OK, call).await,
         CreateOutcome::InTheWay(other) => {
             joined(&app, session_id, StatusCode::OK, other.into_call()).await
@@ -165,13 +167,7 @@ async fn joined(
     status: StatusCode,
     call: Call,
 ) -> Result<(StatusCode, Json<CallView>), Problem> {
-    let call_id = call.call_id.clone();
-    let now = app
-        .with_store(move |store| {
-            store.bind_session(&session_id, &call_id)?;
-            store.call(&call_id)
-        })
-        .await?;
+    let now = app.records.bind_session(&session_id, &call.call_id).await?;
     let view = CallView::from(&now.unwrap_or(call));
     Ok((status, Json(view)))
 }
@@ -181,7 +177,7 @@ pub async fn read(
     State(app): State<Arc<App>>,
     open: OpenSession,
 ) -> Result<Json<CallView>, Problem> {
-    let call = app.with_store(move |store| shown_call(store, &open.session)).await?;
+    let call = app.records.visit(move |store| shown_call(store, &open.session)).await?;
     call.as_ref().map(|call| Json(CallView::from(call))).ok_or_else(no_call)
 }
 
@@ -191,8 +187,7 @@ fn no_call() -> Problem {
 
 /// Ends the agent's live call. Without one there is nothing to do.
 pub async fn end(State(app): State<Arc<App>>, open: OpenSession) -> Result<StatusCode, Problem> {
-    let agent = open.agent_id();
-    if let Some(call) = app.with_store(move |store| live_call(store, &agent)).await? {
+    if let Some(call) = app.records.live_call_of(&open.agent_id()).await? {
         change::hang_up(&app, &call).await?;
     }
     Ok(StatusCode::NO_CONTENT)
@@ -215,7 +210,8 @@ pub async fn change(
 ) -> Result<Json<CallView>, Problem> {
     let Verdict { disposition, call_id } = verdict;
     let call = app
-        .with_store(move |store| {
+        .records
+        .visit(move |store| {
             let session = open.session;
             let Some(call_id) = call_id else { return shown_call(store, &session) };
             let is_own = |call: &Call| {

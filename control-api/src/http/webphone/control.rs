@@ -1,7 +1,7 @@
 //! What an agent asks of the running call by the page's buttons: the same verbs as by REST, on the
 //! agent's own live call.
 
-use super::session::{OpenSession, live_call};
+use super::session::OpenSession;
 use super::view::CallView;
 use crate::app::App;
 use crate::call::asked::Asked;
@@ -70,8 +70,7 @@ pub async fn press(
     open: OpenSession,
     JsonBody(button): JsonBody<Button>,
 ) -> Result<Json<CallView>, Problem> {
-    let agent = open.agent_id();
-    let call = app.with_store(move |store| live_call(store, &agent)).await?;
+    let call = app.records.live_call_of(&open.agent_id()).await?;
     let call = call.ok_or_else(|| Problem::conflict("ended", "the agent is in no call"))?;
     let call = done(&app, &call, button).await?;
     Ok(Json(CallView::from(&call)))

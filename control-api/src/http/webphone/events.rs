@@ -2,7 +2,7 @@
 //! (WHATWG HTML §9.2). A call that the page did not start is told like its own. Besides, who speaks
 //! in the live call.
 
-use super::session::{OpenSession, live_call, shown_call, still_open};
+use super::session::{OpenSession, shown_call, still_open};
 use super::view::CallView;
 use crate::app::App;
 use crate::clock::now_ms;
@@ -28,14 +28,14 @@ const BUSY_RETRY: Duration = Duration::from_secs(15);
 /// Streams the agent's calls, beginning with the one that the session shows.
 pub async fn read(State(app): State<Arc<App>>, open: OpenSession) -> Result<Response, Problem> {
     let agent = open.agent_id();
-    if app.softphones.watcher_count(&agent) >= STREAM_CAP {
+    if app.notices.softphones.watcher_count(&agent) >= STREAM_CAP {
         return Err(Problem::too_many_requests(
             "too_many_streams",
             "the agent has too many pages open",
             BUSY_RETRY,
         ));
     }
-    let changes = app.softphones.watch(&agent);
+    let changes = app.notices.softphones.watch(&agent);
     let (outlet, response) = sse::open(QUEUE_CAP, KEEP_ALIVE);
     tokio::spawn(async move { tell(&app, open.session, agent, changes, outlet).await });
     Ok(response)
@@ -56,7 +56,7 @@ async fn tell(
         let (session, agent) = (session.clone(), agent.clone());
         let last = told.as_ref().map(|call| call.call_id.clone());
         let (news, ends_ms) =
-            match app.with_store(move |store| news(store, &session, &agent, last)).await {
+            match app.records.visit(move |store| news(store, &session, &agent, last)).await {
                 Ok(Some(news)) => news,
                 Ok(None) => return,
                 Err(error) => {
@@ -106,7 +106,7 @@ impl Speech {
             return;
         };
         if self.watched.as_ref().is_none_or(|(call_id, _)| *call_id != call.call_id) {
-            self.watched = Some((call.call_id.clone(), app.speakers.watch(&call.call_id)));
+            self.watched = Some((call.call_id.clone(), app.notices.speakers.watch(&call.call_id)));
         }
     }
 
@@ -144,7 +144,8 @@ fn news(
         Some(call_id) => store.call(call_id)?,
         None => shown_call(store, &session)?,
     };
-    let live = live_call(store, agent)?
+    let live = store
+        .live_softphone_call(&agent.account_id, &agent.crm_username)?
         .filter(|live| first.as_ref().is_none_or(|first| first.call_id != live.call_id));
     // A call that came and went between two looks is not skipped.
     let missed = shown_call(store, &session)?.filter(|shown| {

@@ -156,11 +156,11 @@ async fn open(
     };
     let checked = {
         let (account_id, link) = (account_id.clone(), link.clone());
-        app.with_store(move |store| Ok(Checked::of(store, &account_id, &link))).await?
+        app.records.visit(move |store| Checked::of(store, &account_id, &link)).await
     };
     // Agents that are not registered share one rate: their names cost no memory.
     let agent = checked.as_ref().map_or("", |checked| checked.agent.crm_username.as_str());
-    app.launch_rate.take(&uses(agent), Instant::now()).map_err(|wait| {
+    app.limits.launches.take(&uses(agent), Instant::now()).map_err(|wait| {
         Problem::too_many_requests(
             "rate_limited",
             "the launch link is opened too often with this key or by this agent",
@@ -180,7 +180,7 @@ async fn open(
         expires_ms: now_ms() + limits.token_s * 1000,
     };
     let launch = Launch {
-        token: ticket.seal(&app.master_key),
+        token: ticket.seal(&app.secrets.master_key),
         agent: agent.into(),
         to_number: link.to_number,
         to_number_e164,

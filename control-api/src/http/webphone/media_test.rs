@@ -2,7 +2,7 @@
 //! the softphone alone, of which no record is kept, and what its page measured meanwhile, which is
 //! remembered with the agent.
 
-use super::session::{OpenSession, live_call};
+use super::session::OpenSession;
 use crate::agent::presence;
 use crate::app::App;
 use crate::call::admission::{agent_offline, no_shard_problem};
@@ -41,11 +41,10 @@ pub async fn begin(
         format!("test {} {}", agent.account_id, agent.crm_username),
         app.config.softphone.launch_per_minute_per_agent,
     )];
-    app.launch_rate.take(&uses, Instant::now()).map_err(|wait| {
+    app.limits.launches.take(&uses, Instant::now()).map_err(|wait| {
         Problem::too_many_requests("rate_limited", "this agent tests too often", wait)
     })?;
-    let asked = agent.clone();
-    if app.with_store(move |store| live_call(store, &asked)).await?.is_some() {
+    if app.records.live_call_of(&agent).await?.is_some() {
         return Err(Problem::conflict("agent_busy", "the agent is in a call"));
     }
     if !presence::wait_online(&app, &agent, REGISTER_WAIT).await {
@@ -129,11 +128,6 @@ pub async fn keep(
         lost_permille,
         sent_lost_permille,
     };
-    app.with_store(move |store| {
-        store.change_softphone(&agent.account_id, &agent.crm_username, |softphone| {
-            softphone.media_test = Some(test)
-        })
-    })
-    .await?;
+    app.records.change_softphone(&agent, |softphone| softphone.media_test = Some(test)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -37,7 +37,7 @@ pub async fn call(
 /// Who may embed a page: what its account says; of one that names none, the origins that any
 /// account names.
 async fn embedders(app: &App, Whose { account }: Whose) -> Result<Vec<String>, Problem> {
-    let found = app.with_store(move |store| {
+    let found = app.records.visit(move |store| {
         let account = account.map(|id| store.account(&id)).transpose()?.flatten();
         account.map_or_else(|| store.accounts(), |account| Ok(vec![account]))
     });

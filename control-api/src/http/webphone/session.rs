@@ -55,7 +55,7 @@ impl FromRequestParts<Arc<App>> for OpenSession {
             .filter(|secret| secret.len() <= MAX_SECRET_LEN);
         let secret = secret
             .ok_or_else(|| unknown_session("send the session as Authorization: Session SECRET"))?;
-        let found = app.with_store(move |store| find(store, &secret)).await?;
+        let found = app.records.visit(move |store| find(store, &secret)).await?;
         found.ok_or_else(|| {
             let Client(client) = Client::of(&parts.extensions, &parts.headers, app);
             auth::guessed(app, client, over())
@@ -104,7 +104,7 @@ pub fn still_open(
 
 /// Refuses a session that is over by now.
 pub async fn check_open(app: &App, session_id: String) -> Result<(), Problem> {
-    let session = app.with_store(move |store| still_open(store, &session_id)).await?;
+    let session = app.records.visit(move |store| still_open(store, &session_id)).await?;
     session.map(|_| ()).ok_or_else(over)
 }
 
@@ -121,9 +121,9 @@ async fn admit(
     };
     let session_id = session.id.clone();
     let look = move |store: &Storage| still_open(store, &session_id);
-    let (_, ends_ms) = app.with_store(look.clone()).await?.ok_or_else(over)?;
+    let (_, ends_ms) = app.records.visit(look.clone()).await?.ok_or_else(over)?;
     let sip = grant::grant(app, &agent, live, ends_ms).ok_or_else(no_edge)?;
-    if app.with_store(look).await?.is_none() {
+    if app.records.visit(look).await?.is_none() {
         grant::cut_off(app, &agent);
         return Err(over());
     }
@@ -143,11 +143,6 @@ pub fn shown_call(
         (Some(last), Some(own)) if own.start_ms > last.start_ms && !last.is_live() => Some(own),
         (last, own) => last.or(own),
     })
-}
-
-/// The agent's live call.
-pub fn live_call(store: &Storage, agent: &AgentId) -> Result<Option<Call>, storage::Error> {
-    Ok(store.softphone_call(&agent.account_id, &agent.crm_username)?.filter(Call::is_live))
 }
 
 /// A launch token.
@@ -191,7 +186,7 @@ pub async fn open(
 
 async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
     let now_ms = now_ms();
-    let ticket = Ticket::open(token, &app.master_key, now_ms)?;
+    let ticket = Ticket::open(token, &app.secrets.master_key, now_ms)?;
     if !app.link.takes_softphones() {
         return Err(no_edge());
     }
@@ -213,7 +208,7 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
     };
     let key_id = ticket.key_id;
     let (session, agent, in_the_way) =
-        app.with_store(move |store| Ok(begin(store, session, &key_id))).await??;
+        app.records.visit(move |store| begin(store, session, &key_id)).await?;
     let (call, conflict) = match in_the_way {
         None => (None, None),
         Some(InTheWay::InCall(call)) => (Some(call), Some(Conflict::InCall)),
@@ -278,7 +273,7 @@ pub async fn renew(
     open: OpenSession,
 ) -> Result<Json<Renewed>, Problem> {
     let session = open.session.clone();
-    let call = app.with_store(move |store| shown_call(store, &session)).await?;
+    let call = app.records.visit(move |store| shown_call(store, &session)).await?;
     let sip = admit(&app, &open.session, call.as_ref().filter(|call| call.is_live())).await?;
     Ok(Json(Renewed { sip, call: call.as_ref().map(CallView::from) }))
 }
@@ -288,17 +283,12 @@ pub async fn renew(
 pub async fn close(State(app): State<Arc<App>>, open: OpenSession) -> Result<StatusCode, Problem> {
     let agent = open.agent_id();
     let session_id = open.session.id;
-    let call = {
-        let (session_id, agent) = (session_id.clone(), agent.clone());
-        app.with_store(move |store| {
-            store.close_session(&session_id)?;
-            live_call(store, &agent)
-        })
-        .await?
-    };
+    let closed = session_id.clone();
+    app.records.visit(move |store| store.close_session(&closed)).await?;
+    let call = app.records.live_call_of(&agent).await?;
     if let Some(call) = call.filter(|call| call.session_id.as_ref() == Some(&session_id)) {
         change::hang_up(&app, &call).await?;
     }
-    app.softphones.changed(&agent);
+    app.notices.softphones.changed(&agent);
     Ok(StatusCode::NO_CONTENT)
 }

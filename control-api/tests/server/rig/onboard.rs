@@ -14,9 +14,9 @@ pub const CALLER_ID: &str = "+918047123456";
 
 impl Rig {
     pub fn change_account(&self, change: impl FnOnce(&mut Account)) {
-        let mut account = self.app.store.account(ACCOUNT).unwrap().unwrap();
+        let mut account = self.app.records.blocking().account(ACCOUNT).unwrap().unwrap();
         change(&mut account);
-        self.app.store.put_account(&account).unwrap();
+        self.app.records.blocking().put_account(&account).unwrap();
     }
 
     pub fn add_key(&self, id: &str, class: KeyClass, change: impl FnOnce(&mut ApiKey)) -> String {
@@ -39,7 +39,7 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         signal_from: vec![],
         media_from: vec![],
     };
-    app.store.put_trunk(&trunk).unwrap();
+    app.records.blocking().put_trunk(&trunk).unwrap();
     let mut account = Account::new(ACCOUNT, "Acme");
     account.trunks = vec![trunk.id];
     account.limits.calls_per_second = 1_000;
@@ -51,16 +51,16 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         max_retries: 3,
         earlier_secrets: Vec::new(),
     });
-    app.store.put_account(&account).unwrap();
-    app.store.put_account(&Account::new("other", "Other")).unwrap();
+    app.records.blocking().put_account(&account).unwrap();
+    app.records.blocking().put_account(&Account::new("other", "Other")).unwrap();
     for (e164, account_id) in [(CALLER_ID, ACCOUNT), ("+918047123457", "other")] {
-        app.store.put_number(&Number { e164: e164.into(), account_id: account_id.into() }).unwrap();
+        app.records.blocking().put_number(&Number { e164: e164.into(), account_id: account_id.into() }).unwrap();
     }
     for (crm_username, display_name) in
         [("agent.017", "Asha"), ("agent.018", "agent.018"), ("Jörg आशा", "Jörg")]
     {
         let (crm_username, display_name) = (crm_username.into(), display_name.into());
-        app.store
+        app.records.blocking()
             .put_agent(&Agent { account_id: ACCOUNT.into(), crm_username, display_name })
             .unwrap();
     }
@@ -82,6 +82,6 @@ fn add_key(app: &App, id: &str, class: KeyClass, change: impl FnOnce(&mut ApiKey
         may_supervise: false,
     };
     change(&mut key);
-    app.store.put_api_key(&key).unwrap();
+    app.records.blocking().put_api_key(&key).unwrap();
     clear.expose().to_owned()
 }

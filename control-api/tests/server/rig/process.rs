@@ -6,7 +6,7 @@ use super::{DEADLINE, Rig};
 use control_api::app::App;
 use control_api::config::Config;
 use control_api::server;
-use control_api::streams::{Patience, Streams};
+use control_api::streams::Patience;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,8 +34,7 @@ impl Rig {
         let folder =
             std::env::temp_dir().join(format!("control-api-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let mut app = App::open(config(&folder, change)).unwrap();
-        Arc::get_mut(&mut app).expect("nobody else has it yet").streams = Streams::new(patience);
+        let app = App::open_with(config(&folder, change), patience).unwrap();
         let [server_key, browser_key] = onboard(&app);
         Self::serve(app, folder, server_key, browser_key, change).await
     }

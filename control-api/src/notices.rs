@@ -1,0 +1,41 @@
+//! Who waits for what happens to calls: pages of agents, readers of event streams, the deliverer of
+//! callbacks, and those who wait for a line of a trunk. One place tells them all.
+
+use crate::callback::Callbacks;
+use crate::limits::TrunkUse;
+use crate::speaking::Speakers;
+use crate::streams::Streams;
+use crate::watch::Softphones;
+use storage::Call;
+
+/// Everyone who is told.
+pub struct Notices {
+    pub softphones: Softphones,
+    pub speakers: Speakers,
+    pub streams: Streams,
+    pub callbacks: Callbacks,
+    pub trunk_lines: TrunkUse,
+}
+
+impl Notices {
+    /// A call is another than it was, and so it is on disk: wakes who shows it, who reads its
+    /// account's events and the queues of its callbacks, and gives back the lines of who left it.
+    pub fn changed<'a>(&self, call: &Call, endpoints: impl IntoIterator<Item = &'a String>) {
+        self.softphones.call_changed(call);
+        self.streams.wake(&call.account_id);
+        endpoints.into_iter().for_each(|endpoint| self.callbacks.notify(endpoint));
+        if call.is_live() {
+            for other in call.others.iter().filter(|other| other.end_ms.is_some()) {
+                self.trunk_lines.give_back_of(&call.call_id, &other.party);
+            }
+        } else {
+            self.release(&call.call_id);
+        }
+    }
+
+    /// Nothing is held for a call any more: it is over, or it never was.
+    pub fn release(&self, call_id: &str) {
+        self.trunk_lines.give_back(call_id);
+        self.speakers.forget(call_id);
+    }
+}
