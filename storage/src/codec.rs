@@ -14,7 +14,7 @@ pub(crate) trait Record: Serialize + DeserializeOwned {
 }
 
 macro_rules! records {
-    ($($record:ty => $kind:literal $(version $version:literal)?),* $(,)?) => {
+    ($($record:ty => $kind:literal $(version $version:expr)?),* $(,)?) => {
         $(impl Record for $record {
             const KIND: &'static str = $kind;
             $(const VERSION: u8 = $version;)?
@@ -23,7 +23,7 @@ macro_rules! records {
 }
 
 records! {
-    Account => "account" version 6,
+    Account => "account" version Account::VERSION,
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,

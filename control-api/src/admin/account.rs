@@ -12,6 +12,7 @@ use crate::{hold_audio, retention};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Belongings, RecordingLayout, ReferPolicy, RemoveOutcome};
@@ -175,87 +176,117 @@ impl From<&Account> for AccountView {
 }
 
 /// Settings of an account; those left out keep their value, or get the default when the account is
-/// new.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+/// new. The one shape of them: of requests, of the file that is applied, and of the CLI's flags.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountSettings {
-    /// Default: the id.
+    /// Name for people. Default: the id.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub name: Option<String>,
-    /// Default `IN`.
+    /// ISO 3166-1 country whose national numbers are accepted. Default `IN`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub region: Option<String>,
     /// ISO 3166-1 countries whose numbers are dialled, such as `IN`; none means that of the region
     /// only. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "country", value_name = "COUNTRY")]
     pub countries: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[command(flatten)]
     pub limits: Option<LimitsSettings>,
-    /// Default true.
+    /// Whether calls are recorded unless the request says otherwise. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub record: Option<bool>,
-    /// 1–300. Default 30.
+    /// Seconds for which the agent's phone rings, 1–300. Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub agent_ring_s: Option<u64>,
-    /// Default false.
+    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the
+    /// request says otherwise. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub agent_confirm: Option<bool>,
-    /// 1–300. Default 45.
+    /// Seconds for which the customer's phone rings, 1–300. Default 45.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub customer_ring_s: Option<u64>,
-    /// 10–86400. Default 14400.
+    /// Seconds after which a call is ended, 10–86400. Default 14400.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub max_duration_s: Option<u64>,
-    /// 2–3600. Default 30.
+    /// Seconds without media from a party after which a call is ended, 2–3600. Default 30.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub no_media_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[command(flatten)]
     pub retention: Option<RetentionSettings>,
     /// Trunks that exist, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "trunk", value_name = "TRUNK")]
     pub trunks: Option<Vec<String>>,
     /// Origins whose pages may embed the softphone, such as `https://crm.example.com`; none means
     /// any. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "frame-ancestor", value_name = "ORIGIN")]
     pub frame_ancestors: Option<Vec<String>>,
-    /// Default `stereo`.
+    /// What the channels of recordings hold: `stereo` (the customer and all third parties share the
+    /// second) or `three_channel` (third parties have the third). Default `stereo`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = word::<Layout>)]
     pub recording_layout: Option<Layout>,
+    /// What becomes of a REFER from an agent's phone: `refuse`, or `transfer` for a blind transfer.
     /// Default `refuse`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = word::<Refer>)]
     pub refer: Option<Refer>,
     /// Words of events, or heads of words such as `participant`, that are pushed to the callback as
     /// they happen. Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "progress-event", value_name = "WORD")]
     pub progress_events: Option<Vec<String>>,
 }
 
 /// How much an account may do at once; what is left out stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsSettings {
-    /// 0–100000; 0 stops new calls. Default 100.
+    /// Calls at once, 0–100000; 0 stops new calls. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub max_concurrent_calls: Option<u32>,
-    /// 0–10000; 0 stops new calls. Default 10.
+    /// New calls per second, 0–10000; 0 stops new calls. Default 10.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub calls_per_second: Option<u32>,
     /// Minutes of talk in a day (UTC) from which on no call is placed, 0–1000000; 0 means any
     /// number. Default 30000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub minutes_per_day: Option<u32>,
 }
 
 /// How many days are kept; what is left out stays.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, clap::Args)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionSettings {
-    /// 1–3650. Default 365.
+    /// Days for which records are kept, 1–3650. Default 365.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub record_days: Option<u32>,
-    /// 1–3650. Default 90.
+    /// Days for which recordings are kept, 1–3650. Default 90.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub recording_days: Option<u32>,
+}
+
+/// One of the words of a setting, from a flag.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let word = serde_json::Value::String(text.replace('-', "_"));
+    serde_json::from_value(word).map_err(|error| error.to_string())
 }
 
 impl AccountSettings {

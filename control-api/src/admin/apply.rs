@@ -3,11 +3,12 @@
 //! references to secrets is the CLI's.
 
 mod difference;
+mod entry;
 mod plan;
 
 pub use difference::Difference;
 
-use super::account::{AccountSettings, Layout, LimitsSettings, Refer, RetentionSettings};
+use super::account::AccountSettings;
 use super::callback::CallbackInput;
 use super::desk::{Admin, blocking, conflict};
 use super::field::Refusals;
@@ -42,30 +43,17 @@ pub struct Declaration {
     pub accounts: Option<BTreeMap<String, AccountEntry>>,
 }
 
-/// An account with all that belongs to it. Settings left out keep their value.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// An account with all that belongs to it, beside each other in one object. Settings left out keep
+/// their value.
+#[derive(Debug, Default)]
 pub struct AccountEntry {
-    pub name: Option<String>,
-    pub region: Option<String>,
-    /// Countries whose numbers are dialled; none means that of the region only.
-    pub countries: Option<Vec<String>>,
-    pub limits: Option<LimitsSettings>,
-    pub record: Option<bool>,
-    pub agent_ring_s: Option<u64>,
-    pub agent_confirm: Option<bool>,
-    pub customer_ring_s: Option<u64>,
-    pub max_duration_s: Option<u64>,
-    pub no_media_s: Option<u64>,
-    pub retention: Option<RetentionSettings>,
-    /// Ids of trunks, in the order in which they are tried.
-    pub trunks: Option<Vec<String>>,
-    /// Origins whose pages may embed the softphone.
-    pub frame_ancestors: Option<Vec<String>>,
-    pub recording_layout: Option<Layout>,
-    pub refer: Option<Refer>,
-    /// Words of events, or heads of them, that are pushed to the callback as they happen.
-    pub progress_events: Option<Vec<String>>,
+    pub settings: AccountSettings,
+    pub belongings: Belongings,
+}
+
+/// What belongs to an account.
+#[derive(Debug, Default, ToSchema)]
+pub struct Belongings {
     /// The WAV file that parties on hold hear, in base64.
     #[schema(content_encoding = "base64", content_media_type = "audio/wav")]
     pub hold_audio: Option<String>,
@@ -76,29 +64,6 @@ pub struct AccountEntry {
     /// Keys by name; each is made once and then kept.
     pub keys: Option<BTreeMap<String, KeyEntry>>,
     pub callback: Option<CallbackInput>,
-}
-
-impl AccountEntry {
-    fn settings(&mut self) -> AccountSettings {
-        AccountSettings {
-            name: self.name.take(),
-            region: self.region.take(),
-            countries: self.countries.take(),
-            limits: self.limits.take(),
-            record: self.record,
-            agent_ring_s: self.agent_ring_s,
-            agent_confirm: self.agent_confirm,
-            customer_ring_s: self.customer_ring_s,
-            max_duration_s: self.max_duration_s,
-            no_media_s: self.no_media_s,
-            retention: self.retention.take(),
-            trunks: self.trunks.take(),
-            frame_ancestors: self.frame_ancestors.take(),
-            recording_layout: self.recording_layout,
-            refer: self.refer,
-            progress_events: self.progress_events.take(),
-        }
-    }
 }
 
 /// A key as a declaration has it, under its name.

@@ -39,16 +39,19 @@ pub async fn set_disposition(
 
 /// Refuses what is empty, too long or holds control characters, with 422.
 pub fn check_disposition(disposition: &str) -> Result<(), Problem> {
-    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&disposition.chars().count())
-        && !disposition.chars().any(char::is_control);
-    let detail = format!(
-        "allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters"
-    );
-    if is_fine {
-        Ok(())
-    } else {
-        Err(Problem::unprocessable("disposition", "invalid_disposition", detail))
-    }
+    disposition_text(disposition)
+        .map_err(|detail| Problem::unprocessable("disposition", "invalid_disposition", detail))
+}
+
+/// Why a text is no disposition.
+pub fn disposition_text(text: &str) -> Result<(), String> {
+    let is_fine = (1..=MAX_DISPOSITION_CHARS).contains(&text.chars().count())
+        && !text.chars().any(char::is_control);
+    is_fine.then_some(()).ok_or_else(|| {
+        format!(
+            "allowed are 1 to {MAX_DISPOSITION_CHARS} characters, none of them control characters"
+        )
+    })
 }
 
 /// 404, also for another account's call.

@@ -1,14 +1,12 @@
 //! Accounts and what is set with them: numbers, agents, callback.
 
-use super::table::{joined, or_dash, settings, table, yes_no};
+use super::table::{joined, listed, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::account::{
-    AccountSettings, AccountView, Layout, LimitsSettings, Refer, Removal, RetentionSettings,
-};
+use crate::admin::account::{AccountSettings, AccountView, Removal};
 use crate::admin::callback::{CallbackAnswer, CallbackView};
 use crate::admin::identity::{AgentStatus, AgentView};
 use crate::admin::trial::Trial;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -18,7 +16,8 @@ pub enum AccountCommand {
     List,
     /// Show an account
     Show { account: String },
-    /// Create an account, or change the settings that are given
+    // Said as an attribute: what the shape of the settings says of itself is no help here.
+    #[command(about = "Create an account, or change the settings that are given", long_about = None)]
     Set(Box<AccountArgs>),
     /// Set what parties on hold hear: a WAV file, or the bundled tone again
     HoldAudio {
@@ -45,121 +44,24 @@ pub enum AccountCommand {
 #[derive(Debug, Args)]
 pub struct AccountArgs {
     account: String,
-    #[arg(long)]
-    name: Option<String>,
-    /// Country whose national numbers are accepted, such as IN
-    #[arg(long)]
-    region: Option<String>,
-    /// Country whose numbers are dialled, such as IN; give it again for the next one
-    #[arg(long = "country", value_name = "COUNTRY", conflicts_with = "own_country_only")]
-    countries: Vec<String>,
+    #[command(flatten)]
+    settings: AccountSettings,
     /// Dial numbers of the region's country only
-    #[arg(long)]
+    #[arg(long, conflicts_with = "countries")]
     own_country_only: bool,
-    /// Calls at once, 0-100000
-    #[arg(long)]
-    max_concurrent_calls: Option<u32>,
-    /// New calls per second, 0-10000
-    #[arg(long)]
-    calls_per_second: Option<u32>,
-    /// Minutes of talk a day (UTC) from which on no call is placed, 0-1000000; 0 for any number
-    #[arg(long)]
-    minutes_per_day: Option<u32>,
-    /// Whether calls are recorded unless the request says otherwise
-    #[arg(long)]
-    record: Option<bool>,
-    /// Seconds for which the agent's phone rings, 1-300
-    #[arg(long)]
-    agent_ring_s: Option<u64>,
-    /// Whether an agent's phone is asked to press 1 before the customer is dialled, unless the
-    /// request says otherwise
-    #[arg(long)]
-    agent_confirm: Option<bool>,
-    /// Seconds for which the customer's phone rings, 1-300
-    #[arg(long)]
-    customer_ring_s: Option<u64>,
-    /// Seconds after which a call is ended, 10-86400
-    #[arg(long)]
-    max_duration_s: Option<u64>,
-    /// Seconds without media after which a call is ended, 2-3600
-    #[arg(long)]
-    no_media_s: Option<u64>,
-    /// Days for which records are kept, 1-3650
-    #[arg(long)]
-    record_days: Option<u32>,
-    /// Days for which recordings are kept, 1-3650
-    #[arg(long)]
-    recording_days: Option<u32>,
-    /// Trunk to place calls through; give it again for the next one to try
-    #[arg(long = "trunk")]
-    trunks: Vec<String>,
-    /// Origin whose pages may embed the softphone; give it again for the next one
-    #[arg(long = "frame-ancestor", value_name = "ORIGIN")]
-    frame_ancestors: Vec<String>,
-    /// What the channels of recordings hold
-    #[arg(long)]
-    recording_layout: Option<LayoutArg>,
-    /// What becomes of a REFER from an agent's phone
-    #[arg(long)]
-    refer: Option<ReferArg>,
-    /// Event that is pushed to the callback as it happens, such as participant or bridged; give it
-    /// again for the next one
-    #[arg(long = "progress-event", value_name = "WORD", conflicts_with = "no_progress_events")]
-    progress_events: Vec<String>,
     /// Push no events, only results
-    #[arg(long)]
+    #[arg(long, conflicts_with = "progress_events")]
     no_progress_events: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum LayoutArg {
-    /// The customer and all third parties share the second channel
-    Stereo,
-    /// Third parties have a third channel of their own
-    ThreeChannel,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ReferArg {
-    Refuse,
-    /// A blind transfer
-    Transfer,
 }
 
 impl AccountArgs {
     fn settings(self) -> AccountSettings {
+        let Self { settings, own_country_only, no_progress_events, .. } = self;
+        let none = |is_wanted: bool| is_wanted.then(Vec::new);
         AccountSettings {
-            name: self.name,
-            region: self.region,
-            countries: (self.own_country_only || !self.countries.is_empty())
-                .then_some(self.countries),
-            limits: Some(LimitsSettings {
-                max_concurrent_calls: self.max_concurrent_calls,
-                calls_per_second: self.calls_per_second,
-                minutes_per_day: self.minutes_per_day,
-            }),
-            record: self.record,
-            agent_ring_s: self.agent_ring_s,
-            agent_confirm: self.agent_confirm,
-            customer_ring_s: self.customer_ring_s,
-            max_duration_s: self.max_duration_s,
-            no_media_s: self.no_media_s,
-            retention: Some(RetentionSettings {
-                record_days: self.record_days,
-                recording_days: self.recording_days,
-            }),
-            trunks: (!self.trunks.is_empty()).then_some(self.trunks),
-            frame_ancestors: (!self.frame_ancestors.is_empty()).then_some(self.frame_ancestors),
-            recording_layout: self.recording_layout.map(|layout| match layout {
-                LayoutArg::Stereo => Layout::Stereo,
-                LayoutArg::ThreeChannel => Layout::ThreeChannel,
-            }),
-            refer: self.refer.map(|refer| match refer {
-                ReferArg::Refuse => Refer::Refuse,
-                ReferArg::Transfer => Refer::Transfer,
-            }),
-            progress_events: (self.no_progress_events || !self.progress_events.is_empty())
-                .then_some(self.progress_events),
+            countries: settings.countries.or(none(own_country_only)),
+            progress_events: settings.progress_events.or(none(no_progress_events)),
+            ..settings
         }
     }
 }
@@ -230,51 +132,7 @@ fn list_text(accounts: &[AccountView]) -> String {
 }
 
 fn account_text(account: &AccountView) -> String {
-    settings(vec![
-        ("id", account.id.clone()),
-        ("name", account.name.clone()),
-        ("region", account.region.clone()),
-        (
-            "dials to",
-            if account.countries.is_empty() {
-                account.region.clone()
-            } else {
-                joined(&account.countries)
-            },
-        ),
-        ("calls at once", account.limits.max_concurrent_calls.to_string()),
-        ("calls per second", account.limits.calls_per_second.to_string()),
-        (
-            "minutes a day",
-            if account.limits.minutes_per_day == 0 {
-                "any".into()
-            } else {
-                account.limits.minutes_per_day.to_string()
-            },
-        ),
-        ("record", yes_no(account.record)),
-        ("agent rings", format!("{} s", account.agent_ring_s)),
-        ("agent confirms", yes_no(account.agent_confirm)),
-        ("customer rings", format!("{} s", account.customer_ring_s)),
-        ("longest call", format!("{} s", account.max_duration_s)),
-        ("no media", format!("{} s", account.no_media_s)),
-        ("records kept", format!("{} days", account.retention.record_days)),
-        ("recordings kept", format!("{} days", account.retention.recording_days)),
-        ("trunks", joined(&account.trunks)),
-        (
-            "may embed",
-            if account.frame_ancestors.is_empty() {
-                "any".into()
-            } else {
-                joined(&account.frame_ancestors)
-            },
-        ),
-        ("channels", if account.recording_layout == Layout::Stereo { "2" } else { "3" }.into()),
-        ("hold audio", account.hold_audio.clone().unwrap_or_else(|| "tone".into())),
-        ("REFER", if account.refer == Refer::Refuse { "refused" } else { "transfers" }.into()),
-        ("progress events", joined(&account.progress_events)),
-        ("callback", or_dash(account.callback.as_ref().map(|callback| callback.url.as_str()))),
-    ])
+    listed(account)
 }
 
 #[derive(Debug, Subcommand)]

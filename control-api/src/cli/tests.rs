@@ -149,16 +149,20 @@ async fn a_customer_is_onboarded_command_by_command() {
     ];
     Shell::check(
         shell.run(&account).await,
-        &["calls per second  3", "record            no", "trunks            carrier-a"],
+        &[
+            "limits.calls_per_second      3",
+            "record                       no",
+            "trunks                       carrier-a",
+        ],
     );
     Shell::check(shell.run(&["account", "list"]).await, &["demo  Demo  IN"]);
     Shell::check(
         shell.run(&["account", "show", "demo"]).await,
-        &["longest call      14400 s", "agent confirms    no"],
+        &["max_duration_s               14400", "agent_confirm                no"],
     );
     Shell::check(
         shell.run(&["account", "set", "demo", "--agent-confirm", "true"]).await,
-        &["agent confirms    yes"],
+        &["agent_confirm                yes"],
     );
     Shell::check(
         shell.run(&["number", "add", "demo", "098765-43210", "+91 22 2778 2183"]).await,

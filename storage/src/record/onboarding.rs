@@ -84,6 +84,9 @@ pub enum ReferPolicy {
 }
 
 impl Account {
+    /// Version of the record, raised with each field that is added.
+    pub(crate) const VERSION: u8 = 6;
+
     /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no
     /// callback, no trunk.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {

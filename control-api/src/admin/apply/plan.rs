@@ -113,7 +113,7 @@ impl Plan {
         &mut self,
         admin: &Admin,
         id: &str,
-        mut entry: AccountEntry,
+        entry: AccountEntry,
         trunk_ids: &BTreeSet<String>,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
@@ -122,14 +122,15 @@ impl Plan {
         }
         let before = admin.store().account(id)?;
         let present = before.clone().unwrap_or_else(|| Account::new(id, id));
-        let mut after = entry.settings().over(present, |trunk| trunk_ids.contains(trunk), refusals);
-        if let Some(encoded) = &entry.hold_audio {
+        let AccountEntry { settings, belongings } = entry;
+        let mut after = settings.over(present, |trunk| trunk_ids.contains(trunk), refusals);
+        if let Some(encoded) = &belongings.hold_audio {
             self.hold_audio(encoded, &mut after, refusals);
         }
         let view = |account: &Account| AccountView { callback: None, ..AccountView::from(account) };
         let differences = compared(before.as_ref().map(view), view(&after));
         self.note(Kind::Account, id.to_owned(), before.is_none(), differences);
-        if let Some(callback) = entry.callback {
+        if let Some(callback) = belongings.callback {
             refusals.within("callback", |refusals| {
                 self.callback(admin, callback, &mut after, refusals)
             });
@@ -137,10 +138,10 @@ impl Plan {
         if before.as_ref() != Some(&after) {
             self.writes.push(Write::Account(after.clone()));
         }
-        self.numbers(admin, &after, entry.numbers.as_deref().unwrap_or_default(), refusals)?;
-        self.agents(admin, id, entry.agents.unwrap_or_default(), refusals)?;
+        self.numbers(admin, &after, belongings.numbers.as_deref().unwrap_or_default(), refusals)?;
+        self.agents(admin, id, belongings.agents.unwrap_or_default(), refusals)?;
         refusals.within("keys", |refusals| {
-            self.keys(admin, id, entry.keys.unwrap_or_default(), refusals)
+            self.keys(admin, id, belongings.keys.unwrap_or_default(), refusals)
         })
     }
 
