@@ -107,10 +107,9 @@ mod tests {
         check_old("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
         check_old("account.v5", &sample::account_of_five());
         let countries = vec!["IN".into(), "AE".into()];
-        check(
-            "account.v6",
-            &Account { countries, minutes_per_day: 600, ..sample::account_of_five() },
-        );
+        let six = Account { countries, minutes_per_day: 600, ..sample::account_of_five() };
+        check_old("account.v6", &six);
+        check("account.v7", &Account { dispositions: vec!["SOLD".into()], ..six });
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check(
             "agent.v1",

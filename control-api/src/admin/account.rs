@@ -5,6 +5,7 @@ use super::callback::CallbackView;
 use super::desk::{Admin, blocking, conflict, unknown};
 use super::field::{self, Refusals};
 use crate::agent::grant;
+use crate::call::change::disposition_text;
 use crate::clock::now_ms;
 use crate::http::extract::{JsonBody, PathParams, QueryParams};
 use crate::problem::{Problem, ProblemDetails};
@@ -17,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Belongings, RecordingLayout, ReferPolicy, RemoveOutcome};
 use utoipa::{IntoParams, ToSchema};
+
+/// Dispositions that the softphone's picker offers at most.
+const MAX_DISPOSITIONS: usize = 24;
 
 /// An account as it is set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +65,9 @@ pub struct AccountView {
     /// such as `participant`.
     #[serde(default)]
     pub progress_events: Vec<String>,
+    /// What the softphone's picker offers as the outcome of a call, in this order.
+    #[serde(default)]
+    pub dispositions: Vec<String>,
     /// File that parties on hold hear; null for the bundled tone.
     #[serde(default)]
     pub hold_audio: Option<String>,
@@ -169,6 +176,7 @@ impl From<&Account> for AccountView {
             recording_layout: account.recording_layout.into(),
             refer: account.refer.into(),
             progress_events: account.progress_events.clone(),
+            dispositions: account.dispositions.clone(),
             hold_audio: account.hold_audio.clone(),
             callback: account.callback.as_ref().map(CallbackView::from),
         }
@@ -248,6 +256,12 @@ pub struct AccountSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long = "progress-event", value_name = "WORD")]
     pub progress_events: Option<Vec<String>>,
+    /// What the softphone's picker offers as the outcome of a call, in this order: up to 24, each
+    /// of 1 to 64 characters and named once; agents may still write one of their own. Default
+    /// `INTERESTED`, `CALL_BACK`, `NOT_INTERESTED`, `WRONG_NUMBER`, `VOICEMAIL`, `DO_NOT_CALL`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "disposition", value_name = "DISPOSITION")]
+    pub dispositions: Option<Vec<String>>,
 }
 
 /// How much an account may do at once; what is left out stays.
@@ -396,6 +410,25 @@ impl AccountSettings {
                 refusals.take(&format!("progress_events[{at}]"), field::event(word));
             }
             account.progress_events = words;
+        }
+        if let Some(dispositions) = self.dispositions {
+            if dispositions.len() > MAX_DISPOSITIONS {
+                refusals.add(
+                    "dispositions",
+                    format!("allowed are up to {MAX_DISPOSITIONS} dispositions"),
+                );
+            }
+            for (at, text) in dispositions.iter().enumerate() {
+                let path = format!("dispositions[{at}]");
+                refusals.take(&path, disposition_text(text));
+                if dispositions[..at].contains(text) {
+                    refusals.add(
+                        &path,
+                        format!("{text:?} is named twice; allowed is each disposition once"),
+                    );
+                }
+            }
+            account.dispositions = dispositions;
         }
         account
     }

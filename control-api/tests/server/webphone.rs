@@ -10,6 +10,48 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
+// A15
+#[tokio::test]
+async fn the_picker_offers_what_the_account_names_and_the_pick_arrives_in_the_callback() {
+    let rig = Rig::start().await;
+    let mut shard = rig.softphone_shard(&[], &[]).await;
+    let usual = json!([
+        "INTERESTED",
+        "CALL_BACK",
+        "NOT_INTERESTED",
+        "WRONG_NUMBER",
+        "VOICEMAIL",
+        "DO_NOT_CALL"
+    ]);
+    let path = format!("/admin/accounts/{ACCOUNT}");
+    assert_eq!(rig.admin(Method::GET, &path).await.expect(200).json()["dispositions"], usual);
+    for (dispositions, field) in [
+        (json!(["SOLD", ""]), "dispositions[1]"),
+        (json!(["SOLD", "x".repeat(65)]), "dispositions[1]"),
+        (json!(["SOLD", "LOST", "SOLD"]), "dispositions[2]"),
+        (json!((0..25).map(|n| n.to_string()).collect::<Vec<_>>()), "dispositions"),
+    ] {
+        let refused = rig.admin_json(Method::PUT, &path, json!({ "dispositions": dispositions }));
+        let problem = refused.await.expect_problem(422, "invalid_settings").json();
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains("allowed"), "{problem}");
+    }
+    let chosen = json!({ "dispositions": ["Sold: 3 years", "LOST"] });
+    rig.admin_json(Method::PUT, &path, chosen.clone()).await.expect(200);
+    let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
+    assert_eq!(page.opened["dispositions"], chosen["dispositions"]);
+    page.start(&rig, "granted").await.expect(201);
+    let place = shard.expect_call().await;
+    shard.bridge(&place.call_id).await;
+    let pick = json!({ "disposition": "Sold: 3 years" });
+    page.send(&rig, Method::PATCH, "call", Some(pick)).await.expect(200);
+    shard.end(&place.call_id, CallStatus::Answer).await;
+    rig.ended_call(&place.call_id).await;
+    let job = rig.app.records.blocking().callback_job(&place.call_id).unwrap().expect("a callback");
+    let body: Value = serde_json::from_str(&job.body).unwrap();
+    assert_eq!(body["disposition"], "Sold: 3 years");
+}
+
 // S02, S05, S11: what the page and the shard are told, and in which order
 #[tokio::test]
 async fn a_launch_becomes_a_call() {

@@ -55,11 +55,21 @@ pub struct Account {
     /// Minutes of talk in a day (UTC) from which on no call is placed; 0 means any number (B09).
     #[serde(default = "default_minutes_per_day")]
     pub minutes_per_day: u32,
+    /// What the softphone's picker offers as the outcome of a call, in this order. Since version 7.
+    #[serde(default = "default_dispositions")]
+    pub dispositions: Vec<String>,
 }
 
 /// What a hundred agents talk at most in five hours.
 fn default_minutes_per_day() -> u32 {
     30_000
+}
+
+/// The usual outcomes of a call.
+fn default_dispositions() -> Vec<String> {
+    ["INTERESTED", "CALL_BACK", "NOT_INTERESTED", "WRONG_NUMBER", "VOICEMAIL", "DO_NOT_CALL"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// What the channels of a recording hold; the agent's is the first.
@@ -85,7 +95,7 @@ pub enum ReferPolicy {
 
 impl Account {
     /// Version of the record, raised with each field that is added.
-    pub(crate) const VERSION: u8 = 6;
+    pub(crate) const VERSION: u8 = 7;
 
     /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no
     /// callback, no trunk.
@@ -111,6 +121,7 @@ impl Account {
             agent_confirm: false,
             countries: Vec::new(),
             minutes_per_day: default_minutes_per_day(),
+            dispositions: default_dispositions(),
         }
     }
 }

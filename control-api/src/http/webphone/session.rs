@@ -159,6 +159,8 @@ pub struct Opened {
     to_number: String,
     to_number_e164: String,
     from_number: String,
+    /// What the picker offers as the outcome of a call.
+    dispositions: Vec<String>,
     sip: SipAccess,
     call: Option<CallView>,
     conflict: Option<Conflict>,
@@ -207,7 +209,7 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         uuid: ticket.uuid,
     };
     let key_id = ticket.key_id;
-    let (session, agent, in_the_way) =
+    let Begun { session, agent, dispositions, in_the_way } =
         app.records.visit(move |store| begin(store, session, &key_id)).await?;
     let (call, conflict) = match in_the_way {
         None => (None, None),
@@ -223,19 +225,24 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         to_number: session.to_number,
         to_number_e164: session.to_number_e164,
         from_number: session.from_number,
+        dispositions,
         sip,
         call: call.as_ref().map(CallView::from),
         conflict,
     })
 }
 
+/// A session that was stored, and what its page is told.
+struct Begun {
+    session: WebphoneSession,
+    agent: Agent,
+    dispositions: Vec<String>,
+    in_the_way: Option<InTheWay>,
+}
+
 /// Stores the session unless the key or the agent went away meanwhile, or the token was used
 /// before.
-fn begin(
-    store: &Storage,
-    session: WebphoneSession,
-    key_id: &str,
-) -> Result<(WebphoneSession, Agent, Option<InTheWay>), Problem> {
+fn begin(store: &Storage, session: WebphoneSession, key_id: &str) -> Result<Begun, Problem> {
     let gone = || token_over("of a key or an agent that is gone");
     let works =
         |key: &ApiKey| key.expires_ms.is_none_or(|expires_ms| session.created_ms < expires_ms);
@@ -243,6 +250,7 @@ fn begin(
     let session = WebphoneSession { key_hash: Some(key.hash), ..session };
     let WebphoneSession { account_id, crm_username, to_number_e164, created_ms, .. } = &session;
     let agent = store.agent(account_id, crm_username)?.ok_or_else(gone)?;
+    let dispositions = store.account(account_id)?.ok_or_else(gone)?.dispositions;
     let in_the_way = store.in_the_way(
         account_id,
         crm_username,
@@ -253,7 +261,7 @@ fn begin(
     if !store.create_session(&session)? {
         return Err(token_over("used"));
     }
-    Ok((session, agent, in_the_way))
+    Ok(Begun { session, agent, dispositions, in_the_way })
 }
 
 fn no_edge() -> Problem {

@@ -37,6 +37,8 @@ export interface Party {
   readonly toNumberE164: string | null;
   readonly fromNumber: string;
   readonly account: string | null;
+  /** What the picker offers as the outcome of a call; told with the session. */
+  readonly dispositions?: readonly string[];
 }
 
 /** What the launch page carries. */
@@ -157,7 +159,8 @@ export function parseSession(value: unknown, launched: Party): Session | null {
   const sip = parseCredential(json?.['sip']);
   if (!json || !secret || !sip) return null;
   const told = parseParty(json);
-  const party = told ? { ...told, toNumberE164: told.toNumberE164 ?? launched.toNumberE164, account: told.account ?? launched.account } : launched;
+  const dispositions = Array.isArray(json['dispositions']) ? json['dispositions'].flatMap(item => text(item) ?? []) : [];
+  const party = { ...(told ?? launched), toNumberE164: told?.toNumberE164 ?? launched.toNumberE164, account: told?.account ?? launched.account, dispositions };
   const conflict = json['conflict'] === 'in_call' || json['conflict'] === 'double_click' ? json['conflict'] : null;
   return { secret, party, sip, call: parseCall(json['call']), conflict };
 }
@@ -166,6 +169,13 @@ export function parseRenewal(value: unknown): Renewal | null {
   const json = object(value);
   const sip = parseCredential(json?.['sip']);
   return sip && { sip, call: parseCall(json?.['call']) };
+}
+
+/** A disposition for people: `CALL_BACK` is "Call back"; what is not written like a word of a program stays as it is. */
+export function dispositionName(disposition: string): string {
+  if (!/^[A-Z]+(_[A-Z]+)*$/.test(disposition)) return disposition;
+  const words = disposition.replaceAll('_', ' ').toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** Whether the agent left a call that goes on without them. */

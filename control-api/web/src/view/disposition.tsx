@@ -1,19 +1,16 @@
-// What became of the call, for the record: one press for the usual outcomes, or words of the agent's own.
+// What became of the call, for the record: one press for the outcomes that the account offers, or words of the agent's own.
 
 import { useEffect, useState } from 'preact/hooks';
-import type { CallState } from '../machine/call.ts';
+import { type CallState, dispositionName } from '../machine/call.ts';
 import type { Softphone } from '../shell/softphone.ts';
 
-const CHOICES: readonly (readonly [string, string])[] = [
-  ['INTERESTED', 'Interested'], ['CALL_BACK', 'Call back'], ['NOT_INTERESTED', 'Not interested'],
-  ['WRONG_NUMBER', 'Wrong number'], ['VOICEMAIL', 'Voicemail'], ['DO_NOT_CALL', 'Do not call'],
-];
 /** What a record has before anybody chose. */
 const DEFAULT = 'CRM_CALL';
 const LEN_MAX = 64;
 
 export function Disposition({ phone, call }: { phone: Softphone; call: CallState }) {
-  const own = call.disposition !== DEFAULT && !CHOICES.some(([value]) => value === call.disposition) ? call.disposition : '';
+  const choices = phone.state.party?.dispositions ?? [];
+  const own = call.disposition !== DEFAULT && !choices.includes(call.disposition) ? call.disposition : '';
   const [text, setText] = useState(own);
   const [outcome, setOutcome] = useState<'saving' | 'saved' | 'failed' | null>(null);
   useEffect(() => {
@@ -39,8 +36,8 @@ export function Disposition({ phone, call }: { phone: Softphone; call: CallState
     <section class="card disposition" aria-label="Disposition">
       <h2>Disposition <Outcome outcome={outcome} /></h2>
       <div class="chips" role="group" aria-label="Usual outcomes">
-        {CHOICES.map(([value, name]) => (
-          <button type="button" key={value} class="chip" aria-pressed={call.disposition === value} onClick={() => void save(value)}>{name}</button>
+        {choices.map(value => (
+          <button type="button" key={value} class="chip" aria-pressed={call.disposition === value} onClick={() => void save(value)}>{dispositionName(value)}</button>
         ))}
       </div>
       <form class="own" onSubmit={submit}>

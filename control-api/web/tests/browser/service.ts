@@ -19,6 +19,7 @@ const FRAMES: Record<string, string> = {
 };
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
+const DISPOSITIONS = ['INTERESTED', 'CALL_BACK', 'NOT_INTERESTED', 'WRONG_NUMBER', 'VOICEMAIL', 'DO_NOT_CALL'];
 export const PARTY = {
   agent: { crm_username: 'agent.017', name: 'Asha Rao' },
   to_number: '098765 43210',
@@ -167,7 +168,7 @@ export class Service {
     if (refusal) return send(refusal.status, { ...refusal, title: 'Refused' });
     switch (request) {
       case 'POST session':
-        return send(201, { session: 'session-secret', ...PARTY, sip: this.#sip(), call: this.call, conflict: this.conflict });
+        return send(201, { session: 'session-secret', ...PARTY, dispositions: DISPOSITIONS, sip: this.#sip(), call: this.call, conflict: this.conflict });
       case 'POST session/renew':
         return send(200, { sip: this.#sip(), call: this.call });
       case 'POST session/call':

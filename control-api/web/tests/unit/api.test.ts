@@ -1,6 +1,7 @@
 // The API client: paths, headers and bodies as the contract has them, and answers turned into problems.
 
 import { expect, test } from 'vitest';
+import { dispositionName } from '../../src/machine/call.ts';
 import { ApiError, SessionApi } from '../../src/shell/api.ts';
 
 const PARTY = { agent: 'agent.017', agentName: null, toNumber: '098765', toNumberE164: '+9198765', fromNumber: '+9180', account: 'Lakeside' };
@@ -28,6 +29,15 @@ function serve(...answers: (Response | Error)[]): { api: SessionApi; seen: Seen[
 }
 
 const json = (status: number, body: unknown): Response => new Response(JSON.stringify(body), { status });
+
+test('the session tells what the picker offers, and its words are names for people', async () => {
+  const { api } = serve(json(201, { ...SESSION, dispositions: ['CALL_BACK', 'Sold: 3 years', 7] }), json(201, SESSION));
+  const session = await api.open({ token: 't', party: PARTY });
+  expect(session.party.dispositions).toEqual(['CALL_BACK', 'Sold: 3 years']);
+  expect(session.party.dispositions?.map(dispositionName)).toEqual(['Call back', 'Sold: 3 years']);
+  expect(['INTERESTED', 'DO_NOT_CALL', 'a_b', 'VIP_2', 'É', ''].map(dispositionName)).toEqual(['Interested', 'Do not call', 'a_b', 'VIP_2', 'É', '']);
+  expect((await api.open({ token: 't', party: PARTY })).party.dispositions).toEqual([]);
+});
 
 test('the token is exchanged without authorization, and its session used from then on', async () => {
   const { api, seen } = serve(json(201, SESSION), json(201, { call_id: 'c', state: 'agent' }));
