@@ -16,7 +16,7 @@ use crate::routing::Resolver;
 use crate::secret::{self, MasterKey, SecretError, Secrets};
 use crate::speaking::Speakers;
 use crate::streams::{Patience, Streams};
-use crate::watch::Softphones;
+use crate::watch::Watchers;
 use bytes::Bytes;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
@@ -98,7 +98,7 @@ impl App {
             streams.clone(),
         )?;
         let notices = Notices {
-            softphones: Softphones::load(records.blocking(), &secrets.master_key)?,
+            softphones: Watchers::load(records.blocking(), &secrets.master_key)?,
             speakers: Speakers::default(),
             streams,
             callbacks,

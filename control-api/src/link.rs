@@ -12,7 +12,7 @@ pub use placement::{Placement, ShardGone};
 pub use softphones::PresenceChange;
 
 use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
-use softphones::Softphones;
+use softphones::Presence;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ struct Registry {
     shards: BTreeMap<ShardId, Shard>,
     /// Where each live call is.
     calls: HashMap<String, ShardId>,
-    softphones: Softphones,
+    softphones: Presence,
     last_generation: u64,
 }
 

@@ -5,12 +5,12 @@ use crate::callback::Callbacks;
 use crate::limits::TrunkUse;
 use crate::speaking::Speakers;
 use crate::streams::Streams;
-use crate::watch::Softphones;
+use crate::watch::Watchers;
 use storage::Call;
 
 /// Everyone who is told.
 pub struct Notices {
-    pub softphones: Softphones,
+    pub softphones: Watchers,
     pub speakers: Speakers,
     pub streams: Streams,
     pub callbacks: Callbacks,

@@ -39,11 +39,13 @@ impl Records {
             .expect("storage operations do not panic")
     }
 
+    /// An account by its id.
     pub async fn account(&self, account_id: &str) -> Result<Option<Account>> {
         let account_id = account_id.to_owned();
         self.visit(move |store| store.account(&account_id)).await
     }
 
+    /// All accounts.
     pub async fn accounts(&self) -> Result<Vec<Account>> {
         self.visit(Storage::accounts).await
     }
@@ -53,11 +55,13 @@ impl Records {
         self.visit(move |store| store.authenticate(&hash, now_ms)).await
     }
 
+    /// A call by its id, live or ended.
     pub async fn call(&self, call_id: &str) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.call(&call_id)).await
     }
 
+    /// Every call that has not ended.
     pub async fn live_calls(&self) -> Result<Vec<Call>> {
         self.visit(Storage::live_calls).await
     }
@@ -97,11 +101,13 @@ impl Records {
         self.visit(move |store| store.finish_call(&call_id, end)).await
     }
 
+    /// Notes that the call's end was asked for; `None` if it has ended.
     pub async fn request_hang_up(&self, call_id: &str) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.request_hang_up(&call_id)).await
     }
 
+    /// Sets the disposition of a call, live or ended.
     pub async fn set_disposition(&self, call_id: &str, text: String) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.set_disposition(&call_id, &text)).await
@@ -113,6 +119,7 @@ impl Records {
         self.visit(move |store| store.reserve_recording(&call_id, &name)).await
     }
 
+    /// Notes a party that is to be dialled, unless the same request did.
     pub async fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.add_party(&call_id, new)).await
@@ -124,16 +131,19 @@ impl Records {
         self.visit(move |store| store.drop_party(&call_id, &party)).await
     }
 
+    /// The steps of a call in their order.
     pub async fn timeline(&self, call_id: &str) -> Result<Vec<TimelineEntry>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.timeline(&call_id)).await
     }
 
+    /// The log of attempts at a call's callbacks.
     pub async fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.deliveries(&call_id)).await
     }
 
+    /// What is known of a recording by its file name.
     pub async fn recording(&self, file_name: &str) -> Result<Option<RecordingEntry>> {
         let file_name = file_name.to_owned();
         self.visit(move |store| store.recording(&file_name)).await
@@ -145,11 +155,13 @@ impl Records {
         self.visit(move |store| store.callback_job(&call_id)).await
     }
 
+    /// Queues the result of an ended call once more.
     pub async fn requeue_callback(&self, call_id: &str) -> Result<RequeueOutcome> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.requeue_callback(&call_id)).await
     }
 
+    /// Endpoints that have callbacks to try, now or later.
     pub async fn pending_endpoints(&self) -> Result<Vec<String>> {
         self.visit(Storage::pending_endpoints).await
     }
@@ -169,6 +181,7 @@ impl Records {
         .await
     }
 
+    /// Logs an attempt with what follows it.
     pub async fn record_delivery(
         &self,
         job_id: String,
@@ -178,6 +191,7 @@ impl Records {
         self.visit(move |store| store.record_delivery(&job_id, &attempt, next)).await
     }
 
+    /// How many callbacks wait, and how many results were given up.
     pub async fn outbox_depth(&self) -> Result<OutboxDepth> {
         self.visit(Storage::outbox_depth).await
     }

@@ -16,14 +16,14 @@ pub struct AgentId {
 
 /// What this process knows of softphones besides the link.
 #[derive(Debug, Default)]
-pub struct Softphones {
+pub struct Watchers {
     /// Who the names that the edge tells stand for.
     names: Mutex<HashMap<String, AgentId>>,
     /// Wakes who waits for a change of an agent's presence or call.
     watchers: Mutex<HashMap<AgentId, watch::Sender<()>>>,
 }
 
-impl Softphones {
+impl Watchers {
     /// Knows every registered agent by name.
     pub fn load(store: &Storage, master_key: &MasterKey) -> Result<Self, storage::Error> {
         Ok(Self {

@@ -200,7 +200,7 @@ fn run(admin: &Admin, declaration: Declaration, mode: Mode) -> Result<Applied, P
             .map_err(|error| Problem::internal(&error))?;
     }
     for write in &plan.writes {
-        write.commit(&admin.store()).map_err(conflict)?;
+        write.commit(admin.store()).map_err(conflict)?;
     }
     for replaced in plan.hold_audio.iter().filter_map(|new| new.replaced.as_ref()) {
         hold_audio::remove(folder, replaced);

@@ -1,4 +1,4 @@
-//! What is changed of a call, whoever asks: its end, its disposition, the delivery of its result.
+//! What is changed of a call, whoever asks: its end and its disposition.
 
 use super::ending;
 use crate::app::App;

@@ -17,7 +17,10 @@ pub enum AccountCommand {
     /// Show an account
     Show { account: String },
     // Said as an attribute: what the shape of the settings says of itself is no help here.
-    #[command(about = "Create an account, or change the settings that are given", long_about = None)]
+    #[command(
+        about = "Create an account, or change the settings that are given",
+        long_about = None,
+    )]
     Set(Box<AccountArgs>),
     /// Set what parties on hold hear: a WAV file, or the bundled tone again
     HoldAudio {
@@ -75,13 +78,13 @@ impl AccountCommand {
             }
             AccountCommand::Show { account } => {
                 let account: AccountView = session.client.read(&["accounts", &account]).await?;
-                session.show(&account, account_text)
+                session.show(&account, listed)
             }
             AccountCommand::Set(args) => {
                 let id = args.account.clone();
                 let account: AccountView =
                     session.client.put(&["accounts", &id], &args.settings()).await?;
-                session.show(&account, account_text)
+                session.show(&account, listed)
             }
             AccountCommand::HoldAudio { account, file, .. } => {
                 let path = ["accounts", &account, "hold-audio"];
@@ -96,7 +99,7 @@ impl AccountCommand {
                     }
                     None => session.client.delete_from(&path).await?,
                 };
-                session.show(&account, account_text)
+                session.show(&account, listed)
             }
             AccountCommand::Remove { account, dry_run, yes } => {
                 let given = |flag: bool| flag.then(|| "true".to_owned());
@@ -129,10 +132,6 @@ fn list_text(accounts: &[AccountView]) -> String {
         ["ID", "NAME", "REGION", "CALLS", "PER SECOND", "RECORD", "TRUNKS", "CALLBACK"],
         accounts.iter().map(row).collect(),
     )
-}
-
-fn account_text(account: &AccountView) -> String {
-    listed(account)
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@
 //! register with two. Who the agents are is `watch`'s.
 
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
-use control_wire::{Command, Presence, SoftphoneGrant, SoftphoneService};
+use control_wire::{Command, SoftphoneGrant, SoftphoneService};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const LINK_GRACE: Duration = Duration::from_secs(5);
 
 /// Agents by the names that the edge knows them by.
 #[derive(Debug, Default)]
-pub(super) struct Softphones {
+pub(super) struct Presence {
     registered: HashMap<String, ShardId>,
     granted: HashMap<String, Granted>,
 }
@@ -25,7 +25,7 @@ struct Granted {
     expires_at_ms: u64,
 }
 
-impl Softphones {
+impl Presence {
     /// The shard restarted: it knows no grant of before.
     pub(super) fn forget_grants_of(&mut self, id: &ShardId) {
         self.granted.retain(|_, granted| granted.shard != *id);
@@ -165,7 +165,7 @@ impl Link {
             });
         }
         let came = agents.iter().filter_map(|agent| {
-            self.set_presence(id, Presence { agent: agent.clone(), online: true })
+            self.set_presence(id, control_wire::Presence { agent: agent.clone(), online: true })
         });
         changes.extend(came);
         changes
@@ -173,8 +173,12 @@ impl Link {
 
     /// Notes what a shard says of one softphone; returns it if it is news. A softphone that is with
     /// another shard as well is cut off there: the newest registration counts.
-    pub(crate) fn set_presence(&self, id: &ShardId, told: Presence) -> Option<PresenceChange> {
-        let Presence { agent, online } = told;
+    pub(crate) fn set_presence(
+        &self,
+        id: &ShardId,
+        told: control_wire::Presence,
+    ) -> Option<PresenceChange> {
+        let control_wire::Presence { agent, online } = told;
         let mut registry = self.lock();
         let registry = &mut *registry;
         let registered = &mut registry.softphones.registered;

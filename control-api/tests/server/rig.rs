@@ -138,7 +138,8 @@ impl Rig {
     /// The same with a body.
     pub async fn admin_json(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}{path}", self.running.as_ref().unwrap().admin);
-        let request = self.client.request(method, url).bearer_auth(self.app.secrets.admin_token.expose());
+        let request =
+            self.client.request(method, url).bearer_auth(self.app.secrets.admin_token.expose());
         Answer::read(
             request
                 .header("content-type", "application/json")

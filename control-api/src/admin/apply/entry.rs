@@ -1,5 +1,5 @@
-//! An account of the file, read and described: its settings and its belongings are one object there,
-//! and two shapes here. A key that is neither's is refused by the settings.
+//! An account of the file, read and described: its settings and its belongings are one object
+//! there, and two shapes here. A key that is neither's is refused by the settings.
 
 use super::{AccountEntry, Belongings};
 use crate::admin::account::AccountSettings;

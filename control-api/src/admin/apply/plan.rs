@@ -20,7 +20,7 @@ use storage::{Account, Agent, ApiKey, KeyClass, Number, Storage, Trunk};
 /// One record to be written.
 pub enum Write {
     Trunk(Trunk),
-    Account(Account),
+    Account(Box<Account>),
     Number(Number),
     Agent(Agent),
     Key(ApiKey),
@@ -136,7 +136,7 @@ impl Plan {
             });
         }
         if before.as_ref() != Some(&after) {
-            self.writes.push(Write::Account(after.clone()));
+            self.writes.push(Write::Account(Box::new(after.clone())));
         }
         self.numbers(admin, &after, belongings.numbers.as_deref().unwrap_or_default(), refusals)?;
         self.agents(admin, id, belongings.agents.unwrap_or_default(), refusals)?;

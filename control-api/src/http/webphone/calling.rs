@@ -1,7 +1,7 @@
 //! A launched page and its call: start, read, disposition, end.
 
 use super::session::{OpenSession, check_open, shown_call};
-use super::view::CallView;
+use super::view::PageCall;
 use crate::agent::presence;
 use crate::app::App;
 use crate::call::admission::agent_offline;
@@ -68,7 +68,7 @@ pub async fn start(
     State(app): State<Arc<App>>,
     open: OpenSession,
     JsonBody(start): JsonBody<Start>,
-) -> Result<(StatusCode, Json<CallView>), Problem> {
+) -> Result<(StatusCode, Json<PageCall>), Problem> {
     let agent = open.agent_id();
     let session_id = open.session.id.clone();
     let prepared = {
@@ -77,7 +77,9 @@ pub async fn start(
     };
     let order = match prepared {
         Prepared::Order(order) => *order,
-        Prepared::Call(call) => return joined(&app, session_id, StatusCode::OK, *call).await,
+        Prepared::Call(call) => {
+            return bind_and_show(&app, session_id, StatusCode::OK, *call).await;
+        }
     };
     // A page that calls again and again, with a microphone or without, is held to the rate of the
     // link.
@@ -99,11 +101,13 @@ pub async fn start(
     };
     match outcome {
         CreateOutcome::Created { call, .. } => {
-            joined(&app, session_id, StatusCode::CREATED, call).await
+            bind_and_show(&app, session_id, StatusCode::CREATED, call).await
         }
-        CreateOutcome::Existing(call) => joined(&app, session_id, StatusCode::OK, call).await,
+        CreateOutcome::Existing(call) => {
+            bind_and_show(&app, session_id, StatusCode::OK, call).await
+        }
         CreateOutcome::InTheWay(other) => {
-            joined(&app, session_id, StatusCode::OK, other.into_call()).await
+            bind_and_show(&app, session_id, StatusCode::OK, other.into_call()).await
         }
         CreateOutcome::UuidClash { .. } | CreateOutcome::IdempotencyClash { .. } => {
             Err(Problem::internal(&"a launched call has neither uuid nor Idempotency-Key"))
@@ -161,14 +165,14 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
 }
 
 /// The call, now carried by the session's page.
-async fn joined(
+async fn bind_and_show(
     app: &App,
     session_id: String,
     status: StatusCode,
     call: Call,
-) -> Result<(StatusCode, Json<CallView>), Problem> {
+) -> Result<(StatusCode, Json<PageCall>), Problem> {
     let now = app.records.bind_session(&session_id, &call.call_id).await?;
-    let view = CallView::from(&now.unwrap_or(call));
+    let view = PageCall::from(&now.unwrap_or(call));
     Ok((status, Json(view)))
 }
 
@@ -176,9 +180,9 @@ async fn joined(
 pub async fn read(
     State(app): State<Arc<App>>,
     open: OpenSession,
-) -> Result<Json<CallView>, Problem> {
+) -> Result<Json<PageCall>, Problem> {
     let call = app.records.visit(move |store| shown_call(store, &open.session)).await?;
-    call.as_ref().map(|call| Json(CallView::from(call))).ok_or_else(no_call)
+    call.as_ref().map(|call| Json(PageCall::from(call))).ok_or_else(no_call)
 }
 
 fn no_call() -> Problem {
@@ -207,7 +211,7 @@ pub async fn change(
     State(app): State<Arc<App>>,
     open: OpenSession,
     JsonBody(verdict): JsonBody<Verdict>,
-) -> Result<Json<CallView>, Problem> {
+) -> Result<Json<PageCall>, Problem> {
     let Verdict { disposition, call_id } = verdict;
     let call = app
         .records
@@ -223,5 +227,5 @@ pub async fn change(
         .await?;
     let call =
         change::set_disposition(&app, call.ok_or_else(no_call)?.call_id, disposition).await?;
-    Ok(Json(CallView::from(&call)))
+    Ok(Json(PageCall::from(&call)))
 }

@@ -2,7 +2,7 @@
 //! agent's own live call.
 
 use super::session::OpenSession;
-use super::view::CallView;
+use super::view::PageCall;
 use crate::app::App;
 use crate::call::asked::Asked;
 use crate::call::third_party::{self, NewThird};
@@ -69,14 +69,14 @@ pub async fn press(
     State(app): State<Arc<App>>,
     open: OpenSession,
     JsonBody(button): JsonBody<Button>,
-) -> Result<Json<CallView>, Problem> {
+) -> Result<Json<PageCall>, Problem> {
     let call = app.records.live_call_of(&open.agent_id()).await?;
     let call = call.ok_or_else(|| Problem::conflict("ended", "the agent is in no call"))?;
-    let call = done(&app, &call, button).await?;
-    Ok(Json(CallView::from(&call)))
+    let call = apply_button(&app, &call, button).await?;
+    Ok(Json(PageCall::from(&call)))
 }
 
-async fn done(app: &Arc<App>, call: &Call, button: Button) -> Result<Call, Problem> {
+async fn apply_button(app: &Arc<App>, call: &Call, button: Button) -> Result<Call, Problem> {
     let agent =
         |party: Option<String>| verbs::checked_party(party.unwrap_or_else(|| "agent".to_owned()));
     let verb = match button {

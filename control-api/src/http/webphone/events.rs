@@ -3,7 +3,7 @@
 //! in the live call.
 
 use super::session::{OpenSession, shown_call, still_open};
-use super::view::CallView;
+use super::view::PageCall;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::http::sse::{self, Outlet};
@@ -49,7 +49,7 @@ async fn tell(
     mut changes: watch::Receiver<()>,
     outlet: Outlet,
 ) {
-    let mut told: Option<CallView> = None;
+    let mut told: Option<PageCall> = None;
     let mut speech = Speech::default();
     loop {
         changes.borrow_and_update();
@@ -100,7 +100,7 @@ struct Speech {
 
 impl Speech {
     /// Listens to the call while its parties talk.
-    fn follow(&mut self, app: &App, call: Option<&CallView>) {
+    fn follow(&mut self, app: &App, call: Option<&PageCall>) {
         let Some(call) = call.filter(|call| call.conversation.is_some()) else {
             self.watched = None;
             return;
@@ -138,7 +138,7 @@ fn news(
     session: &WebphoneSession,
     agent: &AgentId,
     last: Option<String>,
-) -> Result<Option<(Vec<CallView>, u64)>, storage::Error> {
+) -> Result<Option<(Vec<PageCall>, u64)>, storage::Error> {
     let Some((session, ends_ms)) = still_open(store, &session.id)? else { return Ok(None) };
     let first = match &last {
         Some(call_id) => store.call(call_id)?,
@@ -154,5 +154,5 @@ fn news(
                 first.call_id != shown.call_id && first.start_ms <= shown.start_ms
             })
     });
-    Ok(Some((first.iter().chain(&live).chain(&missed).map(CallView::from).collect(), ends_ms)))
+    Ok(Some((first.iter().chain(&live).chain(&missed).map(PageCall::from).collect(), ends_ms)))
 }

@@ -4,7 +4,7 @@
 
 use super::launch::AgentName;
 use super::ticket::{Ticket, token_over};
-use super::view::CallView;
+use super::view::PageCall;
 use crate::agent::grant::{self, SipAccess};
 use crate::app::App;
 use crate::call::change;
@@ -162,7 +162,7 @@ pub struct Opened {
     /// What the picker offers as the outcome of a call.
     dispositions: Vec<String>,
     sip: SipAccess,
-    call: Option<CallView>,
+    call: Option<PageCall>,
     conflict: Option<Conflict>,
 }
 
@@ -227,7 +227,7 @@ async fn open_once(app: &Arc<App>, token: &str) -> Result<Opened, Problem> {
         from_number: session.from_number,
         dispositions,
         sip,
-        call: call.as_ref().map(CallView::from),
+        call: call.as_ref().map(PageCall::from),
         conflict,
     })
 }
@@ -272,7 +272,7 @@ fn no_edge() -> Problem {
 #[derive(Serialize)]
 pub struct Renewed {
     sip: SipAccess,
-    call: Option<CallView>,
+    call: Option<PageCall>,
 }
 
 /// Lets the softphone of a session register for another while.
@@ -283,7 +283,7 @@ pub async fn renew(
     let session = open.session.clone();
     let call = app.records.visit(move |store| shown_call(store, &session)).await?;
     let sip = admit(&app, &open.session, call.as_ref().filter(|call| call.is_live())).await?;
-    Ok(Json(Renewed { sip, call: call.as_ref().map(CallView::from) }))
+    Ok(Json(Renewed { sip, call: call.as_ref().map(PageCall::from) }))
 }
 
 /// Ends a session, and its call if it is live. A call that another page of the agent took over

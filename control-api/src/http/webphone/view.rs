@@ -7,7 +7,7 @@ use storage::{Call, CallState, CallStatus, CallType, HangupBy};
 
 /// A call, live or ended. Every key is always there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CallView {
+pub struct PageCall {
     pub call_id: String,
     pub state: Stage,
     /// Final disposition; `null` while the call is live.
@@ -50,7 +50,7 @@ pub enum Stage {
     Ended,
 }
 
-impl From<&Call> for CallView {
+impl From<&Call> for PageCall {
     fn from(call: &Call) -> Self {
         let state = match call.state {
             CallState::Ended => Stage::Ended,

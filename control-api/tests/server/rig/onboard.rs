@@ -54,13 +54,17 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
     app.records.blocking().put_account(&account).unwrap();
     app.records.blocking().put_account(&Account::new("other", "Other")).unwrap();
     for (e164, account_id) in [(CALLER_ID, ACCOUNT), ("+918047123457", "other")] {
-        app.records.blocking().put_number(&Number { e164: e164.into(), account_id: account_id.into() }).unwrap();
+        app.records
+            .blocking()
+            .put_number(&Number { e164: e164.into(), account_id: account_id.into() })
+            .unwrap();
     }
     for (crm_username, display_name) in
         [("agent.017", "Asha"), ("agent.018", "agent.018"), ("Jörg आशा", "Jörg")]
     {
         let (crm_username, display_name) = (crm_username.into(), display_name.into());
-        app.records.blocking()
+        app.records
+            .blocking()
             .put_agent(&Agent { account_id: ACCOUNT.into(), crm_username, display_name })
             .unwrap();
     }
