@@ -76,8 +76,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Settings<'_, A> {
     }
 }
 
-/// A key of an entry, of which the settings are asked only if it is no belonging's: an error is told
-/// where the key stands.
+/// A key of an entry, of which the settings are asked only if it is no belonging's: an error is
+/// told where the key stands.
 struct Key<K>(K);
 
 enum Found<K, V> {
