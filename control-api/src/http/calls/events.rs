@@ -1,6 +1,5 @@
 //! `GET /events` and `GET /calls/{call_id}/events`: what happens to an account's calls as
 //! server-sent events (WHATWG HTML §9.2), resumable by their ids for as long as the log keeps them.
-//! Also the shape in which progress callbacks tell the same.
 
 use super::own_call;
 use crate::app::App;

@@ -308,8 +308,8 @@ function callChanged(state: State, call: CallState, now: Now): Turn {
 
 /** The stream's word, where an answer crossed it on the way: what was asked for before is older. */
 function newest<Call extends CallState | null>(state: State, { call, since }: { readonly call: Call; readonly since: number }): Call | CallState {
-  const crossed = state.call !== null && state.call.callId === call?.callId && since !== state.midcall.toldCount;
-  return crossed && state.call ? state.call : call;
+  const known = state.call;
+  return known !== null && known.callId === call?.callId && since !== state.midcall.toldCount ? known : call;
 }
 
 /** Takes over the server's view of the call and answers the INVITEs that waited for it. */
