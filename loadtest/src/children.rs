@@ -266,22 +266,27 @@ pub fn free_address(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
 }
 
 /// A free even port from which `count` ports on are probably free too; the edge itself binds and
-/// checks them all.
+/// checks them all. They lie below those that the system gives to sockets that ask for any, unless
+/// they are more than have room there.
 pub fn free_ports(ip: IpAddr, count: u16) -> anyhow::Result<u16> {
     // Stacks of one process start at the same time: each looks beyond the ports that the one before
-    // it was given.
+    // it was given, and the one after the last begins anew.
     static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let end = if count < 12_000 { 32_768 } else { 60_000 } - count;
     let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut first = next.unwrap_or(20_000 + (std::process::id() % 4) as u16 * 3_400);
-    while first < 60_000 - count {
-        let taken = (first..first + count).find(|port| UdpSocket::bind((ip, *port)).is_err());
-        match taken {
-            None => {
-                *next = Some(first + count);
-                return Ok(first);
+    let mut first = next.unwrap_or(20_000 + (std::process::id() % 4) as u16 * 3_100);
+    for _round in 0..2 {
+        while first < end {
+            let taken = (first..first + count).find(|port| UdpSocket::bind((ip, *port)).is_err());
+            match taken {
+                None => {
+                    *next = Some(first + count);
+                    return Ok(first);
+                }
+                Some(port) => first = (port + 2) & !1,
             }
-            Some(port) => first = (port + 2) & !1,
         }
+        first = 20_000;
     }
     anyhow::bail!("no {count} free UDP ports in a row on loopback")
 }

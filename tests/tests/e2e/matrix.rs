@@ -189,7 +189,8 @@ async fn an_end_reaches_the_other_leg_and_leaves_nothing() {
     println!("S14: BYE to BYE in ms: {byes:.1?}, BYE to CANCEL in ms: {cancels:.1?}");
     let since = Instant::now();
     eventually("as many ports, dialogs and descriptors as before the calls", async || {
-        (settled(&rig).await == idle).then_some(())
+        let now = settled(&rig).await;
+        (now.0 >= idle.0 && now.1 <= idle.1 && now.2 <= idle.2).then_some(())
     })
     .await;
     println!("S14: all given back after {:?} at most", since.elapsed());
