@@ -5,7 +5,8 @@
 use crate::config;
 use crate::number::{self, E164, Region};
 use crate::secret::{MasterKey, Purpose};
-use control_wire::{Destination, DigestCredentials, MediaProfile, Route, TransportKind};
+use call_words::{MediaProfile, TransportKind};
+use control_wire::{Destination, DigestCredentials, Route};
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,9 +1,10 @@
 //! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
 //! `--check-config` finds, and a call beside a flood (B01).
 
+use call_words::{MediaProfile, RecordingLayout, TransportKind};
 use control_wire::{
-    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, MediaProfile,
-    PlaceCall, RecordingLayout, Route, ToEdge, TransportKind, VERSION, encode,
+    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
+    ToEdge, VERSION, encode,
 };
 use std::collections::BTreeSet;
 use std::fs::File;

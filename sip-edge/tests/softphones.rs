@@ -7,10 +7,8 @@ mod softphones {
     pub mod shard;
 }
 
-use control_wire::{
-    AgentTarget, CallStatus, Command, Destination, Ended, Event, LegName, MediaProfile, PlaceCall,
-    RecordingLayout, Route, TransportKind,
-};
+use call_words::{CallStatus, LegKind, MediaProfile, Reason, RecordingLayout, TransportKind};
+use control_wire::{AgentTarget, Command, Destination, Ended, Event, PlaceCall, Route};
 use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};
 use softphones::shard::{AGENT, Edge, PASSWORD};
@@ -106,9 +104,9 @@ fn a_registered_agent_is_called_and_needs_media() {
     assert_eq!(bye.method, Method::Bye);
     browser.respond(&message::respond(&bye, 200, ""));
     let ended = end(&edge);
-    assert_eq!((ended.status, ended.reason.as_deref()), (CallStatus::Failed, Some("agent_media")));
+    assert_eq!((ended.status, ended.reason), (CallStatus::Failed, Some(Reason::AgentMedia.into())));
     assert!(
-        ended.attempts.iter().all(|attempt| attempt.leg == LegName::Agent),
+        ended.attempts.iter().all(|attempt| attempt.leg == LegKind::Agent),
         "{:?}",
         ended.attempts
     );
@@ -120,10 +118,10 @@ fn an_agent_who_is_not_there_cannot_be_called() {
     edge.command(call(AGENT));
     let ended = end(&edge);
     assert_eq!(
-        (ended.status, ended.reason.as_deref()),
-        (CallStatus::Failed, Some("agent_unreachable"))
+        (ended.status, ended.reason),
+        (CallStatus::Failed, Some(Reason::AgentUnreachable.into()))
     );
-    assert_eq!(ended.failed_leg, Some(LegName::Agent));
+    assert_eq!(ended.failed_leg, Some(LegKind::Agent));
 }
 
 #[test]

@@ -3,6 +3,9 @@
 //! changes.
 
 use crate::destination::{AgentTarget, Destination};
+use call_words::{
+    Joining, PartyRole, PartyState, Reason, RecordingState, RefusalCode, SupervisorRole, Word,
+};
 use serde::{Deserialize, Serialize};
 
 /// A verb on a running call. The edge answers with `Ack` once it is done or had been, else with
@@ -72,19 +75,6 @@ pub struct NewParticipant {
     pub joining: Joining,
 }
 
-/// What happens while a third party is dialled, and at its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Joining {
-    /// The agent hears it ring and talks to it alone; the others are on hold.
-    Consult,
-    /// All go on talking; it joins them as soon as it answers.
-    Join,
-    /// The others hear it ring, the agent too; the agent leaves as it answers, and is back with
-    /// them if it does not.
-    Transfer,
-}
-
 /// Somebody who listens to a running call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewSupervisor {
@@ -92,18 +82,6 @@ pub struct NewSupervisor {
     pub party: String,
     pub target: AgentTarget,
     pub role: SupervisorRole,
-}
-
-/// What a supervisor hears, and who hears it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SupervisorRole {
-    /// Hears what the agent hears, and the agent; is heard by nobody.
-    Listen,
-    /// Is heard by the agent alone.
-    Whisper,
-    /// Is heard by all with whom the agent is.
-    Barge,
 }
 
 /// How the parties of a call stand.
@@ -126,54 +104,14 @@ pub struct Party {
     pub joining: Option<Joining>,
     /// Of a supervisor.
     pub supervisor_role: Option<SupervisorRole>,
-    /// Why it left, once it did: a stable word such as `busy`, `no_answer`, `declined`, `hung_up`,
-    /// `removed`, `canceled`.
-    pub reason: Option<String>,
-}
-
-/// What a party is to the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartyRole {
-    Agent,
-    Customer,
-    Participant,
-    Supervisor,
-}
-
-/// How far a party has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartyState {
-    Dialing,
-    Ringing,
-    /// In the conversation.
-    Talking,
-    /// In the consultation, apart from the conversation.
-    Consulting,
-    OnHold,
-    /// A softphone that is lost and waited for.
-    Away,
-    Left,
-}
-
-/// Whether what is said now is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingState {
-    Off,
-    Running,
-    Paused,
+    /// Why it left, once it did.
+    pub reason: Option<Word<Reason>>,
 }
 
 /// Why a verb was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlRefusal {
-    /// Stable word: `unknown_call`, `not_talking`, `unknown_party`, `transfer_running`,
-    /// `no_consultation`, `not_answered`, `on_hold`, `not_on_hold`, `agent_gone`,
-    /// `too_many_parties`, `no_capacity`, `no_route`, `agent_unreachable`, `agent_busy`,
-    /// `not_recording`, `already_recording`, `no_digits`.
-    pub code: String,
+    pub code: Word<RefusalCode>,
     /// One line for people, with no number, key or digit.
     pub detail: String,
 }

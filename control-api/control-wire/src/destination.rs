@@ -1,5 +1,6 @@
 //! Where a leg is to be dialled: routes over trunks, or a registered softphone.
 
+use call_words::{MediaProfile, TransportKind};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -43,24 +44,6 @@ pub struct Route {
     /// Networks (CIDR) that the peer's media come from besides the addresses that it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media_from: Vec<String>,
-}
-
-/// The transport of a trunk's SIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransportKind {
-    Udp,
-    Tcp,
-}
-
-/// How media is carried on a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MediaProfile {
-    /// Plain RTP/AVP.
-    Rtp,
-    /// RTP/SAVP with keys in SDP (RFC 4568).
-    SdesSrtp,
 }
 
 /// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.

@@ -16,18 +16,14 @@ mod greeting;
 mod message;
 
 pub use control::{
-    Control, ControlRefusal, Conversation, Joining, NewParticipant, NewSupervisor, Party,
-    PartyRole, PartyState, RecordingState, Speaking, SupervisorRole, Verb,
+    Control, ControlRefusal, Conversation, NewParticipant, NewSupervisor, Party, Speaking, Verb,
 };
-pub use destination::{
-    AgentTarget, Destination, DigestCredentials, MediaProfile, Route, TransportKind,
-};
+pub use destination::{AgentTarget, Destination, DigestCredentials, Route};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    Attempt, CallStatus, Command, Ended, Event, Folder, Folders, FromEdge, HangupBy, Hello,
-    HelloMore, LegMedia, LegName, Milestone, OtherParty, Pause, PlaceCall, Presence,
-    RecordingLayout, RecordingResult, RecordingWritten, ShardStatus, SoftphoneGrant,
-    SoftphoneService, ToEdge,
+    Attempt, Command, Ended, Event, Folder, Folders, FromEdge, Hello, HelloMore, LegMedia,
+    Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingResult, RecordingWritten,
+    ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

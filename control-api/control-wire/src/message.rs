@@ -3,6 +3,7 @@
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use crate::destination::{AgentTarget, Destination};
+use call_words::{CallStatus, HangupBy, LegKind, MilestoneKind, Reason, RecordingLayout, Word};
 use serde::{Deserialize, Serialize};
 
 /// From a shard of the edge to control-api.
@@ -196,17 +197,6 @@ pub struct PlaceCall {
     pub agent_confirm: bool,
 }
 
-/// What the channels of a recording hold; the agent's is the first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingLayout {
-    /// The customer and all third parties share the second channel.
-    #[default]
-    Stereo,
-    /// Third parties have a third channel of their own.
-    ThreeChannel,
-}
-
 /// Told by the edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -231,63 +221,16 @@ pub struct Milestone {
     /// Counts from 1 within the call.
     pub sequence: u32,
     pub at_ms: u64,
-    pub leg: Option<LegName>,
+    pub leg: Option<LegKind>,
     /// Name of the participant or supervisor, if it is one's.
     pub party: Option<String>,
     /// How the parties stand after it, if it changed that.
     pub conversation: Option<Box<Conversation>>,
-    /// Stable word: `invite_sent`, `trying`, `ringing`, `early_media`, `answered`, `bridged`,
-    /// `cancel_sent`, `rejected`, `failover`, `hung_up`, `first_media`, `media_latched`,
-    /// `no_media`, `recording_started`, `recording_finished`, `recording_failed` (something of it
-    /// could not be written), …; of a softphone `ice_connected`, `dtls_connected`, `agent_media`
-    /// (its decrypted audio flows), `agent_lost`, `agent_back`; of a phone that is to be confirmed
-    /// `confirmation_requested`, `agent_confirmed`; of mid-call control `customer_held`,
-    /// `customer_resumed`, `muted`, `unmuted`, `digits_sent`, `digits_lost`, `participant_added`,
-    /// `consulting`, `participant_joined`, `participant_left`, `swapped`, `merged`,
-    /// `agent_completed`, `supervisor_added`, `supervisor_joined`, `supervisor_role`,
-    /// `supervisor_left`, `recording_paused`, `recording_resumed`, `transfer_requested`; of a final
-    /// response that nothing could be done with `response_ignored`.
-    pub kind: String,
+    pub kind: Word<MilestoneKind>,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
     /// One line for people; never holds a number, key or token.
     pub detail: Option<String>,
-}
-
-/// Which kind of leg a milestone or a failure is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LegName {
-    Agent,
-    Customer,
-    Participant,
-    Supervisor,
-}
-
-/// The callback's `status` (guide; decision A11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum CallStatus {
-    Answer,
-    NoAnswer,
-    Busy,
-    Failed,
-    Canceled,
-}
-
-/// Who ended a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HangupBy {
-    Agent,
-    Customer,
-    /// A third party with whom the customer was left.
-    Participant,
-    Api,
-    /// A limit or a fault of ours: longest call, drain, no media.
-    System,
-    /// The carrier or the transport.
-    Network,
 }
 
 /// The call is over; sent once, after its recording is final.
@@ -295,9 +238,9 @@ pub enum HangupBy {
 pub struct Ended {
     pub call_id: String,
     pub status: CallStatus,
-    /// Stable word of decision A11, such as `agent_busy`; `None` for a plain answered call.
-    pub reason: Option<String>,
-    pub failed_leg: Option<LegName>,
+    /// `None` for a plain answered call.
+    pub reason: Option<Word<Reason>>,
+    pub failed_leg: Option<LegKind>,
     pub sip_code: Option<u16>,
     pub hangup_by: Option<HangupBy>,
     /// Customer's ACK, if the call was bridged.
@@ -325,18 +268,18 @@ pub struct Ended {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OtherParty {
     pub party: String,
-    pub leg: LegName,
+    pub leg: LegKind,
     pub answered_at_ms: Option<u64>,
     pub ended_at_ms: u64,
-    /// Why it left, as in `Party::reason`.
-    pub reason: String,
+    /// Why it left.
+    pub reason: Word<Reason>,
     pub sip_code: Option<u16>,
 }
 
 /// One INVITE that was sent, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    pub leg: LegName,
+    pub leg: LegKind,
     pub trunk: String,
     pub started_at_ms: u64,
     pub ended_at_ms: u64,

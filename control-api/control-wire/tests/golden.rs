@@ -1,6 +1,7 @@
 //! The link's messages as bytes: what is sent is the same to the letter as at this version's first
 //! release.
 
+use call_words::*;
 use control_wire::*;
 use std::collections::BTreeMap;
 
@@ -136,7 +137,7 @@ fn milestone() {
         call_id: "c1".into(),
         sequence: 4,
         at_ms: 1_782_900_000_123,
-        leg: Some(LegName::Customer),
+        leg: Some(LegKind::Customer),
         party: None,
         conversation: None,
         kind: "ringing".into(),
@@ -182,7 +183,7 @@ fn milestone_with_a_conversation() {
         call_id: "c1".into(),
         sequence: 9,
         at_ms: 1_782_900_000_123,
-        leg: Some(LegName::Participant),
+        leg: Some(LegKind::Participant),
         party: Some("participant-1".into()),
         conversation: Some(Box::new(conversation())),
         kind: "participant_left".into(),
@@ -282,14 +283,14 @@ fn ended() {
         call_id: "c1".into(),
         status: CallStatus::NoAnswer,
         reason: Some("no_answer".into()),
-        failed_leg: Some(LegName::Customer),
+        failed_leg: Some(LegKind::Customer),
         sip_code: Some(487),
         hangup_by: Some(HangupBy::System),
         answered_at_ms: None,
         ended_at_ms: 1_782_900_045_000,
         duration_s: 0,
         attempts: vec![Attempt {
-            leg: LegName::Customer,
+            leg: LegKind::Customer,
             trunk: "carrier".into(),
             started_at_ms: 1_782_900_000_000,
             ended_at_ms: 1_782_900_045_000,
@@ -311,7 +312,7 @@ fn ended() {
         customer_media: None,
         others: vec![OtherParty {
             party: "participant-1".into(),
-            leg: LegName::Participant,
+            leg: LegKind::Participant,
             answered_at_ms: None,
             ended_at_ms: 1_782_900_030_000,
             reason: "busy".into(),

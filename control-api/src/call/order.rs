@@ -8,7 +8,8 @@ use crate::problem::Problem;
 use crate::recording;
 use crate::routing::{self, ResolvedTrunk};
 use crate::watch::AgentId;
-use control_wire::{AgentTarget, PlaceCall, RecordingLayout};
+use call_words::RecordingLayout;
+use control_wire::{AgentTarget, PlaceCall};
 use storage::{Account, CallType, NewCall, Storage, Trunk};
 
 /// Disposition of a call that names none.

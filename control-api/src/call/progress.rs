@@ -75,7 +75,16 @@ fn step(milestone: Milestone) -> (String, TimelineEntry, Progress) {
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
     (
         call_id,
-        TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail },
+        TimelineEntry {
+            sequence,
+            at_ms,
+            leg,
+            party,
+            kind: kind.to_string(),
+            sip_code,
+            trunk,
+            detail,
+        },
         progress,
     )
 }

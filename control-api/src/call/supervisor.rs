@@ -9,7 +9,8 @@ use super::verbs::{check_reach, fresh_id};
 use crate::app::App;
 use crate::link::Whereabouts;
 use crate::problem::Problem;
-use control_wire::{AgentTarget, SupervisorRole, Verb};
+use call_words::SupervisorRole;
+use control_wire::{AgentTarget, Verb};
 use std::sync::Arc;
 use storage::{Account, Call, LegName, NewParty, PartyRequest};
 

@@ -11,7 +11,8 @@ use crate::link::ControlFailure;
 use crate::number::{E164, Region};
 use crate::problem::Problem;
 use crate::routing::{self, ResolvedTrunk};
-use control_wire::{Destination, Joining, NewParticipant, Verb};
+use call_words::Joining;
+use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{

@@ -5,7 +5,8 @@
 use super::third_party::{NewThird, add};
 use super::verbs::send;
 use crate::app::App;
-use control_wire::{Joining, Verb};
+use call_words::Joining;
+use control_wire::Verb;
 use std::sync::Arc;
 use storage::ReferPolicy;
 

@@ -1,18 +1,27 @@
 //! What the edge says, in the words of the records.
 
+use call_words::LegKind;
 use control_wire::Ended;
 use storage::FinalCall;
 
 /// Declares a function from the link's enum to the records' of the same variants.
 macro_rules! stored {
     ($function:ident, $name:ident: $($variant:ident),+) => {
-        pub(super) fn $function(told: control_wire::$name) -> storage::$name {
-            match told { $(control_wire::$name::$variant => storage::$name::$variant),+ }
+        pub(super) fn $function(told: call_words::$name) -> storage::$name {
+            match told { $(call_words::$name::$variant => storage::$name::$variant),+ }
         }
     };
 }
 
-stored!(leg, LegName: Agent, Customer, Participant, Supervisor);
+pub(super) fn leg(told: LegKind) -> storage::LegName {
+    match told {
+        LegKind::Agent => storage::LegName::Agent,
+        LegKind::Customer => storage::LegName::Customer,
+        LegKind::Participant => storage::LegName::Participant,
+        LegKind::Supervisor => storage::LegName::Supervisor,
+    }
+}
+
 stored!(status, CallStatus: Answer, NoAnswer, Busy, Failed, Canceled);
 stored!(ender, HangupBy: Agent, Customer, Participant, Api, System, Network);
 stored!(role, PartyRole: Agent, Customer, Participant, Supervisor);
@@ -32,7 +41,7 @@ pub(super) fn conversation(told: &control_wire::Conversation) -> storage::Conver
         crm_username: None,
         joining: told.joining.map(joining),
         supervisor_role: told.supervisor_role.map(supervisor_role),
-        reason: told.reason.clone(),
+        reason: told.reason.as_ref().map(ToString::to_string),
     };
     storage::Conversation {
         parties: told.parties.iter().map(party).collect(),
@@ -49,7 +58,7 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
     };
     FinalCall {
         status: status(ended.status),
-        reason: ended.reason,
+        reason: ended.reason.map(|reason| reason.to_string()),
         failed_leg: ended.failed_leg.map(leg),
         sip_code: ended.sip_code,
         hangup_by: ended.hangup_by.map(ender),
@@ -97,7 +106,7 @@ fn other(other: control_wire::OtherParty) -> storage::OtherEnd {
         leg: leg(other.leg),
         answer_ms: other.answered_at_ms,
         end_ms: other.ended_at_ms,
-        reason: other.reason,
+        reason: other.reason.to_string(),
         sip_code: other.sip_code,
     }
 }

@@ -112,9 +112,9 @@ pub(super) fn problem(failure: ControlFailure) -> Problem {
         ControlFailure::Ended => ended(),
         ControlFailure::Refused(ControlRefusal { code, detail }) => match code.as_str() {
             "unknown_call" => ended(),
-            "unknown_party" => Problem::new(StatusCode::NOT_FOUND, &code, detail),
-            "no_capacity" => Problem::unavailable(&code, detail, RETRY),
-            _ => Problem::conflict(&code, detail),
+            "unknown_party" => Problem::new(StatusCode::NOT_FOUND, code.as_str(), detail),
+            "no_capacity" => Problem::unavailable(code.as_str(), detail, RETRY),
+            _ => Problem::conflict(code.as_str(), detail),
         },
     }
 }

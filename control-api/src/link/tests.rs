@@ -28,7 +28,7 @@ fn place_call(call_id: &str) -> PlaceCall {
         max_duration_ms: 1,
         no_media_ms: 1,
         recording: None,
-        recording_layout: control_wire::RecordingLayout::Stereo,
+        recording_layout: call_words::RecordingLayout::Stereo,
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,

@@ -1,7 +1,8 @@
 //! Placing, ending and changing calls.
 
 use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call, without_delivery};
-use control_wire::{AgentTarget, CallStatus, Event, FromEdge, TransportKind};
+use call_words::{CallStatus, TransportKind};
+use control_wire::{AgentTarget, Event, FromEdge};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,7 +2,8 @@
 
 use crate::rig::{Rig, conversation, hello, told, two_talk};
 use crate::softphone::{AGENT, CUSTOMER, Page};
-use control_wire::{CallStatus, Event, FromEdge, PartyState, RecordingResult, Speaking, Verb};
+use call_words::{CallStatus, PartyState};
+use control_wire::{Event, FromEdge, RecordingResult, Speaking, Verb};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -67,7 +68,7 @@ async fn the_conversation_is_shown_from_the_bridge_to_the_end() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, place) = rig.place(&mut shard).await;
-    assert_eq!(place.recording_layout, control_wire::RecordingLayout::Stereo);
+    assert_eq!(place.recording_layout, call_words::RecordingLayout::Stereo);
     assert_eq!((place.hold_audio, place.accepts_refer), (None, false));
     let call = rig.call(&call_id).await;
     assert_eq!(

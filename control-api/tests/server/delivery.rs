@@ -2,7 +2,7 @@
 //! the removal of an account takes along.
 
 use crate::rig::{ACCOUNT, DEADLINE, Rig};
-use control_wire::CallStatus;
+use call_words::CallStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 use storage::{Account, CallFilter};

@@ -1,8 +1,9 @@
 //! Streams of events, over restarts too, and progress callbacks.
 
 use crate::rig::{DEADLINE, Rig, Shard, Stream, Told, conversation, two_talk};
+use call_words::{CallStatus, LegKind, PartyState};
 use control_api::streams::Patience;
-use control_wire::{CallStatus, Event, LegName, PartyState};
+use control_wire::Event;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -89,7 +90,7 @@ async fn a_confirmed_agent_is_an_event() {
     let (call_id, _) = rig.place(&mut shard).await;
     let mut one = Stream::open(&rig, &format!("/calls/{call_id}/events")).await;
     for (sequence, kind) in (1..).zip(["answered", "confirmation_requested", "agent_confirmed"]) {
-        shard.milestone(&call_id, sequence, Some(LegName::Agent), kind).await;
+        shard.milestone(&call_id, sequence, Some(LegKind::Agent), kind).await;
     }
     assert_eq!(one.words(3).await, ["initiated", "agent_answered", "agent_confirmed"]);
     rig.stop().await;
@@ -189,7 +190,7 @@ async fn a_slow_reader_is_cut() {
     // More than the sockets' buffers hold.
     let mut stands =
         conversation(&[("agent", PartyState::Talking), ("participant-1", PartyState::Left)]);
-    stands.parties[1].reason = Some("x".repeat(32 << 10));
+    stands.parties[1].reason = Some("x".repeat(32 << 10).as_str().into());
     const EVENT_COUNT: u64 = 255;
     for sequence in 5..=EVENT_COUNT as u32 - 1 {
         let step =

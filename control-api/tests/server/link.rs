@@ -3,10 +3,11 @@
 use crate::rig::{
     DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav, without_delivery,
 };
+use call_words::{CallStatus, HangupBy, LegKind};
 use control_api::clock::now_ms;
 use control_wire::{
-    CallStatus, Command, Event, FromEdge, HangupBy, Hello, HelloMore, LegName, Milestone,
-    RecordingResult, RecordingWritten, ShardStatus, ToEdge,
+    Command, Event, FromEdge, Hello, HelloMore, Milestone, RecordingResult, RecordingWritten,
+    ShardStatus, ToEdge,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,15 +19,15 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
     let steps = [
-        (Some(LegName::Agent), "invite_sent", "placed"),
-        (Some(LegName::Agent), "ringing", "agent_ringing"),
-        (Some(LegName::Agent), "answered", "agent_answered"),
-        (Some(LegName::Agent), "confirmation_requested", "agent_answered"),
-        (Some(LegName::Agent), "agent_confirmed", "agent_answered"),
-        (Some(LegName::Customer), "invite_sent", "agent_answered"),
-        (Some(LegName::Customer), "early_media", "customer_ringing"),
+        (Some(LegKind::Agent), "invite_sent", "placed"),
+        (Some(LegKind::Agent), "ringing", "agent_ringing"),
+        (Some(LegKind::Agent), "answered", "agent_answered"),
+        (Some(LegKind::Agent), "confirmation_requested", "agent_answered"),
+        (Some(LegKind::Agent), "agent_confirmed", "agent_answered"),
+        (Some(LegKind::Customer), "invite_sent", "agent_answered"),
+        (Some(LegKind::Customer), "early_media", "customer_ringing"),
         (None, "bridged", "bridged"),
-        (Some(LegName::Agent), "ringing", "bridged"),
+        (Some(LegKind::Agent), "ringing", "bridged"),
     ];
     for (sequence, (leg, kind, state)) in (1..).zip(steps) {
         shard.milestone(&call_id, sequence, leg, kind).await;
@@ -54,7 +55,7 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     assert_eq!((&body["status"], &body["end_time"]), (&call["status"], &call["end_time"]));
 
     // Told again after a reconnect, it is acknowledged and changes nothing.
-    shard.milestone(&call_id, 3, Some(LegName::Agent), "answered").await;
+    shard.milestone(&call_id, 3, Some(LegKind::Agent), "answered").await;
     shard.end(&call_id, CallStatus::Failed).await;
     assert_eq!(without_delivery(rig.call(&call_id).await), without_delivery(call));
     assert_eq!(rig.app.limits.lines.live_count(), 0);
@@ -134,7 +135,7 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let (ringing, _) = rig.place(&mut shard).await;
-    shard.milestone(&ringing, 1, Some(LegName::Agent), "ringing").await;
+    shard.milestone(&ringing, 1, Some(LegKind::Agent), "ringing").await;
     let (talking, place) = rig.place(&mut shard).await;
     shard.bridge(&talking).await;
     let (cancelled, _) = rig.place(&mut shard).await;

@@ -1,7 +1,7 @@
 //! `GET /calls`: pages and filters; the timeline.
 
 use crate::rig::{Rig, guide_call};
-use control_wire::{CallStatus, LegName};
+use call_words::{CallStatus, LegKind};
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -113,8 +113,8 @@ async fn the_timeline_holds_every_step_in_order() {
     let rig = Rig::start().await;
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
-    shard.milestone(&call_id, 1, Some(LegName::Agent), "invite_sent").await;
-    shard.milestone(&call_id, 2, Some(LegName::Agent), "ringing").await;
+    shard.milestone(&call_id, 1, Some(LegKind::Agent), "invite_sent").await;
+    shard.milestone(&call_id, 2, Some(LegKind::Agent), "ringing").await;
     shard.end(&call_id, CallStatus::NoAnswer).await;
     let wait = async {
         loop {

@@ -1,7 +1,8 @@
 //! The operators' listener, the OpenAPI documents, and stopping.
 
 use crate::rig::{DEADLINE, Rig, hello};
-use control_wire::{CallStatus, ControlRefusal, Folder, Folders, FromEdge, Hello};
+use call_words::CallStatus;
+use control_wire::{ControlRefusal, Folder, Folders, FromEdge, Hello};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;

@@ -3,13 +3,14 @@
 
 use crate::rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, hello, two_talk};
 use crate::softphone::{name, wait_presence};
+use call_words::{CallStatus, HangupBy, Joining, LegKind, PartyState, SupervisorRole};
 use control_api::call::asked::Asked;
 use control_api::call::supervisor::{self, NewSupervisor};
 use control_api::call::third_party::{self, NewThird};
 use control_api::problem::Problem;
 use control_wire::{
-    AgentTarget, CallStatus, Control, ControlRefusal, Conversation, Event, FromEdge, HangupBy,
-    Joining, LegName, NewParticipant, OtherParty, PartyState, SupervisorRole, Verb,
+    AgentTarget, Control, ControlRefusal, Conversation, Event, FromEdge, NewParticipant,
+    OtherParty, Verb,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -124,7 +125,7 @@ async fn a_third_party_is_dialled_and_told_of_to_the_end() {
     end.hangup_by = Some(HangupBy::Participant);
     end.others = vec![OtherParty {
         party: "participant-1".into(),
-        leg: LegName::Participant,
+        leg: LegKind::Participant,
         answered_at_ms: Some(1_783_072_800_000),
         ended_at_ms: 1_783_072_809_000,
         reason: "hung_up".into(),
@@ -225,7 +226,7 @@ async fn a_request_that_is_sent_again_dials_nobody_again() {
     let mut end = ended(&call_id, CallStatus::Answer);
     end.others = vec![OtherParty {
         party: "participant-2".into(),
-        leg: LegName::Participant,
+        leg: LegKind::Participant,
         answered_at_ms: None,
         ended_at_ms: end.ended_at_ms,
         reason: "busy".into(),
@@ -291,7 +292,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
         }
     };
     let refused = |command_id, code: &str| {
-        let refusal = ControlRefusal { code: code.to_owned(), detail: "not now".to_owned() };
+        let refusal = ControlRefusal { code: code.into(), detail: "not now".to_owned() };
         FromEdge::Refused { command_id, refusal }
     };
     for what in ["add", "supervise"] {

@@ -83,7 +83,7 @@ async fn presence_follows_the_link() {
     body["crm_username"] = json!(AGENT);
     rig.post_call(body).await.expect(201);
     let place = other.expect_call().await;
-    other.end(&place.call_id, control_wire::CallStatus::Failed).await;
+    other.end(&place.call_id, call_words::CallStatus::Failed).await;
     // The link's end is not the softphone's, unless it lasts (1 s here).
     rig.app
         .records
@@ -166,7 +166,7 @@ async fn softphones_are_led_to_one_shard_each() {
     );
     shards[1].expect_grant().await;
     // After the call it is led away from the draining shard, which is told to forget it.
-    shards[1].end(&call_id, control_wire::CallStatus::Answer).await;
+    shards[1].end(&call_id, call_words::CallStatus::Answer).await;
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     assert_eq!(renewed["sip"]["url"], "wss://edge.example:8446/");
     assert_eq!(shards[1].expect_revocation().await, agent);
@@ -185,7 +185,7 @@ async fn trunks_remember_their_calls_over_a_restart() {
     let rig = rig.restart().await;
     let mut shard = rig.shard(1, &[&call_id]).await;
     rig.post_call(guide_call()).await.expect_problem(503, "trunks_full");
-    shard.end(&call_id, control_wire::CallStatus::Busy).await;
+    shard.end(&call_id, call_words::CallStatus::Busy).await;
     rig.place(&mut shard).await;
     rig.stop().await;
 }
@@ -208,7 +208,7 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
         control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 }
     );
     // It leaves no trace but what the page found.
-    shard.end(&test.call_id, control_wire::CallStatus::Canceled).await;
+    shard.end(&test.call_id, call_words::CallStatus::Canceled).await;
     assert!(rig.app.records.blocking().call(&test.call_id).unwrap().is_none());
     page.call(&rig).await.expect(404);
     let measured = json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31,

@@ -1,9 +1,10 @@
 //! `/recordings/{name}` (S34, S41, A16).
 
 use crate::rig::{Answer, Rig, ended, wav};
+use call_words::CallStatus;
 use control_api::clock::now_ms;
 use control_api::retention;
-use control_wire::{CallStatus, Ended, Event, RecordingResult};
+use control_wire::{Ended, Event, RecordingResult};
 use reqwest::Method;
 
 /// Places and ends a recorded call, and returns the path of its recording.

@@ -3,8 +3,9 @@
 
 use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call};
 use crate::softphone::{AGENT, CUSTOMER, Page, name, wait_presence, wait_watched};
+use call_words::{CallStatus, HangupBy, LegKind};
 use control_api::clock::now_ms;
-use control_wire::{AgentTarget, CallStatus, Event, HangupBy, LegName};
+use control_wire::{AgentTarget, Event};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -140,14 +141,14 @@ async fn events_follow_the_call_to_its_end() {
     let (call_id, _) = page.place(&rig, &mut shard).await;
     assert_eq!(events.state().await, "starting");
     let steps = [
-        (Some(LegName::Agent), "ringing", Some("agent")),
-        (Some(LegName::Agent), "answered", None),
-        (Some(LegName::Agent), "agent_media", None),
-        (Some(LegName::Customer), "ringing", Some("ringing")),
+        (Some(LegKind::Agent), "ringing", Some("agent")),
+        (Some(LegKind::Agent), "answered", None),
+        (Some(LegKind::Agent), "agent_media", None),
+        (Some(LegKind::Customer), "ringing", Some("ringing")),
         (None, "bridged", Some("bridged")),
         // A10: the tab is lost, and comes back.
-        (Some(LegName::Agent), "agent_lost", Some("held")),
-        (Some(LegName::Agent), "agent_back", Some("bridged")),
+        (Some(LegKind::Agent), "agent_lost", Some("held")),
+        (Some(LegKind::Agent), "agent_back", Some("bridged")),
     ];
     for (sequence, (leg, kind, state)) in (1..).zip(steps) {
         shard.milestone(&call_id, sequence, leg, kind).await;

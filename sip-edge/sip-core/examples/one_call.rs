@@ -5,8 +5,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "an example is a shell, not a part of the package")]
 
+use call_words::MediaProfile;
 use media_core::relay::{Layout, RelayConfig};
-use sip_core::command::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, Route};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
 use sip_core::edge::Edge;
 use sip_core::event::{Event, Output};
 use sip_core::flow::{Flow, Transport};

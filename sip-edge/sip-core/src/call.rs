@@ -19,11 +19,11 @@ mod recording;
 pub mod shard;
 
 use crate::command::{AgentTarget, PlaceCall};
-use crate::event::MilestoneKind;
 use crate::message::{Request, Response};
 use crate::outcome::{Bridged, Cause, Failure, LegName};
 use crate::transaction::TransactionId;
 use agent::Agent;
+use call_words::MilestoneKind;
 use context::Context;
 use control::Answers;
 use conversation::Conversation;

@@ -3,6 +3,7 @@
 
 use crate::flow::Transport;
 use crate::registrar::RegistrarConfig;
+use call_words::MediaProfile;
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
@@ -93,15 +94,6 @@ pub struct Route {
     pub signal_from: Vec<IpNet>,
     /// Networks that the peer's media come from besides the addresses that it names.
     pub media_from: Vec<IpNet>,
-}
-
-/// How media is carried on a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaProfile {
-    /// Plain RTP/AVP.
-    Rtp,
-    /// RTP/SAVP with keys in SDP (RFC 4568).
-    SdesSrtp,
 }
 
 /// Credentials for digest challenges (RFC 3261 §22, RFC 8760).

@@ -2,6 +2,7 @@
 //! `Duration`s and enums.
 
 use crate::command::{AgentTarget, Destination};
+use call_words::{Joining, PartyState, Reason, RecordingState, SupervisorRole};
 
 /// A verb on a running call. A `party` is `agent`, `customer`, or the name that a participant or
 /// supervisor was added with.
@@ -68,17 +69,6 @@ pub struct NewParticipant {
     pub joining: Joining,
 }
 
-/// What happens while a third party is dialled, and at its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Joining {
-    /// The agent hears it ring and talks to it alone; the others are on hold.
-    Consult,
-    /// All go on talking; it joins them as soon as it answers.
-    Join,
-    /// The agent waits apart and leaves as it answers.
-    Transfer,
-}
-
 /// Somebody who listens to a running call.
 #[derive(Debug, Clone)]
 pub struct NewSupervisor {
@@ -86,81 +76,6 @@ pub struct NewSupervisor {
     pub party: String,
     pub target: AgentTarget,
     pub role: SupervisorRole,
-}
-
-/// What a supervisor hears, and who hears it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SupervisorRole {
-    /// Hears the agent and what the agent hears; is heard by nobody.
-    Listen,
-    /// Is heard by the agent alone.
-    Whisper,
-    /// Is heard by all with whom the agent is.
-    Barge,
-}
-
-/// Why a verb was not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum ControlRefusal {
-    #[error("no such call runs here")]
-    UnknownCall,
-    #[error("agent and customer are not talking yet")]
-    NotTalking,
-    #[error("the call has no such party, or it has left, or the name is taken")]
-    UnknownParty,
-    #[error("another third party has not joined yet")]
-    TransferRunning,
-    #[error("there is no consultation")]
-    NoConsultation,
-    #[error("the party has not answered yet")]
-    NotAnswered,
-    #[error("the customer is on hold")]
-    OnHold,
-    #[error("the customer is not on hold")]
-    NotOnHold,
-    #[error("the agent has left the call")]
-    AgentGone,
-    #[error("the call has its most parties")]
-    TooManyParties,
-    #[error("the shard has no room for another leg or recording")]
-    NoCapacity,
-    #[error("there is no route")]
-    NoRoute,
-    #[error("the softphone is not registered with this shard")]
-    AgentUnreachable,
-    #[error("the softphone is in a call")]
-    AgentBusy,
-    #[error("the call is not recorded")]
-    NotRecording,
-    #[error("the call is recorded already")]
-    AlreadyRecording,
-    #[error("not 1 to 64 digits, or more than the party can take now")]
-    NoDigits,
-}
-
-impl ControlRefusal {
-    /// The word on the control link.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ControlRefusal::UnknownCall => "unknown_call",
-            ControlRefusal::NotTalking => "not_talking",
-            ControlRefusal::UnknownParty => "unknown_party",
-            ControlRefusal::TransferRunning => "transfer_running",
-            ControlRefusal::NoConsultation => "no_consultation",
-            ControlRefusal::NotAnswered => "not_answered",
-            ControlRefusal::OnHold => "on_hold",
-            ControlRefusal::NotOnHold => "not_on_hold",
-            ControlRefusal::AgentGone => "agent_gone",
-            ControlRefusal::TooManyParties => "too_many_parties",
-            ControlRefusal::NoCapacity => "no_capacity",
-            ControlRefusal::NoRoute => "no_route",
-            ControlRefusal::AgentUnreachable => "agent_unreachable",
-            ControlRefusal::AgentBusy => "agent_busy",
-            ControlRefusal::NotRecording => "not_recording",
-            ControlRefusal::AlreadyRecording => "already_recording",
-            ControlRefusal::NoDigits => "no_digits",
-        }
-    }
 }
 
 /// How the parties of a call stand.
@@ -180,7 +95,7 @@ pub struct Party {
     pub state: PartyState,
     pub is_muted: bool,
     /// Why it left, once it did.
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
 }
 
 /// What a party is to the call.
@@ -190,27 +105,4 @@ pub enum PartyRole {
     Customer,
     Participant(Joining),
     Supervisor(SupervisorRole),
-}
-
-/// How far a party has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PartyState {
-    Dialing,
-    Ringing,
-    /// In the conversation.
-    Talking,
-    /// In the consultation, or waiting apart for a blind transfer's answer.
-    Consulting,
-    OnHold,
-    /// A softphone that is lost and waited for.
-    Away,
-    Left,
-}
-
-/// Whether what is said now is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RecordingState {
-    Off,
-    Running,
-    Paused,
 }

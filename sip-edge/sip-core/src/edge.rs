@@ -10,15 +10,16 @@ mod strangers;
 
 use crate::call::shard::{Owner, Peer, Resources};
 use crate::command::{AgentTarget, EdgeConfig, PlaceCall, Refusal};
-use crate::control::{ControlRefusal, Verb};
+use crate::control::Verb;
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
-use crate::event::{MilestoneKind, Output, RecordedFile};
+use crate::event::{Output, RecordedFile};
 use crate::flow::Flow;
 use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
 use crate::remains::Remains;
 use crate::transaction::{self, Table, Timers, TransactionId};
+use call_words::{MilestoneKind, RefusalCode};
 use calls::Calls;
 use farewell::Farewells;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
@@ -124,9 +125,9 @@ impl Edge {
         call_id: &str,
         control_id: &str,
         verb: Verb,
-    ) -> Result<(), ControlRefusal> {
-        let Some(key) = self.calls.find(call_id) else { return Err(ControlRefusal::UnknownCall) };
-        let mut answer = Err(ControlRefusal::UnknownCall);
+    ) -> Result<(), RefusalCode> {
+        let Some(key) = self.calls.find(call_id) else { return Err(RefusalCode::UnknownCall) };
+        let mut answer = Err(RefusalCode::UnknownCall);
         self.calls.with(now, &mut self.shard, key, |call, cx| {
             answer = call.control(cx, control_id.to_owned(), verb)
         });

@@ -3,9 +3,10 @@
 use crate::command::Refusal;
 use crate::control::Conversation;
 use crate::flow::Flow;
-use crate::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
+use crate::outcome::{LegName, MediaFault};
 use crate::registrar::CloseReason;
 use crate::remains::Note;
+use call_words::{CallStatus, HangupBy, MilestoneKind, Reason};
 use media_core::relay::RecordingId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -93,126 +94,6 @@ pub struct Milestone {
     pub conversation: Option<Box<Conversation>>,
 }
 
-/// The stable words of a timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MilestoneKind {
-    InviteSent,
-    Trying,
-    Ringing,
-    EarlyMedia,
-    Challenged,
-    Answered,
-    Bridged,
-    CancelSent,
-    Rejected,
-    Failover,
-    RingTimeout,
-    HangUpRequested,
-    HungUp,
-    MaxDuration,
-    FirstMedia,
-    MediaLatched,
-    NoMedia,
-    Held,
-    Resumed,
-    RecordingStarted,
-    RecordingFinished,
-    /// Something of the recording could not be written.
-    RecordingFailed,
-    /// Decrypted audio of the softphone flows.
-    AgentMedia,
-    /// The softphone's connection or media are gone; it is waited for.
-    AgentLost,
-    /// The softphone's media flow again, or from its next page.
-    AgentBack,
-    IceConnected,
-    DtlsConnected,
-    /// The agent's phone has answered; a person is to press `1`.
-    ConfirmationRequested,
-    AgentConfirmed,
-    CustomerHeld,
-    CustomerResumed,
-    Muted,
-    Unmuted,
-    DigitsSent,
-    /// Keys could not be brought to the party.
-    DigitsLost,
-    ParticipantAdded,
-    Consulting,
-    ParticipantJoined,
-    ParticipantLeft,
-    Swapped,
-    Merged,
-    AgentCompleted,
-    SupervisorAdded,
-    SupervisorJoined,
-    SupervisorRole,
-    SupervisorLeft,
-    RecordingPaused,
-    RecordingResumed,
-    TransferRequested,
-    /// A final response came that nothing could be done with.
-    ResponseIgnored,
-}
-
-impl MilestoneKind {
-    /// The word on the control link and in the timeline.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MilestoneKind::InviteSent => "invite_sent",
-            MilestoneKind::Trying => "trying",
-            MilestoneKind::Ringing => "ringing",
-            MilestoneKind::EarlyMedia => "early_media",
-            MilestoneKind::Challenged => "challenged",
-            MilestoneKind::Answered => "answered",
-            MilestoneKind::Bridged => "bridged",
-            MilestoneKind::CancelSent => "cancel_sent",
-            MilestoneKind::Rejected => "rejected",
-            MilestoneKind::Failover => "failover",
-            MilestoneKind::RingTimeout => "ring_timeout",
-            MilestoneKind::HangUpRequested => "hang_up_requested",
-            MilestoneKind::HungUp => "hung_up",
-            MilestoneKind::MaxDuration => "max_duration",
-            MilestoneKind::FirstMedia => "first_media",
-            MilestoneKind::MediaLatched => "media_latched",
-            MilestoneKind::NoMedia => "no_media",
-            MilestoneKind::Held => "held",
-            MilestoneKind::Resumed => "resumed",
-            MilestoneKind::RecordingStarted => "recording_started",
-            MilestoneKind::RecordingFinished => "recording_finished",
-            MilestoneKind::RecordingFailed => "recording_failed",
-            MilestoneKind::AgentMedia => "agent_media",
-            MilestoneKind::AgentLost => "agent_lost",
-            MilestoneKind::AgentBack => "agent_back",
-            MilestoneKind::IceConnected => "ice_connected",
-            MilestoneKind::DtlsConnected => "dtls_connected",
-            MilestoneKind::ConfirmationRequested => "confirmation_requested",
-            MilestoneKind::AgentConfirmed => "agent_confirmed",
-            MilestoneKind::CustomerHeld => "customer_held",
-            MilestoneKind::CustomerResumed => "customer_resumed",
-            MilestoneKind::Muted => "muted",
-            MilestoneKind::Unmuted => "unmuted",
-            MilestoneKind::DigitsSent => "digits_sent",
-            MilestoneKind::DigitsLost => "digits_lost",
-            MilestoneKind::ParticipantAdded => "participant_added",
-            MilestoneKind::Consulting => "consulting",
-            MilestoneKind::ParticipantJoined => "participant_joined",
-            MilestoneKind::ParticipantLeft => "participant_left",
-            MilestoneKind::Swapped => "swapped",
-            MilestoneKind::Merged => "merged",
-            MilestoneKind::AgentCompleted => "agent_completed",
-            MilestoneKind::SupervisorAdded => "supervisor_added",
-            MilestoneKind::SupervisorJoined => "supervisor_joined",
-            MilestoneKind::SupervisorRole => "supervisor_role",
-            MilestoneKind::SupervisorLeft => "supervisor_left",
-            MilestoneKind::RecordingPaused => "recording_paused",
-            MilestoneKind::RecordingResumed => "recording_resumed",
-            MilestoneKind::TransferRequested => "transfer_requested",
-            MilestoneKind::ResponseIgnored => "response_ignored",
-        }
-    }
-}
-
 /// The call is over; told once, after its recording is final, or 2 s later.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -281,7 +162,7 @@ pub struct OtherParty {
     pub leg: LegName,
     pub answered_at: Option<Instant>,
     pub ended_at: Instant,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub sip_code: Option<u16>,
 }
 

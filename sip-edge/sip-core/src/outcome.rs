@@ -1,15 +1,7 @@
 //! What a call's end means: table A11 as pure functions from SIP codes, Q.850 causes and our own
 //! timers to status, reason and failover. Knows no call and no message.
 
-/// Final disposition of a call (the callback's `status`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallStatus {
-    Answer,
-    NoAnswer,
-    Busy,
-    Failed,
-    Canceled,
-}
+use call_words::{CallStatus, HangupBy, LegKind, Reason};
 
 /// Place of a third party or supervisor in its call's list, in the order in which they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,18 +32,16 @@ pub enum LegName {
     Supervisor(Slot),
 }
 
-/// Who ended the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HangupBy {
-    Agent,
-    Customer,
-    /// A third party, with whom the customer was left.
-    Participant,
-    Api,
-    /// A limit or a fault of ours: longest call, ring timer, drain, no media.
-    System,
-    /// The carrier or the transport.
-    Network,
+impl LegName {
+    /// Which kind of leg it is.
+    pub fn kind(self) -> LegKind {
+        match self {
+            LegName::Agent => LegKind::Agent,
+            LegName::Customer => LegKind::Customer,
+            LegName::Participant(_) => LegKind::Participant,
+            LegName::Supervisor(_) => LegKind::Supervisor,
+        }
+    }
 }
 
 impl From<LegName> for HangupBy {
@@ -62,66 +52,6 @@ impl From<LegName> for HangupBy {
             LegName::Participant(_) => HangupBy::Participant,
             // A supervisor's end is never the call's.
             LegName::Supervisor(_) => HangupBy::System,
-        }
-    }
-}
-
-/// Why a call ended as it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    Busy,
-    Declined,
-    NoAnswer,
-    Unreachable,
-    InvalidNumber,
-    AgentBusy,
-    AgentDeclined,
-    AgentNoAnswer,
-    AgentUnreachable,
-    AgentNumberInvalid,
-    AgentMedia,
-    /// The agent's softphone went away and did not come back in time.
-    AgentLost,
-    /// The agent's phone has answered, but nobody pressed `1` in time.
-    AgentNotConfirmed,
-    TrunkTimeout,
-    TrunkRejected,
-    TrunkFailed,
-    Media,
-    Canceled,
-    NoMedia,
-    MaxDuration,
-    /// A leg's dialog is gone without a BYE: a request inside it failed or its session expired.
-    DialogLost,
-    System,
-}
-
-impl Reason {
-    /// The word in records and callbacks.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Busy => "busy",
-            Reason::Declined => "declined",
-            Reason::NoAnswer => "no_answer",
-            Reason::Unreachable => "unreachable",
-            Reason::InvalidNumber => "invalid_number",
-            Reason::AgentBusy => "agent_busy",
-            Reason::AgentDeclined => "agent_declined",
-            Reason::AgentNoAnswer => "agent_no_answer",
-            Reason::AgentUnreachable => "agent_unreachable",
-            Reason::AgentNumberInvalid => "agent_number_invalid",
-            Reason::AgentMedia => "agent_media",
-            Reason::AgentLost => "agent_lost",
-            Reason::AgentNotConfirmed => "agent_not_confirmed",
-            Reason::TrunkTimeout => "trunk_timeout",
-            Reason::TrunkRejected => "trunk_rejected",
-            Reason::TrunkFailed => "trunk_failed",
-            Reason::Media => "media",
-            Reason::Canceled => "canceled",
-            Reason::NoMedia => "no_media",
-            Reason::MaxDuration => "max_duration",
-            Reason::DialogLost => "dialog_lost",
-            Reason::System => "system",
         }
     }
 }

@@ -105,7 +105,8 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control_wire::{CallStatus, Ended, Milestone};
+    use call_words::CallStatus;
+    use control_wire::{Ended, Milestone};
 
     fn milestone(call: &str, sequence: u32) -> Event {
         Event::Milestone(Milestone {

@@ -1,11 +1,13 @@
 //! Between the control link's messages and `sip-core`'s own types. Monotonic times become Unix
 //! milliseconds by comparing the two clocks at the moment of telling.
 
+use call_words::{PartyRole, RecordingLayout, RefusalCode, TransportKind};
 use control_wire as wire;
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use sip_core::flow::Transport;
-use sip_core::{command, control, event, outcome, registrar};
+use sip_core::outcome::LegName;
+use sip_core::{command, control, event, registrar};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The two clocks read at once.
@@ -53,8 +55,8 @@ pub fn place_call(call: wire::PlaceCall) -> command::PlaceCall {
         no_media: Duration::from_millis(call.no_media_ms),
         recording: call.recording,
         recording_layout: match call.recording_layout {
-            wire::RecordingLayout::Stereo => Layout::Stereo,
-            wire::RecordingLayout::ThreeChannel => Layout::ThreeChannel,
+            RecordingLayout::Stereo => Layout::Stereo,
+            RecordingLayout::ThreeChannel => Layout::ThreeChannel,
         },
         hold_audio: call.hold_audio,
         accepts_refer: call.accepts_refer,
@@ -85,11 +87,7 @@ pub fn verb(verb: wire::Verb) -> control::Verb {
             control::Verb::AddParticipant(Box::new(control::NewParticipant {
                 party: new.party,
                 destination: destination(new.destination),
-                joining: match new.joining {
-                    wire::Joining::Consult => control::Joining::Consult,
-                    wire::Joining::Join => control::Joining::Join,
-                    wire::Joining::Transfer => control::Joining::Transfer,
-                },
+                joining: new.joining,
             }))
         }
         wire::Verb::Merge => control::Verb::Merge,
@@ -100,75 +98,38 @@ pub fn verb(verb: wire::Verb) -> control::Verb {
         wire::Verb::Supervise(new) => control::Verb::Supervise(Box::new(control::NewSupervisor {
             party: new.party,
             target: agent_target(new.target),
-            role: supervisor_role(new.role),
+            role: new.role,
         })),
-        wire::Verb::SetRole { party, role } => {
-            control::Verb::SetRole { party, role: supervisor_role(role) }
-        }
+        wire::Verb::SetRole { party, role } => control::Verb::SetRole { party, role },
         wire::Verb::StartRecording { file_name } => control::Verb::StartRecording { file_name },
         wire::Verb::PauseRecording => control::Verb::PauseRecording,
         wire::Verb::ResumeRecording => control::Verb::ResumeRecording,
     }
 }
 
-fn supervisor_role(role: wire::SupervisorRole) -> control::SupervisorRole {
-    match role {
-        wire::SupervisorRole::Listen => control::SupervisorRole::Listen,
-        wire::SupervisorRole::Whisper => control::SupervisorRole::Whisper,
-        wire::SupervisorRole::Barge => control::SupervisorRole::Barge,
-    }
-}
-
 /// Why a verb was not done.
-pub fn refusal(refusal: control::ControlRefusal) -> wire::ControlRefusal {
-    wire::ControlRefusal { code: refusal.as_str().into(), detail: refusal.to_string() }
+pub fn refusal(refusal: RefusalCode) -> wire::ControlRefusal {
+    wire::ControlRefusal { code: refusal.into(), detail: refusal.detail().into() }
 }
 
 fn conversation(conversation: control::Conversation) -> wire::Conversation {
     wire::Conversation {
         parties: conversation.parties.into_iter().map(party).collect(),
-        recording: match conversation.recording {
-            control::RecordingState::Off => wire::RecordingState::Off,
-            control::RecordingState::Running => wire::RecordingState::Running,
-            control::RecordingState::Paused => wire::RecordingState::Paused,
-        },
+        recording: conversation.recording,
     }
 }
 
 fn party(party: control::Party) -> wire::Party {
     let (role, joining, supervisor_role) = match party.role {
-        control::PartyRole::Agent => (wire::PartyRole::Agent, None, None),
-        control::PartyRole::Customer => (wire::PartyRole::Customer, None, None),
-        control::PartyRole::Participant(control::Joining::Consult) => {
-            (wire::PartyRole::Participant, Some(wire::Joining::Consult), None)
-        }
-        control::PartyRole::Participant(control::Joining::Join) => {
-            (wire::PartyRole::Participant, Some(wire::Joining::Join), None)
-        }
-        control::PartyRole::Participant(control::Joining::Transfer) => {
-            (wire::PartyRole::Participant, Some(wire::Joining::Transfer), None)
-        }
-        control::PartyRole::Supervisor(role) => {
-            let role = match role {
-                control::SupervisorRole::Listen => wire::SupervisorRole::Listen,
-                control::SupervisorRole::Whisper => wire::SupervisorRole::Whisper,
-                control::SupervisorRole::Barge => wire::SupervisorRole::Barge,
-            };
-            (wire::PartyRole::Supervisor, None, Some(role))
-        }
+        control::PartyRole::Agent => (PartyRole::Agent, None, None),
+        control::PartyRole::Customer => (PartyRole::Customer, None, None),
+        control::PartyRole::Participant(joining) => (PartyRole::Participant, Some(joining), None),
+        control::PartyRole::Supervisor(role) => (PartyRole::Supervisor, None, Some(role)),
     };
     wire::Party {
         party: party.party,
         role,
-        state: match party.state {
-            control::PartyState::Dialing => wire::PartyState::Dialing,
-            control::PartyState::Ringing => wire::PartyState::Ringing,
-            control::PartyState::Talking => wire::PartyState::Talking,
-            control::PartyState::Consulting => wire::PartyState::Consulting,
-            control::PartyState::OnHold => wire::PartyState::OnHold,
-            control::PartyState::Away => wire::PartyState::Away,
-            control::PartyState::Left => wire::PartyState::Left,
-        },
+        state: party.state,
         muted: party.is_muted,
         joining,
         supervisor_role,
@@ -187,8 +148,8 @@ fn route(route: wire::Route) -> command::Route {
     command::Route {
         trunk: route.trunk,
         transport: match route.transport {
-            wire::TransportKind::Udp => Transport::Udp,
-            wire::TransportKind::Tcp => Transport::Tcp,
+            TransportKind::Udp => Transport::Udp,
+            TransportKind::Tcp => Transport::Tcp,
         },
         address: route.address,
         domain: route.domain,
@@ -198,10 +159,7 @@ fn route(route: wire::Route) -> command::Route {
             username: credentials.username,
             password: credentials.password,
         }),
-        media: match route.media {
-            wire::MediaProfile::Rtp => command::MediaProfile::Rtp,
-            wire::MediaProfile::SdesSrtp => command::MediaProfile::SdesSrtp,
-        },
+        media: route.media,
         signal_from: networks(&route.signal_from),
         media_from: networks(&route.media_from),
     }
@@ -242,10 +200,10 @@ pub fn told(clocks: ClockPair, event: event::Event) -> Told {
             call_id: milestone.call_id,
             sequence: milestone.sequence,
             at_ms: clocks.unix_ms(milestone.at),
-            leg: milestone.leg.map(leg_name),
+            leg: milestone.leg.map(LegName::kind),
             party: milestone.party,
             conversation: milestone.conversation.map(|each| Box::new(conversation(*each))),
-            kind: milestone.kind.as_str().into(),
+            kind: milestone.kind.into(),
             sip_code: milestone.sip_code,
             trunk: milestone.trunk,
             detail: milestone.detail,
@@ -257,24 +215,11 @@ pub fn told(clocks: ClockPair, event: event::Event) -> Told {
 fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
     wire::Ended {
         call_id: ended.call_id,
-        status: match ended.status {
-            outcome::CallStatus::Answer => wire::CallStatus::Answer,
-            outcome::CallStatus::NoAnswer => wire::CallStatus::NoAnswer,
-            outcome::CallStatus::Busy => wire::CallStatus::Busy,
-            outcome::CallStatus::Failed => wire::CallStatus::Failed,
-            outcome::CallStatus::Canceled => wire::CallStatus::Canceled,
-        },
-        reason: ended.reason.map(|reason| reason.as_str().into()),
-        failed_leg: ended.failed_leg.map(leg_name),
+        status: ended.status,
+        reason: ended.reason.map(Into::into),
+        failed_leg: ended.failed_leg.map(LegName::kind),
         sip_code: ended.sip_code,
-        hangup_by: ended.hangup_by.map(|by| match by {
-            outcome::HangupBy::Agent => wire::HangupBy::Agent,
-            outcome::HangupBy::Customer => wire::HangupBy::Customer,
-            outcome::HangupBy::Participant => wire::HangupBy::Participant,
-            outcome::HangupBy::Api => wire::HangupBy::Api,
-            outcome::HangupBy::System => wire::HangupBy::System,
-            outcome::HangupBy::Network => wire::HangupBy::Network,
-        }),
+        hangup_by: ended.hangup_by,
         answered_at_ms: ended.answered_at.map(|at| clocks.unix_ms(at)),
         ended_at_ms: clocks.unix_ms(ended.ended_at),
         duration_s: ended.duration_s,
@@ -282,7 +227,7 @@ fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
             .attempts
             .into_iter()
             .map(|attempt| wire::Attempt {
-                leg: leg_name(attempt.leg),
+                leg: attempt.leg.kind(),
                 trunk: attempt.trunk,
                 started_at_ms: clocks.unix_ms(attempt.started_at),
                 ended_at_ms: clocks.unix_ms(attempt.ended_at),
@@ -308,7 +253,7 @@ fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
             .into_iter()
             .map(|other| wire::OtherParty {
                 party: other.party,
-                leg: leg_name(other.leg),
+                leg: other.leg.kind(),
                 answered_at_ms: other.answered_at.map(|at| clocks.unix_ms(at)),
                 ended_at_ms: clocks.unix_ms(other.ended_at),
                 reason: other.reason.into(),
@@ -320,15 +265,6 @@ fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
 
 fn pause(pause: event::Pause) -> wire::Pause {
     wire::Pause { from_ms: pause.from.as_millis() as u64, to_ms: pause.to.as_millis() as u64 }
-}
-
-fn leg_name(leg: outcome::LegName) -> wire::LegName {
-    match leg {
-        outcome::LegName::Agent => wire::LegName::Agent,
-        outcome::LegName::Customer => wire::LegName::Customer,
-        outcome::LegName::Participant(_) => wire::LegName::Participant,
-        outcome::LegName::Supervisor(_) => wire::LegName::Supervisor,
-    }
 }
 
 fn leg_media(media: event::LegMedia) -> wire::LegMedia {

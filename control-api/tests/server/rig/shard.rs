@@ -1,12 +1,14 @@
 //! A shard that a test plays: the edge's end of the link, and what it tells of a call.
 
 use super::{DEADLINE, Rig};
+use call_words::{
+    CallStatus, Joining, LegKind, PartyRole, PartyState, RecordingState, SupervisorRole,
+};
 use control_api::clock::now_ms;
 use control_wire::{
-    CallStatus, Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder,
-    FromEdge, Hello, Joining, LegName, Milestone, Party, PartyRole, PartyState, PlaceCall,
-    Presence, RecordingState, ShardStatus, SoftphoneGrant, SoftphoneService, SupervisorRole,
-    ToEdge, VERSION, encode,
+    Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder, FromEdge, Hello,
+    Milestone, Party, PlaceCall, Presence, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
+    VERSION, encode,
 };
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -221,7 +223,7 @@ impl Shard {
         &mut self,
         call_id: &str,
         sequence: u32,
-        leg: Option<LegName>,
+        leg: Option<LegKind>,
         kind: &str,
     ) {
         self.tell(Event::Milestone(milestone(call_id, sequence, leg, kind))).await;
@@ -230,9 +232,9 @@ impl Shard {
     /// Brings a call to the bridge.
     pub async fn bridge(&mut self, call_id: &str) {
         let steps = [
-            (Some(LegName::Agent), "ringing"),
-            (Some(LegName::Agent), "answered"),
-            (Some(LegName::Customer), "ringing"),
+            (Some(LegKind::Agent), "ringing"),
+            (Some(LegKind::Agent), "answered"),
+            (Some(LegKind::Customer), "ringing"),
         ];
         for (sequence, (leg, kind)) in (1..).zip(steps) {
             self.milestone(call_id, sequence, leg, kind).await;
@@ -245,7 +247,7 @@ impl Shard {
     }
 }
 
-pub fn milestone(call_id: &str, sequence: u32, leg: Option<LegName>, kind: &str) -> Milestone {
+pub fn milestone(call_id: &str, sequence: u32, leg: Option<LegKind>, kind: &str) -> Milestone {
     Milestone {
         call_id: call_id.into(),
         sequence,
@@ -269,10 +271,10 @@ pub fn told(
     conversation: Conversation,
 ) -> Milestone {
     let leg = match party {
-        Some("agent") => Some(LegName::Agent),
-        Some("customer") => Some(LegName::Customer),
-        Some(name) if name.starts_with("supervisor") => Some(LegName::Supervisor),
-        Some(_) => Some(LegName::Participant),
+        Some("agent") => Some(LegKind::Agent),
+        Some("customer") => Some(LegKind::Customer),
+        Some(name) if name.starts_with("supervisor") => Some(LegKind::Supervisor),
+        Some(_) => Some(LegKind::Participant),
         None => None,
     };
     Milestone {

@@ -2,8 +2,9 @@
 
 use super::shard::{CallKey, Resources};
 use crate::control::Conversation;
-use crate::event::{Event, Milestone, MilestoneKind, Output};
+use crate::event::{Event, Milestone, Output};
 use crate::outcome::LegName;
+use call_words::MilestoneKind;
 use media_core::relay::LegId;
 use std::time::Instant;
 

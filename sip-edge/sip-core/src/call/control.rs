@@ -8,16 +8,17 @@ use super::leg::description::Agreement;
 use super::leg::refer::Referred;
 use super::leg::{Leg, digits};
 use super::{Call, Phase};
-use crate::control::{ControlRefusal, Digits, Verb};
-use crate::event::{Event, MilestoneKind, Output};
+use crate::control::{Digits, Verb};
+use crate::event::{Event, Output};
 use crate::message::View;
 use crate::outcome::LegName;
+use call_words::{MilestoneKind, RefusalCode};
 use std::collections::VecDeque;
 
 /// Most answers that are kept for repeated requests.
 const ANSWER_COUNT: usize = 32;
 
-type Answer = Result<(), ControlRefusal>;
+type Answer = Result<(), RefusalCode>;
 
 /// The last answers, by the id of the request.
 #[derive(Default)]
@@ -43,7 +44,7 @@ impl Call {
             return answer;
         }
         if self.is_ended() {
-            return Err(ControlRefusal::UnknownCall);
+            return Err(RefusalCode::UnknownCall);
         }
         let asked_for = match &verb {
             Verb::AddParticipant(new) => Some(new.party.clone()),
@@ -60,7 +61,7 @@ impl Call {
 
     fn obey(&mut self, cx: &mut Context<'_>, verb: Verb) -> Answer {
         if self.phase != Phase::Bridged && !matches!(verb, Verb::SendDigits { .. }) {
-            return Err(ControlRefusal::NotTalking);
+            return Err(RefusalCode::NotTalking);
         }
         let conversation = &mut self.conversation;
         let moves = match verb {
@@ -103,7 +104,7 @@ impl Call {
 
     fn send_digits(&mut self, cx: &mut Context<'_>, party: &str, digits: &Digits) -> Answer {
         let name = self.conversation.party(party)?;
-        let codes = digits::codes_of(&digits.0).ok_or(ControlRefusal::NoDigits)?;
+        let codes = digits::codes_of(&digits.0).ok_or(RefusalCode::NoDigits)?;
         let is_answered = match name {
             LegName::Participant(slot) | LegName::Supervisor(slot) => {
                 self.conversation.guest(slot).is_some_and(Guest::is_talking)
@@ -113,12 +114,12 @@ impl Call {
         if !is_answered {
             let is_bridged = self.phase == Phase::Bridged;
             return Err(if is_bridged {
-                ControlRefusal::NotAnswered
+                RefusalCode::NotAnswered
             } else {
-                ControlRefusal::NotTalking
+                RefusalCode::NotTalking
             });
         }
-        self.leg(name).press(cx, &codes).map_err(|_| ControlRefusal::NoDigits)?;
+        self.leg(name).press(cx, &codes).map_err(|_| RefusalCode::NoDigits)?;
         // While the recording is paused digits leave no trace.
         if !self.tape.is_paused() {
             cx.milestone(Some(name), MilestoneKind::DigitsSent, None, None);

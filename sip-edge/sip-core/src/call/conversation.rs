@@ -8,9 +8,10 @@ mod referral;
 pub mod rooms;
 mod speaking;
 
-use crate::control::{ControlRefusal, Joining, Party, PartyRole, PartyState};
-use crate::event::{MilestoneKind, OtherParty};
+use crate::control::{Party, PartyRole};
+use crate::event::OtherParty;
 use crate::outcome::{Cause, LegName, Slot};
+use call_words::{Joining, MilestoneKind, PartyState, Reason, RefusalCode};
 use guest::{Guest, GuestRole, Stage};
 use participant::Leaving;
 use referral::Referrals;
@@ -47,7 +48,7 @@ pub struct Step {
     pub leg: Option<LegName>,
     pub kind: MilestoneKind,
     pub sip_code: Option<u16>,
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// Whether it is said how the parties stand after it.
     pub is_shown: bool,
 }
@@ -100,18 +101,18 @@ impl Conversation {
         self.agent_place == AgentPlace::Gone
     }
 
-    fn agent_is_here(&self) -> Result<(), ControlRefusal> {
-        if self.is_agent_gone() { Err(ControlRefusal::AgentGone) } else { Ok(()) }
+    fn agent_is_here(&self) -> Result<(), RefusalCode> {
+        if self.is_agent_gone() { Err(RefusalCode::AgentGone) } else { Ok(()) }
     }
 
     /// The party of this name that is still there.
-    pub fn party(&self, name: &str) -> Result<LegName, ControlRefusal> {
+    pub fn party(&self, name: &str) -> Result<LegName, RefusalCode> {
         match name {
             "agent" => self.agent_is_here().map(|()| LegName::Agent),
             "customer" => Ok(LegName::Customer),
             _ => {
                 let guest = self.guests.iter().find(|guest| guest.name == name && guest.is_there());
-                guest.map(Guest::leg).ok_or(ControlRefusal::UnknownParty)
+                guest.map(Guest::leg).ok_or(RefusalCode::UnknownParty)
             }
         }
     }
@@ -122,25 +123,25 @@ impl Conversation {
     }
 
     /// Puts the customer on hold.
-    pub fn hold(&mut self) -> Result<Moves, ControlRefusal> {
+    pub fn hold(&mut self) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         if std::mem::replace(&mut self.is_held, true) {
-            return Err(ControlRefusal::OnHold);
+            return Err(RefusalCode::OnHold);
         }
         Ok(vec![Move::Arrange, Step::of(LegName::Customer, MilestoneKind::CustomerHeld)])
     }
 
     /// Takes the customer back from hold.
-    pub fn resume(&mut self) -> Result<Moves, ControlRefusal> {
+    pub fn resume(&mut self) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         if !std::mem::replace(&mut self.is_held, false) {
-            return Err(ControlRefusal::NotOnHold);
+            return Err(RefusalCode::NotOnHold);
         }
         Ok(vec![Move::Arrange, Step::of(LegName::Customer, MilestoneKind::CustomerResumed)])
     }
 
     /// Lets the others hear a party, or not.
-    pub fn set_voice(&mut self, party: &str, voice: Voice) -> Result<Moves, ControlRefusal> {
+    pub fn set_voice(&mut self, party: &str, voice: Voice) -> Result<Moves, RefusalCode> {
         let leg = self.party(party)?;
         let present = match leg {
             LegName::Agent => &mut self.agent_voice,
@@ -158,7 +159,7 @@ impl Conversation {
     }
 
     /// Without agent or customer there is no call.
-    pub fn remove(&mut self, now: Instant, party: &str) -> Result<Moves, ControlRefusal> {
+    pub fn remove(&mut self, now: Instant, party: &str) -> Result<Moves, RefusalCode> {
         let leg = self.party(party)?;
         Ok(match leg {
             LegName::Agent | LegName::Customer => {
@@ -167,7 +168,7 @@ impl Conversation {
                 vec![Move::Tell(step), Move::HangUp(Cause::Api)]
             }
             LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                let (reason, cause) = ("removed", Some(Cause::Api));
+                let (reason, cause) = (Reason::Removed, Some(Cause::Api));
                 self.dismiss(now, slot, Leaving { reason, sip_code: None, cause })
             }
         })
@@ -202,7 +203,7 @@ impl Conversation {
     pub fn close(&mut self, now: Instant) -> Vec<LegName> {
         let present = self.guests.iter_mut().filter(|guest| guest.is_there());
         let leave = |guest: &mut Guest| {
-            let reason = if guest.is_talking() { "ended" } else { "canceled" };
+            let reason = if guest.is_talking() { Reason::Ended } else { Reason::Canceled };
             guest.leave(now, reason, None);
             guest.leg()
         };
@@ -273,7 +274,7 @@ impl Conversation {
                 Some(_) => PartyState::Consulting,
             },
             is_muted: self.agent_voice == Voice::Muted,
-            reason: self.is_agent_gone().then_some("completed"),
+            reason: self.is_agent_gone().then_some(Reason::Completed),
         };
         let customer = Party {
             party: "customer".into(),

@@ -13,11 +13,12 @@ mod reoffer;
 use super::context::Context;
 use super::invitation::{Invitation, Progress};
 use super::shard::{Owner, Resources};
-use crate::event::{Attempt, LegMedia, MilestoneKind};
+use crate::event::{Attempt, LegMedia};
 use crate::message::Response;
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use answering::AwaitedAck;
+use call_words::MilestoneKind;
 use callee::Callee;
 use description::{Agreement, Offer, Previous};
 use exchange::Exchange;
@@ -339,7 +340,7 @@ impl Leg {
         self.ring_deadline = None;
         self.awaited_ack = None;
         self.keys.clear();
-        self.end_attempt(cx, None, outcome::Reason::Canceled.as_str());
+        self.end_attempt(cx, None, call_words::Reason::Canceled.as_str());
         self.abandon_current(cx);
     }
 

@@ -3,8 +3,9 @@
 use super::context::Context;
 use super::leg::Leg;
 use super::{Call, Phase};
-use crate::event::{Event, MilestoneKind, Output, SourceKind};
+use crate::event::{Event, Output, SourceKind};
 use crate::outcome::{Cause, LegName};
+use call_words::{MilestoneKind, Reason};
 use media_core::relay;
 
 impl Call {
@@ -47,7 +48,7 @@ impl Call {
                 match name {
                     LegName::Agent | LegName::Customer => self.hang_up(cx, cause),
                     LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                        self.lose(cx, slot, "no_media", cause)
+                        self.lose(cx, slot, Reason::NoMedia, cause)
                     }
                 }
             }

@@ -6,9 +6,9 @@ use super::context::Context;
 use super::conversation::rooms::{Presence, Scene, Seat, Voice, Watcher};
 use super::conversation::{Move, Step};
 use super::leg::exchange::Wish;
-use crate::control::{Conversation, SupervisorRole};
-use crate::event::MilestoneKind;
+use crate::control::Conversation;
 use crate::outcome::LegName;
+use call_words::{MilestoneKind, Reason, SupervisorRole};
 use media_core::relay::{Channel, LegId};
 
 impl Call {
@@ -22,7 +22,7 @@ impl Call {
                 Move::Arrange => self.arrange(cx),
                 Move::Tell(Step { leg, kind, sip_code, reason, is_shown }) => {
                     let parties = is_shown.then(|| self.shown());
-                    cx.rearranged(leg, kind, sip_code, reason, parties);
+                    cx.rearranged(leg, kind, sip_code, reason.map(Reason::as_str), parties);
                 }
                 Move::Leave(leg) => self.leave(cx, leg),
                 Move::Notify { cseq, code } => self.agent.notify(cx, cseq, code),

@@ -11,9 +11,9 @@ use super::leg::description::Agreement;
 use super::leg::{Leg, LegEvent};
 use super::shard::Resources;
 use crate::command::{AgentTarget, Refusal};
-use crate::control::{ControlRefusal, NewParticipant, NewSupervisor};
-use crate::event::MilestoneKind;
+use crate::control::{NewParticipant, NewSupervisor};
 use crate::outcome::{Cause, LegName, Slot};
+use call_words::{MilestoneKind, Reason, RefusalCode};
 use media_core::codec::Codec;
 use media_core::relay;
 
@@ -22,10 +22,10 @@ impl Call {
         &mut self,
         cx: &mut Context<'_>,
         new: NewParticipant,
-    ) -> Result<(), ControlRefusal> {
+    ) -> Result<(), RefusalCode> {
         let slot = self.conversation.admit_participant(&new.party)?;
         if new.destination.routes.is_empty() {
-            return Err(ControlRefusal::NoRoute);
+            return Err(RefusalCode::NoRoute);
         }
         let role = GuestRole::Participant(new.joining);
         self.add(cx, slot, new.party, role, Callee::Trunks(new.destination))
@@ -35,17 +35,17 @@ impl Call {
         &mut self,
         cx: &mut Context<'_>,
         new: NewSupervisor,
-    ) -> Result<(), ControlRefusal> {
+    ) -> Result<(), RefusalCode> {
         let slot = self.conversation.admit(&new.party)?;
         match &new.target {
             AgentTarget::Phone(destination) if destination.routes.is_empty() => {
-                return Err(ControlRefusal::NoRoute);
+                return Err(RefusalCode::NoRoute);
             }
             AgentTarget::Phone(_) => {}
             AgentTarget::Softphone { agent, .. } => {
                 cx.shard.admit_softphone(agent).map_err(|refusal| match refusal {
-                    Refusal::AgentBusy => ControlRefusal::AgentBusy,
-                    _ => ControlRefusal::AgentUnreachable,
+                    Refusal::AgentBusy => RefusalCode::AgentBusy,
+                    _ => RefusalCode::AgentUnreachable,
                 })?
             }
         }
@@ -60,13 +60,13 @@ impl Call {
         party: String,
         role: GuestRole,
         callee: Callee,
-    ) -> Result<(), ControlRefusal> {
+    ) -> Result<(), RefusalCode> {
         let name = role.leg(slot);
         let media = match callee {
             Callee::Trunks(_) => cx.shard.relay.open_leg(cx.now),
             Callee::Softphone { .. } => cx.shard.relay.open_softphone(cx.now),
         };
-        let media = media.map_err(|_| ControlRefusal::NoCapacity)?;
+        let media = media.map_err(|_| RefusalCode::NoCapacity)?;
         cx.shard.media_legs.insert(Resources::leg_key(media), (cx.call, name));
         if let Callee::Softphone { agent, .. } = &callee {
             cx.shard.agents.insert(agent.clone(), (cx.call, name));
@@ -114,23 +114,19 @@ impl Call {
             LegEvent::Digit(code) => self.pass_digit(cx, name, code),
             LegEvent::HoldChanged => self.arrange(cx),
             LegEvent::Failed(outcome) => {
-                let reason = outcome.reason.map_or("failed", |reason| reason.as_str());
+                let reason = outcome.reason.unwrap_or(Reason::System);
                 let sip_code = outcome.sip_code;
                 self.dismiss(cx, slot, Leaving { reason, sip_code, cause: None });
             }
-            LegEvent::HungUp => self.lose(cx, slot, "hung_up", Cause::Bye(name)),
-            LegEvent::DialogLost => self.lose(cx, slot, "dialog_lost", Cause::DialogLost(name)),
+            LegEvent::HungUp => self.lose(cx, slot, Reason::HungUp, Cause::Bye(name)),
+            LegEvent::DialogLost => {
+                self.lose(cx, slot, Reason::DialogLost, Cause::DialogLost(name))
+            }
         }
     }
 
     /// The party is gone, and with it the call if it was the customer's last company.
-    pub(super) fn lose(
-        &mut self,
-        cx: &mut Context<'_>,
-        slot: Slot,
-        reason: &'static str,
-        cause: Cause,
-    ) {
+    pub(super) fn lose(&mut self, cx: &mut Context<'_>, slot: Slot, reason: Reason, cause: Cause) {
         self.dismiss(cx, slot, Leaving { reason, sip_code: None, cause: Some(cause) });
     }
 
@@ -167,9 +163,11 @@ impl Call {
             relay::Event::DtlsConnected(_) => {
                 cx.milestone(Some(name), MilestoneKind::DtlsConnected, None, None)
             }
-            relay::Event::DtlsFailed(_) | relay::Event::ConsentLost(_) => {
-                self.dismiss(cx, slot, Leaving { reason: "media", sip_code: None, cause: None })
-            }
+            relay::Event::DtlsFailed(_) | relay::Event::ConsentLost(_) => self.dismiss(
+                cx,
+                slot,
+                Leaving { reason: Reason::Media, sip_code: None, cause: None },
+            ),
             _ => {}
         }
     }
@@ -184,7 +182,7 @@ impl Call {
             invitation.handle_lost_flow(cx);
             invitation.drop_dialogs();
         }
-        let reason = "dialog_lost";
+        let reason = Reason::DialogLost;
         self.dismiss(cx, slot, Leaving { reason, sip_code: None, cause: None });
     }
 }

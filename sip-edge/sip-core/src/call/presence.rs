@@ -3,9 +3,9 @@
 use super::agent::AgentEvent;
 use super::context::Context;
 use super::{Call, Phase};
-use crate::event::MilestoneKind;
 use crate::outcome::LegName;
 use crate::registrar::Kinship;
+use call_words::MilestoneKind;
 
 impl Call {
     /// The connection of an agent's or supervisor's registration is gone, or its registration is

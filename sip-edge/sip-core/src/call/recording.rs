@@ -4,9 +4,9 @@
 use super::Call;
 use super::context::Context;
 use super::shard::Resources;
-use crate::control::{ControlRefusal, RecordingState};
-use crate::event::{MilestoneKind, Output, Pause, RecordedFile, RecordingResult, RecordingWritten};
+use crate::event::{Output, Pause, RecordedFile, RecordingResult, RecordingWritten};
 use crate::outcome::LegName;
+use call_words::{MilestoneKind, RecordingState, RefusalCode};
 use media_core::relay::{Channel, Layout, LegId, RecordingId};
 use std::time::{Duration, Instant};
 
@@ -113,26 +113,26 @@ impl Tape {
     }
 
     /// Starts a recording of this name, if there was none.
-    fn start_as(&mut self, cx: &mut Context<'_>, file_name: String) -> Result<(), ControlRefusal> {
+    fn start_as(&mut self, cx: &mut Context<'_>, file_name: String) -> Result<(), RefusalCode> {
         if self.started_at.is_some() {
-            return Err(ControlRefusal::AlreadyRecording);
+            return Err(RefusalCode::AlreadyRecording);
         }
         self.name = Some(file_name);
         if self.start(cx) {
             return Ok(());
         }
         self.name = None;
-        Err(ControlRefusal::NoCapacity)
+        Err(RefusalCode::NoCapacity)
     }
 
     /// `false` if it pauses already.
-    fn pause(&mut self, cx: &mut Context<'_>) -> Result<bool, ControlRefusal> {
-        let recording = self.open.ok_or(ControlRefusal::NotRecording)?;
+    fn pause(&mut self, cx: &mut Context<'_>) -> Result<bool, RefusalCode> {
+        let recording = self.open.ok_or(RefusalCode::NotRecording)?;
         if self.is_paused() {
             return Ok(false);
         }
         if self.pauses.len() >= MAX_PAUSE_COUNT {
-            return Err(ControlRefusal::NoCapacity);
+            return Err(RefusalCode::NoCapacity);
         }
         cx.shard.relay.pause_recording(cx.now, recording);
         self.paused_at = Some(cx.now);
@@ -140,8 +140,8 @@ impl Tape {
     }
 
     /// `false` if it runs already.
-    fn resume(&mut self, cx: &mut Context<'_>) -> Result<bool, ControlRefusal> {
-        let recording = self.open.ok_or(ControlRefusal::NotRecording)?;
+    fn resume(&mut self, cx: &mut Context<'_>) -> Result<bool, RefusalCode> {
+        let recording = self.open.ok_or(RefusalCode::NotRecording)?;
         if !self.is_paused() {
             return Ok(false);
         }
@@ -221,20 +221,20 @@ impl Call {
         &mut self,
         cx: &mut Context<'_>,
         file_name: String,
-    ) -> Result<(), ControlRefusal> {
+    ) -> Result<(), RefusalCode> {
         self.tape.start_as(cx, file_name)?;
         self.tell_recording(cx);
         Ok(())
     }
 
-    pub(super) fn pause_recording(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(super) fn pause_recording(&mut self, cx: &mut Context<'_>) -> Result<(), RefusalCode> {
         if self.tape.pause(cx)? {
             self.tell(cx, None, MilestoneKind::RecordingPaused);
         }
         Ok(())
     }
 
-    pub(super) fn resume_recording(&mut self, cx: &mut Context<'_>) -> Result<(), ControlRefusal> {
+    pub(super) fn resume_recording(&mut self, cx: &mut Context<'_>) -> Result<(), RefusalCode> {
         if self.tape.resume(cx)? {
             self.tell(cx, None, MilestoneKind::RecordingResumed);
         }

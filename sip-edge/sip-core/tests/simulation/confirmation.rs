@@ -2,11 +2,11 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
+use call_words::{CallStatus, HangupBy, MilestoneKind, Reason};
 use media_core::tone;
 use sip_core::command::PlaceCall;
-use sip_core::event::MilestoneKind;
 use sip_core::message::Method;
-use sip_core::outcome::{CallStatus, HangupBy, LegName, Reason};
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

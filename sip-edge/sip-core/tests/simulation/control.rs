@@ -6,12 +6,14 @@ use crate::rig::{
 };
 use crate::session::{self, address, recorded};
 use crate::talk::{State, Talk, add, digits, remove, supervise};
+use call_words::{
+    CallStatus, HangupBy, Joining, MilestoneKind, RecordingState, RefusalCode, SupervisorRole,
+};
 use media_core::relay::Forward;
 use sip_core::command::PlaceCall;
-use sip_core::control::{ControlRefusal, Joining, RecordingState, SupervisorRole, Verb};
-use sip_core::event::MilestoneKind;
+use sip_core::control::Verb;
 use sip_core::message::Method;
-use sip_core::outcome::{CallStatus, HangupBy, LegName};
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 const STATES: [State; 10] = [
@@ -117,10 +119,10 @@ fn an_unknown_or_ended_call_is_refused() {
     let now = talk.rig.now;
     assert_eq!(
         talk.rig.edge.control(now, "call-2", "1", Verb::Hold),
-        Err(ControlRefusal::UnknownCall)
+        Err(RefusalCode::UnknownCall)
     );
     talk.rig.hang_up();
-    assert_eq!(talk.ask(Verb::Hold), Err(ControlRefusal::UnknownCall));
+    assert_eq!(talk.ask(Verb::Hold), Err(RefusalCode::UnknownCall));
 }
 
 #[test]
@@ -128,9 +130,9 @@ fn a_repeated_request_gets_its_first_answer() {
     let mut talk = Talk::bridged();
     assert_eq!(talk.ask_as("a", Verb::Hold), Ok(()));
     assert_eq!(talk.ask_as("a", Verb::Hold), Ok(()));
-    assert_eq!(talk.ask_as("b", Verb::Hold), Err(ControlRefusal::OnHold));
+    assert_eq!(talk.ask_as("b", Verb::Hold), Err(RefusalCode::OnHold));
     assert_eq!(talk.ask_as("c", Verb::Resume), Ok(()));
-    assert_eq!(talk.ask_as("b", Verb::Hold), Err(ControlRefusal::OnHold));
+    assert_eq!(talk.ask_as("b", Verb::Hold), Err(RefusalCode::OnHold));
     let held =
         talk.rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::CustomerHeld).count();
     assert_eq!(held, 1);
@@ -185,7 +187,7 @@ fn a_consultation_from_end_to_end() {
     assert!(ended.agent_media.is_some() && ended.customer_media.is_some());
     let other = &ended.others[0];
     assert_eq!(
-        (other.party.as_str(), other.reason, other.answered_at.is_some()),
+        (other.party.as_str(), other.reason.as_str(), other.answered_at.is_some()),
         ("third", "hung_up", true)
     );
     assert_eq!(
@@ -413,7 +415,7 @@ fn supervisors_come_and_go() {
     assert!(talk.rig.ended.is_empty());
     assert_eq!(
         talk.ask(supervise("boss", SupervisorRole::Listen)),
-        Err(ControlRefusal::UnknownParty),
+        Err(RefusalCode::UnknownParty),
         "the name is taken"
     );
 }
@@ -424,11 +426,8 @@ fn a_call_has_eight_parties_at_most() {
     for number in 0..6 {
         talk.done(supervise(&format!("s{number}"), SupervisorRole::Listen));
     }
-    assert_eq!(
-        talk.ask(supervise("s6", SupervisorRole::Listen)),
-        Err(ControlRefusal::TooManyParties)
-    );
-    assert_eq!(talk.ask(add("third", Joining::Join)), Err(ControlRefusal::TooManyParties));
+    assert_eq!(talk.ask(supervise("s6", SupervisorRole::Listen)), Err(RefusalCode::TooManyParties));
+    assert_eq!(talk.ask(add("third", Joining::Join)), Err(RefusalCode::TooManyParties));
     talk.done(remove("s0"));
     talk.done(add("third", Joining::Join));
 }
@@ -440,7 +439,7 @@ fn a_recording_is_paused_and_leaves_no_trace_of_digits() {
     assert_eq!(talk.conversation().recording, RecordingState::Running);
     assert_eq!(
         talk.ask(Verb::StartRecording { file_name: "b.wav".into() }),
-        Err(ControlRefusal::AlreadyRecording)
+        Err(RefusalCode::AlreadyRecording)
     );
     talk.done(digits("customer", "1"));
     talk.rig.advance(Duration::from_secs(3));

@@ -5,8 +5,9 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, SUPERVISOR, THIRD};
 use crate::session::{self, address};
 use crate::talk::{State, Talk, remove};
+use call_words::SupervisorRole;
 use sip_core::command::{Credentials, PlaceCall, Route};
-use sip_core::control::{SupervisorRole, Verb};
+use sip_core::control::Verb;
 use sip_core::flow::Transport;
 use sip_core::message::{self, Method, Request, SipMessage, View};
 use sip_core::remains;

@@ -3,10 +3,9 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
+use call_words::{CallStatus, MilestoneKind, Reason};
 use media_core::relay::Forward;
-use sip_core::event::MilestoneKind;
 use sip_core::message::{self, Method, Request, Response, View, header};
-use sip_core::outcome::{CallStatus, Reason};
 use std::time::Duration;
 
 fn held(direction: &str) -> String {

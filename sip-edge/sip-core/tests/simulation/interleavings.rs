@@ -2,8 +2,9 @@
 //! decision A11).
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
+use call_words::{CallStatus, HangupBy, Reason};
 use sip_core::message::Method;
-use sip_core::outcome::{CallStatus, HangupBy, LegName, Reason};
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 #[track_caller]

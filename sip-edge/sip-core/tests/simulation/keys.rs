@@ -3,10 +3,10 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
 use crate::talk::{State, Talk, digits};
+use call_words::MilestoneKind;
 use media_core::tone::level;
 use sip_core::command::PlaceCall;
 use sip_core::control::Verb;
-use sip_core::event::MilestoneKind;
 use sip_core::message::{Method, Request, SipMessage, View};
 use sip_core::outcome::LegName;
 use std::time::{Duration, Instant};

@@ -5,11 +5,10 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
 use crate::talk::Talk;
+use call_words::{CallStatus, MilestoneKind};
 use sip_core::command::{Credentials, PlaceCall};
 use sip_core::control::Verb;
-use sip_core::event::MilestoneKind;
 use sip_core::message::{self, Body, Method, Request, SipMessage, View, header, set_body};
-use sip_core::outcome::CallStatus;
 use std::time::Duration;
 
 type Change = fn(&str) -> String;

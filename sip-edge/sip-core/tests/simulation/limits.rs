@@ -2,11 +2,11 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address};
+use call_words::{CallStatus, Reason};
 use sip_core::command::{EdgeConfig, PlaceCall, Refusal};
 use sip_core::edge::Edge;
 use sip_core::flow::Transport;
 use sip_core::message::{Method, View};
-use sip_core::outcome::{CallStatus, Reason};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,10 +1,11 @@
 //! The reference model: it sees what comes to the edge and derives what the end of each call must
 //! be (table A11, rows S29 and S30).
 
-use sip_core::control::{Conversation, Party, PartyRole, PartyState, SupervisorRole};
+use call_words::{CallStatus, HangupBy, PartyState, Reason, SupervisorRole};
+use sip_core::control::{Conversation, Party, PartyRole};
 use sip_core::event::Ended;
 use sip_core::message::{Method, Response, View};
-use sip_core::outcome::{self, CallStatus, Failure, HangupBy, LegName, Rang, Reason};
+use sip_core::outcome::{self, Failure, LegName, Rang};
 use std::time::Instant;
 
 /// What the model knows of one INVITE.

@@ -4,11 +4,12 @@
 use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
 use crate::talk::{State, Talk};
+use call_words::Reason;
 use media_core::relay::Forward;
 use sip_core::command::{Credentials, PlaceCall};
 use sip_core::control::Verb;
 use sip_core::message::{Method, Request, Response, View};
-use sip_core::outcome::{LegName, Reason};
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 fn text(body: &[u8]) -> String {

@@ -2,8 +2,8 @@
 //! party then is, whom each one hears, and what becomes of those who leave. Written from the
 //! meaning of the verbs; knows nothing of relays, legs or dialogs.
 
-use sip_core::control::{ControlRefusal, Joining, RecordingState, SupervisorRole, Verb};
-use sip_core::outcome::HangupBy;
+use call_words::{HangupBy, Joining, RecordingState, RefusalCode, SupervisorRole};
+use sip_core::control::Verb;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,7 @@ pub struct Reference {
     pub end: Option<HangupBy>,
 }
 
-type Answer = Result<(), ControlRefusal>;
+type Answer = Result<(), RefusalCode>;
 
 impl Reference {
     pub fn bridged(recording: RecordingState, accepts_refer: bool) -> Reference {
@@ -145,17 +145,17 @@ impl Reference {
 
     fn meant(&self, party: &str) -> Answer {
         match party {
-            AGENT if self.is_agent_gone => Err(ControlRefusal::AgentGone),
+            AGENT if self.is_agent_gone => Err(RefusalCode::AgentGone),
             _ if self.present().contains(&party) => Ok(()),
-            _ => Err(ControlRefusal::UnknownParty),
+            _ => Err(RefusalCode::UnknownParty),
         }
     }
 
     fn has_room_for(&self, name: &str) -> Answer {
         if self.guest(name).is_some() || matches!(name, AGENT | CUSTOMER) {
-            Err(ControlRefusal::UnknownParty)
+            Err(RefusalCode::UnknownParty)
         } else if self.present().len() == MOST_PARTIES {
-            Err(ControlRefusal::TooManyParties)
+            Err(RefusalCode::TooManyParties)
         } else {
             Ok(())
         }
@@ -166,9 +166,9 @@ impl Reference {
         match self.pending() {
             Some(Guest { stand: Stand::Apart, .. }) => Ok(()),
             Some(Guest { kind: Kind::Third(Joining::Consult), .. }) => {
-                Err(ControlRefusal::NotAnswered)
+                Err(RefusalCode::NotAnswered)
             }
-            _ => Err(ControlRefusal::NoConsultation),
+            _ => Err(RefusalCode::NoConsultation),
         }
     }
 
@@ -190,7 +190,7 @@ impl Reference {
 
     /// The answer that a verb must get.
     pub fn answer(&self, verb: &Verb) -> Answer {
-        use ControlRefusal::{
+        use RefusalCode::{
             AgentGone, AlreadyRecording, NoConsultation, NotAnswered, NotOnHold, NotRecording,
             OnHold, TransferRunning, UnknownParty,
         };

@@ -4,9 +4,9 @@
 use crate::rig::{AGENT, CUSTOMER, Rig, THIRD, THIRD_MEDIA};
 use crate::session::address;
 use crate::talk::{State, Talk, add};
+use call_words::{Joining, MilestoneKind};
 use sip_core::command::PlaceCall;
-use sip_core::control::{Joining, Verb};
-use sip_core::event::MilestoneKind;
+use sip_core::control::Verb;
 use sip_core::message::{Method, Request, View, header, print_request};
 use std::time::Duration;
 

@@ -3,10 +3,8 @@
 
 use crate::softphone::{ANN, BOB, Office};
 use crate::softphones::{check_end, finish_recording, join_third, third_request};
-use sip_core::control::PartyState;
-use sip_core::event::MilestoneKind;
+use call_words::{CallStatus, HangupBy, MilestoneKind, PartyState, Reason};
 use sip_core::message::Method;
-use sip_core::outcome::{CallStatus, HangupBy, Reason};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

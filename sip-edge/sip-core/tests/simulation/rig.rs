@@ -2,10 +2,11 @@
 //! test, in order and without delay.
 
 use crate::session::{self, EDGE, FIRST_PORT, address};
+use call_words::MilestoneKind;
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::command::PlaceCall;
 use sip_core::edge::Edge;
-use sip_core::event::{Ended, Event, Milestone, MilestoneKind, Output, SourceKind};
+use sip_core::event::{Ended, Event, Milestone, Output, SourceKind};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,

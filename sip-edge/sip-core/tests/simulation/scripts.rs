@@ -2,12 +2,13 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
+use call_words::{CallStatus, HangupBy, MediaProfile, MilestoneKind, Reason};
 use media_core::relay::Forward;
-use sip_core::command::{Credentials, MediaProfile, PlaceCall};
-use sip_core::event::{MilestoneKind, RecordedFile, RecordingWritten};
+use sip_core::command::{Credentials, PlaceCall};
+use sip_core::event::{RecordedFile, RecordingWritten};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{Method, SipMessage, View};
-use sip_core::outcome::{CallStatus, HangupBy, LegName, Reason};
+use sip_core::outcome::LegName;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);

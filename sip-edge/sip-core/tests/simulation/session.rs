@@ -1,10 +1,11 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
+use call_words::MediaProfile;
 use media_core::codec::Codec;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
-use sip_core::command::{AgentTarget, Destination, EdgeConfig, MediaProfile, PlaceCall, Route};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
 use sip_core::event::{RecordedFile, RecordingWritten};
 use sip_core::flow::Transport;
 use sip_core::registrar::RegistrarConfig;

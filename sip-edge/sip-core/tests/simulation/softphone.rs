@@ -5,10 +5,10 @@
 use crate::client::{Client, Version};
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, DOMAIN, EDGE, address};
+use call_words::MilestoneKind;
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
 use sip_core::command::{AgentTarget, PlaceCall, Refusal};
 use sip_core::digest::{Challenge, Credentials};
-use sip_core::event::MilestoneKind;
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Method, Request, RequestParts, Response, SipMessage, View, header, set_body,

@@ -6,11 +6,13 @@ use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
 use crate::session::{address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
+use call_words::{
+    CallStatus, HangupBy, Joining, MilestoneKind, Reason, RefusalCode, SupervisorRole,
+};
 use sip_core::command::{AgentTarget, PlaceCall, Refusal};
-use sip_core::control::{ControlRefusal, Joining, NewSupervisor, SupervisorRole, Verb};
-use sip_core::event::MilestoneKind;
+use sip_core::control::{NewSupervisor, Verb};
 use sip_core::message::{self, Body, Method, View};
-use sip_core::outcome::{CallStatus, HangupBy, LegName, MediaFault, Reason};
+use sip_core::outcome::{LegName, MediaFault};
 use sip_core::registrar::CloseReason;
 use std::time::Duration;
 
@@ -313,11 +315,11 @@ fn a_supervisor_listens_by_softphone() {
     let now = office.rig.now;
     assert_eq!(
         office.rig.edge.control(now, "call-1", "1", supervise(BOB, "s1")),
-        Err(ControlRefusal::AgentUnreachable)
+        Err(RefusalCode::AgentUnreachable)
     );
     assert_eq!(
         office.rig.edge.control(now, "call-1", "2", supervise(ANN, "s2")),
-        Err(ControlRefusal::AgentBusy)
+        Err(RefusalCode::AgentBusy)
     );
     let page = office.open(BOB);
     assert_eq!(

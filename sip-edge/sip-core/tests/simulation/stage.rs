@@ -6,9 +6,10 @@ mod phone;
 
 use crate::network::Dice;
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
+use call_words::RefusalCode;
 use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::command::Route;
-use sip_core::control::{ControlRefusal, Conversation, Verb};
+use sip_core::control::{Conversation, Verb};
 use sip_core::edge::Edge;
 use sip_core::event::{Ended, Event, Output, RecordedFile};
 use sip_core::flow::{Flow, Transport};
@@ -175,7 +176,7 @@ impl Stage {
         self.phones.iter().position(|phone| phone.name == name).unwrap()
     }
 
-    pub fn control(&mut self, verb: &Verb) -> Result<(), ControlRefusal> {
+    pub fn control(&mut self, verb: &Verb) -> Result<(), RefusalCode> {
         self.control_count += 1;
         let id = self.control_count.to_string();
         let answer = self.edge.control(self.now, "call", &id, verb.clone());

@@ -10,13 +10,11 @@ use crate::reached::{self, Reached};
 use crate::reference::{AGENT, CUSTOMER, Kind, RING, Reference, Stand};
 use crate::session;
 use crate::stage::{Road, Stage, Standing, Weather};
+use call_words::{HangupBy, Joining, RecordingState, SupervisorRole};
 use media_core::relay::Layout;
 use media_core::tone::{self};
 use sip_core::command::{AgentTarget, Destination, PlaceCall};
-use sip_core::control::{
-    Digits, Joining, NewParticipant, NewSupervisor, RecordingState, SupervisorRole, Verb,
-};
-use sip_core::outcome::HangupBy;
+use sip_core::control::{Digits, NewParticipant, NewSupervisor, Verb};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 

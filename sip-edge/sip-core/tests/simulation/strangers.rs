@@ -7,10 +7,11 @@ use crate::rig::{
     THIRD_MEDIA,
 };
 use crate::session::{self, address};
+use call_words::{Joining, MilestoneKind, SupervisorRole};
 use media_core::relay::Forward;
 use sip_core::command::{AgentTarget, Destination, PlaceCall};
-use sip_core::control::{Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb};
-use sip_core::event::{MilestoneKind, SourceKind};
+use sip_core::control::{NewParticipant, NewSupervisor, Verb};
+use sip_core::event::SourceKind;
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Body, Header, Method, Request, View, header};
 use sip_core::outcome::LegName;

@@ -3,11 +3,9 @@
 
 use crate::rig::{AGENT, CUSTOMER, Callee, Rig, SUPERVISOR, SUPERVISOR_MEDIA, THIRD, THIRD_MEDIA};
 use crate::session::{self, address};
+use call_words::{Joining, PartyState, RefusalCode, SupervisorRole};
 use sip_core::command::{AgentTarget, Destination, PlaceCall};
-use sip_core::control::{
-    ControlRefusal, Conversation, Digits, Joining, NewParticipant, NewSupervisor, PartyState,
-    SupervisorRole, Verb,
-};
+use sip_core::control::{Conversation, Digits, NewParticipant, NewSupervisor, Verb};
 use sip_core::message::{Method, Request, SipMessage, View};
 use std::time::Duration;
 
@@ -86,13 +84,13 @@ impl Talk {
     }
 
     /// Asks; each request has an id of its own.
-    pub fn ask(&mut self, verb: Verb) -> Result<(), ControlRefusal> {
+    pub fn ask(&mut self, verb: Verb) -> Result<(), RefusalCode> {
         self.control_count += 1;
         let id = self.control_count.to_string();
         self.ask_as(&id, verb)
     }
 
-    pub fn ask_as(&mut self, id: &str, verb: Verb) -> Result<(), ControlRefusal> {
+    pub fn ask_as(&mut self, id: &str, verb: Verb) -> Result<(), RefusalCode> {
         let answer = self.rig.edge.control(self.rig.now, "call-1", id, verb);
         self.rig.drain();
         answer
@@ -202,7 +200,7 @@ pub fn described_parties(conversation: &Conversation) -> String {
                 PartyState::Consulting => "consulting",
                 PartyState::OnHold => "hold",
                 PartyState::Away => "away",
-                PartyState::Left => party.reason.unwrap(),
+                PartyState::Left => party.reason.unwrap().as_str(),
             };
             format!("{}:{state}{}", party.party, if party.is_muted { "!" } else { "" })
         })

@@ -4,8 +4,8 @@
 
 use super::Agent;
 use crate::call::context::Context;
-use crate::event::MilestoneKind;
 use crate::outcome::LegName;
+use call_words::MilestoneKind;
 use media_core::relay::Tone;
 use std::time::{Duration, Instant};
 

@@ -9,9 +9,9 @@
 use super::{Agent, AgentEvent};
 use crate::call::context::Context;
 use crate::call::shard::Resources;
-use crate::event::MilestoneKind;
 use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
+use call_words::MilestoneKind;
 use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
 
@@ -218,7 +218,7 @@ impl Agent {
     fn cut(&mut self, cx: &mut Context<'_>) {
         self.leg.awaited_ack = None;
         self.leg.ring_deadline = None;
-        self.leg.end_attempt(cx, None, outcome::Reason::AgentLost.as_str());
+        self.leg.end_attempt(cx, None, call_words::Reason::AgentLost.as_str());
         if let Some(invitation) = self.leg.invitations.last_mut() {
             invitation.handle_lost_flow(cx);
         }

@@ -2,9 +2,9 @@
 //! and what became of it.
 
 use super::rooms::Voice;
-use crate::control::{Joining, SupervisorRole};
 use crate::event::OtherParty;
 use crate::outcome::{LegName, Slot};
+use call_words::{Joining, Reason, SupervisorRole};
 use std::time::Instant;
 
 /// As what it was added.
@@ -43,7 +43,7 @@ pub enum Stage {
 #[derive(Debug, Clone, Copy)]
 pub struct Departure {
     pub at: Instant,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub sip_code: Option<u16>,
 }
 
@@ -93,15 +93,18 @@ impl Guest {
     }
 
     /// Notes that it has left, and why.
-    pub fn leave(&mut self, at: Instant, reason: &'static str, sip_code: Option<u16>) {
+    pub fn leave(&mut self, at: Instant, reason: Reason, sip_code: Option<u16>) {
         self.stage = Stage::Left;
         self.departure = Some(Departure { at, reason, sip_code });
     }
 
     /// What came of it, for the call's end.
     pub fn outcome(&self, ended_at: Instant) -> OtherParty {
-        let departure =
-            self.departure.unwrap_or(Departure { at: ended_at, reason: "ended", sip_code: None });
+        let departure = self.departure.unwrap_or(Departure {
+            at: ended_at,
+            reason: Reason::Ended,
+            sip_code: None,
+        });
         OtherParty {
             party: self.name.clone(),
             leg: self.leg(),

@@ -4,16 +4,15 @@
 
 use super::guest::{Guest, GuestRole, Stage};
 use super::{AgentPlace, Conversation, Move, Moves, Step};
-use crate::control::{ControlRefusal, Joining, SupervisorRole};
-use crate::event::MilestoneKind;
 use crate::outcome::{Cause, LegName, Slot};
+use call_words::{Joining, MilestoneKind, Reason, RefusalCode, SupervisorRole};
 use media_core::relay::MAX_PARTIES;
 use std::time::Instant;
 
 /// Why and how a party leaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaving {
-    pub reason: &'static str,
+    pub reason: Reason,
     pub sip_code: Option<u16>,
     /// Why the call ends, should the customer be left without company.
     pub cause: Option<Cause>,
@@ -30,27 +29,27 @@ impl Conversation {
     }
 
     /// Where a third party may take its place.
-    pub fn admit_participant(&self, name: &str) -> Result<Slot, ControlRefusal> {
+    pub fn admit_participant(&self, name: &str) -> Result<Slot, RefusalCode> {
         self.agent_is_here()?;
         if self.pending().is_some() {
-            return Err(ControlRefusal::TransferRunning);
+            return Err(RefusalCode::TransferRunning);
         }
         self.admit(name)
     }
 
     /// The place of a new party, if it fits and its name is free.
-    pub fn admit(&self, name: &str) -> Result<Slot, ControlRefusal> {
+    pub fn admit(&self, name: &str) -> Result<Slot, RefusalCode> {
         if name.is_empty()
             || matches!(name, "agent" | "customer")
             || self.guests.iter().any(|guest| guest.name == name)
         {
-            return Err(ControlRefusal::UnknownParty);
+            return Err(RefusalCode::UnknownParty);
         }
         let agent_count = usize::from(!self.is_agent_gone());
         let present = self.guests.iter().filter(|guest| guest.is_there()).count() + agent_count + 1;
         Slot::new(self.guests.len())
             .filter(|_| present < MAX_PARTIES)
-            .ok_or(ControlRefusal::TooManyParties)
+            .ok_or(RefusalCode::TooManyParties)
     }
 
     /// Adds who was admitted and is dialled next.
@@ -117,7 +116,7 @@ impl Conversation {
             if !self.is_agent_gone() {
                 self.agent_place = AgentPlace::Conversation;
             }
-            let code = if reason == "canceled" { 487 } else { sip_code.unwrap_or(503) };
+            let code = if reason == Reason::Canceled { 487 } else { sip_code.unwrap_or(503) };
             moves.extend(self.referrals.end_of(&self.guests[slot.index()].name, code));
         }
         let kind = match leg {
@@ -137,12 +136,12 @@ impl Conversation {
     }
 
     /// The participant of the consultation, once it has answered.
-    fn consulted(&self) -> Result<usize, ControlRefusal> {
-        let index = self.pending_index().ok_or(ControlRefusal::NoConsultation)?;
+    fn consulted(&self) -> Result<usize, RefusalCode> {
+        let index = self.pending_index().ok_or(RefusalCode::NoConsultation)?;
         match (self.guests[index].role, self.guests[index].stage) {
             (_, Stage::Consulting) => Ok(index),
-            (GuestRole::Participant(Joining::Consult), _) => Err(ControlRefusal::NotAnswered),
-            _ => Err(ControlRefusal::NoConsultation),
+            (GuestRole::Participant(Joining::Consult), _) => Err(RefusalCode::NotAnswered),
+            _ => Err(RefusalCode::NoConsultation),
         }
     }
 
@@ -154,7 +153,7 @@ impl Conversation {
     }
 
     /// The consultation's two parties join the conversation.
-    pub fn merge(&mut self) -> Result<Moves, ControlRefusal> {
+    pub fn merge(&mut self) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         let index = self.consulted()?;
         self.agent_place = AgentPlace::Conversation;
@@ -164,7 +163,7 @@ impl Conversation {
     }
 
     /// The agent changes between the conversation and the consultation.
-    pub fn swap(&mut self) -> Result<Moves, ControlRefusal> {
+    pub fn swap(&mut self) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         self.consulted()?;
         self.agent_place = match self.agent_place {
@@ -175,43 +174,43 @@ impl Conversation {
     }
 
     /// The agent leaves; all others stay, together.
-    pub fn complete(&mut self) -> Result<Moves, ControlRefusal> {
+    pub fn complete(&mut self) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         let is_joined = |guest: &Guest| guest.is_participant() && guest.is_talking();
         let mut moves = Moves::new();
         match self.pending_index() {
             Some(index) if self.guests[index].stage != Stage::Consulting => {
-                return Err(ControlRefusal::NotAnswered);
+                return Err(RefusalCode::NotAnswered);
             }
             Some(index) => moves.extend(self.join(index)),
             None if self.guests.iter().any(is_joined) => self.is_held = false,
-            None => return Err(ControlRefusal::NoConsultation),
+            None => return Err(RefusalCode::NoConsultation),
         }
         moves.extend(self.release_agent());
         Ok(moves)
     }
 
     /// Ends the consultation, the dialling or the transfer.
-    pub fn cancel(&mut self, now: Instant) -> Result<Moves, ControlRefusal> {
+    pub fn cancel(&mut self, now: Instant) -> Result<Moves, RefusalCode> {
         self.agent_is_here()?;
         match self.pending() {
             Some(guest) => {
-                let leaving = Leaving { reason: "canceled", sip_code: None, cause: None };
+                let leaving = Leaving { reason: Reason::Canceled, sip_code: None, cause: None };
                 Ok(self.dismiss(now, guest.slot, leaving))
             }
             None if self.referrals.is_asked() => Ok(self.referrals.end(603).into_iter().collect()),
-            None => Err(ControlRefusal::NoConsultation),
+            None => Err(RefusalCode::NoConsultation),
         }
     }
 
     /// Changes what a supervisor hears, and who hears it.
-    pub fn set_role(&mut self, party: &str, role: SupervisorRole) -> Result<Moves, ControlRefusal> {
+    pub fn set_role(&mut self, party: &str, role: SupervisorRole) -> Result<Moves, RefusalCode> {
         let is_meant = |guest: &&mut Guest| {
             guest.name == party
                 && guest.is_there()
                 && matches!(guest.role, GuestRole::Supervisor(_))
         };
-        let guest = self.guests.iter_mut().find(is_meant).ok_or(ControlRefusal::UnknownParty)?;
+        let guest = self.guests.iter_mut().find(is_meant).ok_or(RefusalCode::UnknownParty)?;
         if guest.role == GuestRole::Supervisor(role) {
             return Ok(Moves::new());
         }

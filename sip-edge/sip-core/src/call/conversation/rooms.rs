@@ -1,8 +1,8 @@
 //! Who hears whom: from each party's room to the sources and the background of each leg. Pure;
 //! knows no call, no relay and no SIP.
 
-use crate::control::SupervisorRole;
 use crate::outcome::LegName;
+use call_words::SupervisorRole;
 
 /// Where a party is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the conversation asks of its call, by verb and by who comes and goes.
 
 use super::*;
-use crate::control::SupervisorRole;
+use call_words::{Reason, SupervisorRole};
 use rooms::Presence;
 
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
@@ -13,7 +13,7 @@ fn told(leg: LegName, kind: MilestoneKind) -> Move {
     Step::of(leg, kind)
 }
 
-fn left(leg: LegName, reason: &'static str, is_shown: bool) -> Move {
+fn left(leg: LegName, reason: Reason, is_shown: bool) -> Move {
     let kind = MilestoneKind::ParticipantLeft;
     Move::Tell(Step { leg: Some(leg), kind, sip_code: None, reason: Some(reason), is_shown })
 }
@@ -37,7 +37,7 @@ fn with_third(joining: Joining) -> (Conversation, Slot, LegName) {
 fn a_consultation_is_swapped_and_merged() {
     use PartyState::{Consulting, OnHold, Talking};
     let (mut conversation, slot, leg) = with_third(Joining::Consult);
-    assert_eq!(conversation.merge(), Err(ControlRefusal::NotAnswered));
+    assert_eq!(conversation.merge(), Err(RefusalCode::NotAnswered));
     assert_eq!(
         conversation.welcome(now(), slot),
         [Move::Arrange, told(leg, MilestoneKind::Consulting)]
@@ -47,7 +47,7 @@ fn a_consultation_is_swapped_and_merged() {
     assert_eq!(standing(&conversation), [Talking, Talking, OnHold]);
     assert_eq!(conversation.merge().unwrap(), [Move::Arrange, told(leg, MilestoneKind::Merged)]);
     assert_eq!(standing(&conversation), [Talking; 3]);
-    assert_eq!(conversation.swap(), Err(ControlRefusal::NoConsultation));
+    assert_eq!(conversation.swap(), Err(RefusalCode::NoConsultation));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_transfer_that_was_asked_for_by_refer_releases_the_agent() {
             told(LegName::Agent, MilestoneKind::AgentCompleted),
         ]
     );
-    assert_eq!(conversation.hold(), Err(ControlRefusal::AgentGone));
+    assert_eq!(conversation.hold(), Err(RefusalCode::AgentGone));
     assert_eq!(conversation.take_referral(now(), 9), None);
 }
 
@@ -79,10 +79,10 @@ fn the_call_ends_with_the_customers_last_company_and_for_no_supervisor() {
     conversation.add(watching, "boss".into(), GuestRole::Supervisor(SupervisorRole::Listen));
     conversation.welcome(now(), watching);
     conversation.complete().unwrap();
-    let leaving = Leaving { reason: "hung_up", sip_code: None, cause: Some(Cause::Bye(leg)) };
+    let leaving = Leaving { reason: Reason::HungUp, sip_code: None, cause: Some(Cause::Bye(leg)) };
     assert_eq!(
         conversation.dismiss(now(), slot, leaving),
-        [Move::Leave(leg), left(leg, "hung_up", false), Move::HangUp(Cause::Bye(leg))]
+        [Move::Leave(leg), left(leg, Reason::HungUp, false), Move::HangUp(Cause::Bye(leg))]
     );
     assert_eq!(conversation.close(now()), [LegName::Supervisor(watching)]);
     assert_eq!(conversation.close(now()), []);
@@ -94,8 +94,8 @@ fn a_canceled_transfer_brings_the_agent_back() {
     assert_eq!(standing(&conversation)[0], PartyState::Consulting);
     assert_eq!(
         conversation.cancel(now()).unwrap(),
-        [Move::Leave(leg), Move::Arrange, left(leg, "canceled", true)]
+        [Move::Leave(leg), Move::Arrange, left(leg, Reason::Canceled, true)]
     );
     assert_eq!(standing(&conversation)[0], PartyState::Talking);
-    assert_eq!(conversation.cancel(now()), Err(ControlRefusal::NoConsultation));
+    assert_eq!(conversation.cancel(now()), Err(RefusalCode::NoConsultation));
 }

@@ -5,9 +5,9 @@ use super::{CANCEL_WAIT, ForkState, Invitation, Stage, request};
 use crate::call::context::Context;
 use crate::call::shard::Resources;
 use crate::dialog::Inside;
-use crate::event::MilestoneKind;
 use crate::message::{self, Method, Response};
 use crate::transaction::TransactionId;
+use call_words::MilestoneKind;
 use std::time::Instant;
 
 impl Invitation {

@@ -10,10 +10,10 @@ use super::{Leg, LegEvent};
 use crate::call::context::Context;
 use crate::call::invitation::{ForkState, request};
 use crate::dialog::State;
-use crate::event::MilestoneKind;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
 use crate::outcome::LegName;
 use crate::transaction::TransactionId;
+use call_words::MilestoneKind;
 use std::time::{Duration, Instant};
 
 const T1: Duration = Duration::from_millis(500);

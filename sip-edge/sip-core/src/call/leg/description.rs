@@ -4,7 +4,7 @@
 
 use super::exchange::Wish;
 use crate::call::context::Context;
-use crate::command::MediaProfile;
+use call_words::MediaProfile;
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LegId;
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};

@@ -5,8 +5,8 @@
 use super::description::Agreement;
 use super::{Leg, digits};
 use crate::call::context::Context;
-use crate::event::MilestoneKind;
 use crate::message::{Body, HasHeaders, View};
+use call_words::MilestoneKind;
 use media_core::relay::{DigitsRefused, PAUSE};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -177,8 +177,11 @@ impl Run {
         let ended = &self.stage.ended[0];
         assert_eq!(ended.hangup_by, self.model.end, "{}", self.step);
         self.check_referrals();
-        let others: Vec<_> =
-            ended.others.iter().map(|other| (other.party.as_str(), other.reason)).collect();
+        let others: Vec<_> = ended
+            .others
+            .iter()
+            .map(|other| (other.party.as_str(), other.reason.as_str()))
+            .collect();
         let expected: Vec<_> = self
             .model
             .guests

@@ -4,10 +4,9 @@
 use super::{SUPERVISORS, THIRDS, World};
 use crate::model::Input;
 use crate::reached;
+use call_words::{Joining, RefusalCode, SupervisorRole};
 use sip_core::command::{AgentTarget, Destination};
-use sip_core::control::{
-    ControlRefusal, Digits, Joining, NewParticipant, NewSupervisor, SupervisorRole, Verb,
-};
+use sip_core::control::{Digits, NewParticipant, NewSupervisor, Verb};
 use std::time::Duration;
 
 impl World {
@@ -65,7 +64,7 @@ impl World {
         let asked = reached::name(&verb);
         let first = self.edge.control(self.now, &number.to_string(), &id, verb.clone());
         let again = self.edge.control(self.now, &number.to_string(), &id, verb);
-        let is_ended = again == Err(ControlRefusal::UnknownCall);
+        let is_ended = again == Err(RefusalCode::UnknownCall);
         self.reached.insert((asked, reached::answer(&first)));
         assert!(first == again || is_ended, "seed {}: {first:?}, then {again:?}", self.seed);
     }

@@ -1,0 +1,41 @@
+//! The legs of a call: which kinds there are, what carries them, and which of them ended the call.
+
+use crate::word::words;
+
+words! {
+    /// A kind of leg.
+    LegKind {
+        Agent = "agent",
+        Customer = "customer",
+        /// A third party's.
+        Participant = "participant",
+        Supervisor = "supervisor",
+    }
+
+    /// Who ended the call.
+    HangupBy {
+        Agent = "agent",
+        Customer = "customer",
+        /// A third party, with whom the customer was left.
+        Participant = "participant",
+        Api = "api",
+        /// A limit or a fault of ours: longest call, ring timer, drain, no media.
+        System = "system",
+        /// The carrier or the transport.
+        Network = "network",
+    }
+
+    /// What carries a trunk's SIP.
+    TransportKind {
+        Udp = "udp",
+        Tcp = "tcp",
+    }
+
+    /// How media is carried on a trunk.
+    MediaProfile {
+        /// Plain RTP/AVP.
+        Rtp = "rtp",
+        /// RTP/SAVP with keys in SDP (RFC 4568).
+        SdesSrtp = "sdes_srtp",
+    }
+}

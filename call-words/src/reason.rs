@@ -1,0 +1,94 @@
+//! Why a call ended, why a party left, and why something of a running call was refused.
+
+use crate::word::words;
+
+words! {
+    /// Why a call ended as it did (A11), or why a third party or supervisor left it.
+    Reason {
+        Busy = "busy",
+        Declined = "declined",
+        NoAnswer = "no_answer",
+        Unreachable = "unreachable",
+        InvalidNumber = "invalid_number",
+        AgentBusy = "agent_busy",
+        AgentDeclined = "agent_declined",
+        AgentNoAnswer = "agent_no_answer",
+        AgentUnreachable = "agent_unreachable",
+        AgentNumberInvalid = "agent_number_invalid",
+        AgentMedia = "agent_media",
+        /// The agent's softphone went away and did not come back in time.
+        AgentLost = "agent_lost",
+        /// The agent's phone has answered, but nobody pressed `1` in time.
+        AgentNotConfirmed = "agent_not_confirmed",
+        TrunkTimeout = "trunk_timeout",
+        TrunkRejected = "trunk_rejected",
+        TrunkFailed = "trunk_failed",
+        Media = "media",
+        Canceled = "canceled",
+        NoMedia = "no_media",
+        MaxDuration = "max_duration",
+        /// A leg's dialog is gone without a BYE: a request inside it failed or its session expired.
+        DialogLost = "dialog_lost",
+        System = "system",
+        /// The edge's process was restarted while the call ran.
+        EdgeRestarted = "edge_restarted",
+        /// No call: its result is pushed to try the callback.
+        CallbackTest = "callback_test",
+        /// A party's own BYE.
+        HungUp = "hung_up",
+        /// A party was hung up by the API.
+        Removed = "removed",
+        /// The agent left the others together.
+        Completed = "completed",
+        /// A party was there at the call's end.
+        Ended = "ended",
+    }
+
+    /// Why a verb was not done.
+    RefusalCode {
+        UnknownCall = "unknown_call",
+        NotTalking = "not_talking",
+        UnknownParty = "unknown_party",
+        TransferRunning = "transfer_running",
+        NoConsultation = "no_consultation",
+        NotAnswered = "not_answered",
+        OnHold = "on_hold",
+        NotOnHold = "not_on_hold",
+        AgentGone = "agent_gone",
+        TooManyParties = "too_many_parties",
+        NoCapacity = "no_capacity",
+        NoRoute = "no_route",
+        AgentUnreachable = "agent_unreachable",
+        AgentBusy = "agent_busy",
+        NotRecording = "not_recording",
+        AlreadyRecording = "already_recording",
+        NoDigits = "no_digits",
+    }
+}
+
+impl RefusalCode {
+    /// One line for people, with no number, key or digit.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::UnknownCall => "no such call runs here",
+            Self::NotTalking => "agent and customer are not talking yet",
+            Self::UnknownParty => {
+                "the call has no such party, or it has left, or the name is taken"
+            }
+            Self::TransferRunning => "another third party has not joined yet",
+            Self::NoConsultation => "there is no consultation",
+            Self::NotAnswered => "the party has not answered yet",
+            Self::OnHold => "the customer is on hold",
+            Self::NotOnHold => "the customer is not on hold",
+            Self::AgentGone => "the agent has left the call",
+            Self::TooManyParties => "the call has its most parties",
+            Self::NoCapacity => "the shard has no room for another leg or recording",
+            Self::NoRoute => "there is no route",
+            Self::AgentUnreachable => "the softphone is not registered with this shard",
+            Self::AgentBusy => "the softphone is in a call",
+            Self::NotRecording => "the call is not recorded",
+            Self::AlreadyRecording => "the call is recorded already",
+            Self::NoDigits => "not 1 to 64 digits, or more than the party can take now",
+        }
+    }
+}
