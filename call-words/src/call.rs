@@ -92,10 +92,17 @@ words! {
         AgentAway = "agent.away",
         AgentBack = "agent.back",
         Ended = "ended",
+        /// The call's result could not be delivered; told after the call's end, and no progress.
+        CallbackExhausted = "callback_exhausted",
     }
 }
 
 impl EventWord {
+    /// Whether a progress callback can tell it.
+    pub fn is_progress(self) -> bool {
+        self != Self::CallbackExhausted
+    }
+
     /// Whether `head` is this word, or its head before a dot.
     pub fn is_under(self, head: &str) -> bool {
         let rest = self.as_str().strip_prefix(head);

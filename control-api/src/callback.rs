@@ -69,18 +69,14 @@ pub fn for_test(
 /// waits in a queue of its own, so that no result waits behind it.
 fn for_event(account: &Account, event: &EventRecord, now_ms: u64) -> Option<NewCallback> {
     let settings = account.callback.as_ref()?;
-    if !account.progress_events.iter().any(|wanted| covers(wanted, &event.event)) {
+    let word = event.event.known()?;
+    if !account.progress_events.iter().any(|wanted| word.is_under(wanted)) {
         return None;
     }
     let target = target(settings, format!("{} progress", endpoint(&account.id, &settings.url)));
     let body = serde_json::to_string(&EventView::of(event))
         .expect("an event has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
-}
-
-/// Whether a setting covers an event: its word, or the head of it before a dot.
-fn covers(wanted: &str, word: &str) -> bool {
-    word.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn target(settings: &CallbackSettings, endpoint: String) -> CallbackTarget {

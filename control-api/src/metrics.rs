@@ -121,8 +121,8 @@ impl Metrics {
     }
 
     /// Counts a call that ended.
-    pub fn call_ended(&self, status: &str, reason: Option<&str>) {
-        let labels = CallLabels { status: status.into(), reason: reason.unwrap_or("none").into() };
+    pub fn call_ended(&self, status: &str, reason: &str) {
+        let labels = CallLabels { status: status.into(), reason: reason.into() };
         self.calls.get_or_create(&labels).inc();
     }
 

@@ -164,8 +164,8 @@ pub fn destination(
         ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
             trunk: trunk.id.clone(),
             transport: match trunk.transport {
-                storage::TransportKind::Udp => TransportKind::Udp,
-                storage::TransportKind::Tcp => TransportKind::Tcp,
+                call_words::TransportKind::Udp => TransportKind::Udp,
+                call_words::TransportKind::Tcp => TransportKind::Tcp,
             },
             address: *address,
             domain: uri_host(&trunk.host, trunk.port),
@@ -173,8 +173,8 @@ pub fn destination(
             caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
             credentials: ready.credentials.clone(),
             media: match trunk.media {
-                storage::MediaProfile::Rtp => MediaProfile::Rtp,
-                storage::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
+                call_words::MediaProfile::Rtp => MediaProfile::Rtp,
+                call_words::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
             },
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
@@ -210,8 +210,8 @@ mod tests {
             id: id.into(),
             host: host.into(),
             port: 5060,
-            transport: storage::TransportKind::Udp,
-            media: storage::MediaProfile::Rtp,
+            transport: call_words::TransportKind::Udp,
+            media: call_words::MediaProfile::Rtp,
             allow_plaintext: true,
             number_format,
             username: None,

@@ -5,6 +5,7 @@ use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
+use call_words::{CallState, CallStatus, EventWord, PartyRole, Reason, RecordingState};
 use std::sync::MutexGuard;
 
 /// Most steps kept of one call, besides the last.
@@ -42,15 +43,15 @@ pub struct Progress {
     /// How the parties stand from now on; their numbers are filled in here.
     pub conversation: Option<Conversation>,
     /// The event that it is.
-    pub event: Option<EventWord>,
+    pub event: Option<StepEvent>,
 }
 
-/// Word of an event, and when it is one.
+/// The event that a step is, and when it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventWord {
-    Always(&'static str),
+pub enum StepEvent {
+    Always(EventWord),
     /// Only if the step moved the call to another state.
-    IfMoved(&'static str),
+    IfMoved(EventWord),
 }
 
 /// What a step did to a call.
@@ -84,10 +85,10 @@ impl Progress {
         Effect { moved: state.is_some(), changed }
     }
 
-    fn word(&self, effect: Effect) -> Option<&'static str> {
+    fn word(&self, effect: Effect) -> Option<EventWord> {
         match self.event? {
-            EventWord::Always(word) => Some(word),
-            EventWord::IfMoved(word) => effect.moved.then_some(word),
+            StepEvent::Always(word) => Some(word),
+            StepEvent::IfMoved(word) => effect.moved.then_some(word),
         }
     }
 }
@@ -212,12 +213,10 @@ impl Storage {
             batch.index(Family::AccountRecordings, &key, b"");
         }
         let note = Note {
-            word: "ended",
-            at_ms: call.end_ms.unwrap_or_default(),
             leg: call.failed_leg,
             sip_code: call.sip_code,
-            reason: call.reason.clone(),
-            ..Note::default()
+            reason: call.reason.as_ref().map(ToString::to_string),
+            ..Note::of(EventWord::Ended, call.end_ms.unwrap_or_default())
         };
         let noted = self.note(&mut batch, &mut call, note)?;
         let endpoint = self.announce_result(&call)?.map(|new| {
@@ -333,7 +332,7 @@ fn close_others(call: &mut Call, told: Option<Vec<OtherEnd>>, end_ms: u64) {
     let Some(told) = told else {
         for other in call.others.iter_mut().filter(|other| other.end_ms.is_none()) {
             other.end_ms = Some(end_ms);
-            other.reason = Some("system".to_owned());
+            other.reason = Some(Reason::System.into());
         }
         return;
     };
@@ -357,7 +356,7 @@ fn close_others(call: &mut Call, told: Option<Vec<OtherEnd>>, end_ms: u64) {
 }
 
 fn step_note<'a>(
-    word: &'static str,
+    word: EventWord,
     entry: &'a TimelineEntry,
     progress: &Progress,
     call: &Call,
@@ -370,7 +369,7 @@ fn step_note<'a>(
         leg: entry.leg,
         party: entry.party.as_deref(),
         sip_code: entry.sip_code,
-        reason: party.and_then(|party| party.reason.clone()),
+        reason: party.and_then(|party| party.reason.as_ref()).map(ToString::to_string),
         conversation: conversation.cloned(),
         is_epilogue: false,
     }

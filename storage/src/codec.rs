@@ -65,6 +65,11 @@ pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use call_words::{
+        CallState, CallStatus, CallType, Direction, HangupBy, JobState, Joining, LegKind,
+        MediaProfile, PartyRole, PartyState, RecordingLayout, RecordingState, SupervisorRole,
+        TransportKind,
+    };
     use std::path::Path;
 
     fn golden(file_name: &str) -> Vec<u8> {
@@ -265,12 +270,12 @@ mod tests {
                 end_ms: Some(152_500),
                 status: Some(CallStatus::Answer),
                 reason: None,
-                failed_leg: Some(LegName::Agent),
+                failed_leg: Some(LegKind::Agent),
                 sip_code: Some(200),
                 hangup_by: Some(HangupBy::Customer),
                 duration_s: 150,
                 attempts: vec![Attempt {
-                    leg: LegName::Customer,
+                    leg: LegKind::Customer,
                     trunk: "t1".into(),
                     start_ms: 1_500,
                     end_ms: 2_000,
@@ -374,7 +379,7 @@ mod tests {
         pub fn three_party_call() -> Call {
             let other = OtherParty {
                 party: "participant-1".into(),
-                leg: LegName::Participant,
+                leg: LegKind::Participant,
                 number: Some("+912227782183".into()),
                 crm_username: None,
                 trunk: Some("t1".into()),
@@ -406,7 +411,7 @@ mod tests {
                 sequence: 4,
                 at_ms: 9_000,
                 event: "participant.left".into(),
-                leg: Some(LegName::Participant),
+                leg: Some(LegKind::Participant),
                 party: Some("participant-1".into()),
                 sip_code: Some(486),
                 reason: Some("busy".into()),
@@ -436,7 +441,7 @@ mod tests {
             TimelineEntry {
                 sequence: 3,
                 at_ms: 1_234,
-                leg: Some(LegName::Agent),
+                leg: Some(LegKind::Agent),
                 party: None,
                 kind: "ringing".into(),
                 sip_code: Some(180),

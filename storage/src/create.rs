@@ -6,6 +6,7 @@ use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
+use call_words::{CallState, CallType, Direction, EventWord};
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
 pub const UUID_WINDOW_MS: u64 = 60_000;
@@ -159,7 +160,7 @@ impl Storage {
             call.trunk = Some(trunk);
             call.state = CallState::Placed;
         }
-        let note = Note { word: "initiated", at_ms: call.start_ms, ..Note::default() };
+        let note = Note::of(EventWord::Initiated, call.start_ms);
         let noted = self.note(&mut batch, &mut call, note)?;
         batch.put(Family::Calls, call.call_id.as_bytes(), &call);
         batch.index(Family::AccountCalls, &account_call_key(&call), b"");

@@ -7,6 +7,7 @@ use crate::event_numbers::Unsettled;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Batch, Durability, Family, Storage};
+use call_words::{EventWord, LegKind};
 /// Events kept of one account; older ones make room.
 pub const EVENT_CAP: u64 = 10_000;
 /// How long an event is kept.
@@ -15,17 +16,33 @@ pub const EVENT_WINDOW_MS: u64 = 24 * 3_600_000;
 const PROGRESS_CAP: u32 = 1_000;
 
 /// What is to be noted of a call.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Note<'a> {
-    pub word: &'a str,
+    pub word: EventWord,
     pub at_ms: u64,
-    pub leg: Option<LegName>,
+    pub leg: Option<LegKind>,
     pub party: Option<&'a str>,
     pub sip_code: Option<u16>,
     pub reason: Option<String>,
     pub conversation: Option<Conversation>,
     /// Told after the call's last event: to who follows the account, not to who follows the call.
     pub is_epilogue: bool,
+}
+
+impl Note<'_> {
+    /// An event of which only its time is told.
+    pub(crate) fn of(word: EventWord, at_ms: u64) -> Self {
+        Self {
+            word,
+            at_ms,
+            leg: None,
+            party: None,
+            sip_code: None,
+            reason: None,
+            conversation: None,
+            is_epilogue: false,
+        }
+    }
 }
 
 /// Which part of an account's log is there.
@@ -64,7 +81,7 @@ impl Storage {
             uuid: call.uuid.clone(),
             sequence: call.event_count,
             at_ms: note.at_ms,
-            event: note.word.to_owned(),
+            event: note.word.into(),
             leg: note.leg,
             party: note.party.map(str::to_owned),
             sip_code: note.sip_code,

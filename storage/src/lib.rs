@@ -23,7 +23,7 @@ mod webphone;
 
 pub use callback::{Announcer, NewCallback};
 pub use calls::{
-    Applied, EventWord, Finish, FinishOutcome, MilestoneOutcome, Progress, TIMELINE_CAP,
+    Applied, Finish, FinishOutcome, MilestoneOutcome, Progress, StepEvent, TIMELINE_CAP,
 };
 pub use create::{Assignment, CreateOutcome, InTheWay, NewCall, UUID_WINDOW_MS};
 pub use error::{Error, Result};

@@ -5,6 +5,7 @@ use crate::key::{Key, KeyReader};
 use crate::outbox::{parse_listed, results_prefix};
 use crate::record::*;
 use crate::store::{Family, Storage};
+use call_words::{CallStatus, CallType, JobState};
 
 /// Most calls looked at for one page; a page may be short and still have a cursor.
 const SCAN_CAP: usize = 5_000;

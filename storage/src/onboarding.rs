@@ -7,6 +7,7 @@ use crate::key::Key;
 use crate::outbox::results_prefix;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
+use call_words::JobState;
 
 /// What an account has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

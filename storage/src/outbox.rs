@@ -9,6 +9,7 @@ use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Batch, Durability, Family, Storage, behind};
+use call_words::{EventWord, JobState};
 
 /// Most attempts kept in the log of one job; older ones make room.
 pub const DELIVERY_LOG_CAP: u32 = 64;
@@ -155,13 +156,8 @@ impl Storage {
         {
             let (at_ms, reason) =
                 (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
-            let note = Note {
-                word: "callback_exhausted",
-                at_ms,
-                reason,
-                is_epilogue: true,
-                ..Note::default()
-            };
+            let note =
+                Note { reason, is_epilogue: true, ..Note::of(EventWord::CallbackExhausted, at_ms) };
             noted = Some(self.note(&mut batch, &mut call, note)?);
             batch.put(Family::Calls, call_id.as_bytes(), &call);
         }
@@ -431,6 +427,7 @@ fn malformed() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use call_words::CallType;
 
     /// A release that did not list results leaves jobs without the start of their call, and no
     /// list.

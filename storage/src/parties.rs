@@ -5,6 +5,7 @@
 use crate::error::Result;
 use crate::record::*;
 use crate::store::{Durability, Storage};
+use call_words::LegKind;
 
 /// Third parties and supervisors of one call over all its time.
 pub const OTHERS_CAP: usize = 64;
@@ -14,7 +15,7 @@ pub const OTHERS_CAP: usize = 64;
 pub struct NewParty {
     /// `None` for a name of our own.
     pub party: Option<String>,
-    pub leg: LegName,
+    pub leg: LegKind,
     /// E.164; `None` for a softphone.
     pub number: Option<String>,
     pub crm_username: Option<String>,
@@ -60,7 +61,7 @@ impl Storage {
                 return;
             }
             call.party_count += 1;
-            let kind = if new.leg == LegName::Supervisor { "supervisor" } else { "participant" };
+            let kind = if new.leg == LegKind::Supervisor { "supervisor" } else { "participant" };
             let party = new.party.unwrap_or_else(|| format!("{kind}-{}", call.party_count));
             if ["agent", "customer"].contains(&party.as_str()) || call.other(&party).is_some() {
                 outcome = AddOutcome::NameTaken;

@@ -11,20 +11,15 @@ mod onboarding;
 mod webphone;
 
 pub use call::{
-    Attempt, Call, CallState, CallStatus, CallType, Direction, FinalCall, HangupBy,
-    IdempotencyEntry, LegMedia, Owner, Pause, RecordingEntry, RecordingResult, RecordingWritten,
-    TimelineEntry,
+    Attempt, Call, FinalCall, IdempotencyEntry, LegMedia, Owner, Pause, RecordingEntry,
+    RecordingResult, RecordingWritten, TimelineEntry,
 };
-pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, JobState};
-pub use conversation::{
-    Conversation, EarlierParty, Joining, LegName, OtherEnd, OtherParty, Party, PartyRequest,
-    PartyRole, PartyState, RecordingState, SupervisorRole,
-};
+pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt};
+pub use conversation::{Conversation, EarlierParty, OtherEnd, OtherParty, Party, PartyRequest};
 pub use event::{EventMark, EventRecord};
 pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits,
-    MediaProfile, Number, NumberFormat, RecordingLayout, ReferPolicy, Retention, TransportKind,
-    Trunk,
+    Number, NumberFormat, ReferPolicy, Retention, Trunk,
 };
 pub use webphone::{MediaTest, Softphone, WebphoneSession};
 

@@ -13,10 +13,11 @@ use crate::{hold_audio, retention};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::RecordingLayout;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Account, Belongings, RecordingLayout, ReferPolicy, RemoveOutcome};
+use storage::{Account, Belongings, ReferPolicy, RemoveOutcome};
 use utoipa::{IntoParams, ToSchema};
 
 /// Dispositions that the softphone's picker offers at most.
@@ -57,7 +58,7 @@ pub struct AccountView {
     pub frame_ancestors: Vec<String>,
     /// What the channels of recordings hold; the agent's is the first.
     #[serde(default)]
-    pub recording_layout: Layout,
+    pub recording_layout: RecordingLayout,
     /// What becomes of a REFER from an agent's phone.
     #[serde(default)]
     pub refer: Refer,
@@ -73,35 +74,6 @@ pub struct AccountView {
     pub hold_audio: Option<String>,
     /// Where results are pushed; null if they are only stored.
     pub callback: Option<CallbackView>,
-}
-
-/// What the channels of recordings hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// The customer and all third parties share the second channel.
-    #[default]
-    Stereo,
-    /// Third parties have a third channel of their own.
-    ThreeChannel,
-}
-
-impl From<RecordingLayout> for Layout {
-    fn from(layout: RecordingLayout) -> Self {
-        match layout {
-            RecordingLayout::Stereo => Self::Stereo,
-            RecordingLayout::ThreeChannel => Self::ThreeChannel,
-        }
-    }
-}
-
-impl From<Layout> for RecordingLayout {
-    fn from(layout: Layout) -> Self {
-        match layout {
-            Layout::Stereo => Self::Stereo,
-            Layout::ThreeChannel => Self::ThreeChannel,
-        }
-    }
 }
 
 /// What becomes of a REFER from an agent's phone.
@@ -173,7 +145,7 @@ impl From<&Account> for AccountView {
             },
             trunks: account.trunks.clone(),
             frame_ancestors: account.frame_ancestors.clone(),
-            recording_layout: account.recording_layout.into(),
+            recording_layout: account.recording_layout,
             refer: account.refer.into(),
             progress_events: account.progress_events.clone(),
             dispositions: account.dispositions.clone(),
@@ -244,8 +216,8 @@ pub struct AccountSettings {
     /// What the channels of recordings hold: `stereo` (the customer and all third parties share the
     /// second) or `three_channel` (third parties have the third). Default `stereo`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[arg(long, value_parser = word::<Layout>)]
-    pub recording_layout: Option<Layout>,
+    #[arg(long, value_parser = word::<RecordingLayout>)]
+    pub recording_layout: Option<RecordingLayout>,
     /// What becomes of a REFER from an agent's phone: `refuse`, or `transfer` for a blind transfer.
     /// Default `refuse`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -402,8 +374,7 @@ impl AccountSettings {
             }
             account.frame_ancestors = origins;
         }
-        account.recording_layout =
-            self.recording_layout.map_or(account.recording_layout, Into::into);
+        account.recording_layout = self.recording_layout.unwrap_or(account.recording_layout);
         account.refer = self.refer.map_or(account.refer, Into::into);
         if let Some(words) = self.progress_events {
             for (at, word) in words.iter().enumerate() {

@@ -4,9 +4,10 @@ use super::desk::{Admin, blocking};
 use crate::http::calls::list::{self, CallList};
 use crate::http::extract::{PathParams, QueryParams};
 use crate::problem::{Problem, ProblemDetails};
-use crate::view::call::{CallView, Delivery};
+use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
+use call_words::JobState;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::CallFilter;
@@ -19,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct AccountCallsQuery {
     /// Calls whose result stands so.
     #[param(inline)]
-    pub callback: Option<Delivery>,
+    pub callback: Option<JobState>,
     pub uuid: Option<String>,
     /// Calls that started at this RFC 3339 time or later.
     #[param(format = "date-time")]

@@ -9,9 +9,10 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::JobState;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{CallFilter, CallbackJob, JobState, RequeueOutcome};
+use storage::{CallFilter, CallbackJob, RequeueOutcome};
 use utoipa::{IntoParams, ToSchema};
 
 /// Results that one request pushes again.

@@ -1,11 +1,11 @@
 //! Checks on single settings, and the list of those that were refused. Each refusal names the
 //! setting and what is allowed.
 
-use crate::call::progress::EVENT_WORDS;
 use crate::number::{self, E164, Region};
 use crate::problem::{FieldError, Problem};
 use crate::secret::{MasterKey, Purpose, Secret};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use call_words::{EventWord, Words};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use storage::Sealed;
@@ -155,17 +155,12 @@ pub fn text(value: &str) -> Result<(), String> {
 
 /// The word of an event, or its head before a dot.
 pub fn event(text: &str) -> Result<(), String> {
-    let is_known = EVENT_WORDS.iter().any(|word| {
-        word.strip_prefix(text).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    });
-    if is_known {
-        Ok(())
-    } else {
-        Err(format!(
-            "{text:?} is no event; allowed are {}, and heads of them",
-            EVENT_WORDS.join(", ")
-        ))
+    let progress = EventWord::ALL.iter().filter(|word| word.is_progress());
+    if progress.clone().any(|word| word.is_under(text)) {
+        return Ok(());
     }
+    let words: Vec<_> = progress.map(|word| word.as_str()).collect();
+    Err(format!("{text:?} is no event; allowed are {}, and heads of them", words.join(", ")))
 }
 
 /// A country by its two letters (ISO 3166-1).

@@ -9,12 +9,10 @@ use crate::http::extract::PathParams;
 use crate::problem::{Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::State;
+use call_words::{CallState, CallStatus, CallType, Direction, JobState, Reason};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{
-    Account, Call, CallState, CallStatus, CallType, CallbackJob, CallbackTarget, Direction,
-    JobState,
-};
+use storage::{Account, Call, CallbackJob, CallbackTarget};
 use utoipa::ToSchema;
 
 /// What came of a trial.
@@ -81,7 +79,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         answer_ms: None,
         end_ms: Some(now_ms),
         status: Some(CallStatus::Canceled),
-        reason: Some("callback_test".into()),
+        reason: Some(Reason::CallbackTest.into()),
         failed_leg: None,
         sip_code: None,
         hangup_by: None,

@@ -9,9 +9,10 @@ use crate::secret::{Purpose, Secret};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::{MediaProfile, TransportKind};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{MediaProfile, NumberFormat, TransportKind, Trunk};
+use storage::{NumberFormat, Trunk};
 use utoipa::ToSchema;
 
 /// Networks in one setting: each route of a call carries them over the control link.
@@ -24,8 +25,8 @@ pub struct TrunkView {
     pub id: String,
     pub host: String,
     pub port: u16,
-    pub transport: Transport,
-    pub media: Media,
+    pub transport: TransportKind,
+    pub media: MediaProfile,
     pub allow_plaintext: bool,
     pub number_format: NumberForm,
     pub username: Option<String>,
@@ -35,24 +36,6 @@ pub struct TrunkView {
     pub media_from: Vec<String>,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
-}
-
-/// The transport of a trunk's SIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Transport {
-    Udp,
-    Tcp,
-}
-
-/// How media are carried on a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Media {
-    /// Plain RTP.
-    Rtp,
-    /// SRTP with keys in SDP (RFC 4568).
-    SdesSrtp,
 }
 
 /// How the trunk wants numbers written.
@@ -93,20 +76,12 @@ impl From<&NumberFormat> for NumberForm {
 
 impl From<&Trunk> for TrunkView {
     fn from(trunk: &Trunk) -> Self {
-        let transport = match trunk.transport {
-            TransportKind::Udp => Transport::Udp,
-            TransportKind::Tcp => Transport::Tcp,
-        };
-        let media = match trunk.media {
-            MediaProfile::Rtp => Media::Rtp,
-            MediaProfile::SdesSrtp => Media::SdesSrtp,
-        };
         Self {
             id: trunk.id.clone(),
             host: trunk.host.clone(),
             port: trunk.port,
-            transport,
-            media,
+            transport: trunk.transport,
+            media: trunk.media,
             allow_plaintext: trunk.allow_plaintext,
             number_format: NumberForm::from(&trunk.number_format),
             username: trunk.username.clone(),
@@ -151,9 +126,9 @@ pub struct TrunkSettings {
     /// 1–65535. Default 5060.
     pub port: Option<u16>,
     /// Needed when the trunk is new.
-    pub transport: Option<Transport>,
+    pub transport: Option<TransportKind>,
     /// Default `sdes_srtp`.
-    pub media: Option<Media>,
+    pub media: Option<MediaProfile>,
     /// Consent to SIP or audio without encryption. Default false: such a trunk is refused.
     pub allow_plaintext: Option<bool>,
     /// Default `e164_plus`.
@@ -192,17 +167,11 @@ impl TrunkSettings {
             refusals
                 .add("host", "missing; allowed is a host name or an IP address, without a port");
         }
-        let transport = self.transport.map(|transport| match transport {
-            Transport::Udp => TransportKind::Udp,
-            Transport::Tcp => TransportKind::Tcp,
-        });
-        if transport.is_none() && is_new {
+
+        if self.transport.is_none() && is_new {
             refusals.add("transport", "missing; allowed are udp, tcp");
         }
-        let media = self.media.map(|media| match media {
-            Media::Rtp => MediaProfile::Rtp,
-            Media::SdesSrtp => MediaProfile::SdesSrtp,
-        });
+        let media = self.media;
         let mut port = known.map_or(5060, |known| known.port);
         refusals.number("port", self.port, 1..=u16::MAX, &mut port);
         let mut max_calls = known.map_or(1000, |known| known.max_calls);
@@ -239,7 +208,7 @@ impl TrunkSettings {
             id: id.to_owned(),
             host: self.host.or_else(|| known.map(|known| known.host.clone()))?,
             port,
-            transport: transport.or_else(|| known.map(|known| known.transport))?,
+            transport: self.transport.or_else(|| known.map(|known| known.transport))?,
             media: media
                 .or_else(|| known.map(|known| known.media))
                 .unwrap_or(MediaProfile::SdesSrtp),

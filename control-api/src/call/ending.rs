@@ -5,6 +5,7 @@ use super::translate::final_call;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::recording;
+use call_words::{CallStatus, HangupBy, MilestoneKind, Reason, Word};
 use control_wire::Ended;
 use std::sync::Arc;
 use storage::{Call, FinalCall, FinishOutcome, Pause, RecordingWritten, TimelineEntry};
@@ -25,9 +26,9 @@ pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(
             let call = &finish.call;
             app.limits.lines.give_back(&call.account_id);
             app.limits.minutes.note(call, now_ms());
-            let status = call.status.map_or("none", status_word);
-            app.metrics.call_ended(status, call.reason.as_deref());
-            let reason = call.reason.as_deref().unwrap_or("none");
+            let status = call.status.map_or("none", CallStatus::as_str);
+            let reason = call.reason.as_ref().map_or("none", Word::as_str);
+            app.metrics.call_ended(status, reason);
             tracing::info!(%call_id, account_id = %call.account_id, status, reason,
                 duration_s = call.duration_s, "call ended");
             app.notices.changed(call, finish.endpoint.iter().chain(&finish.progress_endpoint));
@@ -53,8 +54,10 @@ pub async fn end_lost_call(
         Some(file_name) => recording::recover(&app.config.recordings.folder, file_name).await,
         None => None,
     };
-    let recorded_from_ms =
-        timeline.iter().find(|entry| entry.kind == "recording_started").map(|entry| entry.at_ms);
+    let recorded_from_ms = timeline
+        .iter()
+        .find(|entry| entry.kind.known() == Some(MilestoneKind::RecordingStarted))
+        .map(|entry| entry.at_ms);
     if let (Some(recording), Some(from_ms)) = (&mut recording, recorded_from_ms) {
         recording.pauses = told_pauses(&timeline, from_ms, recording.duration_ms);
     }
@@ -69,9 +72,9 @@ fn told_pauses(timeline: &[TimelineEntry], recorded_from_ms: u64, duration_ms: u
     let (mut pauses, mut paused_at) = (Vec::new(), None);
     for entry in timeline {
         let at_ms = entry.at_ms.saturating_sub(recorded_from_ms).min(duration_ms);
-        match entry.kind.as_str() {
-            "recording_paused" => paused_at = Some(at_ms),
-            "recording_resumed" => {
+        match entry.kind.known() {
+            Some(MilestoneKind::RecordingPaused) => paused_at = Some(at_ms),
+            Some(MilestoneKind::RecordingResumed) => {
                 pauses.extend(paused_at.take().map(|from_ms| Pause { from_ms, to_ms: at_ms }))
             }
             _ => {}
@@ -89,7 +92,8 @@ fn lost_end(
     last_seen_ms: Option<u64>,
     now_ms: u64,
 ) -> FinalCall {
-    let mut end = FinalCall::failed("system", last_seen_ms.unwrap_or(now_ms).max(call.start_ms));
+    let mut end =
+        FinalCall::failed(Reason::System, last_seen_ms.unwrap_or(now_ms).max(call.start_ms));
     if let Some(answer_ms) = call.answer_ms {
         // What was recorded is the best witness of how long the parties talked.
         let talk_ms = recording
@@ -99,8 +103,8 @@ fn lost_end(
         end.end_ms = talk_ms
             .map_or(end.end_ms, |talk_ms| recorded_from_ms.unwrap_or(answer_ms) + talk_ms)
             .max(answer_ms);
-        end.status = storage::CallStatus::Answer;
-        end.reason = Some("edge_restarted".into());
+        end.status = CallStatus::Answer;
+        end.reason = Some(Reason::EdgeRestarted.into());
         end.answer_ms = Some(answer_ms);
         end.duration_s = (end.end_ms - answer_ms) / 1000;
         // What the edge had not written yet, a second or less, went with it.
@@ -109,20 +113,9 @@ fn lost_end(
         end.recording_written = call.recording_file.as_ref().map(|_| written);
         end.recording = recording;
     } else if call.hang_up_requested {
-        end.status = storage::CallStatus::Canceled;
-        end.reason = Some("canceled".into());
-        end.hangup_by = Some(storage::HangupBy::Api);
+        end.status = CallStatus::Canceled;
+        end.reason = Some(Reason::Canceled.into());
+        end.hangup_by = Some(HangupBy::Api);
     }
     end
-}
-
-/// The guide's word for a status.
-pub fn status_word(status: storage::CallStatus) -> &'static str {
-    match status {
-        storage::CallStatus::Answer => "ANSWER",
-        storage::CallStatus::NoAnswer => "NO_ANSWER",
-        storage::CallStatus::Busy => "BUSY",
-        storage::CallStatus::Failed => "FAILED",
-        storage::CallStatus::Canceled => "CANCELED",
-    }
 }

@@ -8,9 +8,9 @@ use crate::problem::Problem;
 use crate::recording;
 use crate::routing::{self, ResolvedTrunk};
 use crate::watch::AgentId;
-use call_words::RecordingLayout;
+use call_words::CallType;
 use control_wire::{AgentTarget, PlaceCall};
-use storage::{Account, CallType, NewCall, Storage, Trunk};
+use storage::{Account, NewCall, Storage, Trunk};
 
 /// Disposition of a call that names none.
 const DEFAULT_DISPOSITION: &str = "CRM_CALL";
@@ -120,10 +120,7 @@ impl Order {
             max_duration_ms: self.account.max_duration_ms,
             no_media_ms: self.account.no_media_ms,
             recording: self.new.recording_file.clone(),
-            recording_layout: match self.account.recording_layout {
-                storage::RecordingLayout::Stereo => RecordingLayout::Stereo,
-                storage::RecordingLayout::ThreeChannel => RecordingLayout::ThreeChannel,
-            },
+            recording_layout: self.account.recording_layout,
             hold_audio: self.account.hold_audio.clone(),
             accepts_refer: self.account.refer == storage::ReferPolicy::Transfer,
             agent_confirm: self.agent_confirm,

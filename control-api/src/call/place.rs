@@ -11,9 +11,10 @@ use crate::limits::{CALL_LINE, Line};
 use crate::link::Placement;
 use crate::problem::Problem;
 use crate::routing::ResolvedTrunk;
+use call_words::{LegKind, MilestoneKind, Reason};
 use std::sync::Arc;
 use std::time::Instant;
-use storage::{Assignment, CreateOutcome, FinalCall, LegName, Progress, TimelineEntry};
+use storage::{Assignment, CreateOutcome, FinalCall, Progress, TimelineEntry};
 
 /// Takes lines, makes the call durable and sends it.
 pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Problem> {
@@ -53,7 +54,8 @@ async fn send(
         tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
         app.notices.changed(call, endpoint);
         if placement.send(place_call).is_err() {
-            ending::end_call(app, &call.call_id, FinalCall::failed("system", now_ms())).await?;
+            ending::end_call(app, &call.call_id, FinalCall::failed(Reason::System, now_ms()))
+                .await?;
         }
     }
     Ok(outcome)
@@ -80,9 +82,9 @@ pub async fn fail_for_media(
         let step = TimelineEntry {
             sequence: 1,
             at_ms: call.start_ms,
-            leg: Some(LegName::Agent),
+            leg: Some(LegKind::Agent),
             party: None,
-            kind: "microphone".to_owned(),
+            kind: MilestoneKind::Microphone.into(),
             sip_code: None,
             trunk: None,
             detail: Some(detail.to_owned()),
@@ -90,9 +92,9 @@ pub async fn fail_for_media(
         let steps = vec![(call.call_id.clone(), step, Progress::default())];
         app.records.apply_steps(steps).await?;
         let end = FinalCall {
-            failed_leg: Some(LegName::Agent),
+            failed_leg: Some(LegKind::Agent),
             reason_detail: Some(detail.to_owned()),
-            ..FinalCall::failed("agent_media", now_ms())
+            ..FinalCall::failed(Reason::AgentMedia, now_ms())
         };
         ending::end_call(&app, &call.call_id, end).await?;
         Ok::<_, Problem>(outcome)

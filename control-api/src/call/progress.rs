@@ -4,44 +4,9 @@
 use super::translate;
 use crate::app::App;
 use crate::clock::now_ms;
+use call_words::{CallState, EventWord, LegKind, MilestoneKind};
 use control_wire::Milestone;
-use storage::{Applied, CallState, EventWord, LegName, MilestoneOutcome, Progress, TimelineEntry};
-
-/// Words of all events that are told of a call.
-pub const EVENT_WORDS: &[&str] = &[
-    "initiated",
-    "agent_ringing",
-    "agent_answered",
-    "agent_confirmed",
-    "ringing",
-    "answered",
-    "bridged",
-    "held",
-    "resumed",
-    "muted",
-    "unmuted",
-    "dtmf",
-    "participant.dialing",
-    "participant.ringing",
-    "participant.answered",
-    "participant.joined",
-    "participant.consulting",
-    "participant.left",
-    "swapped",
-    "merged",
-    "transferred",
-    "supervisor.joined",
-    "supervisor.role",
-    "supervisor.left",
-    "recording.started",
-    "recording.paused",
-    "recording.resumed",
-    "recording.finished",
-    "recording.failed",
-    "agent.away",
-    "agent.back",
-    "ended",
-];
+use storage::{Applied, MilestoneOutcome, Progress, StepEvent, TimelineEntry};
 
 /// Applies steps in their order; all are durable when it returns. Steps that were news are told to
 /// who waits for them.
@@ -68,87 +33,124 @@ pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage:
 
 /// A step as the record keeps it, and what it changes.
 fn step(milestone: Milestone) -> (String, TimelineEntry, Progress) {
-    let leg = milestone.leg.map(translate::leg);
-    let progress = progress(&milestone, leg);
-    let Milestone { call_id, sequence, at_ms, kind, sip_code, trunk, detail, party, .. } =
+    let progress = progress(&milestone);
+    let Milestone { call_id, sequence, at_ms, leg, kind, sip_code, trunk, detail, party, .. } =
         milestone;
     tracing::debug!(%call_id, sequence, %kind, ?leg, sip_code, "call milestone");
     (
         call_id,
-        TimelineEntry {
-            sequence,
-            at_ms,
-            leg,
-            party,
-            kind: kind.to_string(),
-            sip_code,
-            trunk,
-            detail,
-        },
+        TimelineEntry { sequence, at_ms, leg, party, kind, sip_code, trunk, detail },
         progress,
     )
 }
 
-/// What a step changes of a call.
-fn progress(milestone: &Milestone, leg: Option<LegName>) -> Progress {
-    use storage::LegName::{Agent, Customer};
-    let kind = milestone.kind.as_str();
+/// What a step changes of a call; one of a later release changes who is in it at most.
+fn progress(milestone: &Milestone) -> Progress {
     let conversation = milestone.conversation.as_deref().map(translate::conversation);
-    let state = match (kind, leg) {
-        ("ringing" | "early_media", Some(Agent)) => Some(CallState::AgentRinging),
-        ("answered", Some(Agent)) => Some(CallState::AgentAnswered),
-        ("ringing" | "early_media" | "answered", Some(Customer)) => {
-            Some(CallState::CustomerRinging)
+    let Some(kind) = milestone.kind.known() else {
+        return Progress { conversation, ..Progress::default() };
+    };
+    let state = match (kind, milestone.leg) {
+        (MilestoneKind::Ringing | MilestoneKind::EarlyMedia, Some(LegKind::Agent)) => {
+            Some(CallState::AgentRinging)
         }
-        ("bridged", _) => Some(CallState::Bridged),
+        (MilestoneKind::Answered, Some(LegKind::Agent)) => Some(CallState::AgentAnswered),
+        (
+            MilestoneKind::Ringing | MilestoneKind::EarlyMedia | MilestoneKind::Answered,
+            Some(LegKind::Customer),
+        ) => Some(CallState::CustomerRinging),
+        (MilestoneKind::Bridged, _) => Some(CallState::Bridged),
         _ => None,
     };
     let agent_away = match kind {
-        "agent_lost" => Some(true),
-        "agent_back" => Some(false),
+        MilestoneKind::AgentLost => Some(true),
+        MilestoneKind::AgentBack => Some(false),
         _ => None,
     };
-    Progress { state, agent_away, event: word(kind, leg, conversation.is_some()), conversation }
+    let event = step_event(kind, milestone.leg, conversation.is_some());
+    Progress { state, agent_away, event, conversation }
 }
 
 /// The event that a step is, if it is one. A leg rings once, however often it is told.
-fn word(kind: &str, leg: Option<LegName>, changes_parties: bool) -> Option<EventWord> {
-    use storage::LegName::{Agent, Customer, Participant};
-    let word = match (kind, leg) {
-        ("ringing" | "early_media", Some(Agent)) => {
-            return Some(EventWord::IfMoved("agent_ringing"));
+fn step_event(
+    kind: MilestoneKind,
+    leg: Option<LegKind>,
+    changes_parties: bool,
+) -> Option<StepEvent> {
+    let word = match kind {
+        MilestoneKind::Ringing | MilestoneKind::EarlyMedia => {
+            return ringing_event(kind, leg, changes_parties);
         }
-        ("ringing" | "early_media", Some(Customer)) => return Some(EventWord::IfMoved("ringing")),
-        ("ringing", Some(Participant)) => "participant.ringing",
-        ("early_media", Some(Participant)) if changes_parties => "participant.ringing",
-        ("answered", Some(Agent)) => "agent_answered",
-        ("agent_confirmed", _) => "agent_confirmed",
-        ("answered", Some(Customer)) => "answered",
-        ("answered", Some(Participant)) => "participant.answered",
-        ("bridged", _) => return Some(EventWord::IfMoved("bridged")),
-        ("customer_held", _) => "held",
-        ("customer_resumed", _) => "resumed",
-        ("muted", _) => "muted",
-        ("unmuted", _) => "unmuted",
-        ("digits_sent", _) => "dtmf",
-        ("participant_added", _) => "participant.dialing",
-        ("consulting", _) => "participant.consulting",
-        ("participant_joined", _) => "participant.joined",
-        ("participant_left", _) => "participant.left",
-        ("swapped", _) => "swapped",
-        ("merged", _) => "merged",
-        ("agent_completed", _) => "transferred",
-        ("supervisor_joined", _) => "supervisor.joined",
-        ("supervisor_role", _) => "supervisor.role",
-        ("supervisor_left", _) => "supervisor.left",
-        ("recording_started", _) => "recording.started",
-        ("recording_paused", _) => "recording.paused",
-        ("recording_resumed", _) => "recording.resumed",
-        ("recording_finished", _) => "recording.finished",
-        ("recording_failed", _) => "recording.failed",
-        ("agent_lost", _) => "agent.away",
-        ("agent_back", _) => "agent.back",
-        _ => return None,
+        MilestoneKind::Bridged => return Some(StepEvent::IfMoved(EventWord::Bridged)),
+        MilestoneKind::Answered => match leg? {
+            LegKind::Agent => EventWord::AgentAnswered,
+            LegKind::Customer => EventWord::Answered,
+            LegKind::Participant => EventWord::ParticipantAnswered,
+            LegKind::Supervisor => return None,
+        },
+        MilestoneKind::AgentConfirmed => EventWord::AgentConfirmed,
+        MilestoneKind::CustomerHeld => EventWord::Held,
+        MilestoneKind::CustomerResumed => EventWord::Resumed,
+        MilestoneKind::Muted => EventWord::Muted,
+        MilestoneKind::Unmuted => EventWord::Unmuted,
+        MilestoneKind::DigitsSent => EventWord::Dtmf,
+        MilestoneKind::ParticipantAdded => EventWord::ParticipantDialing,
+        MilestoneKind::Consulting => EventWord::ParticipantConsulting,
+        MilestoneKind::ParticipantJoined => EventWord::ParticipantJoined,
+        MilestoneKind::ParticipantLeft => EventWord::ParticipantLeft,
+        MilestoneKind::Swapped => EventWord::Swapped,
+        MilestoneKind::Merged => EventWord::Merged,
+        MilestoneKind::AgentCompleted => EventWord::Transferred,
+        MilestoneKind::SupervisorJoined => EventWord::SupervisorJoined,
+        MilestoneKind::SupervisorRole => EventWord::SupervisorRole,
+        MilestoneKind::SupervisorLeft => EventWord::SupervisorLeft,
+        MilestoneKind::RecordingStarted => EventWord::RecordingStarted,
+        MilestoneKind::RecordingPaused => EventWord::RecordingPaused,
+        MilestoneKind::RecordingResumed => EventWord::RecordingResumed,
+        MilestoneKind::RecordingFinished => EventWord::RecordingFinished,
+        MilestoneKind::RecordingFailed => EventWord::RecordingFailed,
+        MilestoneKind::AgentLost => EventWord::AgentAway,
+        MilestoneKind::AgentBack => EventWord::AgentBack,
+        // Steps for who reads the timeline.
+        MilestoneKind::InviteSent
+        | MilestoneKind::Trying
+        | MilestoneKind::Challenged
+        | MilestoneKind::CancelSent
+        | MilestoneKind::Rejected
+        | MilestoneKind::Failover
+        | MilestoneKind::RingTimeout
+        | MilestoneKind::HangUpRequested
+        | MilestoneKind::HungUp
+        | MilestoneKind::MaxDuration
+        | MilestoneKind::FirstMedia
+        | MilestoneKind::MediaLatched
+        | MilestoneKind::NoMedia
+        | MilestoneKind::Held
+        | MilestoneKind::Resumed
+        | MilestoneKind::AgentMedia
+        | MilestoneKind::IceConnected
+        | MilestoneKind::DtlsConnected
+        | MilestoneKind::ConfirmationRequested
+        | MilestoneKind::DigitsLost
+        | MilestoneKind::SupervisorAdded
+        | MilestoneKind::TransferRequested
+        | MilestoneKind::ResponseIgnored
+        | MilestoneKind::Microphone => return None,
     };
-    Some(EventWord::Always(word))
+    Some(StepEvent::Always(word))
+}
+
+fn ringing_event(
+    kind: MilestoneKind,
+    leg: Option<LegKind>,
+    changes_parties: bool,
+) -> Option<StepEvent> {
+    match leg? {
+        LegKind::Agent => Some(StepEvent::IfMoved(EventWord::AgentRinging)),
+        LegKind::Customer => Some(StepEvent::IfMoved(EventWord::Ringing)),
+        LegKind::Participant if kind == MilestoneKind::Ringing || changes_parties => {
+            Some(StepEvent::Always(EventWord::ParticipantRinging))
+        }
+        LegKind::Participant | LegKind::Supervisor => None,
+    }
 }

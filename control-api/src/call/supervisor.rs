@@ -9,10 +9,10 @@ use super::verbs::{check_reach, fresh_id};
 use crate::app::App;
 use crate::link::Whereabouts;
 use crate::problem::Problem;
-use call_words::SupervisorRole;
+use call_words::{LegKind, SupervisorRole};
 use control_wire::{AgentTarget, Verb};
 use std::sync::Arc;
-use storage::{Account, Call, LegName, NewParty, PartyRequest};
+use storage::{Account, Call, NewParty, PartyRequest};
 
 /// A supervisor as a request names them.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
             }
         })
         .await?;
-    let leg = LegName::Supervisor;
+    let leg = LegKind::Supervisor;
     match target {
         Target::Phone(dialling) => {
             let admitted = dialling.admit(&app, |account| account.agent_ring_ms).await?;

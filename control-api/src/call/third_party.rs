@@ -11,13 +11,11 @@ use crate::link::ControlFailure;
 use crate::number::{E164, Region};
 use crate::problem::Problem;
 use crate::routing::{self, ResolvedTrunk};
-use call_words::Joining;
+use call_words::{Joining, LegKind};
 use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
 use std::time::Instant;
-use storage::{
-    Account, AddOutcome, Call, EarlierParty, LegName, NewParty, PartyRequest, Storage, Trunk,
-};
+use storage::{Account, AddOutcome, Call, EarlierParty, NewParty, PartyRequest, Storage, Trunk};
 
 /// A third party as a request names it.
 #[derive(Debug, Clone)]
@@ -57,7 +55,7 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
             .await?
     };
     let admitted = dialling.admit(&app, |account| account.customer_ring_ms).await?;
-    let leg = LegName::Participant;
+    let leg = LegKind::Participant;
     let verb = move |party, destination| {
         Verb::AddParticipant(Box::new(NewParticipant { party, destination, joining }))
     };
@@ -130,7 +128,7 @@ pub(super) struct Admitted {
 /// How a party is called, and under which id it is asked for.
 pub(super) struct Naming {
     pub party: Option<String>,
-    pub leg: LegName,
+    pub leg: LegKind,
     pub control_id: String,
     pub request: Option<PartyRequest>,
 }

@@ -1,51 +1,24 @@
 //! What the edge says, in the words of the records.
 
-use call_words::LegKind;
 use control_wire::Ended;
 use storage::FinalCall;
-
-/// Declares a function from the link's enum to the records' of the same variants.
-macro_rules! stored {
-    ($function:ident, $name:ident: $($variant:ident),+) => {
-        pub(super) fn $function(told: call_words::$name) -> storage::$name {
-            match told { $(call_words::$name::$variant => storage::$name::$variant),+ }
-        }
-    };
-}
-
-pub(super) fn leg(told: LegKind) -> storage::LegName {
-    match told {
-        LegKind::Agent => storage::LegName::Agent,
-        LegKind::Customer => storage::LegName::Customer,
-        LegKind::Participant => storage::LegName::Participant,
-        LegKind::Supervisor => storage::LegName::Supervisor,
-    }
-}
-
-stored!(status, CallStatus: Answer, NoAnswer, Busy, Failed, Canceled);
-stored!(ender, HangupBy: Agent, Customer, Participant, Api, System, Network);
-stored!(role, PartyRole: Agent, Customer, Participant, Supervisor);
-stored!(state, PartyState: Dialing, Ringing, Talking, Consulting, OnHold, Away, Left);
-stored!(joining, Joining: Consult, Join, Transfer);
-stored!(supervisor_role, SupervisorRole: Listen, Whisper, Barge);
-stored!(recording_state, RecordingState: Off, Running, Paused);
 
 /// How the parties stand; whose numbers they are, the record knows.
 pub(super) fn conversation(told: &control_wire::Conversation) -> storage::Conversation {
     let party = |told: &control_wire::Party| storage::Party {
         party: told.party.clone(),
-        role: role(told.role),
-        state: state(told.state),
+        role: told.role,
+        state: told.state,
         muted: told.muted,
         number: None,
         crm_username: None,
-        joining: told.joining.map(joining),
-        supervisor_role: told.supervisor_role.map(supervisor_role),
-        reason: told.reason.as_ref().map(ToString::to_string),
+        joining: told.joining,
+        supervisor_role: told.supervisor_role,
+        reason: told.reason.clone(),
     };
     storage::Conversation {
         parties: told.parties.iter().map(party).collect(),
-        recording: recording_state(told.recording),
+        recording: told.recording,
     }
 }
 
@@ -57,11 +30,11 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
         jitter_ms: media.jitter_ms,
     };
     FinalCall {
-        status: status(ended.status),
-        reason: ended.reason.map(|reason| reason.to_string()),
-        failed_leg: ended.failed_leg.map(leg),
+        status: ended.status,
+        reason: ended.reason,
+        failed_leg: ended.failed_leg,
         sip_code: ended.sip_code,
-        hangup_by: ended.hangup_by.map(ender),
+        hangup_by: ended.hangup_by,
         answer_ms: ended.answered_at_ms,
         end_ms: ended.ended_at_ms,
         duration_s: ended.duration_s,
@@ -80,7 +53,7 @@ pub(super) fn final_call(ended: Ended) -> FinalCall {
 
 fn attempt(attempt: control_wire::Attempt) -> storage::Attempt {
     storage::Attempt {
-        leg: leg(attempt.leg),
+        leg: attempt.leg,
         trunk: attempt.trunk,
         start_ms: attempt.started_at_ms,
         end_ms: attempt.ended_at_ms,
@@ -103,10 +76,10 @@ fn recording(recording: control_wire::RecordingResult) -> storage::RecordingResu
 fn other(other: control_wire::OtherParty) -> storage::OtherEnd {
     storage::OtherEnd {
         party: other.party,
-        leg: leg(other.leg),
+        leg: other.leg,
         answer_ms: other.answered_at_ms,
         end_ms: other.ended_at_ms,
-        reason: other.reason.to_string(),
+        reason: other.reason,
         sip_code: other.sip_code,
     }
 }

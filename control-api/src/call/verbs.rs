@@ -7,6 +7,7 @@ use crate::link::{ANSWER_TIMEOUT, ControlFailure};
 use crate::problem::Problem;
 use crate::recording;
 use axum::http::StatusCode;
+use call_words::RefusalCode;
 use control_wire::{Control, ControlRefusal, Verb};
 use std::time::Duration;
 use storage::Call;
@@ -110,10 +111,12 @@ pub(super) fn problem(failure: ControlFailure) -> Problem {
             ),
         ),
         ControlFailure::Ended => ended(),
-        ControlFailure::Refused(ControlRefusal { code, detail }) => match code.as_str() {
-            "unknown_call" => ended(),
-            "unknown_party" => Problem::new(StatusCode::NOT_FOUND, code.as_str(), detail),
-            "no_capacity" => Problem::unavailable(code.as_str(), detail, RETRY),
+        ControlFailure::Refused(ControlRefusal { code, detail }) => match code.known() {
+            Some(RefusalCode::UnknownCall) => ended(),
+            Some(RefusalCode::UnknownParty) => {
+                Problem::new(StatusCode::NOT_FOUND, code.as_str(), detail)
+            }
+            Some(RefusalCode::NoCapacity) => Problem::unavailable(code.as_str(), detail, RETRY),
             _ => Problem::conflict(code.as_str(), detail),
         },
     }

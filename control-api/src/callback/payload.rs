@@ -3,11 +3,12 @@
 //! absent (A18).
 
 use crate::recording;
-use crate::view::call::{AttemptView, Kind, Leg, Party, Status, Way};
+use crate::view::call::AttemptView;
 use crate::view::conversation::{self, ParticipantView, PauseView};
 use crate::view::time::timestamp;
+use call_words::{CallStatus, CallType, Direction, HangupBy, LegKind, Word};
 use serde::Serialize;
-use storage::{Call, CallStatus, CallType, Direction, HangupBy, LegName};
+use storage::Call;
 use utoipa::ToSchema;
 
 /// The result of one call. Every key is always there, `null` where it does not apply; only
@@ -18,16 +19,13 @@ pub struct Payload<'a> {
     #[schema(format = "uuid")]
     call_id: &'a str,
     uuid: &'a str,
-    #[schema(value_type = Status)]
     status: Option<CallStatus>,
     duration: u64,
     customer_number: &'a str,
     agent_number: Option<&'a str>,
     crm_username: Option<&'a str>,
-    #[schema(value_type = Kind)]
     call_type: CallType,
     disposition: &'a str,
-    #[schema(value_type = Way)]
     direction: Direction,
     #[schema(format = "date-time")]
     start_time: String,
@@ -43,10 +41,8 @@ pub struct Payload<'a> {
     from_number: &'a str,
     reason: Option<&'a str>,
     reason_detail: Option<&'a str>,
-    #[schema(value_type = Option<Leg>)]
-    failed_leg: Option<LegName>,
+    failed_leg: Option<LegKind>,
     sip_code: Option<u16>,
-    #[schema(value_type = Option<Party>)]
     hangup_by: Option<HangupBy>,
     #[schema(value_type = Vec<AttemptView>)]
     attempts: Vec<Attempt<'a>>,
@@ -62,7 +58,7 @@ pub struct Payload<'a> {
 /// One dialling of a leg.
 #[derive(Debug, Serialize)]
 struct Attempt<'a> {
-    leg: LegName,
+    leg: LegKind,
     trunk: &'a str,
     start_time: String,
     end_time: String,
@@ -94,7 +90,7 @@ impl<'a> Payload<'a> {
             customer_number_e164: &call.customer_number_e164,
             agent_number_e164: call.agent_number_e164.as_deref(),
             from_number: &call.from_number,
-            reason: call.reason.as_deref(),
+            reason: call.reason.as_ref().map(Word::as_str),
             reason_detail: call.reason_detail.as_deref(),
             failed_leg: call.failed_leg,
             sip_code: call.sip_code,

@@ -23,7 +23,8 @@ pub(super) fn after(job: &CallbackJob, delivered: bool, ended_ms: u64) -> NextSt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::{CallbackTarget, JobState, Sealed};
+    use call_words::JobState;
+    use storage::{CallbackTarget, Sealed};
 
     #[track_caller]
     fn check(attempts_before: u32, max_retries: u32, delivered: bool, expected: NextStep) {

@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::records::Records;
 use crate::secret::{MasterKey, Purpose, Secret};
 use crate::streams::Streams;
+use call_words::{CallStatus, CallType, HangupBy, JobState, LegKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::*;
@@ -87,7 +88,7 @@ fn end_call(store: &Storage, call_id: &str) -> Call {
         end_ms: START + 155_900,
         duration_s: 150,
         attempts: vec![Attempt {
-            leg: LegName::Customer,
+            leg: LegKind::Customer,
             trunk: "t1".into(),
             start_ms: START,
             end_ms: START + 5_000,
@@ -506,7 +507,7 @@ async fn a_result_that_was_given_up_can_be_found() {
     );
     let call = rig.store().call("c1").unwrap().unwrap();
     assert_eq!(
-        rig.store().call_events(&call, 0, 10).unwrap().last().unwrap().event,
+        rig.store().call_events(&call, 0, 10).unwrap().last().unwrap().event.as_str(),
         "ended",
         "a call's own stream ends with it"
     );

@@ -5,9 +5,9 @@ use super::{CliError, Session, given};
 use crate::admin::call::LiveCall;
 use crate::admin::delivery::{Redelivered, UndeliveredList, UndeliveredResult};
 use crate::http::calls::list::CallList;
-use crate::view::call::{CallView, Delivery};
+use crate::view::call::CallView;
+use call_words::CallStatus;
 use clap::{Args, Subcommand, ValueEnum};
-use serde::Serialize;
 use serde_json::json;
 
 /// Lists an account's calls, newest first.
@@ -72,10 +72,10 @@ impl CallsArgs {
                     call.call_id.clone(),
                     call.customer_number_e164.clone(),
                     agent(call),
-                    call.status.map_or_else(|| word(&call.state), |status| word(&status)),
+                    call.status.map_or(call.state.as_str(), CallStatus::as_str).to_owned(),
                     call.duration.to_string(),
                     or_dash(call.reason.as_deref()),
-                    or_dash(result.map(|result| word(&result.state)).as_deref()),
+                    or_dash(result.map(|result| result.state.as_str())),
                 ]
             });
             let heading =
@@ -97,7 +97,7 @@ pub(super) async fn live(session: &mut Session<'_>) -> Result<(), CliError> {
                 call.call_id.clone(),
                 call.customer_number_e164.clone(),
                 agent(call),
-                word(&call.state),
+                call.state.to_string(),
             ]
         });
         table(["ACCOUNT", "STARTED", "CALL", "CUSTOMER", "AGENT", "STATE"], rows.collect())
@@ -188,17 +188,11 @@ fn row(result: &UndeliveredResult) -> [String; 7] {
         result.account.clone(),
         result.start_time.clone(),
         result.call_id.clone(),
-        word::<Delivery>(&result.delivery.state),
+        result.delivery.state.to_string(),
         result.delivery.attempts.to_string(),
         or_dash(result.delivery.last_error.as_deref()),
         result.url.clone(),
     ]
-}
-
-/// The API's word.
-fn word<T: Serialize>(value: &T) -> String {
-    let value = serde_json::to_value(value).expect("words are plain data");
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn with_cursor(table: String, cursor: Option<&str>) -> String {

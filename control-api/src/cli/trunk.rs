@@ -2,7 +2,8 @@
 
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::trunk::{Media, NumberForm, Transport, TrunkView};
+use crate::admin::trunk::{NumberForm, TrunkView};
+use call_words::{MediaProfile, TransportKind};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -139,16 +140,16 @@ fn address(trunk: &TrunkView) -> String {
     let host =
         if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
     let transport = match trunk.transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
+        TransportKind::Udp => "udp",
+        TransportKind::Tcp => "tcp",
     };
     format!("{transport}:{host}:{}", trunk.port)
 }
 
 fn media(trunk: &TrunkView) -> String {
     match trunk.media {
-        Media::Rtp => "rtp".into(),
-        Media::SdesSrtp => "sdes-srtp".into(),
+        MediaProfile::Rtp => "rtp".into(),
+        MediaProfile::SdesSrtp => "sdes-srtp".into(),
     }
 }
 

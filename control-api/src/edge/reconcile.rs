@@ -8,6 +8,7 @@ use crate::call::ending;
 use crate::clock::now_ms;
 use crate::limits::CALL_LINE;
 use crate::link::ShardId;
+use call_words::Reason;
 use control_wire::Hello;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub async fn adopt_live_calls(app: &Arc<App>) -> Result<(), storage::Error> {
         match &call.owner {
             Some(owner) => app.link.adopt(owner, &call.call_id, call.hang_up_requested, now),
             None => {
-                ending::end_call(app, &call.call_id, FinalCall::failed("system", now_ms())).await?
+                ending::end_call(app, &call.call_id, FinalCall::failed(Reason::System, now_ms()))
+                    .await?
             }
         }
     }

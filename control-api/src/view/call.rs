@@ -4,10 +4,9 @@
 use super::conversation::{self, ConversationView, ParticipantView, PauseView};
 use super::time::timestamp;
 use crate::recording;
+use call_words::{CallState, CallStatus, CallType, Direction, HangupBy, JobState, LegKind};
 use serde::{Deserialize, Serialize};
-use storage::{
-    Call, CallState, CallStatus, CallType, CallbackJob, Direction, HangupBy, JobState, LegName,
-};
+use storage::{Call, CallbackJob};
 use utoipa::ToSchema;
 
 /// A call. Every key is always there, `null` where it does not apply; only `recording_url` may be
@@ -21,9 +20,9 @@ pub struct CallView {
     #[schema(example = "your-own-call-id")]
     pub uuid: String,
     /// Where the call stands.
-    pub state: Stage,
+    pub state: CallState,
     /// Final disposition; `null` while the call is live.
-    pub status: Option<Status>,
+    pub status: Option<CallStatus>,
     /// Talk time in whole seconds; 0 unless `ANSWER`.
     #[schema(example = 150)]
     pub duration: u64,
@@ -41,10 +40,10 @@ pub struct CallView {
     /// Caller ID shown to the customer.
     #[schema(example = "+918047000000")]
     pub from_number: String,
-    pub call_type: Kind,
+    pub call_type: CallType,
     #[schema(example = "CRM_CALL")]
     pub disposition: String,
-    pub direction: Way,
+    pub direction: Direction,
     /// When the request was accepted.
     #[schema(example = "2026-07-03T10:00:00Z", format = "date-time")]
     pub start_time: String,
@@ -65,10 +64,10 @@ pub struct CallView {
     /// More about `reason`: which trouble the agent's microphone gave, with `agent_media`.
     #[schema(example = "microphone_denied")]
     pub reason_detail: Option<String>,
-    pub failed_leg: Option<Leg>,
+    pub failed_leg: Option<LegKind>,
     /// The final SIP status that decided.
     pub sip_code: Option<u16>,
-    pub hangup_by: Option<Party>,
+    pub hangup_by: Option<HangupBy>,
     /// Each dialling of a leg.
     pub attempts: Vec<AttemptView>,
     /// How the parties stand; `null` before agent and customer are joined and after the end.
@@ -93,7 +92,7 @@ pub struct CallView {
 /// How the delivery of a call's result stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryView {
-    pub state: Delivery,
+    pub state: JobState,
     /// Attempts made so far.
     #[schema(example = 4)]
     pub attempts: u32,
@@ -109,7 +108,7 @@ impl DeliveryView {
     /// How far the delivery of a call's result is.
     pub fn of(job: &CallbackJob) -> Self {
         Self {
-            state: job.state.into(),
+            state: job.state,
             attempts: job.delivery_count,
             last_error: job.last_error.clone(),
             next_attempt_time: (job.state == JobState::Pending).then(|| timestamp(job.next_ms)),
@@ -120,7 +119,7 @@ impl DeliveryView {
 /// One dialling of a leg through one trunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AttemptView {
-    pub leg: Leg,
+    pub leg: LegKind,
     pub trunk: String,
     #[schema(format = "date-time")]
     pub start_time: String,
@@ -132,74 +131,14 @@ pub struct AttemptView {
     pub result: String,
 }
 
-shown!(
-    /// Where a call stands; it only moves forward.
-    #[serde(rename_all = "snake_case")]
-    Stage of CallState: Accepted, Placed, AgentRinging, AgentAnswered, CustomerRinging, Bridged,
-    Ended
-);
-shown!(
-    /// Final disposition.
-    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-    Status of CallStatus: Answer, NoAnswer, Busy, Failed, Canceled
-);
-shown!(
-    /// Softphone or server-to-server.
-    #[serde(rename_all = "snake_case")]
-    Kind of CallType: Browser, Server
-);
-shown!(
-    /// Who called whom.
-    #[serde(rename_all = "snake_case")]
-    Way of Direction: Outbound
-);
-shown!(
-    /// A kind of leg.
-    #[serde(rename_all = "snake_case")]
-    Leg of LegName: Agent, Customer, Participant, Supervisor
-);
-shown!(
-    /// Whether a call's result was delivered; `exhausted` after the last retry, until it is
-    /// delivered again by hand.
-    #[serde(rename_all = "snake_case")]
-    Delivery of JobState: Pending, Delivered, Exhausted
-);
-shown!(
-    /// Who ended the call.
-    #[serde(rename_all = "snake_case")]
-    Party of HangupBy: Agent, Customer, Participant, Api, System, Network
-);
-
-impl From<Delivery> for JobState {
-    fn from(shown: Delivery) -> Self {
-        match shown {
-            Delivery::Pending => Self::Pending,
-            Delivery::Delivered => Self::Delivered,
-            Delivery::Exhausted => Self::Exhausted,
-        }
-    }
-}
-
-impl From<Status> for CallStatus {
-    fn from(shown: Status) -> Self {
-        match shown {
-            Status::Answer => Self::Answer,
-            Status::NoAnswer => Self::NoAnswer,
-            Status::Busy => Self::Busy,
-            Status::Failed => Self::Failed,
-            Status::Canceled => Self::Canceled,
-        }
-    }
-}
-
 impl CallView {
     /// The call as the API shows it; links begin with the public URL.
     pub fn of(call: &Call, public_url: &str) -> Self {
         Self {
             call_id: call.call_id.clone(),
             uuid: call.uuid.clone(),
-            state: call.state.into(),
-            status: call.status.map(Into::into),
+            state: call.state,
+            status: call.status,
             duration: call.duration_s,
             customer_number: call.customer_number.clone(),
             customer_number_e164: call.customer_number_e164.clone(),
@@ -207,9 +146,9 @@ impl CallView {
             agent_number_e164: call.agent_number_e164.clone(),
             crm_username: call.crm_username.clone(),
             from_number: call.from_number.clone(),
-            call_type: call.call_type.into(),
+            call_type: call.call_type,
             disposition: call.disposition.clone(),
-            direction: call.direction.into(),
+            direction: call.direction,
             start_time: timestamp(call.start_ms),
             answer_time: call.answer_ms.map(timestamp),
             end_time: call.end_ms.map(timestamp),
@@ -218,11 +157,11 @@ impl CallView {
                 .recording
                 .as_ref()
                 .map(|recording| recording::url(public_url, &recording.file_name)),
-            reason: call.reason.clone(),
+            reason: call.reason.as_ref().map(ToString::to_string),
             reason_detail: call.reason_detail.clone(),
-            failed_leg: call.failed_leg.map(Into::into),
+            failed_leg: call.failed_leg,
             sip_code: call.sip_code,
-            hangup_by: call.hangup_by.map(Into::into),
+            hangup_by: call.hangup_by,
             attempts: call.attempts.iter().map(AttemptView::of).collect(),
             conversation: ConversationView::of(call),
             participants: conversation::participants(call),
@@ -242,7 +181,7 @@ impl CallView {
 impl AttemptView {
     fn of(attempt: &storage::Attempt) -> Self {
         Self {
-            leg: attempt.leg.into(),
+            leg: attempt.leg,
             trunk: attempt.trunk.clone(),
             start_time: timestamp(attempt.start_ms),
             end_time: timestamp(attempt.end_ms),

@@ -1,11 +1,9 @@
 //! The parties of a call as the API and the softphone's page show them.
 
 use super::time::timestamp;
+use call_words::{Joining, LegKind, PartyRole, PartyState, RecordingState, SupervisorRole};
 use serde::{Deserialize, Serialize};
-use storage::{
-    Call, Conversation, Joining, LegName, OtherParty, Party, PartyRole, PartyState, RecordingState,
-    SupervisorRole,
-};
+use storage::{Call, Conversation, OtherParty, Party};
 use utoipa::ToSchema;
 
 /// How the parties of a running call stand.
@@ -14,7 +12,7 @@ pub struct ConversationView {
     /// The agent, the customer, then the others in the order in which they came; those who left
     /// stay, with their reason.
     pub parties: Vec<PartyView>,
-    pub recording: RecordingWord,
+    pub recording: RecordingState,
 }
 
 /// One party.
@@ -23,8 +21,8 @@ pub struct PartyView {
     /// `agent`, `customer`, or the name that a participant or supervisor was given.
     #[schema(example = "participant-1")]
     pub party: String,
-    pub role: RoleWord,
-    pub state: StateWord,
+    pub role: PartyRole,
+    pub state: PartyState,
     /// Nobody hears the party.
     pub muted: bool,
     /// E.164; `null` for a softphone.
@@ -33,39 +31,13 @@ pub struct PartyView {
     /// Of a softphone.
     pub crm_username: Option<String>,
     /// Of a participant.
-    pub joining: Option<JoiningWord>,
+    pub joining: Option<Joining>,
     /// Of a supervisor.
-    pub supervisor_role: Option<SupervisorWord>,
+    pub supervisor_role: Option<SupervisorRole>,
     /// Why it left, once it did.
     #[schema(example = "busy")]
     pub reason: Option<String>,
 }
-
-shown!(
-    /// What a party is in the call.
-    #[serde(rename_all = "snake_case")]
-    RoleWord of PartyRole: Agent, Customer, Participant, Supervisor
-);
-shown!(
-    /// Where a party stands.
-    #[serde(rename_all = "snake_case")]
-    StateWord of PartyState: Dialing, Ringing, Talking, Consulting, OnHold, Away, Left
-);
-shown!(
-    /// How a third party comes in.
-    #[serde(rename_all = "snake_case")]
-    JoiningWord of Joining: Consult, Join, Transfer
-);
-shown!(
-    /// Whom a supervisor is heard by: nobody, the agent alone, or all with whom the agent is.
-    #[serde(rename_all = "snake_case")]
-    SupervisorWord of SupervisorRole: Listen, Whisper, Barge
-);
-shown!(
-    /// How the recording stands.
-    #[serde(rename_all = "snake_case")]
-    RecordingWord of RecordingState: Off, Running, Paused
-);
 
 impl ConversationView {
     /// `None` before the bridge and after the end.
@@ -77,7 +49,7 @@ impl ConversationView {
 impl From<&Conversation> for ConversationView {
     fn from(conversation: &Conversation) -> Self {
         let parties = conversation.parties.iter().map(PartyView::from).collect();
-        Self { parties, recording: conversation.recording.into() }
+        Self { parties, recording: conversation.recording }
     }
 }
 
@@ -85,14 +57,14 @@ impl From<&Party> for PartyView {
     fn from(party: &Party) -> Self {
         Self {
             party: party.party.clone(),
-            role: party.role.into(),
-            state: party.state.into(),
+            role: party.role,
+            state: party.state,
             muted: party.muted,
             number: party.number.clone(),
             crm_username: party.crm_username.clone(),
-            joining: party.joining.map(Into::into),
-            supervisor_role: party.supervisor_role.map(Into::into),
-            reason: party.reason.clone(),
+            joining: party.joining,
+            supervisor_role: party.supervisor_role,
+            reason: party.reason.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -122,7 +94,7 @@ impl From<&OtherParty> for ParticipantView {
             number: other.number.clone(),
             answered_at: other.answer_ms.map(timestamp),
             ended_at: other.end_ms.map(timestamp),
-            reason: other.reason.clone(),
+            reason: other.reason.as_ref().map(ToString::to_string),
             sip_code: other.sip_code,
         }
     }
@@ -132,7 +104,7 @@ impl From<&OtherParty> for ParticipantView {
 pub fn participants(call: &Call) -> Vec<ParticipantView> {
     call.others
         .iter()
-        .filter(|other| other.leg == LegName::Participant)
+        .filter(|other| other.leg == LegKind::Participant)
         .map(ParticipantView::from)
         .collect()
 }

@@ -1,8 +1,8 @@
 //! An event of a call as streams and progress callbacks tell it.
 
-use super::call::Leg;
 use super::conversation::ConversationView;
 use super::time::timestamp_ms;
+use call_words::LegKind;
 use serde::{Deserialize, Serialize};
 use storage::EventRecord;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ pub struct EventView {
     pub sequence: u32,
     #[schema(example = "2026-07-03T10:00:00.250Z", format = "date-time")]
     pub time: String,
-    pub leg: Option<Leg>,
+    pub leg: Option<LegKind>,
     /// Name of the participant or supervisor, if it is one's.
     pub party: Option<String>,
     pub sip_code: Option<u16>,
@@ -36,12 +36,12 @@ impl EventView {
     pub fn of(event: &EventRecord) -> Self {
         Self {
             id: event.number,
-            event: event.event.clone(),
+            event: event.event.to_string(),
             call_id: event.call_id.clone(),
             uuid: event.uuid.clone(),
             sequence: event.sequence,
             time: timestamp_ms(event.at_ms),
-            leg: event.leg.map(Into::into),
+            leg: event.leg,
             party: event.party.clone(),
             sip_code: event.sip_code,
             reason: event.reason.clone(),

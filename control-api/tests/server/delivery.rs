@@ -117,7 +117,10 @@ async fn given_up_results_are_found_and_pushed_again() {
     rig.admin(Method::POST, "/admin/deliveries/nothing/redeliver").await.expect(404);
     // The account's stream tells it, each time.
     let words = rig.app.records.blocking().events(ACCOUNT, 0, 100).unwrap();
-    assert_eq!(words.iter().filter(|event| event.event == "callback_exhausted").count(), 7);
+    assert_eq!(
+        words.iter().filter(|event| event.event.as_str() == "callback_exhausted").count(),
+        7
+    );
     rig.stop().await;
 }
 

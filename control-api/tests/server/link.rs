@@ -345,7 +345,7 @@ async fn calls_that_no_shard_got_end_at_start() {
         call_id: "c1".into(),
         account_id: crate::rig::ACCOUNT.into(),
         uuid: None,
-        call_type: storage::CallType::Server,
+        call_type: call_words::CallType::Server,
         customer_number: "9876543210".into(),
         customer_number_e164: "+919876543210".into(),
         agent_number: Some("9876543211".into()),
@@ -446,7 +446,7 @@ async fn what_of_a_recording_could_not_be_written_is_told() {
             assert_eq!(shown.get("recording_url").is_some(), has_file);
         }
         let timeline = rig.app.records.blocking().timeline(&call_id).unwrap();
-        let says_so = timeline.iter().any(|entry| entry.kind == "recording_failed");
+        let says_so = timeline.iter().any(|entry| entry.kind.as_str() == "recording_failed");
         assert_eq!(says_so, expected.0 == json!(false));
     }
     rig.stop().await;

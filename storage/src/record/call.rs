@@ -1,64 +1,11 @@
 //! A call from its acceptance to its final record, its timeline, and what the uuid, idempotency and
 //! recording lookups keep.
 
-use super::{Conversation, EarlierParty, LegName, OtherEnd, OtherParty, PartyRequest};
+use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
+use call_words::{
+    CallState, CallStatus, CallType, Direction, HangupBy, LegKind, MilestoneKind, Reason, Word,
+};
 use serde::{Deserialize, Serialize};
-
-/// Which of the two ways placed the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallType {
-    Browser,
-    Server,
-}
-
-/// Whether the account called or was called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    Outbound,
-}
-
-/// Where a call stands; it only moves forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallState {
-    /// Durable, not yet given to an edge.
-    Accepted,
-    /// Given to an edge.
-    Placed,
-    AgentRinging,
-    AgentAnswered,
-    CustomerRinging,
-    Bridged,
-    Ended,
-}
-
-/// Final disposition (guide; decision A11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum CallStatus {
-    Answer,
-    NoAnswer,
-    Busy,
-    Failed,
-    Canceled,
-}
-
-/// Who ended a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HangupBy {
-    Agent,
-    Customer,
-    /// A third party with whom the customer was left.
-    Participant,
-    Api,
-    /// A limit or a fault of ours.
-    System,
-    /// The carrier or the transport.
-    Network,
-}
 
 /// The shard that holds a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,9 +51,9 @@ pub struct Call {
     pub answer_ms: Option<u64>,
     pub end_ms: Option<u64>,
     pub status: Option<CallStatus>,
-    /// Stable word of decision A11.
-    pub reason: Option<String>,
-    pub failed_leg: Option<LegName>,
+    /// Why it ended as it did.
+    pub reason: Option<Word<Reason>>,
+    pub failed_leg: Option<LegKind>,
     pub sip_code: Option<u16>,
     pub hangup_by: Option<HangupBy>,
     /// Talk time in seconds; 0 unless `ANSWER`.
@@ -162,7 +109,7 @@ impl Call {
             + self
                 .others
                 .iter()
-                .filter(|other| other.leg == LegName::Participant)
+                .filter(|other| other.leg == LegKind::Participant)
                 .map(third)
                 .sum::<u64>()
     }
@@ -191,7 +138,7 @@ impl Call {
 /// One INVITE that was sent, and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    pub leg: LegName,
+    pub leg: LegKind,
     pub trunk: String,
     pub start_ms: u64,
     pub end_ms: u64,
@@ -241,8 +188,8 @@ pub struct LegMedia {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinalCall {
     pub status: CallStatus,
-    pub reason: Option<String>,
-    pub failed_leg: Option<LegName>,
+    pub reason: Option<Word<Reason>>,
+    pub failed_leg: Option<LegKind>,
     pub sip_code: Option<u16>,
     pub hangup_by: Option<HangupBy>,
     pub answer_ms: Option<u64>,
@@ -261,7 +208,7 @@ pub struct FinalCall {
 
 impl FinalCall {
     /// A call that failed through no party's doing (A11: capacity, drain, crash recovery).
-    pub fn failed(reason: impl Into<String>, end_ms: u64) -> Self {
+    pub fn failed(reason: impl Into<Word<Reason>>, end_ms: u64) -> Self {
         Self {
             status: CallStatus::Failed,
             reason: Some(reason.into()),
@@ -288,12 +235,11 @@ pub struct TimelineEntry {
     /// Counts from 1 within the call.
     pub sequence: u32,
     pub at_ms: u64,
-    pub leg: Option<LegName>,
+    pub leg: Option<LegKind>,
     /// Name of the participant or supervisor, if it is one's. Since version 2.
     #[serde(default)]
     pub party: Option<String>,
-    /// Stable word, such as `invite_sent`.
-    pub kind: String,
+    pub kind: Word<MilestoneKind>,
     pub sip_code: Option<u16>,
     pub trunk: Option<String>,
     /// One line for people; never holds a number, key or token.

@@ -2,6 +2,7 @@
 //! account asks for them, and the log of attempts.
 
 use super::{AuthHeader, Sealed};
+use call_words::JobState;
 use serde::{Deserialize, Serialize};
 
 /// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts
@@ -14,16 +15,6 @@ pub struct CallbackTarget {
     pub auth_header: Option<AuthHeader>,
     pub signing_secret: Sealed,
     pub max_retries: u32,
-}
-
-/// Whether a callback is still to be delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    Pending,
-    Delivered,
-    /// All attempts of the cycle failed; may be queued again by hand (A1).
-    Exhausted,
 }
 
 /// One call result to push, or one step of a call's progress.

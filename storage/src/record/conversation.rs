@@ -1,17 +1,10 @@
 //! How the parties of a running call stand, as the edge told it last, and what came of third
 //! parties and supervisors.
 
+use call_words::{
+    Joining, LegKind, PartyRole, PartyState, Reason, RecordingState, SupervisorRole, Word,
+};
 use serde::{Deserialize, Serialize};
-
-/// Which kind of leg a line of the timeline is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LegName {
-    Agent,
-    Customer,
-    Participant,
-    Supervisor,
-}
 
 /// Who is in a call, and how its recording stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,67 +38,7 @@ pub struct Party {
     /// Of a supervisor.
     pub supervisor_role: Option<SupervisorRole>,
     /// Why it left, once it did.
-    pub reason: Option<String>,
-}
-
-/// What a party is to the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartyRole {
-    Agent,
-    Customer,
-    Participant,
-    Supervisor,
-}
-
-/// How far a party has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartyState {
-    Dialing,
-    Ringing,
-    /// In the conversation.
-    Talking,
-    /// In the consultation, apart from the conversation.
-    Consulting,
-    OnHold,
-    /// A softphone that is lost and waited for.
-    Away,
-    Left,
-}
-
-impl PartyState {
-    /// Whether a party in this state has answered and is still there.
-    fn is_answered(self) -> bool {
-        matches!(self, Self::Talking | Self::Consulting | Self::OnHold | Self::Away)
-    }
-}
-
-/// How a third party comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Joining {
-    Consult,
-    Join,
-    Transfer,
-}
-
-/// What a supervisor hears, and who hears it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SupervisorRole {
-    Listen,
-    Whisper,
-    Barge,
-}
-
-/// Whether what is said now is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingState {
-    Off,
-    Running,
-    Paused,
+    pub reason: Option<Word<Reason>>,
 }
 
 /// A third party or a supervisor of a call: noted before it is dialled, and kept with the call's
@@ -115,7 +48,7 @@ pub struct OtherParty {
     /// Unique in the call.
     pub party: String,
     /// `Participant` or `Supervisor`.
-    pub leg: LegName,
+    pub leg: LegKind,
     /// E.164; `None` for a softphone.
     pub number: Option<String>,
     /// Of a softphone.
@@ -125,7 +58,7 @@ pub struct OtherParty {
     pub answer_ms: Option<u64>,
     pub end_ms: Option<u64>,
     /// Why it left.
-    pub reason: Option<String>,
+    pub reason: Option<Word<Reason>>,
     pub sip_code: Option<u16>,
     /// The request that asked for it, if that is to be known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,9 +100,9 @@ impl OtherParty {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherEnd {
     pub party: String,
-    pub leg: LegName,
+    pub leg: LegKind,
     pub answer_ms: Option<u64>,
     pub end_ms: u64,
-    pub reason: String,
+    pub reason: Word<Reason>,
     pub sip_code: Option<u16>,
 }

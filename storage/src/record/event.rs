@@ -1,6 +1,7 @@
 //! An account's log of what happened to its calls.
 
-use super::conversation::{Conversation, LegName};
+use super::conversation::Conversation;
+use call_words::{EventWord, LegKind, Word};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened to a call, in its account's log of events.
@@ -13,9 +14,8 @@ pub struct EventRecord {
     /// Counts from 1 within the call.
     pub sequence: u32,
     pub at_ms: u64,
-    /// Stable word, such as `participant.joined`.
-    pub event: String,
-    pub leg: Option<LegName>,
+    pub event: Word<EventWord>,
+    pub leg: Option<LegKind>,
     pub party: Option<String>,
     pub sip_code: Option<u16>,
     pub reason: Option<String>,

@@ -2,6 +2,7 @@
 //! trunks.
 
 use super::{Sealed, from_hex, to_hex};
+use call_words::{MediaProfile, RecordingLayout, TransportKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A customer.
@@ -70,17 +71,6 @@ fn default_dispositions() -> Vec<String> {
     ["INTERESTED", "CALL_BACK", "NOT_INTERESTED", "WRONG_NUMBER", "VOICEMAIL", "DO_NOT_CALL"]
         .map(str::to_owned)
         .to_vec()
-}
-
-/// What the channels of a recording hold; the agent's is the first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingLayout {
-    /// The customer and all third parties share the second channel.
-    #[default]
-    Stereo,
-    /// Third parties have a third channel of their own.
-    ThreeChannel,
 }
 
 /// What becomes of a REFER from an agent's phone.
@@ -249,22 +239,6 @@ pub struct ApiKey {
     /// Whether the key may add supervisors to calls. Since version 2.
     #[serde(default)]
     pub may_supervise: bool,
-}
-
-/// The transport of a trunk's SIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TransportKind {
-    Udp,
-    Tcp,
-}
-
-/// How media is carried on a trunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MediaProfile {
-    Rtp,
-    SdesSrtp,
 }
 
 /// How a trunk wants numbers written (A8).

@@ -1,6 +1,7 @@
 //! Calls: creation rules, milestones, the end, listings.
 
 use crate::*;
+use call_words::{CallState, CallType, LegKind};
 
 /// What a request says about its identity.
 struct Request {
@@ -132,7 +133,7 @@ fn milestone(sequence: u32, kind: &str) -> TimelineEntry {
     TimelineEntry {
         sequence,
         at_ms: NOW + u64::from(sequence),
-        leg: Some(LegName::Agent),
+        leg: Some(LegKind::Agent),
         party: None,
         kind: kind.into(),
         sip_code: None,
@@ -173,8 +174,8 @@ fn milestones_apply_once_and_move_forward() {
     assert_eq!(state(apply(11, "ringing", Some(CallState::AgentRinging))), CallState::Bridged);
     assert_eq!(storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 10));
     assert_eq!(apply(TIMELINE_CAP + 1, "trying", None), MilestoneOutcome::Full);
-    let kinds: Vec<_> =
-        storage.timeline("c1").unwrap().into_iter().map(|entry| entry.kind).collect();
+    let timeline = storage.timeline("c1").unwrap();
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
     assert_eq!(
         storage.apply_milestone("c2", &milestone(1, "x"), &Progress::default()).unwrap(),

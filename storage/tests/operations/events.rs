@@ -1,6 +1,7 @@
 //! The log of events, and the progress callbacks that go with it.
 
 use crate::*;
+use call_words::{CallState, EventWord, JobState};
 use std::sync::Barrier;
 
 const DAY: u64 = 24 * 3_600_000;
@@ -20,8 +21,8 @@ fn entry(sequence: u32, kind: &str) -> TimelineEntry {
     }
 }
 
-fn told(word: &'static str) -> Progress {
-    Progress { event: Some(EventWord::Always(word)), ..Progress::default() }
+fn told(word: EventWord) -> Progress {
+    Progress { event: Some(StepEvent::Always(word)), ..Progress::default() }
 }
 
 fn words(events: &[EventRecord]) -> Vec<(u64, &str, u32)> {
@@ -36,8 +37,8 @@ fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
     create(storage, new_call("c1", NOW));
     create(storage, NewCall { account_id: "other".into(), ..new_call("o1", NOW) });
     let second = create(storage, new_call("c2", NOW));
-    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted")).unwrap();
-    storage.apply_milestone("c1", &entry(1, "muted"), &told("muted")).unwrap();
+    storage.apply_milestone("c1", &entry(1, "muted"), &told(EventWord::Muted)).unwrap();
+    storage.apply_milestone("c1", &entry(1, "muted"), &told(EventWord::Muted)).unwrap();
     storage.apply_milestone("c1", &entry(2, "trying"), &Progress::default()).unwrap();
     finish(storage, "c2", NOW + 60, None);
     let events = storage.events(ACCOUNT, 0, 100).unwrap();
@@ -51,7 +52,7 @@ fn numbers_rise_within_an_account_and_go_on_after_a_restart() {
 
     let opened = opened.reopen();
     assert_eq!(words(&opened.storage.events(ACCOUNT, 0, 100).unwrap()), expected);
-    opened.storage.apply_milestone("c1", &entry(3, "held"), &told("held")).unwrap();
+    opened.storage.apply_milestone("c1", &entry(3, "held"), &told(EventWord::Held)).unwrap();
     assert_eq!(words(&opened.storage.events(ACCOUNT, 4, 100).unwrap()), [(5, "held", 3)]);
 }
 
@@ -60,7 +61,7 @@ fn a_word_for_a_move_is_told_once() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     let ringing = Progress {
-        event: Some(EventWord::IfMoved("ringing")),
+        event: Some(StepEvent::IfMoved(EventWord::Ringing)),
         ..Progress::to(CallState::CustomerRinging)
     };
     for sequence in 1..4 {
@@ -92,7 +93,7 @@ fn the_log_is_cut_by_count() {
     let storage = &opened.storage;
     create(storage, new_call("c1", NOW));
     for sequence in 1..=EVENT_CAP as u32 + 4 {
-        storage.apply_milestone("c1", &entry(sequence, "muted"), &told("muted")).unwrap();
+        storage.apply_milestone("c1", &entry(sequence, "muted"), &told(EventWord::Muted)).unwrap();
     }
     let turn = storage.expire(NOW + 1, 3).unwrap();
     assert_eq!((turn.event_count, turn.more), (3, true));
@@ -102,7 +103,7 @@ fn the_log_is_cut_by_count() {
     // Beyond the timeline's cap steps still count, each once.
     let last = EVENT_CAP as u32 + 4;
     assert_eq!(
-        storage.apply_milestone("c1", &entry(last, "muted"), &told("muted")).unwrap(),
+        storage.apply_milestone("c1", &entry(last, "muted"), &told(EventWord::Muted)).unwrap(),
         MilestoneOutcome::Duplicate
     );
     assert_eq!(storage.timeline("c1").unwrap().len(), TIMELINE_CAP as usize + 1);
@@ -148,7 +149,7 @@ fn progress_goes_through_the_outbox_beside_the_result() {
     assert_eq!(endpoint.as_deref(), Some(E1_PROGRESS));
     let step = entry(1, "muted");
     let MilestoneOutcome::Applied(applied) =
-        storage.apply_milestone("c1", &step, &told("muted")).unwrap()
+        storage.apply_milestone("c1", &step, &told(EventWord::Muted)).unwrap()
     else {
         panic!()
     };

@@ -10,6 +10,7 @@ mod parties;
 mod retention;
 mod webphone;
 
+use call_words::{CallStatus, CallType, HangupBy};
 use std::path::Path;
 use storage::*;
 use tempfile::TempDir;
@@ -50,7 +51,7 @@ impl Announcer for Pushes {
     fn step(&self, account: &Account, event: &EventRecord) -> Option<NewCallback> {
         let settings = account.callback.as_ref().filter(|_| !account.progress_events.is_empty())?;
         let target = target(&format!("{} progress", settings.url));
-        Some(NewCallback { target, body: event.event.clone(), due_ms: event.at_ms })
+        Some(NewCallback { target, body: event.event.to_string(), due_ms: event.at_ms })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Accounts, numbers, agents, keys, trunks.
 
 use crate::*;
+use call_words::{MediaProfile, TransportKind};
 
 #[track_caller]
 pub fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {

@@ -1,6 +1,7 @@
 //! The callback outbox.
 
 use crate::*;
+use call_words::JobState;
 
 const E1: &str = "demo https://a.example";
 const E2: &str = "demo https://b.example";

@@ -2,6 +2,7 @@
 
 use crate::onboarding::check_conflict;
 use crate::*;
+use call_words::JobState;
 
 const DAY: u64 = 24 * 3_600_000;
 

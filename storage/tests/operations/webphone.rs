@@ -1,6 +1,7 @@
 //! Softphones: one call at a time, sessions once per launch, what is remembered of an agent.
 
 use crate::*;
+use call_words::{CallType, LegKind};
 
 fn launched(call_id: &str, customer: &str, start_ms: u64) -> NewCall {
     NewCall {
@@ -79,14 +80,14 @@ fn a_softphone_has_one_call_at_a_time() {
     );
     check(
         launched("a", ONE, NOW),
-        ended("busy", Some(LegName::Customer)),
+        ended("busy", Some(LegKind::Customer)),
         launched("b", ONE, NOW + 4_999),
         "created",
     );
     check(launched("a", ONE, NOW), ended("system", None), server("b", ONE, NOW + 1_001), "created");
     check(
         launched("a", ONE, NOW),
-        ended("agent_media", Some(LegName::Agent)),
+        ended("agent_media", Some(LegKind::Agent)),
         launched("b", ONE, NOW + 1_001),
         "created",
     );
@@ -247,7 +248,7 @@ fn the_agent_may_be_away_for_a_while() {
         let entry = TimelineEntry {
             sequence,
             at_ms: NOW,
-            leg: Some(LegName::Agent),
+            leg: Some(LegKind::Agent),
             party: None,
             kind: "step".into(),
             sip_code: None,

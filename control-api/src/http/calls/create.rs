@@ -17,9 +17,10 @@ use crate::view::call::CallView;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use call_words::CallType;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{CallType, CreateOutcome, Storage, UUID_WINDOW_MS};
+use storage::{CreateOutcome, Storage, UUID_WINDOW_MS};
 use utoipa::ToSchema;
 
 /// A call to place: the agent's phone or softphone is rung first, then the customer's, then both

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
+use call_words::EventWord;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,9 +234,12 @@ impl Teller {
             }
             for record in events {
                 *last = record.number;
-                let event = Event::default().event(&record.event).id(record.number.to_string());
+                let event =
+                    Event::default().event(record.event.as_str()).id(record.number.to_string());
                 self.send(event.json_data(EventView::of(&record)).expect("plain data")).await?;
-                if record.event == "ended" && matches!(self.source, Source::Call(_)) {
+                if record.event.known() == Some(EventWord::Ended)
+                    && matches!(self.source, Source::Call(_))
+                {
                     return Err(Over);
                 }
             }

@@ -7,9 +7,10 @@ use crate::http::extract::QueryParams;
 use crate::http::openapi::refusals::KeyRefusals;
 use crate::number::{self, Region};
 use crate::problem::{Problem, ProblemDetails};
-use crate::view::call::{CallView, Delivery, Kind, Status};
+use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
+use call_words::{CallStatus, CallType, JobState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, CallFilter};
@@ -27,7 +28,7 @@ const MAX_LIMIT: usize = 200;
 pub struct ListQuery {
     /// Final disposition.
     #[param(inline)]
-    pub status: Option<Status>,
+    pub status: Option<CallStatus>,
     /// Only live calls, or only ended ones.
     pub live: Option<bool>,
     /// The caller's own id of the call.
@@ -42,10 +43,10 @@ pub struct ListQuery {
     pub from_number: Option<String>,
     pub disposition: Option<String>,
     #[param(inline)]
-    pub call_type: Option<Kind>,
+    pub call_type: Option<CallType>,
     /// Calls whose result stands so; `exhausted` are those that were given up.
     #[param(inline)]
-    pub callback: Option<Delivery>,
+    pub callback: Option<JobState>,
     /// Calls that started at this RFC 3339 time or later.
     #[param(format = "date-time")]
     pub from: Option<String>,
@@ -142,18 +143,15 @@ fn filter(query: ListQuery, region: Region) -> Result<CallFilter, Problem> {
     };
     Ok(CallFilter {
         uuid: query.uuid,
-        status: query.status.map(Into::into),
+        status: query.status,
         live: query.live,
-        call_type: query.call_type.map(|kind| match kind {
-            Kind::Browser => storage::CallType::Browser,
-            Kind::Server => storage::CallType::Server,
-        }),
+        call_type: query.call_type,
         crm_username: query.crm_username,
         agent_number_e164: number("agent_number", query.agent_number)?,
         customer_number_e164: number("customer_number", query.customer_number)?,
         from_number: number("from_number", query.from_number)?,
         disposition: query.disposition,
-        callback: query.callback.map(Into::into),
+        callback: query.callback,
         from_ms: time("from", query.from)?,
         until_ms: time("to", query.to)?,
     })

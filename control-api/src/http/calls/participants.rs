@@ -21,11 +21,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use call_words::{Joining, SupervisorRole};
+use call_words::{Joining, LegKind, SupervisorRole};
 use control_wire::Verb;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Call, LegName, PartyRequest};
+use storage::{Call, PartyRequest};
 use utoipa::ToSchema;
 
 /// A third party to dial.
@@ -85,7 +85,7 @@ pub struct Transfer {
 /// A supervisor who is to join. Exactly one of `agent_number` and `crm_username` is given.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AddSupervisor {
-    pub role: Role,
+    pub role: SupervisorRole,
     /// The supervisor's phone.
     #[serde(default)]
     pub agent_number: Option<String>,
@@ -98,29 +98,7 @@ pub struct AddSupervisor {
 /// Another role for a supervisor.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChangeSupervisor {
-    pub role: Role,
-}
-
-/// Whom a supervisor is heard by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Nobody.
-    Listen,
-    /// The agent alone.
-    Whisper,
-    /// All with whom the agent is.
-    Barge,
-}
-
-impl From<Role> for SupervisorRole {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Listen => Self::Listen,
-            Role::Whisper => Self::Whisper,
-            Role::Barge => Self::Barge,
-        }
-    }
+    pub role: SupervisorRole,
 }
 
 /// Dials a third party into the call.
@@ -264,7 +242,7 @@ pub async fn change_role(
 ) -> Result<Json<CallView>, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
-    let call = verbs::ask(&app, &call, Verb::SetRole { party, role: change.role.into() }).await?;
+    let call = verbs::ask(&app, &call, Verb::SetRole { party, role: change.role }).await?;
     Ok(shown(&app, &call))
 }
 
@@ -304,6 +282,6 @@ async fn supervised_call(
 
 /// The name of a supervisor of the call.
 fn supervisor(call: &Call, party: String) -> Result<String, Problem> {
-    let is_one = call.other(&party).is_some_and(|other| other.leg == LegName::Supervisor);
+    let is_one = call.other(&party).is_some_and(|other| other.leg == LegKind::Supervisor);
     if is_one || !call.is_live() { Ok(party) } else { Err(verbs::unknown_party()) }
 }

@@ -7,10 +7,10 @@ use crate::http::auth::ServerCaller;
 use crate::http::extract::PathParams;
 use crate::http::openapi::refusals::{CallPath, CallRefusals};
 use crate::problem::Problem;
-use crate::view::call::Leg;
 use crate::view::time::timestamp_ms;
 use axum::Json;
 use axum::extract::State;
+use call_words::LegKind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{DeliveryAttempt, TimelineEntry};
@@ -33,7 +33,7 @@ pub struct Step {
     /// Stable word, such as `accepted`, `invite_sent`, `ringing`, `answered`, `bridged`, `ended`,
     /// `callback_attempt`, `progress_attempt`.
     pub kind: String,
-    pub leg: Option<Leg>,
+    pub leg: Option<LegKind>,
     /// Name of the participant or supervisor, if it is one's.
     pub party: Option<String>,
     pub sip_code: Option<u16>,
@@ -70,7 +70,7 @@ pub async fn read(
     let mut entries = vec![(call.start_ms, plain(call.start_ms, "accepted"))];
     entries.extend(steps.into_iter().map(|entry| (entry.at_ms, milestone(entry))));
     if let Some(end_ms) = call.end_ms {
-        let detail = call.reason.clone();
+        let detail = call.reason.as_ref().map(ToString::to_string);
         entries.push((end_ms, Step { sip_code: call.sip_code, detail, ..plain(end_ms, "ended") }));
     }
     entries.extend(deliveries.into_iter().map(|attempt| (attempt.at_ms, delivery(attempt))));
@@ -97,12 +97,12 @@ fn plain(at_ms: u64, kind: &str) -> Step {
 
 fn milestone(entry: TimelineEntry) -> Step {
     Step {
-        leg: entry.leg.map(Into::into),
+        leg: entry.leg,
         party: entry.party,
         sip_code: entry.sip_code,
         trunk: entry.trunk,
         detail: entry.detail,
-        ..plain(entry.at_ms, &entry.kind)
+        ..plain(entry.at_ms, entry.kind.as_str())
     }
 }
 

@@ -13,10 +13,11 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::CallType;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::{Call, CallType, CreateOutcome, Storage, WebphoneSession};
+use storage::{Call, CreateOutcome, Storage, WebphoneSession};
 
 /// Time in which the softphone has to have registered when its page starts the call.
 const REGISTER_WAIT: Duration = Duration::from_secs(5);

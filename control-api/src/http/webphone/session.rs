@@ -18,10 +18,11 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use call_words::CallType;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{Agent, ApiKey, Call, CallType, InTheWay, KeyClass, Storage, WebphoneSession};
+use storage::{Agent, ApiKey, Call, InTheWay, KeyClass, Storage, WebphoneSession};
 
 /// Longest secret that is looked at.
 const MAX_SECRET_LEN: usize = 256;

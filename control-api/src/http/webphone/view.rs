@@ -2,14 +2,15 @@
 
 use crate::view::conversation::ConversationView;
 use crate::view::time::timestamp;
+use call_words::{CallPhase, CallState, CallStatus, CallType, HangupBy};
 use serde::{Deserialize, Serialize};
-use storage::{Call, CallState, CallStatus, CallType, HangupBy};
+use storage::Call;
 
 /// A call, live or ended. Every key is always there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageCall {
     pub call_id: String,
-    pub state: Stage,
+    pub state: CallPhase,
     /// Final disposition; `null` while the call is live.
     pub status: Option<CallStatus>,
     pub reason: Option<String>,
@@ -34,37 +35,21 @@ pub struct PageCall {
     pub conversation: Option<ConversationView>,
 }
 
-/// Where a call stands for the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Accepted, nothing rings yet.
-    Starting,
-    /// The softphone is being joined.
-    Agent,
-    /// The customer's phone rings.
-    Ringing,
-    Bridged,
-    /// The customer waits, for the softphone was lost.
-    Held,
-    Ended,
-}
-
 impl From<&Call> for PageCall {
     fn from(call: &Call) -> Self {
         let state = match call.state {
-            CallState::Ended => Stage::Ended,
-            CallState::CustomerRinging | CallState::Bridged if call.agent_away => Stage::Held,
-            CallState::Accepted | CallState::Placed => Stage::Starting,
-            CallState::AgentRinging | CallState::AgentAnswered => Stage::Agent,
-            CallState::CustomerRinging => Stage::Ringing,
-            CallState::Bridged => Stage::Bridged,
+            CallState::Ended => CallPhase::Ended,
+            CallState::CustomerRinging | CallState::Bridged if call.agent_away => CallPhase::Held,
+            CallState::Accepted | CallState::Placed => CallPhase::Starting,
+            CallState::AgentRinging | CallState::AgentAnswered => CallPhase::Agent,
+            CallState::CustomerRinging => CallPhase::Ringing,
+            CallState::Bridged => CallPhase::Bridged,
         };
         Self {
             call_id: call.call_id.clone(),
             state,
             status: call.status,
-            reason: call.reason.clone(),
+            reason: call.reason.as_ref().map(ToString::to_string),
             detail: call.reason_detail.clone(),
             sip_code: call.sip_code,
             start_time: timestamp(call.start_ms),

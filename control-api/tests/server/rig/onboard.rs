@@ -1,12 +1,12 @@
 //! The account under test: its trunk, numbers, agents and keys.
 
 use super::Rig;
+use call_words::{MediaProfile, TransportKind};
 use control_api::app::App;
 use control_api::clock::now_ms;
 use control_api::secret;
 use storage::{
-    Account, Agent, ApiKey, CallbackSettings, KeyClass, MediaProfile, Number, NumberFormat, Sealed,
-    TransportKind, Trunk,
+    Account, Agent, ApiKey, CallbackSettings, KeyClass, Number, NumberFormat, Sealed, Trunk,
 };
 
 pub const ACCOUNT: &str = "acme";

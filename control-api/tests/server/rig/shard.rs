@@ -298,7 +298,7 @@ pub fn conversation(parties: &[(&str, PartyState)]) -> Conversation {
         muted: false,
         joining: name.starts_with("participant").then_some(Joining::Consult),
         supervisor_role: name.starts_with("supervisor").then_some(SupervisorRole::Listen),
-        reason: (*state == PartyState::Left).then(|| "busy".to_owned()),
+        reason: (*state == PartyState::Left).then(|| "busy".into()),
     };
     Conversation {
         parties: parties.iter().map(party).collect(),
