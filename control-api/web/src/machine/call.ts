@@ -1,11 +1,8 @@
 // The session API's JSON as types, parsed once: what the server sends is checked here and trusted nowhere else. Pure.
 
 import { type Conversation, hasLeft, memberOf, parseConversation } from './conversation.ts';
-import { type Json, number, object, text } from './json.ts';
-
-/** Where the call stands, as the server sees it. */
-export type CallPhase = 'starting' | 'agent' | 'ringing' | 'bridged' | 'held' | 'ended';
-export type CallStatus = 'ANSWER' | 'NO_ANSWER' | 'BUSY' | 'FAILED' | 'CANCELED';
+import { type Json, number, object, text, word } from './json.ts';
+import { CALL_PHASES, CALL_STATUSES, HANGUP_BYS, type CallPhase, type CallStatus, type HangupBy } from './vocabulary.ts';
 
 /** One call, as `GET session/call` and each event tell it. */
 export interface CallState {
@@ -24,7 +21,7 @@ export interface CallState {
   /** In E.164 where the server says so, else as the CRM gave it. */
   readonly toNumber: string;
   readonly fromNumber: string;
-  readonly hangupBy: string | null;
+  readonly hangupBy: HangupBy | null;
   /** How the parties stand; `null` before the bridge and after the end. */
   readonly conversation: Conversation | null;
 }
@@ -73,9 +70,6 @@ export interface Renewal {
   readonly call: CallState | null;
 }
 
-const PHASES: readonly string[] = ['starting', 'agent', 'ringing', 'bridged', 'held', 'ended'];
-const STATUSES: readonly string[] = ['ANSWER', 'NO_ANSWER', 'BUSY', 'FAILED', 'CANCELED'];
-
 function time(value: string | null): number | null {
   return number(value === null ? null : Date.parse(value));
 }
@@ -84,13 +78,12 @@ function time(value: string | null): number | null {
 export function parseCall(value: unknown): CallState | null {
   const json = object(value);
   const callId = text(json?.['call_id']);
-  const phase = text(json?.['state']);
-  if (!json || !callId || !phase || !PHASES.includes(phase)) return null;
-  const status = text(json['status']);
+  const phase = word(json?.['state'], CALL_PHASES);
+  if (!json || !callId || !phase) return null;
   return {
     callId,
-    phase: phase as CallPhase,
-    status: status && STATUSES.includes(status) ? (status as CallStatus) : null,
+    phase,
+    status: word(json['status'], CALL_STATUSES),
     reason: text(json['reason']),
     detail: text(json['detail']),
     sipCode: number(json['sip_code']),
@@ -100,7 +93,7 @@ export function parseCall(value: unknown): CallState | null {
     recording: json['recording'] === true,
     toNumber: text(json['to_number_e164']) ?? text(json['to_number']) ?? '',
     fromNumber: text(json['from_number']) ?? '',
-    hangupBy: text(json['hangup_by']),
+    hangupBy: word(json['hangup_by'], HANGUP_BYS),
     conversation: phase === 'ended' ? null : parseConversation(json['conversation']),
   };
 }

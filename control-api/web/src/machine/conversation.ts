@@ -1,13 +1,18 @@
 // The parties of a call as the service tells them, and what follows from them: who is the newcomer, and in which scene the agent is. Pure.
 
-import { object, text } from './json.ts';
-
-export type PartyRole = 'agent' | 'customer' | 'participant' | 'supervisor';
-export type PartyState = 'dialing' | 'ringing' | 'talking' | 'consulting' | 'on_hold' | 'away' | 'left';
-/** What happens while a third party is called, and at its answer. */
-export type Joining = 'consult' | 'join' | 'transfer';
-export type SupervisorRole = 'listen' | 'whisper' | 'barge';
-export type RecordingState = 'off' | 'running' | 'paused';
+import { object, text, word } from './json.ts';
+import {
+  JOININGS,
+  PARTY_ROLES,
+  PARTY_STATES,
+  RECORDING_STATES,
+  SUPERVISOR_ROLES,
+  type Joining,
+  type PartyRole,
+  type PartyState,
+  type RecordingState,
+  type SupervisorRole,
+} from './vocabulary.ts';
 
 /** One who is, or was, in the call. */
 export interface Member {
@@ -31,21 +36,11 @@ export interface Conversation {
 /** Most parties that a call has at once. */
 export const PARTIES_MAX = 8;
 
-const ROLES: readonly string[] = ['agent', 'customer', 'participant', 'supervisor'];
-const STATES: readonly string[] = ['dialing', 'ringing', 'talking', 'consulting', 'on_hold', 'away', 'left'];
-const JOININGS: readonly string[] = ['consult', 'join', 'transfer'];
-const SUPERVISOR_ROLES: readonly string[] = ['listen', 'whisper', 'barge'];
-const RECORDINGS: readonly string[] = ['off', 'running', 'paused'];
-
-function word<T extends string>(value: unknown, words: readonly string[]): T | null {
-  return typeof value === 'string' && words.includes(value) ? (value as T) : null;
-}
-
 function parseMember(value: unknown): Member | null {
   const json = object(value);
   const party = text(json?.['party']);
-  const role = word<PartyRole>(json?.['role'], ROLES);
-  const state = word<PartyState>(json?.['state'], STATES);
+  const role = word(json?.['role'], PARTY_ROLES);
+  const state = word(json?.['state'], PARTY_STATES);
   if (!json || !party || !role || !state) return null;
   return {
     party,
@@ -54,8 +49,8 @@ function parseMember(value: unknown): Member | null {
     muted: json['muted'] === true,
     number: text(json['number']),
     name: text(json['crm_username']),
-    joining: word<Joining>(json['joining'], JOININGS),
-    supervisorRole: word<SupervisorRole>(json['supervisor_role'], SUPERVISOR_ROLES),
+    joining: word(json['joining'], JOININGS),
+    supervisorRole: word(json['supervisor_role'], SUPERVISOR_ROLES),
     reason: text(json['reason']),
   };
 }
@@ -66,7 +61,7 @@ export function parseConversation(value: unknown): Conversation | null {
   const listed = json?.['parties'];
   if (!json || !Array.isArray(listed)) return null;
   const parties = listed.map(parseMember).filter(member => member !== null);
-  return { parties, recording: word<RecordingState>(json['recording'], RECORDINGS) ?? 'off' };
+  return { parties, recording: word(json['recording'], RECORDING_STATES) ?? 'off' };
 }
 
 /** The data of a `speaking` event. */

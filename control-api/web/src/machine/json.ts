@@ -14,3 +14,8 @@ export function text(value: unknown): string | null {
 export function number(value: unknown): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
+
+/** `null` for what is none of the words. */
+export function word<T extends string>(value: unknown, words: readonly T[]): T | null {
+  return words.find(known => known === value) ?? null;
+}

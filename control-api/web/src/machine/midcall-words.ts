@@ -1,10 +1,12 @@
 // Words for the mid-call part: party states, reasons of leaving, refusals with what to do next, and the banner over the call. Pure.
 
 import { type Conversation, type Member, type Scene, hasLeft, isCustomerHeld, memberOf, newcomer, participants, sceneOf } from './conversation.ts';
+import { word } from './json.ts';
 import type { Change, Holder, Midcall, Notice } from './midcall.ts';
 import { displayNumber } from './number.ts';
 import { detailSentence } from './problem.ts';
 import type { Verb, VerbName, WhyNot } from './verbs.ts';
+import { REASONS, type Reason } from './vocabulary.ts';
 
 type Spell = (number: string) => string;
 
@@ -23,7 +25,7 @@ export function memberName(member: Member | null, spell: Spell = displayNumber):
   }
 }
 
-const LEFT: Record<string, string> = {
+const LEFT: Partial<Record<Reason, string>> = {
   busy: 'busy',
   no_answer: 'did not answer',
   declined: 'declined',
@@ -33,13 +35,11 @@ const LEFT: Record<string, string> = {
   removed: 'removed',
   canceled: 'canceled',
   completed: 'left the call',
-  transferred: 'handed the call over',
   media: 'no common audio format',
   no_media: 'no sound arrived',
   trunk_timeout: 'the telephone network did not answer',
   trunk_rejected: 'the telephone network refused the call',
   trunk_failed: 'the telephone network failed',
-  failed: 'could not be connected',
   system: 'could not be connected',
   dialog_lost: 'connection lost',
   agent_busy: 'busy',
@@ -48,8 +48,9 @@ const LEFT: Record<string, string> = {
   agent_unreachable: 'could not be reached',
 };
 
-function lookUp(words: Record<string, string>, key: string | null): string | null {
-  return key !== null && Object.hasOwn(words, key) ? (words[key] ?? null) : null;
+function lookUp(words: Partial<Record<Reason, string>>, reason: string | null): string | null {
+  const known = word(reason, REASONS);
+  return (known && words[known]) ?? null;
 }
 
 /** A reason of leaving in a list. */
@@ -57,7 +58,7 @@ export function leftWords(reason: string | null): string {
   return lookUp(LEFT, reason) ?? 'left';
 }
 
-const LEFT_SENTENCES: Record<string, string> = {
+const LEFT_SENTENCES: Partial<Record<Reason, string>> = {
   busy: 'is busy.',
   no_answer: 'did not answer.',
   declined: 'declined the call.',
@@ -71,7 +72,6 @@ const LEFT_SENTENCES: Record<string, string> = {
   trunk_timeout: 'could not be called: the telephone network did not answer.',
   trunk_rejected: 'could not be called: the telephone network refused it.',
   trunk_failed: 'could not be called: the telephone network failed.',
-  failed: 'could not be connected.',
   system: 'could not be connected.',
   dialog_lost: 'was lost: the connection broke.',
 };

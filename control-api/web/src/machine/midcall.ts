@@ -5,6 +5,7 @@ import { type CallState, isLive } from './call.ts';
 import { type Conversation, type Member, hasLeft, isCustomerHeld, memberOf, newcomer } from './conversation.ts';
 import type { Effect, Now, State, Turn } from './softphone.ts';
 import { type Verb, laneOf, mayQueue, whyNot } from './verbs.ts';
+import type { Reason } from './vocabulary.ts';
 
 /** A verb without an answer yet. */
 export interface Asked {
@@ -58,7 +59,7 @@ export function cleared({ nextId, toldCount }: Midcall): Midcall {
 /** Digits shown at most. */
 const DIGITS_SHOWN = 24;
 /** Reasons of a leave that the agent or the transfer itself brought about. */
-const WISHED: readonly string[] = ['removed', 'canceled', 'transferred'];
+const WISHED: readonly string[] = ['removed', 'canceled'] satisfies readonly Reason[];
 
 export function isMuted(state: State): boolean {
   return state.muted || (isLive(state.call) && memberOf(state.call.conversation, 'agent')?.muted === true);

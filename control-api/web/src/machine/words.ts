@@ -1,11 +1,13 @@
 // What the page says: a state, an outcome or a problem in plain words, each with what to do next. Pure.
 
 import { type CallState, isAnswered, isHandedOver, isLive } from './call.ts';
+import { word } from './json.ts';
 import { microphoneTrouble } from './microphone.ts';
 import { sceneWords } from './midcall-words.ts';
 import { displayNumber } from './number.ts';
 import { type Problem, type ProblemKind, detailSentence, microphoneProblem } from './problem.ts';
 import type { State } from './softphone.ts';
+import { REASONS, type Reason } from './vocabulary.ts';
 
 /** Colour and icon of a message; never its only meaning. */
 export type Tone = 'wait' | 'ring' | 'good' | 'hold' | 'bad' | 'over';
@@ -71,8 +73,8 @@ function callWords(state: State, call: CallState): Words {
   }
 }
 
-/** Why a call ended without a talk, by the record's `reason` (each word that control-api writes). */
-const REASONS: Record<string, string> = {
+/** Why a call ended without a talk, by the record's `reason`. */
+const REASON_TEXTS: Partial<Record<Reason, string>> = {
   declined: 'The customer declined the call.',
   invalid_number: 'This number does not exist or is incomplete. Check it in the CRM.',
   media: 'The two sides found no common audio format. Tell your administrator.',
@@ -101,7 +103,8 @@ const PATHS: Record<string, string> = {
 
 /** The outcome of a call. */
 export function endWords(call: CallState): Words {
-  const reason = call.reason && Object.hasOwn(REASONS, call.reason) ? (REASONS[call.reason] ?? null) : null;
+  const known = word(call.reason, REASONS);
+  const reason = (known && REASON_TEXTS[known]) ?? null;
   switch (call.status) {
     case 'ANSWER':
       return { tone: 'over', title: 'Call ended', text: answeredText(call) };
