@@ -3,6 +3,7 @@
 //! the link's, the records' and the API's own.
 
 mod call;
+mod id;
 mod leg;
 mod milestone;
 mod party;
@@ -11,6 +12,7 @@ mod recording;
 mod word;
 
 pub use call::{CallPhase, CallState, CallStatus, CallType, Direction, EventWord, JobState};
+pub use id::{AccountId, AgentName, CallId, EdgeName, EndpointId, KeyId, RecordingName, TrunkId};
 pub use leg::{HangupBy, LegKind, MediaProfile, TransportKind};
 pub use milestone::MilestoneKind;
 pub use party::{Joining, PartyRole, PartyState, SupervisorRole};

@@ -21,6 +21,7 @@ pub use queue::{Callbacks, Settings, StartError, check};
 
 use crate::clock::now_ms;
 use crate::view::event::EventView;
+use call_words::{AccountId, EndpointId};
 use storage::{
     Account, Announcer, Call, CallbackSettings, CallbackTarget, EventRecord, NewCallback,
 };
@@ -73,13 +74,14 @@ fn for_event(account: &Account, event: &EventRecord, now_ms: u64) -> Option<NewC
     if !account.progress_events.iter().any(|wanted| word.is_under(wanted)) {
         return None;
     }
-    let target = target(settings, format!("{} progress", endpoint(&account.id, &settings.url)));
+    let target =
+        target(settings, format!("{} progress", endpoint(&account.id, &settings.url)).into());
     let body = serde_json::to_string(&EventView::of(event))
         .expect("an event has string keys and plain values only");
     Some(NewCallback { target, body, due_ms: now_ms })
 }
 
-fn target(settings: &CallbackSettings, endpoint: String) -> CallbackTarget {
+fn target(settings: &CallbackSettings, endpoint: EndpointId) -> CallbackTarget {
     CallbackTarget {
         endpoint,
         url: settings.url.clone(),
@@ -90,7 +92,7 @@ fn target(settings: &CallbackSettings, endpoint: String) -> CallbackTarget {
 }
 
 /// Name of the queue that a URL's jobs wait in: one per account, scheme, host and port.
-fn endpoint(account_id: &str, url: &str) -> String {
+fn endpoint(account_id: &AccountId, url: &str) -> EndpointId {
     let origin = reqwest::Url::parse(url).map(|url| url.origin().ascii_serialization());
-    format!("{account_id} {}", origin.as_deref().unwrap_or(url))
+    format!("{account_id} {}", origin.as_deref().unwrap_or(url)).into()
 }

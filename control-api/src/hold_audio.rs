@@ -2,6 +2,7 @@
 //! in a folder that the edge reads. Named after its content, so that a file never changes while a
 //! call plays it. Playing is the edge's.
 
+use call_words::AccountId;
 use std::io;
 use std::path::Path;
 
@@ -96,7 +97,7 @@ fn check_format(format: &[u8]) -> Result<usize, HoldAudioRefusal> {
 }
 
 /// Name of an account's file with this content.
-pub fn file_name(account_id: &str, file: &[u8]) -> String {
+pub fn file_name(account_id: &AccountId, file: &[u8]) -> String {
     use std::fmt::Write;
     let digest = ring::digest::digest(&ring::digest::SHA256, file);
     let hash = digest.as_ref()[..16].iter().fold(String::new(), |mut text, byte| {

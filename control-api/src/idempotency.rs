@@ -3,6 +3,7 @@
 
 use crate::problem::Problem;
 use axum::http::HeaderMap;
+use call_words::AccountId;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -52,7 +53,7 @@ impl Turns {
     /// Held until the request is done.
     pub async fn take(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         uuid: Option<&str>,
         idempotency_key: Option<&str>,
     ) -> Vec<MutexGuard<'_, ()>> {

@@ -11,6 +11,7 @@ pub use control::{ANSWER_TIMEOUT, ControlAnswer, ControlFailure, Whereabouts};
 pub use placement::{Placement, ShardGone};
 pub use softphones::PresenceChange;
 
+use call_words::{CallId, EdgeName};
 use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
 use softphones::Presence;
 use std::collections::{BTreeMap, HashMap};
@@ -34,7 +35,7 @@ pub struct Link(Arc<Mutex<Registry>>);
 struct Registry {
     shards: BTreeMap<ShardId, Shard>,
     /// Where each live call is.
-    calls: HashMap<String, ShardId>,
+    calls: HashMap<CallId, ShardId>,
     softphones: Presence,
     last_generation: u64,
 }
@@ -42,7 +43,7 @@ struct Registry {
 /// One shard of one edge, over all its epochs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ShardId {
-    pub edge: String,
+    pub edge: EdgeName,
     pub shard: u16,
 }
 
@@ -53,7 +54,7 @@ struct Shard {
     /// Where browsers reach it; `None` if it takes no softphones.
     softphone_service: Option<SoftphoneService>,
     /// Live calls: reserved for it, or given to it.
-    calls: HashMap<String, CallLink>,
+    calls: HashMap<CallId, CallLink>,
     connection: Option<Connection>,
     /// Why what it does with the shared folders is not seen here.
     complaints: Vec<String>,
@@ -99,7 +100,7 @@ struct Pending {
 /// What operators see of one shard.
 #[derive(Debug, Clone)]
 pub struct ShardView {
-    pub edge: String,
+    pub edge: EdgeName,
     pub shard: u16,
     pub is_connected: bool,
     pub status: ShardStatus,
@@ -123,7 +124,7 @@ impl Link {
     }
 
     /// Reserves room for a call on the least loaded shard.
-    pub fn reserve(&self, call_id: &str) -> Result<Placement, NoShard> {
+    pub fn reserve(&self, call_id: &CallId) -> Result<Placement, NoShard> {
         let mut registry = self.lock();
         let mut refusal = NoShard::Disconnected;
         let mut best: Option<(u64, ShardId)> = None;
@@ -142,7 +143,7 @@ impl Link {
     }
 
     /// Room for a call on a shard that is known under the same lock.
-    fn hold_room(&self, registry: &mut Registry, id: ShardId, call_id: &str) -> Placement {
+    fn hold_room(&self, registry: &mut Registry, id: ShardId, call_id: &CallId) -> Placement {
         let shard = registry.shards.get_mut(&id).expect("the shard was found under the same lock");
         shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false });
         let owner = Owner { edge: id.edge.clone(), shard: id.shard, epoch: shard.epoch };
@@ -152,7 +153,7 @@ impl Link {
 
     /// Asks the shard that holds the call to end it, again and again until it acknowledges. False
     /// if no shard holds the call.
-    pub fn hang_up(&self, call_id: &str) -> bool {
+    pub fn hang_up(&self, call_id: &CallId) -> bool {
         let mut registry = self.lock();
         let Some(id) = registry.calls.get(call_id).cloned() else { return false };
         let Some(shard) = registry.shards.get_mut(&id) else { return false };
@@ -171,7 +172,7 @@ impl Link {
     }
 
     /// Forgets a call that ended, and what was still to be said about it.
-    pub fn release(&self, call_id: &str) {
+    pub fn release(&self, call_id: &CallId) {
         let mut registry = self.lock();
         let Some(id) = registry.calls.remove(call_id) else { return };
         if let Some(shard) = registry.shards.get_mut(&id) {
@@ -180,19 +181,19 @@ impl Link {
             // A hang-up that was sent stays until it is acknowledged: the edge may still hold the
             // call.
             shard.pending.retain(|_, pending| match &pending.command {
-                Command::PlaceCall(place) => place.call_id != call_id,
+                Command::PlaceCall(place) => place.call_id != *call_id,
                 Command::HangUp { call_id: other } => {
                     other != call_id || (connected && pending.is_sent)
                 }
                 // Who waits for its answer learns of the end.
-                Command::Control(control) => control.call_id != call_id,
+                Command::Control(control) => control.call_id != *call_id,
                 Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => true,
             });
         }
     }
 
     /// Whether a shard, connected or expected back, has the call.
-    pub(crate) fn holds(&self, call_id: &str) -> bool {
+    pub(crate) fn holds(&self, call_id: &CallId) -> bool {
         self.lock().calls.contains_key(call_id)
     }
 
@@ -214,7 +215,7 @@ impl Link {
     }
 
     /// Counts a call that was live on a shard when this process started; the shard may come back.
-    pub(crate) fn adopt(&self, owner: &Owner, call_id: &str, hang_up: bool, now: Instant) {
+    pub(crate) fn adopt(&self, owner: &Owner, call_id: &CallId, hang_up: bool, now: Instant) {
         let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
         let mut registry = self.lock();
         let shard =
@@ -257,12 +258,12 @@ impl Link {
 
     /// Whether a live call of the shard still waits to be sent there, so that the shard cannot know
     /// it.
-    pub(crate) fn is_on_its_way(&self, id: &ShardId, call_id: &str) -> bool {
+    pub(crate) fn is_on_its_way(&self, id: &ShardId, call_id: &CallId) -> bool {
         let registry = self.lock();
         let Some(shard) = registry.shards.get(id) else { return false };
         let waits = |pending: &Pending| {
             matches!(&pending.command,
-            Command::PlaceCall(place) if place.call_id == call_id)
+            Command::PlaceCall(place) if place.call_id == *call_id)
         };
         matches!(shard.calls.get(call_id), Some(CallLink::Reserved { .. }))
             || shard.pending.values().any(waits)
@@ -270,7 +271,7 @@ impl Link {
 
     /// Opens a reconciled connection for commands and sends what was not acknowledged;
     /// `stray_calls` are to be hung up.
-    pub(crate) fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<String>) {
+    pub(crate) fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<CallId>) {
         let mut registry = self.lock();
         let Some(shard) = registry.shards.get_mut(id) else { return };
         let Some(connection) =
@@ -341,7 +342,7 @@ impl Link {
         &self,
         lost_after: Duration,
         now: Instant,
-    ) -> Vec<(String, Option<u64>)> {
+    ) -> Vec<(CallId, Option<u64>)> {
         let mut registry = self.lock();
         let is_lost = |shard: &Shard| {
             shard.connection.is_none()

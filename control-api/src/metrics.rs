@@ -6,6 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
+use call_words::AccountId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -145,9 +146,9 @@ impl Metrics {
 
     /// Counts one account that came near its ceiling of minutes a day, or reached it. Worth an
     /// alert: a key may be in wrong hands.
-    pub fn minutes_alerted(&self, account_id: &str, level: &'static str) {
+    pub fn minutes_alerted(&self, account_id: &AccountId, level: &'static str) {
         self.minutes_alerts
-            .get_or_create(&MinutesLabels { account: account_id.to_owned(), level })
+            .get_or_create(&MinutesLabels { account: account_id.to_string(), level })
             .inc();
     }
 
@@ -256,7 +257,7 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
         std::array::from_fn(|_| Family::<ShardLabels, Gauge>::default());
     let counters = Family::<ShardCounterLabels, Counter>::default();
     for shard in shards {
-        let labels = ShardLabels { edge: shard.edge.clone(), shard: shard.shard };
+        let labels = ShardLabels { edge: shard.edge.to_string(), shard: shard.shard };
         connected.get_or_create(&labels).set(i64::from(shard.is_connected));
         draining.get_or_create(&labels).set(i64::from(shard.status.draining));
         calls.get_or_create(&labels).set(i64::from(shard.status.call_count));
@@ -264,7 +265,7 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
         ports.get_or_create(&labels).set(i64::from(shard.status.free_port_pairs));
         for (name, value) in &shard.status.counters {
             let labels = ShardCounterLabels {
-                edge: shard.edge.clone(),
+                edge: shard.edge.to_string(),
                 shard: shard.shard,
                 name: name.clone(),
             };

@@ -3,6 +3,7 @@
 //! count for themselves once the call has ended.
 
 use crate::metrics::Metrics;
+use call_words::{AccountId, CallId};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,14 +16,14 @@ const ALERT_PERCENT: u64 = 80;
 
 /// The talk of all accounts.
 #[derive(Debug, Default)]
-pub struct Minutes(Mutex<HashMap<String, Talk>>);
+pub struct Minutes(Mutex<HashMap<AccountId, Talk>>);
 
 #[derive(Debug, Default)]
 struct Talk {
     day: u64,
     ended_ms: u64,
     /// When the calls that run were answered.
-    running: HashMap<String, u64>,
+    running: HashMap<CallId, u64>,
     told: Option<Alert>,
 }
 
@@ -111,7 +112,7 @@ impl Minutes {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Talk>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Talk>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,8 +136,8 @@ mod tests {
         talk.ended_ms += talk_ms;
     }
 
-    fn runs(minutes: &Minutes, call_id: &str, since_ms: u64) {
-        minutes.lock().entry("a".into()).or_default().running.insert(call_id.into(), since_ms);
+    fn runs(minutes: &Minutes, call_id: &CallId, since_ms: u64) {
+        minutes.lock().entry("a".into()).or_default().running.insert(call_id.clone(), since_ms);
     }
 
     fn alerts(metrics: &Metrics) -> usize {
@@ -179,9 +180,9 @@ mod tests {
     #[test]
     fn running_calls_count_from_midnight_on() {
         let (minutes, metrics, account) = (Minutes::default(), Metrics::default(), account(10));
-        runs(&minutes, "c1", MIDNIGHT - 60 * MINUTE_MS);
+        runs(&minutes, &"c1".into(), MIDNIGHT - 60 * MINUTE_MS);
         assert_eq!(minutes.check(&account, MIDNIGHT + 9 * MINUTE_MS, &metrics), Ok(()));
-        runs(&minutes, "c2", MIDNIGHT + 8 * MINUTE_MS);
+        runs(&minutes, &"c2".into(), MIDNIGHT + 8 * MINUTE_MS);
         assert!(minutes.check(&account, MIDNIGHT + 9 * MINUTE_MS, &metrics).is_err());
     }
 }

@@ -6,6 +6,7 @@ use crate::limits::TrunkUse;
 use crate::speaking::Speakers;
 use crate::streams::Streams;
 use crate::watch::Watchers;
+use call_words::{CallId, EndpointId};
 use storage::Call;
 
 /// Everyone who is told.
@@ -20,7 +21,7 @@ pub struct Notices {
 impl Notices {
     /// A call is another than it was, and so it is on disk: wakes who shows it, who reads its
     /// account's events and the queues of its callbacks, and gives back the lines of who left it.
-    pub fn changed<'a>(&self, call: &Call, endpoints: impl IntoIterator<Item = &'a String>) {
+    pub fn changed<'a>(&self, call: &Call, endpoints: impl IntoIterator<Item = &'a EndpointId>) {
         self.softphones.call_changed(call);
         self.streams.wake(&call.account_id);
         endpoints.into_iter().for_each(|endpoint| self.callbacks.notify(endpoint));
@@ -34,7 +35,7 @@ impl Notices {
     }
 
     /// Nothing is held for a call any more: it is over, or it never was.
-    pub fn release(&self, call_id: &str) {
+    pub fn release(&self, call_id: &CallId) {
         self.trunk_lines.give_back(call_id);
         self.speakers.forget(call_id);
     }

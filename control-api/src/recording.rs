@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use call_words::RecordingName;
 use ring::rand::SecureRandom;
 use std::io;
 use std::path::Path;
@@ -16,14 +17,14 @@ const NAME_LEN: usize = 24;
 const HEADER_LEN: u64 = 8 * 1024;
 
 /// A fresh name for a recording.
-pub fn fresh_name() -> String {
+pub fn fresh_name() -> RecordingName {
     let mut bytes = [0; NAME_LEN];
     ring::rand::SystemRandom::new().fill(&mut bytes).expect("the kernel gives random bytes");
-    format!("crm_{}.wav", URL_SAFE_NO_PAD.encode(bytes))
+    format!("crm_{}.wav", URL_SAFE_NO_PAD.encode(bytes)).into()
 }
 
 /// The link under which a recording is downloaded.
-pub fn url(public_url: &str, file_name: &str) -> String {
+pub fn url(public_url: &str, file_name: &RecordingName) -> String {
     format!("{public_url}/recordings/{file_name}")
 }
 
@@ -40,8 +41,8 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Opens a recording, or what a crashed edge left of it.
-pub async fn open(folder: &Path, file_name: &str) -> io::Result<File> {
-    match File::open(folder.join(file_name)).await {
+pub async fn open(folder: &Path, file_name: &RecordingName) -> io::Result<File> {
+    match File::open(folder.join(file_name.as_str())).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             File::open(folder.join(format!("{file_name}.part"))).await
         }
@@ -50,7 +51,7 @@ pub async fn open(folder: &Path, file_name: &str) -> io::Result<File> {
 }
 
 /// What is on disk of the recording of a call whose edge is gone; `None` if nothing was recorded.
-pub async fn recover(folder: &Path, file_name: &str) -> Option<RecordingResult> {
+pub async fn recover(folder: &Path, file_name: &RecordingName) -> Option<RecordingResult> {
     let file = open(folder, file_name).await.ok()?;
     let file_len = file.metadata().await.ok()?.len();
     let mut head = Vec::new();
@@ -99,8 +100,8 @@ mod tests {
     #[test]
     fn names_are_random_and_nothing_else_is_a_name() {
         let name = fresh_name();
-        assert!(is_name(&name) && name != fresh_name());
-        assert_eq!(name.len(), 4 + 32 + 4);
+        assert!(is_name(name.as_str()) && name != fresh_name());
+        assert_eq!(name.as_str().len(), 4 + 32 + 4);
         for text in [
             "",
             "crm_.wav",

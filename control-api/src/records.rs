@@ -2,6 +2,7 @@
 //! Nothing else leaves the asynchronous world for the store.
 
 use crate::watch::AgentId;
+use call_words::{AccountId, CallId, EndpointId, RecordingName};
 use std::path::Path;
 use storage::{
     Account, AddOutcome, Announcer, ApiKey, Assignment, Call, CallbackJob, CreateOutcome,
@@ -40,7 +41,7 @@ impl Records {
     }
 
     /// An account by its id.
-    pub async fn account(&self, account_id: &str) -> Result<Option<Account>> {
+    pub async fn account(&self, account_id: &AccountId) -> Result<Option<Account>> {
         let account_id = account_id.to_owned();
         self.visit(move |store| store.account(&account_id)).await
     }
@@ -56,7 +57,7 @@ impl Records {
     }
 
     /// A call by its id, live or ended.
-    pub async fn call(&self, call_id: &str) -> Result<Option<Call>> {
+    pub async fn call(&self, call_id: &CallId) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.call(&call_id)).await
     }
@@ -84,10 +85,10 @@ impl Records {
     /// Applies steps of calls in their order.
     pub async fn apply_steps(
         &self,
-        steps: Vec<(String, TimelineEntry, Progress)>,
+        steps: Vec<(CallId, TimelineEntry, Progress)>,
     ) -> Result<Vec<MilestoneOutcome>> {
         self.visit(move |store| {
-            let apply = |(call_id, entry, progress): &(String, _, _)| {
+            let apply = |(call_id, entry, progress): &(CallId, _, _)| {
                 store.apply_milestone(call_id, entry, progress)
             };
             steps.iter().map(apply).collect()
@@ -96,85 +97,89 @@ impl Records {
     }
 
     /// Ends a call once, with its callbacks in the same write.
-    pub async fn finish_call(&self, call_id: &str, end: FinalCall) -> Result<FinishOutcome> {
+    pub async fn finish_call(&self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.finish_call(&call_id, end)).await
     }
 
     /// Notes that the call's end was asked for; `None` if it has ended.
-    pub async fn request_hang_up(&self, call_id: &str) -> Result<Option<Call>> {
+    pub async fn request_hang_up(&self, call_id: &CallId) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.request_hang_up(&call_id)).await
     }
 
     /// Sets the disposition of a call, live or ended.
-    pub async fn set_disposition(&self, call_id: &str, text: String) -> Result<Option<Call>> {
+    pub async fn set_disposition(&self, call_id: &CallId, text: String) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.set_disposition(&call_id, &text)).await
     }
 
     /// Reserves a file name for a recording that starts late.
-    pub async fn reserve_recording(&self, call_id: &str, name: String) -> Result<Option<Call>> {
+    pub async fn reserve_recording(
+        &self,
+        call_id: &CallId,
+        name: RecordingName,
+    ) -> Result<Option<Call>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.reserve_recording(&call_id, &name)).await
     }
 
     /// Notes a party that is to be dialled, unless the same request did.
-    pub async fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
+    pub async fn add_party(&self, call_id: &CallId, new: NewParty) -> Result<AddOutcome> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.add_party(&call_id, new)).await
     }
 
     /// Forgets a party that was never dialled.
-    pub async fn drop_party(&self, call_id: &str, party: &str) -> Result<Option<Call>> {
+    pub async fn drop_party(&self, call_id: &CallId, party: &str) -> Result<Option<Call>> {
         let (call_id, party) = (call_id.to_owned(), party.to_owned());
         self.visit(move |store| store.drop_party(&call_id, &party)).await
     }
 
     /// The steps of a call in their order.
-    pub async fn timeline(&self, call_id: &str) -> Result<Vec<TimelineEntry>> {
+    pub async fn timeline(&self, call_id: &CallId) -> Result<Vec<TimelineEntry>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.timeline(&call_id)).await
     }
 
     /// The log of attempts at a call's callbacks.
-    pub async fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
+    pub async fn deliveries(&self, call_id: &CallId) -> Result<Vec<DeliveryAttempt>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.deliveries(&call_id)).await
     }
 
     /// What is known of a recording by its file name.
-    pub async fn recording(&self, file_name: &str) -> Result<Option<RecordingEntry>> {
+    pub async fn recording(&self, file_name: &RecordingName) -> Result<Option<RecordingEntry>> {
         let file_name = file_name.to_owned();
         self.visit(move |store| store.recording(&file_name)).await
     }
 
     /// The callback job of a call's result.
-    pub async fn callback_job(&self, call_id: &str) -> Result<Option<CallbackJob>> {
+    pub async fn callback_job(&self, call_id: &CallId) -> Result<Option<CallbackJob>> {
         let call_id = call_id.to_owned();
-        self.visit(move |store| store.callback_job(&call_id)).await
+        self.visit(move |store| store.callback_job(call_id.as_str())).await
     }
 
     /// Queues the result of an ended call once more.
-    pub async fn requeue_callback(&self, call_id: &str) -> Result<RequeueOutcome> {
+    pub async fn requeue_callback(&self, call_id: &CallId) -> Result<RequeueOutcome> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.requeue_callback(&call_id)).await
     }
 
     /// Endpoints that have callbacks to try, now or later.
-    pub async fn pending_endpoints(&self) -> Result<Vec<String>> {
+    pub async fn pending_endpoints(&self) -> Result<Vec<EndpointId>> {
         self.visit(Storage::pending_endpoints).await
     }
 
     /// Jobs of an endpoint that are due, without those that are being tried.
     pub async fn due_callbacks(
         &self,
-        endpoint: &str,
+        endpoint: &EndpointId,
         now_ms: u64,
         limit: usize,
         trying: Vec<String>,
     ) -> Result<Due> {
-        let endpoint = endpoint.to_owned();
+        let endpoint = endpoint.clone();
         self.visit(move |store| {
             store.due_callbacks(&endpoint, now_ms, limit, |id| trying.iter().any(|job| job == id))
         })
@@ -207,7 +212,7 @@ impl Records {
     }
 
     /// Gives a call to a session's page, and returns it as it is then.
-    pub async fn bind_session(&self, session_id: &str, call_id: &str) -> Result<Option<Call>> {
+    pub async fn bind_session(&self, session_id: &str, call_id: &CallId) -> Result<Option<Call>> {
         let (session_id, call_id) = (session_id.to_owned(), call_id.to_owned());
         self.visit(move |store| {
             store.bind_session(&session_id, &call_id)?;

@@ -3,6 +3,7 @@
 //! the wait.
 
 use crate::problem::Problem;
+use call_words::CallId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{Call, PartyRequest};
@@ -13,10 +14,10 @@ pub type Outcome = Result<String, Problem>;
 
 /// The requests that are being done, by call and Idempotency-Key. Shared by clones.
 #[derive(Debug, Clone, Default)]
-pub struct Repeats(Arc<Mutex<HashMap<(String, String), First>>>);
+pub struct Repeats(Arc<Mutex<HashMap<(CallId, String), First>>>);
 
 impl Repeats {
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), First>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(CallId, String), First>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,7 +55,7 @@ impl First {
 #[derive(Debug)]
 pub struct Turn {
     repeats: Repeats,
-    key: (String, String),
+    key: (CallId, String),
     outcome: watch::Sender<Option<Outcome>>,
 }
 

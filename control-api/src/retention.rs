@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::clock::now_ms;
+use call_words::RecordingName;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::E
         .records
         .visit(move |store| {
             let expired = store.expire(now_ms, TURN_LIMIT)?;
-            let deleted: Vec<String> = expired
+            let deleted: Vec<RecordingName> = expired
                 .recording_files
                 .iter()
                 .filter(|name| delete(&folder, name))
@@ -69,15 +70,15 @@ pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::E
 }
 
 /// Whether nothing is left of the file.
-fn delete(folder: &Path, file_name: &str) -> bool {
-    [file_name.to_owned(), format!("{file_name}.part")].iter().all(
-        |name| match std::fs::remove_file(folder.join(name)) {
+fn delete(folder: &Path, file_name: &RecordingName) -> bool {
+    [file_name.to_string(), format!("{file_name}.part")].iter().all(|name| {
+        match std::fs::remove_file(folder.join(name)) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => {
                 tracing::warn!(%error, "a recording past its retention cannot be deleted");
                 false
             }
-        },
-    )
+        }
+    })
 }

@@ -5,7 +5,7 @@
 use crate::config;
 use crate::number::{self, E164, Region};
 use crate::secret::{MasterKey, Purpose};
-use call_words::{MediaProfile, TransportKind};
+use call_words::{MediaProfile, TransportKind, TrunkId};
 use control_wire::{Destination, DigestCredentials, Route};
 use ipnet::IpNet;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ pub struct ResolvedTrunk {
 
 impl ResolvedTrunk {
     /// The trunk's id.
-    pub fn id(&self) -> &str {
+    pub fn id(&self) -> &TrunkId {
         &self.trunk.id
     }
 

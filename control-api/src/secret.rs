@@ -4,6 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use call_words::{AccountId, AgentName};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -173,11 +174,11 @@ impl MasterKey {
 
     /// What an agent of an account is called towards the edge and in browsers: letters and digits,
     /// the same at all times, and telling nothing of the agent.
-    pub fn agent_name(&self, account_id: &str, crm_username: &str) -> String {
-        let mut text = (account_id.len() as u64).to_be_bytes().to_vec();
+    pub fn agent_name(&self, account_id: &AccountId, crm_username: &str) -> AgentName {
+        let mut text = (account_id.as_str().len() as u64).to_be_bytes().to_vec();
         text.extend_from_slice(account_id.as_bytes());
         text.extend_from_slice(crm_username.as_bytes());
-        format!("a{}", hex(&hmac::sign(&self.names, &text).as_ref()[..AGENT_NAME_LEN]))
+        format!("a{}", hex(&hmac::sign(&self.names, &text).as_ref()[..AGENT_NAME_LEN])).into()
     }
 
     /// Reads the key's file; writes one with a fresh key (mode 0600) if there is none.
@@ -355,10 +356,11 @@ mod tests {
     #[test]
     fn agents_names_are_stable_and_apart() {
         let key = MasterKey::new([7; 32]);
-        let name = key.agent_name("acme", "agent.017");
-        assert_eq!(name, MasterKey::new([7; 32]).agent_name("acme", "agent.017"));
+        let name = key.agent_name(&"acme".into(), "agent.017");
+        assert_eq!(name, MasterKey::new([7; 32]).agent_name(&"acme".into(), "agent.017"));
         assert!(
-            name.len() == 33 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            name.as_str().len() == 33
+                && name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric()),
             "{name}"
         );
         for (account, agent) in [
@@ -367,9 +369,9 @@ mod tests {
             ("other", "agent.017"),
             ("acme", "agent.017 "),
         ] {
-            assert_ne!(key.agent_name(account, agent), name, "{account} {agent}");
+            assert_ne!(key.agent_name(&account.into(), agent), name, "{account} {agent}");
         }
-        assert_ne!(MasterKey::new([8; 32]).agent_name("acme", "agent.017"), name);
+        assert_ne!(MasterKey::new([8; 32]).agent_name(&"acme".into(), "agent.017"), name);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who is speaking in which call, for the pages that show it. Nothing is kept of calls that no page
 //! shows.
 
+use call_words::CallId;
 use control_wire::Speaking;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +9,15 @@ use tokio::sync::watch;
 
 /// The parties that speak, by call.
 #[derive(Debug, Default)]
-pub struct Speakers(Mutex<HashMap<String, watch::Sender<Vec<String>>>>);
+pub struct Speakers(Mutex<HashMap<CallId, watch::Sender<Vec<String>>>>);
 
 impl Speakers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Vec<String>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, watch::Sender<Vec<String>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who speaks in a live call from now on.
-    pub fn watch(&self, call_id: &str) -> watch::Receiver<Vec<String>> {
+    pub fn watch(&self, call_id: &CallId) -> watch::Receiver<Vec<String>> {
         self.lock()
             .entry(call_id.to_owned())
             .or_insert_with(|| watch::channel(Vec::new()).0)
@@ -34,7 +35,7 @@ impl Speakers {
     }
 
     /// The call ended.
-    pub fn forget(&self, call_id: &str) {
+    pub fn forget(&self, call_id: &CallId) {
         self.lock().remove(call_id);
     }
 }

@@ -1,6 +1,7 @@
 //! Who reads an account's events as they come: wakes them, and bounds how many there are. What they
 //! read is `storage`'s log, how it is told `http::calls::events`'s.
 
+use call_words::AccountId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,7 +29,7 @@ impl Default for Patience {
 #[derive(Debug, Clone, Default)]
 pub struct Streams {
     pub patience: Patience,
-    accounts: Arc<Mutex<HashMap<String, watch::Sender<()>>>>,
+    accounts: Arc<Mutex<HashMap<AccountId, watch::Sender<()>>>>,
 }
 
 impl Streams {
@@ -36,19 +37,19 @@ impl Streams {
         Self { patience, accounts: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, watch::Sender<()>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// News of the account's log from now on; `None` if it has as many streams as it may.
-    pub fn open(&self, account_id: &str) -> Option<watch::Receiver<()>> {
+    pub fn open(&self, account_id: &AccountId) -> Option<watch::Receiver<()>> {
         let mut accounts = self.lock();
         let sender = accounts.entry(account_id.to_owned()).or_insert_with(|| watch::channel(()).0);
         (sender.receiver_count() < STREAM_CAP).then(|| sender.subscribe())
     }
 
     /// Events of the account were written.
-    pub fn wake(&self, account_id: &str) {
+    pub fn wake(&self, account_id: &AccountId) {
         let mut accounts = self.lock();
         // Nobody listens any more: the last one only left this behind.
         if accounts.get(account_id).is_some_and(|sender| sender.send(()).is_err()) {

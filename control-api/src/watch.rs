@@ -2,6 +2,7 @@
 //! agent's presence and calls.
 
 use crate::secret::MasterKey;
+use call_words::{AccountId, AgentName};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use storage::{Call, Storage};
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 /// An agent of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AgentId {
-    pub account_id: String,
+    pub account_id: AccountId,
     pub crm_username: String,
 }
 
@@ -18,7 +19,7 @@ pub struct AgentId {
 #[derive(Debug, Default)]
 pub struct Watchers {
     /// Who the names that the edge tells stand for.
-    names: Mutex<HashMap<String, AgentId>>,
+    names: Mutex<HashMap<AgentName, AgentId>>,
     /// Wakes who waits for a change of an agent's presence or call.
     watchers: Mutex<HashMap<AgentId, watch::Sender<()>>>,
 }
@@ -32,17 +33,17 @@ impl Watchers {
         })
     }
 
-    fn names(&self) -> MutexGuard<'_, HashMap<String, AgentId>> {
+    fn names(&self) -> MutexGuard<'_, HashMap<AgentName, AgentId>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whom the edge means by a name.
-    pub fn agent(&self, name: &str) -> Option<AgentId> {
+    pub fn agent(&self, name: &AgentName) -> Option<AgentId> {
         self.names().get(name).cloned()
     }
 
     /// Knows agents by names of theirs from now on.
-    pub fn know(&self, names: impl IntoIterator<Item = (String, AgentId)>) {
+    pub fn know(&self, names: impl IntoIterator<Item = (AgentName, AgentId)>) {
         self.names().extend(names);
     }
 
@@ -66,9 +67,9 @@ impl Watchers {
     }
 
     /// Wakes who waits for changes of any agent of an account.
-    pub fn account_changed(&self, account_id: &str) {
+    pub fn account_changed(&self, account_id: &AccountId) {
         self.watchers()
-            .retain(|agent, sender| agent.account_id != account_id || sender.send(()).is_ok());
+            .retain(|agent, sender| agent.account_id != *account_id || sender.send(()).is_ok());
     }
 
     /// Wakes who waits for changes of the agent of a call with a softphone.
@@ -90,7 +91,7 @@ impl Watchers {
 pub(crate) fn registered_names(
     store: &Storage,
     master_key: &MasterKey,
-) -> Result<HashMap<String, AgentId>, storage::Error> {
+) -> Result<HashMap<AgentName, AgentId>, storage::Error> {
     let mut names = HashMap::new();
     for account in store.accounts()? {
         for agent in store.agents(&account.id)? {

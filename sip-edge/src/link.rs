@@ -8,6 +8,7 @@ mod translate;
 pub use outbox::Outbox;
 pub use translate::{ClockPair, Told, grant, place_call, refusal, told, verb};
 
+use call_words::AgentName;
 use control_wire::{
     Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence,
     ShardStatus, Speaking, ToEdge, VERSION, encode,
@@ -51,7 +52,7 @@ pub struct Mailbox {
     answers: RefCell<Vec<(u64, Result<(), ControlRefusal>)>>,
     status_due: Cell<bool>,
     /// Who came or went since it was told last, each agent once.
-    presences: RefCell<BTreeMap<String, bool>>,
+    presences: RefCell<BTreeMap<AgentName, bool>>,
     speaking: RefCell<VecDeque<Speaking>>,
     filled: Signal,
     /// Connections to control-api that were lost.

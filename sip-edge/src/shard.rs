@@ -17,6 +17,7 @@ use crate::transport::{
     WebSocketLimits, WebSockets,
 };
 use anyhow::Context;
+use call_words::TrunkId;
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
@@ -258,11 +259,11 @@ impl Shard {
                         });
                     }
                     Output::OpenRecording { recording, file_name } => {
-                        self.recorder.open(recording, &file_name)
+                        self.recorder.open(recording, file_name.as_str())
                     }
                     Output::Note(note) => self.journal.note(&note),
                     Output::SourceRefused { trunk, source, kind } => tracing::warn!(
-                        trunk,
+                        %trunk,
                         %source,
                         "{} from an address that is not the trunk's is not taken; if it is the \
                             carrier's, name its network in the \
@@ -314,7 +315,7 @@ impl Shard {
             Command::PlaceCall(call) => {
                 let call_id = call.call_id.clone();
                 if let Err(refusal) = self.edge.place_call(now, place_call(*call)) {
-                    tracing::info!(call_id, %refusal, "call refused");
+                    tracing::info!(%call_id, %refusal, "call refused");
                     tell(
                         &self.mailbox,
                         Event::Ended(Box::new(Ended::refused(call_id, refusal, now))),
@@ -482,23 +483,23 @@ fn on(shard: &Weak<RefCell<Shard>>, act: impl FnOnce(&mut Shard)) {
 fn tell(mailbox: &Mailbox, event: Event) {
     match &event {
         Event::Milestone(milestone) => tracing::info!(
-            call_id = milestone.call_id,
+            call_id = %milestone.call_id,
             leg = milestone.leg.map(|leg| format!("{leg:?}")),
             party = milestone.party,
             sip_code = milestone.sip_code,
-            trunk = milestone.trunk,
+            trunk = milestone.trunk.as_ref().map(TrunkId::as_str),
             "{}",
             milestone.kind.as_str()
         ),
         Event::Ended(ended) => tracing::info!(
-            call_id = ended.call_id,
+            call_id = %ended.call_id,
             status = ?ended.status,
             reason = ended.reason.map(|reason| reason.as_str()),
             duration_s = ended.duration_s,
             "ended"
         ),
         Event::TransferRequested { call_id, party, .. } => {
-            tracing::info!(call_id, party, "transfer requested")
+            tracing::info!(%call_id, party, "transfer requested")
         }
         // Who works when is not for the log, and who speaks is too much for it.
         Event::Presence { .. } | Event::Speaking { .. } => {}

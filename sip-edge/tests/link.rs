@@ -1,6 +1,7 @@
 //! The control link against a scripted control-api: hello, commands, events, acknowledgements, and
 //! replay after a loss.
 
+use call_words::{AgentName, CallId};
 use control_wire::{
     Command, Control, ControlRefusal, Event, FrameDecoder, FromEdge, Hello, Milestone, ShardStatus,
     ToEdge, VERSION, Verb, encode,
@@ -75,7 +76,7 @@ impl Server {
 
 #[derive(Default)]
 struct Peer {
-    softphones: Vec<String>,
+    softphones: Vec<AgentName>,
     mailbox: Option<Rc<Mailbox>>,
     commands: RefCell<Vec<Command>>,
 }
@@ -116,9 +117,9 @@ impl LinkPeer for Peer {
     }
 }
 
-fn milestone(call_id: &str) -> Event {
+fn milestone(call_id: &CallId) -> Event {
     Event::Milestone(Milestone {
-        call_id: call_id.into(),
+        call_id: call_id.clone(),
         sequence: 1,
         at_ms: 0,
         leg: None,
@@ -155,10 +156,16 @@ fn events_are_told_until_acknowledged_across_connections() {
         );
         server.send(&hang_up(5, "a"));
         assert_eq!(server.next_but_status(), FromEdge::Ack { command_id: 5 });
-        assert_eq!(server.next_but_status(), FromEdge::Event { id: 1, event: milestone("a") });
+        assert_eq!(
+            server.next_but_status(),
+            FromEdge::Event { id: 1, event: milestone(&"a".into()) }
+        );
         server.send(&hang_up(6, "b"));
         assert_eq!(server.next_but_status(), FromEdge::Ack { command_id: 6 });
-        assert_eq!(server.next_but_status(), FromEdge::Event { id: 2, event: milestone("b") });
+        assert_eq!(
+            server.next_but_status(),
+            FromEdge::Event { id: 2, event: milestone(&"b".into()) }
+        );
         server.send(&ToEdge::Ack { event_id: 1 });
         let control = Control { call_id: "c".into(), control_id: "1".into(), verb: Verb::Hold };
         server.send(&ToEdge::Command { id: 8, command: Command::Control(Box::new(control)) });
@@ -168,11 +175,17 @@ fn events_are_told_until_acknowledged_across_connections() {
 
         let mut server = Server::accept(&listener);
         server.welcome();
-        assert_eq!(server.next_but_status(), FromEdge::Event { id: 2, event: milestone("b") });
+        assert_eq!(
+            server.next_but_status(),
+            FromEdge::Event { id: 2, event: milestone(&"b".into()) }
+        );
         server.stream.write_all(&[0, 0, 0, 2, b'{', b'}']).unwrap();
         let mut server = Server::accept(&listener);
         server.welcome();
-        assert_eq!(server.next_but_status(), FromEdge::Event { id: 2, event: milestone("b") });
+        assert_eq!(
+            server.next_but_status(),
+            FromEdge::Event { id: 2, event: milestone(&"b".into()) }
+        );
         server.send(&ToEdge::Ack { event_id: 2 });
         server.send(&hang_up(7, "stop"));
         assert_eq!(server.next_but_status(), FromEdge::Ack { command_id: 7 });
@@ -199,7 +212,7 @@ fn a_shard_with_as_many_softphones_as_it_may_have_says_hello() {
         .join(format!("link-many-{}.sock", std::process::id()));
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
-    let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
+    let softphones: Vec<AgentName> = (0..10_000).map(|n| format!("a{n:035}").into()).collect();
     let expected = softphones.clone();
     let server = std::thread::spawn(move || {
         let mut server = Server::accept(&listener);

@@ -102,7 +102,7 @@ impl Running {
         loop {
             let FromEdge::Event { id, event } = self.next() else { continue };
             self.send(&ToEdge::Ack { event_id: id });
-            if matches!(event, Event::Ended(ended) if ended.call_id == call_id) {
+            if matches!(event, Event::Ended(ended) if ended.call_id.as_str() == call_id) {
                 return;
             }
         }
@@ -111,7 +111,7 @@ impl Running {
     fn place(&mut self, id: usize, agent: AgentTarget, customer: SocketAddr) -> String {
         let call_id = format!("call-{id}");
         let call = PlaceCall {
-            call_id: call_id.clone(),
+            call_id: call_id.clone().into(),
             account_id: "account".into(),
             agent,
             customer: Destination { ring_ms: 45_000, routes: vec![route(customer)] },

@@ -27,9 +27,9 @@ fn an_agent_registers_over_wss() {
         "{}",
         challenged.answer.text
     );
-    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    assert_eq!(edge.next_presence(), (AGENT.into(), true));
     drop(browser);
-    assert_eq!(edge.next_presence(), (AGENT.to_owned(), false));
+    assert_eq!(edge.next_presence(), (AGENT.into(), false));
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_newer_page_takes_over_and_the_older_is_told() {
     let mut second = edge.open();
     assert_eq!(second.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
     assert_eq!(first.until_closed(), Closed { code: 4001, reason: "taken over".into() });
-    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    assert_eq!(edge.next_presence(), (AGENT.into(), true));
     // The older page's end is not the agent's.
     drop(first);
     assert_eq!(second.options().status(), 200);
@@ -50,7 +50,7 @@ fn a_newer_page_takes_over_and_the_older_is_told() {
     if presence.1 {
         presence = edge.next_presence();
     }
-    assert_eq!(presence, (AGENT.to_owned(), false));
+    assert_eq!(presence, (AGENT.into(), false));
 }
 
 fn call(agent: &str) -> Command {
@@ -214,9 +214,9 @@ fn a_silent_peer_and_one_that_never_shakes_hands_are_dropped() {
     let idle = edge.connect();
     let mut dead = edge.open();
     assert_eq!(dead.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
-    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    assert_eq!(edge.next_presence(), (AGENT.into(), true));
     // It does not read, and so answers no ping.
-    assert_eq!(edge.next_presence_within(Duration::from_secs(30)), (AGENT.to_owned(), false));
+    assert_eq!(edge.next_presence_within(Duration::from_secs(30)), (AGENT.into(), false));
     let counters = edge.counters();
     assert_eq!((counters["wss_silent"], counters["wss_handshake_late"]), (1, 1), "{counters:?}");
     drop((idle, dead));
@@ -302,7 +302,7 @@ fn a_new_link_is_told_who_is_there() {
     let edge = Edge::start();
     let mut browser = edge.open();
     assert_eq!(browser.register(AGENT, AGENT, PASSWORD).answer.status(), 200);
-    assert_eq!(edge.next_presence(), (AGENT.to_owned(), true));
+    assert_eq!(edge.next_presence(), (AGENT.into(), true));
     assert_eq!(edge.greeted_again(), [AGENT]);
 }
 

@@ -5,7 +5,9 @@ use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
-use call_words::{CallState, CallStatus, EventWord, PartyRole, Reason, RecordingState};
+use call_words::{
+    CallId, CallState, CallStatus, EndpointId, EventWord, PartyRole, Reason, RecordingState,
+};
 use std::sync::MutexGuard;
 
 /// Most steps kept of one call, besides the last.
@@ -30,7 +32,7 @@ pub enum MilestoneOutcome {
 pub struct Applied {
     pub call: Call,
     /// Queue of the progress callback that was stored with it.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<EndpointId>,
 }
 
 /// What a step changes of a live call, and how it is told.
@@ -122,9 +124,9 @@ fn converse(call: &mut Call, mut conversation: Conversation, entry: &TimelineEnt
 pub struct Finish {
     pub call: Call,
     /// Queue of the callback job that was stored with it.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<EndpointId>,
     /// Queue of the progress callback that was stored with it.
-    pub progress_endpoint: Option<String>,
+    pub progress_endpoint: Option<EndpointId>,
 }
 
 /// What became of the end of a call that was told.
@@ -138,12 +140,12 @@ pub enum FinishOutcome {
 
 impl Storage {
     /// The record of a call.
-    pub fn call(&self, call_id: &str) -> Result<Option<Call>> {
+    pub fn call(&self, call_id: &CallId) -> Result<Option<Call>> {
         self.load(Family::Calls, call_id.as_bytes())
     }
 
     /// Notes that the API asked for the call's end. `None` if the call is unknown or has ended.
-    pub fn request_hang_up(&self, call_id: &str) -> Result<Option<Call>> {
+    pub fn request_hang_up(&self, call_id: &CallId) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
     }
 
@@ -151,7 +153,7 @@ impl Storage {
     /// and notes it as an event. Beyond `TIMELINE_CAP` steps are applied and told, but not kept.
     pub fn apply_milestone(
         &self,
-        call_id: &str,
+        call_id: &CallId,
         entry: &TimelineEntry,
         progress: &Progress,
     ) -> Result<MilestoneOutcome> {
@@ -191,7 +193,7 @@ impl Storage {
 
     /// Ends a call: its record, its recording, its last event and its callback jobs are on disk
     /// together when it returns, once.
-    pub fn finish_call(&self, call_id: &str, end: FinalCall) -> Result<FinishOutcome> {
+    pub fn finish_call(&self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(FinishOutcome::UnknownCall) };
         if !call.is_live() {
@@ -243,12 +245,12 @@ impl Storage {
     }
 
     /// The steps of a call in their order: the first `TIMELINE_CAP`, and the last.
-    pub fn timeline(&self, call_id: &str) -> Result<Vec<TimelineEntry>> {
+    pub fn timeline(&self, call_id: &CallId) -> Result<Vec<TimelineEntry>> {
         self.load_all(Family::Timeline, &Key::of(call_id).bytes())
     }
 
     /// Sets a call's disposition, live or ended. `None` if unknown.
-    pub fn set_disposition(&self, call_id: &str, disposition: &str) -> Result<Option<Call>> {
+    pub fn set_disposition(&self, call_id: &CallId, disposition: &str) -> Result<Option<Call>> {
         let _held = self.lock_call(call_id);
         let Some(mut call) = self.call(call_id)? else { return Ok(None) };
         disposition.clone_into(&mut call.disposition);
@@ -259,13 +261,13 @@ impl Storage {
     }
 
     /// Holds one call still for a read-modify-write.
-    pub(crate) fn lock_call(&self, call_id: &str) -> Vec<MutexGuard<'_, ()>> {
+    pub(crate) fn lock_call(&self, call_id: &CallId) -> Vec<MutexGuard<'_, ()>> {
         self.lock(&[call_lock(call_id)])
     }
 
     pub(crate) fn change_live_call(
         &self,
-        call_id: &str,
+        call_id: &CallId,
         durability: Durability,
         change: impl FnOnce(&mut Call),
     ) -> Result<Option<Call>> {
@@ -280,7 +282,7 @@ impl Storage {
 }
 
 /// Name of a call's lock.
-pub(crate) fn call_lock(call_id: &str) -> Vec<u8> {
+pub(crate) fn call_lock(call_id: &CallId) -> Vec<u8> {
     [b"call:", call_id.as_bytes()].concat()
 }
 

@@ -6,7 +6,10 @@ use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
-use call_words::{CallState, CallType, Direction, EventWord};
+use call_words::{
+    AccountId, CallId, CallState, CallType, Direction, EndpointId, EventWord, RecordingName,
+    TrunkId,
+};
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
 pub const UUID_WINDOW_MS: u64 = 60_000;
@@ -19,8 +22,8 @@ const DOUBLE_CLICK_MS: u64 = 5_000;
 /// A request for a call, checked and normalised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCall {
-    pub call_id: String,
-    pub account_id: String,
+    pub call_id: CallId,
+    pub account_id: AccountId,
     /// `None` if the request had none.
     pub uuid: Option<String>,
     pub call_type: CallType,
@@ -36,7 +39,7 @@ pub struct NewCall {
     pub from_number: String,
     pub disposition: String,
     /// File name reserved for the recording; `None` if the call is not to be recorded.
-    pub recording_file: Option<String>,
+    pub recording_file: Option<RecordingName>,
     /// Hash of what makes two requests the same.
     pub fingerprint: String,
     pub idempotency_key: Option<String>,
@@ -57,7 +60,7 @@ impl NewCall {
 pub struct Assignment {
     pub owner: Owner,
     /// Id of the trunk.
-    pub trunk: String,
+    pub trunk: TrunkId,
 }
 
 /// What became of a request for a call.
@@ -67,14 +70,14 @@ pub enum CreateOutcome {
     Created {
         call: Call,
         /// Queue of the progress callback that was stored with it.
-        endpoint: Option<String>,
+        endpoint: Option<EndpointId>,
     },
     /// The same request came before: this is its call, and nothing new is to be placed.
     Existing(Call),
     /// Another request with this uuid is live or less than 60 s old.
-    UuidClash { call_id: String },
+    UuidClash { call_id: CallId },
     /// Another request had this Idempotency-Key in the last 24 h.
-    IdempotencyClash { call_id: String },
+    IdempotencyClash { call_id: CallId },
     /// The agent's softphone has a call already.
     InTheWay(InTheWay),
 }
@@ -191,7 +194,7 @@ impl Storage {
         }
         if let Some(uuid) = new.unique_uuid()
             && let Some(call_id) = self.read(Family::Uuids, &uuid_key(&new.account_id, uuid))?
-            && let Some(call) = self.call(&String::from_utf8_lossy(&call_id))?
+            && let Some(call) = self.call(&String::from_utf8_lossy(&call_id).into())?
             && (call.is_live() || new.start_ms < call.start_ms.saturating_add(UUID_WINDOW_MS))
         {
             let same = call.fingerprint == new.fingerprint;
@@ -207,18 +210,22 @@ impl Storage {
 
 impl Storage {
     /// The last call with an agent's softphone, live or ended.
-    pub fn softphone_call(&self, account_id: &str, crm_username: &str) -> Result<Option<Call>> {
+    pub fn softphone_call(
+        &self,
+        account_id: &AccountId,
+        crm_username: &str,
+    ) -> Result<Option<Call>> {
         let Some(call_id) = self.read(Family::AgentCalls, &agent_key(account_id, crm_username))?
         else {
             return Ok(None);
         };
-        self.call(&String::from_utf8_lossy(&call_id))
+        self.call(&String::from_utf8_lossy(&call_id).into())
     }
 
     /// The call that an agent's softphone is in.
     pub fn live_softphone_call(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         crm_username: &str,
     ) -> Result<Option<Call>> {
         Ok(self.softphone_call(account_id, crm_username)?.filter(Call::is_live))
@@ -228,7 +235,7 @@ impl Storage {
     /// clicks are made in browsers only: a backend that asks again within seconds means it.
     pub fn in_the_way(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         crm_username: &str,
         call_type: CallType,
         customer_number_e164: &str,
@@ -246,12 +253,12 @@ impl Storage {
 }
 
 /// Key under which something of an agent is kept.
-pub(crate) fn agent_key(account_id: &str, crm_username: &str) -> Vec<u8> {
+pub(crate) fn agent_key(account_id: &AccountId, crm_username: &str) -> Vec<u8> {
     Key::of(account_id).rest(crm_username).bytes()
 }
 
 /// Key of the index from an account's uuid to its last call.
-pub(crate) fn uuid_key(account_id: &str, uuid: &str) -> Vec<u8> {
+pub(crate) fn uuid_key(account_id: &AccountId, uuid: &str) -> Vec<u8> {
     Key::of(account_id).rest(uuid).bytes()
 }
 
@@ -262,7 +269,7 @@ pub(crate) fn account_call_key(call: &Call) -> Vec<u8> {
 
 fn accepted(new: NewCall) -> Call {
     Call {
-        uuid: new.uuid.unwrap_or_else(|| new.call_id.clone()),
+        uuid: new.uuid.unwrap_or_else(|| new.call_id.to_string()),
         call_id: new.call_id,
         account_id: new.account_id,
         call_type: new.call_type,

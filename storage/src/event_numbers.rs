@@ -2,12 +2,13 @@
 //! order, as the writes that carry them end.
 
 use crate::error::Result;
+use call_words::AccountId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The numbers of all accounts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct EventNumbers(Arc<Mutex<HashMap<String, Numbers>>>);
+pub(crate) struct EventNumbers(Arc<Mutex<HashMap<AccountId, Numbers>>>);
 
 #[derive(Debug, Default)]
 struct Numbers {
@@ -21,7 +22,7 @@ impl EventNumbers {
     /// given out yet.
     pub(crate) fn take(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         stored: impl FnOnce() -> Result<u64>,
     ) -> Result<Unsettled> {
         let mut accounts = self.lock();
@@ -37,13 +38,13 @@ impl EventNumbers {
     }
 
     /// Up to this number nothing of an account changes any more; `None` if none was given out yet.
-    pub(crate) fn settled(&self, account_id: &str) -> Option<u64> {
+    pub(crate) fn settled(&self, account_id: &AccountId) -> Option<u64> {
         let settled =
             |numbers: &Numbers| numbers.unsettled.first().map_or(numbers.last, |first| first - 1);
         self.lock().get(account_id).map(settled)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Numbers>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Numbers>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,7 +53,7 @@ impl EventNumbers {
 #[must_use = "readers wait for the number to settle"]
 pub(crate) struct Unsettled {
     numbers: EventNumbers,
-    account_id: String,
+    account_id: AccountId,
     number: u64,
 }
 

@@ -7,7 +7,7 @@ use crate::event_numbers::Unsettled;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Batch, Durability, Family, Storage};
-use call_words::{EventWord, LegKind};
+use call_words::{AccountId, CallId, EndpointId, EventWord, LegKind};
 /// Events kept of one account; older ones make room.
 pub const EVENT_CAP: u64 = 10_000;
 /// How long an event is kept.
@@ -57,7 +57,7 @@ pub struct EventRange {
 /// An event that a batch carries. Dropped after the batch was committed.
 pub(crate) struct Noted {
     /// Queue of the progress callback that the batch carries, too.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<EndpointId>,
     _unsettled: Unsettled,
 }
 
@@ -106,18 +106,18 @@ impl Storage {
         Ok(Noted { endpoint, _unsettled: unsettled })
     }
 
-    fn last_stored(&self, account_id: &str) -> Result<u64> {
+    fn last_stored(&self, account_id: &AccountId) -> Result<u64> {
         let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
         scan.seek_to_last();
         Ok(scan.current()?.map(|(key, _)| parse_event_key(key)).transpose()?.unwrap_or(0))
     }
 
-    fn event_mark(&self, account_id: &str) -> Result<EventMark> {
+    fn event_mark(&self, account_id: &AccountId) -> Result<EventMark> {
         Ok(self.load(Family::EventMarks, account_id.as_bytes())?.unwrap_or_default())
     }
 
     /// Which part of an account's log is there to be read.
-    pub fn event_range(&self, account_id: &str) -> Result<EventRange> {
+    pub fn event_range(&self, account_id: &AccountId) -> Result<EventRange> {
         let mark = self.event_mark(account_id)?;
         let last = match self.event_numbers().settled(account_id) {
             Some(settled) => settled,
@@ -127,7 +127,12 @@ impl Storage {
     }
 
     /// Events of an account behind a number, oldest first, at most `limit`.
-    pub fn events(&self, account_id: &str, after: u64, limit: usize) -> Result<Vec<EventRecord>> {
+    pub fn events(
+        &self,
+        account_id: &AccountId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<EventRecord>> {
         let last = self.event_range(account_id)?.last;
         let mut events = Vec::new();
         let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
@@ -162,7 +167,7 @@ impl Storage {
     /// Cuts the log of an account to its newest events of the last day; removes at most `limit`.
     pub(crate) fn expire_events(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         now_ms: u64,
         limit: usize,
     ) -> Result<usize> {
@@ -202,8 +207,8 @@ impl Storage {
     pub(crate) fn forget_events(
         &self,
         batch: &mut Batch<'_>,
-        account_id: &str,
-        call_id: &str,
+        account_id: &AccountId,
+        call_id: &CallId,
     ) -> Result<()> {
         let mut mark = self.event_mark(account_id)?;
         let mut scan = self.scan(Family::CallEvents, &Key::of(call_id).bytes());
@@ -222,11 +227,11 @@ impl Storage {
 }
 
 /// Name of the lock on what is remembered of an account's forgotten events.
-pub(crate) fn mark_lock(account_id: &str) -> Vec<u8> {
+pub(crate) fn mark_lock(account_id: &AccountId) -> Vec<u8> {
     [b"events:", account_id.as_bytes()].concat()
 }
 
-fn event_key(account_id: &str, number: u64) -> Vec<u8> {
+fn event_key(account_id: &AccountId, number: u64) -> Vec<u8> {
     Key::of(account_id).number(number).bytes()
 }
 

@@ -7,11 +7,12 @@
 pub(crate) struct Key(Vec<u8>);
 
 impl Key {
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: impl AsRef<str>) -> Self {
         Self::default().text(text)
     }
 
-    pub(crate) fn text(mut self, text: &str) -> Self {
+    pub(crate) fn text(mut self, text: impl AsRef<str>) -> Self {
+        let text = text.as_ref();
         // Longer text is cut: no caller sends as much, and the cut still gives one well-formed key.
         let bytes = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
         self.0.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
@@ -36,8 +37,8 @@ impl Key {
     }
 
     /// The end of the key, as is: its length is the key's.
-    pub(crate) fn rest(mut self, text: &str) -> Self {
-        self.0.extend_from_slice(text.as_bytes());
+    pub(crate) fn rest(mut self, text: impl AsRef<str>) -> Self {
+        self.0.extend_from_slice(text.as_ref().as_bytes());
         self
     }
 

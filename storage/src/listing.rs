@@ -5,7 +5,7 @@ use crate::key::{Key, KeyReader};
 use crate::outbox::{parse_listed, results_prefix};
 use crate::record::*;
 use crate::store::{Family, Storage};
-use call_words::{CallStatus, CallType, JobState};
+use call_words::{AccountId, CallId, CallStatus, CallType, JobState};
 
 /// Most calls looked at for one page; a page may be short and still have a cursor.
 const SCAN_CAP: usize = 5_000;
@@ -64,7 +64,7 @@ impl Storage {
     /// An account's calls, newest first, at most `limit` (and at most 1,000) a page.
     pub fn calls(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         filter: &CallFilter,
         cursor: Option<&str>,
         limit: usize,
@@ -92,7 +92,7 @@ impl Storage {
             }
         }
         let mut page = Page { calls: Vec::new(), next_cursor: None, examined_count: 0 };
-        let mut last: Option<(u64, String)> = None;
+        let mut last: Option<(u64, CallId)> = None;
         while let Some((key, _)) = scan.current()? {
             let (start_ms, call_id) =
                 if listed.is_some() { parse_listed(key)? } else { parse_account_call_key(key)? };
@@ -104,16 +104,17 @@ impl Storage {
                 break;
             }
             page.examined_count += 1;
-            let call = self.call(call_id)?.filter(|call| filter.matches(call));
+            let call = self.call(&call_id)?.filter(|call| filter.matches(call));
             let is_delivered = || {
                 Ok::<_, Error>(
-                    self.callback_job(call_id)?.is_some_and(|job| job.state == JobState::Delivered),
+                    self.callback_job(call_id.as_str())?
+                        .is_some_and(|job| job.state == JobState::Delivered),
                 )
             };
             if call.is_some() && (filter.callback != Some(JobState::Delivered) || is_delivered()?) {
                 page.calls.extend(call);
             }
-            last = Some((start_ms, call_id.to_owned()));
+            last = Some((start_ms, call_id));
             scan.advance();
         }
         Ok(page)
@@ -125,7 +126,7 @@ const LONGEST_CALL_MS: u64 = 86_400_000;
 
 impl Storage {
     /// Milliseconds of talk of the calls of an account that ended at or after `since_ms`.
-    pub fn talk_ms(&self, account_id: &str, since_ms: u64) -> Result<u64> {
+    pub fn talk_ms(&self, account_id: &AccountId, since_ms: u64) -> Result<u64> {
         let (mut scan, mut talk_ms) =
             (self.scan(Family::AccountCalls, &Key::of(account_id).bytes()), 0);
         while let Some((key, _)) = scan.current()? {
@@ -134,7 +135,7 @@ impl Storage {
                 break;
             }
             let call = self
-                .call(call_id)?
+                .call(&call_id)?
                 .filter(|call| call.end_ms.is_some_and(|end_ms| end_ms >= since_ms));
             talk_ms += call.map_or(0, |call| call.talk_ms());
             scan.advance();
@@ -144,12 +145,12 @@ impl Storage {
 }
 
 /// Start and call id of a key made by `account_call_key`.
-pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, &str)> {
+pub(crate) fn parse_account_call_key(key: &[u8]) -> Result<(u64, CallId)> {
     let mut reader = KeyReader(key);
     let parsed = reader
         .text()
         .and_then(|_| reader.newest())
-        .and_then(|start_ms| reader.rest().map(|id| (start_ms, id)));
+        .and_then(|start_ms| reader.rest().map(|id| (start_ms, id.into())));
     parsed
         .ok_or_else(|| Error::Corrupt { kind: "account call", reason: "malformed key".to_owned() })
 }

@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::outbox::results_prefix;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
-use call_words::JobState;
+use call_words::{AccountId, JobState, KeyId, TrunkId};
 
 /// What an account has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Storage {
     }
 
     /// An account by its id.
-    pub fn account(&self, account_id: &str) -> Result<Option<Account>> {
+    pub fn account(&self, account_id: &AccountId) -> Result<Option<Account>> {
         self.load(Family::Accounts, account_id.as_bytes())
     }
 
@@ -62,7 +62,7 @@ impl Storage {
     }
 
     /// What an account has; `None` if it is unknown.
-    pub fn belongings(&self, account_id: &str) -> Result<Option<Belongings>> {
+    pub fn belongings(&self, account_id: &AccountId) -> Result<Option<Belongings>> {
         if self.account(account_id)?.is_none() {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl Storage {
             live_calls: self
                 .live_calls()?
                 .iter()
-                .filter(|call| call.account_id == account_id)
+                .filter(|call| call.account_id == *account_id)
                 .count(),
             pending_results: results(JobState::Pending)?,
             exhausted_results: results(JobState::Exhausted)?,
@@ -87,7 +87,7 @@ impl Storage {
     /// Removes an account with its numbers, agents and keys. Its calls and recordings are no longer
     /// to be seen, and are forgotten by `forget_account`; until that is done no account can have
     /// its id. Refused while calls are live or results wait.
-    pub fn remove_account(&self, account_id: &str) -> Result<RemoveOutcome> {
+    pub fn remove_account(&self, account_id: &AccountId) -> Result<RemoveOutcome> {
         let _held = self.lock_onboarding();
         let Some(belongings) = self.belongings(account_id)? else {
             return Ok(RemoveOutcome::Unknown);
@@ -138,7 +138,7 @@ impl Storage {
     }
 
     /// The numbers of an account, ascending.
-    pub fn numbers(&self, account_id: &str) -> Result<Vec<Number>> {
+    pub fn numbers(&self, account_id: &AccountId) -> Result<Vec<Number>> {
         let prefix = Key::of(account_id).bytes();
         let mut numbers = Vec::new();
         let mut scan = self.scan(Family::AccountNumbers, &prefix);
@@ -151,9 +151,9 @@ impl Storage {
     }
 
     /// Takes a number from an account. False if the account does not have it.
-    pub fn delete_number(&self, account_id: &str, e164: &str) -> Result<bool> {
+    pub fn delete_number(&self, account_id: &AccountId, e164: &str) -> Result<bool> {
         let _held = self.lock_onboarding();
-        if self.number(e164)?.is_none_or(|number| number.account_id != account_id) {
+        if self.number(e164)?.is_none_or(|number| number.account_id != *account_id) {
             return Ok(false);
         }
         let mut batch = self.batch();
@@ -173,17 +173,17 @@ impl Storage {
     }
 
     /// An agent of an account by the CRM's name.
-    pub fn agent(&self, account_id: &str, crm_username: &str) -> Result<Option<Agent>> {
+    pub fn agent(&self, account_id: &AccountId, crm_username: &str) -> Result<Option<Agent>> {
         self.load(Family::Agents, &agent_key(account_id, crm_username))
     }
 
     /// The agents of an account by name.
-    pub fn agents(&self, account_id: &str) -> Result<Vec<Agent>> {
+    pub fn agents(&self, account_id: &AccountId) -> Result<Vec<Agent>> {
         self.load_all(Family::Agents, &Key::of(account_id).bytes())
     }
 
     /// False if unknown.
-    pub fn delete_agent(&self, account_id: &str, crm_username: &str) -> Result<bool> {
+    pub fn delete_agent(&self, account_id: &AccountId, crm_username: &str) -> Result<bool> {
         let _held = self.lock_onboarding();
         if self.agent(account_id, crm_username)?.is_none() {
             return Ok(false);
@@ -216,19 +216,19 @@ impl Storage {
     }
 
     /// A key by its id.
-    pub fn api_key(&self, key_id: &str) -> Result<Option<ApiKey>> {
+    pub fn api_key(&self, key_id: &KeyId) -> Result<Option<ApiKey>> {
         self.load(Family::ApiKeys, key_id.as_bytes())
     }
 
     /// The keys of an account, or the administrators' keys, expired ones included.
-    pub fn api_keys(&self, account_id: Option<&str>) -> Result<Vec<ApiKey>> {
+    pub fn api_keys(&self, account_id: Option<&AccountId>) -> Result<Vec<ApiKey>> {
         let mut keys: Vec<ApiKey> = self.load_all(Family::ApiKeys, b"")?;
-        keys.retain(|key| key.account_id.as_deref() == account_id);
+        keys.retain(|key| key.account_id.as_ref() == account_id);
         Ok(keys)
     }
 
     /// False if unknown.
-    pub fn delete_api_key(&self, key_id: &str) -> Result<bool> {
+    pub fn delete_api_key(&self, key_id: &KeyId) -> Result<bool> {
         let _held = self.lock_onboarding();
         let Some(key) = self.api_key(key_id)? else { return Ok(false) };
         let mut batch = self.batch();
@@ -254,7 +254,7 @@ impl Storage {
     }
 
     /// A trunk by its id.
-    pub fn trunk(&self, trunk_id: &str) -> Result<Option<Trunk>> {
+    pub fn trunk(&self, trunk_id: &TrunkId) -> Result<Option<Trunk>> {
         self.load(Family::Trunks, trunk_id.as_bytes())
     }
 
@@ -264,7 +264,7 @@ impl Storage {
     }
 
     /// False if unknown. Refused while an account uses it.
-    pub fn delete_trunk(&self, trunk_id: &str) -> Result<bool> {
+    pub fn delete_trunk(&self, trunk_id: &TrunkId) -> Result<bool> {
         let _held = self.lock_onboarding();
         if self.trunk(trunk_id)?.is_none() {
             return Ok(false);
@@ -283,7 +283,7 @@ impl Storage {
         self.lock(&[b"onboarding".to_vec()])
     }
 
-    fn require_account(&self, account_id: &str) -> Result<()> {
+    fn require_account(&self, account_id: &AccountId) -> Result<()> {
         match self.account(account_id)? {
             Some(_) => Ok(()),
             None => Err(Error::Conflict("unknown account")),

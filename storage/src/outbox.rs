@@ -9,7 +9,7 @@ use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
 use crate::store::{Batch, Durability, Family, Storage, behind};
-use call_words::{EventWord, JobState};
+use call_words::{AccountId, CallId, EndpointId, EventWord, JobState};
 
 /// Most attempts kept in the log of one job; older ones make room.
 pub const DELIVERY_LOG_CAP: u32 = 64;
@@ -68,11 +68,11 @@ pub enum RequeueOutcome {
 
 impl Storage {
     /// Endpoints that have jobs to do, now or later.
-    pub fn pending_endpoints(&self) -> Result<Vec<String>> {
+    pub fn pending_endpoints(&self) -> Result<Vec<EndpointId>> {
         let mut endpoints = Vec::new();
         let mut scan = self.scan(Family::CallbacksDue, b"");
         while let Some((key, _)) = scan.current()? {
-            let endpoint = KeyReader(key).text().ok_or_else(malformed)?.to_owned();
+            let endpoint: EndpointId = KeyReader(key).text().ok_or_else(malformed)?.into();
             scan.seek(&behind(&Key::of(&endpoint).bytes()));
             endpoints.push(endpoint);
         }
@@ -83,7 +83,7 @@ impl Storage {
     /// being tried).
     pub fn due_callbacks(
         &self,
-        endpoint: &str,
+        endpoint: &EndpointId,
         now_ms: u64,
         limit: usize,
         skip: impl Fn(&str) -> bool,
@@ -117,8 +117,8 @@ impl Storage {
         attempt: &DeliveryAttempt,
         next: NextStep,
     ) -> Result<Option<CallbackJob>> {
-        let call_id = job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id);
-        let _held = self.lock_call(call_id);
+        let call_id = CallId::from(job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id));
+        let _held = self.lock_call(&call_id);
         let Some(mut job) = self.callback_job(job_id)? else { return Ok(None) };
         if job.state != JobState::Pending
             || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1)
@@ -152,7 +152,7 @@ impl Storage {
         let mut noted = None;
         if job.sequence.is_none()
             && job.state == JobState::Exhausted
-            && let Some(mut call) = self.call(call_id)?
+            && let Some(mut call) = self.call(&call_id)?
         {
             let (at_ms, reason) =
                 (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
@@ -178,13 +178,13 @@ impl Storage {
 
     /// Queues the result of an ended call again by hand: the same body, to where the account wants
     /// it now.
-    pub fn requeue_callback(&self, call_id: &str) -> Result<RequeueOutcome> {
+    pub fn requeue_callback(&self, call_id: &CallId) -> Result<RequeueOutcome> {
         let _held = self.lock_call(call_id);
         let Some(call) = self.call(call_id)? else { return Ok(RequeueOutcome::UnknownCall) };
         if call.is_live() {
             return Ok(RequeueOutcome::StillLive);
         }
-        let known = self.callback_job(call_id)?;
+        let known = self.callback_job(call_id.as_str())?;
         if known.as_ref().is_some_and(|known| known.state == JobState::Pending) {
             return Ok(RequeueOutcome::StillPending);
         }
@@ -235,7 +235,7 @@ impl Storage {
     /// Results that are not delivered, at most `limit`: of one account, or of all.
     pub fn undelivered(
         &self,
-        account_id: Option<&str>,
+        account_id: Option<&AccountId>,
         state: JobState,
         cursor: Option<&str>,
         limit: usize,
@@ -260,7 +260,7 @@ impl Storage {
                     return Ok(page);
                 }
                 let (_, call_id) = parse_listed(key)?;
-                page.jobs.extend(self.callback_job(call_id)?);
+                page.jobs.extend(self.callback_job(call_id.as_str())?);
                 scan.advance();
             }
         }
@@ -303,7 +303,7 @@ impl Storage {
 
     /// The log of attempts of a call's jobs: of its result, then of each progress callback, oldest
     /// first.
-    pub fn deliveries(&self, call_id: &str) -> Result<Vec<DeliveryAttempt>> {
+    pub fn deliveries(&self, call_id: &CallId) -> Result<Vec<DeliveryAttempt>> {
         self.load_all(Family::Deliveries, &Key::of(call_id).bytes())
     }
 
@@ -320,8 +320,8 @@ impl Storage {
     }
 
     /// Adds the removal of all that a call left in the outbox.
-    pub(crate) fn forget_callbacks(&self, batch: &mut Batch<'_>, call_id: &str) -> Result<()> {
-        let mut jobs: Vec<CallbackJob> = self.callback_job(call_id)?.into_iter().collect();
+    pub(crate) fn forget_callbacks(&self, batch: &mut Batch<'_>, call_id: &CallId) -> Result<()> {
+        let mut jobs: Vec<CallbackJob> = self.callback_job(call_id.as_str())?.into_iter().collect();
         jobs.extend(
             self.load_all::<CallbackJob>(Family::CallbackJobs, format!("{call_id}.").as_bytes())?,
         );
@@ -371,16 +371,16 @@ fn put_job(batch: &mut Batch<'_>, job: &CallbackJob) {
 }
 
 /// Head of the keys of an account's results in a state.
-pub(crate) fn results_prefix(account_id: &str, state: JobState) -> Vec<u8> {
+pub(crate) fn results_prefix(account_id: &AccountId, state: JobState) -> Vec<u8> {
     Key::of(account_id).number(state as u64).bytes()
 }
 
 /// Start and call id of a key of `Results`.
-pub(crate) fn parse_listed(key: &[u8]) -> Result<(u64, &str)> {
+pub(crate) fn parse_listed(key: &[u8]) -> Result<(u64, CallId)> {
     let mut reader = KeyReader(key);
     let parsed = reader.text().and_then(|_| reader.number()).and_then(|_| reader.newest());
     parsed
-        .and_then(|start_ms| reader.rest().map(|call_id| (start_ms, call_id)))
+        .and_then(|start_ms| reader.rest().map(|call_id| (start_ms, call_id.into())))
         .ok_or_else(malformed)
 }
 
@@ -410,14 +410,14 @@ fn parse_cursor(state: JobState, cursor: &str) -> Result<Vec<u8>> {
         return Err(Error::BadCursor);
     };
     Ok(Key::default()
-        .raw(&results_prefix(account_id, state))
+        .raw(&results_prefix(&account_id.into(), state))
         .newest(start_ms)
         .rest(call_id)
         .bytes())
 }
 
 fn due_key(job: &CallbackJob) -> Vec<u8> {
-    Key::of(&job.target.endpoint).number(job.next_ms).rest(&job.job_id()).bytes()
+    Key::of(&job.target.endpoint).number(job.next_ms).rest(job.job_id()).bytes()
 }
 
 fn malformed() -> Error {
@@ -453,7 +453,7 @@ mod tests {
             start_ms: 7,
         };
         storage.create_call(new, None).unwrap();
-        let call = storage.call("c1").unwrap().unwrap();
+        let call = storage.call(&"c1".into()).unwrap().unwrap();
         let target = CallbackTarget {
             endpoint: "demo e".into(),
             url: "https://crm.example/".into(),
@@ -473,7 +473,8 @@ mod tests {
         assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 10).unwrap().jobs, []);
         drop(storage);
         let storage = Storage::open(folder.path(), ()).unwrap();
-        let jobs = storage.undelivered(Some("demo"), JobState::Exhausted, None, 10).unwrap().jobs;
+        let jobs =
+            storage.undelivered(Some(&"demo".into()), JobState::Exhausted, None, 10).unwrap().jobs;
         assert_eq!(
             jobs.iter().map(|job| (job.call_id.as_str(), job.start_ms)).collect::<Vec<_>>(),
             [("c1", 7)]

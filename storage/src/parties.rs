@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::record::*;
 use crate::store::{Durability, Storage};
-use call_words::LegKind;
+use call_words::{CallId, LegKind, RecordingName, TrunkId};
 
 /// Third parties and supervisors of one call over all its time.
 pub const OTHERS_CAP: usize = 64;
@@ -20,7 +20,7 @@ pub struct NewParty {
     pub number: Option<String>,
     pub crm_username: Option<String>,
     /// Trunk whose line it holds.
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     pub request: Option<PartyRequest>,
 }
 
@@ -47,7 +47,7 @@ pub enum AddOutcome {
 impl Storage {
     /// Notes a party that is about to be dialled, under a name that no other of the call has or
     /// had, unless its request came before.
-    pub fn add_party(&self, call_id: &str, new: NewParty) -> Result<AddOutcome> {
+    pub fn add_party(&self, call_id: &CallId, new: NewParty) -> Result<AddOutcome> {
         let mut outcome = AddOutcome::Ended;
         let changed = self.change_live_call(call_id, Durability::Logged, |call| {
             if let Some(earlier) =
@@ -85,7 +85,7 @@ impl Storage {
     }
 
     /// Forgets a party that was never dialled. `None` if the call is unknown or has ended.
-    pub fn drop_party(&self, call_id: &str, party: &str) -> Result<Option<Call>> {
+    pub fn drop_party(&self, call_id: &CallId, party: &str) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
             call.others.retain(|other| {
                 other.party != party || other.answer_ms.is_some() || other.end_ms.is_some()
@@ -95,7 +95,11 @@ impl Storage {
 
     /// Keeps a name for a recording that is about to start, unless the call has one. `None` if the
     /// call is unknown or has ended.
-    pub fn reserve_recording(&self, call_id: &str, file_name: &str) -> Result<Option<Call>> {
+    pub fn reserve_recording(
+        &self,
+        call_id: &CallId,
+        file_name: &RecordingName,
+    ) -> Result<Option<Call>> {
         self.change_live_call(call_id, Durability::Logged, |call| {
             call.recording_file.get_or_insert_with(|| file_name.to_owned());
         })

@@ -11,6 +11,7 @@ use crate::key::{Key, KeyReader};
 use crate::listing::parse_account_call_key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage, behind};
+use call_words::{AccountId, CallId, RecordingName};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 /// How long an expired recording's link answers 410 rather than 404.
@@ -20,7 +21,7 @@ const TOMBSTONE_MS: u64 = 365 * DAY_MS;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expired {
     /// Files to delete; named again by later turns until `confirm_recordings_deleted`.
-    pub recording_files: Vec<String>,
+    pub recording_files: Vec<RecordingName>,
     pub call_count: usize,
     pub recording_count: usize,
     pub idempotency_count: usize,
@@ -89,14 +90,14 @@ impl Storage {
                 expired.more = true;
                 break;
             }
-            expired.recording_files.push(String::from_utf8_lossy(key).into_owned());
+            expired.recording_files.push(String::from_utf8_lossy(key).into());
             scan.advance();
         }
         Ok(expired)
     }
 
     /// Notes that these files no longer exist.
-    pub fn confirm_recordings_deleted(&self, file_names: &[String]) -> Result<()> {
+    pub fn confirm_recordings_deleted(&self, file_names: &[RecordingName]) -> Result<()> {
         let mut batch = self.batch();
         for file_name in file_names {
             batch.delete(Family::RecordingDeletions, file_name.as_bytes());
@@ -106,31 +107,31 @@ impl Storage {
 
     /// A recording by its file name; with `expired_ms` set, its file is gone (410). `None` if there
     /// never was one.
-    pub fn recording(&self, file_name: &str) -> Result<Option<RecordingEntry>> {
+    pub fn recording(&self, file_name: &RecordingName) -> Result<Option<RecordingEntry>> {
         self.load(Family::Recordings, file_name.as_bytes())
     }
 
-    fn retention(&self, account_id: &str) -> Result<Retention> {
+    fn retention(&self, account_id: &AccountId) -> Result<Retention> {
         Ok(self.account(account_id)?.map(|account| account.retention).unwrap_or_default())
     }
 
     /// Accounts that have keys in a family whose keys start with the account.
-    pub(crate) fn accounts_in(&self, family: Family) -> Result<Vec<String>> {
+    pub(crate) fn accounts_in(&self, family: Family) -> Result<Vec<AccountId>> {
         let mut accounts = Vec::new();
         let mut scan = self.scan(family, b"");
         while let Some((key, _)) = scan.current()? {
-            let account_id = KeyReader(key).text().ok_or_else(malformed)?.to_owned();
+            let account_id = KeyReader(key).text().ok_or_else(malformed)?.into();
             scan.seek(&behind(&Key::of(&account_id).bytes()));
             accounts.push(account_id);
         }
         Ok(accounts)
     }
 
-    fn removed_accounts(&self) -> Result<Vec<String>> {
+    fn removed_accounts(&self) -> Result<Vec<AccountId>> {
         let mut accounts = Vec::new();
         let mut scan = self.scan(Family::Removals, b"");
         while let Some((key, _)) = scan.current()? {
-            accounts.push(String::from_utf8_lossy(key).into_owned());
+            accounts.push(String::from_utf8_lossy(key).into());
             scan.advance();
         }
         Ok(accounts)
@@ -138,7 +139,12 @@ impl Storage {
 
     /// Forgets what a removed account left, at most `limit` calls and as many recordings; returns
     /// how many. What stays are the traces by which recordings' links answer 410.
-    pub fn forget_account(&self, account_id: &str, now_ms: u64, limit: usize) -> Result<usize> {
+    pub fn forget_account(
+        &self,
+        account_id: &AccountId,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<usize> {
         if self.read(Family::Removals, account_id.as_bytes())?.is_none() || limit == 0 {
             return Ok(0);
         }
@@ -167,7 +173,7 @@ impl Storage {
         let mut scan = self.scan(Family::WebphoneSessions, b"");
         while let Some((key, value)) = scan.current()? {
             let session: WebphoneSession = crate::codec::decode(value)?;
-            if session.account_id == account_id {
+            if session.account_id == *account_id {
                 batch.delete(Family::WebphoneSessions, key);
             }
             scan.advance();
@@ -225,7 +231,7 @@ impl Storage {
 
     fn expire_recordings(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         before_ms: u64,
         now_ms: u64,
         limit: usize,
@@ -236,11 +242,11 @@ impl Storage {
         while let Some((key, _)) = scan.current()? {
             let mut reader = KeyReader(key);
             let start_ms = reader.text().and_then(|_| reader.number()).ok_or_else(malformed)?;
-            let file_name = reader.rest().ok_or_else(malformed)?;
+            let file_name = RecordingName::from(reader.rest().ok_or_else(malformed)?);
             if count >= limit || start_ms >= before_ms {
                 break;
             }
-            if let Some(entry) = self.recording(file_name)? {
+            if let Some(entry) = self.recording(&file_name)? {
                 batch.put(
                     Family::Recordings,
                     file_name.as_bytes(),
@@ -249,7 +255,7 @@ impl Storage {
                 batch.index(Family::RecordingDeletions, file_name.as_bytes(), b"");
                 batch.index(
                     Family::RecordingTombstones,
-                    &Key::default().number(now_ms).rest(file_name).bytes(),
+                    &Key::default().number(now_ms).rest(&file_name).bytes(),
                     b"",
                 );
             }
@@ -264,7 +270,7 @@ impl Storage {
 
     /// Removes ended calls from the oldest on. A call that is still live stops the walk: younger
     /// ones wait for the next turn.
-    fn expire_calls(&self, account_id: &str, before_ms: u64, limit: usize) -> Result<usize> {
+    fn expire_calls(&self, account_id: &AccountId, before_ms: u64, limit: usize) -> Result<usize> {
         let mut count = 0;
         let mut scan = self.scan(Family::AccountCalls, &Key::of(account_id).bytes());
         scan.seek_to_last();
@@ -273,7 +279,7 @@ impl Storage {
             if count >= limit || start_ms >= before_ms {
                 break;
             }
-            if !self.forget_call(key, call_id)? {
+            if !self.forget_call(key, &call_id)? {
                 break;
             }
             count += 1;
@@ -283,7 +289,7 @@ impl Storage {
     }
 
     /// Removes a call with all that hangs on it but its recording. False if it is live.
-    fn forget_call(&self, listing_key: &[u8], call_id: &str) -> Result<bool> {
+    fn forget_call(&self, listing_key: &[u8], call_id: &CallId) -> Result<bool> {
         let Some(call) = self.call(call_id)? else { return Ok(false) };
         if call.is_live() {
             return Ok(false);

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::key::Key;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
+use call_words::{AccountId, CallId};
 use std::collections::BTreeSet;
 
 impl Storage {
@@ -35,7 +36,11 @@ impl Storage {
 
     /// Notes that the session's page carries the call, and no other page does. `None` if there is
     /// no such session.
-    pub fn bind_session(&self, session_id: &str, call_id: &str) -> Result<Option<WebphoneSession>> {
+    pub fn bind_session(
+        &self,
+        session_id: &str,
+        call_id: &CallId,
+    ) -> Result<Option<WebphoneSession>> {
         let _held = self.lock(&[session_lock(session_id), call_lock(call_id)]);
         let Some(mut session) = self.session(session_id)? else { return Ok(None) };
         session.call_id = Some(call_id.to_owned());
@@ -68,7 +73,7 @@ impl Storage {
         &self,
         now_ms: u64,
         is_over: impl Fn(&WebphoneSession) -> bool,
-    ) -> Result<BTreeSet<(String, String)>> {
+    ) -> Result<BTreeSet<(AccountId, String)>> {
         let mut over = Vec::new();
         let mut scan = self.scan(Family::WebphoneSessions, b"");
         while let Some((_, value)) = scan.current()? {
@@ -96,7 +101,7 @@ impl Storage {
     }
 
     /// What is remembered of an agent's softphone; the default if nothing is.
-    pub fn softphone(&self, account_id: &str, crm_username: &str) -> Result<Softphone> {
+    pub fn softphone(&self, account_id: &AccountId, crm_username: &str) -> Result<Softphone> {
         Ok(self.load(Family::Softphones, &agent_key(account_id, crm_username))?.unwrap_or_default())
     }
 
@@ -104,7 +109,7 @@ impl Storage {
     /// registered.
     pub fn change_softphone(
         &self,
-        account_id: &str,
+        account_id: &AccountId,
         crm_username: &str,
         change: impl FnOnce(&mut Softphone),
     ) -> Result<()> {

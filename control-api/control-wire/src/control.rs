@@ -4,7 +4,8 @@
 
 use crate::destination::{AgentTarget, Destination};
 use call_words::{
-    Joining, PartyRole, PartyState, Reason, RecordingState, RefusalCode, SupervisorRole, Word,
+    CallId, Joining, PartyRole, PartyState, Reason, RecordingName, RecordingState, RefusalCode,
+    SupervisorRole, Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// `Refused`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Control {
-    pub call_id: String,
+    pub call_id: CallId,
     /// Names the request: a repeated one gets the same answer and has no second effect.
     pub control_id: String,
     pub verb: Verb,
@@ -59,7 +60,7 @@ pub enum Verb {
     },
     /// Records from now on.
     StartRecording {
-        file_name: String,
+        file_name: RecordingName,
     },
     /// What follows is silence in the recording, and no digit is told.
     PauseRecording,
@@ -120,6 +121,6 @@ pub struct ControlRefusal {
 /// times a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Speaking {
-    pub call_id: String,
+    pub call_id: CallId,
     pub parties: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! Where a leg is to be dialled: routes over trunks, or a registered softphone.
 
-use call_words::{MediaProfile, TransportKind};
+use call_words::{AgentName, MediaProfile, TransportKind, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ pub enum AgentTarget {
     /// A softphone registered with this shard. It answers by itself; the customer is dialled once
     /// the agent's media flows.
     Softphone {
-        agent: String,
+        agent: AgentName,
         ring_ms: u64,
     },
 }
@@ -27,7 +27,7 @@ pub struct Destination {
 /// One attempt's target: a trunk with addresses resolved and numbers in its form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
-    pub trunk: String,
+    pub trunk: TrunkId,
     pub transport: TransportKind,
     pub address: SocketAddr,
     /// Host part of the request-URI, To and From, with the port where it is not 5060.

@@ -1,6 +1,7 @@
 //! A Hello of any length as frames: names that are too many for one follow in others.
 
 use crate::message::{FromEdge, Hello, HelloMore};
+use call_words::{AgentName, CallId};
 
 /// Bytes of names in one frame: far below what a frame may have, however they are escaped.
 const NAMES_LEN: usize = 32 * 1024;
@@ -8,8 +9,8 @@ const NAMES_LEN: usize = 32 * 1024;
 const NAME_OVERHEAD: usize = 3;
 
 enum Name {
-    LiveCall(String),
-    Softphone(String),
+    LiveCall(CallId),
+    Softphone(AgentName),
 }
 
 impl Hello {
@@ -24,7 +25,10 @@ impl Hello {
             .map(Name::LiveCall)
             .chain(softphones.into_iter().map(Name::Softphone))
         {
-            let (Name::LiveCall(text) | Name::Softphone(text)) = &name;
+            let text = match &name {
+                Name::LiveCall(call_id) => call_id.as_str(),
+                Name::Softphone(agent) => agent.as_str(),
+            };
             let len = text.len() + NAME_OVERHEAD;
             // A frame has at least one name, however long.
             if len > room && room < NAMES_LEN {
@@ -59,16 +63,18 @@ mod tests {
     use crate::{FrameDecoder, MAX_FRAME_LEN, ShardStatus, VERSION, encode};
 
     fn hello(call_count: usize, softphone_count: usize, name_len: usize) -> Hello {
-        let names = |count| (0..count).map(|n| format!("{n:0name_len$}")).collect();
+        fn names<Name: From<String>>(count: usize, len: usize) -> Vec<Name> {
+            (0..count).map(|n| format!("{n:0len$}").into()).collect()
+        }
         Hello {
             version: VERSION,
             edge: "edge-1".into(),
             epoch: 1,
             shard: 0,
-            live_calls: names(call_count),
+            live_calls: names(call_count, name_len),
             status: ShardStatus::default(),
             softphone_service: None,
-            softphones: names(softphone_count),
+            softphones: names(softphone_count, name_len),
             folders: None,
             more: false,
         }
@@ -115,7 +121,8 @@ mod tests {
         assert!(check(&most) > 10);
         assert!(check(&hello(100_000, 1, 36)) > 100);
         assert_eq!(check(&hello(3, 3, MAX_FRAME_LEN / 8)), 6);
-        let escaped = Hello { live_calls: vec!["\u{1}".repeat(30_000); 4], ..hello(0, 0, 1) };
+        let escaped =
+            Hello { live_calls: vec!["\u{1}".repeat(30_000).into(); 4], ..hello(0, 0, 1) };
         assert_eq!(check(&escaped), 4);
     }
 }

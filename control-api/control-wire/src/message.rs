@@ -3,7 +3,10 @@
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use crate::destination::{AgentTarget, Destination};
-use call_words::{CallStatus, HangupBy, LegKind, MilestoneKind, Reason, RecordingLayout, Word};
+use call_words::{
+    AccountId, AgentName, CallId, CallStatus, EdgeName, HangupBy, LegKind, MilestoneKind, Reason,
+    RecordingLayout, RecordingName, TrunkId, Word,
+};
 use serde::{Deserialize, Serialize};
 
 /// From a shard of the edge to control-api.
@@ -61,17 +64,17 @@ pub enum ToEdge {
 pub struct Hello {
     pub version: u16,
     /// Configured name of the edge, unique per control-api.
-    pub edge: String,
+    pub edge: EdgeName,
     /// Changes with each start of the edge process.
     pub epoch: u64,
     pub shard: u16,
     /// Calls that are alive or whose `Ended` is not yet acknowledged.
-    pub live_calls: Vec<String>,
+    pub live_calls: Vec<CallId>,
     pub status: ShardStatus,
     /// `None` if the shard takes no softphones.
     pub softphone_service: Option<SoftphoneService>,
     /// Agents (`SoftphoneGrant::agent`) whose softphones are registered with this shard.
-    pub softphones: Vec<String>,
+    pub softphones: Vec<AgentName>,
     /// `None` from an edge that does not tell them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Folders>,
@@ -83,8 +86,8 @@ pub struct Hello {
 /// More names of a Hello.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct HelloMore {
-    pub live_calls: Vec<String>,
-    pub softphones: Vec<String>,
+    pub live_calls: Vec<CallId>,
+    pub softphones: Vec<AgentName>,
     /// Whether another one follows.
     pub more: bool,
 }
@@ -118,7 +121,7 @@ pub struct SoftphoneService {
 /// Whether an agent's softphone is registered, as the shard sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
-    pub agent: String,
+    pub agent: AgentName,
     pub online: bool,
 }
 
@@ -141,7 +144,7 @@ pub enum Command {
     PlaceCall(Box<PlaceCall>),
     /// Ends the call in any state; unknown calls are already ended.
     HangUp {
-        call_id: String,
+        call_id: CallId,
     },
     /// Asks something of a running call.
     Control(Box<Control>),
@@ -150,7 +153,7 @@ pub enum Command {
     GrantSoftphone(SoftphoneGrant),
     /// Ends the agent's grant and cuts its softphone off, at the end of its call if it is in one.
     RevokeSoftphone {
-        agent: String,
+        agent: AgentName,
     },
 }
 
@@ -159,7 +162,7 @@ pub enum Command {
 pub struct SoftphoneGrant {
     /// Opaque name of the agent, unique among all accounts: user part of its address-of-record and
     /// user name of its digest. Letters, digits and `-` only.
-    pub agent: String,
+    pub agent: AgentName,
     pub password: String,
     pub expires_at_ms: u64,
 }
@@ -173,8 +176,8 @@ impl std::fmt::Debug for SoftphoneGrant {
 /// A call to place: agent first, then the customer. All that the edge needs is in here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceCall {
-    pub call_id: String,
-    pub account_id: String,
+    pub call_id: CallId,
+    pub account_id: AccountId,
     pub agent: AgentTarget,
     /// Without a route, a softphone is called for the sake of its media alone: it hears the ringing
     /// tone until it hangs up.
@@ -185,7 +188,7 @@ pub struct PlaceCall {
     pub no_media_ms: u64,
     /// File name (no folder) of the recording, or `None` if the call is not recorded from its
     /// start.
-    pub recording: Option<String>,
+    pub recording: Option<RecordingName>,
     pub recording_layout: RecordingLayout,
     /// File name (no folder) of the WAV that a party on hold hears, or `None` for the bundled tone.
     pub hold_audio: Option<String>,
@@ -206,7 +209,7 @@ pub enum Event {
     /// The agent's phone asked by REFER for a blind transfer. Control-api answers it with a
     /// `Verb::AddParticipant` whose party is `party`, or with a `Verb::Cancel` if it may not be.
     TransferRequested {
-        call_id: String,
+        call_id: CallId,
         /// Name for the party that is asked for.
         party: String,
         /// User part of the Refer-To URI: a number as the phone wrote it.
@@ -217,7 +220,7 @@ pub enum Event {
 /// One step of a call for its timeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Milestone {
-    pub call_id: String,
+    pub call_id: CallId,
     /// Counts from 1 within the call.
     pub sequence: u32,
     pub at_ms: u64,
@@ -228,7 +231,7 @@ pub struct Milestone {
     pub conversation: Option<Box<Conversation>>,
     pub kind: Word<MilestoneKind>,
     pub sip_code: Option<u16>,
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     /// One line for people; never holds a number, key or token.
     pub detail: Option<String>,
 }
@@ -236,7 +239,7 @@ pub struct Milestone {
 /// The call is over; sent once, after its recording is final.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
-    pub call_id: String,
+    pub call_id: CallId,
     pub status: CallStatus,
     /// `None` for a plain answered call.
     pub reason: Option<Word<Reason>>,
@@ -280,7 +283,7 @@ pub struct OtherParty {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub leg: LegKind,
-    pub trunk: String,
+    pub trunk: TrunkId,
     pub started_at_ms: u64,
     pub ended_at_ms: u64,
     /// Final SIP status, or `None` on a timeout or transport error.
@@ -292,7 +295,7 @@ pub struct Attempt {
 /// The file that a recording became, in the recordings' folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingResult {
-    pub file_name: String,
+    pub file_name: RecordingName,
     pub duration_ms: u64,
     pub file_len: u64,
     /// Where it was paused, in its own time.

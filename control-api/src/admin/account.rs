@@ -13,7 +13,7 @@ use crate::{hold_audio, retention};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::RecordingLayout;
+use call_words::{AccountId, RecordingLayout, TrunkId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -124,7 +124,7 @@ pub struct RetentionView {
 impl From<&Account> for AccountView {
     fn from(account: &Account) -> Self {
         Self {
-            id: account.id.clone(),
+            id: account.id.to_string(),
             name: account.name.clone(),
             region: account.region.clone(),
             countries: account.countries.clone(),
@@ -143,7 +143,7 @@ impl From<&Account> for AccountView {
                 record_days: account.retention.record_days,
                 recording_days: account.retention.recording_days,
             },
-            trunks: account.trunks.clone(),
+            trunks: account.trunks.iter().map(TrunkId::to_string).collect(),
             frame_ancestors: account.frame_ancestors.clone(),
             recording_layout: account.recording_layout,
             refer: account.refer.into(),
@@ -366,7 +366,7 @@ impl AccountSettings {
                     );
                 }
             }
-            account.trunks = trunks;
+            account.trunks = trunks.into_iter().map(TrunkId::from).collect();
         }
         if let Some(origins) = self.frame_ancestors {
             for (at, origin) in origins.iter().enumerate() {
@@ -419,7 +419,7 @@ pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<AccountVie
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
 pub async fn read(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<AccountId>,
 ) -> Result<Json<AccountView>, Problem> {
     let account = blocking(&admin, move |admin| admin.account(&id)).await?;
     Ok(Json(AccountView::from(&account)))
@@ -434,17 +434,17 @@ pub async fn read(
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<AccountId>,
     JsonBody(settings): JsonBody<AccountSettings>,
 ) -> Result<(StatusCode, Json<AccountView>), Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let mut refusals = Refusals::default();
-        refusals.take("account", field::id(&id));
+        refusals.take("account", field::id(id.as_str()));
         let known = admin.store().account(&id)?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let trunks = admin.store().trunks()?;
-        let present = known.unwrap_or_else(|| Account::new(&id, &id));
+        let present = known.unwrap_or_else(|| Account::new(id.clone(), id.as_str()));
         let account = settings.over(
             present,
             |trunk| trunks.iter().any(|known| known.id == trunk),
@@ -541,14 +541,14 @@ impl Removal {
     (status = 404, body = ProblemDetails), (status = 409, body = ProblemDetails)))]
 pub async fn remove(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<AccountId>,
     QueryParams(mode): QueryParams<RemovalMode>,
 ) -> Result<Json<Removal>, Problem> {
     let removal = blocking(&admin, move |admin| {
         let _held = admin.change();
         let store = &admin.store();
         let account = admin.account(&id)?;
-        let had = store.belongings(&id)?.ok_or_else(|| unknown("account", &id))?;
+        let had = store.belongings(&id)?.ok_or_else(|| unknown("account", id.as_str()))?;
         let found = Removal::of(&had, false);
         if mode.dry_run {
             return Ok(found);
@@ -575,7 +575,7 @@ pub async fn remove(
         let had = match store.remove_account(&id)? {
             RemoveOutcome::Removed(had) => had,
             RemoveOutcome::InUse(had) => return Err(in_use(&had)),
-            RemoveOutcome::Unknown => return Err(unknown("account", &id)),
+            RemoveOutcome::Unknown => return Err(unknown("account", id.as_str())),
         };
         if let Some(file_name) = account.hold_audio {
             hold_audio::remove(&admin.app.config.hold_audio.folder, &file_name);

@@ -7,7 +7,7 @@ use crate::problem::{Problem, ProblemDetails};
 use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
-use call_words::JobState;
+use call_words::{AccountId, JobState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::CallFilter;
@@ -44,13 +44,13 @@ pub struct AccountCallsQuery {
     (status = 404, body = ProblemDetails, description = "No such account")))]
 pub async fn of_account(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     QueryParams(query): QueryParams<AccountCallsQuery>,
 ) -> Result<Json<CallList>, Problem> {
     let limit = list::page_len(query.limit)?;
     let filter = CallFilter {
         uuid: query.uuid,
-        callback: query.callback.map(Into::into),
+        callback: query.callback,
         from_ms: list::time("from", query.from)?,
         until_ms: list::time("to", query.to)?,
         ..CallFilter::default()
@@ -75,7 +75,7 @@ pub async fn live(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<LiveCall>>
     let mut calls = blocking(&admin, |admin| Ok(admin.store().live_calls()?)).await?;
     calls.sort_by_key(|call| call.start_ms);
     let view = |call: &storage::Call| LiveCall {
-        account: call.account_id.clone(),
+        account: call.account_id.to_string(),
         call: CallView::of(call, &admin.app.config.public.url),
     };
     Ok(Json(calls.iter().map(view).collect()))

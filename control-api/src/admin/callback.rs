@@ -12,6 +12,7 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::AccountId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{AuthHeader, CallbackSettings, EarlierSecret, Sealed};
@@ -183,7 +184,7 @@ fn check_signing_secret(secret: &Secret) -> Result<(), String> {
     }
 }
 
-pub(super) fn no_callback(account: &str) -> Problem {
+pub(super) fn no_callback(account: &AccountId) -> Problem {
     Problem::not_found(format!("the account {account:?} has no callback"))
 }
 
@@ -193,7 +194,7 @@ pub(super) fn no_callback(account: &str) -> Problem {
     responses((status = 200, body = CallbackView), (status = 404, body = ProblemDetails)))]
 pub async fn read(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<CallbackView>, Problem> {
     let found = blocking(&admin, move |admin| {
         admin.account(&account)?.callback.ok_or_else(|| no_callback(&account))
@@ -211,7 +212,7 @@ pub async fn read(
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     JsonBody(input): JsonBody<CallbackInput>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
     blocking(&admin, move |admin| {
@@ -241,7 +242,7 @@ pub async fn set(
         (status = 409, body = ProblemDetails)))]
 pub async fn remove(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     QueryParams(confirmation): QueryParams<Confirmation>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
@@ -275,7 +276,7 @@ pub struct Renewal {
         (status = 422, body = ProblemDetails)))]
 pub async fn renew_signing_secret(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     renewal: Option<JsonBody<Renewal>>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
     blocking(&admin, move |admin| {
@@ -307,7 +308,7 @@ pub async fn renew_signing_secret(
         (status = 404, body = ProblemDetails)))]
 pub async fn end_overlap(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();

@@ -9,7 +9,7 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::JobState;
+use call_words::{AccountId, CallId, JobState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{CallFilter, CallbackJob, RequeueOutcome};
@@ -28,7 +28,8 @@ pub struct DeliveryQuery {
     #[param(inline)]
     pub state: Option<Undelivered>,
     /// Of this account only.
-    pub account: Option<String>,
+    #[param(value_type = Option<String>)]
+    pub account: Option<AccountId>,
     /// Most results on the page, 1 to 200; 50 unless given.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<usize>,
@@ -63,8 +64,8 @@ pub struct UndeliveredResult {
 impl UndeliveredResult {
     fn of(job: &CallbackJob) -> Self {
         Self {
-            account: job.account_id.clone(),
-            call_id: job.call_id.clone(),
+            account: job.account_id.to_string(),
+            call_id: job.call_id.to_string(),
             start_time: timestamp(job.start_ms),
             url: job.target.url.clone(),
             delivery: DeliveryView::of(job),
@@ -101,7 +102,7 @@ pub async fn list(
             admin.account(account)?;
         }
         let page = admin.store().undelivered(
-            query.account.as_deref(),
+            query.account.as_ref(),
             state,
             query.cursor.as_deref(),
             limit,
@@ -123,7 +124,7 @@ pub async fn list(
         tried, or its account has no callback")))]
 pub async fn redeliver(
     State(admin): State<Arc<Admin>>,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<(StatusCode, Json<UndeliveredResult>), Problem> {
     match admin.app.records.requeue_callback(&call_id).await? {
         RequeueOutcome::Queued(job) => {
@@ -138,7 +139,7 @@ pub async fn redeliver(
         RequeueOutcome::NotConfigured => {
             Err(Problem::conflict("no_callback", "the account has no callback URL"))
         }
-        RequeueOutcome::UnknownCall => Err(unknown("call", &call_id)),
+        RequeueOutcome::UnknownCall => Err(unknown("call", call_id.as_str())),
     }
 }
 
@@ -174,7 +175,7 @@ pub struct Redelivered {
     (status = 409, body = ProblemDetails, description = "The account has no callback")))]
 pub async fn redeliver_all(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     range: Option<JsonBody<RedeliverAll>>,
 ) -> Result<(StatusCode, Json<Redelivered>), Problem> {
     let range = range.map(|JsonBody(range)| range).unwrap_or_default();

@@ -4,6 +4,7 @@
 use super::field::Context;
 use crate::app::App;
 use crate::problem::Problem;
+use call_words::AccountId;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{Account, Call, Storage};
@@ -43,8 +44,8 @@ impl Admin {
     }
 
     /// The account, or 404.
-    pub(crate) fn account(&self, id: &str) -> Result<Account, Problem> {
-        self.store().account(id)?.ok_or_else(|| unknown("account", id))
+    pub(crate) fn account(&self, id: &AccountId) -> Result<Account, Problem> {
+        self.store().account(id)?.ok_or_else(|| unknown("account", id.as_str()))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::problem::{Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use call_words::AccountId;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Account;
@@ -25,7 +26,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<AccountId>,
     request: Request,
 ) -> Result<Json<AccountView>, Problem> {
     let file = match tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body(), MAX_FILE_LEN))
@@ -65,13 +66,17 @@ pub async fn set(
     responses((status = 200, body = AccountView), (status = 404, body = ProblemDetails)))]
 pub async fn remove(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<AccountId>,
 ) -> Result<Json<AccountView>, Problem> {
     blocking(&admin, move |admin| change(admin, &id, None)).await
 }
 
 /// Names the file from the next call on; the one before is removed.
-fn change(admin: &Admin, id: &str, name: Option<String>) -> Result<Json<AccountView>, Problem> {
+fn change(
+    admin: &Admin,
+    id: &AccountId,
+    name: Option<String>,
+) -> Result<Json<AccountView>, Problem> {
     let _held = admin.change();
     let before = admin.account(id)?;
     let after = Account { hold_audio: name, ..before.clone() };

@@ -11,6 +11,7 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::AccountId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Agent, Number};
@@ -126,7 +127,7 @@ impl AgentSettings {
     /// The agent with these settings over the present ones.
     pub fn over(
         self,
-        account: &str,
+        account: &AccountId,
         crm_username: &str,
         present: Option<Agent>,
         refusals: &mut Refusals,
@@ -162,7 +163,7 @@ fn path_number(text: &str, account: &Account) -> Result<E164, Problem> {
     responses((status = 200, body = Vec<String>), (status = 404, body = ProblemDetails)))]
 pub async fn list_numbers(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<Vec<String>>, Problem> {
     let numbers = blocking(&admin, move |admin| {
         admin.account(&account)?;
@@ -179,7 +180,7 @@ pub async fn list_numbers(
     (status = 422, body = ProblemDetails)))]
 pub async fn assign_number(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, number)): PathParams<(String, String)>,
+    PathParams((account, number)): PathParams<(AccountId, String)>,
 ) -> Result<Json<String>, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
@@ -198,7 +199,7 @@ pub async fn assign_number(
         (status = 422, body = ProblemDetails)))]
 pub async fn withdraw_number(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, number)): PathParams<(String, String)>,
+    PathParams((account, number)): PathParams<(AccountId, String)>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
@@ -219,7 +220,7 @@ pub async fn withdraw_number(
     responses((status = 200, body = Vec<AgentStatus>), (status = 404, body = ProblemDetails)))]
 pub async fn list_agents(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<Vec<AgentStatus>>, Problem> {
     let agents = blocking(&admin, move |admin| {
         admin.account(&account)?;
@@ -237,7 +238,7 @@ pub async fn list_agents(
         (status = 422, body = ProblemDetails)))]
 pub async fn register_agent(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, crm_username)): PathParams<(String, String)>,
+    PathParams((account, crm_username)): PathParams<(AccountId, String)>,
     JsonBody(settings): JsonBody<AgentSettings>,
 ) -> Result<Json<AgentView>, Problem> {
     blocking(&admin, move |admin| {
@@ -261,7 +262,7 @@ pub async fn register_agent(
         (status = 409, body = ProblemDetails)))]
 pub async fn remove_agent(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, crm_username)): PathParams<(String, String)>,
+    PathParams((account, crm_username)): PathParams<(AccountId, String)>,
     QueryParams(confirmation): QueryParams<Confirmation>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {

@@ -12,6 +12,7 @@ use crate::secret::{self, MIN_KEY_CHARS, Secret};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::AccountId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{ApiKey, KeyClass};
@@ -66,7 +67,7 @@ pub struct KeyView {
 impl From<&ApiKey> for KeyView {
     fn from(key: &ApiKey) -> Self {
         Self {
-            id: key.id.clone(),
+            id: key.id.to_string(),
             name: name_of(key).to_owned(),
             class: if key.class == KeyClass::Browser { Class::Browser } else { Class::Server },
             prefix: key.prefix.clone(),
@@ -124,11 +125,11 @@ pub struct Rotation {
 
 /// The name inside a key's id.
 pub fn name_of(key: &ApiKey) -> &str {
-    key.id.split('.').nth(1).unwrap_or(&key.id)
+    key.id.as_str().split('.').nth(1).unwrap_or(key.id.as_str())
 }
 
 fn generation_of(key: &ApiKey) -> u64 {
-    key.id.rsplit('.').next().and_then(|generation| generation.parse().ok()).unwrap_or(0)
+    key.id.as_str().rsplit('.').next().and_then(|generation| generation.parse().ok()).unwrap_or(0)
 }
 
 /// The newest generation of a name.
@@ -138,7 +139,7 @@ pub fn newest<'a>(keys: &'a [ApiKey], name: &str) -> Option<&'a ApiKey> {
 
 impl KeyInput {
     /// The key's first generation and its clear text.
-    pub fn first(&self, account: &str, refusals: &mut Refusals) -> (ApiKey, Secret) {
+    pub fn first(&self, account: &AccountId, refusals: &mut Refusals) -> (ApiKey, Secret) {
         refusals.take("name", field::id(&self.name));
         let class = KeyClass::from(self.class);
         if let Some(value) = &self.value {
@@ -147,8 +148,8 @@ impl KeyInput {
         let clear = self.value.clone().unwrap_or_else(|| secret::mint_key(class));
         let cidrs = self.networks(refusals).unwrap_or_default();
         let key = ApiKey {
-            id: format!("{account}.{}.1", self.name),
-            account_id: Some(account.to_owned()),
+            id: format!("{account}.{}.1", self.name).into(),
+            account_id: Some(account.clone()),
             class,
             hash: secret::hash(clear.expose()),
             prefix: secret::shown_prefix(&clear),
@@ -197,7 +198,7 @@ pub fn permission(given: Option<bool>, class: KeyClass, refusals: &mut Refusals)
     given
 }
 
-fn no_key(account: &str, name: &str) -> Problem {
+fn no_key(account: &AccountId, name: &str) -> Problem {
     Problem::not_found(format!("the account {account:?} has no key {name:?}"))
 }
 
@@ -207,7 +208,7 @@ fn no_key(account: &str, name: &str) -> Problem {
     responses((status = 200, body = Vec<KeyView>), (status = 404, body = ProblemDetails)))]
 pub async fn list(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<Vec<KeyView>>, Problem> {
     let keys = blocking(&admin, move |admin| {
         admin.account(&account)?;
@@ -224,7 +225,7 @@ pub async fn list(
     (status = 409, body = ProblemDetails), (status = 422, body = ProblemDetails)))]
 pub async fn create(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
     JsonBody(input): JsonBody<KeyInput>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
     blocking(&admin, move |admin| {
@@ -258,7 +259,7 @@ pub async fn create(
         (status = 422, body = ProblemDetails)))]
 pub async fn change(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, name)): PathParams<(String, String)>,
+    PathParams((account, name)): PathParams<(AccountId, String)>,
     JsonBody(change): JsonBody<KeyChange>,
 ) -> Result<Json<Vec<KeyView>>, Problem> {
     blocking(&admin, move |admin| {
@@ -293,7 +294,7 @@ pub async fn change(
         (status = 422, body = ProblemDetails)))]
 pub async fn rotate(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, name)): PathParams<(String, String)>,
+    PathParams((account, name)): PathParams<(AccountId, String)>,
     JsonBody(rotation): JsonBody<Rotation>,
 ) -> Result<(StatusCode, Json<NewKey>), Problem> {
     blocking(&admin, move |admin| {
@@ -307,7 +308,7 @@ pub async fn rotate(
         let present = newest(&keys, &name).ok_or_else(|| no_key(&account, &name))?;
         let clear = secret::mint_key(present.class);
         let next = ApiKey {
-            id: format!("{account}.{name}.{}", generation_of(present) + 1),
+            id: format!("{account}.{name}.{}", generation_of(present) + 1).into(),
             hash: secret::hash(clear.expose()),
             prefix: secret::shown_prefix(&clear),
             created_ms: now_ms,
@@ -346,7 +347,7 @@ pub async fn rotate(
     responses((status = 204), (status = 404, body = ProblemDetails)))]
 pub async fn revoke(
     State(admin): State<Arc<Admin>>,
-    PathParams((account, name)): PathParams<(String, String)>,
+    PathParams((account, name)): PathParams<(AccountId, String)>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
@@ -367,13 +368,13 @@ impl Admin {
             keys.iter().any(|key| Some(key.hash) == session.key_hash)
         })?;
         keys.iter()
-            .filter_map(|key| key.account_id.as_deref())
+            .filter_map(|key| key.account_id.as_ref())
             .for_each(|account_id| self.app.notices.streams.wake(account_id));
         Ok(())
     }
 
     /// The generations of a key by its name, at least one, or the one whose id is given.
-    fn keys_named(&self, account: &str, name: &str) -> Result<Vec<ApiKey>, Problem> {
+    fn keys_named(&self, account: &AccountId, name: &str) -> Result<Vec<ApiKey>, Problem> {
         self.account(account)?;
         let mut keys = self.store().api_keys(Some(account))?;
         let is_id = keys.iter().any(|key| key.id == name);

@@ -11,6 +11,7 @@ use crate::problem::{Problem, ProblemDetails};
 use crate::secret::Secret;
 use axum::Json;
 use axum::extract::State;
+use call_words::AccountId;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub struct ClearKeys {
     responses((status = 200, body = Pack), (status = 404, body = ProblemDetails)))]
 pub async fn read_pack(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<Pack>, Problem> {
     blocking(&admin, move |admin| {
         let (store, now_ms) = (&admin.store(), crate::clock::now_ms());

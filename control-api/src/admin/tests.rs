@@ -169,7 +169,7 @@ async fn every_setting_is_readable_after_it_was_set() {
         json!({ "max_concurrent_calls": 15, "calls_per_second": 99, "minutes_per_day": 19 })
     );
     assert_eq!(read["name"], "Demo GmbH");
-    let stored = bench.app.records.blocking().account("demo").unwrap().unwrap();
+    let stored = bench.app.records.blocking().account(&"demo".into()).unwrap().unwrap();
     assert_eq!(
         (stored.limits.calls_per_second, stored.agent_ring_ms, stored.no_media_ms),
         (99, 11_000, 14_000)
@@ -370,7 +370,7 @@ async fn keys_rotate_with_an_overlap_and_are_revoked_at_once() {
             .unwrap()
             .map(|key| (key.class, key.account_id.unwrap()))
     };
-    let server = Some((KeyClass::Server, "demo".to_owned()));
+    let server = Some((KeyClass::Server, "demo".into()));
     let body =
         json!({ "name": "backend", "class": "server", "cidrs": ["203.0.113.7", "2001:db8::1/32"] });
     let first = bench.done(Method::POST, "/admin/accounts/demo/keys", body).await;
@@ -436,7 +436,7 @@ async fn signing_secrets_are_told_when_made_and_never_again() {
         bench.done(Method::POST, "/admin/accounts/demo/callback/signing-secret", json!({})).await;
     assert!(renewed["signing_secret"].as_str().is_some_and(|renewed| renewed != secret));
     let stored =
-        || bench.app.records.blocking().account("demo").unwrap().unwrap().callback.unwrap();
+        || bench.app.records.blocking().account(&"demo".into()).unwrap().unwrap().callback.unwrap();
     let opened = |sealed: &storage::Sealed| {
         bench.app.secrets.master_key.open(crate::secret::Purpose::SigningSecret, sealed).unwrap()
     };

@@ -9,7 +9,7 @@ use crate::http::extract::PathParams;
 use crate::problem::{Problem, ProblemDetails};
 use axum::Json;
 use axum::extract::State;
-use call_words::{CallState, CallStatus, CallType, Direction, JobState, Reason};
+use call_words::{AccountId, CallId, CallState, CallStatus, CallType, Direction, JobState, Reason};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Call, CallbackJob, CallbackTarget};
@@ -36,7 +36,7 @@ pub struct Trial {
     responses((status = 200, body = Trial), (status = 404, body = ProblemDetails)))]
 pub async fn run(
     State(admin): State<Arc<Admin>>,
-    PathParams(account): PathParams<String>,
+    PathParams(account): PathParams<AccountId>,
 ) -> Result<Json<Trial>, Problem> {
     let job = blocking(&admin, move |admin| {
         let account = admin.account(&account)?;
@@ -55,7 +55,7 @@ pub async fn run(
 
 fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJob> {
     let now_ms = now_ms();
-    let call_id = uuid::Uuid::new_v4().to_string();
+    let call_id = CallId::from(uuid::Uuid::new_v4().to_string());
     let call = Call {
         call_id: call_id.clone(),
         account_id: account.id.clone(),

@@ -9,7 +9,7 @@ use crate::secret::{Purpose, Secret};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::{MediaProfile, TransportKind};
+use call_words::{MediaProfile, TransportKind, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{NumberFormat, Trunk};
@@ -77,7 +77,7 @@ impl From<&NumberFormat> for NumberForm {
 impl From<&Trunk> for TrunkView {
     fn from(trunk: &Trunk) -> Self {
         Self {
-            id: trunk.id.clone(),
+            id: trunk.id.to_string(),
             host: trunk.host.clone(),
             port: trunk.port,
             transport: trunk.transport,
@@ -155,7 +155,7 @@ impl TrunkSettings {
     /// The trunk with these settings over the present one, if all that it needs is there.
     pub fn over(
         self,
-        id: &str,
+        id: &TrunkId,
         present: Option<Trunk>,
         context: Context<'_>,
         refusals: &mut Refusals,
@@ -205,7 +205,7 @@ impl TrunkSettings {
             None => known_password,
         };
         let trunk = Trunk {
-            id: id.to_owned(),
+            id: id.clone(),
             host: self.host.or_else(|| known.map(|known| known.host.clone()))?,
             port,
             transport: self.transport.or_else(|| known.map(|known| known.transport))?,
@@ -256,10 +256,10 @@ pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>
     responses((status = 200, body = TrunkView), (status = 404, body = ProblemDetails)))]
 pub async fn read(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<TrunkId>,
 ) -> Result<Json<TrunkView>, Problem> {
     let trunk = blocking(&admin, move |admin| {
-        admin.store().trunk(&id)?.ok_or_else(|| unknown("trunk", &id))
+        admin.store().trunk(&id)?.ok_or_else(|| unknown("trunk", id.as_str()))
     })
     .await?;
     Ok(Json(TrunkView::from(&trunk)))
@@ -274,13 +274,13 @@ pub async fn read(
     (status = 422, body = ProblemDetails)))]
 pub async fn set(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<TrunkId>,
     JsonBody(settings): JsonBody<TrunkSettings>,
 ) -> Result<(StatusCode, Json<TrunkView>), Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let mut refusals = Refusals::default();
-        refusals.take("trunk", field::id(&id));
+        refusals.take("trunk", field::id(id.as_str()));
         let known = admin.store().trunk(&id)?;
         let status = if known.is_some() { StatusCode::OK } else { StatusCode::CREATED };
         let trunk = settings.over(&id, known, admin.context(), &mut refusals);
@@ -299,12 +299,12 @@ pub async fn set(
         (status = 409, body = ProblemDetails)))]
 pub async fn remove(
     State(admin): State<Arc<Admin>>,
-    PathParams(id): PathParams<String>,
+    PathParams(id): PathParams<TrunkId>,
 ) -> Result<StatusCode, Problem> {
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let removed = admin.store().delete_trunk(&id).map_err(conflict)?;
-        if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", &id)) }
+        if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", id.as_str())) }
     })
     .await
 }

@@ -37,11 +37,11 @@ pub fn grant(
         app.config.softphone.credential_s.min(ends_ms.saturating_sub(now_ms).div_ceil(1000));
     let expires_at_ms = ends_ms.min(now_ms + expires_s * 1000);
     let grant = SoftphoneGrant { agent: name.clone(), password: password.clone(), expires_at_ms };
-    let service = app.link.grant_softphone(grant, live_call.map(|call| call.call_id.as_str()))?;
+    let service = app.link.grant_softphone(grant, live_call.map(|call| &call.call_id))?;
     Some(SipAccess {
         uri: format!("sip:{name}@{}", service.domain),
         url: service.url,
-        username: name,
+        username: name.into(),
         password,
         expires_s,
     })
@@ -50,9 +50,8 @@ pub fn grant(
 /// Ends an agent's leave to register and its registration, which a running call keeps until its
 /// end.
 pub fn cut_off(app: &App, agent: &AgentId) {
-    app.link.revoke_softphone(
-        &app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username),
-    );
+    let name = app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username);
+    app.link.revoke_softphone(&name);
 }
 
 /// Ends the sessions of which `is_over` holds, and the registrations of their agents and of those

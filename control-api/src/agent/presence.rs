@@ -5,13 +5,14 @@ use crate::app::App;
 use crate::clock::now_ms;
 use crate::link::PresenceChange;
 use crate::watch::{AgentId, registered_names};
+use call_words::AgentName;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// What the agent is called towards the edge; from now on the name is known.
-pub fn name(app: &App, agent: &AgentId) -> String {
+pub fn name(app: &App, agent: &AgentId) -> AgentName {
     let name = app.secrets.master_key.agent_name(&agent.account_id, &agent.crm_username);
     app.notices.softphones.know([(name.clone(), agent.clone())]);
     name
@@ -75,7 +76,7 @@ pub async fn presence_changed(app: &Arc<App>, changes: Vec<PresenceChange>) {
     }
     for (agent, change) in known {
         let AgentId { account_id, crm_username } = &agent;
-        tracing::info!(account_id, crm_username, online = change.is_online, "softphone");
+        tracing::info!(%account_id, crm_username, online = change.is_online, "softphone");
         let seen_ms = change.last_seen_ms.unwrap_or_else(now_ms);
         let noted =
             app.records.change_softphone(&agent, move |known| known.last_seen_ms = Some(seen_ms));

@@ -7,6 +7,7 @@ use crate::limits::{Exceeded, Line};
 use crate::link::NoShard;
 use crate::problem::Problem;
 use crate::routing::ResolvedTrunk;
+use call_words::TrunkId;
 use std::time::{Duration, Instant};
 use storage::{Account, Trunk};
 
@@ -18,7 +19,7 @@ const NO_SHARD_RETRY: Duration = Duration::from_secs(5);
 pub async fn free_trunks(
     app: &App,
     trunks: Vec<Trunk>,
-) -> Result<(Vec<ResolvedTrunk>, Line), Problem> {
+) -> Result<(Vec<ResolvedTrunk>, Line<TrunkId>), Problem> {
     let ready = app.resolver.ready_trunks(trunks, &app.secrets.master_key).await;
     if ready.is_empty() {
         return Err(Problem::unavailable(

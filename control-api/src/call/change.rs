@@ -4,6 +4,7 @@ use super::ending;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::problem::Problem;
+use call_words::CallId;
 use std::sync::Arc;
 use storage::Call;
 
@@ -27,7 +28,7 @@ pub async fn hang_up(app: &Arc<App>, call: &Call) -> Result<(), Problem> {
 /// Changes a call's disposition, for who may.
 pub async fn set_disposition(
     app: &App,
-    call_id: String,
+    call_id: CallId,
     disposition: String,
 ) -> Result<Call, Problem> {
     check_disposition(&disposition)?;

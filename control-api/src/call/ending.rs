@@ -5,7 +5,7 @@ use super::translate::final_call;
 use crate::app::App;
 use crate::clock::now_ms;
 use crate::recording;
-use call_words::{CallStatus, HangupBy, MilestoneKind, Reason, Word};
+use call_words::{CallId, CallStatus, HangupBy, MilestoneKind, Reason, Word};
 use control_wire::Ended;
 use std::sync::Arc;
 use storage::{Call, FinalCall, FinishOutcome, Pause, RecordingWritten, TimelineEntry};
@@ -18,7 +18,11 @@ pub async fn apply(app: &Arc<App>, ended: Ended) -> Result<(), storage::Error> {
 
 /// Ends a call once: record, last event and callback job in one write, then everything that waits
 /// for a call's end.
-pub async fn end_call(app: &Arc<App>, call_id: &str, end: FinalCall) -> Result<(), storage::Error> {
+pub async fn end_call(
+    app: &Arc<App>,
+    call_id: &CallId,
+    end: FinalCall,
+) -> Result<(), storage::Error> {
     let outcome = app.records.finish_call(call_id, end).await?;
     app.link.release(call_id);
     match outcome {

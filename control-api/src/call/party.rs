@@ -4,6 +4,7 @@
 use crate::number::{self, E164, Region};
 use crate::problem::Problem;
 use axum::http::StatusCode;
+use call_words::AccountId;
 use storage::{Account, Agent, Storage};
 
 /// Longest id of a caller's own for a call, in characters.
@@ -92,14 +93,14 @@ pub fn dialled(field: &str, text: Option<&str>, account: &Account) -> Result<Giv
 /// The caller ID, which must be one of the account's (S08).
 pub fn caller_id(
     store: &Storage,
-    account_id: &str,
+    account_id: &AccountId,
     text: Option<&str>,
     region: Region,
 ) -> Result<E164, Problem> {
     let text =
         text.ok_or_else(|| Problem::unprocessable("from_number", "missing_field", "is required"))?;
     if let Ok(e164) = number::normalise(text, region)
-        && store.number(e164.as_str())?.is_some_and(|number| number.account_id == account_id)
+        && store.number(e164.as_str())?.is_some_and(|number| number.account_id == *account_id)
     {
         return Ok(e164);
     }
@@ -114,7 +115,7 @@ pub fn caller_id(
 /// An agent of the account by its exact, case-sensitive ID (S05).
 pub fn registered_agent(
     store: &Storage,
-    account_id: &str,
+    account_id: &AccountId,
     crm_username: &str,
 ) -> Result<Agent, Problem> {
     check_text("crm_username", Some(crm_username), MAX_USERNAME_CHARS)?;

@@ -11,7 +11,7 @@ use crate::limits::{CALL_LINE, Line};
 use crate::link::Placement;
 use crate::problem::Problem;
 use crate::routing::ResolvedTrunk;
-use call_words::{LegKind, MilestoneKind, Reason};
+use call_words::{LegKind, MilestoneKind, Reason, TrunkId};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{Assignment, CreateOutcome, FinalCall, Progress, TimelineEntry};
@@ -33,19 +33,19 @@ pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Proble
     let app = Arc::clone(app);
     // Runs to its end even if the client goes away meanwhile.
     let task =
-        tokio::spawn(async move { send(&app, order, [line, trunk_line], trunks, placement).await });
+        tokio::spawn(async move { send(&app, order, (line, trunk_line), trunks, placement).await });
     task.await.expect("placing a call does not panic")
 }
 
 async fn send(
     app: &Arc<App>,
     order: Order,
-    [line, trunk_line]: [Line; 2],
+    (line, trunk_line): (Line, Line<TrunkId>),
     trunks: Vec<ResolvedTrunk>,
     placement: Placement,
 ) -> Result<CreateOutcome, Problem> {
     let place_call = order.place_call(app, &trunks);
-    let trunk = trunks.first().map(|trunk| trunk.id().to_owned()).unwrap_or_default();
+    let trunk = trunks.first().map(|trunk| trunk.id().clone()).unwrap_or_default();
     let assignment = Assignment { owner: placement.owner().clone(), trunk };
     let outcome = app.records.create_call(order.new, Some(assignment)).await?;
     if let CreateOutcome::Created { call, endpoint } = &outcome {

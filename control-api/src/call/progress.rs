@@ -4,7 +4,7 @@
 use super::translate;
 use crate::app::App;
 use crate::clock::now_ms;
-use call_words::{CallState, EventWord, LegKind, MilestoneKind};
+use call_words::{CallId, CallState, EventWord, LegKind, MilestoneKind};
 use control_wire::Milestone;
 use storage::{Applied, MilestoneOutcome, Progress, StepEvent, TimelineEntry};
 
@@ -32,7 +32,7 @@ pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage:
 }
 
 /// A step as the record keeps it, and what it changes.
-fn step(milestone: Milestone) -> (String, TimelineEntry, Progress) {
+fn step(milestone: Milestone) -> (CallId, TimelineEntry, Progress) {
     let progress = progress(&milestone);
     let Milestone { call_id, sequence, at_ms, leg, kind, sip_code, trunk, detail, party, .. } =
         milestone;

@@ -9,7 +9,7 @@ use super::verbs::{check_reach, fresh_id};
 use crate::app::App;
 use crate::link::Whereabouts;
 use crate::problem::Problem;
-use call_words::{LegKind, SupervisorRole};
+use call_words::{AccountId, LegKind, SupervisorRole};
 use control_wire::{AgentTarget, Verb};
 use std::sync::Arc;
 use storage::{Account, Call, NewParty, PartyRequest};
@@ -96,7 +96,7 @@ enum Target {
 
 fn softphone_target(
     store: &storage::Storage,
-    account_id: &str,
+    account_id: &AccountId,
     crm_username: &str,
 ) -> Result<Target, Problem> {
     let account = store

@@ -11,7 +11,7 @@ use crate::link::ControlFailure;
 use crate::number::{E164, Region};
 use crate::problem::Problem;
 use crate::routing::{self, ResolvedTrunk};
-use call_words::{Joining, LegKind};
+use call_words::{AccountId, Joining, LegKind, TrunkId};
 use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,7 +74,7 @@ pub(super) struct Dialling {
 impl Dialling {
     pub(super) fn check(
         store: &Storage,
-        account_id: &str,
+        account_id: &AccountId,
         field: &str,
         number: Option<&str>,
         from_number: &str,
@@ -112,7 +112,7 @@ impl Dialling {
         let destination =
             routing::destination(&trunks, &number, &caller_id, region, ring_ms(&account));
         let trunk =
-            trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().to_owned()).unwrap_or_default();
+            trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().clone()).unwrap_or_default();
         Ok(Admitted { number, destination, trunk, line })
     }
 }
@@ -121,8 +121,8 @@ impl Dialling {
 pub(super) struct Admitted {
     number: E164,
     destination: Destination,
-    trunk: String,
-    line: crate::limits::Line,
+    trunk: TrunkId,
+    line: crate::limits::Line<TrunkId>,
 }
 
 /// How a party is called, and under which id it is asked for.

@@ -5,14 +5,14 @@
 use super::third_party::{NewThird, add};
 use super::verbs::send;
 use crate::app::App;
-use call_words::Joining;
+use call_words::{CallId, Joining};
 use control_wire::Verb;
 use std::sync::Arc;
 use storage::ReferPolicy;
 
 /// Answers a request. Told again after a restart, it is answered again under the same id, which has
 /// no second effect.
-pub async fn answer(app: Arc<App>, call_id: String, party: String, target: String) {
+pub async fn answer(app: Arc<App>, call_id: CallId, party: String, target: String) {
     let read = async {
         let Some(call) = app.records.call(&call_id).await? else { return Ok(None) };
         let account = app.records.account(&call.account_id).await?;

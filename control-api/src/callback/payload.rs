@@ -70,7 +70,7 @@ impl<'a> Payload<'a> {
     /// The payload of an ended call.
     pub fn of(call: &'a Call, public_url: &str) -> Self {
         Self {
-            call_id: &call.call_id,
+            call_id: call.call_id.as_str(),
             uuid: &call.uuid,
             status: call.status,
             duration: call.duration_s,
@@ -114,7 +114,7 @@ impl<'a> Attempt<'a> {
     fn of(attempt: &'a storage::Attempt) -> Self {
         Self {
             leg: attempt.leg,
-            trunk: &attempt.trunk,
+            trunk: attempt.trunk.as_str(),
             start_time: timestamp(attempt.start_ms),
             end_time: timestamp(attempt.end_ms),
             sip_code: attempt.sip_code,

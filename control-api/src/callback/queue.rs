@@ -10,6 +10,7 @@ use crate::metrics::Metrics;
 use crate::records::Records;
 use crate::secret::MasterKey;
 use crate::streams::Streams;
+use call_words::EndpointId;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,7 +84,7 @@ struct Shared {
 }
 
 struct Workers {
-    bells: HashMap<String, Arc<Bell>>,
+    bells: HashMap<EndpointId, Arc<Bell>>,
     /// Held by each worker; closed when all are gone. `None` once stopping.
     alive: Option<mpsc::Sender<()>>,
     gone: Option<mpsc::Receiver<()>>,
@@ -155,7 +156,7 @@ impl Callbacks {
 
     /// Tells that a job for the endpoint was stored: it is tried at once. Called within the
     /// runtime.
-    pub fn notify(&self, endpoint: &str) {
+    pub fn notify(&self, endpoint: &EndpointId) {
         let mut workers = self.shared.lock();
         if let Some(bell) = workers.bells.get(endpoint) {
             bell.ring();
@@ -297,7 +298,7 @@ impl Shared {
 
 struct Worker {
     shared: Arc<Shared>,
-    endpoint: String,
+    endpoint: EndpointId,
     bell: Arc<Bell>,
 }
 

@@ -23,21 +23,21 @@ pub(super) fn after(job: &CallbackJob, delivered: bool, ended_ms: u64) -> NextSt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use call_words::JobState;
+    use call_words::{AccountId, CallId, EndpointId, JobState};
     use storage::{CallbackTarget, Sealed};
 
     #[track_caller]
     fn check(attempts_before: u32, max_retries: u32, delivered: bool, expected: NextStep) {
         let target = CallbackTarget {
-            endpoint: String::new(),
+            endpoint: EndpointId::default(),
             url: String::new(),
             auth_header: None,
             signing_secret: Sealed(Vec::new()),
             max_retries,
         };
         let job = CallbackJob {
-            call_id: String::new(),
-            account_id: String::new(),
+            call_id: CallId::default(),
+            account_id: AccountId::default(),
             target,
             body: String::new(),
             state: JobState::Pending,

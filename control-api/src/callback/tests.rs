@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::records::Records;
 use crate::secret::{MasterKey, Purpose, Secret};
 use crate::streams::Streams;
-use call_words::{CallStatus, CallType, HangupBy, JobState, LegKind};
+use call_words::{CallStatus, CallType, EndpointId, HangupBy, JobState, LegKind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::*;
@@ -32,7 +32,7 @@ fn new_call(call_id: &str) -> NewCall {
     NewCall {
         call_id: call_id.into(),
         // One each: all calls here have the same uuid.
-        account_id: format!("of {call_id}"),
+        account_id: format!("of {call_id}").into(),
         uuid: Some(" 😀 \"quoted\" ".into()),
         call_type: CallType::Server,
         customer_number: "98765 43210".into(),
@@ -42,7 +42,7 @@ fn new_call(call_id: &str) -> NewCall {
         crm_username: None,
         from_number: "+918047000000".into(),
         disposition: "CRM_CALL".into(),
-        recording_file: Some(format!("crm_{call_id}.wav")),
+        recording_file: Some(format!("crm_{call_id}.wav").into()),
         fingerprint: call_id.into(),
         idempotency_key: None,
         start_ms: START,
@@ -68,9 +68,9 @@ impl Announcer for Named {
 }
 
 /// Makes a call; returns the queue of its progress callback.
-fn create_call(store: &Storage, call_id: &str) -> Option<String> {
+fn create_call(store: &Storage, call_id: &str) -> Option<EndpointId> {
     let new = new_call(call_id);
-    store.put_account(&Account::new(&new.account_id, "Demo Realty")).unwrap();
+    store.put_account(&Account::new(new.account_id.clone(), "Demo Realty")).unwrap();
     let outcome = store.create_call(new, None).unwrap();
     let CreateOutcome::Created { endpoint, .. } = outcome else { panic!("{outcome:?}") };
     endpoint
@@ -96,7 +96,7 @@ fn end_call(store: &Storage, call_id: &str) -> Call {
             result: "answered".into(),
         }],
         recording: Some(RecordingResult {
-            file_name: format!("crm_{call_id}.wav"),
+            file_name: format!("crm_{call_id}.wav").into(),
             duration_ms: 150_900,
             file_len: 1,
             pauses: Vec::new(),
@@ -107,7 +107,7 @@ fn end_call(store: &Storage, call_id: &str) -> Call {
         reason_detail: None,
         others: Some(Vec::new()),
     };
-    match store.finish_call(call_id, end).unwrap() {
+    match store.finish_call(&call_id.into(), end).unwrap() {
         FinishOutcome::Finished(finish) => finish.call,
         other => panic!("{other:?}"),
     }
@@ -175,11 +175,11 @@ impl Rig {
     }
 
     /// Ends a call whose account has this callback URL; returns the endpoint.
-    fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> String {
+    fn end_call(&self, call_id: &str, account_id: &str, url: &str, due_ms: u64) -> EndpointId {
         self.end_call_of(call_id, &self.account(account_id, url), due_ms)
     }
 
-    fn end_call_of(&self, call_id: &str, account: &Account, due_ms: u64) -> String {
+    fn end_call_of(&self, call_id: &str, account: &Account, due_ms: u64) -> EndpointId {
         *self.named.0.lock().unwrap() = Some((account.clone(), due_ms));
         end_call(self.store(), call_id);
         self.store().callback_job(call_id).unwrap().unwrap().target.endpoint
@@ -189,7 +189,7 @@ impl Rig {
     async fn turn(
         &self,
         callbacks: &Callbacks,
-        endpoint: &str,
+        endpoint: &EndpointId,
         now_ms: u64,
     ) -> Option<CallbackJob> {
         let job = self.store().due_callbacks(endpoint, now_ms, 1, |_| false).unwrap().jobs.pop()?;
@@ -199,7 +199,7 @@ impl Rig {
     }
 
     fn log(&self, call_id: &str) -> Vec<DeliveryAttempt> {
-        self.store().deliveries(call_id).unwrap()
+        self.store().deliveries(&call_id.into()).unwrap()
     }
 }
 
@@ -499,13 +499,13 @@ async fn a_result_that_was_given_up_can_be_found() {
     let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
     assert_eq!((job.state, job.last_error.as_deref()), (JobState::Exhausted, Some("503")));
     assert_eq!(rig.store().outbox_depth().unwrap(), OutboxDepth { pending: 0, exhausted: 1 });
-    let events = rig.store().events("of c1", 0, 10).unwrap();
+    let events = rig.store().events(&"of c1".into(), 0, 10).unwrap();
     let last = events.last().unwrap();
     assert_eq!(
         (last.event.as_str(), last.reason.as_deref(), last.call_id.as_str()),
         ("callback_exhausted", Some("503"), "c1")
     );
-    let call = rig.store().call("c1").unwrap().unwrap();
+    let call = rig.store().call(&"c1".into()).unwrap().unwrap();
     assert_eq!(
         rig.store().call_events(&call, 0, 10).unwrap().last().unwrap().event.as_str(),
         "ended",
@@ -587,7 +587,10 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
         "one queue for an account and origin"
     );
     let callbacks = rig.callbacks(&sink, PATIENCE, 4);
-    let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
+    let job = rig
+        .turn(&callbacks, &call_words::EndpointId::from(endpoint.as_str()), START)
+        .await
+        .unwrap();
     assert_eq!((job.attempt_count, job.state), (1, JobState::Pending));
     let seen = sink.seen().pop().unwrap();
     assert_eq!((seen.header("webhook-id"), seen.header("x-crm-auth")), ("c2.1", AUTH));
@@ -597,7 +600,10 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
         (&body["event"], &body["sequence"], &body["call_id"]),
         (&"initiated".into(), &1.into(), &"c2".into())
     );
-    let stale = rig.turn(&callbacks, &endpoint, START + 600_001).await.unwrap();
+    let stale = rig
+        .turn(&callbacks, &call_words::EndpointId::from(endpoint.as_str()), START + 600_001)
+        .await
+        .unwrap();
     assert_eq!(stale.state, JobState::Exhausted);
     assert_eq!(sink.seen().len(), 1, "nothing more was sent");
     let word = rig.store().deliveries(&stale.call_id).unwrap().pop().unwrap().error;
@@ -605,7 +611,7 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
 }
 
 /// Makes a call of an account; returns the queue of its progress callback.
-fn made(rig: &Rig, call_id: &str, account: &Account) -> Option<String> {
+fn made(rig: &Rig, call_id: &str, account: &Account) -> Option<EndpointId> {
     *rig.named.0.lock().unwrap() = Some((account.clone(), START));
     create_call(rig.store(), call_id)
 }

@@ -442,10 +442,10 @@ async fn the_example_file_applies_with_its_secrets() {
     );
     Shell::check(shell.run(&["apply", &example]).await, &["0 created, 0 changed, 9 unchanged"]);
     let store = &shell.bench.app.records.blocking();
-    let hold_audio = store.account("acme").unwrap().unwrap().hold_audio.unwrap();
+    let hold_audio = store.account(&"acme".into()).unwrap().unwrap().hold_audio.unwrap();
     let held = std::fs::read(shell.bench.app.config.hold_audio.folder.join(hold_audio)).unwrap();
     assert!(held == wav(1, 1, 8_000, 16, 1));
-    let password = store.trunk("carrier-a").unwrap().unwrap().password.unwrap();
+    let password = store.trunk(&"carrier-a".into()).unwrap().unwrap().password.unwrap();
     let password = shell
         .bench
         .app

@@ -147,7 +147,7 @@ fn refusal(hello: &Hello) -> Option<String> {
             hello.version
         ));
     }
-    let named = (1..=MAX_NAME_LEN).contains(&hello.edge.len());
+    let named = (1..=MAX_NAME_LEN).contains(&hello.edge.as_str().len());
     (!named).then(|| format!("the edge's name must have 1 to {MAX_NAME_LEN} bytes"))
 }
 

@@ -8,7 +8,7 @@ use crate::call::ending;
 use crate::clock::now_ms;
 use crate::limits::CALL_LINE;
 use crate::link::ShardId;
-use call_words::Reason;
+use call_words::{AccountId, CallId, Reason};
 use control_wire::Hello;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,22 +55,21 @@ pub(super) async fn greet(
     app: &Arc<App>,
     hello: &Hello,
     last_seen_ms: Option<u64>,
-) -> Result<Vec<String>, storage::Error> {
+) -> Result<Vec<CallId>, storage::Error> {
     let id = ShardId { edge: hello.edge.clone(), shard: hello.shard };
-    let known: HashSet<&str> = hello.live_calls.iter().map(String::as_str).collect();
+    let known: HashSet<&CallId> = hello.live_calls.iter().collect();
     let live = app.records.live_calls().await?;
     let is_here = |call: &&Call| {
         call.owner.as_ref().is_some_and(|owner| owner.edge == id.edge && owner.shard == id.shard)
     };
     for call in live.iter().filter(is_here) {
         let same_epoch = call.owner.as_ref().is_some_and(|owner| owner.epoch == hello.epoch);
-        let is_gone =
-            !known.contains(call.call_id.as_str()) && !app.link.is_on_its_way(&id, &call.call_id);
+        let is_gone = !known.contains(&call.call_id) && !app.link.is_on_its_way(&id, &call.call_id);
         if !same_epoch || is_gone {
             ending::end_lost_call(app, call, last_seen_ms).await?;
         }
     }
-    let live: HashSet<String> = live.into_iter().map(|call| call.call_id).collect();
+    let live: HashSet<CallId> = live.into_iter().map(|call| call.call_id).collect();
     Ok(hello.live_calls.iter().filter(|call_id| !live.contains(*call_id)).cloned().collect())
 }
 
@@ -114,7 +113,7 @@ async fn end_lost(app: &Arc<App>, now: Instant) -> Result<(), storage::Error> {
 /// that no shard has.
 pub async fn sweep(app: &Arc<App>, now_ms: u64) -> Result<(), storage::Error> {
     let accounts = app.records.accounts().await?.into_iter();
-    let longest: HashMap<String, u64> =
+    let longest: HashMap<AccountId, u64> =
         accounts.map(|account| (account.id, account.max_duration_ms)).collect();
     for call in app.records.live_calls().await? {
         let max_duration_ms = longest.get(&call.account_id).copied().unwrap_or(ORPHAN_DURATION_MS);

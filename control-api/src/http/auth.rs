@@ -9,6 +9,7 @@ use crate::secret;
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, header};
+use call_words::{AccountId, KeyId};
 use ipnet::IpNet;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +26,9 @@ const GUESSES_PER_MINUTE: u32 = 120;
 /// The account on whose behalf a server-to-server request is made.
 #[derive(Debug, Clone)]
 pub struct ServerCaller {
-    pub account_id: String,
+    pub account_id: AccountId,
     /// Id of the key.
-    pub key_id: String,
+    pub key_id: KeyId,
     /// Whether the key may add supervisors to calls.
     pub may_supervise: bool,
 }

@@ -19,21 +19,23 @@ use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use call_words::CallId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, RequeueOutcome};
 use utoipa::ToSchema;
 
 /// The call, if it is the caller's.
-async fn own_call(app: &App, caller: &ServerCaller, call_id: String) -> Result<Call, Problem> {
+async fn own_call(app: &App, caller: &ServerCaller, call_id: CallId) -> Result<Call, Problem> {
     let call = app.records.call(&as_stored(&call_id)).await?;
     call.filter(|call| call.account_id == caller.account_id).ok_or_else(unknown_call)
 }
 
 /// The id of a call as it is kept: a UUID is the same in capitals, without hyphens or in braces
 /// (RFC 9562 §4).
-pub fn as_stored(call_id: &str) -> String {
-    uuid::Uuid::try_parse(call_id).map_or_else(|_| call_id.to_owned(), |id| id.to_string())
+pub fn as_stored(call_id: &CallId) -> CallId {
+    let uuid = uuid::Uuid::try_parse(call_id.as_str());
+    uuid.map_or_else(|_| call_id.clone(), |id| id.to_string().into())
 }
 
 /// The call as its account sees it.
@@ -62,7 +64,7 @@ async fn shown_with_result(app: &App, call: &Call) -> Result<Json<CallView>, Pro
 pub async fn read(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     shown_with_result(&app, &call).await
@@ -82,7 +84,7 @@ pub async fn read(
 pub async fn end(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<StatusCode, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     hang_up(&app, &call).await?;
@@ -116,7 +118,7 @@ pub struct ChangeCall {
 pub async fn change(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     JsonBody(change): JsonBody<ChangeCall>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
@@ -141,7 +143,7 @@ pub async fn change(
 pub async fn redeliver(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<(StatusCode, Json<CallView>), Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let outcome = app.records.requeue_callback(&call.call_id).await?;

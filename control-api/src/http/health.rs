@@ -78,7 +78,7 @@ async fn readyz(State(app): State<Arc<App>>) -> impl IntoResponse {
     }
     let ready = reasons.is_empty();
     let shards = shards.into_iter().map(|shard| ShardState {
-        edge: shard.edge,
+        edge: shard.edge.into(),
         shard: shard.shard,
         connected: shard.is_connected,
         draining: shard.status.draining,

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use call_words::RecordingName;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -78,7 +79,7 @@ async fn serve(
     let unknown = || Problem::not_found("there is no such recording");
     // Names are found by their whole value, so that the time of a miss tells nothing about names
     // that exist.
-    let wanted = if recording::is_name(&name) { name } else { String::new() };
+    let wanted = if recording::is_name(&name) { name.into() } else { RecordingName::default() };
     let entry = app.records.recording(&wanted).await?.ok_or_else(unknown)?;
     if entry.expired_ms.is_some() {
         return Err(Problem::gone("the retention of this recording is over"));

@@ -3,6 +3,7 @@
 //! its own id, so that the shard does it once) only while somebody waits for the answer.
 
 use super::{Link, PENDING_CAP, Pending, Shard, ShardId};
+use call_words::{AgentName, CallId};
 use control_wire::{Command, Control, ControlRefusal};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -103,7 +104,7 @@ impl Link {
     }
 
     /// Whether a connected shard has the call.
-    pub fn reaches(&self, call_id: &str) -> bool {
+    pub fn reaches(&self, call_id: &CallId) -> bool {
         let registry = self.lock();
         registry
             .calls
@@ -113,7 +114,7 @@ impl Link {
     }
 
     /// Where an agent's softphone is, as seen from a call.
-    pub fn whereabouts(&self, agent: &str, call_id: &str) -> Whereabouts {
+    pub fn whereabouts(&self, agent: &AgentName, call_id: &CallId) -> Whereabouts {
         let registry = self.lock();
         match (registry.softphones.shard_of(agent), registry.calls.get(call_id)) {
             (None, _) => Whereabouts::Offline,

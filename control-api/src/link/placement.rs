@@ -1,6 +1,7 @@
 //! Room that a call was promised on a shard, until its record is durable and the call is sent.
 
 use super::{CallLink, Link, ShardId};
+use call_words::CallId;
 use control_wire::{Command, PlaceCall};
 use storage::Owner;
 
@@ -12,13 +13,13 @@ pub struct ShardGone;
 #[derive(Debug)]
 pub struct Placement {
     link: Link,
-    call_id: String,
+    call_id: CallId,
     owner: Owner,
     is_used: bool,
 }
 
 impl Placement {
-    pub(super) fn new(link: Link, call_id: &str, owner: Owner) -> Self {
+    pub(super) fn new(link: Link, call_id: &CallId, owner: Owner) -> Self {
         Self { link, call_id: call_id.to_owned(), owner, is_used: false }
     }
 

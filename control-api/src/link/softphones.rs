@@ -3,6 +3,7 @@
 //! register with two. Who the agents are is `watch`'s.
 
 use super::{Link, NoShard, Placement, Registry, Shard, ShardId};
+use call_words::{AgentName, CallId};
 use control_wire::{Command, SoftphoneGrant, SoftphoneService};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -14,8 +15,8 @@ const LINK_GRACE: Duration = Duration::from_secs(5);
 /// Agents by the names that the edge knows them by.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    registered: HashMap<String, ShardId>,
-    granted: HashMap<String, Granted>,
+    registered: HashMap<AgentName, ShardId>,
+    granted: HashMap<AgentName, Granted>,
 }
 
 /// The last leave to register that an agent was given.
@@ -32,7 +33,7 @@ impl Presence {
     }
 
     /// Where the agent's softphone is registered.
-    pub(super) fn shard_of(&self, agent: &str) -> Option<&ShardId> {
+    pub(super) fn shard_of(&self, agent: &AgentName) -> Option<&ShardId> {
         self.registered.get(agent)
     }
 
@@ -45,7 +46,7 @@ impl Presence {
 /// An agent's softphone came, or went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresenceChange {
-    pub agent: String,
+    pub agent: AgentName,
     pub is_online: bool,
     /// Unix milliseconds of the last sign of one that went with its shard's link; `None` for now.
     pub last_seen_ms: Option<u64>,
@@ -58,7 +59,7 @@ impl Link {
     pub fn grant_softphone(
         &self,
         grant: SoftphoneGrant,
-        call_id: Option<&str>,
+        call_id: Option<&CallId>,
     ) -> Option<SoftphoneService> {
         let mut registry = self.lock();
         let registry = &mut *registry;
@@ -77,7 +78,7 @@ impl Link {
     }
 
     /// Ends an agent's leave to register wherever it has one, and cuts its softphone off.
-    pub fn revoke_softphone(&self, agent: &str) {
+    pub fn revoke_softphone(&self, agent: &AgentName) {
         let mut registry = self.lock();
         let registry = &mut *registry;
         let granted = registry.softphones.granted.remove(agent).map(|granted| granted.shard);
@@ -115,7 +116,7 @@ impl Link {
     }
 
     /// Whether the agent's softphone is registered.
-    pub fn is_softphone_online(&self, agent: &str) -> bool {
+    pub fn is_softphone_online(&self, agent: &AgentName) -> bool {
         self.lock().softphones.registered.contains_key(agent)
     }
 
@@ -126,7 +127,7 @@ impl Link {
 
     /// Reserves room for a call on the shard where the agent's softphone is registered. A shard
     /// that is away for a moment gets the call when it is back.
-    pub fn reserve_with(&self, call_id: &str, agent: &str) -> Result<Placement, NoShard> {
+    pub fn reserve_with(&self, call_id: &CallId, agent: &AgentName) -> Result<Placement, NoShard> {
         let mut registry = self.lock();
         let id = registry.softphones.registered.get(agent).cloned().ok_or(NoShard::AgentOffline)?;
         match registry.shards.get(&id).map(Shard::load_permille) {
@@ -143,10 +144,10 @@ impl Link {
         &self,
         id: &ShardId,
         service: Option<SoftphoneService>,
-        agents: &[String],
+        agents: &[AgentName],
     ) -> Vec<PresenceChange> {
         let mut changes = Vec::new();
-        let there: HashSet<&String> = agents.iter().collect();
+        let there: HashSet<&AgentName> = agents.iter().collect();
         {
             let mut registry = self.lock();
             if let Some(shard) = registry.shards.get_mut(id) {
@@ -234,7 +235,7 @@ impl Link {
 }
 
 impl Registry {
-    fn softphone_shard(&self, agent: &str, call_id: Option<&str>) -> Option<ShardId> {
+    fn softphone_shard(&self, agent: &AgentName, call_id: Option<&CallId>) -> Option<ShardId> {
         let serves = |id: &&ShardId| {
             self.shards.get(id).is_some_and(|shard| shard.softphone_service.is_some())
         };
@@ -265,9 +266,9 @@ impl Shard {
 
     /// Sends a command about an agent's leave to register in place of those about it that still
     /// wait.
-    fn send_about(&mut self, agent: &str, command: Command) {
+    fn send_about(&mut self, agent: &AgentName, command: Command) {
         self.pending.retain(|_, pending| match &pending.command {
-            Command::GrantSoftphone(grant) => grant.agent != agent,
+            Command::GrantSoftphone(grant) => grant.agent != *agent,
             Command::RevokeSoftphone { agent: other } => other != agent,
             Command::PlaceCall(_) | Command::HangUp { .. } | Command::Control(_) => true,
         });

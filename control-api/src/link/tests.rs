@@ -1,6 +1,7 @@
 //! The registry alone: what is sent when, without a socket.
 
 use super::*;
+use call_words::AgentName;
 use control_wire::{AgentTarget, Destination, PlaceCall, Presence};
 
 fn id() -> ShardId {
@@ -54,12 +55,12 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
 fn a_hang_up_never_overtakes_its_call() {
     let link = Link::default();
     let mut queue = connect(&link, 1);
-    let placement = link.reserve("c").unwrap();
-    assert!(link.hang_up("c"));
+    let placement = link.reserve(&"c".into()).unwrap();
+    assert!(link.hang_up(&"c".into()));
     assert_eq!(sent(&mut queue), [""; 0]);
     placement.send(place_call("c")).unwrap();
     assert_eq!(sent(&mut queue), ["+c", "-c"]);
-    assert!(link.hang_up("c"), "asked for already");
+    assert!(link.hang_up(&"c".into()), "asked for already");
     assert_eq!(sent(&mut queue), [""; 0]);
 }
 
@@ -67,20 +68,20 @@ fn a_hang_up_never_overtakes_its_call() {
 fn a_call_is_not_placed_on_a_shard_that_restarted_meanwhile() {
     let link = Link::default();
     let _queue = connect(&link, 1);
-    let placement = link.reserve("c").unwrap();
+    let placement = link.reserve(&"c".into()).unwrap();
     let mut queue = connect(&link, 2);
     assert_eq!(placement.send(place_call("c")), Err(ShardGone));
     assert_eq!(sent(&mut queue), [""; 0]);
-    assert!(!link.hang_up("c"), "the place was given back");
+    assert!(!link.hang_up(&"c".into()), "the place was given back");
 }
 
 #[test]
 fn a_call_waits_for_a_shard_that_is_away_for_a_moment() {
     let link = Link::default();
     drop(connect(&link, 1));
-    let placement = link.reserve("c").unwrap();
+    let placement = link.reserve(&"c".into()).unwrap();
     placement.send(place_call("c")).unwrap();
-    assert!(link.is_on_its_way(&id(), "c"));
+    assert!(link.is_on_its_way(&id(), &"c".into()));
     let mut queue = connect(&link, 1);
     assert_eq!(sent(&mut queue), ["+c"]);
 }
@@ -90,7 +91,7 @@ fn commands_beyond_the_queue_follow_in_order() {
     let link = Link::default();
     let mut queue = connect(&link, 1);
     for call_id in ["a", "b", "c", "d", "e"] {
-        link.reserve(call_id).unwrap().send(place_call(call_id)).unwrap();
+        link.reserve(&call_id.into()).unwrap().send(place_call(call_id)).unwrap();
     }
     let mut all = sent(&mut queue);
     while all.len() < 5 {
@@ -107,14 +108,14 @@ fn reservations_count_and_come_back() {
     let link = Link::default();
     let _queue = connect(&link, 1);
     link.update(&id(), status(1));
-    let placement = link.reserve("a").unwrap();
-    assert_eq!(link.reserve("b").err(), Some(NoShard::Full));
+    let placement = link.reserve(&"a".into()).unwrap();
+    assert_eq!(link.reserve(&"b".into()).err(), Some(NoShard::Full));
     drop(placement);
-    assert!(link.reserve("b").is_ok());
+    assert!(link.reserve(&"b".into()).is_ok());
     link.update(&id(), ShardStatus { free_port_pairs: 1, ..status(10) });
-    assert_eq!(link.reserve("c").err(), Some(NoShard::Full));
+    assert_eq!(link.reserve(&"c".into()).err(), Some(NoShard::Full));
     link.update(&id(), ShardStatus { draining: true, ..status(10) });
-    assert_eq!(link.reserve("c").err(), Some(NoShard::Draining));
+    assert_eq!(link.reserve(&"c".into()).err(), Some(NoShard::Draining));
 }
 
 #[test]
@@ -125,15 +126,15 @@ fn only_shards_that_stay_away_are_lost() {
     let generation = link.connect(&id(), 1, status(10), outgoing, now);
     link.open(&id(), generation, Vec::new());
     link.touch(&id(), 77);
-    link.reserve("c").unwrap().send(place_call("c")).unwrap();
+    link.reserve(&"c".into()).unwrap().send(place_call("c")).unwrap();
     let wait = Duration::from_secs(30);
     assert_eq!(link.take_lost(wait, now + 10 * wait), []);
     link.disconnect(&id(), generation + 1, now);
     assert_eq!(link.take_lost(wait, now + 10 * wait), [], "an older connection ended");
     link.disconnect(&id(), generation, now);
     assert_eq!(link.take_lost(wait, now + wait / 2), []);
-    assert_eq!(link.take_lost(wait, now + wait), [("c".to_owned(), Some(77))]);
-    assert!(!link.holds("c") && link.shards().is_empty());
+    assert_eq!(link.take_lost(wait, now + wait), [("c".into(), Some(77))]);
+    assert!(!link.holds(&"c".into()) && link.shards().is_empty());
 }
 
 fn grant(agent: &str, expires_at_ms: u64) -> control_wire::SoftphoneGrant {
@@ -148,7 +149,7 @@ fn service() -> SoftphoneService {
 fn with_softphones(agents: &[&str]) -> (Link, mpsc::Receiver<ToEdge>, Vec<PresenceChange>) {
     let link = Link::default();
     let queue = connect(&link, 1);
-    let agents: Vec<String> = agents.iter().map(|agent| (*agent).to_owned()).collect();
+    let agents: Vec<AgentName> = agents.iter().map(|agent| (*agent).into()).collect();
     let changes = link.meet_softphones(&id(), Some(service()), &agents);
     (link, queue, changes)
 }
@@ -160,8 +161,8 @@ fn the_last_word_about_an_agents_leave_is_what_waits() {
     link.grant_softphone(grant("b", 9), None).unwrap();
     // The queue is full: what follows waits, and only the last word of each agent.
     link.grant_softphone(grant("c", 9), None).unwrap();
-    link.revoke_softphone("c");
-    link.revoke_softphone("d");
+    link.revoke_softphone(&"c".into());
+    link.revoke_softphone(&"d".into());
     assert_eq!(sent(&mut queue), ["grant a", "grant b"]);
     link.flush();
     assert_eq!(sent(&mut queue), ["revoke c"], "nobody knows d");
@@ -188,10 +189,10 @@ fn softphones_are_counted_once_and_where_they_are() {
     assert_eq!(sent(&mut queue), ["revoke a"]);
     assert_eq!(link.set_presence(&id(), told(false)), None, "it moved");
     assert!(link.set_presence(&other, told(false)).is_some_and(|change| !change.is_online));
-    assert_eq!(link.reserve_with("c", "a").err(), Some(NoShard::AgentOffline));
-    assert!(link.reserve_with("c", "b").is_ok());
+    assert_eq!(link.reserve_with(&"c".into(), &"a".into()).err(), Some(NoShard::AgentOffline));
+    assert!(link.reserve_with(&"c".into(), &"b".into()).is_ok());
     link.update(&id(), ShardStatus { draining: true, ..status(10) });
-    assert_eq!(link.reserve_with("c", "b").err(), Some(NoShard::Draining));
+    assert_eq!(link.reserve_with(&"c".into(), &"b".into()).err(), Some(NoShard::Draining));
 }
 
 #[test]
@@ -203,7 +204,10 @@ fn a_lost_link_takes_its_softphones_away_after_a_grace() {
     link.disconnect(&id(), 1, now);
     drop(queue);
     assert_eq!(link.take_lost_softphones(long, now + Duration::from_secs(4)), []);
-    assert!(link.reserve_with("c", "a").is_ok(), "the call goes out when the link is back");
+    assert!(
+        link.reserve_with(&"c".into(), &"a".into()).is_ok(),
+        "the call goes out when the link is back"
+    );
     let lost = PresenceChange { agent: "a".into(), is_online: false, last_seen_ms: Some(77) };
     assert_eq!(link.take_lost_softphones(long, now + Duration::from_secs(5)), [lost]);
     assert_eq!(link.softphone_count(), 0);
@@ -227,9 +231,9 @@ fn leave_to_register_is_forgotten_when_it_expires() {
 fn a_shard_that_takes_no_softphones_is_asked_to_admit_none() {
     let link = Link::default();
     let mut queue = connect(&link, 1);
-    let placement = link.reserve("c1").unwrap();
+    let placement = link.reserve(&"c1".into()).unwrap();
     placement.send(place_call("c1")).unwrap();
     sent(&mut queue);
-    assert!(link.grant_softphone(grant("a", 1_000), Some("c1")).is_none());
+    assert!(link.grant_softphone(grant("a", 1_000), Some(&"c1".into())).is_none());
     assert_eq!(sent(&mut queue), Vec::<String>::new());
 }

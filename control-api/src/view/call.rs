@@ -135,7 +135,7 @@ impl CallView {
     /// The call as the API shows it; links begin with the public URL.
     pub fn of(call: &Call, public_url: &str) -> Self {
         Self {
-            call_id: call.call_id.clone(),
+            call_id: call.call_id.to_string(),
             uuid: call.uuid.clone(),
             state: call.state,
             status: call.status,
@@ -182,7 +182,7 @@ impl AttemptView {
     fn of(attempt: &storage::Attempt) -> Self {
         Self {
             leg: attempt.leg,
-            trunk: attempt.trunk.clone(),
+            trunk: attempt.trunk.to_string(),
             start_time: timestamp(attempt.start_ms),
             end_time: timestamp(attempt.end_ms),
             sip_code: attempt.sip_code,

@@ -37,7 +37,7 @@ impl EventView {
         Self {
             id: event.number,
             event: event.event.to_string(),
-            call_id: event.call_id.clone(),
+            call_id: event.call_id.to_string(),
             uuid: event.uuid.clone(),
             sequence: event.sequence,
             time: timestamp_ms(event.at_ms),

@@ -32,7 +32,7 @@ async fn generated_clients_place_a_call() {
             .args([&url, &rig.server_key]);
         let edge = async {
             let call_id = shard.expect_call().await.call_id;
-            assert_eq!(shard.expect_hang_up().await, call_id);
+            assert_eq!(shard.expect_hang_up().await, call_id.as_str());
         };
         let (output, ()) = timeout(DEADLINE * 3, async { tokio::join!(command.output(), edge) })
             .await

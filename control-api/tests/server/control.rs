@@ -48,7 +48,7 @@ async fn each_verb_reaches_the_shard_and_answers_with_the_call() {
         let path = format!("/calls/{call_id}/{path}");
         let (answer, control) =
             join!(rig.post(&path, body), shard.obey(kind, sequence, Some("customer"), on_hold()));
-        assert_eq!((&control.call_id, &control.verb), (&call_id, &verb));
+        assert_eq!((control.call_id.as_str(), &control.verb), (call_id.as_str(), &verb));
         let view = answer.expect(200).json();
         assert_eq!(
             view["conversation"]["parties"][1]["state"], "on_hold",
@@ -162,7 +162,7 @@ async fn a_verb_is_about_now() {
     // Away: refused at once, and never queued.
     drop(shard);
     let lost = async {
-        while rig.app.link.reaches(&call_id) {
+        while rig.app.link.reaches(&call_id.as_str().into()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -244,7 +244,14 @@ async fn a_recording_starts_in_the_middle() {
     answer.expect_problem(503, "no_capacity");
     let Verb::StartRecording { file_name } = refused.verb else { panic!("{refused:?}") };
     assert_eq!(
-        rig.app.records.blocking().call(&call_id).unwrap().unwrap().recording_file.as_ref(),
+        rig.app
+            .records
+            .blocking()
+            .call(&call_id.as_str().into())
+            .unwrap()
+            .unwrap()
+            .recording_file
+            .as_ref(),
         Some(&file_name)
     );
     let (answer, control) =
@@ -283,7 +290,7 @@ async fn a_recording_that_never_started_leaves_no_link() {
     rig.app
         .records
         .blocking()
-        .reserve_recording(&call_id, "crm_0123456789012345678901.wav")
+        .reserve_recording(&call_id.as_str().into(), &"crm_0123456789012345678901.wav".into())
         .unwrap();
     drop(shard);
     let rig = rig.restart().await;

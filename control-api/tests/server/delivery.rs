@@ -116,7 +116,7 @@ async fn given_up_results_are_found_and_pushed_again() {
     rig.admin(Method::POST, &format!("/admin/deliveries/{live}/redeliver")).await.expect(409);
     rig.admin(Method::POST, "/admin/deliveries/nothing/redeliver").await.expect(404);
     // The account's stream tells it, each time.
-    let words = rig.app.records.blocking().events(ACCOUNT, 0, 100).unwrap();
+    let words = rig.app.records.blocking().events(&ACCOUNT.into(), 0, 100).unwrap();
     assert_eq!(
         words.iter().filter(|event| event.event.as_str() == "callback_exhausted").count(),
         7
@@ -142,7 +142,7 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
         (&json!(false), &json!(1), &json!(1))
     );
     let file_name = place.recording.unwrap();
-    std::fs::write(rig.recording_path(&file_name), crate::rig::wav()).unwrap();
+    std::fs::write(rig.recording_path(file_name.as_str()), crate::rig::wav()).unwrap();
     let end = control_wire::Ended {
         recording: Some(control_wire::RecordingResult {
             file_name: file_name.clone(),
@@ -174,15 +174,20 @@ async fn an_account_in_use_stays_and_a_removed_one_leaves_nothing_to_see() {
     rig.request(Method::GET, &format!("/recordings/{file_name}"), |request| request)
         .await
         .expect_problem(410, "gone");
-    assert!(!rig.recording_path(&file_name).exists(), "the file is gone, too");
+    assert!(!rig.recording_path(file_name.as_str()).exists(), "the file is gone, too");
     // The next account of this id.
     rig.app.records.blocking().put_account(&Account::new(ACCOUNT, "Another")).unwrap();
     assert_eq!(
-        rig.app.records.blocking().calls(ACCOUNT, &CallFilter::default(), None, 10).unwrap().calls,
+        rig.app
+            .records
+            .blocking()
+            .calls(&ACCOUNT.into(), &CallFilter::default(), None, 10)
+            .unwrap()
+            .calls,
         []
     );
-    assert_eq!(rig.app.records.blocking().events(ACCOUNT, 0, 10).unwrap(), []);
-    assert_eq!(rig.app.records.blocking().call(&call_id).unwrap(), None);
+    assert_eq!(rig.app.records.blocking().events(&ACCOUNT.into(), 0, 10).unwrap(), []);
+    assert_eq!(rig.app.records.blocking().call(&call_id.as_str().into()).unwrap(), None);
     rig.stop().await;
 }
 

@@ -253,8 +253,8 @@ async fn a_stream_ends_with_its_key() {
     for stream in over.iter_mut().chain([&mut going]) {
         assert_eq!(stream.words(1).await, ["held"]);
     }
-    rig.app.records.blocking().delete_api_key("revoked").unwrap();
-    let expired = rig.app.records.blocking().api_key("expired").unwrap().unwrap();
+    rig.app.records.blocking().delete_api_key(&"revoked".into()).unwrap();
+    let expired = rig.app.records.blocking().api_key(&"expired".into()).unwrap().unwrap();
     let expires_ms = Some(control_api::clock::now_ms());
     rig.app.records.blocking().put_api_key(&storage::ApiKey { expires_ms, ..expired }).unwrap();
     for mut stream in over {

@@ -3,7 +3,7 @@
 use crate::rig::{
     DEADLINE, Rig, Shard, ended, hello, milestone, service, status, wav, without_delivery,
 };
-use call_words::{CallStatus, HangupBy, LegKind};
+use call_words::{AgentName, CallId, CallStatus, HangupBy, LegKind};
 use control_api::clock::now_ms;
 use control_wire::{
     Command, Event, FromEdge, Hello, HelloMore, Milestone, RecordingResult, RecordingWritten,
@@ -99,7 +99,10 @@ async fn many_events_at_once_are_all_acknowledged_in_order() {
     assert_eq!(rig.app.limits.lines.live_count(), 0);
     for call_id in &calls {
         assert_eq!(rig.call(call_id).await["status"], "BUSY");
-        assert_eq!(rig.app.records.blocking().timeline(call_id).unwrap().len(), 10);
+        assert_eq!(
+            rig.app.records.blocking().timeline(&call_id.as_str().into()).unwrap().len(),
+            10
+        );
     }
     rig.stop().await;
 }
@@ -141,7 +144,7 @@ async fn calls_of_an_edge_that_restarted_end_truthfully() {
     let (cancelled, _) = rig.place(&mut shard).await;
     rig.send(Method::DELETE, &format!("/calls/{cancelled}"), None).await.expect(204);
     drop(shard);
-    std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+    std::fs::write(rig.recording_path(place.recording.unwrap().as_str()), wav()).unwrap();
 
     let mut restarted = rig.shard(2, &[]).await;
     let call = rig.ended_call(&ringing).await;
@@ -190,7 +193,7 @@ async fn a_recording_that_began_late_does_not_shorten_a_call_whose_edge_is_gone(
     shard.bridge(&call_id).await;
     let started = milestone(&call_id, 5, None, "recording_started");
     shard.tell(Event::Milestone(Milestone { at_ms: now_ms() + 60_000, ..started })).await;
-    std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+    std::fs::write(rig.recording_path(place.recording.unwrap().as_str()), wav()).unwrap();
     drop(shard);
     let _restarted = rig.shard(2, &[]).await;
     // Two seconds are on disk.
@@ -224,7 +227,7 @@ async fn pauses_that_were_told_are_known_of_a_recording_whose_edge_is_gone() {
             let step = milestone(&call_id, sequence, None, &format!("recording_{kind}"));
             shard.tell(Event::Milestone(Milestone { at_ms: started_ms + after_ms, ..step })).await;
         }
-        std::fs::write(rig.recording_path(&place.recording.unwrap()), wav()).unwrap();
+        std::fs::write(rig.recording_path(place.recording.unwrap().as_str()), wav()).unwrap();
         calls.push((call_id, pauses));
     }
     drop(shard);
@@ -287,10 +290,10 @@ async fn a_shard_with_as_many_softphones_and_calls_as_it_may_have_comes_back() {
     let (kept, _) = rig.place(&mut shard).await;
     let (lost, _) = rig.place(&mut shard).await;
     drop(shard);
-    let softphones: Vec<String> = (0..10_000).map(|n| format!("a{n:035}")).collect();
-    let mut live_calls: Vec<String> =
-        (0..5_000).map(|n| format!("never-heard-of-{n:021}")).collect();
-    live_calls.push(kept.clone());
+    let softphones: Vec<AgentName> = (0..10_000).map(|n| format!("a{n:035}").into()).collect();
+    let mut live_calls: Vec<CallId> =
+        (0..5_000).map(|n| format!("never-heard-of-{n:021}").into()).collect();
+    live_calls.push(kept.clone().into());
     let mut shard = rig
         .greet(Hello {
             live_calls,
@@ -309,7 +312,7 @@ async fn a_shard_with_as_many_softphones_and_calls_as_it_may_have_comes_back() {
             other => panic!("expected HangUp, got {other:?}"),
         }
     };
-    assert!(hung_up.starts_with("never-heard-of-"));
+    assert!(hung_up.as_str().starts_with("never-heard-of-"));
     assert_eq!(rig.app.link.softphone_count(), 10_000);
     assert_eq!(rig.ended_call(&lost).await["reason"], "system");
     assert_eq!(rig.call(&kept).await["state"], "placed");
@@ -388,7 +391,7 @@ async fn recordings_are_announced_with_the_end() {
     let (call_id, place) = rig.place(&mut shard).await;
     shard.bridge(&call_id).await;
     let file_name = place.recording.unwrap();
-    std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
+    std::fs::write(rig.recording_path(file_name.as_str()), wav()).unwrap();
     let recording = RecordingResult {
         file_name: file_name.clone(),
         duration_ms: 2_000,
@@ -445,7 +448,7 @@ async fn what_of_a_recording_could_not_be_written_is_told() {
             assert_eq!((keys[0].clone(), keys[1].clone()), expected);
             assert_eq!(shown.get("recording_url").is_some(), has_file);
         }
-        let timeline = rig.app.records.blocking().timeline(&call_id).unwrap();
+        let timeline = rig.app.records.blocking().timeline(&call_id.as_str().into()).unwrap();
         let says_so = timeline.iter().any(|entry| entry.kind.as_str() == "recording_failed");
         assert_eq!(says_so, expected.0 == json!(false));
     }
@@ -494,7 +497,7 @@ async fn malformed_peers_are_turned_away() {
     late.write(&FromEdge::HelloMore(HelloMore::default())).await;
     assert_eq!(late.read().await, None);
     let mut endless = rig.connect().await;
-    let names = vec![String::new(); 30_000];
+    let names = vec![AgentName::default(); 30_000];
     let more = HelloMore { softphones: names.clone(), more: true, ..HelloMore::default() };
     endless.write(&FromEdge::Hello(Hello { softphones: names, more: true, ..hello(1, &[]) })).await;
     for _ in 0..6 {
@@ -552,7 +555,7 @@ async fn calls_that_outlive_their_longest_time_are_swept() {
     control_api::edge::reconcile::sweep(&rig.app, later(50_000)).await.unwrap();
     assert_eq!(rig.call(&call_id).await["state"], "placed");
     control_api::edge::reconcile::sweep(&rig.app, later(70_000)).await.unwrap();
-    assert_eq!(shard.expect_hang_up().await, call_id);
+    assert_eq!(shard.expect_hang_up().await, call_id.as_str());
     control_api::edge::reconcile::sweep(&rig.app, later(130_000)).await.unwrap();
     let call = rig.call(&call_id).await;
     assert_eq!((&call["status"], &call["reason"]), (&json!("FAILED"), &json!("system")));

@@ -83,7 +83,7 @@ async fn tell(
 }
 
 fn free_lines(rig: &Rig) -> bool {
-    rig.app.notices.trunk_lines.take("carrier", 2, std::time::Instant::now()).is_some()
+    rig.app.notices.trunk_lines.take(&"carrier".into(), 2, std::time::Instant::now()).is_some()
 }
 
 // S13
@@ -260,10 +260,10 @@ fn is_waiting(request: &mut (impl Future + Unpin)) -> bool {
 async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
     let rig = Rig::start().await;
     let mut shard = rig.softphone_shard(&[], &[]).await;
-    shard.presence(&name(&rig, "agent.018"), true).await;
+    shard.presence(name(&rig, "agent.018").as_str(), true).await;
     wait_presence(&rig, "agent.018", true).await;
     let call_id = rig.talk(&mut shard).await;
-    let call = rig.app.records.blocking().call(&call_id).unwrap().unwrap();
+    let call = rig.app.records.blocking().call(&call_id.as_str().into()).unwrap().unwrap();
     let request = |fingerprint: &str| {
         let (idempotency_key, fingerprint) = ("k1".to_owned(), fingerprint.to_owned());
         Some(PartyRequest { idempotency_key, fingerprint })
@@ -326,7 +326,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
                     .app
                     .records
                     .blocking()
-                    .call(&call_id)
+                    .call(&call_id.as_str().into())
                     .unwrap()
                     .unwrap()
                     .other(&party)
@@ -334,7 +334,7 @@ async fn a_request_that_is_sent_again_meanwhile_has_the_first_ones_outcome() {
             "{party}"
         );
         assert_eq!(ask("add another with this key").await.0, "idempotency_clash");
-        rig.app.records.blocking().drop_party(&call_id, &party).unwrap();
+        rig.app.records.blocking().drop_party(&call_id.as_str().into(), &party).unwrap();
     }
     let (first, same, _) = join!(ask("add"), ask("add"), shard.expect_verb());
     assert_eq!((first.0.as_str(), same.0.as_str()), ("no_answer_from_edge", "no_answer_from_edge"));
@@ -391,13 +391,22 @@ async fn what_may_not_be_dialled_is_refused_before_the_edge_hears_of_it() {
     assert!(!limited.expect_problem(429, "rate_limit").header("retry-after").is_empty());
     // A turn is free at once, not after a millisecond.
     rig.change_account(|account| account.limits.calls_per_second = u32::MAX);
-    let mut trunk = rig.app.records.blocking().trunk("carrier").unwrap().unwrap();
+    let mut trunk = rig.app.records.blocking().trunk(&"carrier".into()).unwrap().unwrap();
     trunk.max_calls = 1;
     rig.app.records.blocking().put_trunk(&trunk).unwrap();
     rig.post(&participants, wanted()).await.expect_problem(503, "trunks_full");
     rig.change_account(|account| account.trunks.clear());
     rig.post(&participants, wanted()).await.expect_problem(503, "no_trunk");
-    assert!(rig.app.records.blocking().call(&call_id).unwrap().unwrap().others.is_empty());
+    assert!(
+        rig.app
+            .records
+            .blocking()
+            .call(&call_id.as_str().into())
+            .unwrap()
+            .unwrap()
+            .others
+            .is_empty()
+    );
     shard.end(&call_id, CallStatus::Answer).await;
     rig.post(&transfer, Some(json!({ "to_number": THIRD }))).await.expect_problem(409, "ended");
     rig.stop().await;
@@ -590,14 +599,14 @@ async fn a_supervising_softphone_is_with_the_shard_of_the_call() {
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let call_id = rig.talk(&mut shard).await;
     let mut elsewhere = rig.greet(control_wire::Hello { shard: 1, ..hello(1, &[]) }).await;
-    elsewhere.presence(&supervisor, true).await;
+    elsewhere.presence(supervisor.as_str(), true).await;
     wait_presence(&rig, "agent.018", true).await;
     let path = format!("/calls/{call_id}/supervisors");
     let body = || Some(json!({ "role": "barge", "crm_username": "agent.018" }));
     as_key(&rig, &key, Method::POST, &path, body())
         .await
         .expect_problem(409, "supervisor_elsewhere");
-    shard.presence(&supervisor, true).await;
+    shard.presence(supervisor.as_str(), true).await;
     elsewhere.expect_revocation().await;
     let joined = with("supervisor-1", PartyState::Ringing);
     let (answer, control) = join!(
@@ -663,7 +672,7 @@ async fn a_requested_transfer_is_admitted_or_cancelled() {
     assert_eq!(control.verb, Verb::Cancel);
     shard.write(&FromEdge::Ack { command_id }).await;
     rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
-    assert_eq!(shard.expect_hang_up().await, call_id);
+    assert_eq!(shard.expect_hang_up().await, call_id.as_str());
     assert_eq!(rig.call(&call_id).await["participants"][0]["number"], THIRD_E164);
     rig.stop().await;
 }

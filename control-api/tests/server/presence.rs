@@ -42,7 +42,7 @@ async fn operators_see_who_is_online() {
         metrics.contains("control_api_webphone_sessions_total{result=\"opened\"} 1\n"),
         "{metrics}"
     );
-    shard.presence(&name(&rig, AGENT), false).await;
+    shard.presence(name(&rig, AGENT).as_str(), false).await;
     wait_presence(&rig, AGENT, false).await;
     let away = agent(&rig, AGENT).await;
     assert_eq!(
@@ -65,38 +65,39 @@ async fn presence_follows_the_link() {
     let rig = Rig::start().await;
     let agent = name(&rig, AGENT);
     // A shard says with its greeting who is there; names that nobody has are cut off.
-    let mut shard = rig.softphone_shard(&[], &[&agent, "astranger"]).await;
+    let mut shard = rig.softphone_shard(&[], &[agent.as_str(), "astranger"]).await;
     wait_presence(&rig, AGENT, true).await;
     assert_eq!(shard.expect_revocation().await, "astranger");
     // Words of another shard that does not have it change nothing.
     let mut other = rig
         .greet(Hello { shard: 1, softphone_service: Some(service(8444)), ..hello(1, &[]) })
         .await;
-    other.presence(&agent, false).await;
+    other.presence(agent.as_str(), false).await;
     other.write(&FromEdge::Status(status())).await;
     // It moves to the other: the newest registration counts, and the old one is cut off.
-    other.presence(&agent, true).await;
+    other.presence(agent.as_str(), true).await;
     assert_eq!(shard.expect_revocation().await, agent);
-    shard.presence(&agent, false).await;
+    shard.presence(agent.as_str(), false).await;
     let mut body = guide_call();
     body["agent_number"] = Value::Null;
     body["crm_username"] = json!(AGENT);
     rig.post_call(body).await.expect(201);
     let place = other.expect_call().await;
-    other.end(&place.call_id, call_words::CallStatus::Failed).await;
+    other.end(place.call_id.as_str(), call_words::CallStatus::Failed).await;
     // The link's end is not the softphone's, unless it lasts (1 s here).
     rig.app
         .records
         .blocking()
-        .change_softphone(ACCOUNT, AGENT, |softphone| softphone.last_seen_ms = None)
+        .change_softphone(&ACCOUNT.into(), AGENT, |softphone| softphone.last_seen_ms = None)
         .unwrap();
     drop(other);
     let dropped_ms = control_api::clock::now_ms();
-    assert!(rig.app.link.is_softphone_online(&agent));
+    assert!(rig.app.link.is_softphone_online(&agent.as_str().into()));
     wait_presence(&rig, AGENT, false).await;
     let noted = async {
         loop {
-            match rig.app.records.blocking().softphone(ACCOUNT, AGENT).unwrap().last_seen_ms {
+            match rig.app.records.blocking().softphone(&ACCOUNT.into(), AGENT).unwrap().last_seen_ms
+            {
                 Some(last_seen_ms) => return last_seen_ms,
                 None => tokio::task::yield_now().await,
             }
@@ -106,7 +107,7 @@ async fn presence_follows_the_link() {
     assert!(last_seen_ms <= dropped_ms, "it was last seen with the link's last word");
     // A greeting without it takes it away at once.
     drop(shard);
-    let shard = rig.softphone_shard(&[], &[&agent]).await;
+    let shard = rig.softphone_shard(&[], &[agent.as_str()]).await;
     wait_presence(&rig, AGENT, true).await;
     drop(shard);
     let _shard = rig.softphone_shard(&[], &[]).await;
@@ -147,13 +148,13 @@ async fn softphones_are_led_to_one_shard_each() {
     shards[1].write(&FromEdge::Status(ShardStatus { call_count: 90, ..status() })).await;
     assert_eq!(url(&Page::open(&rig, AGENT, CUSTOMER).await), "wss://edge.example:8444/");
     shards[1].expect_grant().await;
-    shards[1].presence(&agent, true).await;
+    shards[1].presence(agent.as_str(), true).await;
     wait_presence(&rig, AGENT, true).await;
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     shards[1].expect_grant().await;
     let (call_id, _) = page.place(&rig, &mut shards[1]).await;
     // Its call keeps it there even when the softphone is lost and the shard drains.
-    shards[1].presence(&agent, false).await;
+    shards[1].presence(agent.as_str(), false).await;
     shards[1].write(&FromEdge::Status(ShardStatus { draining: true, ..status() })).await;
     wait_presence(&rig, AGENT, false).await;
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
@@ -178,7 +179,7 @@ async fn softphones_are_led_to_one_shard_each() {
 #[tokio::test]
 async fn trunks_remember_their_calls_over_a_restart() {
     let rig = Rig::start().await;
-    let trunk = rig.app.records.blocking().trunk("carrier").unwrap().unwrap();
+    let trunk = rig.app.records.blocking().trunk(&"carrier".into()).unwrap().unwrap();
     rig.app.records.blocking().put_trunk(&storage::Trunk { max_calls: 1, ..trunk }).unwrap();
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, _) = rig.place(&mut shard).await;
@@ -197,7 +198,7 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
     let begun = page.send(&rig, Method::POST, "media-test", None).await.expect(201).json();
     let test = shard.expect_call().await;
-    assert_eq!(begun["call_id"], test.call_id);
+    assert_eq!(begun["call_id"], test.call_id.as_str());
     assert!(
         test.customer.routes.is_empty()
             && test.recording.is_none()
@@ -208,7 +209,7 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
         control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 }
     );
     // It leaves no trace but what the page found.
-    shard.end(&test.call_id, call_words::CallStatus::Canceled).await;
+    shard.end(test.call_id.as_str(), call_words::CallStatus::Canceled).await;
     assert!(rig.app.records.blocking().call(&test.call_id).unwrap().is_none());
     page.call(&rig).await.expect(404);
     let measured = json!({ "outcome": "fair", "round_trip_ms": 48, "jitter_ms": 31,

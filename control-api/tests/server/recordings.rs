@@ -12,7 +12,7 @@ async fn recorded_call(rig: &Rig) -> String {
     let mut shard = rig.shard(1, &[]).await;
     let (call_id, place) = rig.place(&mut shard).await;
     let file_name = place.recording.unwrap();
-    std::fs::write(rig.recording_path(&file_name), wav()).unwrap();
+    std::fs::write(rig.recording_path(file_name.as_str()), wav()).unwrap();
     let path = format!("/recordings/{file_name}");
     rig.get(&path).await.expect_problem(404, "not_found");
     let recording = RecordingResult {

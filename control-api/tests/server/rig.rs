@@ -67,7 +67,7 @@ impl Rig {
         let answer = self.post_call(guide_call()).await;
         let call_id = answer.expect(201).json()["call_id"].as_str().unwrap().to_owned();
         let place = shard.expect_call().await;
-        assert_eq!(place.call_id, call_id);
+        assert_eq!(place.call_id.as_str(), call_id);
         (call_id, place)
     }
 

@@ -2,6 +2,7 @@
 //! and its events.
 
 use crate::rig::{ACCOUNT, Answer, CALLER_ID, DEADLINE, Rig, Shard, Stream};
+use call_words::AgentName;
 use control_api::watch::AgentId;
 use control_wire::{PlaceCall, SoftphoneGrant};
 use reqwest::Method;
@@ -39,8 +40,8 @@ pub fn launch_data(answer: &Answer) -> Value {
 }
 
 /// The agent's name towards the edge.
-pub fn name(rig: &Rig, crm_username: &str) -> String {
-    rig.app.secrets.master_key.agent_name(ACCOUNT, crm_username)
+pub fn name(rig: &Rig, crm_username: &str) -> AgentName {
+    rig.app.secrets.master_key.agent_name(&ACCOUNT.into(), crm_username)
 }
 
 /// A page with its session.
@@ -68,7 +69,7 @@ impl Page {
     pub async fn online_with(rig: &Rig, shard: &mut Shard, more: &str) -> Self {
         let page = Self::open_with(rig, more).await;
         let agent = shard.expect_grant().await.agent;
-        shard.presence(&agent, true).await;
+        shard.presence(agent.as_str(), true).await;
         wait_presence(rig, AGENT, true).await;
         page
     }
@@ -96,7 +97,7 @@ impl Page {
             (json!(agent), json!(password)),
             (page.opened["sip"]["username"].clone(), page.opened["sip"]["password"].clone())
         );
-        shard.presence(&agent, true).await;
+        shard.presence(agent.as_str(), true).await;
         wait_presence(rig, crm_username, true).await;
         page
     }
@@ -131,8 +132,8 @@ impl Page {
     pub async fn place(&self, rig: &Rig, shard: &mut Shard) -> (String, PlaceCall) {
         let call = self.start(rig, "granted").await.expect(201).json();
         let place = shard.expect_call().await;
-        assert_eq!(call["call_id"], place.call_id);
-        (place.call_id.clone(), place)
+        assert_eq!(call["call_id"], place.call_id.as_str());
+        (place.call_id.to_string(), place)
     }
 
     pub async fn events(&self, rig: &Rig) -> Events {
@@ -163,8 +164,7 @@ impl Events {
 
 /// Waits until somebody waits for a change of the agent.
 pub async fn wait_watched(rig: &Rig, crm_username: &str) {
-    let (account_id, crm_username) = (ACCOUNT.to_owned(), crm_username.to_owned());
-    let agent = AgentId { account_id, crm_username };
+    let agent = AgentId { account_id: ACCOUNT.into(), crm_username: crm_username.to_owned() };
     let wait = async {
         while rig.app.notices.softphones.watcher_count(&agent) == 0 {
             sleep(std::time::Duration::from_millis(2)).await;
@@ -177,7 +177,7 @@ pub async fn wait_watched(rig: &Rig, crm_username: &str) {
 pub async fn wait_presence(rig: &Rig, crm_username: &str, online: bool) {
     let name = name(rig, crm_username);
     let wait = async {
-        while rig.app.link.is_softphone_online(&name) != online {
+        while rig.app.link.is_softphone_online(&name.as_str().into()) != online {
             sleep(std::time::Duration::from_millis(2)).await;
         }
     };

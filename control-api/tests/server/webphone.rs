@@ -43,12 +43,18 @@ async fn the_picker_offers_what_the_account_names_and_the_pick_arrives_in_the_ca
     assert_eq!(page.opened["dispositions"], chosen["dispositions"]);
     page.start(&rig, "granted").await.expect(201);
     let place = shard.expect_call().await;
-    shard.bridge(&place.call_id).await;
+    shard.bridge(place.call_id.as_str()).await;
     let pick = json!({ "disposition": "Sold: 3 years" });
     page.send(&rig, Method::PATCH, "call", Some(pick)).await.expect(200);
-    shard.end(&place.call_id, CallStatus::Answer).await;
-    rig.ended_call(&place.call_id).await;
-    let job = rig.app.records.blocking().callback_job(&place.call_id).unwrap().expect("a callback");
+    shard.end(place.call_id.as_str(), CallStatus::Answer).await;
+    rig.ended_call(place.call_id.as_str()).await;
+    let job = rig
+        .app
+        .records
+        .blocking()
+        .callback_job(place.call_id.as_str())
+        .unwrap()
+        .expect("a callback");
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!(body["disposition"], "Sold: 3 years");
 }
@@ -95,14 +101,17 @@ async fn a_launch_becomes_a_call() {
         assert_eq!(call[key], value, "{key}");
     }
     let place = shard.expect_call().await;
-    assert_eq!(call["call_id"], place.call_id);
+    assert_eq!(call["call_id"], place.call_id.as_str());
     assert_eq!(place.agent, AgentTarget::Softphone { agent, ring_ms: 30_000 });
     assert_eq!(place.customer.routes[0].request_user, "+919876543210");
     // Once more is the same call.
-    assert_eq!(page.start(&rig, "granted").await.expect(200).json()["call_id"], place.call_id);
+    assert_eq!(
+        page.start(&rig, "granted").await.expect(200).json()["call_id"],
+        place.call_id.as_str()
+    );
 
     // S01, S31–S33: the record and the callback.
-    let record = rig.call(&place.call_id).await;
+    let record = rig.call(place.call_id.as_str()).await;
     for (key, value) in [
         ("call_type", json!("browser")),
         ("crm_username", json!(AGENT)),
@@ -112,9 +121,15 @@ async fn a_launch_becomes_a_call() {
     ] {
         assert_eq!(record[key], value, "{key}");
     }
-    shard.bridge(&place.call_id).await;
-    shard.end(&place.call_id, CallStatus::Answer).await;
-    let job = rig.app.records.blocking().callback_job(&place.call_id).unwrap().expect("a callback");
+    shard.bridge(place.call_id.as_str()).await;
+    shard.end(place.call_id.as_str(), CallStatus::Answer).await;
+    let job = rig
+        .app
+        .records
+        .blocking()
+        .callback_job(place.call_id.as_str())
+        .unwrap()
+        .expect("a callback");
     let body: Value = serde_json::from_str(&job.body).unwrap();
     assert_eq!((&body["crm_username"], &body["call_type"]), (&json!(AGENT), &json!("browser")));
     assert!(body["agent_number"].is_null() && body["agent_number_e164"].is_null());
@@ -217,7 +232,7 @@ async fn a_token_opens_one_session_in_its_time() {
         Page::use_token(&rig, garbage).await.expect_problem(400, "invalid_token");
     }
     // What was allowed when the link was opened must still be so.
-    let key = rig.app.records.blocking().api_key("browser").unwrap().unwrap();
+    let key = rig.app.records.blocking().api_key(&"browser".into()).unwrap().unwrap();
     let token = Page::launch(&rig, AGENT, CUSTOMER).await;
     let expired = storage::ApiKey { expires_ms: Some(control_api::clock::now_ms()), ..key.clone() };
     rig.app.records.blocking().put_api_key(&expired).unwrap();
@@ -284,9 +299,9 @@ async fn page_tries_again(rig: &Rig, shard: &mut crate::rig::Shard) {
     let call = page.send(rig, Method::POST, "call", Some(again)).await.expect(201).json();
     assert_ne!(call["call_id"], failed["call_id"]);
     let place = shard.expect_call().await;
-    assert_eq!(call["call_id"], place.call_id);
-    shard.end(&place.call_id, CallStatus::Busy).await;
-    assert_eq!(page.call(rig).await.expect(200).json()["call_id"], place.call_id);
+    assert_eq!(call["call_id"], place.call_id.as_str());
+    shard.end(place.call_id.as_str(), CallStatus::Busy).await;
+    assert_eq!(page.call(rig).await.expect(200).json()["call_id"], place.call_id.as_str());
 }
 
 // A6
@@ -312,12 +327,12 @@ async fn the_call_waits_for_the_softphone() {
     let (answer, _) = tokio::join!(page.start(&rig, "granted"), async {
         wait_watched(&rig, AGENT).await;
         assert_eq!(rig.app.limits.lines.live_count(), 0, "nothing is placed before");
-        shard.presence(&agent, true).await;
+        shard.presence(agent.as_str(), true).await;
     });
     answer.expect(201);
     let place = shard.expect_call().await;
-    shard.end(&place.call_id, CallStatus::Failed).await;
-    shard.presence(&agent, false).await;
+    shard.end(place.call_id.as_str(), CallStatus::Failed).await;
+    shard.presence(agent.as_str(), false).await;
     wait_presence(&rig, AGENT, false).await;
     let page = Page::open(&rig, AGENT, "9876543219").await;
     page.start(&rig, "granted").await.expect_problem(409, "agent_offline");
@@ -383,7 +398,7 @@ async fn a_page_comes_back_to_its_call() {
     let (call_id, _) = page.place(&rig, &mut shard).await;
     shard.bridge(&call_id).await;
     let agent = name(&rig, AGENT);
-    shard.presence(&agent, false).await;
+    shard.presence(agent.as_str(), false).await;
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
     let grant = shard.expect_grant().await;
     assert_eq!(
@@ -402,7 +417,7 @@ async fn a_page_comes_back_to_its_call() {
     );
 
     let rig = rig.restart().await;
-    let mut shard = rig.softphone_shard(&[&call_id], &[&agent]).await;
+    let mut shard = rig.softphone_shard(&[&call_id], &[agent.as_str()]).await;
     assert_eq!(page.call(&rig).await.expect(200).json()["state"], "bridged");
     assert_eq!(page.start(&rig, "granted").await.expect(200).json()["call_id"], call_id);
     let renewed = page.send(&rig, Method::POST, "renew", None).await.expect(200).json();
@@ -411,7 +426,7 @@ async fn a_page_comes_back_to_its_call() {
     let mut events = page.events(&rig).await;
     assert_eq!(events.state().await, "bridged");
     page.send(&rig, Method::DELETE, "call", None).await.expect(204);
-    assert_eq!(shard.expect_hang_up().await, call_id);
+    assert_eq!(shard.expect_hang_up().await, call_id.as_str());
     shard.end(&call_id, CallStatus::Answer).await;
     assert_eq!(events.state().await, "ended");
     page.send(&rig, Method::DELETE, "call", None).await.expect(204);
@@ -453,9 +468,17 @@ async fn closing_ends_the_pages_own_call_only() {
     shard.expect_grant().await;
     second.start(&rig, "granted").await.expect(200);
     first.send(&rig, Method::POST, "close", None).await.expect(204);
-    assert!(!rig.app.records.blocking().call(&call_id).unwrap().unwrap().hang_up_requested);
+    assert!(
+        !rig.app
+            .records
+            .blocking()
+            .call(&call_id.as_str().into())
+            .unwrap()
+            .unwrap()
+            .hang_up_requested
+    );
     second.send(&rig, Method::POST, "close", None).await.expect(204);
-    assert_eq!(shard.expect_hang_up().await, call_id);
+    assert_eq!(shard.expect_hang_up().await, call_id.as_str());
     for page in [&first, &second, &idle] {
         page.call(&rig).await.expect_problem(401, "session_over");
         page.send(&rig, Method::POST, "close", None).await.expect_problem(401, "session_over");
@@ -572,7 +595,7 @@ async fn a_session_ends_with_its_key() {
     assert_eq!(shard.expect_revocation().await, name(&rig, AGENT));
     while events.next().await.is_some() {}
     check_over(&rig, &page).await;
-    let call = rig.app.records.blocking().call(&call_id).unwrap().unwrap();
+    let call = rig.app.records.blocking().call(&call_id.as_str().into()).unwrap().unwrap();
     assert!(call.is_live() && !call.hang_up_requested);
 
     // The page of the account's other key goes on until that is revoked.
@@ -610,11 +633,11 @@ async fn a_session_ends_with_its_agent_and_its_account() {
     let page = Page::open(&rig, AGENT, CUSTOMER).await;
     shard.expect_grant().await;
     let mut events = page.events(&rig).await;
-    let account = rig.app.records.blocking().account(ACCOUNT).unwrap().unwrap();
-    rig.app.records.blocking().remove_account(ACCOUNT).unwrap();
-    rig.app.notices.softphones.account_changed(ACCOUNT);
+    let account = rig.app.records.blocking().account(&ACCOUNT.into()).unwrap().unwrap();
+    rig.app.records.blocking().remove_account(&ACCOUNT.into()).unwrap();
+    rig.app.notices.softphones.account_changed(&ACCOUNT.into());
     assert_eq!(events.next().await, None);
-    rig.app.records.blocking().forget_account(ACCOUNT, now_ms(), 100).unwrap();
+    rig.app.records.blocking().forget_account(&ACCOUNT.into(), now_ms(), 100).unwrap();
     rig.app.records.blocking().put_account(&account).unwrap();
     check_over(&rig, &page).await;
     rig.stop().await;
@@ -627,7 +650,7 @@ async fn leave_to_register_ends_with_the_key() {
     let mut shard = rig.softphone_shard(&[], &[]).await;
     let page = Page::online(&rig, &mut shard, AGENT, CUSTOMER).await;
     let ends_ms = control_api::clock::now_ms() + 60_000;
-    let key = rig.app.records.blocking().api_key("browser").unwrap().unwrap();
+    let key = rig.app.records.blocking().api_key(&"browser".into()).unwrap().unwrap();
     rig.app
         .records
         .blocking()
@@ -695,7 +718,7 @@ async fn a_launched_call_is_refused_like_any_other() {
     });
     page.start(&rig, "granted").await.expect_problem(503, "no_trunk");
     rig.change_account(|account| account.trunks = vec!["carrier".into()]);
-    rig.app.records.blocking().delete_number(ACCOUNT, CALLER_ID).unwrap();
+    rig.app.records.blocking().delete_number(&ACCOUNT.into(), CALLER_ID).unwrap();
     page.start(&rig, "granted").await.expect_problem(403, "from_number_not_assigned");
     assert_eq!(rig.app.limits.lines.live_count(), 0);
     let number = storage::Number { e164: CALLER_ID.into(), account_id: ACCOUNT.into() };
@@ -728,10 +751,13 @@ async fn a_backend_rings_the_softphone() {
     let place = shard.expect_call().await;
     assert_eq!(place.agent, AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 30_000 });
     // The page that did not ask for it learns of it both ways.
-    assert_eq!(events.next().await.unwrap()["call_id"], place.call_id);
-    assert_eq!(page.call(&rig).await.expect(200).json()["call_id"], place.call_id);
+    assert_eq!(events.next().await.unwrap()["call_id"], place.call_id.as_str());
+    assert_eq!(page.call(&rig).await.expect(200).json()["call_id"], place.call_id.as_str());
     // The same request again names the call; another finds the agent busy.
-    assert_eq!(rig.post_call(body.clone()).await.expect(200).json()["call_id"], place.call_id);
+    assert_eq!(
+        rig.post_call(body.clone()).await.expect(200).json()["call_id"],
+        place.call_id.as_str()
+    );
     body["uuid"] = json!("lead-8");
     rig.post_call(body.clone()).await.expect_problem(409, "agent_busy");
     page.send(&rig, Method::POST, "close", None).await.expect(204);
@@ -739,7 +765,7 @@ async fn a_backend_rings_the_softphone() {
         !rig.app.records.blocking().call(&place.call_id).unwrap().unwrap().hang_up_requested,
         "the page's hang-up is the edge's to see"
     );
-    shard.end(&place.call_id, CallStatus::NoAnswer).await;
+    shard.end(place.call_id.as_str(), CallStatus::NoAnswer).await;
     rig.post_call(body).await.expect(201);
     rig.stop().await;
 }

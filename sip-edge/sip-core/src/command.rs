@@ -3,7 +3,7 @@
 
 use crate::flow::Transport;
 use crate::registrar::RegistrarConfig;
-use call_words::MediaProfile;
+use call_words::{AgentName, CallId, MediaProfile, RecordingName, TrunkId};
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub struct EdgeConfig {
 /// `max_duration` is over.
 #[derive(Debug, Clone)]
 pub struct PlaceCall {
-    pub call_id: String,
+    pub call_id: CallId,
     pub agent: AgentTarget,
     pub customer: Destination,
     /// Longest call, counted from `place_call`, after which the edge hangs up.
@@ -43,7 +43,7 @@ pub struct PlaceCall {
     /// Time without any RTP from a leg after which the call ends.
     pub no_media: Duration,
     /// File name (no folder) of the recording, or `None` if the call is not recorded.
-    pub recording: Option<String>,
+    pub recording: Option<RecordingName>,
     pub recording_layout: Layout,
     /// File name of what a party on hold hears, if `Edge::add_hold_audio` gave it; else the bundled
     /// tone.
@@ -63,7 +63,7 @@ pub enum AgentTarget {
     /// A softphone registered with this shard; `ring` is the longest time to its answer. The
     /// customer is dialled once its media flow.
     Softphone {
-        agent: String,
+        agent: AgentName,
         ring: Duration,
     },
 }
@@ -79,7 +79,7 @@ pub struct Destination {
 /// One attempt's target: a trunk with addresses resolved and numbers in its form.
 #[derive(Debug, Clone)]
 pub struct Route {
-    pub trunk: String,
+    pub trunk: TrunkId,
     pub transport: Transport,
     pub address: SocketAddr,
     /// Host part of the request-URI, To and From, with the port where it is not 5060.

@@ -2,7 +2,7 @@
 //! `Duration`s and enums.
 
 use crate::command::{AgentTarget, Destination};
-use call_words::{Joining, PartyState, Reason, RecordingState, SupervisorRole};
+use call_words::{Joining, PartyState, Reason, RecordingName, RecordingState, SupervisorRole};
 
 /// A verb on a running call. A `party` is `agent`, `customer`, or the name that a participant or
 /// supervisor was added with.
@@ -43,7 +43,7 @@ pub enum Verb {
     },
     /// Records from now on.
     StartRecording {
-        file_name: String,
+        file_name: RecordingName,
     },
     /// What follows is silence in the recording, and no digit is told.
     PauseRecording,

@@ -19,7 +19,7 @@ use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
 use crate::remains::Remains;
 use crate::transaction::{self, Table, Timers, TransactionId};
-use call_words::{MilestoneKind, RefusalCode};
+use call_words::{CallId, MilestoneKind, RefusalCode};
 use calls::Calls;
 use farewell::Farewells;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
@@ -108,7 +108,7 @@ impl Edge {
     }
 
     /// Ends the call in any state; an unknown call is already ended.
-    pub fn hang_up(&mut self, now: Instant, call_id: &str) {
+    pub fn hang_up(&mut self, now: Instant, call_id: &CallId) {
         let Some(key) = self.calls.find(call_id) else { return };
         self.calls.with(now, &mut self.shard, key, |call, cx| {
             cx.milestone(None, MilestoneKind::HangUpRequested, None, None);
@@ -122,7 +122,7 @@ impl Edge {
     pub fn control(
         &mut self,
         now: Instant,
-        call_id: &str,
+        call_id: &CallId,
         control_id: &str,
         verb: Verb,
     ) -> Result<(), RefusalCode> {
@@ -340,7 +340,7 @@ impl Edge {
     }
 
     /// Calls that have not been told as ended.
-    pub fn live_calls(&self) -> impl Iterator<Item = &str> {
+    pub fn live_calls(&self) -> impl Iterator<Item = &CallId> {
         self.calls.live()
     }
 

@@ -6,7 +6,9 @@ use crate::flow::Flow;
 use crate::outcome::{LegName, MediaFault};
 use crate::registrar::CloseReason;
 use crate::remains::Note;
-use call_words::{CallStatus, HangupBy, MilestoneKind, Reason};
+use call_words::{
+    AgentName, CallId, CallStatus, HangupBy, MilestoneKind, Reason, RecordingName, TrunkId,
+};
 use media_core::relay::RecordingId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,13 +22,13 @@ pub enum Output {
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers
     /// `Edge::recording_finished` when the file is final, or `Edge::recording_lost`; and before, if
     /// something cannot be written, `Edge::recording_damaged`.
-    OpenRecording { recording: RecordingId, file_name: String },
+    OpenRecording { recording: RecordingId, file_name: RecordingName },
     /// Keep this for the next process, should this one die (see `Edge::bid_farewell`).
     Note(Note),
     /// Something of a trunk's call came from where the trunk's may not come from, and was not
     /// taken. It may be the carrier itself, so the operator is to know: told once for each trunk
     /// and kind.
-    SourceRefused { trunk: String, source: IpAddr, kind: SourceKind },
+    SourceRefused { trunk: TrunkId, source: IpAddr, kind: SourceKind },
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
     /// Something that happened.
@@ -58,19 +60,19 @@ pub enum Event {
     /// The agent's phone asked by REFER for a blind transfer: to be answered with
     /// `Verb::AddParticipant` for this party, or with `Verb::Cancel`.
     TransferRequested {
-        call_id: String,
+        call_id: CallId,
         party: String,
         /// User part of the Refer-To URI.
         target: String,
     },
     /// Who speaks in a conversation of three or more.
     Speaking {
-        call_id: String,
+        call_id: CallId,
         parties: Vec<String>,
     },
     /// An agent's softphone came or went.
     Presence {
-        agent: String,
+        agent: AgentName,
         is_online: bool,
     },
 }
@@ -78,7 +80,7 @@ pub enum Event {
 /// One step of a call for its timeline.
 #[derive(Debug, Clone)]
 pub struct Milestone {
-    pub call_id: String,
+    pub call_id: CallId,
     /// Counts from 1 within the call.
     pub sequence: u32,
     pub at: Instant,
@@ -87,7 +89,7 @@ pub struct Milestone {
     pub party: Option<String>,
     pub kind: MilestoneKind,
     pub sip_code: Option<u16>,
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     /// One line for people; never holds a number, key or token.
     pub detail: Option<String>,
     /// How the parties stand after it, if it changed that.
@@ -97,7 +99,7 @@ pub struct Milestone {
 /// The call is over; told once, after its recording is final, or 2 s later.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    pub call_id: String,
+    pub call_id: CallId,
     pub status: CallStatus,
     /// `None` for a plain answered call.
     pub reason: Option<Reason>,
@@ -123,7 +125,7 @@ pub struct Ended {
 
 impl Ended {
     /// The end of a call that `Edge::place_call` refused (`Edge` itself tells nothing of it).
-    pub fn refused(call_id: String, refusal: Refusal, now: Instant) -> Ended {
+    pub fn refused(call_id: CallId, refusal: Refusal, now: Instant) -> Ended {
         let reason = match refusal {
             Refusal::NoRoute => Reason::TrunkRejected,
             Refusal::AgentUnreachable => Reason::AgentUnreachable,
@@ -170,7 +172,7 @@ pub struct OtherParty {
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub leg: LegName,
-    pub trunk: String,
+    pub trunk: TrunkId,
     pub started_at: Instant,
     pub ended_at: Instant,
     /// Final SIP status, or `None` on a timeout or transport error.
@@ -182,7 +184,7 @@ pub struct Attempt {
 /// A recording's file, as it is or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingResult {
-    pub file_name: String,
+    pub file_name: RecordingName,
     pub duration: Duration,
     pub file_len: u64,
     /// Where it was paused, from the recording's start.

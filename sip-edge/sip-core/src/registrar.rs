@@ -14,6 +14,7 @@ use crate::flow::Flow;
 use crate::message::{self, Header, Request, View, header};
 use admission::Challenge;
 use binding::Contact;
+use call_words::AgentName;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,7 @@ pub struct RegistrarConfig {
 #[derive(Clone)]
 pub struct Grant {
     /// User name of the digest and user part of the address-of-record.
-    pub agent: String,
+    pub agent: AgentName,
     pub password: String,
     pub expires_at: Instant,
 }
@@ -80,12 +81,12 @@ impl CloseReason {
 pub enum Notice {
     /// The agent is reached over a flow that it was not reached over before.
     Registered {
-        agent: String,
+        agent: AgentName,
         kinship: Kinship,
     },
     /// The agent is not reached any more.
     Lost {
-        agent: String,
+        agent: AgentName,
     },
     Close {
         flow: Flow,
@@ -116,19 +117,19 @@ struct Granted {
 /// Who registers what, once it is proven.
 struct Registrant<'a> {
     flow: Flow,
-    agent: &'a str,
+    agent: &'a AgentName,
     serial: u64,
 }
 
 /// Bindings of agents' softphones and leave to make them (RFC 3261 §10.3).
 pub struct Registrar {
     config: RegistrarConfig,
-    grants: BTreeMap<String, Granted>,
-    bindings: BTreeMap<String, Binding>,
+    grants: BTreeMap<AgentName, Granted>,
+    bindings: BTreeMap<AgentName, Binding>,
     /// The last binding of agents that are not reached now: by it a user agent is known again.
-    parted: BTreeMap<String, Binding>,
+    parted: BTreeMap<AgentName, Binding>,
     /// Whose flow a connection is.
-    agents: BTreeMap<u64, String>,
+    agents: BTreeMap<u64, AgentName>,
     challenges: BTreeMap<u64, Challenge>,
     notices: VecDeque<Notice>,
     next_serial: u64,
@@ -178,7 +179,7 @@ impl Registrar {
 
     /// Ends the agent's grant and its binding. Who is in a call keeps what it is registered by
     /// until the call's end, like one whose credential has expired.
-    pub fn revoke(&mut self, now: Instant, agent: &str, is_busy: bool) {
+    pub fn revoke(&mut self, now: Instant, agent: &AgentName, is_busy: bool) {
         match self.bindings.get_mut(agent).filter(|_| is_busy) {
             Some(binding) => {
                 binding.check_at = now + GRACE;
@@ -195,7 +196,7 @@ impl Registrar {
     }
 
     /// Ends the agent's binding, for example because the edge shuts down.
-    pub fn unbind(&mut self, agent: &str, reason: Option<CloseReason>) {
+    pub fn unbind(&mut self, agent: &AgentName, reason: Option<CloseReason>) {
         let Some(binding) = self.bindings.remove(agent) else { return };
         self.rearm();
         if let Some(connection) = binding.flow.connection {
@@ -208,7 +209,7 @@ impl Registrar {
         self.part(agent.to_owned(), binding);
     }
 
-    fn part(&mut self, agent: String, binding: Binding) {
+    fn part(&mut self, agent: AgentName, binding: Binding) {
         if self.parted.len() >= self.config.capacity * SPARE_FACTOR {
             // Who is forgotten is only taken for a new page when it comes back.
             self.parted.clear();
@@ -231,18 +232,18 @@ impl Registrar {
     }
 
     /// The agent that registered over this flow.
-    pub fn agent_of(&self, flow: Flow) -> Option<&str> {
-        self.agents.get(&flow.connection?).map(String::as_str)
+    pub fn agent_of(&self, flow: Flow) -> Option<&AgentName> {
+        self.agents.get(&flow.connection?)
     }
 
     /// How an agent is reached.
-    pub fn binding(&self, agent: &str) -> Option<&Binding> {
+    pub fn binding(&self, agent: &AgentName) -> Option<&Binding> {
         self.bindings.get(agent)
     }
 
     /// Agents that are reached.
-    pub fn online(&self) -> impl Iterator<Item = &str> {
-        self.bindings.keys().map(String::as_str)
+    pub fn online(&self) -> impl Iterator<Item = &AgentName> {
+        self.bindings.keys()
     }
 
     /// The domain of the addresses-of-record.
@@ -275,8 +276,8 @@ impl Registrar {
 
     /// Ends the bindings that are over. A credential's end waits until its agent is in no call: a
     /// call must not depend on whether new credentials can be had.
-    pub fn handle_timeout(&mut self, now: Instant, is_busy: impl Fn(&str) -> bool) {
-        let due: Vec<String> = self
+    pub fn handle_timeout(&mut self, now: Instant, is_busy: impl Fn(&AgentName) -> bool) {
+        let due: Vec<AgentName> = self
             .bindings
             .iter()
             .filter(|(_, binding)| binding.due() <= now)
@@ -308,7 +309,7 @@ impl Registrar {
         flow: Flow,
         request: &Request,
         nonce: String,
-        is_busy: impl Fn(&str) -> bool,
+        is_busy: impl Fn(&AgentName) -> bool,
     ) -> Answer {
         // §10.3 step 1: the domain of the request-URI must be ours.
         let target = request.uri.to_string();
@@ -327,7 +328,7 @@ impl Registrar {
             to.uri.user_text().as_deref() == Some(agent.as_str())
                 && to.uri.host.eq_ignore_ascii_case(&self.config.domain)
         });
-        let is_foreign_flow = self.agent_of(flow).is_some_and(|other| other != agent);
+        let is_foreign_flow = self.agent_of(flow).is_some_and(|other| *other != agent);
         if !owns || is_foreign_flow {
             return Answer::plain(403);
         }
@@ -401,7 +402,7 @@ impl Registrar {
 
     /// The 200: each binding with its remaining seconds (§10.3 step 8); RFC 5626 §6 for who asked
     /// for outbound.
-    fn confirm(&self, now: Instant, agent: &str, request: &Request) -> Answer {
+    fn confirm(&self, now: Instant, agent: &AgentName, request: &Request) -> Answer {
         let mut headers = Vec::new();
         if let Some(binding) = self.bindings.get(agent) {
             let left = binding.expires_at.saturating_duration_since(now).as_secs();

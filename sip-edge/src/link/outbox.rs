@@ -2,6 +2,7 @@
 //! sent on the present connection. Pure. When it is full, milestones are dropped and counted; an
 //! `Ended` never is.
 
+use call_words::CallId;
 use control_wire::Event;
 use std::collections::{HashSet, VecDeque};
 
@@ -17,7 +18,7 @@ pub struct Outbox {
     /// Entries with a lower id were sent on this connection.
     next_unsent: u64,
     next_id: u64,
-    ended: HashSet<String>,
+    ended: HashSet<CallId>,
     dropped_milestones: u64,
 }
 
@@ -79,12 +80,12 @@ impl Outbox {
     }
 
     /// Calls whose `Ended` is not acknowledged.
-    pub fn ended_calls(&self) -> impl Iterator<Item = &str> {
-        self.ended.iter().map(String::as_str)
+    pub fn ended_calls(&self) -> impl Iterator<Item = &CallId> {
+        self.ended.iter()
     }
 
     /// Whether the call's `Ended` waits here.
-    pub fn holds_end_of(&self, call_id: &str) -> bool {
+    pub fn holds_end_of(&self, call_id: &CallId) -> bool {
         self.ended.contains(call_id)
     }
 
@@ -170,11 +171,11 @@ mod tests {
         outbox.acknowledge(99);
         outbox.rewind();
         assert_eq!(sent(&mut outbox), [(1, "a 1".into()), (3, "a ended".into())]);
-        assert!(outbox.holds_end_of("a"));
+        assert!(outbox.holds_end_of(&"a".into()));
         assert_eq!(outbox.ended_calls().collect::<Vec<_>>(), ["a"]);
         outbox.acknowledge(3);
         outbox.acknowledge(1);
-        assert!(outbox.is_empty() && !outbox.holds_end_of("a"));
+        assert!(outbox.is_empty() && !outbox.holds_end_of(&"a".into()));
         outbox.rewind();
         outbox.push(milestone("b", 1));
         assert_eq!(sent(&mut outbox), [(4, "b 1".into())]);

@@ -22,18 +22,13 @@ impl LinkPeer for LinkedShard {
         let outbox = shard.mailbox.outbox();
         Hello {
             version: VERSION,
-            edge: shard.name.clone(),
+            edge: shard.name.clone().into(),
             epoch: shard.epoch,
             shard: shard.plan.index,
-            live_calls: shard
-                .edge
-                .live_calls()
-                .chain(outbox.ended_calls())
-                .map(String::from)
-                .collect(),
+            live_calls: shard.edge.live_calls().chain(outbox.ended_calls()).cloned().collect(),
             status: shard.status(),
             softphone_service: shard.softphone_service.clone(),
-            softphones: shard.edge.softphones().map(String::from).collect(),
+            softphones: shard.edge.softphones().cloned().collect(),
             folders: Some(Folders {
                 recordings: folder(&self.recordings),
                 hold_audio: folder(&self.hold_audio),

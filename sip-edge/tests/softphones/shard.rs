@@ -2,6 +2,7 @@
 //! connection that grants, commands and notes.
 
 use super::browser::{Browser, Refusal};
+use call_words::AgentName;
 use control_wire::{
     Command, FrameDecoder, FromEdge, Hello, SoftphoneGrant, ToEdge, VERSION, encode,
 };
@@ -38,7 +39,7 @@ pub struct Edge {
     link: Mutex<UnixStream>,
     next_command: AtomicU64,
     next_page: AtomicU64,
-    presences: Receiver<(String, bool)>,
+    presences: Receiver<(AgentName, bool)>,
     events: Receiver<control_wire::Event>,
     counters: Arc<Mutex<(u64, BTreeMap<String, u64>)>>,
     stop: BellButton,
@@ -88,7 +89,7 @@ impl Edge {
             .strip_prefix("wss://127.0.0.1:")
             .and_then(|rest| rest.strip_suffix('/'))
             .unwrap_or_else(|| panic!("{url}"));
-        assert_eq!(hello.softphones, Vec::<String>::new());
+        assert_eq!(hello.softphones, Vec::<AgentName>::new());
         let (tell_presence, presences) = channel();
         let (tell_event, events) = channel();
         let counters = Arc::<Mutex<(u64, BTreeMap<String, u64>)>>::default();
@@ -149,7 +150,7 @@ impl Edge {
 
     /// Loses the link and takes the next one; whom the shard names in its greeting. Nothing is
     /// noted from then on.
-    pub fn greeted_again(&self) -> Vec<String> {
+    pub fn greeted_again(&self) -> Vec<AgentName> {
         let mut link = self.link.lock().unwrap();
         link.shutdown(Shutdown::Both).unwrap();
         *link = accept(&self.listener);
@@ -219,11 +220,11 @@ impl Edge {
         }
     }
 
-    pub fn next_presence(&self) -> (String, bool) {
+    pub fn next_presence(&self) -> (AgentName, bool) {
         self.next_presence_within(PATIENCE)
     }
 
-    pub fn next_presence_within(&self, limit: Duration) -> (String, bool) {
+    pub fn next_presence_within(&self, limit: Duration) -> (AgentName, bool) {
         self.presences.recv_timeout(limit).expect("a presence")
     }
 

@@ -3,14 +3,15 @@
 
 use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
 use call_words::{
-    CallState, CallStatus, CallType, Direction, HangupBy, LegKind, MilestoneKind, Reason, Word,
+    AccountId, CallId, CallState, CallStatus, CallType, Direction, EdgeName, HangupBy, LegKind,
+    MilestoneKind, Reason, RecordingName, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
 
 /// The shard that holds a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
-    pub edge: String,
+    pub edge: EdgeName,
     pub shard: u16,
     /// Changes with each start of the edge process.
     pub epoch: u64,
@@ -19,8 +20,8 @@ pub struct Owner {
 /// One conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    pub call_id: String,
-    pub account_id: String,
+    pub call_id: CallId,
+    pub account_id: AccountId,
     /// The caller's own id, echoed unchanged; equals `call_id` if none was given (A3).
     pub uuid: String,
     pub call_type: CallType,
@@ -38,7 +39,7 @@ pub struct Call {
     /// Whether recording was asked for.
     pub record: bool,
     /// Name of the recording's file, reserved with the call; `None` if not recorded.
-    pub recording_file: Option<String>,
+    pub recording_file: Option<RecordingName>,
     /// Hash of the request's body, compared by the uuid and Idempotency-Key rules.
     pub fingerprint: String,
     pub state: CallState,
@@ -67,7 +68,7 @@ pub struct Call {
     pub reason_detail: Option<String>,
     /// Trunk whose line the call holds: the first that it is offered to.
     #[serde(default)]
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     /// The agent's softphone was lost and the customer waits for it.
     #[serde(default)]
     pub agent_away: bool,
@@ -139,7 +140,7 @@ impl Call {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub leg: LegKind,
-    pub trunk: String,
+    pub trunk: TrunkId,
     pub start_ms: u64,
     pub end_ms: u64,
     /// Final SIP status, or `None` on a timeout or transport error.
@@ -151,7 +152,7 @@ pub struct Attempt {
 /// The file that a recording became.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingResult {
-    pub file_name: String,
+    pub file_name: RecordingName,
     pub duration_ms: u64,
     pub file_len: u64,
     /// Where it was paused. Since version 3.
@@ -241,7 +242,7 @@ pub struct TimelineEntry {
     pub party: Option<String>,
     pub kind: Word<MilestoneKind>,
     pub sip_code: Option<u16>,
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     /// One line for people; never holds a number, key or token.
     pub detail: Option<String>,
 }
@@ -249,7 +250,7 @@ pub struct TimelineEntry {
 /// The call that an `Idempotency-Key` created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyEntry {
-    pub call_id: String,
+    pub call_id: CallId,
     pub fingerprint: String,
     pub created_ms: u64,
 }
@@ -257,9 +258,9 @@ pub struct IdempotencyEntry {
 /// A recording's file, or the trace that it leaves after its retention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingEntry {
-    pub file_name: String,
-    pub call_id: String,
-    pub account_id: String,
+    pub file_name: RecordingName,
+    pub call_id: CallId,
+    pub account_id: AccountId,
     pub start_ms: u64,
     /// When the retention ended: the file is gone and its link answers 410.
     pub expired_ms: Option<u64>,

@@ -2,7 +2,7 @@
 //! account asks for them, and the log of attempts.
 
 use super::{AuthHeader, Sealed};
-use call_words::JobState;
+use call_words::{AccountId, CallId, EndpointId, JobState};
 use serde::{Deserialize, Serialize};
 
 /// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTarget {
     /// Queue of the job: one per account and origin, so that a dead one delays no other (A23).
-    pub endpoint: String,
+    pub endpoint: EndpointId,
     pub url: String,
     pub auth_header: Option<AuthHeader>,
     pub signing_secret: Sealed,
@@ -20,8 +20,8 @@ pub struct CallbackTarget {
 /// One call result to push, or one step of a call's progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackJob {
-    pub call_id: String,
-    pub account_id: String,
+    pub call_id: CallId,
+    pub account_id: AccountId,
     pub target: CallbackTarget,
     /// The body, byte for byte as every attempt sends it.
     pub body: String,
@@ -57,8 +57,8 @@ impl CallbackJob {
     }
 }
 
-pub(crate) fn job_id(call_id: &str, sequence: Option<u32>) -> String {
-    sequence.map_or_else(|| call_id.to_owned(), |sequence| format!("{call_id}.{sequence}"))
+pub(crate) fn job_id(call_id: &CallId, sequence: Option<u32>) -> String {
+    sequence.map_or_else(|| call_id.to_string(), |sequence| format!("{call_id}.{sequence}"))
 }
 
 /// One attempt to push a job.

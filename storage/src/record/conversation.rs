@@ -2,7 +2,7 @@
 //! parties and supervisors.
 
 use call_words::{
-    Joining, LegKind, PartyRole, PartyState, Reason, RecordingState, SupervisorRole, Word,
+    Joining, LegKind, PartyRole, PartyState, Reason, RecordingState, SupervisorRole, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub struct OtherParty {
     /// Of a softphone.
     pub crm_username: Option<String>,
     /// Trunk whose line it holds until it leaves.
-    pub trunk: Option<String>,
+    pub trunk: Option<TrunkId>,
     pub answer_ms: Option<u64>,
     pub end_ms: Option<u64>,
     /// Why it left.

@@ -1,7 +1,7 @@
 //! An account's log of what happened to its calls.
 
 use super::conversation::Conversation;
-use call_words::{EventWord, LegKind, Word};
+use call_words::{CallId, EventWord, LegKind, Word};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened to a call, in its account's log of events.
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct EventRecord {
     /// Rises within the account.
     pub number: u64,
-    pub call_id: String,
+    pub call_id: CallId,
     pub uuid: String,
     /// Counts from 1 within the call.
     pub sequence: u32,

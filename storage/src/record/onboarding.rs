@@ -2,13 +2,13 @@
 //! trunks.
 
 use super::{Sealed, from_hex, to_hex};
-use call_words::{MediaProfile, RecordingLayout, TransportKind};
+use call_words::{AccountId, KeyId, MediaProfile, RecordingLayout, TransportKind, TrunkId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    pub id: String,
+    pub id: AccountId,
     pub name: String,
     /// ISO 3166-1 alpha-2 country whose national numbers are accepted (A8).
     pub region: String,
@@ -27,7 +27,7 @@ pub struct Account {
     /// Where results are pushed; `None` means that they are only stored (A17).
     pub callback: Option<CallbackSettings>,
     /// Trunk ids in the order in which they are tried.
-    pub trunks: Vec<String>,
+    pub trunks: Vec<TrunkId>,
     /// Origins whose pages may embed the softphone, such as `https://crm.example`; empty means any.
     /// Since version 2.
     #[serde(default)]
@@ -89,7 +89,7 @@ impl Account {
 
     /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no
     /// callback, no trunk.
-    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<AccountId>, name: impl Into<String>) -> Self {
         Self {
             id: id.into(),
             name: name.into(),
@@ -177,13 +177,13 @@ pub struct AuthHeader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Number {
     pub e164: String,
-    pub account_id: String,
+    pub account_id: AccountId,
 }
 
 /// An agent of an account; `crm_username` is exact and case-sensitive (S05).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    pub account_id: String,
+    pub account_id: AccountId,
     pub crm_username: String,
     pub display_name: String,
 }
@@ -224,9 +224,9 @@ impl<'de> Deserialize<'de> for KeyHash {
 /// An API key, of which only the hash is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    pub id: String,
+    pub id: KeyId,
     /// `None` for an administrator's key.
-    pub account_id: Option<String>,
+    pub account_id: Option<AccountId>,
     pub class: KeyClass,
     pub hash: KeyHash,
     /// First characters of the clear key, by which people recognise it.
@@ -258,7 +258,7 @@ pub enum NumberFormat {
 /// A configured SIP peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trunk {
-    pub id: String,
+    pub id: TrunkId,
     /// Host name or address.
     pub host: String,
     pub port: u16,

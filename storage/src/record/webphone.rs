@@ -2,6 +2,7 @@
 //! what is known of an agent's softphone.
 
 use super::KeyHash;
+use call_words::{AccountId, CallId};
 use serde::{Deserialize, Serialize};
 
 /// One launched page, from the use of its launch token to its end. Its secret is known by its hash
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct WebphoneSession {
     /// The launch's id, so that a launch makes one session.
     pub id: String,
-    pub account_id: String,
+    pub account_id: AccountId,
     pub crm_username: String,
     pub secret_hash: KeyHash,
     /// As received.
@@ -21,7 +22,7 @@ pub struct WebphoneSession {
     pub created_ms: u64,
     pub expires_ms: u64,
     /// The call that it started or joined last.
-    pub call_id: Option<String>,
+    pub call_id: Option<CallId>,
     /// Ended by its page. The record stays until it expires, so that the launch is not used again.
     pub is_closed: bool,
     /// Hash of the browser key whose link was launched: the session ends with that key. `None` for

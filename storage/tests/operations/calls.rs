@@ -125,8 +125,8 @@ fn a_new_call_is_whole() {
     let uuid = " 😀 \"quoted\"\u{0} ";
     create(&opened.storage, NewCall { uuid: Some(uuid.into()), ..new_call("c2", NOW) });
     let opened = opened.reopen();
-    assert_eq!(opened.storage.call("c1").unwrap(), Some(call));
-    assert_eq!(opened.storage.call("c2").unwrap().unwrap().uuid, uuid);
+    assert_eq!(opened.storage.call(&"c1".into()).unwrap(), Some(call));
+    assert_eq!(opened.storage.call(&"c2".into()).unwrap().unwrap().uuid, uuid);
 }
 
 fn milestone(sequence: u32, kind: &str) -> TimelineEntry {
@@ -161,7 +161,7 @@ fn milestones_apply_once_and_move_forward() {
     let apply = |sequence, kind, state| {
         storage
             .apply_milestone(
-                "c1",
+                &"c1".into(),
                 &milestone(sequence, kind),
                 &Progress { state, ..Progress::default() },
             )
@@ -172,13 +172,13 @@ fn milestones_apply_once_and_move_forward() {
     assert_eq!(state(apply(1, "trying", None)), CallState::AgentRinging);
     assert_eq!(state(apply(10, "bridged", Some(CallState::Bridged))), CallState::Bridged);
     assert_eq!(state(apply(11, "ringing", Some(CallState::AgentRinging))), CallState::Bridged);
-    assert_eq!(storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 10));
+    assert_eq!(storage.call(&"c1".into()).unwrap().unwrap().answer_ms, Some(NOW + 10));
     assert_eq!(apply(TIMELINE_CAP + 1, "trying", None), MilestoneOutcome::Full);
-    let timeline = storage.timeline("c1").unwrap();
+    let timeline = storage.timeline(&"c1".into()).unwrap();
     let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(kinds, ["trying", "ringing", "bridged", "ringing"]);
     assert_eq!(
-        storage.apply_milestone("c2", &milestone(1, "x"), &Progress::default()).unwrap(),
+        storage.apply_milestone(&"c2".into(), &milestone(1, "x"), &Progress::default()).unwrap(),
         MilestoneOutcome::UnknownCall
     );
 }
@@ -190,19 +190,19 @@ fn a_call_ends_once() {
     create(storage, new_call("c1", NOW));
     create(storage, new_call("c2", NOW));
     let first = finish(storage, "c1", NOW + 60_000, Some("demo https://crm.example"));
-    assert_eq!(first.endpoint.as_deref(), Some("demo https://crm.example"));
+    assert_eq!(first.endpoint, Some("demo https://crm.example".into()));
     assert_eq!((first.call.state, first.call.status), (CallState::Ended, Some(CallStatus::Answer)));
-    let again = storage.finish_call("c1", FinalCall::failed("system", NOW)).unwrap();
+    let again = storage.finish_call(&"c1".into(), FinalCall::failed("system", NOW)).unwrap();
     assert_eq!(again, FinishOutcome::AlreadyFinished(first.call.clone()));
-    let unknown = storage.finish_call("c3", FinalCall::failed("system", NOW)).unwrap();
+    let unknown = storage.finish_call(&"c3".into(), FinalCall::failed("system", NOW)).unwrap();
     assert_eq!(unknown, FinishOutcome::UnknownCall);
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     assert_eq!(live, ["c2"]);
-    assert_eq!(storage.request_hang_up("c1").unwrap(), None);
-    assert_eq!(storage.recording("crm_c1.wav").unwrap().unwrap().call_id, "c1");
+    assert_eq!(storage.request_hang_up(&"c1".into()).unwrap(), None);
+    assert_eq!(storage.recording(&"crm_c1.wav".into()).unwrap().unwrap().call_id, "c1");
 
     let opened = opened.reopen();
-    assert_eq!(opened.storage.call("c1").unwrap(), Some(first.call));
+    assert_eq!(opened.storage.call(&"c1".into()).unwrap(), Some(first.call));
     assert_eq!(opened.storage.callback_job("c1").unwrap().unwrap().body, "{\"call_id\":\"c1\"}");
 }
 
@@ -212,23 +212,23 @@ fn a_crashed_call_keeps_the_answer_that_its_milestones_told() {
     create(&opened.storage, new_call("c1", NOW));
     opened
         .storage
-        .apply_milestone("c1", &milestone(1, "bridged"), &Progress::to(CallState::Bridged))
+        .apply_milestone(&"c1".into(), &milestone(1, "bridged"), &Progress::to(CallState::Bridged))
         .unwrap();
     let end = FinalCall { status: CallStatus::Answer, ..FinalCall::failed("system", NOW + 9) };
-    opened.storage.finish_call("c1", end).unwrap();
-    assert_eq!(opened.storage.call("c1").unwrap().unwrap().answer_ms, Some(NOW + 1));
+    opened.storage.finish_call(&"c1".into(), end).unwrap();
+    assert_eq!(opened.storage.call(&"c1".into()).unwrap().unwrap().answer_ms, Some(NOW + 1));
 }
 
 #[test]
 fn wishes_are_kept() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
-    assert!(opened.storage.request_hang_up("c1").unwrap().unwrap().hang_up_requested);
+    assert!(opened.storage.request_hang_up(&"c1".into()).unwrap().unwrap().hang_up_requested);
     finish(&opened.storage, "c1", NOW + 60_000, None);
-    opened.storage.set_disposition("c1", "INTERESTED").unwrap().unwrap();
-    assert_eq!(opened.storage.set_disposition("c2", "X").unwrap(), None);
+    opened.storage.set_disposition(&"c1".into(), "INTERESTED").unwrap().unwrap();
+    assert_eq!(opened.storage.set_disposition(&"c2".into(), "X").unwrap(), None);
     let opened = opened.reopen();
-    let call = opened.storage.call("c1").unwrap().unwrap();
+    let call = opened.storage.call(&"c1".into()).unwrap().unwrap();
     assert_eq!((call.disposition.as_str(), call.hang_up_requested), ("INTERESTED", true));
 }
 
@@ -247,8 +247,10 @@ fn pages_run_from_the_newest_to_the_oldest_without_gap_or_repetition() {
     let mut seen = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page =
-            opened.storage.calls(ACCOUNT, &CallFilter::default(), cursor.as_deref(), 2).unwrap();
+        let page = opened
+            .storage
+            .calls(&ACCOUNT.into(), &CallFilter::default(), cursor.as_deref(), 2)
+            .unwrap();
         assert!(page.calls.len() <= 2);
         seen.extend(ids(&page).into_iter().map(str::to_owned));
         // A call that comes meanwhile does not move the pages.
@@ -260,7 +262,8 @@ fn pages_run_from_the_newest_to_the_oldest_without_gap_or_repetition() {
     }
     assert_eq!(seen, ["c6", "c4", "c5", "c2", "c3", "c0", "c1"]);
     for cursor in ["", "x", "1", "x.c1"] {
-        let refused = opened.storage.calls(ACCOUNT, &CallFilter::default(), Some(cursor), 2);
+        let refused =
+            opened.storage.calls(&ACCOUNT.into(), &CallFilter::default(), Some(cursor), 2);
         assert!(matches!(refused, Err(Error::BadCursor)), "{cursor:?}");
     }
 }
@@ -280,10 +283,13 @@ fn filters() {
         },
     );
     finish(&opened.storage, "c1", NOW + 60_000, None);
-    opened.storage.set_disposition("c2", "SOLD").unwrap();
+    opened.storage.set_disposition(&"c2".into(), "SOLD").unwrap();
     #[track_caller]
     fn check(opened: &Opened, filter: CallFilter, expected: &[&str]) {
-        assert_eq!(ids(&opened.storage.calls(ACCOUNT, &filter, None, 100).unwrap()), expected);
+        assert_eq!(
+            ids(&opened.storage.calls(&ACCOUNT.into(), &filter, None, 100).unwrap()),
+            expected
+        );
     }
     let all = CallFilter::default;
     check(&opened, all(), &["c4", "c3", "c2", "c1", "c0"]);
@@ -301,10 +307,13 @@ fn filters() {
     );
     check(&opened, CallFilter { until_ms: Some(0), ..all() }, &[]);
     let older = CallFilter { until_ms: Some(NOW + 4), ..all() };
-    let page = opened.storage.calls(ACCOUNT, &older, None, 2).unwrap();
+    let page = opened.storage.calls(&ACCOUNT.into(), &older, None, 2).unwrap();
     assert_eq!(ids(&page), ["c3", "c2"]);
     assert_eq!(
-        ids(&opened.storage.calls(ACCOUNT, &older, page.next_cursor.as_deref(), 2).unwrap()),
+        ids(&opened
+            .storage
+            .calls(&ACCOUNT.into(), &older, page.next_cursor.as_deref(), 2)
+            .unwrap()),
         ["c1", "c0"]
     );
 }
@@ -325,8 +334,8 @@ fn a_step_of_the_clock_turns_no_call_around() {
         create(&opened.storage, new_call("c1", NOW));
         let end = FinalCall { status, answer_ms, duration_s, ..FinalCall::failed("x", end_ms) };
         let end = FinalCall { reason: None, ..end };
-        opened.storage.finish_call("c1", end).unwrap();
-        let call = opened.storage.call("c1").unwrap().unwrap();
+        opened.storage.finish_call(&"c1".into(), end).unwrap();
+        let call = opened.storage.call(&"c1".into()).unwrap().unwrap();
         assert_eq!((call.answer_ms, call.end_ms.unwrap()), expected);
     }
     use CallStatus::{Answer, Busy};

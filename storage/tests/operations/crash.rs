@@ -52,7 +52,8 @@ fn what_was_acknowledged_before_a_kill_is_there() {
     let live: Vec<_> = storage.live_calls().unwrap().into_iter().map(|call| call.call_id).collect();
     for line in &acknowledged {
         let (what, call_id) = line.split_once(' ').unwrap();
-        let call = storage.call(call_id).unwrap().unwrap_or_else(|| panic!("{call_id} is lost"));
+        let call =
+            storage.call(&call_id.into()).unwrap().unwrap_or_else(|| panic!("{call_id} is lost"));
         if what == "finished" {
             assert_eq!(call.status, Some(CallStatus::Answer), "{call_id}");
             assert!(
@@ -63,10 +64,10 @@ fn what_was_acknowledged_before_a_kill_is_there() {
         }
     }
     // The record and its job are one write: neither is there without the other.
-    for call in storage.calls(ACCOUNT, &CallFilter::default(), None, 1_000).unwrap().calls {
+    for call in storage.calls(&ACCOUNT.into(), &CallFilter::default(), None, 1_000).unwrap().calls {
         assert_eq!(
             call.is_live(),
-            storage.callback_job(&call.call_id).unwrap().is_none(),
+            storage.callback_job(call.call_id.as_str()).unwrap().is_none(),
             "{}",
             call.call_id
         );

@@ -61,7 +61,7 @@ pub fn open(folder: &Path) -> Storage {
 
 /// Names the queue of an account's results from now on.
 pub fn push_to(storage: &Storage, account_id: &str, endpoint: Option<&str>) {
-    let known = storage.account(account_id).unwrap();
+    let known = storage.account(&account_id.into()).unwrap();
     let mut account = known.unwrap_or_else(|| Account::new(account_id, account_id));
     account.callback = endpoint.map(|endpoint| CallbackSettings {
         url: endpoint.into(),
@@ -86,7 +86,7 @@ pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
         crm_username: None,
         from_number: "+918047000000".into(),
         disposition: "CRM_CALL".into(),
-        recording_file: Some(format!("crm_{call_id}.wav")),
+        recording_file: Some(format!("crm_{call_id}.wav").into()),
         fingerprint: "body".into(),
         idempotency_key: None,
         start_ms,
@@ -103,7 +103,7 @@ pub fn create(storage: &Storage, new: NewCall) -> Call {
 
 pub fn answered(call_id: &str, end_ms: u64) -> FinalCall {
     let recording = RecordingResult {
-        file_name: format!("crm_{call_id}.wav"),
+        file_name: format!("crm_{call_id}.wav").into(),
         duration_ms: 5_000,
         file_len: 160_044,
         pauses: vec![],
@@ -145,9 +145,9 @@ fn callback(call: &Call, endpoint: &str, due_ms: u64) -> NewCallback {
 /// Ends a call with a callback to the endpoint, if one is named.
 #[track_caller]
 pub fn finish(storage: &Storage, call_id: &str, end_ms: u64, endpoint: Option<&str>) -> Finish {
-    let call = storage.call(call_id).unwrap().unwrap();
-    push_to(storage, &call.account_id, endpoint);
-    match storage.finish_call(call_id, answered(call_id, end_ms)).unwrap() {
+    let call = storage.call(&call_id.into()).unwrap().unwrap();
+    push_to(storage, call.account_id.as_str(), endpoint);
+    match storage.finish_call(&call_id.into(), answered(call_id, end_ms)).unwrap() {
         FinishOutcome::Finished(finish) => finish,
         other => panic!("{other:?}"),
     }

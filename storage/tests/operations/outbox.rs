@@ -1,7 +1,7 @@
 //! The callback outbox.
 
 use crate::*;
-use call_words::JobState;
+use call_words::{AccountId, CallId, JobState};
 
 const E1: &str = "demo https://a.example";
 const E2: &str = "demo https://b.example";
@@ -25,8 +25,8 @@ fn attempt(job: &CallbackJob, delivered: bool) -> DeliveryAttempt {
     }
 }
 
-fn due_ids(storage: &Storage, endpoint: &str, now_ms: u64) -> (Vec<String>, Option<u64>) {
-    let due = storage.due_callbacks(endpoint, now_ms, 100, |_| false).unwrap();
+fn due_ids(storage: &Storage, endpoint: &str, now_ms: u64) -> (Vec<CallId>, Option<u64>) {
+    let due = storage.due_callbacks(&endpoint.into(), now_ms, 100, |_| false).unwrap();
     (due.jobs.into_iter().map(|job| job.call_id).collect(), due.next_ms)
 }
 
@@ -45,9 +45,10 @@ fn endpoints_have_their_own_queues_in_order_of_time() {
     assert_eq!(due_ids(storage, E1, NOW + 9_999), (vec![], Some(NOW + 10_000)));
     assert_eq!(due_ids(storage, E1, NOW + 10_000), (vec!["c2".into()], Some(NOW + 20_000)));
     assert_eq!(due_ids(storage, E1, NOW + 20_000), (vec!["c2".into(), "c1".into()], None));
-    let due = storage.due_callbacks(E1, NOW + 20_000, 1, |call_id| call_id == "c2").unwrap();
+    let due =
+        storage.due_callbacks(&E1.into(), NOW + 20_000, 1, |call_id| call_id == "c2").unwrap();
     assert_eq!((due.jobs[0].call_id.as_str(), due.next_ms), ("c1", None));
-    let due = storage.due_callbacks(E1, NOW + 20_000, 1, |_| false).unwrap();
+    let due = storage.due_callbacks(&E1.into(), NOW + 20_000, 1, |_| false).unwrap();
     assert_eq!((due.jobs.len(), due.next_ms), (1, Some(NOW + 20_000)));
 }
 
@@ -80,7 +81,7 @@ fn attempts_are_logged_with_what_follows_and_survive_a_restart() {
     assert_eq!(done.state, JobState::Delivered);
     assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
     let log: Vec<_> = storage
-        .deliveries("c1")
+        .deliveries(&"c1".into())
         .unwrap()
         .into_iter()
         .map(|entry| (entry.attempt, entry.http_status))
@@ -100,7 +101,7 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     create(storage, new_call("c1", NOW));
     let requeue = |endpoint: &'static str| {
         push_to(storage, ACCOUNT, Some(endpoint));
-        storage.requeue_callback("c1").unwrap()
+        storage.requeue_callback(&"c1".into()).unwrap()
     };
     assert_eq!(requeue(E1), RequeueOutcome::StillLive);
     finish(storage, "c1", NOW + 60_000, Some(E1));
@@ -108,7 +109,7 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     let job = storage.callback_job("c1").unwrap().unwrap();
     storage.record_delivery("c1", &attempt(&job, false), NextStep::Exhausted).unwrap();
     push_to(storage, ACCOUNT, None);
-    assert_eq!(storage.requeue_callback("c1").unwrap(), RequeueOutcome::NotConfigured);
+    assert_eq!(storage.requeue_callback(&"c1".into()).unwrap(), RequeueOutcome::NotConfigured);
     let RequeueOutcome::Queued(again) = requeue(E2) else { panic!("not queued") };
     assert_eq!(
         (again.cycle, again.attempt_count, again.delivery_count, again.next_ms),
@@ -116,7 +117,7 @@ fn redelivery_by_hand_starts_a_new_cycle_with_the_same_body() {
     );
     assert_eq!((again.body, again.target.endpoint.as_str()), (job.body, E2));
     assert_eq!(due_ids(storage, E2, NOW + 60_000).0, ["c1"]);
-    assert_eq!(storage.requeue_callback("c9").unwrap(), RequeueOutcome::UnknownCall);
+    assert_eq!(storage.requeue_callback(&"c9".into()).unwrap(), RequeueOutcome::UnknownCall);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_callback_that_was_set_up_later_can_be_asked_for() {
     create(&opened.storage, new_call("c1", NOW));
     finish(&opened.storage, "c1", NOW + 60_000, None);
     push_to(&opened.storage, ACCOUNT, Some(E1));
-    let outcome = opened.storage.requeue_callback("c1").unwrap();
+    let outcome = opened.storage.requeue_callback(&"c1".into()).unwrap();
     assert!(matches!(outcome,
             RequeueOutcome::Queued(job) if job.cycle == 1 && job.body == "{\"call_id\":\"c1\"}"));
 }
@@ -142,7 +143,7 @@ fn the_log_has_a_cap() {
             .unwrap()
             .unwrap();
     }
-    let log = opened.storage.deliveries("c1").unwrap();
+    let log = opened.storage.deliveries(&"c1".into()).unwrap();
     assert_eq!((log.len(), log[0].attempt), (DELIVERY_LOG_CAP as usize, 4));
 }
 
@@ -160,10 +161,11 @@ fn undelivered_results_are_listed_by_account_and_state() {
         );
         finish(storage, call_id, NOW + 60_000, Some(E1));
     }
-    let ids = |account: Option<&str>, state| -> Vec<String> {
+    let ids = |account: Option<&str>, state| -> Vec<CallId> {
+        let account = account.map(AccountId::from);
         let (mut ids, mut cursor) = (Vec::new(), None::<String>);
         loop {
-            let page = storage.undelivered(account, state, cursor.as_deref(), 2).unwrap();
+            let page = storage.undelivered(account.as_ref(), state, cursor.as_deref(), 2).unwrap();
             assert!(page.jobs.len() <= 2);
             ids.extend(page.jobs.into_iter().map(|job| job.call_id));
             cursor = page.next_cursor;
@@ -172,10 +174,10 @@ fn undelivered_results_are_listed_by_account_and_state() {
             }
         }
     };
-    let listed = |callback, account: &str| -> Vec<String> {
+    let listed = |callback, account: &str| -> Vec<CallId> {
         let filter = CallFilter { callback: Some(callback), ..CallFilter::default() };
         storage
-            .calls(account, &filter, None, 100)
+            .calls(&account.into(), &filter, None, 100)
             .unwrap()
             .calls
             .into_iter()
@@ -208,7 +210,7 @@ fn undelivered_results_are_listed_by_account_and_state() {
     }
     assert_eq!(storage.outbox_depth().unwrap(), OutboxDepth { pending: 2, exhausted: 2 });
     // Queued again it is listed as such, and once it is delivered nowhere.
-    assert!(matches!(storage.requeue_callback("c1").unwrap(), RequeueOutcome::Queued(_)));
+    assert!(matches!(storage.requeue_callback(&"c1".into()).unwrap(), RequeueOutcome::Queued(_)));
     assert_eq!(
         (ids(Some("demo"), JobState::Exhausted), ids(Some("demo"), JobState::Pending)),
         (vec![], vec!["c3".into(), "c1".into()])

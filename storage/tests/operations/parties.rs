@@ -16,7 +16,7 @@ fn participant() -> NewParty {
 
 #[track_caller]
 fn add(storage: &Storage, call_id: &str, new: NewParty) -> String {
-    match storage.add_party(call_id, new).unwrap() {
+    match storage.add_party(&call_id.into(), new).unwrap() {
         AddOutcome::Added { party, .. } => party,
         other => panic!("{other:?}"),
     }
@@ -62,7 +62,7 @@ fn tell(
         detail: None,
     };
     let progress = Progress { conversation, ..Progress::default() };
-    match storage.apply_milestone("c1", &entry, &progress).unwrap() {
+    match storage.apply_milestone(&"c1".into(), &entry, &progress).unwrap() {
         MilestoneOutcome::Applied(applied) => applied.call,
         other => panic!("{other:?}"),
     }
@@ -85,7 +85,7 @@ fn an_idempotency_key_names_one_party() {
     };
     assert_eq!(add(storage, "c1", with("k1", "f1")), "participant-1");
     let again = |key: &str, fingerprint: &str| match storage
-        .add_party("c1", with(key, fingerprint))
+        .add_party(&"c1".into(), with(key, fingerprint))
         .unwrap()
     {
         AddOutcome::Earlier { earlier, call } => (earlier, call.others.len()),
@@ -100,7 +100,7 @@ fn an_idempotency_key_names_one_party() {
         "another call's keys are its own"
     );
     // One that was never dialled leaves nothing.
-    storage.drop_party("c1", "participant-2").unwrap().unwrap();
+    storage.drop_party(&"c1".into(), "participant-2").unwrap().unwrap();
     assert_eq!(add(storage, "c1", with("k2", "f2")), "participant-3");
     // Afterwards the record still tells.
     tell(storage, 1, "participant-1", PartyState::Left, Some(486));
@@ -113,8 +113,8 @@ fn an_idempotency_key_names_one_party() {
         sip_code: Some(486),
     };
     let end = FinalCall { others: Some(vec![told]), ..FinalCall::failed("system", NOW) };
-    storage.finish_call("c1", end).unwrap();
-    let call = storage.call("c1").unwrap().unwrap();
+    storage.finish_call(&"c1".into(), end).unwrap();
+    let call = storage.call(&"c1".into()).unwrap().unwrap();
     assert_eq!(
         call.earlier_party(&request("k1", "f1")),
         Some(EarlierParty::Same("participant-1".into()))
@@ -127,7 +127,7 @@ fn names_are_given_once_and_parties_survive_a_restart_in_each_state() {
     let opened = Opened::fresh();
     create(&opened.storage, new_call("c1", NOW));
     assert_eq!(add(&opened.storage, "c1", participant()), "participant-1");
-    opened.storage.drop_party("c1", "participant-1").unwrap().unwrap();
+    opened.storage.drop_party(&"c1".into(), "participant-1").unwrap().unwrap();
     assert_eq!(add(&opened.storage, "c1", participant()), "participant-2");
     assert_eq!(
         add(&opened.storage, "c1", NewParty { leg: LegKind::Supervisor, ..participant() }),
@@ -135,9 +135,13 @@ fn names_are_given_once_and_parties_survive_a_restart_in_each_state() {
     );
     for name in ["agent", "customer", "participant-2"] {
         let taken = NewParty { party: Some(name.into()), ..participant() };
-        assert_eq!(opened.storage.add_party("c1", taken).unwrap(), AddOutcome::NameTaken, "{name}");
+        assert_eq!(
+            opened.storage.add_party(&"c1".into(), taken).unwrap(),
+            AddOutcome::NameTaken,
+            "{name}"
+        );
     }
-    assert_eq!(opened.storage.add_party("c9", participant()).unwrap(), AddOutcome::Ended);
+    assert_eq!(opened.storage.add_party(&"c9".into(), participant()).unwrap(), AddOutcome::Ended);
 
     let mut opened = opened;
     let states = [
@@ -150,15 +154,15 @@ fn names_are_given_once_and_parties_survive_a_restart_in_each_state() {
     for (sequence, state) in (1..).zip(states) {
         let call = tell(&opened.storage, sequence, "participant-2", state, None);
         opened = opened.reopen();
-        assert_eq!(opened.storage.call("c1").unwrap().unwrap(), call, "{state:?}");
+        assert_eq!(opened.storage.call(&"c1".into()).unwrap().unwrap(), call, "{state:?}");
     }
-    let call = opened.storage.call("c1").unwrap().unwrap();
+    let call = opened.storage.call(&"c1".into()).unwrap().unwrap();
     assert_eq!(call.other("participant-2").unwrap().answer_ms, Some(NOW + 3_000));
     let parties = call.conversation.unwrap().parties;
     let numbers: Vec<_> = parties.iter().map(|party| party.number.as_deref()).collect();
     assert_eq!(numbers, [Some("+919876543211"), Some("+919876543210"), Some("+912227782183")]);
     // One that was answered is not forgotten for a refusal that comes late.
-    let call = opened.storage.drop_party("c1", "participant-2").unwrap().unwrap();
+    let call = opened.storage.drop_party(&"c1".into(), "participant-2").unwrap().unwrap();
     assert!(call.other("participant-2").is_some());
 }
 
@@ -182,7 +186,9 @@ fn who_left_keeps_the_reason_and_the_end_tells_the_rest() {
         sip_code: Some(486),
     };
     let end = FinalCall { others: Some(vec![told]), ..answered("c1", NOW + 5_000) };
-    let FinishOutcome::Finished(finish) = storage.finish_call("c1", end).unwrap() else { panic!() };
+    let FinishOutcome::Finished(finish) = storage.finish_call(&"c1".into(), end).unwrap() else {
+        panic!()
+    };
     let others = finish.call.others;
     assert_eq!(others.len(), 1, "who was never dialled is not told of");
     assert_eq!(
@@ -190,7 +196,7 @@ fn who_left_keeps_the_reason_and_the_end_tells_the_rest() {
         (Some("+912227782183"), Some(NOW + 1_100))
     );
     assert_eq!(finish.call.conversation, None);
-    assert_eq!(storage.add_party("c1", participant()).unwrap(), AddOutcome::Ended);
+    assert_eq!(storage.add_party(&"c1".into(), participant()).unwrap(), AddOutcome::Ended);
 }
 
 #[test]
@@ -199,7 +205,8 @@ fn a_lost_call_ends_its_other_parties() {
     create(&opened.storage, new_call("c1", NOW));
     add(&opened.storage, "c1", participant());
     let end = FinalCall::failed("system", NOW + 9_000);
-    let FinishOutcome::Finished(finish) = opened.storage.finish_call("c1", end).unwrap() else {
+    let FinishOutcome::Finished(finish) = opened.storage.finish_call(&"c1".into(), end).unwrap()
+    else {
         panic!()
     };
     let other = &finish.call.others[0];
@@ -216,18 +223,24 @@ fn a_call_has_a_bounded_number_of_other_parties() {
     for _ in 0..OTHERS_CAP {
         add(&opened.storage, "c1", participant());
     }
-    assert_eq!(opened.storage.add_party("c1", participant()).unwrap(), AddOutcome::TooMany);
+    assert_eq!(opened.storage.add_party(&"c1".into(), participant()).unwrap(), AddOutcome::TooMany);
 }
 
 #[test]
 fn a_recordings_name_is_kept_before_it_starts_and_only_once() {
     let opened = Opened::fresh();
     create(&opened.storage, NewCall { recording_file: None, ..new_call("c1", NOW) });
-    let first = opened.storage.reserve_recording("c1", "crm_a.wav").unwrap().unwrap();
-    assert_eq!((first.recording_file.as_deref(), first.record), (Some("crm_a.wav"), false));
+    let first =
+        opened.storage.reserve_recording(&"c1".into(), &"crm_a.wav".into()).unwrap().unwrap();
+    assert_eq!((first.recording_file, first.record), (Some("crm_a.wav".into()), false));
     let opened = opened.reopen();
-    let second = opened.storage.reserve_recording("c1", "crm_b.wav").unwrap().unwrap();
-    assert_eq!(second.recording_file.as_deref(), Some("crm_a.wav"));
-    assert_eq!(opened.storage.recording("crm_a.wav").unwrap(), None, "nothing was recorded yet");
-    assert_eq!(opened.storage.reserve_recording("c9", "crm_b.wav").unwrap(), None);
+    let second =
+        opened.storage.reserve_recording(&"c1".into(), &"crm_b.wav".into()).unwrap().unwrap();
+    assert_eq!(second.recording_file, Some("crm_a.wav".into()));
+    assert_eq!(
+        opened.storage.recording(&"crm_a.wav".into()).unwrap(),
+        None,
+        "nothing was recorded yet"
+    );
+    assert_eq!(opened.storage.reserve_recording(&"c9".into(), &"crm_b.wav".into()).unwrap(), None);
 }

@@ -37,26 +37,26 @@ fn an_expired_recording_leaves_a_trace_and_its_file_is_named_until_it_is_gone() 
         }
     );
     assert_eq!(
-        storage.recording("crm_c1.wav").unwrap().unwrap().expired_ms,
+        storage.recording(&"crm_c1.wav".into()).unwrap().unwrap().expired_ms,
         Some(NOW + 10 * DAY + 1)
     );
-    assert_eq!(storage.recording("crm_c2.wav").unwrap().unwrap().expired_ms, None);
-    assert_eq!(storage.recording("crm_c3.wav").unwrap(), None);
-    assert!(storage.call("c1").unwrap().is_some(), "the record outlives its recording");
+    assert_eq!(storage.recording(&"crm_c2.wav".into()).unwrap().unwrap().expired_ms, None);
+    assert_eq!(storage.recording(&"crm_c3.wav".into()).unwrap(), None);
+    assert!(storage.call(&"c1".into()).unwrap().is_some(), "the record outlives its recording");
 
     let opened = opened.reopen();
     let storage = &opened.storage;
     let again = storage.expire(NOW + 10 * DAY + 2, 100).unwrap();
     assert_eq!(
         (again.recording_files.as_slice(), again.recording_count),
-        (&["crm_c1.wav".to_owned()][..], 0)
+        (&["crm_c1.wav".into()][..], 0)
     );
     storage.confirm_recordings_deleted(&again.recording_files).unwrap();
     assert_eq!(storage.expire(NOW + 10 * DAY + 3, 100).unwrap(), Expired::default());
     let much_later = storage.expire(NOW + 400 * DAY, 100).unwrap();
     assert_eq!(much_later.tombstone_count, 1);
-    assert_eq!(storage.recording("crm_c1.wav").unwrap(), None);
-    assert!(storage.recording("crm_c2.wav").unwrap().is_some());
+    assert_eq!(storage.recording(&"crm_c1.wav".into()).unwrap(), None);
+    assert!(storage.recording(&"crm_c2.wav".into()).unwrap().is_some());
 }
 
 #[test]
@@ -76,15 +76,15 @@ fn an_expired_record_goes_with_all_that_hangs_on_it() {
         trunk: None,
         detail: None,
     };
-    storage.apply_milestone("c1", &step, &Progress::default()).unwrap();
+    storage.apply_milestone(&"c1".into(), &step, &Progress::default()).unwrap();
     finish(storage, "c1", NOW + 60_000, Some("demo https://a.example"));
     let expired = storage.expire(NOW + 30 * DAY + 1, 100).unwrap();
     assert_eq!((expired.call_count, expired.more), (1, false));
-    assert_eq!(storage.call("c1").unwrap(), None);
-    assert_eq!(storage.timeline("c1").unwrap(), []);
+    assert_eq!(storage.call(&"c1".into()).unwrap(), None);
+    assert_eq!(storage.timeline(&"c1".into()).unwrap(), []);
     assert_eq!(storage.callback_job("c1").unwrap(), None);
     assert_eq!(storage.pending_endpoints().unwrap(), [""; 0]);
-    let listed = storage.calls(ACCOUNT, &CallFilter::default(), None, 10).unwrap();
+    let listed = storage.calls(&ACCOUNT.into(), &CallFilter::default(), None, 10).unwrap();
     assert_eq!(listed.calls.iter().map(|call| call.call_id.as_str()).collect::<Vec<_>>(), ["c2"]);
     create(storage, NewCall { uuid, ..new_call("c3", NOW + 31 * DAY) });
 }
@@ -95,7 +95,7 @@ fn a_live_call_is_never_forgotten() {
     create(&opened.storage, new_call("c1", NOW));
     let expired = opened.storage.expire(NOW + 9 * DAY, 100).unwrap();
     assert_eq!(expired.call_count, 0);
-    assert!(opened.storage.call("c1").unwrap().is_some());
+    assert!(opened.storage.call(&"c1".into()).unwrap().is_some());
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn turns_are_bounded() {
     );
     assert_eq!(first.recording_files.len(), 2);
     assert!(
-        opened.storage.call("c0").unwrap().is_none()
-            && opened.storage.call("c2").unwrap().is_some(),
+        opened.storage.call(&"c0".into()).unwrap().is_none()
+            && opened.storage.call(&"c2".into()).unwrap().is_some(),
         "the oldest go first"
     );
     opened.storage.confirm_recordings_deleted(&first.recording_files).unwrap();
@@ -150,13 +150,16 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
         );
     }
     let in_use = |live_calls, pending_results| {
-        let belongings = storage.belongings(ACCOUNT).unwrap().unwrap();
+        let belongings = storage.belongings(&ACCOUNT.into()).unwrap().unwrap();
         assert_eq!(
             (belongings.live_calls, belongings.pending_results),
             (live_calls, pending_results)
         );
-        assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::InUse(belongings));
-        assert!(storage.account(ACCOUNT).unwrap().is_some());
+        assert_eq!(
+            storage.remove_account(&ACCOUNT.into()).unwrap(),
+            RemoveOutcome::InUse(belongings)
+        );
+        assert!(storage.account(&ACCOUNT.into()).unwrap().is_some());
     };
     in_use(5, 0);
     for n in 0..5 {
@@ -176,13 +179,13 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
             delivered: false,
             sequence: None,
         };
-        storage.record_delivery(&job.call_id, &attempt, NextStep::Exhausted).unwrap();
+        storage.record_delivery(job.call_id.as_str(), &attempt, NextStep::Exhausted).unwrap();
     }
     let had = Belongings { exhausted_results: 5, calls: 5, recordings: 5, ..Belongings::default() };
-    assert_eq!(storage.remove_account(ACCOUNT).unwrap(), RemoveOutcome::Removed(had));
+    assert_eq!(storage.remove_account(&ACCOUNT.into()).unwrap(), RemoveOutcome::Removed(had));
     check_conflict(storage.put_account(&Account::new(ACCOUNT, "Next")), "still being forgotten");
     assert_eq!(
-        storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(),
+        storage.forget_account(&ACCOUNT.into(), NOW + DAY, 2).unwrap(),
         4,
         "bounded: two calls, two recordings"
     );
@@ -196,16 +199,24 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
         let files = storage.expire(NOW + DAY, 100).unwrap().recording_files;
         storage.confirm_recordings_deleted(&files).unwrap();
     }
-    assert_eq!(storage.forget_account(ACCOUNT, NOW + DAY, 2).unwrap(), 0);
+    assert_eq!(storage.forget_account(&ACCOUNT.into(), NOW + DAY, 2).unwrap(), 0);
     storage.put_account(&Account::new(ACCOUNT, "Next")).unwrap();
-    assert_eq!(storage.calls(ACCOUNT, &CallFilter::default(), None, 100).unwrap().calls, []);
-    assert_eq!(storage.events(ACCOUNT, 0, 100).unwrap(), []);
+    assert_eq!(
+        storage.calls(&ACCOUNT.into(), &CallFilter::default(), None, 100).unwrap().calls,
+        []
+    );
+    assert_eq!(storage.events(&ACCOUNT.into(), 0, 100).unwrap(), []);
     assert_eq!(storage.undelivered(None, JobState::Exhausted, None, 100).unwrap().jobs, []);
     for n in 0..5 {
         let call_id = format!("c{n}");
-        assert_eq!(storage.call(&call_id).unwrap(), None);
+        assert_eq!(storage.call(&call_id.as_str().into()).unwrap(), None);
         assert!(
-            storage.recording(&format!("crm_{call_id}.wav")).unwrap().unwrap().expired_ms.is_some(),
+            storage
+                .recording(&format!("crm_{call_id}.wav").into())
+                .unwrap()
+                .unwrap()
+                .expired_ms
+                .is_some(),
             "its link answers 410"
         );
         // Neither its uuid nor its key is known.

@@ -1,7 +1,7 @@
 //! Softphones: one call at a time, sessions once per launch, what is remembered of an agent.
 
 use crate::*;
-use call_words::{CallType, LegKind};
+use call_words::{AccountId, CallType, LegKind};
 
 fn launched(call_id: &str, customer: &str, start_ms: u64) -> NewCall {
     NewCall {
@@ -107,7 +107,7 @@ fn a_links_uuid_is_echoed_and_refuses_nothing() {
         ..launched(call_id, ONE, start_ms)
     };
     assert_eq!(create(&opened.storage, named("a", NOW)).uuid, "crm-42");
-    opened.storage.finish_call("a", FinalCall::failed("busy", NOW + 500)).unwrap();
+    opened.storage.finish_call(&"a".into(), FinalCall::failed("busy", NOW + 500)).unwrap();
     assert_eq!(create(&opened.storage, named("b", NOW + 1_000)).uuid, "crm-42");
     // A backend's request of the same name is known again by its own call only.
     let asked = |call_id: &str| NewCall {
@@ -144,7 +144,7 @@ fn sessions_end_with_what_they_hang_on() {
         !storage.session("old").unwrap().unwrap().is_open(NOW),
         "nobody knows with which key it ends"
     );
-    let agents = |told: std::collections::BTreeSet<(String, String)>| {
+    let agents = |told: std::collections::BTreeSet<(AccountId, String)>| {
         told.into_iter().map(|(_, agent)| agent).collect::<Vec<_>>()
     };
     let of_key = |session: &WebphoneSession| session.key_hash == Some(KeyHash([1; 32]));
@@ -183,15 +183,18 @@ fn a_launch_makes_one_session_which_outlives_the_process() {
     assert!(opened.storage.create_session(&session("s1", NOW + 1_000)).unwrap());
     assert!(!opened.storage.create_session(&session("s1", NOW + 9_000)).unwrap());
     create(&opened.storage, launched("c1", ONE, NOW));
-    opened.storage.bind_session("s1", "c1").unwrap().unwrap();
-    assert_eq!(opened.storage.bind_session("s2", "c1").unwrap(), None);
+    opened.storage.bind_session("s1", &"c1".into()).unwrap().unwrap();
+    assert_eq!(opened.storage.bind_session("s2", &"c1".into()).unwrap(), None);
     let opened = opened.reopen();
     let stored = opened.storage.session("s1").unwrap().unwrap();
     assert_eq!(
         stored,
         WebphoneSession { call_id: Some("c1".into()), ..session("s1", NOW + 1_000) }
     );
-    assert_eq!(opened.storage.call("c1").unwrap().unwrap().session_id.as_deref(), Some("s1"));
+    assert_eq!(
+        opened.storage.call(&"c1".into()).unwrap().unwrap().session_id.as_deref(),
+        Some("s1")
+    );
     opened.storage.close_session("s1").unwrap();
     assert!(opened.storage.session("s1").unwrap().unwrap().is_closed);
     assert!(
@@ -210,9 +213,9 @@ fn what_is_remembered_of_an_agent_goes_with_it() {
     let opened = Opened::fresh();
     let storage = &opened.storage;
     let seen = |softphone: &mut Softphone| softphone.last_seen_ms = Some(NOW);
-    storage.change_softphone(ACCOUNT, "agent.017", seen).unwrap();
+    storage.change_softphone(&ACCOUNT.into(), "agent.017", seen).unwrap();
     assert_eq!(
-        storage.softphone(ACCOUNT, "agent.017").unwrap(),
+        storage.softphone(&ACCOUNT.into(), "agent.017").unwrap(),
         Softphone::default(),
         "not registered"
     );
@@ -222,9 +225,9 @@ fn what_is_remembered_of_an_agent_goes_with_it() {
         display_name: "Asha".into(),
     };
     storage.put_agent(&agent).unwrap();
-    storage.change_softphone(ACCOUNT, "agent.017", seen).unwrap();
+    storage.change_softphone(&ACCOUNT.into(), "agent.017", seen).unwrap();
     storage
-        .change_softphone(ACCOUNT, "agent.017", |softphone| {
+        .change_softphone(&ACCOUNT.into(), "agent.017", |softphone| {
             softphone.microphone = Some("denied".into())
         })
         .unwrap();
@@ -233,10 +236,10 @@ fn what_is_remembered_of_an_agent_goes_with_it() {
         microphone: Some("denied".into()),
         ..Softphone::default()
     };
-    assert_eq!(storage.softphone(ACCOUNT, "agent.017").unwrap(), remembered);
-    storage.delete_agent(ACCOUNT, "agent.017").unwrap();
+    assert_eq!(storage.softphone(&ACCOUNT.into(), "agent.017").unwrap(), remembered);
+    storage.delete_agent(&ACCOUNT.into(), "agent.017").unwrap();
     storage.put_agent(&agent).unwrap();
-    assert_eq!(storage.softphone(ACCOUNT, "agent.017").unwrap(), Softphone::default());
+    assert_eq!(storage.softphone(&ACCOUNT.into(), "agent.017").unwrap(), Softphone::default());
 }
 
 #[test]
@@ -256,7 +259,7 @@ fn the_agent_may_be_away_for_a_while() {
             detail: None,
         };
         match storage
-            .apply_milestone("c1", &entry, &Progress { agent_away, ..Progress::default() })
+            .apply_milestone(&"c1".into(), &entry, &Progress { agent_away, ..Progress::default() })
             .unwrap()
         {
             MilestoneOutcome::Applied(applied) => applied.call.agent_away,

@@ -13,6 +13,7 @@ use crate::admin::trunk::{TrunkSettings, TrunkView};
 use crate::{hold_audio, secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use call_words::{AccountId, TrunkId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{Account, Agent, ApiKey, KeyClass, Number, Storage, Trunk};
@@ -66,15 +67,17 @@ impl Plan {
         refusals: &mut Refusals,
     ) -> storage::Result<Self> {
         let mut plan = Plan::default();
-        let mut trunk_ids: BTreeSet<String> =
+        let mut trunk_ids: BTreeSet<TrunkId> =
             admin.store().trunks()?.into_iter().map(|trunk| trunk.id).collect();
         for (id, settings) in declaration.trunks.unwrap_or_default() {
+            let id = TrunkId::from(id);
             refusals.within(&format!("trunks.{id}"), |refusals| {
                 plan.trunk(admin, &id, settings, refusals)
             })?;
             trunk_ids.insert(id);
         }
         for (id, entry) in declaration.accounts.unwrap_or_default() {
+            let id = AccountId::from(id);
             refusals.within(&format!("accounts.{id}"), |refusals| {
                 plan.account(admin, &id, entry, &trunk_ids, refusals)
             })?;
@@ -85,11 +88,11 @@ impl Plan {
     fn trunk(
         &mut self,
         admin: &Admin,
-        id: &str,
+        id: &TrunkId,
         settings: TrunkSettings,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
-        if let Err(detail) = field::id(id) {
+        if let Err(detail) = field::id(id.as_str()) {
             refusals.add("id", detail);
         }
         let before = admin.store().trunk(id)?;
@@ -101,7 +104,7 @@ impl Plan {
         if before.as_ref().is_some_and(|before| before.password != after.password) {
             differences.push(Difference::of_secret("password"));
         }
-        let change = self.note(Kind::Trunk, id.to_owned(), old.is_none(), differences);
+        let change = self.note(Kind::Trunk, id.to_string(), old.is_none(), differences);
         change.warnings = new.warnings;
         if change.outcome != Outcome::Unchanged {
             self.writes.push(Write::Trunk(after));
@@ -112,24 +115,24 @@ impl Plan {
     fn account(
         &mut self,
         admin: &Admin,
-        id: &str,
+        id: &AccountId,
         entry: AccountEntry,
-        trunk_ids: &BTreeSet<String>,
+        trunk_ids: &BTreeSet<TrunkId>,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
-        if let Err(detail) = field::id(id) {
+        if let Err(detail) = field::id(id.as_str()) {
             refusals.add("id", detail);
         }
         let before = admin.store().account(id)?;
-        let present = before.clone().unwrap_or_else(|| Account::new(id, id));
+        let present = before.clone().unwrap_or_else(|| Account::new(id.clone(), id.as_str()));
         let AccountEntry { settings, belongings } = entry;
-        let mut after = settings.over(present, |trunk| trunk_ids.contains(trunk), refusals);
+        let mut after = settings.over(present, |trunk| trunk_ids.contains(&trunk.into()), refusals);
         if let Some(encoded) = &belongings.hold_audio {
             self.hold_audio(encoded, &mut after, refusals);
         }
         let view = |account: &Account| AccountView { callback: None, ..AccountView::from(account) };
         let differences = compared(before.as_ref().map(view), view(&after));
-        self.note(Kind::Account, id.to_owned(), before.is_none(), differences);
+        self.note(Kind::Account, id.to_string(), before.is_none(), differences);
         if let Some(callback) = belongings.callback {
             refusals.within("callback", |refusals| {
                 self.callback(admin, callback, &mut after, refusals)
@@ -184,9 +187,9 @@ impl Plan {
                 differences.push(Difference::of_secret("signing_secret"));
             }
         }
-        self.note(Kind::Callback, account.id.clone(), before.is_none(), differences);
+        self.note(Kind::Callback, account.id.to_string(), before.is_none(), differences);
         if let Some(made) = made {
-            self.tell(Kind::Callback, account.id.clone(), &made);
+            self.tell(Kind::Callback, account.id.to_string(), &made);
         }
         account.callback = Some(after);
     }
@@ -227,7 +230,7 @@ impl Plan {
     fn agents(
         &mut self,
         admin: &Admin,
-        account: &str,
+        account: &AccountId,
         agents: BTreeMap<String, String>,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
@@ -253,7 +256,7 @@ impl Plan {
     fn keys(
         &mut self,
         admin: &Admin,
-        account: &str,
+        account: &AccountId,
         keys: BTreeMap<String, KeyEntry>,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
@@ -274,7 +277,7 @@ impl Plan {
     fn new_key(
         &mut self,
         admin: &Admin,
-        account: &str,
+        account: &AccountId,
         input: &KeyInput,
         refusals: &mut Refusals,
     ) -> storage::Result<()> {
@@ -299,7 +302,7 @@ impl Plan {
     /// value never change.
     fn known_key(
         &mut self,
-        account: &str,
+        account: &AccountId,
         known: &[ApiKey],
         input: &KeyInput,
         refusals: &mut Refusals,

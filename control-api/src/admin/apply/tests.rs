@@ -91,15 +91,15 @@ async fn a_second_run_changes_nothing() {
         .authenticate(&crate::secret::hash("cds_sandbox-key-0123456789"), 0)
         .unwrap()
         .unwrap();
-    assert_eq!(key.account_id.as_deref(), Some("demo"));
+    assert_eq!(key.account_id, Some("demo".into()));
 
     let stored = || {
         let store = &bench.app.records.blocking();
         (
             store.trunks().unwrap(),
             store.accounts().unwrap(),
-            store.api_keys(Some("demo")).unwrap(),
-            store.agents("demo").unwrap(),
+            store.api_keys(Some(&"demo".into())).unwrap(),
+            store.agents(&"demo".into()).unwrap(),
         )
     };
     let before = stored();

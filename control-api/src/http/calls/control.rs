@@ -11,6 +11,7 @@ use crate::problem::Problem;
 use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
+use call_words::CallId;
 use control_wire::Verb;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ fn customer() -> String {
 async fn ask(
     app: &App,
     caller: &ServerCaller,
-    call_id: String,
+    call_id: CallId,
     verb: Verb,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(app, caller, call_id).await?;
@@ -75,7 +76,7 @@ macro_rules! operations {
         pub async fn $name(
             State(app): State<Arc<App>>,
             caller: ServerCaller,
-            PathParams(call_id): PathParams<String>,
+            PathParams(call_id): PathParams<CallId>,
         ) -> Result<Json<CallView>, Problem> {
             ask(&app, &caller, call_id, $verb).await
         }
@@ -120,7 +121,7 @@ operations! {
 pub async fn start_recording(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call = verbs::start_recording(&app, &call).await?;
@@ -140,7 +141,7 @@ pub async fn start_recording(
 pub async fn mute(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     whom: Option<JsonBody<Whom>>,
 ) -> Result<Json<CallView>, Problem> {
     ask(&app, &caller, call_id, Verb::Mute { party: checked(whom)? }).await
@@ -159,7 +160,7 @@ pub async fn mute(
 pub async fn unmute(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     whom: Option<JsonBody<Whom>>,
 ) -> Result<Json<CallView>, Problem> {
     ask(&app, &caller, call_id, Verb::Unmute { party: checked(whom)? }).await
@@ -177,7 +178,7 @@ pub async fn unmute(
 pub async fn dtmf(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     JsonBody(Digits { digits, party }): JsonBody<Digits>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;

@@ -17,7 +17,7 @@ use crate::view::call::CallView;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use call_words::CallType;
+use call_words::{AccountId, CallType};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{CreateOutcome, Storage, UUID_WINDOW_MS};
@@ -163,7 +163,7 @@ enum Checked {
 
 fn check(
     store: &Storage,
-    account_id: &str,
+    account_id: &AccountId,
     body: CreateCall,
     idempotency_key: Option<String>,
 ) -> Result<Checked, Problem> {

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
-use call_words::EventWord;
+use call_words::{CallId, EventWord, KeyId};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +97,7 @@ pub async fn of_account(
 pub async fn of_call(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     QueryParams(resume): QueryParams<Resume>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -268,7 +268,7 @@ impl Teller {
     }
 }
 
-fn key_works(store: &Storage, key_id: &str) -> Result<bool, storage::Error> {
+fn key_works(store: &Storage, key_id: &KeyId) -> Result<bool, storage::Error> {
     let key = store.api_key(key_id)?;
     Ok(key.is_some_and(|key| key.expires_ms.is_none_or(|expires_ms| now_ms() < expires_ms)))
 }

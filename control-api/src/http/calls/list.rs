@@ -10,7 +10,7 @@ use crate::problem::{Problem, ProblemDetails};
 use crate::view::call::CallView;
 use axum::Json;
 use axum::extract::State;
-use call_words::{CallStatus, CallType, JobState};
+use call_words::{AccountId, CallStatus, CallType, JobState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Call, CallFilter};
@@ -97,7 +97,7 @@ pub async fn list(
 /// A page of an account's calls.
 pub async fn page(
     app: &App,
-    account_id: String,
+    account_id: AccountId,
     filter: CallFilter,
     cursor: Option<String>,
     limit: usize,
@@ -106,7 +106,8 @@ pub async fn page(
     let page = app.records.visit(move |store| {
         let page = store.calls(&account_id, &filter, cursor.as_deref(), limit)?;
         let view = |call: &Call| {
-            let job = if call.is_live() { None } else { store.callback_job(&call.call_id)? };
+            let job =
+                if call.is_live() { None } else { store.callback_job(call.call_id.as_str())? };
             Ok(CallView::with_result(call, job.as_ref(), &public_url))
         };
         let calls = page.calls.iter().map(view).collect::<storage::Result<_>>()?;

@@ -21,7 +21,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use call_words::{Joining, LegKind, SupervisorRole};
+use call_words::{CallId, Joining, LegKind, SupervisorRole};
 use control_wire::Verb;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -117,7 +117,7 @@ pub struct ChangeSupervisor {
 pub async fn add(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<AddParticipant>,
 ) -> Result<Response, Problem> {
@@ -142,7 +142,7 @@ pub async fn add(
 pub async fn transfer(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<Transfer>,
 ) -> Result<Response, Problem> {
@@ -191,7 +191,7 @@ fn answer(app: &App, list: &str, asked: Asked) -> Response {
 pub async fn remove(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams((call_id, party)): PathParams<(String, String)>,
+    PathParams((call_id, party)): PathParams<(CallId, String)>,
 ) -> Result<Json<CallView>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let call =
@@ -212,14 +212,14 @@ pub async fn remove(
 pub async fn supervise(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<AddSupervisor>,
 ) -> Result<Response, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
     let request = request(&headers, "supervisors", &body)?;
     let AddSupervisor { role, agent_number, crm_username } = body;
-    let new = NewSupervisor { role: role.into(), agent_number, crm_username, request };
+    let new = NewSupervisor { role, agent_number, crm_username, request };
     Ok(answer(&app, "supervisors", supervisor::supervise(&app, &call, new).await?))
 }
 
@@ -237,7 +237,7 @@ pub async fn supervise(
 pub async fn change_role(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams((call_id, party)): PathParams<(String, String)>,
+    PathParams((call_id, party)): PathParams<(CallId, String)>,
     JsonBody(change): JsonBody<ChangeSupervisor>,
 ) -> Result<Json<CallView>, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
@@ -260,7 +260,7 @@ pub async fn change_role(
 pub async fn dismiss(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams((call_id, party)): PathParams<(String, String)>,
+    PathParams((call_id, party)): PathParams<(CallId, String)>,
 ) -> Result<Json<CallView>, Problem> {
     let call = supervised_call(&app, &caller, call_id).await?;
     let party = supervisor(&call, party)?;
@@ -272,7 +272,7 @@ pub async fn dismiss(
 async fn supervised_call(
     app: &App,
     caller: &ServerCaller,
-    call_id: String,
+    call_id: CallId,
 ) -> Result<Call, Problem> {
     if !caller.may_supervise {
         return Err(Problem::forbidden("supervise", "this key may not add supervisors to calls"));

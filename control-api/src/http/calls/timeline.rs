@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use crate::view::time::timestamp_ms;
 use axum::Json;
 use axum::extract::State;
-use call_words::LegKind;
+use call_words::{CallId, LegKind};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{DeliveryAttempt, TimelineEntry};
@@ -62,7 +62,7 @@ pub struct Step {
 pub async fn read(
     State(app): State<Arc<App>>,
     caller: ServerCaller,
-    PathParams(call_id): PathParams<String>,
+    PathParams(call_id): PathParams<CallId>,
 ) -> Result<Json<Timeline>, Problem> {
     let call = own_call(&app, &caller, call_id).await?;
     let steps = app.records.timeline(&call.call_id).await?;
@@ -77,7 +77,7 @@ pub async fn read(
     // Stable: steps of the same millisecond stay in the order in which they were told.
     entries.sort_by_key(|(at_ms, _)| *at_ms);
     let entries = entries.into_iter().map(|(_, step)| step).collect();
-    Ok(Json(Timeline { call_id: call.call_id, entries }))
+    Ok(Json(Timeline { call_id: call.call_id.into(), entries }))
 }
 
 fn plain(at_ms: u64, kind: &str) -> Step {
@@ -100,7 +100,7 @@ fn milestone(entry: TimelineEntry) -> Step {
         leg: entry.leg,
         party: entry.party,
         sip_code: entry.sip_code,
-        trunk: entry.trunk,
+        trunk: entry.trunk.map(String::from),
         detail: entry.detail,
         ..plain(entry.at_ms, entry.kind.as_str())
     }

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::CallType;
+use call_words::{CallId, CallType};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
     store.change_softphone(account_id, crm_username, |softphone| {
         softphone.microphone = Some(microphone)
     })?;
-    if let Some(call_id) = session.call_id.as_deref().filter(|_| !start.again)
+    if let Some(call_id) = session.call_id.as_ref().filter(|_| !start.again)
         && let Some(call) = store.call(call_id)?
     {
         return Ok(Prepared::Call(Box::new(call)));
@@ -204,7 +204,7 @@ pub struct Verdict {
     disposition: String,
     /// Which of the agent's calls; the one that the session shows unless given.
     #[serde(default)]
-    call_id: Option<String>,
+    call_id: Option<CallId>,
 }
 
 /// Sets the disposition of the session's call, live or ended.

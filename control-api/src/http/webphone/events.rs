@@ -12,6 +12,7 @@ use crate::watch::AgentId;
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
+use call_words::CallId;
 use control_wire::Speaking;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +96,7 @@ async fn tell(
 /// Who speaks in the call that a page shows.
 #[derive(Default)]
 struct Speech {
-    watched: Option<(String, watch::Receiver<Vec<String>>)>,
+    watched: Option<(CallId, watch::Receiver<Vec<String>>)>,
 }
 
 impl Speech {
@@ -137,7 +138,7 @@ fn news(
     store: &Storage,
     session: &WebphoneSession,
     agent: &AgentId,
-    last: Option<String>,
+    last: Option<CallId>,
 ) -> Result<Option<(Vec<PageCall>, u64)>, storage::Error> {
     let Some((session, ends_ms)) = still_open(store, &session.id)? else { return Ok(None) };
     let first = match &last {

@@ -12,6 +12,7 @@ use crate::problem::{Problem, ProblemDetails};
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use call_words::AccountId;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,7 +113,7 @@ struct Launch {
     from_number: String,
     account: String,
     /// By which a reload of the page is embedded where the account allows it.
-    account_id: String,
+    account_id: AccountId,
 }
 
 /// An agent as its page shows it.
@@ -293,7 +294,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(store: &Storage, account_id: &str, link: &Link) -> Result<Self, Problem> {
+    fn of(store: &Storage, account_id: &AccountId, link: &Link) -> Result<Self, Problem> {
         let account = store
             .account(account_id)?
             .ok_or_else(|| Problem::forbidden("account", "the key's account was deleted"))?;
@@ -312,7 +313,7 @@ impl Checked {
 
 /// The agent of a link. A raw `+` in it, as of an e-mail address, is a space in a query: the ID is
 /// looked for in that spelling, too.
-fn agent_of(store: &Storage, account_id: &str, crm_username: &str) -> Result<Agent, Problem> {
+fn agent_of(store: &Storage, account_id: &AccountId, crm_username: &str) -> Result<Agent, Problem> {
     let found = party::registered_agent(store, account_id, crm_username);
     match found {
         Err(_) if crm_username.contains(' ') => {

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::RecordingLayout;
+use call_words::{CallId, RecordingLayout};
 use control_wire::{AgentTarget, Destination, PlaceCall};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const LONGEST_MS: u64 = 25_000;
 #[derive(Serialize)]
 pub struct Begun {
     /// `X-Call-Id` of the INVITE that comes.
-    call_id: String,
+    call_id: CallId,
 }
 
 /// Calls the agent's softphone, which hears a ringing tone; the page measures and hangs up.
@@ -51,7 +51,7 @@ pub async fn begin(
     if !presence::wait_online(&app, &agent, REGISTER_WAIT).await {
         return Err(agent_offline());
     }
-    let call_id = uuid::Uuid::new_v4().to_string();
+    let call_id = CallId::from(uuid::Uuid::new_v4().to_string());
     let name = presence::name(&app, &agent);
     let placement = app.link.reserve_with(&call_id, &name).map_err(no_shard_problem)?;
     let test = PlaceCall {

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use call_words::AccountId;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +19,7 @@ const PLACE: &str = r#"<script type="application/json" id="launch"></script>"#;
 /// Whose page it is.
 #[derive(Debug, Deserialize)]
 pub struct Whose {
-    account: Option<String>,
+    account: Option<AccountId>,
 }
 
 /// The page of a launched link after its address was cleaned: the app without launch data, which

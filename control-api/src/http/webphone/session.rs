@@ -18,7 +18,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use call_words::CallType;
+use call_words::{CallType, KeyId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +139,7 @@ pub fn shown_call(
 ) -> Result<Option<Call>, storage::Error> {
     let last = store.softphone_call(&session.account_id, &session.crm_username)?;
     let last = last.filter(|call| call.is_live() || call.start_ms >= session.created_ms);
-    let own = session.call_id.as_deref().map(|call_id| store.call(call_id)).transpose()?.flatten();
+    let own = session.call_id.as_ref().map(|call_id| store.call(call_id)).transpose()?.flatten();
     Ok(match (last, own) {
         (Some(last), Some(own)) if own.start_ms > last.start_ms && !last.is_live() => Some(own),
         (last, own) => last.or(own),
@@ -243,7 +243,7 @@ struct Begun {
 
 /// Stores the session unless the key or the agent went away meanwhile, or the token was used
 /// before.
-fn begin(store: &Storage, session: WebphoneSession, key_id: &str) -> Result<Begun, Problem> {
+fn begin(store: &Storage, session: WebphoneSession, key_id: &KeyId) -> Result<Begun, Problem> {
     let gone = || token_over("of a key or an agent that is gone");
     let works =
         |key: &ApiKey| key.expires_ms.is_none_or(|expires_ms| session.created_ms < expires_ms);

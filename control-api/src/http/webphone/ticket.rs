@@ -7,6 +7,7 @@ use crate::secret::{MasterKey, Purpose, Secret};
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use call_words::{AccountId, KeyId};
 use serde::{Deserialize, Serialize};
 use storage::Sealed;
 
@@ -18,8 +19,8 @@ const MAX_TOKEN_LEN: usize = 4096;
 pub struct Ticket {
     /// Id of the session that it opens.
     pub id: String,
-    pub key_id: String,
-    pub account_id: String,
+    pub key_id: KeyId,
+    pub account_id: AccountId,
     pub crm_username: String,
     /// As received.
     pub to_number: String,

@@ -2,14 +2,14 @@
 
 use crate::view::conversation::ConversationView;
 use crate::view::time::timestamp;
-use call_words::{CallPhase, CallState, CallStatus, CallType, HangupBy};
+use call_words::{CallId, CallPhase, CallState, CallStatus, CallType, HangupBy};
 use serde::{Deserialize, Serialize};
 use storage::Call;
 
 /// A call, live or ended. Every key is always there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageCall {
-    pub call_id: String,
+    pub call_id: CallId,
     pub state: CallPhase,
     /// Final disposition; `null` while the call is live.
     pub status: Option<CallStatus>,

@@ -14,7 +14,7 @@ pub const CALLER_ID: &str = "+918047123456";
 
 impl Rig {
     pub fn change_account(&self, change: impl FnOnce(&mut Account)) {
-        let mut account = self.app.records.blocking().account(ACCOUNT).unwrap().unwrap();
+        let mut account = self.app.records.blocking().account(&ACCOUNT.into()).unwrap().unwrap();
         change(&mut account);
         self.app.records.blocking().put_account(&account).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::{DEADLINE, Rig};
 use call_words::{
-    CallStatus, Joining, LegKind, PartyRole, PartyState, RecordingState, SupervisorRole,
+    AgentName, CallStatus, Joining, LegKind, PartyRole, PartyState, RecordingState, SupervisorRole,
 };
 use control_api::clock::now_ms;
 use control_wire::{
@@ -22,7 +22,7 @@ impl Rig {
 
     /// A shard that takes softphones and has these.
     pub async fn softphone_shard(&self, live_calls: &[&str], softphones: &[&str]) -> Shard {
-        let softphones = softphones.iter().map(|agent| (*agent).to_owned()).collect();
+        let softphones = softphones.iter().map(|agent| (*agent).into()).collect();
         self.ready(Hello {
             softphone_service: Some(service(8443)),
             softphones,
@@ -64,7 +64,7 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         edge: "edge-1".into(),
         epoch,
         shard: 0,
-        live_calls: live_calls.iter().map(|call_id| (*call_id).to_owned()).collect(),
+        live_calls: live_calls.iter().map(|call_id| (*call_id).into()).collect(),
         status: status(),
         softphone_service: None,
         softphones: Vec::new(),
@@ -147,7 +147,7 @@ impl Shard {
         match self.command().await {
             (command_id, Command::HangUp { call_id }) => {
                 self.write(&FromEdge::Ack { command_id }).await;
-                call_id
+                call_id.into()
             }
             other => panic!("expected HangUp, got {other:?}"),
         }
@@ -165,7 +165,7 @@ impl Shard {
     }
 
     /// The next command, which cuts a softphone off, acknowledged.
-    pub async fn expect_revocation(&mut self) -> String {
+    pub async fn expect_revocation(&mut self) -> AgentName {
         match self.command().await {
             (command_id, Command::RevokeSoftphone { agent }) => {
                 self.write(&FromEdge::Ack { command_id }).await;
@@ -192,7 +192,7 @@ impl Shard {
         conversation: Conversation,
     ) -> Control {
         let (command_id, control) = self.expect_verb().await;
-        let step = told(&control.call_id, sequence, kind, party, conversation);
+        let step = told(control.call_id.as_str(), sequence, kind, party, conversation);
         self.tell(Event::Milestone(step)).await;
         self.write(&FromEdge::Ack { command_id }).await;
         control
@@ -208,7 +208,7 @@ impl Shard {
 
     /// Tells that a softphone came or went.
     pub async fn presence(&mut self, agent: &str, online: bool) {
-        self.write(&FromEdge::Presence(Presence { agent: agent.to_owned(), online })).await;
+        self.write(&FromEdge::Presence(Presence { agent: agent.to_owned().into(), online })).await;
     }
 
     /// Tells an event and waits until it is acknowledged.

@@ -4,13 +4,13 @@ use super::shard::{CallKey, Resources};
 use crate::control::Conversation;
 use crate::event::{Event, Milestone, Output};
 use crate::outcome::LegName;
-use call_words::MilestoneKind;
+use call_words::{CallId, MilestoneKind, TrunkId};
 use media_core::relay::LegId;
 use std::time::Instant;
 
 /// Identity and count of a call's milestones; none is told after the end.
 pub struct Log {
-    pub call_id: String,
+    pub call_id: CallId,
     pub sequence: u32,
     pub is_closed: bool,
     /// Names of the third parties and supervisors, by their slots.
@@ -32,7 +32,7 @@ impl Context<'_> {
         leg: Option<LegName>,
         kind: MilestoneKind,
         sip_code: Option<u16>,
-        trunk: Option<&str>,
+        trunk: Option<TrunkId>,
     ) {
         self.explained(leg, kind, sip_code, trunk, None);
     }
@@ -43,7 +43,7 @@ impl Context<'_> {
         leg: Option<LegName>,
         kind: MilestoneKind,
         sip_code: Option<u16>,
-        trunk: Option<&str>,
+        trunk: Option<TrunkId>,
         detail: Option<&str>,
     ) {
         self.tell(leg, kind, sip_code, trunk, detail, None);
@@ -66,7 +66,7 @@ impl Context<'_> {
         leg: Option<LegName>,
         kind: MilestoneKind,
         sip_code: Option<u16>,
-        trunk: Option<&str>,
+        trunk: Option<TrunkId>,
         detail: Option<&str>,
         conversation: Option<Conversation>,
     ) {
@@ -88,7 +88,7 @@ impl Context<'_> {
             party,
             kind,
             sip_code,
-            trunk: trunk.map(str::to_owned),
+            trunk,
             detail: detail.map(str::to_owned),
             conversation: conversation.map(Box::new),
         };

@@ -18,7 +18,7 @@ use crate::message::Response;
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use answering::AwaitedAck;
-use call_words::MilestoneKind;
+use call_words::{AgentName, MilestoneKind, TrunkId};
 use callee::Callee;
 use description::{Agreement, Offer, Previous};
 use exchange::Exchange;
@@ -318,7 +318,7 @@ impl Leg {
         result: &'static str,
     ) {
         let Some(started_at) = self.attempt_started.take() else { return };
-        let trunk = self.callee.route_name(self.route).to_owned();
+        let trunk = self.callee.route_name(self.route);
         self.attempts.push(Attempt {
             leg: self.name,
             trunk,
@@ -402,7 +402,7 @@ impl Leg {
     }
 
     /// The agent whose softphone this leg calls.
-    pub fn softphone(&self) -> Option<&str> {
+    pub fn softphone(&self) -> Option<&AgentName> {
         match &self.callee {
             Callee::Softphone { agent, .. } => Some(agent),
             Callee::Trunks(_) => None,
@@ -425,12 +425,12 @@ impl Leg {
     }
 
     /// The trunk of an INVITE: each was sent over the next route.
-    pub fn trunk(&self, invitation: usize) -> &str {
+    pub fn trunk(&self, invitation: usize) -> TrunkId {
         self.callee.route_name(invitation.min(self.route))
     }
 
     /// The trunk of the last INVITE.
-    pub fn current_trunk(&self) -> &str {
+    pub fn current_trunk(&self) -> TrunkId {
         self.callee.route_name(self.route)
     }
 

@@ -39,7 +39,7 @@ impl Call {
             }
             relay::Event::SourceRefused(_, source) => {
                 if let Some(trunk) = self.leg_named(name).map(Leg::current_trunk) {
-                    cx.shard.refuse_source(trunk, source.ip(), SourceKind::Media);
+                    cx.shard.refuse_source(&trunk, source.ip(), SourceKind::Media);
                 }
             }
             relay::Event::NoMedia(_) => {

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::shard::Resources;
 use crate::event::{Output, Pause, RecordedFile, RecordingResult, RecordingWritten};
 use crate::outcome::LegName;
-use call_words::{MilestoneKind, RecordingState, RefusalCode};
+use call_words::{MilestoneKind, RecordingName, RecordingState, RefusalCode};
 use media_core::relay::{Channel, Layout, LegId, RecordingId};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const NOTHING: RecordingWritten =
 pub struct Tape {
     layout: Layout,
     /// File name, once it is to be recorded.
-    name: Option<String>,
+    name: Option<RecordingName>,
     /// The relay's recording, until its file is final.
     open: Option<RecordingId>,
     started_at: Option<Instant>,
@@ -34,7 +34,7 @@ pub struct Tape {
 }
 
 impl Tape {
-    pub fn new(layout: Layout, name: Option<String>) -> Tape {
+    pub fn new(layout: Layout, name: Option<RecordingName>) -> Tape {
         let (pauses, parties) = (Vec::new(), Vec::new());
         Tape {
             layout,
@@ -113,7 +113,11 @@ impl Tape {
     }
 
     /// Starts a recording of this name, if there was none.
-    fn start_as(&mut self, cx: &mut Context<'_>, file_name: String) -> Result<(), RefusalCode> {
+    fn start_as(
+        &mut self,
+        cx: &mut Context<'_>,
+        file_name: RecordingName,
+    ) -> Result<(), RefusalCode> {
         if self.started_at.is_some() {
             return Err(RefusalCode::AlreadyRecording);
         }
@@ -220,7 +224,7 @@ impl Call {
     pub(super) fn record_from_now(
         &mut self,
         cx: &mut Context<'_>,
-        file_name: String,
+        file_name: RecordingName,
     ) -> Result<(), RefusalCode> {
         self.tape.start_as(cx, file_name)?;
         self.tell_recording(cx);

@@ -10,6 +10,7 @@ use crate::message::{self, Request, Response};
 use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
+use call_words::{AgentName, TrunkId};
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -75,11 +76,11 @@ pub struct Resources {
     pub recordings: BTreeMap<(u32, u32), CallKey>,
     pub registrar: Option<Registrar>,
     /// The running call of each agent that is reached by softphone, and as which party.
-    pub agents: BTreeMap<String, (CallKey, LegName)>,
+    pub agents: BTreeMap<AgentName, (CallKey, LegName)>,
     /// Hosts that INVITEs went to: strays from there are no stranger's.
     pub trunk_hosts: BTreeSet<IpAddr>,
     /// Trunks of which it was told that something came from elsewhere.
-    pub refused_sources: BTreeSet<(String, SourceKind)>,
+    pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
     /// What parties on hold hear, by file name.
     pub hold_audio: BTreeMap<String, AudioId>,
 }
@@ -123,7 +124,7 @@ impl Resources {
 
     /// Tells, once for each trunk and kind, that something of its call was not taken because of
     /// where it came from.
-    pub fn refuse_source(&mut self, trunk: &str, source: IpAddr, kind: SourceKind) {
+    pub fn refuse_source(&mut self, trunk: &TrunkId, source: IpAddr, kind: SourceKind) {
         let is_new = !self.refused_sources.contains(&(trunk.to_owned(), kind));
         if is_new && self.refused_sources.len() < 2 * MAX_TRUNK_COUNT {
             self.refused_sources.insert((trunk.to_owned(), kind));
@@ -132,7 +133,7 @@ impl Resources {
     }
 
     /// A softphone is called only where it is registered, and only for one call at a time.
-    pub fn admit_softphone(&self, agent: &str) -> Result<(), Refusal> {
+    pub fn admit_softphone(&self, agent: &AgentName) -> Result<(), Refusal> {
         if self.agents.contains_key(agent) {
             Err(Refusal::AgentBusy)
         } else if self.registrar.as_ref().is_none_or(|registrar| registrar.binding(agent).is_none())

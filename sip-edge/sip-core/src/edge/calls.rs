@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::call::context::{Context, Log};
 use crate::call::shard::{CallKey, Resources};
 use crate::command::{PlaceCall, Refusal};
+use call_words::CallId;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -21,7 +22,7 @@ struct Entry {
 pub struct Calls {
     entries: Slab<Entry>,
     /// Those that have not been told as ended, by call id.
-    live: BTreeMap<String, CallKey>,
+    live: BTreeMap<CallId, CallKey>,
     deadlines: BTreeSet<(Instant, CallKey)>,
     next_generation: u64,
 }
@@ -108,18 +109,18 @@ impl Calls {
     }
 
     /// The live call of this id.
-    pub fn find(&self, call_id: &str) -> Option<CallKey> {
+    pub fn find(&self, call_id: &CallId) -> Option<CallKey> {
         self.live.get(call_id).copied()
     }
 
     /// Whether the call has not been told as ended.
-    pub fn is_live(&self, call_id: &str) -> bool {
+    pub fn is_live(&self, call_id: &CallId) -> bool {
         self.live.contains_key(call_id)
     }
 
     /// Calls that have not been told as ended.
-    pub fn live(&self) -> impl Iterator<Item = &str> {
-        self.live.keys().map(String::as_str)
+    pub fn live(&self) -> impl Iterator<Item = &CallId> {
+        self.live.keys()
     }
 
     /// Calls that have not been told as ended.

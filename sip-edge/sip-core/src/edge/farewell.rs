@@ -12,6 +12,7 @@ use crate::message::Method;
 use crate::outcome::{Failure, LegName};
 use crate::remains::{Note, Remains};
 use crate::transaction::{self, TransactionId};
+use call_words::CallId;
 use ipnet::IpNet;
 use slab::Slab;
 use std::net::IpAddr;
@@ -162,5 +163,5 @@ fn gone(shard: &mut Resources, key: String) {
 
 /// Its call was told as ended long ago.
 fn quiet() -> Log {
-    Log { call_id: String::new(), sequence: 0, is_closed: true, parties: Vec::new() }
+    Log { call_id: CallId::default(), sequence: 0, is_closed: true, parties: Vec::new() }
 }

@@ -11,6 +11,7 @@ use crate::event::{Event, Output, SourceKind};
 use crate::flow::{Flow, Transport};
 use crate::message::{Method, Request, View, header};
 use crate::registrar::{CloseReason, Grant, Notice, Registrar};
+use call_words::AgentName;
 use std::time::Instant;
 
 /// Whether a request goes on to its call, or is answered already.
@@ -30,7 +31,7 @@ impl Edge {
     }
 
     /// Ends an agent's grant and cuts its softphone off, at the end of its call if it is in one.
-    pub fn revoke_softphone(&mut self, now: Instant, agent: &str) {
+    pub fn revoke_softphone(&mut self, now: Instant, agent: &AgentName) {
         let is_busy = self.shard.agents.contains_key(agent);
         if let Some(registrar) = &mut self.shard.registrar {
             registrar.revoke(now, agent, is_busy);
@@ -45,7 +46,7 @@ impl Edge {
     }
 
     /// Agents whose softphones are registered.
-    pub fn softphones(&self) -> impl Iterator<Item = &str> {
+    pub fn softphones(&self) -> impl Iterator<Item = &AgentName> {
         self.shard.registrar.iter().flat_map(Registrar::online)
     }
 
@@ -93,7 +94,7 @@ impl Edge {
             return;
         };
         let is_expected = registrar.agent_of(flow).is_some()
-            || named.is_some_and(|agent| agents.contains_key(&agent));
+            || named.is_some_and(|agent| agents.contains_key(&AgentName::from(&*agent)));
         let (code, headers) =
             if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
                 return self.send_response(flow, &refusal);
@@ -131,7 +132,7 @@ impl Edge {
             if leg.is_signalled_from(owner.invitation, source) {
                 return true;
             }
-            self.shard.refuse_source(leg.trunk(owner.invitation), source, SourceKind::Signalling);
+            self.shard.refuse_source(&leg.trunk(owner.invitation), source, SourceKind::Signalling);
         } else if owner.call.is_of_farewell()
             && self.farewells.is_signalled_from(owner.call, flow.remote.ip())
         {
@@ -160,8 +161,8 @@ impl Edge {
 
     /// Those in a call stay until its end.
     pub(super) fn close_idle_softphones(&mut self) {
-        let is_idle = |agent: &&str| !self.shard.agents.contains_key(*agent);
-        let leaving: Vec<String> = self.softphones().filter(is_idle).map(String::from).collect();
+        let is_idle = |agent: &&AgentName| !self.shard.agents.contains_key(*agent);
+        let leaving: Vec<AgentName> = self.softphones().filter(is_idle).cloned().collect();
         if let Some(registrar) = &mut self.shard.registrar {
             leaving
                 .iter()
@@ -201,7 +202,7 @@ impl Edge {
         }
     }
 
-    fn tell_presence(&mut self, agent: String, is_online: bool) {
+    fn tell_presence(&mut self, agent: AgentName, is_online: bool) {
         self.shard.output.push_back(Output::Event(Event::Presence { agent, is_online }));
     }
 }

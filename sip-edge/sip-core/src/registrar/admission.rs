@@ -5,6 +5,7 @@ use super::{Answer, CloseReason, Notice, Registrar, SPARE_FACTOR};
 use crate::digest::{self, Proof, ProofError};
 use crate::flow::Flow;
 use crate::message::{Method, Request, header};
+use call_words::AgentName;
 use std::time::{Duration, Instant};
 
 /// How long a nonce may be answered.
@@ -29,8 +30,8 @@ impl Registrar {
         flow: Flow,
         request: &Request,
         nonce: String,
-        is_busy: &impl Fn(&str) -> bool,
-    ) -> Result<(String, u64), Answer> {
+        is_busy: &impl Fn(&AgentName) -> bool,
+    ) -> Result<(AgentName, u64), Answer> {
         let Some(connection) = flow.connection else { return Err(Answer::plain(403)) };
         let proof = match Proof::of_request(request, &self.config.domain) {
             Ok(proof) => proof,
@@ -50,9 +51,10 @@ impl Registrar {
         };
         let is_fresh = now.saturating_duration_since(challenge.made_at) <= NONCE_LIFE
             && proof.count > challenge.count;
+        let agent = AgentName::from(proof.username.as_str());
         let granted = self
             .grants
-            .get(&proof.username)
+            .get(&agent)
             .filter(|granted| proof.proves(Method::Register, &granted.password));
         let Some(granted) = granted else { return Err(self.fail(now, flow, connection, nonce)) };
         if !is_fresh {
@@ -65,13 +67,13 @@ impl Registrar {
         // credentials can be had.
         let refreshes = self
             .bindings
-            .get(&proof.username)
+            .get(&agent)
             .is_some_and(|binding| binding.flow == flow && binding.serial == serial);
-        if granted.expires_at <= now && !(refreshes && is_busy(&proof.username)) {
+        if granted.expires_at <= now && !(refreshes && is_busy(&agent)) {
             self.notices.push_back(Notice::Close { flow, reason: CloseReason::Revoked });
             return Err(Answer::plain(403));
         }
-        Ok((proof.username, serial))
+        Ok((agent, serial))
     }
 
     /// Wrong credentials look the same whether the agent or the password is unknown.

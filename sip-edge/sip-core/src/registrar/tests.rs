@@ -112,7 +112,7 @@ impl Rig {
         let busy = &self.busy;
         let nonce = format!("nonce{}", self.nonces);
         self.registrar.handle_register(self.now, flow(by.connection), request, nonce, |agent| {
-            busy.iter().any(|each| each == agent)
+            busy.iter().any(|each| agent == each.as_str())
         })
     }
 
@@ -159,7 +159,8 @@ impl Rig {
         while let Some(due) = self.registrar.poll_timeout().filter(|due| *due <= until) {
             self.now = due;
             let busy = &self.busy;
-            self.registrar.handle_timeout(due, |agent| busy.iter().any(|each| each == agent));
+            self.registrar
+                .handle_timeout(due, |agent| busy.iter().any(|each| agent == each.as_str()));
         }
         self.now = until;
     }
@@ -191,12 +192,12 @@ fn a_proven_agent_is_bound_to_its_flow() {
         // outbound registration.
         assert_eq!(answer.headers[1], header("Require", "outbound"));
         assert_eq!(rig.notices(), [registered(Kinship::Stranger)]);
-        let binding = rig.registrar.binding("ann").unwrap();
+        let binding = rig.registrar.binding(&"ann".into()).unwrap();
         assert_eq!(
             (binding.flow, binding.target.as_str()),
             (flow(1), "sip:k3v9@7f3a.invalid;transport=ws")
         );
-        assert_eq!(rig.registrar.agent_of(flow(1)), Some("ann"));
+        assert_eq!(rig.registrar.agent_of(flow(1)), Some(&"ann".into()));
     }
 }
 
@@ -334,7 +335,10 @@ fn an_overtaken_register_changes_nothing() {
     let early = rig.proven(&ANN, &challenge, 1);
     assert_eq!(rig.send(&ANN, &early).code, 200);
     assert_eq!(rig.send(&ANN, &late).code, 500);
-    assert_eq!(rig.registrar.binding("ann").unwrap().target, "sip:k3v9@7f3a.invalid;transport=ws");
+    assert_eq!(
+        rig.registrar.binding(&"ann".into()).unwrap().target,
+        "sip:k3v9@7f3a.invalid;transport=ws"
+    );
 }
 
 /// §10.2.2, §10.3 step 6.
@@ -407,14 +411,14 @@ fn an_expired_credential_ends_the_binding_when_its_agent_is_free() {
 fn a_revoked_agent_is_cut_off() {
     let mut rig = Rig::new();
     rig.register(&ANN);
-    rig.registrar.revoke(rig.now, "ann", false);
+    rig.registrar.revoke(rig.now, &"ann".into(), false);
     assert_eq!(
         rig.notices(),
         [registered(Kinship::Stranger), lost(), close(1, CloseReason::Revoked)]
     );
     assert_eq!(rig.register(&Try { connection: 2, ..ANN }).code, 401);
-    rig.registrar.revoke(rig.now, "nobody", false);
-    rig.registrar.revoke(rig.now, "nobody", true);
+    rig.registrar.revoke(rig.now, &"nobody".into(), false);
+    rig.registrar.revoke(rig.now, &"nobody".into(), true);
     assert_eq!(rig.notices(), []);
 }
 
@@ -424,7 +428,7 @@ fn a_revoked_agent_in_a_call_keeps_its_line_to_the_calls_end() {
     let mut rig = Rig::new();
     rig.register(&Try { expires: Some(3600), ..ANN });
     rig.busy.push("ann".into());
-    rig.registrar.revoke(rig.now, "ann", true);
+    rig.registrar.revoke(rig.now, &"ann".into(), true);
     rig.pass(60);
     assert_eq!(
         rig.register(&Try { expires: Some(3600), ..ANN }).code,
@@ -457,8 +461,10 @@ fn tables_are_bounded() {
     assert_eq!(rig.register(&third).code, 503);
     let (now, expires_at) = (rig.now, rig.now + Duration::from_secs(600));
     let granted = (0..20).filter(|number| {
-        rig.registrar
-            .grant(now, Grant { agent: format!("x{number}"), password: "p".into(), expires_at })
+        rig.registrar.grant(
+            now,
+            Grant { agent: format!("x{number}").into(), password: "p".into(), expires_at },
+        )
     });
     assert_eq!(granted.count(), 2 * SPARE_FACTOR - 3);
     let challenged = (10..40).filter(|connection| {
@@ -478,7 +484,7 @@ fn agents_who_left_are_remembered_within_bounds() {
         let by = Try { connection, user: &agent, username: &agent, ..ANN };
         assert_eq!(rig.register(&by).code, 200);
         rig.registrar.handle_lost_flow(flow(connection));
-        rig.registrar.revoke(rig.now, &agent, false);
+        rig.registrar.revoke(rig.now, &agent.as_str().into(), false);
         assert!((1..=2 * SPARE_FACTOR).contains(&rig.registrar.parted.len()));
     }
 }

@@ -118,7 +118,7 @@ fn an_unknown_or_ended_call_is_refused() {
     let mut talk = Talk::bridged();
     let now = talk.rig.now;
     assert_eq!(
-        talk.rig.edge.control(now, "call-2", "1", Verb::Hold),
+        talk.rig.edge.control(now, &"call-2".into(), "1", Verb::Hold),
         Err(RefusalCode::UnknownCall)
     );
     talk.rig.hang_up();

@@ -168,7 +168,7 @@ fn a_farewell_carries_the_credentials_of_its_dialog() {
         rig.reply_with_sdp(&invite, 200, "phone", media);
         rig.expect_request(Method::Ack, home);
     }
-    rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
+    rig.edge.control(rig.now, &"call-1".into(), "1", Verb::Hold).unwrap();
     rig.drain();
     let hold = rig.expect_request(Method::Invite, CUSTOMER);
     rig.reply_with_body(&hold, 200, "", &session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly"));
@@ -294,7 +294,7 @@ fn a_bye_goes_where_the_dialog_goes() {
     // Requests of ours, and a target that moved to a host that is none of the trunk's: it is named,
     // and the trunk is sent to.
     let third = "10.0.3.1:5060";
-    rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
+    rig.edge.control(rig.now, &"call-1".into(), "1", Verb::Hold).unwrap();
     rig.drain();
     let hold = rig.expect_request(Method::Invite, CUSTOMER);
     rig.reply_with_body(&hold, 200, "", &session::sdp(address(CUSTOMER_MEDIA), 0, "recvonly"));

@@ -409,7 +409,7 @@ fn requests_without_a_target_follow_the_invite() {
         );
         rig.deliver(address(TRUNK), text.as_bytes());
         rig.expect_request(Method::Ack, TRUNK);
-        assert_eq!(rig.edge.control(rig.now, "call-1", "hold", Verb::Hold), Ok(()));
+        assert_eq!(rig.edge.control(rig.now, &"call-1".into(), "hold", Verb::Hold), Ok(()));
         rig.drain();
         rig.expect_request(Method::Invite, TRUNK);
         rig.hang_up();

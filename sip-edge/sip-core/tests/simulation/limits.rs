@@ -54,7 +54,7 @@ fn a_full_table_refuses_new_calls_and_lets_running_ones_end() {
     rig.expect_request(Method::Ack, CUSTOMER);
     // The unanswered INVITEs of others fill the table up to what is kept for running calls.
     for each in 0..5 {
-        let call = PlaceCall { call_id: format!("more-{each}"), ..Rig::plain_call() };
+        let call = PlaceCall { call_id: format!("more-{each}").into(), ..Rig::plain_call() };
         let placed = rig.edge.place_call(rig.now, call);
         assert_eq!(placed, if each < 4 { Ok(()) } else { Err(Refusal::TransactionCapacity) });
     }

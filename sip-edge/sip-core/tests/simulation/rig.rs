@@ -173,7 +173,7 @@ impl Rig {
                 }
                 Output::Event(Event::Ended(ended)) => self.ended.push(*ended),
                 Output::Event(Event::Presence { agent, is_online }) => {
-                    self.presences.push((agent, is_online))
+                    self.presences.push((agent.to_string(), is_online))
                 }
                 Output::Event(Event::TransferRequested { party, target, .. }) => {
                     self.requested_transfers.push((party, target))
@@ -182,7 +182,7 @@ impl Rig {
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
                 Output::SourceRefused { trunk, source, kind } => {
-                    self.refused.push((trunk, source, kind))
+                    self.refused.push((trunk.to_string(), source, kind))
                 }
             }
         }
@@ -212,7 +212,7 @@ impl Rig {
     }
 
     pub fn hang_up(&mut self) {
-        self.edge.hang_up(self.now, "call-1");
+        self.edge.hang_up(self.now, &"call-1".into());
         self.drain();
     }
 

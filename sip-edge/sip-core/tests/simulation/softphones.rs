@@ -167,7 +167,7 @@ fn presence_follows_the_registration() {
     let next = office.open(ANN);
     office.disconnect(next);
     office.reconnect(next);
-    office.rig.edge.revoke_softphone(office.rig.now, ANN);
+    office.rig.edge.revoke_softphone(office.rig.now, &ANN.into());
     office.rig.drain();
     let told: Vec<_> = office
         .rig
@@ -255,8 +255,12 @@ fn a_restart_of_ice_is_answered_and_audio_goes_on() {
 
 /// Joins a third party that has no media of its own.
 pub fn join_third(office: &mut Office) {
-    let answer =
-        office.rig.edge.control(office.rig.now, "call-1", "join", add("third", Joining::Join));
+    let answer = office.rig.edge.control(
+        office.rig.now,
+        &"call-1".into(),
+        "join",
+        add("third", Joining::Join),
+    );
     assert_eq!(answer, Ok(()));
     office.rig.drain();
     let invite = third_request(office, Method::Invite);
@@ -283,7 +287,10 @@ pub fn third_request(office: &mut Office, method: Method) -> message::Request {
 fn a_transferred_call_outlives_the_page() {
     let (mut office, page, customer) = Office::bridged();
     join_third(&mut office);
-    assert_eq!(office.rig.edge.control(office.rig.now, "call-1", "done", Verb::Complete), Ok(()));
+    assert_eq!(
+        office.rig.edge.control(office.rig.now, &"call-1".into(), "done", Verb::Complete),
+        Ok(())
+    );
     office.rig.drain();
     let bye = office.request(page, Method::Bye);
     office.respond(page, &message::respond(&bye, 200, ""));
@@ -314,16 +321,16 @@ fn a_supervisor_listens_by_softphone() {
     };
     let now = office.rig.now;
     assert_eq!(
-        office.rig.edge.control(now, "call-1", "1", supervise(BOB, "s1")),
+        office.rig.edge.control(now, &"call-1".into(), "1", supervise(BOB, "s1")),
         Err(RefusalCode::AgentUnreachable)
     );
     assert_eq!(
-        office.rig.edge.control(now, "call-1", "2", supervise(ANN, "s2")),
+        office.rig.edge.control(now, &"call-1".into(), "2", supervise(ANN, "s2")),
         Err(RefusalCode::AgentBusy)
     );
     let page = office.open(BOB);
     assert_eq!(
-        office.rig.edge.control(office.rig.now, "call-1", "3", supervise(BOB, "s3")),
+        office.rig.edge.control(office.rig.now, &"call-1".into(), "3", supervise(BOB, "s3")),
         Ok(())
     );
     office.rig.drain();
@@ -372,7 +379,7 @@ fn nobody_else_speaks_in_an_agents_dialog() {
     office.rig.expect_response(481);
     assert!(office.rig.ended.is_empty());
     let revoked = office.pages[stranger].flow;
-    office.rig.edge.revoke_softphone(office.rig.now, "bob");
+    office.rig.edge.revoke_softphone(office.rig.now, &"bob".into());
     office.rig.drain();
     assert_eq!(office.rig.closed.pop(), Some((revoked, CloseReason::Revoked)));
     let bye = office.inside(page, Method::Bye, None);

@@ -179,7 +179,7 @@ impl Stage {
     pub fn control(&mut self, verb: &Verb) -> Result<(), RefusalCode> {
         self.control_count += 1;
         let id = self.control_count.to_string();
-        let answer = self.edge.control(self.now, "call", &id, verb.clone());
+        let answer = self.edge.control(self.now, &"call".into(), &id, verb.clone());
         self.settle();
         answer
     }
@@ -203,7 +203,7 @@ impl Stage {
                 }
                 Output::Note(_) => {}
                 Output::OpenRecording { file_name, .. } => {
-                    self.recording = Some((file_name, self.now))
+                    self.recording = Some((file_name.to_string(), self.now))
                 }
                 Output::Event(Event::Milestone(milestone)) => {
                     self.sequence += 1;

@@ -114,7 +114,7 @@ impl Run {
                 0 => self.hang_up(CUSTOMER, HangupBy::Customer),
                 1 => self.ask(&Verb::Remove { party: CUSTOMER.into() }),
                 _ => {
-                    self.stage.edge.hang_up(self.stage.now, "call");
+                    self.stage.edge.hang_up(self.stage.now, &"call".into());
                     self.stage.settle();
                     self.model.leave(CUSTOMER, "removed", HangupBy::Api);
                 }

@@ -54,14 +54,16 @@ fn crowd() -> (Rig, Vec<Callee>) {
         joining: Joining::Join,
     };
     let verb = Verb::AddParticipant(Box::new(third));
-    rig.edge.control(rig.now, "call-1", "1", verb).unwrap();
+    rig.edge.control(rig.now, &"call-1".into(), "1", verb).unwrap();
     rig.drain();
     let third = rig.answer_invite(THIRD, "third", THIRD_MEDIA);
     rig.expect_request(Method::Ack, THIRD);
     let target = AgentTarget::Phone(destination(SUPERVISOR, "4001"));
     let supervisor =
         NewSupervisor { party: "supervisor".into(), target, role: SupervisorRole::Listen };
-    rig.edge.control(rig.now, "call-1", "2", Verb::Supervise(Box::new(supervisor))).unwrap();
+    rig.edge
+        .control(rig.now, &"call-1".into(), "2", Verb::Supervise(Box::new(supervisor)))
+        .unwrap();
     rig.drain();
     let supervisor = rig.answer_invite(SUPERVISOR, "supervisor", SUPERVISOR_MEDIA);
     rig.expect_request(Method::Ack, SUPERVISOR);
@@ -192,7 +194,7 @@ fn a_strangers_response_is_nobodys() {
     rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
     rig.expect_request(Method::Ack, CUSTOMER);
     // Nor may it answer a BYE, or a hold's re-INVITE with a new address.
-    rig.edge.control(rig.now, "call-1", "1", Verb::Hold).unwrap();
+    rig.edge.control(rig.now, &"call-1".into(), "1", Verb::Hold).unwrap();
     rig.drain();
     let hold = rig.expect_request(Method::Invite, CUSTOMER);
     let mut forged = message::respond(&hold, 200, "customer");

@@ -91,7 +91,7 @@ impl Talk {
     }
 
     pub fn ask_as(&mut self, id: &str, verb: Verb) -> Result<(), RefusalCode> {
-        let answer = self.rig.edge.control(self.rig.now, "call-1", id, verb);
+        let answer = self.rig.edge.control(self.rig.now, &"call-1".into(), id, verb);
         self.rig.drain();
         answer
     }

@@ -223,7 +223,10 @@ impl World {
             self.route("backup", BACKUP, format!("2{number}")),
         ];
         let call = PlaceCall {
-            recording: number.is_multiple_of(2).then(|| format!("crm_{number}.wav")),
+            recording: number
+                .is_multiple_of(2)
+                .then(|| format!("crm_{number}.wav"))
+                .map(Into::into),
             no_media: Duration::from_secs(20),
             max_duration: Duration::from_secs(120),
             agent_confirm: self.calls[number].agent_confirm,
@@ -309,7 +312,7 @@ impl World {
             Action::Place(number) => self.place(number),
             Action::HangUp(number) => {
                 self.calls[number].inputs.push((self.now, Input::HangUp));
-                self.edge.hang_up(self.now, &number.to_string());
+                self.edge.hang_up(self.now, &number.to_string().into());
             }
             Action::Control(number) => self.control(number),
             Action::Attack => {
@@ -444,7 +447,8 @@ impl World {
                 Output::OpenRecording { .. } => {}
                 Output::Note(note) => self.journal.extend(note.print()),
                 Output::Event(Event::Milestone(milestone)) => {
-                    let call = &mut self.calls[milestone.call_id.parse::<usize>().unwrap()];
+                    let call =
+                        &mut self.calls[milestone.call_id.as_str().parse::<usize>().unwrap()];
                     call.sequence += 1;
                     assert_eq!(
                         milestone.sequence, call.sequence,
@@ -469,7 +473,7 @@ impl World {
                     panic!("nobody registers here")
                 }
                 Output::Event(Event::Speaking { call_id, .. }) => {
-                    assert!(self.calls[call_id.parse::<usize>().unwrap()].is_controlled);
+                    assert!(self.calls[call_id.as_str().parse::<usize>().unwrap()].is_controlled);
                 }
                 Output::Event(Event::TransferRequested { .. }) => panic!("nobody refers here"),
             }

@@ -11,7 +11,7 @@ use crate::call::context::Context;
 use crate::call::shard::Resources;
 use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
-use call_words::MilestoneKind;
+use call_words::{AgentName, MilestoneKind};
 use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ struct Probe {
 
 /// How the call's softphone fares.
 pub struct Softphone {
-    pub agent: String,
+    pub agent: AgentName,
     connection: Connection,
     /// Until when the audio must come, once it has answered.
     media_by: Option<Instant>,
@@ -59,7 +59,7 @@ pub struct Softphone {
 const NO_CANDIDATES: u16 = 606;
 
 impl Softphone {
-    pub fn new(agent: String) -> Softphone {
+    pub fn new(agent: AgentName) -> Softphone {
         Softphone {
             agent,
             connection: Connection::Up,

@@ -8,6 +8,7 @@ use crate::digest::{self, Challenge};
 use crate::flow::{Flow, Transport};
 use crate::message::{self, HasHeaders, Header, Method, Request, Response, View, header};
 use crate::registrar::Binding;
+use call_words::AgentName;
 use ipnet::IpNet;
 use std::borrow::Cow;
 
@@ -59,7 +60,7 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
 
 /// The target of an agent's registered softphone, told which call it is for and that it answers by
 /// itself; the customer's number is not its business.
-pub fn softphone_target(cx: &Context<'_>, agent: &str, binding: &Binding) -> Target {
+pub fn softphone_target(cx: &Context<'_>, agent: &AgentName, binding: &Binding) -> Target {
     let domain = cx.shard.registrar.as_ref().map_or("", |registrar| registrar.domain());
     let mut headers = vec![
         header("X-Call-Id", cx.log.call_id.as_str()),

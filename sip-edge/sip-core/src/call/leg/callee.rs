@@ -4,6 +4,7 @@ use super::description::Carriage;
 use crate::call::context::Context;
 use crate::call::invitation::request::{self, Target};
 use crate::command::{AgentTarget, Destination};
+use call_words::{AgentName, TrunkId};
 use media_core::relay::MediaSources;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const SOFTPHONE: &str = "softphone";
 /// Whom a leg calls.
 pub enum Callee {
     Trunks(Destination),
-    Softphone { agent: String, ring: Duration },
+    Softphone { agent: AgentName, ring: Duration },
 }
 
 impl From<AgentTarget> for Callee {
@@ -35,10 +36,10 @@ impl Callee {
     }
 
     /// The name of a route in timelines and attempts.
-    pub fn route_name(&self, route: usize) -> &str {
+    pub fn route_name(&self, route: usize) -> TrunkId {
         match self {
-            Callee::Trunks(destination) => &destination.routes[route].trunk,
-            Callee::Softphone { .. } => SOFTPHONE,
+            Callee::Trunks(destination) => destination.routes[route].trunk.clone(),
+            Callee::Softphone { .. } => SOFTPHONE.into(),
         }
     }
 

@@ -198,7 +198,10 @@ impl Run {
             return assert!(told.is_none());
         };
         let told = told.expect("a recording is told with the end");
-        assert_eq!((&told.file_name, told.file_len), (name, self.stage.file.len() as u64));
+        assert_eq!(
+            (told.file_name.as_str(), told.file_len),
+            (name.as_str(), self.stage.file.len() as u64)
+        );
         let expected = ended_at - *started_at;
         assert!(told.duration.abs_diff(expected) <= TICK, "{:?} for {expected:?}", told.duration);
         let pauses: Vec<_> = told.pauses.iter().map(|pause| (pause.from, pause.to)).collect();

@@ -62,8 +62,8 @@ impl World {
         self.control_count += 1;
         let id = self.control_count.to_string();
         let asked = reached::name(&verb);
-        let first = self.edge.control(self.now, &number.to_string(), &id, verb.clone());
-        let again = self.edge.control(self.now, &number.to_string(), &id, verb);
+        let first = self.edge.control(self.now, &number.to_string().into(), &id, verb.clone());
+        let again = self.edge.control(self.now, &number.to_string().into(), &id, verb);
         let is_ended = again == Err(RefusalCode::UnknownCall);
         self.reached.insert((asked, reached::answer(&first)));
         assert!(first == again || is_ended, "seed {}: {first:?}, then {again:?}", self.seed);
@@ -71,7 +71,7 @@ impl World {
 
     fn recording_verb(&mut self, number: usize) -> Verb {
         match self.dice.between(0, 3) {
-            0 => Verb::StartRecording { file_name: format!("late_{number}.wav") },
+            0 => Verb::StartRecording { file_name: format!("late_{number}.wav").into() },
             1 => Verb::PauseRecording,
             _ => Verb::ResumeRecording,
         }

@@ -103,7 +103,7 @@ impl World {
     }
 
     pub(super) fn note_end(&mut self, ended: Ended) {
-        let number: usize = ended.call_id.parse().unwrap();
+        let number: usize = ended.call_id.as_str().parse().unwrap();
         let call = &mut self.calls[number];
         assert!(call.ended.is_none(), "seed {}: call {number} ended twice", self.seed);
         check_outcome(self.seed, number, call, &ended);
@@ -112,7 +112,7 @@ impl World {
         self.reached.insert((format!("{:?}", ended.status), reason));
         self.reached.extend(ended.hangup_by.map(|by| ("ended by".to_owned(), format!("{by:?}"))));
         let trunks =
-            ended.attempts.iter().map(|attempt| ("tried".to_owned(), attempt.trunk.clone()));
+            ended.attempts.iter().map(|attempt| ("tried".to_owned(), attempt.trunk.to_string()));
         self.reached.extend(trunks);
         call.ended = Some(ended);
     }
