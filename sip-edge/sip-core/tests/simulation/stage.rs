@@ -105,6 +105,8 @@ pub struct Stage {
     inbox: VecDeque<(SocketAddr, SipMessage)>,
     repeats: Vec<Repeat>,
     sounds: Vec<Sound>,
+    /// What phones have said and the road has lost: who, and when.
+    lost: Vec<(usize, Instant)>,
     finish: Option<(Instant, RecordingId, u64, Duration)>,
     sequence: u32,
     spoke_at: Option<Instant>,
@@ -141,6 +143,7 @@ impl Stage {
             inbox: VecDeque::new(),
             repeats: Vec::new(),
             sounds: Vec::new(),
+            lost: Vec::new(),
             finish: None,
             sequence: 0,
             spoke_at: None,
@@ -347,12 +350,20 @@ impl Stage {
         let socket = SocketId(u32::from(port - FIRST_PORT));
         let (mut at, is_rough) = (self.now, self.road == Road::Rough);
         if is_rough && self.dice.chance(4) {
+            self.lost.push((index, self.now));
             return;
         }
         if is_rough && self.dice.chance(15) {
             at += TICK * self.dice.between(1, u64::from(LATEST) + 1) as u32;
         }
         self.sounds.push(Sound { at, from, socket, bytes });
+    }
+
+    /// How many of the packets that a phone said from then on were not lost.
+    pub fn arrived_count(&self, index: usize, from: Instant, count: u32) -> u32 {
+        let said = from..from + TICK * count;
+        let lost = self.lost.iter().filter(|(phone, at)| *phone == index && said.contains(at));
+        count - lost.count() as u32
     }
 
     /// Brings the sound that is due to the edge.

@@ -7,6 +7,7 @@ use sip_core::message::{
     self, Body, Header, Method, NameAddr, Request, RequestParts, View, header, set_body, via_value,
 };
 use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Stage {
     pub(super) fn take(&mut self, index: usize, request: &Request) {
@@ -100,6 +101,16 @@ impl Stage {
     fn repeat(&mut self, phone: usize, request: &Request, is_response: bool, bytes: Vec<u8>) {
         let (cseq, at) = (request.cseq().unwrap().number, self.now + REPEAT);
         self.repeats.push(Repeat { phone, cseq, is_response, bytes, at });
+    }
+
+    /// Lets the clock run for four seconds, and until the phone has its INVITE, which is sent again
+    /// for 64·T1 (RFC 3261 §17.1.1.2).
+    pub fn await_invite(&mut self, index: usize) {
+        let give_up_at = self.now + Duration::from_secs(32);
+        self.advance(Duration::from_secs(4));
+        while self.phones[index].invite.is_none() && self.now < give_up_at {
+            self.advance(Duration::from_secs(4));
+        }
     }
 
     /// What the phone says to its INVITE; its media flow from a description on.
