@@ -359,13 +359,9 @@ impl AccountSettings {
                         &format!("trunks[{at}]"),
                         format!("{trunk:?} is no trunk; allowed are ids of trunks that exist"),
                     );
-                } else if trunks[..at].contains(trunk) {
-                    refusals.add(
-                        &format!("trunks[{at}]"),
-                        format!("{trunk:?} is named twice; allowed is each trunk once"),
-                    );
                 }
             }
+            refusals.each_once("trunks", "trunk", &trunks);
             account.trunks = trunks.into_iter().map(TrunkId::from).collect();
         }
         if let Some(origins) = self.frame_ancestors {
@@ -390,15 +386,9 @@ impl AccountSettings {
                 );
             }
             for (at, text) in dispositions.iter().enumerate() {
-                let path = format!("dispositions[{at}]");
-                refusals.take(&path, disposition_text(text));
-                if dispositions[..at].contains(text) {
-                    refusals.add(
-                        &path,
-                        format!("{text:?} is named twice; allowed is each disposition once"),
-                    );
-                }
+                refusals.take(&format!("dispositions[{at}]"), disposition_text(text));
             }
+            refusals.each_once("dispositions", "disposition", &dispositions);
             account.dispositions = dispositions;
         }
         account

@@ -81,6 +81,16 @@ impl Refusals {
         value.map_err(|detail| self.add(field, detail)).ok()
     }
 
+    /// Notes each entry of a list that stands in it before; `what` names one of them.
+    pub fn each_once(&mut self, field: &str, what: &str, list: &[String]) {
+        for (at, text) in list.iter().enumerate().filter(|(at, text)| list[..*at].contains(text)) {
+            self.add(
+                &format!("{field}[{at}]"),
+                format!("{text:?} is named twice; allowed is each {what} once"),
+            );
+        }
+    }
+
     /// Writes a given setting over the present one if it is in the range.
     pub fn number<T: PartialOrd + Copy + std::fmt::Display>(
         &mut self,
