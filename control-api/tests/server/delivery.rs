@@ -99,6 +99,12 @@ async fn given_up_results_are_found_and_pushed_again() {
         .expect(200)
         .json();
     assert_eq!(ids(&calls["calls"]), lost);
+    for (path, status) in [("nobody/calls", 404), ("acme/calls?page=2", 400)] {
+        rig.admin(Method::GET, &format!("/admin/accounts/{path}")).await.expect(status);
+    }
+    let calls =
+        rig.admin(Method::GET, "/admin/accounts/acme/calls?live=true").await.expect(200).json();
+    assert_eq!(ids(&calls["calls"]), [live.as_str()]);
     let calls = rig.admin(Method::GET, "/admin/calls/live").await.expect(200).json();
     assert_eq!((ids(&calls), &calls[0]["account"]), (vec![live.as_str()], &json!(ACCOUNT)));
     let metrics = rig.operator("/metrics").await.expect(200).body.clone();

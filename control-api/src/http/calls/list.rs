@@ -86,22 +86,21 @@ pub async fn list(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<CallList>, Problem> {
     let account_id = caller.account_id;
-    let limit = page_len(query.limit)?;
     let account = app.records.account(&account_id).await?;
     let region = account.as_ref().map_or(Region::INDIA, party::region);
-    let cursor = query.cursor.clone();
-    let filter = filter(query, region)?;
-    page(&app, account_id, filter, cursor, limit).await.map(Json)
+    page(&app, account_id, region, query).await.map(Json)
 }
 
-/// A page of an account's calls.
+/// A page of the calls of an account of this region.
 pub async fn page(
     app: &App,
     account_id: AccountId,
-    filter: CallFilter,
-    cursor: Option<String>,
-    limit: usize,
+    region: Region,
+    query: ListQuery,
 ) -> Result<CallList, Problem> {
+    let limit = page_len(query.limit)?;
+    let cursor = query.cursor.clone();
+    let filter = filter(query, region)?;
     let public_url = app.config.public.url.clone();
     let page = app.records.visit(move |store| {
         let page = store.calls(&account_id, &filter, cursor.as_deref(), limit)?;
