@@ -82,16 +82,17 @@ impl Records {
         self.visit(move |store| store.create_call(new, assignment)).await
     }
 
-    /// Applies steps of calls in their order.
+    /// Applies steps of calls in their order, and says of each call what came of it.
     pub async fn apply_steps(
         &self,
         steps: Vec<(CallId, TimelineEntry, Progress)>,
-    ) -> Result<Vec<MilestoneOutcome>> {
+    ) -> Result<Vec<(CallId, MilestoneOutcome)>> {
         self.visit(move |store| {
-            let apply = |(call_id, entry, progress): &(CallId, _, _)| {
-                store.apply_milestone(call_id, entry, progress)
+            let apply = |(call_id, entry, progress): (CallId, _, _)| {
+                let outcome = store.apply_milestone(&call_id, &entry, &progress)?;
+                Ok((call_id, outcome))
             };
-            steps.iter().map(apply).collect()
+            steps.into_iter().map(apply).collect()
         })
         .await
     }

@@ -15,7 +15,7 @@ pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage:
         return Ok(());
     }
     let steps = milestones.into_iter().map(step).collect();
-    for outcome in app.records.apply_steps(steps).await? {
+    for (call_id, outcome) in app.records.apply_steps(steps).await? {
         match outcome {
             MilestoneOutcome::Applied(Applied { call, endpoint }) => {
                 if call.is_live() {
@@ -24,8 +24,12 @@ pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage:
                 app.notices.changed(&call, &endpoint);
             }
             MilestoneOutcome::Duplicate => {}
-            MilestoneOutcome::UnknownCall => tracing::debug!("milestone of an unknown call"),
-            MilestoneOutcome::Full => tracing::debug!("milestone beyond the timeline's cap"),
+            MilestoneOutcome::UnknownCall => {
+                tracing::debug!(%call_id, "milestone of an unknown call")
+            }
+            MilestoneOutcome::Full => {
+                tracing::debug!(%call_id, "milestone beyond the timeline's cap")
+            }
         }
     }
     Ok(())
