@@ -44,12 +44,21 @@ pub struct Model {
     pub customer_answered_at: Option<Instant>,
     pub ended: Option<Ended>,
     pub sequence: u32,
-    /// How the parties stand, as it was told last.
-    pub conversation: Option<Conversation>,
+    /// How the parties stood since when, as it was told.
+    pub conversations: Vec<(Instant, Conversation)>,
     /// Verbs were asked of it.
     pub is_controlled: bool,
     /// How many third parties and supervisors were asked for.
     pub guest_count: u32,
+}
+
+impl Model {
+    /// How the parties stand. At the instant of a change also how they stood until then: what was
+    /// said by that time may go out with it.
+    pub fn standings(&self, now: Instant) -> &[(Instant, Conversation)] {
+        let former = self.conversations.iter().rposition(|(since, _)| *since < now);
+        &self.conversations[former.unwrap_or(0)..]
+    }
 }
 
 /// Whose dialog a Call-ID is.

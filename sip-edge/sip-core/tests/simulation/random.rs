@@ -85,6 +85,13 @@ fn random_crashes() {
     reached::check(0..CRASH_SEED_COUNT, run_crashed, &left);
 }
 
+/// A supervisor who is still heard by the customer becomes a listener: what of its voice waits in a
+/// mix goes out at that instant.
+#[test]
+fn what_was_said_before_a_change() {
+    run_crashed(9543);
+}
+
 /// Repeats the seed in the environment, if one is there.
 #[test]
 fn one_seed_that_crashes() {

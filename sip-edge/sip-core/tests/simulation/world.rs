@@ -462,7 +462,7 @@ impl World {
                         milestone
                     );
                     if let Some(conversation) = milestone.conversation {
-                        call.conversation = Some(*conversation);
+                        call.conversations.push((self.now, *conversation));
                     }
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),

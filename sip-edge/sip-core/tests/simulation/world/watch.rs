@@ -22,13 +22,14 @@ impl World {
         if !matches!(phone.leg, LegName::Agent | LegName::Customer) {
             return;
         }
-        let Some(conversation) = &self.calls[phone.number].conversation else { return };
+        let standings = self.calls[phone.number].standings(self.now);
+        let Some((_, conversation)) = standings.last() else { return };
         for speaker in [LegName::Agent, LegName::Customer, THIRD, SUPERVISOR] {
             if speaker != phone.leg
                 && session::has_tone(bytes, Phone::frequency(speaker)) == Some(true)
             {
                 assert!(
-                    may_hear(conversation, phone.leg, speaker),
+                    standings.iter().any(|(_, each)| may_hear(each, phone.leg, speaker)),
                     "seed {}: {:?} of call {} hears {speaker:?}: {conversation:?}",
                     self.seed,
                     phone.leg,
