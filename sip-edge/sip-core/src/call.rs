@@ -14,43 +14,30 @@ mod leg;
 mod media;
 mod moves;
 mod others;
+mod phase;
 mod presence;
 mod recording;
 pub mod shard;
 
 use crate::command::{AgentTarget, PlaceCall};
 use crate::message::{Request, Response};
-use crate::outcome::{Bridged, Cause, Failure, LegName};
+use crate::outcome::{Cause, Failure, LegName};
 use crate::transaction::TransactionId;
 use agent::Agent;
 use call_words::MilestoneKind;
 use context::Context;
 use control::Answers;
 use conversation::Conversation;
-use ending::End;
 use hearing::Hearing;
 use leg::callee::Callee;
 use leg::description::Agreement;
 use leg::{Leg, LegEvent};
 use media_core::codec::Codec;
 use media_core::relay::{NoPort, Tone};
+use phase::Phase;
 use recording::Tape;
 use shard::{Owner, Resources};
 use std::time::{Duration, Instant};
-
-/// How far the call has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The agent is called, or its softphone's audio or its key is waited for.
-    Agent,
-    /// The agent is there, the customer is called.
-    Customer,
-    Bridged,
-    /// Over, but the recording's file is not final yet.
-    Closing,
-    /// Over and told; only stray messages are still answered.
-    Told,
-}
 
 /// One call on its way from the first INVITE to its record: who is called when, and how it ends.
 pub struct Call {
@@ -66,8 +53,6 @@ pub struct Call {
     /// `max_duration` after the request.
     limit_at: Instant,
     no_media: Duration,
-    answered_at: Option<Instant>,
-    end: Option<End>,
 }
 
 impl Call {
@@ -99,8 +84,6 @@ impl Call {
             answers: Answers::default(),
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
-            answered_at: None,
-            end: None,
         };
         let event = call.agent.leg.dial(cx, Codec::Pcmu);
         call.handle_leg(cx, LegName::Agent, event);
@@ -131,17 +114,9 @@ impl Call {
         [&mut self.agent.leg, &mut self.customer].into_iter().chain(&mut self.others)
     }
 
-    fn bridged(&self) -> Bridged {
-        if self.answered_at.is_some() { Bridged::Yes } else { Bridged::No }
-    }
-
-    fn is_ended(&self) -> bool {
-        self.end.is_some()
-    }
-
     /// The end was told.
     pub fn is_told(&self) -> bool {
-        self.phase == Phase::Told
+        matches!(self.phase, Phase::Told)
     }
 
     /// Nothing of the call is left to do.
@@ -215,7 +190,7 @@ impl Call {
     }
 
     fn handle_leg(&mut self, cx: &mut Context<'_>, name: LegName, event: LegEvent) {
-        if self.is_ended() {
+        if self.phase.is_ended() {
             return;
         }
         match (name, event) {
@@ -226,7 +201,7 @@ impl Call {
             (_, LegEvent::Nothing) | (LegName::Agent, LegEvent::Ringing | LegEvent::EarlyMedia) => {
             }
             (LegName::Customer, LegEvent::Ringing) => self.ring_in_lulls(cx),
-            (_, LegEvent::HoldChanged) if self.phase == Phase::Bridged => self.arrange(cx),
+            (_, LegEvent::HoldChanged) if self.phase.is_bridged() => self.arrange(cx),
             (_, LegEvent::HoldChanged) => {}
             (LegName::Agent, LegEvent::Answered) => {
                 if self.agent.take_answer(cx) {
@@ -244,7 +219,8 @@ impl Call {
                 self.agent.give_up_arriving(cx)
             }
             (LegName::Agent, LegEvent::Failed(outcome)) => {
-                let outcome = self.agent.explain_failure(outcome, self.phase == Phase::Agent);
+                let outcome =
+                    self.agent.explain_failure(outcome, matches!(self.phase, Phase::Agent));
                 self.finish(cx, outcome);
             }
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
@@ -262,7 +238,7 @@ impl Call {
     /// relaying needs no transcoding. One who was called already is not called again.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
         let Some(preferred) = self.agent.leg.agreed.as_ref().map(Agreement::codec) else { return };
-        if self.phase != Phase::Agent {
+        if !matches!(self.phase, Phase::Agent) {
             return;
         }
         cx.shard.relay.play(cx.now, self.agent.leg.media, Tone::Ringback);
@@ -286,8 +262,7 @@ impl Call {
 
     fn bridge(&mut self, cx: &mut Context<'_>) {
         let (agent, customer) = (self.agent.leg.media, self.customer.media);
-        self.phase = Phase::Bridged;
-        self.answered_at = Some(cx.now);
+        self.phase = Phase::Bridged { since: cx.now };
         cx.shard.relay.stop_playing(agent);
         self.arrange(cx);
         cx.shard.relay.watch_media(cx.now, agent, self.no_media);
@@ -298,13 +273,13 @@ impl Call {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let legs = self.legs().filter_map(Leg::poll_timeout);
-        let own = match (&self.end, self.phase) {
-            (None, _) => Some(self.limit_at),
-            (Some(end), Phase::Closing) => Some(end.tell_by),
-            (Some(_), _) => None,
+        let own = match &self.phase {
+            Phase::Agent | Phase::Customer | Phase::Bridged { .. } => Some(self.limit_at),
+            Phase::Closing(end) => Some(end.tell_by),
+            Phase::Told => None,
         };
         let running = [self.agent.poll_timeout(), self.conversation.poll_timeout()];
-        let running = running.into_iter().flatten().filter(|_| !self.is_ended());
+        let running = running.into_iter().flatten().filter(|_| !self.phase.is_ended());
         legs.chain(own).chain(running).min()
     }
 
@@ -314,21 +289,21 @@ impl Call {
             let event = self.leg(name).handle_timeout(cx);
             self.handle_leg(cx, name, event);
         }
-        if !self.is_ended() {
+        if !self.phase.is_ended() {
             let event = self.agent.handle_timeout(cx);
             self.handle_agent(cx, event);
         }
-        if !self.is_ended() {
+        if !self.phase.is_ended() {
             let told = self.conversation.referrals.handle_timeout(cx.now);
             self.carry_out(cx, told);
             self.tell_speaking(cx);
         }
-        match &self.end {
-            None if self.limit_at <= cx.now => {
+        match &self.phase {
+            Phase::Closing(end) if end.tell_by <= cx.now => self.tell_end(cx),
+            phase if !phase.is_ended() && self.limit_at <= cx.now => {
                 cx.milestone(None, MilestoneKind::MaxDuration, None, None);
                 self.hang_up(cx, Cause::MaxDuration);
             }
-            Some(end) if self.phase == Phase::Closing && end.tell_by <= cx.now => self.tell_end(cx),
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
 //! The verbs on a running call: each goes to the conversation, to the recording or to a leg. A
 //! repeated request gets its first answer.
 
+use super::Call;
 use super::context::Context;
 use super::conversation::guest::Guest;
 use super::conversation::rooms::Voice;
 use super::leg::description::Agreement;
 use super::leg::refer::Referred;
 use super::leg::{Leg, digits};
-use super::{Call, Phase};
 use crate::control::{Digits, Verb};
 use crate::event::{Event, Output};
 use crate::message::View;
@@ -43,7 +43,7 @@ impl Call {
         if let Some(answer) = self.answers.of(&control_id) {
             return answer;
         }
-        if self.is_ended() {
+        if self.phase.is_ended() {
             return Err(RefusalCode::UnknownCall);
         }
         let asked_for = match &verb {
@@ -60,7 +60,7 @@ impl Call {
     }
 
     fn obey(&mut self, cx: &mut Context<'_>, verb: Verb) -> Answer {
-        if self.phase != Phase::Bridged && !matches!(verb, Verb::SendDigits { .. }) {
+        if !self.phase.is_bridged() && !matches!(verb, Verb::SendDigits { .. }) {
             return Err(RefusalCode::NotTalking);
         }
         let conversation = &mut self.conversation;
@@ -89,9 +89,10 @@ impl Call {
     /// The agent's phone asks for a transfer: control-api is asked whether it may be.
     pub(super) fn handle_referred(&mut self, cx: &mut Context<'_>, referred: &Referred) {
         let cseq = referred.request.cseq_number().unwrap_or_default();
-        let party = match self.phase {
-            Phase::Bridged => self.conversation.take_referral(cx.now, cseq),
-            _ => None,
+        let party = if self.phase.is_bridged() {
+            self.conversation.take_referral(cx.now, cseq)
+        } else {
+            None
         };
         self.agent.answer_refer(cx, referred, party.is_some());
         let Some(party) = party else { return };
@@ -112,7 +113,7 @@ impl Call {
             LegName::Agent | LegName::Customer => self.leg(name).is_answered(),
         };
         if !is_answered {
-            let is_bridged = self.phase == Phase::Bridged;
+            let is_bridged = self.phase.is_bridged();
             return Err(if is_bridged {
                 RefusalCode::NotAnswered
             } else {

@@ -1,31 +1,23 @@
 //! The end of a call: every leg is left, media are closed, the recording is waited for, and one end
 //! is told.
 
+use super::Call;
 use super::context::Context;
-use super::{Call, Phase};
+use super::phase::{End, Phase};
 use crate::counters::Counter;
-use crate::event::{Attempt, Ended, Event, LegMedia, Output};
-use crate::outcome::{self, Cause, Outcome};
-use std::time::{Duration, Instant};
+use crate::event::{Attempt, Ended, Event, Output};
+use crate::outcome::{self, Bridged, Cause, Outcome};
+use std::time::Duration;
 
 /// How long the end waits for the recording's file (decision A2).
 const RECORDING_WAIT: Duration = Duration::from_secs(2);
 
-/// The end, once it is decided.
-pub struct End {
-    outcome: Outcome,
-    at: Instant,
-    /// Until when the recording is waited for.
-    pub tell_by: Instant,
-    agent_media: Option<LegMedia>,
-    customer_media: Option<LegMedia>,
-}
-
 impl Call {
     /// Ends the call in any state; nothing happens when it is over.
     pub fn hang_up(&mut self, cx: &mut Context<'_>, cause: Cause) {
-        if !self.is_ended() {
-            self.finish(cx, outcome::of_cause(cause, self.bridged()));
+        if !self.phase.is_ended() {
+            let bridged = if self.phase.is_bridged() { Bridged::Yes } else { Bridged::No };
+            self.finish(cx, outcome::of_cause(cause, bridged));
         }
     }
 
@@ -41,9 +33,13 @@ impl Call {
         let customer_media = self.customer.report(cx.shard);
         cx.close_media(self.agent.leg.media);
         cx.close_media(self.customer.media);
-        self.phase = Phase::Closing;
-        self.end = Some(End {
+        let answered_at = match self.phase {
+            Phase::Bridged { since } => Some(since),
+            _ => None,
+        };
+        self.phase = Phase::Closing(End {
             outcome,
+            answered_at,
             at: cx.now,
             tell_by: cx.now + RECORDING_WAIT,
             agent_media,
@@ -56,15 +52,15 @@ impl Call {
 
     /// Tells the end, once it is decided.
     pub(super) fn tell_end(&mut self, cx: &mut Context<'_>) {
-        let (Phase::Closing, Some(end)) = (self.phase, &self.end) else { return };
+        let Phase::Closing(end) = self.phase else { return };
         self.phase = Phase::Told;
         cx.log.is_closed = true;
-        let End { outcome, at: ended_at, agent_media, customer_media, .. } = *end;
+        let End { outcome, answered_at, at: ended_at, agent_media, customer_media, .. } = end;
         self.tape.forget(cx);
         let attempts: Vec<Attempt> =
             self.legs_mut().flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
         let duration_s =
-            self.answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
+            answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
         let ended = Ended {
             call_id: cx.log.call_id.clone(),
             status: outcome.status,
@@ -73,7 +69,7 @@ impl Call {
             failed_leg: outcome.failed_leg,
             sip_code: outcome.sip_code,
             hangup_by: outcome.hangup_by,
-            answered_at: self.answered_at,
+            answered_at,
             ended_at,
             duration_s,
             attempts,

@@ -1,8 +1,8 @@
 //! What the relay tells of the legs' media, and what it means for the call.
 
+use super::Call;
 use super::context::Context;
 use super::leg::Leg;
-use super::{Call, Phase};
 use crate::event::{Event, Output, SourceKind};
 use crate::outcome::{Cause, LegName};
 use call_words::{MilestoneKind, Reason};
@@ -11,7 +11,7 @@ use media_core::relay;
 impl Call {
     /// Something of the leg's media.
     pub fn handle_media(&mut self, cx: &mut Context<'_>, name: LegName, event: relay::Event) {
-        if self.is_ended() {
+        if self.phase.is_ended() {
             return;
         }
         match event {
@@ -27,7 +27,7 @@ impl Call {
             | relay::Event::ConsentLost(leg)
                 if name == LegName::Agent && self.agent.has_softphone() =>
             {
-                let no_media = (self.phase == Phase::Bridged).then_some(self.no_media);
+                let no_media = (self.phase.is_bridged()).then_some(self.no_media);
                 let event = self.agent.handle_media(cx, leg, event, no_media);
                 self.handle_agent(cx, event);
             }

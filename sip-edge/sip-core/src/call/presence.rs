@@ -1,8 +1,8 @@
 //! What the coming and going of agents and supervisors by softphone means for the call.
 
+use super::Call;
 use super::agent::AgentEvent;
 use super::context::Context;
-use super::{Call, Phase};
 use crate::outcome::LegName;
 use crate::registrar::Kinship;
 use call_words::MilestoneKind;
@@ -12,7 +12,7 @@ impl Call {
     /// over.
     pub fn handle_lost_flow(&mut self, cx: &mut Context<'_>, name: LegName) {
         match name {
-            _ if self.is_ended() => {}
+            _ if self.phase.is_ended() => {}
             LegName::Supervisor(slot) => self.lose_supervisor(cx, slot),
             _ => {
                 let event = self.agent.handle_lost_flow(cx);
@@ -24,7 +24,7 @@ impl Call {
     /// An agent or supervisor has registered over another connection.
     pub fn handle_softphone_back(&mut self, cx: &mut Context<'_>, name: LegName, kinship: Kinship) {
         match name {
-            _ if self.is_ended() => {}
+            _ if self.phase.is_ended() => {}
             // Its former connection, over which it was called, is gone.
             LegName::Supervisor(slot) => self.lose_supervisor(cx, slot),
             _ => {
@@ -52,7 +52,7 @@ impl Call {
 
     /// The agent comes or goes: whoever is left alone by it hears so.
     fn tell_presence(&mut self, cx: &mut Context<'_>, kind: MilestoneKind) {
-        if self.phase == Phase::Bridged {
+        if self.phase.is_bridged() {
             self.arrange(cx);
             self.tell(cx, Some(LegName::Agent), kind);
         } else {
