@@ -11,6 +11,7 @@ mod ending;
 mod hearing;
 pub mod invitation;
 mod leg;
+mod legs;
 mod media;
 mod moves;
 mod others;
@@ -19,19 +20,18 @@ mod presence;
 mod recording;
 pub mod shard;
 
-use crate::command::{AgentTarget, PlaceCall};
+use crate::command::PlaceCall;
 use crate::message::{Request, Response};
 use crate::outcome::{Cause, Failure, LegName};
 use crate::transaction::TransactionId;
-use agent::Agent;
 use call_words::MilestoneKind;
 use context::Context;
 use control::Answers;
 use conversation::Conversation;
 use hearing::Hearing;
-use leg::callee::Callee;
 use leg::description::Agreement;
 use leg::{Leg, LegEvent};
+use legs::Legs;
 use media_core::codec::Codec;
 use media_core::relay::{NoPort, Tone};
 use phase::Phase;
@@ -42,10 +42,7 @@ use std::time::{Duration, Instant};
 /// One call on its way from the first INVITE to its record: who is called when, and how it ends.
 pub struct Call {
     phase: Phase,
-    agent: Agent,
-    customer: Leg,
-    /// Legs of third parties and supervisors by slot, those who left included.
-    others: Vec<Leg>,
+    legs: Legs,
     conversation: Conversation,
     hearing: Hearing,
     tape: Tape,
@@ -58,26 +55,10 @@ pub struct Call {
 impl Call {
     /// Opens the media of both legs and sends the agent's INVITE.
     pub fn place(cx: &mut Context<'_>, request: PlaceCall) -> Result<Call, NoPort> {
-        let agent_media = match &request.agent {
-            AgentTarget::Phone(_) => cx.shard.relay.open_leg(cx.now)?,
-            AgentTarget::Softphone { .. } => cx.shard.relay.open_softphone(cx.now)?,
-        };
-        let customer_media = match cx.shard.relay.open_leg(cx.now) {
-            Ok(leg) => leg,
-            Err(error) => {
-                cx.shard.relay.close_leg(cx.now, agent_media);
-                return Err(error);
-            }
-        };
-        for (leg, name) in [(agent_media, LegName::Agent), (customer_media, LegName::Customer)] {
-            cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, name));
-        }
-        let callee = Callee::Trunks(request.customer);
+        let legs = Legs::open(cx, request.agent, request.customer, request.agent_confirm)?;
         let mut call = Call {
             phase: Phase::Agent,
-            agent: Agent::new(cx, request.agent.into(), agent_media, request.agent_confirm),
-            customer: Leg::new(LegName::Customer, customer_media, callee),
-            others: Vec::new(),
+            legs,
             conversation: Conversation::new(request.accepts_refer),
             hearing: Hearing::new(request.hold_audio),
             tape: Tape::new(request.recording_layout, request.recording),
@@ -85,33 +66,14 @@ impl Call {
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
         };
-        let event = call.agent.leg.dial(cx, Codec::Pcmu);
+        let event = call.legs.agent.leg.dial(cx, Codec::Pcmu);
         call.handle_leg(cx, LegName::Agent, event);
         Ok(call)
     }
 
-    /// Slots are given for guests that exist, and their legs stay in the list.
-    fn leg(&mut self, name: LegName) -> &mut Leg {
-        match name {
-            LegName::Agent => &mut self.agent.leg,
-            LegName::Customer => &mut self.customer,
-            LegName::Participant(slot) | LegName::Supervisor(slot) => {
-                &mut self.others[slot.index()]
-            }
-        }
-    }
-
     /// The leg of this name, if it is or was one of the call.
     pub fn leg_named(&self, name: LegName) -> Option<&Leg> {
-        self.legs().find(|leg| leg.name == name)
-    }
-
-    fn legs(&self) -> impl Iterator<Item = &Leg> {
-        [&self.agent.leg, &self.customer].into_iter().chain(&self.others)
-    }
-
-    fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
-        [&mut self.agent.leg, &mut self.customer].into_iter().chain(&mut self.others)
+        self.legs.named(name)
     }
 
     /// The end was told.
@@ -121,17 +83,17 @@ impl Call {
 
     /// Nothing of the call is left to do.
     pub fn is_over(&self) -> bool {
-        self.is_told() && self.legs().all(Leg::is_over)
+        self.is_told() && self.legs.are_over()
     }
 
     /// Notes what the next process would have to say to the call's legs.
     pub fn note_remains(&mut self, shard: &mut Resources) {
-        self.legs_mut().for_each(|leg| leg.note_remains(shard));
+        self.legs.note_remains(shard);
     }
 
     /// Takes the call's entries out of the shard's indexes.
     pub fn forget(&self, shard: &mut Resources) {
-        self.legs().for_each(|leg| leg.forget(shard));
+        self.legs.forget(shard);
     }
 
     /// Takes a response to one of its requests.
@@ -142,13 +104,13 @@ impl Call {
         id: TransactionId,
         response: &Response,
     ) {
-        let event = self.leg(owner.leg).handle_response(cx, owner.invitation, id, response);
+        let event = self.legs.of(owner.leg).handle_response(cx, owner.invitation, id, response);
         self.handle_leg(cx, owner.leg, event);
     }
 
     /// A final response to an INVITE of ours that belongs to no transaction.
     pub fn ignore_response(&mut self, cx: &mut Context<'_>, owner: Owner, response: &Response) {
-        if let Some(invitation) = self.leg(owner.leg).invitations.get_mut(owner.invitation) {
+        if let Some(invitation) = self.legs.of(owner.leg).invitations.get_mut(owner.invitation) {
             invitation.ignore_response(cx, response);
         }
     }
@@ -162,13 +124,13 @@ impl Call {
         failure: Failure,
     ) {
         let event =
-            self.leg(owner.leg).handle_failed_transaction(cx, owner.invitation, id, failure);
+            self.legs.of(owner.leg).handle_failed_transaction(cx, owner.invitation, id, failure);
         self.handle_leg(cx, owner.leg, event);
     }
 
     /// A transaction of its is over: its id may be used again.
     pub fn handle_terminated(&mut self, owner: Owner, id: TransactionId) {
-        self.leg(owner.leg).handle_terminated(owner.invitation, id);
+        self.legs.of(owner.leg).handle_terminated(owner.invitation, id);
     }
 
     /// A request of the peer with the Call-ID of one of the legs.
@@ -179,13 +141,13 @@ impl Call {
         id: TransactionId,
         request: &Request,
     ) {
-        let event = self.leg(owner.leg).handle_request(cx, owner.invitation, id, request);
+        let event = self.legs.of(owner.leg).handle_request(cx, owner.invitation, id, request);
         self.handle_leg(cx, owner.leg, event);
     }
 
     /// Takes the ACK of an answer that was given to a re-INVITE.
     pub fn handle_ack(&mut self, cx: &mut Context<'_>, owner: Owner, ack: &Request) {
-        let event = self.leg(owner.leg).handle_ack(cx, ack);
+        let event = self.legs.of(owner.leg).handle_ack(cx, ack);
         self.handle_leg(cx, owner.leg, event);
     }
 
@@ -204,23 +166,23 @@ impl Call {
             (_, LegEvent::HoldChanged) if self.phase.is_bridged() => self.arrange(cx),
             (_, LegEvent::HoldChanged) => {}
             (LegName::Agent, LegEvent::Answered) => {
-                if self.agent.take_answer(cx) {
+                if self.legs.agent.take_answer(cx) {
                     self.call_customer(cx);
                 }
             }
             // S17: what the customer's network says is heard by the agent; the ringback stops when
             // it begins.
             (LegName::Customer, LegEvent::EarlyMedia) => {
-                self.hearing.pair(cx, self.agent.leg.media, self.customer.media);
+                self.hearing.pair(cx, self.legs.agent.leg.media, self.legs.customer.media);
                 self.ring_in_lulls(cx);
             }
             (LegName::Customer, LegEvent::Answered) => self.bridge(cx),
-            (LegName::Agent, LegEvent::Failed(_)) if self.agent.leg.arriving.is_some() => {
-                self.agent.give_up_arriving(cx)
+            (LegName::Agent, LegEvent::Failed(_)) if self.legs.agent.leg.arriving.is_some() => {
+                self.legs.agent.give_up_arriving(cx)
             }
             (LegName::Agent, LegEvent::Failed(outcome)) => {
                 let outcome =
-                    self.agent.explain_failure(outcome, matches!(self.phase, Phase::Agent));
+                    self.legs.agent.explain_failure(outcome, matches!(self.phase, Phase::Agent));
                 self.finish(cx, outcome);
             }
             (_, LegEvent::Failed(outcome)) => self.finish(cx, outcome),
@@ -237,16 +199,18 @@ impl Call {
     /// The agent is there: the customer is offered what the agent has chosen first, so that
     /// relaying needs no transcoding. One who was called already is not called again.
     fn call_customer(&mut self, cx: &mut Context<'_>) {
-        let Some(preferred) = self.agent.leg.agreed.as_ref().map(Agreement::codec) else { return };
+        let Some(preferred) = self.legs.agent.leg.agreed.as_ref().map(Agreement::codec) else {
+            return;
+        };
         if !matches!(self.phase, Phase::Agent) {
             return;
         }
-        cx.shard.relay.play(cx.now, self.agent.leg.media, Tone::Ringback);
-        if self.customer.has_no_route() {
+        cx.shard.relay.play(cx.now, self.legs.agent.leg.media, Tone::Ringback);
+        if self.legs.customer.has_no_route() {
             return;
         }
         self.phase = Phase::Customer;
-        let event = self.customer.dial(cx, preferred);
+        let event = self.legs.customer.dial(cx, preferred);
         self.handle_leg(cx, LegName::Customer, event);
     }
 
@@ -254,14 +218,17 @@ impl Call {
     /// ringing that was told, else nothing, but in packets, for who gets none takes the call for
     /// dead.
     fn ring_in_lulls(&mut self, cx: &mut Context<'_>) {
-        let hears_early = self.customer.agreed.is_some();
-        let tone =
-            if hears_early && !self.customer.is_alerted() { Tone::Silence } else { Tone::Ringback };
-        cx.shard.relay.play_in_lulls(cx.now, self.agent.leg.media, tone);
+        let hears_early = self.legs.customer.agreed.is_some();
+        let tone = if hears_early && !self.legs.customer.is_alerted() {
+            Tone::Silence
+        } else {
+            Tone::Ringback
+        };
+        cx.shard.relay.play_in_lulls(cx.now, self.legs.agent.leg.media, tone);
     }
 
     fn bridge(&mut self, cx: &mut Context<'_>) {
-        let (agent, customer) = (self.agent.leg.media, self.customer.media);
+        let (agent, customer) = (self.legs.agent.leg.media, self.legs.customer.media);
         self.phase = Phase::Bridged { since: cx.now };
         cx.shard.relay.stop_playing(agent);
         self.arrange(cx);
@@ -272,25 +239,25 @@ impl Call {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let legs = self.legs().filter_map(Leg::poll_timeout);
+        let legs = self.legs.poll_timeout();
         let own = match &self.phase {
             Phase::Agent | Phase::Customer | Phase::Bridged { .. } => Some(self.limit_at),
             Phase::Closing(end) => Some(end.tell_by),
             Phase::Told => None,
         };
-        let running = [self.agent.poll_timeout(), self.conversation.poll_timeout()];
+        let running = [self.legs.agent.poll_timeout(), self.conversation.poll_timeout()];
         let running = running.into_iter().flatten().filter(|_| !self.phase.is_ended());
-        legs.chain(own).chain(running).min()
+        legs.into_iter().chain(own).chain(running).min()
     }
 
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        let names: Vec<LegName> = self.legs().map(|leg| leg.name).collect();
+        let names: Vec<LegName> = self.legs.iter().map(|leg| leg.name).collect();
         for name in names {
-            let event = self.leg(name).handle_timeout(cx);
+            let event = self.legs.of(name).handle_timeout(cx);
             self.handle_leg(cx, name, event);
         }
         if !self.phase.is_ended() {
-            let event = self.agent.handle_timeout(cx);
+            let event = self.legs.agent.handle_timeout(cx);
             self.handle_agent(cx, event);
         }
         if !self.phase.is_ended() {

@@ -7,13 +7,11 @@ mod refer;
 mod softphone;
 
 use super::context::Context;
-use super::leg::callee::Callee;
 use super::leg::{Leg, LegEvent};
 use super::shard::Resources;
 use crate::event::LegMedia;
-use crate::outcome::{Cause, LegName, MediaFault};
+use crate::outcome::{Cause, MediaFault};
 use confirmation::Confirmation;
-use media_core::relay::LegId;
 use softphone::Softphone;
 use std::time::Instant;
 
@@ -45,17 +43,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Takes its media, which the caller has opened; an agent by softphone is in a call from now
-    /// on.
-    pub fn new(cx: &mut Context<'_>, callee: Callee, media: LegId, is_confirmed: bool) -> Agent {
-        let softphone = match &callee {
-            Callee::Trunks(_) => None,
-            Callee::Softphone { agent, .. } => {
-                cx.shard.agents.insert(agent.clone(), (cx.call, LegName::Agent));
-                Some(Softphone::new(agent.clone()))
-            }
-        };
-        let leg = Leg::new(LegName::Agent, media, callee);
+    /// The agent of a leg that was opened; whether its phone `is_confirmed` by a key.
+    pub fn new(leg: Leg, is_confirmed: bool) -> Agent {
+        let softphone = leg.softphone().cloned().map(Softphone::new);
         Agent { leg, softphone, confirmation: Confirmation::new(is_confirmed), report: None }
     }
 

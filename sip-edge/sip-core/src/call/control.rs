@@ -94,9 +94,9 @@ impl Call {
         } else {
             None
         };
-        self.agent.answer_refer(cx, referred, party.is_some());
+        self.legs.agent.answer_refer(cx, referred, party.is_some());
         let Some(party) = party else { return };
-        self.agent.notify(cx, cseq, 100);
+        self.legs.agent.notify(cx, cseq, 100);
         cx.milestone(Some(LegName::Agent), MilestoneKind::TransferRequested, None, None);
         let (call_id, target) = (cx.log.call_id.clone(), referred.target.clone());
         let event = Event::TransferRequested { call_id, party, target };
@@ -110,7 +110,7 @@ impl Call {
             LegName::Participant(slot) | LegName::Supervisor(slot) => {
                 self.conversation.guest(slot).is_some_and(Guest::is_talking)
             }
-            LegName::Agent | LegName::Customer => self.leg(name).is_answered(),
+            LegName::Agent | LegName::Customer => self.legs.of(name).is_answered(),
         };
         if !is_answered {
             let is_bridged = self.phase.is_bridged();
@@ -120,7 +120,7 @@ impl Call {
                 RefusalCode::NotTalking
             });
         }
-        self.leg(name).press(cx, &codes).map_err(|_| RefusalCode::NoDigits)?;
+        self.legs.of(name).press(cx, &codes).map_err(|_| RefusalCode::NoDigits)?;
         // While the recording is paused digits leave no trace.
         if !self.tape.is_paused() {
             cx.milestone(Some(name), MilestoneKind::DigitsSent, None, None);
@@ -150,7 +150,7 @@ impl Call {
         is_meant: impl Fn(&Leg) -> bool,
     ) {
         for listener in self.hearing.listeners(from) {
-            let leg = self.leg(listener);
+            let leg = self.legs.of(listener);
             if is_meant(leg) {
                 // A listener that cannot take it goes without it, as without a lost packet.
                 let _ = leg.press(cx, &[code]);

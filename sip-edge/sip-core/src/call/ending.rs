@@ -23,16 +23,16 @@ impl Call {
 
     /// Leaves all legs, closes their media and waits for the recording, if there is one.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
-        self.customer.abandon(cx);
+        self.legs.customer.abandon(cx);
         for name in self.conversation.close(cx.now) {
             self.leave(cx, name);
         }
-        self.agent.abandon(cx);
+        self.legs.agent.abandon(cx);
         self.tape.stop(cx);
-        let agent_media = self.agent.report(cx.shard);
-        let customer_media = self.customer.report(cx.shard);
-        cx.close_media(self.agent.leg.media);
-        cx.close_media(self.customer.media);
+        let agent_media = self.legs.agent.report(cx.shard);
+        let customer_media = self.legs.customer.report(cx.shard);
+        cx.close_media(self.legs.agent.leg.media);
+        cx.close_media(self.legs.customer.media);
         let answered_at = match self.phase {
             Phase::Bridged { since } => Some(since),
             _ => None,
@@ -58,14 +58,14 @@ impl Call {
         let End { outcome, answered_at, at: ended_at, agent_media, customer_media, .. } = end;
         self.tape.forget(cx);
         let attempts: Vec<Attempt> =
-            self.legs_mut().flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
+            self.legs.iter_mut().flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();
         let duration_s =
             answered_at.map_or(0, |answered| ended_at.duration_since(answered).as_secs());
         let ended = Ended {
             call_id: cx.log.call_id.clone(),
             status: outcome.status,
             reason: outcome.reason,
-            detail: self.agent.fault(),
+            detail: self.legs.agent.fault(),
             failed_leg: outcome.failed_leg,
             sip_code: outcome.sip_code,
             hangup_by: outcome.hangup_by,

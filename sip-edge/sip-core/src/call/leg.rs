@@ -24,7 +24,7 @@ use description::{Agreement, Offer, Previous};
 use exchange::Exchange;
 use keys::Keys;
 use media_core::codec::Codec;
-use media_core::relay::LegId;
+use media_core::relay::{LegId, NoPort};
 use refer::Referred;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -83,8 +83,13 @@ pub struct Leg {
 }
 
 impl Leg {
-    pub fn new(name: LegName, media: LegId, callee: Callee) -> Leg {
-        Leg {
+    /// Opens its media; an agent or supervisor by softphone is in a call from now on.
+    pub fn open(cx: &mut Context<'_>, name: LegName, callee: Callee) -> Result<Leg, NoPort> {
+        let media = callee.open_media(cx, name)?;
+        if let Callee::Softphone { agent, .. } = &callee {
+            cx.shard.agents.insert(agent.clone(), (cx.call, name));
+        }
+        Ok(Leg {
             name,
             media,
             arriving: None,
@@ -103,7 +108,7 @@ impl Leg {
             exchange: Exchange::new(),
             reoffer: None,
             keys: Keys::default(),
-        }
+        })
     }
 
     /// Sends the first INVITE.

@@ -15,7 +15,7 @@ impl Call {
             return;
         }
         match event {
-            relay::Event::NoMedia(leg) if self.agent.leg.arriving == Some(leg) => {}
+            relay::Event::NoMedia(leg) if self.legs.agent.leg.arriving == Some(leg) => {}
             relay::Event::Speaking(_, speaks) => {
                 self.conversation.speaking.set(name, speaks);
                 self.tell_speaking(cx);
@@ -25,10 +25,10 @@ impl Call {
             | relay::Event::DtlsConnected(leg)
             | relay::Event::DtlsFailed(leg)
             | relay::Event::ConsentLost(leg)
-                if name == LegName::Agent && self.agent.has_softphone() =>
+                if name == LegName::Agent && self.legs.agent.has_softphone() =>
             {
                 let no_media = (self.phase.is_bridged()).then_some(self.no_media);
-                let event = self.agent.handle_media(cx, leg, event, no_media);
+                let event = self.legs.agent.handle_media(cx, leg, event, no_media);
                 self.handle_agent(cx, event);
             }
             relay::Event::FirstMedia(_) => {
@@ -38,7 +38,7 @@ impl Call {
                 cx.milestone(Some(name), MilestoneKind::MediaLatched, None, None)
             }
             relay::Event::SourceRefused(_, source) => {
-                if let Some(trunk) = self.leg_named(name).map(Leg::current_trunk) {
+                if let Some(trunk) = self.legs.named(name).map(Leg::current_trunk) {
                     cx.shard.refuse_source(&trunk, source.ip(), SourceKind::Media);
                 }
             }

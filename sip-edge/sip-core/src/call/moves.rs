@@ -3,13 +3,14 @@
 
 use super::Call;
 use super::context::Context;
+use super::conversation::guest::Guest;
 use super::conversation::rooms::{Presence, Scene, Seat, Voice, Watcher};
 use super::conversation::{Move, Step};
 use super::leg::exchange::Wish;
 use crate::control::Conversation;
 use crate::outcome::LegName;
 use call_words::{MilestoneKind, Reason, SupervisorRole};
-use media_core::relay::{Channel, LegId};
+use media_core::relay::Channel;
 
 impl Call {
     pub(super) fn carry_out(
@@ -25,7 +26,7 @@ impl Call {
                     cx.rearranged(leg, kind, sip_code, reason.map(Reason::as_str), parties);
                 }
                 Move::Leave(leg) => self.leave(cx, leg),
-                Move::Notify { cseq, code } => self.agent.notify(cx, cseq, code),
+                Move::Notify { cseq, code } => self.legs.agent.notify(cx, cseq, code),
                 Move::ReleaseAgent => self.release_agent(cx),
                 Move::HangUp(cause) => self.hang_up(cx, cause),
             }
@@ -35,7 +36,7 @@ impl Call {
     /// Lets the relay, the recording and the trunks follow how the parties stand.
     pub(super) fn arrange(&mut self, cx: &mut Context<'_>) {
         let scene = self.scene();
-        let media = self.media();
+        let media = self.legs.media();
         self.hearing.follow(cx, scene.ears(), &media);
         self.tape.record(cx, taped(&scene), &media);
         self.hold_trunks(cx, &scene);
@@ -43,37 +44,30 @@ impl Call {
 
     fn scene(&self) -> Scene {
         self.conversation.scene(|name| match name {
-            LegName::Agent if self.agent.is_absent() => Presence::Away,
-            _ if self.leg_named(name).is_some_and(|leg| leg.is_held_by_peer()) => Presence::Holding,
+            LegName::Agent if self.legs.agent.is_absent() => Presence::Away,
+            _ if self.legs.named(name).is_some_and(|leg| leg.is_held_by_peer()) => {
+                Presence::Holding
+            }
             _ => Presence::Here,
         })
     }
 
-    /// The relay's leg of each name that is or was one of the call.
-    fn media(&self) -> impl Fn(LegName) -> LegId + use<> {
-        let legs: Vec<(LegName, LegId)> = self.legs().map(|leg| (leg.name, leg.media)).collect();
-        move |name| {
-            let leg = legs.iter().find(|(each, _)| *each == name);
-            leg.expect("whoever has a seat has a leg").1
-        }
-    }
-
     fn hold_trunks(&mut self, cx: &mut Context<'_>, scene: &Scene) {
         let wish = |leg| if scene.is_on_hold(leg) { Wish::Hold } else { Wish::Talk };
-        self.customer.want(cx, wish(LegName::Customer));
-        for leg in &mut self.others {
-            if let LegName::Participant(slot) = leg.name
-                && self.conversation.guest(slot).is_some_and(|guest| guest.is_talking())
-            {
-                leg.want(cx, wish(leg.name));
+        let talks = |slot| self.conversation.guest(slot).is_some_and(Guest::is_talking);
+        for leg in self.legs.iter_mut() {
+            match leg.name {
+                LegName::Customer => leg.want(cx, wish(leg.name)),
+                LegName::Participant(slot) if talks(slot) => leg.want(cx, wish(leg.name)),
+                LegName::Agent | LegName::Participant(_) | LegName::Supervisor(_) => {}
             }
         }
     }
 
     fn release_agent(&mut self, cx: &mut Context<'_>) {
-        self.agent.keep_report(cx.shard);
+        self.legs.agent.keep_report(cx.shard);
         self.arrange(cx);
-        self.agent.leave(cx);
+        self.legs.agent.leave(cx);
         self.hearing.forget(LegName::Agent);
     }
 

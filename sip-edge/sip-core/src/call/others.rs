@@ -6,10 +6,9 @@ use super::Call;
 use super::context::Context;
 use super::conversation::guest::GuestRole;
 use super::conversation::participant::Leaving;
+use super::leg::LegEvent;
 use super::leg::callee::Callee;
 use super::leg::description::Agreement;
-use super::leg::{Leg, LegEvent};
-use super::shard::Resources;
 use crate::command::{AgentTarget, Refusal};
 use crate::control::{NewParticipant, NewSupervisor};
 use crate::outcome::{Cause, LegName, Slot};
@@ -62,21 +61,12 @@ impl Call {
         callee: Callee,
     ) -> Result<(), RefusalCode> {
         let name = role.leg(slot);
-        let media = match callee {
-            Callee::Trunks(_) => cx.shard.relay.open_leg(cx.now),
-            Callee::Softphone { .. } => cx.shard.relay.open_softphone(cx.now),
-        };
-        let media = media.map_err(|_| RefusalCode::NoCapacity)?;
-        cx.shard.media_legs.insert(Resources::leg_key(media), (cx.call, name));
-        if let Callee::Softphone { agent, .. } = &callee {
-            cx.shard.agents.insert(agent.clone(), (cx.call, name));
-        }
+        self.legs.add(cx, name, callee).map_err(|_| RefusalCode::NoCapacity)?;
         cx.log.parties.push(party.clone());
-        self.others.push(Leg::new(name, media, callee));
         let moves = self.conversation.add(slot, party, role);
         self.carry_out(cx, moves);
         let preferred = self.codec_in_use();
-        let event = self.others[slot.index()].dial(cx, preferred);
+        let event = self.legs.of(name).dial(cx, preferred);
         self.handle_leg(cx, name, event);
         Ok(())
     }
@@ -84,7 +74,7 @@ impl Call {
     /// What the customer is sent: offered first to whoever comes, so that relaying needs no
     /// transcoding.
     fn codec_in_use(&self) -> Codec {
-        self.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
+        self.legs.customer.agreed.as_ref().map_or(Codec::Pcmu, Agreement::codec)
     }
 
     /// Something of a third party's or supervisor's leg.
@@ -106,7 +96,7 @@ impl Call {
                 cx.conversation_after(self.shown());
             }
             LegEvent::Answered => {
-                let media = self.others[slot.index()].media;
+                let media = self.legs.of(name).media;
                 cx.shard.relay.watch_media(cx.now, media, self.no_media);
                 let moves = self.conversation.welcome(cx.now, slot);
                 self.carry_out(cx, moves);
@@ -137,14 +127,7 @@ impl Call {
 
     /// Ends a leg and its media.
     pub(super) fn leave(&mut self, cx: &mut Context<'_>, name: LegName) {
-        let leg = self.leg(name);
-        leg.abandon(cx);
-        if let Some(agent) = leg.softphone()
-            && cx.shard.agents.get(agent) == Some(&(cx.call, name))
-        {
-            cx.shard.agents.remove(agent);
-        }
-        cx.close_media(leg.media);
+        self.legs.leave(cx, name);
         self.hearing.forget(name);
     }
 
@@ -178,7 +161,8 @@ impl Call {
         if self.conversation.guest(slot).is_none() {
             return;
         }
-        if let Some(invitation) = self.others[slot.index()].invitations.last_mut() {
+        let leg = self.legs.of(LegName::Supervisor(slot));
+        if let Some(invitation) = leg.invitations.last_mut() {
             invitation.handle_lost_flow(cx);
             invitation.drop_dialogs();
         }

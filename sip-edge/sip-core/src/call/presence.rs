@@ -15,7 +15,7 @@ impl Call {
             _ if self.phase.is_ended() => {}
             LegName::Supervisor(slot) => self.lose_supervisor(cx, slot),
             _ => {
-                let event = self.agent.handle_lost_flow(cx);
+                let event = self.legs.agent.handle_lost_flow(cx);
                 self.handle_agent(cx, event);
             }
         }
@@ -28,7 +28,7 @@ impl Call {
             // Its former connection, over which it was called, is gone.
             LegName::Supervisor(slot) => self.lose_supervisor(cx, slot),
             _ => {
-                let event = self.agent.handle_softphone_back(cx, kinship);
+                let event = self.legs.agent.handle_softphone_back(cx, kinship);
                 self.handle_agent(cx, event);
             }
         }
@@ -61,7 +61,7 @@ impl Call {
     }
 
     pub(super) fn take_confirmation(&mut self, cx: &mut Context<'_>, code: u8) {
-        if self.agent.take_confirmation(cx, code) {
+        if self.legs.agent.take_confirmation(cx, code) {
             self.call_customer(cx);
         }
     }

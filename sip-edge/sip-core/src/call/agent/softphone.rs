@@ -8,7 +8,6 @@
 
 use super::{Agent, AgentEvent};
 use crate::call::context::Context;
-use crate::call::shard::Resources;
 use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
 use call_words::{AgentName, MilestoneKind};
@@ -196,11 +195,10 @@ impl Agent {
         self.close_arriving(cx);
         if let Some(agreed) = &self.leg.agreed {
             self.leg.preferred = agreed.codec();
-            let Ok(leg) = cx.shard.relay.open_softphone(cx.now) else {
+            let Ok(media) = self.leg.callee.open_media(cx, LegName::Agent) else {
                 return AgentEvent::Nothing;
             };
-            cx.shard.media_legs.insert(Resources::leg_key(leg), (cx.call, LegName::Agent));
-            self.leg.arriving = Some(leg);
+            self.leg.arriving = Some(media);
         }
         let Some(softphone) = &mut self.softphone else { return AgentEvent::Nothing };
         if !softphone.is_heard() {

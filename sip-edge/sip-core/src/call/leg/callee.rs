@@ -3,9 +3,11 @@
 use super::description::Carriage;
 use crate::call::context::Context;
 use crate::call::invitation::request::{self, Target};
+use crate::call::shard::Resources;
 use crate::command::{AgentTarget, Destination};
+use crate::outcome::LegName;
 use call_words::{AgentName, TrunkId};
-use media_core::relay::MediaSources;
+use media_core::relay::{LegId, MediaSources, NoPort};
 use std::time::Duration;
 
 /// What a softphone is called where a trunk has its name.
@@ -27,6 +29,16 @@ impl From<AgentTarget> for Callee {
 }
 
 impl Callee {
+    /// Opens media as it needs them, for the call's leg of this name.
+    pub fn open_media(&self, cx: &mut Context<'_>, name: LegName) -> Result<LegId, NoPort> {
+        let media = match self {
+            Callee::Trunks(_) => cx.shard.relay.open_leg(cx.now),
+            Callee::Softphone { .. } => cx.shard.relay.open_softphone(cx.now),
+        }?;
+        cx.shard.media_legs.insert(Resources::leg_key(media), (cx.call, name));
+        Ok(media)
+    }
+
     /// Longest time from an INVITE to its answer.
     pub fn ring(&self) -> Duration {
         match self {
