@@ -3,10 +3,8 @@
 
 mod written;
 
-use phonenumber::country;
 use std::fmt;
-use std::str::FromStr;
-use storage::NumberFormat;
+use storage::{NumberFormat, Region};
 
 /// Longest text that is looked at; a `tel:` URI with its parameters fits.
 const MAX_INPUT_CHARS: usize = 96;
@@ -60,47 +58,6 @@ pub enum NumberRefusal {
     Invalid,
 }
 
-/// A country as ISO 3166-1 alpha-2, whose numbering plan reads national numbers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Region(country::Id);
-
-impl Region {
-    /// Where accounts are unless they say otherwise.
-    pub const INDIA: Region = Region(country::Id::IN);
-
-    fn country_code(self) -> u16 {
-        let metadata = phonenumber::metadata::DATABASE.by_id(self.0.as_ref());
-        metadata.expect("a region is only made of countries with a numbering plan").country_code()
-    }
-}
-
-impl FromStr for Region {
-    type Err = UnknownRegion;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRegion> {
-        let id: country::Id = text.parse().map_err(|_| UnknownRegion)?;
-        // Uninhabited places have a code but no numbering plan.
-        phonenumber::metadata::DATABASE.by_id(id.as_ref()).map(|_| Region(id)).ok_or(UnknownRegion)
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref())
-    }
-}
-
-impl fmt::Debug for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// No country has these letters, or none with a numbering plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a country; allowed are ISO 3166-1 codes of two capital letters, such as IN")]
-pub struct UnknownRegion;
-
 /// A number that exists in its numbering plan: `+` and 7 to 15 digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct E164(String);
@@ -121,7 +78,7 @@ impl E164 {
     /// The country whose numbering plan the number belongs to; `None` for one that is nobody's,
     /// such as an international freephone number.
     pub fn country(&self) -> Option<Region> {
-        phonenumber::parse(None, &self.0).ok()?.country().id().map(Region)
+        phonenumber::parse(None, &self.0).ok()?.country().id()?.try_into().ok()
     }
 }
 
@@ -299,22 +256,28 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     if e164.len() > MAX_E164_DIGITS + 1 { Err(NumberRefusal::TooLong) } else { Ok(E164(e164)) }
 }
 
+/// The code of a country's international numbers.
+fn country_code(region: Region) -> u16 {
+    let metadata = phonenumber::metadata::DATABASE.by_id(region.id().as_ref());
+    metadata.expect("a region is only made of countries with a numbering plan").country_code()
+}
+
 /// The reading that exists in its numbering plan if there is one. A national reading goes first:
 /// `9198765432` is a mobile of India, not `+91` and eight digits.
 fn parse(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
     if plus {
         return phonenumber::parse(None, format!("+{digits}")).ok();
     }
-    let home = phonenumber::parse(None, format!("+{}{digits}", region.country_code())).ok();
+    let home = phonenumber::parse(None, format!("+{}{digits}", country_code(region))).ok();
     home.filter(|number| number.is_valid())
-        .or_else(|| phonenumber::parse(Some(region.0), digits).ok())
+        .or_else(|| phonenumber::parse(Some(region.id()), digits).ok())
 }
 
 /// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits
 /// are no other number.
 fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
     let international = digits.strip_prefix('0').filter(|_| !plus)?;
-    international.strip_prefix(&region.country_code().to_string())?;
+    international.strip_prefix(&country_code(region).to_string())?;
     phonenumber::parse(None, format!("+{international}"))
         .ok()
         .filter(phonenumber::PhoneNumber::is_valid)
@@ -337,7 +300,7 @@ pub fn wire(number: &E164, format: &NumberFormat, region: Region) -> String {
         NumberFormat::E164Plus => number.0.clone(),
         NumberFormat::E164 => number.digits().to_owned(),
         NumberFormat::National0 => {
-            match number.digits().strip_prefix(&region.country_code().to_string()) {
+            match number.digits().strip_prefix(&country_code(region).to_string()) {
                 Some(national) => format!("0{national}"),
                 None => format!("00{}", number.digits()),
             }

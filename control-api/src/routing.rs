@@ -3,7 +3,7 @@
 //! caller IDs is checked before, by the resource.
 
 use crate::config;
-use crate::number::{self, E164, Region};
+use crate::number::{self, E164};
 use crate::secret::{MasterKey, Purpose};
 use call_words::{MediaProfile, TransportKind, TrunkId};
 use control_wire::{Destination, DigestCredentials, Route};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use storage::{NumberFormat, Trunk};
+use storage::{NumberFormat, Region, Trunk};
 
 /// Addresses of one trunk that are tried.
 const MAX_TRIED: usize = 2;

@@ -111,7 +111,7 @@ mod tests {
         check_old("account.v3", &sample::account_of_three());
         check_old("account.v4", &Account { agent_confirm: true, ..sample::account_of_three() });
         check_old("account.v5", &sample::account_of_five());
-        let countries = vec!["IN".into(), "AE".into()];
+        let countries = ["IN", "AE"].map(|country| country.parse().unwrap()).to_vec();
         let six = Account { countries, minutes_per_day: 600, ..sample::account_of_five() };
         check_old("account.v6", &six);
         check("account.v7", &Account { dispositions: vec!["SOLD".into()], ..six });

@@ -8,6 +8,7 @@ mod callback;
 mod conversation;
 mod event;
 mod onboarding;
+mod region;
 mod webphone;
 
 pub use call::{
@@ -21,6 +22,7 @@ pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits,
     Number, NumberFormat, ReferPolicy, Retention, Trunk,
 };
+pub use region::{Region, UnknownRegion};
 pub use webphone::{MediaTest, Softphone, WebphoneSession};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -17,7 +17,7 @@ use call_words::{AccountId, RecordingLayout, TrunkId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Account, Belongings, ReferPolicy, RemoveOutcome};
+use storage::{Account, Belongings, ReferPolicy, Region, RemoveOutcome};
 use utoipa::{IntoParams, ToSchema};
 
 /// Dispositions that the softphone's picker offers at most.
@@ -126,8 +126,8 @@ impl From<&Account> for AccountView {
         Self {
             id: account.id.to_string(),
             name: account.name.clone(),
-            region: account.region.clone(),
-            countries: account.countries.clone(),
+            region: account.region.to_string(),
+            countries: account.countries.iter().map(Region::to_string).collect(),
             limits: LimitsView {
                 max_concurrent_calls: account.limits.max_concurrent_calls,
                 calls_per_second: account.limits.calls_per_second,
@@ -290,15 +290,15 @@ impl AccountSettings {
             account.name = name;
         }
         if let Some(region) = self.region
-            && refusals.take("region", field::region(&region)).is_some()
+            && let Some(region) = refusals.take("region", field::region(&region))
         {
             account.region = region;
         }
         if let Some(countries) = self.countries {
-            for (at, country) in countries.iter().enumerate() {
-                refusals.take(&format!("countries[{at}]"), field::region(country));
-            }
-            account.countries = countries;
+            let country = |(at, country): (usize, &String)| {
+                refusals.take(&format!("countries[{at}]"), field::region(country))
+            };
+            account.countries = countries.iter().enumerate().filter_map(country).collect();
         }
         account.record_by_default = self.record.unwrap_or(account.record_by_default);
         account.agent_confirm = self.agent_confirm.unwrap_or(account.agent_confirm);

@@ -1,7 +1,6 @@
 //! Calls as operators see them: of each account, and those that are live.
 
 use super::desk::{Admin, blocking};
-use crate::call::party;
 use crate::http::calls::list::{self, CallList, ListQuery};
 use crate::http::extract::{PathParams, QueryParams};
 use crate::problem::{Problem, ProblemDetails};
@@ -26,8 +25,7 @@ pub async fn of_account(
     QueryParams(query): QueryParams<ListQuery>,
 ) -> Result<Json<CallList>, Problem> {
     let account = blocking(&admin, move |admin| admin.account(&account)).await?;
-    let region = party::region(&account);
-    list::page(&admin.app, account.id, region, query).await.map(Json)
+    list::page(&admin.app, account.id, account.region, query).await.map(Json)
 }
 
 /// A live call of some account.

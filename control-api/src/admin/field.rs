@@ -1,14 +1,14 @@
 //! Checks on single settings, and the list of those that were refused. Each refusal names the
 //! setting and what is allowed.
 
-use crate::number::{self, E164, Region};
+use crate::number::{self, E164};
 use crate::problem::{FieldError, Problem};
 use crate::secret::{MasterKey, Purpose, Secret};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use call_words::{EventWord, Words};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use storage::Sealed;
+use storage::{Region, Sealed, UnknownRegion};
 
 /// Header names that the HTTP client writes itself or that hold for one hop only (RFC 9110 §7.6.1),
 /// and those of the callback's own contract (S23).
@@ -175,7 +175,7 @@ pub fn event(text: &str) -> Result<(), String> {
 
 /// A country by its two letters (ISO 3166-1).
 pub fn region(text: &str) -> Result<Region, String> {
-    text.parse().map_err(|error: number::UnknownRegion| error.to_string())
+    text.parse().map_err(|error: UnknownRegion| error.to_string())
 }
 
 /// A number as it may be dialled from a country.

@@ -147,7 +147,7 @@ impl AgentSettings {
 
 /// A number of the account's region or in international form.
 pub fn caller_id(text: &str, account: &Account) -> Result<E164, String> {
-    field::region(&account.region).and_then(|region| field::e164(text, region))
+    field::e164(text, account.region)
 }
 
 fn path_number(text: &str, account: &Account) -> Result<E164, Problem> {

@@ -3,7 +3,7 @@
 use super::party::{AgentLeg, GivenNumber};
 use crate::app::App;
 use crate::clock::now_ms;
-use crate::number::{E164, Region};
+use crate::number::E164;
 use crate::problem::Problem;
 use crate::recording;
 use crate::routing::{self, ResolvedTrunk};
@@ -19,7 +19,6 @@ const DEFAULT_DISPOSITION: &str = "CRM_CALL";
 pub struct Order {
     pub new: NewCall,
     pub(super) account: Account,
-    region: Region,
     agent: AgentLeg,
     customer: E164,
     caller_id: E164,
@@ -50,7 +49,6 @@ impl Order {
     pub fn new(
         store: &Storage,
         account: Account,
-        region: Region,
         parties: Parties,
         terms: Terms,
     ) -> Result<Self, Problem> {
@@ -81,16 +79,7 @@ impl Order {
         let trunks: Result<Vec<_>, _> =
             account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         let trunks = trunks?.into_iter().flatten().collect();
-        Ok(Self {
-            new,
-            account,
-            region,
-            agent,
-            customer: customer.e164,
-            caller_id,
-            trunks,
-            agent_confirm,
-        })
+        Ok(Self { new, account, agent, customer: customer.e164, caller_id, trunks, agent_confirm })
     }
 
     /// The agent whose softphone is to be rung.
@@ -101,7 +90,7 @@ impl Order {
 
     pub(super) fn place_call(&self, app: &App, trunks: &[ResolvedTrunk]) -> PlaceCall {
         let leg = |number, ring_ms| {
-            routing::destination(trunks, number, &self.caller_id, self.region, ring_ms)
+            routing::destination(trunks, number, &self.caller_id, self.account.region, ring_ms)
         };
         let agent = match &self.agent {
             AgentLeg::Phone(number) => {

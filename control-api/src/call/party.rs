@@ -1,11 +1,11 @@
 //! The parties of a call as a request names them, checked against the account: customer, caller ID,
 //! agent.
 
-use crate::number::{self, E164, Region};
+use crate::number::{self, E164};
 use crate::problem::Problem;
 use axum::http::StatusCode;
 use call_words::AccountId;
-use storage::{Account, Agent, Storage};
+use storage::{Account, Agent, Region, Storage};
 
 /// Longest id of a caller's own for a call, in characters.
 pub const MAX_UUID_CHARS: usize = 128;
@@ -60,30 +60,28 @@ pub fn check_given(
     Err(fields.fold(problem, |problem, field| problem.with_field(field, "is required")))
 }
 
-/// The region whose national numbers an account writes.
-pub fn region(account: &Account) -> Region {
-    account.region.parse().unwrap_or(Region::INDIA)
+/// Countries whose numbers an account may dial (B09).
+fn countries(account: &Account) -> &[Region] {
+    match &account.countries[..] {
+        [] => std::slice::from_ref(&account.region),
+        countries => countries,
+    }
 }
 
 /// A number that the account may dial (S04, A8, B09).
 pub fn dialled(field: &str, text: Option<&str>, account: &Account) -> Result<GivenNumber, Problem> {
     let text = text.ok_or_else(|| Problem::unprocessable(field, "missing_field", "is required"))?;
-    let e164 = number::normalise(text, region(account))
+    let e164 = number::normalise(text, account.region)
         .map_err(|refusal| Problem::unprocessable(field, "invalid_number", refusal.to_string()))?;
-    let country = e164.country().map(|country| country.to_string());
-    let countries = if account.countries.is_empty() {
-        std::slice::from_ref(&account.region)
-    } else {
-        &account.countries
-    };
-    if !country.as_ref().is_some_and(|country| countries.contains(country)) {
+    let (country, countries) = (e164.country(), countries(account));
+    if !country.is_some_and(|country| countries.contains(&country)) {
         let named = country.map_or_else(
             || "a number of no country".to_owned(),
             |country| format!("a number of {country}"),
         );
         let detail = format!(
             "{named} is not dialled: the account's setting `countries` allows {}",
-            countries.join(", ")
+            countries.iter().map(Region::to_string).collect::<Vec<_>>().join(", ")
         );
         return Err(Problem::unprocessable(field, "country_not_allowed", detail));
     }

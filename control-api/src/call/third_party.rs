@@ -8,7 +8,7 @@ use super::{admission, party};
 use crate::app::App;
 use crate::idempotency;
 use crate::link::ControlFailure;
-use crate::number::{E164, Region};
+use crate::number::E164;
 use crate::problem::Problem;
 use crate::routing::{self, ResolvedTrunk};
 use call_words::{AccountId, Joining, LegKind, TrunkId};
@@ -65,7 +65,6 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
 /// A number that is to be dialled, checked.
 pub(super) struct Dialling {
     account: Account,
-    region: Region,
     number: E164,
     caller_id: E164,
     trunks: Vec<Trunk>,
@@ -82,18 +81,11 @@ impl Dialling {
         let account = store
             .account(account_id)?
             .ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
-        let region = party::region(&account);
         let number = party::dialled(field, number, &account)?.e164;
-        let caller_id = party::caller_id(store, account_id, Some(from_number), region)?;
+        let caller_id = party::caller_id(store, account_id, Some(from_number), account.region)?;
         let trunks: Result<Vec<_>, _> =
             account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
-        Ok(Self {
-            region,
-            number,
-            caller_id,
-            trunks: trunks?.into_iter().flatten().collect(),
-            account,
-        })
+        Ok(Self { number, caller_id, trunks: trunks?.into_iter().flatten().collect(), account })
     }
 
     /// Takes its turn of the account's rate and a line of a trunk.
@@ -102,7 +94,7 @@ impl Dialling {
         app: &App,
         ring_ms: impl FnOnce(&Account) -> u64,
     ) -> Result<Admitted, Problem> {
-        let Self { account, region, number, caller_id, trunks } = self;
+        let Self { account, number, caller_id, trunks } = self;
         admission::check_minutes(app, &account)?;
         app.limits
             .lines
@@ -110,7 +102,7 @@ impl Dialling {
             .map_err(admission::limit_problem)?;
         let (trunks, line) = admission::free_trunks(app, trunks).await?;
         let destination =
-            routing::destination(&trunks, &number, &caller_id, region, ring_ms(&account));
+            routing::destination(&trunks, &number, &caller_id, account.region, ring_ms(&account));
         let trunk =
             trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().clone()).unwrap_or_default();
         Ok(Admitted { number, destination, trunk, line })

@@ -343,21 +343,6 @@ fn each_trunk_sees_the_number_in_its_form() {
 }
 
 #[test]
-fn regions_are_countries_with_a_numbering_plan() {
-    for (text, known) in [
-        ("IN", true),
-        ("US", true),
-        ("in", false),
-        ("", false),
-        ("XX", false),
-        ("India", false),
-        ("AQ", false),
-    ] {
-        assert_eq!(text.parse::<Region>().is_ok(), known, "{text}");
-    }
-}
-
-#[test]
 fn debug_output_hides_the_number() {
     let number = normalise("9876543210", Region::INDIA).unwrap();
     assert_eq!(format!("{number:?}"), "E164(…10)");

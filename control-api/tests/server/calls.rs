@@ -483,7 +483,9 @@ async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
     let mut shard = rig.shard(1, &[]).await;
     let abroad =
         with(json!({ "to_number": "+44 20 7946 0018", "agent_number": "+1 520 878 2491" }));
-    rig.change_account(|account| account.countries = vec!["GB".into(), "US".into()]);
+    rig.change_account(|account| {
+        account.countries = ["GB", "US"].map(|country| country.parse().unwrap()).to_vec()
+    });
     rig.post_call(abroad.clone()).await.expect(201);
     shard.expect_call().await;
     let refused = rig.post_call(guide_call()).await;

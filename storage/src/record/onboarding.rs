@@ -1,6 +1,7 @@
 //! What onboarding sets: accounts with their limits and callback, numbers, agents, API keys,
 //! trunks.
 
+use super::region::Region;
 use super::{Sealed, from_hex, to_hex};
 use call_words::{AccountId, KeyId, MediaProfile, RecordingLayout, TransportKind, TrunkId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Account {
     pub id: AccountId,
     pub name: String,
-    /// ISO 3166-1 alpha-2 country whose national numbers are accepted (A8).
-    pub region: String,
+    /// Country whose national numbers are accepted (A8).
+    pub region: Region,
     pub limits: Limits,
     /// Whether calls are recorded unless the request says otherwise (A16).
     pub record_by_default: bool,
@@ -49,10 +50,10 @@ pub struct Account {
     /// request says otherwise (A9). Since version 4.
     #[serde(default)]
     pub agent_confirm: bool,
-    /// ISO 3166-1 alpha-2 countries whose numbers are dialled; empty means the account's region
+    /// Countries whose numbers are dialled; empty means the account's region
     /// only (B09). Since version 6, as all below.
     #[serde(default)]
-    pub countries: Vec<String>,
+    pub countries: Vec<Region>,
     /// Minutes of talk in a day (UTC) from which on no call is placed; 0 means any number (B09).
     #[serde(default = "default_minutes_per_day")]
     pub minutes_per_day: u32,
@@ -93,7 +94,7 @@ impl Account {
         Self {
             id: id.into(),
             name: name.into(),
-            region: "IN".to_owned(),
+            region: Region::INDIA,
             limits: Limits::default(),
             record_by_default: true,
             agent_ring_ms: 30_000,

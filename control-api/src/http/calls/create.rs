@@ -170,14 +170,18 @@ fn check(
     let account = store
         .account(account_id)?
         .ok_or_else(|| Problem::forbidden("account", "the key's account was deleted"))?;
-    let region = party::region(&account);
     party::check_text("uuid", body.uuid.as_deref(), party::MAX_UUID_CHARS)?;
     body.disposition.as_deref().map_or(Ok(()), check_disposition)?;
     let agent = [body.agent_number.as_deref(), body.crm_username.as_deref()];
     party::check_given(body.from_number.as_deref(), body.to_number.as_deref(), agent)?;
     let parties = Parties {
         customer: party::dialled("to_number", body.to_number.as_deref(), &account)?,
-        caller_id: party::caller_id(store, account_id, body.from_number.as_deref(), region)?,
+        caller_id: party::caller_id(
+            store,
+            account_id,
+            body.from_number.as_deref(),
+            account.region,
+        )?,
         agent: party::agent(
             store,
             &account,
@@ -196,7 +200,7 @@ fn check(
         disposition: body.disposition,
         idempotency_key,
     };
-    let order = Order::new(store, account, region, parties, terms)?;
+    let order = Order::new(store, account, parties, terms)?;
     if let Some(outcome) = store.earlier_call(&order.new)? {
         return Ok(Checked::Earlier(Box::new(outcome)));
     }

@@ -1,11 +1,10 @@
 //! `GET /calls`: filters and pages.
 
 use crate::app::App;
-use crate::call::party;
 use crate::http::auth::ServerCaller;
 use crate::http::extract::QueryParams;
 use crate::http::openapi::refusals::KeyRefusals;
-use crate::number::{self, Region};
+use crate::number;
 use crate::problem::{Problem, ProblemDetails};
 use crate::view::call::CallView;
 use axum::Json;
@@ -13,7 +12,7 @@ use axum::extract::State;
 use call_words::{AccountId, CallStatus, CallType, JobState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use storage::{Call, CallFilter};
+use storage::{Call, CallFilter, Region};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
@@ -87,7 +86,7 @@ pub async fn list(
 ) -> Result<Json<CallList>, Problem> {
     let account_id = caller.account_id;
     let account = app.records.account(&account_id).await?;
-    let region = account.as_ref().map_or(Region::INDIA, party::region);
+    let region = account.as_ref().map_or(Region::INDIA, |account| account.region);
     page(&app, account_id, region, query).await.map(Json)
 }
 

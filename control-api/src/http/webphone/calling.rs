@@ -136,11 +136,10 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
     let account = store
         .account(account_id)?
         .ok_or_else(|| Problem::forbidden("account", "the account was deleted"))?;
-    let region = party::region(&account);
     let parties = Parties {
         agent: party::agent(store, &account, None, Some(crm_username))?,
         customer: party::dialled("to_number", Some(to_number), &account)?,
-        caller_id: party::caller_id(store, account_id, Some(from_number), region)?,
+        caller_id: party::caller_id(store, account_id, Some(from_number), account.region)?,
     };
     let terms = Terms {
         call_type: CallType::Browser,
@@ -151,7 +150,7 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
         fingerprint: session.id.clone(),
         idempotency_key: None,
     };
-    let order = Order::new(store, account, region, parties, terms)?;
+    let order = Order::new(store, account, parties, terms)?;
     let (customer, start_ms) = (&order.new.customer_number_e164, order.new.start_ms);
     if let Some(other) = store.in_the_way(
         &session.account_id,

@@ -301,7 +301,7 @@ impl Checked {
         let agent = agent_of(store, account_id, &link.crm_username)?;
         let customer = party::dialled(TO_NUMBER, Some(&link.to_number), &account)?;
         let from_number =
-            party::caller_id(store, account_id, Some(&link.from_number), party::region(&account))?;
+            party::caller_id(store, account_id, Some(&link.from_number), account.region)?;
         Ok(Self {
             account,
             agent,
