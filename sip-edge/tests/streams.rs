@@ -59,15 +59,14 @@ fn free_address() -> SocketAddr {
 
 impl Rig {
     fn new(max_connections: usize) -> Self {
+        Self::with_idle(max_connections, Duration::from_secs(60))
+    }
+
+    fn with_idle(max_connections: usize, idle: Duration) -> Self {
         let local = free_address();
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
-        let config = StreamConfig {
-            local,
-            max_connections,
-            max_per_address: 2,
-            idle: Duration::from_secs(60),
-        };
+        let config = StreamConfig { local, max_connections, max_per_address: 2, idle };
         let streams = Streams::new(config, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
@@ -251,6 +250,98 @@ fn strangers_take_no_place_of_a_trunk() {
         assert_eq!(rig.streams.counters().over_limit.get(), 0);
         drop(strangers);
     });
+}
+
+// B01: keep-alives that come at once are one piece of work and get one answer.
+#[test]
+fn keep_alives_that_come_at_once_get_one_answer() {
+    run(async {
+        for pings in [50, 400] {
+            let rig = Rig::new(4);
+            let mut peer = TcpStream::connect(rig.local).unwrap();
+            peer.write_all(&[&b"\r\n\r\n".repeat(pings)[..], MESSAGE].concat()).unwrap();
+            let seen = rig.seen(1).await;
+            let [Seen::Message(flow, _)] = seen[..] else { panic!("{seen:?}") };
+            rig.streams.send(flow, b"behind them");
+            let mut answer = read(&mut peer, b"\r\nbehind them".len()).await;
+            while !answer.ends_with(b"behind them") {
+                answer.extend(read(&mut peer, 1).await);
+            }
+            // They may come in more pieces than one.
+            assert!(answer.len() < 2 * pings / 5, "{} bytes for {pings} pings", answer.len());
+        }
+    });
+}
+
+/// Writes these bytes again and again until the connection ends.
+fn keep_writing(local: SocketAddr, bytes: &'static [u8], pause: Duration) {
+    std::thread::spawn(move || {
+        let mut peer = TcpStream::connect(local).unwrap();
+        // An end of its own, should the test fail.
+        let until = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < until && peer.write_all(bytes).is_ok() {
+            std::thread::sleep(pause);
+        }
+    });
+}
+
+// B01: strangers do not keep their places by keep-alives, nor by a message that never gets whole.
+#[test]
+fn strangers_without_messages_do_not_stay() {
+    run(async {
+        for bytes in [&b"\r\n\r\n"[..], b"\r\n"] {
+            let rig = Rig::with_idle(4, Duration::from_millis(300));
+            keep_writing(rig.local, bytes, Duration::from_millis(20));
+            until(|| rig.streams.counters().accepted.get() == 1).await;
+            until(|| rig.streams.connection_count() == 0).await;
+            assert_eq!(rig.streams.counters().idle_closed.get(), 1, "{bytes:?}");
+        }
+        let rig = Rig::new(4);
+        keep_writing(rig.local, b"X", Duration::from_millis(100));
+        until(|| rig.streams.counters().accepted.get() == 1).await;
+        // Its whole time is ten seconds.
+        sleep(Duration::from_secs(8)).await;
+        until(|| rig.streams.connection_count() == 0).await;
+        assert_eq!(rig.streams.counters().late.get(), 1);
+        assert_eq!(*rig.seen.borrow(), []);
+    });
+}
+
+// B01: what has come on a connection that is cut off is not worked off.
+#[test]
+fn nothing_more_is_taken_of_a_connection_that_is_cut_off() {
+    for len in [256 * 1024 + 1, 1024 * 1024] {
+        run(async move {
+            let local = free_address();
+            let config = StreamConfig {
+                local,
+                max_connections: 4,
+                max_per_address: 4,
+                idle: Duration::from_secs(60),
+            };
+            let (seen, streams) =
+                (Rc::<Cell<u32>>::default(), Rc::<RefCell<Option<Streams>>>::default());
+            let (told, answers) = (seen.clone(), streams.clone());
+            *streams.borrow_mut() = Some(Streams::new(config, pace().0, move |event| {
+                if let (StreamEvent::Message { flow, .. }, Some(streams)) =
+                    (event, &*answers.borrow())
+                {
+                    told.set(told.get() + 1);
+                    // More than may wait for a peer that does not read.
+                    streams.send(flow, &vec![b'x'; len]);
+                }
+            }));
+            let streams = streams.borrow().clone().unwrap();
+            streams.listen().unwrap();
+            let mut peer = TcpStream::connect(local).unwrap();
+            peer.write_all(&MESSAGE.repeat(20)).unwrap();
+            until(|| streams.counters().overflowed.get() == 1).await;
+            until(|| streams.connection_count() == 0).await;
+            peer.set_nonblocking(true).unwrap();
+            until(|| peer.read(&mut [0; 1]).is_ok_and(|len| len == 0)).await;
+            assert_eq!(seen.get(), 1);
+        });
+    }
 }
 
 /// What comes all the time, and the work that each message is.
