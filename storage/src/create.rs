@@ -76,6 +76,8 @@ pub enum CreateOutcome {
     Existing(Call),
     /// Another request with this uuid is live or less than 60 s old.
     UuidClash { call_id: CallId },
+    /// The account was removed.
+    UnknownAccount,
     /// Another request had this Idempotency-Key in the last 24 h.
     IdempotencyClash { call_id: CallId },
     /// The agent's softphone has a call already.
@@ -108,6 +110,10 @@ impl Storage {
         new: NewCall,
         assignment: Option<Assignment>,
     ) -> Result<CreateOutcome> {
+        let _kept = self.keep_accounts();
+        if self.account(&new.account_id)?.is_none() {
+            return Ok(CreateOutcome::UnknownAccount);
+        }
         let uuid_key = new.unique_uuid().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key =
             new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());

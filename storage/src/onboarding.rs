@@ -89,6 +89,8 @@ impl Storage {
     /// its id. Refused while calls are live or results wait.
     pub fn remove_account(&self, account_id: &AccountId) -> Result<RemoveOutcome> {
         let _held = self.lock_onboarding();
+        // A call that is being made is live before, or finds no account.
+        let _alone = self.lock_removals();
         let Some(belongings) = self.belongings(account_id)? else {
             return Ok(RemoveOutcome::Unknown);
         };

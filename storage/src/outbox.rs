@@ -452,6 +452,7 @@ mod tests {
             idempotency_key: None,
             start_ms: 7,
         };
+        storage.put_account(&Account::new("demo", "Demo")).unwrap();
         storage.create_call(new, None).unwrap();
         let call = storage.call(&"c1".into()).unwrap().unwrap();
         let target = CallbackTarget {

@@ -11,7 +11,7 @@ use rocksdb::{
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Locks that read-modify-write operations share by the hash of what they change.
 const STRIPE_COUNT: usize = 1024;
@@ -148,6 +148,9 @@ struct Inner {
     stripes: Vec<Mutex<()>>,
     announcer: Box<dyn Announcer>,
     event_numbers: EventNumbers,
+    /// Held for writing while an account is removed, and by whoever makes something that would keep
+    /// it.
+    removals: RwLock<()>,
 }
 
 impl Storage {
@@ -177,6 +180,7 @@ impl Storage {
             stripes,
             announcer: Box::new(announcer),
             event_numbers: EventNumbers::default(),
+            removals: RwLock::default(),
         };
         let storage = Self { inner: Arc::new(inner) };
         storage.list_results()?;
@@ -200,6 +204,16 @@ impl Storage {
 
     fn family(&self, family: Family) -> &ColumnFamily {
         self.inner.db.cf_handle(family.name()).expect("every family is opened with the database")
+    }
+
+    /// No account is removed while this is held.
+    pub(crate) fn keep_accounts(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.removals.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for those that keep accounts.
+    pub(crate) fn lock_removals(&self) -> RwLockWriteGuard<'_, ()> {
+        self.inner.removals.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Holds everything named still, in an order that no two callers take differently.

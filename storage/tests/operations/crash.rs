@@ -13,6 +13,7 @@ const FOLDER: &str = "STORAGE_CRASH_TEST_FOLDER";
 fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let storage = open(folder.as_ref());
+    storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
     let acknowledge = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).expect("the parent reads");

@@ -155,6 +155,7 @@ fn undelivered_results_are_listed_by_account_and_state() {
     for (call_id, account_id, start) in
         [("c1", "demo", 1), ("c2", "demo", 2), ("c3", "demo", 3), ("c4", "b", 4), ("c5", "zz", 5)]
     {
+        push_to(storage, account_id, Some(E1));
         create(
             storage,
             NewCall { account_id: account_id.into(), ..new_call(call_id, NOW + start) },

@@ -230,3 +230,55 @@ fn a_removed_accounts_calls_are_forgotten_before_its_id_is_free() {
         );
     }
 }
+
+// A call that is being made either keeps its account or finds none.
+#[test]
+fn no_call_is_made_of_an_account_that_is_gone() {
+    for round in 0..20 {
+        let opened = Opened::fresh();
+        let storage = &opened.storage;
+        let start = std::sync::Barrier::new(5);
+        let made = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..4)
+                .map(|maker| {
+                    let start = &start;
+                    scope.spawn(move || {
+                        start.wait();
+                        (0..5)
+                            .filter(|n| {
+                                let new = new_call(&format!("c{maker}{n}"), NOW);
+                                let outcome = storage.create_call(new, None).unwrap();
+                                matches!(outcome, CreateOutcome::Created { .. })
+                            })
+                            .count()
+                    })
+                })
+                .collect();
+            start.wait();
+            // Now and then some calls come first.
+            std::thread::sleep(std::time::Duration::from_micros(50 * (round % 4)));
+            let removed = storage.remove_account(&ACCOUNT.into()).unwrap();
+            let made: usize = makers.into_iter().map(|maker| maker.join().unwrap()).sum();
+            (matches!(removed, RemoveOutcome::Removed(_)), made)
+        });
+        let live = storage.live_calls().unwrap().len();
+        let is_gone = storage.account(&ACCOUNT.into()).unwrap().is_none();
+        assert_eq!(made, if is_gone { (true, 0) } else { (false, 20) });
+        assert_eq!(live, made.1);
+    }
+    // Whatever else the request says, and though it came before.
+    let opened = Opened::fresh();
+    let storage = &opened.storage;
+    let known = NewCall { idempotency_key: Some("k".into()), ..new_call("c1", NOW) };
+    create(storage, known.clone());
+    finish(storage, "c1", NOW + 60_000, None);
+    storage.remove_account(&ACCOUNT.into()).unwrap();
+    for new in [
+        known,
+        NewCall { crm_username: Some("asha".into()), agent_number: None, ..new_call("c2", NOW) },
+        NewCall { uuid: Some("u".into()), ..new_call("c3", NOW) },
+    ] {
+        let outcome = storage.create_call(new, None).unwrap();
+        assert_eq!(outcome, CreateOutcome::UnknownAccount);
+    }
+}

@@ -136,6 +136,7 @@ async fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> 
             );
             return Err(Problem::conflict("uuid_clash", detail).with_field("uuid", "already used"));
         }
+        CreateOutcome::UnknownAccount => return Err(account_gone()),
         CreateOutcome::IdempotencyClash { call_id } => {
             let detail =
                 format!("call {call_id} was placed with this Idempotency-Key and another body");
@@ -155,6 +156,10 @@ async fn answer(app: &App, outcome: CreateOutcome) -> Result<Response, Problem> 
         .into_response())
 }
 
+fn account_gone() -> Problem {
+    Problem::forbidden("account", "the key's account was deleted")
+}
+
 enum Checked {
     New(Box<Order>),
     /// The uuid or Idempotency-Key rule answers it, or the agent's other call.
@@ -167,9 +172,7 @@ fn check(
     body: CreateCall,
     idempotency_key: Option<String>,
 ) -> Result<Checked, Problem> {
-    let account = store
-        .account(account_id)?
-        .ok_or_else(|| Problem::forbidden("account", "the key's account was deleted"))?;
+    let account = store.account(account_id)?.ok_or_else(account_gone)?;
     party::check_text("uuid", body.uuid.as_deref(), party::MAX_UUID_CHARS)?;
     body.disposition.as_deref().map_or(Ok(()), check_disposition)?;
     let agent = [body.agent_number.as_deref(), body.crm_username.as_deref()];

@@ -1,6 +1,6 @@
 //! A launched page and its call: start, read, disposition, end.
 
-use super::session::{OpenSession, check_open, shown_call};
+use super::session::{self, OpenSession, check_open, shown_call};
 use super::view::PageCall;
 use crate::agent::presence;
 use crate::app::App;
@@ -110,6 +110,7 @@ pub async fn start(
         CreateOutcome::InTheWay(other) => {
             bind_and_show(&app, session_id, StatusCode::OK, other.into_call()).await
         }
+        CreateOutcome::UnknownAccount => Err(session::over()),
         CreateOutcome::UuidClash { .. } | CreateOutcome::IdempotencyClash { .. } => {
             Err(Problem::internal(&"a launched call has neither uuid nor Idempotency-Key"))
         }

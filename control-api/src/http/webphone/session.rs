@@ -64,7 +64,8 @@ impl FromRequestParts<Arc<App>> for OpenSession {
     }
 }
 
-fn over() -> Problem {
+/// 401 for a session that is known no more.
+pub fn over() -> Problem {
     unknown_session("the session is over: open the launch link again")
 }
 
