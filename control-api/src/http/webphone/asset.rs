@@ -216,4 +216,23 @@ mod tests {
             );
         }
     }
+
+    // B01: an answer takes no copy of its file, however many readers have not taken theirs.
+    #[tokio::test]
+    async fn answers_share_the_bytes_of_a_file() {
+        for name in ASSETS.keys() {
+            for coding in ["br", "gzip", "identity"] {
+                let mut answers = Vec::new();
+                for _ in 0..2 {
+                    let headers =
+                        [(header::ACCEPT_ENCODING, HeaderValue::from_static(coding))].into_iter();
+                    let answer = read(PathParams(name.clone()), headers.collect()).await.unwrap();
+                    answers.push(axum::body::to_bytes(answer.into_body(), usize::MAX).await);
+                }
+                let [Ok(one), Ok(other)] = &answers[..] else { panic!("{name}: {answers:?}") };
+                assert!(!one.is_empty());
+                assert_eq!(one.as_ptr(), other.as_ptr(), "{name} {coding}");
+            }
+        }
+    }
 }
