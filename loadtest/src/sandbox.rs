@@ -276,7 +276,30 @@ async fn receive(State(crm): State<Arc<Crm>>, body: String) -> StatusCode {
 
 #[cfg(test)]
 mod tests {
-    use super::is_own;
+    use super::{is_own, refuse_foreign_names};
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn the_sandbox_answers_to_its_own_names_only() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/", get(|| async { "keys" }))
+            .layer(axum::middleware::from_fn(refuse_foreign_names));
+        let serving = tokio::spawn(axum::serve(listener, router).into_future());
+        for (host, status) in [("localhost:8090", "200"), ("rebind.example:8090", "421")] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.get(9..12), Some(status), "{host}: {answer}");
+            assert_eq!(answer.contains("keys"), status == "200", "{host}: {answer}");
+        }
+        serving.abort();
+    }
 
     #[test]
     fn only_addresses_and_localhost_name_the_sandbox() {

@@ -1,6 +1,8 @@
 //! `sip-edge`: places calls and carries their media on behalf of control-api.
 
 use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use sip_edge::config::{Config, LogConfig, LogFormat, LogLevel};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ fn run(arguments: Arguments) -> ExitCode {
             }
         };
     }
+    // Names of recordings are the permission to hear them: others than the group do not read them.
+    umask(Mode::WGRP | Mode::RWXO);
     start_log(&config.log);
     match sip_edge::process::run(config) {
         Ok(()) => ExitCode::SUCCESS,

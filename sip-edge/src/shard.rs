@@ -13,7 +13,7 @@ pub use run::{ShardInput, run};
 use crate::config::{Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, place_call, refusal, told, verb};
 use crate::transport::{
-    Certificate, Pace, Security, StreamConfig, StreamEvent, Streams, WebSocketConfig,
+    Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Streams, WebSocketConfig,
     WebSocketLimits, WebSockets,
 };
 use anyhow::Context;
@@ -135,7 +135,7 @@ impl Shard {
             local,
             max_connections: config.limits.max_tcp_connections.into(),
             max_per_address: config.limits.max_tcp_per_address.into(),
-            idle: config.tcp_idle(),
+            limits: StreamLimits::new(config.tcp_idle()),
         };
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());

@@ -15,7 +15,7 @@ mod websocket;
 pub use certificate::{Certificate, CertificateError, CertificateSource};
 pub use lanes::Lane;
 pub use pace::Pace;
-pub use stream::{StreamConfig, StreamCounters, Streams};
+pub use stream::{StreamConfig, StreamCounters, StreamLimits, Streams};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};
 

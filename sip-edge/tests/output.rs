@@ -1,16 +1,18 @@
 //! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
-//! `--check-config` finds, and a call beside a flood (B01).
+//! `--check-config` finds, a call beside a flood (B01), and one whose recording finds no room.
 
-use call_words::{MediaProfile, RecordingLayout, TransportKind};
+use call_words::{CallId, MediaProfile, RecordingLayout, TransportKind};
 use control_wire::{
     AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
     ToEdge, VERSION, encode,
 };
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -47,7 +49,13 @@ fn config(folder: &Path) -> String {
 fn edge(folder: &Path, config: &str) -> Command {
     let file = folder.join("sip-edge.toml");
     std::fs::write(&file, config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sip-edge"));
+    // From a shell that lets everybody read what is made, and where a disk that takes no more is
+    // an error instead of a signal.
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("umask 022; trap '' XFSZ; exec \"$0\" \"$@\"")
+        .arg(env!("CARGO_BIN_EXE_sip-edge"));
     command.arg("--config").arg(file).stdin(Stdio::null());
     command
 }
@@ -68,7 +76,13 @@ impl Running {
         let (link, _) = listener.accept().unwrap();
         link.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut running = Running { config, child, link, decoder: FrameDecoder::default() };
-        assert!(matches!(running.next(), FromEdge::Hello(_)));
+        let FromEdge::Hello(hello) = running.next() else { panic!("no Hello") };
+        // By which control-api knows that recordings are where it looks for them.
+        let recordings = std::fs::metadata(folder.join("recordings")).unwrap();
+        assert_eq!(
+            hello.folders.expect("its folders").recordings.identity,
+            Some((recordings.dev(), recordings.ino()))
+        );
         running.send(&ToEdge::Welcome { version: VERSION });
         running
     }
@@ -97,27 +111,28 @@ impl Running {
         let call_id = self.place(
             id,
             AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 },
-            "127.0.0.1:9".parse().unwrap(),
+            route("127.0.0.1:9".parse().unwrap()),
+            None,
         );
-        loop {
-            let FromEdge::Event { id, event } = self.next() else { continue };
-            self.send(&ToEdge::Ack { event_id: id });
-            if matches!(event, Event::Ended(ended) if ended.call_id.as_str() == call_id) {
-                return;
-            }
-        }
+        while !matches!(self.event(), Event::Ended(ended) if ended.call_id == call_id) {}
     }
 
-    fn place(&mut self, id: usize, agent: AgentTarget, customer: SocketAddr) -> String {
-        let call_id = format!("call-{id}");
+    fn place(
+        &mut self,
+        id: usize,
+        agent: AgentTarget,
+        customer: Route,
+        recording: Option<&str>,
+    ) -> CallId {
+        let call_id = CallId::from(format!("call-{id}"));
         let call = PlaceCall {
-            call_id: call_id.clone().into(),
+            call_id: call_id.clone(),
             account_id: "account".into(),
             agent,
-            customer: Destination { ring_ms: 45_000, routes: vec![route(customer)] },
+            customer: Destination { ring_ms: 45_000, routes: vec![customer] },
             max_duration_ms: 3_600_000,
             no_media_ms: 30_000,
-            recording: None,
+            recording: recording.map(Into::into),
             recording_layout: RecordingLayout::Stereo,
             hold_audio: None,
             accepts_refer: false,
@@ -127,9 +142,32 @@ impl Running {
         call_id
     }
 
+    /// Where it listens for SIP.
+    fn sip(&self) -> SocketAddr {
+        let port = self.config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap();
+        SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
+    }
+
+    /// The next event of a call, acknowledged.
+    fn event(&mut self) -> Event {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let FromEdge::Event { id, event } = self.next() {
+                self.send(&ToEdge::Ack { event_id: id });
+                return event;
+            }
+            assert!(Instant::now() < until, "no event is told");
+        }
+    }
+
+    /// Waits for a milestone of this kind.
+    fn until_told(&mut self, kind: &str) {
+        while !matches!(self.event(), Event::Milestone(told) if told.kind.as_str() == kind) {}
+    }
+
     /// Ends by SIGTERM with status 0.
     fn stop(mut self) {
-        let process = rustix::process::Pid::from_child(&self.child);
+        let process = Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
         let until = Instant::now() + PATIENCE;
         let status = loop {
@@ -179,6 +217,25 @@ impl Phone {
             .into_iter()
             .for_each(|socket| socket.set_read_timeout(Some(PATIENCE)).unwrap());
         Phone { sip, rtp }
+    }
+
+    fn target(&self) -> AgentTarget {
+        let routes = vec![route(self.sip.local_addr().unwrap())];
+        AgentTarget::Phone(Destination { ring_ms: 30_000, routes })
+    }
+
+    /// Sends the packet of this number, and waits as long as it plays.
+    fn speak(&self, number: u16, to: SocketAddr) {
+        let packet = [
+            &[0x80, 0][..],
+            &number.to_be_bytes(),
+            &(u32::from(number) * 160).to_be_bytes(),
+            b"ssrc",
+            &[0xD5; 160],
+        ]
+        .concat();
+        self.rtp.send_to(&packet, to).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
     }
 
     /// Answers its INVITE and waits for the ACK; where the edge wants its media.
@@ -308,14 +365,10 @@ fn a_call_loses_nothing_beside_streams_that_are_always_full() {
     const PACKETS: u16 = 150;
     let folder = tempfile::tempdir().unwrap();
     let mut edge = Running::start(folder.path(), Stdio::null());
-    let sip: u16 =
-        edge.config.lines().find_map(|line| line.strip_prefix("port = ")).unwrap().parse().unwrap();
+    let sip = edge.sip();
     let (agent, customer) = (Phone::new(), Phone::new());
-    let target = AgentTarget::Phone(Destination {
-        ring_ms: 30_000,
-        routes: vec![route(agent.sip.local_addr().unwrap())],
-    });
-    edge.place(1, target, customer.sip.local_addr().unwrap());
+    let target = agent.target();
+    edge.place(1, target, route(customer.sip.local_addr().unwrap()), None);
     let from_agent = agent.answer();
     customer.answer();
     let stop = Arc::new(AtomicBool::new(false));
@@ -323,21 +376,10 @@ fn a_call_loses_nothing_beside_streams_that_are_always_full() {
     let units: [&'static [u8]; 4] =
         [b"\r\n\r\n", options, b"OPTIONS sip:a SIP/2.0\r\nX: y\r\nX: ", b"\r\n\r\n"];
     let floods = units.map(|unit| {
-        let (stop, edge) = (stop.clone(), SocketAddr::from(([127, 0, 0, 1], sip)));
-        std::thread::spawn(move || flood(edge, unit, stop))
+        let stop = stop.clone();
+        std::thread::spawn(move || flood(sip, unit, stop))
     });
-    for n in 0..PACKETS {
-        let head = [
-            &[0x80, 0][..],
-            &n.to_be_bytes(),
-            &(u32::from(n) * 160).to_be_bytes(),
-            b"ssrc",
-            &[0xD5; 160],
-        ]
-        .concat();
-        agent.rtp.send_to(&head, from_agent).unwrap();
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    (0..PACKETS).for_each(|n| agent.speak(n, from_agent));
     // All but the beginning, which may come before the call is bridged: one that is lost leaves a
     // gap, and one too few.
     let mut bytes = [0; 2048];
@@ -350,6 +392,98 @@ fn a_call_loses_nothing_beside_streams_that_are_always_full() {
     stop.store(true, Ordering::Relaxed);
     floods.into_iter().for_each(|flood| flood.join().unwrap());
     assert_eq!(seen.last().map(|last| usize::from(*last) + 1), Some(seen.len()), "some are lost");
+    edge.stop();
+}
+
+// Names of recordings are the permission to hear them.
+#[test]
+fn what_is_written_is_not_for_others_to_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut edge = Running::start(folder.path(), Stdio::null());
+    let (agent, customer) = (Phone::new(), Phone::new());
+    let customers = route(customer.sip.local_addr().unwrap());
+    let call_id = edge.place(1, agent.target(), customers, Some("call.wav"));
+    agent.answer();
+    customer.answer();
+    edge.until_told("recording_started");
+    edge.send(&ToEdge::Command { id: 2, command: Asked::HangUp { call_id } });
+    while !matches!(edge.event(), Event::Ended(_)) {}
+    let recordings = folder.path().join("recordings");
+    let files = std::fs::read_dir(&recordings).unwrap().map(|entry| entry.unwrap().path());
+    let mut count = 0;
+    for path in files.chain([recordings.clone()]) {
+        let mode = std::fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o027, 0, "{} is {mode:o}", path.display());
+        count += 1;
+    }
+    assert!(count > 1 && recordings.join("call.wav").exists(), "{count}");
+    edge.stop();
+}
+
+// B11: what of a recording found no room on the disk is told, at once and at the end.
+#[test]
+fn a_recording_that_finds_no_room_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut edge = Running::start(folder.path(), Stdio::null());
+    let (agent, customer) = (Phone::new(), Phone::new());
+    let customers = route(customer.sip.local_addr().unwrap());
+    let call_id = edge.place(1, agent.target(), customers, Some("call.wav"));
+    let from_agent = agent.answer();
+    customer.answer();
+    // Its first second or so finds room: 32,000 bytes each, in both channels.
+    let full = Rlimit { current: Some(48 * 1024), maximum: Some(48 * 1024) };
+    prlimit(Some(Pid::from_child(&edge.child)), Resource::Fsize, full).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopping = stop.clone();
+    let speaking = std::thread::spawn(move || {
+        (0..)
+            .take_while(|_| !stopping.load(Ordering::Relaxed))
+            .for_each(|n| agent.speak(n, from_agent))
+    });
+    edge.until_told("recording_failed");
+    edge.send(&ToEdge::Command { id: 2, command: Asked::HangUp { call_id } });
+    let ended = loop {
+        if let Event::Ended(ended) = edge.event() {
+            break ended;
+        }
+    };
+    stop.store(true, Ordering::Relaxed);
+    speaking.join().unwrap();
+    let written = ended.recording_written.expect("what was written");
+    assert!(!written.complete && written.written_ms < Some(2_000), "{written:?}");
+    assert!(ended.recording.is_some(), "what there was room for is kept");
+    edge.child.kill().unwrap();
+}
+
+// B01: who is called is no stranger: its connections are its own, however many.
+#[test]
+fn a_trunk_that_is_called_is_no_stranger() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut edge = Running::start(folder.path(), Stdio::null());
+    let sip = edge.sip();
+    let connect = |from: [u8; 4]| {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&sip.into()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        TcpStream::from(socket)
+    };
+    // One more than an address has that nobody called.
+    let connections = |from: [u8; 4]| (0..=16).map(|_| connect(from)).collect::<Vec<_>>();
+    let mut strange = connections([127, 0, 0, 66]);
+    assert_eq!(strange[0].read(&mut [0; 1]).unwrap(), 0, "the oldest made room");
+    let trunk = TcpListener::bind("127.0.0.9:0").unwrap();
+    let customer = Route { transport: TransportKind::Tcp, ..route(trunk.local_addr().unwrap()) };
+    let agent = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![customer.clone()] });
+    edge.place(1, agent, customer, None);
+    trunk.accept().unwrap();
+    let mut own = connections([127, 0, 0, 9]);
+    for connection in &mut own {
+        // RFC 5626 §4.4.1
+        connection.write_all(b"\r\n\r\n").unwrap();
+        connection.read_exact(&mut [0; 2]).expect("a pong");
+    }
     edge.stop();
 }
 

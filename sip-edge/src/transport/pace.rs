@@ -279,3 +279,34 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         Pin::new(&mut self.stream).poll_close(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // B01
+    #[test]
+    fn strangers_have_a_rate_each_and_all_together_and_nobody_else_has() {
+        let pace = Pace::new(Rc::default());
+        let take = |lane: Lane, messages: usize, len: usize| {
+            let source = pace.source(lane);
+            let waits = (0..messages).map(|_| source.take_message());
+            waits.max().unwrap_or_default().max(source.take_bytes(len))
+        };
+        assert_eq!(take(Lane::Strangers, 60, 128 * 1024), Duration::ZERO, "the bursts");
+        assert!(take(Lane::Strangers, 70, 0) > Duration::from_millis(200));
+        assert!(take(Lane::Strangers, 0, 192 * 1024) > Duration::from_secs(1));
+        assert_eq!(take(Lane::Own, 10_000, 100 << 20), Duration::ZERO);
+        let source = pace.source(Lane::Strangers);
+        source.take_bytes(1 << 20);
+        source.become_own();
+        assert_eq!(source.take_message().max(source.take_bytes(1)), Duration::ZERO);
+
+        // Those of many addresses, none of whom has more than its own burst.
+        let wait = (0..100).map(|_| take(Lane::Strangers, 60, 0)).max();
+        assert!(wait > Some(Duration::from_secs(1)), "{wait:?}");
+        let wait = (0..100).map(|_| take(Lane::Strangers, 0, 128 * 1024)).max();
+        assert!(wait > Some(Duration::from_secs(1)), "{wait:?}");
+        assert_eq!(take(Lane::Own, 10_000, 100 << 20), Duration::ZERO);
+    }
+}

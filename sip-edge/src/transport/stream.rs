@@ -21,10 +21,6 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for a connection that we open.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Longest time from the first byte of a message to its last, and for what is queued to be written.
-const MESSAGE_LIMIT: Duration = Duration::from_secs(10);
-/// Longest time that a stranger may be connected without a whole message.
-const STRANGER_IDLE: Duration = Duration::from_secs(30);
 /// Most bytes that wait to be written on one connection; a peer that reads slower is cut off.
 const QUEUE_LEN: usize = 256 * 1024;
 const READ_LEN: usize = 16 * 1024;
@@ -36,6 +32,25 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a stream's peer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// From the first byte of a message to its last, and for what is queued to be written.
+    pub message: Duration,
+    /// For a stranger, from one whole message to the next.
+    pub stranger: Duration,
+    /// The same for a trunk, of either side's messages.
+    pub idle: Duration,
+}
+
+impl StreamLimits {
+    /// With what is configured of them.
+    pub fn new(idle: Duration) -> Self {
+        let [message, stranger] = [10, 30].map(Duration::from_secs);
+        Self { message, stranger: stranger.min(idle), idle }
+    }
+}
+
 /// Limits of one shard's streams.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamConfig {
@@ -44,7 +59,7 @@ pub struct StreamConfig {
     pub max_connections: usize,
     /// Strangers' connections of one address.
     pub max_per_address: usize,
-    pub idle: Duration,
+    pub limits: StreamLimits,
 }
 
 /// What happened to the streams of a shard since its start.
@@ -391,14 +406,11 @@ impl Streams {
         let mut bytes = vec![0; READ_LEN];
         // When the message began of which a part has come.
         let mut part_since: Option<Instant> = None;
+        let limits = self.0.config.limits;
         loop {
-            let idle = if self.is_own(connection) {
-                self.0.config.idle
-            } else {
-                self.0.config.idle.min(STRANGER_IDLE)
-            };
+            let idle = if self.is_own(connection) { limits.idle } else { limits.stranger };
             let until = part_since
-                .map_or(connection.last_active.get() + idle, |since| since + MESSAGE_LIMIT);
+                .map_or(connection.last_active.get() + idle, |since| since + limits.message);
             let now = Instant::now();
             match within(until.saturating_duration_since(now), reader.read(&mut bytes)).await {
                 None if part_since.is_some() => {
@@ -479,7 +491,7 @@ impl Streams {
             if connection.source.is_own() {
                 connection.last_active.set(Instant::now());
             }
-            match within(MESSAGE_LIMIT, writer.write_all(&bytes)).await {
+            match within(self.0.config.limits.message, writer.write_all(&bytes)).await {
                 Some(Ok(())) => {}
                 Some(Err(_)) => return End::Broken,
                 None => {

@@ -3,6 +3,7 @@
 mod circles;
 mod codes;
 mod documented;
+mod documents;
 mod imports;
 mod lines;
 mod map;
