@@ -120,6 +120,8 @@ impl Minutes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use call_words::{CallState, CallStatus, CallType, MilestoneKind, Reason};
+    use storage::{FinalCall, NewCall, Progress, TimelineEntry};
 
     /// Midnight of some day.
     const MIDNIGHT: u64 = 20_000 * DAY_MS;
@@ -175,6 +177,87 @@ mod tests {
             "raised"
         );
         assert_eq!(minutes.check(&account, MIDNIGHT + DAY_MS, &metrics), Ok(()), "another day");
+    }
+
+    /// A call that was answered at its start, and its talk if it has ended.
+    fn call(store: &Storage, call_id: &str, start_ms: u64, talk_s: Option<u64>) -> Call {
+        let new = NewCall {
+            call_id: call_id.into(),
+            account_id: "a".into(),
+            uuid: None,
+            call_type: CallType::Server,
+            customer_number: "1".into(),
+            customer_number_e164: "+911".into(),
+            agent_number: None,
+            agent_number_e164: None,
+            crm_username: None,
+            from_number: "+912".into(),
+            disposition: "CRM_CALL".into(),
+            recording_file: None,
+            fingerprint: "f".into(),
+            idempotency_key: None,
+            start_ms,
+        };
+        store.create_call(new, None).unwrap();
+        let bridged = TimelineEntry {
+            sequence: 1,
+            at_ms: start_ms,
+            leg: None,
+            party: None,
+            kind: MilestoneKind::Bridged.into(),
+            sip_code: None,
+            trunk: None,
+            detail: None,
+        };
+        store
+            .apply_milestone(&call_id.into(), &bridged, &Progress::to(CallState::Bridged))
+            .unwrap();
+        if let Some(talk_s) = talk_s {
+            let end = FinalCall {
+                status: CallStatus::Answer,
+                reason: None,
+                answer_ms: Some(start_ms),
+                end_ms: start_ms + talk_s * 1_000,
+                duration_s: talk_s,
+                ..FinalCall::failed(Reason::System, start_ms)
+            };
+            store.finish_call(&call_id.into(), end).unwrap();
+        }
+        store.call(&call_id.into()).unwrap().unwrap()
+    }
+
+    // B09
+    #[test]
+    fn a_start_knows_what_was_talked_today_and_a_call_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Storage::open(folder.path(), ()).unwrap();
+        store.put_account(&account(0)).unwrap();
+        let evening = MIDNIGHT - 10 * MINUTE_MS;
+        // On the day of its end, all of it.
+        call(&store, "yesterday", evening, Some(5 * 60));
+        call(&store, "over midnight", evening, Some(11 * 60));
+        call(&store, "today", MIDNIGHT + MINUTE_MS, Some(2 * 60));
+        let runs = call(&store, "runs", MIDNIGHT + 4 * MINUTE_MS, None);
+        let now = MIDNIGHT + 7 * MINUTE_MS;
+        let minutes = Minutes::load(&store, now).unwrap();
+        let metrics = Metrics::default();
+        let check = |minutes: &Minutes, ceiling, now| {
+            minutes.check(&account(ceiling), now, &metrics).is_ok()
+        };
+        assert!(check(&minutes, 17, now) && !check(&minutes, 16, now));
+        // It goes on, is told twice, and ends.
+        minutes.note(&runs, now);
+        let later = now + 3 * MINUTE_MS;
+        assert!(check(&minutes, 20, later) && !check(&minutes, 19, later));
+        let ended = Call {
+            state: CallState::Ended,
+            end_ms: Some(later),
+            duration_s: 6 * 60,
+            ..runs.clone()
+        };
+        minutes.note(&ended, later);
+        let evening = later + 600 * MINUTE_MS;
+        assert!(check(&minutes, 20, evening) && !check(&minutes, 19, evening));
     }
 
     #[test]

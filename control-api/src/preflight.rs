@@ -189,6 +189,10 @@ mod tests {
             &["recordings.folder", "no folder"],
         );
         check_lack(
+            |config, folder| config.hold_audio.folder = file(folder, "h", "", 0o600),
+            &["hold_audio.folder", "no folder"],
+        );
+        check_lack(
             |config, folder| config.storage.folder = file(folder, "no", "", 0o600).join("db"),
             &["storage.folder", "/no: is no folder"],
         );

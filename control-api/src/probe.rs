@@ -53,8 +53,25 @@ fn try_to_write(folder: &Path) -> io::Result<()> {
     written?;
     removed?;
     let room = rustix::fs::statvfs(folder)?;
-    match room.f_bavail.saturating_mul(room.f_frsize) {
+    check_room(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+fn check_room(free: u64) -> io::Result<()> {
+    match free {
         LEAST_ROOM.. => Ok(()),
         _ => Err(io::Error::new(io::ErrorKind::StorageFull, "less than 1 MiB is free")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // B11
+    #[test]
+    fn a_disk_with_hardly_any_room_takes_no_recording() {
+        for (free, is_enough) in [(0, false), ((1 << 20) - 1, false), (1 << 20, true)] {
+            assert_eq!(check_room(free).is_ok(), is_enough, "{free}");
+        }
     }
 }

@@ -551,6 +551,31 @@ async fn a_dead_endpoint_delays_no_other_and_gets_few_connections() {
     assert_eq!((dead.seen().len(), dead.connection_count()), (2, 2));
 }
 
+// Nothing says that what is left from another attempt still leads anywhere.
+#[tokio::test]
+async fn an_attempt_without_another_behind_it_opens_a_connection_of_its_own() {
+    let (rig, sink) = (Rig::new(), Sink::good(|_| Answer::Status(200)).await);
+    let callbacks = rig.callbacks(&sink, PATIENCE, 8);
+    let deliver = async |endpoint: &EndpointId| {
+        let job = rig.turn(&callbacks, endpoint, START).await.unwrap();
+        assert_eq!(job.state, JobState::Delivered);
+        // What is left of a connection is kept behind the attempt's back.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        sink.connection_count()
+    };
+    let once = rig.account_with_retries(ACCOUNT, &sink.url, 0);
+    for (call_id, count) in [("c1", 1), ("c2", 2), ("c3", 3)] {
+        let endpoint = rig.end_call_of(call_id, &once, START);
+        assert_eq!(deliver(&endpoint).await, count, "{call_id}");
+    }
+    // One that is asked for by hand has none behind it either.
+    let endpoint = rig.end_call("c4", ACCOUNT, &sink.url, START);
+    let before = deliver(&endpoint).await;
+    let outcome = rig.store().requeue_callback(&"c4".into()).unwrap();
+    let RequeueOutcome::Queued(job) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(deliver(&job.target.endpoint).await, before + 1);
+}
+
 // S20
 #[tokio::test]
 async fn a_start_takes_up_what_was_left_and_a_stop_waits_for_what_is_under_way() {

@@ -32,6 +32,7 @@ impl Shell {
             router: admin::router(Arc::clone(&bench.app)),
             security: Security::Plain,
             caps: Caps { total: 16, per_address: 16, proxies: Vec::new() },
+            patience: listener::Patience::default(),
             tells_https: false,
             metrics: bench.app.metrics.clone(),
         };
@@ -328,6 +329,10 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
         (
             vec!["--url", "http://127.0.0.1:1", "trunk", "list"],
             "the admin API cannot be reached at http://127.0.0.1:1/",
+        ),
+        (
+            vec!["--url", "http://127.0.0.1:1", "trunk", "list"],
+            "--url or CONTROL_API_ADMIN_URL says where admin.listen",
         ),
         (
             vec!["--token-file", "/nowhere/token", "trunk", "list"],

@@ -6,6 +6,7 @@ mod exchange;
 mod paced;
 mod slots;
 
+pub use paced::Patience;
 pub use slots::Caps;
 
 use super::tls::{Security, Stream};
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use paced::{Paced, Patience};
+use paced::Paced;
 use slots::{Slot, Slots};
 use socket2::SockRef;
 use std::error::Error;
@@ -32,8 +33,6 @@ use tokio_util::sync::CancellationToken;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time that a client has for ending its side of a connection which was ended here.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a client that takes no answer, or hardly any of it, is waited for.
-const PATIENCE: Patience = Patience { timeout: Duration::from_secs(30), least_rate: 2048.0 };
 /// Longest head of a request in bytes.
 const MAX_HEAD_LEN: usize = 32 * 1024;
 /// Bytes that the kernel takes of an answer before its reader has taken those of before.
@@ -47,6 +46,7 @@ pub struct Service {
     pub router: Router,
     pub security: Security,
     pub caps: Caps,
+    pub patience: Patience,
     /// Whether browsers are told to come by HTTPS only.
     pub tells_https: bool,
     pub metrics: Metrics,
@@ -102,7 +102,7 @@ async fn serve_connection(
         () = slot.cut.cancelled() => return,
     };
     let mut stream = match handshake {
-        Ok(stream) => Paced::new(stream, slot.progress.clone(), PATIENCE),
+        Ok(stream) => Paced::new(stream, slot.progress.clone(), service.patience),
         Err(error) => {
             tracing::debug!(%peer, %error, "TLS handshake failed");
             return;
@@ -165,4 +165,62 @@ async fn answer_requests(
         () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use socket2::{Domain, Socket, Type};
+    use std::convert::Infallible;
+    use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const PIECE: &[u8] = &[0; 16 * 1024];
+
+    // B01: neither its place nor much of an answer is held for who takes none.
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_holds_little_and_is_cut() {
+        let given = Arc::<AtomicUsize>::default();
+        let giving = given.clone();
+        let endless = move || {
+            let giving = giving.clone();
+            let pieces = futures_util::stream::repeat_with(move || {
+                giving.fetch_add(PIECE.len(), Ordering::Relaxed);
+                Ok::<_, Infallible>(Bytes::from_static(PIECE))
+            });
+            std::future::ready(Body::from_stream(pieces))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Metrics::default();
+        let service = Service {
+            name: "public",
+            router: Router::new().route("/", get(endless)),
+            security: Security::Plain,
+            caps: Caps { total: 10, per_address: 10, proxies: Vec::new() },
+            patience: Patience { timeout: Duration::from_millis(300), ..Patience::default() },
+            tells_https: false,
+            metrics: metrics.clone(),
+        };
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, service, shutdown.clone()));
+        let mut client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_recv_buffer_size(4096).unwrap();
+        client.connect(&address.into()).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let cut = "connections_cut_total{listener=\"public\",reason=\"slow_reader\"} 1";
+        let cutting = async {
+            while !metrics.print(0, 0, storage::OutboxDepth::default(), &[]).contains(cut) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), cutting).await.expect("it is never cut");
+        let given = given.load(Ordering::Relaxed);
+        assert!(given < 1024 * 1024, "{given} bytes wait for it");
+        shutdown.cancel();
+        serving.await.unwrap();
+    }
 }

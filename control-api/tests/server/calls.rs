@@ -1,8 +1,9 @@
 //! Placing, ending and changing calls.
 
-use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call, without_delivery};
+use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call, told, two_talk, without_delivery};
 use call_words::{CallStatus, TransportKind};
-use control_wire::{AgentTarget, Event, FromEdge};
+use control_api::clock::now_ms;
+use control_wire::{AgentTarget, Event, FromEdge, Milestone};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -497,8 +498,8 @@ async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
     rig.change_account(|account| account.countries.clear());
     rig.post_call(abroad).await.expect_problem(422, "country_not_allowed");
 
-    let (call_id, _) = rig.place(&mut shard).await;
-    shard.bridge(&call_id).await;
+    let running = rig.talk(&mut shard).await;
+    let call_id = rig.talk(&mut shard).await;
     let mut end = ended(&call_id, CallStatus::Answer);
     end.duration_s = 3 * 60;
     shard.tell(Event::Ended(Box::new(end))).await;
@@ -509,11 +510,36 @@ async fn countries_and_minutes_of_an_account_hold_from_the_next_call_on() {
             <= 86_400
     );
     assert!(refused.json()["detail"].as_str().unwrap().contains("`minutes_per_day`"));
+    // Third parties are calls, too.
+    let third = Some(json!({ "to_number": "9876543219", "flow": "join" }));
+    let participants = format!("/calls/{running}/participants");
+    rig.post(&participants, third).await.expect_problem(429, "minutes_limit");
     // What was talked is known after a restart, too.
     let rig = rig.restart().await;
-    let mut shard = rig.shard(1, &[]).await;
+    let mut shard = rig.shard(1, &[&running]).await;
     rig.post_call(guide_call()).await.expect_problem(429, "minutes_limit");
     rig.change_account(|account| account.minutes_per_day = 4);
+    rig.place(&mut shard).await;
+    rig.stop().await;
+}
+
+// B09
+#[tokio::test]
+async fn a_call_that_runs_uses_up_minutes() {
+    const DAY_MS: u64 = 86_400_000;
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (lasting, _) = rig.place(&mut shard).await;
+    rig.change_account(|account| account.minutes_per_day = 1);
+    rig.place(&mut shard).await;
+    let at_ms = now_ms() - DAY_MS;
+    let bridged = Milestone { at_ms, ..told(&lasting, 1, "bridged", None, two_talk()) };
+    shard.tell(Event::Milestone(bridged)).await;
+    // Of today; in the first minute of a day that is none yet.
+    if now_ms() % DAY_MS > 60_000 {
+        rig.post_call(guide_call()).await.expect_problem(429, "minutes_limit");
+    }
+    rig.change_account(|account| account.minutes_per_day = 24 * 60 + 1);
     rig.place(&mut shard).await;
     rig.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Results that were given up: found by the account and by operators, and pushed again; and what
 //! the removal of an account takes along.
 
-use crate::rig::{ACCOUNT, DEADLINE, Rig};
+use crate::rig::{ACCOUNT, DEADLINE, Rig, Stream};
 use call_words::CallStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -38,9 +38,13 @@ async fn given_up_results_are_found_and_pushed_again() {
     let mut shard = rig.shard(1, &[]).await;
     let (live, _) = rig.place(&mut shard).await;
     let mut lost = Vec::new();
+    let mut stream = Stream::open(&rig, "/events").await;
     for _ in 0..3 {
         let (call_id, _) = rig.place(&mut shard).await;
         shard.end(&call_id, CallStatus::Busy).await;
+        // At once, though nothing else happens.
+        let told = stream.named("callback_exhausted").await.unwrap();
+        assert_eq!(told["call_id"], call_id);
         exhausted(&rig, &call_id, 1).await;
         lost.insert(0, call_id);
     }
@@ -49,6 +53,9 @@ async fn given_up_results_are_found_and_pushed_again() {
     for (query, expected) in [("exhausted", &lost[..]), ("pending", &[]), ("delivered", &[])] {
         let list = rig.get(&format!("/calls?callback={query}")).await.expect(200).json();
         assert_eq!(ids(&list["calls"]), expected, "{query}");
+        for call in list["calls"].as_array().unwrap() {
+            assert_eq!(call["callback"]["state"], query);
+        }
     }
     let page = rig.get("/calls?callback=exhausted&limit=2").await.expect(200).json();
     assert_eq!(ids(&page["calls"]), lost[..2]);

@@ -371,6 +371,10 @@ async fn who_has_read_an_ended_call_to_its_end_is_not_to_come_again() {
     .await
     .unwrap();
     rig.get(&path).await.expect(204);
+    // Who comes back for what was forgotten is told that it is.
+    let mut stream = Stream::open(&rig, &format!("{path}?last_event_id=1")).await;
+    assert_eq!(stream.next().await.unwrap().word, "gap");
+    assert_eq!(stream.next().await, None);
     rig.stop().await;
 }
 

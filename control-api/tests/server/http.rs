@@ -2,6 +2,7 @@
 //! take nothing.
 
 use crate::rig::{DEADLINE, Rig, guide_call};
+use crate::softphone::{AGENT, CUSTOMER, LAUNCH, launch_query};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -268,23 +269,37 @@ async fn connections_that_stall_make_room() {
     rig.stop().await;
 }
 
+// Of whatever can be guessed.
 #[tokio::test]
 async fn wrong_keys_have_a_rate_and_right_ones_none() {
     let rig = Rig::start().await;
-    let guess = |authorization: &'static str, from: &'static str| {
-        rig.request(Method::GET, "/calls", move |request| {
-            request.header("authorization", authorization).header("x-forwarded-for", from)
-        })
+    let guess = async |path: &str, authorization: &str, from: &str| {
+        let build = |request: reqwest::RequestBuilder| {
+            request
+                .header("authorization", authorization)
+                .header("x-forwarded-for", from)
+                .header("accept", "application/problem+json")
+        };
+        rig.request(Method::GET, path, build).await
     };
-    let mut refused = guess("Bearer wrong", "198.51.100.7").await;
-    for _ in 0..5_000 {
-        if refused.status != 401 {
-            break;
+    let link = format!("{LAUNCH}?{}", launch_query("a-key-of-nobody-at-all-1", AGENT, CUSTOMER));
+    for (path, authorization, from, status) in [
+        ("/calls", "Bearer wrong", "198.51.100.7", 401),
+        ("/recordings/none.wav", "", "198.51.100.9", 404),
+        ("/CRM_API/webphone/session/call", "Session a.b", "198.51.100.10", 401),
+        (link.as_str(), "", "198.51.100.11", 401),
+    ] {
+        let mut refused = guess(path, authorization, from).await;
+        assert_eq!(refused.status, status, "{path}");
+        for _ in 0..5_000 {
+            if refused.status != status {
+                break;
+            }
+            refused = guess(path, authorization, from).await;
         }
-        refused = guess("Bearer wrong", "198.51.100.7").await;
+        assert!(!refused.expect_problem(429, "too_many_guesses").header("retry-after").is_empty());
     }
-    assert!(!refused.expect_problem(429, "too_many_guesses").header("retry-after").is_empty());
-    guess("Bearer wrong", "198.51.100.8").await.expect_problem(401, "unauthorized");
+    guess("/calls", "Bearer wrong", "198.51.100.8").await.expect_problem(401, "unauthorized");
     // Who shares the address is not locked out.
     let key = rig.server_key.clone();
     let right = rig.request(Method::GET, "/calls", |request| {

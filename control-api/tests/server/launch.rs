@@ -66,6 +66,14 @@ async fn the_link_renders_the_page_with_its_launch() {
     );
     assert!(!policy.contains("unsafe"), "{policy}");
 
+    // Where its program is kept from loading, as in a frame without allow-scripts, it is not blank.
+    let (_, body) = page.split_once("<body>").expect("a body");
+    for part in
+        ["<main", "Opening the softphone", "allow-scripts and allow-same-origin", "<noscript>"]
+    {
+        assert!(body.contains(part), "{part} is not in {body}");
+    }
+
     // What the page loads is there, and may be kept.
     let assets: Vec<&str> =
         page.split('"').filter(|text| text.starts_with("/CRM_API/webphone/assets/")).collect();

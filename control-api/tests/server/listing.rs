@@ -95,14 +95,11 @@ async fn filters_narrow_the_list() {
         assert_eq!(problem["errors"][0]["field"], query.split('=').next().unwrap(), "{problem}");
     }
     // A misspelt condition does not list everything; the raw `+` of a time zone is understood.
-    for query in ["callbak=exhausted", "status=BUSY&Limit=3"] {
+    for (query, unknown) in [("callbak=exhausted", "callbak"), ("status=BUSY&Limit=3", "Limit")] {
         let problem =
             rig.get(&format!("/calls?{query}")).await.expect_problem(400, "malformed_query").json();
-        let field = problem["errors"][0]["field"].as_str().unwrap();
-        assert!(
-            query.contains(field) && problem["detail"].as_str().unwrap().contains("unknown field"),
-            "{problem}"
-        );
+        assert_eq!(problem["errors"][0]["field"], unknown, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("unknown field"), "{problem}");
     }
     rig.get("/calls?from=2020-01-01T05:30:00+05:30").await.expect(200);
     rig.stop().await;

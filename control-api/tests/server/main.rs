@@ -16,5 +16,6 @@ mod participants;
 mod presence;
 mod recordings;
 mod rig;
+mod session;
 mod softphone;
 mod webphone;

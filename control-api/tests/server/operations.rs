@@ -257,6 +257,8 @@ async fn the_operators_document_holds_operations_and_the_admin_api() {
         assert!(document["paths"].get(path).is_some(), "{path}");
     }
     assert!(document["paths"].as_object().unwrap().keys().any(|path| path.starts_with("/admin/")));
+    let other = rig.operator("/admin/openapi.json").await.expect(200).json();
+    assert!(other == document, "under either path it is the same");
     rig.stop().await;
 }
 

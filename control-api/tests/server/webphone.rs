@@ -548,7 +548,8 @@ async fn sessions_are_known_by_their_secret_alone() {
     page.send(&rig, Method::PATCH, "call", verdict(&call_id))
         .await
         .expect_problem(404, "not_found");
-    let set = other.send(&rig, Method::PATCH, "call", verdict(&call_id)).await;
+    let in_capitals = verdict(&call_id.to_uppercase());
+    let set = other.send(&rig, Method::PATCH, "call", in_capitals).await;
     assert_eq!(set.expect(200).json()["disposition"], "X");
     // An agent that is removed is cut off, and its session is over.
     let path = format!("/admin/accounts/{ACCOUNT}/agents/agent.018");
@@ -560,7 +561,7 @@ async fn sessions_are_known_by_their_secret_alone() {
 }
 
 /// Everything that a page may ask for is refused.
-async fn check_over(rig: &Rig, page: &Page) {
+pub async fn check_over(rig: &Rig, page: &Page) {
     let control = json!({ "verb": "add", "to_number": "9876543219", "flow": "join" });
     for (method, path, body) in [
         (Method::POST, "renew", None),

@@ -21,6 +21,12 @@ pub struct Patience {
     pub least_rate: f64,
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), least_rate: 2048.0 }
+    }
+}
+
 /// A connection whose client must read and write at some pace.
 pub struct Paced<S> {
     pub stream: S,
