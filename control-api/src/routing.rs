@@ -5,7 +5,7 @@
 use crate::config;
 use crate::number::{self, E164};
 use crate::secret::{MasterKey, Purpose};
-use call_words::{MediaProfile, TransportKind, TrunkId};
+use call_words::TrunkId;
 use control_wire::{Destination, DigestCredentials, Route};
 use ipnet::IpNet;
 use std::collections::HashMap;
@@ -163,19 +163,13 @@ pub fn destination(
         let trunk = &ready.trunk;
         ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
             trunk: trunk.id.clone(),
-            transport: match trunk.transport {
-                call_words::TransportKind::Udp => TransportKind::Udp,
-                call_words::TransportKind::Tcp => TransportKind::Tcp,
-            },
+            transport: trunk.transport,
             address: *address,
             domain: uri_host(&trunk.host, trunk.port),
             request_user: number::wire(number, &trunk.number_format, region),
             caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
             credentials: ready.credentials.clone(),
-            media: match trunk.media {
-                call_words::MediaProfile::Rtp => MediaProfile::Rtp,
-                call_words::MediaProfile::SdesSrtp => MediaProfile::SdesSrtp,
-            },
+            media: trunk.media,
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
         })
@@ -204,14 +198,15 @@ fn shown_format(format: &NumberFormat) -> &NumberFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use call_words::{MediaProfile, TransportKind};
 
     fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
         Trunk {
             id: id.into(),
             host: host.into(),
             port: 5060,
-            transport: call_words::TransportKind::Udp,
-            media: call_words::MediaProfile::Rtp,
+            transport: TransportKind::Udp,
+            media: MediaProfile::Rtp,
             allow_plaintext: true,
             number_format,
             username: None,

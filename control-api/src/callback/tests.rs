@@ -612,10 +612,7 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
         "one queue for an account and origin"
     );
     let callbacks = rig.callbacks(&sink, PATIENCE, 4);
-    let job = rig
-        .turn(&callbacks, &call_words::EndpointId::from(endpoint.as_str()), START)
-        .await
-        .unwrap();
+    let job = rig.turn(&callbacks, &endpoint, START).await.unwrap();
     assert_eq!((job.attempt_count, job.state), (1, JobState::Pending));
     let seen = sink.seen().pop().unwrap();
     assert_eq!((seen.header("webhook-id"), seen.header("x-crm-auth")), ("c2.1", AUTH));
@@ -625,10 +622,7 @@ async fn progress_is_tried_like_a_result_until_it_is_stale() {
         (&body["event"], &body["sequence"], &body["call_id"]),
         (&"initiated".into(), &1.into(), &"c2".into())
     );
-    let stale = rig
-        .turn(&callbacks, &call_words::EndpointId::from(endpoint.as_str()), START + 600_001)
-        .await
-        .unwrap();
+    let stale = rig.turn(&callbacks, &endpoint, START + 600_001).await.unwrap();
     assert_eq!(stale.state, JobState::Exhausted);
     assert_eq!(sink.seen().len(), 1, "nothing more was sent");
     let word = rig.store().deliveries(&stale.call_id).unwrap().pop().unwrap().error;
