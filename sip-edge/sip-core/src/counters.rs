@@ -41,9 +41,11 @@ pub enum Counter {
     GrantRefused,
     /// A leg of an earlier process that was cancelled or hung up.
     Farewell,
+    /// A 422 of a peer whose shortest session interval was taken over (RFC 4028).
+    SessionIntervalRaised,
 }
 
-const NAMES: [(Counter, &str); 20] = [
+const NAMES: [(Counter, &str); 21] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -64,6 +66,7 @@ const NAMES: [(Counter, &str); 20] = [
     (Counter::Unanswered, "sip_unanswered_strays"),
     (Counter::GrantRefused, "sip_grants_refused"),
     (Counter::Farewell, "sip_farewells"),
+    (Counter::SessionIntervalRaised, "sip_session_intervals_raised"),
 ];
 
 /// Monotonic counts.

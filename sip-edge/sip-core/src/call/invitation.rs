@@ -1,13 +1,15 @@
-//! One INVITE and all that grows out of it: provisional responses, forks, a digest retry, CANCEL,
-//! the 2xx's ACK and the BYE (RFC 3261 §9.1, §13.2, §15.1.1, §22), and our requests inside its
-//! dialog. Once abandoned it leaves whatever dialog still arises. Knows no media and no other leg.
+//! One INVITE and all that grows out of it: provisional responses, reliable ones too (RFC 3262),
+//! forks, what it is sent again for, CANCEL, the 2xx's ACK and the BYE (RFC 3261 §9.1, §13.2,
+//! §15.1.1, §22), and our requests inside its dialog. Once abandoned it leaves whatever dialog
+//! still arises. Knows no media and no other leg.
 
 mod credentials;
 mod farewell;
 mod inside;
 mod remains;
 pub mod request;
-mod session_timer;
+mod retry;
+pub mod session_timer;
 
 use super::context::Context;
 use super::shard::Owner;
@@ -20,7 +22,7 @@ use call_words::MilestoneKind;
 use credentials::Authority;
 use inside::{Errand, Reinvite};
 use ipnet::IpNet;
-use session_timer::SessionTimer;
+use session_timer::{SessionTimer, Watch};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -40,14 +42,20 @@ pub enum Progress {
         first: bool,
         sdp: Option<Vec<u8>>,
     },
-    /// The first 2xx, already acknowledged, with its SDP.
+    /// The first 2xx, already acknowledged, with its SDP, or that of its early dialog; `fork` is
+    /// the place of its dialog.
     Answered {
         code: u16,
+        fork: usize,
         sdp: Option<Vec<u8>>,
     },
     Failed(Failure),
     /// The final response to our INFO, `None` after a timeout.
     Informed {
+        code: Option<u16>,
+    },
+    /// The final response to our UPDATE, `None` after a timeout.
+    Refreshed {
         code: Option<u16>,
     },
     /// The final response to our re-INVITE, `None` after a timeout; a 2xx is acknowledged.
@@ -86,6 +94,10 @@ pub struct Fork {
     ack: Option<Request>,
     /// RSeq of the last provisional response that PRACK has acknowledged (RFC 3262 §4).
     rseq: Option<u32>,
+    /// The last description of a provisional response.
+    early_sdp: Option<Vec<u8>>,
+    /// It came reliably, so that our offer is answered (RFC 3262 §5).
+    is_offer_answered: bool,
     bye: Option<Request>,
     bye_challenged: bool,
     /// Our CSeq number and the remote target as they were noted for the next process, if they were.
@@ -111,7 +123,6 @@ pub struct Invitation {
     stale_challenged: bool,
     abandoned: bool,
     cancel_deadline: Option<Instant>,
-    early_sdp: Option<(String, Vec<u8>)>,
     forks: Vec<Fork>,
     reinvite: Option<Reinvite>,
     errands: Vec<Errand>,
@@ -171,11 +182,13 @@ impl Invitation {
             stale_challenged: false,
             abandoned: false,
             cancel_deadline: None,
-            early_sdp: None,
             forks: Vec::new(),
             reinvite: None,
             errands: Vec::new(),
-            timer: SessionTimer::default(),
+            timer: SessionTimer::new(match flow.transport {
+                Transport::Wss => Watch::Nobody,
+                _ => Watch::Peer,
+            }),
             is_ignoring_told: false,
             is_noted: false,
         }
@@ -206,6 +219,15 @@ impl Invitation {
     /// The dialog that a request of the peer belongs to.
     pub fn fork_of(&mut self, request: &Request) -> Option<&mut Fork> {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
+    }
+
+    /// The place of the early dialog that a request of the peer belongs to, if our offer is answered
+    /// in it: then the peer may offer (RFC 3311 §5.1).
+    pub fn agreed_early(&self, request: &Request) -> Option<usize> {
+        let at = self.forks.iter().position(|fork| fork.dialog.owns(request))?;
+        let fork = &self.forks[at];
+        let may_offer = fork.state == ForkState::Early && fork.is_offer_answered;
+        (!self.abandoned && may_offer).then_some(at)
     }
 
     /// Takes a response to the INVITE, to a re-INVITE, to a BYE or to an errand; those to CANCEL
@@ -264,12 +286,18 @@ impl Invitation {
         {
             self.forks.extend(Dialog::of_response(&self.invite, response).map(Fork::new));
         }
-        if let Some(rseq) = response.rseq().filter(|_| response.requires("100rel")) {
-            self.acknowledge_provisional(cx, &tag, rseq);
+        let at = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag);
+        let rseq = response.rseq().filter(|_| response.requires("100rel"));
+        if let (Some(at), Some(rseq)) = (at, rseq)
+            && !self.acknowledge_provisional(cx, at, rseq)
+        {
+            // Repeated, or ahead of one that is still to come (RFC 3262 §4).
+            return Progress::Nothing;
         }
         let sdp = request::sdp_of(response);
-        if let Some(sdp) = &sdp {
-            self.early_sdp = Some((tag, sdp.clone()));
+        if let (Some(at), Some(sdp)) = (at, &sdp) {
+            self.forks[at].early_sdp = Some(sdp.clone());
+            self.forks[at].is_offer_answered |= rseq.is_some();
         }
         Progress::Ringing { code, first, sdp }
     }
@@ -314,10 +342,10 @@ impl Invitation {
             return Progress::Nothing;
         }
         self.timer.take_answer(cx.now, response);
-        let early =
-            self.early_sdp.take().filter(|(early_tag, _)| *early_tag == tag).map(|(_, sdp)| sdp);
+        let early = self.forks[index].early_sdp.take();
         Progress::Answered {
             code: response.status_code.code(),
+            fork: index,
             sdp: request::sdp_of(response).or(early),
         }
     }
@@ -335,7 +363,7 @@ impl Invitation {
         if self.abandoned {
             return Progress::Nothing;
         }
-        if matches!(code, 401 | 407) && self.answer_challenge(cx, response) {
+        if self.try_again(cx, response) {
             return Progress::Nothing;
         }
         Progress::Failed(Failure::Response { code, q850: response.q850_cause() })
@@ -348,37 +376,6 @@ impl Invitation {
             let why = Some("the response belongs to no open request");
             cx.explained(Some(self.owner.leg), MilestoneKind::ResponseIgnored, code, None, why);
         }
-    }
-
-    /// Sends the INVITE again with credentials, once, and once more if only the nonce was stale
-    /// (RFC 3261 §22.2).
-    fn answer_challenge(&mut self, cx: &mut Context<'_>, response: &Response) -> bool {
-        let Some(is_stale) = self.authority.take(response) else { return false };
-        let allowed = if is_stale { !self.stale_challenged } else { !self.challenged };
-        if !allowed {
-            return false;
-        }
-        let via = request::via(cx, self.flow.transport);
-        let mut invite = request::again(&self.invite, &via);
-        self.authority.sign(cx, &mut invite);
-        let Some(transaction) =
-            cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner)
-        else {
-            return false;
-        };
-        self.stale_challenged |= self.challenged;
-        self.challenged = true;
-        self.invite = invite;
-        self.is_noted = false;
-        self.transaction = Some(transaction);
-        self.stage = Stage::Calling;
-        cx.milestone(
-            Some(self.owner.leg),
-            MilestoneKind::Challenged,
-            Some(response.status_code.code()),
-            None,
-        );
-        true
     }
 
     /// The transaction got no final response, or its message could not be sent.
@@ -410,7 +407,7 @@ impl Invitation {
             return progress;
         }
         self.end_bye(transaction);
-        self.end_errand(transaction)
+        self.end_errand(transaction, failure)
     }
 
     /// The transaction has ended in order.
@@ -497,6 +494,8 @@ impl Fork {
             state: ForkState::Early,
             ack: None,
             rseq: None,
+            early_sdp: None,
+            is_offer_answered: false,
             bye: None,
             bye_challenged: false,
             noted: None,

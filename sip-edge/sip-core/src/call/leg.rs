@@ -14,7 +14,7 @@ use super::context::Context;
 use super::invitation::{Invitation, Progress};
 use super::shard::{Owner, Resources};
 use crate::event::{Attempt, LegMedia};
-use crate::message::Response;
+use crate::message::{Method, Response};
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use answering::AwaitedAck;
@@ -73,6 +73,8 @@ pub struct Leg {
     pub(super) offer: Option<Offer>,
     pub(super) local_sdp: String,
     pub agreed: Option<Agreement>,
+    /// What the peer's offers in early dialogs have made of them, by the dialogs' places.
+    pub(super) agreed_early: Vec<(usize, Agreement)>,
     pub(super) awaited_ack: Option<AwaitedAck>,
     /// Whose turn it is to offer once the first offer is agreed.
     pub(super) exchange: Exchange,
@@ -104,6 +106,7 @@ impl Leg {
             offer: None,
             local_sdp: String::new(),
             agreed: None,
+            agreed_early: Vec::new(),
             awaited_ack: None,
             exchange: Exchange::new(),
             reoffer: None,
@@ -145,6 +148,7 @@ impl Leg {
         let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
         self.local_sdp = offer.print();
         self.offer = Some(offer);
+        self.agreed_early.clear();
         let owner = Owner { call: cx.call, leg: self.name, invitation: self.invitations.len() };
         Invitation::send(cx, owner, target, &self.local_sdp)
     }
@@ -176,6 +180,7 @@ impl Leg {
         let Some(one) = self.invitations.get_mut(invitation) else { return LegEvent::Nothing };
         let progress = one.handle_response(cx, transaction, response);
         if is_current {
+            one.timer.note_methods(response);
             self.keys.note_methods(response);
         }
         self.handle_progress(cx, invitation, progress)
@@ -213,11 +218,13 @@ impl Leg {
         match progress {
             Progress::Nothing => LegEvent::Nothing,
             Progress::Ringing { code, first, sdp } => self.handle_ringing(cx, code, first, sdp),
-            Progress::Answered { code, sdp } => self.handle_answer(cx, code, sdp),
+            Progress::Answered { code, fork, sdp } => self.handle_answer(cx, code, fork, sdp),
             Progress::Informed { code } => {
                 self.take_informed(cx, code);
                 LegEvent::Nothing
             }
+            Progress::Refreshed { code: Some(481 | 408) | None } => LegEvent::DialogLost,
+            Progress::Refreshed { .. } => LegEvent::Nothing,
             Progress::Failed(failure) => self.handle_failure(cx, failure),
             Progress::Reoffered { code, sdp } => self.handle_reoffered(cx, code, sdp),
         }
@@ -247,9 +254,20 @@ impl Leg {
         }
     }
 
-    fn handle_answer(&mut self, cx: &mut Context<'_>, code: u16, sdp: Option<Vec<u8>>) -> LegEvent {
+    fn handle_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        code: u16,
+        fork: usize,
+        sdp: Option<Vec<u8>>,
+    ) -> LegEvent {
         self.ring_deadline = None;
-        let agreed = sdp.zip(self.offer.as_ref()).map(|(sdp, offer)| offer.accept(&sdp));
+        let early = self.agreed_early.drain(..).find(|(at, _)| *at == fork);
+        let agreed = match early {
+            // Our offer was answered reliably, and what was offered since then holds.
+            Some((_, agreed)) => Some(Ok(agreed)),
+            None => sdp.zip(self.offer.as_ref()).map(|(sdp, offer)| offer.accept(&sdp)),
+        };
         match agreed {
             Some(Ok(agreed)) => {
                 self.end_attempt(cx, Some(code), "answered");
@@ -398,6 +416,7 @@ impl Leg {
         }
         if let Some(one) = self.invitations.last_mut().filter(|one| one.is_answered())
             && one.timer.take_due(cx.now)
+            && (one.timer.method() == Method::Invite || one.refresh(cx).is_err())
         {
             self.exchange.refresh();
         }

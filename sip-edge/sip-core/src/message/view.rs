@@ -149,6 +149,13 @@ pub trait View: HasHeaders {
             .any(|each| each.eq_ignore_ascii_case(option))
     }
 
+    /// Whether the Unsupported of a 420 lists the option tag.
+    fn names_unsupported(&self, option: &str) -> bool {
+        self.values("Unsupported")
+            .flat_map(grammar::split_list)
+            .any(|each| each.eq_ignore_ascii_case(option))
+    }
+
     /// Whether Allow lists the method.
     fn allows(&self, method: &str) -> bool {
         self.values("Allow").flat_map(grammar::split_list).any(|each| each == method)

@@ -481,7 +481,7 @@ fn patient() -> Rig {
 fn timed(expires: &str) -> Rig {
     let mut rig = patient();
     let invite = rig.expect_request(Method::Invite, CUSTOMER);
-    assert_eq!(invite.value("Supported"), Some("timer"));
+    assert_eq!(invite.value("Supported"), Some("timer, 100rel"));
     let text = String::from_utf8(answer(&invite, "customer", CUSTOMER, CUSTOMER_MEDIA)).unwrap();
     rig.deliver(address(CUSTOMER), with(&text, expires).as_bytes());
     rig.expect_request(Method::Ack, CUSTOMER);
@@ -542,28 +542,34 @@ fn a_refresh_that_fails_is_tried_again() {
 
 #[test]
 fn a_peer_that_refreshes_is_answered() {
-    let mut rig = timed("Session-Expires: 90;refresher=uas");
-    rig.advance(Duration::from_secs(110));
-    rig.expect_silence();
-    let mut rig = patient();
-    let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
-    rig.expect_request(Method::Ack, CUSTOMER);
-    let mut refresh = |cseq: u32, method: Method, lines: &str, expected: Option<&str>| {
+    let answered = || {
+        let mut rig = patient();
+        let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        (rig, customer)
+    };
+    let refresh = |(rig, customer): &mut (Rig, Callee),
+                   cseq: u32,
+                   method: Method,
+                   lines: &str,
+                   expected: Option<&str>| {
         let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendrecv");
         let request =
-            rig.build(&customer, method, cseq, (method == Method::Invite).then_some(sdp.as_str()));
+            rig.build(customer, method, cseq, (method == Method::Invite).then_some(sdp.as_str()));
         let text = String::from_utf8(message::print_request(&request)).unwrap();
         rig.deliver(address(CUSTOMER), with(&text, lines).as_bytes());
         assert_eq!(rig.expect_response(200).value("Session-Expires"), expected, "{lines}");
         if method == Method::Invite {
-            let ack = rig.build(&customer, Method::Ack, cseq, None);
+            let ack = rig.build(customer, Method::Ack, cseq, None);
             rig.deliver(address(CUSTOMER), &message::print_request(&ack));
         }
         rig.advance(Duration::from_secs(46));
         rig.sent.pop_front()
     };
+    let mut peer = answered();
     assert!(
         refresh(
+            &mut peer,
             200,
             Method::Update,
             "Supported: timer\r\nSession-Expires: 90;refresher=uac",
@@ -572,18 +578,24 @@ fn a_peer_that_refreshes_is_answered() {
         .is_none()
     );
     assert!(
-        refresh(201, Method::Invite, "Require: timer\r\nx: 90", Some("90;refresher=uac")).is_none()
+        refresh(
+            &mut peer,
+            201,
+            Method::Invite,
+            "Require: timer\r\nx: 90",
+            Some("90;refresher=uac")
+        )
+        .is_none()
     );
-    assert!(refresh(202, Method::Invite, "Session-Expires: 90", None).is_none());
-    let ours = refresh(
-        203,
-        Method::Invite,
-        "Supported: timer\r\nSession-Expires: 90;refresher=uas",
-        Some("90;refresher=uas"),
-    );
-    assert!(
-        matches!(ours, Some((_, SipMessage::Request(request))) if request.method == Method::Invite)
-    );
+    // Who cannot refresh, or does not wish to, leaves it to us (RFC 4028 §9).
+    for (cseq, lines) in [
+        (202, "Session-Expires: 90"),
+        (203, "Supported: timer\r\nSession-Expires: 90;refresher=uas"),
+    ] {
+        let ours = refresh(&mut answered(), cseq, Method::Invite, lines, Some("90;refresher=uas"));
+        let Some((_, SipMessage::Request(ours))) = ours else { panic!("{lines}: no refresh") };
+        assert_eq!(ours.method, Method::Invite);
+    }
 }
 
 const CHALLENGE: &str = "Digest realm=\"trunk\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";

@@ -1,9 +1,10 @@
 //! Our own requests inside the dialog that an INVITE made, other than BYE: the re-INVITE (RFC 3261
 //! §14.1) with its digest retry (§22.2) and the ACK of its 2xx (§13.2.2.4), and errands: INFO (RFC
-//! 6086), NOTIFY (RFC 3515 §2.4.4) and PRACK (RFC 3262 §4).
+//! 6086), NOTIFY (RFC 3515 §2.4.4), PRACK (RFC 3262 §4) and UPDATE (RFC 3311, 4028).
 
 use super::{ForkState, Invitation, Progress, request};
 use crate::call::context::Context;
+use crate::counters::Counter;
 use crate::dialog::Inside;
 use crate::message::{Body, Header, Method, Request, Response, View, header};
 use crate::outcome::Failure;
@@ -30,7 +31,7 @@ impl Reinvite {
 /// Most errands of one INVITE that are not answered.
 const MAX_ERRAND_COUNT: usize = 16;
 
-/// A request whose response changes nothing in the dialog, unless it is a challenge.
+/// A request with a response to it alone: no ACK, no other description.
 pub struct Errand {
     transaction: TransactionId,
     fork: usize,
@@ -43,7 +44,11 @@ pub struct Errand {
 
 impl Errand {
     fn outcome(&self, code: Option<u16>) -> Progress {
-        if self.method == Method::Info { Progress::Informed { code } } else { Progress::Nothing }
+        match self.method {
+            Method::Info => Progress::Informed { code },
+            Method::Update => Progress::Refreshed { code },
+            _ => Progress::Nothing,
+        }
     }
 }
 
@@ -76,8 +81,8 @@ impl Invitation {
 
     fn build_reinvite(&mut self, cx: &mut Context<'_>, fork: usize, sdp: &[u8]) -> Request {
         let via = request::via(cx, self.flow.transport);
-        let mut extra = request::invite_headers(cx);
-        extra.extend(self.timer.header());
+        let mut extra = request::invite_headers(cx, request::SUPPORTED);
+        extra.extend(self.timer.headers());
         let body = Some(Body { content_type: request::SDP, bytes: sdp });
         let contact = self.contact.clone();
         let inside =
@@ -103,9 +108,7 @@ impl Invitation {
             _ => {
                 // The transaction acknowledges by itself.
                 reinvite.transaction = None;
-                if code == 422 {
-                    self.timer.take_refusal(cx.now, response);
-                }
+                self.take_interval_refusal(cx, response);
                 if matches!(code, 401 | 407) && self.answer_reinvite_challenge(cx, response) {
                     return Some(Progress::Nothing);
                 }
@@ -208,21 +211,38 @@ impl Invitation {
         self.run_errand(cx, fork, Method::Notify, extra, Some(body))
     }
 
-    /// Sends PRACK for a reliable provisional response, which some send though we have not offered
-    /// it; once for each.
-    pub(super) fn acknowledge_provisional(&mut self, cx: &mut Context<'_>, tag: &str, rseq: u32) {
-        let Some(index) = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag) else {
-            return;
-        };
-        let Some(cseq) = self.invite.cseq_number() else { return };
-        let fork = &mut self.forks[index];
-        if fork.rseq.is_none_or(|last| last < rseq) {
-            fork.rseq = Some(rseq);
-            let mut extra = request::plain_headers(cx);
-            extra.push(header("RAck", format!("{rseq} {cseq} INVITE")));
-            // Without room for it the response is not acknowledged; the final one ends the matter.
-            let _ = self.run_errand(cx, index, Method::PRack, extra, None);
+    /// Sends an UPDATE without an offer, which refreshes the session (RFC 4028 §7.4).
+    pub fn refresh(&mut self, cx: &mut Context<'_>) -> Result<(), NotSent> {
+        let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
+        let mut extra = request::invite_headers(cx, request::SUPPORTED);
+        extra.extend(self.timer.headers());
+        self.run_errand(cx, fork, Method::Update, extra, None)
+    }
+
+    fn take_interval_refusal(&mut self, cx: &mut Context<'_>, response: &Response) {
+        if response.status_code.code() == 422 && self.timer.take_refusal(cx.now, response) {
+            cx.shard.counters.count(Counter::SessionIntervalRaised);
         }
+    }
+
+    /// Sends PRACK for a reliable provisional response of this early dialog, which some send though
+    /// we have not offered it. `false` if it is not its turn: a response that came already, or
+    /// before one that is missing, is neither acknowledged nor taken (RFC 3262 §4).
+    pub(super) fn acknowledge_provisional(
+        &mut self,
+        cx: &mut Context<'_>,
+        fork: usize,
+        rseq: u32,
+    ) -> bool {
+        let is_next = self.forks[fork].rseq.is_none_or(|last| last.checked_add(1) == Some(rseq));
+        let Some(cseq) = self.invite.cseq_number().filter(|_| is_next) else { return false };
+        let mut extra = request::plain_headers(cx);
+        extra.push(header("RAck", format!("{rseq} {cseq} INVITE")));
+        // Without room for it the response is not acknowledged: its repetition is.
+        if self.run_errand(cx, fork, Method::PRack, extra, None).is_ok() {
+            self.forks[fork].rseq = Some(rseq);
+        }
+        true
     }
 
     fn run_errand(
@@ -253,7 +273,8 @@ impl Invitation {
     ) -> Option<TransactionId> {
         let via = request::via(cx, self.flow.transport);
         let contact = self.contact.clone();
-        let contact = (method == Method::Notify).then_some(contact.as_str());
+        let is_target_told = matches!(method, Method::Notify | Method::Update);
+        let contact = is_target_told.then_some(contact.as_str());
         let body = body.map(|(content_type, bytes)| Body { content_type, bytes });
         let inside = Inside { method, via: &via, contact, extra: extra.to_vec(), body };
         let mut request = self.forks.get_mut(fork)?.dialog.request(inside);
@@ -294,12 +315,31 @@ impl Invitation {
             self.errands.push(errand);
             return Progress::Nothing;
         }
+        if errand.method == Method::Update {
+            self.take_refreshed(cx, errand.fork, response);
+        }
         errand.outcome(Some(code))
     }
 
+    fn take_refreshed(&mut self, cx: &mut Context<'_>, fork: usize, response: &Response) {
+        match response.status_code.code() {
+            200..300 => {
+                self.timer.take_answer(cx.now, response);
+                self.forks[fork].dialog.refresh_target_by(response);
+            }
+            405 | 501 => self.timer.note_refused_update(cx.now),
+            _ => self.take_interval_refusal(cx, response),
+        }
+    }
+
     /// No final response to an errand will come.
-    pub(super) fn end_errand(&mut self, transaction: TransactionId) -> Progress {
+    pub(super) fn end_errand(&mut self, transaction: TransactionId, failure: Failure) -> Progress {
         let at = self.errands.iter().position(|errand| errand.transaction == transaction);
-        at.map_or(Progress::Nothing, |at| self.errands.swap_remove(at).outcome(None))
+        let Some(errand) = at.map(|at| self.errands.swap_remove(at)) else {
+            return Progress::Nothing;
+        };
+        // RFC 3261 §8.1.3.1: as if a 503 had come; the connection is opened anew for the next one.
+        let is_broken = errand.method == Method::Update && failure != Failure::Timeout;
+        errand.outcome(is_broken.then_some(503))
     }
 }

@@ -19,7 +19,9 @@ pub use crate::message::SDP;
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 
 /// Extensions that we can do: session timers (RFC 4028).
-const SUPPORTED: &str = "timer";
+pub const SUPPORTED: &str = "timer";
+/// Those of an INVITE to a trunk: reliable provisional responses, too (RFC 3262).
+const TRUNK_SUPPORTED: &str = "timer, 100rel";
 
 /// Whom an INVITE is for, and what it says beside its offer.
 pub struct Target {
@@ -40,7 +42,7 @@ pub struct Target {
 pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
     let from = format!("<sip:{}@{};user=phone>", escape(&route.caller_id), route.domain);
     let mut headers = vec![header("P-Asserted-Identity", from.as_str())];
-    headers.extend(invite_headers(cx));
+    headers.extend(invite_headers(cx, TRUNK_SUPPORTED));
     let address = format!("sip:{}@{};user=phone", escape(&route.request_user), route.domain);
     Target {
         flow: Flow {
@@ -67,7 +69,7 @@ pub fn softphone_target(cx: &Context<'_>, agent: &AgentName, binding: &Binding) 
         header("Call-Info", "<urn:dialer:call>;answer-after=0"),
         header("Alert-Info", "<urn:alert:service:auto-answer>"),
     ];
-    headers.extend(invite_headers(cx));
+    headers.extend(invite_headers(cx, SUPPORTED));
     Target {
         flow: binding.flow,
         uri: binding.target.clone(),
@@ -110,10 +112,10 @@ pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
     message::via_value(name, &cx.shard.config.public.to_string(), &branch)
 }
 
-/// Headers of every INVITE.
-pub fn invite_headers(cx: &Context<'_>) -> Vec<Header> {
+/// Headers of every INVITE and UPDATE.
+pub fn invite_headers(cx: &Context<'_>, supported: &str) -> Vec<Header> {
     let mut headers =
-        vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", SUPPORTED)];
+        vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", supported)];
     headers.extend(plain_headers(cx));
     headers
 }
@@ -149,12 +151,14 @@ pub fn capabilities(config: &EdgeConfig, request: &Request, tag: &str) -> Respon
 
 /// The 420 that a request with Require gets (RFC 3261 §8.2.2.3).
 pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Option<Response> {
-    let known = match request.method {
-        Method::Register => "outbound",
-        _ => SUPPORTED,
+    let known: &[&str] = match request.method {
+        Method::Register => &["outbound"],
+        // Whoever sends no provisional response sends each reliably (RFC 3262 §3).
+        Method::Invite => &[SUPPORTED, "100rel"],
+        _ => &[SUPPORTED],
     };
-    let unsupported: Vec<&str> =
-        request.required().filter(|option| !option.eq_ignore_ascii_case(known)).collect();
+    let is_known = |option: &&str| known.iter().any(|each| each.eq_ignore_ascii_case(option));
+    let unsupported: Vec<&str> = request.required().filter(|option| !is_known(option)).collect();
     if unsupported.is_empty() {
         return None;
     }

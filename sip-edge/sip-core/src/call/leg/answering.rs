@@ -8,6 +8,7 @@ use super::description::{Agreement, Offer};
 use super::exchange::{Turn, Wish};
 use super::{Leg, LegEvent};
 use crate::call::context::Context;
+use crate::call::invitation::session_timer::SessionTimer;
 use crate::call::invitation::{ForkState, request};
 use crate::dialog::State;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
@@ -61,9 +62,19 @@ impl Leg {
             Err(code) => return self.refuse(cx, id, request, code),
         };
         self.keys.note_methods(request);
+        let is_current = invitation + 1 == self.invitations.len();
+        self.invitations[invitation].timer.note_methods(request);
         if request.method != Method::Bye
             && let Some(response) = request::bad_extension(&cx.shard.config, request, NO_TAG)
         {
+            cx.shard.respond(cx.now, id, response);
+            return LegEvent::Nothing;
+        }
+        if matches!(request.method, Method::Invite | Method::Update)
+            && let Some(min_se) = SessionTimer::refusal(request)
+        {
+            let mut response = request::response(&cx.shard.config, request, 422, NO_TAG);
+            response.headers.push(min_se);
             cx.shard.respond(cx.now, id, response);
             return LegEvent::Nothing;
         }
@@ -83,13 +94,14 @@ impl Leg {
                 LegEvent::Nothing
             }
             (Method::Info, place) => self.take_info(cx, id, request, place == Place::Confirmed),
-            (Method::Update, place @ (Place::Early | Place::Confirmed))
-                if request.body.is_empty() =>
-            {
-                if place == Place::Confirmed {
-                    self.refresh(invitation, request);
-                }
+            (Method::Update, _) if request.body.is_empty() => {
+                self.refresh(invitation, request);
                 self.accept(cx, id, request)
+            }
+            (Method::Update, Place::Early)
+                if is_current && self.invitations[invitation].agreed_early(request).is_some() =>
+            {
+                self.renegotiate(cx, invitation, id, request)
             }
             // Our offer in the INVITE is not answered yet (RFC 3311 §5.2).
             (Method::Update, Place::Early) => self.refuse(cx, id, request, 491),
@@ -218,6 +230,10 @@ impl Leg {
             .into_iter()
             .for_each(|each| response.headers.push(each));
         set_body(&mut response, Body { content_type: request::SDP, bytes: sdp.as_bytes() });
+        if let Some(fork) = one.agreed_early(request) {
+            self.agreed_early.retain(|(at, _)| *at != fork);
+            self.agreed_early.extend(self.agreed.clone().map(|agreed| (fork, agreed)));
+        }
         self.local_sdp = sdp;
         self.exchange.answered(request.method == Method::Invite);
         cx.shard.respond(cx.now, id, response.clone());
