@@ -18,6 +18,7 @@ mod others;
 mod phase;
 mod presence;
 mod recording;
+pub mod release;
 pub mod shard;
 
 use crate::command::PlaceCall;

@@ -35,7 +35,7 @@ pub enum Counter {
     ForeignRequest,
     /// A response from elsewhere than where its request went.
     ForeignResponse,
-    /// A stray request or malformed message that got no answer, because its source sends too many.
+    /// A stray request or malformed message of a stranger that got no answer.
     Unanswered,
     /// A grant that did not fit.
     GrantRefused,
@@ -43,9 +43,11 @@ pub enum Counter {
     Farewell,
     /// A 422 of a peer whose shortest session interval was taken over (RFC 4028).
     SessionIntervalRaised,
+    /// An INVITE of ours that came back to us.
+    LoopedRequest,
 }
 
-const NAMES: [(Counter, &str); 21] = [
+const NAMES: [(Counter, &str); 22] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -67,6 +69,7 @@ const NAMES: [(Counter, &str); 21] = [
     (Counter::GrantRefused, "sip_grants_refused"),
     (Counter::Farewell, "sip_farewells"),
     (Counter::SessionIntervalRaised, "sip_session_intervals_raised"),
+    (Counter::LoopedRequest, "sip_looped_requests"),
 ];
 
 /// Monotonic counts.

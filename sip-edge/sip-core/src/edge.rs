@@ -58,7 +58,7 @@ impl Edge {
             registrar: config.softphones.clone().map(Registrar::new),
             agents: BTreeMap::new(),
             hold_audio: BTreeMap::new(),
-            trunk_hosts: BTreeSet::new(),
+            trunk_networks: BTreeSet::new(),
             refused_sources: BTreeSet::new(),
             config,
         };

@@ -37,6 +37,14 @@ impl Entropy {
         token
     }
 
+    /// Whether a text has the form of this shard's tags and Call-IDs, whoever made it.
+    pub fn is_token(&self, text: &str) -> bool {
+        let digits = text.strip_prefix(&format!("s{}-", self.shard));
+        digits.is_some_and(|digits| {
+            digits.len() == 2 * TOKEN_LEN && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    }
+
     /// A branch of RFC 3261 §8.1.1.7.
     pub fn branch(&mut self) -> String {
         format!("z9hG4bK{}", self.token())

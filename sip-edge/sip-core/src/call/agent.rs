@@ -8,6 +8,7 @@ mod softphone;
 
 use super::context::Context;
 use super::leg::{Leg, LegEvent};
+use super::release::Release;
 use super::shard::Resources;
 use crate::event::LegMedia;
 use crate::outcome::{Cause, MediaFault};
@@ -91,14 +92,14 @@ impl Agent {
     }
 
     /// Ends its leg: the call is over.
-    pub fn abandon(&mut self, cx: &mut Context<'_>) {
+    pub fn abandon(&mut self, cx: &mut Context<'_>, release: Release) {
         self.leave_softphone(cx);
-        self.leg.abandon(cx);
+        self.leg.abandon(cx, release);
     }
 
     /// Ends its leg and its media: the others go on without it.
     pub fn leave(&mut self, cx: &mut Context<'_>) {
-        self.abandon(cx);
+        self.abandon(cx, Release::Normal);
         self.softphone = None;
         cx.close_media(self.leg.media);
     }

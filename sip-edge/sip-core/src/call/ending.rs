@@ -4,6 +4,7 @@
 use super::Call;
 use super::context::Context;
 use super::phase::{End, Phase};
+use super::release::Release;
 use crate::counters::Counter;
 use crate::event::{Attempt, Ended, Event, Output};
 use crate::outcome::{self, Bridged, Cause, Outcome};
@@ -23,11 +24,12 @@ impl Call {
 
     /// Leaves all legs, closes their media and waits for the recording, if there is one.
     pub(super) fn finish(&mut self, cx: &mut Context<'_>, outcome: Outcome) {
-        self.legs.customer.abandon(cx);
+        let release = Release::from(&outcome);
+        self.legs.customer.abandon(cx, release);
         for name in self.conversation.close(cx.now) {
-            self.leave(cx, name);
+            self.leave(cx, name, release);
         }
-        self.legs.agent.abandon(cx);
+        self.legs.agent.abandon(cx, release);
         self.tape.stop(cx);
         let agent_media = self.legs.agent.report(cx.shard);
         let customer_media = self.legs.customer.report(cx.shard);

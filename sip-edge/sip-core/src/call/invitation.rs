@@ -12,6 +12,7 @@ mod retry;
 pub mod session_timer;
 
 use super::context::Context;
+use super::release::Release;
 use super::shard::Owner;
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
@@ -122,6 +123,8 @@ pub struct Invitation {
     challenged: bool,
     stale_challenged: bool,
     abandoned: bool,
+    /// Why, once it is.
+    release: Release,
     cancel_deadline: Option<Instant>,
     forks: Vec<Fork>,
     reinvite: Option<Reinvite>,
@@ -181,6 +184,7 @@ impl Invitation {
             challenged: false,
             stale_challenged: false,
             abandoned: false,
+            release: Release::Normal,
             cancel_deadline: None,
             forks: Vec::new(),
             reinvite: None,
@@ -338,7 +342,8 @@ impl Invitation {
         self.cancel_deadline = None;
         if self.abandoned || !first {
             // A 200 that crossed our CANCEL, or another fork's: that phone is hung up at once.
-            self.leave(cx, index);
+            let release = if self.abandoned { self.release } else { Release::Elsewhere };
+            self.leave(cx, index, release);
             return Progress::Nothing;
         }
         self.timer.take_answer(cx.now, response);
@@ -396,6 +401,7 @@ impl Invitation {
             {
                 // The peer had the INVITE before its connection broke: over a new one, its phone is
                 // kept from ringing on.
+                self.release = Release::Unavailable;
                 self.send_cancel(cx);
             }
             self.stage = Stage::Over;

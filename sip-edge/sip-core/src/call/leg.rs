@@ -12,6 +12,7 @@ mod reoffer;
 
 use super::context::Context;
 use super::invitation::{Invitation, Progress};
+use super::release::Release;
 use super::shard::{Owner, Resources};
 use crate::event::{Attempt, LegMedia};
 use crate::message::{Method, Response};
@@ -142,7 +143,7 @@ impl Leg {
         let target = self.callee.target(cx, self.route)?;
         if let Some(sources) = self.callee.media_sources(self.route) {
             cx.shard.relay.set_media_sources(self.media, sources);
-            cx.shard.remember_trunk(target.flow.remote.ip());
+            cx.shard.remember_trunk(target.flow.remote.ip(), &target.signal_from);
         }
         let (media, carriage) = (self.described_media(), self.callee.carriage(self.route));
         let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
@@ -283,7 +284,7 @@ impl Leg {
     /// An answer whose media cannot be used is acknowledged and ended (RFC 3261 §13.2.2.4).
     fn refuse_answer(&mut self, cx: &mut Context<'_>, why: &str) -> LegEvent {
         cx.explained(Some(self.name), MilestoneKind::Rejected, None, None, Some(why));
-        self.abandon_current(cx);
+        self.abandon_current(cx, Release::Media);
         self.judge(cx, Failure::Media)
     }
 
@@ -323,7 +324,7 @@ impl Leg {
         if !may_move || self.route + 1 >= self.callee.route_count() {
             return LegEvent::Failed(verdict.outcome);
         }
-        self.abandon_current(cx);
+        self.abandon_current(cx, Release::TimerExpired);
         self.route += 1;
         cx.milestone(
             Some(self.name),
@@ -352,19 +353,19 @@ impl Leg {
         });
     }
 
-    fn abandon_current(&mut self, cx: &mut Context<'_>) {
+    fn abandon_current(&mut self, cx: &mut Context<'_>, release: Release) {
         if let Some(current) = self.invitations.last_mut() {
-            current.abandon(cx);
+            current.abandon(cx, release);
         }
     }
 
     /// Ends the leg in any state: CANCEL, BYE, or nothing if it was never dialled or is over.
-    pub fn abandon(&mut self, cx: &mut Context<'_>) {
+    pub fn abandon(&mut self, cx: &mut Context<'_>, release: Release) {
         self.ring_deadline = None;
         self.awaited_ack = None;
         self.keys.clear();
         self.end_attempt(cx, None, call_words::Reason::Canceled.as_str());
-        self.abandon_current(cx);
+        self.abandon_current(cx, release);
     }
 
     /// No message of this leg is awaited any more.

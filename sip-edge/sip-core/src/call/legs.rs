@@ -6,6 +6,7 @@ use super::agent::Agent;
 use super::context::Context;
 use super::leg::Leg;
 use super::leg::callee::Callee;
+use super::release::Release;
 use super::shard::Resources;
 use crate::command::{AgentTarget, Destination};
 use crate::outcome::LegName;
@@ -87,9 +88,9 @@ impl Legs {
     }
 
     /// Ends a third party's or supervisor's leg and its media; its softphone is free.
-    pub fn leave(&mut self, cx: &mut Context<'_>, name: LegName) {
+    pub fn leave(&mut self, cx: &mut Context<'_>, name: LegName, release: Release) {
         let leg = self.of(name);
-        leg.abandon(cx);
+        leg.abandon(cx, release);
         if let Some(agent) = leg.softphone()
             && cx.shard.agents.get(agent) == Some(&(cx.call, name))
         {

@@ -7,6 +7,7 @@ use super::conversation::guest::Guest;
 use super::conversation::rooms::{Presence, Scene, Seat, Voice, Watcher};
 use super::conversation::{Move, Step};
 use super::leg::exchange::Wish;
+use super::release::Release;
 use crate::control::Conversation;
 use crate::outcome::LegName;
 use call_words::{MilestoneKind, Reason, SupervisorRole};
@@ -25,7 +26,7 @@ impl Call {
                     let parties = is_shown.then(|| self.shown());
                     cx.rearranged(leg, kind, sip_code, reason.map(Reason::as_str), parties);
                 }
-                Move::Leave(leg) => self.leave(cx, leg),
+                Move::Leave(leg) => self.leave(cx, leg, Release::Normal),
                 Move::Notify { cseq, code } => self.legs.agent.notify(cx, cseq, code),
                 Move::ReleaseAgent => self.release_agent(cx),
                 Move::HangUp(cause) => self.hang_up(cx, cause),

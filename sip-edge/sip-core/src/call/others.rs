@@ -9,6 +9,7 @@ use super::conversation::participant::Leaving;
 use super::leg::LegEvent;
 use super::leg::callee::Callee;
 use super::leg::description::Agreement;
+use super::release::Release;
 use crate::command::{AgentTarget, Refusal};
 use crate::control::{NewParticipant, NewSupervisor};
 use crate::outcome::{Cause, LegName, Slot};
@@ -126,8 +127,8 @@ impl Call {
     }
 
     /// Ends a leg and its media.
-    pub(super) fn leave(&mut self, cx: &mut Context<'_>, name: LegName) {
-        self.legs.leave(cx, name);
+    pub(super) fn leave(&mut self, cx: &mut Context<'_>, name: LegName, release: Release) {
+        self.legs.leave(cx, name, release);
         self.hearing.forget(name);
     }
 

@@ -11,6 +11,7 @@ use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
 use call_words::{AgentName, TrunkId};
+use ipnet::IpNet;
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -77,8 +78,9 @@ pub struct Resources {
     pub registrar: Option<Registrar>,
     /// The running call of each agent that is reached by softphone, and as which party.
     pub agents: BTreeMap<AgentName, (CallKey, LegName)>,
-    /// Hosts that INVITEs went to: strays from there are no stranger's.
-    pub trunk_hosts: BTreeSet<IpAddr>,
+    /// Hosts that INVITEs went to, and the networks that are named with them: strays from there are
+    /// no stranger's.
+    pub trunk_networks: BTreeSet<IpNet>,
     /// Trunks of which it was told that something came from elsewhere.
     pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
     /// What parties on hold hear, by file name.
@@ -114,12 +116,23 @@ impl Resources {
         self.transactions.respond(now, transaction, response);
     }
 
-    /// Remembers a host as a trunk's.
-    pub fn remember_trunk(&mut self, host: IpAddr) {
-        if self.trunk_hosts.len() >= MAX_TRUNK_COUNT && !self.trunk_hosts.contains(&host) {
-            self.trunk_hosts.clear();
+    /// Remembers a host, and the networks that its messages come from, as a trunk's.
+    pub fn remember_trunk(&mut self, host: IpAddr, signal_from: &[IpNet]) {
+        for network in signal_from.iter().copied().chain([IpNet::from(host.to_canonical())]) {
+            if self.trunk_networks.len() >= MAX_TRUNK_COUNT
+                && !self.trunk_networks.contains(&network)
+            {
+                self.trunk_networks.clear();
+            }
+            self.trunk_networks.insert(network);
         }
-        self.trunk_hosts.insert(host);
+    }
+
+    /// Whether a host is known as a trunk's.
+    pub fn is_trunk(&self, host: IpAddr) -> bool {
+        let host = host.to_canonical();
+        self.trunk_networks.contains(&IpNet::from(host))
+            || self.trunk_networks.iter().any(|network| network.contains(&host))
     }
 
     /// Tells, once for each trunk and kind, that something of its call was not taken because of

@@ -4,6 +4,7 @@
 
 use crate::call::context::{Context, Log};
 use crate::call::invitation::{Invitation, request};
+use crate::call::release::Release;
 use crate::call::shard::{CallKey, Owner, Peer, Resources, reliability};
 use crate::counters::Counter;
 use crate::event::Output;
@@ -57,7 +58,7 @@ impl Farewells {
             };
             let mut invitation =
                 Invitation::inherited(owner, flow, signal_from, request, transaction);
-            invitation.abandon(&mut cx);
+            invitation.abandon(&mut cx, Release::Unavailable);
             slot.insert(Farewell::Invite(Box::new(invitation)));
             self.until = Some(now + WAIT);
         } else {
@@ -65,6 +66,7 @@ impl Farewells {
             let mut bye = request::again(&request, &via);
             bye.headers.extend(request::credentials_of(&request));
             bye.headers.extend(request::plain_headers(&cx));
+            bye.headers.push(Release::Unavailable.header());
             if cx.shard.send_request(now, bye.clone(), flow, owner).is_none() {
                 cx.shard.send_alone(&bye, flow);
                 return gone(cx.shard, key);

@@ -1,6 +1,10 @@
 //! Where a message from the network belongs: a transaction, a dialog, or nowhere, and what a stray
 //! one gets (RFC 3261 §8.2, §9.2, §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is
 //! refused.
+//!
+//! Deviates: over UDP only trunks are answered (§8.2), because an answer tells a scanner that there
+//! is something to try. Who speaks in a dialog under ids of our making is told that there is none
+//! (§12.2.2), so that what a crash of ours or an unnamed host of a carrier left ends.
 
 use super::Edge;
 use super::softphones::Admitted;
@@ -61,7 +65,7 @@ impl Edge {
 
     fn refuse_malformed(&mut self, now: Instant, flow: Flow, bytes: &[u8], error: ParseError) {
         self.shard.counters.count(Counter::MalformedMessage);
-        if self.may_answer(now, flow)
+        if self.may_answer(now, flow, None)
             && let Some(bytes) = message::refusal(bytes, error, flow.remote)
         {
             self.shard.output.push_back(Output::Sip { flow, bytes: bytes.into() });
@@ -103,17 +107,24 @@ impl Edge {
         !is_same && peer.owner.is_none_or(|owner| !self.is_reached_over(owner, flow, foreign))
     }
 
-    /// Whether a stray of this flow gets an answer: addresses over UDP may be forged, so that a
-    /// stranger's has a rate.
-    fn may_answer(&mut self, now: Instant, flow: Flow) -> bool {
+    /// Whether a stray of this flow gets an answer: over UDP a trunk does, and, at a rate, who knows
+    /// ids of ours.
+    fn may_answer(&mut self, now: Instant, flow: Flow, request: Option<&Request>) -> bool {
         let source = flow.remote.ip();
         let may = flow.transport != Transport::Udp
-            || self.shard.trunk_hosts.contains(&source)
-            || self.strangers.admits(now, source);
+            || self.shard.is_trunk(source)
+            || request.is_some_and(|request| self.names_dialog(request))
+                && self.strangers.admits(now, source);
         if !may {
             self.shard.counters.count(Counter::Unanswered);
         }
         may
+    }
+
+    /// Whether the request's dialog may have been one of ours, by the form of its ids.
+    fn names_dialog(&self, request: &Request) -> bool {
+        let is_ours = |id: Option<&str>| id.is_some_and(|id| self.shard.entropy.is_token(id));
+        is_ours(request.call_id()) && is_ours(request.to_tag())
     }
 
     fn handle_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
@@ -133,7 +144,8 @@ impl Edge {
         }
         let flow = reply_flow(flow, &request);
         let Some(owner) = owner.filter(|_| request.to_tag().is_some()) else {
-            return self.answer_stray(now, flow, &request);
+            let is_loop = owner.is_some() && request.method == Method::Invite;
+            return self.answer_stray(now, flow, &request, is_loop);
         };
         let cancelled = self
             .shard
@@ -159,15 +171,18 @@ impl Edge {
 
     /// Answers a request that belongs to no call, or to one that the sender has no part in: both in
     /// the same way, so that the answer tells nothing. Without a transaction (§8.2.7), so that
-    /// strangers cannot fill the table.
-    fn answer_stray(&mut self, now: Instant, flow: Flow, request: &Request) {
-        if !self.may_answer(now, flow) {
+    /// strangers cannot fill the table. An INVITE of ours that comes back from its trunk is a loop.
+    fn answer_stray(&mut self, now: Instant, flow: Flow, request: &Request, is_loop: bool) {
+        if !self.may_answer(now, flow, Some(request)) {
             return;
         }
         let tag = self.stray_tag(request);
         let config = &self.shard.config;
         let response = |code| request::response(config, request, code, &tag);
-        let (counter, response) = if request.to_tag().is_some() {
+        let (counter, response) = if is_loop {
+            // §8.2.2.2.
+            (Counter::LoopedRequest, response(482))
+        } else if request.to_tag().is_some() {
             (Counter::UnknownDialog, response(481))
         } else if request.method == Method::Cancel {
             (Counter::UnservedRequest, response(481))

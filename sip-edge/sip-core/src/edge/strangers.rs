@@ -1,6 +1,6 @@
-//! How many answers over UDP a source gets that is no trunk's: its address may be forged, and then
-//! the answers reach somebody else. Sources share a fixed number of places, so that a flood of
-//! forged ones takes no room.
+//! How many answers over UDP a source gets that is no trunk's and names a dialog that may have been
+//! ours: its address may be forged, and then the answers reach somebody else. Sources share a fixed
+//! number of places, so that a flood of forged ones takes no room.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;

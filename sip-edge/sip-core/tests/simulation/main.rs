@@ -20,6 +20,7 @@ mod peer;
 mod plan;
 mod random;
 mod reached;
+mod reasons;
 mod reference;
 mod referrals;
 mod reliable;

@@ -9,8 +9,9 @@ use crate::rig::{
 use crate::session::{self, address};
 use call_words::{Joining, MilestoneKind, SupervisorRole};
 use media_core::relay::Forward;
-use sip_core::command::{AgentTarget, Destination, PlaceCall};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall};
 use sip_core::control::{NewParticipant, NewSupervisor, Verb};
+use sip_core::edge::Edge;
 use sip_core::event::SourceKind;
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Body, Header, Method, Request, View, header};
@@ -124,7 +125,7 @@ fn whoever_knows_the_ids_ends_hears_and_transfers_nothing() {
                 let mut unknown = request.clone();
                 unknown.headers.iter_mut().for_each(|each| {
                     if matches!(each, Header::CallId(_)) {
-                        *each = header("Call-ID", "no-such-call");
+                        *each = header("Call-ID", "s0-0123456789abcdef01234567");
                     }
                 });
                 rig.deliver_over(flow, &message::print_request(&unknown));
@@ -345,47 +346,129 @@ fn media_come_from_where_the_trunk_says() {
     }
 }
 
-/// Forged OPTIONS must not make us flood their source.
+const UNKNOWN: &str = "s0-0123456789abcdef01234567";
+
+/// A request of this number, in a dialog of these ids.
+fn stray(from: &str, method: Method, number: u32, call_id: &str, tag: &str) -> Vec<u8> {
+    let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
+    format!(
+        "{method} sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{number}\r\n\
+         From: <sip:a@b>;tag=1\r\nTo: <sip:x@10.0.0.1>{tag}\r\nCall-ID: {call_id}\r\n\
+         CSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+// An answer tells a scanner that there is something to try.
 #[test]
-fn a_stranger_over_udp_gets_only_so_many_answers() {
+fn a_scanner_over_udp_hears_nothing() {
+    let (mut rig, ..) = Rig::bridged();
+    let methods = [
+        Method::Options,
+        Method::Invite,
+        Method::Register,
+        Method::Bye,
+        Method::Cancel,
+        Method::Message,
+        Method::Subscribe,
+    ];
+    let mut count = 0;
+    for method in methods {
+        for (call_id, tag) in [("c", ""), ("c", "t"), (UNKNOWN, ""), (UNKNOWN, "t"), ("c", UNKNOWN)]
+        {
+            rig.deliver(address(STRANGER), &stray(STRANGER, method, 1, call_id, tag));
+            count += 1;
+        }
+    }
+    rig.deliver(address(STRANGER), b"OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nTo: nobody\r\n\r\n");
+    rig.expect_silence();
+    assert_eq!(counted(&rig, "sip_unanswered_strays"), count + 1);
+    // It has opened a connection, and can be told over it alone.
+    rig.deliver_over(over_tcp(STRANGER), &stray(STRANGER, Method::Options, 1, "c", ""));
+    rig.expect_response(200);
+    // A trunk's host is no stranger, nor are the networks that are named with it.
+    rig.deliver(address(CUSTOMER), &stray(CUSTOMER, Method::Options, 1, "c", ""));
+    rig.expect_response(200);
     let mut rig = Rig::new();
-    let stray = |from: &str, n: u32| {
-        let request = format!(
-            "OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{n}\r\n\
-                From: <sip:a@b>;tag=1\r\n\
-             To: <sip:x@10.0.0.1>\r\nCall-ID: c{n}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\
-             Content-Length: 0\r\n\r\n"
-        );
-        (address(from), request)
-    };
-    let flood = |rig: &mut Rig, from: &str, malformed: bool| {
-        for n in 0..5000 {
-            let (source, request) = stray(from, n);
-            let request =
-                if malformed { request.replace("1 OPTIONS", "1 INVITE") } else { request };
-            rig.deliver(source, request.as_bytes());
+    rig.place(clustered());
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.sent.clear();
+    let peer = "203.0.113.77:5060";
+    rig.deliver(address(peer), &stray(peer, Method::Options, 1, "c", ""));
+    rig.expect_response(200);
+}
+
+// What was left behind ends (RFC 3261 §12.2.2); forged sources are not flooded by it.
+#[test]
+fn who_knows_ids_of_our_making_is_told_at_a_rate() {
+    let mut rig = Rig::new();
+    let flood = |rig: &mut Rig, from: &str| {
+        for number in 0..5000 {
+            rig.deliver(address(from), &stray(from, Method::Bye, number, UNKNOWN, UNKNOWN));
             rig.now += Duration::from_micros(200);
         }
-        rig.sent.drain(..).count()
+        answers(rig)
     };
-    let count = flood(&mut rig, STRANGER, false);
-    assert!((20..=41).contains(&count), "{count}");
-    assert_eq!(counted(&rig, "sip_unanswered_strays"), 5000 - count as u64);
-    flood(&mut rig, "192.0.2.67:5060", true);
+    let single = |rig: &mut Rig, from: &str| {
+        rig.deliver(address(from), &stray(from, Method::Bye, 1, UNKNOWN, UNKNOWN));
+        answers(rig)
+    };
+    let answered = flood(&mut rig, STRANGER);
+    assert!((20..=41).contains(&answered.len()), "{}", answered.len());
+    assert!(answered.iter().all(|code| *code == 481));
+    assert_eq!(counted(&rig, "sip_unanswered_strays"), 5000 - answered.len() as u64);
     // Others are served meanwhile, and it is again after a while.
-    let single = |rig: &mut Rig, flow: Flow| {
-        let (_, request) = stray(&flow.remote.to_string(), 1);
-        rig.deliver_over(flow, request.as_bytes());
-        rig.sent.drain(..).count()
-    };
-    assert_eq!(single(&mut rig, Rig::flow(address("192.0.2.68:5060"))), 1);
-    assert_eq!(single(&mut rig, over_tcp(STRANGER)), 1);
+    assert_eq!(single(&mut rig, "192.0.2.68:5060"), [481]);
     rig.advance(Duration::from_secs(2));
-    assert_eq!(single(&mut rig, Rig::flow(address(STRANGER))), 1);
-    // A trunk's host is no stranger.
+    assert_eq!(single(&mut rig, STRANGER), [481]);
+    // A trunk has no rate.
     rig.place(Rig::plain_call());
     rig.sent.clear();
-    assert_eq!(flood(&mut rig, AGENT, false), 5000);
+    assert_eq!(flood(&mut rig, AGENT).len(), 5000);
+}
+
+// RFC 3261 §8.2.2.2, as far as a request without a tag can be ours.
+#[test]
+fn an_invite_that_comes_back_is_a_loop() {
+    let (mut rig, _) = Rig::agent_answered();
+    let mut invite = rig.expect_request(Method::Invite, CUSTOMER);
+    invite.headers.iter_mut().for_each(|each| {
+        if matches!(each, Header::Via(_)) {
+            *each = header("Via", format!("SIP/2.0/UDP {CUSTOMER};branch=z9hG4bKround"));
+        }
+    });
+    rig.deliver(address(STRANGER), &message::print_request(&invite));
+    rig.expect_silence();
+    rig.deliver(address(CUSTOMER), &message::print_request(&invite));
+    rig.expect_response(482);
+    assert_eq!(counted(&rig, "sip_looped_requests"), 1);
+}
+
+// RFC 3261 §21.5.4: the peer is told when to come again.
+#[test]
+fn a_full_shard_says_when_to_come_again() {
+    let mut rig = Rig::new();
+    let config = EdgeConfig { transaction_capacity: 8, ..session::edge_config(10) };
+    rig.edge = Edge::new(config, session::relay_config(20), [7; 32], rig.now);
+    rig.place(Rig::plain_call());
+    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+    rig.expect_request(Method::Ack, CUSTOMER);
+    let mut refused = 0;
+    for cseq in 200..220 {
+        let request = rig.build(&customer, Method::Options, cseq, None);
+        rig.deliver(address(CUSTOMER), &message::print_request(&request));
+        let Some((_, message::SipMessage::Response(response))) = rig.sent.pop_front() else {
+            panic!("no response")
+        };
+        if response.status_code.code() == 503 {
+            assert_eq!(response.value("Retry-After"), Some("5"));
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+    assert_eq!(counted(&rig, "sip_transactions_refused"), refused);
 }
 
 #[test]

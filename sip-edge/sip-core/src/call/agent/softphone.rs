@@ -8,6 +8,7 @@
 
 use super::{Agent, AgentEvent};
 use crate::call::context::Context;
+use crate::call::release::Release;
 use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
 use crate::registrar::Kinship;
 use call_words::{AgentName, MilestoneKind};
@@ -232,7 +233,7 @@ impl Agent {
     /// decides what follows.
     pub fn give_up_arriving(&mut self, cx: &mut Context<'_>) {
         self.close_arriving(cx);
-        self.leg.abandon(cx);
+        self.leg.abandon(cx, Release::Unavailable);
         if let Some(softphone) = &mut self.softphone {
             softphone.media_by = None;
         }

@@ -1,8 +1,9 @@
 //! The end of an INVITE: CANCEL while it rings (RFC 3261 §9.1), BYE in each of its dialogs
-//! (§15.1.1), with a digest retry (§22.2).
+//! (§15.1.1), with a digest retry (§22.2), each with its Reason (RFC 3326).
 
 use super::{CANCEL_WAIT, ForkState, Invitation, Stage, request};
 use crate::call::context::Context;
+use crate::call::release::Release;
 use crate::call::shard::Resources;
 use crate::dialog::Inside;
 use crate::message::{self, Method, Response};
@@ -13,17 +14,18 @@ use std::time::Instant;
 impl Invitation {
     /// Ends whatever stands: CANCEL while it rings (at once, or after the first provisional
     /// response), BYE once it is answered.
-    pub fn abandon(&mut self, cx: &mut Context<'_>) {
+    pub fn abandon(&mut self, cx: &mut Context<'_>, release: Release) {
         if std::mem::replace(&mut self.abandoned, true) {
             return;
         }
+        self.release = release;
         match self.stage {
             Stage::Calling | Stage::Over => {}
             Stage::Proceeding => self.send_cancel(cx),
             Stage::Answered => {
                 for index in 0..self.forks.len() {
                     if self.forks[index].state == ForkState::Confirmed {
-                        self.leave(cx, index);
+                        self.leave(cx, index, release);
                     }
                 }
             }
@@ -33,7 +35,8 @@ impl Invitation {
     pub(super) fn send_cancel(&mut self, cx: &mut Context<'_>) {
         self.cancel_deadline = Some(cx.now + CANCEL_WAIT);
         // Without room for its transaction the CANCEL goes once: better than a phone that rings on.
-        let cancel = message::cancel_for(&self.invite);
+        let mut cancel = message::cancel_for(&self.invite);
+        cancel.headers.push(self.release.header());
         if cx.shard.send_request(cx.now, cancel.clone(), self.flow, self.owner).is_none() {
             cx.shard.send_alone(&cancel, self.flow);
         }
@@ -41,10 +44,11 @@ impl Invitation {
     }
 
     /// Sends BYE in a fork's dialog.
-    pub(super) fn leave(&mut self, cx: &mut Context<'_>, index: usize) {
+    pub(super) fn leave(&mut self, cx: &mut Context<'_>, index: usize, release: Release) {
         let flow = self.flow_in(index);
         let via = request::via(cx, flow.transport);
-        let extra = request::plain_headers(cx);
+        let mut extra = request::plain_headers(cx);
+        extra.push(release.header());
         let fork = &mut self.forks[index];
         let mut bye = fork.dialog.request(Inside {
             method: Method::Bye,

@@ -10,6 +10,7 @@ use super::{Leg, LegEvent};
 use crate::call::context::Context;
 use crate::call::invitation::session_timer::SessionTimer;
 use crate::call::invitation::{ForkState, request};
+use crate::call::release;
 use crate::dialog::State;
 use crate::message::{Body, Method, Request, Response, View, header, set_body};
 use crate::outcome::LegName;
@@ -174,7 +175,8 @@ impl Leg {
             fork.state = ForkState::Over;
         }
         self.awaited_ack = None;
-        cx.milestone(Some(self.name), MilestoneKind::HungUp, None, None);
+        let why = release::said(request);
+        cx.explained(Some(self.name), MilestoneKind::HungUp, None, None, why.as_deref());
         LegEvent::HungUp
     }
 
