@@ -225,8 +225,8 @@ impl Invitation {
         self.forks.iter_mut().find(|fork| fork.dialog.owns(request))
     }
 
-    /// The place of the early dialog that a request of the peer belongs to, if our offer is answered
-    /// in it: then the peer may offer (RFC 3311 §5.1).
+    /// The place of the early dialog that a request of the peer belongs to, if our offer is
+    /// answered in it: then the peer may offer (RFC 3311 §5.1).
     pub fn agreed_early(&self, request: &Request) -> Option<usize> {
         let at = self.forks.iter().position(|fork| fork.dialog.owns(request))?;
         let fork = &self.forks[at];

@@ -107,8 +107,8 @@ impl Edge {
         !is_same && peer.owner.is_none_or(|owner| !self.is_reached_over(owner, flow, foreign))
     }
 
-    /// Whether a stray of this flow gets an answer: over UDP a trunk does, and, at a rate, who knows
-    /// ids of ours.
+    /// Whether a stray of this flow gets an answer: over UDP a trunk does, and, at a rate, who
+    /// knows ids of ours.
     fn may_answer(&mut self, now: Instant, flow: Flow, request: Option<&Request>) -> bool {
         let source = flow.remote.ip();
         let may = flow.transport != Transport::Udp
