@@ -392,3 +392,6 @@ pub struct Held {
     /// Legs of an earlier process that are not yet left.
     pub farewell_count: usize,
 }
+
+#[cfg(test)]
+mod tests;

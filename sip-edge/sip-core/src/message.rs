@@ -110,4 +110,4 @@ impl ParseError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

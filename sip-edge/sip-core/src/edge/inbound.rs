@@ -14,7 +14,7 @@ use crate::counters::Counter;
 use crate::event::Output;
 use crate::flow::{Flow, Transport};
 use crate::message::{
-    self, Limits, Method, ParseError, Read, Request, Response, SipMessage, Via, View,
+    self, Limits, Method, ParseError, Read, Request, Response, Scheme, SipMessage, Uri, Via, View,
 };
 use media_core::sdp;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -186,6 +186,9 @@ impl Edge {
             (Counter::UnknownDialog, response(481))
         } else if request.method == Method::Cancel {
             (Counter::UnservedRequest, response(481))
+        } else if Uri::read(&request.uri.to_string()).scheme == Scheme::Other {
+            // §8.2.2.1.
+            (Counter::UnservedRequest, response(416))
         } else if let Some(refusal) = request::bad_extension(config, request, &tag) {
             (Counter::UnservedRequest, refusal)
         } else {

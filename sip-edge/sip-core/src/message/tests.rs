@@ -6,7 +6,7 @@ mod build;
 mod framer;
 mod liberal;
 mod mutation;
-mod rfc4475;
+pub(crate) mod rfc4475;
 mod view;
 
 use super::*;

@@ -8,6 +8,7 @@ mod confirmation;
 mod control;
 mod crash;
 mod dialogs;
+mod holds;
 mod hostile;
 mod interleavings;
 mod keys;

@@ -18,7 +18,7 @@ enum Expect {
 
 use Expect::{Accept, Refuse};
 
-pub(super) struct Torture {
+pub(crate) struct Torture {
     pub name: &'static str,
     pub text: &'static str,
     /// Bytes behind `text`, for bodies that are no text.
@@ -85,6 +85,6 @@ fn each_refused_torture_request_is_answered_to_its_sender() {
     }
 }
 
-pub(super) fn messages() -> impl Iterator<Item = &'static Torture> {
+pub(crate) fn messages() -> impl Iterator<Item = &'static Torture> {
     valid::MESSAGES.iter().chain(doubtful::MESSAGES)
 }
