@@ -16,6 +16,6 @@ pub use id::{AccountId, AgentName, CallId, EdgeName, EndpointId, KeyId, Recordin
 pub use leg::{HangupBy, LegKind, MediaProfile, TransportKind};
 pub use milestone::MilestoneKind;
 pub use party::{Joining, PartyRole, PartyState, SupervisorRole};
-pub use reason::{Reason, RefusalCode};
+pub use reason::{AttemptResult, MediaFault, Reason, RefusalCode};
 pub use recording::{RecordingLayout, RecordingState};
 pub use word::{Word, Words};

@@ -1,6 +1,8 @@
 //! Why a call ended, why a party left, and why something of a running call was refused.
 
+use crate::word::Words;
 use crate::word::words;
+use std::fmt;
 
 words! {
     /// Why a call ended as it did (A11), or why a third party or supervisor left it.
@@ -44,6 +46,24 @@ words! {
         Ended = "ended",
     }
 
+    /// What was wrong with an agent's audio: more about `Reason::AgentMedia`.
+    MediaFault {
+        /// The browser was not allowed to use a microphone.
+        MicrophoneDenied = "microphone_denied",
+        /// There is no microphone.
+        MicrophoneMissing = "microphone_missing",
+        /// Another program has the microphone.
+        MicrophoneInUse = "microphone_in_use",
+        /// The browser has no network for media.
+        NoCandidates = "no_candidates",
+        /// No connectivity check came through.
+        NoPath = "no_path",
+        /// Checks came, but DTLS did not succeed.
+        NoDtls = "no_dtls",
+        /// All stands, but no audio came.
+        NoAudio = "no_audio",
+    }
+
     /// Why a verb was not done.
     RefusalCode {
         UnknownCall = "unknown_call",
@@ -63,6 +83,40 @@ words! {
         NotRecording = "not_recording",
         AlreadyRecording = "already_recording",
         NoDigits = "no_digits",
+    }
+}
+
+/// What came of one attempt to reach a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptResult {
+    /// The party has answered.
+    Answered,
+    /// What ended the attempt.
+    Failed(Reason),
+}
+
+impl Words for AttemptResult {
+    const ALL: &'static [Self] = &{
+        let mut all = [Self::Answered; Reason::ALL.len() + 1];
+        let mut index = 0;
+        while index < Reason::ALL.len() {
+            all[index + 1] = Self::Failed(Reason::ALL[index]);
+            index += 1;
+        }
+        all
+    };
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed(reason) => reason.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
@@ -90,5 +144,27 @@ impl RefusalCode {
             Self::AlreadyRecording => "the call is recorded already",
             Self::NoDigits => "not 1 to 64 digits, or more than the party can take now",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Word;
+
+    #[test]
+    fn what_came_of_an_attempt_is_one_word() {
+        for (result, word) in [
+            (AttemptResult::Answered, "answered"),
+            (AttemptResult::Failed(Reason::TrunkTimeout), "trunk_timeout"),
+            (AttemptResult::Failed(Reason::Ended), "ended"),
+        ] {
+            assert_eq!(result.to_string(), word);
+            let read: Word<AttemptResult> = serde_json::from_str(&format!("\"{word}\"")).unwrap();
+            assert_eq!(read, Word::Known(result));
+            assert_eq!(serde_json::to_string(&read).unwrap(), format!("\"{word}\""));
+        }
+        let later: Word<AttemptResult> = serde_json::from_str("\"of_a_later_release\"").unwrap();
+        assert_eq!((later.known(), later.as_str()), (None, "of_a_later_release"));
     }
 }

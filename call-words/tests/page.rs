@@ -2,8 +2,8 @@
 //! writes the file anew after a change of words.
 
 use call_words::{
-    CallPhase, CallStatus, HangupBy, Joining, PartyRole, PartyState, Reason, RecordingState,
-    SupervisorRole, Words,
+    CallPhase, CallStatus, HangupBy, Joining, MediaFault, PartyRole, PartyState, Reason,
+    RecordingState, SupervisorRole, Words,
 };
 use std::path::Path;
 
@@ -29,6 +29,7 @@ fn the_page_has_the_words_of_the_service() {
         declare::<CallStatus>("CALL_STATUSES", "CallStatus"),
         declare::<HangupBy>("HANGUP_BYS", "HangupBy"),
         declare::<Reason>("REASONS", "Reason"),
+        declare::<MediaFault>("MEDIA_FAULTS", "MediaFault"),
         declare::<PartyRole>("PARTY_ROLES", "PartyRole"),
         declare::<PartyState>("PARTY_STATES", "PartyState"),
         declare::<Joining>("JOININGS", "Joining"),

@@ -4,8 +4,8 @@
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use crate::destination::{AgentTarget, Destination};
 use call_words::{
-    AccountId, AgentName, CallId, CallStatus, EdgeName, HangupBy, LegKind, MilestoneKind, Reason,
-    RecordingLayout, RecordingName, TrunkId, Word,
+    AccountId, AgentName, AttemptResult, CallId, CallStatus, EdgeName, HangupBy, LegKind,
+    MediaFault, MilestoneKind, Reason, RecordingLayout, RecordingName, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -258,10 +258,9 @@ pub struct Ended {
     pub customer_media: Option<LegMedia>,
     /// The third parties and supervisors, in the order in which they came.
     pub others: Vec<OtherParty>,
-    /// With `agent_media` of a softphone: how far its way stood, as `no_candidates`, `no_path`,
-    /// `no_dtls` or `no_audio`.
+    /// With `agent_media` of a softphone: how far its way stood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    pub detail: Option<Word<MediaFault>>,
     /// What of the recording was written; `None` if nothing was to be, or if that is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording_written: Option<RecordingWritten>,
@@ -288,8 +287,8 @@ pub struct Attempt {
     pub ended_at_ms: u64,
     /// Final SIP status, or `None` on a timeout or transport error.
     pub sip_code: Option<u16>,
-    /// `answered`, or the reason of the failure.
-    pub result: String,
+    /// What came of it.
+    pub result: Word<AttemptResult>,
 }
 
 /// The file that a recording became, in the recordings' folder.

@@ -11,7 +11,7 @@ use crate::limits::{CALL_LINE, Line};
 use crate::link::Placement;
 use crate::problem::Problem;
 use crate::routing::ResolvedTrunk;
-use call_words::{LegKind, MilestoneKind, Reason, TrunkId};
+use call_words::{LegKind, MediaFault, MilestoneKind, Reason, TrunkId};
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{Assignment, CreateOutcome, FinalCall, Progress, TimelineEntry};
@@ -62,11 +62,11 @@ async fn send(
 }
 
 /// Makes a call that fails at once for the want of the agent's media, with its record and its
-/// callback (S11); no phone rings. `detail` says what was wrong.
+/// callback (S11); no phone rings. `fault` says what was wrong.
 pub async fn fail_for_media(
     app: &Arc<App>,
     order: Order,
-    detail: &'static str,
+    fault: MediaFault,
 ) -> Result<CreateOutcome, Problem> {
     let line = app
         .limits
@@ -87,13 +87,13 @@ pub async fn fail_for_media(
             kind: MilestoneKind::Microphone.into(),
             sip_code: None,
             trunk: None,
-            detail: Some(detail.to_owned()),
+            detail: Some(fault.as_str().to_owned()),
         };
         let steps = vec![(call.call_id.clone(), step, Progress::default())];
         app.records.apply_steps(steps).await?;
         let end = FinalCall {
             failed_leg: Some(LegKind::Agent),
-            reason_detail: Some(detail.to_owned()),
+            reason_detail: Some(fault.into()),
             ..FinalCall::failed(Reason::AgentMedia, now_ms())
         };
         ending::end_call(&app, &call.call_id, end).await?;

@@ -91,7 +91,7 @@ impl<'a> Payload<'a> {
             agent_number_e164: call.agent_number_e164.as_deref(),
             from_number: &call.from_number,
             reason: call.reason.as_ref().map(Word::as_str),
-            reason_detail: call.reason_detail.as_deref(),
+            reason_detail: call.reason_detail.as_ref().map(Word::as_str),
             failed_leg: call.failed_leg,
             sip_code: call.sip_code,
             hangup_by: call.hangup_by,
@@ -118,7 +118,7 @@ impl<'a> Attempt<'a> {
             start_time: timestamp(attempt.start_ms),
             end_time: timestamp(attempt.end_ms),
             sip_code: attempt.sip_code,
-            result: &attempt.result,
+            result: attempt.result.as_str(),
         }
     }
 }

@@ -179,12 +179,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
         let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
         serde_path_to_error::deserialize(reader).map(Self).map_err(|error| {
             let (path, detail) = (error.path().to_string(), error.inner().to_string());
-            // Of an unknown one only the message knows the name.
-            let unknown =
-                detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-            let field = unknown.map_or(path, str::to_owned);
-            let problem = Problem::bad_request("malformed_query", format!("{field}: {detail}"));
-            if field == "." { problem } else { problem.with_field(&field, detail) }
+            let problem = Problem::bad_request("malformed_query", format!("{path}: {detail}"));
+            if path == "." { problem } else { problem.with_field(&path, detail) }
         })
     }
 }

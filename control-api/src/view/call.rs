@@ -61,7 +61,7 @@ pub struct CallView {
     /// Stable word for why a call did not go as wished.
     #[schema(example = "agent_busy")]
     pub reason: Option<String>,
-    /// More about `reason`: which trouble the agent's microphone gave, with `agent_media`.
+    /// More about `reason`: what was wrong with the agent's audio, with `agent_media`.
     #[schema(example = "microphone_denied")]
     pub reason_detail: Option<String>,
     pub failed_leg: Option<LegKind>,
@@ -158,7 +158,7 @@ impl CallView {
                 .as_ref()
                 .map(|recording| recording::url(public_url, &recording.file_name)),
             reason: call.reason.as_ref().map(ToString::to_string),
-            reason_detail: call.reason_detail.clone(),
+            reason_detail: call.reason_detail.as_ref().map(ToString::to_string),
             failed_leg: call.failed_leg,
             sip_code: call.sip_code,
             hangup_by: call.hangup_by,
@@ -186,7 +186,7 @@ impl AttemptView {
             start_time: timestamp(attempt.start_ms),
             end_time: timestamp(attempt.end_ms),
             sip_code: attempt.sip_code,
-            result: attempt.result.clone(),
+            result: attempt.result.to_string(),
         }
     }
 }

@@ -3,11 +3,12 @@
 use crate::command::Refusal;
 use crate::control::Conversation;
 use crate::flow::Flow;
-use crate::outcome::{LegName, MediaFault};
+use crate::outcome::LegName;
 use crate::registrar::CloseReason;
 use crate::remains::Note;
 use call_words::{
-    AgentName, CallId, CallStatus, HangupBy, MilestoneKind, Reason, RecordingName, TrunkId,
+    AgentName, AttemptResult, CallId, CallStatus, HangupBy, MediaFault, MilestoneKind, Reason,
+    RecordingName, TrunkId,
 };
 use media_core::relay::RecordingId;
 use std::net::IpAddr;
@@ -177,8 +178,8 @@ pub struct Attempt {
     pub ended_at: Instant,
     /// Final SIP status, or `None` on a timeout or transport error.
     pub sip_code: Option<u16>,
-    /// `answered`, or the reason of the failure.
-    pub result: &'static str,
+    /// What came of it.
+    pub result: AttemptResult,
 }
 
 /// A recording's file, as it is or will be.

@@ -56,31 +56,6 @@ impl From<LegName> for HangupBy {
     }
 }
 
-/// How far the way of a softphone's audio stood when its call failed for `Reason::AgentMedia`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MediaFault {
-    /// The browser has no network for media.
-    NoCandidates,
-    /// No connectivity check came through.
-    NoPath,
-    /// Checks came, but DTLS did not succeed.
-    NoDtls,
-    /// All stands, but no audio came.
-    NoAudio,
-}
-
-impl MediaFault {
-    /// The word in records and callbacks.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MediaFault::NoCandidates => "no_candidates",
-            MediaFault::NoPath => "no_path",
-            MediaFault::NoDtls => "no_dtls",
-            MediaFault::NoAudio => "no_audio",
-        }
-    }
-}
-
 /// How the INVITE of a leg came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
@@ -118,6 +93,8 @@ pub enum Failover {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     pub failover: Failover,
+    /// Why the attempt failed.
+    pub reason: Reason,
     /// The end of the call if no other route is tried.
     pub outcome: Outcome,
 }
@@ -179,7 +156,7 @@ pub fn judge(leg: LegName, failure: Failure, rang: Rang) -> Verdict {
         sip_code,
         hangup_by: Some(hangup_by),
     };
-    Verdict { failover, outcome }
+    Verdict { failover, reason, outcome }
 }
 
 fn kind_of_response(code: u16, q850: Option<u16>, rang: Rang) -> Kind {

@@ -1,7 +1,7 @@
 //! Between the control link's messages and `sip-core`'s own types. Monotonic times become Unix
 //! milliseconds by comparing the two clocks at the moment of telling.
 
-use call_words::{PartyRole, RecordingLayout, RefusalCode, TransportKind};
+use call_words::{PartyRole, RecordingLayout, RefusalCode, TransportKind, Word};
 use control_wire as wire;
 use ipnet::IpNet;
 use media_core::relay::Layout;
@@ -235,7 +235,7 @@ fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {
                 result: attempt.result.into(),
             })
             .collect(),
-        detail: ended.detail.map(|fault| fault.as_str().into()),
+        detail: ended.detail.map(Word::from),
         recording: ended.recording.map(|recording| wire::RecordingResult {
             file_name: recording.file_name,
             duration_ms: recording.duration.as_millis() as u64,

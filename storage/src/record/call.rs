@@ -3,8 +3,8 @@
 
 use super::{Conversation, EarlierParty, OtherEnd, OtherParty, PartyRequest};
 use call_words::{
-    AccountId, CallId, CallState, CallStatus, CallType, Direction, EdgeName, HangupBy, LegKind,
-    MilestoneKind, Reason, RecordingName, TrunkId, Word,
+    AccountId, AttemptResult, CallId, CallState, CallStatus, CallType, Direction, EdgeName,
+    HangupBy, LegKind, MediaFault, MilestoneKind, Reason, RecordingName, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ pub struct Call {
     pub customer_media: Option<LegMedia>,
     /// More about `reason`, such as `microphone_denied`. Since version 2, as all below.
     #[serde(default)]
-    pub reason_detail: Option<String>,
+    pub reason_detail: Option<Word<MediaFault>>,
     /// Trunk whose line the call holds: the first that it is offered to.
     #[serde(default)]
     pub trunk: Option<TrunkId>,
@@ -145,8 +145,8 @@ pub struct Attempt {
     pub end_ms: u64,
     /// Final SIP status, or `None` on a timeout or transport error.
     pub sip_code: Option<u16>,
-    /// `answered`, or the reason of the failure.
-    pub result: String,
+    /// What came of it.
+    pub result: Word<AttemptResult>,
 }
 
 /// The file that a recording became.
@@ -202,7 +202,7 @@ pub struct FinalCall {
     pub agent_media: Option<LegMedia>,
     pub customer_media: Option<LegMedia>,
     /// More about `reason`.
-    pub reason_detail: Option<String>,
+    pub reason_detail: Option<Word<MediaFault>>,
     /// What the edge says of the other parties; `None` if it cannot be asked any more.
     pub others: Option<Vec<OtherEnd>>,
 }

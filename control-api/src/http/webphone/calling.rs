@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::{CallId, CallType};
+use call_words::{CallId, CallType, MediaFault};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,12 +52,12 @@ impl Microphone {
     }
 
     /// Why there is no call, unless there is a microphone.
-    fn trouble(self) -> Option<&'static str> {
+    fn trouble(self) -> Option<MediaFault> {
         match self {
             Self::Granted => None,
-            Self::Denied => Some("microphone_denied"),
-            Self::Missing => Some("microphone_missing"),
-            Self::InUse => Some("microphone_in_use"),
+            Self::Denied => Some(MediaFault::MicrophoneDenied),
+            Self::Missing => Some(MediaFault::MicrophoneMissing),
+            Self::InUse => Some(MediaFault::MicrophoneInUse),
         }
     }
 }
@@ -96,7 +96,7 @@ pub async fn start(
     // Nothing is placed for a session that ended while the softphone was waited for.
     check_open(&app, session_id.clone()).await?;
     let outcome = match start.microphone.trouble() {
-        Some(detail) => place::fail_for_media(&app, order, detail).await?,
+        Some(fault) => place::fail_for_media(&app, order, fault).await?,
         None if is_online => place::place(&app, order).await?,
         None => return Err(agent_offline()),
     };

@@ -14,9 +14,7 @@ pub struct PageCall {
     /// Final disposition; `null` while the call is live.
     pub status: Option<CallStatus>,
     pub reason: Option<String>,
-    /// With `agent_media`: `microphone_denied`, `microphone_missing`, `microphone_in_use`;
-    /// `no_candidates` (the browser has no network for calls), `no_path` (no connectivity check
-    /// came through), `no_dtls`, `no_audio`.
+    /// With `agent_media`: what was wrong with it (`MediaFault`).
     pub detail: Option<String>,
     pub sip_code: Option<u16>,
     pub start_time: String,
@@ -50,7 +48,7 @@ impl From<&Call> for PageCall {
             state,
             status: call.status,
             reason: call.reason.as_ref().map(ToString::to_string),
-            detail: call.reason_detail.clone(),
+            detail: call.reason_detail.as_ref().map(ToString::to_string),
             sip_code: call.sip_code,
             start_time: timestamp(call.start_ms),
             answer_time: call.answer_ms.map(timestamp),

@@ -62,6 +62,17 @@ export const REASONS = [
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
+export const MEDIA_FAULTS = [
+  'microphone_denied',
+  'microphone_missing',
+  'microphone_in_use',
+  'no_candidates',
+  'no_path',
+  'no_dtls',
+  'no_audio',
+] as const;
+export type MediaFault = (typeof MEDIA_FAULTS)[number];
+
 export const PARTY_ROLES = [
   'agent',
   'customer',

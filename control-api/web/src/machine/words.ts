@@ -7,7 +7,7 @@ import { sceneWords } from './midcall-words.ts';
 import { displayNumber } from './number.ts';
 import { type Problem, type ProblemKind, detailSentence, microphoneProblem } from './problem.ts';
 import type { State } from './softphone.ts';
-import { REASONS, type Reason } from './vocabulary.ts';
+import { MEDIA_FAULTS, type MediaFault, REASONS, type Reason } from './vocabulary.ts';
 
 /** Colour and icon of a message; never its only meaning. */
 export type Tone = 'wait' | 'ring' | 'good' | 'hold' | 'bad' | 'over';
@@ -89,18 +89,6 @@ const REASON_TEXTS: Partial<Record<Reason, string>> = {
   no_media: 'No sound arrived for too long.',
 };
 
-const MICROPHONES: Record<string, ProblemKind> = {
-  microphone_denied: 'microphone_denied', microphone_missing: 'microphone_missing', microphone_in_use: 'microphone_in_use',
-};
-
-/** How far the way of the agent's sound stood, by the record's `detail` with `agent_media`. */
-const PATHS: Record<string, string> = {
-  no_candidates: 'Your browser found no network for calls. Check the network and VPN, then call again.',
-  no_path: 'Your network lets no sound of calls through. Use another network, or ask your administrator to open UDP to the service.',
-  no_dtls: 'Something in your network cut off the encryption of the call. Use another network, or tell your administrator.',
-  no_audio: 'No sound came from your microphone. Open the setup page to test it.',
-};
-
 /** The outcome of a call. */
 export function endWords(call: CallState): Words {
   const known = word(call.reason, REASONS);
@@ -133,9 +121,9 @@ function answeredText(call: CallState): string {
 }
 
 function soundText(call: CallState): string | null {
-  if (call.reason !== 'agent_media' || call.detail === null) return null;
-  const kind = Object.hasOwn(MICROPHONES, call.detail) ? MICROPHONES[call.detail] : undefined;
-  return kind ? PROBLEMS[kind].text : Object.hasOwn(PATHS, call.detail) ? (PATHS[call.detail] ?? null) : null;
+  if (call.reason !== 'agent_media') return null;
+  const fault = word(call.detail, MEDIA_FAULTS);
+  return fault && FAULT_TEXTS[fault];
 }
 
 function unknownText(call: CallState): string {
@@ -185,6 +173,17 @@ const PROBLEMS: Record<ProblemKind, Advice> = {
   rate_limited: { title: 'Too many calls at once', text: 'Wait a moment, then call again.' },
   again_refused: { title: 'This link is done', text: CLICK_AGAIN },
   server: { title: 'Something went wrong', text: 'Try again in a minute. If it stays, tell your administrator.' },
+};
+
+/** What was wrong with the agent's sound, by the record's `detail` with `agent_media`. */
+const FAULT_TEXTS: Record<MediaFault, string> = {
+  microphone_denied: PROBLEMS.microphone_denied.text,
+  microphone_missing: PROBLEMS.microphone_missing.text,
+  microphone_in_use: PROBLEMS.microphone_in_use.text,
+  no_candidates: 'Your browser found no network for calls. Check the network and VPN, then call again.',
+  no_path: 'Your network lets no sound of calls through. Use another network, or ask your administrator to open UDP to the service.',
+  no_dtls: 'Something in your network cut off the encryption of the call. Use another network, or tell your administrator.',
+  no_audio: 'No sound came from your microphone. Open the setup page to test it.',
 };
 
 /** Title and advice for a problem, with the server's own sentence where it knows more than the page does. */

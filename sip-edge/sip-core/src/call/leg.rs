@@ -19,7 +19,7 @@ use crate::message::{Method, Response};
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use answering::AwaitedAck;
-use call_words::{AgentName, MilestoneKind, TrunkId};
+use call_words::{AgentName, AttemptResult, MilestoneKind, Reason, TrunkId};
 use callee::Callee;
 use description::{Agreement, Offer, Previous};
 use exchange::Exchange;
@@ -271,7 +271,7 @@ impl Leg {
         };
         match agreed {
             Some(Ok(agreed)) => {
-                self.end_attempt(cx, Some(code), "answered");
+                self.end_attempt(cx, Some(code), AttemptResult::Answered);
                 cx.milestone(Some(self.name), MilestoneKind::Answered, Some(code), None);
                 self.take_media(cx, agreed);
                 LegEvent::Answered
@@ -314,8 +314,7 @@ impl Leg {
         let rang = self.invitations.last().map_or(Rang::No, |one| one.rang);
         let verdict = outcome::judge(self.name, failure, rang);
         self.ring_deadline = None;
-        let word = verdict.outcome.reason.map_or("failed", |reason| reason.as_str());
-        self.end_attempt(cx, verdict.outcome.sip_code, word);
+        self.end_attempt(cx, verdict.outcome.sip_code, AttemptResult::Failed(verdict.reason));
         let may_move = match verdict.failover {
             Failover::Never => false,
             Failover::Once => !std::mem::replace(&mut self.left_for_credentials, true),
@@ -339,7 +338,7 @@ impl Leg {
         &mut self,
         cx: &Context<'_>,
         sip_code: Option<u16>,
-        result: &'static str,
+        result: AttemptResult,
     ) {
         let Some(started_at) = self.attempt_started.take() else { return };
         let trunk = self.callee.route_name(self.route);
@@ -364,7 +363,7 @@ impl Leg {
         self.ring_deadline = None;
         self.awaited_ack = None;
         self.keys.clear();
-        self.end_attempt(cx, None, call_words::Reason::Canceled.as_str());
+        self.end_attempt(cx, None, AttemptResult::Failed(Reason::Canceled));
         self.abandon_current(cx, release);
     }
 

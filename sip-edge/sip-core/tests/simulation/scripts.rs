@@ -2,7 +2,7 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
-use call_words::{CallStatus, HangupBy, MediaProfile, MilestoneKind, Reason};
+use call_words::{AttemptResult, CallStatus, HangupBy, MediaProfile, MilestoneKind, Reason};
 use media_core::relay::Forward;
 use sip_core::command::{Credentials, PlaceCall};
 use sip_core::event::{RecordedFile, RecordingWritten};
@@ -229,8 +229,8 @@ fn a_busy_customer_ends_the_call() {
         .map(|each| (each.leg, each.trunk.as_str(), each.sip_code, each.result))
         .collect();
     let expected = [
-        (LegName::Agent, "agents", Some(200), "answered"),
-        (LegName::Customer, "carrier", Some(486), "busy"),
+        (LegName::Agent, "agents", Some(200), AttemptResult::Answered),
+        (LegName::Customer, "carrier", Some(486), AttemptResult::Failed(Reason::Busy)),
     ];
     assert_eq!(attempts, expected);
     rig.expect_nothing_held();
@@ -276,7 +276,8 @@ fn a_failing_trunk_is_failed_over() {
     assert!(rig.has_milestone(MilestoneKind::Bridged));
     rig.hang_up();
     let results: Vec<_> = rig.ended().attempts.iter().map(|each| each.result).collect();
-    assert_eq!(results, ["answered", "trunk_failed", "answered"]);
+    let failed = AttemptResult::Failed(Reason::TrunkFailed);
+    assert_eq!(results, [AttemptResult::Answered, failed, AttemptResult::Answered]);
 }
 
 // A11: "never after 18x".

@@ -7,12 +7,12 @@ use crate::session::{address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use call_words::{
-    CallStatus, HangupBy, Joining, MilestoneKind, Reason, RefusalCode, SupervisorRole,
+    CallStatus, HangupBy, Joining, MediaFault, MilestoneKind, Reason, RefusalCode, SupervisorRole,
 };
 use sip_core::command::{AgentTarget, PlaceCall, Refusal};
 use sip_core::control::{NewSupervisor, Verb};
 use sip_core::message::{self, Body, Method, View};
-use sip_core::outcome::{LegName, MediaFault};
+use sip_core::outcome::LegName;
 use sip_core::registrar::CloseReason;
 use std::time::Duration;
 

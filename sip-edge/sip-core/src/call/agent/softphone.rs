@@ -9,9 +9,9 @@
 use super::{Agent, AgentEvent};
 use crate::call::context::Context;
 use crate::call::release::Release;
-use crate::outcome::{self, Bridged, Cause, LegName, MediaFault, Outcome};
+use crate::outcome::{self, Bridged, Cause, LegName, Outcome};
 use crate::registrar::Kinship;
-use call_words::{AgentName, MilestoneKind};
+use call_words::{AgentName, AttemptResult, MediaFault, MilestoneKind, Reason};
 use media_core::relay::{self, LegId};
 use std::time::{Duration, Instant};
 
@@ -217,7 +217,7 @@ impl Agent {
     fn cut(&mut self, cx: &mut Context<'_>) {
         self.leg.awaited_ack = None;
         self.leg.ring_deadline = None;
-        self.leg.end_attempt(cx, None, call_words::Reason::AgentLost.as_str());
+        self.leg.end_attempt(cx, None, AttemptResult::Failed(Reason::AgentLost));
         if let Some(invitation) = self.leg.invitations.last_mut() {
             invitation.handle_lost_flow(cx);
         }
