@@ -172,6 +172,7 @@ pub fn destination(
             media: trunk.media,
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
+            follows_redirects: false,
         })
     });
     Destination { ring_ms, routes: routes.collect() }

@@ -200,6 +200,7 @@ fn route(address: SocketAddr) -> Route {
         media: MediaProfile::Rtp,
         signal_from: vec![],
         media_from: vec![],
+        follows_redirects: false,
     }
 }
 

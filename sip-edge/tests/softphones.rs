@@ -65,6 +65,7 @@ fn call(agent: &str) -> Command {
         media: MediaProfile::Rtp,
         signal_from: vec![],
         media_from: vec![],
+        follows_redirects: false,
     };
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),

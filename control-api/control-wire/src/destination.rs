@@ -44,6 +44,9 @@ pub struct Route {
     /// Networks (CIDR) that the peer's media come from besides the addresses that it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media_from: Vec<String>,
+    /// Whether a 3xx is followed to contacts of the peer's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows_redirects: bool,
 }
 
 /// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.

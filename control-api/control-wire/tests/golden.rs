@@ -29,6 +29,7 @@ fn route() -> Route {
         media: MediaProfile::SdesSrtp,
         signal_from: vec![],
         media_from: vec![],
+        follows_redirects: false,
     }
 }
 
@@ -129,6 +130,10 @@ fn a_route_with_networks() {
     let (signal_from, media_from) =
         (vec!["203.0.113.0/24".into(), "192.0.2.8/32".into()], vec!["2001:db8::/32".into()]);
     check(include_str!("golden/route.json"), Route { signal_from, media_from, ..route() });
+    check(
+        include_str!("golden/route_redirects.json"),
+        Route { follows_redirects: true, ..route() },
+    );
 }
 
 #[test]

@@ -130,6 +130,7 @@ fn call() -> PlaceCall {
             media: MediaProfile::Rtp,
             signal_from: Vec::new(),
             media_from: Vec::new(),
+            follows_redirects: false,
         }],
     };
     PlaceCall {

@@ -94,6 +94,9 @@ pub struct Route {
     pub signal_from: Vec<IpNet>,
     /// Networks that the peer's media come from besides the addresses that it names.
     pub media_from: Vec<IpNet>,
+    /// Whether a 3xx is followed to contacts of the peer's own: at `address`, its domain, or in
+    /// `signal_from`.
+    pub follows_redirects: bool,
 }
 
 /// Credentials for digest challenges (RFC 3261 §22, RFC 8760).

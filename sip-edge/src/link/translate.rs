@@ -162,6 +162,7 @@ fn route(route: wire::Route) -> command::Route {
         media: route.media,
         signal_from: networks(&route.signal_from),
         media_from: networks(&route.media_from),
+        follows_redirects: route.follows_redirects,
     }
 }
 

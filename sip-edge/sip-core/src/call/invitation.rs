@@ -50,7 +50,8 @@ pub enum Progress {
         fork: usize,
         sdp: Option<Vec<u8>>,
     },
-    Failed(Failure),
+    /// With the contacts of a 3xx, the best first.
+    Failed(Failure, Vec<String>),
     /// The final response to our INFO, `None` after a timeout.
     Informed {
         code: Option<u16>,
@@ -371,7 +372,8 @@ impl Invitation {
         if self.try_again(cx, response) {
             return Progress::Nothing;
         }
-        Progress::Failed(Failure::Response { code, q850: response.q850_cause() })
+        let failure = Failure::Response { code, q850: response.q850_cause() };
+        Progress::Failed(failure, request::redirections(response))
     }
 
     /// Tells that a final response changes nothing.
@@ -407,7 +409,11 @@ impl Invitation {
             self.stage = Stage::Over;
             self.cancel_deadline = None;
             self.forks.clear();
-            return if self.abandoned { Progress::Nothing } else { Progress::Failed(failure) };
+            return if self.abandoned {
+                Progress::Nothing
+            } else {
+                Progress::Failed(failure, Vec::new())
+            };
         }
         if let Some(progress) = self.handle_failed_reinvite(transaction, failure) {
             return progress;

@@ -7,6 +7,7 @@ pub mod description;
 pub mod digits;
 pub mod exchange;
 mod keys;
+mod redirect;
 pub mod refer;
 mod reoffer;
 
@@ -26,6 +27,7 @@ use exchange::Exchange;
 use keys::Keys;
 use media_core::codec::Codec;
 use media_core::relay::{LegId, NoPort};
+use redirect::Detours;
 use refer::Referred;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -62,6 +64,9 @@ pub struct Leg {
     pub(super) arriving: Option<LegId>,
     pub(super) callee: Callee,
     route: usize,
+    /// The route of each INVITE.
+    routes: Vec<usize>,
+    detours: Detours,
     /// The codec that is offered first.
     pub(super) preferred: Codec,
     pub(super) invitations: Vec<Invitation>,
@@ -98,6 +103,8 @@ impl Leg {
             arriving: None,
             callee,
             route: 0,
+            routes: Vec::new(),
+            detours: Detours::default(),
             preferred: Codec::Pcmu,
             invitations: Vec::new(),
             ring_deadline: None,
@@ -127,6 +134,7 @@ impl Leg {
                 let name = self.callee.route_name(self.route);
                 cx.milestone(Some(self.name), MilestoneKind::InviteSent, None, Some(name));
                 self.invitations.push(invitation);
+                self.routes.push(self.route);
                 self.attempt_started = Some(cx.now);
                 self.ring_deadline = Some(cx.now + self.callee.ring());
                 LegEvent::Nothing
@@ -140,8 +148,15 @@ impl Leg {
 
     /// Sends an INVITE; `None` without room for its transaction, or nowhere to send it.
     fn invite(&mut self, cx: &mut Context<'_>) -> Option<Invitation> {
-        let target = self.callee.target(cx, self.route)?;
-        if let Some(sources) = self.callee.media_sources(self.route) {
+        let mut target = self.callee.target(cx, self.route)?;
+        match &self.detours.current {
+            Some(detour) => {
+                target.flow.remote = detour.address;
+                target.uri.clone_from(&detour.uri);
+            }
+            None => self.detours.note(&target.uri, target.flow.remote),
+        }
+        if let Some(sources) = self.callee.media_sources(self.route, target.flow.remote.ip()) {
             cx.shard.relay.set_media_sources(self.media, sources);
             cx.shard.remember_trunk(target.flow.remote.ip(), &target.signal_from);
         }
@@ -226,7 +241,7 @@ impl Leg {
             }
             Progress::Refreshed { code: Some(481 | 408) | None } => LegEvent::DialogLost,
             Progress::Refreshed { .. } => LegEvent::Nothing,
-            Progress::Failed(failure) => self.handle_failure(cx, failure),
+            Progress::Failed(failure, contacts) => self.handle_failure(cx, failure, &contacts),
             Progress::Reoffered { code, sdp } => self.handle_reoffered(cx, code, sdp),
         }
     }
@@ -295,7 +310,15 @@ impl Leg {
         if is_held == was_held { LegEvent::Nothing } else { LegEvent::HoldChanged }
     }
 
-    fn handle_failure(&mut self, cx: &mut Context<'_>, failure: Failure) -> LegEvent {
+    fn handle_failure(
+        &mut self,
+        cx: &mut Context<'_>,
+        failure: Failure,
+        contacts: &[String],
+    ) -> LegEvent {
+        if let Some(route) = self.callee.route(self.route) {
+            self.detours.take(route, contacts);
+        }
         let code = match failure {
             Failure::Response { code, .. } => Some(code),
             _ => None,
@@ -320,11 +343,11 @@ impl Leg {
             Failover::Once => !std::mem::replace(&mut self.left_for_credentials, true),
             Failover::Always => true,
         };
-        if !may_move || self.route + 1 >= self.callee.route_count() {
+        let may_move = may_move && (self.detours.advance() || self.advance_route());
+        if !may_move {
             return LegEvent::Failed(verdict.outcome);
         }
         self.abandon_current(cx, Release::TimerExpired);
-        self.route += 1;
         cx.milestone(
             Some(self.name),
             MilestoneKind::Failover,
@@ -332,6 +355,15 @@ impl Leg {
             Some(self.callee.route_name(self.route)),
         );
         self.try_route(cx)
+    }
+
+    fn advance_route(&mut self) -> bool {
+        let has_next = self.route + 1 < self.callee.route_count();
+        if has_next {
+            self.route += 1;
+            self.detours.leave_route();
+        }
+        has_next
     }
 
     pub(super) fn end_attempt(
@@ -448,9 +480,9 @@ impl Leg {
         self.invitations.get(invitation).is_some_and(|one| one.is_signalled_from(source))
     }
 
-    /// The trunk of an INVITE: each was sent over the next route.
+    /// The trunk of an INVITE.
     pub fn trunk(&self, invitation: usize) -> TrunkId {
-        self.callee.route_name(invitation.min(self.route))
+        self.callee.route_name(self.routes.get(invitation).copied().unwrap_or(self.route))
     }
 
     /// The trunk of the last INVITE.

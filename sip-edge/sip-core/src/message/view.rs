@@ -113,14 +113,15 @@ pub trait View: HasHeaders {
         (value != "*").then(|| Some(NameAddr::read(grammar::split_list(value).next()?)))?
     }
 
+    /// Each Contact.
+    fn contacts(&self) -> impl Iterator<Item = NameAddr<'_>> {
+        self.values("Contact").flat_map(grammar::split_list).map(NameAddr::read)
+    }
+
     /// The URI of the first Contact that has one: a display name with a comma and without quotes
     /// looks like two.
     fn contact_uri(&self) -> Option<Uri<'_>> {
-        let values = self
-            .values("Contact")
-            .flat_map(grammar::split_list)
-            .map(|value| NameAddr::read(value).uri);
-        values.into_iter().find(|uri| uri.target().is_some())
+        self.contacts().map(|contact| contact.uri).find(|uri| uri.target().is_some())
     }
 
     /// Each Record-Route value as written, in the order of the message; a client's route set is

@@ -22,6 +22,7 @@ mod plan;
 mod random;
 mod reached;
 mod reasons;
+mod redirects;
 mod reference;
 mod referrals;
 mod reliable;

@@ -46,6 +46,8 @@ struct Repeat {
 enum What {
     /// A final response to the INVITE of this CSeq, under this tag.
     Final { cseq: u32, tag: String },
+    /// A provisional response of this RSeq.
+    Reliable { rseq: u32 },
     /// Our own request of this CSeq.
     Own { cseq: u32 },
 }
@@ -69,6 +71,7 @@ pub struct Phone {
     is_ringing: bool,
     dialogs: Vec<Dialog>,
     cseq: u32,
+    rseq: u32,
     hold: Option<Request>,
     timers: Vec<(Instant, Timer)>,
     repeats: Vec<Repeat>,
@@ -105,6 +108,7 @@ impl Phone {
             is_ringing: false,
             dialogs: Vec::new(),
             cseq: 1,
+            rseq: 0,
             hold: None,
             timers: Vec::new(),
             repeats: Vec::new(),
@@ -161,6 +165,17 @@ impl Phone {
                     |repeat| !matches!(&repeat.what, What::Final { tag: each, .. } if *each == tag),
                 );
                 self.answer(&request, code, &tag, None);
+            }
+            Method::PRack => {
+                let rack = request.value("RAck").unwrap();
+                let rseq = rack.split(' ').next().and_then(|rseq| rseq.parse().ok()).unwrap();
+                assert!(rseq <= self.rseq, "{rack} acknowledges what was not sent");
+                self.repeats.retain(|repeat| repeat.what != What::Reliable { rseq });
+                self.answer(&request, 200, "one", None);
+            }
+            Method::Update => {
+                let is_standing = self.is_talking() && request.to_tag() == Some("one");
+                self.answer(&request, if is_standing { 200 } else { 481 }, "one", None);
             }
             method => panic!("the edge sent {method}"),
         }
@@ -230,7 +245,19 @@ impl Phone {
     }
 
     fn answer(&mut self, request: &Request, code: u16, tag: &str, sdp: Option<&str>) -> Vec<u8> {
+        self.answer_with(request, code, tag, sdp, &[])
+    }
+
+    fn answer_with(
+        &mut self,
+        request: &Request,
+        code: u16,
+        tag: &str,
+        sdp: Option<&str>,
+        lines: &[(&str, String)],
+    ) -> Vec<u8> {
         let mut response = message::respond(request, code, tag);
+        lines.iter().for_each(|(name, value)| response.headers.push(header(name, value.as_str())));
         if request.method == Method::Invite && (101..300).contains(&code) {
             response.headers.push(header("Contact", format!("<sip:phone@{}>", self.home)));
         }
@@ -262,8 +289,15 @@ impl Phone {
 
     fn pick_up(&mut self, now: Instant, tag: &str) {
         self.is_ringing = false;
+        let is_told = self.is_reliable() && self.plan.progress == Some(183) && tag == "one";
+        let is_told = is_told && self.rseq > 0 && !self.awaits_prack();
+        self.repeats.retain(|repeat| !matches!(repeat.what, What::Reliable { .. }));
         let sdp = self.sdp("sendrecv");
-        let bytes = self.answer(&self.invite.clone(), 200, tag, Some(&sdp));
+        let sdp = (!is_told).then_some(sdp.as_str());
+        let allow = if self.plan.serves_update { "INVITE, BYE, UPDATE" } else { "INVITE, BYE" };
+        let mut lines = vec![("Allow", allow.to_owned())];
+        lines.extend(self.plan.session.map(|session| ("Session-Expires", session.to_owned())));
+        let bytes = self.answer_with(&self.invite.clone(), 200, tag, sdp, &lines);
         self.out.pop();
         self.repeat(
             now,
@@ -274,8 +308,32 @@ impl Phone {
         self.timers.retain(|(_, timer)| !matches!(timer, Timer::Finish | Timer::Progress));
     }
 
+    /// Reliable responses are for those who offer to acknowledge them.
+    fn is_reliable(&self) -> bool {
+        self.plan.is_reliable && self.invite.supports("100rel")
+    }
+
+    fn awaits_prack(&self) -> bool {
+        self.repeats.iter().any(|repeat| matches!(repeat.what, What::Reliable { .. }))
+    }
+
+    fn progress(&mut self, now: Instant, code: u16) {
+        let sdp = (code == 183).then(|| self.sdp("sendrecv"));
+        let invite = self.invite.clone();
+        if !self.is_reliable() {
+            self.answer(&invite, code, "one", sdp.as_deref());
+            return;
+        }
+        self.rseq += 1;
+        let lines = [("Require", "100rel".to_owned()), ("RSeq", self.rseq.to_string())];
+        let bytes = self.answer_with(&invite, code, "one", sdp.as_deref(), &lines);
+        self.out.pop();
+        self.repeat(now, What::Reliable { rseq: self.rseq }, bytes);
+    }
+
     fn reject(&mut self, now: Instant, code: u16, q850: Option<u16>) {
         self.is_ringing = false;
+        self.repeats.retain(|repeat| !matches!(repeat.what, What::Reliable { .. }));
         self.next_packet = None;
         let mut response = message::respond(&self.invite, code, "one");
         if let Some(cause) = q850 {
@@ -403,17 +461,19 @@ impl Phone {
     fn fire(&mut self, now: Instant, timer: Timer) {
         match timer {
             Timer::Progress => match self.plan.progress {
-                Some(183) => {
-                    let sdp = self.sdp("sendrecv");
-                    self.answer(&self.invite.clone(), 183, "one", Some(&sdp));
-                    if self.plan.has_media {
+                Some(code) if self.is_ringing => {
+                    self.progress(now, code);
+                    if code == 183 && self.plan.has_media {
                         self.next_packet = Some(now);
                     }
                 }
-                Some(code) => drop(self.answer(&self.invite.clone(), code, "one", None)),
-                None => {}
+                Some(_) | None => {}
             },
             Timer::Finish if !self.is_ringing => {}
+            // RFC 3262 §3: a description that is sent reliably is acknowledged before the 2xx.
+            Timer::Finish if self.awaits_prack() && self.plan.finish == Finish::Answer => {
+                self.timers.push((now + Duration::from_millis(100), Timer::Finish));
+            }
             Timer::Finish => match self.plan.finish {
                 Finish::Answer => {
                     self.pick_up(now, "one");

@@ -33,6 +33,12 @@ pub struct Plan {
     pub has_bad_sdp: bool,
     /// Presses `1` so long after the call was acknowledged.
     pub confirms_after: Option<Duration>,
+    /// Its 18x wait for PRACK (RFC 3262), and its 200 leaves the description to them.
+    pub is_reliable: bool,
+    /// What its 200 says of the session timer (RFC 4028).
+    pub session: Option<&'static str>,
+    /// Its Allow lists UPDATE.
+    pub serves_update: bool,
 }
 
 impl Plan {
@@ -61,6 +67,9 @@ impl Plan {
             holds_after: dice.chance(20).then(|| Duration::from_millis(dice.between(100, 5_000))),
             has_bad_sdp: dice.chance(2),
             confirms_after: None,
+            is_reliable: false,
+            session: None,
+            serves_update: false,
         }
     }
 }

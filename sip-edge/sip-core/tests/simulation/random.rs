@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const SEED_COUNT: u64 = 100;
 const CALL_COUNT: usize = 5;
+const SESSION_SEED_COUNT: u64 = 60;
 const VERB_SEED_COUNT: u64 = 150;
 const CRASH_SEED_COUNT: u64 = 60;
 
@@ -32,6 +33,10 @@ fn run_with_verbs(seed: u64) -> Reached {
     watch(seed, World::with_verbs(seed, 1), World::run)
 }
 
+fn run_with_sessions(seed: u64) -> Reached {
+    watch(seed, World::with_sessions(seed, CALL_COUNT), World::run)
+}
+
 fn run_crashed(seed: u64) -> Reached {
     watch(seed, World::that_crashes(seed, 3), World::run_crashed)
 }
@@ -50,6 +55,20 @@ fn random_calls() {
         ("tried", "agents, carrier, backup"),
     ];
     reached::check(0..SEED_COUNT, run, &ends);
+}
+
+// RFC 3262, 4028: nothing of a bad network ends a call that is answered reliably, or refreshed.
+#[test]
+fn random_sessions() {
+    let ends = [
+        ("Answer", "as it should, MaxDuration"),
+        ("Busy", "Busy"),
+        ("NoAnswer", "NoAnswer"),
+        ("Canceled", "Canceled"),
+        ("Failed", "TrunkFailed"),
+        ("sent", "PRACK, UPDATE"),
+    ];
+    reached::check(0..SESSION_SEED_COUNT, run_with_sessions, &ends);
 }
 
 #[test]
@@ -96,6 +115,12 @@ fn what_was_said_before_a_change() {
 #[test]
 fn one_seed_that_crashes() {
     wanted_seed().map(run_crashed);
+}
+
+/// Repeats the seed in the environment, if one is there.
+#[test]
+fn one_seed_with_sessions() {
+    wanted_seed().map(run_with_sessions);
 }
 
 /// Repeats the seed in the environment, if one is there.

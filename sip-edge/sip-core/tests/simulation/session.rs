@@ -74,6 +74,7 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         media: MediaProfile::Rtp,
         signal_from: Vec::new(),
         media_from: Vec::new(),
+        follows_redirects: false,
     }
 }
 

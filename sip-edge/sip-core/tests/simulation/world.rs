@@ -122,6 +122,18 @@ impl World {
         world
     }
 
+    /// The same with phones that are reliable while they ring, and have sessions that end.
+    pub fn with_sessions(seed: u64, call_count: usize) -> World {
+        let mut world = World::new(seed, call_count);
+        let mut dice = Dice::new(!seed);
+        for plan in world.plans.values_mut() {
+            plan.is_reliable = dice.chance(70);
+            plan.session = dice.pick(&[None, Some("12;refresher=uac"), Some("20;refresher=uas")]);
+            plan.serves_update = dice.chance(50);
+        }
+        world
+    }
+
     /// The same with verbs asked of the calls at any time.
     pub fn with_verbs(seed: u64, call_count: usize) -> World {
         let mut world = World::new(seed, call_count);

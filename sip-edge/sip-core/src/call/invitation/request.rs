@@ -23,6 +23,9 @@ pub const SUPPORTED: &str = "timer";
 /// Those of an INVITE to a trunk: reliable provisional responses, too (RFC 3262).
 const TRUNK_SUPPORTED: &str = "timer, 100rel";
 
+/// Most contacts of one response that are looked at.
+const MAX_CONTACT_COUNT: usize = 16;
+
 /// Whom an INVITE is for, and what it says beside its offer.
 pub struct Target {
     pub flow: Flow,
@@ -171,6 +174,25 @@ pub fn bad_extension(config: &EdgeConfig, request: &Request, tag: &str) -> Optio
 /// The session description in a message, if it has one.
 pub fn sdp_of<M: HasHeaders + Body>(message: &M) -> Option<Vec<u8>> {
     message::session_description(message.value("Content-Type"), message.body()).map(Cow::into_owned)
+}
+
+/// The contacts of a response that redirects, the best first (RFC 3261 §8.1.3.4, §20.10).
+pub fn redirections(response: &Response) -> Vec<String> {
+    if !matches!(response.status_code.code(), 300..=302) {
+        return Vec::new();
+    }
+    let mut contacts: Vec<(u32, String)> = response
+        .contacts()
+        .take(MAX_CONTACT_COUNT)
+        .filter_map(|contact| {
+            let quality = contact.params.value("q").and_then(|q| q.trim().parse::<f32>().ok());
+            // In thousandths, of which 1 is the default.
+            let quality = quality.map_or(1_000, |q| (q.clamp(0.0, 1.0) * 1_000.0) as u32);
+            Some((quality, contact.uri.target()?.to_owned()))
+        })
+        .collect();
+    contacts.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
+    contacts.into_iter().map(|(_, uri)| uri).collect()
 }
 
 /// Messages with a body.

@@ -4,10 +4,11 @@ use super::description::Carriage;
 use crate::call::context::Context;
 use crate::call::invitation::request::{self, Target};
 use crate::call::shard::Resources;
-use crate::command::{AgentTarget, Destination};
+use crate::command::{AgentTarget, Destination, Route};
 use crate::outcome::LegName;
 use call_words::{AgentName, TrunkId};
 use media_core::relay::{LegId, MediaSources, NoPort};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a softphone is called where a trunk has its name.
@@ -63,18 +64,19 @@ impl Callee {
         }
     }
 
-    /// From where the media of a route's peer may come; a softphone's is shown by checks.
-    pub fn media_sources(&self, route: usize) -> Option<MediaSources> {
+    /// A trunk's route.
+    pub fn route(&self, route: usize) -> Option<&Route> {
         match self {
-            Callee::Trunks(destination) => {
-                let route = &destination.routes[route];
-                Some(MediaSources {
-                    signalling: Some(route.address.ip()),
-                    networks: route.media_from.clone(),
-                })
-            }
+            Callee::Trunks(destination) => destination.routes.get(route),
             Callee::Softphone { .. } => None,
         }
+    }
+
+    /// From where the media of a route's peer may come, whose signalling goes to `peer`; a
+    /// softphone's is shown by checks.
+    pub fn media_sources(&self, route: usize, peer: IpAddr) -> Option<MediaSources> {
+        let networks = self.route(route)?.media_from.clone();
+        Some(MediaSources { signalling: Some(peer), networks })
     }
 
     /// How media are carried on this way.

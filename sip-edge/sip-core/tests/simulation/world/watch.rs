@@ -99,6 +99,9 @@ impl World {
             {
                 self.calls[call].agent_acked = true;
             }
+            Method::PRack | Method::Update => {
+                self.reached.insert(("sent".to_owned(), request.method.to_string()));
+            }
             _ => {}
         }
     }
