@@ -22,6 +22,8 @@ words! {
         FirstMedia = "first_media",
         MediaLatched = "media_latched",
         NoMedia = "no_media",
+        /// The leg has sent no audio for two seconds while it was sent another's.
+        OneWayAudio = "one_way_audio",
         Held = "held",
         Resumed = "resumed",
         RecordingStarted = "recording_started",

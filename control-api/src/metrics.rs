@@ -6,7 +6,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use call_words::AccountId;
+use call_words::{AccountId, CallStatus, Word};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -14,8 +14,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use quality::Quality;
 use std::time::Instant;
-use storage::OutboxDepth;
+use storage::{Call, OutboxDepth};
+
+mod quality;
 
 /// Upper bounds of the request latency buckets in seconds.
 const LATENCY_BUCKETS: [f64; 11] =
@@ -79,6 +82,7 @@ pub struct Metrics {
     latencies: Family<RouteLabels, Latency>,
     cut_connections: Family<CutLabels, Counter>,
     calls: Family<CallLabels, Counter>,
+    quality: Quality,
     callback_attempts: Family<ResultLabels, Counter>,
     launches: Family<ResultLabels, Counter>,
     sessions: Family<ResultLabels, Counter>,
@@ -122,9 +126,12 @@ impl Metrics {
     }
 
     /// Counts a call that ended.
-    pub fn call_ended(&self, status: &str, reason: &str) {
+    pub fn call_ended(&self, call: &Call) {
+        let status = call.status.map_or("none", CallStatus::as_str);
+        let reason = call.reason.as_ref().map_or("none", Word::as_str);
         let labels = CallLabels { status: status.into(), reason: reason.into() };
         self.calls.get_or_create(&labels).inc();
+        self.quality.note(call);
     }
 
     /// Counts one attempt to deliver a callback by its result: `delivered`, an HTTP status class,
@@ -189,6 +196,7 @@ impl Metrics {
             "Calls that ended, by status and reason",
             self.calls.clone(),
         );
+        self.quality.register(&mut registry);
         registry.register(
             "callback_attempts",
             "Callback attempts, by result",

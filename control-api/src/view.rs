@@ -4,4 +4,5 @@
 pub mod call;
 pub mod conversation;
 pub mod event;
+pub mod quality;
 pub mod time;

@@ -13,6 +13,7 @@ mod jitter;
 mod latch;
 mod ports;
 mod prefetch;
+mod quality;
 mod random;
 mod reception;
 pub mod recording;

@@ -41,6 +41,8 @@ pub(crate) enum Arrival {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReceptionReport {
     pub ssrc: Ssrc,
+    /// Packets that were to come since the last report; it is not sent.
+    pub expected: u32,
     /// In 1/256 since the last report.
     pub fraction_lost: u8,
     /// Negative when duplicates came.
@@ -144,6 +146,7 @@ impl Reception {
         };
         ReceptionReport {
             ssrc: self.ssrc,
+            expected: expected_interval,
             fraction_lost,
             // RFC 3550 §6.4.1: 24 bits, signed.
             cumulative_lost: self.lost().clamp(-0x80_0000, 0x7f_ffff),

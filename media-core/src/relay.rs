@@ -34,6 +34,7 @@ use taping::Tape;
 use tick::GROUP_COUNT;
 
 pub use crate::latch::MediaSources;
+pub use crate::quality::Mos;
 pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
@@ -41,7 +42,7 @@ pub use ahead::BURST_LEN;
 pub use digits::{DigitsRefused, PAUSE};
 pub use hearing::MAX_PARTIES;
 pub use media::{
-    AudioId, LegId, LegReport, RecordingId, RelayConfig, SocketId, Tone, WebRtcConfig,
+    AudioId, FarReport, LegId, LegReport, RecordingId, RelayConfig, SocketId, Tone, WebRtcConfig,
 };
 pub use output::{Event, Forward, Output};
 
@@ -194,9 +195,11 @@ impl Relay {
 
     /// Reports `Event::NoMedia` once when neither RTP nor RTCP comes from the leg for `limit`,
     /// counted from now or from its last packet. Time in which either side holds does not count.
+    /// Reports `Event::OneWayAudio` once, too, as soon as others whom the leg hears speak and it
+    /// sends nothing for two seconds.
     pub fn watch_media(&mut self, now: Instant, leg: LegId, limit: Duration) {
         if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
-            leg.watch = Some(Watch { limit, since: now });
+            leg.watch = Some(Watch { limit, since: now, is_one_way_told: false });
         }
     }
 

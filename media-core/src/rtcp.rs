@@ -16,6 +16,9 @@ const APPLICATION: u8 = 204;
 const SDES_END: u8 = 0;
 const SDES_CNAME: u8 = 1;
 
+/// More is no way of a call, but a report of ours that the peer never had.
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(30);
+
 /// Length of our canonical name in bytes.
 pub(crate) const CNAME_LEN: usize = 16;
 /// The longest compound packet that `write` makes: SR with one block, SDES, BYE.
@@ -28,12 +31,34 @@ pub(crate) struct Malformed;
 /// What a compound packet tells us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Heard {
-    /// Middle 32 bits of the sender report's NTP time, for our next LSR.
-    pub sender_report: Option<u32>,
+    /// That of a peer that sent anything since its last report.
+    pub sender_report: Option<SenderReport>,
+    /// How our stream comes there.
+    pub ours: Option<OursHeard>,
     /// LSR and DLSR of the block about our stream, if it has seen a report of ours.
     pub echo: Option<Echo>,
     /// The peer leaves.
     pub goodbye: bool,
+}
+
+/// What the peer says of its own stream (RFC 3550 §6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SenderReport {
+    /// Middle 32 bits of its NTP time, for our next LSR.
+    pub ntp_middle: u32,
+    /// Packets that it sent so far.
+    pub packet_count: u32,
+}
+
+/// What the peer says of our stream (RFC 3550 §6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OursHeard {
+    /// In 1/256 since its last report.
+    pub fraction_lost: u8,
+    /// Negative when duplicates came.
+    pub cumulative_lost: i32,
+    /// In timestamp units.
+    pub jitter: u32,
 }
 
 /// What the peer says of our last sender report (RFC 3550 §6.4.1).
@@ -49,8 +74,9 @@ impl Echo {
     /// contradict.
     pub fn round_trip(self, arrival: u32) -> Option<Duration> {
         let units = arrival.wrapping_sub(self.last_report).wrapping_sub(self.delay);
-        // More than half the range is a negative time.
-        (units <= i32::MAX as u32).then(|| Duration::from_secs_f64(f64::from(units) / 65536.0))
+        // Half of the range is negative times.
+        Some(Duration::from_secs_f64(f64::from(units) / 65536.0))
+            .filter(|round_trip| *round_trip <= MAX_ROUND_TRIP)
     }
 }
 
@@ -95,10 +121,12 @@ fn read_packet(
 ) -> Result<(), Malformed> {
     match kind {
         SENDER_REPORT => {
-            let middle = [4 + 2, 4 + 3, 4 + 4, 4 + 5].map(|at| body.get(at).copied());
-            let [Some(a), Some(b), Some(c), Some(d)] = middle else { return Err(Malformed) };
-            read_blocks(body.get(24..).ok_or(Malformed)?, count, ours, heard)?;
-            heard.sender_report = Some(u32::from_be_bytes([a, b, c, d]));
+            let (information, blocks) = body.split_at_checked(24).ok_or(Malformed)?;
+            read_blocks(blocks, count, ours, heard)?;
+            heard.sender_report = Some(SenderReport {
+                ntp_middle: word(information, 4 + 2),
+                packet_count: word(information, 4 + 12),
+            });
         }
         RECEIVER_REPORT => read_blocks(body.get(4..).ok_or(Malformed)?, count, ours, heard)?,
         SOURCE_DESCRIPTION => check_chunks(body, count)?,
@@ -127,14 +155,24 @@ fn read_blocks(
     // What follows the blocks is a profile-specific extension (RFC 3550 §6.4.3).
     let blocks = blocks.get(..count * 24).ok_or(Malformed)?;
     for block in blocks.chunks_exact(24) {
-        let word = |at: usize| {
-            u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
-        };
-        if word(0) == ours.0 && word(16) != 0 {
-            heard.echo = Some(Echo { last_report: word(16), delay: word(20) });
+        if word(block, 0) != ours.0 {
+            continue;
+        }
+        heard.ours = Some(OursHeard {
+            fraction_lost: block[4],
+            // 24 bits, signed.
+            cumulative_lost: (word(block, 4) << 8) as i32 >> 8,
+            jitter: word(block, 12),
+        });
+        if word(block, 16) != 0 {
+            heard.echo = Some(Echo { last_report: word(block, 16), delay: word(block, 20) });
         }
     }
     Ok(())
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn check_chunks(mut body: &[u8], count: usize) -> Result<(), Malformed> {

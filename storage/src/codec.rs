@@ -28,7 +28,7 @@ records! {
     Agent => "agent",
     ApiKey => "api key" version 2,
     Trunk => "trunk" version 2,
-    Call => "call" version 4,
+    Call => "call" version 5,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
@@ -134,7 +134,16 @@ mod tests {
         check_old("call.v2", &sample::softphone_call());
         check_old("call.v3", &sample::three_party_call());
         let written = Some(RecordingWritten { complete: false, written_ms: Some(150_000) });
-        check("call.v4", &Call { recording_written: written, ..sample::three_party_call() });
+        let four = Call { recording_written: written, ..sample::three_party_call() };
+        check_old("call.v4", &four);
+        let mos = Mos { mean: 4.25, worst: 3.5 };
+        let agent_media = four.agent_media.map(|media| LegMedia {
+            mos: Some(mos),
+            round_trip_ms: Some(42.5),
+            far: Some(FarMedia { lost_count: 2, jitter_ms: 1.5, mos }),
+            ..media
+        });
+        check("call.v5", &Call { agent_media, ..four });
         check_old("timeline.v1", &sample::timeline_entry());
         check(
             "timeline.v2",
@@ -293,6 +302,7 @@ mod tests {
                     sent_count: 11,
                     lost_count: 1,
                     jitter_ms: 0.5,
+                    ..LegMedia::default()
                 }),
                 customer_media: None,
                 reason_detail: None,

@@ -12,8 +12,8 @@ mod region;
 mod webphone;
 
 pub use call::{
-    Attempt, Call, FinalCall, IdempotencyEntry, LegMedia, Owner, Pause, RecordingEntry,
-    RecordingResult, RecordingWritten, TimelineEntry,
+    Attempt, Call, FarMedia, FinalCall, IdempotencyEntry, LegMedia, Mos, Owner, Pause,
+    RecordingEntry, RecordingResult, RecordingWritten, TimelineEntry,
 };
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt};
 pub use conversation::{Conversation, EarlierParty, OtherEnd, OtherParty, Party, PartyRequest};

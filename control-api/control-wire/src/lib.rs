@@ -21,9 +21,9 @@ pub use control::{
 pub use destination::{AgentTarget, Destination, DigestCredentials, Route};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
-    Attempt, Command, Ended, Event, Folder, Folders, FromEdge, Hello, HelloMore, LegMedia,
-    Milestone, OtherParty, Pause, PlaceCall, Presence, RecordingResult, RecordingWritten,
-    ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
+    Attempt, Command, Ended, Event, FarMedia, Folder, Folders, FromEdge, Hello, HelloMore,
+    LegMedia, Milestone, Mos, OtherParty, Pause, PlaceCall, Presence, RecordingResult,
+    RecordingWritten, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
 };
 
 /// Version of the link's messages. A peer with another major version is refused.

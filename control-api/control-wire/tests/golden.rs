@@ -313,6 +313,7 @@ fn ended() {
             sent_count: 99,
             lost_count: 1,
             jitter_ms: 0.5,
+            ..LegMedia::default()
         }),
         customer_media: None,
         others: vec![OtherParty {
@@ -335,6 +336,19 @@ fn ended() {
     check(
         &format!(r#"{explained},"detail":"no_path"}}}}}}}}"#),
         told(Ended { detail: Some("no_path".into()), ..ended.clone() }),
+    );
+    let mos = Mos { mean: 4.25, worst: 3.5 };
+    let far = Some(FarMedia { lost_count: 2, jitter_ms: 1.5, mos });
+    let measured = ended.agent_media.map(|media| LegMedia {
+        mos: Some(mos),
+        round_trip_ms: Some(42.5),
+        far,
+        ..media
+    });
+    let quality = r#""jitter_ms":0.5,"mos":{"mean":4.25,"worst":3.5},"round_trip_ms":42.5,"far":{"lost_count":2,"jitter_ms":1.5,"mos":{"mean":4.25,"worst":3.5}}}"#;
+    check(
+        &include_str!("golden/ended.json").replace(r#""jitter_ms":0.5}"#, quality),
+        told(Ended { agent_media: measured, ..ended.clone() }),
     );
     let partly = Some(RecordingWritten { complete: false, written_ms: Some(900) });
     let written = r#""recording_written":{"complete":false,"written_ms":900}"#;

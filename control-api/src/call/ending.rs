@@ -32,7 +32,7 @@ pub async fn end_call(
             app.limits.minutes.note(call, now_ms());
             let status = call.status.map_or("none", CallStatus::as_str);
             let reason = call.reason.as_ref().map_or("none", Word::as_str);
-            app.metrics.call_ended(status, reason);
+            app.metrics.call_ended(call);
             tracing::info!(%call_id, account_id = %call.account_id, status, reason,
                 duration_s = call.duration_s, "call ended");
             app.notices.changed(call, finish.endpoint.iter().chain(&finish.progress_endpoint));

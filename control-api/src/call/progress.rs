@@ -129,6 +129,7 @@ fn step_event(
         | MilestoneKind::FirstMedia
         | MilestoneKind::MediaLatched
         | MilestoneKind::NoMedia
+        | MilestoneKind::OneWayAudio
         | MilestoneKind::Held
         | MilestoneKind::Resumed
         | MilestoneKind::AgentMedia

@@ -23,11 +23,19 @@ pub(super) fn conversation(told: &control_wire::Conversation) -> storage::Conver
 }
 
 pub(super) fn final_call(ended: Ended) -> FinalCall {
+    let mos = |mos: control_wire::Mos| storage::Mos { mean: mos.mean, worst: mos.worst };
     let media = |media: control_wire::LegMedia| storage::LegMedia {
         received_count: media.received_count,
         sent_count: media.sent_count,
         lost_count: media.lost_count,
         jitter_ms: media.jitter_ms,
+        mos: media.mos.map(mos),
+        round_trip_ms: media.round_trip_ms,
+        far: media.far.map(|far| storage::FarMedia {
+            lost_count: far.lost_count,
+            jitter_ms: far.jitter_ms,
+            mos: mos(far.mos),
+        }),
     };
     FinalCall {
         status: ended.status,

@@ -5,6 +5,7 @@
 use crate::recording;
 use crate::view::call::AttemptView;
 use crate::view::conversation::{self, ParticipantView, PauseView};
+use crate::view::quality::QualityView;
 use crate::view::time::timestamp;
 use call_words::{CallStatus, CallType, Direction, HangupBy, LegKind, Word};
 use serde::Serialize;
@@ -50,6 +51,7 @@ pub struct Payload<'a> {
     recording_pauses: Vec<PauseView>,
     recording_complete: Option<bool>,
     recording_written_ms: Option<u64>,
+    quality: Option<QualityView>,
     /// Of a call that never took place; else left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     test: bool,
@@ -100,6 +102,7 @@ impl<'a> Payload<'a> {
             recording_pauses: conversation::pauses(call),
             recording_complete: call.recording_written.map(|written| written.complete),
             recording_written_ms: call.recording_written.and_then(|written| written.written_ms),
+            quality: QualityView::of(call),
             test: false,
         }
     }
@@ -193,7 +196,7 @@ mod tests {
                 && value["crm_username"].is_null()
                 && value["reason"].is_null()
         );
-        for key in ["recording_complete", "recording_written_ms"] {
+        for key in ["recording_complete", "recording_written_ms", "quality"] {
             assert_eq!(keys.get(key), Some(&serde_json::Value::Null), "{key}");
         }
     }

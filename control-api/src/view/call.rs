@@ -2,6 +2,7 @@
 //! S31–S35).
 
 use super::conversation::{self, ConversationView, ParticipantView, PauseView};
+use super::quality::QualityView;
 use super::time::timestamp;
 use crate::recording;
 use call_words::{CallState, CallStatus, CallType, Direction, HangupBy, JobState, LegKind};
@@ -84,6 +85,9 @@ pub struct CallView {
     /// end.
     #[schema(example = 138_000)]
     pub recording_written_ms: Option<u64>,
+    /// How it sounded, in packets, loss, jitter, delay and scores; `null` before the end, and of a
+    /// call whose media were never agreed.
+    pub quality: Option<QualityView>,
     /// How the delivery of its result stands; `null` before the end, and for an account that had no
     /// callback URL then.
     pub callback: Option<DeliveryView>,
@@ -168,6 +172,7 @@ impl CallView {
             recording_pauses: conversation::pauses(call),
             recording_complete: call.recording_written.map(|written| written.complete),
             recording_written_ms: call.recording_written.and_then(|written| written.written_ms),
+            quality: QualityView::of(call),
             callback: None,
         }
     }

@@ -6,8 +6,8 @@ use crate::rig::{
 use call_words::{AgentName, CallId, CallStatus, HangupBy, LegKind};
 use control_api::clock::now_ms;
 use control_wire::{
-    Command, Event, FromEdge, Hello, HelloMore, Milestone, RecordingResult, RecordingWritten,
-    ShardStatus, ToEdge,
+    Command, Event, FarMedia, FromEdge, Hello, HelloMore, LegMedia, Milestone, Mos,
+    RecordingResult, RecordingWritten, ShardStatus, ToEdge,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -129,6 +129,63 @@ async fn unacknowledged_commands_are_sent_again_in_order() {
     let mut last = rig.shard(1, &[]).await;
     // Nothing is left to say: the first thing that comes is the next call.
     rig.place(&mut last).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn how_a_call_sounded_is_told_and_counted() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    assert_eq!(rig.call(&call_id).await["quality"], Value::Null);
+    shard.bridge(&call_id).await;
+    let mos = Mos { mean: 4.25, worst: 3.5 };
+    let agent_media = LegMedia {
+        received_count: 100,
+        sent_count: 99,
+        lost_count: 1,
+        jitter_ms: 0.5,
+        mos: Some(mos),
+        round_trip_ms: Some(42.5),
+        far: None,
+    };
+    let far = Some(FarMedia { lost_count: 7, jitter_ms: 25.0, mos: Mos { mean: 3.0, ..mos } });
+    let customer_media = LegMedia { mos: None, round_trip_ms: None, far, ..agent_media };
+    let end = control_wire::Ended {
+        agent_media: Some(agent_media),
+        customer_media: Some(customer_media),
+        ..ended(&call_id, CallStatus::Answer)
+    };
+    shard.tell(Event::Ended(Box::new(end))).await;
+    let view = rig.call(&call_id).await;
+    let job = rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap();
+    let body: Value = serde_json::from_str(&job.body).unwrap();
+    let none = Value::Null;
+    let expected = json!({
+        "agent": {
+            "round_trip_ms": 42.5,
+            "received": { "packets": 100, "lost": 1, "jitter_ms": 0.5, "mos": 4.25, "mos_worst": 3.5 },
+            "sent": { "packets": 99, "lost": none, "jitter_ms": none, "mos": none, "mos_worst": none },
+        },
+        "customer": {
+            "round_trip_ms": none,
+            "received": { "packets": 100, "lost": 1, "jitter_ms": 0.5, "mos": none, "mos_worst": none },
+            "sent": { "packets": 99, "lost": 7, "jitter_ms": 25.0, "mos": 3.0, "mos_worst": 3.5 },
+        },
+    });
+    assert_eq!((&view["quality"], &body["quality"]), (&expected, &expected));
+    let metrics = String::from_utf8(rig.operator("/metrics").await.body.clone()).unwrap();
+    for line in [
+        "call_packets_total{leg=\"agent\",direction=\"received\"} 100",
+        "call_packets_lost_total{leg=\"customer\",direction=\"sent\"} 7",
+        "call_mos_bucket{le=\"4.34\",leg=\"agent\",direction=\"received\"} 1",
+        "call_mos_bucket{le=\"2.58\",leg=\"customer\",direction=\"sent\"} 0",
+        "call_mos_count{leg=\"customer\",direction=\"sent\"} 1",
+        "call_jitter_seconds_bucket{le=\"0.03\",leg=\"customer\",direction=\"sent\"} 1",
+        "call_round_trip_seconds_bucket{le=\"0.05\",leg=\"agent\"} 1",
+    ] {
+        assert!(metrics.contains(&format!("control_api_{line}\n")), "{line}: {metrics}");
+    }
     rig.stop().await;
 }
 

@@ -178,7 +178,7 @@ impl Relay {
         let payload = &buffer[packet.payload_start..packet.payload_start + packet.payload_len];
         let (mut pressed, mut beside) = (None, None);
         match format {
-            Format::ComfortNoise => {}
+            Format::ComfortNoise => leg.noise_at = Some(now),
             Format::TelephoneEvent => {
                 let event: &[u8; EVENT_LEN] =
                     payload.first_chunk().ok_or(DropReason::MalformedRtp)?;

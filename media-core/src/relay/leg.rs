@@ -9,11 +9,12 @@ use super::digits::Digits;
 use super::hearing::Parties;
 use super::mix::{Feed, Mix};
 use super::softphone::Softphone;
-use super::{LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
+use super::{FarReport, LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, Format, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::{self, Latch, MediaSources};
-use crate::reception::{Arrival, MAX_MISORDER, Reception};
+use crate::quality::{Interval, Scores};
+use crate::reception::{Arrival, MAX_MISORDER, Reception, ReceptionReport};
 use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
 use crate::rtp::{CLOCK_RATE, Header, Ssrc};
@@ -56,6 +57,23 @@ pub(super) struct Playing {
 pub(super) struct Watch {
     pub limit: Duration,
     pub since: Instant,
+    pub is_one_way_told: bool,
+}
+
+/// Silence of a leg whose party is spoken to that is worth an alarm: with the visits each 200 ms it
+/// is told within two seconds.
+const ONE_WAY_SILENCE: Duration = Duration::from_millis(1_800);
+/// Who sent in this time speaks: pauses between packets and lost ones are shorter.
+const SPEAKING: Duration = Duration::from_millis(500);
+
+/// How the leg's two directions sound.
+#[derive(Default)]
+pub(super) struct Quality {
+    /// What comes in, by our reports.
+    received: Scores,
+    /// What goes out, by the peer's reports, the last of them, and packets sent by then.
+    sent: Scores,
+    far: Option<(rtcp::OursHeard, u64)>,
 }
 
 /// RTCP of the leg.
@@ -65,8 +83,11 @@ pub(super) struct Reports {
     pub reported_count: u64,
     pub sent_any: bool,
     /// The peer's last sender report and when it came.
-    pub heard: Option<(u32, Instant)>,
+    pub heard: Option<(rtcp::SenderReport, Instant)>,
     pub round_trip: Option<Duration>,
+    /// When the peer said last that it had sent nothing since its report before.
+    pub quiet_at: Option<Instant>,
+    pub quality: Box<Quality>,
     /// When the peer's RTCP came last, but for its goodbye.
     pub heard_at: Option<Instant>,
     /// Where the peer's RTCP comes from, if it has its own port.
@@ -124,6 +145,8 @@ pub(super) struct Leg {
     pub dropped_count: u64,
     /// Loss of the streams before `incoming`.
     pub lost_before: u64,
+    /// When comfort noise came last.
+    pub noise_at: Option<Instant>,
 }
 
 impl Leg {
@@ -154,6 +177,8 @@ impl Leg {
                 sent_any: false,
                 heard: None,
                 round_trip: None,
+                quiet_at: None,
+                quality: Box::default(),
                 heard_at: None,
                 source: None,
             },
@@ -164,6 +189,7 @@ impl Leg {
             received_count: 0,
             dropped_count: 0,
             lost_before: 0,
+            noise_at: None,
         }
     }
 
@@ -404,22 +430,49 @@ impl Leg {
         if !heard.goodbye {
             self.reports.heard_at = Some(now);
         }
-        if let Some(middle) = heard.sender_report {
-            self.reports.heard = Some((middle, now));
+        // RFC 3550 §6.4: who sent nothing since its last report says so by a receiver report; some
+        // repeat the count instead.
+        let count = heard.sender_report.map(|report| report.packet_count);
+        let before = self.reports.heard.map_or(0, |(report, _)| report.packet_count);
+        if count.is_none_or(|count| count == before) {
+            self.reports.quiet_at = Some(now);
+        }
+        if let Some(report) = heard.sender_report {
+            self.reports.heard = Some((report, now));
         }
         if let Some(round_trip) = heard.echo.and_then(|echo| echo.round_trip(ntp_middle)) {
             self.reports.round_trip = Some(round_trip);
+        }
+        if let Some(ours) = heard.ours {
+            let sent_count = self.sender.packet_count();
+            let quality = &mut self.reports.quality;
+            let before = quality.far.map_or(0, |(_, count)| count);
+            quality.sent.add(&Interval {
+                packet_count: sent_count.wrapping_sub(before) as u32,
+                fraction_lost: ours.fraction_lost,
+                jitter: samples(ours.jitter),
+                round_trip: self.reports.round_trip,
+            });
+            quality.far = Some((ours, sent_count));
         }
         if port == RtcpPort::Own && self.remote.as_ref().is_some_and(|remote| !remote.rtcp_mux) {
             self.reports.source = Some(source);
         }
     }
 
-    /// Our next report, as of `now`.
+    /// What came in since the last report, taken into the scores.
+    pub fn measure(&mut self) -> Option<ReceptionReport> {
+        let report = self.incoming.as_mut()?.reception.report();
+        self.reports.quality.received.add(&interval(&report, self.reports.round_trip));
+        Some(report)
+    }
+
+    /// Our next report, as of `now`, with what `measure` found.
     pub fn report<'a>(
         &mut self,
         now: Instant,
         ntp: u64,
+        reception: Option<ReceptionReport>,
         cname: &'a [u8; rtcp::CNAME_LEN],
         goodbye: bool,
     ) -> rtcp::Report<'a> {
@@ -428,17 +481,39 @@ impl Leg {
             (sent_count > self.reports.reported_count).then(|| (ntp, self.sender.totals(now)));
         self.reports.reported_count = sent_count;
         self.reports.sent_any = true;
-        let reception = self.incoming.as_mut().map(|incoming| {
+        let reception = reception.map(|reception| {
             let (last_report, delay) = match self.reports.heard {
-                Some((middle, at)) => (
-                    middle,
+                Some((report, at)) => (
+                    report.ntp_middle,
                     (now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000) as u32,
                 ),
                 None => (0, 0),
             };
-            Block { reception: incoming.reception.report(), last_report, delay }
+            Block { reception, last_report, delay }
         });
         rtcp::Report { ssrc: self.sender.ssrc(), sender, reception, cname, goodbye }
+    }
+
+    /// Whether nothing was heard of the leg for so long that somebody else's audio goes one way.
+    /// Not who holds or is on hold, and not who sends nothing while there is nothing to say: its
+    /// last packet was comfort noise (RFC 3389 §4), or its RTCP said so since.
+    pub fn is_mute(&self, now: Instant) -> bool {
+        let Some(watch) = self.watch.as_ref().filter(|watch| !watch.is_one_way_told) else {
+            return false;
+        };
+        let since = self.last_received.map_or(watch.since, |last| last.max(watch.since));
+        let is_discontinuous = (self.noise_at.is_some() && self.noise_at == self.last_received)
+            || self.reports.quiet_at.is_some_and(|quiet| self.last_received < Some(quiet));
+        now.saturating_duration_since(since) >= ONE_WAY_SILENCE
+            && self.is_both_ways()
+            && !is_discontinuous
+    }
+
+    /// Whether audio of the leg came just now.
+    pub fn speaks(&self, now: Instant) -> bool {
+        self.last_received.is_some_and(|last| {
+            now.saturating_duration_since(last) < SPEAKING && self.noise_at != Some(last)
+        })
     }
 
     /// What came and went so far, of all its streams.
@@ -449,13 +524,43 @@ impl Leg {
             }
             None => (0, 0),
         };
+        let quality = &self.reports.quality;
+        let mut scores = quality.received;
+        if let Some(incoming) = &self.incoming {
+            let since = incoming.reception.clone().report();
+            scores.add(&interval(&since, self.reports.round_trip));
+        }
+        let far = quality.far.and_then(|(last, _)| {
+            Some(FarReport {
+                lost: last.cumulative_lost.max(0) as u64,
+                jitter: samples(last.jitter),
+                mos: quality.sent.mos()?,
+            })
+        });
         LegReport {
             received: self.received_count,
             sent: self.sender.packet_count(),
             lost: self.lost_before + lost,
-            jitter: Duration::from_micros(u64::from(jitter) * 1_000_000 / u64::from(CLOCK_RATE)),
+            jitter: samples(jitter),
+            mos: scores.mos(),
             round_trip: self.reports.round_trip,
+            far,
             dropped: self.dropped_count,
         }
+    }
+}
+
+/// So many timestamp units as time.
+fn samples(count: u32) -> Duration {
+    Duration::from_micros(u64::from(count) * 1_000_000 / u64::from(CLOCK_RATE))
+}
+
+/// What one of our reports tells of the stream that comes in.
+fn interval(report: &ReceptionReport, round_trip: Option<Duration>) -> Interval {
+    Interval {
+        packet_count: report.expected,
+        fraction_lost: report.fraction_lost,
+        jitter: samples(report.jitter),
+        round_trip,
     }
 }

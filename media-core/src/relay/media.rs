@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::quality::Mos;
+
 /// Limits and addresses of one shard's media.
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
@@ -93,7 +95,7 @@ pub struct AudioId {
 }
 
 /// What a leg has seen; packets are RTP packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LegReport {
     /// Valid packets from the latched source.
     pub received: u64,
@@ -103,8 +105,23 @@ pub struct LegReport {
     pub lost: u64,
     /// Interarrival jitter (RFC 3550 A.8).
     pub jitter: Duration,
+    /// How what the peer sends sounds here.
+    pub mos: Option<Mos>,
     /// From the peer's last report on us.
     pub round_trip: Option<Duration>,
+    /// What the peer told of what it gets, if it did.
+    pub far: Option<FarReport>,
     /// Packets refused for any reason.
     pub dropped: u64,
+}
+
+/// What the peer's RTCP told of the packets that it was sent (RFC 3550 §6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FarReport {
+    /// Packets that never came there, never below 0.
+    pub lost: u64,
+    /// Interarrival jitter of its last report.
+    pub jitter: Duration,
+    /// How we sound there.
+    pub mos: Mos,
 }

@@ -43,6 +43,10 @@ pub enum Event {
     /// Neither RTP nor RTCP from this leg for the limit given to `watch_media`; told once per
     /// `watch_media`.
     NoMedia(LegId),
+    /// Audio goes one way: the leg has sent none for two seconds while it is sent another's. Not of
+    /// a leg that holds or is on hold, nor of one that sends no silence (RFC 3389, RFC 3550 §6.4);
+    /// told once per `watch_media`.
+    OneWayAudio(LegId),
     /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
     TelephoneEvent(LegId, u8),
     /// The softphone's checks chose an address. Told again when they do so after `ConsentLost`.
@@ -66,6 +70,7 @@ impl Event {
             | Event::Latched(leg)
             | Event::SourceRefused(leg, _)
             | Event::NoMedia(leg)
+            | Event::OneWayAudio(leg)
             | Event::TelephoneEvent(leg, _)
             | Event::IceConnected(leg)
             | Event::DtlsConnected(leg)

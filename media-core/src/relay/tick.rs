@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Relay};
+use super::{Event, LegId, Relay};
 use crate::drops::DropReason;
 use crate::latch::RELATCH_SILENCE;
 use crate::rtcp::{self, MAX_REPORT_LEN};
@@ -77,6 +77,7 @@ impl Relay {
     }
 
     fn visit_leg(&mut self, now: Instant, index: u32) {
+        self.watch_both_ways(now, index);
         let Some((_, leg)) = self.legs.at_mut(index) else { return };
         let silent_for = leg.last_received.map(|last| now.saturating_duration_since(last));
         if silent_for.is_some_and(|silent| silent >= RELATCH_SILENCE)
@@ -111,14 +112,35 @@ impl Relay {
         }
     }
 
+    /// Tells, once, of a leg that sends nothing while it hears another that does.
+    fn watch_both_ways(&mut self, now: Instant, index: u32) {
+        let Some(leg) = self.legs.at(index).filter(|leg| leg.is_mute(now)) else { return };
+        let speaks = |other: &LegId| {
+            self.legs
+                .get(other.index, other.generation)
+                .is_some_and(|other| other.is_both_ways() && other.speaks(now))
+        };
+        if !leg.hears.as_slice().iter().any(speaks) {
+            return;
+        }
+        let id = leg.id;
+        if let Some((_, leg)) = self.legs.at_mut(index)
+            && let Some(watch) = &mut leg.watch
+        {
+            watch.is_one_way_told = true;
+        }
+        self.drops.note(self.queues.event(Event::OneWayAudio(id)));
+    }
+
     /// Sends SR or RR with SDES, and with BYE when the leg says goodbye.
     pub(super) fn send_report(&mut self, now: Instant, index: u32, goodbye: bool) {
         let ntp = self.ntp(now);
         let Some((_, leg)) = self.legs.at_mut(index) else { return };
+        let reception = leg.measure();
         let Some((socket, remote)) = leg.rtcp_path() else { return };
         let mut datagram = [0; MAX_REPORT_LEN + RTCP_TAIL_LEN];
         let Some(room) = datagram.first_chunk_mut() else { return };
-        let mut len = rtcp::write(&leg.report(now, ntp, &self.cname, goodbye), room);
+        let mut len = rtcp::write(&leg.report(now, ntp, reception, &self.cname, goodbye), room);
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtcp(&mut datagram, len) {
                 Ok(protected) => len = protected,

@@ -25,7 +25,8 @@ const SDES: &str = "81ca0003 00000009 01046162 63640000";
 #[test]
 fn well_formed_compounds() {
     let heard = Heard {
-        sender_report: Some(0x0001_8000),
+        sender_report: Some(SenderReport { ntp_middle: 0x0001_8000, packet_count: 10 }),
+        ours: Some(OursHeard { fraction_lost: 0, cumulative_lost: 0, jitter: 0 }),
         echo: Some(Echo { last_report: 0x18000, delay: 0x8000 }),
         goodbye: false,
     };
@@ -46,6 +47,12 @@ fn well_formed_compounds() {
     check(
         &format!("{EMPTY_RR} a1cb0002 00000009 00000004"),
         Ok(Heard { goodbye: true, ..Heard::default() }),
+    );
+    // A quarter of the last packets lost, two more came than were sent in all.
+    let ours = OursHeard { fraction_lost: 0x40, cumulative_lost: -2, jitter: 0x1_0203 };
+    check(
+        "81c90007 00000009 11223344 40fffffe 00000010 00010203 00000000 00000000",
+        Ok(Heard { ours: Some(ours), ..Heard::default() }),
     );
     // A block about somebody else tells nothing of us.
     check(
@@ -83,6 +90,7 @@ fn malformed_compounds() {
 fn written_reports_have_the_bytes_of_rfc_3550() {
     let reception = ReceptionReport {
         ssrc: Ssrc(9),
+        expected: 4,
         fraction_lost: 0x40,
         cumulative_lost: -1,
         highest_sequence: 0x0001_0005,
@@ -120,4 +128,5 @@ fn round_trip_of_rfc_3550_figure_2() {
     let echo = Echo { last_report: 0xb705_2000, delay: 0x0005_4000 };
     assert_eq!(echo.round_trip(0xb710_8000), Some(Duration::from_millis(6125)));
     assert_eq!(echo.round_trip(0xb705_2000), None);
+    assert_eq!(echo.round_trip(0xb740_0000), None);
 }

@@ -39,6 +39,8 @@ pub enum Counter {
     Unanswered,
     /// A grant that did not fit.
     GrantRefused,
+    /// A leg that sent no audio while it was sent another's.
+    OneWayAudio,
     /// A leg of an earlier process that was cancelled or hung up.
     Farewell,
     /// A 422 of a peer whose shortest session interval was taken over (RFC 4028).
@@ -47,7 +49,7 @@ pub enum Counter {
     LoopedRequest,
 }
 
-const NAMES: [(Counter, &str); 22] = [
+const NAMES: [(Counter, &str); 23] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -67,6 +69,7 @@ const NAMES: [(Counter, &str); 22] = [
     (Counter::ForeignResponse, "sip_foreign_responses"),
     (Counter::Unanswered, "sip_unanswered_strays"),
     (Counter::GrantRefused, "sip_grants_refused"),
+    (Counter::OneWayAudio, "one_way_audio"),
     (Counter::Farewell, "sip_farewells"),
     (Counter::SessionIntervalRaised, "sip_session_intervals_raised"),
     (Counter::LoopedRequest, "sip_looped_requests"),

@@ -10,7 +10,7 @@ use call_words::{
     AgentName, AttemptResult, CallId, CallStatus, HangupBy, MediaFault, MilestoneKind, Reason,
     RecordingName, TrunkId,
 };
-use media_core::relay::RecordingId;
+use media_core::relay::{FarReport, Mos, RecordingId};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -225,4 +225,8 @@ pub struct LegMedia {
     pub sent_count: u64,
     pub lost_count: u64,
     pub jitter: Duration,
+    pub mos: Option<Mos>,
+    pub round_trip: Option<Duration>,
+    /// What the peer told of what it gets, if it did.
+    pub far: Option<FarReport>,
 }

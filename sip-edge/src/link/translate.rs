@@ -4,7 +4,7 @@
 use call_words::{PartyRole, RecordingLayout, RefusalCode, TransportKind, Word};
 use control_wire as wire;
 use ipnet::IpNet;
-use media_core::relay::Layout;
+use media_core::relay::{Layout, Mos};
 use sip_core::flow::Transport;
 use sip_core::outcome::LegName;
 use sip_core::{command, control, event, registrar};
@@ -273,8 +273,23 @@ fn leg_media(media: event::LegMedia) -> wire::LegMedia {
         received_count: media.received_count,
         sent_count: media.sent_count,
         lost_count: media.lost_count,
-        jitter_ms: media.jitter.as_secs_f32() * 1000.0,
+        jitter_ms: ms(media.jitter),
+        mos: media.mos.map(mos),
+        round_trip_ms: media.round_trip.map(ms),
+        far: media.far.map(|far| wire::FarMedia {
+            lost_count: far.lost,
+            jitter_ms: ms(far.jitter),
+            mos: mos(far.mos),
+        }),
     }
+}
+
+fn ms(time: Duration) -> f32 {
+    time.as_secs_f32() * 1000.0
+}
+
+fn mos(mos: Mos) -> wire::Mos {
+    wire::Mos { mean: mos.mean, worst: mos.worst }
 }
 
 #[cfg(test)]

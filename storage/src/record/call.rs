@@ -183,6 +183,30 @@ pub struct LegMedia {
     pub sent_count: u64,
     pub lost_count: u64,
     pub jitter_ms: f32,
+    /// How it sounded. Since version 5, as all below.
+    #[serde(default)]
+    pub mos: Option<Mos>,
+    #[serde(default)]
+    pub round_trip_ms: Option<f32>,
+    /// What the peer told of what it was sent, if it did.
+    #[serde(default)]
+    pub far: Option<FarMedia>,
+}
+
+/// Mean opinion scores (ITU-T G.107 annex B) of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mos {
+    pub mean: f32,
+    /// Of the worst few seconds.
+    pub worst: f32,
+}
+
+/// What a peer received, as its RTCP told.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FarMedia {
+    pub lost_count: u64,
+    pub jitter_ms: f32,
+    pub mos: Mos,
 }
 
 /// How a call ended; joined with the stored call by `Storage::finish_call`.

@@ -309,3 +309,97 @@ fn legs_stay_small() {
     println!("leg {}, softphone {}, handshake {} bytes", sizes[0], sizes[1], sizes[2]);
     assert!(sizes[0] <= 1_024 && sizes[1] <= 1_024, "{sizes:?}");
 }
+
+/// A call in which the customer speaks for so long and the agent does `first` and then nothing;
+/// when its one-way audio was told.
+fn one_way(first: impl Fn(&mut Rig, LegId, &mut Talker), ms: u64) -> Vec<u64> {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    for leg in [agent, customer] {
+        rig.relay.watch_media(rig.now, leg, Duration::from_secs(60));
+    }
+    first(&mut rig, agent, &mut a);
+    let mut told = Vec::new();
+    for at in (0..ms).step_by(20) {
+        rig.hear(customer, CUSTOMER, &b.audio());
+        rig.pass_ms(20);
+        for event in rig.events() {
+            assert_eq!(event, Event::OneWayAudio(agent));
+            told.push(at + 20);
+        }
+    }
+    told
+}
+
+/// S12: silence of one side alone is told within two seconds, once.
+#[test]
+fn one_way_audio_is_told_within_two_seconds() {
+    let told = one_way(|_, _, _| {}, 10_000);
+    assert!(matches!(told[..], [1_800..=2_000]), "{told:?}");
+    // From its last packet on.
+    let told = one_way(
+        |rig, agent, a| {
+            rig.pass_ms(1_000);
+            drop(rig.hear(agent, AGENT, &a.audio()));
+        },
+        3_000,
+    );
+    assert!(matches!(told[..], [1_800..=2_000]), "{told:?}");
+}
+
+/// RFC 3389 §4, RFC 3550 §6.4: who has nothing to say may send nothing, if it says so.
+#[test]
+fn who_sends_no_silence_is_no_one_way_audio() {
+    let none: Vec<u64> = Vec::new();
+    let noise = |rig: &mut Rig, agent, a: &mut Talker| {
+        rig.forward(agent, AGENT, &packet(a.header(NOISE), &[0x40]));
+    };
+    assert_eq!(one_way(noise, 10_000), none);
+    let rtcp = |rig: &mut Rig, agent: LegId, bytes: &[u8]| {
+        rig.now += Duration::from_millis(1);
+        let socket = SocketId(agent.index * 2 + 1);
+        assert_eq!(rig.forward_on(socket, "198.51.100.1:4001", bytes).0, Forward::Local);
+    };
+    let sender_report = |count: u32| {
+        let mut bytes = vec![0x80, 200, 0, 6];
+        for word in [9, 1, 0, 0, count, 0] {
+            bytes.extend(u32::to_be_bytes(word));
+        }
+        bytes
+    };
+    let receiver_report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+    assert_eq!(one_way(|rig, agent, _| rtcp(rig, agent, &receiver_report), 10_000), none);
+    // What the peer says that it sent, and does not come, is lost on its way.
+    let told = one_way(|rig, agent, _| rtcp(rig, agent, &sender_report(100)), 10_000);
+    assert_eq!(told.len(), 1);
+    let repeated = |rig: &mut Rig, agent, _: &mut Talker| {
+        rtcp(rig, agent, &sender_report(100));
+        rtcp(rig, agent, &sender_report(100));
+    };
+    assert_eq!(one_way(repeated, 10_000), none);
+}
+
+#[test]
+fn a_held_or_silent_call_is_no_one_way_audio() {
+    fn check(what: &str, change: impl Fn(&mut Rig, LegId), is_spoken: bool) {
+        let (mut rig, agent, customer, _, mut b) = Rig::talking();
+        for leg in [agent, customer] {
+            rig.relay.watch_media(rig.now, leg, Duration::from_secs(60));
+        }
+        change(&mut rig, agent);
+        for _ in 0..500 {
+            if is_spoken {
+                rig.forward(customer, CUSTOMER, &b.audio());
+            }
+            rig.pass_ms(20);
+        }
+        assert_eq!(rig.events(), [], "{what}");
+    }
+    for direction in [Direction::SendOnly, Direction::RecvOnly, Direction::Inactive] {
+        let hold = |rig: &mut Rig, agent| {
+            rig.relay.set_remote(rig.now, agent, RemoteMedia { direction, ..remote(AGENT) });
+        };
+        check(&format!("{direction:?}"), hold, true);
+    }
+    check("apart", |rig, agent| rig.relay.set_hearing(rig.now, agent, &[]), true);
+    check("nobody speaks", |_, _| {}, false);
+}

@@ -25,6 +25,7 @@ fn sender_report(ssrc: u32, ntp: u64, about: Option<(Ssrc, u32, u32)>) -> Vec<u8
     let block = about.map(|(ssrc, last_report, delay)| rtcp::Block {
         reception: crate::reception::ReceptionReport {
             ssrc,
+            expected: 0,
             fraction_lost: 0,
             cumulative_lost: 0,
             highest_sequence: 0,
@@ -211,4 +212,51 @@ fn a_leg_that_spoke_says_goodbye_before_its_release() {
     assert_eq!((*socket, *remote), (SocketId(agent.index * 2 + 1), address("198.51.100.1:4001")));
     assert!(rtcp::parse(bytes, Ssrc(0)).unwrap().goodbye);
     assert_eq!((*first, *second), (SocketId(agent.index * 2), SocketId(agent.index * 2 + 1)));
+}
+
+/// Both directions of a leg are scored: what comes in by our count, what goes out by the peer's.
+#[test]
+fn each_direction_has_its_quality() {
+    let (mut rig, agent, customer, mut a, mut b) = Rig::talking();
+    let socket = SocketId(customer.index * 2 + 1);
+    let mut ours = 0;
+    for step in 0..1_000u32 {
+        ours = rig.hear(agent, AGENT, &a.audio()).packet.header.ssrc.0;
+        // One of ten packets of the customer's never comes.
+        let audio = b.audio();
+        if step % 10 > 0 {
+            rig.forward(customer, CUSTOMER, &audio);
+        }
+        rig.pass_ms(20);
+    }
+    let clean = rig.relay.leg_report(agent);
+    assert_eq!((clean.lost, clean.far), (0, None));
+    assert!(clean.mos.is_some_and(|mos| mos.worst > 4.4 && mos.mean >= mos.worst));
+    let lossy = rig.relay.leg_report(customer);
+    let mos = lossy.mos.unwrap();
+    assert!((3.2..3.6).contains(&mos.mean) && mos.worst <= mos.mean, "{mos:?}");
+
+    let block = |fraction_lost, cumulative_lost| {
+        let mut bytes = sender_report(9, 1 << 32, Some((Ssrc(ours), 0, 0)));
+        bytes[32] = fraction_lost;
+        bytes[33..36].copy_from_slice(&i32::to_be_bytes(cumulative_lost)[1..]);
+        bytes[40..44].copy_from_slice(&u32::to_be_bytes(40));
+        bytes
+    };
+    rig.forward_on(socket, "203.0.113.2:5001", &block(0, -3));
+    let far = rig.relay.leg_report(customer).far.unwrap();
+    assert_eq!((far.lost, far.jitter), (0, Duration::from_millis(5)));
+    assert!(far.mos.worst > 4.4);
+    for _ in 0..1_000 {
+        rig.hear(agent, AGENT, &a.audio());
+        rig.now += Duration::from_millis(20);
+    }
+    rig.forward_on(socket, "203.0.113.2:5001", &block(64, 250));
+    let far = rig.relay.leg_report(customer).far.unwrap();
+    // A quarter lost is R = 93.2 − 47.4.
+    assert_eq!(far.lost, 250);
+    assert!((2.3..2.4).contains(&far.mos.worst) && far.mos.mean > 3.3, "{far:?}");
+    // A report again without anything sent since scores nothing.
+    rig.forward_on(socket, "203.0.113.2:5001", &block(255, 250));
+    assert_eq!(rig.relay.leg_report(customer).far.unwrap().mos, far.mos);
 }

@@ -509,6 +509,9 @@ impl Leg {
             sent_count: report.sent,
             lost_count: report.lost,
             jitter: report.jitter,
+            mos: report.mos,
+            round_trip: report.round_trip,
+            far: report.far,
         })
     }
 }

@@ -3,6 +3,7 @@
 use super::Call;
 use super::context::Context;
 use super::leg::Leg;
+use crate::counters::Counter;
 use crate::event::{Event, Output, SourceKind};
 use crate::outcome::{Cause, LegName};
 use call_words::{MilestoneKind, Reason};
@@ -51,6 +52,12 @@ impl Call {
                         self.lose(cx, slot, Reason::NoMedia, cause)
                     }
                 }
+            }
+            // A supervisor need not speak.
+            relay::Event::OneWayAudio(_) if matches!(name, LegName::Supervisor(_)) => {}
+            relay::Event::OneWayAudio(_) => {
+                cx.shard.counters.count(Counter::OneWayAudio);
+                cx.milestone(Some(name), MilestoneKind::OneWayAudio, None, None);
             }
             relay::Event::TelephoneEvent(_, code) => {
                 self.take_confirmation(cx, code);

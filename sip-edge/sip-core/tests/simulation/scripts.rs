@@ -468,6 +468,31 @@ fn a_leg_without_media_ends_the_call() {
     assert_eq!(ended.duration_s, 120);
 }
 
+// S12: who gets audio and sends none is told of within two seconds, once, and counted; the call goes
+// on.
+#[test]
+fn audio_that_goes_one_way_is_told() {
+    let (mut rig, _, customer) = Rig::bridged();
+    let mut told_ms = None;
+    for sequence in 0..500 {
+        rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence);
+        rig.advance(Duration::from_millis(20));
+        let is_told = rig.milestones.contains(&(MilestoneKind::OneWayAudio, Some(LegName::Agent)));
+        if is_told && told_ms.is_none() {
+            told_ms = Some((u64::from(sequence) + 1) * 20);
+        }
+    }
+    assert!(told_ms.is_some_and(|ms| ms <= 2_000), "{told_ms:?}");
+    let told = rig.milestones.iter().filter(|(kind, _)| *kind == MilestoneKind::OneWayAudio);
+    assert_eq!(told.count(), 1);
+    assert!(rig.edge.counters().any(|counter| counter == ("one_way_audio", 1)));
+    assert!(rig.ended.is_empty());
+    rig.hang_up();
+    let media = rig.ended().customer_media.expect("they were agreed");
+    assert!(media.received_count > 490, "{media:?}");
+    assert!(media.mos.is_some_and(|mos| mos.worst > 4.4), "{media:?}");
+}
+
 // A phone may be silent while it only listens to the ringing: its media are watched from the bridge
 // on.
 #[test]

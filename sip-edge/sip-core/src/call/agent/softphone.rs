@@ -145,6 +145,7 @@ impl Agent {
             relay::Event::Latched(_)
             | relay::Event::SourceRefused(..)
             | relay::Event::NoMedia(_)
+            | relay::Event::OneWayAudio(_)
             | relay::Event::TelephoneEvent(..)
             | relay::Event::Speaking(..) => AgentEvent::Nothing,
         }
