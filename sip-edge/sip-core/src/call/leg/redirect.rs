@@ -1,6 +1,6 @@
-//! Where a trunk sends an INVITE instead (RFC 3261 §8.1.3.4), if its route lets it: to the trunk's own
-//! host and the networks that it is heard from, for nobody has us call elsewhere. The best first
-//! (§20.10), each once, a few in all.
+//! Where a trunk sends an INVITE instead (RFC 3261 §8.1.3.4), if its route lets it: to the trunk's
+//! own host and the networks that it is heard from, for nobody has us call elsewhere. The best
+//! first (§20.10), each once, a few in all.
 
 use crate::command::Route;
 use crate::flow::Transport;
