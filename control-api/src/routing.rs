@@ -215,6 +215,12 @@ mod tests {
             max_calls: 10,
             signal_from: vec![],
             media_from: vec![],
+            register_s: None,
+            probe_interval_s: None,
+            priority: 0,
+            weight: 0,
+            prefixes: vec![],
+            max_calls_per_s: None,
         }
     }
 

@@ -27,7 +27,7 @@ records! {
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
-    Trunk => "trunk" version 2,
+    Trunk => "trunk" version 3,
     Call => "call" version 5,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
@@ -129,7 +129,18 @@ mod tests {
         check_old("trunk.v1", &sample::trunk());
         let (signal_from, media_from) =
             (vec!["203.0.113.0/24".into()], vec!["198.51.100.0/24".into(), "2001:db8::/32".into()]);
-        check("trunk.v2", &Trunk { signal_from, media_from, ..sample::trunk() });
+        let two = Trunk { signal_from, media_from, ..sample::trunk() };
+        check_old("trunk.v2", &two);
+        let three = Trunk {
+            register_s: Some(300),
+            probe_interval_s: Some(30),
+            priority: 1,
+            weight: 60,
+            prefixes: vec!["+91".into(), "+971".into()],
+            max_calls_per_s: Some(5),
+            ..two
+        };
+        check("trunk.v3", &three);
         check_old("call.v1", &sample::ended_call());
         check_old("call.v2", &sample::softphone_call());
         check_old("call.v3", &sample::three_party_call());
@@ -251,6 +262,12 @@ mod tests {
                 max_calls: 30,
                 signal_from: vec![],
                 media_from: vec![],
+                register_s: None,
+                probe_interval_s: None,
+                priority: 0,
+                weight: 0,
+                prefixes: vec![],
+                max_calls_per_s: None,
             }
         }
 

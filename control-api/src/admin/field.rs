@@ -110,6 +110,26 @@ impl Refusals {
         }
     }
 
+    /// The same for a setting of which 0 means none.
+    pub fn number_or_none(
+        &mut self,
+        field: &str,
+        given: Option<u32>,
+        range: RangeInclusive<u32>,
+        present: Option<u32>,
+    ) -> Option<u32> {
+        match given {
+            None => present,
+            Some(0) => None,
+            Some(given) if range.contains(&given) => Some(given),
+            Some(given) => {
+                let (least, most) = (range.start(), range.end());
+                self.add(field, format!("{given} is refused; allowed is 0, or {least} to {most}"));
+                present
+            }
+        }
+    }
+
     /// The same for a setting in seconds that is kept in milliseconds.
     pub fn seconds(
         &mut self,

@@ -34,6 +34,12 @@ pub struct TrunkView {
     pub max_calls: u32,
     pub signal_from: Vec<String>,
     pub media_from: Vec<String>,
+    pub register_s: u32,
+    pub probe_interval_s: u32,
+    pub priority: u16,
+    pub weight: u16,
+    pub prefixes: Vec<String>,
+    pub max_calls_per_s: u32,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
 }
@@ -89,6 +95,12 @@ impl From<&Trunk> for TrunkView {
             max_calls: trunk.max_calls,
             signal_from: trunk.signal_from.clone(),
             media_from: trunk.media_from.clone(),
+            register_s: trunk.register_s.unwrap_or(0),
+            probe_interval_s: trunk.probe_interval_s.unwrap_or(0),
+            priority: trunk.priority,
+            weight: trunk.weight,
+            prefixes: trunk.prefixes.clone(),
+            max_calls_per_s: trunk.max_calls_per_s.unwrap_or(0),
             warnings: plaintext_warnings(trunk),
         }
     }
@@ -149,6 +161,24 @@ pub struct TrunkSettings {
     /// Audio from elsewhere is not taken; the edge's log warns of it. Default none.
     #[schema(example = json!(["198.51.100.0/24"]))]
     pub media_from: Option<Vec<String>>,
+    /// Seconds for which each shard registers with the carrier, 30–86400, with `username` and
+    /// `password`; calls go over it only while it is registered. 0 (default): it asks for none.
+    pub register_s: Option<u32>,
+    /// Seconds between two OPTIONS that ask whether the carrier is there, 5–3600; calls pass it by
+    /// while it does not answer. 0 (default): none are sent.
+    pub probe_interval_s: Option<u32>,
+    /// The lower is tried first, 0–65535. Default 0.
+    pub priority: Option<u32>,
+    /// Share of the calls among trunks of the same priority, 0–65535. Default 0: where all have 0,
+    /// the account's order holds.
+    pub weight: Option<u32>,
+    /// Beginnings of the numbers that it serves (up to 256, E.164); the trunk with the longest that
+    /// fits is tried first. Default none: it serves all.
+    #[schema(example = json!(["+91", "+971"]))]
+    pub prefixes: Option<Vec<String>>,
+    /// Calls that may start on it in a second, 1–10000; beyond it the next trunk is taken. 0
+    /// (default): any number.
+    pub max_calls_per_s: Option<u32>,
 }
 
 impl TrunkSettings {
@@ -185,6 +215,35 @@ impl TrunkSettings {
             networks("signal_from", self.signal_from, known.map(|known| &known.signal_from));
         let media_from =
             networks("media_from", self.media_from, known.map(|known| &known.media_from));
+        let register_s = refusals.number_or_none(
+            "register_s",
+            self.register_s,
+            30..=86_400,
+            known.and_then(|known| known.register_s),
+        );
+        let probe_interval_s = refusals.number_or_none(
+            "probe_interval_s",
+            self.probe_interval_s,
+            5..=3600,
+            known.and_then(|known| known.probe_interval_s),
+        );
+        let max_calls_per_s = refusals.number_or_none(
+            "max_calls_per_s",
+            self.max_calls_per_s,
+            1..=10_000,
+            known.and_then(|known| known.max_calls_per_s),
+        );
+        let mut rank = |setting, given, known: Option<u16>| {
+            let mut value = known.map_or(0, u32::from);
+            refusals.number(setting, given, 0..=u16::MAX.into(), &mut value);
+            u16::try_from(value).expect("the range is that of u16")
+        };
+        let priority = rank("priority", self.priority, known.map(|known| known.priority));
+        let weight = rank("weight", self.weight, known.map(|known| known.weight));
+        let prefixes = match &self.prefixes {
+            Some(given) => check_prefixes(given, refusals),
+            None => known.map(|known| known.prefixes.clone()).unwrap_or_default(),
+        };
         if let Some(NumberForm::Prefix(prefix)) = &self.number_format {
             refusals.take("number_format.prefix", check_prefix(prefix));
         }
@@ -223,7 +282,16 @@ impl TrunkSettings {
             max_calls,
             signal_from,
             media_from,
+            register_s,
+            probe_interval_s,
+            priority,
+            weight,
+            prefixes,
+            max_calls_per_s,
         };
+        if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
+            refusals.add("register_s", "allowed only with username and password, or as 0");
+        }
         if !trunk.allow_plaintext && !plaintext_warnings(&trunk).is_empty() {
             let why = plaintext_warnings(&trunk).join("; ");
             refusals
@@ -240,6 +308,32 @@ fn check_prefix(prefix: &str) -> Result<(), String> {
     } else {
         Err("allowed are up to 16 of 0-9, +, *, #".into())
     }
+}
+
+/// Prefixes in one setting.
+const MAX_PREFIXES: usize = 256;
+
+/// Beginnings of numbers in the form that routing compares with.
+fn check_prefixes(given: &[String], refusals: &mut Refusals) -> Vec<String> {
+    if given.len() > MAX_PREFIXES {
+        refusals.add("prefixes", format!("allowed are up to {MAX_PREFIXES} prefixes"));
+    }
+    let prefix = |text: &String| {
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        let is_prefix = (1..=15).contains(&digits.len())
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && !digits.starts_with('0');
+        is_prefix.then(|| format!("+{digits}")).ok_or_else(|| {
+            format!("{text:?} begins no number; allowed are such as +91, +97150, 1 to 15 digits")
+        })
+    };
+    let prefixes: Vec<String> = given
+        .iter()
+        .enumerate()
+        .filter_map(|(at, text)| refusals.take(&format!("prefixes[{at}]"), prefix(text)))
+        .collect();
+    refusals.each_once("prefixes", "prefix", &prefixes);
+    prefixes
 }
 
 /// Lists all trunks.

@@ -134,6 +134,25 @@ async fn a_customer_is_onboarded_command_by_command() {
         output,
         &["e164-plus", "SIP also from      203.0.113.9/32, 2001:db8::/32", "audio also from    -"],
     );
+    let kept = ["--register-s", "300", "--probe-interval-s", "30", "--priority", "2"];
+    let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
+    let output = shell.run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen].concat()).await;
+    Shell::check(
+        output,
+        &[
+            "registered for     300 s",
+            "asked every        30 s",
+            "priority           2",
+            "weight             7",
+            "serves             +91, +971",
+            "new calls          5 per second",
+        ],
+    );
+    let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];
+    Shell::check(
+        shell.run(&[&["trunk", "set", "carrier-a"][..], &none].concat()).await,
+        &["registered for     -", "asked every        -", "serves             all", "5 per second"],
+    );
 
     let account = [
         "account",
@@ -413,10 +432,13 @@ async fn the_example_file_applies_with_its_secrets() {
     let example =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("example-account.toml"))
             .unwrap();
-    let example = ["username", "password", "hold_audio", "auth_header", "signing_secret"]
-        .iter()
-        .fold(example, |text, key| text.replace(&format!("\n# {key} = "), &format!("\n{key} = ")))
-        .replace("{ env = \"ACME_SIGNING_SECRET\" }", "{ file = \"signing\" }");
+    let example =
+        ["username", "password", "register_s", "hold_audio", "auth_header", "signing_secret"]
+            .iter()
+            .fold(example, |text, key| {
+                text.replace(&format!("\n# {key} = "), &format!("\n{key} = "))
+            })
+            .replace("{ env = \"ACME_SIGNING_SECRET\" }", "{ file = \"signing\" }");
     let without_trunk = example.replace("trunks = [\"carrier-a\"]", "trunks = [\"carrier-b\"]");
     let wrong = shell.file("wrong.toml", &without_trunk);
     for line in [&["apply", "--dry-run", &wrong][..], &["apply", &wrong][..]] {

@@ -68,6 +68,24 @@ pub struct TrunkArgs {
     /// repeated; '' for none
     #[arg(long = "media-from", value_name = "CIDR")]
     media_from: Vec<String>,
+    /// Seconds for which each shard registers with the carrier, 30-86400; 0 for none
+    #[arg(long)]
+    register_s: Option<u32>,
+    /// Seconds between two OPTIONS that ask whether the carrier is there, 5-3600; 0 for none
+    #[arg(long)]
+    probe_interval_s: Option<u32>,
+    /// The lower is tried first, 0-65535
+    #[arg(long)]
+    priority: Option<u32>,
+    /// Share of the calls among trunks of the same priority, 0-65535
+    #[arg(long)]
+    weight: Option<u32>,
+    /// Beginning of the numbers that it serves, such as +91; may be repeated; '' for all
+    #[arg(long = "prefix", value_name = "E164")]
+    prefixes: Vec<String>,
+    /// Calls that may start in a second, 1-10000; 0 for any number
+    #[arg(long)]
+    max_calls_per_s: Option<u32>,
 }
 
 /// The API's form of `e164-plus` and its like; underscores are taken, too.
@@ -100,16 +118,22 @@ impl TrunkArgs {
             ("username", self.username.clone().map(Value::from)),
             ("password", self.password_file.as_deref().map(secret_from).transpose()?),
             ("max_calls", self.max_calls.map(Value::from)),
-            ("signal_from", networks(&self.signal_from)),
-            ("media_from", networks(&self.media_from)),
+            ("signal_from", list(&self.signal_from)),
+            ("media_from", list(&self.media_from)),
+            ("register_s", self.register_s.map(Value::from)),
+            ("probe_interval_s", self.probe_interval_s.map(Value::from)),
+            ("priority", self.priority.map(Value::from)),
+            ("weight", self.weight.map(Value::from)),
+            ("prefixes", list(&self.prefixes)),
+            ("max_calls_per_s", self.max_calls_per_s.map(Value::from)),
         ]))
     }
 }
 
-/// The networks that were given; an empty text is none.
-fn networks(given: &[String]) -> Option<Value> {
-    let networks: Vec<&String> = given.iter().filter(|network| !network.is_empty()).collect();
-    (!given.is_empty()).then(|| json!(networks))
+/// The items that were given; an empty text is none.
+fn list(given: &[String]) -> Option<Value> {
+    let items: Vec<&String> = given.iter().filter(|item| !item.is_empty()).collect();
+    (!given.is_empty()).then(|| json!(items))
 }
 
 impl TrunkCommand {
@@ -162,6 +186,11 @@ fn number_format(trunk: &TrunkView) -> String {
     }
 }
 
+/// A setting of which 0 means none.
+fn or_none(value: u32, unit: &str) -> String {
+    if value == 0 { "-".into() } else { format!("{value} {unit}") }
+}
+
 fn list_text(trunks: &[TrunkView]) -> String {
     let row = |trunk: &TrunkView| {
         [
@@ -195,6 +224,12 @@ fn trunk_text(trunk: &TrunkView) -> String {
         ("calls at once", trunk.max_calls.to_string()),
         ("SIP also from", joined(&trunk.signal_from)),
         ("audio also from", joined(&trunk.media_from)),
+        ("registered for", or_none(trunk.register_s, "s")),
+        ("asked every", or_none(trunk.probe_interval_s, "s")),
+        ("priority", trunk.priority.to_string()),
+        ("weight", trunk.weight.to_string()),
+        ("serves", if trunk.prefixes.is_empty() { "all".into() } else { joined(&trunk.prefixes) }),
+        ("new calls", or_none(trunk.max_calls_per_s, "per second")),
     ]);
     let warnings = trunk.warnings.iter().map(|warning| format!("\nwarning: {warning}"));
     std::iter::once(text).chain(warnings).collect()

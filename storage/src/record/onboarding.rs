@@ -278,4 +278,24 @@ pub struct Trunk {
     /// Networks (CIDR) that its media come from besides the addresses that it names.
     #[serde(default)]
     pub media_from: Vec<String>,
+    /// Seconds for which each shard registers with it (RFC 3261 §10); `None` for a trunk that asks
+    /// for no registration. Since version 3, as all below.
+    #[serde(default)]
+    pub register_s: Option<u32>,
+    /// Seconds between two OPTIONS that ask whether it is there; `None` for none.
+    #[serde(default)]
+    pub probe_interval_s: Option<u32>,
+    /// The lower is tried first, among those whose prefixes serve a number equally well.
+    #[serde(default)]
+    pub priority: u16,
+    /// Share of the calls among trunks of the same priority (RFC 2782); where all have 0, the
+    /// account's order holds.
+    #[serde(default)]
+    pub weight: u16,
+    /// Beginnings of the numbers that it serves, with their `+`; empty means all.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    /// Calls that may start on it in a second; `None` for any number.
+    #[serde(default)]
+    pub max_calls_per_s: Option<u32>,
 }

@@ -135,6 +135,12 @@ fn a_used_trunk_stays() {
         max_calls: 30,
         signal_from: vec![],
         media_from: vec![],
+        register_s: None,
+        probe_interval_s: None,
+        priority: 0,
+        weight: 0,
+        prefixes: vec![],
+        max_calls_per_s: None,
     };
     storage.put_trunk(&trunk).unwrap();
     storage

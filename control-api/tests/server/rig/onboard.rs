@@ -38,6 +38,12 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         max_calls: 1_000,
         signal_from: vec![],
         media_from: vec![],
+        register_s: None,
+        probe_interval_s: None,
+        priority: 0,
+        weight: 0,
+        prefixes: vec![],
+        max_calls_per_s: None,
     };
     app.records.blocking().put_trunk(&trunk).unwrap();
     let mut account = Account::new(ACCOUNT, "Acme");
