@@ -25,6 +25,12 @@ words! {
         TrunkTimeout = "trunk_timeout",
         TrunkRejected = "trunk_rejected",
         TrunkFailed = "trunk_failed",
+        /// The trunk asks for a registration that it has not granted.
+        TrunkUnregistered = "trunk_unregistered",
+        /// The trunk does not answer OPTIONS.
+        TrunkUnreachable = "trunk_unreachable",
+        /// No address of the trunk is known.
+        TrunkUnresolved = "trunk_unresolved",
         Media = "media",
         Canceled = "canceled",
         NoMedia = "no_media",

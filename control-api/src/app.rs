@@ -23,6 +23,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Why the process cannot start on its files.
@@ -51,6 +52,8 @@ pub struct App {
     /// Requests for parties that are being done.
     pub repeats: Repeats,
     pub resolver: Resolver,
+    /// Told when trunks were set or removed.
+    pub trunk_changes: Notify,
     pub probe: Probe,
     pub metrics: Metrics,
     /// The OpenAPI document of the public API, made when it is first asked for.
@@ -113,6 +116,7 @@ impl App {
             turns: Turns::default(),
             repeats: Repeats::default(),
             resolver: Resolver::new(&config.calls),
+            trunk_changes: Notify::new(),
             probe: Probe::default(),
             metrics,
             document: OnceLock::new(),

@@ -4,3 +4,4 @@
 pub mod connection;
 mod events;
 pub mod reconcile;
+pub mod trunks;

@@ -176,6 +176,8 @@ type Held = HashMap<CallId, Vec<(String, Line<TrunkId>)>>;
 #[derive(Debug, Default)]
 pub struct TrunkUse {
     lines: LimitUse<TrunkId>,
+    /// How often calls start on them.
+    turns: LimitUse<TrunkId>,
     /// Lines by call, each under the party's name.
     held: Mutex<Held>,
 }
@@ -186,6 +188,18 @@ impl TrunkUse {
         let limits =
             storage::Limits { max_concurrent_calls: max_calls, calls_per_second: u32::MAX };
         self.lines.take(trunk_id, &limits, now).ok()
+    }
+
+    /// Takes a turn of a trunk's rate; false if it starts as many calls in a second as it may.
+    pub fn take_turn(
+        &self,
+        trunk_id: &TrunkId,
+        max_calls_per_s: Option<u32>,
+        now: Instant,
+    ) -> bool {
+        let Some(calls_per_second) = max_calls_per_s else { return true };
+        let limits = storage::Limits { max_concurrent_calls: 0, calls_per_second };
+        self.turns.take_turn(trunk_id, &limits, now).is_ok()
     }
 
     /// Keeps a line until its party left or the call ended.
@@ -266,6 +280,16 @@ mod tests {
         assert!(trunks.take(&"t".into(), 1, now).is_none());
         trunks.give_back(&"old".into());
         assert!(trunks.take(&"t".into(), 1, now).is_some());
+    }
+
+    #[test]
+    fn a_trunk_starts_so_many_calls_in_a_second() {
+        let (trunks, now) = (TrunkUse::default(), Instant::now());
+        let takes = |now| trunks.take_turn(&"t".into(), Some(2), now);
+        assert_eq!([takes(now), takes(now), takes(now)], [true, true, false]);
+        assert!(trunks.take_turn(&"t".into(), None, now), "any number");
+        assert!(trunks.take_turn(&"u".into(), Some(1), now), "another trunk");
+        assert!(takes(now + Duration::from_millis(500)));
     }
 
     #[test]

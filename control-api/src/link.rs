@@ -6,13 +6,15 @@ mod control;
 mod folders;
 mod placement;
 mod softphones;
+mod trunks;
 
 pub use control::{ANSWER_TIMEOUT, ControlAnswer, ControlFailure, Whereabouts};
 pub use placement::{Placement, ShardGone};
 pub use softphones::PresenceChange;
+pub use trunks::{TrunkStanding, is_registered};
 
-use call_words::{CallId, EdgeName};
-use control_wire::{Command, ShardStatus, SoftphoneService, ToEdge};
+use call_words::{CallId, EdgeName, TrunkId};
+use control_wire::{Command, KeptTrunk, ShardStatus, SoftphoneService, ToEdge, TrunkState};
 use softphones::Presence;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +39,8 @@ struct Registry {
     /// Where each live call is.
     calls: HashMap<CallId, ShardId>,
     softphones: Presence,
+    /// Trunks that all shards keep; `None` until that is known.
+    kept_trunks: Option<Vec<KeptTrunk>>,
     last_generation: u64,
 }
 
@@ -53,6 +57,10 @@ struct Shard {
     status: ShardStatus,
     /// Where browsers reach it; `None` if it takes no softphones.
     softphone_service: Option<SoftphoneService>,
+    /// Whether it registers with trunks and probes them.
+    keeps_trunks: bool,
+    /// How trunks stand with it, as it told last.
+    trunks: BTreeMap<TrunkId, TrunkState>,
     /// Live calls: reserved for it, or given to it.
     calls: HashMap<CallId, CallLink>,
     connection: Option<Connection>,
@@ -104,6 +112,8 @@ pub struct ShardView {
     pub shard: u16,
     pub is_connected: bool,
     pub status: ShardStatus,
+    /// How trunks stand with it, while it is connected.
+    pub trunks: Vec<TrunkState>,
     /// In words, while it is connected.
     pub complaints: Vec<String>,
 }
@@ -187,7 +197,9 @@ impl Link {
                 }
                 // Who waits for its answer learns of the end.
                 Command::Control(control) => control.call_id != *call_id,
-                Command::GrantSoftphone(_) | Command::RevokeSoftphone { .. } => true,
+                Command::GrantSoftphone(_)
+                | Command::RevokeSoftphone { .. }
+                | Command::KeepTrunks(_) => true,
             });
         }
     }
@@ -209,6 +221,7 @@ impl Link {
             shard: id.shard,
             is_connected: shard.is_connected(),
             status: shard.status.clone(),
+            trunks: shard.trunks.values().filter(|_| shard.is_connected()).cloned().collect(),
             complaints: if shard.is_connected() { shard.complaints.clone() } else { Vec::new() },
         };
         self.lock().shards.iter().map(view).collect()
@@ -248,6 +261,7 @@ impl Link {
         if shard.epoch != epoch {
             shard.epoch = epoch;
             shard.pending.clear();
+            shard.trunks.clear();
             registry.softphones.forget_grants_of(id);
         }
         shard.fail_unsent_verbs();
@@ -273,7 +287,8 @@ impl Link {
     /// `stray_calls` are to be hung up.
     pub(crate) fn open(&self, id: &ShardId, generation: u64, stray_calls: Vec<CallId>) {
         let mut registry = self.lock();
-        let Some(shard) = registry.shards.get_mut(id) else { return };
+        let Registry { shards, kept_trunks, .. } = &mut *registry;
+        let Some(shard) = shards.get_mut(id) else { return };
         let Some(connection) =
             shard.connection.as_mut().filter(|connection| connection.generation == generation)
         else {
@@ -282,6 +297,9 @@ impl Link {
         connection.is_open = true;
         for pending in shard.pending.values_mut() {
             pending.is_sent = false;
+        }
+        if let Some(trunks) = kept_trunks {
+            shard.keep(trunks);
         }
         for call_id in stray_calls {
             shard.send(Command::HangUp { call_id });
@@ -370,6 +388,8 @@ impl Shard {
             epoch,
             status: ShardStatus::default(),
             softphone_service: None,
+            keeps_trunks: false,
+            trunks: BTreeMap::new(),
             calls: HashMap::new(),
             connection: None,
             complaints: Vec::new(),

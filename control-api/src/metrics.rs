@@ -1,7 +1,7 @@
 //! The process's Prometheus metrics, and the shards' own counters under the names that the edge
 //! gives them.
 
-use crate::link::ShardView;
+use crate::link::{ShardView, is_registered};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
@@ -66,6 +66,13 @@ struct MinutesLabels {
 struct ShardLabels {
     edge: String,
     shard: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardTrunkLabels {
+    edge: String,
+    shard: u16,
+    trunk: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -263,6 +270,8 @@ impl Metrics {
 fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
     let [connected, draining, calls, capacity, ports] =
         std::array::from_fn(|_| Family::<ShardLabels, Gauge>::default());
+    let [registered, reachable, breakers] =
+        std::array::from_fn(|_| Family::<ShardTrunkLabels, Gauge>::default());
     let counters = Family::<ShardCounterLabels, Counter>::default();
     for shard in shards {
         let labels = ShardLabels { edge: shard.edge.to_string(), shard: shard.shard };
@@ -271,6 +280,21 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
         calls.get_or_create(&labels).set(i64::from(shard.status.call_count));
         capacity.get_or_create(&labels).set(i64::from(shard.status.call_capacity));
         ports.get_or_create(&labels).set(i64::from(shard.status.free_port_pairs));
+        for state in &shard.trunks {
+            let labels = ShardTrunkLabels {
+                edge: shard.edge.to_string(),
+                shard: shard.shard,
+                trunk: state.trunk.to_string(),
+            };
+            if let Some(registration) = &state.registration {
+                let is_registered = is_registered(registration);
+                registered.get_or_create(&labels).set(i64::from(is_registered));
+            }
+            if let Some(is_reachable) = state.reachable {
+                reachable.get_or_create(&labels).set(i64::from(is_reachable));
+            }
+            breakers.get_or_create(&labels).set(i64::from(state.breaker_open));
+        }
         for (name, value) in &shard.status.counters {
             let labels = ShardCounterLabels {
                 edge: shard.edge.to_string(),
@@ -285,6 +309,21 @@ fn register_shards(registry: &mut Registry, shards: &[ShardView]) {
     registry.register("edge_calls", "Calls on the shard", calls);
     registry.register("edge_call_capacity", "Most calls that the shard takes", capacity);
     registry.register("edge_free_port_pairs", "RTP port pairs that the shard has free", ports);
+    registry.register(
+        "edge_trunk_registered",
+        "Whether the trunk has taken the shard's registration",
+        registered,
+    );
+    registry.register(
+        "edge_trunk_reachable",
+        "Whether the trunk answers the shard's OPTIONS",
+        reachable,
+    );
+    registry.register(
+        "edge_trunk_breaker_open",
+        "Whether the shard tries other trunks first, for calls over this one came to nothing",
+        breakers,
+    );
     registry.register(
         "edge_events",
         "The shard's own counters by name, drop reasons among them",

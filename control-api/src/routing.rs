@@ -1,12 +1,14 @@
-//! Where a call is to be dialled: the account's trunks in their order, hosts resolved, numbers in
-//! each trunk's form, credentials opened. Both legs go through the same trunks (S43). Ownership of
+//! Where a call is to be dialled: those of the account's trunks that serve a number, hosts
+//! resolved, numbers in each trunk's form, credentials opened (S43). Ownership of
 //! caller IDs is checked before, by the resource.
+
+mod choice;
 
 use crate::config;
 use crate::number::{self, E164};
 use crate::secret::{MasterKey, Purpose};
-use call_words::TrunkId;
-use control_wire::{Destination, DigestCredentials, Route};
+use call_words::{Reason, TrunkId};
+use control_wire::{Destination, DigestCredentials, KeptTrunk, Route, SkippedTrunk};
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -53,6 +55,67 @@ impl ResolvedTrunk {
     pub fn max_calls(&self) -> u32 {
         self.trunk.max_calls
     }
+
+    /// Calls that may start on it in a second; `None` for any number.
+    pub fn max_calls_per_s(&self) -> Option<u32> {
+        self.trunk.max_calls_per_s
+    }
+
+    /// What shards need to register with it or probe it; `None` if it asks for neither.
+    pub fn kept(&self) -> Option<KeptTrunk> {
+        let Trunk { register_s, probe_interval_s, .. } = self.trunk;
+        (register_s.is_some() || probe_interval_s.is_some()).then(|| KeptTrunk {
+            trunk: self.trunk.id.clone(),
+            transport: self.trunk.transport,
+            addresses: self.addresses.iter().take(MAX_TRIED).copied().collect(),
+            domain: uri_host(&self.trunk.host, self.trunk.port),
+            credentials: self.credentials.clone(),
+            register_s,
+            probe_interval_s,
+            signal_from: self.trunk.signal_from.clone(),
+        })
+    }
+}
+
+/// The trunks that one number is dialled through, in their order.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    pub trunks: Vec<ResolvedTrunk>,
+    /// Those that would be among them, had they an address.
+    pub skipped: Vec<SkippedTrunk>,
+}
+
+impl Way {
+    /// The trunk that is tried first.
+    pub fn first(&self) -> TrunkId {
+        self.trunks.first().map(|trunk| trunk.id().clone()).unwrap_or_default()
+    }
+}
+
+/// Those of the trunks that serve a number, in the order in which they are tried.
+pub fn serving<'a>(ready: &'a [ResolvedTrunk], number: &E164) -> Vec<&'a ResolvedTrunk> {
+    // Its lower bits are all of chance.
+    let roll = |below| uuid::Uuid::new_v4().as_u128() as u32 % below;
+    choice::order(ready, |ready| &ready.trunk, number, roll)
+}
+
+/// Those that serve a number, could be dialled, and have no address.
+pub fn unresolved(
+    trunks: &[Trunk],
+    ready: &[ResolvedTrunk],
+    number: &E164,
+    master_key: &MasterKey,
+) -> Vec<SkippedTrunk> {
+    let is_unresolved = |trunk: &&Trunk| {
+        choice::fit(trunk, number).is_some()
+            && ready.iter().all(|ready| *ready.id() != trunk.id)
+            && credentials(trunk, master_key).is_ok()
+    };
+    let skipped = |trunk: &Trunk| SkippedTrunk {
+        trunk: trunk.id.clone(),
+        reason: Reason::TrunkUnresolved.into(),
+    };
+    trunks.iter().filter(is_unresolved).map(skipped).collect()
 }
 
 impl Resolver {
@@ -151,15 +214,15 @@ fn uri_host(host: &str, port: u16) -> String {
     if port == DEFAULT_PORT { host } else { format!("{host}:{port}") }
 }
 
-/// One leg's destination through the trunks.
+/// One leg's destination on its way.
 pub fn destination(
-    trunks: &[ResolvedTrunk],
+    way: &Way,
     number: &E164,
     caller_id: &E164,
     region: Region,
     ring_ms: u64,
 ) -> Destination {
-    let routes = trunks.iter().flat_map(|ready| {
+    let routes = way.trunks.iter().flat_map(|ready| {
         let trunk = &ready.trunk;
         ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
             trunk: trunk.id.clone(),
@@ -175,7 +238,7 @@ pub fn destination(
             follows_redirects: false,
         })
     });
-    Destination { ring_ms, routes: routes.collect() }
+    Destination { ring_ms, routes: routes.collect(), skipped: way.skipped.clone() }
 }
 
 /// Where signalling is taken from besides the address that is tried: the host's other ones, for any
@@ -201,7 +264,7 @@ mod tests {
     use super::*;
     use call_words::{MediaProfile, TransportKind};
 
-    fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
+    pub fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
         Trunk {
             id: id.into(),
             host: host.into(),
@@ -235,10 +298,16 @@ mod tests {
             trunk("nowhere", "name.invalid", NumberFormat::E164),
         ];
         let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
-        let ready = resolver.ready_trunks(trunks, &MasterKey::new([1; 32])).await;
+        let master_key = MasterKey::new([1; 32]);
+        let ready = resolver.ready_trunks(trunks.clone(), &master_key).await;
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
+        let skipped = unresolved(&trunks, &ready, &number, &master_key);
         let caller_id = number::normalise("+918047000000", Region::INDIA).unwrap();
-        let destination = destination(&ready, &number, &caller_id, Region::INDIA, 30_000);
+        let way = Way { trunks: ready, skipped };
+        let destination = destination(&way, &number, &caller_id, Region::INDIA, 30_000);
+        let unresolved =
+            SkippedTrunk { trunk: "nowhere".into(), reason: Reason::TrunkUnresolved.into() };
+        assert_eq!(destination.skipped, [unresolved]);
         let routes: Vec<_> = destination
             .routes
             .iter()
@@ -286,9 +355,10 @@ mod tests {
         let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"]
             .map(|address| address.parse().unwrap());
         let ready =
-            [ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None }];
+            ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None };
+        let way = Way { trunks: vec![ready], skipped: vec![] };
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
-        let routes = destination(&ready, &number, &number, Region::INDIA, 30_000).routes;
+        let routes = destination(&way, &number, &number, Region::INDIA, 30_000).routes;
         let taken: Vec<_> = routes
             .iter()
             .map(|route| (route.address.to_string(), route.signal_from.join(" ")))

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::config::Config;
-use crate::edge::{connection, reconcile};
+use crate::edge::{connection, reconcile, trunks};
 use crate::http::listener::{self, Caps};
 use crate::http::openapi::{self, PublicDocument};
 use crate::http::tls::{Security, TlsError};
@@ -172,6 +172,7 @@ pub async fn start(app: Arc<App>) -> Result<Running, StartError> {
     let (mut link, mut tasks) = (JoinSet::new(), JoinSet::new());
     link.spawn(connection::serve(Arc::clone(&app), socket));
     tasks.spawn(reconcile::watch(Arc::clone(&app)));
+    tasks.spawn(trunks::keep(Arc::clone(&app)));
     tasks.spawn(retention::run(Arc::clone(&app)));
     // Behind a proxy that speaks HTTPS, browsers come by HTTPS, too.
     let tells_https =

@@ -6,12 +6,12 @@ mod outbox;
 mod translate;
 
 pub use outbox::Outbox;
-pub use translate::{ClockPair, Told, grant, place_call, refusal, told, verb};
+pub use translate::{ClockPair, Told, grant, kept_trunk, place_call, refusal, told, verb};
 
-use call_words::AgentName;
+use call_words::{AgentName, TrunkId};
 use control_wire::{
     Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence,
-    ShardStatus, Speaking, ToEdge, VERSION, encode,
+    ShardStatus, Speaking, ToEdge, TrunkState, VERSION, encode,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use glommio::net::UnixStream;
@@ -53,6 +53,8 @@ pub struct Mailbox {
     status_due: Cell<bool>,
     /// Who came or went since it was told last, each agent once.
     presences: RefCell<BTreeMap<AgentName, bool>>,
+    /// How the trunks stand that were not told so, each once.
+    trunks: RefCell<BTreeMap<TrunkId, TrunkState>>,
     speaking: RefCell<VecDeque<Speaking>>,
     filled: Signal,
     /// Connections to control-api that were lost.
@@ -66,6 +68,7 @@ impl Mailbox {
             answers: RefCell::default(),
             status_due: Cell::new(false),
             presences: RefCell::default(),
+            trunks: RefCell::default(),
             speaking: RefCell::default(),
             filled: Signal::default(),
             losses: Cell::new(0),
@@ -81,6 +84,12 @@ impl Mailbox {
     /// Tells who came or went; who is there anyway is told by Hello after a reconnect.
     pub fn tell_presence(&self, presence: Presence) {
         self.presences.borrow_mut().insert(presence.agent, presence.online);
+        self.filled.set();
+    }
+
+    /// Tells how a trunk stands; control-api asks for all of them after a reconnect.
+    pub fn tell_trunk(&self, state: TrunkState) {
+        self.trunks.borrow_mut().insert(state.trunk.clone(), state);
         self.filled.set();
     }
 
@@ -184,6 +193,7 @@ async fn connection(
     mailbox.outbox.borrow_mut().rewind();
     mailbox.answers.borrow_mut().clear();
     mailbox.speaking.borrow_mut().clear();
+    mailbox.trunks.borrow_mut().clear();
     let (mut reader, mut writer) = futures_lite::io::split(stream);
     future::or(read(&mut reader, decoder, mailbox, peer), write(&mut writer, frames, mailbox, peer))
         .await
@@ -259,6 +269,9 @@ async fn write<T>(
         }
         for (agent, online) in mailbox.presences.take() {
             encode(&FromEdge::Presence(Presence { agent, online }), &mut frames)?;
+        }
+        for (_, state) in mailbox.trunks.take() {
+            encode(&FromEdge::Trunk(state), &mut frames)?;
         }
         let now = Instant::now();
         if mailbox.status_due.take() || next_status <= now {

@@ -11,7 +11,7 @@ pub use leg_journal::{Inherited, inherit};
 pub use run::{ShardInput, run};
 
 use crate::config::{Config, ShardPlan, SoftphonePlan};
-use crate::link::{ClockPair, Mailbox, Told, grant, place_call, refusal, told, verb};
+use crate::link::{ClockPair, Mailbox, Told, grant, kept_trunk, place_call, refusal, told, verb};
 use crate::transport::{
     Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Streams, WebSocketConfig,
     WebSocketLimits, WebSockets,
@@ -332,6 +332,9 @@ impl Shard {
                 self.edge.grant_softphone(now, grant(ClockPair::now(), granted))
             }
             Command::RevokeSoftphone { agent } => self.edge.revoke_softphone(now, &agent),
+            Command::KeepTrunks(trunks) => {
+                self.edge.keep_trunks(now, trunks.into_iter().map(kept_trunk).collect())
+            }
         }
         self.settle(now);
         answer
@@ -401,9 +404,17 @@ impl Shard {
         self.with_websockets(|sockets| sockets.close_all(reason.code(), reason.text()));
     }
 
-    /// Whether no call lives and nothing waits for control-api or the disk.
+    /// Ends the registrations with trunks.
+    pub(crate) fn leave_trunks(&mut self) {
+        let now = Instant::now();
+        self.edge.keep_trunks(now, Vec::new());
+        self.settle(now);
+    }
+
+    /// Whether no call and no registration lives and nothing waits for control-api or the disk.
     pub(crate) fn is_done(&self) -> bool {
         self.edge.call_count() == 0
+            && self.edge.held().registration_count == 0
             && self.recorder.open_count() == 0
             && self.mailbox.outbox().is_empty()
     }
@@ -449,8 +460,13 @@ fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result
     })
 }
 
-/// Where the trunks are that a command dials.
+/// Where the trunks are that a command dials or keeps.
 fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
+    let kept = match command {
+        Command::KeepTrunks(trunks) => trunks.as_slice(),
+        _ => &[],
+    };
+    let kept = kept.iter().flat_map(|trunk| &trunk.addresses).map(SocketAddr::ip);
     let destinations = match command {
         Command::PlaceCall(call) => [phone_of(&call.agent), Some(&call.customer)],
         Command::Control(control) => match &control.verb {
@@ -465,6 +481,7 @@ fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
         .flatten()
         .flat_map(|destination| &destination.routes)
         .map(|route| route.address.ip())
+        .chain(kept)
 }
 
 fn phone_of(target: &AgentTarget) -> Option<&Destination> {
@@ -501,12 +518,14 @@ fn tell(mailbox: &Mailbox, event: Event) {
         Event::TransferRequested { call_id, party, .. } => {
             tracing::info!(%call_id, party, "transfer requested")
         }
+        Event::Trunk(state) => tracing::debug!(trunk = %state.trunk, ?state, "trunk"),
         // Who works when is not for the log, and who speaks is too much for it.
         Event::Presence { .. } | Event::Speaking { .. } => {}
     }
     match told(ClockPair::now(), event) {
         Told::Event(event) => mailbox.tell(event),
         Told::Presence(presence) => mailbox.tell_presence(presence),
+        Told::Trunk(state) => mailbox.tell_trunk(state),
         Told::Speaking(speaking) => mailbox.tell_speaking(speaking),
     }
 }

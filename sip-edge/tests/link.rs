@@ -94,6 +94,7 @@ impl LinkPeer for Peer {
             softphone_service: None,
             softphones: self.softphones.clone(),
             folders: None,
+            keeps_trunks: false,
             more: false,
         }
     }

@@ -129,7 +129,7 @@ impl Running {
             call_id: call_id.clone(),
             account_id: "account".into(),
             agent,
-            customer: Destination { ring_ms: 45_000, routes: vec![customer] },
+            customer: Destination { ring_ms: 45_000, routes: vec![customer], skipped: vec![] },
             max_duration_ms: 3_600_000,
             no_media_ms: 30_000,
             recording: recording.map(Into::into),
@@ -222,7 +222,7 @@ impl Phone {
 
     fn target(&self) -> AgentTarget {
         let routes = vec![route(self.sip.local_addr().unwrap())];
-        AgentTarget::Phone(Destination { ring_ms: 30_000, routes })
+        AgentTarget::Phone(Destination { ring_ms: 30_000, routes, skipped: vec![] })
     }
 
     /// Sends the packet of this number, and waits as long as it plays.
@@ -476,7 +476,11 @@ fn a_trunk_that_is_called_is_no_stranger() {
     assert_eq!(strange[0].read(&mut [0; 1]).unwrap(), 0, "the oldest made room");
     let trunk = TcpListener::bind("127.0.0.9:0").unwrap();
     let customer = Route { transport: TransportKind::Tcp, ..route(trunk.local_addr().unwrap()) };
-    let agent = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![customer.clone()] });
+    let agent = AgentTarget::Phone(Destination {
+        ring_ms: 30_000,
+        routes: vec![customer.clone()],
+        skipped: vec![],
+    });
     edge.place(1, agent, customer, None);
     trunk.accept().unwrap();
     let mut own = connections([127, 0, 0, 9]);

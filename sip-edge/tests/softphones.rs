@@ -71,7 +71,7 @@ fn call(agent: &str) -> Command {
         call_id: "call-1".into(),
         account_id: "account".into(),
         agent: AgentTarget::Softphone { agent: agent.into(), ring_ms: 30_000 },
-        customer: Destination { ring_ms: 45_000, routes: vec![route] },
+        customer: Destination { ring_ms: 45_000, routes: vec![route], skipped: vec![] },
         max_duration_ms: 3_600_000,
         no_media_ms: 30_000,
         recording: None,

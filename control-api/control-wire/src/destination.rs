@@ -1,6 +1,6 @@
 //! Where a leg is to be dialled: routes over trunks, or a registered softphone.
 
-use call_words::{AgentName, MediaProfile, TransportKind, TrunkId};
+use call_words::{AgentName, MediaProfile, Reason, TransportKind, TrunkId, Word};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -22,6 +22,16 @@ pub enum AgentTarget {
 pub struct Destination {
     pub ring_ms: u64,
     pub routes: Vec<Route>,
+    /// Trunks that would have been tried but have no route now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedTrunk>,
+}
+
+/// A trunk without a route, which is told as an attempt that came to nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SkippedTrunk {
+    pub trunk: TrunkId,
+    pub reason: Word<Reason>,
 }
 
 /// One attempt's target: a trunk with addresses resolved and numbers in its form.

@@ -76,6 +76,7 @@ mod tests {
             softphone_service: None,
             softphones: names(softphone_count, name_len),
             folders: None,
+            keeps_trunks: false,
             more: false,
         }
     }

@@ -14,17 +14,19 @@ mod destination;
 mod frame;
 mod greeting;
 mod message;
+mod trunk;
 
 pub use control::{
     Control, ControlRefusal, Conversation, NewParticipant, NewSupervisor, Party, Speaking, Verb,
 };
-pub use destination::{AgentTarget, Destination, DigestCredentials, Route};
+pub use destination::{AgentTarget, Destination, DigestCredentials, Route, SkippedTrunk};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
 pub use message::{
     Attempt, Command, Ended, Event, FarMedia, Folder, Folders, FromEdge, Hello, HelloMore,
     LegMedia, Milestone, Mos, OtherParty, Pause, PlaceCall, Presence, RecordingResult,
     RecordingWritten, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
 };
+pub use trunk::{KeptTrunk, Registration, RegistrationFault, TrunkState};
 
 /// Version of the link's messages. A peer with another major version is refused.
 pub const VERSION: u16 = 4;

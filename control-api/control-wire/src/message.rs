@@ -3,6 +3,7 @@
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use crate::destination::{AgentTarget, Destination};
+use crate::trunk::{KeptTrunk, TrunkState};
 use call_words::{
     AccountId, AgentName, AttemptResult, CallId, CallStatus, EdgeName, HangupBy, LegKind,
     MediaFault, MilestoneKind, Reason, RecordingLayout, RecordingName, TrunkId, Word,
@@ -37,6 +38,9 @@ pub enum FromEdge {
     /// reconnect.
     Presence(Presence),
     Speaking(Speaking),
+    /// A trunk stands otherwise than before. Not acknowledged: each [`Command::KeepTrunks`] is
+    /// followed by how all of them stand. Never told to who keeps no trunks.
+    Trunk(TrunkState),
 }
 
 /// From control-api to a shard of the edge.
@@ -78,6 +82,9 @@ pub struct Hello {
     /// `None` from an edge that does not tell them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folders: Option<Folders>,
+    /// Whether it takes [`Command::KeepTrunks`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_trunks: bool,
     /// Whether a `HelloMore` follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -155,6 +162,9 @@ pub enum Command {
     RevokeSoftphone {
         agent: AgentName,
     },
+    /// Registers with these trunks and probes them, and no others from then on. Only for a shard
+    /// that says [`Hello::keeps_trunks`].
+    KeepTrunks(Vec<KeptTrunk>),
 }
 
 /// A credential by which one agent's softphone may register until it expires.

@@ -66,6 +66,7 @@ fn hello() {
         }),
         softphones: vec!["a1".into()],
         folders: None,
+        keeps_trunks: false,
         more: false,
     };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello.clone()));
@@ -80,6 +81,10 @@ fn hello() {
         include_str!("golden/hello_folders.json"),
         FromEdge::Hello(Hello { folders: Some(folders), ..hello.clone() }),
     );
+    let keeping = include_str!("golden/hello.json")
+        .trim_end()
+        .replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"keeps_trunks":true"#);
+    check(&keeping, FromEdge::Hello(Hello { keeps_trunks: true, ..hello.clone() }));
     let first = include_str!("golden/hello.json")
         .trim_end()
         .replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"more":true"#);
@@ -96,7 +101,8 @@ fn hello() {
 
 #[test]
 fn place_call() {
-    let agent = AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route()] });
+    let agent =
+        AgentTarget::Phone(Destination { ring_ms: 30_000, routes: vec![route()], skipped: vec![] });
     let customer = Destination {
         ring_ms: 45_000,
         routes: vec![Route {
@@ -105,6 +111,7 @@ fn place_call() {
             credentials: None,
             ..route()
         }],
+        skipped: vec![],
     };
     let call = PlaceCall {
         call_id: "c1".into(),
@@ -204,8 +211,11 @@ fn milestone_with_a_conversation() {
 
 #[test]
 fn control() {
-    let destination =
-        Destination { ring_ms: 45_000, routes: vec![Route { credentials: None, ..route() }] };
+    let destination = Destination {
+        ring_ms: 45_000,
+        routes: vec![Route { credentials: None, ..route() }],
+        skipped: vec![],
+    };
     let verb = Verb::AddParticipant(Box::new(NewParticipant {
         party: "participant-1".into(),
         destination: destination.clone(),
@@ -383,6 +393,40 @@ fn short_messages() {
     check(
         r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#,
         AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 },
+    );
+}
+
+#[test]
+fn trunks() {
+    let kept = KeptTrunk {
+        trunk: "carrier".into(),
+        transport: TransportKind::Tcp,
+        addresses: vec!["192.0.2.7:5060".parse().expect("an address")],
+        domain: "sip.example.net".into(),
+        credentials: route().credentials,
+        register_s: Some(300),
+        probe_interval_s: None,
+        signal_from: vec!["203.0.113.0/24".into()],
+    };
+    check(
+        r#"{"command":{"id":6,"command":{"keep_trunks":[{"trunk":"carrier","transport":"tcp","addresses":["192.0.2.7:5060"],"domain":"sip.example.net","credentials":{"username":"dialer","password":"s3cret"},"register_s":300,"probe_interval_s":null,"signal_from":["203.0.113.0/24"]}]}}}"#,
+        ToEdge::Command { id: 6, command: Command::KeepTrunks(vec![kept]) },
+    );
+    let fault = RegistrationFault { sip_code: Some(403), detail: "forbidden".into() };
+    let state = TrunkState {
+        trunk: "carrier".into(),
+        registration: Some(Registration { until_ms: None, fault: Some(fault) }),
+        reachable: Some(true),
+        breaker_open: false,
+    };
+    check(
+        r#"{"trunk":{"trunk":"carrier","registration":{"until_ms":null,"fault":{"sip_code":403,"detail":"forbidden"}},"reachable":true,"breaker_open":false}}"#,
+        FromEdge::Trunk(state),
+    );
+    let skipped = SkippedTrunk { trunk: "carrier".into(), reason: "trunk_unresolved".into() };
+    check(
+        r#"{"ring_ms":30000,"routes":[],"skipped":[{"trunk":"carrier","reason":"trunk_unresolved"}]}"#,
+        Destination { ring_ms: 30_000, routes: vec![], skipped: vec![skipped] },
     );
 }
 

@@ -202,6 +202,7 @@ fn run(admin: &Admin, declaration: Declaration, mode: Mode) -> Result<Applied, P
     for write in &plan.writes {
         write.commit(admin.store()).map_err(conflict)?;
     }
+    admin.app.trunk_changes.notify_one();
     for replaced in plan.hold_audio.iter().filter_map(|new| new.replaced.as_ref()) {
         hold_audio::remove(folder, replaced);
     }

@@ -4,12 +4,15 @@
 use super::desk::{Admin, blocking, conflict, unknown};
 use super::field::{self, Context, Refusals};
 use crate::http::extract::{JsonBody, PathParams};
+use crate::link::{TrunkStanding, is_registered};
 use crate::problem::{Problem, ProblemDetails};
 use crate::secret::{Purpose, Secret};
+use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call_words::{MediaProfile, TransportKind, TrunkId};
+use control_wire::TrunkState;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{NumberFormat, Trunk};
@@ -42,6 +45,53 @@ pub struct TrunkView {
     pub max_calls_per_s: u32,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
+    /// How it stands with each connected shard that registers with it, probes it, or avoids it.
+    #[serde(default)]
+    pub state: Vec<TrunkStateView>,
+}
+
+/// How a trunk stands with one shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkStateView {
+    pub edge: String,
+    pub shard: u16,
+    /// Whether the carrier has taken the shard's registration; null if it asks for none.
+    pub registered: Option<bool>,
+    #[schema(example = "2026-07-03T10:00:00Z")]
+    pub registered_until: Option<String>,
+    /// Status of the answer to the last registration that failed since one held.
+    pub sip_code: Option<u16>,
+    /// Why it failed, in words.
+    pub detail: Option<String>,
+    /// Whether it answers OPTIONS; null if none are sent, or if that is not known yet.
+    pub reachable: Option<bool>,
+    /// Whether its last calls came to nothing, so that others are tried before it.
+    pub breaker_open: bool,
+}
+
+impl From<TrunkStanding> for TrunkStateView {
+    fn from(standing: TrunkStanding) -> Self {
+        let TrunkState { registration, reachable, breaker_open, .. } = standing.state;
+        let fault = registration.as_ref().and_then(|one| one.fault.clone());
+        Self {
+            edge: standing.edge.to_string(),
+            shard: standing.shard,
+            registered: registration.as_ref().map(is_registered),
+            registered_until: registration.and_then(|one| one.until_ms).map(timestamp),
+            sip_code: fault.as_ref().and_then(|fault| fault.sip_code),
+            detail: fault.map(|fault| fault.detail),
+            reachable,
+            breaker_open,
+        }
+    }
+}
+
+impl TrunkView {
+    /// The trunk with how it stands now.
+    fn with_state(admin: &Admin, trunk: &Trunk) -> Self {
+        let standings = admin.app.link.trunk_standings(&trunk.id);
+        Self { state: standings.into_iter().map(Into::into).collect(), ..Self::from(trunk) }
+    }
 }
 
 /// How the trunk wants numbers written.
@@ -102,6 +152,7 @@ impl From<&Trunk> for TrunkView {
             prefixes: trunk.prefixes.clone(),
             max_calls_per_s: trunk.max_calls_per_s.unwrap_or(0),
             warnings: plaintext_warnings(trunk),
+            state: Vec::new(),
         }
     }
 }
@@ -341,7 +392,7 @@ fn check_prefixes(given: &[String], refusals: &mut Refusals) -> Vec<String> {
     responses((status = 200, body = Vec<TrunkView>)))]
 pub async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<TrunkView>>, Problem> {
     let trunks = blocking(&admin, |admin| Ok(admin.store().trunks()?)).await?;
-    Ok(Json(trunks.iter().map(TrunkView::from).collect()))
+    Ok(Json(trunks.iter().map(|trunk| TrunkView::with_state(&admin, trunk)).collect()))
 }
 
 /// Reads one trunk.
@@ -356,7 +407,7 @@ pub async fn read(
         admin.store().trunk(&id)?.ok_or_else(|| unknown("trunk", id.as_str()))
     })
     .await?;
-    Ok(Json(TrunkView::from(&trunk)))
+    Ok(Json(TrunkView::with_state(&admin, &trunk)))
 }
 
 /// Creates a trunk, or changes the settings that are given.
@@ -381,7 +432,8 @@ pub async fn set(
         refusals.finish()?;
         let trunk = trunk.expect("a trunk without host or transport is refused");
         admin.store().put_trunk(&trunk)?;
-        Ok((status, Json(TrunkView::from(&trunk))))
+        admin.app.trunk_changes.notify_one();
+        Ok((status, Json(TrunkView::with_state(admin, &trunk))))
     })
     .await
 }
@@ -398,6 +450,7 @@ pub async fn remove(
     blocking(&admin, move |admin| {
         let _held = admin.change();
         let removed = admin.store().delete_trunk(&id).map_err(conflict)?;
+        admin.app.trunk_changes.notify_one();
         if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown("trunk", id.as_str())) }
     })
     .await

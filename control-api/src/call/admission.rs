@@ -5,9 +5,11 @@ use crate::app::App;
 use crate::clock::now_ms;
 use crate::limits::{Exceeded, Line};
 use crate::link::NoShard;
+use crate::number::E164;
 use crate::problem::Problem;
-use crate::routing::ResolvedTrunk;
+use crate::routing::{self, Way};
 use call_words::TrunkId;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use storage::{Account, Trunk};
 
@@ -15,34 +17,59 @@ use storage::{Account, Trunk};
 const NO_TRUNK_RETRY: Duration = Duration::from_secs(60);
 const NO_SHARD_RETRY: Duration = Duration::from_secs(5);
 
-/// The trunks that can be reached and have room, and a line of the first.
+/// A way for each number over trunks that can be reached and have room, and a line of the trunk
+/// that each tries first, once where it is the same one.
 pub async fn free_trunks(
     app: &App,
     trunks: Vec<Trunk>,
-) -> Result<(Vec<ResolvedTrunk>, Line<TrunkId>), Problem> {
-    let ready = app.resolver.ready_trunks(trunks, &app.secrets.master_key).await;
+    numbers: &[&E164],
+) -> Result<(Vec<Way>, Vec<Line<TrunkId>>), Problem> {
+    let master_key = &app.secrets.master_key;
+    let ready = app.resolver.ready_trunks(trunks.clone(), master_key).await;
     if ready.is_empty() {
-        return Err(Problem::unavailable(
-            "no_trunk",
-            "no trunk of the account can be reached",
-            NO_TRUNK_RETRY,
-        ));
+        return Err(no_trunk("no trunk of the account can be reached"));
     }
-    let now = Instant::now();
-    let take = |trunk: ResolvedTrunk| {
-        app.notices.trunk_lines.take(trunk.id(), trunk.max_calls(), now).map(|line| (trunk, line))
-    };
-    let (trunks, lines): (Vec<_>, Vec<_>) = ready.into_iter().filter_map(take).unzip();
-    // The lines of the trunks that are only there for failover are given back at once.
-    let line = lines.into_iter().next();
-    let line = line.ok_or_else(|| {
-        Problem::unavailable(
-            "trunks_full",
-            "the account's trunks carry all the calls that they may",
-            NO_SHARD_RETRY,
-        )
-    })?;
-    Ok((trunks, line))
+    let mut held: BTreeMap<TrunkId, Line<TrunkId>> = BTreeMap::new();
+    let mut ways = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let serving = routing::serving(&ready, number);
+        if serving.is_empty() {
+            return Err(no_trunk("no trunk of the account that can be reached serves the number"));
+        }
+        let mut way = Way {
+            trunks: Vec::new(),
+            skipped: routing::unresolved(&trunks, &ready, number, master_key),
+        };
+        for trunk in serving {
+            if held.contains_key(trunk.id()) {
+                way.trunks.push(trunk.clone());
+                continue;
+            }
+            let (lines, now) = (&app.notices.trunk_lines, Instant::now());
+            let Some(line) = lines.take(trunk.id(), trunk.max_calls(), now) else { continue };
+            if way.trunks.is_empty() {
+                if !lines.take_turn(trunk.id(), trunk.max_calls_per_s(), now) {
+                    continue;
+                }
+                held.insert(trunk.id().clone(), line);
+            }
+            // The lines of the trunks that are only there for failover are given back at once.
+            way.trunks.push(trunk.clone());
+        }
+        if way.trunks.is_empty() {
+            return Err(Problem::unavailable(
+                "trunks_full",
+                "the account's trunks carry or start all the calls that they may",
+                NO_SHARD_RETRY,
+            ));
+        }
+        ways.push(way);
+    }
+    Ok((ways, held.into_values().collect()))
+}
+
+fn no_trunk(detail: &str) -> Problem {
+    Problem::unavailable("no_trunk", detail, NO_TRUNK_RETRY)
 }
 
 /// Refuses an account that has talked as long as it may today (B09).

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::number::E164;
 use crate::problem::Problem;
 use crate::recording;
-use crate::routing::{self, ResolvedTrunk};
+use crate::routing::{self, Way};
 use crate::watch::AgentId;
 use call_words::CallType;
 use control_wire::{AgentTarget, PlaceCall};
@@ -88,13 +88,23 @@ impl Order {
         Some(AgentId { account_id: self.account.id.clone(), crm_username })
     }
 
-    pub(super) fn place_call(&self, app: &App, trunks: &[ResolvedTrunk]) -> PlaceCall {
-        let leg = |number, ring_ms| {
-            routing::destination(trunks, number, &self.caller_id, self.account.region, ring_ms)
+    /// The numbers that are dialled: the customer's, and the agent's if it is at a phone.
+    pub(super) fn numbers(&self) -> Vec<&E164> {
+        let agent = match &self.agent {
+            AgentLeg::Phone(number) => Some(&number.e164),
+            AgentLeg::Softphone { .. } => None,
+        };
+        std::iter::once(&self.customer).chain(agent).collect()
+    }
+
+    /// The call on the ways of its [numbers](Self::numbers).
+    pub(super) fn place_call(&self, app: &App, ways: &[Way]) -> PlaceCall {
+        let leg = |way, number, ring_ms| {
+            routing::destination(way, number, &self.caller_id, self.account.region, ring_ms)
         };
         let agent = match &self.agent {
             AgentLeg::Phone(number) => {
-                AgentTarget::Phone(leg(&number.e164, self.account.agent_ring_ms))
+                AgentTarget::Phone(leg(&ways[1], &number.e164, self.account.agent_ring_ms))
             }
             AgentLeg::Softphone { crm_username } => AgentTarget::Softphone {
                 agent: app.secrets.master_key.agent_name(&self.account.id, crm_username),
@@ -105,7 +115,7 @@ impl Order {
             call_id: self.new.call_id.clone(),
             account_id: self.account.id.clone(),
             agent,
-            customer: leg(&self.customer, self.account.customer_ring_ms),
+            customer: leg(&ways[0], &self.customer, self.account.customer_ring_ms),
             max_duration_ms: self.account.max_duration_ms,
             no_media_ms: self.account.no_media_ms,
             recording: self.new.recording_file.clone(),

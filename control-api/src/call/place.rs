@@ -10,7 +10,7 @@ use crate::clock::now_ms;
 use crate::limits::{CALL_LINE, Line};
 use crate::link::Placement;
 use crate::problem::Problem;
-use crate::routing::ResolvedTrunk;
+use crate::routing::Way;
 use call_words::{LegKind, MediaFault, MilestoneKind, Reason, TrunkId};
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +24,7 @@ pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Proble
         .lines
         .take(&order.account.id, &order.account.limits, Instant::now())
         .map_err(limit_problem)?;
-    let (trunks, trunk_line) = free_trunks(app, order.trunks.clone()).await?;
+    let (ways, trunk_lines) = free_trunks(app, order.trunks.clone(), &order.numbers()).await?;
     let placement = match order.softphone() {
         None => app.link.reserve(&order.new.call_id),
         Some(agent) => app.link.reserve_with(&order.new.call_id, &presence::name(app, &agent)),
@@ -33,24 +33,26 @@ pub async fn place(app: &Arc<App>, order: Order) -> Result<CreateOutcome, Proble
     let app = Arc::clone(app);
     // Runs to its end even if the client goes away meanwhile.
     let task =
-        tokio::spawn(async move { send(&app, order, (line, trunk_line), trunks, placement).await });
+        tokio::spawn(async move { send(&app, order, (line, trunk_lines), ways, placement).await });
     task.await.expect("placing a call does not panic")
 }
 
 async fn send(
     app: &Arc<App>,
     order: Order,
-    (line, trunk_line): (Line, Line<TrunkId>),
-    trunks: Vec<ResolvedTrunk>,
+    (line, trunk_lines): (Line, Vec<Line<TrunkId>>),
+    ways: Vec<Way>,
     placement: Placement,
 ) -> Result<CreateOutcome, Problem> {
-    let place_call = order.place_call(app, &trunks);
-    let trunk = trunks.first().map(|trunk| trunk.id().clone()).unwrap_or_default();
+    let place_call = order.place_call(app, &ways);
+    let trunk = ways.first().map(Way::first).unwrap_or_default();
     let assignment = Assignment { owner: placement.owner().clone(), trunk };
     let outcome = app.records.create_call(order.new, Some(assignment)).await?;
     if let CreateOutcome::Created { call, endpoint } = &outcome {
         line.keep();
-        app.notices.trunk_lines.hold(&call.call_id, CALL_LINE, trunk_line);
+        for line in trunk_lines {
+            app.notices.trunk_lines.hold(&call.call_id, CALL_LINE, line);
+        }
         tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
         app.notices.changed(call, endpoint);
         if placement.send(place_call).is_err() {

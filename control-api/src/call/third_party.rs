@@ -10,7 +10,7 @@ use crate::idempotency;
 use crate::link::ControlFailure;
 use crate::number::E164;
 use crate::problem::Problem;
-use crate::routing::{self, ResolvedTrunk};
+use crate::routing;
 use call_words::{AccountId, Joining, LegKind, TrunkId};
 use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
@@ -100,12 +100,11 @@ impl Dialling {
             .lines
             .take_turn(&account.id, &account.limits, Instant::now())
             .map_err(admission::limit_problem)?;
-        let (trunks, line) = admission::free_trunks(app, trunks).await?;
+        let (ways, lines) = admission::free_trunks(app, trunks, &[&number]).await?;
+        let way = &ways[0];
         let destination =
-            routing::destination(&trunks, &number, &caller_id, account.region, ring_ms(&account));
-        let trunk =
-            trunks.first().map(|trunk: &ResolvedTrunk| trunk.id().clone()).unwrap_or_default();
-        Ok(Admitted { number, destination, trunk, line })
+            routing::destination(way, &number, &caller_id, account.region, ring_ms(&account));
+        Ok(Admitted { destination, trunk: way.first(), lines, number })
     }
 }
 
@@ -114,7 +113,7 @@ pub(super) struct Admitted {
     number: E164,
     destination: Destination,
     trunk: TrunkId,
-    line: crate::limits::Line<TrunkId>,
+    lines: Vec<crate::limits::Line<TrunkId>>,
 }
 
 /// How a party is called, and under which id it is asked for.
@@ -137,7 +136,7 @@ impl Admitted {
     where
         V: FnOnce(String, Destination) -> Verb,
     {
-        let Self { number, destination, trunk, line } = self;
+        let Self { number, destination, trunk, lines } = self;
         let new = NewParty {
             party: naming.party,
             leg: naming.leg,
@@ -150,7 +149,9 @@ impl Admitted {
             Asked::Now { party, call } => (party, call),
             before => return Ok(before),
         };
-        app.notices.trunk_lines.hold(&call.call_id, &party, line);
+        for line in lines {
+            app.notices.trunk_lines.hold(&call.call_id, &party, line);
+        }
         let verb = verb(party.clone(), destination);
         settle(app, &call, party, naming.control_id, verb).await
     }

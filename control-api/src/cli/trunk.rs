@@ -2,7 +2,7 @@
 
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
-use crate::admin::trunk::{NumberForm, TrunkView};
+use crate::admin::trunk::{NumberForm, TrunkStateView, TrunkView};
 use call_words::{MediaProfile, TransportKind};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -212,6 +212,23 @@ fn protection(trunk: &TrunkView) -> String {
     if trunk.warnings.is_empty() { "encrypted".into() } else { "WARNING: plaintext".into() }
 }
 
+/// How the trunk stands with one shard, on one line.
+fn state_text(state: &TrunkStateView) -> String {
+    let until = state.registered_until.as_deref().unwrap_or_default();
+    let registered = state.registered.map(|is_registered| {
+        if is_registered { format!("registered until {until}") } else { "not registered".into() }
+    });
+    let code = state.sip_code.map(|code| format!("{code} ")).unwrap_or_default();
+    let fault = state.detail.as_ref().map(|detail| format!("last failure: {code}{detail}"));
+    let reachable = state.reachable.map(|is_reachable| {
+        if is_reachable { "answers OPTIONS".into() } else { "does not answer OPTIONS".to_owned() }
+    });
+    let avoided = state.breaker_open.then(|| "avoided: its last calls came to nothing".to_owned());
+    let parts: Vec<String> =
+        [registered, fault, reachable, avoided].into_iter().flatten().collect();
+    format!("{}/{}: {}", state.edge, state.shard, parts.join("; "))
+}
+
 fn trunk_text(trunk: &TrunkView) -> String {
     let text = settings(vec![
         ("id", trunk.id.clone()),
@@ -232,5 +249,6 @@ fn trunk_text(trunk: &TrunkView) -> String {
         ("new calls", or_none(trunk.max_calls_per_s, "per second")),
     ]);
     let warnings = trunk.warnings.iter().map(|warning| format!("\nwarning: {warning}"));
-    std::iter::once(text).chain(warnings).collect()
+    let states = trunk.state.iter().map(|state| format!("\n{}", state_text(state)));
+    std::iter::once(text).chain(warnings).chain(states).collect()
 }

@@ -1,7 +1,7 @@
 //! The link's sockets: accepts shards on a Unix socket, frames, the greeting, and the
 //! acknowledgement of events once they are durable.
 
-use super::{events, reconcile};
+use super::{events, reconcile, trunks};
 use crate::agent::presence;
 use crate::app::App;
 use crate::clock::now_ms;
@@ -124,6 +124,7 @@ async fn converse(
     tracing::info!(edge = %id.edge, shard = id.shard, epoch = hello.epoch,
         live_calls = hello.live_calls.len(), "edge shard connected");
     app.link.compare_folders(&id, hello.folders.as_ref(), &app.config).await;
+    app.link.meet_keeper(&id, hello.keeps_trunks);
     let presence =
         app.link.meet_softphones(&id, hello.softphone_service.clone(), &hello.softphones);
     let result = async {
@@ -198,6 +199,7 @@ async fn take_messages(
             }
             FromEdge::Speaking(speaking) => app.notices.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
+            FromEdge::Trunk(state) => trunks::state_told(app, id, state),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
             FromEdge::Hello(_) | FromEdge::HelloMore(_) => return Err(invalid("a second Hello")),
         }

@@ -270,7 +270,10 @@ impl Shard {
         self.pending.retain(|_, pending| match &pending.command {
             Command::GrantSoftphone(grant) => grant.agent != *agent,
             Command::RevokeSoftphone { agent: other } => other != agent,
-            Command::PlaceCall(_) | Command::HangUp { .. } | Command::Control(_) => true,
+            Command::PlaceCall(_)
+            | Command::HangUp { .. }
+            | Command::Control(_)
+            | Command::KeepTrunks(_) => true,
         });
         self.send(command);
     }

@@ -20,7 +20,7 @@ fn connect(link: &Link, epoch: u64) -> mpsc::Receiver<ToEdge> {
 }
 
 fn place_call(call_id: &str) -> PlaceCall {
-    let destination = Destination { ring_ms: 1, routes: Vec::new() };
+    let destination = Destination { ring_ms: 1, routes: Vec::new(), skipped: Vec::new() };
     PlaceCall {
         call_id: call_id.into(),
         account_id: "a".into(),
@@ -46,6 +46,7 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
             Command::Control(control) => format!("{} {}", control.call_id, control.control_id),
             Command::GrantSoftphone(grant) => format!("grant {}", grant.agent),
             Command::RevokeSoftphone { agent } => format!("revoke {agent}"),
+            Command::KeepTrunks(trunks) => format!("keep {}", trunks.len()),
         });
     }
     texts

@@ -18,4 +18,5 @@ mod recordings;
 mod rig;
 mod session;
 mod softphone;
+mod trunks;
 mod webphone;

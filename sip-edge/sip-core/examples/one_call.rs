@@ -132,6 +132,7 @@ fn call() -> PlaceCall {
             media_from: Vec::new(),
             follows_redirects: false,
         }],
+        skipped: vec![],
     };
     PlaceCall {
         call_id: "call".into(),

@@ -3,7 +3,7 @@
 
 use crate::flow::Transport;
 use crate::registrar::RegistrarConfig;
-use call_words::{AgentName, CallId, MediaProfile, RecordingName, TrunkId};
+use call_words::{AgentName, CallId, MediaProfile, Reason, RecordingName, TrunkId};
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
@@ -74,6 +74,8 @@ pub struct Destination {
     /// Longest time from a route's INVITE to its answer.
     pub ring: Duration,
     pub routes: Vec<Route>,
+    /// Trunks that have no route now, and why: attempts that came to nothing.
+    pub skipped: Vec<(TrunkId, Reason)>,
 }
 
 /// One attempt's target: a trunk with addresses resolved and numbers in its form.
@@ -99,8 +101,26 @@ pub struct Route {
     pub follows_redirects: bool,
 }
 
+/// A trunk that the shard registers with, probes, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptTrunk {
+    pub trunk: TrunkId,
+    pub transport: Transport,
+    /// Those that are asked: the next one when one does not answer.
+    pub addresses: Vec<SocketAddr>,
+    /// Host part of its URIs, with the port where it is not 5060.
+    pub domain: String,
+    pub credentials: Option<Credentials>,
+    /// For how long each registration asks; `None` if it needs none.
+    pub register: Option<Duration>,
+    /// Time between two OPTIONS; `None` for none.
+    pub probe_interval: Option<Duration>,
+    /// Networks that its answers come from besides the address that was asked.
+    pub signal_from: Vec<IpNet>,
+}
+
 /// Credentials for digest challenges (RFC 3261 §22, RFC 8760).
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub username: String,
     pub password: String,

@@ -7,6 +7,7 @@ mod farewell;
 mod inbound;
 mod softphones;
 mod strangers;
+mod trunks;
 
 use crate::call::shard::{Owner, Peer, Resources};
 use crate::command::{AgentTarget, EdgeConfig, PlaceCall, Refusal};
@@ -19,6 +20,7 @@ use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
 use crate::remains::Remains;
 use crate::transaction::{self, Table, Timers, TransactionId};
+use crate::trunk::Trunks;
 use call_words::{CallId, MilestoneKind, RefusalCode};
 use calls::Calls;
 use farewell::Farewells;
@@ -26,6 +28,7 @@ use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 use strangers::Strangers;
+use trunks::Errands;
 
 /// One shard's signalling and media.
 pub struct Edge {
@@ -37,6 +40,8 @@ pub struct Edge {
     /// Makes the tags of answers to strays unforeseeable.
     tag_key: u64,
     strangers: Strangers,
+    /// What is sent to trunks outside calls.
+    trunks: Errands,
 }
 
 impl Edge {
@@ -60,6 +65,7 @@ impl Edge {
             hold_audio: BTreeMap::new(),
             trunk_networks: BTreeSet::new(),
             refused_sources: BTreeSet::new(),
+            trunks: Trunks::default(),
             config,
         };
         let strangers = Strangers::new(tag_key, now);
@@ -70,6 +76,7 @@ impl Edge {
             is_draining: false,
             tag_key,
             strangers,
+            trunks: Errands::default(),
         }
     }
 
@@ -264,7 +271,8 @@ impl Edge {
             self.shard.relay.poll_timeout(),
             registrar,
         ];
-        all.into_iter().chain([self.farewells.poll_timeout()]).flatten().min()
+        let outside_calls = [self.farewells.poll_timeout(), self.trunks.poll_timeout()];
+        all.into_iter().chain(outside_calls).flatten().min()
     }
 
     /// Fires each timer that is due, the relay's included.
@@ -277,6 +285,8 @@ impl Edge {
             self.settle(now);
         }
         self.farewells.handle_timeout(now, &mut self.shard);
+        self.handle_trunk_timeout(now);
+        self.settle(now);
         self.shard.relay.handle_timeout(now);
         self.handle_media(now);
     }
@@ -298,7 +308,7 @@ impl Edge {
                 (From::Transmit(bytes), _) => {
                     self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes })
                 }
-                (_, None) => {}
+                (output, None) => self.handle_trunk_output(now, id, &output),
                 (output, Some(owner)) if owner.call.is_of_farewell() => {
                     self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
                 }
@@ -360,6 +370,7 @@ impl Edge {
             recording_count: self.shard.recordings.len(),
             busy_agent_count: self.shard.agents.len(),
             farewell_count: self.farewells.len(),
+            registration_count: self.trunks.registration_count(),
         }
     }
 
@@ -391,6 +402,8 @@ pub struct Held {
     pub busy_agent_count: usize,
     /// Legs of an earlier process that are not yet left.
     pub farewell_count: usize,
+    /// Registrations with trunks, those that are being ended included.
+    pub registration_count: usize,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::flow::Flow;
 use crate::outcome::LegName;
 use crate::registrar::CloseReason;
 use crate::remains::Note;
+use crate::trunk::registration::Fault;
 use call_words::{
     AgentName, AttemptResult, CallId, CallStatus, HangupBy, MediaFault, MilestoneKind, Reason,
     RecordingName, TrunkId,
@@ -71,11 +72,34 @@ pub enum Event {
         call_id: CallId,
         parties: Vec<String>,
     },
+    /// A trunk stands otherwise than before, or is told of for the first time.
+    Trunk(TrunkState),
     /// An agent's softphone came or went.
     Presence {
         agent: AgentName,
         is_online: bool,
     },
+}
+
+/// How a trunk stands with this shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkState {
+    pub trunk: TrunkId,
+    /// `None` if it is not registered with.
+    pub registration: Option<RegistrationState>,
+    /// Whether it answers OPTIONS; `None` if none are sent, or if that is not known yet.
+    pub is_reachable: Option<bool>,
+    /// Whether its calls came to nothing, so that others are tried before it.
+    pub is_avoided: bool,
+}
+
+/// How the shard's registration with a trunk stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationState {
+    /// Until when the trunk takes our calls; `None` if it does not.
+    pub until: Option<Instant>,
+    /// Why the last REGISTER came to nothing, if it did.
+    pub fault: Option<Fault>,
 }
 
 /// One step of a call for its timeline.

@@ -18,3 +18,4 @@ pub mod outcome;
 pub mod registrar;
 pub mod remains;
 pub mod transaction;
+pub mod trunk;

@@ -210,6 +210,17 @@ fn meaning(leg: LegName, kind: Kind) -> (CallStatus, Reason) {
     }
 }
 
+/// The end of a call whose leg has no trunk left that an INVITE could go over.
+pub fn of_bar(leg: LegName, reason: Reason) -> Outcome {
+    Outcome {
+        status: CallStatus::Failed,
+        reason: Some(reason),
+        failed_leg: Some(leg),
+        sip_code: None,
+        hangup_by: Some(HangupBy::Network),
+    }
+}
+
 /// How a call ended other than by a failed INVITE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {

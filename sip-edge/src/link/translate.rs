@@ -141,24 +141,49 @@ fn destination(destination: wire::Destination) -> command::Destination {
     command::Destination {
         ring: Duration::from_millis(destination.ring_ms),
         routes: destination.routes.into_iter().map(route).collect(),
+        skipped: destination
+            .skipped
+            .into_iter()
+            .filter_map(|skipped| Some((skipped.trunk, skipped.reason.known()?)))
+            .collect(),
     }
+}
+
+/// A trunk to register with, to probe, or both.
+pub fn kept_trunk(trunk: wire::KeptTrunk) -> command::KeptTrunk {
+    let seconds = |seconds: Option<u32>| seconds.map(|it| Duration::from_secs(it.into()));
+    command::KeptTrunk {
+        trunk: trunk.trunk,
+        transport: transport(trunk.transport),
+        addresses: trunk.addresses,
+        domain: trunk.domain,
+        credentials: trunk.credentials.map(credentials),
+        register: seconds(trunk.register_s),
+        probe_interval: seconds(trunk.probe_interval_s),
+        signal_from: networks(&trunk.signal_from),
+    }
+}
+
+fn transport(transport: TransportKind) -> Transport {
+    match transport {
+        TransportKind::Udp => Transport::Udp,
+        TransportKind::Tcp => Transport::Tcp,
+    }
+}
+
+fn credentials(credentials: wire::DigestCredentials) -> command::Credentials {
+    command::Credentials { username: credentials.username, password: credentials.password }
 }
 
 fn route(route: wire::Route) -> command::Route {
     command::Route {
         trunk: route.trunk,
-        transport: match route.transport {
-            TransportKind::Udp => Transport::Udp,
-            TransportKind::Tcp => Transport::Tcp,
-        },
+        transport: transport(route.transport),
         address: route.address,
         domain: route.domain,
         request_user: route.request_user,
         caller_id: route.caller_id,
-        credentials: route.credentials.map(|credentials| command::Credentials {
-            username: credentials.username,
-            password: credentials.password,
-        }),
+        credentials: route.credentials.map(credentials),
         media: route.media,
         signal_from: networks(&route.signal_from),
         media_from: networks(&route.media_from),
@@ -182,6 +207,7 @@ pub enum Told {
     /// Kept until it is acknowledged.
     Event(wire::Event),
     Presence(wire::Presence),
+    Trunk(wire::TrunkState),
     Speaking(wire::Speaking),
 }
 
@@ -191,6 +217,7 @@ pub fn told(clocks: ClockPair, event: event::Event) -> Told {
         event::Event::Presence { agent, is_online } => {
             return Told::Presence(wire::Presence { agent, online: is_online });
         }
+        event::Event::Trunk(state) => return Told::Trunk(trunk_state(clocks, state)),
         event::Event::Speaking { call_id, parties } => {
             return Told::Speaking(wire::Speaking { call_id, parties });
         }
@@ -211,6 +238,22 @@ pub fn told(clocks: ClockPair, event: event::Event) -> Told {
         }),
         event::Event::Ended(ended) => wire::Event::Ended(Box::new(self::ended(clocks, *ended))),
     })
+}
+
+fn trunk_state(clocks: ClockPair, state: event::TrunkState) -> wire::TrunkState {
+    let registration = |registration: event::RegistrationState| wire::Registration {
+        until_ms: registration.until.map(|until| clocks.unix_ms(until)),
+        fault: registration.fault.map(|fault| wire::RegistrationFault {
+            sip_code: fault.code,
+            detail: fault.why.into(),
+        }),
+    };
+    wire::TrunkState {
+        trunk: state.trunk,
+        registration: state.registration.map(registration),
+        reachable: state.is_reachable,
+        breaker_open: state.is_avoided,
+    }
 }
 
 fn ended(clocks: ClockPair, ended: event::Ended) -> wire::Ended {

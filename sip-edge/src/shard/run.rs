@@ -170,6 +170,7 @@ async fn drain(shard: Rc<RefCell<Shard>>, told: Rc<Signal>, limit: Duration) {
         Timer::new(LINGER).await;
     }
     shard.borrow().close_softphones();
+    shard.borrow_mut().leave_trunks();
     let goodbye = Instant::now() + GOODBYE_LIMIT;
     while !shard.borrow().is_done() && Instant::now() < goodbye {
         Timer::new(DRAIN_PERIOD).await;

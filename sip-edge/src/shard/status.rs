@@ -33,6 +33,7 @@ impl LinkPeer for LinkedShard {
                 recordings: folder(&self.recordings),
                 hold_audio: folder(&self.hold_audio),
             }),
+            keeps_trunks: true,
             more: false,
         }
     }

@@ -106,7 +106,7 @@ impl Edge {
                         *noted = (noted.0 + 1, status.counters);
                     }
                     FromEdge::Ack { .. } | FromEdge::Refused { .. } | FromEdge::Speaking(_) => {}
-                    FromEdge::Hello(_) | FromEdge::HelloMore(_) => {}
+                    FromEdge::Hello(_) | FromEdge::HelloMore(_) | FromEdge::Trunk(_) => {}
                 }
             }
         });

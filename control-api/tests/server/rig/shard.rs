@@ -7,8 +7,8 @@ use call_words::{
 use control_api::clock::now_ms;
 use control_wire::{
     Command, Control, ControlRefusal, Conversation, Ended, Event, FrameDecoder, FromEdge, Hello,
-    Milestone, Party, PlaceCall, Presence, ShardStatus, SoftphoneGrant, SoftphoneService, ToEdge,
-    VERSION, encode,
+    KeptTrunk, Milestone, Party, PlaceCall, Presence, ShardStatus, SoftphoneGrant,
+    SoftphoneService, ToEdge, VERSION, encode,
 };
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,6 +69,7 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         softphone_service: None,
         softphones: Vec::new(),
         folders: None,
+        keeps_trunks: false,
         more: false,
     }
 }
@@ -172,6 +173,17 @@ impl Shard {
                 agent
             }
             other => panic!("expected RevokeSoftphone, got {other:?}"),
+        }
+    }
+
+    /// The next command, which says which trunks to keep, acknowledged.
+    pub async fn expect_trunks(&mut self) -> Vec<KeptTrunk> {
+        match self.command().await {
+            (command_id, Command::KeepTrunks(trunks)) => {
+                self.write(&FromEdge::Ack { command_id }).await;
+                trunks
+            }
+            other => panic!("expected KeepTrunks, got {other:?}"),
         }
     }
 

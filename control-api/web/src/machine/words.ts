@@ -85,6 +85,9 @@ const REASON_TEXTS: Partial<Record<Reason, string>> = {
   agent_no_answer: 'Your softphone did not answer. Call again.',
   trunk_timeout: 'The telephone network did not answer. Call again in a minute.',
   trunk_rejected: 'The telephone network refused the call. Tell your administrator.',
+  trunk_unregistered: 'The telephone network is not connected. Tell your administrator.',
+  trunk_unreachable: 'The telephone network is not reached. Call again in a minute.',
+  trunk_unresolved: 'The telephone network is not found. Tell your administrator.',
   system: 'The service had to end the call. Call again in a minute.',
   no_media: 'No sound arrived for too long.',
 };

@@ -3,7 +3,7 @@
 //! §15.1.1, §22), and our requests inside its dialog. Once abandoned it leaves whatever dialog
 //! still arises. Knows no media and no other leg.
 
-mod credentials;
+pub mod credentials;
 mod farewell;
 mod inside;
 mod remains;

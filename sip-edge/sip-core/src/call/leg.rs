@@ -125,10 +125,37 @@ impl Leg {
     /// Sends the first INVITE.
     pub fn dial(&mut self, cx: &mut Context<'_>, preferred: Codec) -> LegEvent {
         self.preferred = preferred;
+        for (trunk, reason) in self.callee.skipped().to_vec() {
+            self.pass_by(cx, trunk, reason);
+        }
+        self.callee.order(cx);
         self.try_route(cx)
     }
 
+    /// Notes that a trunk is not tried, and why.
+    fn pass_by(&mut self, cx: &mut Context<'_>, trunk: TrunkId, reason: Reason) {
+        let why = Some(reason.as_str());
+        cx.explained(Some(self.name), MilestoneKind::Rejected, None, Some(trunk.clone()), why);
+        self.attempts.push(Attempt {
+            leg: self.name,
+            trunk,
+            started_at: cx.now,
+            ended_at: cx.now,
+            sip_code: None,
+            result: AttemptResult::Failed(reason),
+        });
+    }
+
+    /// Invites over the present route, or over the next whose trunk is there.
     pub(super) fn try_route(&mut self, cx: &mut Context<'_>) -> LegEvent {
+        while let Some(trunk) = self.callee.trunk(self.route).cloned()
+            && let Some(reason) = cx.shard.trunks.bar(&trunk)
+        {
+            self.pass_by(cx, trunk, reason);
+            if !self.advance_route() {
+                return LegEvent::Failed(outcome::of_bar(self.name, reason));
+            }
+        }
         match self.invite(cx) {
             Some(invitation) => {
                 let name = self.callee.route_name(self.route);
@@ -287,6 +314,7 @@ impl Leg {
         match agreed {
             Some(Ok(agreed)) => {
                 self.end_attempt(cx, Some(code), AttemptResult::Answered);
+                self.note_attempt(cx, true);
                 cx.milestone(Some(self.name), MilestoneKind::Answered, Some(code), None);
                 self.take_media(cx, agreed);
                 LegEvent::Answered
@@ -343,8 +371,9 @@ impl Leg {
             Failover::Once => !std::mem::replace(&mut self.left_for_credentials, true),
             Failover::Always => true,
         };
-        let may_move = may_move && (self.detours.advance() || self.advance_route());
-        if !may_move {
+        let is_redirected = may_move && self.detours.advance();
+        self.note_attempt(cx, is_redirected || verdict.failover == Failover::Never);
+        if !is_redirected && !(may_move && self.advance_route()) {
             return LegEvent::Failed(verdict.outcome);
         }
         self.abandon_current(cx, Release::TimerExpired);
@@ -364,6 +393,13 @@ impl Leg {
             self.detours.leave_route();
         }
         has_next
+    }
+
+    /// Tells the trunk's breaker whether it did its part.
+    fn note_attempt(&mut self, cx: &mut Context<'_>, has_worked: bool) {
+        if let Some(trunk) = self.callee.trunk(self.route) {
+            cx.shard.note_attempt(cx.now, trunk, has_worked);
+        }
     }
 
     pub(super) fn end_attempt(

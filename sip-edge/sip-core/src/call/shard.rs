@@ -4,12 +4,13 @@
 use crate::command::{EdgeConfig, Refusal};
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
-use crate::event::{Output, SourceKind};
+use crate::event::{Event, Output, SourceKind};
 use crate::flow::{Flow, Transport};
 use crate::message::{self, Request, Response};
 use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
+use crate::trunk::Trunks;
 use call_words::{AgentName, TrunkId};
 use ipnet::IpNet;
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
@@ -52,7 +53,7 @@ pub struct Owner {
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
     pub flow: Flow,
-    /// `None` for a request outside any dialog.
+    /// `None` for a request to a trunk outside any call.
     pub owner: Option<Owner>,
 }
 
@@ -83,6 +84,8 @@ pub struct Resources {
     pub trunk_networks: BTreeSet<IpNet>,
     /// Trunks of which it was told that something came from elsewhere.
     pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
+    /// Whether trunks are there to take calls.
+    pub trunks: Trunks,
     /// What parties on hold hear, by file name.
     pub hold_audio: BTreeMap<String, AudioId>,
 }
@@ -133,6 +136,19 @@ impl Resources {
         let host = host.to_canonical();
         self.trunk_networks.contains(&IpNet::from(host))
             || self.trunk_networks.iter().any(|network| network.contains(&host))
+    }
+
+    /// Counts what came of an INVITE over a trunk: whether the trunk did its part.
+    pub fn note_attempt(&mut self, now: Instant, trunk: &TrunkId, has_worked: bool) {
+        self.trunks.note_attempt(now, trunk, has_worked);
+        self.tell_trunk(trunk);
+    }
+
+    /// Tells how a trunk stands, if that is news.
+    pub fn tell_trunk(&mut self, trunk: &TrunkId) {
+        if let Some(state) = self.trunks.take_news(trunk) {
+            self.output.push_back(Output::Event(Event::Trunk(state)));
+        }
     }
 
     /// Tells, once for each trunk and kind, that something of its call was not taken because of

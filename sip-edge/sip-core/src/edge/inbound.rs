@@ -104,7 +104,13 @@ impl Edge {
             SipMessage::Request(_) => Counter::ForeignRequest,
             SipMessage::Response(_) => Counter::ForeignResponse,
         };
-        !is_same && peer.owner.is_none_or(|owner| !self.is_reached_over(owner, flow, foreign))
+        let is_heard = is_same
+            || match (peer.owner, transaction) {
+                (Some(owner), _) => self.is_reached_over(owner, flow, foreign),
+                (None, Some(id)) => self.is_errand_answered_from(id, flow.remote.ip()),
+                (None, None) => false,
+            };
+        !is_heard
     }
 
     /// Whether a stray of this flow gets an answer: over UDP a trunk does, and, at a rate, who

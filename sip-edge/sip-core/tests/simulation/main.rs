@@ -37,4 +37,5 @@ mod steps;
 mod strangers;
 mod talk;
 mod timers;
+mod trunks;
 mod world;

@@ -6,7 +6,7 @@ use call_words::MilestoneKind;
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::command::PlaceCall;
 use sip_core::edge::Edge;
-use sip_core::event::{Ended, Event, Milestone, Output, SourceKind};
+use sip_core::event::{Ended, Event, Milestone, Output, SourceKind, TrunkState};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,
@@ -53,6 +53,7 @@ pub struct Rig {
     /// What is noted for the next process.
     pub journal: Vec<u8>,
     pub refused: Vec<(String, IpAddr, SourceKind)>,
+    pub trunks: Vec<TrunkState>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The edge may send what is odd, for it copies what its peers wrote.
@@ -97,6 +98,7 @@ impl Rig {
             closed: Vec::new(),
             journal: Vec::new(),
             refused: Vec::new(),
+            trunks: Vec::new(),
             softphone_media: VecDeque::new(),
             is_odd: false,
             branch: 0,
@@ -178,6 +180,7 @@ impl Rig {
                 Output::Event(Event::TransferRequested { party, target, .. }) => {
                     self.requested_transfers.push((party, target))
                 }
+                Output::Event(Event::Trunk(state)) => self.trunks.push(state),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),

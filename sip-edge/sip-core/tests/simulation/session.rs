@@ -81,8 +81,12 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
 pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall {
     PlaceCall {
         call_id: call_id.into(),
-        agent: AgentTarget::Phone(Destination { ring: Duration::from_secs(30), routes: agent }),
-        customer: Destination { ring: Duration::from_secs(45), routes: customer },
+        agent: AgentTarget::Phone(Destination {
+            ring: Duration::from_secs(30),
+            routes: agent,
+            skipped: vec![],
+        }),
+        customer: Destination { ring: Duration::from_secs(45), routes: customer, skipped: vec![] },
         max_duration: Duration::from_secs(4 * 3600),
         no_media: Duration::from_secs(120),
         recording: None,

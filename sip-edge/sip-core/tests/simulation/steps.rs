@@ -245,7 +245,7 @@ impl Run {
     /// What the agent's phone has asked for is tried.
     fn decide(&mut self, party: String) {
         let route = self.stage.install(&party);
-        let destination = Destination { ring: RING, routes: vec![route] };
+        let destination = Destination { ring: RING, routes: vec![route], skipped: vec![] };
         self.ask(&Verb::AddParticipant(Box::new(NewParticipant {
             party,
             destination,
@@ -317,12 +317,13 @@ impl Run {
                 Destination {
                     ring: RING,
                     routes: vec![session::route("carrier", session::address("10.9.9.9:5060"), "x")],
+                    skipped: vec![],
                 },
             );
         }
         let name = format!("g{}", self.stage.phones.len());
         let route = self.stage.install(&name);
-        (name, Destination { ring: RING, routes: vec![route] })
+        (name, Destination { ring: RING, routes: vec![route], skipped: vec![] })
     }
 
     /// Asks a verb, and sees that it is answered as the model has it.

@@ -48,6 +48,7 @@ fn crowd() -> (Rig, Vec<Callee>) {
     let destination = |at: &str, user: &str| Destination {
         ring: Duration::from_secs(30),
         routes: vec![session::route("carrier", address(at), user)],
+        skipped: vec![],
     };
     let third = NewParticipant {
         party: "third".into(),

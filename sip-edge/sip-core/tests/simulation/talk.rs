@@ -210,13 +210,14 @@ pub fn described_parties(conversation: &Conversation) -> String {
 
 pub fn add(party: &str, joining: Joining) -> Verb {
     let routes = vec![session::route("carrier", address(THIRD), "3001")];
-    let destination = Destination { ring: Duration::from_secs(30), routes };
+    let destination = Destination { ring: Duration::from_secs(30), routes, skipped: vec![] };
     Verb::AddParticipant(Box::new(NewParticipant { party: party.into(), destination, joining }))
 }
 
 pub fn supervise(party: &str, role: SupervisorRole) -> Verb {
     let routes = vec![session::route("agents", address(SUPERVISOR), "4001")];
-    let target = AgentTarget::Phone(Destination { ring: Duration::from_secs(30), routes });
+    let target =
+        AgentTarget::Phone(Destination { ring: Duration::from_secs(30), routes, skipped: vec![] });
     Verb::Supervise(Box::new(NewSupervisor { party: party.into(), target, role }))
 }
 

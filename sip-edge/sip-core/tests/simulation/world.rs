@@ -481,7 +481,8 @@ impl World {
                 Output::SourceRefused { trunk, source, kind } => {
                     panic!("{source} was refused on {trunk}: {kind:?}")
                 }
-                Output::Event(Event::Presence { .. }) | Output::CloseFlow { .. } => {
+                Output::Event(Event::Presence { .. } | Event::Trunk(_))
+                | Output::CloseFlow { .. } => {
                     panic!("nobody registers here")
                 }
                 Output::Event(Event::Speaking { call_id, .. }) => {

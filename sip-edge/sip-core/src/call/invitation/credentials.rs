@@ -2,7 +2,6 @@
 //! a challenge once is sent along from then on, with the next count of its nonce.
 
 use super::request;
-use crate::call::context::Context;
 use crate::call::shard::Resources;
 use crate::command::Credentials;
 use crate::digest::Challenge;
@@ -31,8 +30,8 @@ impl Authority {
     }
 
     /// Adds the credentials for the last challenge, if there was one.
-    pub fn sign(&mut self, cx: &mut Context<'_>, request: &mut Request) {
-        self.sign_ahead(cx.shard, request);
+    pub fn sign(&mut self, shard: &mut Resources, request: &mut Request) {
+        self.sign_ahead(shard, request);
         if let Some((_, count)) = &mut self.challenge {
             *count += 1;
         }

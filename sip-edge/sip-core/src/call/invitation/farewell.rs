@@ -57,7 +57,7 @@ impl Invitation {
             extra,
             body: None,
         });
-        self.authority.sign(cx, &mut bye);
+        self.authority.sign(cx.shard, &mut bye);
         fork.bye = Some(bye.clone());
         fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
             Some(transaction) => ForkState::Leaving(transaction),
@@ -103,7 +103,7 @@ impl Invitation {
         }
         let via = request::via(cx, flow.transport);
         let mut bye = request::again(bye, &via);
-        self.authority.sign(cx, &mut bye);
+        self.authority.sign(cx.shard, &mut bye);
         fork.bye_challenged = true;
         match cx.shard.send_request(cx.now, bye, flow, self.owner) {
             Some(transaction) => fork.state = ForkState::Leaving(transaction),

@@ -88,7 +88,7 @@ impl Invitation {
         let inside =
             Inside { method: Method::Invite, via: &via, contact: Some(&contact), extra, body };
         let mut request = self.forks[fork].dialog.request(inside);
-        self.authority.sign(cx, &mut request);
+        self.authority.sign(cx.shard, &mut request);
         request
     }
 
@@ -278,7 +278,7 @@ impl Invitation {
         let body = body.map(|(content_type, bytes)| Body { content_type, bytes });
         let inside = Inside { method, via: &via, contact, extra: extra.to_vec(), body };
         let mut request = self.forks.get_mut(fork)?.dialog.request(inside);
-        self.authority.sign(cx, &mut request);
+        self.authority.sign(cx.shard, &mut request);
         let flow = self.flow_in(fork);
         cx.shard.send_request(cx.now, request, flow, self.owner)
     }

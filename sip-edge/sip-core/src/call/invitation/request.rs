@@ -85,7 +85,7 @@ pub fn softphone_target(cx: &Context<'_>, agent: &AgentName, binding: &Binding) 
 }
 
 /// The URI parameter that names a transport (RFC 3261 §19.1.1, RFC 7118 §5.2).
-fn transport_parameter(transport: Transport) -> &'static str {
+pub fn transport_parameter(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "",
         Transport::Tcp => ";transport=tcp",
@@ -106,13 +106,18 @@ pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String 
 
 /// A Via with a fresh branch.
 pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
+    hop(cx.shard, transport)
+}
+
+/// The same of a request outside any call.
+pub fn hop(shard: &mut Resources, transport: Transport) -> String {
     let name = match transport {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
         Transport::Wss => "WSS",
     };
-    let branch = cx.shard.entropy.branch();
-    message::via_value(name, &cx.shard.config.public.to_string(), &branch)
+    let branch = shard.entropy.branch();
+    message::via_value(name, &shard.config.public.to_string(), &branch)
 }
 
 /// Headers of every INVITE and UPDATE.
@@ -254,7 +259,7 @@ pub fn authorization(
 }
 
 /// Characters of a URI's user part that need no escape (RFC 3261 §25.1).
-fn escape(user: &str) -> String {
+pub fn escape(user: &str) -> String {
     let mut out = String::with_capacity(user.len());
     for byte in user.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {

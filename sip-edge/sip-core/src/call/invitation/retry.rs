@@ -77,7 +77,7 @@ impl Invitation {
     fn send_again(&mut self, cx: &mut Context<'_>, invite: Request) -> bool {
         let via = request::via(cx, self.flow.transport);
         let mut invite = request::again(&invite, &via);
-        self.authority.sign(cx, &mut invite);
+        self.authority.sign(cx.shard, &mut invite);
         let Some(transaction) =
             cx.shard.send_request(cx.now, invite.clone(), self.flow, self.owner)
         else {

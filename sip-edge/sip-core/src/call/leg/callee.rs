@@ -6,7 +6,7 @@ use crate::call::invitation::request::{self, Target};
 use crate::call::shard::Resources;
 use crate::command::{AgentTarget, Destination, Route};
 use crate::outcome::LegName;
-use call_words::{AgentName, TrunkId};
+use call_words::{AgentName, Reason, TrunkId};
 use media_core::relay::{LegId, MediaSources, NoPort};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -77,6 +77,29 @@ impl Callee {
     pub fn media_sources(&self, route: usize, peer: IpAddr) -> Option<MediaSources> {
         let networks = self.route(route)?.media_from.clone();
         Some(MediaSources { signalling: Some(peer), networks })
+    }
+
+    /// The trunk of a route.
+    pub fn trunk(&self, route: usize) -> Option<&TrunkId> {
+        Some(&self.route(route)?.trunk)
+    }
+
+    /// Puts the routes last over which the last calls came to nothing; the first is tried.
+    pub fn order(&mut self, cx: &mut Context<'_>) {
+        let Callee::Trunks(destination) = self else { return };
+        let trunks = &mut cx.shard.trunks;
+        destination.routes.sort_by_key(|route| trunks.is_avoided(cx.now, &route.trunk));
+        if let Some(first) = destination.routes.first() {
+            trunks.begin_trial(cx.now, &first.trunk);
+        }
+    }
+
+    /// Trunks that have no route now, and why.
+    pub fn skipped(&self) -> &[(TrunkId, Reason)] {
+        match self {
+            Callee::Trunks(destination) => &destination.skipped,
+            Callee::Softphone { .. } => &[],
+        }
     }
 
     /// How media are carried on this way.

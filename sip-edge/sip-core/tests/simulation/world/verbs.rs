@@ -19,6 +19,7 @@ impl World {
         let destination = |world: &World, at: &str, user: String| Destination {
             ring: Duration::from_secs(10),
             routes: vec![world.route("carrier", at, user)],
+            skipped: vec![],
         };
         let roll = self.dice.roll() % 20;
         let party = self.dice.pick(&["agent", "customer", "customer", last.as_str()]).to_owned();
