@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an example is a shell, not a part of the package")]
 
-use media_core::codec::{Codec, Format, PayloadType};
+use media_core::codec::{Codec, Format, Law, PayloadType};
 use media_core::g711;
 use media_core::relay::{Forward, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM};
 use media_core::rtp::{self, Header, Ssrc};
@@ -53,7 +53,7 @@ fn talk(mut now: Instant, packet_count: u16) -> Vec<i16> {
             Forward::To { remote, start, len, .. } if remote == peers[1] => {
                 let packet = rtp::parse(&buffer[start..start + len]).expect("we send RTP");
                 let payload = &buffer[start + packet.payload_start..][..packet.payload_len];
-                let table = g711::decode_table(Codec::Pcmu);
+                let table = g711::decode_table(Law::Pcmu);
                 heard.extend(payload.iter().map(|byte| table[usize::from(*byte)]));
             }
             other => println!("{other:?}"),
@@ -99,7 +99,7 @@ fn write_packet(sequence: u16, buffer: &mut [u8]) -> usize {
     let timestamp = u32::from(sequence) * FRAME as u32;
     let header = Header { payload_type, marker: false, sequence, timestamp, ssrc: Ssrc(7) };
     let mut payload = [0; FRAME];
-    TONE.fill_encoded(timestamp.into(), Codec::Pcmu, &mut payload);
+    TONE.fill_encoded(timestamp.into(), Law::Pcmu, &mut payload);
     header.write(&payload, buffer).expect("the buffer holds a packet")
 }
 

@@ -20,21 +20,47 @@ impl PayloadType {
     }
 }
 
-/// An audio codec at 8 kHz, one channel.
+/// One of the two laws of G.711, in which audio is mixed, played and recorded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Law {
+    /// µ-law.
+    Pcmu,
+    /// A-law.
+    Pcma,
+}
+
+/// An audio codec with a clock of 8 kHz and 8 bytes a millisecond, one channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// G.711 µ-law.
     Pcmu,
     /// G.711 A-law.
     Pcma,
+    /// G.722 at 64 kbit/s: 16,000 samples a second (RFC 3551 §4.5.2: its clock says 8000).
+    G722,
 }
 
 impl Codec {
-    /// Both codecs, this one first.
-    pub const fn and_other(self) -> [Codec; 2] {
+    /// The laws, this one first; without one of them, µ-law first.
+    pub const fn laws(self) -> [Codec; 2] {
         match self {
-            Self::Pcmu => [Self::Pcmu, Self::Pcma],
+            Self::Pcmu | Self::G722 => [Self::Pcmu, Self::Pcma],
             Self::Pcma => [Self::Pcma, Self::Pcmu],
+        }
+    }
+
+    /// What is offered with this one in use: it, and what else is taken.
+    pub fn and_others(self) -> Vec<Codec> {
+        let wideband = (self == Self::G722).then_some(self);
+        wideband.into_iter().chain(self.laws()).collect()
+    }
+
+    /// The law of G.711 that it is, if it is one.
+    pub const fn law(self) -> Option<Law> {
+        match self {
+            Self::Pcmu => Some(Law::Pcmu),
+            Self::Pcma => Some(Law::Pcma),
+            Self::G722 => None,
         }
     }
 
@@ -43,6 +69,7 @@ impl Codec {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
+            Self::G722 => "G722",
         }
     }
 
@@ -51,6 +78,7 @@ impl Codec {
         match self {
             Self::Pcmu => PayloadType(0),
             Self::Pcma => PayloadType(8),
+            Self::G722 => PayloadType(9),
         }
     }
 }
@@ -71,15 +99,16 @@ impl Format {
         match payload_type.number() {
             0 => Some(Self::Audio(Codec::Pcmu)),
             8 => Some(Self::Audio(Codec::Pcma)),
+            9 => Some(Self::Audio(Codec::G722)),
             13 => Some(Self::ComfortNoise),
             _ => None,
         }
     }
 }
 
-/// Most payload types of a session that mean something here: three of an offer, three of an answer,
+/// Most payload types of a session that mean something here: four of an offer, four of an answer,
 /// and comfort noise.
-const MAX_FORMAT_COUNT: usize = 8;
+const MAX_FORMAT_COUNT: usize = 9;
 
 /// What the payload types of one direction stand for; small, because each packet asks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

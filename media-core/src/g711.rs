@@ -1,38 +1,38 @@
 //! G.711: µ-law and A-law bytes to and from 16-bit linear samples at 8 kHz (ITU-T G.711). Tables
 //! are made at compile time.
 
-use crate::codec::Codec;
+use crate::codec::Law;
 
 /// The byte of digital silence.
-pub const fn silence(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcmu => 0xff,
-        Codec::Pcma => 0xd5,
+pub const fn silence(law: Law) -> u8 {
+    match law {
+        Law::Pcmu => 0xff,
+        Law::Pcma => 0xd5,
     }
 }
 
 /// The linear sample of each of the 256 bytes.
-pub const fn decode_table(codec: Codec) -> &'static [i16; 256] {
-    match codec {
-        Codec::Pcmu => &PCMU_DECODE,
-        Codec::Pcma => &PCMA_DECODE,
+pub const fn decode_table(law: Law) -> &'static [i16; 256] {
+    match law {
+        Law::Pcmu => &PCMU_DECODE,
+        Law::Pcma => &PCMA_DECODE,
     }
 }
 
 /// The byte nearest to a linear sample.
-pub const fn encode(codec: Codec, sample: i16) -> u8 {
-    match codec {
-        Codec::Pcmu => encode_pcmu(sample),
-        Codec::Pcma => encode_pcma(sample),
+pub const fn encode(law: Law, sample: i16) -> u8 {
+    match law {
+        Law::Pcmu => encode_pcmu(sample),
+        Law::Pcma => encode_pcma(sample),
     }
 }
 
-/// Rewrites samples from one codec into the other, in place.
-pub fn transcode(payload: &mut [u8], from: Codec, to: Codec) {
+/// Rewrites samples from one law into the other, in place.
+pub fn transcode(payload: &mut [u8], from: Law, to: Law) {
     let table = match (from, to) {
-        (Codec::Pcmu, Codec::Pcma) => &PCMU_TO_PCMA,
-        (Codec::Pcma, Codec::Pcmu) => &PCMA_TO_PCMU,
-        (Codec::Pcmu, Codec::Pcmu) | (Codec::Pcma, Codec::Pcma) => return,
+        (Law::Pcmu, Law::Pcma) => &PCMU_TO_PCMA,
+        (Law::Pcma, Law::Pcmu) => &PCMA_TO_PCMU,
+        (Law::Pcmu, Law::Pcmu) | (Law::Pcma, Law::Pcma) => return,
     };
     for byte in payload {
         *byte = table[*byte as usize];
@@ -40,17 +40,17 @@ pub fn transcode(payload: &mut [u8], from: Codec, to: Codec) {
 }
 
 /// Encodes samples by table, as many as there are bytes for.
-pub fn encode_all(codec: Codec, samples: &[i16], bytes: &mut [u8]) {
-    match codec {
+pub fn encode_all(law: Law, samples: &[i16], bytes: &mut [u8]) {
+    match law {
         // The steps of µ-law lie at multiples of 4 on both sides of 0, those of A-law at multiples
         // of 16 below and above.
-        Codec::Pcmu => {
+        Law::Pcmu => {
             for (byte, sample) in bytes.iter_mut().zip(samples) {
                 *byte = PCMU_ENCODE
                     [(((*sample + ((*sample >> 15) & 3)) >> 2) as u16 & 0x3fff) as usize];
             }
         }
-        Codec::Pcma => {
+        Law::Pcma => {
             for (byte, sample) in bytes.iter_mut().zip(samples) {
                 *byte = PCMA_ENCODE[((*sample >> 4) as u16 & 0x0fff) as usize];
             }
@@ -175,28 +175,28 @@ mod tests {
     #[test]
     fn known_bytes() {
         #[track_caller]
-        fn check(codec: Codec, byte: u8, sample: i16) {
-            assert_eq!(decode_table(codec)[byte as usize], sample);
-            assert_eq!(encode(codec, sample), byte);
+        fn check(law: Law, byte: u8, sample: i16) {
+            assert_eq!(decode_table(law)[byte as usize], sample);
+            assert_eq!(encode(law, sample), byte);
         }
         // ITU-T G.711 tables 1a and 2a: the ends and the smallest steps, scaled to 16 bits.
-        check(Codec::Pcmu, 0xff, 0);
-        check(Codec::Pcmu, 0x80, 32124);
-        check(Codec::Pcmu, 0x00, -32124);
-        check(Codec::Pcmu, 0xfe, 8);
-        check(Codec::Pcma, 0xd5, 8);
-        check(Codec::Pcma, 0x55, -8);
-        check(Codec::Pcma, 0xaa, 32256);
-        check(Codec::Pcma, 0x2a, -32256);
+        check(Law::Pcmu, 0xff, 0);
+        check(Law::Pcmu, 0x80, 32124);
+        check(Law::Pcmu, 0x00, -32124);
+        check(Law::Pcmu, 0xfe, 8);
+        check(Law::Pcma, 0xd5, 8);
+        check(Law::Pcma, 0x55, -8);
+        check(Law::Pcma, 0xaa, 32256);
+        check(Law::Pcma, 0x2a, -32256);
     }
 
     #[test]
     fn every_byte_survives_a_round_trip() {
-        for codec in [Codec::Pcmu, Codec::Pcma] {
+        for law in [Law::Pcmu, Law::Pcma] {
             for byte in 0..=255u8 {
-                let sample = decode_table(codec)[byte as usize];
-                let again = decode_table(codec)[encode(codec, sample) as usize];
-                assert_eq!(sample, again, "{codec:?} {byte:#04x}");
+                let sample = decode_table(law)[byte as usize];
+                let again = decode_table(law)[encode(law, sample) as usize];
+                assert_eq!(sample, again, "{law:?} {byte:#04x}");
             }
         }
     }
@@ -204,26 +204,25 @@ mod tests {
     #[test]
     fn tables_encode_as_single_samples_are() {
         let samples: Vec<i16> = (i16::MIN..=i16::MAX).collect();
-        for codec in [Codec::Pcmu, Codec::Pcma] {
+        for law in [Law::Pcmu, Law::Pcma] {
             let mut bytes = vec![0; samples.len()];
-            encode_all(codec, &samples, &mut bytes);
+            encode_all(law, &samples, &mut bytes);
             for (sample, byte) in samples.iter().zip(&bytes) {
-                let expected = decode_table(codec)[encode(codec, *sample) as usize];
-                assert_eq!(decode_table(codec)[*byte as usize], expected, "{codec:?} {sample}");
+                let expected = decode_table(law)[encode(law, *sample) as usize];
+                assert_eq!(decode_table(law)[*byte as usize], expected, "{law:?} {sample}");
             }
         }
     }
 
     #[test]
     fn every_sample_is_encoded_within_half_a_step() {
-        for codec in [Codec::Pcmu, Codec::Pcma] {
+        for law in [Law::Pcmu, Law::Pcma] {
             for sample in i16::MIN..=i16::MAX {
-                let error = (sample as i32
-                    - decode_table(codec)[encode(codec, sample) as usize] as i32)
-                    .abs();
+                let error =
+                    (sample as i32 - decode_table(law)[encode(law, sample) as usize] as i32).abs();
                 assert!(
                     error <= 16 + (sample as i32).abs() / 32,
-                    "{codec:?} {sample} off by {error}"
+                    "{law:?} {sample} off by {error}"
                 );
             }
         }
@@ -232,10 +231,9 @@ mod tests {
     #[test]
     fn transcoding_keeps_the_level() {
         for sample in (i16::MIN..=i16::MAX).step_by(97) {
-            let mut payload = [encode(Codec::Pcma, sample)];
-            transcode(&mut payload, Codec::Pcma, Codec::Pcmu);
-            let error =
-                (sample as i32 - decode_table(Codec::Pcmu)[payload[0] as usize] as i32).abs();
+            let mut payload = [encode(Law::Pcma, sample)];
+            transcode(&mut payload, Law::Pcma, Law::Pcmu);
+            let error = (sample as i32 - decode_table(Law::Pcmu)[payload[0] as usize] as i32).abs();
             assert!(error <= 32 + (sample as i32).abs() / 16, "{sample} off by {error}");
         }
     }

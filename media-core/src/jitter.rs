@@ -4,7 +4,7 @@
 
 mod conceal;
 
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::drops::DropReason;
 use crate::g711;
 use crate::sender::StreamId;
@@ -154,7 +154,7 @@ impl Jitter {
         &mut self,
         stream: StreamId,
         timestamp: u32,
-        codec: Codec,
+        law: Law,
         audio: &[u8],
     ) -> Result<(), DropReason> {
         let audio = &audio[audio.len().saturating_sub(MAX_DEPTH)..];
@@ -180,7 +180,7 @@ impl Jitter {
         let audio = audio.get(late as usize..).unwrap_or_default();
         let start = place.wrapping_add(late) as usize % RING;
         let (head, tail) = audio.split_at(audio.len().min(RING - start));
-        let table = g711::decode_table(codec);
+        let table = g711::decode_table(law);
         let decode = |bytes: &[u8], samples: &mut [i16]| {
             for (sample, byte) in samples.iter_mut().zip(bytes) {
                 *sample = table[usize::from(*byte)];

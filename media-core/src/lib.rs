@@ -8,6 +8,7 @@ mod demultiplex;
 pub mod drops;
 pub mod dtls;
 pub mod g711;
+mod g722;
 pub mod ice;
 mod jitter;
 mod latch;

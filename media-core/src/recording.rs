@@ -8,7 +8,7 @@ mod track;
 
 use std::time::{Duration, Instant};
 
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::drops::DropReason;
 use crate::prefetch::prefetch;
 use crate::rtp::CLOCK_RATE;
@@ -149,9 +149,9 @@ impl Recording {
         }
     }
 
-    /// Begins a track in a channel, which keeps its audio in this codec; `None` if there are too
+    /// Begins a track in a channel, which keeps its audio in this law; `None` if there are too
     /// many.
-    pub fn add_track(&mut self, now: Instant, channel: Channel, codec: Codec) -> Option<TrackId> {
+    pub fn add_track(&mut self, now: Instant, channel: Channel, law: Law) -> Option<TrackId> {
         let place = self.layout.place(channel);
         let frame = self.frames_at(now);
         // A track that ended and holds nothing that this one could write over serves again.
@@ -159,12 +159,12 @@ impl Recording {
         let index = match idle {
             Some(index) => index,
             None if self.tracks.len() < MAX_TRACK_COUNT => {
-                self.tracks.push(Track::new(place, codec));
+                self.tracks.push(Track::new(place, law));
                 self.tracks.len() - 1
             }
             None => return None,
         };
-        self.tracks[index].begin(codec);
+        self.tracks[index].begin(law);
         Some(TrackId(index as u8))
     }
 
@@ -206,14 +206,14 @@ impl Recording {
         track: TrackId,
         stream: StreamId,
         timestamp: u32,
-        codec: Codec,
+        law: Law,
         audio: &[u8],
     ) -> Result<(), DropReason> {
         let arrival = samples_between(self.started, now).into();
         match self.tracks.get_mut(usize::from(track.0)) {
             Some(track) if self.state == State::Running => {
                 let place = track.place(arrival, stream, timestamp);
-                track.write(self.base, place, codec, audio)
+                track.write(self.base, place, law, audio)
             }
             _ => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! Tones with a cadence, and their detection: ringback and hold for callers, test signals for loads
 //! and tests.
 
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::g711;
 use crate::rtp::CLOCK_RATE;
 
@@ -52,9 +52,9 @@ impl Tone {
     }
 
     /// Fills an RTP payload with the tone from `position` on.
-    pub fn fill_encoded(&self, position: u64, codec: Codec, payload: &mut [u8]) {
+    pub fn fill_encoded(&self, position: u64, law: Law, payload: &mut [u8]) {
         for (offset, byte) in payload.iter_mut().enumerate() {
-            *byte = g711::encode(codec, self.sample(position + offset as u64));
+            *byte = g711::encode(law, self.sample(position + offset as u64));
         }
     }
 
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn a_tone_survives_encoding() {
-        for codec in [Codec::Pcmu, Codec::Pcma] {
+        for law in [Law::Pcmu, Law::Pcma] {
             let mut payload = [0; 400];
-            Tone::steady(700.0, 6000.0).fill_encoded(1000, codec, &mut payload);
+            Tone::steady(700.0, 6000.0).fill_encoded(1000, law, &mut payload);
             let samples: Vec<i16> =
-                payload.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
+                payload.iter().map(|byte| g711::decode_table(law)[usize::from(*byte)]).collect();
             assert!((5900.0..6100.0).contains(&level(&samples, 700.0)));
         }
     }

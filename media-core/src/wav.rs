@@ -1,7 +1,7 @@
 //! Reads WAV files as audio to be played: one channel of 16-bit PCM, A-law or µ-law, at 8 kHz or,
 //! decimated, at 16 kHz. What recordings write is in `recording`.
 
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::g711;
 use crate::rtp::CLOCK_RATE;
 
@@ -39,7 +39,7 @@ pub enum WavError {
 #[derive(Clone, Copy)]
 enum Encoding {
     Pcm,
-    G711(Codec),
+    G711(Law),
 }
 
 #[derive(Clone, Copy)]
@@ -85,8 +85,8 @@ fn parse_format(chunk: &[u8]) -> Result<Format, WavError> {
     };
     let encoding = match (tag, bits) {
         (PCM, 16) => Encoding::Pcm,
-        (A_LAW, 8) => Encoding::G711(Codec::Pcma),
-        (MU_LAW, 8) => Encoding::G711(Codec::Pcmu),
+        (A_LAW, 8) => Encoding::G711(Law::Pcma),
+        (MU_LAW, 8) => Encoding::G711(Law::Pcmu),
         _ => return Err(WavError::Encoding),
     };
     match (field(2)?, sample_rate) {
@@ -112,8 +112,8 @@ fn samples(format: Format, data: &[u8]) -> Result<Vec<i16>, WavError> {
         Encoding::Pcm => {
             data.chunks_exact(2).map(|sample| i16::from_le_bytes([sample[0], sample[1]])).collect()
         }
-        Encoding::G711(codec) => {
-            data.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect()
+        Encoding::G711(law) => {
+            data.iter().map(|byte| g711::decode_table(law)[usize::from(*byte)]).collect()
         }
     };
     Ok(if format.sample_rate == CLOCK_RATE { samples } else { decimate(&samples) })

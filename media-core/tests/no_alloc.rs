@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use media_core::codec::{Codec, FormatMap, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::{
     self, Forward, LegId, Output, Relay, RelayConfig, RemoteMedia, SocketId, TAIL_ROOM,
     WebRtcConfig,
@@ -130,6 +130,24 @@ fn voice(n: u32, payload_type: u8) -> Vec<u8> {
     };
     header.write(&[0x55; 160], &mut datagram).unwrap();
     datagram
+}
+
+#[test]
+fn transcoding_wideband_allocates_nothing() {
+    let mut rig = Rig::new(None);
+    let g722 = PayloadType::new(9).unwrap();
+    let narrow = remote_with(rig.peers[0], None);
+    let mut received = narrow.received;
+    received.add(g722, Format::Audio(Codec::G722));
+    let wide = RemoteMedia { codec: Codec::G722, audio: g722, received, ..narrow };
+    rig.relay.set_remote(rig.now, rig.legs[0], wide);
+    for n in 0..50 {
+        rig.now += Duration::from_millis(20);
+        for (party, payload_type) in [(0, 9), (1, 0)] {
+            let forward = rig.forward(party, &voice(n, payload_type));
+            assert!(matches!(forward, Forward::To { len: 172, .. }), "{forward:?}");
+        }
+    }
 }
 
 #[test]

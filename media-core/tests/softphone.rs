@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Version};
 use dimpl::SrtpProfile;
-use media_core::codec::{Codec, Format, FormatMap, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, Law, PayloadType};
 use media_core::g711;
 use media_core::relay::{
     self, Event, Forward, LegId, Output, RecordingId, Relay, RelayConfig, RemoteMedia, SocketId,
@@ -222,7 +222,7 @@ impl Rig {
             let position = u64::from(self.customer_sequence) * 160;
             if self.customer_speaks {
                 let mut payload = [0; 160];
-                CUSTOMER_TONE.fill_encoded(position, Codec::Pcma, &mut payload);
+                CUSTOMER_TONE.fill_encoded(position, Law::Pcma, &mut payload);
                 let (sequence, timestamp) = (self.customer_sequence, position as u32);
                 let header = Header {
                     payload_type: number(8),
@@ -238,7 +238,7 @@ impl Rig {
             for at in 0..self.browsers.len() {
                 if self.browsers[at].speaks {
                     let mut payload = [0; 160];
-                    AGENT_TONE.fill_encoded(position, Codec::Pcmu, &mut payload);
+                    AGENT_TONE.fill_encoded(position, Law::Pcmu, &mut payload);
                     self.browsers[at].client.speak(&payload);
                 }
                 if self.browsers[at].client.poll_timeout().is_some_and(|due| due <= self.now) {
@@ -291,10 +291,10 @@ impl Rig {
 }
 
 /// Amplitude of a frequency in the last 200 ms.
-fn loudness(heard: &[Vec<u8>], codec: Codec, frequency: f64) -> f64 {
+fn loudness(heard: &[Vec<u8>], law: Law, frequency: f64) -> f64 {
     let bytes: Vec<u8> = heard[heard.len().saturating_sub(10)..].concat();
     let samples: Vec<i16> =
-        bytes.iter().map(|byte| g711::decode_table(codec)[usize::from(*byte)]).collect();
+        bytes.iter().map(|byte| g711::decode_table(law)[usize::from(*byte)]).collect();
     level(&samples, frequency)
 }
 
@@ -305,10 +305,10 @@ fn check_both_hear(rig: &mut Rig, browser: usize) {
     let client = &rig.browsers[browser].client;
     assert!(client.heard.len() - before.0 >= 49, "{}", client.heard.len() - before.0);
     assert!(rig.customer_heard.len() - before.1 >= 49);
-    assert!(loudness(&client.heard, Codec::Pcmu, CUSTOMER_TONE.frequency) > 7_000.0);
-    assert!(loudness(&rig.customer_heard, Codec::Pcma, AGENT_TONE.frequency) > 7_000.0);
+    assert!(loudness(&client.heard, Law::Pcmu, CUSTOMER_TONE.frequency) > 7_000.0);
+    assert!(loudness(&rig.customer_heard, Law::Pcma, AGENT_TONE.frequency) > 7_000.0);
     assert!(
-        loudness(&client.heard, Codec::Pcmu, AGENT_TONE.frequency) < 500.0,
+        loudness(&client.heard, Law::Pcmu, AGENT_TONE.frequency) < 500.0,
         "nobody hears itself"
     );
     assert_eq!(client.refused_count, 0);
@@ -454,17 +454,15 @@ fn tones_are_played_to_both_kinds_of_legs() {
     rig.relay.play(rig.now, leg, Tone::Ringback);
     rig.relay.play(rig.now, rig.customer, Tone::Hold);
     rig.pass(200);
-    assert!(
-        loudness(&rig.browsers[0].client.heard, Codec::Pcmu, tone::RINGBACK.frequency) > 5_000.0
-    );
-    assert!(loudness(&rig.customer_heard, Codec::Pcma, tone::HOLD.frequency) > 2_000.0);
+    assert!(loudness(&rig.browsers[0].client.heard, Law::Pcmu, tone::RINGBACK.frequency) > 5_000.0);
+    assert!(loudness(&rig.customer_heard, Law::Pcma, tone::HOLD.frequency) > 2_000.0);
     rig.relay.play(rig.now, leg, Tone::Hold);
     rig.pass(200);
-    assert!(loudness(&rig.browsers[0].client.heard, Codec::Pcmu, tone::HOLD.frequency) > 2_000.0);
+    assert!(loudness(&rig.browsers[0].client.heard, Law::Pcmu, tone::HOLD.frequency) > 2_000.0);
     rig.browsers[0].speaks = true;
     rig.pass(200);
     assert!(
-        loudness(&rig.customer_heard, Codec::Pcma, AGENT_TONE.frequency) > 7_000.0,
+        loudness(&rig.customer_heard, Law::Pcma, AGENT_TONE.frequency) > 7_000.0,
         "media ends the tone"
     );
     rig.customer_speaks = true;
@@ -524,8 +522,7 @@ fn a_handed_over_leg_hears_what_was_played_and_its_old_bridge_ends() {
     let silent = rig.browsers[0].client.heard.len();
     rig.pass(200);
     assert!(
-        loudness(&rig.browsers[second].client.heard, Codec::Pcmu, tone::RINGBACK.frequency)
-            > 5_000.0
+        loudness(&rig.browsers[second].client.heard, Law::Pcmu, tone::RINGBACK.frequency) > 5_000.0
     );
     assert_eq!(rig.browsers[0].client.heard.len(), silent, "the old leg hears nothing more");
     rig.customer_speaks = true;

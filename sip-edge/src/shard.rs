@@ -110,6 +110,7 @@ impl Shard {
             local,
             public: SocketAddr::new(config.sip.public_address, local.port()),
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
+            wideband: config.media.wideband,
             call_capacity: capacity,
             transaction_capacity: capacity * TRANSACTIONS_PER_CALL + LINGERING_TRANSACTIONS,
             softphones: plan.softphone.map(|softphone| RegistrarConfig {

@@ -3,7 +3,7 @@
 
 use crate::audio::AMPLITUDE;
 use crate::sipp::Law;
-use media_core::codec::Codec;
+use media_core::codec;
 use media_core::g711;
 use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -54,14 +54,14 @@ impl Party {
         let port = rtp.local_addr()?.port();
         rtp.set_nonblocking(true)?;
         let (state, stop) = (Arc::<Mutex<State>>::default(), Arc::<AtomicBool>::default());
-        let codec = match law {
-            Law::Mu => Codec::Pcmu,
-            Law::A => Codec::Pcma,
+        let law = match law {
+            Law::Mu => codec::Law::Pcmu,
+            Law::A => codec::Law::Pcma,
         };
         let mut line = Line {
             rtp,
             _rtcp: rtcp,
-            codec,
+            law,
             tone: Tone::steady(frequency, AMPLITUDE),
             packet_count: 0,
         };
@@ -124,7 +124,7 @@ struct Line {
     rtp: UdpSocket,
     /// Reports come here; it is there so that they do not bounce.
     _rtcp: UdpSocket,
-    codec: Codec,
+    law: codec::Law,
     tone: Tone,
     packet_count: u32,
 }
@@ -166,7 +166,7 @@ impl Line {
         if kind & 0x7F == self.payload_type() {
             let samples = payload
                 .iter()
-                .map(|byte| g711::decode_table(self.codec)[usize::from(*byte)])
+                .map(|byte| g711::decode_table(self.law)[usize::from(*byte)])
                 .collect();
             state.heard.push((Instant::now(), samples));
         }
@@ -181,7 +181,7 @@ impl Line {
     fn send_tone(&mut self, remote: SocketAddr) {
         let position = self.packet_count * 160;
         let mut payload = [0; 160];
-        self.tone.fill_encoded(position.into(), self.codec, &mut payload);
+        self.tone.fill_encoded(position.into(), self.law, &mut payload);
         self.send(remote, self.payload_type(), position, &payload);
     }
 
@@ -204,9 +204,9 @@ impl Line {
     }
 
     fn payload_type(&self) -> u8 {
-        match self.codec {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
+        match self.law {
+            codec::Law::Pcmu => 0,
+            codec::Law::Pcma => 8,
         }
     }
 }

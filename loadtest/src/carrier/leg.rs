@@ -3,7 +3,7 @@
 use super::script::{Behaviour, Outcome};
 use super::text::{Message, uri};
 use crate::probe;
-use media_core::codec::Codec;
+use media_core::codec::Law;
 use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -308,9 +308,9 @@ impl Leg {
 
 /// A second of a sine, encoded: a whole number of its turns for each whole frequency.
 fn tone(payload_type: u8, frequency: f32) -> Box<[u8]> {
-    let codec = if payload_type == 0 { Codec::Pcmu } else { Codec::Pcma };
+    let law = if payload_type == 0 { Law::Pcmu } else { Law::Pcma };
     let mut second = vec![0; 8000].into_boxed_slice();
-    Tone::steady(f64::from(frequency).round(), 10_000.0).fill_encoded(0, codec, &mut second);
+    Tone::steady(f64::from(frequency).round(), 10_000.0).fill_encoded(0, law, &mut second);
     second
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::random::Random;
 use crate::tone::{Tone, level};
 
-const CODEC: Codec = Codec::Pcmu;
+const CODEC: Law = Law::Pcmu;
 const STREAM: StreamId = StreamId(1);
 
 /// A packet of `len` samples from sample `from` of a signal, and when it comes, in samples.
@@ -298,7 +298,7 @@ fn packets_of_any_kind_keep_the_delay_bounded() {
             }
             let audio = [step as u8; 1488];
             let len = if choice.is_multiple_of(3) { (choice >> 40) as usize % 1488 } else { 160 };
-            let result = jitter.push(StreamId(stream), timestamp, Codec::Pcma, &audio[..len]);
+            let result = jitter.push(StreamId(stream), timestamp, Law::Pcma, &audio[..len]);
             assert!(
                 matches!(result, Ok(()) | Err(DropReason::MixLate | DropReason::MixFull)),
                 "seed {seed}"
@@ -313,7 +313,7 @@ fn packets_of_any_kind_keep_the_delay_bounded() {
         // It recovers: an even stream is heard whole again.
         let mut received = 0;
         for n in 0..200u32 {
-            let _ = jitter.push(StreamId(0), n * 160, Codec::Pcma, &[0x2a; 160]);
+            let _ = jitter.push(StreamId(0), n * 160, Law::Pcma, &[0x2a; 160]);
             jitter.pop();
             received += u32::from(jitter.frame().0 == Frame::Received);
         }

@@ -51,8 +51,8 @@ impl Rig {
     fn new() -> Rig {
         let start = clock::start();
         let mut recording = Recording::new(start, Layout::Stereo);
-        assert_eq!(recording.add_track(start, Channel::Agent, Codec::Pcmu), Some(LEFT));
-        assert_eq!(recording.add_track(start, Channel::Customer, Codec::Pcma), Some(RIGHT));
+        assert_eq!(recording.add_track(start, Channel::Agent, Law::Pcmu), Some(LEFT));
+        assert_eq!(recording.add_track(start, Channel::Customer, Law::Pcma), Some(RIGHT));
         Rig { start, recording, disk: Disk::default(), buffer: Vec::new() }
     }
 
@@ -69,7 +69,7 @@ impl Rig {
 
     /// Packet `n` of a tone, arriving at `ms`.
     fn packet(&mut self, ms: u64, track: TrackId, tone: &Tone, n: u32) -> Result<(), DropReason> {
-        let codec = if track == LEFT { Codec::Pcmu } else { Codec::Pcma };
+        let codec = if track == LEFT { Law::Pcmu } else { Law::Pcma };
         let mut audio = [0; PACKET as usize];
         tone.fill_encoded((n * PACKET).into(), codec, &mut audio);
         let timestamp = 0xffff_fc00u32.wrapping_add(n * PACKET);
@@ -310,8 +310,8 @@ fn level_packet(
     n: u32,
     sample: i16,
 ) -> Result<(), DropReason> {
-    let audio = [g711::encode(Codec::Pcmu, sample); PACKET as usize];
-    rig.recording.tap(rig.at(ms), track, StreamId(stream), n * PACKET, Codec::Pcmu, &audio)
+    let audio = [g711::encode(Law::Pcmu, sample); PACKET as usize];
+    rig.recording.tap(rig.at(ms), track, StreamId(stream), n * PACKET, Law::Pcmu, &audio)
 }
 
 /// A file of any layout, by channels.
@@ -334,12 +334,12 @@ impl Rig {
     }
 
     fn add(&mut self, ms: u64, channel: Channel) -> TrackId {
-        self.recording.add_track(self.at(ms), channel, Codec::Pcmu).unwrap()
+        self.recording.add_track(self.at(ms), channel, Law::Pcmu).unwrap()
     }
 }
 
 fn near(sample: i16) -> i16 {
-    g711::decode_table(Codec::Pcmu)[usize::from(g711::encode(Codec::Pcmu, sample))]
+    g711::decode_table(Law::Pcmu)[usize::from(g711::encode(Law::Pcmu, sample))]
 }
 
 #[test]
@@ -383,9 +383,9 @@ fn tracks_of_one_channel_are_summed_and_limited() {
         level_packet(&mut rig, ms, RIGHT, 4, n, 3000).unwrap();
     }
     // The right track is A-law, which keeps µ-law as near as it can.
-    let mut kept = [g711::encode(Codec::Pcmu, 3000)];
-    g711::transcode(&mut kept, Codec::Pcmu, Codec::Pcma);
-    let right = g711::decode_table(Codec::Pcma)[usize::from(kept[0])];
+    let mut kept = [g711::encode(Law::Pcmu, 3000)];
+    g711::transcode(&mut kept, Law::Pcmu, Law::Pcma);
+    let right = g711::decode_table(Law::Pcma)[usize::from(kept[0])];
     let (left, both) = rig.finish(1000);
     assert!(left.iter().all(|sample| *sample == near(20_000)));
     assert!(both[..4000].iter().all(|sample| *sample == near(1000) + near(2000) + right));
@@ -422,7 +422,7 @@ fn there_are_only_so_many_tracks() {
     let mut rig = Rig::new();
     let at = rig.at(0);
     let more = (0..100)
-        .filter(|_| rig.recording.add_track(at, Channel::Third, Codec::Pcmu).is_some())
+        .filter(|_| rig.recording.add_track(at, Channel::Third, Law::Pcmu).is_some())
         .count();
     assert_eq!(more, MAX_TRACK_COUNT - 2);
 }

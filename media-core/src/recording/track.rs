@@ -3,7 +3,7 @@
 //! ones by their timestamps, so that jitter makes no gaps.
 
 use super::WINDOW_FRAMES;
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::drops::DropReason;
 use crate::g711;
 use crate::prefetch::prefetch_bytes;
@@ -42,7 +42,7 @@ pub(super) struct Track {
     /// Place of the track's channel in a frame.
     channel: usize,
     owner: Owner,
-    codec: Codec,
+    law: Law,
     anchor: Option<Anchor>,
     /// The frame after the last one that was ever written.
     written: u64,
@@ -51,9 +51,9 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub fn new(channel: usize, codec: Codec) -> Track {
-        let ring = vec![g711::silence(codec); WINDOW_FRAMES as usize].into();
-        Track { channel, owner: Owner::Nobody, codec, anchor: None, written: 0, ring }
+    pub fn new(channel: usize, law: Law) -> Track {
+        let ring = vec![g711::silence(law); WINDOW_FRAMES as usize].into();
+        Track { channel, owner: Owner::Nobody, law, anchor: None, written: 0, ring }
     }
 
     /// Its place in a frame of the file.
@@ -67,9 +67,9 @@ impl Track {
     }
 
     /// Begins with another leg.
-    pub fn begin(&mut self, codec: Codec) {
-        g711::transcode(&mut self.ring, self.codec, codec);
-        self.codec = codec;
+    pub fn begin(&mut self, law: Law) {
+        g711::transcode(&mut self.ring, self.law, law);
+        self.law = law;
         (self.owner, self.anchor) = (Owner::Leg, None);
     }
 
@@ -85,19 +85,19 @@ impl Track {
 
     /// Adds the samples from `from` to `to`, at most a window, to sums.
     pub fn add(&self, from: u64, to: u64, sums: &mut [i32]) {
-        let table = g711::decode_table(self.codec);
+        let table = g711::decode_table(self.law);
         for (sum, byte) in sums.iter_mut().zip(self.pieces(from, to).into_iter().flatten()) {
             *sum += i32::from(table[usize::from(*byte)]);
         }
     }
 
-    /// Buffers a packet at its place, in the track's codec; `base` is the first frame that may
+    /// Buffers a packet at its place, in the track's law; `base` is the first frame that may
     /// still change.
     pub fn write(
         &mut self,
         base: u64,
         place: i64,
-        codec: Codec,
+        law: Law,
         audio: &[u8],
     ) -> Result<(), DropReason> {
         let late = (base as i64 - place).max(0) as usize;
@@ -112,8 +112,8 @@ impl Track {
         for (at, piece) in [(start, head), (0, tail)] {
             let room = &mut self.ring[at..at + piece.len()];
             room.copy_from_slice(piece);
-            if codec != self.codec {
-                g711::transcode(room, codec, self.codec);
+            if law != self.law {
+                g711::transcode(room, law, self.law);
             }
         }
         self.written = self.written.max(from + audio.len() as u64);
@@ -147,7 +147,7 @@ impl Track {
 
     /// Fills the frames from `from` to `to` with silence again.
     pub fn clear(&mut self, from: u64, to: u64) {
-        let silence = g711::silence(self.codec);
+        let silence = g711::silence(self.law);
         if to - from >= WINDOW_FRAMES {
             self.ring.fill(silence);
             return;

@@ -270,7 +270,7 @@ fn packet(leg: &Leg, code: u8, step: u8) -> Option<Packet> {
             *sample = tones.iter().map(|tone| tone.sample(position)).sum();
         }
     }
-    g711::encode_all(leg.codec(), &samples, &mut payload);
+    g711::encode_all(leg.law(), &samples, &mut payload);
     let moment = if step == 0 { Moment::Now } else { Moment::After(CLOCK_RATE / 50) };
     Some(Packet { kind: Kind::Audio, moment, marker: false, payload, len: TICK_SAMPLES })
 }

@@ -5,14 +5,16 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::leg::{Kind, RtcpPort};
+use super::leg::{Kind, Leg, RtcpPort};
+use super::taping::Tape;
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
-use crate::codec::Format;
+use crate::codec::{Codec, Format, Law};
 use crate::demultiplex::{self, Protocol};
-use crate::drops::DropReason;
+use crate::drops::{DropCounters, DropReason};
 use crate::latch::Verdict;
 use crate::rtp::{self, CLOCK_RATE, Class, HEADER_LEN, Header, Packet};
 use crate::sender::{Moment, StreamId, samples_between};
+use crate::slots::Slots;
 use crate::srtp::SrtpError;
 use crate::stream_lock::StreamLock;
 use crate::{g711, rtcp};
@@ -35,6 +37,35 @@ struct Accepted {
     pressed: Option<u8>,
     is_mixed: bool,
     hearer: Option<LegId>,
+}
+
+/// What is kept of audio that came: for the recording, and for the mixes.
+struct Heard {
+    stream: StreamId,
+    timestamp: u32,
+    law: Law,
+}
+
+impl Heard {
+    #[inline]
+    fn keep(
+        &self,
+        now: Instant,
+        leg: &mut Leg,
+        recordings: &mut Slots<Tape>,
+        drops: &mut DropCounters,
+        audio: &[u8],
+    ) {
+        let Heard { stream, timestamp, law } = *self;
+        if let Some((id, track)) = leg.tap
+            && let Some(tape) = recordings.get_mut(id.index, id.generation)
+        {
+            drops.note(tape.recording.tap(now, track, stream, timestamp, law, audio));
+        }
+        if let Some(feed) = &mut leg.feed {
+            drops.note(feed.jitter.push(stream, timestamp, law, audio));
+        }
+    }
 }
 
 impl Relay {
@@ -189,39 +220,55 @@ impl Relay {
                 }
             }
             Format::Audio(codec) => {
-                if let Some((id, track)) = leg.tap
-                    && let Some(tape) = self.recordings.get_mut(id.index, id.generation)
-                {
-                    self.drops.note(tape.recording.tap(
-                        now,
-                        track,
-                        stream,
-                        packet.header.timestamp,
-                        codec,
-                        payload,
-                    ));
-                }
-                if let Some(feed) = &mut leg.feed {
-                    self.drops.note(feed.jitter.push(
-                        stream,
-                        packet.header.timestamp,
-                        codec,
-                        payload,
-                    ));
+                if let Some(law) = codec.law() {
+                    let heard = Heard { stream, timestamp: packet.header.timestamp, law };
+                    heard.keep(now, leg, &mut self.recordings, &mut self.drops, payload);
                 }
             }
         }
-        let is_mixed = leg.feed.is_some();
-        Ok(Accepted {
+        let mut accepted = Accepted {
             packet,
             format,
             stream,
             leg: leg.id,
             beside,
             pressed,
-            is_mixed,
+            is_mixed: leg.feed.is_some(),
             hearer: leg.hearer,
-        })
+        };
+        if format == Format::Audio(Codec::G722) {
+            self.narrow(now, &mut accepted, buffer);
+        }
+        Ok(accepted)
+    }
+
+    /// Makes µ-law of G.722, in place, unless who hears it speaks it, too.
+    fn narrow(&mut self, now: Instant, accepted: &mut Accepted, buffer: &mut [u8]) {
+        let Packet { header, payload_start, payload_len } = accepted.packet;
+        let passes = accepted.hearer.is_some_and(|hearer| {
+            self.legs
+                .get(hearer.index, hearer.generation)
+                .is_some_and(|hearer| hearer.codec() == Codec::G722)
+        });
+        let Some(leg) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation) else {
+            return;
+        };
+        if passes && leg.tap.is_none() && leg.feed.is_none() {
+            return;
+        }
+        let mut narrowed = [0; MAX_DATAGRAM_LEN];
+        let narrowed = &mut narrowed[..payload_len];
+        let payload = &mut buffer[payload_start..payload_start + payload_len];
+        narrowed.copy_from_slice(payload);
+        if let Some(wideband) = &mut leg.wideband {
+            wideband.decode(narrowed);
+        }
+        let heard = Heard { stream: accepted.stream, timestamp: header.timestamp, law: Law::Pcmu };
+        heard.keep(now, leg, &mut self.recordings, &mut self.drops, narrowed);
+        if !passes {
+            payload.copy_from_slice(narrowed);
+            accepted.format = Format::Audio(Codec::Pcmu);
+        }
     }
 
     /// Rewrites an accepted packet for the leg that hears it in place.
@@ -258,11 +305,12 @@ impl Relay {
         if let Format::Audio(codec) = accepted.format
             && codec != leg.codec()
         {
-            g711::transcode(
-                &mut buffer[payload_start..payload_start + payload_len],
-                codec,
-                leg.codec(),
-            );
+            let payload = &mut buffer[payload_start..payload_start + payload_len];
+            match (codec.law(), leg.codec().law(), &mut leg.wideband) {
+                (Some(from), Some(to), _) => g711::transcode(payload, from, to),
+                (Some(from), None, Some(wideband)) => wideband.encode(from, payload),
+                _ => return Err(DropReason::PayloadType),
+            }
         }
         let event_timestamp = header.timestamp;
         // CSRCs, extension and padding were for us: the new header lies right before the payload.

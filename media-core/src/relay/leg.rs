@@ -10,7 +10,7 @@ use super::hearing::Parties;
 use super::mix::{Feed, Mix};
 use super::softphone::Softphone;
 use super::{FarReport, LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
-use crate::codec::{Codec, Format, PayloadType};
+use crate::codec::{Codec, Format, Law, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::{self, Latch, MediaSources};
 use crate::quality::{Interval, Scores};
@@ -22,6 +22,7 @@ use crate::sdp::Direction;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::srtp::{Inbound, Outbound};
 use crate::stream_lock::StreamLock;
+use crate::{g711, g722};
 
 /// What a packet that we send carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,30 @@ pub(super) enum RtcpPort {
     Own,
 }
 
+/// G.722 of the leg, which everybody else hears as µ-law.
+#[derive(Default)]
+pub(super) struct Wideband {
+    decoder: g722::Decoder,
+    encoder: g722::Encoder,
+}
+
+impl Wideband {
+    /// Rewrites a payload that came into µ-law, in place.
+    pub fn decode(&mut self, payload: &mut [u8]) {
+        for byte in payload {
+            *byte = g711::encode(Law::Pcmu, self.decoder.decode(*byte));
+        }
+    }
+
+    /// Rewrites audio of this law into what is sent, in place.
+    pub fn encode(&mut self, law: Law, payload: &mut [u8]) {
+        let table = g711::decode_table(law);
+        for byte in payload {
+            *byte = self.encoder.encode(table[usize::from(*byte)]);
+        }
+    }
+}
+
 /// Bytes from a leg's beginning that each packet needs.
 pub(super) const HOT_LEN: usize = offset_of!(Leg, latch) + latch::HOT_LEN;
 
@@ -147,6 +172,8 @@ pub(super) struct Leg {
     pub lost_before: u64,
     /// When comfort noise came last.
     pub noise_at: Option<Instant>,
+    /// Of a leg whose peer may send G.722, or is sent it.
+    pub wideband: Option<Box<Wideband>>,
 }
 
 impl Leg {
@@ -190,6 +217,7 @@ impl Leg {
             dropped_count: 0,
             lost_before: 0,
             noise_at: None,
+            wideband: None,
         }
     }
 
@@ -206,6 +234,11 @@ impl Leg {
     /// The codec that was agreed; G.711 µ-law before.
     pub fn codec(&self) -> Codec {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
+    }
+
+    /// The law in which audio for the leg is made here.
+    pub fn law(&self) -> Law {
+        self.codec().law().unwrap_or(Law::Pcmu)
     }
 
     /// Whether audio can be sent to the peer.
@@ -225,6 +258,11 @@ impl Leg {
         mut remote: RemoteMedia,
         is_usable: impl Fn(SocketAddr) -> bool,
     ) -> bool {
+        let is_wideband = remote.codec == Codec::G722
+            || remote.received.payload_type(Format::Audio(Codec::G722)).is_some();
+        if is_wideband {
+            self.wideband.get_or_insert_default();
+        }
         let keys = remote.srtp.as_ref();
         let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
         // A context lives as long as its key: a second one would use its key stream again. A

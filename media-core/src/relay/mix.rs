@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::leg::Kind;
 use super::tick::GROUP_COUNT;
 use super::{LegId, Relay, TAIL_ROOM};
+use crate::codec::Codec;
 use crate::drops::DropReason;
 use crate::g711;
 use crate::jitter::{FRAME, Frame, Jitter, MAX_DEPTH, is_after};
@@ -150,14 +151,14 @@ impl Relay {
         let (Some(feed), Some(mix)) = (&from.feed, to.mix) else { return };
         let mut samples = [0; MAX_DEPTH];
         let count = feed.jitter.waiting(mix.heard_until(source), &mut samples);
-        let codec = to.codec();
+        let law = to.law();
         let stream = mix.stream.unwrap_or_else(|| self.streams.next());
         let mut rest = &samples[..count];
         while !rest.is_empty() {
             // What is left of a frame goes with the last whole one.
             let len = if rest.len() < 2 * FRAME { rest.len() } else { FRAME };
             let mut payload = [0; MAX_PAYLOAD_LEN];
-            g711::encode_all(codec, &rest[..len], &mut payload);
+            g711::encode_all(law, &rest[..len], &mut payload);
             rest = &rest[len..];
             self.send_audio(now, hearer, stream, &payload[..len]);
         }
@@ -227,7 +228,7 @@ impl Relay {
         }
         let stream = *mix.stream.get_or_insert_with(|| self.streams.next());
         let mut payload = [0; FRAME];
-        g711::encode_all(leg.codec(), &sum, &mut payload);
+        g711::encode_all(leg.law(), &sum, &mut payload);
         self.send_audio(now, id, stream, &payload);
     }
 
@@ -242,7 +243,7 @@ impl Relay {
         self.transmit(id, Kind::Audio, placed, placed.switched, payload);
     }
 
-    /// Sends a packet that was made here.
+    /// Sends a packet that was made here, its audio in the leg's law.
     pub(super) fn transmit(
         &mut self,
         id: LegId,
@@ -262,6 +263,12 @@ impl Relay {
         else {
             return;
         };
+        if kind == Kind::Audio && leg.codec() == Codec::G722 {
+            let law = leg.law();
+            if let Some(wideband) = &mut leg.wideband {
+                wideband.encode(law, &mut datagram[HEADER_LEN..len]);
+            }
+        }
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtp(&mut datagram, len) {
                 Ok(protected) => len = protected,

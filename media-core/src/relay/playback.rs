@@ -1,5 +1,5 @@
 //! What is played to legs: tones and kept audio, a packet a tick to each leg that hears one,
-//! encoded beforehand for each codec.
+//! encoded beforehand for each law.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -7,13 +7,13 @@ use std::time::Instant;
 use super::leg::{Kind, Playing};
 use super::tick::TICK_SAMPLES;
 use super::{AudioId, LegId, Relay, Tone};
-use crate::codec::Codec;
+use crate::codec::Law;
 use crate::{g711, tone};
 
 /// Most kept audios.
 pub(super) const MAX_AUDIO_COUNT: usize = 64;
 
-/// What is repeated, encoded for each codec: a whole number of packets, at least one.
+/// What is repeated, encoded for each law: a whole number of packets, at least one.
 pub(super) struct Audio {
     pcmu: Box<[u8]>,
     pcma: Box<[u8]>,
@@ -33,23 +33,22 @@ impl Audio {
 
     /// Encodes samples and fills the last packet up with silence.
     fn new(samples: &[i16]) -> Audio {
-        let encode = |codec| {
-            let mut bytes =
-                vec![g711::silence(codec); samples.len().next_multiple_of(TICK_SAMPLES)]
-                    .into_boxed_slice();
+        let encode = |law| {
+            let mut bytes = vec![g711::silence(law); samples.len().next_multiple_of(TICK_SAMPLES)]
+                .into_boxed_slice();
             for (byte, sample) in bytes.iter_mut().zip(samples) {
-                *byte = g711::encode(codec, *sample);
+                *byte = g711::encode(law, *sample);
             }
             bytes
         };
-        Audio { pcmu: encode(Codec::Pcmu), pcma: encode(Codec::Pcma) }
+        Audio { pcmu: encode(Law::Pcmu), pcma: encode(Law::Pcma) }
     }
 
     /// The payload of the packet at this position.
-    fn packet(&self, codec: Codec, position: u32) -> &[u8] {
-        let bytes = match codec {
-            Codec::Pcmu => &self.pcmu,
-            Codec::Pcma => &self.pcma,
+    fn packet(&self, law: Law, position: u32) -> &[u8] {
+        let bytes = match law {
+            Law::Pcmu => &self.pcmu,
+            Law::Pcma => &self.pcma,
         };
         let start = position as usize % (bytes.len() / TICK_SAMPLES) * TICK_SAMPLES;
         &bytes[start..start + TICK_SAMPLES]
@@ -170,7 +169,7 @@ impl Relay {
             Tone::Audio(id) => self.audios.get(id.index, id.generation).unwrap_or(&HOLD),
         };
         let mut payload = [0; TICK_SAMPLES];
-        payload.copy_from_slice(audio.packet(leg.codec(), position));
+        payload.copy_from_slice(audio.packet(leg.law(), position));
         let placed = leg.sender.follow(now, stream, TICK_SAMPLES as u32);
         self.transmit(id, Kind::Audio, placed, placed.switched, &payload);
         true

@@ -37,7 +37,7 @@ impl Relay {
             return;
         }
         let Some(open) = self.legs.get(leg.index, leg.generation) else { return };
-        let codec = open.codec();
+        let law = open.law();
         if channel.is_some() || open.tap.is_some_and(|(id, _)| id == recording) {
             self.leave_recording(leg);
         }
@@ -45,8 +45,7 @@ impl Relay {
         if let Some(tape) = self.recordings.get_mut(recording.index, recording.generation)
             && let Some(open) = self.legs.get_mut(leg.index, leg.generation)
         {
-            open.tap =
-                tape.recording.add_track(now, channel, codec).map(|track| (recording, track));
+            open.tap = tape.recording.add_track(now, channel, law).map(|track| (recording, track));
         }
     }
 

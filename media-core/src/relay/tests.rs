@@ -12,12 +12,13 @@ mod protection;
 mod reports;
 mod strangers;
 mod taping;
+mod wideband;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::codec::{Codec, Format, FormatMap, PayloadType};
+use crate::codec::{Codec, Format, FormatMap, Law, PayloadType};
 use crate::drops::DropReason;
 use crate::rtp::{self, Header, Ssrc};
 use crate::sdp::Direction;
@@ -77,7 +78,7 @@ fn address(text: &str) -> SocketAddr {
 
 /// What a peer may send to which both laws and telephone-event, under this number, were offered.
 fn received(event: u8) -> FormatMap {
-    let audio = Codec::Pcmu.and_other().map(|codec| (codec.payload_type(), Format::Audio(codec)));
+    let audio = Codec::Pcmu.laws().map(|codec| (codec.payload_type(), Format::Audio(codec)));
     let others = [(number(event), Format::TelephoneEvent), (number(NOISE), Format::ComfortNoise)];
     audio.into_iter().chain(others).collect()
 }

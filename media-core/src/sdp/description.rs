@@ -296,6 +296,7 @@ impl<'a> Mapping<'a> {
         let ours = [
             (Codec::Pcmu.name(), Format::Audio(Codec::Pcmu)),
             (Codec::Pcma.name(), Format::Audio(Codec::Pcma)),
+            (Codec::G722.name(), Format::Audio(Codec::G722)),
             ("telephone-event", Format::TelephoneEvent),
             ("CN", Format::ComfortNoise),
         ];

@@ -68,7 +68,8 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
     let stream = session.stream(index);
     let formats = stream.formats(&spec.agreed.received);
     let (audio, codec) = first_audio(&formats, &[spec.agreed.codec])
-        .or_else(|| first_audio(&formats, &spec.agreed.codec.and_other()))
+        .or_else(|| first_audio(&formats, &spec.agreed.codec.laws()))
+        .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
     let telephone_event = first_event(&formats);
     let crypto = match &spec.agreed.srtp {

@@ -125,7 +125,8 @@ pub fn answer(
     }
     let formats = stream.formats(&spec.known);
     let (number, codec) = first_audio(&formats, &[spec.codec])
-        .or_else(|| first_audio(&formats, &spec.codec.and_other()))
+        .or_else(|| first_audio(&formats, &spec.codec.laws()))
+        .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
     let negotiated = SoftphoneNegotiated {
         ufrag: ufrag(stream)?,

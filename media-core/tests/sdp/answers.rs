@@ -1,7 +1,9 @@
 //! Answers to our offer.
 
 use media_core::codec::{Codec, Format};
-use media_core::sdp::{Direction, MAX_DESCRIPTION_LEN, Negotiated, SdpError, accept_answer, offer};
+use media_core::sdp::{
+    Direction, MAX_DESCRIPTION_LEN, Negotiated, OfferSpec, SdpError, accept_answer, offer,
+};
 
 use super::{body, description, number, plain_offer, received};
 
@@ -200,7 +202,7 @@ fn payload_types_follow_the_mapping_or_the_static_table() {
     let dynamic = ["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 pcma/8000/1"];
     check(&description(&dynamic), Expected { codec: Codec::Pcma, audio: 97, ..PLAIN });
     let unknown_first =
-        ["m=audio 4000 RTP/AVP 9 18 0", "a=rtpmap:9 G722/8000", "a=rtpmap:18 G729/8000"];
+        ["m=audio 4000 RTP/AVP 15 18 0", "a=rtpmap:15 G728/8000", "a=rtpmap:18 G729/8000"];
     check(&description(&unknown_first), PLAIN);
     let wideband_event = ["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/48000"];
     check(&description(&wideband_event), PLAIN);
@@ -211,6 +213,24 @@ fn payload_types_follow_the_mapping_or_the_static_table() {
     refuse(&description(&["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 PCMU/8000/2"]), SdpError::Codec);
     refuse(&description(&["m=audio 4000 RTP/AVP 128 *"]), SdpError::Codec);
     refuse(&description(&["m=audio 4000 RTP/AVP 97"]), SdpError::Codec);
+}
+
+/// RFC 3551 §4.5.2: 16 kHz under a clock of 8000.
+#[test]
+fn wideband_is_sent_if_it_was_offered_and_heard_at_any_rate() {
+    let mut spec = OfferSpec { codecs: Codec::G722.and_others(), ..plain_offer() };
+    let text = offer(&spec);
+    assert!(text.contains("m=audio 20000 RTP/AVP 9 0 8 101\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:9 G722/8000\r\n"), "{text}");
+    let wideband = description(&["m=audio 4000 RTP/AVP 9 0"]);
+    let negotiated = accept_answer(&spec, &wideband).unwrap();
+    assert_eq!((negotiated.codec, negotiated.audio.number()), (Codec::G722, 9));
+    spec.codecs = Codec::Pcma.and_others();
+    let negotiated = accept_answer(&spec, &wideband).unwrap();
+    assert_eq!(negotiated.codec, Codec::Pcmu);
+    assert!(negotiated.received.payload_type(Format::Audio(Codec::G722)).is_some());
+    let dynamic = description(&["m=audio 4000 RTP/AVP 97", "a=rtpmap:97 g722/16000"]);
+    assert_eq!(accept_answer(&spec, &dynamic), Err(SdpError::Codec));
 }
 
 #[test]

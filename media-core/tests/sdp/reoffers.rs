@@ -162,6 +162,21 @@ fn further_streams_are_rejected_in_their_place() {
 }
 
 #[test]
+fn wideband_is_taken_where_nothing_else_is_offered() {
+    for (formats, expected) in [("18 9", Codec::G722), ("9 0", Codec::Pcmu), ("9 0 8", Codec::Pcma)]
+    {
+        let media = format!("m=audio 4000 RTP/AVP {formats}");
+        let previous = offer(&plain_offer());
+        let agreed = agreed();
+        let spec = answer_spec(&previous, &agreed);
+        let (text, negotiated) = answer(&description(&[media.as_str()]), &spec).unwrap();
+        let number = expected.payload_type().number();
+        assert_eq!(negotiated.codec, expected);
+        assert!(text.contains(&format!("RTP/AVP {number}\r\n")), "{text}");
+    }
+}
+
+#[test]
 fn offers_that_cannot_be_met_are_refused() {
     #[track_caller]
     fn refuse(stream: &[&str], error: SdpError) {
@@ -172,7 +187,7 @@ fn offers_that_cannot_be_met_are_refused() {
     refuse(&["m=video 4000 RTP/AVP 8"], SdpError::NoAudio);
     refuse(&["m=audio 4000 RTP/SAVP 8"], SdpError::Profile);
     refuse(&["m=audio 4000 UDP/TLS/RTP/SAVPF 8"], SdpError::Profile);
-    refuse(&["m=audio 4000 RTP/AVP 18 9"], SdpError::Codec);
+    refuse(&["m=audio 4000 RTP/AVP 18 15"], SdpError::Codec);
     refuse(&["m=audio 4000 RTP/AVP 8"; 9], SdpError::TooLarge);
     refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["a=x"; 300]].concat(), SdpError::TooLarge);
     refuse(&[&["m=audio 4000 RTP/AVP 8"][..], &["x"; 9_000]].concat(), SdpError::TooLarge);

@@ -296,10 +296,9 @@ fn other_streams_of_an_offer_are_rejected() {
     #[track_caller]
     fn check(from: &str, to: &str, error: SdpError) {
         let previous = offer(&spec());
-        assert_eq!(
-            answer(CHROMIUM_OFFER.replace(from, to).as_bytes(), &answer_spec(&previous)),
-            Err(error)
-        );
+        // Its wideband alone would do, too.
+        let offered = CHROMIUM_OFFER.replace("G722", "L16").replace(from, to);
+        assert_eq!(answer(offered.as_bytes(), &answer_spec(&previous)), Err(error));
     }
     check("a=setup:actpass", "a=setup:passive", SdpError::Setup);
     check("UDP/TLS/RTP/SAVPF", "RTP/AVP", SdpError::Profile);

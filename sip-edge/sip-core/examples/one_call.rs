@@ -154,6 +154,7 @@ fn edge_config() -> EdgeConfig {
         local: EDGE,
         public: EDGE,
         user_agent: "one_call".into(),
+        wideband: false,
         call_capacity: 1,
         transaction_capacity: 100,
         softphones: None,

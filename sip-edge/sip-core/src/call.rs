@@ -67,7 +67,9 @@ impl Call {
             limit_at: cx.now + request.max_duration,
             no_media: request.no_media,
         };
-        let event = call.legs.agent.leg.dial(cx, Codec::Pcmu);
+        // Whoever comes later is offered what is in use: a call whose agent has no G.722 has none.
+        let preferred = if cx.shard.config.wideband { Codec::G722 } else { Codec::Pcmu };
+        let event = call.legs.agent.leg.dial(cx, preferred);
         call.handle_leg(cx, LegName::Agent, event);
         Ok(call)
     }

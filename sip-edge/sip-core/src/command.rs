@@ -26,6 +26,8 @@ pub struct EdgeConfig {
     pub call_capacity: usize,
     /// Most transactions at a time, finished ones that absorb retransmissions included.
     pub transaction_capacity: usize,
+    /// Whether calls are offered G.722 first.
+    pub wideband: bool,
     /// Softphones that may register over WebSocket; `None` if there are none.
     pub softphones: Option<RegistrarConfig>,
 }

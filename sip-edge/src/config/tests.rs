@@ -95,7 +95,12 @@ fn plaintext_is_for_loopback_only() {
 #[test]
 fn shards_share_no_port() {
     let config = Config {
-        media: MediaConfig { first_port: 20_000, last_port: 20_019, quarantine_ms: 0 },
+        media: MediaConfig {
+            first_port: 20_000,
+            last_port: 20_019,
+            quarantine_ms: 0,
+            wideband: true,
+        },
         ..Config::default()
     };
     let plans = ShardPlan::cut(&config, 3).unwrap();

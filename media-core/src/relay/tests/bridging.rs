@@ -77,7 +77,7 @@ fn ringback_gives_way_to_early_media_in_one_stream() {
         let samples: Vec<i16> = tone
             .payload
             .iter()
-            .map(|byte| crate::g711::decode_table(Codec::Pcmu)[usize::from(*byte)])
+            .map(|byte| crate::g711::decode_table(Law::Pcmu)[usize::from(*byte)])
             .collect();
         let on = !(20..30).contains(&position);
         assert_eq!(crate::tone::level(&samples, 400.0) > 5000.0, on, "packet {position}");
@@ -189,11 +189,11 @@ fn a_peer_may_change_its_law_in_mid_stream() {
         rig.relay.set_remote(rig.now, customer, hearer);
         let mut sequence = None;
         for codec in [Codec::Pcmu, Codec::Pcma, Codec::Pcma, Codec::Pcmu, Codec::Pcma] {
-            let said = [crate::g711::encode(codec, 5000); 160];
+            let said = [crate::g711::encode(codec.law().unwrap(), 5000); 160];
             let heard =
                 rig.hear(agent, AGENT, &packet(a.header(codec.payload_type().number()), &said));
             assert_eq!(heard.packet.header.payload_type, sent.payload_type());
-            assert_eq!(heard.payload, [crate::g711::encode(sent, 5000); 160]);
+            assert_eq!(heard.payload, [crate::g711::encode(sent.law().unwrap(), 5000); 160]);
             let before = sequence.replace(heard.packet.header.sequence);
             assert!(
                 before.is_none_or(
@@ -272,10 +272,10 @@ fn a_key_beside_the_audio_is_one_key_in_one_stream() {
 fn codecs_that_differ_after_a_renegotiation_are_translated() {
     let (mut rig, agent, customer, mut a, _) = Rig::talking();
     rig.relay.set_remote(rig.now, customer, alaw(CUSTOMER));
-    let sample = crate::g711::encode(Codec::Pcmu, 5000);
+    let sample = crate::g711::encode(Law::Pcmu, 5000);
     let heard = rig.hear(agent, AGENT, &packet(a.header(AUDIO), &[sample; 160]));
     assert_eq!(heard.packet.header.payload_type, number(8));
-    assert_eq!(heard.payload, [crate::g711::encode(Codec::Pcma, 5000); 160]);
+    assert_eq!(heard.payload, [crate::g711::encode(Law::Pcma, 5000); 160]);
 }
 
 #[test]
@@ -333,4 +333,53 @@ fn loss_and_reordering_pass_but_duplicates_do_not() {
     );
     rig.dropped(agent, AGENT, &packets[1], DropReason::Duplicate);
     assert_eq!(rig.relay.leg_report(agent).lost, 1);
+}
+
+/// RFC 3551 §4.2: packets of 10 to 120 ms pass as they are, are mixed and recorded whole.
+#[test]
+fn packets_may_hold_ten_to_a_hundred_and_twenty_milliseconds() {
+    const THIRD: &str = "192.0.2.3:7000";
+    let tone = crate::tone::Tone::steady(600.0, 8_000.0);
+    let level = |samples: &[i16]| crate::tone::level(samples, 600.0);
+    for ms in [10u64, 20, 30, 40, 60, 80, 100, 120] {
+        let (mut rig, agent, customer, mut a, _) = Rig::talking();
+        let third = rig.open(THIRD);
+        rig.relay.set_hearing(rig.now, third, &[agent, customer]);
+        let id = record(&mut rig.relay, rig.now, agent, customer).unwrap();
+        rig.outputs();
+        let (mut mixed, mut recorded) = (Vec::new(), Vec::new());
+        let len = 8 * ms;
+        for n in 0..4_800 / ms {
+            let mut payload = vec![0; len as usize];
+            tone.fill_encoded(n * len, Law::Pcmu, &mut payload);
+            let mut header = a.header(AUDIO);
+            header.timestamp = (n * len) as u32;
+            let heard = rig.hear(agent, AGENT, &packet(header, &payload));
+            assert_eq!(heard.payload, payload, "{ms} ms");
+            let outputs = rig.pass_ms(ms);
+            mixed.extend(
+                rtp_among(&outputs).into_iter().filter(|heard| heard.remote == address(THIRD)),
+            );
+            recorded.extend(outputs.into_iter().filter_map(|done| match done {
+                Done::Record(recording, _, bytes) if recording == id => Some(bytes),
+                _ => None,
+            }));
+        }
+        let table = crate::g711::decode_table(Law::Pcmu);
+        let samples: Vec<i16> = mixed
+            .iter()
+            .flat_map(|heard| &heard.payload)
+            .map(|byte| table[usize::from(*byte)])
+            .collect();
+        let spans = samples.chunks_exact(800).skip(2);
+        assert!(spans.len() >= 40, "{ms} ms: {}", spans.len());
+        assert!(spans.clone().all(|span| level(span) > 7_000.0), "{ms} ms");
+        // The last block that was written begins with whole, old audio.
+        let last: Vec<i16> = recorded[recorded.len() - 1]
+            .chunks_exact(4)
+            .map(|frame| i16::from_le_bytes([frame[0], frame[1]]))
+            .take(800)
+            .collect();
+        assert!(level(&last) > 7_000.0, "{ms} ms");
+    }
 }

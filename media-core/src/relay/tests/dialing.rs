@@ -108,7 +108,7 @@ fn without_telephone_events_keys_are_tones() {
     let tones: Vec<i16> = all[2..18]
         .iter()
         .flat_map(|heard| &heard.payload)
-        .map(|byte| g711::decode_table(Codec::Pcmu)[usize::from(*byte)])
+        .map(|byte| g711::decode_table(Law::Pcmu)[usize::from(*byte)])
         .collect();
     #[track_caller]
     fn check(samples: &[i16], row: f64, column: f64) {

@@ -41,7 +41,7 @@ fn number_byte(n: u32) -> u8 {
 }
 
 fn sample_of(byte: u8) -> i16 {
-    g711::decode_table(Codec::Pcmu)[usize::from(byte)]
+    g711::decode_table(Law::Pcmu)[usize::from(byte)]
 }
 
 impl Room {
@@ -85,7 +85,7 @@ impl Room {
         let payload: Vec<u8> = (n..n + 160)
             .map(|n| match self.voices[party] {
                 Voice::Numbers => number_byte(n),
-                _ => g711::encode(Codec::Pcmu, tone.sample(n.into())),
+                _ => g711::encode(Law::Pcmu, tone.sample(n.into())),
             })
             .collect();
         self.spoken[party] += 160;
@@ -345,7 +345,7 @@ fn each_codec_hears_the_others() {
     room.listen(50);
     let bytes = room.heard[T].iter().flat_map(|heard| &heard.payload);
     let samples: Vec<i16> =
-        bytes.map(|byte| g711::decode_table(Codec::Pcma)[usize::from(*byte)]).collect();
+        bytes.map(|byte| g711::decode_table(Law::Pcma)[usize::from(*byte)]).collect();
     assert!(level(&samples, FREQUENCIES[A]) > 5500.0 && level(&samples, FREQUENCIES[C]) > 5500.0);
     assert!(room.heard[T].iter().all(|heard| heard.packet.header.payload_type == number(8)));
 }

@@ -3,12 +3,12 @@
 use super::*;
 use crate::g711;
 
-fn samples(outputs: &[Done], codec: Codec) -> Vec<i16> {
+fn samples(outputs: &[Done], law: Law) -> Vec<i16> {
     let heard = rtp_among(outputs);
     heard
         .iter()
         .flat_map(|heard| &heard.payload)
-        .map(|byte| g711::decode_table(codec)[usize::from(*byte)])
+        .map(|byte| g711::decode_table(law)[usize::from(*byte)])
         .collect()
 }
 
@@ -21,9 +21,9 @@ fn kept_audio_is_repeated_and_gives_way_to_the_tone_when_it_is_gone() {
     rig.outputs();
     // 250 samples: the second packet is filled up with silence.
     let audio = rig.relay.add_audio(&[4860; 250]).unwrap();
-    for (leg, codec) in [(agent, Codec::Pcmu), (customer, Codec::Pcma)] {
+    for (leg, law) in [(agent, Law::Pcmu), (customer, Law::Pcma)] {
         rig.relay.play(rig.now, leg, Tone::Audio(audio));
-        let heard = samples(&rig.pass_ms(80), codec);
+        let heard = samples(&rig.pass_ms(80), law);
         assert_eq!(heard.len(), 640);
         for (n, sample) in heard.iter().enumerate() {
             let expected = if n % 320 < 250 { 4860 } else { 0 };
@@ -34,7 +34,7 @@ fn kept_audio_is_repeated_and_gives_way_to_the_tone_when_it_is_gone() {
     rig.relay.play(rig.now, agent, Tone::Audio(audio));
     rig.pass_ms(20);
     rig.relay.remove_audio(audio);
-    let heard = samples(&rig.pass_ms(4000), Codec::Pcmu);
+    let heard = samples(&rig.pass_ms(4000), Law::Pcmu);
     assert!(
         heard.iter().all(|sample| sample.abs() < 3000)
             && crate::tone::level(&heard[..1600], 480.0) > 0.0
@@ -44,7 +44,7 @@ fn kept_audio_is_repeated_and_gives_way_to_the_tone_when_it_is_gone() {
     rig.relay.stop_playing(agent);
     rig.relay.play(rig.now, agent, Tone::Audio(audio));
     assert!(
-        samples(&rig.pass_ms(4000), Codec::Pcmu)
+        samples(&rig.pass_ms(4000), Law::Pcmu)
             .iter()
             .any(|sample| (2000..3000).contains(&sample.abs()))
     );

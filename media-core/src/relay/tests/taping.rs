@@ -48,7 +48,7 @@ impl Disk {
 
 fn speak(talker: &mut Talker, tone: &Tone, n: u64) -> Vec<u8> {
     let mut payload = [0; 160];
-    tone.fill_encoded(n * 160, Codec::Pcmu, &mut payload);
+    tone.fill_encoded(n * 160, Law::Pcmu, &mut payload);
     packet(talker.header(AUDIO), &payload)
 }
 
@@ -142,7 +142,7 @@ fn check_change_of_codec(is_agreed: bool) {
     }
     for n in 25..50u64 {
         let mut payload = [0; 160];
-        B.fill_encoded(n * 160, Codec::Pcma, &mut payload);
+        B.fill_encoded(n * 160, Law::Pcma, &mut payload);
         rig.hear(agent, AGENT, &packet(a.header(8), &payload));
         rig.now += Duration::from_millis(20);
     }

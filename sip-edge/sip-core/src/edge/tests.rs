@@ -79,6 +79,7 @@ fn edge(now: Instant) -> Edge {
         local,
         public: local,
         user_agent: "test".into(),
+        wideband: false,
         call_capacity: 1,
         transaction_capacity: 100,
         softphones: None,

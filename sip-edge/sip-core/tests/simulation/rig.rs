@@ -4,7 +4,7 @@
 use crate::session::{self, EDGE, FIRST_PORT, address};
 use call_words::MilestoneKind;
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
-use sip_core::command::PlaceCall;
+use sip_core::command::{EdgeConfig, PlaceCall};
 use sip_core::edge::Edge;
 use sip_core::event::{Ended, Event, Milestone, Output, SourceKind, TrunkState};
 use sip_core::flow::{Flow, Transport};
@@ -81,9 +81,19 @@ impl Rig {
     }
 
     fn with(relay_config: RelayConfig) -> Rig {
+        Rig::of(session::edge_config(10), relay_config)
+    }
+
+    /// Whose calls are offered G.722.
+    pub fn wideband() -> Rig {
+        let edge_config = EdgeConfig { wideband: true, ..session::edge_config(10) };
+        Rig::of(edge_config, RelayConfig { webrtc: None, ..session::relay_config(20) })
+    }
+
+    fn of(edge_config: EdgeConfig, relay_config: RelayConfig) -> Rig {
         let now = session::start();
         Rig {
-            edge: Edge::new(session::edge_config(10), relay_config, [7; 32], now),
+            edge: Edge::new(edge_config, relay_config, [7; 32], now),
             now,
             sent: VecDeque::new(),
             milestones: Vec::new(),

@@ -468,6 +468,31 @@ fn a_leg_without_media_ends_the_call() {
     assert_eq!(ended.duration_s, 120);
 }
 
+// Wideband is offered first if it is set; who takes it and who does not hear each other, and a call
+// whose agent has none is not offered it further.
+#[test]
+fn wideband_is_offered_and_transcoded_where_one_side_has_none() {
+    for (agent_has, offered) in [(true, vec![9, 0, 8, 101]), (false, vec![0, 8, 101])] {
+        let mut rig = Rig::wideband();
+        rig.place(Rig::plain_call());
+        let invite = rig.expect_request(Method::Invite, AGENT);
+        assert_eq!(session::formats_of(&invite.body), [9, 0, 8, 101]);
+        let sdp = session::sdp(address(AGENT_MEDIA), if agent_has { 9 } else { 0 }, "sendrecv");
+        rig.reply_with_body(&invite, 200, "agent", &sdp);
+        rig.expect_request(Method::Ack, AGENT);
+        let invite = rig.expect_request(Method::Invite, CUSTOMER);
+        assert_eq!(session::formats_of(&invite.body), offered, "agent: {agent_has}");
+        let sdp = session::sdp(address(CUSTOMER_MEDIA), 8, "sendrecv");
+        rig.reply_with_body(&invite, 200, "customer", &sdp);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        let heard = (0..20).map(|n| rig.packet(CUSTOMER_MEDIA, &invite, session::rtp(8, n, 77)));
+        let last = heard.last().expect("twenty were sent");
+        assert!(
+            matches!(last, Forward::To { remote, len: 172, .. } if remote == address(AGENT_MEDIA))
+        );
+    }
+}
+
 // S12: who gets audio and sends none is told of within two seconds, once, and counted; the call goes
 // on.
 #[test]

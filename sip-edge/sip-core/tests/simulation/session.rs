@@ -1,7 +1,7 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
 use call_words::MediaProfile;
-use media_core::codec::Codec;
+use media_core::codec::Law;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
@@ -45,6 +45,7 @@ pub fn edge_config(call_capacity: usize) -> EdgeConfig {
         local: address(EDGE),
         public: address(EDGE),
         user_agent: "test".into(),
+        wideband: false,
         call_capacity,
         transaction_capacity: 10_000,
         softphones: Some(RegistrarConfig { domain: DOMAIN.into(), capacity: 100 }),
@@ -111,6 +112,7 @@ pub fn sdp(media: SocketAddr, payload_type: u8, direction: &str) -> String {
     let name = match payload_type {
         0 => "PCMU",
         8 => "PCMA",
+        9 => "G722",
         _ => "G729",
     };
     format!(
@@ -158,7 +160,7 @@ pub fn tone(payload_type: u8, sequence: u16, ssrc: u32, frequency: f64) -> Vec<u
     packet[4..8].copy_from_slice(&(u32::from(sequence) * 800).to_be_bytes());
     for (position, byte) in packet[12..].iter_mut().enumerate() {
         let phase = std::f64::consts::TAU * frequency * position as f64 / 8000.0;
-        *byte = g711::encode(codec(payload_type), (phase.sin() * 4000.0) as i16);
+        *byte = g711::encode(law(payload_type), (phase.sin() * 4000.0) as i16);
     }
     packet
 }
@@ -170,7 +172,7 @@ pub fn sine(payload_type: u8, sequence: u16, clock: u32, frequency: f64) -> Vec<
     for (position, byte) in packet[12..].iter_mut().enumerate() {
         let turns = frequency * f64::from(clock + position as u32) / 8000.0;
         *byte = g711::encode(
-            codec(payload_type),
+            law(payload_type),
             ((turns.fract() * std::f64::consts::TAU).sin() * 2000.0) as i16,
         );
     }
@@ -183,10 +185,7 @@ pub fn sound(packet: &[u8]) -> Vec<i16> {
     if packet.len() != 172 || !matches!(payload_type, 0 | 8) {
         return Vec::new();
     }
-    packet[12..]
-        .iter()
-        .map(|byte| g711::decode_table(codec(payload_type))[*byte as usize])
-        .collect()
+    packet[12..].iter().map(|byte| g711::decode_table(law(payload_type))[*byte as usize]).collect()
 }
 
 /// Whether 20 ms of sound hold a tone; `None` if the packet is no sound.
@@ -195,6 +194,6 @@ pub fn has_tone(packet: &[u8], frequency: f64) -> Option<bool> {
     (!samples.is_empty()).then(|| level(&samples, frequency) > 300.0)
 }
 
-fn codec(payload_type: u8) -> Codec {
-    if payload_type == 8 { Codec::Pcma } else { Codec::Pcmu }
+fn law(payload_type: u8) -> Law {
+    if payload_type == 8 { Law::Pcma } else { Law::Pcmu }
 }

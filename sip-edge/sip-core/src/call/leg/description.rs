@@ -52,7 +52,7 @@ impl Offer {
     ) -> Option<Offer> {
         // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
         let origin = Origin { id: cx.shard.entropy.number() >> 1, version: 1 };
-        let codecs = preferred.and_other().to_vec();
+        let codecs = preferred.and_others();
         let telephone_event = Some(TELEPHONE_EVENT);
         let (direction, known) = (Direction::SendRecv, FormatMap::default());
         let srtp = match carriage {
@@ -97,7 +97,7 @@ impl Offer {
     ) -> Option<Offer> {
         let origin = Origin::of(previous.sdp).map_or(Origin { id: 0, version: 1 }, Origin::next);
         let direction = wish.direction();
-        let codecs = agreed.codec().and_other().to_vec();
+        let codecs = agreed.codec().and_others();
         let known = agreed.received();
         let telephone_event =
             Some(known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
