@@ -7,6 +7,7 @@ pub mod codec;
 mod demultiplex;
 pub mod drops;
 pub mod dtls;
+mod dtmf;
 pub mod g711;
 mod g722;
 pub mod ice;

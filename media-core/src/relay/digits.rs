@@ -8,6 +8,7 @@ use super::leg::{Kind, Leg};
 use super::tick::TICK_SAMPLES;
 use super::{LegId, Relay};
 use crate::drops::DropReason;
+use crate::dtmf::{COLUMNS, KEYS, ROWS};
 use crate::g711;
 use crate::rtp::CLOCK_RATE;
 use crate::sender::Moment;
@@ -30,27 +31,6 @@ const END_COUNT: u8 = 3;
 const VOLUME: u8 = 10;
 /// Peak sample of each of the two tones.
 const AMPLITUDE: f64 = 5200.0;
-/// Frequencies of the keypad's rows and columns, and the place of each code in it.
-const ROWS: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
-const COLUMNS: [f64; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
-const KEYS: [(usize, usize); 16] = [
-    (3, 1),
-    (0, 0),
-    (0, 1),
-    (0, 2),
-    (1, 0),
-    (1, 1),
-    (1, 2),
-    (2, 0),
-    (2, 1),
-    (2, 2),
-    (3, 0),
-    (3, 2),
-    (0, 3),
-    (1, 3),
-    (2, 3),
-    (3, 3),
-];
 
 /// Why digits are not sent; none of them is then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

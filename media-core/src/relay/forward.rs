@@ -289,7 +289,11 @@ impl Relay {
         };
         let hearer = match accepted.hearer {
             None if accepted.is_mixed => return Ok(Forward::Local),
-            hearer => hearer.ok_or(DropReason::NotBridged)?,
+            None => {
+                self.listen(accepted, &buffer[payload_start..payload_start + payload_len]);
+                return Err(DropReason::NotBridged);
+            }
+            Some(hearer) => hearer,
         };
         let leg =
             self.legs.get_mut(hearer.index, hearer.generation).ok_or(DropReason::NotBridged)?;
@@ -339,6 +343,20 @@ impl Relay {
             source.place_event(event_timestamp, placed.timestamp);
         }
         Ok(forward)
+    }
+
+    /// Hears keys in the audio of a party that nobody hears: who is asked for one and has no
+    /// telephone-events presses it so. In a talk tones are for those who hear them.
+    fn listen(&mut self, accepted: &Accepted, audio: &[u8]) {
+        let Format::Audio(codec) = accepted.format else { return };
+        let Some(leg) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation) else {
+            return;
+        };
+        let (Some(law), Some(keypad)) = (codec.law(), &mut leg.keypad) else { return };
+        let table = g711::decode_table(law);
+        if let Some(code) = keypad.hear(audio.iter().map(|byte| table[usize::from(*byte)])) {
+            self.drops.note(self.queues.telephone_event(leg.id, code));
+        }
     }
 
     fn consume_rtcp(

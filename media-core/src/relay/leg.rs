@@ -22,7 +22,7 @@ use crate::sdp::Direction;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::srtp::{Inbound, Outbound};
 use crate::stream_lock::StreamLock;
-use crate::{g711, g722};
+use crate::{dtmf, g711, g722};
 
 /// What a packet that we send carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +174,8 @@ pub(super) struct Leg {
     pub noise_at: Option<Instant>,
     /// Of a leg whose peer may send G.722, or is sent it.
     pub wideband: Option<Box<Wideband>>,
+    /// Of a leg whose peer has no telephone-events.
+    pub keypad: Option<Box<dtmf::Detector>>,
 }
 
 impl Leg {
@@ -218,6 +220,7 @@ impl Leg {
             lost_before: 0,
             noise_at: None,
             wideband: None,
+            keypad: None,
         }
     }
 
@@ -262,6 +265,10 @@ impl Leg {
             || remote.received.payload_type(Format::Audio(Codec::G722)).is_some();
         if is_wideband {
             self.wideband.get_or_insert_default();
+        }
+        match remote.telephone_event {
+            None => drop(self.keypad.get_or_insert_default()),
+            Some(_) => self.keypad = None,
         }
         let keys = remote.srtp.as_ref();
         let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());

@@ -47,7 +47,8 @@ pub enum Event {
     /// a leg that holds or is on hold, nor of one that sends no silence (RFC 3389, RFC 3550 §6.4);
     /// told once per `watch_media`.
     OneWayAudio(LegId),
-    /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
+    /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release. Of a
+    /// party without telephone-events that nobody hears: when its tones have sounded for 50 ms.
     TelephoneEvent(LegId, u8),
     /// The softphone's checks chose an address. Told again when they do so after `ConsentLost`.
     IceConnected(LegId),

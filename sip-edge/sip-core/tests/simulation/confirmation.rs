@@ -3,7 +3,8 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
 use call_words::{CallStatus, HangupBy, MilestoneKind, Reason};
-use media_core::tone;
+use media_core::codec::Law;
+use media_core::{g711, tone};
 use sip_core::command::PlaceCall;
 use sip_core::message::Method;
 use sip_core::outcome::LegName;
@@ -170,6 +171,37 @@ fn a_key_before_the_answer_does_not_count() {
     rig.request(&mut agent, Method::Bye, None);
     rig.expect_response(200);
     check_end(&rig, CallStatus::Canceled, Reason::Canceled, None, HangupBy::Agent);
+}
+
+// A9: a phone that agreed to no telephone-events presses by its tones (Q.23); other keys, and tones
+// of one that has events, are none.
+#[test]
+fn a_phone_without_telephone_events_confirms_by_tones() {
+    for (has_events, column, is_confirmed) in
+        [(false, 1209.0, true), (false, 1336.0, false), (true, 1209.0, false)]
+    {
+        let mut rig = Rig::new();
+        rig.place(call());
+        let invite = rig.expect_request(Method::Invite, AGENT);
+        let sdp = session::sdp(address(AGENT_MEDIA), 8, "sendrecv");
+        let without = sdp.replace(" 8 101", " 8");
+        rig.reply_with_body(&invite, 200, "agent", if has_events { &sdp } else { &without });
+        rig.expect_request(Method::Ack, AGENT);
+        for sequence in 0..20 {
+            let mut packet = session::rtp(8, sequence, 0x1234);
+            for (at, byte) in packet[12..].iter_mut().enumerate() {
+                let position = f64::from(sequence) * 160.0 + at as f64;
+                let tone = |frequency: f64| {
+                    (position * frequency / 8_000.0 * std::f64::consts::TAU).sin() * 5_000.0
+                };
+                *byte = g711::encode(Law::Pcma, (tone(697.0) + tone(column)) as i16);
+            }
+            rig.packet(AGENT_MEDIA, &invite, packet);
+            rig.advance(Duration::from_millis(20));
+        }
+        let dialled = rig.sent.iter().any(|(flow, _)| flow.remote == address(CUSTOMER));
+        assert_eq!(dialled, is_confirmed, "{has_events} {column}");
+    }
 }
 
 // A9: voicemail presses no key, and talks; a phone may send nothing at all. Neither rings a

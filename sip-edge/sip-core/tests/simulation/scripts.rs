@@ -493,8 +493,8 @@ fn wideband_is_offered_and_transcoded_where_one_side_has_none() {
     }
 }
 
-// S12: who gets audio and sends none is told of within two seconds, once, and counted; the call goes
-// on.
+// S12: who gets audio and sends none is told of within two seconds, once, and counted; the call
+// goes on.
 #[test]
 fn audio_that_goes_one_way_is_told() {
     let (mut rig, _, customer) = Rig::bridged();

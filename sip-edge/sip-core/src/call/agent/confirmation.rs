@@ -1,6 +1,6 @@
 //! Whether a person has answered the agent's phone, and no voicemail (A9): a tone asks for a key,
-//! and the customer is dialled only once it is pressed, be it told by RFC 4733 or by INFO. Which
-//! key was pressed is told to nobody.
+//! and the customer is dialled only once it is pressed, be it told by RFC 4733, by INFO or, by a
+//! phone that agreed to no telephone-events, by its tones. Which key was pressed is told to nobody.
 
 use super::Agent;
 use crate::call::context::Context;
