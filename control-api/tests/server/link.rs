@@ -160,17 +160,21 @@ async fn how_a_call_sounded_is_told_and_counted() {
     let view = rig.call(&call_id).await;
     let job = rig.app.records.blocking().callback_job(&call_id).unwrap().unwrap();
     let body: Value = serde_json::from_str(&job.body).unwrap();
-    let none = Value::Null;
+    let stream = |packets: u64, lost: Value, jitter_ms: Value, mos: Value, mos_worst: Value| {
+        json!({ "packets": packets, "lost": lost, "jitter_ms": jitter_ms, "mos": mos,
+            "mos_worst": mos_worst })
+    };
+    let none = || Value::Null;
     let expected = json!({
         "agent": {
             "round_trip_ms": 42.5,
-            "received": { "packets": 100, "lost": 1, "jitter_ms": 0.5, "mos": 4.25, "mos_worst": 3.5 },
-            "sent": { "packets": 99, "lost": none, "jitter_ms": none, "mos": none, "mos_worst": none },
+            "received": stream(100, json!(1), json!(0.5), json!(4.25), json!(3.5)),
+            "sent": stream(99, none(), none(), none(), none()),
         },
         "customer": {
-            "round_trip_ms": none,
-            "received": { "packets": 100, "lost": 1, "jitter_ms": 0.5, "mos": none, "mos_worst": none },
-            "sent": { "packets": 99, "lost": 7, "jitter_ms": 25.0, "mos": 3.0, "mos_worst": 3.5 },
+            "round_trip_ms": none(),
+            "received": stream(100, json!(1), json!(0.5), none(), none()),
+            "sent": stream(99, json!(7), json!(25.0), json!(3.0), json!(3.5)),
         },
     });
     assert_eq!((&view["quality"], &body["quality"]), (&expected, &expected));
