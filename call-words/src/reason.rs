@@ -1,7 +1,6 @@
 //! Why a call ended, why a party left, and why something of a running call was refused.
 
-use crate::word::Words;
-use crate::word::words;
+use crate::word::{Words, words};
 use std::fmt;
 
 words! {

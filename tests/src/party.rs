@@ -3,9 +3,8 @@
 
 use crate::audio::AMPLITUDE;
 use crate::sipp::Law;
-use media_core::codec;
-use media_core::g711;
 use media_core::tone::Tone;
+use media_core::{codec, g711};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
