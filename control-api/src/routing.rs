@@ -235,7 +235,7 @@ pub fn destination(
             media: trunk.media,
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
-            follows_redirects: false,
+            follows_redirects: trunk.follows_redirects,
         })
     });
     Destination { ring_ms, routes: routes.collect(), skipped: way.skipped.clone() }
@@ -284,6 +284,7 @@ mod tests {
             weight: 0,
             prefixes: vec![],
             max_calls_per_s: None,
+            follows_redirects: false,
         }
     }
 
@@ -352,6 +353,7 @@ mod tests {
         let mut named = trunk("cluster", "sip.carrier.example", NumberFormat::E164);
         named.signal_from = vec!["198.51.100.0/24".into()];
         named.media_from = vec!["203.0.113.0/24".into()];
+        named.follows_redirects = true;
         let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"]
             .map(|address| address.parse().unwrap());
         let ready =
@@ -377,6 +379,7 @@ mod tests {
             ]
         );
         assert!(routes.iter().all(|route| route.media_from == ["203.0.113.0/24"]));
+        assert!(routes.iter().all(|route| route.follows_redirects));
     }
 
     #[tokio::test]

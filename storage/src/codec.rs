@@ -27,7 +27,7 @@ records! {
     Number => "number",
     Agent => "agent",
     ApiKey => "api key" version 2,
-    Trunk => "trunk" version 3,
+    Trunk => "trunk" version 4,
     Call => "call" version 5,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
@@ -140,7 +140,8 @@ mod tests {
             max_calls_per_s: Some(5),
             ..two
         };
-        check("trunk.v3", &three);
+        check_old("trunk.v3", &three);
+        check("trunk.v4", &Trunk { follows_redirects: true, ..three });
         check_old("call.v1", &sample::ended_call());
         check_old("call.v2", &sample::softphone_call());
         check_old("call.v3", &sample::three_party_call());
@@ -268,6 +269,7 @@ mod tests {
                 weight: 0,
                 prefixes: vec![],
                 max_calls_per_s: None,
+                follows_redirects: false,
             }
         }
 

@@ -43,6 +43,7 @@ pub struct TrunkView {
     pub weight: u16,
     pub prefixes: Vec<String>,
     pub max_calls_per_s: u32,
+    pub follows_redirects: bool,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
     /// How it stands with each connected shard that registers with it, probes it, or avoids it.
@@ -151,6 +152,7 @@ impl From<&Trunk> for TrunkView {
             weight: trunk.weight,
             prefixes: trunk.prefixes.clone(),
             max_calls_per_s: trunk.max_calls_per_s.unwrap_or(0),
+            follows_redirects: trunk.follows_redirects,
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
         }
@@ -230,6 +232,9 @@ pub struct TrunkSettings {
     /// Calls that may start on it in a second, 1–10000; beyond it the next trunk is taken. 0
     /// (default): any number.
     pub max_calls_per_s: Option<u32>,
+    /// Whether a redirection (300, 301, 302) is followed, to the carrier's own host and to
+    /// `signal_from` alone. Default false: the next trunk is tried.
+    pub follows_redirects: Option<bool>,
 }
 
 impl TrunkSettings {
@@ -301,6 +306,9 @@ impl TrunkSettings {
         if let Some(username) = self.username.as_deref().filter(|username| !username.is_empty()) {
             refusals.take("username", field::text(username));
         }
+        let follows_redirects = self
+            .follows_redirects
+            .unwrap_or_else(|| known.is_some_and(|known| known.follows_redirects));
         let allow_plaintext = self
             .allow_plaintext
             .unwrap_or_else(|| known.is_some_and(|known| known.allow_plaintext));
@@ -339,6 +347,7 @@ impl TrunkSettings {
             weight,
             prefixes,
             max_calls_per_s,
+            follows_redirects,
         };
         if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
             refusals.add("register_s", "allowed only with username and password, or as 0");

@@ -136,7 +136,9 @@ async fn a_customer_is_onboarded_command_by_command() {
     );
     let kept = ["--register-s", "300", "--probe-interval-s", "30", "--priority", "2"];
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
-    let output = shell.run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen].concat()).await;
+    let follows = ["--follows-redirects", "true"];
+    let output =
+        shell.run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows].concat()).await;
     Shell::check(
         output,
         &[
@@ -146,6 +148,7 @@ async fn a_customer_is_onboarded_command_by_command() {
             "weight             7",
             "serves             +91, +971",
             "new calls          5 per second",
+            "follows redirects  yes",
         ],
     );
     let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];

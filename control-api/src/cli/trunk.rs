@@ -86,6 +86,9 @@ pub struct TrunkArgs {
     /// Calls that may start in a second, 1-10000; 0 for any number
     #[arg(long)]
     max_calls_per_s: Option<u32>,
+    /// Whether a redirection is followed, to the carrier's own host and --signal-from alone
+    #[arg(long)]
+    follows_redirects: Option<bool>,
 }
 
 /// The API's form of `e164-plus` and its like; underscores are taken, too.
@@ -126,6 +129,7 @@ impl TrunkArgs {
             ("weight", self.weight.map(Value::from)),
             ("prefixes", list(&self.prefixes)),
             ("max_calls_per_s", self.max_calls_per_s.map(Value::from)),
+            ("follows_redirects", self.follows_redirects.map(Value::from)),
         ]))
     }
 }
@@ -247,6 +251,7 @@ fn trunk_text(trunk: &TrunkView) -> String {
         ("weight", trunk.weight.to_string()),
         ("serves", if trunk.prefixes.is_empty() { "all".into() } else { joined(&trunk.prefixes) }),
         ("new calls", or_none(trunk.max_calls_per_s, "per second")),
+        ("follows redirects", yes_no(trunk.follows_redirects)),
     ]);
     let warnings = trunk.warnings.iter().map(|warning| format!("\nwarning: {warning}"));
     let states = trunk.state.iter().map(|state| format!("\n{}", state_text(state)));

@@ -298,4 +298,7 @@ pub struct Trunk {
     /// Calls that may start on it in a second; `None` for any number.
     #[serde(default)]
     pub max_calls_per_s: Option<u32>,
+    /// Whether its 3xx are followed to addresses of its own. Since version 4.
+    #[serde(default)]
+    pub follows_redirects: bool,
 }

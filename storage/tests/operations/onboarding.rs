@@ -141,6 +141,7 @@ fn a_used_trunk_stays() {
         weight: 0,
         prefixes: vec![],
         max_calls_per_s: None,
+        follows_redirects: false,
     };
     storage.put_trunk(&trunk).unwrap();
     storage
