@@ -5,6 +5,7 @@ pub mod audio;
 pub mod baresip;
 pub mod browser;
 pub mod firefox;
+pub mod kamailio;
 pub mod network;
 pub mod party;
 pub mod rig;

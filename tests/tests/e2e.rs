@@ -1,4 +1,4 @@
-//! End to end: the binaries `control-api` and `sip-edge`, SIPp and baresip as agents' and
+//! End to end: the binaries `control-api` and `sip-edge`, Kamailio, SIPp and baresip as agents' and
 //! customers' phones, tones as their voices. One binary for all topics, so that tests which wait
 //! for seconds run beside the others.
 
@@ -26,3 +26,5 @@ mod sandbox;
 mod softphone;
 #[path = "e2e/softphone_control.rs"]
 mod softphone_control;
+#[path = "e2e/trunks.rs"]
+mod trunks;
