@@ -87,10 +87,12 @@ impl Trunks {
         self.kept.remove(id)
     }
 
+    /// A trunk that is kept.
     pub fn get(&self, id: &TrunkId) -> Option<&Kept> {
         self.kept.get(id)
     }
 
+    /// The same, to be told of what came.
     pub fn get_mut(&mut self, id: &TrunkId) -> Option<&mut Kept> {
         self.kept.get_mut(id)
     }
