@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 /// What it wants to hear.
 pub const USERNAME: &str = "dialer";
+/// The password beside it.
 pub const PASSWORD: &str = "s3cret-of-the-trunk";
 /// Longest registration that it grants, in seconds.
 pub const MAX_EXPIRES_S: u32 = 6;

@@ -39,14 +39,14 @@ impl Call {
             Phase::Bridged { since } => Some(since),
             _ => None,
         };
-        self.phase = Phase::Closing(End {
+        self.phase = Phase::Closing(Box::new(End {
             outcome,
             answered_at,
             at: cx.now,
             tell_by: cx.now + RECORDING_WAIT,
             agent_media,
             customer_media,
-        });
+        }));
         if !self.tape.is_open() {
             self.tell_end(cx);
         }
@@ -54,10 +54,12 @@ impl Call {
 
     /// Tells the end, once it is decided.
     pub(super) fn tell_end(&mut self, cx: &mut Context<'_>) {
-        let Phase::Closing(end) = self.phase else { return };
-        self.phase = Phase::Told;
+        let end = match std::mem::replace(&mut self.phase, Phase::Told) {
+            Phase::Closing(end) => end,
+            other => return self.phase = other,
+        };
         cx.log.is_closed = true;
-        let End { outcome, answered_at, at: ended_at, agent_media, customer_media, .. } = end;
+        let End { outcome, answered_at, at: ended_at, agent_media, customer_media, .. } = *end;
         self.tape.forget(cx);
         let attempts: Vec<Attempt> =
             self.legs.iter_mut().flat_map(|leg| std::mem::take(&mut leg.attempts)).collect();

@@ -5,7 +5,6 @@ use crate::outcome::Outcome;
 use std::time::Instant;
 
 /// From the first INVITE to the last stray message.
-#[derive(Clone, Copy)]
 pub enum Phase {
     /// The agent is called, or its softphone's audio or its key is waited for.
     Agent,
@@ -15,13 +14,12 @@ pub enum Phase {
         since: Instant,
     },
     /// Over, but the recording's file is not final yet.
-    Closing(End),
+    Closing(Box<End>),
     /// Over and told; only stray messages are still answered.
     Told,
 }
 
 /// The end, once it is decided.
-#[derive(Clone, Copy)]
 pub struct End {
     pub outcome: Outcome,
     /// When agent and customer were joined, if they were.

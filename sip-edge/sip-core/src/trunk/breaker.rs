@@ -43,6 +43,7 @@ impl Breaker {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an Instant has no other origin")]
 mod tests {
     use super::*;
 

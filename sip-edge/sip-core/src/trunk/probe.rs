@@ -75,6 +75,7 @@ impl Probe {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an Instant has no other origin")]
 mod tests {
     use super::*;
 

@@ -151,6 +151,7 @@ fn part(whole: Duration, least: f64, most: f64, chance: u64) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an Instant has no other origin")]
 mod tests {
     use super::*;
 
