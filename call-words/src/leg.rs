@@ -29,6 +29,8 @@ words! {
     TransportKind {
         Udp = "udp",
         Tcp = "tcp",
+        /// TLS over TCP; the peer's certificate must be of the trunk's host.
+        Tls = "tls",
     }
 
     /// How media is carried on a trunk.

@@ -30,6 +30,9 @@ words! {
         TrunkUnreachable = "trunk_unreachable",
         /// No address of the trunk is known.
         TrunkUnresolved = "trunk_unresolved",
+        /// TLS with the trunk did not come about: its certificate does not prove its name, or it
+        /// does not take ours.
+        TrunkTls = "trunk_tls",
         Media = "media",
         Canceled = "canceled",
         NoMedia = "no_media",

@@ -12,7 +12,7 @@ use crate::notices::Notices;
 use crate::probe::Probe;
 use crate::records::Records;
 use crate::repeats::Repeats;
-use crate::routing::Resolver;
+use crate::resolver::Resolver;
 use crate::secret::{self, MasterKey, SecretError, Secrets};
 use crate::speaking::Speakers;
 use crate::streams::{Patience, Streams};

@@ -155,8 +155,11 @@ pub struct Calls {
     /// Milliseconds for a DNS answer about a trunk's host, 100–10000. Default 2000. A `POST /calls`
     /// waits for it at most so long.
     pub dns_timeout_ms: u64,
-    /// Seconds for which a trunk's addresses are kept, 1–3600. Default 30.
+    /// Most seconds for which a trunk's addresses are kept, 1–3600; DNS may say less. Default 30.
     pub dns_cache_s: u64,
+    /// DNS servers for trunks' hosts, each an address with its port. Default none: the system's, as
+    /// `/etc/resolv.conf` names them at the start.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// The launch link and the pages that it opens.
@@ -244,7 +247,7 @@ impl Default for Callback {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { dns_timeout_ms: 2000, dns_cache_s: 30 }
+        Self { dns_timeout_ms: 2000, dns_cache_s: 30, dns_servers: vec![] }
     }
 }
 

@@ -29,6 +29,7 @@ pub mod problem;
 pub mod recording;
 pub mod records;
 pub mod repeats;
+pub mod resolver;
 pub mod retention;
 pub mod routing;
 pub mod secret;

@@ -4,39 +4,17 @@
 
 mod choice;
 
-use crate::config;
 use crate::number::{self, E164};
+use crate::resolver::{self, Resolver};
 use crate::secret::{MasterKey, Purpose};
-use call_words::{Reason, TrunkId};
+use call_words::{Reason, TransportKind, TrunkId};
 use control_wire::{Destination, DigestCredentials, KeptTrunk, Route, SkippedTrunk};
 use ipnet::IpNet;
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use storage::{NumberFormat, Region, Trunk};
 
 /// Addresses of one trunk that are tried.
 const MAX_TRIED: usize = 2;
-/// Addresses of one trunk that signalling is taken from.
-const MAX_ADDRESSES: usize = 32;
-/// Hosts whose addresses are kept.
-const CACHE_CAP: usize = 1024;
-
-/// Resolves the hosts of trunks, with a cache.
-#[derive(Debug)]
-pub struct Resolver {
-    timeout: Duration,
-    keep: Duration,
-    cache: Mutex<HashMap<(String, u16), Resolved>>,
-}
-
-#[derive(Debug, Clone)]
-struct Resolved {
-    addresses: Vec<SocketAddr>,
-    at: Instant,
-}
-
 /// A trunk that can be dialled now.
 #[derive(Debug, Clone)]
 pub struct ResolvedTrunk {
@@ -68,7 +46,7 @@ impl ResolvedTrunk {
             trunk: self.trunk.id.clone(),
             transport: self.trunk.transport,
             addresses: self.addresses.iter().take(MAX_TRIED).copied().collect(),
-            domain: uri_host(&self.trunk.host, self.trunk.port),
+            domain: uri_host(&self.trunk.host, self.trunk.fixed_port(), self.trunk.transport),
             credentials: self.credentials.clone(),
             register_s,
             probe_interval_s,
@@ -119,48 +97,6 @@ pub fn unresolved(
 }
 
 impl Resolver {
-    pub fn new(config: &config::Calls) -> Self {
-        Self {
-            timeout: Duration::from_millis(config.dns_timeout_ms),
-            keep: Duration::from_secs(config.dns_cache_s),
-            cache: Mutex::default(),
-        }
-    }
-
-    /// Addresses of a host, at most [`MAX_ADDRESSES`]. When DNS fails, what was known before still
-    /// holds; empty if nothing was.
-    async fn resolve(&self, host: &str, port: u16) -> Vec<SocketAddr> {
-        let key = (host.to_owned(), port);
-        let known = self.lock().get(&key).cloned();
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < self.keep) {
-            return known.addresses.clone();
-        }
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match tokio::time::timeout(self.timeout, tokio::net::lookup_host((bare, port))).await {
-            Ok(Ok(addresses)) => {
-                let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
-                let mut cache = self.lock();
-                if cache.len() >= CACHE_CAP {
-                    cache.clear();
-                }
-                cache.insert(key, Resolved { addresses: addresses.clone(), at: Instant::now() });
-                addresses
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(host, %error, "trunk: host cannot be resolved");
-                known.map(|known| known.addresses).unwrap_or_default()
-            }
-            Err(_) => {
-                tracing::warn!(host, "trunk: no answer from DNS in time");
-                known.map(|known| known.addresses).unwrap_or_default()
-            }
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u16), Resolved>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Those of the trunks that can be dialled, in their order.
     pub async fn ready_trunks(
         &self,
@@ -177,7 +113,7 @@ impl Resolver {
                     continue;
                 }
             };
-            let addresses = self.resolve(&trunk.host, trunk.port).await;
+            let addresses = self.resolve(&trunk.host, trunk.fixed_port(), trunk.transport).await;
             if !addresses.is_empty() {
                 ready.push(ResolvedTrunk { trunk, addresses, credentials });
             }
@@ -200,18 +136,18 @@ fn credentials(
     }))
 }
 
-/// Port of a SIP URI that names none (RFC 3261 §19.1.2).
-const DEFAULT_PORT: u16 = 5060;
-
 /// A trunk's host as a URI holds it: an IPv6 address in brackets, and the port where it is not the
-/// default (RFC 3261 §25.1).
-fn uri_host(host: &str, port: u16) -> String {
+/// default, nor for DNS to say (RFC 3261 §25.1).
+fn uri_host(host: &str, port: Option<u16>, transport: TransportKind) -> String {
     let host = if host.parse::<std::net::Ipv6Addr>().is_ok() {
         format!("[{host}]")
     } else {
         host.to_owned()
     };
-    if port == DEFAULT_PORT { host } else { format!("{host}:{port}") }
+    match port {
+        Some(port) if port != resolver::default_port(transport) => format!("{host}:{port}"),
+        _ => host,
+    }
 }
 
 /// One leg's destination on its way.
@@ -228,7 +164,7 @@ pub fn destination(
             trunk: trunk.id.clone(),
             transport: trunk.transport,
             address: *address,
-            domain: uri_host(&trunk.host, trunk.port),
+            domain: uri_host(&trunk.host, trunk.fixed_port(), trunk.transport),
             request_user: number::wire(number, &trunk.number_format, region),
             caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
             credentials: ready.credentials.clone(),
@@ -262,7 +198,8 @@ fn shown_format(format: &NumberFormat) -> &NumberFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use call_words::{MediaProfile, TransportKind};
+    use crate::config;
+    use call_words::MediaProfile;
 
     pub fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
         Trunk {
@@ -285,6 +222,7 @@ mod tests {
             prefixes: vec![],
             max_calls_per_s: None,
             follows_redirects: false,
+            srv: false,
         }
     }
 
@@ -298,7 +236,8 @@ mod tests {
             trunk("prefixed", "127.0.0.3", NumberFormat::Prefix("77".into())),
             trunk("nowhere", "name.invalid", NumberFormat::E164),
         ];
-        let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
+        let resolver =
+            Resolver::new(&config::Calls { dns_timeout_ms: 500, ..config::Calls::default() });
         let master_key = MasterKey::new([1; 32]);
         let ready = resolver.ready_trunks(trunks.clone(), &master_key).await;
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
@@ -343,8 +282,11 @@ mod tests {
             ("2001:db8::1", 5062, "[2001:db8::1]:5062"),
             ("[2001:db8::1]", 5062, "[2001:db8::1]:5062"),
         ] {
-            assert_eq!(uri_host(host, port), domain);
+            assert_eq!(uri_host(host, Some(port), TransportKind::Udp), domain);
         }
+        assert_eq!(uri_host("carrier.example", None, TransportKind::Tls), "carrier.example");
+        let tls = |port| uri_host("carrier.example", Some(port), TransportKind::Tls);
+        assert_eq!([tls(5061), tls(5060)], ["carrier.example", "carrier.example:5060"]);
     }
 
     // B02
@@ -388,7 +330,8 @@ mod tests {
         let secret = crate::secret::Secret::new("p");
         locked.username = Some("u".into());
         locked.password = Some(MasterKey::new([2; 32]).seal(Purpose::TrunkPassword, &secret));
-        let resolver = Resolver::new(&config::Calls { dns_timeout_ms: 500, dns_cache_s: 1 });
+        let resolver =
+            Resolver::new(&config::Calls { dns_timeout_ms: 500, ..config::Calls::default() });
         assert!(
             resolver.ready_trunks(vec![locked.clone()], &MasterKey::new([1; 32])).await.is_empty()
         );

@@ -22,9 +22,10 @@ pub struct StackSpec {
     pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
-    /// A second trunk, for calls that the first one fails: its address, and its `media`, "rtp" or
-    /// "sdes_srtp".
-    pub backup: Option<(SocketAddr, &'static str)>,
+    /// A second trunk, for calls that the first one fails.
+    pub backup: Option<Trunk>,
+    /// What the edge shows and believes in SIP over TLS; `None` if it takes none.
+    pub tls: Option<TlsFiles>,
     pub callback_url: String,
     /// PEM file with an authority to trust for callbacks.
     pub callback_roots: Option<PathBuf>,
@@ -57,6 +58,7 @@ impl StackSpec {
             edge_address: Ipv4Addr::LOCALHOST.into(),
             carrier,
             backup: None,
+            tls: None,
             callback_url,
             callback_roots: None,
             api: ([127, 0, 0, 1], 0).into(),
@@ -102,6 +104,25 @@ impl StackSpec {
             ..StackSpec::test(carrier, callback_url)
         }
     }
+}
+
+/// A trunk, in the words of its settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Trunk {
+    pub address: SocketAddr,
+    /// "udp", "tcp" or "tls".
+    pub transport: &'static str,
+    /// "rtp" or "sdes_srtp".
+    pub media: &'static str,
+}
+
+/// PEM files of the edge.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub private_key: PathBuf,
+    /// Of the authority that trunks' certificates hang on.
+    pub extra_roots: PathBuf,
 }
 
 /// How browsers reach the edge.
@@ -334,14 +355,24 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
             shards,
         )?,
     };
+    let tls = spec.tls.as_ref().map(|files| tls_config(files, ip)).transpose()?.unwrap_or_default();
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \
-            \"{ip}\"\nport = {sip_port}\n\n\
+            \"{ip}\"\nport = {sip_port}\n\n{tls}\
          [media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
          quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \
          \"{folder}/recordings\"\n\n\
          [hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
          {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
+    ))
+}
+
+fn tls_config(files: &TlsFiles, ip: IpAddr) -> anyhow::Result<String> {
+    let TlsFiles { certificate, private_key, extra_roots } = files;
+    Ok(format!(
+        "[sip.tls]\nport = {}\ncertificate = {certificate:?}\nprivate_key = {private_key:?}\n\
+         extra_roots = {extra_roots:?}\n\n",
+        free_address((ip, 0).into())?.port()
     ))
 }
 
@@ -370,13 +401,13 @@ pub fn more_agent(n: u32) -> String {
 }
 
 fn account(spec: &StackSpec) -> String {
-    let trunks: Vec<_> = [("carrier", (spec.carrier, "rtp"))]
+    let carrier = Trunk { address: spec.carrier, transport: "udp", media: "rtp" };
+    let trunks: Vec<_> = [("carrier", carrier)]
         .into_iter()
         .chain(spec.backup.map(|backup| ("backup", backup)))
         .collect();
     let names = trunks.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-    let trunks: String =
-        trunks.iter().map(|(name, (address, media))| trunk(name, *address, media)).collect();
+    let trunks: String = trunks.iter().map(|(name, one)| trunk(name, *one)).collect();
     let more: String =
         (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
     let (calls, rate, ring, url) =
@@ -394,12 +425,13 @@ fn account(spec: &StackSpec) -> String {
     )
 }
 
-fn trunk(name: &str, address: SocketAddr, media: &str) -> String {
+fn trunk(name: &str, trunk: Trunk) -> String {
+    let Trunk { address, transport, media } = trunk;
     let (host, port) = (address.ip(), address.port());
+    let plaintext = if transport == "tls" { "" } else { "allow_plaintext = true\n" };
     format!(
-        "[trunks.{name}]\nhost = \"{host}\"\nport = {port}\ntransport = \"udp\"\nmedia = \
-            \"{media}\"\nallow_plaintext = true\n\
-         max_calls = 10000\n\n"
+        "[trunks.{name}]\nhost = \"{host}\"\nport = {port}\ntransport = \"{transport}\"\n\
+         media = \"{media}\"\n{plaintext}max_calls = 10000\n\n"
     )
 }
 

@@ -6,6 +6,7 @@ mod softphone;
 
 pub use softphone::{SoftphoneConfig, SoftphonePlan};
 
+use crate::transport::{CertificateSource, TlsSource};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,37 @@ pub struct SipConfig {
     /// UDP and TCP port of shard 0; shard `n` has `port + n`. 1 to 65,535, or 0 with one shard: the
     /// system chooses.
     pub port: u16,
+    pub tls: TlsConfig,
+}
+
+/// `[sip.tls]`: SIP over TLS, to trunks and from them.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// TCP port of shard 0; shard `n` has `port + n`. 1 to 65,535.
+    pub port: u16,
+    /// PEM file with the certificate chain, the own one first: shown to trunks that connect and to
+    /// those that ask for it. Read again within 10 s after a change. Empty: connections are only
+    /// opened, none is taken.
+    pub certificate: PathBuf,
+    /// PEM file with the certificate's key.
+    pub private_key: PathBuf,
+    /// PEM file of roots that trunks' certificates may hang on besides the system's. Empty: none.
+    pub extra_roots: PathBuf,
+}
+
+impl TlsConfig {
+    /// What is shown and whom is believed.
+    pub fn source(&self) -> TlsSource {
+        let given = |path: &PathBuf| Some(path.clone()).filter(|path| !path.as_os_str().is_empty());
+        TlsSource {
+            certificate: given(&self.certificate).map(|certificate| CertificateSource::Files {
+                certificate,
+                private_key: self.private_key.clone(),
+            }),
+            extra_roots: given(&self.extra_roots),
+        }
+    }
 }
 
 /// `[media]`: the RTP and RTCP ports, cut evenly among the shards, and what is offered.
@@ -162,7 +194,23 @@ impl Default for Config {
 impl Default for SipConfig {
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { bind_address: loopback, public_address: loopback, port: 5060 }
+        Self {
+            bind_address: loopback,
+            public_address: loopback,
+            port: 5060,
+            tls: TlsConfig::default(),
+        }
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            port: 5061,
+            certificate: PathBuf::new(),
+            private_key: PathBuf::new(),
+            extra_roots: PathBuf::new(),
+        }
     }
 }
 
@@ -296,6 +344,13 @@ impl Config {
                 u32::from(self.sip.port) + u32::from(self.shards.max(1)) <= 65_536,
                 "with one port per shard the last would be above 65535",
             ),
+            ("sip.tls.port", self.sip.tls.port != 0, "1 to 65535 are allowed"),
+            (
+                "sip.tls.private_key",
+                self.sip.tls.certificate.as_os_str().is_empty()
+                    == self.sip.tls.private_key.as_os_str().is_empty(),
+                "a PEM file is needed beside `sip.tls.certificate`, and only there",
+            ),
             (
                 "media.first_port",
                 self.media.first_port.is_multiple_of(2) && self.media.first_port >= 1024,
@@ -354,6 +409,8 @@ pub struct ShardPlan {
     pub index: u16,
     /// UDP and TCP.
     pub sip: SocketAddr,
+    /// SIP over TLS.
+    pub sip_tls: SocketAddr,
     pub first_port: u16,
     pub pair_count: u16,
     pub call_capacity: u16,
@@ -389,15 +446,24 @@ impl ShardPlan {
             );
             return Err(ConfigError::Key { key: "sip.port".into(), problem });
         }
+        let tls = u32::from(config.sip.tls.port);
+        let tls = tls..tls + u32::from(shard_count);
+        let takes_tls = config.sip.tls.source().certificate.is_some();
+        let meets_sip = tls.start < sip.end && sip.start < tls.end;
+        if takes_tls && (tls.end > 65_536 || meets_sip) {
+            let problem =
+                format!("{shard_count} ports from it on do not exist or meet `sip.port`'s");
+            return Err(ConfigError::Key { key: "sip.tls.port".into(), problem });
+        }
         let softphones = config.softphone.cut(config, shard_count)?;
+        let at = |port: u16| SocketAddr::new(config.sip.bind_address, port);
+        let sip_port = |index| config.sip.port + if config.sip.port == 0 { 0 } else { index };
         Ok((0..shard_count)
             .zip(softphones)
             .map(|(index, softphone)| Self {
                 index,
-                sip: SocketAddr::new(
-                    config.sip.bind_address,
-                    config.sip.port + if config.sip.port == 0 { 0 } else { index },
-                ),
+                sip: at(sip_port(index)),
+                sip_tls: at(config.sip.tls.port.saturating_add(index)),
                 first_port: config.media.first_port + index * pair_count * 2,
                 pair_count,
                 call_capacity: config.limits.max_calls.min(pair_count / 2),

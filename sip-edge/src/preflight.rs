@@ -1,7 +1,7 @@
 //! What the machine must offer before the shards start, each lack told with what to do about it.
 
 use crate::config::{Config, ShardPlan};
-use crate::transport::Certificate;
+use crate::transport::{Certificate, Tls, web_acceptor};
 use rustix::fs::Access;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,6 +50,7 @@ pub fn look(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
         folder(&config.recordings.folder),
         link(&config.link.socket),
         certificate(config),
+        trunk_tls(config),
     ];
     lacks.into_iter().flatten().collect()
 }
@@ -163,12 +164,24 @@ fn certificate(config: &Config) -> Option<Lack> {
         .softphone
         .certificate_source(config.sip.public_address)
         .filter(|_| config.softphone.enabled)?;
-    let error = Certificate::open(source).err()?;
+    let error = Certificate::open(source, web_acceptor).err()?;
     Some(Lack {
         what: format!("softphones have no certificate ({error})"),
         remedy: "set `softphone.certificate` and `softphone.private_key` to PEM files that this \
             user may read, or, for development only, `softphone.self_signed = true`"
             .into(),
+    })
+}
+
+/// Reads the certificate that trunks are shown, and the roots that theirs may hang on.
+fn trunk_tls(config: &Config) -> Option<Lack> {
+    let error = Tls::open(&config.sip.tls.source()).err()?;
+    Some(Lack {
+        what: format!("SIP cannot be carried in TLS ({error})"),
+        remedy:
+            "set `sip.tls.certificate`, `sip.tls.private_key` and `sip.tls.extra_roots` to PEM \
+            files that this user may read, or leave them empty"
+                .into(),
     })
 }
 
@@ -187,8 +200,11 @@ fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
                 taken.push((key, "UDP", address, error));
             }
         }
-        if let Err(error) = bind(plan.sip, Type::STREAM, Protocol::TCP) {
-            taken.push(("sip.port", "TCP", plan.sip, error));
+        let sip_tls = config.sip.tls.source().certificate.map(|_| ("sip.tls.port", plan.sip_tls));
+        for (key, address) in [("sip.port", plan.sip)].into_iter().chain(sip_tls) {
+            if let Err(error) = bind(address, Type::STREAM, Protocol::TCP) {
+                taken.push((key, "TCP", address, error));
+            }
         }
         if let Some(softphone) = plan.softphone
             && let Err(error) = bind(softphone.listener, Type::STREAM, Protocol::TCP)
@@ -255,6 +271,7 @@ mod tests {
         let plan = ShardPlan {
             index: 0,
             sip: holder.local_addr().unwrap(),
+            sip_tls: holder.local_addr().unwrap(),
             first_port: 0,
             pair_count: 0,
             call_capacity: 0,

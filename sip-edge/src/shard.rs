@@ -13,11 +13,11 @@ pub use run::{ShardInput, run};
 use crate::config::{Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, kept_trunk, place_call, refusal, told, verb};
 use crate::transport::{
-    Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Streams, WebSocketConfig,
-    WebSocketLimits, WebSockets,
+    Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Streams, Tls,
+    WebSocketConfig, WebSocketLimits, WebSockets, web_acceptor,
 };
 use anyhow::Context;
-use call_words::TrunkId;
+use call_words::{TransportKind, TrunkId};
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
@@ -30,6 +30,7 @@ use sip_core::command::EdgeConfig;
 use sip_core::edge::Edge;
 use sip_core::event::{Ended, Event, Output, RecordedFile, RecordingWritten, SourceKind};
 use sip_core::flow::{Flow, Transport};
+use sip_core::message::View;
 use sip_core::registrar::{CloseReason, RegistrarConfig};
 use sip_core::remains::Remains;
 use std::cell::RefCell;
@@ -77,6 +78,8 @@ pub(crate) struct Shard {
     journal: LegJournal,
     hold_audio: HoldAudio,
     streams: Streams,
+    tls_streams: Streams,
+    tls: Rc<Tls>,
     websockets: Option<WebSockets>,
     /// The turns of the streams and of the control link.
     pace: Pace,
@@ -109,6 +112,7 @@ impl Shard {
             shard: plan.index,
             local,
             public: SocketAddr::new(config.sip.public_address, local.port()),
+            tls_port: plan.sip_tls.port(),
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
             wideband: config.media.wideband,
             call_capacity: capacity,
@@ -138,17 +142,23 @@ impl Shard {
             max_per_address: config.limits.max_tcp_per_address.into(),
             limits: StreamLimits::new(config.tcp_idle()),
         };
+        let tls = Rc::new(Tls::open(&config.sip.tls.source()).context("sip.tls")?);
+        let tls_config = StreamConfig { local: plan.sip_tls, ..stream_config };
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
-            let (for_recorder, for_streams, for_websockets) =
-                (shard.clone(), shard.clone(), shard.clone());
+            let (for_recorder, for_streams, for_tls, for_websockets) =
+                (shard.clone(), shard.clone(), shard.clone(), shard.clone());
             let recorder = Recorder::new(config.recordings.folder.clone(), move |progress| {
                 on(&for_recorder, |shard| shard.recording_progress(progress));
             });
-            let streams = Streams::new(stream_config, pace.clone(), move |event| {
+            let streams = Streams::new(stream_config, None, pace.clone(), move |event| {
                 on(&for_streams, |shard| shard.stream_event(event))
             });
+            let tls_streams =
+                Streams::new(tls_config, Some(tls.clone()), pace.clone(), move |event| {
+                    on(&for_tls, |shard| shard.stream_event(event))
+                });
             let websockets = websocket_config.map(|config| {
                 WebSockets::new(config, pace.clone(), move |event| {
                     on(&for_websockets, |shard| shard.stream_event(event))
@@ -161,6 +171,8 @@ impl Shard {
                 journal: LegJournal::new(&config.recordings.folder, plan.index, inherited),
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
                 streams,
+                tls_streams,
+                tls: tls.clone(),
                 websockets,
                 pace,
                 softphone_service: None,
@@ -173,6 +185,10 @@ impl Shard {
             })
         });
         shard.borrow().streams.listen().with_context(|| format!("TCP {local} cannot be bound"))?;
+        if tls.is_certified() {
+            let listening = shard.borrow().tls_streams.listen();
+            listening.with_context(|| format!("TCP {} cannot be bound", plan.sip_tls))?;
+        }
         let websockets = shard.borrow().websockets.clone();
         if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
             let listener = websockets
@@ -251,6 +267,9 @@ impl Shard {
                     Output::Sip { flow, bytes } if flow.transport == Transport::Tcp => {
                         self.streams.send(flow, &bytes)
                     }
+                    Output::Sip { flow, bytes } if flow.transport == Transport::Tls => {
+                        self.tls_streams.send(flow, &bytes)
+                    }
                     Output::Sip { flow, bytes } => {
                         self.with_websockets(|sockets| sockets.send(flow, &bytes))
                     }
@@ -309,7 +328,13 @@ impl Shard {
     /// Does what control-api commands, or says why not; a repeated command has no effect.
     pub(crate) fn command(&mut self, command: Command) -> Result<(), ControlRefusal> {
         let now = Instant::now();
-        trunk_addresses(&command).for_each(|address| self.streams.know_trunk(address));
+        for (address, transport, domain) in trunks(&command) {
+            self.streams.know_trunk(address.ip());
+            if transport == TransportKind::Tls {
+                self.tls_streams.know_trunk(address.ip());
+                self.tls.know(address, host_of(domain));
+            }
+        }
         let mut answer = Ok(());
         match command {
             Command::PlaceCall(call) if self.mailbox.outbox().holds_end_of(&call.call_id) => {}
@@ -344,6 +369,11 @@ impl Shard {
     /// Leaves the legs that an earlier process left at their carriers.
     pub(crate) fn bid_farewell(&mut self, remains: Vec<Remains>) {
         let now = Instant::now();
+        for left in remains.iter().filter(|left| left.transport == Transport::Tls) {
+            if let Some(to) = left.request.to_addr() {
+                self.tls.know(left.remote, to.uri.host);
+            }
+        }
         self.edge.bid_farewell(now, remains);
         self.settle(now);
     }
@@ -374,7 +404,7 @@ impl Shard {
                     self.with_websockets(|sockets| sockets.know_agent(flow));
                 }
             }
-            StreamEvent::Failed { flow } => self.edge.handle_flow_error(now, flow),
+            StreamEvent::Failed { flow, fault } => self.edge.handle_flow_error(now, flow, fault),
             StreamEvent::Settled { flow } if self.edge.is_registered(flow) => {}
             StreamEvent::Settled { flow } => {
                 let reason = CloseReason::Revoked;
@@ -447,9 +477,9 @@ fn own_sockets(config: &Config) -> Vec<(IpAddr, RangeInclusive<u16>)> {
 fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result<WebSocketConfig> {
     let security = match config.softphone.certificate_source(config.sip.public_address) {
         None => Security::Plain,
-        Some(source) => {
-            Security::Tls(Rc::new(Certificate::open(source).context("softphone.certificate")?))
-        }
+        Some(source) => Security::Tls(Rc::new(
+            Certificate::open(source, web_acceptor).context("softphone.certificate")?,
+        )),
     };
     Ok(WebSocketConfig {
         local: softphone.listener,
@@ -461,13 +491,16 @@ fn websocket_config(config: &Config, softphone: SoftphonePlan) -> anyhow::Result
     })
 }
 
-/// Where the trunks are that a command dials or keeps.
-fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
+/// Where the trunks are that a command dials or keeps: their address, transport and host part.
+fn trunks(command: &Command) -> impl Iterator<Item = (SocketAddr, TransportKind, &str)> {
     let kept = match command {
         Command::KeepTrunks(trunks) => trunks.as_slice(),
         _ => &[],
     };
-    let kept = kept.iter().flat_map(|trunk| &trunk.addresses).map(SocketAddr::ip);
+    let kept = kept.iter().flat_map(|trunk| {
+        let named = |address: &SocketAddr| (*address, trunk.transport, trunk.domain.as_str());
+        trunk.addresses.iter().map(named)
+    });
     let destinations = match command {
         Command::PlaceCall(call) => [phone_of(&call.agent), Some(&call.customer)],
         Command::Control(control) => match &control.verb {
@@ -477,12 +510,16 @@ fn trunk_addresses(command: &Command) -> impl Iterator<Item = IpAddr> {
         },
         _ => [None, None],
     };
-    destinations
-        .into_iter()
-        .flatten()
-        .flat_map(|destination| &destination.routes)
-        .map(|route| route.address.ip())
-        .chain(kept)
+    let routes = destinations.into_iter().flatten().flat_map(|destination| &destination.routes);
+    routes.map(|route| (route.address, route.transport, route.domain.as_str())).chain(kept)
+}
+
+/// The name or address in a URI's host part.
+fn host_of(domain: &str) -> &str {
+    match domain.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => domain.split(':').next().unwrap_or(domain),
+    }
 }
 
 fn phone_of(target: &AgentTarget) -> Option<&Destination> {

@@ -9,19 +9,21 @@ mod pace;
 mod rate;
 mod slots;
 mod stream;
+mod tls;
 mod upgrade;
 mod websocket;
 
-pub use certificate::{Certificate, CertificateError, CertificateSource};
+pub use certificate::{Certificate, CertificateError, CertificateSource, web_acceptor};
 pub use lanes::Lane;
 pub use pace::Pace;
 pub use stream::{StreamConfig, StreamCounters, StreamLimits, Streams};
+pub use tls::{Tls, TlsSource};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};
 
 use futures_lite::future;
 use glommio::timer::Timer;
-use sip_core::flow::Flow;
+use sip_core::flow::{Flow, FlowFault};
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ pub enum StreamEvent<'a> {
     /// One whole message.
     Message { flow: Flow, bytes: &'a [u8] },
     /// The flow is gone, and what was sent on it lately may not have arrived.
-    Failed { flow: Flow },
+    Failed { flow: Flow, fault: FlowFault },
     /// A WebSocket has been open for a while: who has no business on it by now is to be sent away.
     Settled { flow: Flow },
 }

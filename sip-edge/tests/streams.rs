@@ -71,10 +71,10 @@ impl Rig {
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
         let config = StreamConfig { local, max_connections, max_per_address: 2, limits };
-        let streams = Streams::new(config, pace().0, move |event| {
+        let streams = Streams::new(config, None, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
-                StreamEvent::Failed { flow } => Seen::Failed(flow),
+                StreamEvent::Failed { flow, .. } => Seen::Failed(flow),
                 StreamEvent::Settled { .. } => {
                     panic!("TCP connections have business when they have messages")
                 }
@@ -171,7 +171,9 @@ fn a_failure_is_told_after_send_has_returned() {
             limits: WebSocketLimits::default(),
         };
         let sockets = WebSockets::new(config, pace().0, move |event| {
-            let StreamEvent::Failed { flow } = event else { panic!("only a failure is expected") };
+            let StreamEvent::Failed { flow, .. } = event else {
+                panic!("only a failure is expected")
+            };
             told.borrow_mut().push(flow);
         });
         let gone = Flow { transport: Transport::Wss, connection: Some(7), ..to };
@@ -374,7 +376,7 @@ fn nothing_more_is_taken_of_a_connection_that_is_cut_off() {
             // More than may wait for a peer that does not read; there before, so that what is taken
             // of the others is not a matter of time.
             let long = vec![b'x'; len];
-            *streams.borrow_mut() = Some(Streams::new(config, pace().0, move |event| {
+            *streams.borrow_mut() = Some(Streams::new(config, None, pace().0, move |event| {
                 if let (StreamEvent::Message { flow, .. }, Some(streams)) =
                     (event, &*answers.borrow())
                 {
@@ -411,7 +413,7 @@ async fn most_in_a_turn(count: usize, is_trunk: bool, unit: &'static [u8]) -> (u
     // Messages of this turn, of any turn at most, and in all.
     let seen = Rc::new(Cell::new((0, 0, 0, 0)));
     let (told, had) = (seen.clone(), turns.clone());
-    let streams = Streams::new(config, pace, move |event| {
+    let streams = Streams::new(config, None, pace, move |event| {
         let StreamEvent::Message { .. } = event else { return };
         let until = Instant::now() + WORK;
         while Instant::now() < until {}
@@ -495,7 +497,7 @@ fn what_was_caused_to_be_sent_goes_out_before_the_end() {
                 StreamConfig { local, max_connections: 4, max_per_address: 2, limits: limits() };
             let own = Rc::<RefCell<Option<Streams>>>::default();
             let answering = own.clone();
-            let streams = Streams::new(config, pace().0, move |event| {
+            let streams = Streams::new(config, None, pace().0, move |event| {
                 if let (StreamEvent::Message { flow, .. }, Some(streams)) =
                     (event, answering.borrow().as_ref())
                 {
@@ -546,7 +548,7 @@ impl Pages {
             StreamEvent::Message { flow, bytes } => {
                 told.borrow_mut().push(Seen::Message(flow, bytes.to_vec()))
             }
-            StreamEvent::Failed { flow } => told.borrow_mut().push(Seen::Failed(flow)),
+            StreamEvent::Failed { flow, .. } => told.borrow_mut().push(Seen::Failed(flow)),
             StreamEvent::Settled { .. } => {}
         });
         let address = sockets.listen().unwrap();

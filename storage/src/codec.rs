@@ -270,6 +270,7 @@ mod tests {
                 prefixes: vec![],
                 max_calls_per_s: None,
                 follows_redirects: false,
+                srv: false,
             }
         }
 

@@ -3,6 +3,7 @@
 //! one does. Steered by the keys of its console.
 
 use crate::audio::AMPLITUDE;
+use crate::authority::Identity;
 use media_core::tone::Tone;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -45,8 +46,13 @@ pub struct Baresip {
 
 impl Baresip {
     /// Starts the phone of this E.164 number on loopback; it speaks with a tone of this frequency
-    /// in Hz.
-    pub async fn start(number: &str, frequency: f64, media: Media) -> Baresip {
+    /// in Hz. With an identity it can be called over TLS, too, at [`Self::tls_address`].
+    pub async fn start(
+        number: &str,
+        frequency: f64,
+        media: Media,
+        identity: Option<&Identity>,
+    ) -> Baresip {
         let folder = tempfile::tempdir().expect("a folder for the phone");
         let free =
             || loadtest::children::free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
@@ -62,8 +68,16 @@ impl Baresip {
         let account =
             format!("<sip:{number}@{}>;regint=0;answermode=auto{encryption}\n", address.ip());
         let path = folder.path();
+        let certificate = identity.map_or_else(String::new, |identity| {
+            // Both in one file.
+            let pem = [&identity.certificate, &identity.private_key]
+                .map(|file| std::fs::read_to_string(file).expect("a PEM file"))
+                .concat();
+            std::fs::write(path.join("identity.pem"), pem).expect("a file of the phone");
+            format!("sip_certificate {}/identity.pem\n", path.display())
+        });
         for (name, bytes) in [
-            ("config", config(path, address, console_address).into_bytes()),
+            ("config", (config(path, address, console_address) + &certificate).into_bytes()),
             ("accounts", account.into_bytes()),
             ("asound.conf", sound_config(path).into_bytes()),
             ("speech.wav", speech(frequency)),
@@ -92,6 +106,11 @@ impl Baresip {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         phone
+    }
+
+    /// Where it is called over TLS.
+    pub fn tls_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.address.port() + 1)
     }
 
     /// Asks for hold by a new offer.
@@ -136,12 +155,19 @@ impl Baresip {
 
     /// Directions in the descriptions that it sent, in order.
     pub fn directions(&self) -> Vec<String> {
-        let (log, from) = (self.log(), format!("{} ->", self.address));
+        let log = self.log();
+        let from = [self.address, self.tls_address()].map(|address| format!("{address} ->"));
+        // A connection that it opened comes from another port.
+        let is_own = |message: &str| {
+            from.iter().any(|from| message.starts_with(from))
+                || message.contains("\nUser-Agent: baresip")
+        };
         let all = ["sendrecv", "sendonly", "recvonly", "inactive"];
         let direction = |line: &str| {
             all.iter().find(|direction| line.trim_end().strip_prefix("a=") == Some(direction))
         };
-        let sent = log.split("\nUDP ").filter(|message| message.starts_with(&from));
+        let sent = log.split("\nUDP ").flat_map(|part| part.split("\nTLS "));
+        let sent = sent.filter(|message| is_own(message));
         sent.filter_map(|message| message.lines().find_map(direction))
             .map(|direction| (*direction).to_owned())
             .collect()

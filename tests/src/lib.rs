@@ -2,6 +2,7 @@
 //! endpoint, and the real processes between them. Each child ends with the test that started it.
 
 pub mod audio;
+pub mod authority;
 pub mod baresip;
 pub mod browser;
 pub mod firefox;

@@ -58,7 +58,7 @@ impl Rig {
         };
         let sipp = Sipp::start(ip, ports, law).await.expect("sipp");
         let mut spec = StackSpec::test(sipp.address, sink.url.clone());
-        spec.callback_roots = sink.roots.clone();
+        spec.callback_roots = sink.roots();
         change(&mut spec);
         let stack = Stack::start(spec).await.expect("the processes");
         Rig {

@@ -1,15 +1,15 @@
 //! A customer's callback endpoint on loopback, plain or HTTPS under a private authority, with a
 //! scripted answer to each request.
 
+use crate::authority::Authority;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::serve::IncomingStream;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -75,8 +75,8 @@ struct Shared {
 /// A running endpoint.
 pub struct Sink {
     pub url: String,
-    /// PEM file of the authority, if the endpoint speaks TLS.
-    pub roots: Option<PathBuf>,
+    /// There if the endpoint speaks TLS.
+    authority: Option<Authority>,
     shared: Arc<Shared>,
 }
 
@@ -93,13 +93,13 @@ impl Sink {
 
     /// Over HTTPS, with a certificate of a private authority for 127.0.0.1.
     pub async fn https(script: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Sink {
-        Sink::start(Some(authority()), Box::new(script)).await
+        Sink::start(Some(Authority::fresh()), Box::new(script)).await
     }
 
-    async fn start(tls: Option<(PathBuf, TlsAcceptor)>, script: Script) -> Sink {
+    async fn start(authority: Option<Authority>, script: Script) -> Sink {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let scheme = if tls.is_some() { "https" } else { "http" };
+        let scheme = if authority.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}/callback", listener.local_addr().expect("bound"));
         let client = reqwest::Client::new();
         let shared = Arc::new(Shared {
@@ -109,12 +109,16 @@ impl Sink {
             client,
         });
         let router = axum::Router::new().fallback(receive).with_state(shared.clone());
-        let (roots, acceptor) = tls.unzip();
-        let door = Door { listener, acceptor };
+        let door = Door { listener, acceptor: authority.as_ref().map(acceptor) };
         tokio::spawn(async move {
             axum::serve(door, router.into_make_service_with_connect_info::<Peer>()).await
         });
-        Sink { url, roots, shared }
+        Sink { url, authority, shared }
+    }
+
+    /// PEM file of the authority, if the endpoint speaks TLS.
+    pub fn roots(&self) -> Option<PathBuf> {
+        self.authority.as_ref().map(Authority::root)
     }
 
     /// All requests about this call, in order.
@@ -134,14 +138,6 @@ impl Sink {
     /// When answers were given, counted from the acceptance of their connections.
     pub fn answered_after(&self) -> Vec<Duration> {
         self.shared.answered_after.lock().expect("answered_after").clone()
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        if let Some(path) = &self.roots {
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -228,27 +224,18 @@ impl Connected<IncomingStream<'_, Door>> for Peer {
     }
 }
 
-/// A fresh authority, as a PEM file, and a server's identity under it.
-fn authority() -> (PathBuf, TlsAcceptor) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let mut ca = CertificateParams::new(Vec::new()).expect("no names");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = KeyPair::generate().expect("a key");
-    let name =
-        format!("authority-{}-{}.pem", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, ca.self_signed(&ca_key).expect("a certificate").pem()).expect("a file");
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("an address");
-    let leaf = leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).expect("a certificate");
-    let private_key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+/// With an identity of the authority's.
+fn acceptor(authority: &Authority) -> TlsAcceptor {
+    let identity = authority.issue("127.0.0.1");
+    let certificate = CertificateDer::from_pem_file(&identity.certificate).expect("a certificate");
+    let private_key = PrivateKeyDer::from_pem_file(&identity.private_key).expect("a key");
     let config = rustls::ServerConfig::builder_with_provider(Arc::new(
         rustls::crypto::ring::default_provider(),
     ))
     .with_safe_default_protocol_versions()
     .expect("versions of TLS")
     .with_no_client_auth()
-    .with_single_cert(vec![leaf.der().clone()], private_key)
+    .with_single_cert(vec![certificate], private_key)
     .expect("an identity");
-    (path, TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
 }

@@ -6,6 +6,7 @@ use super::field::{self, Context, Refusals};
 use crate::http::extract::{JsonBody, PathParams};
 use crate::link::{TrunkStanding, is_registered};
 use crate::problem::{Problem, ProblemDetails};
+use crate::resolver;
 use crate::secret::{Purpose, Secret};
 use crate::view::time::timestamp;
 use axum::Json;
@@ -44,6 +45,7 @@ pub struct TrunkView {
     pub prefixes: Vec<String>,
     pub max_calls_per_s: u32,
     pub follows_redirects: bool,
+    pub srv: bool,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
     /// How it stands with each connected shard that registers with it, probes it, or avoids it.
@@ -153,6 +155,7 @@ impl From<&Trunk> for TrunkView {
             prefixes: trunk.prefixes.clone(),
             max_calls_per_s: trunk.max_calls_per_s.unwrap_or(0),
             follows_redirects: trunk.follows_redirects,
+            srv: trunk.srv,
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
         }
@@ -162,18 +165,15 @@ impl From<&Trunk> for TrunkView {
 /// What travels unprotected on the trunk.
 fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
     let mut warnings = Vec::new();
-    match trunk.transport {
-        TransportKind::Udp | TransportKind::Tcp => {
+    if trunk.transport != TransportKind::Tls {
+        warnings
+            .push("SIP is not encrypted: anyone on the path can read who calls whom".to_owned());
+        if trunk.media == MediaProfile::SdesSrtp {
             warnings.push(
-                "SIP is not encrypted: anyone on the path can read who calls whom".to_owned(),
+                "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can \
+                    decrypt the audio"
+                    .to_owned(),
             );
-            if trunk.media == MediaProfile::SdesSrtp {
-                warnings.push(
-                    "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can \
-                        decrypt the audio"
-                        .to_owned(),
-                );
-            }
         }
     }
     if trunk.media == MediaProfile::Rtp {
@@ -188,7 +188,7 @@ fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
 pub struct TrunkSettings {
     /// Host name or address. Needed when the trunk is new.
     pub host: Option<String>,
-    /// 1–65535. Default 5060.
+    /// 1–65535. Default 5060; 5061 for `tls`.
     pub port: Option<u16>,
     /// Needed when the trunk is new.
     pub transport: Option<TransportKind>,
@@ -235,6 +235,9 @@ pub struct TrunkSettings {
     /// Whether a redirection (300, 301, 302) is followed, to the carrier's own host and to
     /// `signal_from` alone. Default false: the next trunk is tried.
     pub follows_redirects: Option<bool>,
+    /// Whether the NAPTR and SRV records of `host` say where it is (RFC 3263); `port` counts for
+    /// nothing then. Default false.
+    pub srv: Option<bool>,
 }
 
 impl TrunkSettings {
@@ -255,10 +258,12 @@ impl TrunkSettings {
         }
 
         if self.transport.is_none() && is_new {
-            refusals.add("transport", "missing; allowed are udp, tcp");
+            refusals.add("transport", "missing; allowed are udp, tcp, tls");
         }
         let media = self.media;
-        let mut port = known.map_or(5060, |known| known.port);
+        let transport = self.transport.or_else(|| known.map(|known| known.transport));
+        let default_port = transport.map_or(5060, resolver::default_port);
+        let mut port = known.map_or(default_port, |known| known.port);
         refusals.number("port", self.port, 1..=u16::MAX, &mut port);
         let mut max_calls = known.map_or(1000, |known| known.max_calls);
         refusals.number("max_calls", self.max_calls, 1..=100_000, &mut max_calls);
@@ -326,7 +331,7 @@ impl TrunkSettings {
             id: id.clone(),
             host: self.host.or_else(|| known.map(|known| known.host.clone()))?,
             port,
-            transport: self.transport.or_else(|| known.map(|known| known.transport))?,
+            transport: transport?,
             media: media
                 .or_else(|| known.map(|known| known.media))
                 .unwrap_or(MediaProfile::SdesSrtp),
@@ -348,6 +353,7 @@ impl TrunkSettings {
             prefixes,
             max_calls_per_s,
             follows_redirects,
+            srv: self.srv.unwrap_or_else(|| known.is_some_and(|known| known.srv)),
         };
         if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
             refusals.add("register_s", "allowed only with username and password, or as 0");

@@ -3,7 +3,7 @@
 use super::table::{joined, or_dash, settings, table, yes_no};
 use super::{CliError, Session, given, secret_from};
 use crate::admin::trunk::{NumberForm, TrunkStateView, TrunkView};
-use call_words::{MediaProfile, TransportKind};
+use call_words::MediaProfile;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -89,6 +89,9 @@ pub struct TrunkArgs {
     /// Whether a redirection is followed, to the carrier's own host and --signal-from alone
     #[arg(long)]
     follows_redirects: Option<bool>,
+    /// DNS says where it is, by NAPTR and SRV records of the host; the port counts for nothing then
+    #[arg(long)]
+    srv: Option<bool>,
 }
 
 /// The API's form of `e164-plus` and its like; underscores are taken, too.
@@ -130,6 +133,7 @@ impl TrunkArgs {
             ("prefixes", list(&self.prefixes)),
             ("max_calls_per_s", self.max_calls_per_s.map(Value::from)),
             ("follows_redirects", self.follows_redirects.map(Value::from)),
+            ("srv", self.srv.map(Value::from)),
         ]))
     }
 }
@@ -167,11 +171,8 @@ impl TrunkCommand {
 fn address(trunk: &TrunkView) -> String {
     let host =
         if trunk.host.contains(':') { format!("[{}]", trunk.host) } else { trunk.host.clone() };
-    let transport = match trunk.transport {
-        TransportKind::Udp => "udp",
-        TransportKind::Tcp => "tcp",
-    };
-    format!("{transport}:{host}:{}", trunk.port)
+    let port = if trunk.srv { " (SRV)".to_owned() } else { format!(":{}", trunk.port) };
+    format!("{}:{host}{port}", trunk.transport)
 }
 
 fn media(trunk: &TrunkView) -> String {

@@ -152,6 +152,7 @@ fn edge_config() -> EdgeConfig {
     EdgeConfig {
         shard: 0,
         local: EDGE,
+        tls_port: 5061,
         public: EDGE,
         user_agent: "one_call".into(),
         wideband: false,

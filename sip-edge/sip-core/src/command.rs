@@ -15,11 +15,12 @@ pub struct EdgeConfig {
     /// Number of the shard, coded in the Contact's user so that a message that lands elsewhere can
     /// be sent on.
     pub shard: u16,
-    /// Address that the shard's SIP sockets are bound to; the `local` of each flow that the edge
-    /// opens.
+    /// Address that the shard's SIP sockets are bound to: `local` of the flows that the edge opens.
     pub local: SocketAddr,
     /// Address that peers reach the shard at, written into Via and Contact.
     pub public: SocketAddr,
+    /// The port of TLS, in place of those of `local` and `public`.
+    pub tls_port: u16,
     /// `User-Agent` and `Server` header.
     pub user_agent: String,
     /// Most calls at a time.
@@ -30,6 +31,23 @@ pub struct EdgeConfig {
     pub wideband: bool,
     /// Softphones that may register over WebSocket; `None` if there are none.
     pub softphones: Option<RegistrarConfig>,
+}
+
+impl EdgeConfig {
+    /// `local` of the flows that the edge opens over a transport.
+    pub fn local(&self, transport: Transport) -> SocketAddr {
+        self.at(self.local, transport)
+    }
+
+    /// Address that peers reach the shard at over a transport.
+    pub fn public(&self, transport: Transport) -> SocketAddr {
+        self.at(self.public, transport)
+    }
+
+    fn at(&self, address: SocketAddr, transport: Transport) -> SocketAddr {
+        let port = if transport == Transport::Tls { self.tls_port } else { address.port() };
+        SocketAddr::new(address.ip(), port)
+    }
 }
 
 /// A call to place: agent first, then the customer. A softphone with a customer that has no route

@@ -15,7 +15,7 @@ use crate::control::Verb;
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
 use crate::event::{Output, RecordedFile};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowFault};
 use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
 use crate::remains::Remains;
@@ -180,10 +180,10 @@ impl Edge {
         self.settle(now);
     }
 
-    /// Sending on this flow failed, or its connection broke: its transactions fail, and their legs
-    /// fail over (RFC 3261 §17.1.4). Must be told of each WebSocket that ends: its softphone is
-    /// offline from then on.
-    pub fn handle_flow_error(&mut self, now: Instant, flow: Flow) {
+    /// Sending on this flow failed, or its connection is gone: its transactions fail, and their
+    /// legs fail over (RFC 3261 §17.1.4). Must be told of each WebSocket that ends: its softphone
+    /// is offline from then on.
+    pub fn handle_flow_error(&mut self, now: Instant, flow: Flow, fault: FlowFault) {
         self.shard.counters.count(Counter::FlowError);
         self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
@@ -200,7 +200,7 @@ impl Edge {
         for id in failed {
             self.shard.transactions.handle_transport_error(now, id);
         }
-        self.settle(now);
+        self.settle_after(now, fault);
     }
 
     /// The shard's media, for reports.
@@ -302,13 +302,18 @@ impl Edge {
 
     /// Takes the transactions' outputs to the network and to their calls until there are none.
     fn settle(&mut self, now: Instant) {
+        self.settle_after(now, FlowFault::Broken);
+    }
+
+    /// The same; what failed for want of its flow failed by this fault.
+    fn settle_after(&mut self, now: Instant, fault: FlowFault) {
         while let Some((id, peer, output)) = self.shard.transactions.poll_output() {
             use transaction::Output as From;
             match (output, peer.owner) {
                 (From::Transmit(bytes), _) => {
                     self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes })
                 }
-                (output, None) => self.handle_trunk_output(now, id, &output),
+                (output, None) => self.handle_trunk_output(now, id, &output, fault),
                 (output, Some(owner)) if owner.call.is_of_farewell() => {
                     self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
                 }
@@ -326,7 +331,7 @@ impl Edge {
                     self.fail_transaction(now, owner, id, Failure::Timeout)
                 }
                 (From::TransportError, Some(owner)) => {
-                    self.fail_transaction(now, owner, id, Failure::Transport)
+                    self.fail_transaction(now, owner, id, Failure::Transport(fault))
                 }
                 (From::Terminated, Some(owner)) => {
                     self.calls.with(now, &mut self.shard, owner.call, |call, _| {

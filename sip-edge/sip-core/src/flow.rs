@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 pub enum Transport {
     Udp,
     Tcp,
+    /// TLS over TCP (RFC 3261 §26.2.1).
+    Tls,
     /// SIP over WebSocket and TLS (RFC 7118): each message is one frame's payload.
     /// `Flow::connection` names the WebSocket.
     Wss,
@@ -26,7 +28,26 @@ pub struct Flow {
     pub local: SocketAddr,
     pub remote: SocketAddr,
     /// The stream that a message came in on, and on which its responses go back. `None` on an
-    /// outgoing message over TCP: use any open connection to `remote`, or open one. Always `None`
-    /// for UDP.
+    /// outgoing message over TCP or TLS: use any open connection to `remote`, or open one. Always
+    /// `None` for UDP.
     pub connection: Option<u64>,
+}
+
+/// Why a flow is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FlowFault {
+    /// It could not be opened, or it broke.
+    Broken,
+    /// TLS did not come about.
+    Tls,
+}
+
+impl FlowFault {
+    /// One line for people.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::Broken => "transport error",
+            Self::Tls => "TLS did not come about",
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a call's end means: table A11 as pure functions from SIP codes, Q.850 causes and our own
 //! timers to status, reason and failover. Knows no call and no message.
 
+use crate::flow::FlowFault;
 use call_words::{CallStatus, HangupBy, LegKind, Reason};
 
 /// Place of a third party or supervisor in its call's list, in the order in which they came.
@@ -67,7 +68,7 @@ pub enum Failure {
     /// Our ring timer, upon which we cancelled.
     RingTimeout,
     /// The message could not be sent, or its connection broke.
-    Transport,
+    Transport(FlowFault),
     /// The peer's SDP cannot be used.
     Media,
 }
@@ -121,6 +122,8 @@ enum Kind {
     Credentials,
     Media,
     Trunk,
+    /// TLS with the trunk did not come about.
+    Tls,
     /// A failure of the whole network, which no other trunk can mend (RFC 3261 §21.6).
     Global,
 }
@@ -131,11 +134,12 @@ pub fn judge(leg: LegName, failure: Failure, rang: Rang) -> Verdict {
         Failure::Response { code, q850 } => kind_of_response(code, q850, rang),
         Failure::Timeout if rang == Rang::No => Kind::Timeout,
         Failure::Timeout | Failure::RingTimeout => Kind::NoAnswer,
-        Failure::Transport => Kind::Trunk,
+        Failure::Transport(FlowFault::Broken) => Kind::Trunk,
+        Failure::Transport(FlowFault::Tls) => Kind::Tls,
         Failure::Media => Kind::Media,
     };
     let failover = match kind {
-        Kind::Timeout | Kind::Trunk if rang == Rang::No => Failover::Always,
+        Kind::Timeout | Kind::Trunk | Kind::Tls if rang == Rang::No => Failover::Always,
         Kind::Credentials if rang == Rang::No => Failover::Once,
         _ => Failover::Never,
     };
@@ -207,6 +211,7 @@ fn meaning(leg: LegName, kind: Kind) -> (CallStatus, Reason) {
         (Kind::Credentials, _) => (Failed, Reason::TrunkRejected),
         (Kind::Media, _) => (Failed, Reason::Media),
         (Kind::Trunk | Kind::Global, _) => (Failed, Reason::TrunkFailed),
+        (Kind::Tls, _) => (Failed, Reason::TrunkTls),
     }
 }
 

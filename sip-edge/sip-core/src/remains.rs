@@ -129,12 +129,15 @@ fn word(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
         Transport::Wss => "wss",
     }
 }
 
 fn transport(word: &str) -> Option<Transport> {
-    [Transport::Udp, Transport::Tcp].into_iter().find(|each| self::word(*each) == word)
+    [Transport::Udp, Transport::Tcp, Transport::Tls]
+        .into_iter()
+        .find(|each| self::word(*each) == word)
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ fn bad_keys_are_named_in_one_line() {
     check("[sip]\nbind_address = \"0.0.0.0\"", "`sip.bind_address`");
     check("[sip]\npublic_address = \"host\"", "`sip.public_address`: invalid IP address syntax");
     check("[sip]\npublic_address = \"::1\"", "`sip.public_address`: the same IP version");
+    check("[sip.tls]\nport = 0", "`sip.tls.port`: 1 to 65535 are allowed");
+    check("[sip.tls]\ncertificate = \"c\"", "`sip.tls.private_key`: a PEM file is needed");
+    check("[sip.tls]\nprivate_key = \"k\"", "`sip.tls.private_key`: a PEM file is needed");
     check("[media]\nfirst_port = 20001", "`media.first_port`: an even port");
     check("[media]\nlast_port = 1025", "`media.last_port`: an odd port");
     check("[limits]\nmax_calls = 0", "`limits.max_calls`: 1 to 5000 are allowed");
@@ -138,6 +141,26 @@ fn ports_of_sip_meet_no_others() {
         let cut = ShardPlan::cut(&config, 2).map_err(|error| error.to_string());
         let told = "`softphone.port`: 2 ports from it on meet `sip.port`";
         assert_eq!(cut.err().as_deref(), (!is_free).then_some(told), "{address}:{port}");
+    }
+}
+
+#[test]
+fn ports_of_tls_count_where_it_is_taken() {
+    let mut config = Config::default();
+    let cut = |config: &Config| {
+        let plans = ShardPlan::cut(config, 2).map_err(|error| error.to_string())?;
+        Ok(plans.iter().map(|plan| plan.sip_tls.port()).collect::<Vec<_>>())
+    };
+    assert_eq!(cut(&config), Ok(vec![5061, 5062]), "only opened from");
+    config.sip.tls.certificate = "c.pem".into();
+    config.sip.tls.private_key = "k.pem".into();
+    for (port, is_free) in
+        [(5059, false), (5061, false), (5062, true), (65_534, true), (65_535, false)]
+    {
+        config.sip.tls.port = port;
+        let told = "`sip.tls.port`: 2 ports from it on do not exist or meet `sip.port`'s";
+        let expected = if is_free { Ok(vec![port, port + 1]) } else { Err(told.to_owned()) };
+        assert_eq!(cut(&config), expected, "{port}");
     }
 }
 

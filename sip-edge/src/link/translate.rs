@@ -168,6 +168,7 @@ fn transport(transport: TransportKind) -> Transport {
     match transport {
         TransportKind::Udp => Transport::Udp,
         TransportKind::Tcp => Transport::Tcp,
+        TransportKind::Tls => Transport::Tls,
     }
 }
 

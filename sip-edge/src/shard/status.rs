@@ -95,12 +95,12 @@ impl Shard {
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());
-        let streams = self
-            .streams
-            .counters()
-            .iter()
-            .chain(websockets)
-            .map(|(name, count)| (name.to_string(), count));
+        let streams = [("tcp", &self.streams), ("tls", &self.tls_streams)];
+        let streams = streams.into_iter().flat_map(|(transport, streams)| {
+            let counters = streams.counters().iter();
+            counters.map(move |(name, count)| (format!("{transport}_{name}"), count))
+        });
+        let streams = streams.chain(websockets.map(|(name, count)| (name.to_string(), count)));
         let media =
             self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));

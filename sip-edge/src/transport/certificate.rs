@@ -1,15 +1,20 @@
-//! TLS of the softphones' listener: TLS 1.2 and 1.3 only (RFC 9325 §3.1.1), with a certificate from
-//! files that are read again when they change, or a self-signed one for development.
+//! A certificate from files that are read again when they change, or a self-signed one for
+//! development, and what is made of it: TLS 1.2 and 1.3 only (RFC 9325 §3.1.1).
 
 use futures_rustls::TlsAcceptor;
+use glommio::timer::Timer;
 use rustls::ServerConfig;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How often files are looked at.
+const RELOAD_PERIOD: Duration = Duration::from_secs(10);
 
 /// Where a certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,22 +39,32 @@ pub enum CertificateError {
 /// When each file was changed last.
 type Stamps = [Option<SystemTime>; 2];
 
-/// A certificate in use.
-pub struct Certificate {
-    source: CertificateSource,
-    loaded: RefCell<(TlsAcceptor, Stamps)>,
+/// The chain, the own one first, and its key.
+pub struct Identity {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
 }
 
-impl Certificate {
+/// A certificate in use, as what connections are made or accepted with.
+pub struct Certificate<T> {
+    source: CertificateSource,
+    make: Box<dyn Fn(Identity) -> Result<T, rustls::Error>>,
+    loaded: RefCell<(T, Stamps)>,
+}
+
+impl<T: Clone> Certificate<T> {
     /// Reads or makes a certificate.
-    pub fn open(source: CertificateSource) -> Result<Self, CertificateError> {
+    pub fn open(
+        source: CertificateSource,
+        make: impl Fn(Identity) -> Result<T, rustls::Error> + 'static,
+    ) -> Result<Self, CertificateError> {
         let stamps = stamps(&source);
-        let loaded = RefCell::new((load(&source)?, stamps));
-        Ok(Self { source, loaded })
+        let loaded = RefCell::new((make(load(&source)?)?, stamps));
+        Ok(Self { source, make: Box::new(make), loaded })
     }
 
-    /// What new connections are accepted with.
-    pub fn acceptor(&self) -> TlsAcceptor {
+    /// For new connections.
+    pub fn current(&self) -> T {
         self.loaded.borrow().0.clone()
     }
 
@@ -61,10 +76,42 @@ impl Certificate {
             return Ok(false);
         }
         self.loaded.borrow_mut().1 = stamps;
-        let acceptor = load(&self.source)?;
-        self.loaded.borrow_mut().0 = acceptor;
+        let made = (self.make)(load(&self.source)?)?;
+        self.loaded.borrow_mut().0 = made;
         Ok(true)
     }
+
+    /// Reads the files again for ever; `whose` names it in the log, `failed` counts.
+    pub async fn look_after(self: Rc<Self>, whose: &'static str, failed: impl Fn()) {
+        loop {
+            Timer::new(RELOAD_PERIOD).await;
+            match self.reload() {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("{whose} certificate was read again"),
+                Err(error) => {
+                    failed();
+                    tracing::warn!(%error, "{whose} certificate has changed but cannot be used; \
+                        the former one stays");
+                }
+            }
+        }
+    }
+}
+
+/// With what browsers' connections are accepted.
+pub fn web_acceptor(identity: Identity) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = server_config(identity)?;
+    // WebSocket over HTTP/2 (RFC 8441) is not served.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A server that asks no client for a certificate.
+pub fn server_config(identity: Identity) -> Result<ServerConfig, rustls::Error> {
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain, identity.key)
 }
 
 fn stamps(source: &CertificateSource) -> Stamps {
@@ -77,8 +124,8 @@ fn stamps(source: &CertificateSource) -> Stamps {
     }
 }
 
-fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
-    let (chain, key) = match source {
+fn load(source: &CertificateSource) -> Result<Identity, CertificateError> {
+    match source {
         CertificateSource::Files { certificate, private_key } => {
             let at = |file: &Path| {
                 let file = file.to_owned();
@@ -94,23 +141,16 @@ fn load(source: &CertificateSource) -> Result<TlsAcceptor, CertificateError> {
                 let reason = "it holds no certificate".to_owned();
                 return Err(CertificateError::File { file: certificate.clone(), reason });
             }
-            (chain, PrivateKeyDer::from_pem_file(private_key).map_err(at(private_key))?)
+            let key = PrivateKeyDer::from_pem_file(private_key).map_err(at(private_key))?;
+            Ok(Identity { chain, key })
         }
         CertificateSource::SelfSigned(names) => {
             let made = rcgen::generate_simple_self_signed(names.clone())?;
             let key =
                 PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-            (vec![made.cert.der().clone()], key)
+            Ok(Identity { chain: vec![made.cert.der().clone()], key })
         }
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    // WebSocket over HTTP/2 (RFC 8441) is not served.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    }
 }
 
 #[cfg(test)]
@@ -140,10 +180,10 @@ mod tests {
             certificate: certificate.clone(),
             private_key: private_key.clone(),
         };
-        let missing = Certificate::open(source.clone()).err().unwrap().to_string();
+        let missing = Certificate::open(source.clone(), web_acceptor).err().unwrap().to_string();
         assert!(missing.contains("certificate.pem cannot be read"), "{missing}");
         renew(0);
-        let used = Certificate::open(source).unwrap();
+        let used = Certificate::open(source, web_acceptor).unwrap();
         assert!(!used.reload().unwrap());
         let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         let cases = [

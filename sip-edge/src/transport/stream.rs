@@ -1,20 +1,22 @@
-//! SIP over streams (RFC 3261 §18): connections that peers or we opened, cut into messages, written
-//! from a bounded queue, closed when idle or slow. Strangers have slots and turns of their own.
-//! Knows no transaction; every failure is told with the flow that it ended.
+//! SIP over streams (RFC 3261 §18), plain or in TLS: connections that peers or we opened, cut into
+//! messages, written from a bounded queue, closed when idle or slow. Strangers have slots and turns
+//! of their own. Knows no transaction; every failure is told with the flow that it ended.
 
 use super::failures::Failures;
 use super::lanes::Lane;
 use super::pace::{Pace, Source};
 use super::slots::{Entry, Slots, Stage};
+use super::tls::Tls;
 use super::{StreamEvent, count, within};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{Frame, Framer, Limits};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -80,24 +82,30 @@ pub struct StreamCounters {
     /// Connections closed because a message took too long to be whole.
     pub late: Cell<u64>,
     pub idle_closed: Cell<u64>,
+    /// Connections on which TLS did not come about.
+    pub handshake_failed: Cell<u64>,
+    /// Certificates that changed and cannot be used.
+    pub reload_failed: Cell<u64>,
     /// Messages of strangers after which their connection had to pause.
     pub paused: Cell<u64>,
 }
 
 impl StreamCounters {
-    /// Name and count of each.
+    /// Name, without the transport's, and count of each.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
-            ("tcp_accepted", &self.accepted),
-            ("tcp_opened", &self.opened),
-            ("tcp_over_limit", &self.over_limit),
-            ("tcp_displaced", &self.displaced),
-            ("tcp_malformed", &self.malformed),
-            ("tcp_overflowed", &self.overflowed),
-            ("tcp_stalled", &self.stalled),
-            ("tcp_late", &self.late),
-            ("tcp_idle_closed", &self.idle_closed),
-            ("tcp_paused", &self.paused),
+            ("accepted", &self.accepted),
+            ("opened", &self.opened),
+            ("over_limit", &self.over_limit),
+            ("displaced", &self.displaced),
+            ("malformed", &self.malformed),
+            ("overflowed", &self.overflowed),
+            ("stalled", &self.stalled),
+            ("late", &self.late),
+            ("idle_closed", &self.idle_closed),
+            ("paused", &self.paused),
+            ("handshake_failed", &self.handshake_failed),
+            ("reload_failed", &self.reload_failed),
         ]
         .map(|(name, count)| (name, count.get()))
         .into_iter()
@@ -138,10 +146,28 @@ impl Connection {
     }
 }
 
+/// Who opened a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opener {
+    Peer,
+    Us,
+}
+
 /// Why a connection ended.
 enum End {
     Idle,
     Broken,
+    /// TLS did not come about.
+    Tls,
+}
+
+impl End {
+    /// In TLS 1.3 a peer that refuses our certificate says so after the handshake (RFC 8446
+    /// §4.4.2.4).
+    fn of(error: &io::Error) -> Self {
+        let is_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        if is_tls { Self::Tls } else { Self::Broken }
+    }
 }
 
 /// The stream connections of one shard. Lives inside a glommio executor; cheap to clone.
@@ -150,6 +176,8 @@ pub struct Streams(Rc<State>);
 
 struct State {
     config: StreamConfig,
+    /// `None`: in clear.
+    tls: Option<Rc<Tls>>,
     pace: Pace,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     by_remote: RefCell<HashMap<SocketAddr, u64>>,
@@ -166,6 +194,7 @@ impl Streams {
     /// `events` is called from tasks of the connections, never from within `send`.
     pub fn new(
         config: StreamConfig,
+        tls: Option<Rc<Tls>>,
         pace: Pace,
         events: impl Fn(StreamEvent<'_>) + 'static,
     ) -> Self {
@@ -173,6 +202,7 @@ impl Streams {
         glommio::spawn_local(failures.clone().tell(events.clone())).detach();
         Self(Rc::new(State {
             config,
+            tls,
             pace,
             connections: RefCell::default(),
             by_remote: RefCell::default(),
@@ -203,6 +233,11 @@ impl Streams {
             }
         };
         glommio::spawn_local(source.run(accepting)).detach();
+        if let Some(tls) = self.0.tls.clone() {
+            let streams = self.clone();
+            let failed = move || count(&streams.0.counters.reload_failed);
+            glommio::spawn_local(tls.look_after(failed)).detach();
+        }
         Ok(())
     }
 
@@ -231,7 +266,7 @@ impl Streams {
         let connection = match (connection, flow.connection) {
             (Some(connection), _) => connection,
             (None, None) if self.has_room() => self.open(flow.remote),
-            (None, _) => return self.0.failures.tell_later(flow),
+            (None, _) => return self.0.failures.tell_later(flow, FlowFault::Broken),
         };
         let mut queue = connection.queue.borrow_mut();
         if queue.len() + connection.writing_len.get() + bytes.len() > QUEUE_LEN {
@@ -240,7 +275,7 @@ impl Streams {
             self.forget(&connection);
             connection.cut();
             for connection in [Some(connection.id), None] {
-                self.0.failures.tell_later(Flow { connection, ..flow });
+                self.0.failures.tell_later(Flow { connection, ..flow }, FlowFault::Broken);
             }
             return;
         }
@@ -279,8 +314,8 @@ impl Streams {
         count(&self.0.counters.accepted);
         let connection = self.remember(remote, lane);
         let (streams, source) = (self.clone(), connection.source.clone());
-        glommio::spawn_local(source.run(async move { streams.serve(connection, stream).await }))
-            .detach();
+        let serving = async move { streams.serve(connection, stream, Opener::Peer).await };
+        glommio::spawn_local(source.run(serving)).detach();
     }
 
     /// Makes room for the next connection, if there can be any.
@@ -305,7 +340,7 @@ impl Streams {
         if let Some(displaced) = displaced {
             displaced.cut();
             self.forget(&displaced);
-            self.fail_later(&displaced);
+            self.fail_later(&displaced, FlowFault::Broken);
         }
         true
     }
@@ -317,7 +352,7 @@ impl Streams {
             (self.clone(), connection.clone(), connection.source.clone());
         let opening = async move {
             match TcpStream::connect_timeout(remote, CONNECT_LIMIT).await {
-                Ok(stream) => streams.serve(opened, stream).await,
+                Ok(stream) => streams.serve(opened, stream, Opener::Us).await,
                 Err(_) => streams.closed(&opened, End::Broken),
             }
         };
@@ -354,41 +389,67 @@ impl Streams {
         self.0.connections.borrow_mut().remove(&connection.id).is_some()
     }
 
-    /// Runs one connection until its end. Any stream will do: TLS is a handshake before this.
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        connection: Rc<Connection>,
-        stream: S,
-    ) {
-        let (mut reader, mut writer) = futures_lite::io::split(connection.source.meter(stream));
+    /// Runs one connection until its end.
+    async fn serve(&self, connection: Rc<Connection>, tcp: TcpStream, opener: Opener) {
         let cut = async {
             connection.cut.wait().await;
             End::Broken
         };
-        let flowing =
-            future::or(self.read(&connection, &mut reader), self.write(&connection, &mut writer));
+        let tcp = connection.source.meter(tcp);
+        let flowing = async {
+            let Some(tls) = &self.0.tls else { return self.exchange(&connection, tcp).await };
+            let handshake = async {
+                match opener {
+                    Opener::Peer => tls.accept(tcp).await,
+                    Opener::Us => tls.connect(connection.remote, tcp).await,
+                }
+            };
+            match within(self.0.config.limits.message, handshake).await {
+                Some(Ok(stream)) => self.exchange(&connection, stream).await,
+                Some(Err(_)) => {
+                    count(&self.0.counters.handshake_failed);
+                    End::Tls
+                }
+                None => {
+                    count(&self.0.counters.late);
+                    End::Tls
+                }
+            }
+        };
         let end = future::or(cut, flowing).await;
         self.closed(&connection, end);
+    }
+
+    /// Reads and writes messages until the connection's end.
+    async fn exchange(
+        &self,
+        connection: &Connection,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+    ) -> End {
+        let (mut reader, mut writer) = futures_lite::io::split(stream);
+        future::or(self.read(connection, &mut reader), self.write(connection, &mut writer)).await
     }
 
     fn closed(&self, connection: &Connection, end: End) {
         let was_known = self.forget(connection);
         match end {
             End::Idle => count(&self.0.counters.idle_closed),
-            End::Broken if was_known => self.fail_later(connection),
-            End::Broken => {}
+            End::Broken if was_known => self.fail_later(connection, FlowFault::Broken),
+            End::Tls if was_known => self.fail_later(connection, FlowFault::Tls),
+            End::Broken | End::Tls => {}
         }
     }
 
     /// Told for the connection, and for what was sent to its peer without naming one.
-    fn fail_later(&self, connection: &Connection) {
+    fn fail_later(&self, connection: &Connection, fault: FlowFault) {
         for id in [Some(connection.id), None] {
-            self.0.failures.tell_later(self.flow(connection.remote, id));
+            self.0.failures.tell_later(self.flow(connection.remote, id), fault);
         }
     }
 
     fn flow(&self, remote: SocketAddr, connection: Option<u64>) -> Flow {
-        Flow { transport: Transport::Tcp, local: self.0.config.local, remote, connection }
+        let transport = if self.0.tls.is_some() { Transport::Tls } else { Transport::Tcp };
+        Flow { transport, local: self.0.config.local, remote, connection }
     }
 
     /// Whether the connection is a trunk's; one whose address was called only after it had come is
@@ -420,7 +481,7 @@ impl Streams {
                 None if connection.last_active.get() + idle > Instant::now() => continue,
                 None => return End::Idle,
                 Some(Ok(0)) => return connection.flushed().await,
-                Some(Err(_)) => return End::Broken,
+                Some(Err(error)) => return End::of(&error),
                 Some(Ok(len)) => framer.push(&bytes[..len]),
             }
             let is_whole = match self.take_frames(connection, &mut framer).await {
@@ -491,9 +552,14 @@ impl Streams {
             if connection.source.is_own() {
                 connection.last_active.set(Instant::now());
             }
-            match within(self.0.config.limits.message, writer.write_all(&bytes)).await {
+            let writing = async {
+                writer.write_all(&bytes).await?;
+                // TLS may keep a part back.
+                writer.flush().await
+            };
+            match within(self.0.config.limits.message, writing).await {
                 Some(Ok(())) => {}
-                Some(Err(_)) => return End::Broken,
+                Some(Err(error)) => return End::of(&error),
                 None => {
                     count(&self.0.counters.stalled);
                     return End::Broken;

@@ -9,6 +9,7 @@ use async_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 use futures_lite::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsAcceptor;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -23,7 +24,7 @@ pub const BUFFER_LEN: usize = 4096;
 pub enum Security {
     /// For development, on a loopback address only.
     Plain,
-    Tls(Rc<Certificate>),
+    Tls(Rc<Certificate<TlsAcceptor>>),
 }
 
 /// Why a connection did not become a WebSocket.
@@ -49,7 +50,7 @@ pub async fn upgrade(
     let stream: Box<dyn Bytes> = match security {
         Security::Plain => Box::new(tcp),
         Security::Tls(certificate) => {
-            Box::new(certificate.acceptor().accept(tcp).await.map_err(|_| Refused::Tls)?)
+            Box::new(certificate.current().accept(tcp).await.map_err(|_| Refused::Tls)?)
         }
     };
     let refused = Cell::new(Refused::Http);

@@ -3,7 +3,6 @@
 //! not registered yet are strangers, with slots and turns of their own. Each end of a connection is
 //! told with its flow.
 
-use super::certificate::Certificate;
 use super::failures::Failures;
 use super::lanes::Lane;
 use super::pace::{Pace, Source};
@@ -18,7 +17,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
 use media_shard::signal::Signal;
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::is_single;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -31,8 +30,6 @@ use std::time::{Duration, Instant};
 const QUEUE_LEN: usize = 256 * 1024;
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the certificate's files are looked at.
-const RELOAD_PERIOD: Duration = Duration::from_secs(10);
 /// How long a closing connection may take to say so.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
 /// RFC 6455 §7.4.1
@@ -216,25 +213,12 @@ impl WebSockets {
         };
         glommio::spawn_local(source.run(accepting)).detach();
         if let Security::Tls(certificate) = &self.0.config.security {
-            glommio::spawn_local(self.clone().look_after(certificate.clone())).detach();
+            let sockets = self.clone();
+            let failed = move || count(&sockets.0.counters.reload_failed);
+            let looking = certificate.clone().look_after("the softphones'", failed);
+            glommio::spawn_local(looking).detach();
         }
         Ok(local)
-    }
-
-    async fn look_after(self, certificate: Rc<Certificate>) {
-        loop {
-            Timer::new(RELOAD_PERIOD).await;
-            match certificate.reload() {
-                Ok(false) => {}
-                Ok(true) => tracing::info!("the softphones' certificate was read again"),
-                Err(error) => {
-                    count(&self.0.counters.reload_failed);
-                    tracing::warn!(%error,
-                        "the softphones' certificate has changed but cannot be used; the former \
-                            one stays");
-                }
-            }
-        }
     }
 
     /// Queues one message; without a connection for its flow, the flow fails.
@@ -243,7 +227,7 @@ impl WebSockets {
             flow.connection.and_then(|id| self.0.connections.borrow().get(&id).cloned());
         let Some(connection) = connection.filter(|connection| connection.close.get().is_none())
         else {
-            return self.0.failures.tell_later(flow);
+            return self.0.failures.tell_later(flow, FlowFault::Broken);
         };
         let queue_len = connection.queue_len.get() + bytes.len();
         if queue_len > QUEUE_LEN {
@@ -392,7 +376,10 @@ impl WebSockets {
         if let End::Close(code, text) = end {
             connection.close.set(Some((code, text)));
         }
-        (self.0.events)(StreamEvent::Failed { flow: self.flow(connection) });
+        (self.0.events)(StreamEvent::Failed {
+            flow: self.flow(connection),
+            fault: FlowFault::Broken,
+        });
         if let End::Close(code, text) = end {
             connection.source.part();
             let frame = CloseFrame { code: CloseCode::from(code), reason: text.into() };

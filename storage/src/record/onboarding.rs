@@ -301,4 +301,15 @@ pub struct Trunk {
     /// Whether its 3xx are followed to addresses of its own. Since version 4.
     #[serde(default)]
     pub follows_redirects: bool,
+    /// DNS says where it is, by NAPTR and SRV records of its host (RFC 3263); `port` counts for
+    /// nothing then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub srv: bool,
+}
+
+impl Trunk {
+    /// `None` if DNS says it.
+    pub fn fixed_port(&self) -> Option<u16> {
+        (!self.srv).then_some(self.port)
+    }
 }

@@ -142,6 +142,7 @@ fn a_used_trunk_stays() {
         prefixes: vec![],
         max_calls_per_s: None,
         follows_redirects: false,
+        srv: false,
     };
     storage.put_trunk(&trunk).unwrap();
     storage

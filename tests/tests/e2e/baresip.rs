@@ -2,9 +2,11 @@
 //! (S12, S14, S19, S34, S42, A10). SIPp's phones fail what is dialled to baresip's number, and the
 //! second trunk leads there.
 
+use loadtest::children::{TlsFiles, Trunk};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::audio::{Wav, assert_absent, heard_ms};
+use tests::authority::{Authority, Identity};
 use tests::baresip::{Baresip, Media};
 use tests::eventually;
 use tests::party::{AGENT_HZ, CUSTOMER_HZ, Party};
@@ -20,28 +22,56 @@ const CUSTOMER_NUMBER: &str = "9876599908";
 const NO_MEDIA: &str = "no_media_s = 4\n";
 const HOLD: Duration = Duration::from_secs(6);
 
+/// Both processes, SIPp and baresip; with an authority, baresip is called over TLS and shows a
+/// certificate for this host.
+async fn start(
+    number: &str,
+    media: Media,
+    authority: Option<&Authority>,
+    host: &str,
+) -> (Rig, Baresip) {
+    let hz = if number == AGENT_NUMBER { AGENT_HZ } else { CUSTOMER_HZ };
+    let identity = authority.map(|authority| authority.issue(host));
+    let baresip = Baresip::start(&format!("+91{number}"), hz, media, identity.as_ref()).await;
+    let media = if media == Media::Srtp { "sdes_srtp" } else { "rtp" };
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
+        spec.account_settings = NO_MEDIA;
+        spec.backup = Some(match authority {
+            None => Trunk { address: baresip.address, transport: "udp", media },
+            Some(_) => Trunk { address: baresip.tls_address(), transport: "tls", media },
+        });
+        spec.tls = authority.map(|authority| {
+            let Identity { certificate, private_key } = authority.issue("127.0.0.1");
+            TlsFiles { certificate, private_key, extra_roots: authority.root() }
+        });
+    });
+    (rig.await, baresip)
+}
+
 /// A call with baresip as one party, and a phone of SIPp's as the other.
 struct Call {
     rig: Rig,
     baresip: Baresip,
     placed: Placed,
+    /// Of the certificates of both sides, where SIP is in TLS.
+    _authority: Option<Authority>,
 }
 
 impl Call {
     /// Two who have just been bridged; the number says which of them baresip is.
     async fn bridged(number: &str, media: Media, other: Phone) -> Call {
+        Call::bridged_by(number, media, other, None).await
+    }
+
+    /// The same; with an authority over TLS.
+    async fn bridged_by(
+        number: &str,
+        media: Media,
+        other: Phone,
+        authority: Option<Authority>,
+    ) -> Call {
         let is_agent = number == AGENT_NUMBER;
-        let baresip = Baresip::start(
-            &format!("+91{number}"),
-            if is_agent { AGENT_HZ } else { CUSTOMER_HZ },
-            media,
-        )
-        .await;
-        let profile = if media == Media::Srtp { "sdes_srtp" } else { "rtp" };
-        let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
-            (spec.backup, spec.account_settings) = (Some((baresip.address, profile)), NO_MEDIA);
-        });
-        let rig = rig.await;
+        let (rig, baresip) = start(number, media, authority.as_ref(), "127.0.0.1").await;
         let (agent, customer) = if is_agent {
             (number.into(), customer_number(other))
         } else {
@@ -55,7 +85,7 @@ impl Call {
         };
         rig.let_speak(other, party).await;
         rig.state(&placed, "bridged").await;
-        Call { rig, baresip, placed }
+        Call { rig, baresip, placed, _authority: authority }
     }
 
     /// Whom baresip talks to, whose tone that is, and baresip's own.
@@ -194,4 +224,44 @@ async fn a_secure_trunk_talks_srtp_with_baresip() {
     call.both_hear_each_other().await;
     call.hold_and_resume().await;
     call.end().await;
+}
+
+// S42, A14: signalling and audio are encrypted, and each request of baresip's comes by TLS, too
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_by_tls_talks_srtp_with_baresip() {
+    let authority = Some(Authority::fresh());
+    let call = Call::bridged_by(CUSTOMER_NUMBER, Media::Srtp, Talks, authority).await;
+    call.both_hear_each_other().await;
+    call.hold_and_resume().await;
+    call.baresip.hang_up();
+    let callback = call.check_recording().await;
+    assert_eq!([callback.field("status"), callback.field("hangup_by")], ["ANSWER", "customer"]);
+    let log = call.baresip.log();
+    let carried = ["UDP", "TCP", "TLS"].map(|name| log.contains(&format!("\n{name} 127.0.0.1:")));
+    assert_eq!(carried, [false, false, true], "{log}");
+    call.rig.stop().await;
+}
+
+// A11, A14: whoever does not prove the trunk's name is told nothing
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_that_does_not_prove_its_name_gets_no_call() {
+    let authority = Authority::fresh();
+    let (rig, baresip) =
+        start(CUSTOMER_NUMBER, Media::Srtp, Some(&authority), "other.example").await;
+    let placed = rig.place_between(agent_number(Talks), CUSTOMER_NUMBER.into()).await;
+    let callback = rig.callback(&placed).await;
+    let ending = ["status", "reason", "failed_leg"].map(|key| callback.field(key));
+    assert_eq!(ending, ["FAILED", "trunk_tls", "customer"], "{}", callback.text);
+    let attempts = callback.body["attempts"].as_array().expect("attempts");
+    let tried: Vec<_> =
+        attempts.iter().map(|one| (one["trunk"].as_str(), one["result"].as_str())).collect();
+    let expected = [("carrier", "answered"), ("carrier", "trunk_failed"), ("backup", "trunk_tls")];
+    assert_eq!(tried, expected.map(|(trunk, result)| (Some(trunk), Some(result))));
+    assert!(!baresip.log().contains("INVITE"), "{}", baresip.log());
+    eventually("a count of it", async || {
+        let name = "name=\"tls_handshake_failed\"";
+        (rig.metric("control_api_edge_events_total", name).await >= 1.0).then_some(())
+    })
+    .await;
+    rig.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Trunks that ask for a registration, and the way on when a trunk fails: with Kamailio as the
 //! carrier, and SIPp as its phones.
 
-use loadtest::children::free_address;
+use loadtest::children::{Trunk, free_address};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use tests::eventually;
@@ -14,7 +14,7 @@ use tests::sipp::Phone::{Fails, HangsUp, Talks};
 /// A stack whose first trunk is at `carrier`, and whose second has the phones itself.
 async fn with_carrier(carrier: Option<SocketAddr>) -> Rig {
     Rig::with(Sink::ok().await, Law::Mu, |spec| {
-        spec.backup = Some((spec.carrier, "rtp"));
+        spec.backup = Some(Trunk { address: spec.carrier, transport: "udp", media: "rtp" });
         spec.carrier = carrier.unwrap_or(spec.carrier);
     })
     .await

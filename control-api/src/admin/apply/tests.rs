@@ -325,9 +325,9 @@ async fn wrong_declarations_name_the_key_and_write_nothing() {
         ),
         (
             "/trunks/carrier-a/transport",
-            json!("tls"),
+            json!("sctp"),
             "trunks.carrier-a.transport",
-            "`udp` or `tcp`",
+            "`udp`, `tcp`, `tls`",
         ),
         ("/trunks/carrier-a/port", json!(70_000), "trunks.carrier-a.port", "u16"),
         (

@@ -171,7 +171,7 @@ async fn wrong_requests_get_their_answer() {
         (
             "PUT",
             "/admin/trunks/t",
-            Some(json!({ "host": "a", "transport": "tls" })),
+            Some(json!({ "host": "a", "transport": "sctp" })),
             400,
             "malformed_json",
             "transport",

@@ -45,6 +45,7 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         prefixes: vec![],
         max_calls_per_s: None,
         follows_redirects: false,
+        srv: false,
     };
     app.records.blocking().put_trunk(&trunk).unwrap();
     let mut account = Account::new(ACCOUNT, "Acme");

@@ -50,6 +50,7 @@ export const REASONS = [
   'trunk_unregistered',
   'trunk_unreachable',
   'trunk_unresolved',
+  'trunk_tls',
   'media',
   'canceled',
   'no_media',

@@ -353,7 +353,7 @@ impl Leg {
         };
         let why = match failure {
             Failure::Timeout => Some("no response"),
-            Failure::Transport => Some("transport error"),
+            Failure::Transport(fault) => Some(fault.detail()),
             _ => None,
         };
         cx.explained(Some(self.name), MilestoneKind::Rejected, code, None, why);
@@ -373,7 +373,7 @@ impl Leg {
         };
         let is_redirected = may_move && self.detours.advance();
         self.note_attempt(cx, is_redirected || verdict.failover == Failover::Never);
-        if !is_redirected && !(may_move && self.advance_route()) {
+        if !(is_redirected || may_move && self.advance_route()) {
             return LegEvent::Failed(verdict.outcome);
         }
         self.abandon_current(cx, Release::TimerExpired);

@@ -8,7 +8,7 @@ use crate::call::release::Release;
 use crate::call::shard::{CallKey, Owner, Peer, Resources, reliability};
 use crate::counters::Counter;
 use crate::event::Output;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowFault};
 use crate::message::Method;
 use crate::outcome::{Failure, LegName};
 use crate::remains::{Note, Remains};
@@ -42,7 +42,8 @@ impl Farewells {
     /// Cancels or hangs up a leg that an earlier process left.
     pub fn begin(&mut self, now: Instant, shard: &mut Resources, remains: Remains) {
         let Remains { key, transport, remote, signal_from, request } = remains;
-        let flow = Flow { transport, local: shard.config.local, remote, connection: None };
+        let flow =
+            Flow { transport, local: shard.config.local(transport), remote, connection: None };
         let slot = self.entries.vacant_entry();
         let call = CallKey::of_farewell(slot.key() as u32);
         let owner = Owner { call, leg: LegName::Customer, invitation: 0 };
@@ -107,9 +108,11 @@ impl Farewells {
                     From::Timeout => {
                         drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Timeout))
                     }
-                    From::TransportError => {
-                        drop(invitation.handle_failed_transaction(&mut cx, id, Failure::Transport))
-                    }
+                    From::TransportError => drop(invitation.handle_failed_transaction(
+                        &mut cx,
+                        id,
+                        Failure::Transport(FlowFault::Broken),
+                    )),
                     From::Terminated => invitation.handle_terminated(id),
                     From::Transmit(_) | From::Request(_) => {}
                 }

@@ -78,6 +78,7 @@ fn edge(now: Instant) -> Edge {
         shard: 0,
         local,
         public: local,
+        tls_port: 5061,
         user_agent: "test".into(),
         wideband: false,
         call_capacity: 1,

@@ -9,7 +9,7 @@ use crate::call::invitation::request;
 use crate::call::shard::{Peer, Resources, reliability};
 use crate::command::KeptTrunk;
 use crate::event::{Event, Output};
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowFault};
 use crate::message::{self, Method, RequestParts, Response, View};
 use crate::transaction::{self, TransactionId};
 use crate::trunk::Kept;
@@ -202,6 +202,7 @@ impl Edge {
         now: Instant,
         id: TransactionId,
         output: &transaction::Output,
+        fault: FlowFault,
     ) {
         use transaction::Output as From;
         let result = match output {
@@ -209,7 +210,7 @@ impl Edge {
             From::Response(response) if response.status_code.code() < 200 => return,
             From::Response(response) => Ok(response),
             From::Timeout => Err("no response"),
-            From::TransportError => Err("transport error"),
+            From::TransportError => Err(fault.detail()),
         };
         match self.trunks.running.remove(&id) {
             None => {}
@@ -349,8 +350,9 @@ fn send(
     request: message::Request,
 ) -> Option<TransactionId> {
     let remote = *trunk.addresses.get(at % trunk.addresses.len().max(1))?;
-    let flow =
-        Flow { transport: trunk.transport, local: shard.config.local, remote, connection: None };
+    let transport = trunk.transport;
+    let local = shard.config.local(transport);
+    let flow = Flow { transport, local, remote, connection: None };
     shard.remember_trunk(remote.ip(), &trunk.signal_from);
     let peer = Peer { flow, owner: None };
     shard.transactions.start_client(now, request, reliability(flow), peer).ok()
@@ -363,7 +365,7 @@ fn send_options(
     at: usize,
 ) -> Option<TransactionId> {
     let parameter = request::transport_parameter(trunk.transport);
-    let public = shard.config.public;
+    let public = shard.config.public(trunk.transport);
     let (call_id, tag) = (shard.entropy.token(), shard.entropy.token());
     let via = request::hop(shard, trunk.transport);
     let options = message::request(&RequestParts {

@@ -149,14 +149,11 @@ fn faults_of_a_trunk_are_failed_over_but_never_after_18x() {
     let causes = [34, 38, 41, 42]
         .into_iter()
         .flat_map(|q850| [cause(500, q850), cause(480, q850), cause(404, q850)]);
-    for failure in codes.chain(causes).chain([Failure::Transport]) {
-        check(
-            failure,
-            Rang::No,
-            (Failed, "trunk_failed", Always),
-            (Failed, "trunk_failed", Always),
-        );
-        check(failure, Rang::Yes, (Failed, "trunk_failed", Never), (Failed, "trunk_failed", Never));
+    let broken = Failure::Transport(FlowFault::Broken);
+    let of_trunk = codes.chain(causes).chain([broken]).map(|failure| (failure, "trunk_failed"));
+    for (failure, reason) in of_trunk.chain([(Failure::Transport(FlowFault::Tls), "trunk_tls")]) {
+        check(failure, Rang::No, (Failed, reason, Always), (Failed, reason, Always));
+        check(failure, Rang::Yes, (Failed, reason, Never), (Failed, reason, Never));
     }
     check(code(487), Rang::No, (Failed, "trunk_failed", Always), (Failed, "trunk_failed", Always));
 }
@@ -176,7 +173,7 @@ fn the_one_who_hung_up_is_named() {
     assert_eq!(by(LegName::Agent, code(603)), HangupBy::Agent);
     assert_eq!(by(LegName::Customer, Failure::RingTimeout), HangupBy::System);
     assert_eq!(by(LegName::Customer, code(503)), HangupBy::Network);
-    assert_eq!(by(LegName::Agent, Failure::Transport), HangupBy::Network);
+    assert_eq!(by(LegName::Agent, Failure::Transport(FlowFault::Broken)), HangupBy::Network);
 }
 
 #[track_caller]

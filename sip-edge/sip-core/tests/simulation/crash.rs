@@ -8,7 +8,7 @@ use crate::talk::{State, Talk, remove};
 use call_words::SupervisorRole;
 use sip_core::command::{Credentials, PlaceCall, Route};
 use sip_core::control::Verb;
-use sip_core::flow::Transport;
+use sip_core::flow::{FlowFault, Transport};
 use sip_core::message::{self, Method, Request, SipMessage, View};
 use sip_core::remains;
 use std::time::Duration;
@@ -347,7 +347,7 @@ fn a_trunk_over_tcp_is_opened_again() {
     );
     // It cannot be: nothing hangs.
     let flow = rig.sent.iter().find(|(flow, _)| flow.transport == Transport::Tcp).unwrap().0;
-    rig.edge.handle_flow_error(rig.now, flow);
+    rig.edge.handle_flow_error(rig.now, flow, FlowFault::Broken);
     rig.drain();
     rig.advance(40 * SECOND);
     assert_eq!(rig.edge.held(), Default::default());

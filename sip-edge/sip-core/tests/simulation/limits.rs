@@ -5,7 +5,7 @@ use crate::session::{self, address};
 use call_words::{CallStatus, Reason};
 use sip_core::command::{EdgeConfig, PlaceCall, Refusal};
 use sip_core::edge::Edge;
-use sip_core::flow::Transport;
+use sip_core::flow::{FlowFault, Transport};
 use sip_core::message::{Method, View};
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ fn tcp_needs_no_retransmission_and_breaks_with_its_connection() {
     rig.advance(10 * SECOND);
     rig.expect_silence();
     let flow = sip_core::flow::Flow { transport: Transport::Tcp, ..Rig::flow(address(AGENT)) };
-    rig.edge.handle_flow_error(rig.now, flow);
+    rig.edge.handle_flow_error(rig.now, flow, FlowFault::Broken);
     rig.drain();
     assert_eq!(rig.ended().reason, Some(Reason::TrunkFailed));
 }

@@ -6,7 +6,7 @@ use call_words::{AttemptResult, CallStatus, HangupBy, MediaProfile, MilestoneKin
 use media_core::relay::Forward;
 use sip_core::command::{Credentials, PlaceCall};
 use sip_core::event::{RecordedFile, RecordingWritten};
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{Method, SipMessage, View};
 use sip_core::outcome::LegName;
 use std::time::Duration;
@@ -327,23 +327,35 @@ fn a_silent_trunk_is_left_when_the_ring_timer_fires_first_and_cancelled_when_it_
     assert!(rig.ended.is_empty());
 }
 
-#[test]
-fn a_transport_error_is_failed_over() {
+#[track_caller]
+fn check_lost_flow(transport: Transport, fault: FlowFault, reason: Reason) {
     let mut rig = Rig::new();
     let mut call = with_backup(Rig::plain_call());
     for route in &mut call.customer.routes {
-        route.transport = Transport::Tcp;
+        route.transport = transport;
     }
     rig.place(call);
     rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_request(Method::Invite, CUSTOMER);
-    rig.edge.handle_flow_error(
-        rig.now,
-        Flow { transport: Transport::Tcp, ..Rig::flow(address(CUSTOMER)) },
-    );
+    let lost = |address| Flow { transport, ..Rig::flow(address) };
+    rig.edge.handle_flow_error(rig.now, lost(address(CUSTOMER)), fault);
     rig.drain();
     rig.expect_request(Method::Invite, BACKUP);
+    rig.edge.handle_flow_error(rig.now, lost(address(BACKUP)), fault);
+    rig.drain();
+    rig.hang_up();
+    let ended = rig.ended();
+    assert_eq!((ended.status, ended.reason), (CallStatus::Failed, Some(reason)));
+    let results: Vec<_> = ended.attempts.iter().map(|each| each.result).collect();
+    let failed = AttemptResult::Failed(reason);
+    assert_eq!(results, [AttemptResult::Answered, failed, failed]);
+}
+
+#[test]
+fn a_transport_error_is_failed_over() {
+    check_lost_flow(Transport::Tcp, FlowFault::Broken, Reason::TrunkFailed);
+    check_lost_flow(Transport::Tls, FlowFault::Tls, Reason::TrunkTls);
 }
 
 // RFC 3261 §22.2: the same Call-ID, the next CSeq, credentials; a stale nonce once more; then it is

@@ -43,6 +43,7 @@ pub fn edge_config(call_capacity: usize) -> EdgeConfig {
     EdgeConfig {
         shard: 0,
         local: address(EDGE),
+        tls_port: 5061,
         public: address(EDGE),
         user_agent: "test".into(),
         wideband: false,

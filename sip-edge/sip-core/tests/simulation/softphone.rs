@@ -9,7 +9,7 @@ use call_words::MilestoneKind;
 use media_core::relay::{Forward, SocketId, TAIL_ROOM};
 use sip_core::command::{AgentTarget, PlaceCall, Refusal};
 use sip_core::digest::{Challenge, Credentials};
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{
     self, Body, Method, Request, RequestParts, Response, SipMessage, View, header, set_body,
     via_value,
@@ -117,7 +117,8 @@ impl Office {
     /// The page's connection breaks.
     pub fn disconnect(&mut self, page: usize) {
         self.pages[page].is_connected = false;
-        self.rig.edge.handle_flow_error(self.rig.now, self.pages[page].flow);
+        let flow = self.pages[page].flow;
+        self.rig.edge.handle_flow_error(self.rig.now, flow, FlowFault::Broken);
         self.rig.drain();
     }
 

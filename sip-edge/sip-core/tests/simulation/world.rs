@@ -14,7 +14,7 @@ use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
 use sip_core::command::{Credentials, PlaceCall, Route};
 use sip_core::edge::Edge;
 use sip_core::event::{Event, Output};
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{self, Limits, Method, SipMessage, View};
 use sip_core::outcome::{LegName, Slot};
 use sip_core::remains::{self, Remains};
@@ -364,7 +364,7 @@ impl World {
                 for call in &mut self.calls {
                     call.inputs.push((self.now, Input::FlowError));
                 }
-                self.edge.handle_flow_error(self.now, flow);
+                self.edge.handle_flow_error(self.now, flow, FlowFault::Broken);
             }
         }
     }

@@ -50,7 +50,7 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
     Target {
         flow: Flow {
             transport: route.transport,
-            local: cx.shard.config.local,
+            local: cx.shard.config.local(route.transport),
             remote: route.address,
             connection: None,
         },
@@ -89,6 +89,7 @@ pub fn transport_parameter(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "",
         Transport::Tcp => ";transport=tcp",
+        Transport::Tls => ";transport=tls",
         Transport::Wss => ";transport=ws",
     }
 }
@@ -100,7 +101,10 @@ pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String 
     let parameter = transport_parameter(transport);
     format!(
         "<sip:s{}c{}g{}@{}{parameter}>",
-        config.shard, call.index, call.generation, config.public
+        config.shard,
+        call.index,
+        call.generation,
+        config.public(transport)
     )
 }
 
@@ -114,10 +118,11 @@ pub fn hop(shard: &mut Resources, transport: Transport) -> String {
     let name = match transport {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
         Transport::Wss => "WSS",
     };
     let branch = shard.entropy.branch();
-    message::via_value(name, &shard.config.public.to_string(), &branch)
+    message::via_value(name, &shard.config.public(transport).to_string(), &branch)
 }
 
 /// Headers of every INVITE and UPDATE.

@@ -72,7 +72,7 @@ impl Register {
         let contact = format!(
             "<sip:{}@{}{parameter}>",
             contact_user(&shard.config, &self.trunk.trunk),
-            shard.config.public
+            shard.config.public(self.trunk.transport)
         );
         let mut register = message::request(&RequestParts {
             method: Method::Register,
@@ -150,6 +150,7 @@ impl Register {
     /// that ends first, for some rewrite ours; else what was asked for (§10.2.4).
     fn granted(&self, config: &EdgeConfig, response: &Response) -> Duration {
         let ours = contact_user(config, &self.trunk.trunk);
+        let public = config.public(self.trunk.transport);
         let contacts: Vec<NameAddr<'_>> = response
             .values("Contact")
             .flat_map(message::grammar::split_list)
@@ -158,8 +159,8 @@ impl Register {
         let time = |contact: &NameAddr<'_>| contact.params.value("expires").and_then(seconds);
         let is_ours = |contact: &&NameAddr<'_>| {
             contact.uri.user_text().as_ref() == Some(&ours)
-                && contact.uri.ip() == Some(config.public.ip())
-                && contact.uri.port.unwrap_or(5060) == config.public.port()
+                && contact.uri.ip() == Some(public.ip())
+                && contact.uri.port.unwrap_or(5060) == public.port()
         };
         let asked = || self.request.as_ref().and_then(|request| request.value("Expires"));
         contacts
