@@ -14,7 +14,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use call_words::{AccountId, RecordingLayout, TrunkId};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use storage::{Account, Belongings, ReferPolicy, Region, RemoveOutcome};
@@ -216,12 +215,12 @@ pub struct AccountSettings {
     /// What the channels of recordings hold: `stereo` (the customer and all third parties share the
     /// second) or `three_channel` (third parties have the third). Default `stereo`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[arg(long, value_parser = word::<RecordingLayout>)]
+    #[arg(long, value_parser = field::word::<RecordingLayout>)]
     pub recording_layout: Option<RecordingLayout>,
     /// What becomes of a REFER from an agent's phone: `refuse`, or `transfer` for a blind transfer.
     /// Default `refuse`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[arg(long, value_parser = word::<Refer>)]
+    #[arg(long, value_parser = field::word::<Refer>)]
     pub refer: Option<Refer>,
     /// Words of events, or heads of words such as `participant`, that are pushed to the callback as
     /// they happen. Default none.
@@ -267,12 +266,6 @@ pub struct RetentionSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long)]
     pub recording_days: Option<u32>,
-}
-
-/// One of the words of a setting, from a flag.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let word = serde_json::Value::String(text.replace('-', "_"));
-    serde_json::from_value(word).map_err(|error| error.to_string())
 }
 
 impl AccountSettings {

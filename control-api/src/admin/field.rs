@@ -6,6 +6,7 @@ use crate::problem::{FieldError, Problem};
 use crate::secret::{MasterKey, Purpose, Secret};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use call_words::{EventWord, Words};
+use serde::de::DeserializeOwned;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use storage::{Region, Sealed, UnknownRegion};
@@ -230,6 +231,12 @@ pub fn networks(
         .enumerate()
         .filter_map(|(at, text)| refusals.take(&format!("{setting}[{at}]"), cidr(text)))
         .collect()
+}
+
+/// One of the words of a setting, from a flag.
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let word = serde_json::Value::String(text.replace('-', "_"));
+    serde_json::from_value(word).map_err(|error| error.to_string())
 }
 
 /// Host of a trunk: a DNS name or an address.

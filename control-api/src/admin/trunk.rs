@@ -111,6 +111,15 @@ pub enum NumberForm {
     Prefix(String),
 }
 
+/// A form from a flag: one of the words, or `prefix:77`.
+fn number_form(text: &str) -> Result<NumberForm, String> {
+    match text.strip_prefix("prefix:") {
+        Some(prefix) => Ok(NumberForm::Prefix(prefix.to_owned())),
+        None => field::word(text)
+            .map_err(|_| "allowed are e164-plus, e164, national0 and prefix:TEXT".to_owned()),
+    }
+}
+
 impl From<NumberForm> for NumberFormat {
     fn from(form: NumberForm) -> Self {
         match form {
@@ -183,60 +192,100 @@ fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
 }
 
 /// Settings of a trunk; those left out keep their value, or get the default when the trunk is new.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// The one shape of them: of requests, of the file that is applied, and of the CLI's flags.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema, clap::Args)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrunkSettings {
     /// Host name or address. Needed when the trunk is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub host: Option<String>,
     /// 1–65535. Default 5060; 5061 for `tls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub port: Option<u16>,
-    /// Needed when the trunk is new.
+    /// `udp`, `tcp` or `tls`. Needed when the trunk is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = field::word::<TransportKind>)]
     pub transport: Option<TransportKind>,
-    /// Default `sdes_srtp`.
+    /// `rtp`, or `sdes_srtp` for SRTP with keys in SDP. Default `sdes_srtp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = field::word::<MediaProfile>)]
     pub media: Option<MediaProfile>,
     /// Consent to SIP or audio without encryption. Default false: such a trunk is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub allow_plaintext: Option<bool>,
-    /// Default `e164_plus`.
+    /// How the trunk wants numbers written: `e164_plus` (+9198…), `e164` (9198…), `national0`
+    /// (098…), or a prefix before E.164's digits. Default `e164_plus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = number_form)]
     pub number_format: Option<NumberForm>,
     /// For digest challenges; an empty text removes it. Default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub username: Option<String>,
     /// For digest challenges; an empty text removes it. Default none.
     #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing)]
+    #[arg(skip)]
     pub password: Option<Secret>,
     /// 1–100000. Default 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub max_calls: Option<u32>,
     /// Networks (CIDR, up to 64) that the carrier's SIP comes from besides the addresses of `host`.
     /// SIP from elsewhere is not taken; the edge's log warns of it. Default none.
     #[schema(example = json!(["203.0.113.0/24"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "signal-from", value_name = "CIDR")]
     pub signal_from: Option<Vec<String>>,
     /// Networks (CIDR, up to 64) that the carrier's audio comes from besides the addresses that its
     /// SDP names; where that names a private address, the one that the INVITE goes to counts, too.
     /// Audio from elsewhere is not taken; the edge's log warns of it. Default none.
     #[schema(example = json!(["198.51.100.0/24"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "media-from", value_name = "CIDR")]
     pub media_from: Option<Vec<String>>,
     /// Seconds for which each shard registers with the carrier, 30–86400, with `username` and
     /// `password`; calls go over it only while it is registered. 0 (default): it asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub register_s: Option<u32>,
     /// Seconds between two OPTIONS that ask whether the carrier is there, 5–3600; calls pass it by
     /// while it does not answer. 0 (default): none are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub probe_interval_s: Option<u32>,
     /// The lower is tried first, 0–65535. Default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub priority: Option<u32>,
     /// Share of the calls among trunks of the same priority, 0–65535. Default 0: where all have 0,
     /// the account's order holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub weight: Option<u32>,
     /// Beginnings of the numbers that it serves (up to 256, E.164); the trunk with the longest that
     /// fits is tried first. Default none: it serves all.
     #[schema(example = json!(["+91", "+971"]))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long = "prefix", value_name = "E164")]
     pub prefixes: Option<Vec<String>>,
     /// Calls that may start on it in a second, 1–10000; beyond it the next trunk is taken. 0
     /// (default): any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub max_calls_per_s: Option<u32>,
     /// Whether a redirection (300, 301, 302) is followed, to the carrier's own host and to
     /// `signal_from` alone. Default false: the next trunk is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub follows_redirects: Option<bool>,
     /// Whether the NAPTR and SRV records of `host` say where it is (RFC 3263); `port` counts for
     /// nothing then. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
     pub srv: Option<bool>,
 }
 

@@ -23,8 +23,6 @@ pub enum CliError {
          CONTROL_API_ADMIN_TOKEN_FILE"
     )]
     Token { path: String, error: std::io::Error },
-    #[error("--number-format {0}: allowed are e164-plus, e164, national0 and prefix:TEXT")]
-    NumberFormat(String),
     #[error("{path}: {reason}")]
     Content { path: String, reason: String },
     #[error(

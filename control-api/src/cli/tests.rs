@@ -104,9 +104,9 @@ async fn a_customer_is_onboarded_command_by_command() {
     Shell::check(
         output,
         &[
-            "udp:[::1]:5060",
-            "prefix:77",
-            "password set       yes",
+            "host                  ::1",
+            "number_format.prefix  77",
+            "has_password          yes",
             "warning: audio is not encrypted",
         ],
     );
@@ -125,14 +125,21 @@ async fn a_customer_is_onboarded_command_by_command() {
     let output = shell.run(&[&["trunk", "set", "carrier-a"][..], &networks].concat()).await;
     Shell::check(
         output,
-        &["SIP also from      203.0.113.9/32, 2001:db8::/32", "audio also from    198.51.100.0/24"],
+        &[
+            "signal_from           203.0.113.9/32, 2001:db8::/32",
+            "media_from            198.51.100.0/24",
+        ],
     );
     let output = shell
         .run(&["trunk", "set", "carrier-a", "--number-format", "e164-plus", "--media-from", ""])
         .await;
     Shell::check(
         output,
-        &["e164-plus", "SIP also from      203.0.113.9/32, 2001:db8::/32", "audio also from    -"],
+        &[
+            "number_format      e164_plus",
+            "signal_from        203.0.113.9/32, 2001:db8::/32",
+            "media_from         -",
+        ],
     );
     let kept = ["--register-s", "300", "--probe-interval-s", "30", "--priority", "2"];
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
@@ -142,20 +149,26 @@ async fn a_customer_is_onboarded_command_by_command() {
     Shell::check(
         output,
         &[
-            "registered for     300 s",
-            "asked every        30 s",
+            "register_s         300",
+            "probe_interval_s   30",
             "priority           2",
             "weight             7",
-            "serves             +91, +971",
-            "new calls          5 per second",
-            "follows redirects  yes",
+            "prefixes           +91, +971",
+            "max_calls_per_s    5",
+            "follows_redirects  yes",
         ],
     );
     let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];
     Shell::check(
         shell.run(&[&["trunk", "set", "carrier-a"][..], &none].concat()).await,
-        &["registered for     -", "asked every        -", "serves             all", "5 per second"],
+        &["register_s         0", "probe_interval_s   0", "prefixes           -"],
     );
+    let secure = ["--transport", "tls", "--media", "sdes-srtp", "--srv", "true"];
+    Shell::check(
+        shell.run(&[&["trunk", "set", "carrier-a"][..], &secure].concat()).await,
+        &["transport          tls", "media              sdes_srtp", "srv                yes"],
+    );
+    Shell::check(shell.run(&["trunk", "list"]).await, &["carrier-a  tls:[::1] (SRV)", "encrypted"]);
 
     let account = [
         "account",
@@ -367,7 +380,7 @@ async fn failures_say_what_is_wrong_and_what_is_allowed() {
         (vec!["--url", &tls, "trunk", "list"], "it speaks plain HTTP there: use http://"),
         (
             vec!["trunk", "set", "t", "--number-format", "foo"],
-            "--number-format foo: allowed are e164-plus, e164, national0",
+            "allowed are e164-plus, e164, national0",
         ),
         (vec!["deliveries", "list", "--account", "nobody"], "404 not_found: there is no account"),
         (vec!["deliveries", "redeliver", "no-such-call"], "404 not_found: there is no call"),
