@@ -31,6 +31,8 @@ pub struct Resolver {
     dns: TokioResolver,
     timeout: Duration,
     known: Mutex<HashMap<Query, Vec<SocketAddr>>>,
+    /// Hosts that could not be resolved the last time, and why: told once.
+    faults: Mutex<HashMap<Query, String>>,
 }
 
 /// Port of a SIP URI that names none (RFC 3261 §19.1.2).
@@ -75,7 +77,7 @@ impl Resolver {
         options.positive_max_ttl = Some(Duration::from_secs(config.dns_cache_s));
         options.negative_max_ttl = Some(Duration::from_secs(config.dns_cache_s));
         let dns = builder.build().expect("a resolver without TLS needs nothing");
-        Self { dns, timeout, known: Mutex::default() }
+        Self { dns, timeout, known: Mutex::default(), faults: Mutex::default() }
     }
 
     /// Addresses of a host, the preferred first, at most [`MAX_ADDRESSES`]; empty if none was ever
@@ -99,6 +101,7 @@ impl Resolver {
         };
         let why = match tokio::time::timeout(self.timeout, asking).await {
             Ok(Ok(found)) if !found.is_empty() => {
+                self.note(&query, None);
                 let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 if known.len() >= KNOWN_CAP {
                     known.clear();
@@ -110,9 +113,27 @@ impl Resolver {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        tracing::warn!(host, why, "DNS: a trunk's host cannot be resolved");
+        self.note(&query, Some(why));
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&query).cloned().unwrap_or_default()
+    }
+
+    /// Tells once why a host cannot be resolved, and that it can be again.
+    fn note(&self, query: &Query, why: Option<String>) {
+        let host = &query.0;
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            None if faults.remove(query).is_none() => {}
+            None => tracing::info!(host, "DNS: a trunk's host is resolved again"),
+            Some(why) if faults.get(query) == Some(&why) => {}
+            Some(why) => {
+                tracing::warn!(host, why, "DNS: a trunk's host cannot be resolved");
+                if faults.len() >= KNOWN_CAP {
+                    faults.clear();
+                }
+                faults.insert(query.clone(), why);
+            }
+        }
     }
 
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, NetError> {

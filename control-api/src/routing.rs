@@ -15,7 +15,7 @@ use storage::{NumberFormat, Region, Trunk};
 
 /// Addresses of one trunk that are tried.
 const MAX_TRIED: usize = 2;
-/// A trunk that can be dialled now.
+/// A trunk that can be dialled now: it has an address.
 #[derive(Debug, Clone)]
 pub struct ResolvedTrunk {
     trunk: Trunk,
@@ -39,19 +39,18 @@ impl ResolvedTrunk {
         self.trunk.max_calls_per_s
     }
 
-    /// What shards need to register with it or probe it; `None` if it asks for neither.
-    pub fn kept(&self) -> Option<KeptTrunk> {
-        let Trunk { register_s, probe_interval_s, .. } = self.trunk;
-        (register_s.is_some() || probe_interval_s.is_some()).then(|| KeptTrunk {
+    /// What shards need to know it for no stranger, to register with it and to probe it.
+    pub fn kept(&self) -> KeptTrunk {
+        KeptTrunk {
             trunk: self.trunk.id.clone(),
             transport: self.trunk.transport,
             addresses: self.addresses.iter().take(MAX_TRIED).copied().collect(),
             domain: uri_host(&self.trunk.host, self.trunk.fixed_port(), self.trunk.transport),
-            credentials: self.credentials.clone(),
-            register_s,
-            probe_interval_s,
-            signal_from: self.trunk.signal_from.clone(),
-        })
+            credentials: self.trunk.register_s.and_then(|_| self.credentials.clone()),
+            register_s: self.trunk.register_s,
+            probe_interval_s: self.trunk.probe_interval_s,
+            signal_from: signal_from(self, self.addresses[0]),
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Trunks that each shard registers with and probes by itself, and how they stand there.
+//! Trunks that each shard knows, registers with and probes by itself, and how they stand there.
 
 use crate::destination::DigestCredentials;
 use call_words::{TransportKind, TrunkId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// A trunk to register with, to probe, or both.
+/// A trunk: what comes from it is no stranger's. It may be one to register with, to probe, or both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptTrunk {
     pub trunk: TrunkId,

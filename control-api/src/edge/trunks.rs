@@ -1,5 +1,5 @@
-//! The trunks that shards register with and probe: which they are, told to the shards whenever that
-//! changes, and a line in the log when one stands worse than before, or well again.
+//! The trunks that shards know, register with and probe: which they are, told to the shards
+//! whenever that changes, and a line in the log when one stands worse than before, or well again.
 
 use crate::app::App;
 use crate::link::{ShardId, is_registered};
@@ -10,8 +10,8 @@ use std::time::Duration;
 /// What all kept trunks may take of one frame of the link, in bytes.
 const MAX_LEN: usize = 192 * 1024;
 
-/// Until the process is to stop: has the shards keep the trunks that ask for it, as they are set
-/// and as their hosts resolve.
+/// Until the process is to stop: has the shards keep the trunks as they are set and as their hosts
+/// resolve.
 pub async fn keep(app: Arc<App>) {
     let period = Duration::from_secs(app.config.calls.dns_cache_s);
     let mut last = None;
@@ -34,16 +34,16 @@ pub async fn keep(app: Arc<App>) {
 
 /// The trunks that are to be kept.
 async fn kept(app: &App) -> Result<Vec<KeptTrunk>, storage::Error> {
-    let mut trunks = app.records.visit(|store| store.trunks()).await?;
-    trunks.retain(|trunk| trunk.register_s.is_some() || trunk.probe_interval_s.is_some());
+    let trunks = app.records.visit(|store| store.trunks()).await?;
     let ready = app.resolver.ready_trunks(trunks, &app.secrets.master_key).await;
     let mut kept = Vec::with_capacity(ready.len());
     let mut len = 0;
-    for trunk in ready.iter().filter_map(|trunk| trunk.kept()) {
+    for trunk in ready.iter().map(|trunk| trunk.kept()) {
         len += serde_json::to_vec(&trunk).map_or(0, |bytes| bytes.len());
         if len > MAX_LEN {
             tracing::error!(trunk = %trunk.trunk,
-                "too many trunks to register with or to probe: this and further ones are not");
+                "too many trunks: shards know, register with and probe neither this one nor \
+                    further ones");
             break;
         }
         kept.push(trunk);

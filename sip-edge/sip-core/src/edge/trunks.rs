@@ -79,6 +79,9 @@ impl Edge {
 
     fn keep_trunk(&mut self, now: Instant, trunk: KeptTrunk) {
         let id = trunk.trunk.clone();
+        for address in &trunk.addresses {
+            self.shard.remember_trunk(address.ip(), &trunk.signal_from);
+        }
         if self.shard.trunks.get(&id).is_some_and(|kept| kept.trunk == trunk) {
             return;
         }

@@ -350,7 +350,7 @@ fn media_come_from_where_the_trunk_says() {
 const UNKNOWN: &str = "s0-0123456789abcdef01234567";
 
 /// A request of this number, in a dialog of these ids.
-fn stray(from: &str, method: Method, number: u32, call_id: &str, tag: &str) -> Vec<u8> {
+pub fn stray(from: &str, method: Method, number: u32, call_id: &str, tag: &str) -> Vec<u8> {
     let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
     format!(
         "{method} sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{number}\r\n\

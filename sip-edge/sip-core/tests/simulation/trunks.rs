@@ -2,6 +2,7 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address};
+use crate::strangers::stray;
 use call_words::{CallStatus, Reason};
 use sip_core::command::{Credentials, KeptTrunk, PlaceCall};
 use sip_core::event::TrunkState;
@@ -290,6 +291,29 @@ fn another_user_is_another_registration() {
     assert_eq!(other.value("To"), Some("<sip:other@carrier.example>"));
     assert_ne!(other.call_id(), first.call_id());
     assert_eq!(registration(&mut rig), (false, None));
+}
+
+// A carrier asks whether we are there before it has any call of ours.
+#[test]
+fn whoever_is_kept_is_no_stranger() {
+    let mut rig = Rig::new();
+    let named = "198.51.100.7:5060";
+    let asks = |rig: &mut Rig, from: &str| {
+        let options = stray(from, Method::Options, 1, "c", "");
+        rig.deliver(address(from), &options);
+    };
+    for from in [CUSTOMER, named] {
+        asks(&mut rig, from);
+    }
+    rig.expect_silence();
+    let trunk = KeptTrunk { signal_from: vec!["198.51.100.0/24".parse().unwrap()], ..trunk() };
+    keep(&mut rig, &[trunk]);
+    for from in [CUSTOMER, named] {
+        asks(&mut rig, from);
+        rig.expect_response(200);
+    }
+    asks(&mut rig, "203.0.113.9:5060");
+    rig.expect_silence();
 }
 
 #[test]
