@@ -40,7 +40,8 @@ pub struct Route {
     pub trunk: TrunkId,
     pub transport: TransportKind,
     pub address: SocketAddr,
-    /// Host part of the request-URI, To and From, with the port where it is not 5060.
+    /// Host part of the request-URI, To and From, with the port where it is not the transport's
+    /// own.
     pub domain: String,
     /// User part of the request-URI and To.
     pub request_user: String,

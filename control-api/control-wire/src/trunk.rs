@@ -12,7 +12,7 @@ pub struct KeptTrunk {
     pub transport: TransportKind,
     /// Those that are asked: the next one when one does not answer.
     pub addresses: Vec<SocketAddr>,
-    /// Host part of its URIs, with the port where it is not 5060.
+    /// Host part of its URIs, with the port where it is not the transport's own.
     pub domain: String,
     pub credentials: Option<DigestCredentials>,
     /// Seconds for which each registration asks; `None` if it needs none.

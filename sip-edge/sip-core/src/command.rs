@@ -104,7 +104,8 @@ pub struct Route {
     pub trunk: TrunkId,
     pub transport: Transport,
     pub address: SocketAddr,
-    /// Host part of the request-URI, To and From, with the port where it is not 5060.
+    /// Host part of the request-URI, To and From, with the port where it is not the transport's
+    /// own.
     pub domain: String,
     /// User part of the request-URI and To.
     pub request_user: String,
@@ -121,14 +122,14 @@ pub struct Route {
     pub follows_redirects: bool,
 }
 
-/// A trunk that the shard registers with, probes, or both.
+/// A trunk that the shard knows for no stranger; it may register with it, probe it, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptTrunk {
     pub trunk: TrunkId,
     pub transport: Transport,
     /// Those that are asked: the next one when one does not answer.
     pub addresses: Vec<SocketAddr>,
-    /// Host part of its URIs, with the port where it is not 5060.
+    /// Host part of its URIs, with the port where it is not the transport's own.
     pub domain: String,
     pub credentials: Option<Credentials>,
     /// For how long each registration asks; `None` if it needs none.

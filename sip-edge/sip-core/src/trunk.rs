@@ -18,7 +18,7 @@ use std::time::Instant;
 /// Trunks of which failures are counted.
 const MAX_BREAKERS: usize = 1024;
 
-/// A trunk that is registered with, probed, or both.
+/// A trunk that is known; it may be registered with, probed, or both.
 pub struct Kept {
     pub trunk: KeptTrunk,
     pub registration: Option<Registration>,

@@ -57,9 +57,10 @@ impl Errands {
 }
 
 impl Edge {
-    /// Registers with these trunks and probes them, and no others from now on: a trunk that is not
-    /// named any more, or that is another by its address-of-record, is unregistered. Tells how all
-    /// of them stand, and from then on what changes.
+    /// Knows these trunks, registers with those and probes those that ask for it, and no others
+    /// from now on: a trunk that is not named any more, or that is another by its
+    /// address-of-record, is unregistered. Tells how all of them stand, and from then on what
+    /// changes.
     pub fn keep_trunks(&mut self, now: Instant, trunks: Vec<KeptTrunk>) {
         let named: BTreeSet<&TrunkId> = trunks.iter().map(|trunk| &trunk.trunk).collect();
         let gone = self.shard.trunks.ids().filter(|id| !named.contains(id)).cloned();

@@ -1,9 +1,9 @@
 //! What is refused: calls that cannot be placed, tables that are full, connections that break.
 
-use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
+use crate::rig::{AGENT, Rig};
 use crate::session::{self, address};
 use call_words::{CallStatus, Reason};
-use sip_core::command::{EdgeConfig, PlaceCall, Refusal};
+use sip_core::command::{PlaceCall, Refusal};
 use sip_core::edge::Edge;
 use sip_core::flow::{FlowFault, Transport};
 use sip_core::message::{Method, View};
@@ -44,14 +44,7 @@ fn refusals() {
 
 #[test]
 fn a_full_table_refuses_new_calls_and_lets_running_ones_end() {
-    let mut rig = Rig::new();
-    let config = EdgeConfig { transaction_capacity: 8, ..session::edge_config(10) };
-    rig.edge = Edge::new(config, session::relay_config(20), [7; 32], rig.now);
-    rig.place(Rig::plain_call());
-    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
-    rig.expect_request(Method::Ack, AGENT);
-    let mut customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
-    rig.expect_request(Method::Ack, CUSTOMER);
+    let (mut rig, mut customer) = Rig::with_few_transactions();
     // The unanswered INVITEs of others fill the table up to what is kept for running calls.
     for each in 0..5 {
         let call = PlaceCall { call_id: format!("more-{each}").into(), ..Rig::plain_call() };

@@ -151,6 +151,18 @@ impl Rig {
         (rig, agent, customer)
     }
 
+    /// A bridged call, with its customer, on a shard that has room for eight transactions.
+    pub fn with_few_transactions() -> (Rig, Callee) {
+        let edge_config = EdgeConfig { transaction_capacity: 8, ..session::edge_config(10) };
+        let mut rig = Rig::of(edge_config, session::relay_config(20));
+        rig.place(Rig::plain_call());
+        rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        (rig, customer)
+    }
+
     /// Takes the INVITE that was just sent to `at` and answers it with 200.
     #[track_caller]
     pub fn answer_invite(&mut self, at: &str, tag: &str, media: &str) -> Callee {

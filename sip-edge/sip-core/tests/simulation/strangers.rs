@@ -9,9 +9,8 @@ use crate::rig::{
 use crate::session::{self, address};
 use call_words::{Joining, MilestoneKind, SupervisorRole};
 use media_core::relay::Forward;
-use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall};
+use sip_core::command::{AgentTarget, Destination, PlaceCall};
 use sip_core::control::{NewParticipant, NewSupervisor, Verb};
-use sip_core::edge::Edge;
 use sip_core::event::SourceKind;
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{self, Body, Header, Method, Request, View, header};
@@ -448,14 +447,7 @@ fn an_invite_that_comes_back_is_a_loop() {
 // RFC 3261 §21.5.4: the peer is told when to come again.
 #[test]
 fn a_full_shard_says_when_to_come_again() {
-    let mut rig = Rig::new();
-    let config = EdgeConfig { transaction_capacity: 8, ..session::edge_config(10) };
-    rig.edge = Edge::new(config, session::relay_config(20), [7; 32], rig.now);
-    rig.place(Rig::plain_call());
-    rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
-    rig.expect_request(Method::Ack, AGENT);
-    let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
-    rig.expect_request(Method::Ack, CUSTOMER);
+    let (mut rig, customer) = Rig::with_few_transactions();
     let mut refused = 0;
     for cseq in 200..220 {
         let request = rig.build(&customer, Method::Options, cseq, None);
