@@ -220,13 +220,15 @@ impl Relay {
                 }
             }
             Format::Audio(codec) => {
-                if let Some(law) = codec.law() {
+                if let Some(law) = codec.law()
+                    && leg.is_kept()
+                {
                     let heard = Heard { stream, timestamp: packet.header.timestamp, law };
                     heard.keep(now, leg, &mut self.recordings, &mut self.drops, payload);
                 }
             }
         }
-        let mut accepted = Accepted {
+        let accepted = Accepted {
             packet,
             format,
             stream,
@@ -237,13 +239,15 @@ impl Relay {
             hearer: leg.hearer,
         };
         if format == Format::Audio(Codec::G722) {
-            self.narrow(now, &mut accepted, buffer);
+            return Ok(self.narrow(now, accepted, buffer));
         }
         Ok(accepted)
     }
 
     /// Makes µ-law of G.722, in place, unless who hears it speaks it, too.
-    fn narrow(&mut self, now: Instant, accepted: &mut Accepted, buffer: &mut [u8]) {
+    #[cold]
+    #[inline(never)]
+    fn narrow(&mut self, now: Instant, accepted: Accepted, buffer: &mut [u8]) -> Accepted {
         let Packet { header, payload_start, payload_len } = accepted.packet;
         let passes = accepted.hearer.is_some_and(|hearer| {
             self.legs
@@ -251,10 +255,10 @@ impl Relay {
                 .is_some_and(|hearer| hearer.codec() == Codec::G722)
         });
         let Some(leg) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation) else {
-            return;
+            return accepted;
         };
-        if passes && leg.tap.is_none() && leg.feed.is_none() {
-            return;
+        if passes && !leg.is_kept() {
+            return accepted;
         }
         let mut narrowed = [0; MAX_DATAGRAM_LEN];
         let narrowed = &mut narrowed[..payload_len];
@@ -265,10 +269,11 @@ impl Relay {
         }
         let heard = Heard { stream: accepted.stream, timestamp: header.timestamp, law: Law::Pcmu };
         heard.keep(now, leg, &mut self.recordings, &mut self.drops, narrowed);
-        if !passes {
-            payload.copy_from_slice(narrowed);
-            accepted.format = Format::Audio(Codec::Pcmu);
+        if passes {
+            return accepted;
         }
+        payload.copy_from_slice(narrowed);
+        Accepted { format: Format::Audio(Codec::Pcmu), ..accepted }
     }
 
     /// Rewrites an accepted packet for the leg that hears it in place.

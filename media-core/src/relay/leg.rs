@@ -239,6 +239,11 @@ impl Leg {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
     }
 
+    /// Whether audio that comes is kept: for a recording or a mix.
+    pub fn is_kept(&self) -> bool {
+        self.tap.is_some() || self.feed.is_some()
+    }
+
     /// The law in which audio for the leg is made here.
     pub fn law(&self) -> Law {
         self.codec().law().unwrap_or(Law::Pcmu)
