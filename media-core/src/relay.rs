@@ -158,6 +158,7 @@ impl Relay {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         *leg.sources = sources;
         leg.reports.source = None;
+        (leg.inbound, leg.outbound) = (None, None);
         if leg.latch.take().is_some_and(|latch| latch.latched().is_some()) {
             self.queues.disconnect(leg.rtp_socket());
         }

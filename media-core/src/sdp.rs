@@ -88,6 +88,8 @@ pub struct AnswerSpec<'a> {
     /// What holds until now: its codec stays if it is offered, and its outbound key. With keys
     /// RTP/AVP is refused, else RTP/SAVP.
     pub agreed: &'a Negotiated,
+    /// Local keys, one for each suite that the peer may go over to.
+    pub srtp: &'a [srtp::Keys],
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names

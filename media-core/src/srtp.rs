@@ -9,6 +9,7 @@
 mod context;
 mod engine;
 mod keys;
+mod rekey;
 mod stream;
 
 pub use context::{Inbound, Outbound};

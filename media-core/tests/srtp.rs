@@ -34,14 +34,17 @@ fn keys(suite: Suite) -> (Keys, Vec<u8>) {
 
 fn reference(suite: Suite) -> Context {
     let (_, material) = keys(suite);
-    let profile = match suite {
+    let (key, salt) = material.split_at(suite.key_len());
+    Context::new(key, salt, profile(suite), None, None).unwrap()
+}
+
+fn profile(suite: Suite) -> ProtectionProfile {
+    match suite {
         Suite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
         Suite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
         Suite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
         Suite::AesCm128HmacSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
-    };
-    let (key, salt) = material.split_at(suite.key_len());
-    Context::new(key, salt, profile, None, None).unwrap()
+    }
 }
 
 fn rtp(sequence: u16, ssrc: u32, payload: &[u8]) -> Vec<u8> {
@@ -457,4 +460,97 @@ fn identifiers_have_their_length() {
         Mki::parse("255", "1").is_some()
             && Mki::parse("340282366920938463463374607431768211455", "16").is_some()
     );
+}
+
+/// A change of keys: other material of the same suite.
+fn other_keys(suite: Suite) -> (Keys, Vec<u8>) {
+    let material: Vec<u8> = (101..=100 + suite.material_len() as u8).collect();
+    (Keys::new(suite, &material).unwrap(), material)
+}
+
+#[track_caller]
+fn check_open(inbound: &mut Inbound, sealed: &[u8], expected: Result<&[u8], SrtpError>) {
+    assert_eq!(unprotect(inbound, sealed).as_deref().map_err(|error| *error), expected);
+}
+
+// RFC 3711 §3.3.1: the rollover counter goes on over a change of keys; what was on its way under
+// the old key is heard still, each packet once.
+#[test]
+fn a_change_of_keys_loses_no_packet_and_keeps_the_rollover_counter() {
+    for suite in Suite::ALL {
+        let mut outbound = Outbound::new(&keys(suite).0);
+        let mut inbound = Inbound::new(&keys(suite).0);
+        let plain = |n: u64| rtp(n as u16, 7, &[n as u8; 160]);
+        let rollover = 0x1_0000 + 5;
+        for n in 0x7f00..rollover - 4 {
+            let sealed = protect(&mut outbound, &plain(n)).unwrap();
+            check_open(&mut inbound, &sealed, Ok(&plain(n)));
+        }
+        let late: Vec<_> = (rollover - 4..rollover)
+            .map(|n| (n, protect(&mut outbound, &plain(n)).unwrap()))
+            .collect();
+        let report = protect_rtcp(&mut outbound, &rtcp(7, &[1; 8])).unwrap();
+        let (fresh, material) = other_keys(suite);
+        outbound.rekey(&fresh);
+        inbound.rekey(&fresh, None);
+        // The reference engine, its counter about to roll over.
+        let (key, salt) = material.split_at(suite.key_len());
+        let mut reference = Context::new(key, salt, profile(suite), None, None).unwrap();
+        let before = protect(&mut Outbound::new(&fresh), &plain(0xffff)).unwrap();
+        reference.decrypt_rtp(&before).unwrap();
+        check_open(&mut inbound, &late[0].1, Ok(&plain(late[0].0)));
+        check_open(&mut inbound, &late[0].1, Err(SrtpError::AuthenticationFailed));
+        for n in rollover..rollover + 249 {
+            let sealed = protect(&mut outbound, &plain(n)).unwrap();
+            assert_eq!(reference.decrypt_rtp(&sealed).unwrap(), plain(n), "{suite:?}");
+            check_open(&mut inbound, &sealed, Ok(&plain(n)));
+            check_open(&mut inbound, &sealed, Err(SrtpError::Replayed));
+        }
+        check_open(&mut inbound, &late[2].1, Ok(&plain(late[2].0)));
+        check_open(&mut inbound, &late[1].1, Ok(&plain(late[1].0)));
+        assert_eq!(unprotect_rtcp(&mut inbound, &report).unwrap(), rtcp(7, &[1; 8]));
+        let last = protect(&mut outbound, &plain(rollover + 249)).unwrap();
+        check_open(&mut inbound, &last, Ok(&plain(rollover + 249)));
+        assert!(unprotect(&mut inbound, &late[3].1).is_err(), "the old key is given up");
+    }
+}
+
+/// Some let the counter begin anew with the key.
+#[test]
+fn a_peer_that_counts_anew_with_its_key_is_understood() {
+    for suite in Suite::ALL {
+        let mut outbound = Outbound::new(&keys(suite).0);
+        let mut inbound = Inbound::new(&keys(suite).0);
+        for n in (0x7f00..0x3_0000u64).step_by(0x4000) {
+            let sealed = protect(&mut outbound, &rtp(n as u16, 7, &[2; 160])).unwrap();
+            unprotect(&mut inbound, &sealed).unwrap();
+        }
+        let (fresh, _) = other_keys(suite);
+        inbound.rekey(&fresh, None);
+        let mut outbound = Outbound::new(&fresh);
+        for n in 0x4000..0x4200 {
+            let sealed = protect(&mut outbound, &rtp(n, 7, &[3; 160])).unwrap();
+            check_open(&mut inbound, &sealed, Ok(&rtp(n, 7, &[3; 160])));
+            check_open(&mut inbound, &sealed, Err(SrtpError::Replayed));
+        }
+    }
+}
+
+#[test]
+fn forgeries_within_a_change_of_keys_change_nothing() {
+    let mut random = Random(77);
+    for suite in Suite::ALL {
+        let mut outbound = Outbound::new(&keys(suite).0);
+        let mut inbound = Inbound::new(&keys(suite).0);
+        let (fresh, _) = other_keys(suite);
+        inbound.rekey(&fresh, Mki::parse("1", "1"));
+        for n in 0..200 {
+            let mut forged = rtp(n, 7, &random.bytes(160));
+            assert_eq!(unprotect(&mut inbound, &forged), Err(SrtpError::AuthenticationFailed));
+            forged.truncate(random.below(28) as usize);
+            assert!(unprotect(&mut inbound, &forged).is_err());
+            let sealed = protect(&mut outbound, &rtp(n, 7, &[4; 160])).unwrap();
+            check_open(&mut inbound, &sealed, Ok(&rtp(n, 7, &[4; 160])));
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::rtcp::{self, Block, Heard};
 use crate::rtp::{CLOCK_RATE, Header, Ssrc};
 use crate::sdp::Direction;
 use crate::sender::{Sender, StreamId, StreamIds};
-use crate::srtp::{Inbound, Outbound};
+use crate::srtp::{Inbound, Outbound, SrtpKeys};
 use crate::stream_lock::StreamLock;
 use crate::{dtmf, g711, g722};
 
@@ -275,22 +275,12 @@ impl Leg {
             None => drop(self.keypad.get_or_insert_default()),
             Some(_) => self.keypad = None,
         }
-        let keys = remote.srtp.as_ref();
-        let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_ref());
-        // A context lives as long as its key: a second one would use its key stream again. A
-        // softphone's keys come by DTLS.
+        // A softphone's keys come by DTLS.
         if self.softphone.is_some() {
             self.remote = Some(remote);
             return false;
         }
-        if keys.map(|keys| &keys.outbound) != before.map(|keys| &keys.outbound) {
-            self.outbound = keys.map(|keys| Box::new(Outbound::new(&keys.outbound)));
-        }
-        if keys.map(|keys| (&keys.inbound, keys.mki))
-            != before.map(|keys| (&keys.inbound, keys.mki))
-        {
-            self.inbound = keys.map(|keys| Box::new(Inbound::with_mki(&keys.inbound, keys.mki)));
-        }
+        self.rekey(remote.srtp.as_deref());
         let mut moved = false;
         if let Some(signalled) = remote.rtp
             && self.latch.as_ref().is_none_or(|latch| latch.signalled() != signalled)
@@ -303,6 +293,28 @@ impl Leg {
         remote.rtcp = remote.rtcp.filter(|rtcp| is_usable(*rtcp));
         self.remote = Some(remote);
         moved
+    }
+
+    /// Takes the keys that were negotiated; those that stay keep their contexts.
+    fn rekey(&mut self, keys: Option<&SrtpKeys>) {
+        let Some(keys) = keys else {
+            (self.inbound, self.outbound) = (None, None);
+            return;
+        };
+        let before = self.remote.as_ref().and_then(|remote| remote.srtp.as_deref());
+        match &mut self.outbound {
+            Some(_) if before.is_some_and(|before| before.outbound == keys.outbound) => {}
+            Some(outbound) => outbound.rekey(&keys.outbound),
+            None => self.outbound = Some(Box::new(Outbound::new(&keys.outbound))),
+        }
+        match &mut self.inbound {
+            Some(inbound) => match before.filter(|before| before.inbound == keys.inbound) {
+                None => inbound.rekey(&keys.inbound, keys.mki),
+                Some(before) if before.mki != keys.mki => inbound.set_mki(keys.mki),
+                Some(_) => {}
+            },
+            None => self.inbound = Some(Box::new(Inbound::with_mki(&keys.inbound, keys.mki))),
+        }
     }
 
     /// Whether the peer may send.

@@ -74,7 +74,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
     let telephone_event = first_event(&formats);
     let crypto = match &spec.agreed.srtp {
         None => None,
-        Some(keys) => Some(offered_keys(stream, &keys.outbound)?),
+        Some(keys) => Some(offered_keys(stream, &keys.outbound, spec.srtp)?),
     };
     let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     let negotiated = Negotiated {
@@ -96,17 +96,18 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         direction: negotiated.direction,
         rtcp_mux: negotiated.rtcp_mux,
     };
-    let taken = Taken { index, audio, tag: crypto.map(|(tag, _)| tag) };
+    let crypto = crypto.as_ref().map(|(tag, keys)| (*tag, &keys.outbound));
+    let taken = Taken { index, audio, crypto };
     let text =
         versioned(spec.previous, previous, |origin| body(&session, spec, origin, Some(&taken)));
     Ok((text, negotiated))
 }
 
-/// The stream of an offer that is answered, and the tag of its crypto line.
+/// The stream of an offer that is answered, with the tag of its crypto line and our key.
 struct Taken<'a> {
     index: usize,
     audio: Audio<'a>,
-    tag: Option<u32>,
+    crypto: Option<(u32, &'a srtp::Keys)>,
 }
 
 fn body(
@@ -125,8 +126,8 @@ fn body(
             continue;
         };
         taken.audio.print(&mut text);
-        if let Some((tag, keys)) = taken.tag.zip(spec.agreed.srtp.as_ref()) {
-            print::crypto_line(&mut text, tag, &keys.outbound);
+        if let Some((tag, keys)) = taken.crypto {
+            print::crypto_line(&mut text, tag, keys);
         }
     }
     text
@@ -256,20 +257,32 @@ fn answered_keys(stream: Stream<'_>, offered: &[srtp::Keys]) -> Result<SrtpKeys,
     Err(refusal)
 }
 
-/// The first usable crypto line with the suite of our key, and that line's tag.
-fn offered_keys(stream: Stream<'_>, ours: &srtp::Keys) -> Result<(u32, SrtpKeys), SdpError> {
+/// The first usable crypto line with the suite in use, else the first with a suite that we have a
+/// key of; with that line's tag.
+fn offered_keys(
+    stream: Stream<'_>,
+    in_use: &srtp::Keys,
+    others: &[srtp::Keys],
+) -> Result<(u32, SrtpKeys), SdpError> {
     let mut refusal = SdpError::Crypto;
+    let mut first: Option<(u32, SrtpKeys)> = None;
     for line in stream.values("crypto") {
-        match sdes::parse(line) {
-            Ok(line) if line.keys.suite() == ours.suite() => {
-                return Ok((
-                    line.tag,
-                    SrtpKeys { outbound: ours.clone(), inbound: line.keys, mki: line.mki },
-                ));
+        let line = match sdes::parse(line) {
+            Ok(line) => line,
+            Err(error) => {
+                refusal = if error == SdpError::Crypto { refusal } else { error };
+                continue;
             }
-            Ok(_) | Err(SdpError::Crypto) => {}
-            Err(error) => refusal = error,
+        };
+        let suite = line.keys.suite();
+        let is_in_use = suite == in_use.suite();
+        let mut ours = [in_use].into_iter().chain(others);
+        let Some(outbound) = ours.find(|keys| keys.suite() == suite).cloned() else { continue };
+        let keys = SrtpKeys { outbound, inbound: line.keys, mki: line.mki };
+        if is_in_use {
+            return Ok((line.tag, keys));
         }
+        first.get_or_insert((line.tag, keys));
     }
-    Err(refusal)
+    first.ok_or(refusal)
 }

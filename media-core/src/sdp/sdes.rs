@@ -1,5 +1,6 @@
 //! SDES keys in `a=crypto` (RFC 4568): the first key of a line, with its lifetime and master key
-//! identifier. Parameters that change no packet are passed over; our own lines have none.
+//! identifier. Session parameters that change no packet are passed over, and those that may be;
+//! a line with any other is refused. Our own lines have none.
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -10,8 +11,11 @@ use crate::srtp::{Keys, Mki, Suite};
 /// A peer's key must last for this many packets: the longest call (4 h) at 50 packets/s, rounded
 /// up.
 const MIN_LIFETIME: u64 = 1 << 20;
-/// Session parameters that change what is sent (RFC 4568 §6.3); a key derivation rate among them.
-const REFUSED: [&str; 4] = ["KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP"];
+/// Session parameters that change no packet: the window that a receiver keeps, and what would hold
+/// for forward error correction, which is not agreed to (RFC 4568 §6.3.4 to §6.3.6). What is refused
+/// asks for packets without protection, derives keys anew as it goes, or is unknown and does not
+/// begin with `-` (§6.3.7).
+const PASSED_OVER: [&str; 3] = ["WSH", "FEC_ORDER", "FEC_KEY"];
 
 /// Pads what it prints and reads with or without padding, since peers disagree on it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -43,10 +47,11 @@ pub(super) fn parse(value: &str) -> Result<Offered, SdpError> {
         .into_iter()
         .find(|suite| suite.name().eq_ignore_ascii_case(name))
         .ok_or(SdpError::Crypto)?;
-    let is_refused = |field: &str| {
-        REFUSED.contains(&field.split('=').next().unwrap_or_default().to_ascii_uppercase().as_str())
+    let is_passed_over = |field: &str| {
+        let name = field.split('=').next().unwrap_or_default();
+        name.starts_with('-') || PASSED_OVER.iter().any(|one| one.eq_ignore_ascii_case(name))
     };
-    if fields.any(is_refused) {
+    if !fields.all(is_passed_over) {
         return Err(SdpError::CryptoParameter);
     }
     // Of several keys the peer begins with the first.

@@ -5,12 +5,13 @@ use std::fmt;
 
 use super::engine::{Engine, Protocol, RTCP_CLEAR_LEN};
 use super::keys::{Keys, Mki};
+use super::rekey::Change;
 use super::stream::Streams;
 use super::{RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError};
 use crate::prefetch::prefetch;
 
-/// Protects what a leg sends. One context per master key for its whole life: a second one would use
-/// its key stream again. An RTP stream should start below sequence number 32768, or a receiver that
+/// Protects what a leg sends. One context for the whole life of a leg: a second one with the same
+/// key would use its key stream again. An RTP stream should start below sequence number 32768, or a receiver that
 /// misses the first packets may take it to be in the wrong rollover period.
 pub struct Outbound(Context);
 
@@ -20,12 +21,15 @@ pub struct Inbound {
     context: Context,
     /// What packets may carry, until one without it proved authentic.
     mki: Option<Mki>,
+    /// While the peer goes over from one key to the next.
+    change: Option<Box<Change>>,
 }
 
-struct Context {
+/// One key's ciphers and what they were used for.
+pub(super) struct Context {
     rtp: Engine,
     rtcp: Engine,
-    streams: Streams,
+    pub(super) streams: Streams,
 }
 
 impl Context {
@@ -38,16 +42,69 @@ impl Context {
         }
     }
 
+    /// Takes another key. Packet indices go on: "the rollover counter always maintains its sequence
+    /// of values" (RFC 3711 §3.3.1).
+    fn rekey(&mut self, keys: &Keys) {
+        let Context { rtp, rtcp, .. } = Self::new(keys);
+        (self.rtp, self.rtcp) = (rtp, rtcp);
+    }
+
     /// Asks for what an RTP packet needs.
     fn prefetch(&self) {
         prefetch(&self.rtp);
         self.streams.prefetch();
+    }
+
+    /// Checks and decrypts an SRTP packet; returns the length of the RTP packet.
+    #[inline]
+    pub(super) fn open_rtp(
+        &mut self,
+        mki: &mut Option<Mki>,
+        packet: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        let Context { rtp, streams, .. } = self;
+        let bare_len = mki.and_then(|mki| rtp.cut_mki(packet, mki.as_bytes()));
+        let len = bare_len.unwrap_or(packet.len());
+        let packet = &mut packet[..len];
+        let header = RtpHeader::parse(packet)?;
+        let window = streams.state(header.ssrc).rtp;
+        let index = window.estimate(header.sequence)?;
+        window.check(index)?;
+        let len = rtp.open_rtp(packet, header.len, header.ssrc, index)?;
+        streams.touch(header.ssrc).rtp.mark(index);
+        if bare_len.is_none() {
+            *mki = None;
+        }
+        Ok(len)
+    }
+
+    /// Checks and decrypts an SRTCP packet; returns the length of the RTCP packet.
+    pub(super) fn open_rtcp(
+        &mut self,
+        mki: &mut Option<Mki>,
+        packet: &mut [u8],
+    ) -> Result<usize, SrtpError> {
+        let Context { rtcp, streams, .. } = self;
+        let bare_len = mki.and_then(|mki| rtcp.cut_mki(packet, mki.as_bytes()));
+        let len = bare_len.unwrap_or(packet.len());
+        let packet = &mut packet[..len];
+        let ssrc = rtcp_sender(packet)?;
+        let index = rtcp.rtcp_index(packet)?.into();
+        streams.state(ssrc).rtcp.check(index)?;
+        let len = rtcp.open_rtcp(packet, ssrc)?;
+        streams.touch(ssrc).rtcp.mark(index);
+        Ok(len)
     }
 }
 
 impl Outbound {
     pub fn new(keys: &Keys) -> Self {
         Self(Context::new(keys))
+    }
+
+    /// Protects all further packets with another key.
+    pub fn rekey(&mut self, keys: &Keys) {
+        self.0.rekey(keys);
     }
 
     /// Asks for the memory that an RTP packet needs.
@@ -107,7 +164,22 @@ impl Inbound {
     /// A context whose packets may carry their key's identifier. Peers that name one and leave it
     /// out are understood as well.
     pub fn with_mki(keys: &Keys, mki: Option<Mki>) -> Self {
-        Self { context: Context::new(keys), mki }
+        Self { context: Context::new(keys), mki, change: None }
+    }
+
+    /// Takes the key that the peer goes over to. Packets of the one before are understood until
+    /// this one has been in use for a while.
+    pub fn rekey(&mut self, keys: &Keys, mki: Option<Mki>) {
+        let mut context = Context::new(keys);
+        context.streams = self.context.streams.clone();
+        let former = std::mem::replace(&mut self.context, context);
+        self.change = Some(Box::new(Change::from(former, self.mki)));
+        self.mki = mki;
+    }
+
+    /// What packets of the same key may carry from now on.
+    pub fn set_mki(&mut self, mki: Option<Mki>) {
+        self.mki = mki;
     }
 
     /// Asks for the memory that an RTP packet needs.
@@ -121,20 +193,15 @@ impl Inbound {
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
     pub fn unprotect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let Context { rtp, streams, .. } = &mut self.context;
         let packet = buffer.get_mut(..len).ok_or(SrtpError::Malformed)?;
-        let bare_len = self.mki.and_then(|mki| rtp.cut_mki(packet, mki.as_bytes()));
-        let packet = &mut packet[..bare_len.unwrap_or(len)];
-        let header = RtpHeader::parse(packet)?;
-        let window = streams.state(header.ssrc).rtp;
-        let index = window.estimate(header.sequence)?;
-        window.check(index)?;
-        let len = rtp.open_rtp(packet, header.len, header.ssrc, index)?;
-        streams.touch(header.ssrc).rtp.mark(index);
-        if bare_len.is_none() {
-            self.mki = None;
+        let Some(change) = &mut self.change else {
+            return self.context.open_rtp(&mut self.mki, packet);
+        };
+        let opened = change.open_rtp(&mut self.context, &mut self.mki, packet);
+        if change.is_over() {
+            self.change = None;
         }
-        Ok(len)
+        opened
     }
 
     /// Checks and decrypts the SRTCP packet `buffer[..len]` and returns the length of the RTCP
@@ -143,16 +210,11 @@ impl Inbound {
     /// # Errors
     /// The packet is cut short, replayed, too old, or not authentic.
     pub fn unprotect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let Context { rtcp, streams, .. } = &mut self.context;
         let packet = buffer.get_mut(..len).ok_or(SrtpError::Malformed)?;
-        let bare_len = self.mki.and_then(|mki| rtcp.cut_mki(packet, mki.as_bytes()));
-        let packet = &mut packet[..bare_len.unwrap_or(len)];
-        let ssrc = rtcp_sender(packet)?;
-        let index = rtcp.rtcp_index(packet)?.into();
-        streams.state(ssrc).rtcp.check(index)?;
-        let len = rtcp.open_rtcp(packet, ssrc)?;
-        streams.touch(ssrc).rtcp.mark(index);
-        Ok(len)
+        match &mut self.change {
+            None => self.context.open_rtcp(&mut self.mki, packet),
+            Some(change) => change.open_rtcp(&mut self.context, &mut self.mki, packet),
+        }
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) struct Stream {
 }
 
 /// The SSRCs of one direction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 #[repr(C)]
 pub(super) struct Streams {
     uses: u64,

@@ -1,6 +1,7 @@
 //! SDES keys in offers and answers (RFC 4568).
 
-use media_core::sdp::{SdpError, accept_answer, answer, offer};
+use base64::Engine;
+use media_core::sdp::{AnswerSpec, SdpError, accept_answer, answer, offer};
 use media_core::srtp::{Keys, Mki, SrtpKeys, Suite};
 
 use super::{agreed_securely, answer_spec, description, keys, plain_offer, secure_offer};
@@ -44,9 +45,13 @@ fn a_secure_offer_holds_one_line_for_each_suite() {
     let lines: Vec<_> = text.lines().filter(|line| line.starts_with("a=crypto:")).collect();
     let expected = [
         "a=crypto:1 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
-        "a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
+        "a=crypto:2 AEAD_AES_256_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKyw=",
+        "a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
+        "a=crypto:4 AES_CM_128_HMAC_SHA1_32 inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e",
     ];
     assert_eq!(lines, expected);
+    // A request of 1300 bytes goes by UDP (RFC 3261 §18.1.1): half is left for its head.
+    assert!(text.len() < 650, "{} bytes", text.len());
 }
 
 #[test]
@@ -58,7 +63,8 @@ fn the_answered_tag_and_suite_choose_the_keys() {
     for rest in [
         " WSH=128",
         " FEC_ORDER=SRTP_FEC",
-        " -X-OLD=1 X-NEW",
+        " FEC_KEY=inline:AAAA",
+        " -X-OLD=1 wsh=64 -X",
         "|2^48",
         "|2^64",
         "|99999999999999999999",
@@ -87,7 +93,6 @@ fn unusable_crypto_lines_get_their_errors() {
     refuse(&[], SdpError::Crypto);
     refuse(&["a=crypto:2"], SdpError::Crypto);
     refuse(&["a=crypto:2 F8_128_HMAC_SHA1_80 inline:x"], SdpError::Crypto);
-    refuse(&[&line(RFC_KEY).replace("_80", "_32")], SdpError::Crypto);
     refuse(&["a=crypto:x AES_CM_128_HMAC_SHA1_80 inline:x"], SdpError::Crypto);
     refuse(&[&line("AAAA")], SdpError::CryptoKey);
     refuse(&[&line("!!!")], SdpError::CryptoKey);
@@ -100,6 +105,11 @@ fn unusable_crypto_lines_get_their_errors() {
     refuse(&[&line(&format!("{RFC_KEY} UNENCRYPTED_SRTCP"))], SdpError::CryptoParameter);
     refuse(&[&line(&format!("{RFC_KEY} WSH=64 UNAUTHENTICATED_SRTP"))], SdpError::CryptoParameter);
     refuse(&[&line(&format!("{RFC_KEY} KDR=1"))], SdpError::CryptoParameter);
+    // RFC 4568 §6.3.7: what is not understood and not marked as optional.
+    refuse(&[&line(&format!("{RFC_KEY} WSH=64 X-NEW=1"))], SdpError::CryptoParameter);
+    // The next line counts.
+    let asked = line(&format!("{RFC_KEY} UNENCRYPTED_SRTP"));
+    check_all(&[&asked, &line(RFC_KEY)], Suite::AesCm128HmacSha1_80, rfc_keys(), None);
 }
 
 /// RFC 4568 §6.1: the identifier and its length in bytes.
@@ -133,11 +143,20 @@ fn the_first_usable_line_counts_whatever_its_tag() {
     for lines in [
         [&ours, &ours],
         [&ours, &line(3, "AES_CM_128_HMAC_SHA1_32")],
-        [&line(3, "AES_CM_128_HMAC_SHA1_32"), &ours],
         [&line(1, "F8_128_HMAC_SHA1_80"), &ours],
         [&line(1, "AEAD_AES_128_GCM"), &ours],
     ] {
         check_all(&lines.map(String::as_str), Suite::AesCm128HmacSha1_80, rfc_keys(), None);
+    }
+}
+
+#[test]
+fn each_offered_suite_may_be_answered() {
+    for suite in Suite::ALL {
+        let material: Vec<u8> = (0..suite.material_len() as u8).map(|byte| byte ^ 0x5a).collect();
+        let key = base64::engine::general_purpose::STANDARD.encode(&material);
+        let inbound = Keys::new(suite, &material).unwrap();
+        check(&format!("a=crypto:1 {} inline:{key}", suite.name()), suite, inbound);
     }
 }
 
@@ -177,10 +196,19 @@ fn our_answer_keeps_our_key_and_takes_the_offered_tag() {
     let outbound = keys(Suite::AesCm128HmacSha1_80);
     let expected = SrtpKeys { outbound, inbound: rfc_keys(), mki: Mki::parse("3", "2") };
     assert_eq!(negotiated.srtp, Some(Box::new(expected)));
+    // A peer that goes over to another suite gets a key for it, if there is one.
     let other = secure_stream(&[
+        "a=crypto:4 AEAD_AES_256_GCM inline:AAAA",
         "a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==",
+        &format!("a=crypto:6 AES_CM_128_HMAC_SHA1_32 inline:{RFC_KEY}"),
     ]);
-    assert_eq!(answer(&other, &spec), Err(SdpError::Crypto));
+    assert_eq!(answer(&other, &spec), Err(SdpError::CryptoKey));
+    let fresh = [Suite::AesCm128HmacSha1_32, Suite::AeadAes128Gcm].map(keys);
+    let (text, moved) = answer(&other, &AnswerSpec { srtp: &fresh, ..spec.clone() }).unwrap();
+    let line = "a=crypto:5 AEAD_AES_128_GCM inline:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHA==";
+    assert!(text.contains(&format!("\r\n{line}\r\n")), "{text}");
+    let moved = moved.srtp.unwrap();
+    assert_eq!((&moved.outbound, &moved.inbound), (&fresh[1], &fresh[1]));
     assert_eq!(answer(&secure_stream(&[]), &spec), Err(SdpError::Crypto));
     assert_eq!(answer(&description(&["m=audio 4000 RTP/AVP 8"]), &spec), Err(SdpError::Profile));
     // A hold without a stream keeps the keys.

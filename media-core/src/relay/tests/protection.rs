@@ -4,7 +4,7 @@
 use super::*;
 use crate::srtp::{self, Inbound, Mki, Outbound, SrtpKeys, Suite};
 
-fn keys(fill: u8) -> srtp::Keys {
+pub(super) fn keys(fill: u8) -> srtp::Keys {
     srtp::Keys::new(Suite::AeadAes128Gcm, &[fill; 28]).unwrap()
 }
 
@@ -19,7 +19,7 @@ fn secure(rtp: &str, outbound: u8, inbound: u8) -> RemoteMedia {
     }
 }
 
-fn seal(context: &mut Outbound, datagram: &[u8]) -> Vec<u8> {
+pub(super) fn seal(context: &mut Outbound, datagram: &[u8]) -> Vec<u8> {
     let mut buffer = datagram.to_vec();
     buffer.resize(datagram.len() + TAIL_ROOM, 0);
     let len = context.protect_rtp(&mut buffer, datagram.len()).unwrap();
@@ -109,6 +109,36 @@ fn a_renegotiation_with_the_same_keys_goes_on_with_the_contexts() {
         before.sequence.wrapping_add(2)
     );
     let sealed = seal(&mut rig.customer_out, &b.audio());
+    rig.rig.hear(rig.customer, CUSTOMER, &sealed);
+}
+
+// A peer that goes over to another key by a new offer: what was on its way is heard.
+#[test]
+fn a_peer_may_change_its_key() {
+    let mut rig = Secured::new();
+    let mut b = Talker::new(2);
+    let before = seal(&mut rig.customer_out, &b.audio());
+    let late = seal(&mut rig.customer_out, &b.audio());
+    rig.rig.hear(rig.customer, CUSTOMER, &before);
+    rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 1, 3));
+    rig.customer_out.rekey(&keys(3));
+    for n in 0..260 {
+        let sealed = seal(&mut rig.customer_out, &b.audio());
+        assert_eq!(rig.rig.hear(rig.customer, CUSTOMER, &sealed).payload, [0x2a; 160]);
+        match n {
+            0 => drop(rig.rig.hear(rig.customer, CUSTOMER, &late)),
+            1 => rig.rig.dropped(rig.customer, CUSTOMER, &late, DropReason::Unauthentic),
+            _ => {}
+        }
+    }
+    // Whom the leg is given to next has no part in the keys.
+    rig.rig.relay.set_media_sources(rig.customer, MediaSources::default());
+    let sealed = seal(&mut rig.customer_out, &b.audio());
+    rig.rig.dropped(rig.customer, CUSTOMER, &sealed, DropReason::NotNegotiated);
+    rig.rig.relay.set_remote(rig.rig.now, rig.customer, secure(CUSTOMER, 8, 9));
+    let sealed = seal(&mut rig.customer_out, &b.audio());
+    rig.rig.dropped(rig.customer, CUSTOMER, &sealed, DropReason::Unauthentic);
+    let sealed = seal(&mut Outbound::new(&keys(9)), &b.audio());
     rig.rig.hear(rig.customer, CUSTOMER, &sealed);
 }
 

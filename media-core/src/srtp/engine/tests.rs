@@ -36,13 +36,15 @@ fn key_derivation_is_that_of_rfc_3711() {
     assert_eq!(derive::<94>(&keys, 1).to_vec(), bytes(expected)[..94]);
 }
 
+/// The key of RFC 7714 §16 and §17, of which AEAD_AES_128_GCM has the first half, and their salt.
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const SALT: &str = "517569642070726f2071756f";
+
 /// RFC 7714 §16 and §17 name the session key and salt.
-fn rfc_7714() -> Engine {
-    let key = UnboundKey::new(&AES_128_GCM, &bytes("000102030405060708090a0b0c0d0e0f")).unwrap();
-    Engine::Gcm(Gcm {
-        key: LessSafeKey::new(key),
-        salt: bytes("517569642070726f2071756f").try_into().unwrap(),
-    })
+fn rfc_7714(suite: Suite) -> Engine {
+    let cipher = if suite == Suite::AeadAes256Gcm { &AES_256_GCM } else { &AES_128_GCM };
+    let key = UnboundKey::new(cipher, &bytes(KEY)[..suite.key_len()]).unwrap();
+    Engine::Gcm(Gcm { key: LessSafeKey::new(key), salt: bytes(SALT).try_into().unwrap() })
 }
 
 /// Bytes with room for what protection adds.
@@ -53,42 +55,75 @@ fn roomy(hex: &str) -> (Vec<u8>, usize) {
     (buffer, len)
 }
 
+// §16.1 and §16.2: encryption and decryption.
 #[test]
-fn gcm_protects_rtp_as_rfc_7714_section_16_1() {
+fn gcm_protects_rtp_as_rfc_7714_section_16() {
     let plain = "8040f17b8041f8d35501a0b247616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573";
-    let sealed = "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833\
-                  899d7f27beb16a9152cf765ee4390cce";
-    let (mut buffer, len) = roomy(plain);
-    let len = rfc_7714().seal_rtp(&mut buffer, 12, len, 0x5501a0b2, 0xf17b).unwrap();
-    assert_eq!(buffer[..len], bytes(sealed));
-    let len = rfc_7714().open_rtp(&mut buffer[..len], 12, 0x5501a0b2, 0xf17b).unwrap();
-    assert_eq!(buffer[..len], bytes(plain));
+    for (suite, sealed) in [
+        (
+            Suite::AeadAes128Gcm,
+            "8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833\
+             899d7f27beb16a9152cf765ee4390cce",
+        ),
+        (
+            Suite::AeadAes256Gcm,
+            "8040f17b8041f8d35501a0b232b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b\
+             7aa3db36dfffd6b0f9bb7878d7a76c13",
+        ),
+    ] {
+        let (mut buffer, len) = roomy(plain);
+        let engine = rfc_7714(suite);
+        let len = engine.seal_rtp(&mut buffer, 12, len, 0x5501a0b2, 0xf17b).unwrap();
+        assert_eq!(buffer[..len], bytes(sealed), "{suite:?}");
+        let len = engine.open_rtp(&mut buffer[..len], 12, 0x5501a0b2, 0xf17b).unwrap();
+        assert_eq!(buffer[..len], bytes(plain), "{suite:?}");
+    }
 }
 
 const SENDER_REPORT: &str = "81c8000d4d6172734e5450314e545032525450200000042a0000e9304c756e61deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 const MARS: u32 = 0x4d617273;
 
+// §17.1 and §17.2: encryption and decryption.
 #[test]
-fn gcm_protects_rtcp_as_rfc_7714_section_17_1() {
-    let sealed = "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275b\
-                  c84aa45896cf4d2fc5abf87245d9eade800005d4";
-    let (mut buffer, len) = roomy(SENDER_REPORT);
-    let len = rfc_7714().seal_rtcp(&mut buffer, len, MARS, 0x5d4).unwrap();
-    assert_eq!(buffer[..len], bytes(sealed));
-    let len = rfc_7714().open_rtcp(&mut buffer[..len], MARS).unwrap();
-    assert_eq!(buffer[..len], bytes(SENDER_REPORT));
+fn gcm_protects_rtcp_as_rfc_7714_section_17() {
+    for (suite, sealed) in [
+        (
+            Suite::AeadAes128Gcm,
+            "81c8000d4d61727363e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275b\
+             c84aa45896cf4d2fc5abf87245d9eade800005d4",
+        ),
+        (
+            Suite::AeadAes256Gcm,
+            "81c8000d4d617273d50ae4d1f5ce5d304ba297e47d470c282c3ece5dbffe0a50a2eaa5c1110555be8415f658c61de0476f1b6fad\
+             1d1eb30c4446839f57ff6f6cb26ac3be800005d4",
+        ),
+    ] {
+        let (mut buffer, len) = roomy(SENDER_REPORT);
+        let engine = rfc_7714(suite);
+        let len = engine.seal_rtcp(&mut buffer, len, MARS, 0x5d4).unwrap();
+        assert_eq!(buffer[..len], bytes(sealed), "{suite:?}");
+        let len = engine.open_rtcp(&mut buffer[..len], MARS).unwrap();
+        assert_eq!(buffer[..len], bytes(SENDER_REPORT), "{suite:?}");
+    }
 }
 
+// §17.3 and §17.4: the packet is authenticated but clear.
 #[test]
-fn gcm_accepts_rtcp_that_is_only_tagged_as_rfc_7714_section_17_3() {
-    let mut buffer = bytes(SENDER_REPORT);
-    buffer.extend(bytes("841dd9683dd78ec92ae58790125f62b3000005d4"));
-    let len = rfc_7714().open_rtcp(&mut buffer, MARS).unwrap();
-    assert_eq!(buffer[..len], bytes(SENDER_REPORT));
-    let mut changed = bytes(SENDER_REPORT);
-    changed[20] ^= 1;
-    changed.extend(bytes("841dd9683dd78ec92ae58790125f62b3000005d4"));
-    assert_eq!(rfc_7714().open_rtcp(&mut changed, MARS), Err(SrtpError::AuthenticationFailed));
+fn gcm_accepts_rtcp_that_is_only_tagged_as_rfc_7714_section_17() {
+    for (suite, tail) in [
+        (Suite::AeadAes128Gcm, "841dd9683dd78ec92ae58790125f62b3000005d4"),
+        (Suite::AeadAes256Gcm, "91db4afbfeee5a978fab4393ed2615fe000005d4"),
+    ] {
+        let engine = rfc_7714(suite);
+        let mut buffer = bytes(SENDER_REPORT);
+        buffer.extend(bytes(tail));
+        let len = engine.open_rtcp(&mut buffer, MARS).unwrap();
+        assert_eq!(buffer[..len], bytes(SENDER_REPORT), "{suite:?}");
+        let mut changed = bytes(SENDER_REPORT);
+        changed[20] ^= 1;
+        changed.extend(bytes(tail));
+        assert_eq!(engine.open_rtcp(&mut changed, MARS), Err(SrtpError::AuthenticationFailed));
+    }
 }
 
 /// RFC 3711 §3.4: without the E bit the packet is authenticated but clear.

@@ -29,6 +29,7 @@ mod reliable;
 mod returning;
 mod rig;
 mod scripts;
+mod secure;
 mod session;
 mod softphone;
 mod softphones;

@@ -2,7 +2,7 @@
 
 use crate::rig::{AGENT, AGENT_MEDIA, BACKUP, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use crate::session::{self, address, recorded};
-use call_words::{AttemptResult, CallStatus, HangupBy, MediaProfile, MilestoneKind, Reason};
+use call_words::{AttemptResult, CallStatus, HangupBy, MilestoneKind, Reason};
 use media_core::relay::Forward;
 use sip_core::command::{Credentials, PlaceCall};
 use sip_core::event::{RecordedFile, RecordingWritten};
@@ -398,51 +398,6 @@ fn unusable_media_is_acknowledged_and_ended() {
     rig.expect_request(Method::Ack, AGENT);
     rig.expect_request(Method::Bye, AGENT);
     assert_eq!((rig.ended().status, rig.ended().reason), (CallStatus::Failed, Some(Reason::Media)));
-}
-
-// S42: a trunk marked secure gets SRTP or nothing.
-#[test]
-fn a_secure_trunk_that_answers_plain_rtp_fails() {
-    let mut rig = Rig::new();
-    let mut call = Rig::plain_call();
-    session::agent_route(&mut call).media = MediaProfile::SdesSrtp;
-    rig.place(call);
-    let invite = rig.expect_request(Method::Invite, AGENT);
-    let offer = String::from_utf8(invite.body.clone()).unwrap();
-    assert!(
-        offer.contains("RTP/SAVP")
-            && offer.contains("AEAD_AES_128_GCM")
-            && offer.contains("AES_CM_128_HMAC_SHA1_80")
-    );
-    rig.reply_with_sdp(&invite, 200, "agent", AGENT_MEDIA);
-    rig.expect_request(Method::Ack, AGENT);
-    rig.expect_request(Method::Bye, AGENT);
-    assert_eq!(rig.ended().reason, Some(Reason::Media));
-}
-
-#[test]
-fn a_secure_trunk_bridges_to_a_plain_one() {
-    let mut rig = Rig::new();
-    let mut call = Rig::plain_call();
-    session::agent_route(&mut call).media = MediaProfile::SdesSrtp;
-    rig.place(call);
-    let invite = rig.expect_request(Method::Invite, AGENT);
-    let key = "A".repeat(38) + "==";
-    let answer = session::sdp(address(AGENT_MEDIA), 0, "sendrecv").replace("RTP/AVP", "RTP/SAVP")
-        + &format!("a=crypto:1 AEAD_AES_128_GCM inline:{key}\r\n");
-    rig.reply_with_body(&invite, 200, "agent", &answer);
-    rig.expect_request(Method::Ack, AGENT);
-    let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
-    rig.expect_request(Method::Ack, CUSTOMER);
-    for sequence in 0..6 {
-        rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence);
-    }
-    let forward = rig.rtp(CUSTOMER_MEDIA, &customer.invite, 6);
-    // 12 bytes of header, 160 of voice, 16 of authentication tag (RFC 7714).
-    assert!(
-        matches!(forward, Forward::To { remote, len: 188, .. } if remote == address(AGENT_MEDIA)),
-        "{forward:?}"
-    );
 }
 
 #[test]

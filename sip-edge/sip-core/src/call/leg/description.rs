@@ -9,13 +9,11 @@ use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LegId;
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
 use media_core::sdp::{self, AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError};
-use media_core::srtp::Suite;
+use media_core::srtp::{Keys, Suite};
 use std::net::IpAddr;
 
 /// Dynamic payload type under which telephone-event is offered.
 const TELEPHONE_EVENT: PayloadType = PayloadType::new(101).expect("below 128");
-/// Crypto suites that are offered, the preferred one first (RFC 4568, RFC 7714).
-const SUITES: [Suite; 2] = [Suite::AeadAes128Gcm, Suite::AesCm128HmacSha1_80];
 
 /// How a party carries media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +29,11 @@ impl Wish {
             Wish::Hold => Direction::SendOnly,
         }
     }
+}
+
+/// A key for each crypto suite, the preferred one first (RFC 4568, RFC 7714).
+fn fresh_keys(cx: &mut Context<'_>) -> Vec<Keys> {
+    Suite::ALL.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect()
 }
 
 /// An offer of ours.
@@ -68,9 +71,7 @@ impl Offer {
                 }));
             }
             Carriage::Trunk(MediaProfile::Rtp) => Vec::new(),
-            Carriage::Trunk(MediaProfile::SdesSrtp) => {
-                SUITES.iter().map(|suite| cx.shard.entropy.keys(*suite)).collect()
-            }
+            Carriage::Trunk(MediaProfile::SdesSrtp) => fresh_keys(cx),
         };
         let local = cx.shard.relay.local_media(media);
         let peer = Some(peer);
@@ -218,7 +219,7 @@ impl Agreement {
     /// `previous` is what we last sent.
     pub fn answer(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         media: LegId,
         previous: Previous<'_>,
         wish: Wish,
@@ -226,10 +227,12 @@ impl Agreement {
     ) -> Option<(String, Agreement)> {
         match self {
             Agreement::Trunk(negotiated) => {
+                let srtp = if negotiated.srtp.is_some() { fresh_keys(cx) } else { Vec::new() };
                 let spec = AnswerSpec {
                     local: cx.shard.relay.local_media(media),
                     previous: previous.sdp,
                     agreed: negotiated,
+                    srtp: &srtp,
                     direction: wish.direction(),
                     peer: previous.peer,
                 };
