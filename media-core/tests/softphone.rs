@@ -56,6 +56,8 @@ struct Rig {
     customer_speaks: bool,
     /// Payloads that the customer got.
     customer_heard: Vec<Vec<u8>>,
+    /// Datagrams to where no browser is.
+    astray_count: usize,
     events: Vec<Event>,
     recorded: Vec<(RecordingId, u64, Vec<u8>)>,
     finished: u32,
@@ -104,6 +106,7 @@ impl Rig {
             customer_sequence: 0,
             customer_speaks: false,
             customer_heard: Vec::new(),
+            astray_count: 0,
             events: Vec::new(),
             recorded: Vec::new(),
             finished: 0,
@@ -178,9 +181,10 @@ impl Rig {
     fn carry(&mut self, socket: SocketId, remote: SocketAddr, datagram: &[u8]) {
         if socket == SocketId::WEBRTC {
             let browser = self.browsers.iter_mut().find(|browser| browser.address == remote);
-            return browser
-                .into_iter()
-                .for_each(|browser| browser.client.handle_datagram(self.now, datagram));
+            return match browser {
+                Some(browser) => browser.client.handle_datagram(self.now, datagram),
+                None => self.astray_count += 1,
+            };
         }
         assert_eq!((socket, remote), (SocketId(self.customer.index * 2), TRUNK.parse().unwrap()));
         if rtp::classify(datagram) == Class::Rtp {

@@ -66,6 +66,42 @@ fn each_refusal_has_its_reason() {
     check_both_hear(&mut rig, 0);
 }
 
+/// RTPbleed on a softphone's leg: nothing of a call goes to whom no check of the browser's showed,
+/// and nothing of theirs is heard, before the browser is there, while it talks and after its end.
+#[test]
+fn strangers_are_sent_nothing_and_not_heard() {
+    let mut rig = Rig::talking(Version::Dtls12);
+    let silent = rig.invite(Version::Dtls12, "203.0.113.8:51000");
+    rig.answer(silent);
+    let strangers = [FOREIGN, "203.0.113.7:51001", "203.0.113.8:51001", "[2001:db8::66]:6000"];
+    let mut count = 0;
+    for round in 0..200u16 {
+        rig.pass(20);
+        let real = rig.browsers[0].client.voice(&[1; 160]).unwrap();
+        let mut plain = rtp_packet(round, real[8..12].try_into().unwrap());
+        plain.resize(172, 7);
+        let report = rig.browsers[0].client.report();
+        for stranger in strangers {
+            for datagram in [&real, &plain, &report] {
+                rig.dropped(stranger, datagram, "unchecked_source");
+                count += 1;
+            }
+        }
+        // Who sits at the browser's own address has no key of it.
+        plain[11] ^= 1;
+        rig.dropped(BROWSER, &plain, "unauthentic");
+    }
+    assert_eq!(count, 2_400);
+    assert_eq!((rig.count("unchecked_source"), rig.astray_count), (2_400, 0));
+    check_both_hear(&mut rig, 0);
+}
+
+/// An RTP header of this stream.
+fn rtp_packet(sequence: u16, ssrc: [u8; 4]) -> Vec<u8> {
+    let [high, low] = sequence.to_be_bytes();
+    [&[0x80, 0, high, low, 0, 0, 0, 1][..], &ssrc].concat()
+}
+
 #[test]
 fn dtls_long_after_the_handshake_is_refused() {
     let mut rig = Rig::talking(Version::Dtls12);

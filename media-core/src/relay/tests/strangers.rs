@@ -1,8 +1,11 @@
 //! RTPbleed: strangers send to open ports and hope to be sent a call, to be heard in it, or to
-//! silence it (B02). Public and private trunks, before the party spoke, while it speaks and after
-//! its silence; nothing leaks, nothing is taken, and the party is heard all the while.
+//! silence it (B02). Public and private trunks, plain and by SRTP, bridged and in a mix, before the
+//! party spoke, while it speaks and after its silence; nothing leaks, nothing is taken, and the
+//! party is heard all the while.
 
+use super::protection::{keys, seal};
 use super::*;
+use crate::srtp::{Outbound, SrtpKeys};
 
 /// A leg's peer as it is expected: where it really sends from, what it names, and what else is
 /// known of it.
@@ -70,28 +73,60 @@ const STRANGERS: [&str; 6] = [
     "[2001:db8::66]:6000",
 ];
 
+/// How the leg that is attacked takes part in its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Plain,
+    Secured,
+    /// As one of three.
+    Mixed,
+}
+
+const THIRD: &str = "198.51.100.9:4000";
+
 struct Scene {
     rig: Rig,
     customer: LegId,
     agent: LegId,
     kind: &'static Kind,
+    part: Part,
+    /// The party's own context where it is protected.
+    outbound: Option<Outbound>,
     forged: u16,
     heard_count: u32,
 }
 
 impl Scene {
-    fn new(kind: &'static Kind) -> Scene {
+    fn new(kind: &'static Kind, part: Part) -> Scene {
         let mut rig = Rig::new();
         let networks = kind.networks.iter().map(|network| network.parse().unwrap()).collect();
         let sources = MediaSources { signalling: Some(kind.signalling.parse().unwrap()), networks };
         let (agent, customer) = (rig.open(AGENT), rig.open_from(kind.named, sources));
-        bridge(&mut rig.relay, rig.now, agent, customer);
-        Scene { rig, customer, agent, kind, forged: 0, heard_count: 0 }
+        let outbound = (part == Part::Secured).then(|| Outbound::new(&keys(2)));
+        let mut scene =
+            Scene { rig, customer, agent, kind, part, outbound, forged: 0, heard_count: 0 };
+        scene.describe(Direction::SendRecv);
+        bridge(&mut scene.rig.relay, scene.rig.now, agent, customer);
+        if part == Part::Mixed {
+            let legs = [agent, customer, scene.rig.open(THIRD)];
+            for leg in legs {
+                scene.rig.relay.set_hearing(scene.rig.now, leg, &legs);
+            }
+        }
+        scene
+    }
+
+    /// Tells the leg its peer.
+    fn describe(&mut self, direction: Direction) {
+        let secured = SrtpKeys { outbound: keys(1), inbound: keys(2), mki: None };
+        let srtp = self.outbound.is_some().then(|| Box::new(secured));
+        let remote = RemoteMedia { direction, srtp, ..remote(self.kind.named) };
+        self.rig.relay.set_remote(self.rig.now, self.customer, remote);
     }
 
     #[track_caller]
     fn is_ours(&self, remote: SocketAddr) {
-        let expected = [AGENT, "198.51.100.1:4001", self.kind.named, self.kind.party].map(address);
+        let expected = [AGENT, THIRD, self.kind.named, self.kind.party].map(address);
         let is_rtcp =
             remote.port() % 2 == 1 && expected.iter().any(|known| known.ip() == remote.ip());
         assert!(
@@ -125,13 +160,13 @@ impl Scene {
             );
             assert_eq!(forward, Forward::Drop(DropReason::ForeignSource));
         }
-        let heard = self.rig.hear(self.agent, AGENT, &agent.audio());
-        self.is_ours(heard.remote);
-        if let Some(party) = party
-            && let Forward::To { .. } =
-                self.rig.forward(self.customer, self.kind.party, &party.audio())
-        {
-            self.heard_count += 1;
+        self.say(self.agent, AGENT, &agent.audio());
+        if let Some(party) = party {
+            let plain = party.audio();
+            let sealed = self.outbound.as_mut().map(|outbound| seal(outbound, &plain));
+            if self.say(self.customer, self.kind.party, sealed.as_ref().unwrap_or(&plain)) {
+                self.heard_count += 1;
+            }
         }
         for done in self.rig.pass_ms(20) {
             if let Done::Transmit(_, remote, _) | Done::Connect(_, remote) = done {
@@ -140,36 +175,72 @@ impl Scene {
         }
     }
 
+    /// Whether a packet of a party is heard.
+    fn say(&mut self, leg: LegId, source: &str, datagram: &[u8]) -> bool {
+        match self.rig.forward(leg, source, datagram) {
+            Forward::To { remote, .. } => {
+                self.is_ours(remote);
+                true
+            }
+            Forward::Local => self.part == Part::Mixed,
+            Forward::Drop(_) => false,
+        }
+    }
+
     fn frames(&mut self, count: u32, agent: &mut Talker, mut party: Option<&mut Talker>) {
         (0..count).for_each(|_| self.frame(agent, party.as_deref_mut()));
+    }
+
+    /// The party speaks for a second, and is heard.
+    #[track_caller]
+    fn check_heard(&mut self, agent: &mut Talker, party: &mut Talker) {
+        let before = self.heard_count;
+        self.frames(50, agent, Some(party));
+        let count = self.heard_count - before;
+        assert!(count >= 45, "{} {:?}: {count}", self.kind.party, self.part);
     }
 }
 
 #[test]
 fn nothing_leaks_and_nothing_is_taken() {
+    for part in [Part::Plain, Part::Secured, Part::Mixed] {
+        for kind in &KINDS {
+            let mut scene = Scene::new(kind, part);
+            let (mut agent, mut party) = (Talker::new(0xa000_0001), Talker::new(0xb000_0001));
+            scene.frames(50, &mut agent, None);
+            scene.check_heard(&mut agent, &mut party);
+            // After silence, and the party comes back.
+            scene.frames(400, &mut agent, None);
+            scene.check_heard(&mut agent, &mut party);
+            // After a hold and its end at the same address.
+            scene.describe(Direction::SendOnly);
+            scene.describe(Direction::SendRecv);
+            scene.frames(200, &mut agent, None);
+            scene.check_heard(&mut agent, &mut party);
+        }
+    }
+}
+
+/// Who sits at the party's own address without its key is not heard either, and silences nobody.
+#[test]
+fn a_protected_leg_takes_nothing_without_its_key() {
     for kind in &KINDS {
-        let mut scene = Scene::new(kind);
+        let mut scene = Scene::new(kind, Part::Secured);
         let (mut agent, mut party) = (Talker::new(0xa000_0001), Talker::new(0xb000_0001));
-        scene.frames(50, &mut agent, None);
-        scene.frames(50, &mut agent, Some(&mut party));
-        assert!(scene.heard_count >= 45, "{}: {}", kind.party, scene.heard_count);
-        // After silence, and the party comes back.
-        scene.frames(400, &mut agent, None);
-        let before = scene.heard_count;
-        scene.frames(50, &mut agent, Some(&mut party));
-        assert!(scene.heard_count - before >= 45, "{}: {}", kind.party, scene.heard_count);
-        // After a hold and its end at the same address.
-        let direction = Direction::SendOnly;
-        scene.rig.relay.set_remote(
-            scene.rig.now,
-            scene.customer,
-            RemoteMedia { direction, ..remote(kind.named) },
-        );
-        scene.rig.relay.set_remote(scene.rig.now, scene.customer, remote(kind.named));
-        scene.frames(200, &mut agent, None);
-        let before = scene.heard_count;
-        scene.frames(50, &mut agent, Some(&mut party));
-        assert!(scene.heard_count - before >= 45, "{}: {}", kind.party, scene.heard_count);
+        for _ in 0..50 {
+            let mut forged = Talker { ssrc: party.ssrc, ..Talker::new(3) };
+            for bytes in [forged.audio(), seal(&mut Outbound::new(&keys(7)), &forged.audio())] {
+                let forward = scene.rig.forward(scene.customer, kind.party, &bytes);
+                assert!(
+                    matches!(
+                        forward,
+                        Forward::Drop(DropReason::Probation | DropReason::Unauthentic)
+                    ),
+                    "{forward:?}"
+                );
+            }
+        }
+        scene.check_heard(&mut agent, &mut party);
     }
 }
 
@@ -177,7 +248,7 @@ fn nothing_leaks_and_nothing_is_taken() {
 /// sources is not told.
 #[test]
 fn one_who_sends_from_where_it_may_not_is_told_once() {
-    let mut scene = Scene::new(&KINDS[2]);
+    let mut scene = Scene::new(&KINDS[2], Part::Plain);
     let mut real = Talker::new(7);
     for _ in 0..100 {
         scene.rig.dropped(
@@ -191,7 +262,7 @@ fn one_who_sends_from_where_it_may_not_is_told_once() {
         scene.rig.events(),
         [Event::SourceRefused(scene.customer, address("10.9.0.21:9000"))]
     );
-    let mut scene = Scene::new(&KINDS[2]);
+    let mut scene = Scene::new(&KINDS[2], Part::Plain);
     for port in 1..100 {
         scene.rig.dropped(
             scene.customer,
