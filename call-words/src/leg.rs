@@ -39,5 +39,7 @@ words! {
         Rtp = "rtp",
         /// RTP/SAVP with keys in SDP (RFC 4568).
         SdesSrtp = "sdes_srtp",
+        /// RTP/AVP with keys in SDP; who answers without them gets plain RTP (RFC 8643).
+        Osrtp = "osrtp",
     }
 }

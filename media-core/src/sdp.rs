@@ -71,6 +71,8 @@ pub struct OfferSpec {
     /// One local key per offered crypto suite, in order of preference; RTP/SAVP. Empty offers plain
     /// RTP/AVP.
     pub srtp: Vec<srtp::Keys>,
+    /// The keys are offered under RTP/AVP, and an answer without any is taken (RFC 8643).
+    pub is_opportunistic: bool,
     /// What the session's payload types stood for before this offer.
     pub known: FormatMap,
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names
@@ -90,6 +92,8 @@ pub struct AnswerSpec<'a> {
     pub agreed: &'a Negotiated,
     /// Local keys, one for each suite that the peer may go over to.
     pub srtp: &'a [srtp::Keys],
+    /// RTP/AVP is taken with keys and without, whatever holds until now (RFC 8643).
+    pub is_opportunistic: bool,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names

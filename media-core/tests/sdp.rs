@@ -35,6 +35,7 @@ fn plain_offer() -> OfferSpec {
         telephone_event: Some(number(101)),
         direction: Direction::SendRecv,
         srtp: Vec::new(),
+        is_opportunistic: false,
         known: FormatMap::default(),
         peer: None,
     }
@@ -86,7 +87,8 @@ fn agreed_securely(suite: Suite) -> Negotiated {
 
 fn answer_spec<'a>(previous: &'a str, agreed: &'a Negotiated) -> AnswerSpec<'a> {
     let (direction, srtp) = (Direction::SendRecv, &[][..]);
-    AnswerSpec { local: local(), previous, agreed, srtp, direction, peer: None }
+    let (local, is_opportunistic) = (local(), false);
+    AnswerSpec { local, previous, agreed, srtp, is_opportunistic, direction, peer: None }
 }
 
 /// Lines as a body: each of them ended by CR LF.

@@ -333,8 +333,10 @@ async fn keys_may_be_given_the_permission_to_supervise() {
 #[tokio::test]
 async fn plaintext_trunks_need_consent_and_carry_a_warning() {
     let bench = Bench::open("plaintext");
-    for media in ["rtp", "sdes_srtp"] {
-        let trunk = json!({ "host": "127.0.0.1", "transport": "udp", "media": media });
+    for (transport, media) in
+        [("udp", "rtp"), ("udp", "sdes_srtp"), ("udp", "osrtp"), ("tls", "osrtp")]
+    {
+        let trunk = json!({ "host": "127.0.0.1", "transport": transport, "media": media });
         let (status, body) = bench.ask(Method::PUT, "/admin/trunks/t", Some(trunk)).await;
         assert_eq!(
             (status, &body["errors"][0]["field"]),
@@ -342,6 +344,10 @@ async fn plaintext_trunks_need_consent_and_carry_a_warning() {
             "{body}"
         );
     }
+    let trunk = json!({ "host": "127.0.0.1", "transport": "tls", "media": "srtp" });
+    let (status, body) = bench.ask(Method::PUT, "/admin/trunks/t", Some(trunk)).await;
+    let told = body.to_string();
+    assert!(status.is_client_error() && told.contains("osrtp"), "{status} {told}");
     assert_eq!(bench.get("/admin/trunks").await, json!([]));
     let made = bench.done(Method::PUT, "/admin/trunks/t", plain_trunk()).await;
     assert_eq!(made["warnings"].as_array().unwrap().len(), 2);

@@ -177,7 +177,7 @@ fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
     if trunk.transport != TransportKind::Tls {
         warnings
             .push("SIP is not encrypted: anyone on the path can read who calls whom".to_owned());
-        if trunk.media == MediaProfile::SdesSrtp {
+        if trunk.media != MediaProfile::Rtp {
             warnings.push(
                 "the keys of SRTP travel in SIP that is not encrypted: anyone on the path can \
                     decrypt the audio"
@@ -185,9 +185,15 @@ fn plaintext_warnings(trunk: &Trunk) -> Vec<String> {
             );
         }
     }
-    if trunk.media == MediaProfile::Rtp {
-        warnings.push("audio is not encrypted: anyone on the path can listen".to_owned());
-    }
+    let audio = match trunk.media {
+        MediaProfile::SdesSrtp => None,
+        MediaProfile::Rtp => Some("audio is not encrypted: anyone on the path can listen"),
+        MediaProfile::Osrtp => Some(
+            "audio is encrypted only where the carrier answers with keys: else anyone on the \
+                path can listen",
+        ),
+    };
+    warnings.extend(audio.map(str::to_owned));
     warnings
 }
 
@@ -208,7 +214,8 @@ pub struct TrunkSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_parser = field::word::<TransportKind>)]
     pub transport: Option<TransportKind>,
-    /// `rtp`, or `sdes_srtp` for SRTP with keys in SDP. Default `sdes_srtp`.
+    /// `rtp`, `sdes_srtp` for SRTP with keys in SDP, or `osrtp` for keys that the carrier may
+    /// answer or leave (RFC 8643). Default `sdes_srtp`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_parser = field::word::<MediaProfile>)]
     pub media: Option<MediaProfile>,

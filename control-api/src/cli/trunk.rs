@@ -80,6 +80,7 @@ fn media(trunk: &TrunkView) -> String {
     match trunk.media {
         MediaProfile::Rtp => "rtp".into(),
         MediaProfile::SdesSrtp => "sdes-srtp".into(),
+        MediaProfile::Osrtp => "osrtp".into(),
     }
 }
 

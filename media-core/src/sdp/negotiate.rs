@@ -17,14 +17,15 @@ use crate::srtp::{self, SrtpKeys};
 /// then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let session = description::parse(answer);
-    let stream = session.stream(usable_stream(&session, !spec.srtp.is_empty())?);
+    let protection = Protection::of(!spec.srtp.is_empty(), spec.is_opportunistic);
+    let stream = session.stream(usable_stream(&session, protection)?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
-    let srtp = if spec.srtp.is_empty() {
-        None
-    } else {
-        Some(Box::new(answered_keys(stream, &spec.srtp)?))
+    let srtp = match protection {
+        _ if spec.srtp.is_empty() => None,
+        Protection::Opportunistic if is_plain(stream) => None,
+        _ => Some(Box::new(answered_keys(stream, &spec.srtp)?)),
     };
     let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     Ok(Negotiated {
@@ -49,7 +50,8 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
 pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated), SdpError> {
     let session = description::parse(offer).whole()?;
     let previous = Origin::of(spec.previous).ok_or(SdpError::Malformed)?;
-    let index = match usable_stream(&session, spec.agreed.srtp.is_some()) {
+    let protection = Protection::of(spec.agreed.srtp.is_some(), spec.is_opportunistic);
+    let index = match usable_stream(&session, protection) {
         Ok(index) => index,
         Err(SdpError::Rejected) => {
             let held = Negotiated {
@@ -72,9 +74,12 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
     let telephone_event = first_event(&formats);
-    let crypto = match &spec.agreed.srtp {
-        None => None,
-        Some(keys) => Some(offered_keys(stream, &keys.outbound, spec.srtp)?),
+    let in_use = spec.agreed.srtp.as_ref().map(|keys| &keys.outbound);
+    let crypto = match (protection, offered_keys(stream, in_use, spec.srtp)) {
+        (Protection::None, _) => None,
+        // RFC 8643 §3: keys that cannot be used are as good as none.
+        (Protection::Opportunistic, Err(_)) if is_avp(stream) => None,
+        (_, keys) => Some(keys?),
     };
     let addresses = Addresses::of(stream, &spec.local, spec.peer)?;
     let negotiated = Negotiated {
@@ -179,21 +184,50 @@ pub(super) fn first_event(formats: &[(PayloadType, Format)]) -> Option<PayloadTy
     formats.iter().find(|(_, format)| *format == Format::TelephoneEvent).map(|(number, _)| *number)
 }
 
+/// What is asked of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protection {
+    None,
+    Required,
+    /// Keys under RTP/AVP are taken, and their lack, too (RFC 8643).
+    Opportunistic,
+}
+
+impl Protection {
+    fn of(has_keys: bool, is_opportunistic: bool) -> Self {
+        match (is_opportunistic, has_keys) {
+            (true, _) => Self::Opportunistic,
+            (false, true) => Self::Required,
+            (false, false) => Self::None,
+        }
+    }
+}
+
+/// AVPF and SAVPF only add feedback (RFC 4585, RFC 5124).
+fn is_avp(stream: Stream<'_>) -> bool {
+    ["RTP/AVP", "RTP/AVPF"].iter().any(|name| stream.media.proto.eq_ignore_ascii_case(name))
+}
+
+/// Whether the stream brings no key, and needs none by its profile.
+fn is_plain(stream: Stream<'_>) -> bool {
+    is_avp(stream) && stream.values("crypto").next().is_none()
+}
+
 /// The first open audio stream whose profile is ours, or why there is none. A stream that brings a
-/// key is protected, whatever its profile is called; AVPF and SAVPF only add feedback (RFC 4585,
-/// RFC 5124).
-fn usable_stream(session: &Session, secure: bool) -> Result<usize, SdpError> {
+/// key is protected, whatever its profile is called.
+fn usable_stream(session: &Session, protection: Protection) -> Result<usize, SdpError> {
     let mut refusal = SdpError::NoAudio;
     for (index, media) in session.medias.iter().enumerate() {
         let stream = session.stream(index);
         if !stream.is_audio() {
             continue;
         }
-        let has_key = || stream.values("crypto").next().is_some();
-        let fits = match media.proto.to_ascii_uppercase().as_str() {
-            "RTP/AVP" | "RTP/AVPF" => !secure || has_key(),
-            "RTP/SAVP" | "RTP/SAVPF" => secure,
-            _ => false,
+        let is_savp =
+            ["RTP/SAVP", "RTP/SAVPF"].iter().any(|name| media.proto.eq_ignore_ascii_case(name));
+        let fits = match protection {
+            Protection::None => is_avp(stream),
+            Protection::Required => is_savp || is_avp(stream) && !is_plain(stream),
+            Protection::Opportunistic => is_savp || is_avp(stream),
         };
         refusal = match media.port {
             None => SdpError::Malformed,
@@ -261,7 +295,7 @@ fn answered_keys(stream: Stream<'_>, offered: &[srtp::Keys]) -> Result<SrtpKeys,
 /// key of; with that line's tag.
 fn offered_keys(
     stream: Stream<'_>,
-    in_use: &srtp::Keys,
+    in_use: Option<&srtp::Keys>,
     others: &[srtp::Keys],
 ) -> Result<(u32, SrtpKeys), SdpError> {
     let mut refusal = SdpError::Crypto;
@@ -275,8 +309,8 @@ fn offered_keys(
             }
         };
         let suite = line.keys.suite();
-        let is_in_use = suite == in_use.suite();
-        let mut ours = [in_use].into_iter().chain(others);
+        let is_in_use = in_use.is_some_and(|keys| keys.suite() == suite);
+        let mut ours = in_use.into_iter().chain(others);
         let Some(outbound) = ours.find(|keys| keys.suite() == suite).cloned() else { continue };
         let keys = SrtpKeys { outbound, inbound: line.keys, mki: line.mki };
         if is_in_use {

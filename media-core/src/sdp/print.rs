@@ -9,7 +9,8 @@ use crate::srtp;
 
 /// Prints an offer of one audio stream.
 pub fn offer(spec: &OfferSpec) -> String {
-    let profile = if spec.srtp.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+    let is_plain = spec.srtp.is_empty() || spec.is_opportunistic;
+    let profile = if is_plain { "RTP/AVP" } else { "RTP/SAVP" };
     let formats: Vec<_> = spec.codecs.iter().map(|codec| (codec.payload_type(), *codec)).collect();
     let mut text = session(&spec.local, spec.origin);
     Audio {

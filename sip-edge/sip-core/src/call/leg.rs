@@ -198,7 +198,11 @@ impl Leg {
 
     /// What a further description follows.
     pub(super) fn previous(&self) -> Previous<'_> {
-        Previous { sdp: &self.local_sdp, peer: self.invitations.last().map(Invitation::peer) }
+        Previous {
+            sdp: &self.local_sdp,
+            peer: self.invitations.last().map(Invitation::peer),
+            carriage: self.callee.carriage(self.route),
+        }
     }
 
     /// The media that our descriptions are about.
@@ -315,7 +319,14 @@ impl Leg {
             Some(Ok(agreed)) => {
                 self.end_attempt(cx, Some(code), AttemptResult::Answered);
                 self.note_attempt(cx, true);
-                cx.milestone(Some(self.name), MilestoneKind::Answered, Some(code), None);
+                // Where it may be either, it is told which.
+                let is_told = self.callee.carriage(self.route).is_opportunistic();
+                let detail = match agreed.is_encrypted() {
+                    true => "audio is encrypted",
+                    false => "audio is not encrypted",
+                };
+                let detail = Some(detail).filter(|_| is_told);
+                cx.explained(Some(self.name), MilestoneKind::Answered, Some(code), None, detail);
                 self.take_media(cx, agreed);
                 LegEvent::Answered
             }

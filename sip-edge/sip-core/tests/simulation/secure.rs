@@ -1,5 +1,5 @@
-//! SRTP with keys in SDP on a trunk (RFC 4568): what is offered, answers by each suite, and keys
-//! that change within a call.
+//! SRTP with keys in SDP on a trunk (RFC 4568): what is offered, answers by each suite, keys that
+//! change within a call, and keys that the peer may leave (RFC 8643).
 
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, address};
@@ -49,6 +49,7 @@ fn answered(invite: &Request, key: &Keys) -> String {
         previous: "o=- 1 1 IN IP4 10.0.1.2",
         agreed: &agreed,
         srtp: &[],
+        is_opportunistic: true,
         direction: Direction::SendRecv,
         peer: None,
     };
@@ -151,6 +152,7 @@ fn a_peer_changes_its_key_within_a_call() {
             telephone_event: PayloadType::new(101),
             direction: Direction::SendRecv,
             srtp: vec![next.clone()],
+            is_opportunistic: false,
             known: FormatMap::default(),
             peer: None,
         };
@@ -170,4 +172,52 @@ fn a_peer_changes_its_key_within_a_call() {
         assert_eq!(again, Forward::Drop(DropReason::Replayed));
     }
     assert!(matches!(rig.rtp(CUSTOMER_MEDIA, &customer.invite, 7), Forward::To { len: 188, .. }));
+}
+
+// RFC 8643: keys under RTP/AVP; who answers with one gets SRTP, who does not gets RTP, and a later
+// offer may change that both ways.
+#[test]
+fn an_opportunistic_trunk_is_encrypted_where_the_peer_answers_so() {
+    let key = keys(Suite::AesCm128HmacSha1_80, 3);
+    for is_encrypted in [true, false] {
+        let (mut rig, invite) = placed(MediaProfile::Osrtp);
+        let offer = String::from_utf8(invite.body.clone()).unwrap();
+        assert!(offer.contains(" RTP/AVP ") && offer.contains("a=crypto:1 "), "{offer}");
+        let answer = match is_encrypted {
+            true => answered(&invite, &key),
+            false => session::sdp(address(AGENT_MEDIA), 0, "sendrecv"),
+        };
+        rig.reply_with_body(&invite, 200, "agent", &answer);
+        rig.expect_request(Method::Ack, AGENT);
+        let mut agent = rig.callee(AGENT, "agent", &invite);
+        let customer = rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+        rig.expect_request(Method::Ack, CUSTOMER);
+        let told = rig.told.iter().find_map(|milestone| milestone.detail.as_deref());
+        let expected = if is_encrypted { "audio is encrypted" } else { "audio is not encrypted" };
+        assert_eq!(told, Some(expected));
+        let sent_len = |rig: &mut Rig, sequence| {
+            for sequence in sequence..sequence + 6 {
+                rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence);
+            }
+            match rig.rtp(CUSTOMER_MEDIA, &customer.invite, sequence + 6) {
+                Forward::To { len, .. } => len,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(sent_len(&mut rig, 0), if is_encrypted { 182 } else { 172 });
+        let plain = session::sdp(address(AGENT_MEDIA), 0, "sendrecv");
+        let unusable = format!("{plain}a=crypto:1 F8_128_HMAC_SHA1_80 inline:AAAA\r\n");
+        let key = "inline:".to_owned() + &"A".repeat(40);
+        let keyed = format!("{plain}a=crypto:7 AES_CM_128_HMAC_SHA1_32 {key}\r\n");
+        for (at, (sdp, len)) in
+            [(&plain, 172), (&keyed, 176), (&unusable, 172), (&keyed, 176)].into_iter().enumerate()
+        {
+            rig.request(&mut agent, Method::Invite, Some(sdp));
+            let answer = String::from_utf8(rig.expect_response(200).body).unwrap();
+            rig.ack(&agent, None);
+            assert_eq!(answer.contains("a=crypto:7 AES_CM_128_HMAC_SHA1_32"), len == 176);
+            assert!(answer.contains(" RTP/AVP "), "{answer}");
+            assert_eq!(sent_len(&mut rig, 100 + 20 * at as u16), len, "{sdp}");
+        }
+    }
 }

@@ -22,6 +22,13 @@ pub enum Carriage {
     Softphone,
 }
 
+impl Carriage {
+    /// Whether a party may be sent SRTP and may be sent none (RFC 8643).
+    pub fn is_opportunistic(self) -> bool {
+        self == Carriage::Trunk(MediaProfile::Osrtp)
+    }
+}
+
 impl Wish {
     fn direction(self) -> Direction {
         match self {
@@ -71,7 +78,7 @@ impl Offer {
                 }));
             }
             Carriage::Trunk(MediaProfile::Rtp) => Vec::new(),
-            Carriage::Trunk(MediaProfile::SdesSrtp) => fresh_keys(cx),
+            Carriage::Trunk(MediaProfile::SdesSrtp | MediaProfile::Osrtp) => fresh_keys(cx),
         };
         let local = cx.shard.relay.local_media(media);
         let peer = Some(peer);
@@ -82,6 +89,7 @@ impl Offer {
             telephone_event,
             direction,
             srtp,
+            is_opportunistic: carriage.is_opportunistic(),
             known,
             peer,
         }))
@@ -110,6 +118,7 @@ impl Offer {
                 telephone_event,
                 direction,
                 srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
+                is_opportunistic: previous.carriage.is_opportunistic(),
                 known,
                 peer: previous.peer,
             }),
@@ -171,6 +180,14 @@ impl Agreement {
         }
     }
 
+    /// Whether what is said to the party and by it is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Agreement::Trunk(negotiated) => negotiated.srtp.is_some(),
+            Agreement::Softphone(_) => true,
+        }
+    }
+
     /// Whether the party takes key presses as telephone-events.
     pub fn takes_events(&self) -> bool {
         match self {
@@ -227,12 +244,15 @@ impl Agreement {
     ) -> Option<(String, Agreement)> {
         match self {
             Agreement::Trunk(negotiated) => {
-                let srtp = if negotiated.srtp.is_some() { fresh_keys(cx) } else { Vec::new() };
+                let is_opportunistic = previous.carriage.is_opportunistic();
+                let needs_keys = negotiated.srtp.is_some() || is_opportunistic;
+                let srtp = if needs_keys { fresh_keys(cx) } else { Vec::new() };
                 let spec = AnswerSpec {
                     local: cx.shard.relay.local_media(media),
                     previous: previous.sdp,
                     agreed: negotiated,
                     srtp: &srtp,
+                    is_opportunistic,
                     direction: wish.direction(),
                     peer: previous.peer,
                 };
@@ -261,4 +281,5 @@ pub struct Previous<'a> {
     pub sdp: &'a str,
     /// Where its signalling comes from.
     pub peer: Option<IpAddr>,
+    pub carriage: Carriage,
 }
