@@ -34,6 +34,8 @@ pub struct StackSpec {
     /// The same of the operators' listener.
     pub admin: SocketAddr,
     pub shards: u16,
+    /// Whether the shards share one SIP port.
+    pub one_port: bool,
     pub max_calls: u32,
     pub calls_per_second: u32,
     /// For which there are ports.
@@ -64,6 +66,7 @@ impl StackSpec {
             api: ([127, 0, 0, 1], 0).into(),
             admin: ([127, 0, 0, 1], 0).into(),
             shards: 1,
+            one_port: false,
             max_calls: 20,
             calls_per_second: 50,
             legs_per_call: 4,
@@ -344,6 +347,7 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let sip_port = free_address((ip, 0).into())?.port();
     let (last_port, max_calls, level, shards) =
         (first_port + port_count - 1, spec.max_calls.min(5_000), spec.edge_log, spec.shards);
+    let one_port = spec.one_port;
     let softphone = match spec.softphones {
         Softphones::None => String::new(),
         Softphones::SelfSigned => softphone_config("wss", "self_signed = true", ip, ip, shards)?,
@@ -358,7 +362,7 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
     let tls = spec.tls.as_ref().map(|files| tls_config(files, ip)).transpose()?.unwrap_or_default();
     Ok(format!(
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \
-            \"{ip}\"\nport = {sip_port}\n\n{tls}\
+            \"{ip}\"\nport = {sip_port}\none_port = {one_port}\n\n{tls}\
          [media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
          quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \
          \"{folder}/recordings\"\n\n\

@@ -9,6 +9,7 @@ pub use softphone::{SoftphoneConfig, SoftphonePlan};
 use crate::transport::{CertificateSource, TlsSource};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,7 +49,23 @@ pub struct SipConfig {
     /// UDP and TCP port of shard 0; shard `n` has `port + n`. 1 to 65,535, or 0 with one shard: the
     /// system chooses.
     pub port: u16,
+    /// Whether all shards share `port`, and `tls.port`, for carriers that know one SIP port of a
+    /// peer. A message that does not reach the shard of its call is handed over, within 1 ms.
+    pub one_port: bool,
     pub tls: TlsConfig,
+}
+
+impl SipConfig {
+    /// The ports that so many shards have from this one on.
+    fn ports(&self, first: u16, shard_count: u16) -> Range<u32> {
+        let count = if self.one_port { 1 } else { shard_count };
+        u32::from(first)..u32::from(first) + u32::from(count)
+    }
+
+    /// How far a shard's port lies behind the first.
+    fn port_offset(&self, shard: u16) -> u16 {
+        if self.one_port || self.port == 0 { 0 } else { shard }
+    }
 }
 
 /// `[sip.tls]`: SIP over TLS, to trunks and from them.
@@ -198,6 +215,7 @@ impl Default for SipConfig {
             bind_address: loopback,
             public_address: loopback,
             port: 5060,
+            one_port: false,
             tls: TlsConfig::default(),
         }
     }
@@ -341,7 +359,7 @@ impl Config {
             ),
             (
                 "sip.port",
-                u32::from(self.sip.port) + u32::from(self.shards.max(1)) <= 65_536,
+                self.sip.ports(self.sip.port, self.shards.max(1)).end <= 65_536,
                 "with one port per shard the last would be above 65535",
             ),
             ("sip.tls.port", self.sip.tls.port != 0, "1 to 65535 are allowed"),
@@ -431,39 +449,36 @@ impl ShardPlan {
             );
             return Err(ConfigError::Key { key: "media.last_port".into(), problem });
         }
-        if u32::from(config.sip.port) + u32::from(shard_count) > 65_536 {
+        let sip = config.sip.ports(config.sip.port, shard_count);
+        let count = sip.len();
+        if sip.end > 65_536 {
             return Err(ConfigError::Key {
                 key: "sip.port".into(),
-                problem: format!("{shard_count} ports from it on do not exist"),
+                problem: format!("{count} ports from it on do not exist"),
             });
         }
-        let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
         if sip.start <= config.media.last_port.into()
             && u32::from(config.media.first_port) < sip.end
         {
-            let problem = format!(
-                "{shard_count} ports from it on meet `media.first_port` to `media.last_port`"
-            );
+            let problem =
+                format!("{count} ports from it on meet `media.first_port` to `media.last_port`");
             return Err(ConfigError::Key { key: "sip.port".into(), problem });
         }
-        let tls = u32::from(config.sip.tls.port);
-        let tls = tls..tls + u32::from(shard_count);
+        let tls = config.sip.ports(config.sip.tls.port, shard_count);
         let takes_tls = config.sip.tls.source().certificate.is_some();
         let meets_sip = tls.start < sip.end && sip.start < tls.end;
         if takes_tls && (tls.end > 65_536 || meets_sip) {
-            let problem =
-                format!("{shard_count} ports from it on do not exist or meet `sip.port`'s");
+            let problem = format!("{count} ports from it on do not exist or meet `sip.port`'s");
             return Err(ConfigError::Key { key: "sip.tls.port".into(), problem });
         }
         let softphones = config.softphone.cut(config, shard_count)?;
         let at = |port: u16| SocketAddr::new(config.sip.bind_address, port);
-        let sip_port = |index| config.sip.port + if config.sip.port == 0 { 0 } else { index };
         Ok((0..shard_count)
             .zip(softphones)
             .map(|(index, softphone)| Self {
                 index,
-                sip: at(sip_port(index)),
-                sip_tls: at(config.sip.tls.port.saturating_add(index)),
+                sip: at(config.sip.port + config.sip.port_offset(index)),
+                sip_tls: at(config.sip.tls.port.saturating_add(config.sip.port_offset(index))),
                 first_port: config.media.first_port + index * pair_count * 2,
                 pair_count,
                 call_capacity: config.limits.max_calls.min(pair_count / 2),

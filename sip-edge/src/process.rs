@@ -3,7 +3,7 @@
 
 use crate::config::{Config, ShardPlan};
 use crate::preflight::{self, Lack};
-use crate::shard::{Secrets, ShardInput, inherit, run as run_shard};
+use crate::shard::{Secrets, ShardInput, handovers, inherit, run as run_shard};
 use anyhow::{Context, bail};
 use glommio::{LocalExecutorBuilder, Placement};
 use media_shard::doorbell::{BellButton, doorbell};
@@ -57,11 +57,15 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (ended, ends) = mpsc::channel();
     let mut buttons = Vec::new();
     let inherited = inherit(&config.recordings.folder, shard_count);
+    let has_ways = config.sip.one_port && shard_count > 1;
+    let ways_count = if has_ways { shard_count as u16 } else { 0 };
+    let mut ways = handovers(ways_count)?.into_iter();
     for ((plan, inherited), core) in plans.into_iter().zip(inherited).zip(cores.iter().cycle()) {
         let (button, stop) = doorbell()?;
         buttons.push(button);
         let secrets = Secrets { seed: random()?, media: random()? };
-        let input = ShardInput { config: config.clone(), plan, epoch, secrets, inherited, stop };
+        let (config, handover) = (config.clone(), ways.next());
+        let input = ShardInput { config, plan, epoch, secrets, inherited, handover, stop };
         let ended = ended.clone();
         LocalExecutorBuilder::new(Placement::Fixed(*core))
             .name(&format!("shard-{}", plan.index))

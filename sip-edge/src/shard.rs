@@ -2,11 +2,13 @@
 //! control-api. `pump` carries what the machines put out to where it belongs; nothing in here waits
 //! (see `run`).
 
+mod handover;
 mod hold_audio;
 mod leg_journal;
 mod run;
 mod status;
 
+pub use handover::{Handover, handovers};
 pub use leg_journal::{Inherited, inherit};
 pub use run::{ShardInput, run};
 
@@ -19,6 +21,7 @@ use crate::transport::{
 use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
+use handover::{Handed, Way};
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
 use media_core::relay::{RelayConfig, WebRtcConfig};
@@ -29,7 +32,7 @@ use media_shard::signal::Signal;
 use sip_core::command::EdgeConfig;
 use sip_core::edge::Edge;
 use sip_core::event::{Ended, Event, Output, RecordedFile, RecordingWritten, SourceKind};
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::View;
 use sip_core::registrar::{CloseReason, RegistrarConfig};
 use sip_core::remains::Remains;
@@ -37,6 +40,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest wait for datagrams while media flows, after which the shard's other tasks run.
@@ -74,6 +78,8 @@ pub(crate) enum Next {
 pub(crate) struct Shard {
     edge: Edge,
     engine: Engine,
+    /// The ways to the other shards, if all share one SIP port.
+    handover: Option<Handover>,
     recorder: Recorder,
     journal: LegJournal,
     hold_audio: HoldAudio,
@@ -96,16 +102,19 @@ pub(crate) struct Shard {
 
 impl Shard {
     /// Opens all sockets and files. Must run inside the shard's executor.
-    pub(crate) fn open(input: &ShardInput) -> anyhow::Result<Rc<RefCell<Self>>> {
+    pub(crate) fn open(input: &mut ShardInput) -> anyhow::Result<Rc<RefCell<Self>>> {
+        let mut handover = input.handover.take();
         let ShardInput { config, plan, epoch, secrets, inherited, .. } = input;
         let (plan, epoch, Secrets { seed, media: media_secret }) = (*plan, *epoch, *secrets);
-        let engine = Engine::open(&EngineConfig {
+        let mut engine = Engine::open(&EngineConfig {
             sip: plan.sip,
+            sip_is_shared: handover.is_some(),
             media_address: config.sip.bind_address,
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             webrtc: plan.softphone.map(|softphone| softphone.media),
         })?;
+        handover.as_mut().map_or(Ok(()), |handover| handover.listen(&mut engine))?;
         let local = engine.sip_address()?;
         let capacity = usize::from(plan.call_capacity);
         let edge_config = EdgeConfig {
@@ -138,6 +147,7 @@ impl Shard {
             plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
         let stream_config = StreamConfig {
             local,
+            shard: plan.index,
             max_connections: config.limits.max_tcp_connections.into(),
             max_per_address: config.limits.max_tcp_per_address.into(),
             limits: StreamLimits::new(config.tcp_idle()),
@@ -167,6 +177,7 @@ impl Shard {
             RefCell::new(Self {
                 edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
                 engine,
+                handover,
                 recorder,
                 journal: LegJournal::new(&config.recordings.folder, plan.index, inherited),
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
@@ -215,6 +226,7 @@ impl Shard {
             self.pump(now);
         }
         let is_busy = self.edge.relay().leg_count() > 0;
+        self.take_handed(now, is_busy);
         let wait = match self.edge.poll_timeout() {
             _ if !is_busy => Duration::ZERO,
             Some(deadline) => deadline.saturating_duration_since(now).min(BUSY_WAIT),
@@ -245,12 +257,52 @@ impl Shard {
                         remote,
                         connection: None,
                     };
-                    self.edge.handle_sip(now, flow, self.engine.sip_message(len));
+                    let bytes = self.engine.sip_message(len);
+                    hear(&mut self.edge, self.handover.as_ref(), now, flow, bytes);
                     self.pump(now);
                 }
+                // The next turn begins with what was handed over.
+                Received::Rung => {}
             }
         }
         self.pump(now);
+    }
+
+    /// Takes what other shards handed over; what comes later wakes the shard, unless it `returns`
+    /// soon by itself.
+    fn take_handed(&mut self, now: Instant, returns: bool) {
+        let Some(handover) = &self.handover else { return };
+        handover.begin_batch(returns);
+        while let Some(handed) = self.handover.as_ref().and_then(Handover::poll) {
+            match handed {
+                Handed::Arrived(flow, bytes) => hear(&mut self.edge, None, now, flow, &bytes),
+                Handed::ToSend(flow, bytes) => self.transmit(flow, &bytes),
+                Handed::Failed(flow, fault) => self.edge.handle_flow_error(now, flow, fault),
+            }
+            self.pump(now);
+        }
+    }
+
+    /// Sends one message: over a connection that another shard serves by its hands.
+    fn send(&mut self, now: Instant, flow: Flow, bytes: Arc<[u8]>) {
+        let handover = self.handover.as_ref();
+        let Some((handover, server)) =
+            handover.and_then(|handover| Some((handover, handover.server(flow)?)))
+        else {
+            return self.transmit(flow, &bytes);
+        };
+        if handover.hand(server, Handed::ToSend(flow, bytes), false) != Way::Taken {
+            self.edge.handle_flow_error(now, flow, FlowFault::Broken);
+        }
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: &Arc<[u8]>) {
+        match flow.transport {
+            Transport::Udp => self.engine.send_sip(flow.remote, bytes),
+            Transport::Tcp => self.streams.send(flow, bytes),
+            Transport::Tls => self.tls_streams.send(flow, bytes),
+            Transport::Wss => self.with_websockets(|sockets| sockets.send(flow, bytes)),
+        }
     }
 
     /// Carries out all that the edge and its relay ask, in order, until nothing is left.
@@ -261,18 +313,7 @@ impl Shard {
             while let Some(output) = self.edge.poll_output() {
                 is_quiet = false;
                 match output {
-                    Output::Sip { flow, bytes } if flow.transport == Transport::Udp => {
-                        self.engine.send_sip(flow.remote, &bytes)
-                    }
-                    Output::Sip { flow, bytes } if flow.transport == Transport::Tcp => {
-                        self.streams.send(flow, &bytes)
-                    }
-                    Output::Sip { flow, bytes } if flow.transport == Transport::Tls => {
-                        self.tls_streams.send(flow, &bytes)
-                    }
-                    Output::Sip { flow, bytes } => {
-                        self.with_websockets(|sockets| sockets.send(flow, &bytes))
-                    }
+                    Output::Sip { flow, bytes } => self.send(now, flow, bytes),
                     Output::CloseFlow { flow, reason } => {
                         self.with_websockets(|sockets| {
                             sockets.close(flow, reason.code(), reason.text())
@@ -399,12 +440,22 @@ impl Shard {
         let now = Instant::now();
         match event {
             StreamEvent::Message { flow, bytes } => {
-                self.edge.handle_sip(now, flow, bytes);
+                hear(&mut self.edge, self.handover.as_ref(), now, flow, bytes);
                 if self.edge.is_registered(flow) {
                     self.with_websockets(|sockets| sockets.know_agent(flow));
                 }
             }
-            StreamEvent::Failed { flow, fault } => self.edge.handle_flow_error(now, flow, fault),
+            StreamEvent::Failed { flow, fault } => {
+                self.edge.handle_flow_error(now, flow, fault);
+                // Strangers have no part in what other shards do.
+                if let Some(handover) = &self.handover
+                    && flow.transport != Transport::Wss
+                    && flow.connection.is_some()
+                    && self.edge.is_trunk(flow.remote.ip())
+                {
+                    handover.tell_failed(flow, fault);
+                }
+            }
             StreamEvent::Settled { flow } if self.edge.is_registered(flow) => {}
             StreamEvent::Settled { flow } => {
                 let reason = CloseReason::Revoked;
@@ -520,6 +571,22 @@ fn host_of(domain: &str) -> &str {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => domain.split(':').next().unwrap_or(domain),
     }
+}
+
+/// Takes one message that came from the network to the shard whose it is: another one's by these
+/// ways, if it has not come by them.
+fn hear(edge: &mut Edge, handover: Option<&Handover>, now: Instant, flow: Flow, bytes: &[u8]) {
+    let elsewhere = handover
+        .filter(|_| flow.transport != Transport::Wss)
+        .and_then(|handover| Some((handover, handover.owner(bytes)?)));
+    if let Some((handover, owner)) = elsewhere {
+        let is_stranger = !edge.is_trunk(flow.remote.ip());
+        match handover.hand(owner, Handed::Arrived(flow, bytes.into()), is_stranger) {
+            Way::Taken | Way::Full => return,
+            Way::Gone => {}
+        }
+    }
+    edge.handle_sip(now, flow, bytes);
 }
 
 fn phone_of(target: &AgentTarget) -> Option<&Destination> {

@@ -16,7 +16,7 @@ mod websocket;
 pub use certificate::{Certificate, CertificateError, CertificateSource, web_acceptor};
 pub use lanes::Lane;
 pub use pace::Pace;
-pub use stream::{StreamConfig, StreamCounters, StreamLimits, Streams};
+pub use stream::{StreamConfig, StreamCounters, StreamLimits, Streams, shard_of_connection};
 pub use tls::{Tls, TlsSource};
 pub use upgrade::Security;
 pub use websocket::{WebSocketConfig, WebSocketCounters, WebSocketLimits, WebSockets};

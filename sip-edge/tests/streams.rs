@@ -70,7 +70,7 @@ impl Rig {
         let local = free_address();
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
-        let config = StreamConfig { local, max_connections, max_per_address: 2, limits };
+        let config = StreamConfig { local, shard: 0, max_connections, max_per_address: 2, limits };
         let streams = Streams::new(config, None, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
@@ -368,8 +368,13 @@ fn nothing_more_is_taken_of_a_connection_that_is_cut_off() {
     for len in [256 * 1024 + 1, 1024 * 1024] {
         run(async move {
             let local = free_address();
-            let config =
-                StreamConfig { local, max_connections: 4, max_per_address: 4, limits: limits() };
+            let config = StreamConfig {
+                local,
+                shard: 0,
+                max_connections: 4,
+                max_per_address: 4,
+                limits: limits(),
+            };
             let (seen, streams) =
                 (Rc::<Cell<u32>>::default(), Rc::<RefCell<Option<Streams>>>::default());
             let (told, answers) = (seen.clone(), streams.clone());
@@ -408,8 +413,13 @@ const WORK: Duration = Duration::from_micros(100);
 async fn most_in_a_turn(count: usize, is_trunk: bool, unit: &'static [u8]) -> (u64, u64) {
     let (pace, turns) = pace();
     let local = free_address();
-    let config =
-        StreamConfig { local, max_connections: 400, max_per_address: 400, limits: limits() };
+    let config = StreamConfig {
+        local,
+        shard: 0,
+        max_connections: 400,
+        max_per_address: 400,
+        limits: limits(),
+    };
     // Messages of this turn, of any turn at most, and in all.
     let seen = Rc::new(Cell::new((0, 0, 0, 0)));
     let (told, had) = (seen.clone(), turns.clone());
@@ -493,8 +503,13 @@ fn what_was_caused_to_be_sent_goes_out_before_the_end() {
     {
         run(async move {
             let local = free_address();
-            let config =
-                StreamConfig { local, max_connections: 4, max_per_address: 2, limits: limits() };
+            let config = StreamConfig {
+                local,
+                shard: 0,
+                max_connections: 4,
+                max_per_address: 2,
+                limits: limits(),
+            };
             let own = Rc::<RefCell<Option<Streams>>>::default();
             let answering = own.clone();
             let streams = Streams::new(config, None, pace().0, move |event| {

@@ -20,6 +20,8 @@ mod limits;
 mod matrix;
 #[path = "e2e/media.rs"]
 mod media;
+#[path = "e2e/one_port.rs"]
+mod one_port;
 #[path = "e2e/sandbox.rs"]
 mod sandbox;
 #[path = "e2e/softphone.rs"]

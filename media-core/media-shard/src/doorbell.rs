@@ -1,6 +1,7 @@
 //! Wakes a task of a glommio executor from outside of it: by another thread, or by the first
 //! datagram of a parked engine.
 
+use crate::EngineError;
 use crate::engine::Engine;
 use crate::foreign::{ReadinessRing, glommio_file};
 use glommio::io::BufferedFile;
@@ -27,6 +28,13 @@ pub struct Doorbell {
 
 /// A bell that another executor's thread can open with [`Doorbell::open`].
 pub struct ClosedDoorbell(OwnedFd);
+
+impl ClosedDoorbell {
+    /// Lets an engine hear it, instead of a task of its own: `Received::Rung`.
+    pub fn hang_in(self, engine: &mut Engine) -> Result<(), EngineError> {
+        engine.hear(self.0)
+    }
+}
 
 /// Makes a bell and its button.
 pub fn doorbell() -> io::Result<(BellButton, ClosedDoorbell)> {

@@ -50,12 +50,17 @@ const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 /// The epoll key of the SIP socket; media sockets and the softphones' use their number.
 const SIP_KEY: u64 = u64::MAX;
 const WEBRTC_KEY: u64 = SocketId::WEBRTC.0 as u64;
+/// The epoll key of the bell.
+const BELL_KEY: u64 = u64::MAX - 1;
 
 /// Addresses and size of one shard's sockets.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// SIP over UDP; port 0 lets the system choose.
     pub sip: SocketAddr,
+    /// Whether engines of this process share the SIP address: each datagram reaches one of them,
+    /// by a hash of where it comes from.
+    pub sip_is_shared: bool,
     /// Address that the media sockets are bound to.
     pub media_address: IpAddr,
     /// First port of the pool: pair `n` is `first_port + 2n` and `+ 1`.
@@ -72,6 +77,8 @@ pub enum Received {
     Sip { remote: SocketAddr, len: usize },
     /// Media, for `relay_burst`.
     Burst,
+    /// The bell of `hear` was rung.
+    Rung,
 }
 
 /// What the engine did since it was opened.
@@ -110,6 +117,8 @@ enum Peer {
 pub struct Engine {
     epoll: OwnedFd,
     sip: UdpSocket,
+    /// Wakes the engine as a datagram does.
+    bell: Option<OwnedFd>,
     webrtc: Option<UdpSocket>,
     media: Vec<MediaSocket>,
     events: Vec<epoll::Event>,
@@ -166,7 +175,7 @@ impl Engine {
     pub fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|error| EngineError::Epoll(error.into()))?;
-        let sip = bind(config.sip, SIP_BUFFER_LEN)?;
+        let sip = bind(config.sip, SIP_BUFFER_LEN, config.sip_is_shared)?;
         watch(&epoll, sip.as_fd(), SIP_KEY)?;
         let webrtc =
             config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
@@ -183,6 +192,7 @@ impl Engine {
         Ok(Self {
             epoll,
             sip,
+            bell: None,
             webrtc,
             media,
             events: Vec::with_capacity(BATCH_LEN),
@@ -247,6 +257,12 @@ impl Engine {
                         return Some(message);
                     }
                 }
+                BELL_KEY if !self.burst.is_empty() => break,
+                BELL_KEY => {
+                    self.next_event += 1;
+                    self.silence_bell();
+                    return Some(Received::Rung);
+                }
                 _ if self.burst.room() == 0 => break,
                 WEBRTC_KEY => {
                     self.next_event += 1;
@@ -273,6 +289,21 @@ impl Engine {
         let count = likely.min(self.webrtc_budget).min(self.burst.room());
         (0..count).for_each(|_| self.burst.queue_receive_from(SocketId::WEBRTC, webrtc));
         self.webrtc_budget -= count;
+    }
+
+    /// Takes an eventfd that others write to: `Received::Rung` tells of it, also to an engine that
+    /// waits or is parked.
+    pub(crate) fn hear(&mut self, bell: OwnedFd) -> Result<(), EngineError> {
+        watch(&self.epoll, bell.as_fd(), BELL_KEY)?;
+        self.bell = Some(bell);
+        Ok(())
+    }
+
+    fn silence_bell(&self) {
+        if let Some(bell) = &self.bell {
+            // It is readable, and nobody else reads it.
+            let _ = rustix::io::read(bell, &mut [0; 8]);
+        }
     }
 
     fn receive_sip(&mut self) -> Option<Received> {
@@ -483,7 +514,7 @@ impl MediaSocket {
     }
 }
 
-fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
+fn bind(address: SocketAddr, buffer_len: usize, is_shared: bool) -> Result<UdpSocket, EngineError> {
     let open = || {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -492,6 +523,7 @@ fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError
         )?;
         socket.set_recv_buffer_size(buffer_len)?;
         socket.set_send_buffer_size(buffer_len)?;
+        socket.set_reuse_port(is_shared)?;
         socket.bind(&address.into())?;
         Ok(UdpSocket::from(socket))
     };
@@ -502,7 +534,7 @@ fn bind(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError
 /// datagrams are small, and those that cannot be fragmented need no identifier, which costs the
 /// kernel a hundredth of a packet.
 fn bind_media(address: SocketAddr, buffer_len: usize) -> Result<UdpSocket, EngineError> {
-    let socket = bind(address, buffer_len)?;
+    let socket = bind(address, buffer_len, false)?;
     if address.is_ipv4() {
         sockopt::set_ip_mtu_discover(&socket, sockopt::Ipv4PathMtuDiscovery::PROBE)
             .map_err(|error| EngineError::Bind { address, error: error.into() })?;

@@ -15,6 +15,7 @@ fn a_datagram_rings_each_time_that_is_waited_for() {
     run(async {
         let config = EngineConfig {
             sip: (Ipv4Addr::LOCALHOST, 0).into(),
+            sip_is_shared: false,
             media_address: Ipv4Addr::LOCALHOST.into(),
             first_port: 0,
             pair_count: 0,

@@ -31,6 +31,7 @@ impl Rig {
         for first_port in (42_000..60_000).step_by(64) {
             let config = EngineConfig {
                 sip: (LOCALHOST, 0).into(),
+                sip_is_shared: false,
                 media_address: LOCALHOST,
                 first_port,
                 pair_count: 2,

@@ -26,6 +26,7 @@ use calls::Calls;
 use farewell::Farewells;
 use media_core::relay::{RecordingId, Relay, RelayConfig};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Instant;
 use strangers::Strangers;
 use trunks::Errands;
@@ -181,14 +182,14 @@ impl Edge {
     }
 
     /// Sending on this flow failed, or its connection is gone: its transactions fail, and their
-    /// legs fail over (RFC 3261 §17.1.4). Must be told of each WebSocket that ends: its softphone
+    /// legs fail over (RFC 3261 §17.1.4). What was sent without naming a connection fails with the
+    /// flow that names none. Must be told of each WebSocket that ends: its softphone
     /// is offline from then on.
     pub fn handle_flow_error(&mut self, now: Instant, flow: Flow, fault: FlowFault) {
         self.shard.counters.count(Counter::FlowError);
         self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
-            peer.flow.transport == flow.transport
-                && (peer.flow.connection.is_none() || peer.flow.connection == flow.connection)
+            peer.flow.transport == flow.transport && peer.flow.connection == flow.connection
         };
         let failed: Vec<TransactionId> = self
             .shard
@@ -201,6 +202,11 @@ impl Edge {
             self.shard.transactions.handle_transport_error(now, id);
         }
         self.settle_after(now, fault);
+    }
+
+    /// Whether a host is known as a trunk's.
+    pub fn is_trunk(&self, host: IpAddr) -> bool {
+        self.shard.is_trunk(host)
     }
 
     /// The shard's media, for reports.

@@ -39,10 +39,7 @@ impl Entropy {
 
     /// Whether a text has the form of this shard's tags and Call-IDs, whoever made it.
     pub fn is_token(&self, text: &str) -> bool {
-        let digits = text.strip_prefix(&format!("s{}-", self.shard));
-        digits.is_some_and(|digits| {
-            digits.len() == 2 * TOKEN_LEN && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        })
+        shard_of_token(text.as_bytes()) == Some(self.shard)
     }
 
     /// A branch of RFC 3261 §8.1.1.7.
@@ -56,4 +53,15 @@ impl Entropy {
         self.rng.fill_bytes(&mut material);
         Keys::new(suite, &material).expect("the material has the suite's length")
     }
+}
+
+/// The number in a text that has the form of a shard's tags and Call-IDs, whoever made it.
+pub fn shard_of_token(text: &[u8]) -> Option<u16> {
+    let rest = text.strip_prefix(b"s")?;
+    let len = rest.iter().position(|byte| *byte == b'-')?;
+    let (number, digits) = (&rest[..len], &rest[len + 1..]);
+    let is_plain = number.iter().all(u8::is_ascii_digit) && (len == 1 || !number.starts_with(b"0"));
+    let is_token =
+        is_plain && digits.len() == 2 * TOKEN_LEN && digits.iter().all(u8::is_ascii_hexdigit);
+    std::str::from_utf8(number).ok().filter(|_| is_token)?.parse().ok()
 }

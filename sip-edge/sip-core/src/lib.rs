@@ -15,6 +15,7 @@ pub mod event;
 pub mod flow;
 pub mod message;
 pub mod outcome;
+pub mod placement;
 pub mod registrar;
 pub mod remains;
 pub mod transaction;

@@ -146,9 +146,10 @@ impl SoftphoneConfig {
             }
         }
         let media = u32::from(self.media_port)..u32::from(self.media_port) + u32::from(shard_count);
-        let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
+        let sip = config.sip.ports(config.sip.port, shard_count);
         let rtp = u32::from(config.media.first_port)..u32::from(config.media.last_port) + 1;
-        for (name, other) in [("`sip.port`", sip), ("`media.first_port` to `media.last_port`", rtp)]
+        for (name, other) in
+            [("`sip.port`", sip.clone()), ("`media.first_port` to `media.last_port`", rtp)]
         {
             if media.start < other.end && other.start < media.end {
                 return fail(
@@ -158,7 +159,6 @@ impl SoftphoneConfig {
             }
         }
         let wss = u32::from(self.port)..u32::from(self.port) + u32::from(shard_count);
-        let sip = u32::from(config.sip.port)..u32::from(config.sip.port) + u32::from(shard_count);
         let is_one_address =
             self.bind_address == config.sip.bind_address || self.bind_address.is_unspecified();
         if is_one_address && self.port != 0 && wss.start < sip.end && sip.start < wss.end {

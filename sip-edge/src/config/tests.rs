@@ -122,6 +122,25 @@ fn shards_share_no_port() {
 }
 
 #[test]
+fn one_sip_port_is_everybodys() {
+    let mut config = Config::parse("shards = 3\n[sip]\nport = 65535\none_port = true").unwrap();
+    (config.sip.tls.certificate, config.sip.tls.private_key) = ("c.pem".into(), "k.pem".into());
+    config.sip.tls.port = 65_534;
+    let plans = ShardPlan::cut(&config, 3).unwrap();
+    let ports: Vec<_> =
+        plans.iter().map(|plan| (plan.sip.port(), plan.sip_tls.port(), plan.first_port)).collect();
+    assert_eq!(
+        ports,
+        [(65_535, 65_534, 20_000), (65_535, 65_534, 23_332), (65_535, 65_534, 26_664)]
+    );
+    config.sip.port = 19_999;
+    assert!(ShardPlan::cut(&config, 3).is_ok(), "media begin behind it");
+    config.sip.tls.port = 19_999;
+    assert!(ShardPlan::cut(&config, 3).is_err(), "TCP is both's");
+    check("shards = 2\n[sip]\nport = 0\none_port = true", "`sip.port`: 1 to 65535 are allowed");
+}
+
+#[test]
 fn ports_of_sip_meet_no_others() {
     let mut config = Config::default();
     for (port, is_free) in

@@ -3,7 +3,7 @@
 //! tasks of their own and never beside another future.
 
 use super::status::LinkedShard;
-use super::{Inherited, Next, Secrets, Shard};
+use super::{Handover, Inherited, Next, Secrets, Shard};
 use crate::config::{Config, ShardPlan};
 use crate::link;
 use crate::transport::Lane;
@@ -34,14 +34,16 @@ pub struct ShardInput {
     pub secrets: Secrets,
     /// Legs that an earlier process left at their carriers.
     pub inherited: Inherited,
+    /// The ways to the other shards, if all share one SIP port.
+    pub handover: Option<Handover>,
     /// Rings to drain; rings again to hang up at once.
     pub stop: ClosedDoorbell,
 }
 
 /// Runs a shard until it was told to stop and is done. Must be the main task of a pinned executor.
-pub async fn run(input: ShardInput) -> anyhow::Result<()> {
+pub async fn run(mut input: ShardInput) -> anyhow::Result<()> {
     learn_device(&input.config.recordings.folder).await.context("recordings.folder")?;
-    let shard = Shard::open(&input).with_context(|| format!("shard {}", input.plan.index))?;
+    let shard = Shard::open(&mut input).with_context(|| format!("shard {}", input.plan.index))?;
     let ShardInput { config, plan, inherited, stop, .. } = input;
     let bell = EngineBell::new(&shard.borrow().engine)?;
     tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address,

@@ -74,6 +74,9 @@ impl Shard {
     fn counters(&self) -> BTreeMap<String, u64> {
         let engine = self.engine.counters();
         let recorder = self.recorder.counters();
+        let (handed_over, handover_full) = self.handover.as_ref().map_or((0, 0), |handover| {
+            (handover.counters().handed.get(), handover.counters().full.get())
+        });
         let own = [
             ("udp_received", engine.received),
             ("udp_sent", engine.sent),
@@ -87,6 +90,8 @@ impl Shard {
             ("recording_failed", recorder.failed.get()),
             ("recording_finished", recorder.finished.get()),
             ("recording_damaged", recorder.damaged.get()),
+            ("sip_handed_over", handed_over),
+            ("sip_handover_full", handover_full),
             ("leg_notes_failed", self.journal.failed_count()),
             ("hold_audio_failed", self.hold_audio.failed_count()),
             // The process has one log.

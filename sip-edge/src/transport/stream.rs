@@ -31,6 +31,8 @@ const READ_LEN: usize = 16 * 1024;
 const TRUNK_CAPACITY: usize = 1024;
 /// Longest wait until what is queued has gone out on a connection that brings no more messages.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Bits of a connection's id below the number of its shard.
+const SHARD_SHIFT: u32 = 48;
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,11 @@ pub struct StreamLimits {
     pub idle: Duration,
 }
 
+/// The shard whose connection has this id.
+pub fn shard_of_connection(id: u64) -> u16 {
+    (id >> SHARD_SHIFT) as u16
+}
+
 impl StreamLimits {
     /// With what is configured of them.
     pub fn new(idle: Duration) -> Self {
@@ -57,6 +64,8 @@ impl StreamLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct StreamConfig {
     pub local: SocketAddr,
+    /// Number of the shard, by which its connections' ids are told from other shards'.
+    pub shard: u16,
     /// Strangers have at most half of them.
     pub max_connections: usize,
     /// Strangers' connections of one address.
@@ -208,7 +217,7 @@ impl Streams {
             by_remote: RefCell::default(),
             strangers: RefCell::new(Slots::new(config.max_per_address)),
             trunks: RefCell::default(),
-            next_id: Cell::new(1),
+            next_id: Cell::new((u64::from(config.shard) << SHARD_SHIFT) + 1),
             counters: StreamCounters::default(),
             failures,
             events,

@@ -75,6 +75,7 @@ impl Edge {
                 epoch: 1,
                 secrets,
                 inherited: Inherited::default(),
+                handover: None,
                 stop: stopped,
             };
             let executor = LocalExecutorBuilder::new(Placement::Unbound).make().unwrap();

@@ -16,6 +16,7 @@ fn engine_with(pair_count: u16, webrtc: Option<SocketAddr>) -> (Engine, u16) {
     for first_port in (41_000..60_000).step_by(128) {
         let config = EngineConfig {
             sip: SocketAddr::new(LOCALHOST, 0),
+            sip_is_shared: false,
             media_address: LOCALHOST,
             first_port,
             pair_count,
@@ -45,6 +46,7 @@ fn take(engine: &mut Engine) -> Batch {
             Received::Sip { remote, len } => {
                 batch.push((None, remote, engine.sip_message(len).to_vec()))
             }
+            Received::Rung => panic!("there is no bell"),
             Received::Burst => engine.relay_burst(|socket, remote, buffer, len| {
                 batch.push((Some(socket), remote, buffer[..len].to_vec()));
                 Forward::Local
@@ -137,6 +139,7 @@ fn a_taken_port_is_named() {
     let address = holder.local_addr().unwrap();
     let config = EngineConfig {
         sip: address,
+        sip_is_shared: false,
         media_address: LOCALHOST,
         first_port: 1024,
         pair_count: 0,

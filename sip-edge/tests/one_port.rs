@@ -1,0 +1,516 @@
+//! Two shards of the real process behind one SIP port, and a carrier that speaks from many ports,
+//! so that the kernel brings what it says to either shard: calls work as if each shard had its own.
+
+use call_words::{CallId, MediaProfile, RecordingLayout, TransportKind};
+use control_wire::{
+    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
+    ToEdge, VERSION, encode,
+};
+use rustix::process::Pid;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const SHARD_COUNT: usize = 2;
+/// Sockets that the carrier speaks from.
+const MOUTH_COUNT: usize = 16;
+
+type Counters = BTreeMap<String, u64>;
+
+/// control-api's end of one shard's link.
+struct Link {
+    writer: UnixStream,
+    events: Receiver<Event>,
+    counters: Arc<Mutex<(u64, Counters)>>,
+}
+
+impl Link {
+    /// Takes a shard's connection; its number.
+    fn accept(listener: &UnixListener) -> (u16, Link) {
+        let (mut reader, _) = listener.accept().unwrap();
+        let mut writer = reader.try_clone().unwrap();
+        let mut decoder = FrameDecoder::default();
+        let hello = loop {
+            if let Some(message) = next(&mut reader, &mut decoder) {
+                break message;
+            }
+        };
+        let FromEdge::Hello(hello) = hello else { panic!("no Hello") };
+        send(&mut writer, &ToEdge::Welcome { version: VERSION });
+        let (tell, events) = channel();
+        let counters = Arc::<Mutex<(u64, Counters)>>::default();
+        let (noted, acknowledged) = (counters.clone(), writer.try_clone().unwrap());
+        std::thread::spawn(move || note(reader, decoder, acknowledged, &tell, &noted));
+        (hello.shard, Link { writer, events, counters })
+    }
+
+    fn command(&mut self, id: u64, command: Asked) {
+        send(&mut self.writer, &ToEdge::Command { id, command });
+    }
+
+    fn until_ended(&self, call_id: &CallId) {
+        loop {
+            match self.events.recv_timeout(PATIENCE).expect("the call ends") {
+                Event::Ended(ended) if ended.call_id == *call_id => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// What the shard counts from now on includes all that it did before.
+    fn counters(&self) -> Counters {
+        let seen = self.counters.lock().unwrap().0;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let (count, counters) = self.counters.lock().unwrap().clone();
+            if count > seen + 1 {
+                return counters;
+            }
+            assert!(Instant::now() < until, "no status comes");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn note(
+    mut reader: UnixStream,
+    mut decoder: FrameDecoder,
+    mut writer: UnixStream,
+    tell: &Sender<Event>,
+    noted: &Mutex<(u64, Counters)>,
+) {
+    while let Some(message) = next(&mut reader, &mut decoder) {
+        match message {
+            FromEdge::Event { id, event } => {
+                send(&mut writer, &ToEdge::Ack { event_id: id });
+                let _ = tell.send(event);
+            }
+            FromEdge::Status(status) => {
+                let mut noted = noted.lock().unwrap();
+                *noted = (noted.0 + 1, status.counters);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn send(link: &mut UnixStream, message: &ToEdge) {
+    let mut bytes = Vec::new();
+    encode(message, &mut bytes).unwrap();
+    // The shard may have ended.
+    let _ = link.write_all(&bytes);
+}
+
+/// The next message; `None` when the shard has ended.
+fn next(link: &mut UnixStream, decoder: &mut FrameDecoder) -> Option<FromEdge> {
+    let mut bytes = [0; 4096];
+    loop {
+        if let Some(message) = decoder.poll().unwrap() {
+            return Some(message);
+        }
+        let len = link.read(&mut bytes).ok().filter(|len| *len > 0)?;
+        decoder.push(&bytes[..len]);
+    }
+}
+
+struct Edge {
+    child: Child,
+    links: Vec<Link>,
+    sip: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Edge {
+    fn start() -> Edge {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
+        let sip = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let file = folder.path().join("sip-edge.toml");
+        std::fs::write(&file, config(folder.path(), sip)).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_sip-edge"))
+            .arg("--config")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut links: Vec<_> = (0..SHARD_COUNT).map(|_| Link::accept(&listener)).collect();
+        links.sort_by_key(|(shard, _)| *shard);
+        let links = links.into_iter().map(|(_, link)| link).collect();
+        Edge { child, links, sip, _folder: folder }
+    }
+
+    /// Places a call on one shard between two phones of the carrier.
+    fn place(&mut self, shard: usize, carrier: SocketAddr) -> CallId {
+        thread_local!(static NEXT: Cell<u64> = const { Cell::new(1) });
+        let id = NEXT.replace(NEXT.get() + 1);
+        let call_id = CallId::from(format!("call-{id}"));
+        let call = PlaceCall {
+            call_id: call_id.clone(),
+            account_id: "account".into(),
+            agent: AgentTarget::Phone(destination(carrier)),
+            customer: destination(carrier),
+            max_duration_ms: 3_600_000,
+            no_media_ms: 3_600_000,
+            recording: None,
+            recording_layout: RecordingLayout::Stereo,
+            hold_audio: None,
+            accepts_refer: false,
+            agent_confirm: false,
+        };
+        self.links[shard].command(id, Asked::PlaceCall(Box::new(call)));
+        call_id
+    }
+
+    fn counters(&self) -> Vec<Counters> {
+        self.links.iter().map(Link::counters).collect()
+    }
+
+    /// CPU time of all threads.
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanoseconds = tasks.map(|task| {
+            let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+            text.split(' ').next().unwrap().parse::<u64>().unwrap()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    fn stop(mut self) {
+        let process = Pid::from_child(&self.child);
+        for _ in 0..2 {
+            rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let until = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "SIGTERM has no effect");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn config(folder: &Path, sip: SocketAddr) -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(42_000);
+    let mut firsts = std::iter::repeat_with(|| NEXT.fetch_add(64, Ordering::Relaxed));
+    let is_free = |first: &u16| {
+        (*first..*first + 64).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
+    };
+    let (folder, media) = (folder.display(), firsts.find(is_free).expect("free ports"));
+    format!(
+        "shards = {SHARD_COUNT}\ndrain_limit_s = 0\n[sip]\nport = {}\none_port = true\n\
+         [media]\nfirst_port = {media}\nlast_port = {}\n[recordings]\nfolder = \
+         \"{folder}/recordings\"\n[hold_audio]\nfolder = \"{folder}\"\n[link]\nsocket = \
+         \"{folder}/control.sock\"\n",
+        sip.port(),
+        media + 63
+    )
+}
+
+fn destination(address: SocketAddr) -> Destination {
+    let route = Route {
+        trunk: "carrier".into(),
+        transport: TransportKind::Udp,
+        address,
+        domain: "carrier.example".into(),
+        request_user: "9876543210".into(),
+        caller_id: "+918045670001".into(),
+        credentials: None,
+        media: MediaProfile::Rtp,
+        signal_from: vec![],
+        media_from: vec![],
+        follows_redirects: false,
+    };
+    Destination { ring_ms: 30_000, routes: vec![route], skipped: vec![] }
+}
+
+/// The carrier: one socket that is called, and many that it speaks from.
+struct Carrier {
+    ear: UdpSocket,
+    mouths: Vec<UdpSocket>,
+    next_mouth: Cell<usize>,
+    rtp: UdpSocket,
+}
+
+/// A dialog of the carrier's, as its INVITE began it.
+struct Dialog {
+    invite: String,
+}
+
+impl Carrier {
+    fn new() -> Carrier {
+        let bind = || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket
+        };
+        let mouths = (0..MOUTH_COUNT).map(|_| bind()).collect();
+        Carrier { ear: bind(), mouths, next_mouth: Cell::new(0), rtp: bind() }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.ear.local_addr().unwrap()
+    }
+
+    fn mouth(&self) -> &UdpSocket {
+        let next = self.next_mouth.replace(self.next_mouth.get() + 1);
+        &self.mouths[next % MOUTH_COUNT]
+    }
+
+    /// The next message that begins so.
+    fn hear(&self, start: &str) -> (String, SocketAddr) {
+        loop {
+            let (text, source) = take(&self.ear);
+            if text.starts_with(start) {
+                return (text, source);
+            }
+        }
+    }
+
+    /// Rings and answers the next INVITE, and waits for its ACK.
+    fn answer(&self) -> Dialog {
+        let (invite, edge) = self.hear("INVITE");
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} \
+             RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n",
+            self.rtp.local_addr().unwrap().port()
+        );
+        for (status, sdp) in [("180 Ringing", ""), ("200 OK", sdp.as_str())] {
+            let answer = response(&invite, status, self.address(), sdp);
+            self.mouth().send_to(answer.as_bytes(), edge).unwrap();
+        }
+        self.hear("ACK");
+        Dialog { invite }
+    }
+
+    /// Answers the next BYE.
+    fn take_bye(&self) {
+        let (bye, edge) = self.hear("BYE");
+        let answer = response(&bye, "200 OK", self.address(), "");
+        self.mouth().send_to(answer.as_bytes(), edge).unwrap();
+    }
+}
+
+impl Dialog {
+    /// A request of the called phone's side.
+    fn request(&self, method: &str, transport: &str, from: SocketAddr) -> String {
+        let value = |name| value(&self.invite, name);
+        let contact = value("Contact").trim_matches(['<', '>']).to_owned();
+        format!(
+            "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/{transport} {from};rport;branch=z9hG4bK{}\
+             \r\nMax-Forwards: 70\r\nFrom: {};tag=phone\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 \
+             {method}\r\nContent-Length: 0\r\n\r\n",
+            from.port(),
+            value("To"),
+            value("From"),
+            value("Call-ID")
+        )
+    }
+}
+
+fn take(socket: &UdpSocket) -> (String, SocketAddr) {
+    let mut bytes = [0; 65_536];
+    let (len, source) = socket.recv_from(&mut bytes).expect("a message");
+    (String::from_utf8(bytes[..len].to_vec()).unwrap(), source)
+}
+
+fn value<'a>(message: &'a str, name: &str) -> &'a str {
+    let mut lines = message.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(each, _)| *each == name).map_or("", |(_, value)| value)
+}
+
+fn response(request: &str, status: &str, contact: SocketAddr, sdp: &str) -> String {
+    let to = value(request, "To");
+    let tag = if to.contains(";tag=") { "" } else { ";tag=phone" };
+    let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    format!(
+        "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {to}{tag}\r\nCall-ID: {}\r\nCSeq: \
+         {}\r\nContact: <sip:phone@{contact}>\r\n{kind}Content-Length: {}\r\n\r\n{sdp}",
+        value(request, "Via"),
+        value(request, "From"),
+        value(request, "Call-ID"),
+        value(request, "CSeq"),
+        sdp.len()
+    )
+}
+
+fn options(call_id: &str, branch: usize, from: SocketAddr) -> String {
+    format!(
+        "OPTIONS sip:edge@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {from};rport;branch=z9hG4bKo\
+         {branch}\r\nMax-Forwards: 70\r\nFrom: <sip:carrier@127.0.0.1>;tag=c\r\nTo: \
+         <sip:edge@127.0.0.1>\r\nCall-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\nContent-Length: \
+         0\r\n\r\n"
+    )
+}
+
+fn token(shard: u16) -> String {
+    format!("s{shard}-0123456789abcdef01234567")
+}
+
+#[track_caller]
+fn sum(counters: &[Counters], name: &str) -> u64 {
+    counters.iter().filter_map(|each| each.get(name)).sum()
+}
+
+#[test]
+fn whichever_shard_a_message_reaches_its_call_gets_it() {
+    let mut edge = Edge::start();
+    let carrier = Carrier::new();
+    let mut vias = BTreeSet::new();
+    for round in 0..8 {
+        let shard = round % SHARD_COUNT;
+        let call_id = edge.place(shard, carrier.address());
+        let (_agent, customer) = (carrier.answer(), carrier.answer());
+        let (via, branch) = value(&customer.invite, "Via").split_once(";").unwrap();
+        vias.insert(via.to_owned());
+        assert!(branch.contains(&format!("branch=z9hG4bKs{shard}-")), "{branch}");
+        assert!(value(&customer.invite, "Contact").contains(&format!("<sip:s{shard}c")));
+        let mouth = carrier.mouth();
+        let bye = customer.request("BYE", "UDP", mouth.local_addr().unwrap());
+        mouth.send_to(bye.as_bytes(), edge.sip).unwrap();
+        let (answer, source) = take(mouth);
+        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+        assert_eq!(source, edge.sip, "it comes from where all do");
+        carrier.take_bye();
+        edge.links[shard].until_ended(&call_id);
+    }
+    assert_eq!(vias, BTreeSet::from([format!("SIP/2.0/UDP {}", edge.sip)]));
+    let counters = edge.counters();
+    for shard in &counters {
+        assert!(shard.get("sip_handed_over").is_some_and(|count| *count > 0), "{shard:?}");
+    }
+    for wrong in ["sip_unknown_dialogs", "sip_stray_responses", "sip_handover_full"] {
+        assert_eq!(sum(&counters, wrong), 0, "{wrong}: {counters:?}");
+    }
+    edge.stop();
+}
+
+/// What is nobody's is served where it lands, and so is what names a shard that there is not.
+#[test]
+fn requests_outside_of_dialogs_are_answered_by_any_shard() {
+    let mut edge = Edge::start();
+    let carrier = Carrier::new();
+    // Each shard knows the carrier from then on.
+    for shard in 0..SHARD_COUNT {
+        edge.place(shard, carrier.address());
+        (carrier.answer(), carrier.answer());
+    }
+    let ids = ["plain@carrier".to_owned(), token(0), token(1), token(65_535), "s70000-0".into()];
+    for (branch, (mouth, call_id)) in
+        carrier.mouths.iter().flat_map(|mouth| ids.iter().map(move |id| (mouth, id))).enumerate()
+    {
+        let options = options(call_id, branch, mouth.local_addr().unwrap());
+        mouth.send_to(options.as_bytes(), edge.sip).unwrap();
+        let (answer, source) = take(mouth);
+        assert!(answer.starts_with("SIP/2.0 200 "), "{call_id}: {answer}");
+        assert_eq!(source, edge.sip);
+    }
+    let counters = edge.counters();
+    assert_eq!(sum(&counters, "sip_options_answered"), (MOUTH_COUNT * ids.len()) as u64);
+    assert!(counters.iter().all(|shard| shard.contains_key("sip_options_answered")));
+    edge.stop();
+}
+
+/// RFC 3261 §18.2.2: a response goes back over the connection that its request came by, whichever
+/// shard reads it.
+#[test]
+fn what_comes_by_another_shards_connection_is_answered_over_it() {
+    let mut edge = Edge::start();
+    let carrier = Carrier::new();
+    for round in 0..8 {
+        let shard = round % SHARD_COUNT;
+        let call_id = edge.place(shard, carrier.address());
+        let (_agent, customer) = (carrier.answer(), carrier.answer());
+        let mut stream = TcpStream::connect(edge.sip).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let bye = customer.request("BYE", "TCP", stream.local_addr().unwrap());
+        stream.write_all(bye.as_bytes()).unwrap();
+        let mut answer = vec![0; 4096];
+        let len = stream.read(&mut answer).expect("an answer");
+        assert!(answer[..len].starts_with(b"SIP/2.0 200 "), "{:?}", answer[..len].escape_ascii());
+        carrier.take_bye();
+        edge.links[shard].until_ended(&call_id);
+    }
+    let counters = edge.counters();
+    for shard in &counters {
+        assert!(shard.get("tcp_accepted").is_some_and(|count| *count > 0), "{shard:?}");
+    }
+    assert_eq!(sum(&counters, "sip_unknown_dialogs"), 0);
+    edge.stop();
+}
+
+/// Prints what it costs that a message reaches another shard than its own, of shards with a call
+/// each, and of idle ones, which have to be woken: OPTIONS of a known host, answered by the shard
+/// that the Call-ID names.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_hop_costs() {
+    const ROUNDS: usize = 5;
+    const COUNT: usize = 6_000;
+    let mut edge = Edge::start();
+    let carrier = Carrier::new();
+    let mut calls = Vec::new();
+    for shard in 0..SHARD_COUNT {
+        calls.push(edge.place(shard, carrier.address()));
+        (carrier.answer(), carrier.answer());
+    }
+    let mouth = carrier.mouth();
+    mouth.set_nonblocking(true).unwrap();
+    let (from, mut branch) = (mouth.local_addr().unwrap(), 0);
+    let mut measure = |edge: &Edge, call_id: Option<&str>| {
+        let handed = sum(&edge.counters(), "sip_handed_over");
+        let (began, cpu, mut answers) = (Instant::now(), edge.cpu(), 0);
+        for sent in 0..COUNT {
+            if let Some(call_id) = call_id {
+                branch += 1;
+                mouth.send_to(options(call_id, branch, from).as_bytes(), edge.sip).unwrap();
+            }
+            let due = began + Duration::from_micros(500) * sent as u32;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            while mouth.recv(&mut [0; 2048]).is_ok() {
+                answers += 1;
+            }
+        }
+        let (cpu, took) = (edge.cpu() - cpu, began.elapsed());
+        let handed = sum(&edge.counters(), "sip_handed_over") - handed;
+        println!("  {call_id:?}: {cpu:?} in {took:?}, {answers} answers, {handed} handed over");
+        (cpu.as_secs_f64() * 1e6 / COUNT as f64, handed > 0)
+    };
+    for state in ["with calls", "idle"] {
+        let mut hops = Vec::new();
+        for _ in 0..ROUNDS {
+            let none = measure(&edge, None).0;
+            let ids = [token(0), token(1)];
+            let [one, other] = ids.map(|call_id| measure(&edge, Some(&call_id)));
+            let (with, without) = if one.1 { (one.0, other.0) } else { (other.0, one.0) };
+            println!("without {:.1} µs, with {:.1} µs a message", without - none, with - none);
+            hops.push(with - without);
+        }
+        hops.sort_by(f64::total_cmp);
+        println!("{state}, a hop: {:.1} µs, of {hops:.1?}", hops[ROUNDS / 2]);
+        for (shard, call_id) in calls.drain(..).enumerate() {
+            let asked = Asked::HangUp { call_id: call_id.clone() };
+            edge.links[shard].command(1_000 + shard as u64, asked);
+            (carrier.take_bye(), carrier.take_bye());
+            edge.links[shard].until_ended(&call_id);
+        }
+    }
+    edge.stop();
+}
