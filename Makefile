@@ -1,5 +1,5 @@
 # The project's commands. One cargo profile serves all of them, so RocksDB is compiled once.
-.PHONY: run test build lint bench install page
+.PHONY: run test build lint bench fuzz install page
 
 CARGO := cargo
 FLAGS := --release --locked
@@ -42,6 +42,21 @@ $(DENY): .ci/deny.txt | install
 
 bench: build
 	$(CARGO) bench --locked -p benches
+
+# Fuzzes one parser under libFuzzer, from its corpus and back into it, with overflows told: make fuzz TARGET=sip FUZZ_SECONDS=1800
+TARGET := sip
+FUZZ_SECONDS := 1800
+FUZZ := target/fuzz
+CORPUS := $(FUZZ)/corpus/$(TARGET)
+HOST = $(shell rustc --version --verbose | sed -n 's/^host: //p')
+COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Coverflow-checks -Cdebug-assertions
+fuzz:
+	RUSTFLAGS="$(COVERAGE)" $(CARGO) build $(FLAGS) -p fuzz --features libfuzzer --target $(HOST) --target-dir $(FUZZ)
+	rm -rf $(CORPUS) $(CORPUS).least && mkdir -p $(CORPUS) $(CORPUS).least && tar -xf fuzz/corpus/$(TARGET).tar -C $(CORPUS)
+	FUZZ_TARGET=$(TARGET) $(FUZZ)/$(HOST)/release/fuzz -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ)/$(TARGET)- $(CORPUS)
+	FUZZ_TARGET=$(TARGET) $(FUZZ)/$(HOST)/release/fuzz -set_cover_merge=1 $(CORPUS).least $(CORPUS)
+	tar -cf fuzz/corpus/$(TARGET).tar --sort=name --owner=0 --group=0 --numeric-owner --mode=644 --mtime=@0 -C $(CORPUS).least .
 
 build: page
 	$(CARGO) build $(FLAGS) --workspace --bins
