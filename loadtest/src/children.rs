@@ -29,6 +29,8 @@ pub struct StackSpec {
     pub callback_url: String,
     /// PEM file with an authority to trust for callbacks.
     pub callback_roots: Option<PathBuf>,
+    /// Who knows where trunks' hosts are; the system does if there is nobody.
+    pub dns_servers: Vec<SocketAddr>,
     /// Address of the public API; port 0 takes a free one.
     pub api: SocketAddr,
     /// The same of the operators' listener.
@@ -49,6 +51,8 @@ pub struct StackSpec {
     pub more_agents: u32,
     /// Further settings of the demo account, as lines of TOML.
     pub account_settings: &'static str,
+    /// Whether trunks are offered G.722.
+    pub wideband: bool,
     pub edge_log: &'static str,
 }
 
@@ -63,6 +67,7 @@ impl StackSpec {
             tls: None,
             callback_url,
             callback_roots: None,
+            dns_servers: Vec::new(),
             api: ([127, 0, 0, 1], 0).into(),
             admin: ([127, 0, 0, 1], 0).into(),
             shards: 1,
@@ -74,6 +79,7 @@ impl StackSpec {
             softphones: Softphones::None,
             more_agents: 0,
             account_settings: "",
+            wideband: false,
             edge_log: "info",
         }
     }
@@ -326,6 +332,8 @@ fn control_api_config(
         .callback_roots
         .as_ref()
         .map_or(String::new(), |path| format!("extra_roots = \"{}\"\n", path.display()));
+    let dns = spec.dns_servers.iter().map(|server| format!("\"{server}\"")).collect::<Vec<_>>();
+    let dns = dns.join(", ");
     format!(
         "[public]\nlisten = \"{api}\"\nurl = \"http://{api}\"\n\n[admin]\nlisten = \
             \"{admin}\"\ntoken_file = \"{folder}/admin.token\"\n\n\
@@ -333,6 +341,7 @@ fn control_api_config(
          \"{folder}/db\"\nsecret_key_file = \"{folder}/secret.key\"\n\n\
          [recordings]\nfolder = \"{folder}/recordings\"\n\n[hold_audio]\nfolder = \
          \"{folder}/hold-audio\"\n\n\
+         [calls]\ndns_servers = [{dns}]\n\n\
          [callback]\nallow_private_targets = true\n{roots}\n[log]\nfilter = \"warn\"\n"
     )
 }
@@ -364,10 +373,12 @@ fn edge_config(spec: &StackSpec, folder: &Path) -> anyhow::Result<String> {
         "shards = {shards}\ndrain_limit_s = 2\n\n[sip]\nbind_address = \"{ip}\"\npublic_address = \
             \"{ip}\"\nport = {sip_port}\none_port = {one_port}\n\n{tls}\
          [media]\nfirst_port = {first_port}\nlast_port = {last_port}\n\
-         quarantine_ms = 500\n\n[limits]\nmax_calls = {max_calls}\n\n[recordings]\nfolder = \
+         quarantine_ms = 500\nwideband = {}\n\n[limits]\nmax_calls = {max_calls}\n\n\
+         [recordings]\nfolder = \
          \"{folder}/recordings\"\n\n\
          [hold_audio]\nfolder = \"{folder}/hold-audio\"\n\n\
-         {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n"
+         {softphone}[link]\nsocket = \"{folder}/control.sock\"\n\n[log]\nlevel = \"{level}\"\n",
+        spec.wideband
     ))
 }
 

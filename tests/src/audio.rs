@@ -88,3 +88,18 @@ fn levels(samples: &[i16], frequency: f64) -> (f64, f64) {
         samples.chunks_exact(160).map(|piece| tone::level(piece, frequency)).fold(0.0, f64::max);
     (loudest, tone::level(samples, frequency))
 }
+
+/// A tone of this frequency in Hz and this peak as a WAV file of one channel at 8 kHz.
+pub fn tone_file(frequency: f64, amplitude: f64, length_s: usize) -> Vec<u8> {
+    let tone = tone::Tone::steady(frequency, amplitude);
+    let samples = (0..length_s as u64 * 8000).flat_map(|at| tone.sample(at).to_le_bytes());
+    let data_len = length_s as u32 * 16_000;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + data_len).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend([8000_u32, 16_000].into_iter().flat_map(u32::to_le_bytes));
+    file.extend(b"\x02\0\x10\0data");
+    file.extend(data_len.to_le_bytes());
+    file.extend(samples);
+    file
+}

@@ -2,9 +2,8 @@
 //! from a file; its sound card is a pipe of which this end takes what is played as fast as a real
 //! one does. Steered by the keys of its console.
 
-use crate::audio::AMPLITUDE;
+use crate::audio::{AMPLITUDE, tone_file};
 use crate::authority::Identity;
-use media_core::tone::Tone;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -80,7 +79,7 @@ impl Baresip {
             ("config", (config(path, address, console_address) + &certificate).into_bytes()),
             ("accounts", account.into_bytes()),
             ("asound.conf", sound_config(path).into_bytes()),
-            ("speech.wav", speech(frequency)),
+            ("speech.wav", tone_file(frequency, AMPLITUDE, SPEECH_S)),
             ("contacts", Vec::new()),
         ] {
             std::fs::write(path.join(name), bytes).expect("a file of the phone");
@@ -270,19 +269,4 @@ fn sound_config(folder: &Path) -> String {
         "pcm.card {{ type file slave.pcm {{ type null }} file \"{}\" format \"raw\" }}\n",
         file.display()
     )
-}
-
-/// The tone as a WAV file.
-fn speech(frequency: f64) -> Vec<u8> {
-    let tone = Tone::steady(frequency, AMPLITUDE);
-    let samples = (0..SPEECH_S as u64 * 8000).flat_map(|at| tone.sample(at).to_le_bytes());
-    let data_len = SPEECH_S as u32 * 16_000;
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + data_len).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    file.extend([8000_u32, 16_000].into_iter().flat_map(u32::to_le_bytes));
-    file.extend(b"\x02\0\x10\0data");
-    file.extend(data_len.to_le_bytes());
-    file.extend(samples);
-    file
 }

@@ -1,6 +1,9 @@
-//! Kamailio as a carrier that asks for a registration: digest on REGISTER and INVITE, and calls of
-//! who is registered go on to a phone, with a Record-Route.
+//! Kamailio as a carrier's proxy: it stays in the way of each dialog by Record-Route, and is
+//! reached over UDP, TCP or TLS. As a registrar it asks for a password on REGISTER and INVITE, and
+//! takes calls of who is registered alone.
 
+use crate::authority::Identity;
+use crate::sipp::is_taken;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -12,6 +15,22 @@ pub const PASSWORD: &str = "s3cret-of-the-trunk";
 /// Longest registration that it grants, in seconds.
 pub const MAX_EXPIRES_S: u32 = 6;
 
+/// How it is reached; what it passes on to phones and other proxies goes over UDP.
+#[derive(Debug, Clone, Copy)]
+pub enum Over<'a> {
+    Udp,
+    Tcp,
+    /// With this certificate.
+    Tls(&'a Identity),
+}
+
+/// Whose calls it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    Registered,
+    Everybody,
+}
+
 /// A running proxy; ended when dropped.
 pub struct Kamailio {
     child: Child,
@@ -20,11 +39,18 @@ pub struct Kamailio {
 }
 
 impl Kamailio {
-    /// Starts it at a free UDP address; calls go on to the phones at `phones`.
-    pub fn start(address: SocketAddr, phones: SocketAddr) -> Kamailio {
+    /// Starts it at a free address, and waits until it listens; calls go on to the phones or the
+    /// proxy at `next`.
+    pub async fn start(
+        address: SocketAddr,
+        over: Over<'_>,
+        takes: Takes,
+        next: SocketAddr,
+    ) -> Kamailio {
         let folder = tempfile::tempdir().expect("a folder for the proxy");
         let config = folder.path().join("kamailio.cfg");
-        std::fs::write(&config, configuration(address, phones)).expect("its configuration");
+        std::fs::write(&config, configuration(address, over, takes, next))
+            .expect("its configuration");
         let child = Command::new("kamailio")
             .arg("-f")
             .arg(&config)
@@ -37,6 +63,13 @@ impl Kamailio {
             .stderr(Stdio::null())
             .spawn()
             .expect("kamailio (Debian package kamailio)");
+        let is_stream = !matches!(over, Over::Udp);
+        crate::eventually("a proxy that listens", async || {
+            let listens = is_taken(address.port())
+                && (!is_stream || std::net::TcpStream::connect(address).is_ok());
+            listens.then_some(())
+        })
+        .await;
         Kamailio { child, _folder: folder }
     }
 }
@@ -49,15 +82,44 @@ impl Drop for Kamailio {
     }
 }
 
-fn configuration(address: SocketAddr, phones: SocketAddr) -> String {
+fn configuration(address: SocketAddr, over: Over<'_>, takes: Takes, next: SocketAddr) -> String {
+    let transport = match over {
+        Over::Udp => "disable_tcp=yes".to_owned(),
+        Over::Tcp => format!("tcp_children=1\nlisten=tcp:{address}"),
+        Over::Tls(Identity { certificate, private_key }) => format!(
+            r#"enable_tls=yes
+tcp_children=1
+listen=tls:{address}
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "{}")
+modparam("tls", "private_key", "{}")"#,
+            certificate.display(),
+            private_key.display()
+        ),
+    };
+    let admission = match takes {
+        Takes::Everybody => String::new(),
+        Takes::Registered => format!(
+            r#"if (!pv_proxy_authenticate("carrier", "{PASSWORD}", "0")) {{
+        auth_challenge("carrier", "0");
+        exit;
+    }}
+    if (!registered("location", "sip:{USERNAME}@carrier")) {{
+        sl_send_reply("403", "Register first");
+        exit;
+    }}
+    consume_credentials();"#
+        ),
+    };
     format!(
         r#"#!KAMAILIO
 debug=0
 log_stderror=yes
 children=1
 auto_aliases=no
-disable_tcp=yes
 listen=udp:{address}
+{transport}
 loadmodule "sl.so"
 loadmodule "tm.so"
 loadmodule "rr.so"
@@ -88,17 +150,9 @@ request_route {{
         if (t_check_trans()) t_relay();
         exit;
     }}
-    if (!pv_proxy_authenticate("carrier", "{PASSWORD}", "0")) {{
-        auth_challenge("carrier", "0");
-        exit;
-    }}
-    if (!registered("location", "sip:{USERNAME}@carrier")) {{
-        sl_send_reply("403", "Register first");
-        exit;
-    }}
-    consume_credentials();
+    {admission}
     record_route();
-    $du = "sip:{phones}";
+    $du = "sip:{next}";
     t_relay();
 }}
 "#

@@ -37,6 +37,8 @@ pub enum Phone {
     Keys = 14,
     /// Answers, and asks by REFER for a transfer to `TRANSFER_TARGET` after 1 s.
     Refers = 15,
+    /// Refuses with the code that stands before the number of the phone, without ringing.
+    Refuses = 16,
 }
 
 /// The third party's number to which a phone asks to be transferred; it talks.
@@ -60,6 +62,43 @@ pub fn third_number(phone: Phone) -> String {
 /// Number of a supervisor's phone, in national form.
 pub fn supervisor_number(phone: Phone) -> String {
     fresh_number("98762", phone)
+}
+
+/// With which a phone refuses.
+const REFUSALS: [u16; 20] = [
+    302, 401, 403, 404, 407, 408, 410, 415, 416, 480, 484, 485, 488, 500, 502, 504, 600, 604, 606,
+    607,
+];
+
+/// The scenario with all refusals: SIPp takes no variable for a status.
+fn scenario() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/phones.xml");
+    let text = std::fs::read_to_string(path).expect("the scenario");
+    let each = |part: fn(u16) -> String| REFUSALS.map(part).concat();
+    let ask = each(|code| {
+        let number = format!("{code}{:02}", Phone::Refuses as u32);
+        format!(
+            "<ereg regexp=\"INVITE sip:[+0-9]*{number}@\" search_in=\"msg\" \
+             assign_to=\"refuses_{code}\"/>\n"
+        )
+    });
+    let choose = each(|code| format!("<nop test=\"refuses_{code}\" next=\"refuse_{code}\"/>\n"));
+    let refuse = each(|code| {
+        format!(
+            "<label id=\"refuse_{code}\"/>\n<send retrans=\"500\"><![CDATA[\n\
+             SIP/2.0 {code} Refused\n[last_Via:]\n[last_From:]\n\
+             [last_To:];tag=[pid]SIPpTag[call_number]\n[last_Call-ID:]\n[last_CSeq:]\n\
+             Content-Length: 0\n\n]]></send>\n<recv request=\"ACK\" next=\"end\"/>\n"
+        )
+    });
+    text.replace("<!-- each code: ask -->", &ask)
+        .replace("<!-- each code: choose -->", &choose)
+        .replace("<!-- each code: refuse -->", &refuse)
+}
+
+/// Numbers of an agent's and of a customer's phone that refuse with this code.
+pub fn refusing_numbers(code: u16) -> [String; 2] {
+    ["98764", "98765"].map(|prefix| format!("{prefix}{code:03}{:02}", Phone::Refuses as u32))
 }
 
 fn fresh_number(prefix: &str, phone: Phone) -> String {
@@ -92,7 +131,7 @@ pub struct Sipp {
 
 /// Whether a UDP socket of this network has the port. Told by `/proc`: to bind it would take it
 /// from the program that is about to.
-fn is_taken(port: u16) -> bool {
+pub(crate) fn is_taken(port: u16) -> bool {
     let ending = format!(":{port:04X}");
     ["udp", "udp6"].iter().any(|table| {
         let text = std::fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
@@ -111,14 +150,14 @@ impl Sipp {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder)?;
         let address = loadtest::children::free_address((ip, 0).into())?;
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/phones.xml");
+        std::fs::write(folder.join("phones.xml"), scenario())?;
         let (payload_type, codec) = match law {
             Law::Mu => ("0", "PCMU"),
             Law::A => ("8", "PCMA"),
         };
         let child = Command::new("sipp")
             .args(["-i", &ip.to_string(), "-p", &address.port().to_string(), "-nostdin", "-sf"])
-            .arg(scenario)
+            .arg("phones.xml")
             .args([
                 "-trace_msg",
                 "-message_file",
@@ -245,11 +284,16 @@ impl Message {
 
     /// The first header of this name, or an empty text.
     pub fn header(&self, name: &str) -> &str {
+        self.headers(name).next().unwrap_or_default()
+    }
+
+    /// All headers of this name, in order.
+    pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let lines = self.text.lines().take_while(|line| !line.is_empty());
-        let mut values = lines
+        lines
             .filter_map(|line| line.split_once(':'))
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        values.next().map_or("", |(_, value)| value.trim())
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
     }
 
     /// The request-URI, or the status and its phrase.

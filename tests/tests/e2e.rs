@@ -16,6 +16,8 @@ mod crash;
 mod for_real;
 #[path = "e2e/limits.rs"]
 mod limits;
+#[path = "e2e/linphone.rs"]
+mod linphone;
 #[path = "e2e/matrix.rs"]
 mod matrix;
 #[path = "e2e/media.rs"]

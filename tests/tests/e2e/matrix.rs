@@ -6,8 +6,8 @@ use std::time::Instant;
 use tests::eventually;
 use tests::rig::{Placed, Rig};
 use tests::sink::Sink;
-use tests::sipp::Law;
 use tests::sipp::Phone::{self, *};
+use tests::sipp::{Law, agent_number, customer_number, refusing_numbers};
 
 /// What happens to a call besides what its phones do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,6 +135,49 @@ async fn each_end_is_told_once_and_truly() {
     for call in &placed {
         check_told_once(&rig, call).await;
     }
+    rig.stop().await;
+}
+
+/// Codes of a refusal before any ringing, and status and reason when the customer's phone, and when
+/// the agent's phone says so.
+#[rustfmt::skip]
+const REFUSALS: &[(&[u16], [&str; 2], [&str; 2])] = &[
+    (&[600], ["BUSY", "busy"], ["FAILED", "agent_busy"]),
+    (&[607], ["BUSY", "declined"], ["CANCELED", "agent_declined"]),
+    (&[480], ["NO_ANSWER", "unreachable"], ["FAILED", "agent_unreachable"]),
+    (&[408], ["FAILED", "trunk_timeout"], ["FAILED", "agent_unreachable"]),
+    (&[404, 410, 416, 484, 485, 604], ["FAILED", "invalid_number"],
+        ["FAILED", "agent_number_invalid"]),
+    (&[401, 403, 407], ["FAILED", "trunk_rejected"], ["FAILED", "trunk_rejected"]),
+    (&[415, 488, 606], ["FAILED", "media"], ["FAILED", "media"]),
+    (&[302, 500, 502, 504], ["FAILED", "trunk_failed"], ["FAILED", "trunk_failed"]),
+];
+
+// A11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_refusal_is_told_by_its_row() {
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.max_calls = 60).await;
+    let mut placed = Vec::new();
+    for (codes, of_customer, of_agent) in REFUSALS {
+        for code in *codes {
+            let [agent, customer] = refusing_numbers(*code);
+            let call = rig.place_between(agent_number(Talks), customer).await;
+            placed.push((call, *code, "customer", of_customer));
+            let call = rig.place_between(agent, customer_number(Talks)).await;
+            placed.push((call, *code, "agent", of_agent));
+        }
+    }
+    let mut wrong = Vec::new();
+    for (call, code, leg, expected) in placed {
+        let told = rig.callback(&call).await.body;
+        let words = ["status", "reason", "failed_leg"].map(|key| told[key].as_str().unwrap_or("-"));
+        if words != [expected[0], expected[1], leg] || told["sip_code"] != code {
+            wrong.push(format!("{code} of the {leg}: {words:?}, {}", told["sip_code"]));
+        }
+        let dialled = !rig.sipp.messages_of(&call.customer_number).is_empty();
+        assert_eq!(dialled, leg == "customer", "{code}: no customer rings without an agent");
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     rig.stop().await;
 }
 

@@ -1,15 +1,17 @@
-//! Trunks that ask for a registration, and the way on when a trunk fails: with Kamailio as the
-//! carrier, and SIPp as its phones.
+//! Trunks that ask for a registration, that are reached over TLS and two proxies or found by DNS,
+//! and the way on when a trunk fails: with Kamailio as the carrier, and SIPp as its phones.
 
-use loadtest::children::{Trunk, free_address};
+use loadtest::children::{TlsFiles, Trunk, free_address};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use tests::authority::{Authority, Identity};
+use tests::dnsmasq::{Dnsmasq, Server};
 use tests::eventually;
-use tests::kamailio::{Kamailio, PASSWORD, USERNAME};
+use tests::kamailio::{Kamailio, Over, PASSWORD, Takes, USERNAME};
 use tests::rig::Rig;
 use tests::sink::Sink;
-use tests::sipp::Law;
 use tests::sipp::Phone::{Fails, HangsUp, Talks};
+use tests::sipp::{Law, Message};
 
 /// A stack whose first trunk is at `carrier`, and whose second has the phones itself.
 async fn with_carrier(carrier: Option<SocketAddr>) -> Rig {
@@ -58,9 +60,9 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 // S07, S43
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registered_trunk_carries_calls_and_the_next_one_when_its_registrar_dies() {
-    let address = free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+    let address = free();
     let rig = with_carrier(Some(address)).await;
-    let kamailio = Kamailio::start(address, rig.sipp.address);
+    let kamailio = Kamailio::start(address, Over::Udp, Takes::Registered, rig.sipp.address).await;
     // A wrong password is told with the carrier's own code.
     let wrong = json!({ "register_s": 60, "username": USERNAME, "password": "wrong" });
     admin(&rig, Some(wrong)).await;
@@ -116,6 +118,93 @@ async fn a_trunk_that_fails_a_call_is_followed_by_the_next_at_once() {
     println!(
         "from the 503 to the next INVITE: {:.1} ms",
         (next.at_s - messages[refused].at_s) * 1000.0
+    );
+    rig.stop().await;
+}
+
+fn free() -> SocketAddr {
+    free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port")
+}
+
+/// Where the message has come by, the last one first.
+fn vias(message: &Message) -> Vec<&str> {
+    message.headers("Via").collect()
+}
+
+// S42: the carrier's edge speaks TLS alone, a second proxy stands behind it, and both stay in the
+// way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_tls_and_two_proxies_a_call_is_carried_and_ended_from_both_sides() {
+    let authority = Authority::fresh();
+    let (outer, inner) = (free(), free());
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
+        let Identity { certificate, private_key } = authority.issue("127.0.0.1");
+        spec.tls = Some(TlsFiles { certificate, private_key, extra_roots: authority.root() });
+    })
+    .await;
+    let identity = authority.issue("127.0.0.1");
+    let _outer = Kamailio::start(outer, Over::Tls(&identity), Takes::Everybody, inner).await;
+    let _inner = Kamailio::start(inner, Over::Udp, Takes::Everybody, rig.sipp.address).await;
+    let by_tls = json!({ "transport": "tls", "port": outer.port(), "allow_plaintext": true });
+    admin(&rig, Some(by_tls)).await;
+
+    let call = rig.talk(Talks, Talks).await;
+    rig.both_hear_each_other().await;
+    rig.hang_up(&call).await;
+    let callback = rig.callback(&call).await.body;
+    assert_eq!([&callback["status"], &callback["hangup_by"]], ["ANSWER", "api"], "{callback}");
+    for number in [&call.agent_number, &call.customer_number] {
+        let (invite, bye) = rig.message(number, "BYE").await;
+        for message in [&invite, &bye] {
+            let vias = vias(message);
+            let from = |at: usize| vias.get(at).copied().unwrap_or_default().to_owned();
+            assert!(from(0).contains(&inner.to_string()), "{vias:?}");
+            assert!(from(1).contains(&outer.to_string()), "{vias:?}");
+            assert!(from(2).starts_with("SIP/2.0/TLS"), "the edge spoke TLS: {vias:?}");
+        }
+        rig.message(number, "200 BYE").await;
+    }
+
+    // The BYE of a phone finds the edge by the way that the INVITE came.
+    let call = rig.place(Talks, HangsUp).await;
+    let callback = rig.callback(&call).await.body;
+    assert_eq!([&callback["status"], &callback["hangup_by"]], ["ANSWER", "customer"], "{callback}");
+    rig.message(&call.customer_number, "200 BYE").await;
+    rig.message(&call.agent_number, "200 BYE").await;
+    rig.stop().await;
+}
+
+// RFC 3263
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_whose_first_server_is_gone_is_served_by_the_next() {
+    let (gone, alive) = (free(), free());
+    let servers = [Server { address: gone, priority: 10 }, Server { address: alive, priority: 20 }];
+    let dns = Dnsmasq::start("_sip._tcp.carrier.test", &servers);
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.dns_servers = vec![dns.address]);
+    let rig = rig.await;
+    let kamailio = Kamailio::start(alive, Over::Tcp, Takes::Everybody, rig.sipp.address).await;
+    let by_name = json!({ "host": "carrier.test", "srv": true, "transport": "tcp" });
+    admin(&rig, Some(by_name)).await;
+
+    let call = rig.talk(Talks, Talks).await;
+    rig.both_hear_each_other().await;
+    rig.hang_up(&call).await;
+    let callback = rig.callback(&call).await.body;
+    assert_eq!(callback["status"], "ANSWER", "{callback}");
+    let tried = [("carrier", "trunk_failed"), ("carrier", "answered")];
+    assert_eq!(attempts(&callback, "customer"), pairs(&tried), "{callback}");
+    let (invite, _) = rig.message(&call.customer_number, "200 BYE").await;
+    assert!(vias(&invite)[0].contains(&alive.to_string()), "{:?}", vias(&invite));
+
+    // With nobody left the result says so.
+    drop(kamailio);
+    let call = rig.place(Talks, Talks).await;
+    let callback = rig.callback(&call).await.body;
+    assert_eq!(callback["status"], "FAILED", "{callback}");
+    assert_eq!(
+        attempts(&callback, "agent"),
+        pairs(&[("carrier", "trunk_failed"); 2]),
+        "{callback}"
     );
     rig.stop().await;
 }
