@@ -33,6 +33,21 @@ words! {
         Tls = "tls",
     }
 
+    /// What carries a leg's SIP.
+    SignalTransport {
+        Udp = "udp",
+        Tcp = "tcp",
+        Tls = "tls",
+        /// A softphone's.
+        Wss = "wss",
+    }
+
+    /// Which way a SIP message went, as the edge sees it.
+    MessageWay {
+        Sent = "sent",
+        Received = "received",
+    }
+
     /// How media is carried on a trunk.
     MediaProfile {
         /// Plain RTP/AVP.

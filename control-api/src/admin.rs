@@ -12,6 +12,7 @@ pub mod field;
 pub mod hold_audio;
 pub mod identity;
 pub mod key;
+pub mod ladder;
 pub mod pack;
 pub mod trial;
 pub mod trunk;
@@ -92,6 +93,7 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(trial::run))
         .routes(routes!(call::of_account))
         .routes(routes!(call::live))
+        .routes(routes!(ladder::read))
         .routes(routes!(delivery::list))
         .routes(routes!(delivery::redeliver))
         .routes(routes!(delivery::redeliver_all))

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod asked;
 pub mod change;
 pub mod ending;
+pub mod ladder;
 pub mod order;
 pub mod party;
 pub mod place;

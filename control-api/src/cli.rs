@@ -7,6 +7,7 @@ mod client;
 mod declaration;
 mod delivery;
 mod key;
+mod ladder;
 mod table;
 mod trunk;
 
@@ -69,6 +70,8 @@ enum Command {
     Calls(delivery::CallsArgs),
     /// Calls of all accounts that have not ended
     Live,
+    /// The SIP messages of a call, live or ended, as a ladder
+    Ladder(ladder::LadderArgs),
     /// Results that are not delivered: list them, push them again
     #[command(subcommand)]
     Deliveries(delivery::DeliveryCommand),
@@ -93,6 +96,7 @@ pub async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), CliErr
         Command::Callback(command) => command.run(&mut session).await,
         Command::Calls(args) => args.run(&mut session).await,
         Command::Live => delivery::live(&mut session).await,
+        Command::Ladder(args) => args.run(&mut session).await,
         Command::Deliveries(command) => command.run(&mut session).await,
         Command::Trunk(command) => command.run(&mut session).await,
         Command::Apply(args) => args.run(&mut session).await,

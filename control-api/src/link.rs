@@ -59,6 +59,8 @@ struct Shard {
     softphone_service: Option<SoftphoneService>,
     /// Whether it registers with trunks and probes them.
     keeps_trunks: bool,
+    /// Whether it tells the SIP messages of a call that is asked for.
+    tells_ladders: bool,
     /// How trunks stand with it, as it told last.
     trunks: BTreeMap<TrunkId, TrunkState>,
     /// Live calls: reserved for it, or given to it.
@@ -199,7 +201,8 @@ impl Link {
                 Command::Control(control) => control.call_id != *call_id,
                 Command::GrantSoftphone(_)
                 | Command::RevokeSoftphone { .. }
-                | Command::KeepTrunks(_) => true,
+                | Command::KeepTrunks(_)
+                | Command::TellLadder { .. } => true,
             });
         }
     }
@@ -389,6 +392,7 @@ impl Shard {
             status: ShardStatus::default(),
             softphone_service: None,
             keeps_trunks: false,
+            tells_ladders: false,
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             connection: None,

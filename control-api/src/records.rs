@@ -6,9 +6,9 @@ use call_words::{AccountId, CallId, EndpointId, RecordingName};
 use std::path::Path;
 use storage::{
     Account, AddOutcome, Announcer, ApiKey, Assignment, Call, CallbackJob, CreateOutcome,
-    DeliveryAttempt, Due, FinalCall, FinishOutcome, KeyHash, MilestoneOutcome, NewCall, NewParty,
-    NextStep, OutboxDepth, Progress, RecordingEntry, RequeueOutcome, Result, Softphone, Storage,
-    TimelineEntry,
+    DeliveryAttempt, Due, FinalCall, FinishOutcome, KeyHash, Ladder, MilestoneOutcome, NewCall,
+    NewParty, NextStep, OutboxDepth, Progress, RecordingEntry, RequeueOutcome, Result, Softphone,
+    Storage, TimelineEntry,
 };
 
 /// The store, shared by clones.
@@ -141,6 +141,18 @@ impl Records {
     pub async fn timeline(&self, call_id: &CallId) -> Result<Vec<TimelineEntry>> {
         let call_id = call_id.to_owned();
         self.visit(move |store| store.timeline(&call_id)).await
+    }
+
+    /// Keeps the SIP messages of calls.
+    pub async fn put_ladders(&self, ladders: Vec<Ladder>) -> Result<()> {
+        self.visit(move |store| ladders.iter().try_for_each(|ladder| store.put_ladder(ladder)))
+            .await
+    }
+
+    /// The SIP messages of a call, if they are kept.
+    pub async fn ladder(&self, call_id: &CallId) -> Result<Option<Ladder>> {
+        let call_id = call_id.to_owned();
+        self.visit(move |store| store.ladder(&call_id)).await
     }
 
     /// The log of attempts at a call's callbacks.

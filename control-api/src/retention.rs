@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(600);
+const DAY_MS: u64 = 24 * 3_600_000;
 /// Records of each kind that one turn forgets.
 const TURN_LIMIT: usize = 500;
 
@@ -39,10 +40,13 @@ pub async fn run(app: Arc<App>) {
 /// One turn. True if more is due.
 pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::Error> {
     let folder = app.config.recordings.folder.clone();
+    let ladders_before_ms = now_ms.saturating_sub(app.config.calls.ladder_days * DAY_MS);
     let expired = app
         .records
         .visit(move |store| {
-            let expired = store.expire(now_ms, TURN_LIMIT)?;
+            let mut expired = store.expire(now_ms, TURN_LIMIT)?;
+            let ladder_count = store.expire_ladders(ladders_before_ms, TURN_LIMIT)?;
+            expired.more |= ladder_count >= TURN_LIMIT;
             let deleted: Vec<RecordingName> = expired
                 .recording_files
                 .iter()

@@ -10,7 +10,7 @@ pub use translate::{ClockPair, Told, grant, kept_trunk, place_call, refusal, tol
 
 use call_words::{AgentName, TrunkId};
 use control_wire::{
-    Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Presence,
+    Command, ControlRefusal, Event, FrameDecoder, FrameError, FromEdge, Hello, Ladder, Presence,
     ShardStatus, Speaking, ToEdge, TrunkState, VERSION, encode,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
@@ -36,6 +36,9 @@ const WRITE_LEN: usize = 64 * 1024;
 const ANSWER_CAPACITY: usize = 4096;
 /// Most news of who speaks that wait; beyond it the oldest are left out.
 const SPEAKING_CAPACITY: usize = 256;
+/// Most ladders that wait: each has at most 32 KB, of a plain call 8 KB. Beyond it the oldest are
+/// left out.
+const LADDER_CAPACITY: usize = 256;
 
 /// What the link asks of its shard.
 pub trait LinkPeer {
@@ -56,9 +59,12 @@ pub struct Mailbox {
     /// How the trunks stand that were not told so, each once.
     trunks: RefCell<BTreeMap<TrunkId, TrunkState>>,
     speaking: RefCell<VecDeque<Speaking>>,
+    ladders: RefCell<VecDeque<Box<Ladder>>>,
     filled: Signal,
     /// Connections to control-api that were lost.
     pub losses: Cell<u64>,
+    /// Ladders that were left out because too many waited.
+    pub dropped_ladders: Cell<u64>,
 }
 
 impl Mailbox {
@@ -70,8 +76,10 @@ impl Mailbox {
             presences: RefCell::default(),
             trunks: RefCell::default(),
             speaking: RefCell::default(),
+            ladders: RefCell::default(),
             filled: Signal::default(),
             losses: Cell::new(0),
+            dropped_ladders: Cell::new(0),
         }
     }
 
@@ -100,6 +108,17 @@ impl Mailbox {
             waiting.pop_front();
         }
         waiting.push_back(speaking);
+        self.filled.set();
+    }
+
+    /// Tells the SIP messages of a call; those that wait are kept for an absent control-api.
+    pub fn tell_ladder(&self, ladder: Box<Ladder>) {
+        let mut waiting = self.ladders.borrow_mut();
+        if waiting.len() >= LADDER_CAPACITY {
+            waiting.pop_front();
+            self.dropped_ladders.set(self.dropped_ladders.get() + 1);
+        }
+        waiting.push_back(ladder);
         self.filled.set();
     }
 
@@ -257,7 +276,17 @@ async fn write<T>(
     let mut next_status = Instant::now();
     loop {
         frames.clear();
-        for (command_id, answer) in mailbox.answers.borrow_mut().drain(..) {
+        // Before the answers: who asked for one finds it told.
+        while frames.len() < WRITE_LEN
+            && let Some(ladder) = mailbox.ladders.borrow_mut().pop_front()
+        {
+            encode(&FromEdge::Ladder(ladder), &mut frames)?;
+        }
+        let answers = match mailbox.ladders.borrow().is_empty() {
+            true => mailbox.answers.take(),
+            false => Vec::new(),
+        };
+        for (command_id, answer) in answers {
             let answer = match answer {
                 Ok(()) => FromEdge::Ack { command_id },
                 Err(refusal) => FromEdge::Refused { command_id, refusal },

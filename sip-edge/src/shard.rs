@@ -395,6 +395,9 @@ impl Shard {
                 answer = done.map_err(refusal);
             }
             Command::HangUp { call_id } => self.edge.hang_up(now, &call_id),
+            Command::TellLadder { call_id } => {
+                answer = self.edge.tell_ladder(&call_id).map_err(refusal)
+            }
             Command::GrantSoftphone(granted) => {
                 self.edge.grant_softphone(now, grant(ClockPair::now(), granted))
             }
@@ -625,12 +628,13 @@ fn tell(mailbox: &Mailbox, event: Event) {
         }
         Event::Trunk(state) => tracing::debug!(trunk = %state.trunk, ?state, "trunk"),
         // Who works when is not for the log, and who speaks is too much for it.
-        Event::Presence { .. } | Event::Speaking { .. } => {}
+        Event::Presence { .. } | Event::Speaking { .. } | Event::Ladder(_) => {}
     }
     match told(ClockPair::now(), event) {
         Told::Event(event) => mailbox.tell(event),
         Told::Presence(presence) => mailbox.tell_presence(presence),
         Told::Trunk(state) => mailbox.tell_trunk(state),
         Told::Speaking(speaking) => mailbox.tell_speaking(speaking),
+        Told::Ladder(ladder) => mailbox.tell_ladder(ladder),
     }
 }

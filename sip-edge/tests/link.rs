@@ -95,6 +95,7 @@ impl LinkPeer for Peer {
             softphones: self.softphones.clone(),
             folders: None,
             keeps_trunks: false,
+            tells_ladders: false,
             more: false,
         }
     }

@@ -167,6 +167,7 @@ impl Edge {
             hold_audio: None,
             accepts_refer: false,
             agent_confirm: false,
+            keep_ladder: false,
         };
         self.links[shard].command(id, Asked::PlaceCall(Box::new(call)));
         call_id

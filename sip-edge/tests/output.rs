@@ -137,6 +137,7 @@ impl Running {
             hold_audio: None,
             accepts_refer: false,
             agent_confirm: false,
+            keep_ladder: false,
         };
         self.send(&ToEdge::Command { id: id as u64, command: Asked::PlaceCall(Box::new(call)) });
         call_id

@@ -79,6 +79,7 @@ fn call(agent: &str) -> Command {
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,
+        keep_ladder: false,
     }))
 }
 

@@ -38,6 +38,7 @@ records! {
     Softphone => "softphone" version 2,
     EventRecord => "event",
     EventMark => "event mark",
+    Ladder => "ladder",
 }
 
 /// Prints a record with its version byte.
@@ -67,8 +68,8 @@ mod tests {
     use super::*;
     use call_words::{
         CallState, CallStatus, CallType, Direction, HangupBy, JobState, Joining, LegKind,
-        MediaProfile, PartyRole, PartyState, RecordingLayout, RecordingState, SupervisorRole,
-        TransportKind,
+        MediaProfile, MessageWay, PartyRole, PartyState, RecordingLayout, RecordingState,
+        SignalTransport, SupervisorRole, TransportKind,
     };
     use std::path::Path;
 
@@ -182,6 +183,7 @@ mod tests {
         check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
         check("event.v1", &sample::event());
         check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
+        check("ladder.v1", &sample::ladder());
         check_old("webphone_session.v1", &sample::session());
         check(
             "webphone_session.v2",
@@ -447,6 +449,20 @@ mod tests {
                 reason: Some("busy".into()),
                 conversation: Some(conversation()),
             }
+        }
+
+        pub fn ladder() -> Ladder {
+            let rung = Rung {
+                at_ms: 1_000,
+                leg: LegKind::Participant,
+                party: Some("participant-1".into()),
+                way: MessageWay::Received,
+                transport: SignalTransport::Tls,
+                local: "192.0.2.1:5061".parse().expect("an address"),
+                remote: "[2001:db8::7]:5061".parse().expect("an address"),
+                message: "SIP/2.0 200 OK\r\n\r\n\u{fc}".into(),
+            };
+            Ladder { call_id: "c1".into(), rungs: vec![rung], left_out_count: 2, whole: true }
         }
 
         pub fn session() -> WebphoneSession {

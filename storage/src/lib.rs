@@ -13,6 +13,7 @@ mod error;
 mod event_numbers;
 mod events;
 mod key;
+mod ladders;
 mod listing;
 mod onboarding;
 mod outbox;

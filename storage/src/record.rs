@@ -7,6 +7,7 @@ mod call;
 mod callback;
 mod conversation;
 mod event;
+mod ladder;
 mod onboarding;
 mod region;
 mod webphone;
@@ -18,6 +19,7 @@ pub use call::{
 pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt};
 pub use conversation::{Conversation, EarlierParty, OtherEnd, OtherParty, Party, PartyRequest};
 pub use event::{EventMark, EventRecord};
+pub use ladder::{Ladder, Rung};
 pub use onboarding::{
     Account, Agent, ApiKey, AuthHeader, CallbackSettings, EarlierSecret, KeyClass, KeyHash, Limits,
     Number, NumberFormat, ReferPolicy, Retention, Trunk,

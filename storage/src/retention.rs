@@ -319,6 +319,7 @@ impl Storage {
             batch.delete(Family::Timeline, key);
             scan.advance();
         }
+        self.forget_ladder(&mut batch, call_id, call.start_ms);
         self.forget_callbacks(&mut batch, call_id)?;
         self.forget_events(&mut batch, &call.account_id, call_id)?;
         batch.commit(Durability::Logged)?;

@@ -86,10 +86,14 @@ pub(crate) enum Family {
     Removals,
     /// name of a change to what earlier releases stored → nothing: it is done
     Changes,
+    /// call id → `Ladder`
+    Ladders,
+    /// start of the call, call id → nothing
+    LadderExpiry,
 }
 
 impl Family {
-    const ALL: [(Family, &'static str); 31] = [
+    const ALL: [(Family, &'static str); 33] = [
         (Family::Accounts, "accounts"),
         (Family::Numbers, "numbers"),
         (Family::AccountNumbers, "account_numbers"),
@@ -121,6 +125,8 @@ impl Family {
         (Family::Results, "results"),
         (Family::Removals, "removals"),
         (Family::Changes, "changes"),
+        (Family::Ladders, "ladders"),
+        (Family::LadderExpiry, "ladder_expiry"),
     ];
 
     fn name(self) -> &'static str {

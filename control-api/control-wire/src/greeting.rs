@@ -77,6 +77,7 @@ mod tests {
             softphones: names(softphone_count, name_len),
             folders: None,
             keeps_trunks: false,
+            tells_ladders: false,
             more: false,
         }
     }

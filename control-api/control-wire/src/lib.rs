@@ -13,6 +13,7 @@ mod control;
 mod destination;
 mod frame;
 mod greeting;
+mod ladder;
 mod message;
 mod trunk;
 
@@ -21,6 +22,7 @@ pub use control::{
 };
 pub use destination::{AgentTarget, Destination, DigestCredentials, Route, SkippedTrunk};
 pub use frame::{FrameDecoder, FrameError, MAX_FRAME_LEN, encode};
+pub use ladder::{Ladder, Rung};
 pub use message::{
     Attempt, Command, Ended, Event, FarMedia, Folder, Folders, FromEdge, Hello, HelloMore,
     LegMedia, Milestone, Mos, OtherParty, Pause, PlaceCall, Presence, RecordingResult,

@@ -3,6 +3,7 @@
 
 use crate::control::{Control, ControlRefusal, Conversation, Speaking};
 use crate::destination::{AgentTarget, Destination};
+use crate::ladder::Ladder;
 use crate::trunk::{KeptTrunk, TrunkState};
 use call_words::{
     AccountId, AgentName, AttemptResult, CallId, CallStatus, EdgeName, HangupBy, LegKind,
@@ -41,6 +42,9 @@ pub enum FromEdge {
     /// A trunk stands otherwise than before. Not acknowledged: each [`Command::KeepTrunks`] is
     /// followed by how all of them stand. Never told to who keeps no trunks.
     Trunk(TrunkState),
+    /// The SIP messages of a call. Not acknowledged, and lost with the connection. Told of calls
+    /// with [`PlaceCall::keep_ladder`] alone.
+    Ladder(Box<Ladder>),
 }
 
 /// From control-api to a shard of the edge.
@@ -85,6 +89,9 @@ pub struct Hello {
     /// Whether it takes [`Command::KeepTrunks`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keeps_trunks: bool,
+    /// Whether it takes [`Command::TellLadder`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_ladders: bool,
     /// Whether a `HelloMore` follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
@@ -165,6 +172,11 @@ pub enum Command {
     /// Registers with these trunks and probes them, and no others from then on. Only for a shard
     /// that says [`Hello::keeps_trunks`].
     KeepTrunks(Vec<KeptTrunk>),
+    /// Tells the SIP messages of a call so far, before it is acknowledged. Refused when the shard
+    /// has none. Only for a shard that says [`Hello::tells_ladders`].
+    TellLadder {
+        call_id: CallId,
+    },
 }
 
 /// A credential by which one agent's softphone may register until it expires.
@@ -208,6 +220,9 @@ pub struct PlaceCall {
     /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a
     /// softphone is never asked.
     pub agent_confirm: bool,
+    /// Whether its SIP messages are kept, and told as a [`Ladder`] once nothing can follow.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_ladder: bool,
 }
 
 /// Told by the edge.

@@ -67,6 +67,7 @@ fn hello() {
         softphones: vec!["a1".into()],
         folders: None,
         keeps_trunks: false,
+        tells_ladders: false,
         more: false,
     };
     check(include_str!("golden/hello.json"), FromEdge::Hello(hello.clone()));
@@ -125,6 +126,7 @@ fn place_call() {
         hold_audio: Some("demo-0a.wav".into()),
         accepts_refer: true,
         agent_confirm: true,
+        keep_ladder: false,
     };
     check(
         include_str!("golden/place_call.json"),
@@ -428,6 +430,74 @@ fn trunks() {
         r#"{"ring_ms":30000,"routes":[],"skipped":[{"trunk":"carrier","reason":"trunk_unresolved"}]}"#,
         Destination { ring_ms: 30_000, routes: vec![], skipped: vec![skipped] },
     );
+}
+
+#[test]
+fn ladders() {
+    check(
+        r#"{"command":{"id":7,"command":{"tell_ladder":{"call_id":"c1"}}}}"#,
+        ToEdge::Command { id: 7, command: Command::TellLadder { call_id: "c1".into() } },
+    );
+    let rung = |party: Option<&str>| Rung {
+        at_ms: 1_782_900_000_123,
+        leg: LegKind::Participant,
+        party: party.map(Into::into),
+        way: MessageWay::Received,
+        transport: SignalTransport::Wss,
+        local: "192.0.2.1:8443".parse().expect("an address"),
+        remote: "[2001:db8::7]:50000".parse().expect("an address"),
+        message: "BYE a\r\n\u{fc}".into(),
+    };
+    let ladder = Ladder {
+        call_id: "c1".into(),
+        rungs: vec![rung(None), rung(Some("participant-1"))],
+        left_out_count: 3,
+        whole: true,
+    };
+    check(
+        r#"{"ladder":{"call_id":"c1","rungs":[{"at_ms":1782900000123,"leg":"participant","way":"received","transport":"wss","local":"192.0.2.1:8443","remote":"[2001:db8::7]:50000","message":"BYE a\r\nü"},{"at_ms":1782900000123,"leg":"participant","party":"participant-1","way":"received","transport":"wss","local":"192.0.2.1:8443","remote":"[2001:db8::7]:50000","message":"BYE a\r\nü"}],"left_out_count":3,"whole":true}}"#,
+        FromEdge::Ladder(Box::new(ladder)),
+    );
+    let telling = include_str!("golden/hello.json")
+        .trim_end()
+        .replace(r#""softphones":["a1"]"#, r#""softphones":["a1"],"tells_ladders":true"#);
+    let FromEdge::Hello(hello) = serde_json::from_str(&telling).expect("parses") else {
+        panic!("no Hello")
+    };
+    assert!(hello.tells_ladders && !hello.keeps_trunks);
+    check(&telling, FromEdge::Hello(hello));
+    let kept = include_str!("golden/place_call.json")
+        .trim_end()
+        .replace(r#""agent_confirm":true"#, r#""agent_confirm":true,"keep_ladder":true"#);
+    let ToEdge::Command { command: Command::PlaceCall(call), .. } =
+        serde_json::from_str(&kept).expect("parses")
+    else {
+        panic!("no PlaceCall")
+    };
+    assert!(call.keep_ladder);
+    check(&kept, ToEdge::Command { id: 9, command: Command::PlaceCall(call) });
+}
+
+/// What the longest ladder may be fits a frame, whatever its bytes are.
+#[test]
+fn the_longest_ladder_fits_a_frame() {
+    let rung = Rung {
+        at_ms: u64::MAX,
+        leg: LegKind::Participant,
+        party: Some("participant-99".into()),
+        way: MessageWay::Received,
+        transport: SignalTransport::Udp,
+        local: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address"),
+        remote: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address"),
+        message: "\u{1}".repeat(32 * 1024 / 200),
+    };
+    let ladder = Ladder {
+        call_id: "0123456789abcdef0123456789abcdef0123".into(),
+        rungs: vec![rung; 200],
+        left_out_count: u32::MAX,
+        whole: false,
+    };
+    encode(&FromEdge::Ladder(Box::new(ladder)), &mut Vec::new()).expect("it fits");
 }
 
 #[test]

@@ -123,6 +123,7 @@ impl Order {
             hold_audio: self.account.hold_audio.clone(),
             accepts_refer: self.account.refer == storage::ReferPolicy::Transfer,
             agent_confirm: self.agent_confirm,
+            keep_ladder: app.config.calls.ladder_days > 0,
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::{events, reconcile, trunks};
 use crate::agent::presence;
 use crate::app::App;
+use crate::call::ladder;
 use crate::clock::now_ms;
 use crate::link::{ControlFailure, OUTGOING_CAP, ShardId};
 use control_wire::{Event, FrameDecoder, FromEdge, Hello, ToEdge, VERSION, encode};
@@ -125,6 +126,7 @@ async fn converse(
         live_calls = hello.live_calls.len(), "edge shard connected");
     app.link.compare_folders(&id, hello.folders.as_ref(), &app.config).await;
     app.link.meet_keeper(&id, hello.keeps_trunks);
+    app.link.meet_teller(&id, hello.tells_ladders);
     let presence =
         app.link.meet_softphones(&id, hello.softphone_service.clone(), &hello.softphones);
     let result = async {
@@ -187,6 +189,7 @@ async fn take_messages(
     let mut event_ids = Vec::new();
     let mut presence = Vec::new();
     let mut answers = Vec::new();
+    let mut ladders = Vec::new();
     for message in messages {
         match message {
             FromEdge::Event { id, event } => {
@@ -199,6 +202,7 @@ async fn take_messages(
             }
             FromEdge::Speaking(speaking) => app.notices.speakers.tell(speaking),
             FromEdge::Status(status) => app.link.update(id, status),
+            FromEdge::Ladder(ladder) => ladders.push(*ladder),
             FromEdge::Trunk(state) => trunks::state_told(app, id, state),
             FromEdge::Presence(told) => presence.extend(app.link.set_presence(id, told)),
             FromEdge::Hello(_) | FromEdge::HelloMore(_) => return Err(invalid("a second Hello")),
@@ -208,6 +212,7 @@ async fn take_messages(
     if !events.is_empty() {
         events::apply(app, events).await.map_err(io::Error::other)?;
     }
+    ladder::keep(app, ladders).await.map_err(io::Error::other)?;
     // After the events, so that who is answered finds the effect in the record.
     for (command_id, answer) in answers {
         app.link.answer(id, command_id, answer);

@@ -6,6 +6,7 @@ use super::{Link, PENDING_CAP, Pending, Shard, ShardId};
 use call_words::{AgentName, CallId};
 use control_wire::{Command, Control, ControlRefusal};
 use std::time::Duration;
+use storage::Owner;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -103,6 +104,34 @@ impl Link {
         Ok(ControlAnswer { link: self.clone(), shard: id, command_id, answer })
     }
 
+    /// Asks the shard that has or had a call for its SIP messages.
+    pub fn ask_ladder(
+        &self,
+        owner: &Owner,
+        call_id: &CallId,
+    ) -> Result<ControlAnswer, ControlFailure> {
+        let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
+        let mut registry = self.lock();
+        let is_able = |shard: &&mut Shard| {
+            shard.is_connected() && shard.tells_ladders && shard.epoch == owner.epoch
+        };
+        let shard = registry.shards.get_mut(&id).filter(is_able).ok_or(ControlFailure::NoEdge)?;
+        if shard.pending.len() >= PENDING_CAP {
+            return Err(ControlFailure::Busy);
+        }
+        let (waiter, answer) = oneshot::channel();
+        let command = Command::TellLadder { call_id: call_id.to_owned() };
+        let command_id = shard.send_for(command, Some(Waiter(waiter)));
+        Ok(ControlAnswer { link: self.clone(), shard: id, command_id, answer })
+    }
+
+    /// Notes whether a greeting shard tells the SIP messages of a call that is asked for.
+    pub(crate) fn meet_teller(&self, id: &ShardId, tells_ladders: bool) {
+        if let Some(shard) = self.lock().shards.get_mut(id) {
+            shard.tells_ladders = tells_ladders;
+        }
+    }
+
     /// Whether a connected shard has the call.
     pub fn reaches(&self, call_id: &CallId) -> bool {
         let registry = self.lock();
@@ -127,8 +156,10 @@ impl Link {
 impl Shard {
     /// The connection dropped: verbs that it never carried are not kept for the next one.
     pub(super) fn fail_unsent_verbs(&mut self) {
-        let is_unsent =
-            |pending: &Pending| matches!(pending.command, Command::Control(_)) && !pending.was_sent;
+        let is_unsent = |pending: &Pending| {
+            matches!(pending.command, Command::Control(_) | Command::TellLadder { .. })
+                && !pending.was_sent
+        };
         let ids: Vec<u64> = self
             .pending
             .iter()

@@ -273,7 +273,8 @@ impl Shard {
             Command::PlaceCall(_)
             | Command::HangUp { .. }
             | Command::Control(_)
-            | Command::KeepTrunks(_) => true,
+            | Command::KeepTrunks(_)
+            | Command::TellLadder { .. } => true,
         });
         self.send(command);
     }

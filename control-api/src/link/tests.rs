@@ -33,6 +33,7 @@ fn place_call(call_id: &str) -> PlaceCall {
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,
+        keep_ladder: false,
     }
 }
 
@@ -47,6 +48,7 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
             Command::GrantSoftphone(grant) => format!("grant {}", grant.agent),
             Command::RevokeSoftphone { agent } => format!("revoke {agent}"),
             Command::KeepTrunks(trunks) => format!("keep {}", trunks.len()),
+            Command::TellLadder { call_id } => format!("tell ladder of {call_id}"),
         });
     }
     texts

@@ -65,6 +65,7 @@ impl Server {
             dns_timeout_ms: 1000,
             dns_cache_s: 1,
             dns_servers: vec![self.address],
+            ..config::Calls::default()
         })
     }
 }

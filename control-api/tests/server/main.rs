@@ -8,6 +8,7 @@ mod delivery;
 mod events;
 mod http;
 mod keys;
+mod ladders;
 mod launch;
 mod link;
 mod listing;

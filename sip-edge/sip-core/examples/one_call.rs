@@ -145,6 +145,7 @@ fn call() -> PlaceCall {
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,
+        keeps_ladder: false,
     }
 }
 

@@ -10,6 +10,7 @@ mod conversation;
 mod ending;
 mod hearing;
 pub mod invitation;
+pub mod ladder;
 mod leg;
 mod legs;
 mod media;

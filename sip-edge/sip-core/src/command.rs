@@ -74,6 +74,8 @@ pub struct PlaceCall {
     /// Whether the customer is only dialled once the agent, on a phone, has pressed `1`; a
     /// softphone is never asked (A9).
     pub agent_confirm: bool,
+    /// Whether its SIP messages are kept, and told by `Event::Ladder` at its end.
+    pub keeps_ladder: bool,
 }
 
 /// How the agent is reached.

@@ -9,6 +9,7 @@ mod softphones;
 mod strangers;
 mod trunks;
 
+use crate::call::ladder::Ladders;
 use crate::call::shard::{Owner, Peer, Resources};
 use crate::command::{AgentTarget, EdgeConfig, PlaceCall, Refusal};
 use crate::control::Verb;
@@ -67,6 +68,7 @@ impl Edge {
             trunk_networks: BTreeSet::new(),
             refused_sources: BTreeSet::new(),
             trunks: Trunks::default(),
+            ladders: Ladders::default(),
             config,
         };
         let strangers = Strangers::new(tag_key, now);
@@ -141,6 +143,12 @@ impl Edge {
         });
         self.settle(now);
         answer
+    }
+
+    /// Tells the SIP messages of a call so far, if it keeps them and is not gone.
+    pub fn tell_ladder(&mut self, call_id: &CallId) -> Result<(), RefusalCode> {
+        let told = self.calls.tell_ladder(&mut self.shard, call_id);
+        if told { Ok(()) } else { Err(RefusalCode::UnknownCall) }
     }
 
     /// Keeps what calls with this `PlaceCall::hold_audio` play to parties on hold from their next
@@ -316,9 +324,7 @@ impl Edge {
         while let Some((id, peer, output)) = self.shard.transactions.poll_output() {
             use transaction::Output as From;
             match (output, peer.owner) {
-                (From::Transmit(bytes), _) => {
-                    self.shard.output.push_back(Output::Sip { flow: peer.flow, bytes })
-                }
+                (From::Transmit(bytes), _) => self.shard.send(now, peer.flow, bytes, peer.owner),
                 (output, None) => self.handle_trunk_output(now, id, &output, fault),
                 (output, Some(owner)) if owner.call.is_of_farewell() => {
                     self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
@@ -382,6 +388,7 @@ impl Edge {
             busy_agent_count: self.shard.agents.len(),
             farewell_count: self.farewells.len(),
             registration_count: self.trunks.registration_count(),
+            ladder_len: self.shard.ladders.len(),
         }
     }
 
@@ -415,6 +422,8 @@ pub struct Held {
     pub farewell_count: usize,
     /// Registrations with trunks, those that are being ended included.
     pub registration_count: usize,
+    /// Bytes of calls' messages that are kept.
+    pub ladder_len: usize,
 }
 
 #[cfg(test)]

@@ -79,6 +79,33 @@ pub enum Event {
         agent: AgentName,
         is_online: bool,
     },
+    /// The SIP messages of a call: of one that is over, and of one that was asked for.
+    Ladder(Ladder),
+}
+
+/// The SIP messages of a call's legs as they were sent and came, without their secrets.
+#[derive(Debug, Clone)]
+pub struct Ladder {
+    pub call_id: CallId,
+    /// In the order of time.
+    pub rungs: Vec<Rung>,
+    /// Messages from the middle of a long call that were not kept.
+    pub left_out_count: u32,
+    /// Whether nothing can follow.
+    pub is_whole: bool,
+}
+
+/// One SIP message.
+#[derive(Debug, Clone)]
+pub struct Rung {
+    pub at: Instant,
+    pub leg: LegName,
+    /// Name of the third party or supervisor, if it is one's.
+    pub party: Option<String>,
+    /// Whether the edge sent it.
+    pub is_sent: bool,
+    pub flow: Flow,
+    pub bytes: Vec<u8>,
 }
 
 /// How a trunk stands with this shard.

@@ -1,7 +1,9 @@
 //! Between the control link's messages and `sip-core`'s own types. Monotonic times become Unix
 //! milliseconds by comparing the two clocks at the moment of telling.
 
-use call_words::{PartyRole, RecordingLayout, RefusalCode, TransportKind, Word};
+use call_words::{
+    MessageWay, PartyRole, RecordingLayout, RefusalCode, SignalTransport, TransportKind, Word,
+};
 use control_wire as wire;
 use ipnet::IpNet;
 use media_core::relay::{Layout, Mos};
@@ -61,6 +63,7 @@ pub fn place_call(call: wire::PlaceCall) -> command::PlaceCall {
         hold_audio: call.hold_audio,
         accepts_refer: call.accepts_refer,
         agent_confirm: call.agent_confirm,
+        keeps_ladder: call.keep_ladder,
     }
 }
 
@@ -210,6 +213,7 @@ pub enum Told {
     Presence(wire::Presence),
     Trunk(wire::TrunkState),
     Speaking(wire::Speaking),
+    Ladder(Box<wire::Ladder>),
 }
 
 /// An event, with times of the wall clock.
@@ -218,6 +222,7 @@ pub fn told(clocks: ClockPair, event: event::Event) -> Told {
         event::Event::Presence { agent, is_online } => {
             return Told::Presence(wire::Presence { agent, online: is_online });
         }
+        event::Event::Ladder(told) => return Told::Ladder(Box::new(ladder(clocks, told))),
         event::Event::Trunk(state) => return Told::Trunk(trunk_state(clocks, state)),
         event::Event::Speaking { call_id, parties } => {
             return Told::Speaking(wire::Speaking { call_id, parties });
@@ -254,6 +259,30 @@ fn trunk_state(clocks: ClockPair, state: event::TrunkState) -> wire::TrunkState 
         registration: state.registration.map(registration),
         reachable: state.is_reachable,
         breaker_open: state.is_avoided,
+    }
+}
+
+fn ladder(clocks: ClockPair, ladder: event::Ladder) -> wire::Ladder {
+    let rung = |rung: event::Rung| wire::Rung {
+        at_ms: clocks.unix_ms(rung.at),
+        leg: rung.leg.kind(),
+        party: rung.party,
+        way: if rung.is_sent { MessageWay::Sent } else { MessageWay::Received },
+        transport: match rung.flow.transport {
+            Transport::Udp => SignalTransport::Udp,
+            Transport::Tcp => SignalTransport::Tcp,
+            Transport::Tls => SignalTransport::Tls,
+            Transport::Wss => SignalTransport::Wss,
+        },
+        local: rung.flow.local,
+        remote: rung.flow.remote,
+        message: rung.bytes.into_iter().map(char::from).collect(),
+    };
+    wire::Ladder {
+        call_id: ladder.call_id,
+        rungs: ladder.rungs.into_iter().map(rung).collect(),
+        left_out_count: ladder.left_out_count,
+        whole: ladder.is_whole,
     }
 }
 

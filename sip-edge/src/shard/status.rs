@@ -34,6 +34,7 @@ impl LinkPeer for LinkedShard {
                 hold_audio: folder(&self.hold_audio),
             }),
             keeps_trunks: true,
+            tells_ladders: true,
             more: false,
         }
     }
@@ -97,6 +98,7 @@ impl Shard {
             // The process has one log.
             ("log_lines_lost", if self.plan.index == 0 { journal::lost_count() } else { 0 }),
             ("link_losses", self.mailbox.losses.get()),
+            ("link_dropped_ladders", self.mailbox.dropped_ladders.get()),
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());

@@ -108,6 +108,7 @@ impl Edge {
                     }
                     FromEdge::Ack { .. } | FromEdge::Refused { .. } | FromEdge::Speaking(_) => {}
                     FromEdge::Hello(_) | FromEdge::HelloMore(_) | FromEdge::Trunk(_) => {}
+                    FromEdge::Ladder(_) => {}
                 }
             }
         });

@@ -66,6 +66,7 @@ pub async fn begin(
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,
+        keep_ladder: false,
     };
     placement.send(test).map_err(|_| agent_offline())?;
     Ok((StatusCode::CREATED, Json(Begun { call_id })))

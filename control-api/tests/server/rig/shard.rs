@@ -70,6 +70,7 @@ pub fn hello(epoch: u64, live_calls: &[&str]) -> Hello {
         softphones: Vec::new(),
         folders: None,
         keeps_trunks: false,
+        tells_ladders: false,
         more: false,
     }
 }

@@ -17,6 +17,18 @@ pub struct Log {
     pub parties: Vec<String>,
 }
 
+impl Log {
+    /// Name of the third party or supervisor whose leg it is.
+    pub fn party(&self, leg: LegName) -> Option<String> {
+        match leg {
+            LegName::Participant(slot) | LegName::Supervisor(slot) => {
+                self.parties.get(slot.index()).cloned()
+            }
+            LegName::Agent | LegName::Customer => None,
+        }
+    }
+}
+
 /// One input's view of the shard.
 pub struct Context<'a> {
     pub now: Instant,
@@ -74,12 +86,7 @@ impl Context<'_> {
             return;
         }
         self.log.sequence += 1;
-        let party = match leg {
-            Some(LegName::Participant(slot) | LegName::Supervisor(slot)) => {
-                self.log.parties.get(slot.index()).cloned()
-            }
-            _ => None,
-        };
+        let party = leg.and_then(|leg| self.log.party(leg));
         let milestone = Milestone {
             call_id: self.log.call_id.clone(),
             sequence: self.log.sequence,

@@ -328,7 +328,7 @@ impl Invitation {
         if let Some(ack) = fork.ack.clone() {
             // A retransmission of the 2xx gets the ACK again, whatever became of the dialog.
             let flow = self.flow_in(index);
-            cx.shard.send_alone(&ack, flow);
+            cx.shard.send_alone(cx.now, &ack, flow, self.owner);
             return Progress::Nothing;
         }
         fork.dialog.confirm(response);
@@ -337,7 +337,7 @@ impl Invitation {
         let ack = fork.dialog.ack(&via, request::credentials_of(&self.invite));
         fork.ack = Some(ack.clone());
         let flow = self.flow_in(index);
-        cx.shard.send_alone(&ack, flow);
+        cx.shard.send_alone(cx.now, &ack, flow, self.owner);
         let first = self.stage != Stage::Answered;
         self.stage = Stage::Answered;
         self.cancel_deadline = None;

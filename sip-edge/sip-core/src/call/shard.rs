@@ -1,6 +1,7 @@
 //! What the calls of a shard share: the relay, transactions, random source, counters and outputs.
 //! Owns the indexes by which messages, media events and recordings find their call.
 
+use super::ladder::{Ladders, Message};
 use crate::command::{EdgeConfig, Refusal};
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Trunks that are remembered by what they do.
@@ -86,6 +88,8 @@ pub struct Resources {
     pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
     /// Whether trunks are there to take calls.
     pub trunks: Trunks,
+    /// What is kept of the calls' messages.
+    pub ladders: Ladders<CallKey>,
     /// What parties on hold hear, by file name.
     pub hold_audio: BTreeMap<String, AudioId>,
 }
@@ -110,8 +114,31 @@ impl Resources {
     }
 
     /// Sends a request that has no transaction: the ACK of a 2xx (RFC 3261 §13.2.2.4).
-    pub fn send_alone(&mut self, request: &Request, flow: Flow) {
-        self.output.push_back(Output::Sip { flow, bytes: message::print_request(request).into() });
+    pub fn send_alone(&mut self, now: Instant, request: &Request, flow: Flow, owner: Owner) {
+        self.send(now, flow, message::print_request(request).into(), Some(owner));
+    }
+
+    /// Sends a whole message, which each one passes on its way out.
+    pub fn send(&mut self, now: Instant, flow: Flow, bytes: Arc<[u8]>, owner: Option<Owner>) {
+        if let Some(owner) = owner
+            && !self.ladders.is_empty()
+        {
+            let Owner { call, leg, .. } = owner;
+            let bytes = bytes.clone();
+            self.ladders.add(&call, Message { at: now, leg, is_sent: true, flow, bytes });
+        }
+        self.output.push_back(Output::Sip { flow, bytes });
+    }
+
+    /// Takes note of a message that came, which each one of a call passes on its way in.
+    pub fn note_received(&mut self, now: Instant, flow: Flow, bytes: &[u8], call_id: Option<&str>) {
+        if self.ladders.is_empty() {
+            return;
+        }
+        if let Some(&Owner { call, leg, .. }) = call_id.and_then(|id| self.dialogs.get(id)) {
+            let message = Message { at: now, leg, is_sent: false, flow, bytes: bytes.into() };
+            self.ladders.add(&call, message);
+        }
     }
 
     /// Answers a request of a peer.

@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::call::context::{Context, Log};
 use crate::call::shard::{CallKey, Resources};
 use crate::command::{PlaceCall, Refusal};
+use crate::event::{Event, Ladder, Output};
 use call_words::CallId;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +45,14 @@ impl Calls {
             is_closed: false,
             parties: Vec::new(),
         };
+        let keeps_ladder = request.keeps_ladder;
         let mut cx = Context { now, call: key, log: &mut log, shard };
         let call = Call::place(&mut cx, request).map_err(|_| Refusal::NoPort)?;
         self.next_generation += 1;
+        // What the call has sent by now is still with its transactions.
+        if keeps_ladder {
+            shard.ladders.begin(key);
+        }
         self.live.insert(log.call_id.clone(), key);
         slot.insert(Entry { generation: key.generation, call, log, armed: None });
         self.settle(shard, key);
@@ -91,12 +97,29 @@ impl Calls {
             self.live.remove(&entry.log.call_id);
         }
         if entry.call.is_over() {
+            tell_ladder(shard, key, &entry.log, true);
+            shard.ladders.forget(&key);
             entry.call.forget(shard);
             if let Some(old) = entry.armed {
                 self.deadlines.remove(&(old, key));
             }
             self.entries.remove(key.index as usize);
         }
+    }
+
+    /// Tells the messages of a call that is not over, if it keeps them; else `false`. Of two of
+    /// this name, the one that has not been told as ended.
+    pub fn tell_ladder(&self, shard: &mut Resources, call_id: &CallId) -> bool {
+        let key = |(index, entry): (usize, &Entry)| CallKey {
+            index: index as u32,
+            generation: entry.generation,
+        };
+        let named = || self.entries.iter().filter(|(_, entry)| entry.log.call_id == *call_id);
+        let Some(key) = self.find(call_id).or_else(|| named().last().map(key)) else {
+            return false;
+        };
+        let Some(entry) = self.entries.get(key.index as usize) else { return false };
+        tell_ladder(shard, key, &entry.log, false)
     }
 
     /// Looks at a call.
@@ -146,4 +169,15 @@ impl Calls {
     pub fn due(&self, now: Instant) -> Option<CallKey> {
         self.deadlines.first().filter(|(due, _)| *due <= now).map(|(_, key)| *key)
     }
+}
+
+/// Tells what a call keeps of its messages; `false` if it keeps none.
+fn tell_ladder(shard: &mut Resources, key: CallKey, log: &Log, is_whole: bool) -> bool {
+    let Some((rungs, left_out_count)) = shard.ladders.told(&key, |leg| log.party(leg)) else {
+        return false;
+    };
+    let call_id = log.call_id.clone();
+    let ladder = Ladder { call_id, rungs, left_out_count, is_whole };
+    shard.output.push_back(Output::Event(Event::Ladder(ladder)));
+    true
 }

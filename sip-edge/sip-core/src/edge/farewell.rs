@@ -69,7 +69,7 @@ impl Farewells {
             bye.headers.extend(request::plain_headers(&cx));
             bye.headers.push(Release::Unavailable.header());
             if cx.shard.send_request(now, bye.clone(), flow, owner).is_none() {
-                cx.shard.send_alone(&bye, flow);
+                cx.shard.send_alone(now, &bye, flow, owner);
                 return gone(cx.shard, key);
             }
             slot.insert(Farewell::Bye { key, signal_from });

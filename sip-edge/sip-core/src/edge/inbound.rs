@@ -11,7 +11,6 @@ use super::softphones::Admitted;
 use crate::call::invitation::request;
 use crate::call::shard::{Peer, reliability};
 use crate::counters::Counter;
-use crate::event::Output;
 use crate::flow::{Flow, Transport};
 use crate::message::{
     self, Limits, Method, ParseError, Read, Request, Response, Scheme, SipMessage, Uri, Via, View,
@@ -32,6 +31,7 @@ impl Edge {
             }
             Err(error) => return self.refuse_malformed(now, flow, bytes, error),
         };
+        self.shard.note_received(now, flow, bytes, message.call_id());
         let is_foreign = self.is_foreign(flow, &message);
         if !is_foreign && self.is_ours(&message) {
             self.count_sdp_repairs(&message);
@@ -68,7 +68,7 @@ impl Edge {
         if self.may_answer(now, flow, None)
             && let Some(bytes) = message::refusal(bytes, error, flow.remote)
         {
-            self.shard.output.push_back(Output::Sip { flow, bytes: bytes.into() });
+            self.shard.send(now, flow, bytes.into(), None);
         }
     }
 
@@ -161,7 +161,7 @@ impl Edge {
         let peer = Peer { flow, owner: Some(owner) };
         let Ok(id) = self.shard.transactions.start_server(now, &request, reliability(flow), peer)
         else {
-            return self.refuse_for_capacity(flow, &request);
+            return self.refuse_for_capacity(now, flow, &request);
         };
         if request.method == Method::Cancel {
             // Each INVITE to us has its final response already, so there is nothing to cancel
@@ -210,7 +210,7 @@ impl Edge {
             }
         };
         self.shard.counters.count(counter);
-        self.send_response(flow, &response);
+        self.send_response(now, flow, &response);
     }
 
     /// The same To tag for each retransmission of a request (§8.2.7), which strangers cannot
@@ -224,17 +224,15 @@ impl Edge {
     }
 
     /// No room for a transaction: the peer may try again later (§21.5.4).
-    fn refuse_for_capacity(&mut self, flow: Flow, request: &Request) {
+    fn refuse_for_capacity(&mut self, now: Instant, flow: Flow, request: &Request) {
         self.shard.counters.count(Counter::TransactionCapacity);
         let mut response = request::response(&self.shard.config, request, 503, "");
         response.headers.push(message::header("Retry-After", "5"));
-        self.send_response(flow, &response);
+        self.send_response(now, flow, &response);
     }
 
-    pub(super) fn send_response(&mut self, flow: Flow, response: &Response) {
-        self.shard
-            .output
-            .push_back(Output::Sip { flow, bytes: message::print_response(response).into() });
+    pub(super) fn send_response(&mut self, now: Instant, flow: Flow, response: &Response) {
+        self.shard.send(now, flow, message::print_response(response).into(), None);
     }
 }
 

@@ -76,7 +76,7 @@ impl Edge {
                 self.shard.counters.count(Counter::ForeignRequest);
                 let response =
                     sip::response(&self.shard.config, request, 403, &self.stray_tag(request));
-                self.send_response(flow, &response);
+                self.send_response(now, flow, &response);
             }
         }
         Admitted::Answered
@@ -97,7 +97,7 @@ impl Edge {
             || named.is_some_and(|agent| agents.contains_key(&AgentName::from(&*agent)));
         let (code, headers) =
             if let Some(refusal) = sip::bad_extension(&self.shard.config, request, &tag) {
-                return self.send_response(flow, &refusal);
+                return self.send_response(now, flow, &refusal);
             } else if is_draining && !is_expected {
                 (503, vec![header("Retry-After", "30")])
             } else {
@@ -112,7 +112,7 @@ impl Edge {
         }
         let mut response = sip::response(&self.shard.config, request, code, &tag);
         headers.into_iter().for_each(|each| response.headers.push(each));
-        self.send_response(flow, &response);
+        self.send_response(now, flow, &response);
         self.settle_softphones(now);
     }
 

@@ -12,6 +12,7 @@ mod holds;
 mod hostile;
 mod interleavings;
 mod keys;
+mod ladders;
 mod liberal;
 mod limits;
 mod model;

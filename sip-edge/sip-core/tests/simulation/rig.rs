@@ -6,7 +6,7 @@ use call_words::MilestoneKind;
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::command::{EdgeConfig, PlaceCall};
 use sip_core::edge::Edge;
-use sip_core::event::{Ended, Event, Milestone, Output, SourceKind, TrunkState};
+use sip_core::event::{Ended, Event, Ladder, Milestone, Output, SourceKind, TrunkState};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,
@@ -54,6 +54,7 @@ pub struct Rig {
     pub journal: Vec<u8>,
     pub refused: Vec<(String, IpAddr, SourceKind)>,
     pub trunks: Vec<TrunkState>,
+    pub ladders: Vec<Ladder>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The edge may send what is odd, for it copies what its peers wrote.
@@ -109,6 +110,7 @@ impl Rig {
             journal: Vec::new(),
             refused: Vec::new(),
             trunks: Vec::new(),
+            ladders: Vec::new(),
             softphone_media: VecDeque::new(),
             is_odd: false,
             branch: 0,
@@ -202,6 +204,7 @@ impl Rig {
                 Output::Event(Event::TransferRequested { party, target, .. }) => {
                     self.requested_transfers.push((party, target))
                 }
+                Output::Event(Event::Ladder(ladder)) => self.ladders.push(ladder),
                 Output::Event(Event::Trunk(state)) => self.trunks.push(state),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),

@@ -96,6 +96,7 @@ pub fn call(call_id: &str, agent: Vec<Route>, customer: Vec<Route>) -> PlaceCall
         hold_audio: None,
         accepts_refer: false,
         agent_confirm: false,
+        keeps_ladder: false,
     }
 }
 

@@ -242,6 +242,7 @@ impl World {
             no_media: Duration::from_secs(20),
             max_duration: Duration::from_secs(120),
             agent_confirm: self.calls[number].agent_confirm,
+            keeps_ladder: true,
             ..session::call(&number.to_string(), agent, customer)
         };
         self.edge.place_call(self.now, call).unwrap();
@@ -489,6 +490,9 @@ impl World {
                     assert!(self.calls[call_id.as_str().parse::<usize>().unwrap()].is_controlled);
                 }
                 Output::Event(Event::TransferRequested { .. }) => panic!("nobody refers here"),
+                Output::Event(Event::Ladder(ladder)) => {
+                    assert!(ladder.is_whole && !ladder.rungs.is_empty(), "{ladder:?}");
+                }
             }
         }
         let mut sent = Vec::new();

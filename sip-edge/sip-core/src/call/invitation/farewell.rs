@@ -38,7 +38,7 @@ impl Invitation {
         let mut cancel = message::cancel_for(&self.invite);
         cancel.headers.push(self.release.header());
         if cx.shard.send_request(cx.now, cancel.clone(), self.flow, self.owner).is_none() {
-            cx.shard.send_alone(&cancel, self.flow);
+            cx.shard.send_alone(cx.now, &cancel, self.flow, self.owner);
         }
         cx.milestone(Some(self.owner.leg), MilestoneKind::CancelSent, None, None);
     }
@@ -62,7 +62,7 @@ impl Invitation {
         fork.state = match cx.shard.send_request(cx.now, bye.clone(), flow, self.owner) {
             Some(transaction) => ForkState::Leaving(transaction),
             None => {
-                cx.shard.send_alone(&bye, flow);
+                cx.shard.send_alone(cx.now, &bye, flow, self.owner);
                 ForkState::Over
             }
         };

@@ -121,7 +121,7 @@ impl Invitation {
         let flow = self.flow_in(fork);
         let Some(reinvite) = &mut self.reinvite else { return Progress::Nothing };
         if let Some(ack) = &reinvite.ack {
-            cx.shard.send_alone(&ack.clone(), flow);
+            cx.shard.send_alone(cx.now, &ack.clone(), flow, self.owner);
             return Progress::Nothing;
         }
         let Some(cseq) = reinvite.request.cseq().map(|cseq| cseq.number) else {
@@ -134,7 +134,7 @@ impl Invitation {
         let ack = dialog.ack_of(cseq, &via, request::credentials_of(&reinvite.request));
         reinvite.ack = Some(ack.clone());
         let flow = self.flow_in(fork);
-        cx.shard.send_alone(&ack, flow);
+        cx.shard.send_alone(cx.now, &ack, flow, self.owner);
         Progress::Reoffered {
             code: Some(response.status_code.code()),
             sdp: request::sdp_of(response),

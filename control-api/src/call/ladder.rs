@@ -1,0 +1,47 @@
+//! The SIP messages of calls: kept as shards tell them, and asked for while a call is not over.
+
+use crate::app::App;
+use control_wire::{Ladder, Rung};
+use storage::Call;
+
+/// Keeps what shards told.
+pub async fn keep(app: &App, ladders: Vec<Ladder>) -> Result<(), storage::Error> {
+    if app.config.calls.ladder_days == 0 || ladders.is_empty() {
+        return Ok(());
+    }
+    app.records.put_ladders(ladders.into_iter().map(record).collect()).await
+}
+
+/// What is known of a call's messages. Its shard is asked as long as something may follow.
+pub async fn read(app: &App, call: &Call) -> Result<Option<storage::Ladder>, storage::Error> {
+    let kept = app.records.ladder(&call.call_id).await?;
+    let Some(owner) = call.owner.as_ref().filter(|_| !kept.as_ref().is_some_and(|it| it.whole))
+    else {
+        return Ok(kept);
+    };
+    let told = match app.link.ask_ladder(owner, &call.call_id) {
+        Ok(answer) => answer.wait().await,
+        Err(failure) => Err(failure),
+    };
+    // A shard that cannot be asked, or has forgotten the call, leaves what was told before.
+    if told.is_ok() { app.records.ladder(&call.call_id).await } else { Ok(kept) }
+}
+
+fn record(told: Ladder) -> storage::Ladder {
+    let rung = |rung: Rung| storage::Rung {
+        at_ms: rung.at_ms,
+        leg: rung.leg,
+        party: rung.party,
+        way: rung.way,
+        transport: rung.transport,
+        local: rung.local,
+        remote: rung.remote,
+        message: rung.message,
+    };
+    storage::Ladder {
+        call_id: told.call_id,
+        rungs: told.rungs.into_iter().map(rung).collect(),
+        left_out_count: told.left_out_count,
+        whole: told.whole,
+    }
+}

@@ -1,0 +1,64 @@
+//! The SIP messages of calls, kept for a while beside their records and never longer than those.
+
+use crate::calls::call_lock;
+use crate::error::{Error, Result};
+use crate::key::{Key, KeyReader};
+use crate::record::Ladder;
+use crate::store::{Batch, Durability, Family, Storage};
+use call_words::CallId;
+
+impl Storage {
+    /// Keeps what was told of a call's messages, in place of what was told before. Nothing is kept
+    /// of a call that is not known, and what is whole stays.
+    pub fn put_ladder(&self, ladder: &Ladder) -> Result<()> {
+        let call_id = &ladder.call_id;
+        let _held = self.lock(&[call_lock(call_id)]);
+        let Some(call) = self.call(call_id)? else { return Ok(()) };
+        if !ladder.whole && self.ladder(call_id)?.is_some_and(|present| present.whole) {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        batch.put(Family::Ladders, call_id.as_bytes(), ladder);
+        batch.index(Family::LadderExpiry, &expiry_key(call.start_ms, call_id), b"");
+        batch.commit(Durability::Logged)
+    }
+
+    /// The SIP messages of a call, if they are kept.
+    pub fn ladder(&self, call_id: &CallId) -> Result<Option<Ladder>> {
+        self.load(Family::Ladders, call_id.as_bytes())
+    }
+
+    /// Forgets the messages of calls that started before then, at most `limit`; returns how many.
+    pub fn expire_ladders(&self, before_ms: u64, limit: usize) -> Result<usize> {
+        let mut count = 0;
+        let mut batch = self.batch();
+        let mut scan = self.scan(Family::LadderExpiry, b"");
+        while let Some((key, _)) = scan.current()? {
+            let mut reader = KeyReader(key);
+            let start_ms = reader.number().ok_or_else(malformed)?;
+            if count >= limit || start_ms >= before_ms {
+                break;
+            }
+            batch.delete(Family::LadderExpiry, key);
+            batch.delete(Family::Ladders, reader.0);
+            count += 1;
+            scan.advance();
+        }
+        batch.commit(Durability::Logged)?;
+        Ok(count)
+    }
+
+    /// Forgets the messages of a call with its record.
+    pub(crate) fn forget_ladder(&self, batch: &mut Batch<'_>, call_id: &CallId, start_ms: u64) {
+        batch.delete(Family::Ladders, call_id.as_bytes());
+        batch.delete(Family::LadderExpiry, &expiry_key(start_ms, call_id));
+    }
+}
+
+fn expiry_key(start_ms: u64, call_id: &CallId) -> Vec<u8> {
+    Key::default().number(start_ms).rest(call_id).bytes()
+}
+
+fn malformed() -> Error {
+    Error::Corrupt { kind: "ladder", reason: "malformed key".to_owned() }
+}
