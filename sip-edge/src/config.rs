@@ -2,8 +2,10 @@
 //! `sip-edge.example.toml` holds the defaults. Checks what can be told from the file alone; what
 //! the machine offers is `preflight`'s to say.
 
+mod hep;
 mod softphone;
 
+pub use hep::HepConfig;
 pub use softphone::{SoftphoneConfig, SoftphonePlan};
 
 use crate::transport::{CertificateSource, TlsSource};
@@ -33,6 +35,7 @@ pub struct Config {
     pub recordings: RecordingsConfig,
     pub hold_audio: HoldAudioConfig,
     pub link: LinkConfig,
+    pub hep: HepConfig,
     pub log: LogConfig,
 }
 
@@ -203,6 +206,7 @@ impl Default for Config {
             recordings: RecordingsConfig::default(),
             hold_audio: HoldAudioConfig::default(),
             link: LinkConfig::default(),
+            hep: HepConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -412,7 +416,7 @@ impl Config {
             ),
             ("link.socket", (1..=107).contains(&socket_len), "a path of 1 to 107 bytes is allowed"),
         ];
-        rules.into_iter().chain(self.softphone.rules(self.shards))
+        rules.into_iter().chain(self.softphone.rules(self.shards)).chain(self.hep.rules())
     }
 
     /// SIP over TCP: the idle limit.

@@ -3,6 +3,7 @@
 //! (see `run`).
 
 mod handover;
+mod hep;
 mod hold_audio;
 mod leg_journal;
 mod run;
@@ -22,6 +23,7 @@ use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use handover::{Handed, Way};
+use hep::Hep;
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
 use media_core::relay::{RelayConfig, WebRtcConfig};
@@ -83,6 +85,8 @@ pub(crate) struct Shard {
     recorder: Recorder,
     journal: LegJournal,
     hold_audio: HoldAudio,
+    /// Where calls' SIP is copied to.
+    hep: Option<Hep>,
     streams: Streams,
     tls_streams: Streams,
     tls: Rc<Tls>,
@@ -124,6 +128,7 @@ impl Shard {
             tls_port: plan.sip_tls.port(),
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
             wideband: config.media.wideband,
+            copies_sip: config.hep.collector().is_some(),
             call_capacity: capacity,
             transaction_capacity: capacity * TRANSACTIONS_PER_CALL + LINGERING_TRANSACTIONS,
             softphones: plan.softphone.map(|softphone| RegistrarConfig {
@@ -154,6 +159,7 @@ impl Shard {
         };
         let tls = Rc::new(Tls::open(&config.sip.tls.source()).context("sip.tls")?);
         let tls_config = StreamConfig { local: plan.sip_tls, ..stream_config };
+        let hep = Hep::open(&config.hep).context("hep.address")?;
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
@@ -181,6 +187,7 @@ impl Shard {
                 recorder,
                 journal: LegJournal::new(&config.recordings.folder, plan.index, inherited),
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
+                hep,
                 streams,
                 tls_streams,
                 tls: tls.clone(),
@@ -314,6 +321,11 @@ impl Shard {
                 is_quiet = false;
                 match output {
                     Output::Sip { flow, bytes } => self.send(now, flow, bytes),
+                    Output::Copied(copied) => {
+                        if let Some(hep) = &self.hep {
+                            hep.export(&copied);
+                        }
+                    }
                     Output::CloseFlow { flow, reason } => {
                         self.with_websockets(|sockets| {
                             sockets.close(flow, reason.code(), reason.text())

@@ -157,6 +157,7 @@ fn edge_config() -> EdgeConfig {
         public: EDGE,
         user_agent: "one_call".into(),
         wideband: false,
+        copies_sip: false,
         call_capacity: 1,
         transaction_capacity: 100,
         softphones: None,

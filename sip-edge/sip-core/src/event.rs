@@ -31,10 +31,22 @@ pub enum Output {
     /// taken. It may be the carrier itself, so the operator is to know: told once for each trunk
     /// and kind.
     SourceRefused { trunk: TrunkId, source: IpAddr, kind: SourceKind },
+    /// A SIP message of a call was sent or came.
+    Copied(Box<Copied>),
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
     /// Something that happened.
     Event(Event),
+}
+
+/// A SIP message of a call without its secrets, for who watches from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    pub call_id: CallId,
+    /// Whether the edge sent it.
+    pub is_sent: bool,
+    pub flow: Flow,
+    pub bytes: Vec<u8>,
 }
 
 /// What comes from a trunk's networks.

@@ -102,6 +102,9 @@ impl Shard {
             ("link_dropped_milestones", self.mailbox.outbox().dropped_milestones()),
         ];
         let websockets = self.websockets.iter().flat_map(|sockets| sockets.counters().iter());
+        let hep = self.hep.iter().flat_map(|hep| {
+            [("hep_sent", hep.sent_count.get()), ("hep_dropped", hep.dropped_count.get())]
+        });
         let streams = [("tcp", &self.streams), ("tls", &self.tls_streams)];
         let streams = streams.into_iter().flat_map(|(transport, streams)| {
             let counters = streams.counters().iter();
@@ -112,6 +115,7 @@ impl Shard {
             self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));
         own.into_iter()
+            .chain(hep)
             .map(|(name, count)| (name.to_string(), count))
             .chain(media)
             .chain(sip)

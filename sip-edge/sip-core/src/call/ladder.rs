@@ -1,10 +1,11 @@
 //! The SIP messages of calls as they were sent and came, kept while a call is there. Bounded for
 //! each call and for all: of a long call its first messages stay and its last.
 
-use crate::event::Rung;
+use crate::event::{Copied, Rung};
 use crate::flow::Flow;
 use crate::message;
 use crate::outcome::LegName;
+use call_words::CallId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,8 +30,10 @@ pub struct Message {
 }
 
 /// The messages of one call.
-#[derive(Default)]
 struct Ladder {
+    call_id: CallId,
+    /// Whether they are kept.
+    is_kept: bool,
     messages: VecDeque<Message>,
     len: usize,
     /// So many from the front stay.
@@ -51,9 +54,12 @@ impl<K: Ord> Default for Ladders<K> {
 }
 
 impl<K: Ord> Ladders<K> {
-    /// Keeps what is said in a call from now on.
-    pub fn begin(&mut self, call: K) {
-        self.by_call.insert(call, Ladder::default());
+    /// Knows a call from now on, and keeps what is said in it if that is asked for.
+    pub fn begin(&mut self, call: K, call_id: &CallId, is_kept: bool) {
+        let (messages, len, first_count, left_out_count) = Default::default();
+        let call_id = call_id.to_owned();
+        let ladder = Ladder { call_id, is_kept, messages, len, first_count, left_out_count };
+        self.by_call.insert(call, ladder);
     }
 
     /// Bytes that are kept.
@@ -61,14 +67,15 @@ impl<K: Ord> Ladders<K> {
         self.len
     }
 
-    /// Whether no call keeps its messages.
+    /// Whether no call is known.
     pub fn is_empty(&self) -> bool {
         self.by_call.is_empty()
     }
 
     /// Keeps a message, if its call keeps any.
     pub fn add(&mut self, call: &K, message: Message) {
-        let Some(ladder) = self.by_call.get_mut(call) else { return };
+        let ladder = self.by_call.get_mut(call).filter(|ladder| ladder.is_kept);
+        let Some(ladder) = ladder else { return };
         if self.len + message.bytes.len() > SHARD_LEN {
             ladder.left_out_count += 1;
             return;
@@ -85,17 +92,21 @@ impl<K: Ord> Ladders<K> {
         call: &K,
         party: impl Fn(LegName) -> Option<String>,
     ) -> Option<(Vec<Rung>, u32)> {
-        let ladder = self.by_call.get(call)?;
+        let ladder = self.by_call.get(call).filter(|ladder| ladder.is_kept)?;
         let rung = |message: &Message| {
-            let mut bytes = message.bytes.to_vec();
-            message::mask_secrets(&mut bytes);
             let Message { at, leg, is_sent, flow, .. } = *message;
-            Rung { at, leg, party: party(leg), is_sent, flow, bytes }
+            Rung { at, leg, party: party(leg), is_sent, flow, bytes: masked(&message.bytes) }
         };
         Some((ladder.messages.iter().map(rung).collect(), ladder.left_out_count))
     }
 
-    /// Forgets what a call keeps.
+    /// A message for who watches from outside, if its call is known.
+    pub fn copied(&self, call: &K, is_sent: bool, flow: Flow, bytes: &[u8]) -> Option<Copied> {
+        let call_id = self.by_call.get(call)?.call_id.clone();
+        Some(Copied { call_id, is_sent, flow, bytes: masked(bytes) })
+    }
+
+    /// Forgets a call and what it keeps.
     pub fn forget(&mut self, call: &K) {
         self.len -= self.by_call.remove(call).map_or(0, |ladder| ladder.len);
     }
@@ -118,6 +129,12 @@ impl Ladder {
             self.left_out_count += 1;
         }
     }
+}
+
+fn masked(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    message::mask_secrets(&mut bytes);
+    bytes
 }
 
 #[cfg(test)]
@@ -143,7 +160,7 @@ mod tests {
     #[test]
     fn a_long_call_keeps_its_first_and_its_last_messages() {
         let mut ladders = Ladders::default();
-        ladders.begin(1);
+        ladders.begin(1, &"c".into(), true);
         for number in 0..1_000 {
             ladders.add(&1, message(format!("{number:03}").as_bytes()));
         }
@@ -156,7 +173,7 @@ mod tests {
     #[test]
     fn long_messages_do_not_make_a_ladder_longer() {
         let mut ladders = Ladders::default();
-        ladders.begin(1);
+        ladders.begin(1, &"c".into(), true);
         ladders.add(&1, message(b"first"));
         for _ in 0..10 {
             ladders.add(&1, message(&[b'x'; 10_000]));
@@ -177,7 +194,7 @@ mod tests {
         let mut ladders = Ladders::default();
         let calls = (SHARD_LEN / CALL_LEN) as u32 + 10;
         for call in 0..calls {
-            ladders.begin(call);
+            ladders.begin(call, &"c".into(), true);
             for _ in 0..4 {
                 ladders.add(&call, message(&[b'x'; CALL_LEN / 4]));
             }

@@ -118,27 +118,33 @@ impl Resources {
         self.send(now, flow, message::print_request(request).into(), Some(owner));
     }
 
-    /// Sends a whole message, which each one passes on its way out.
+    /// Sends a whole message: each one passes here on its way out.
     pub fn send(&mut self, now: Instant, flow: Flow, bytes: Arc<[u8]>, owner: Option<Owner>) {
         if let Some(owner) = owner
             && !self.ladders.is_empty()
         {
-            let Owner { call, leg, .. } = owner;
-            let bytes = bytes.clone();
-            self.ladders.add(&call, Message { at: now, leg, is_sent: true, flow, bytes });
+            self.note(now, owner, true, flow, bytes.clone());
         }
         self.output.push_back(Output::Sip { flow, bytes });
     }
 
-    /// Takes note of a message that came, which each one of a call passes on its way in.
+    /// Takes note of a message that came: each one of a call passes here on its way in.
     pub fn note_received(&mut self, now: Instant, flow: Flow, bytes: &[u8], call_id: Option<&str>) {
-        if self.ladders.is_empty() {
-            return;
+        if !self.ladders.is_empty()
+            && let Some(&owner) = call_id.and_then(|id| self.dialogs.get(id))
+        {
+            self.note(now, owner, false, flow, bytes.into());
         }
-        if let Some(&Owner { call, leg, .. }) = call_id.and_then(|id| self.dialogs.get(id)) {
-            let message = Message { at: now, leg, is_sent: false, flow, bytes: bytes.into() };
-            self.ladders.add(&call, message);
+    }
+
+    fn note(&mut self, at: Instant, owner: Owner, is_sent: bool, flow: Flow, bytes: Arc<[u8]>) {
+        let Owner { call, leg, .. } = owner;
+        if self.config.copies_sip
+            && let Some(copied) = self.ladders.copied(&call, is_sent, flow, &bytes)
+        {
+            self.output.push_back(Output::Copied(Box::new(copied)));
         }
+        self.ladders.add(&call, Message { at, leg, is_sent, flow, bytes });
     }
 
     /// Answers a request of a peer.

@@ -50,8 +50,8 @@ impl Calls {
         let call = Call::place(&mut cx, request).map_err(|_| Refusal::NoPort)?;
         self.next_generation += 1;
         // What the call has sent by now is still with its transactions.
-        if keeps_ladder {
-            shard.ladders.begin(key);
+        if keeps_ladder || shard.config.copies_sip {
+            shard.ladders.begin(key, &log.call_id, keeps_ladder);
         }
         self.live.insert(log.call_id.clone(), key);
         slot.insert(Entry { generation: key.generation, call, log, armed: None });

@@ -81,6 +81,7 @@ fn edge(now: Instant) -> Edge {
         tls_port: 5061,
         user_agent: "test".into(),
         wideband: false,
+        copies_sip: false,
         call_capacity: 1,
         transaction_capacity: 100,
         softphones: None,

@@ -3,14 +3,15 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig};
 use call_words::RefusalCode;
 use sip_core::command::PlaceCall;
-use sip_core::event::Ladder;
+use sip_core::event::{Copied, Ladder, Rung};
+use sip_core::flow::Transport;
 use sip_core::message::{Method, SipMessage, View, parse};
 use sip_core::outcome::LegName;
 use std::time::Duration;
 
 /// Each message as an arrow: where it went, and its first words.
 fn arrows(ladder: &Ladder) -> Vec<String> {
-    let arrow = |rung: &sip_core::event::Rung| {
+    let arrow = |rung: &Rung| {
         let text = String::from_utf8_lossy(&rung.bytes);
         let words: Vec<&str> = text.lines().next().unwrap().split(' ').take(2).collect();
         let word = if words[0] == "SIP/2.0" { words[1] } else { words[0] };
@@ -63,7 +64,7 @@ fn a_call_of_two_legs() {
     assert!(first.value("Contact").is_some() && !first.body.is_empty());
 
     rig.hang_up();
-    for at in [AGENT, CUSTOMER] {
+    for at in [CUSTOMER, AGENT] {
         let bye = rig.expect_request(Method::Bye, at);
         rig.reply(&bye, 200, "");
     }
@@ -122,4 +123,68 @@ fn a_call_that_keeps_none_tells_none() {
     rig.hang_up();
     rig.advance(Duration::from_secs(64));
     assert!(rig.ladders.is_empty());
+}
+
+/// Who watches sees the same messages at once, each under the call's id, kept or not.
+#[test]
+fn messages_are_copied_as_they_go() {
+    for keeps_ladder in [false, true] {
+        let mut rig = Rig::watched();
+        rig.place(PlaceCall { keeps_ladder, ..Rig::plain_call() });
+        rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        let word = |copied: &Copied| {
+            assert_eq!(
+                (copied.call_id.as_str(), copied.flow.transport),
+                ("call-1", Transport::Udp)
+            );
+            let text = String::from_utf8_lossy(&copied.bytes);
+            let words: Vec<String> = text.split(' ').take(2).map(str::to_owned).collect();
+            (
+                copied.is_sent,
+                if words[0] == "SIP/2.0" { words[1].clone() } else { words[0].clone() },
+            )
+        };
+        let words: Vec<_> = rig.copied.iter().map(word).collect();
+        let expected = [(true, "INVITE"), (false, "200"), (true, "ACK"), (true, "INVITE")];
+        assert_eq!(words, expected.map(|(is_sent, word)| (is_sent, word.to_owned())));
+        assert_eq!(rig.edge.tell_ladder(&"call-1".into()).is_ok(), keeps_ladder);
+        rig.hang_up();
+        rig.advance(Duration::from_secs(64));
+        // The one that was asked for, and the whole one.
+        assert_eq!(rig.ladders.len(), 2 * usize::from(keeps_ladder));
+        rig.expect_nothing_held();
+    }
+}
+
+/// Prints what a whole call costs, the work of both peers included, with and without a ladder that
+/// is told at its end: the best of some rounds of each in turn.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_ladder_costs() {
+    let round = |keeps_ladder| {
+        let began = std::time::Instant::now();
+        for _ in 0..100 {
+            let mut rig = Rig::new();
+            rig.place(PlaceCall { keeps_ladder, ..Rig::plain_call() });
+            rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
+            rig.expect_request(Method::Ack, AGENT);
+            rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
+            rig.expect_request(Method::Ack, CUSTOMER);
+            rig.hang_up();
+            for at in [CUSTOMER, AGENT] {
+                let bye = rig.expect_request(Method::Bye, at);
+                rig.reply(&bye, 200, "");
+            }
+            rig.advance(Duration::from_secs(64));
+            assert_eq!(rig.ladders.len(), usize::from(keeps_ladder));
+        }
+        began.elapsed() / 100
+    };
+    let (mut without, mut with) = (Duration::MAX, Duration::MAX);
+    for _ in 0..20 {
+        without = without.min(round(false));
+        with = with.min(round(true));
+    }
+    println!("a call without a ladder {without:?}, with one {with:?}");
 }

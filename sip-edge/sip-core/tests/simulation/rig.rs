@@ -6,7 +6,7 @@ use call_words::MilestoneKind;
 use media_core::relay::{self, Forward, RelayConfig, SocketId};
 use sip_core::command::{EdgeConfig, PlaceCall};
 use sip_core::edge::Edge;
-use sip_core::event::{Ended, Event, Ladder, Milestone, Output, SourceKind, TrunkState};
+use sip_core::event::{Copied, Ended, Event, Ladder, Milestone, Output, SourceKind, TrunkState};
 use sip_core::flow::{Flow, Transport};
 use sip_core::message::{
     self, Body, Limits, Method, NameAddr, Request, RequestParts, Response, SipMessage, View,
@@ -55,6 +55,7 @@ pub struct Rig {
     pub refused: Vec<(String, IpAddr, SourceKind)>,
     pub trunks: Vec<TrunkState>,
     pub ladders: Vec<Ladder>,
+    pub copied: Vec<Copied>,
     /// Datagrams to softphones.
     pub softphone_media: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The edge may send what is odd, for it copies what its peers wrote.
@@ -91,6 +92,12 @@ impl Rig {
         Rig::of(edge_config, RelayConfig { webrtc: None, ..session::relay_config(20) })
     }
 
+    /// Whose calls' messages are copied.
+    pub fn watched() -> Rig {
+        let edge_config = EdgeConfig { copies_sip: true, ..session::edge_config(10) };
+        Rig::of(edge_config, RelayConfig { webrtc: None, ..session::relay_config(20) })
+    }
+
     fn of(edge_config: EdgeConfig, relay_config: RelayConfig) -> Rig {
         let now = session::start();
         Rig {
@@ -111,6 +118,7 @@ impl Rig {
             refused: Vec::new(),
             trunks: Vec::new(),
             ladders: Vec::new(),
+            copied: Vec::new(),
             softphone_media: VecDeque::new(),
             is_odd: false,
             branch: 0,
@@ -207,6 +215,7 @@ impl Rig {
                 Output::Event(Event::Ladder(ladder)) => self.ladders.push(ladder),
                 Output::Event(Event::Trunk(state)) => self.trunks.push(state),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
+                Output::Copied(copied) => self.copied.push(*copied),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
                 Output::SourceRefused { trunk, source, kind } => {

@@ -47,6 +47,7 @@ pub fn edge_config(call_capacity: usize) -> EdgeConfig {
         public: address(EDGE),
         user_agent: "test".into(),
         wideband: false,
+        copies_sip: false,
         call_capacity,
         transaction_capacity: 10_000,
         softphones: Some(RegistrarConfig { domain: DOMAIN.into(), capacity: 100 }),

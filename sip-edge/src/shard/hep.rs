@@ -1,0 +1,217 @@
+//! The way of calls' SIP messages to a collector: HEP version 3 (EEP) over UDP, one datagram a
+//! message, with the call's id as correlation id. Never waits: what the socket does not take at
+//! once is dropped and counted.
+
+use crate::config::HepConfig;
+use sip_core::event::Copied;
+use sip_core::flow::{Flow, Transport};
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// First bytes of each datagram; its length follows.
+const MAGIC: &[u8; 4] = b"HEP3";
+/// Protocol type of SIP.
+const SIP: u8 = 1;
+
+/// Types of the chunks of vendor 0.
+mod chunk {
+    pub const IP_FAMILY: u16 = 0x01;
+    pub const IP_PROTOCOL: u16 = 0x02;
+    pub const SOURCE_V4: u16 = 0x03;
+    pub const DESTINATION_V4: u16 = 0x04;
+    pub const SOURCE_V6: u16 = 0x05;
+    pub const DESTINATION_V6: u16 = 0x06;
+    pub const SOURCE_PORT: u16 = 0x07;
+    pub const DESTINATION_PORT: u16 = 0x08;
+    pub const SECONDS: u16 = 0x09;
+    pub const MICROSECONDS: u16 = 0x0a;
+    pub const PROTOCOL_TYPE: u16 = 0x0b;
+    pub const CAPTURE_ID: u16 = 0x0c;
+    pub const KEY: u16 = 0x0e;
+    pub const PAYLOAD: u16 = 0x0f;
+    pub const CORRELATION_ID: u16 = 0x11;
+}
+
+/// One shard's socket to the collector.
+pub struct Hep {
+    socket: UdpSocket,
+    capture_id: u32,
+    key: String,
+    pub sent_count: Cell<u64>,
+    pub dropped_count: Cell<u64>,
+}
+
+impl Hep {
+    /// `None` if no collector is named.
+    pub fn open(config: &HepConfig) -> std::io::Result<Option<Self>> {
+        let Some(collector) = config.collector() else { return Ok(None) };
+        let any: IpAddr = if collector.is_ipv4() {
+            [0; 4].into()
+        } else {
+            std::net::Ipv6Addr::UNSPECIFIED.into()
+        };
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(collector)?;
+        socket.set_nonblocking(true)?;
+        let HepConfig { capture_id, ref key, .. } = *config;
+        let (sent_count, dropped_count) = Default::default();
+        Ok(Some(Self { socket, capture_id, key: key.clone(), sent_count, dropped_count }))
+    }
+
+    /// Sends one message on, if the socket takes it now.
+    pub fn export(&self, copied: &Copied) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let is_out = encode(copied, now, self.capture_id, &self.key)
+            .is_some_and(|datagram| self.socket.send(&datagram).is_ok());
+        let count = if is_out { &self.sent_count } else { &self.dropped_count };
+        count.set(count.get() + 1);
+    }
+}
+
+/// `None` if the message is too long for a datagram.
+fn encode(copied: &Copied, now: Duration, capture_id: u32, key: &str) -> Option<Vec<u8>> {
+    let Flow { transport, local, remote, .. } = copied.flow;
+    let (local, remote) = same_family(local, remote);
+    let (source, destination) = if copied.is_sent { (local, remote) } else { (remote, local) };
+    // 2 and 10 are Linux's AF_INET and AF_INET6, 17 and 6 IANA's UDP and TCP.
+    let family = if source.is_ipv4() { 2 } else { 10 };
+    let protocol = if transport == Transport::Udp { 17 } else { 6 };
+    let mut datagram = Vec::with_capacity(copied.bytes.len() + 256);
+    datagram.extend_from_slice(MAGIC);
+    datagram.extend_from_slice(&[0; 2]);
+    let mut add = |kind: u16, value: &[u8]| {
+        let len = u16::try_from(6 + value.len()).ok()?;
+        datagram.extend_from_slice(&[0; 2]);
+        datagram.extend_from_slice(&kind.to_be_bytes());
+        datagram.extend_from_slice(&len.to_be_bytes());
+        datagram.extend_from_slice(value);
+        Some(())
+    };
+    add(chunk::IP_FAMILY, &[family])?;
+    add(chunk::IP_PROTOCOL, &[protocol])?;
+    for (address, v4, v6) in [
+        (source, chunk::SOURCE_V4, chunk::SOURCE_V6),
+        (destination, chunk::DESTINATION_V4, chunk::DESTINATION_V6),
+    ] {
+        match address.ip() {
+            IpAddr::V4(address) => add(v4, &address.octets())?,
+            IpAddr::V6(address) => add(v6, &address.octets())?,
+        }
+    }
+    add(chunk::SOURCE_PORT, &source.port().to_be_bytes())?;
+    add(chunk::DESTINATION_PORT, &destination.port().to_be_bytes())?;
+    add(chunk::SECONDS, &(now.as_secs() as u32).to_be_bytes())?;
+    add(chunk::MICROSECONDS, &now.subsec_micros().to_be_bytes())?;
+    add(chunk::PROTOCOL_TYPE, &[SIP])?;
+    add(chunk::CAPTURE_ID, &capture_id.to_be_bytes())?;
+    if !key.is_empty() {
+        add(chunk::KEY, key.as_bytes())?;
+    }
+    add(chunk::CORRELATION_ID, copied.call_id.as_str().as_bytes())?;
+    add(chunk::PAYLOAD, &copied.bytes)?;
+    let len = u16::try_from(datagram.len()).ok()?;
+    datagram[4..6].copy_from_slice(&len.to_be_bytes());
+    Some(datagram)
+}
+
+/// Both ends as IPv4, or both as IPv6.
+fn same_family(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
+    let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+    let (one, other) = (plain(one), plain(other));
+    if one.is_ipv4() == other.is_ipv4() {
+        return (one, other);
+    }
+    let mapped = |end: SocketAddr| match end.ip() {
+        IpAddr::V4(address) => SocketAddr::new(address.to_ipv6_mapped().into(), end.port()),
+        IpAddr::V6(_) => end,
+    };
+    (mapped(one), mapped(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Reads a datagram as a collector does (the HEP3 specification's "Network packet layout").
+    fn chunks(datagram: &[u8]) -> BTreeMap<u16, Vec<u8>> {
+        assert_eq!(&datagram[..4], b"HEP3");
+        assert_eq!(usize::from(u16::from_be_bytes([datagram[4], datagram[5]])), datagram.len());
+        let (mut rest, mut chunks) = (&datagram[6..], BTreeMap::new());
+        while let Some((head, _)) = rest.split_at_checked(6) {
+            assert_eq!(&head[..2], &[0, 0], "vendor");
+            let len = usize::from(u16::from_be_bytes([head[4], head[5]]));
+            let kind = u16::from_be_bytes([head[2], head[3]]);
+            assert!(chunks.insert(kind, rest[6..len].to_vec()).is_none(), "chunk {kind} twice");
+            rest = &rest[len..];
+        }
+        assert!(rest.is_empty());
+        chunks
+    }
+
+    fn copied(is_sent: bool, transport: Transport, local: &str, remote: &str) -> Copied {
+        let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
+        let flow = Flow { transport, local, remote, connection: None };
+        Copied { call_id: "c1".into(), is_sent, flow, bytes: b"BYE sip:a SIP/2.0\r\n\r\n".to_vec() }
+    }
+
+    fn told(copied: &Copied) -> BTreeMap<u16, Vec<u8>> {
+        let now = Duration::new(1_782_900_000, 123_456_789);
+        chunks(&encode(copied, now, 2001, "secret").unwrap())
+    }
+
+    #[test]
+    fn a_message_that_was_sent_over_udp() {
+        let told = told(&copied(true, Transport::Udp, "192.0.2.1:5060", "198.51.100.7:5070"));
+        let expected: [(u16, &[u8]); 13] = [
+            (1, &[2]),
+            (2, &[17]),
+            (3, &[192, 0, 2, 1]),
+            (4, &[198, 51, 100, 7]),
+            (7, &5060_u16.to_be_bytes()),
+            (8, &5070_u16.to_be_bytes()),
+            (9, &1_782_900_000_u32.to_be_bytes()),
+            (10, &123_456_u32.to_be_bytes()),
+            (11, &[1]),
+            (12, &2001_u32.to_be_bytes()),
+            (14, b"secret"),
+            (15, b"BYE sip:a SIP/2.0\r\n\r\n"),
+            (17, b"c1"),
+        ];
+        assert_eq!(told, expected.map(|(kind, value)| (kind, value.to_vec())).into());
+    }
+
+    #[test]
+    fn a_message_that_came_over_tls_and_ipv6() {
+        let told =
+            told(&copied(false, Transport::Tls, "[2001:db8::1]:5061", "[2001:db8::7]:40000"));
+        assert_eq!((&told[&1][..], &told[&2][..]), (&[10][..], &[6][..]));
+        let ip = |address: &str| address.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        assert_eq!(
+            (&told[&5][..], &told[&6][..]),
+            (&ip("2001:db8::7")[..], &ip("2001:db8::1")[..])
+        );
+        assert_eq!(told[&7], 40_000_u16.to_be_bytes());
+        assert!(!told.contains_key(&3) && !told.contains_key(&4));
+    }
+
+    #[test]
+    fn what_fits_no_datagram_is_not_sent() {
+        let mut long = copied(true, Transport::Tcp, "192.0.2.1:5060", "198.51.100.7:5070");
+        long.bytes = vec![b'x'; 65_500];
+        assert_eq!(encode(&long, Duration::ZERO, 1, ""), None);
+    }
+
+    #[test]
+    fn a_collector_that_is_not_there_costs_nothing_but_a_count() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let config = HepConfig { address: gone.to_string(), ..HepConfig::default() };
+        let hep = Hep::open(&config).unwrap().unwrap();
+        let message = copied(true, Transport::Udp, "192.0.2.1:5060", "198.51.100.7:5070");
+        (0..10).for_each(|_| hep.export(&message));
+        assert_eq!(hep.sent_count.get() + hep.dropped_count.get(), 10);
+        assert!(hep.dropped_count.get() > 0, "a refused datagram is told at the next one");
+        assert!(Hep::open(&HepConfig::default()).unwrap().is_none());
+    }
+}
