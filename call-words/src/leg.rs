@@ -48,6 +48,15 @@ words! {
         Received = "received",
     }
 
+    /// How a trunk is told that a call was sent on to it.
+    ForwardingHeader {
+        None = "none",
+        /// RFC 5806.
+        Diversion = "diversion",
+        /// RFC 7044.
+        HistoryInfo = "history_info",
+    }
+
     /// How media is carried on a trunk.
     MediaProfile {
         /// Plain RTP/AVP.
@@ -56,5 +65,18 @@ words! {
         SdesSrtp = "sdes_srtp",
         /// RTP/AVP with keys in SDP; who answers without them gets plain RTP (RFC 8643).
         Osrtp = "osrtp",
+    }
+}
+
+impl Default for ForwardingHeader {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
+impl ForwardingHeader {
+    /// Whether nothing is told.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
     }
 }

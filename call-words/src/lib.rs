@@ -13,7 +13,9 @@ mod word;
 
 pub use call::{CallPhase, CallState, CallStatus, CallType, Direction, EventWord, JobState};
 pub use id::{AccountId, AgentName, CallId, EdgeName, EndpointId, KeyId, RecordingName, TrunkId};
-pub use leg::{HangupBy, LegKind, MediaProfile, MessageWay, SignalTransport, TransportKind};
+pub use leg::{
+    ForwardingHeader, HangupBy, LegKind, MediaProfile, MessageWay, SignalTransport, TransportKind,
+};
 pub use milestone::MilestoneKind;
 pub use party::{Joining, PartyRole, PartyState, SupervisorRole};
 pub use reason::{AttemptResult, MediaFault, Reason, RefusalCode};

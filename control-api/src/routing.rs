@@ -149,28 +149,35 @@ fn uri_host(host: &str, port: Option<u16>, transport: TransportKind) -> String {
     }
 }
 
-/// One leg's destination on its way.
+/// One leg's destination on its way; `diverted_by` sent the call on to it, if somebody did.
 pub fn destination(
     way: &Way,
     number: &E164,
     caller_id: &E164,
     region: Region,
     ring_ms: u64,
+    diverted_by: Option<&E164>,
 ) -> Destination {
     let routes = way.trunks.iter().flat_map(|ready| {
         let trunk = &ready.trunk;
+        let shown =
+            move |number: &E164| number::wire(number, shown_format(&trunk.number_format), region);
         ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
             trunk: trunk.id.clone(),
             transport: trunk.transport,
             address: *address,
             domain: uri_host(&trunk.host, trunk.fixed_port(), trunk.transport),
             request_user: number::wire(number, &trunk.number_format, region),
-            caller_id: number::wire(caller_id, shown_format(&trunk.number_format), region),
+            caller_id: shown(caller_id),
             credentials: ready.credentials.clone(),
             media: trunk.media,
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
             follows_redirects: trunk.follows_redirects,
+            hides_caller: trunk.hides_caller,
+            trusted: trunk.trusted,
+            forwarding: trunk.forwarding,
+            diverted_by: diverted_by.filter(|_| !trunk.forwarding.is_none()).map(shown),
         })
     });
     Destination { ring_ms, routes: routes.collect(), skipped: way.skipped.clone() }
@@ -198,7 +205,7 @@ fn shown_format(format: &NumberFormat) -> &NumberFormat {
 mod tests {
     use super::*;
     use crate::config;
-    use call_words::MediaProfile;
+    use call_words::{ForwardingHeader, MediaProfile};
 
     pub fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
         Trunk {
@@ -221,6 +228,9 @@ mod tests {
             prefixes: vec![],
             max_calls_per_s: None,
             follows_redirects: false,
+            hides_caller: false,
+            trusted: false,
+            forwarding: ForwardingHeader::None,
             srv: false,
         }
     }
@@ -243,7 +253,7 @@ mod tests {
         let skipped = unresolved(&trunks, &ready, &number, &master_key);
         let caller_id = number::normalise("+918047000000", Region::INDIA).unwrap();
         let way = Way { trunks: ready, skipped };
-        let destination = destination(&way, &number, &caller_id, Region::INDIA, 30_000);
+        let destination = destination(&way, &number, &caller_id, Region::INDIA, 30_000, None);
         let unresolved =
             SkippedTrunk { trunk: "nowhere".into(), reason: Reason::TrunkUnresolved.into() };
         assert_eq!(destination.skipped, [unresolved]);
@@ -301,7 +311,24 @@ mod tests {
             ResolvedTrunk { trunk: named, addresses: addresses.to_vec(), credentials: None };
         let way = Way { trunks: vec![ready], skipped: vec![] };
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
-        let routes = destination(&way, &number, &number, Region::INDIA, 30_000).routes;
+        let agent = number::normalise("9876543219", Region::INDIA).unwrap();
+        let by = |trunk: Trunk| {
+            let ready = ResolvedTrunk {
+                trunk,
+                addresses: vec!["192.0.2.1:5060".parse().unwrap()],
+                credentials: None,
+            };
+            let way = Way { trunks: vec![ready], skipped: vec![] };
+            let to = destination(&way, &number, &number, Region::INDIA, 1, Some(&agent));
+            let Route { hides_caller, trusted, diverted_by, .. } = to.routes[0].clone();
+            (hides_caller, trusted, diverted_by)
+        };
+        let plain = trunk("plain", "192.0.2.1", NumberFormat::E164);
+        assert_eq!(by(plain.clone()), (false, false, None), "nobody is told unless that is set");
+        let forwarding = ForwardingHeader::Diversion;
+        let told = Trunk { hides_caller: true, trusted: true, forwarding, ..plain };
+        assert_eq!(by(told), (true, true, Some("919876543219".into())));
+        let routes = destination(&way, &number, &number, Region::INDIA, 30_000, None).routes;
         let taken: Vec<_> = routes
             .iter()
             .map(|route| (route.address.to_string(), route.signal_from.join(" ")))

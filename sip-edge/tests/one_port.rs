@@ -1,7 +1,7 @@
 //! Two shards of the real process behind one SIP port, and a carrier that speaks from many ports,
 //! so that the kernel brings what it says to either shard: calls work as if each shard had its own.
 
-use call_words::{CallId, MediaProfile, RecordingLayout, TransportKind};
+use call_words::{CallId, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind};
 use control_wire::{
     AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
     ToEdge, VERSION, encode,
@@ -238,6 +238,10 @@ fn destination(address: SocketAddr) -> Destination {
         signal_from: vec![],
         media_from: vec![],
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
+        diverted_by: None,
     };
     Destination { ring_ms: 30_000, routes: vec![route], skipped: vec![] }
 }

@@ -1,7 +1,7 @@
 //! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
 //! `--check-config` finds, a call beside a flood (B01), and one whose recording finds no room.
 
-use call_words::{CallId, MediaProfile, RecordingLayout, TransportKind};
+use call_words::{CallId, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind};
 use control_wire::{
     AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
     ToEdge, VERSION, encode,
@@ -207,6 +207,10 @@ fn route(address: SocketAddr) -> Route {
         signal_from: vec![],
         media_from: vec![],
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
+        diverted_by: None,
     }
 }
 

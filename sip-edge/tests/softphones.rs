@@ -7,7 +7,9 @@ mod softphones {
     pub mod shard;
 }
 
-use call_words::{CallStatus, LegKind, MediaProfile, Reason, RecordingLayout, TransportKind};
+use call_words::{
+    CallStatus, ForwardingHeader, LegKind, MediaProfile, Reason, RecordingLayout, TransportKind,
+};
 use control_wire::{AgentTarget, Command, Destination, Ended, Event, PlaceCall, Route};
 use sip_core::message::{self, Method, View};
 use softphones::browser::{Closed, Refusal};
@@ -66,6 +68,10 @@ fn call(agent: &str) -> Command {
         signal_from: vec![],
         media_from: vec![],
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
+        diverted_by: None,
     };
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),

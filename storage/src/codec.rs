@@ -67,8 +67,8 @@ pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
 mod tests {
     use super::*;
     use call_words::{
-        CallState, CallStatus, CallType, Direction, HangupBy, JobState, Joining, LegKind,
-        MediaProfile, MessageWay, PartyRole, PartyState, RecordingLayout, RecordingState,
+        CallState, CallStatus, CallType, Direction, ForwardingHeader, HangupBy, JobState, Joining,
+        LegKind, MediaProfile, MessageWay, PartyRole, PartyState, RecordingLayout, RecordingState,
         SignalTransport, SupervisorRole, TransportKind,
     };
     use std::path::Path;
@@ -272,6 +272,9 @@ mod tests {
                 prefixes: vec![],
                 max_calls_per_s: None,
                 follows_redirects: false,
+                hides_caller: false,
+                trusted: false,
+                forwarding: ForwardingHeader::None,
                 srv: false,
             }
         }

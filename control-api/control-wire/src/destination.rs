@@ -1,6 +1,6 @@
 //! Where a leg is to be dialled: routes over trunks, or a registered softphone.
 
-use call_words::{AgentName, MediaProfile, Reason, TransportKind, TrunkId, Word};
+use call_words::{AgentName, ForwardingHeader, MediaProfile, Reason, TransportKind, TrunkId, Word};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -58,6 +58,18 @@ pub struct Route {
     /// Whether a 3xx is followed to contacts of the peer's own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follows_redirects: bool,
+    /// Whether From says that the caller wants no name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides_caller: bool,
+    /// Whether the peer is told all the same who calls.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trusted: bool,
+    /// How the peer is told that a call was sent on.
+    #[serde(default, skip_serializing_if = "ForwardingHeader::is_none")]
+    pub forwarding: ForwardingHeader,
+    /// User part of who sent the call on to the destination, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverted_by: Option<String>,
 }
 
 /// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.

@@ -30,6 +30,10 @@ fn route() -> Route {
         signal_from: vec![],
         media_from: vec![],
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
+        diverted_by: None,
     }
 }
 

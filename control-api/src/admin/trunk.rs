@@ -12,7 +12,7 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::{MediaProfile, TransportKind, TrunkId};
+use call_words::{ForwardingHeader, MediaProfile, TransportKind, TrunkId};
 use control_wire::TrunkState;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -46,6 +46,9 @@ pub struct TrunkView {
     pub max_calls_per_s: u32,
     pub follows_redirects: bool,
     pub srv: bool,
+    pub hides_caller: bool,
+    pub trusted: bool,
+    pub forwarding: ForwardingHeader,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
     /// How it stands with each connected shard that registers with it, probes it, or avoids it.
@@ -165,6 +168,9 @@ impl From<&Trunk> for TrunkView {
             max_calls_per_s: trunk.max_calls_per_s.unwrap_or(0),
             follows_redirects: trunk.follows_redirects,
             srv: trunk.srv,
+            hides_caller: trunk.hides_caller,
+            trusted: trunk.trusted,
+            forwarding: trunk.forwarding,
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
         }
@@ -294,6 +300,21 @@ pub struct TrunkSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long)]
     pub srv: Option<bool>,
+    /// Whether callers are hidden from who is called over it: From is anonymous, with `Privacy: id`
+    /// (RFC 3323). Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
+    pub hides_caller: Option<bool>,
+    /// Whether the carrier is told who a hidden caller is, by P-Asserted-Identity, which it must
+    /// not pass on (RFC 3325). Default false: without `hides_caller` it is told anyway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
+    pub trusted: Option<bool>,
+    /// How the carrier is told that a call was sent on, by a transfer or a redirection of its own:
+    /// `diversion` (RFC 5806), `history_info` (RFC 7044) or `none`, the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = field::word::<ForwardingHeader>)]
+    pub forwarding: Option<ForwardingHeader>,
 }
 
 impl TrunkSettings {
@@ -410,6 +431,14 @@ impl TrunkSettings {
             max_calls_per_s,
             follows_redirects,
             srv: self.srv.unwrap_or_else(|| known.is_some_and(|known| known.srv)),
+            hides_caller: self
+                .hides_caller
+                .unwrap_or_else(|| known.is_some_and(|known| known.hides_caller)),
+            trusted: self.trusted.unwrap_or_else(|| known.is_some_and(|known| known.trusted)),
+            forwarding: self
+                .forwarding
+                .or_else(|| known.map(|known| known.forwarding))
+                .unwrap_or_default(),
         };
         if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
             refusals.add("register_s", "allowed only with username and password, or as 0");

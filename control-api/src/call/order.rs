@@ -100,7 +100,8 @@ impl Order {
     /// The call on the ways of its [numbers](Self::numbers).
     pub(super) fn place_call(&self, app: &App, ways: &[Way]) -> PlaceCall {
         let leg = |way, number, ring_ms| {
-            routing::destination(way, number, &self.caller_id, self.account.region, ring_ms)
+            let Self { caller_id, account, .. } = self;
+            routing::destination(way, number, caller_id, account.region, ring_ms, None)
         };
         let agent = match &self.agent {
             AgentLeg::Phone(number) => {

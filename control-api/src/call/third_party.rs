@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::link::ControlFailure;
 use crate::number::E164;
 use crate::problem::Problem;
-use crate::{idempotency, routing};
+use crate::{idempotency, number, routing};
 use call_words::{AccountId, Joining, LegKind, TrunkId};
 use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
@@ -53,6 +53,10 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
             })
             .await?
     };
+    let dialling = match joining {
+        Joining::Transfer => dialling.transferred_from(&call),
+        Joining::Consult | Joining::Join => dialling,
+    };
     let admitted = dialling.admit(&app, |account| account.customer_ring_ms).await?;
     let leg = LegKind::Participant;
     let verb = move |party, destination| {
@@ -66,6 +70,8 @@ pub(super) struct Dialling {
     account: Account,
     number: E164,
     caller_id: E164,
+    /// Who sends the call on to it.
+    diverted_by: Option<E164>,
     trunks: Vec<Trunk>,
 }
 
@@ -84,7 +90,16 @@ impl Dialling {
         let caller_id = party::caller_id(store, account_id, Some(from_number), account.region)?;
         let trunks: Result<Vec<_>, _> =
             account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
-        Ok(Self { number, caller_id, trunks: trunks?.into_iter().flatten().collect(), account })
+        let (trunks, diverted_by) = (trunks?.into_iter().flatten().collect(), None);
+        Ok(Self { number, caller_id, diverted_by, trunks, account })
+    }
+
+    /// The call's agent sends its customer on to the number: by its phone, or in the account's
+    /// name.
+    fn transferred_from(self, call: &Call) -> Self {
+        let agent = call.agent_number_e164.as_ref().unwrap_or(&call.from_number);
+        let diverted_by = number::normalise(agent, self.account.region).ok();
+        Self { diverted_by, ..self }
     }
 
     /// Takes its turn of the account's rate and a line of a trunk.
@@ -93,7 +108,7 @@ impl Dialling {
         app: &App,
         ring_ms: impl FnOnce(&Account) -> u64,
     ) -> Result<Admitted, Problem> {
-        let Self { account, number, caller_id, trunks } = self;
+        let Self { account, number, caller_id, diverted_by, trunks } = self;
         admission::check_minutes(app, &account)?;
         app.limits
             .lines
@@ -101,8 +116,10 @@ impl Dialling {
             .map_err(admission::limit_problem)?;
         let (ways, lines) = admission::free_trunks(app, trunks, &[&number]).await?;
         let way = &ways[0];
+        let ring_ms = ring_ms(&account);
+        let region = account.region;
         let destination =
-            routing::destination(way, &number, &caller_id, account.region, ring_ms(&account));
+            routing::destination(way, &number, &caller_id, region, ring_ms, diverted_by.as_ref());
         Ok(Admitted { destination, trunk: way.first(), lines, number })
     }
 }

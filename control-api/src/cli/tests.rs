@@ -143,9 +143,11 @@ async fn a_customer_is_onboarded_command_by_command() {
     );
     let kept = ["--register-s", "300", "--probe-interval-s", "30", "--priority", "2"];
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
-    let follows = ["--follows-redirects", "true"];
-    let output =
-        shell.run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows].concat()).await;
+    let follows = ["--follows-redirects", "true", "--hides-caller", "true"];
+    let told = ["--trusted", "true", "--forwarding", "history-info"];
+    let output = shell
+        .run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows, &told].concat())
+        .await;
     Shell::check(
         output,
         &[
@@ -156,6 +158,9 @@ async fn a_customer_is_onboarded_command_by_command() {
             "prefixes           +91, +971",
             "max_calls_per_s    5",
             "follows_redirects  yes",
+            "hides_caller       yes",
+            "trusted            yes",
+            "forwarding         history_info",
         ],
     );
     let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];

@@ -676,3 +676,24 @@ async fn a_requested_transfer_is_admitted_or_cancelled() {
     assert_eq!(rig.call(&call_id).await["participants"][0]["number"], THIRD_E164);
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_carrier_that_wants_it_is_told_who_sent_a_call_on() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let settings = json!({ "forwarding": "diversion", "hides_caller": true });
+    rig.admin_json(Method::PUT, "/admin/trunks/carrier", settings).await.expect(200);
+    let call_id = rig.talk(&mut shard).await;
+    let path = |verb: &str| format!("/calls/{call_id}/{verb}");
+    for (verb, body, by) in [
+        ("transfer", json!({ "to_number": THIRD }), Some("+919876543211")),
+        ("participants", json!({ "to_number": THIRD, "flow": "consult" }), None),
+    ] {
+        let path = path(verb);
+        let (_, control) = join!(rig.post(&path, Some(body)), shard.refuse("transfer_running"));
+        let Verb::AddParticipant(new) = control.verb else { panic!("another verb") };
+        let route = &new.destination.routes[0];
+        assert_eq!((route.diverted_by.as_deref(), route.hides_caller), (by, true), "{verb}");
+    }
+    rig.stop().await;
+}

@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an example is a shell, not a part of the package")]
 
-use call_words::MediaProfile;
+use call_words::{ForwardingHeader, MediaProfile};
 use media_core::relay::{Layout, RelayConfig};
 use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
 use sip_core::edge::Edge;
@@ -131,6 +131,10 @@ fn call() -> PlaceCall {
             signal_from: Vec::new(),
             media_from: Vec::new(),
             follows_redirects: false,
+            hides_caller: false,
+            is_trusted: false,
+            forwarding: ForwardingHeader::None,
+            diverted_by: None,
         }],
         skipped: vec![],
     };

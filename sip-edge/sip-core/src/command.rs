@@ -3,7 +3,9 @@
 
 use crate::flow::Transport;
 use crate::registrar::RegistrarConfig;
-use call_words::{AgentName, CallId, MediaProfile, Reason, RecordingName, TrunkId};
+use call_words::{
+    AgentName, CallId, ForwardingHeader, MediaProfile, Reason, RecordingName, TrunkId,
+};
 use ipnet::IpNet;
 use media_core::relay::Layout;
 use std::net::SocketAddr;
@@ -124,6 +126,14 @@ pub struct Route {
     /// Whether a 3xx is followed to contacts of the peer's own: at `address`, its domain, or in
     /// `signal_from`.
     pub follows_redirects: bool,
+    /// Whether From says that the caller wants no name (RFC 3323).
+    pub hides_caller: bool,
+    /// Whether the peer is told all the same who calls, for it keeps that to itself (RFC 3325).
+    pub is_trusted: bool,
+    /// How the peer is told that a call was sent on.
+    pub forwarding: ForwardingHeader,
+    /// User part of who sent the call on to the destination, if somebody did.
+    pub diverted_by: Option<String>,
 }
 
 /// A trunk that the shard knows for no stranger; it may register with it, probe it, or both.

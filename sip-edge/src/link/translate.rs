@@ -192,6 +192,10 @@ fn route(route: wire::Route) -> command::Route {
         signal_from: networks(&route.signal_from),
         media_from: networks(&route.media_from),
         follows_redirects: route.follows_redirects,
+        hides_caller: route.hides_caller,
+        is_trusted: route.trusted,
+        forwarding: route.forwarding,
+        diverted_by: route.diverted_by,
     }
 }
 

@@ -3,7 +3,9 @@
 
 use super::region::Region;
 use super::{Sealed, from_hex, to_hex};
-use call_words::{AccountId, KeyId, MediaProfile, RecordingLayout, TransportKind, TrunkId};
+use call_words::{
+    AccountId, ForwardingHeader, KeyId, MediaProfile, RecordingLayout, TransportKind, TrunkId,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A customer.
@@ -305,6 +307,15 @@ pub struct Trunk {
     /// nothing then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub srv: bool,
+    /// Callers are hidden from who is called over it (RFC 3323).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides_caller: bool,
+    /// It is told who a hidden caller is, and keeps that to itself (RFC 3325).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trusted: bool,
+    /// How it is told that a call was sent on.
+    #[serde(default, skip_serializing_if = "ForwardingHeader::is_none")]
+    pub forwarding: ForwardingHeader,
 }
 
 impl Trunk {

@@ -1,7 +1,7 @@
 //! Accounts, numbers, agents, keys, trunks.
 
 use crate::*;
-use call_words::{MediaProfile, TransportKind};
+use call_words::{ForwardingHeader, MediaProfile, TransportKind};
 
 #[track_caller]
 pub fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {
@@ -142,6 +142,9 @@ fn a_used_trunk_stays() {
         prefixes: vec![],
         max_calls_per_s: None,
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
         srv: false,
     };
     storage.put_trunk(&trunk).unwrap();

@@ -179,6 +179,22 @@ async fn wrong_requests_get_their_answer() {
         (
             "PUT",
             "/admin/trunks/carrier-a",
+            Some(json!({ "forwarding": "divert" })),
+            400,
+            "malformed_json",
+            "forwarding",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/carrier-a",
+            Some(json!({ "hides_caller": "id" })),
+            400,
+            "malformed_json",
+            "hides_caller",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/carrier-a",
             Some(json!({ "host": "a:5060" })),
             422,
             "invalid_settings",

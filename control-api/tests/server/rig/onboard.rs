@@ -1,7 +1,7 @@
 //! The account under test: its trunk, numbers, agents and keys.
 
 use super::Rig;
-use call_words::{MediaProfile, TransportKind};
+use call_words::{ForwardingHeader, MediaProfile, TransportKind};
 use control_api::app::App;
 use control_api::clock::now_ms;
 use control_api::secret;
@@ -45,6 +45,9 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         prefixes: vec![],
         max_calls_per_s: None,
         follows_redirects: false,
+        hides_caller: false,
+        trusted: false,
+        forwarding: ForwardingHeader::None,
         srv: false,
     };
     app.records.blocking().put_trunk(&trunk).unwrap();

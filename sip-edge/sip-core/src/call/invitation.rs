@@ -5,6 +5,7 @@
 
 pub mod credentials;
 mod farewell;
+pub mod identity;
 mod inside;
 mod remains;
 pub mod request;

@@ -183,6 +183,7 @@ impl Leg {
             }
             None => self.detours.note(&target.uri, target.flow.remote),
         }
+        target.headers.extend(self.callee.forwarded(self.route, self.detours.redirection()));
         if let Some(sources) = self.callee.media_sources(self.route, target.flow.remote.ip()) {
             cx.shard.relay.set_media_sources(self.media, sources);
             cx.shard.remember_trunk(target.flow.remote.ip(), &target.signal_from);
@@ -355,13 +356,13 @@ impl Leg {
         failure: Failure,
         contacts: &[String],
     ) -> LegEvent {
-        if let Some(route) = self.callee.route(self.route) {
-            self.detours.take(route, contacts);
-        }
         let code = match failure {
             Failure::Response { code, .. } => Some(code),
             _ => None,
         };
+        if let Some(route) = self.callee.route(self.route) {
+            self.detours.take(route, code.unwrap_or_default(), contacts);
+        }
         let why = match failure {
             Failure::Timeout => Some("no response"),
             Failure::Transport(fault) => Some(fault.detail()),

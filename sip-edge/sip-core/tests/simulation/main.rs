@@ -10,6 +10,7 @@ mod crash;
 mod dialogs;
 mod holds;
 mod hostile;
+mod identities;
 mod interleavings;
 mod keys;
 mod ladders;

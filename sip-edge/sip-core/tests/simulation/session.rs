@@ -1,6 +1,6 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
-use call_words::MediaProfile;
+use call_words::{ForwardingHeader, MediaProfile};
 use media_core::codec::Law;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
@@ -78,6 +78,10 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         signal_from: Vec::new(),
         media_from: Vec::new(),
         follows_redirects: false,
+        hides_caller: false,
+        is_trusted: false,
+        forwarding: ForwardingHeader::None,
+        diverted_by: None,
     }
 }
 

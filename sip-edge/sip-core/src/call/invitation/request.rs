@@ -1,6 +1,7 @@
 //! Headers and bodies of the messages that a call sends (RFC 3261 §8.1.1, §11.2, RFC 3325), and the
 //! SDP in those that it gets.
 
+use super::identity;
 use crate::call::context::Context;
 use crate::call::shard::{CallKey, Resources};
 use crate::command::{Credentials, EdgeConfig, Route};
@@ -43,10 +44,9 @@ pub struct Target {
 
 /// The target of a trunk's route: the number in the trunk's form.
 pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
-    let from = format!("<sip:{}@{};user=phone>", escape(&route.caller_id), route.domain);
-    let mut headers = vec![header("P-Asserted-Identity", from.as_str())];
+    let mut headers = identity::headers(route);
     headers.extend(invite_headers(cx, TRUNK_SUPPORTED));
-    let address = format!("sip:{}@{};user=phone", escape(&route.request_user), route.domain);
+    let address = identity::uri(route, &route.request_user);
     Target {
         flow: Flow {
             transport: route.transport,
@@ -55,7 +55,7 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
             connection: None,
         },
         uri: format!("{address}{}", transport_parameter(route.transport)),
-        from,
+        from: identity::from(route),
         to: format!("<{address}>"),
         headers,
         credentials: route.credentials.clone(),
@@ -261,17 +261,4 @@ pub fn authorization(
     let credentials =
         digest::Credentials { username: &credentials.username, password: &credentials.password };
     challenge.authorize(request.method, &request.uri.to_string(), credentials, &client_nonce, count)
-}
-
-/// Characters of a URI's user part that need no escape (RFC 3261 §25.1).
-pub fn escape(user: &str) -> String {
-    let mut out = String::with_capacity(user.len());
-    for byte in user.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
-            out.push(byte as char);
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }

@@ -2,9 +2,11 @@
 
 use super::description::Carriage;
 use crate::call::context::Context;
+use crate::call::invitation::identity::{self, Redirection};
 use crate::call::invitation::request::{self, Target};
 use crate::call::shard::Resources;
 use crate::command::{AgentTarget, Destination, Route};
+use crate::message::Header;
 use crate::outcome::LegName;
 use call_words::{AgentName, Reason, TrunkId};
 use media_core::relay::{LegId, MediaSources, NoPort};
@@ -108,6 +110,11 @@ impl Callee {
             Callee::Trunks(destination) => Carriage::Trunk(destination.routes[route].media),
             Callee::Softphone { .. } => Carriage::Softphone,
         }
+    }
+
+    /// What an INVITE says of who sent the call on.
+    pub fn forwarded(&self, route: usize, redirection: Option<Redirection<'_>>) -> Option<Header> {
+        identity::forwarded(self.route(route)?, redirection)
     }
 
     /// Where an INVITE goes; `None` if the softphone is not registered now.

@@ -2,6 +2,7 @@
 //! own host and the networks that it is heard from, for nobody has us call elsewhere. The best
 //! first (§20.10), each once, a few in all.
 
+use crate::call::invitation::identity::Redirection;
 use crate::command::Route;
 use crate::flow::Transport;
 use crate::message::{Scheme, Uri};
@@ -17,6 +18,14 @@ pub struct Detour {
     /// The request-URI.
     pub uri: String,
     pub address: SocketAddr,
+    /// Status of the response that named it.
+    pub code: u16,
+}
+
+impl Detour {
+    fn is_same(&self, other: &Detour) -> bool {
+        self.uri == other.uri && self.address == other.address
+    }
 }
 
 /// The redirections of one leg.
@@ -33,15 +42,15 @@ pub struct Detours {
 impl Detours {
     /// The route's own way is tried.
     pub fn note(&mut self, uri: &str, address: SocketAddr) {
-        self.known.push(Detour { uri: uri.to_owned(), address });
+        self.known.push(Detour { uri: uri.to_owned(), address, code: 0 });
     }
 
     /// Takes those of a response's contacts that may be followed.
-    pub fn take(&mut self, route: &Route, contacts: &[String]) {
+    pub fn take(&mut self, route: &Route, code: u16, contacts: &[String]) {
         for uri in contacts.iter().filter(|_| route.follows_redirects) {
             let Some(address) = address_of(route, &Uri::read(uri)) else { continue };
-            let detour = Detour { uri: uri.clone(), address };
-            if !self.known.contains(&detour) {
+            let detour = Detour { uri: uri.clone(), address, code };
+            if !self.known.iter().any(|known| known.is_same(&detour)) {
                 self.known.push(detour.clone());
                 self.waiting.push_back(detour);
             }
@@ -53,6 +62,12 @@ impl Detours {
         self.current = self.waiting.pop_front().filter(|_| self.count < MAX_COUNT);
         self.count += usize::from(self.current.is_some());
         self.current.is_some()
+    }
+
+    /// What is said of the one that is tried now.
+    pub fn redirection(&self) -> Option<Redirection<'_>> {
+        let Detour { uri, code, .. } = self.current.as_ref()?;
+        Some(Redirection { uri, code: *code, number: self.count })
     }
 
     /// Another route is tried.

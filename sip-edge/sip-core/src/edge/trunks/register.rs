@@ -3,7 +3,7 @@
 
 use super::send;
 use crate::call::invitation::credentials::Authority;
-use crate::call::invitation::request;
+use crate::call::invitation::{identity, request};
 use crate::call::shard::Resources;
 use crate::command::{EdgeConfig, KeptTrunk};
 use crate::message::{self, Method, NameAddr, Request, RequestParts, Response, View, header};
@@ -65,7 +65,7 @@ impl Register {
     ) -> Option<TransactionId> {
         let username =
             self.trunk.credentials.as_ref().map_or("", |credentials| &credentials.username);
-        let record = format!("sip:{}@{}", request::escape(username), self.trunk.domain);
+        let record = format!("sip:{}@{}", identity::escape(username), self.trunk.domain);
         let parameter = request::transport_parameter(self.trunk.transport);
         self.cseq += 1;
         let via = request::hop(shard, self.trunk.transport);
@@ -192,7 +192,7 @@ impl Register {
 
 /// User part of our Contact: this shard's, and this trunk's, so that no other binding is meant.
 fn contact_user(config: &EdgeConfig, trunk: &TrunkId) -> String {
-    format!("s{}-{}", config.shard, request::escape(trunk.as_str()))
+    format!("s{}-{}", config.shard, identity::escape(trunk.as_str()))
 }
 
 fn seconds(text: &str) -> Option<Duration> {
