@@ -6,6 +6,7 @@ pub mod account;
 pub mod apply;
 pub mod call;
 pub mod callback;
+pub mod capture;
 pub mod delivery;
 pub mod desk;
 pub mod field;
@@ -94,6 +95,7 @@ fn resources() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(call::of_account))
         .routes(routes!(call::live))
         .routes(routes!(ladder::read))
+        .routes(routes!(capture::start, capture::stop, capture::read))
         .routes(routes!(delivery::list))
         .routes(routes!(delivery::redeliver))
         .routes(routes!(delivery::redeliver_all))

@@ -3,6 +3,7 @@
 //! the API, not here.
 
 mod account;
+mod capture;
 mod client;
 mod declaration;
 mod delivery;
@@ -70,6 +71,9 @@ enum Command {
     Calls(delivery::CallsArgs),
     /// Calls of all accounts that have not ended
     Live,
+    /// Captures of single calls, to be read by Wireshark
+    #[command(subcommand)]
+    Capture(capture::CaptureCommand),
     /// The SIP messages of a call, live or ended, as a ladder
     Ladder(ladder::LadderArgs),
     /// Results that are not delivered: list them, push them again
@@ -96,6 +100,7 @@ pub async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), CliErr
         Command::Callback(command) => command.run(&mut session).await,
         Command::Calls(args) => args.run(&mut session).await,
         Command::Live => delivery::live(&mut session).await,
+        Command::Capture(command) => command.run(&mut session).await,
         Command::Ladder(args) => args.run(&mut session).await,
         Command::Deliveries(command) => command.run(&mut session).await,
         Command::Trunk(command) => command.run(&mut session).await,

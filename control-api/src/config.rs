@@ -164,6 +164,9 @@ pub struct Calls {
     /// than its record. Default 7. 0: none are kept. About 8 KB a plain call, at most 32 KB, less
     /// on the disk.
     pub ladder_days: u64,
+    /// Days for which a call's capture stays in the recordings' folder, 1–365. Default 7. At most
+    /// 64 MB each.
+    pub capture_days: u64,
 }
 
 /// The launch link and the pages that it opens.
@@ -251,7 +254,13 @@ impl Default for Callback {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { dns_timeout_ms: 2000, dns_cache_s: 30, dns_servers: vec![], ladder_days: 7 }
+        Self {
+            dns_timeout_ms: 2000,
+            dns_cache_s: 30,
+            dns_servers: vec![],
+            ladder_days: 7,
+            capture_days: 7,
+        }
     }
 }
 
@@ -323,6 +332,7 @@ impl Config {
             self.calls.dns_timeout_ms,
             self.calls.dns_cache_s,
             self.calls.ladder_days,
+            self.calls.capture_days,
             self.softphone.session_s,
             self.softphone.token_s,
             self.softphone.credential_s,
@@ -371,7 +381,7 @@ impl Tls {
 }
 
 /// Each number with its least and its greatest value, in the order in which they are checked.
-const RANGES: [(&str, u64, u64); 13] = [
+const RANGES: [(&str, u64, u64); 14] = [
     ("public.max_connections", 1, 1_000_000),
     ("public.max_connections_per_address", 1, 1_000_000),
     ("admin.max_connections", 1, 1_000_000),
@@ -380,6 +390,7 @@ const RANGES: [(&str, u64, u64); 13] = [
     ("calls.dns_timeout_ms", 100, 10_000),
     ("calls.dns_cache_s", 1, 3600),
     ("calls.ladder_days", 0, 365),
+    ("calls.capture_days", 1, 365),
     ("softphone.session_s", 600, 86_400),
     ("softphone.token_s", 1, 300),
     ("softphone.credential_s", 30, 3600),
@@ -563,6 +574,7 @@ mod tests {
             "[calls]\n\ndns_cache_s = -1",
             &["line 3: calls.dns_cache_s = -1: allowed is 1 to 3600"],
         );
+        check_error("[calls]\ncapture_days = 0", &["calls.capture_days = 0", "1 to 365"]);
         check_error("[calls]\nladder_days = 366", &["calls.ladder_days = 366", "0 to 365"]);
         check_error("public = [", &["line 1"]);
     }

@@ -202,7 +202,9 @@ impl Link {
                 Command::GrantSoftphone(_)
                 | Command::RevokeSoftphone { .. }
                 | Command::KeepTrunks(_)
-                | Command::TellLadder { .. } => true,
+                | Command::TellLadder { .. }
+                | Command::StartCapture { .. }
+                | Command::StopCapture { .. } => true,
             });
         }
     }

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use call_words::RecordingName;
+use call_words::{CallId, RecordingName};
 use ring::rand::SecureRandom;
 use std::io;
 use std::path::Path;
@@ -15,6 +15,9 @@ use tokio::io::AsyncReadExt;
 const NAME_LEN: usize = 24;
 /// Part of a file in which a WAV header ends.
 const HEADER_LEN: u64 = 8 * 1024;
+
+const CAPTURE_PREFIX: &str = "capture-";
+const CAPTURE_SUFFIX: &str = ".pcap";
 
 /// A fresh name for a recording.
 pub fn fresh_name() -> RecordingName {
@@ -38,6 +41,16 @@ pub fn is_name(text: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
     })
+}
+
+/// File name of a call's capture: known by the call's record alone, for it is no secret.
+pub fn capture_name(call_id: &CallId) -> String {
+    format!("{CAPTURE_PREFIX}{call_id}{CAPTURE_SUFFIX}")
+}
+
+/// Whether a file is a capture.
+pub fn is_capture(file_name: &str) -> bool {
+    file_name.starts_with(CAPTURE_PREFIX) && file_name.ends_with(CAPTURE_SUFFIX)
 }
 
 /// Opens a recording, or what a crashed edge left of it.

@@ -3,11 +3,12 @@
 
 use crate::app::App;
 use crate::clock::now_ms;
+use crate::recording;
 use call_words::RecordingName;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -41,9 +42,11 @@ pub async fn run(app: Arc<App>) {
 pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::Error> {
     let folder = app.config.recordings.folder.clone();
     let ladders_before_ms = now_ms.saturating_sub(app.config.calls.ladder_days * DAY_MS);
+    let captures_before_ms = now_ms.saturating_sub(app.config.calls.capture_days * DAY_MS);
     let expired = app
         .records
         .visit(move |store| {
+            delete_captures(&folder, captures_before_ms);
             let mut expired = store.expire(now_ms, TURN_LIMIT)?;
             let ladder_count = store.expire_ladders(ladders_before_ms, TURN_LIMIT)?;
             expired.more |= ladder_count >= TURN_LIMIT;
@@ -71,6 +74,21 @@ pub async fn expire_once(app: &Arc<App>, now_ms: u64) -> Result<bool, storage::E
         );
     }
     Ok(more)
+}
+
+/// Deletes the captures that were last written before then.
+fn delete_captures(folder: &Path, before_ms: u64) {
+    let before = UNIX_EPOCH + Duration::from_millis(before_ms);
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_capture = entry.file_name().to_str().is_some_and(recording::is_capture);
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        if is_capture
+            && written.is_ok_and(|written| written < before)
+            && let Err(error) = std::fs::remove_file(entry.path())
+        {
+            tracing::warn!(%error, "a capture past its days cannot be deleted");
+        }
+    }
 }
 
 /// Whether nothing is left of the file.

@@ -2,6 +2,7 @@
 //! control-api. `pump` carries what the machines put out to where it belongs; nothing in here waits
 //! (see `run`).
 
+mod capture;
 mod handover;
 mod hep;
 mod hold_audio;
@@ -21,13 +22,13 @@ use crate::transport::{
 };
 use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
+use capture::{Captures, Sockets};
 use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
 use handover::{Handed, Way};
 use hep::Hep;
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
 use media_core::relay::{RelayConfig, WebRtcConfig};
-use media_shard::carry::carry_out;
 use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
@@ -85,6 +86,7 @@ pub(crate) struct Shard {
     recorder: Recorder,
     journal: LegJournal,
     hold_audio: HoldAudio,
+    captures: Captures,
     /// Where calls' SIP is copied to.
     hep: Option<Hep>,
     streams: Streams,
@@ -160,6 +162,11 @@ impl Shard {
         let tls = Rc::new(Tls::open(&config.sip.tls.source()).context("sip.tls")?);
         let tls_config = StreamConfig { local: plan.sip_tls, ..stream_config };
         let hep = Hep::open(&config.hep).context("hep.address")?;
+        let sockets = Sockets {
+            ip: config.sip.bind_address,
+            first_port: plan.first_port,
+            webrtc_port: plan.softphone.map_or(0, |softphone| softphone.media.port()),
+        };
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
@@ -187,6 +194,7 @@ impl Shard {
                 recorder,
                 journal: LegJournal::new(&config.recordings.folder, plan.index, inherited),
                 hold_audio: HoldAudio::new(config.hold_audio.folder.clone()),
+                captures: Captures::new(&config.recordings.folder, sockets),
                 hep,
                 streams,
                 tls_streams,
@@ -250,6 +258,7 @@ impl Shard {
         let now = Instant::now();
         while let Some(received) = self.engine.receive() {
             match received {
+                Received::Burst if !self.captures.is_empty() => self.relay_captured(now),
                 Received::Burst => {
                     let relay = self.edge.relay_mut();
                     relay.expect(self.engine.burst());
@@ -314,6 +323,9 @@ impl Shard {
 
     /// Carries out all that the edge and its relay ask, in order, until nothing is left.
     fn pump(&mut self, now: Instant) {
+        if !self.captures.is_empty() {
+            self.look_at_captured(now);
+        }
         loop {
             self.edge.handle_media(now);
             let mut is_quiet = true;
@@ -322,6 +334,7 @@ impl Shard {
                 match output {
                     Output::Sip { flow, bytes } => self.send(now, flow, bytes),
                     Output::Copied(copied) => {
+                        self.captures.add_sip(capture::unix_now(), &copied);
                         if let Some(hep) = &self.hep {
                             hep.export(&copied);
                         }
@@ -350,7 +363,7 @@ impl Shard {
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
             }
-            is_quiet &= !carry_out(self.edge.relay_mut(), &mut self.engine, &mut self.recorder);
+            is_quiet &= !self.carry_out();
             if is_quiet {
                 return;
             }
@@ -410,6 +423,10 @@ impl Shard {
             Command::TellLadder { call_id } => {
                 answer = self.edge.tell_ladder(&call_id).map_err(refusal)
             }
+            Command::StartCapture { call_id, file_name } => {
+                answer = self.start_capture(&call_id, &file_name).map_err(refusal)
+            }
+            Command::StopCapture { call_id } => self.stop_capture(&call_id),
             Command::GrantSoftphone(granted) => {
                 self.edge.grant_softphone(now, grant(ClockPair::now(), granted))
             }

@@ -502,6 +502,94 @@ fn a_trunk_that_is_called_is_no_stranger() {
     edge.stop();
 }
 
+/// Source, destination, payload and its whole length of each packet of a pcap file of IPv4 and UDP.
+fn packets(file: &[u8]) -> Vec<(SocketAddr, SocketAddr, Vec<u8>, usize)> {
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!((word(0), word(20)), (0xa1b2_c3d4, 101));
+    let (mut at, mut packets) = (24, Vec::new());
+    while at < file.len() {
+        let (kept_len, len) = (word(at + 8), word(at + 12));
+        let packet = &file[at + 16..at + 16 + kept_len];
+        at += 16 + kept_len;
+        let end = |ip: usize, port: usize| {
+            let ip = <[u8; 4]>::try_from(&packet[ip..ip + 4]).unwrap();
+            SocketAddr::from((ip, u16::from_be_bytes([packet[port], packet[port + 1]])))
+        };
+        packets.push((end(12, 20), end(16, 22), packet[28..].to_vec(), len - 28));
+    }
+    packets
+}
+
+#[test]
+fn a_call_is_captured_without_its_audio() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut edge = Running::start(folder.path(), Stdio::null());
+    let (agent, customer) = (Phone::new(), Phone::new());
+    let target = customer.sip.local_addr().unwrap();
+    let call_id = edge.place(1, agent.target(), route(target), None);
+    let agent_media = agent.answer();
+    let customer_media = customer.answer();
+    edge.until_told("bridged");
+    let ask = |edge: &mut Running, id, command| {
+        edge.send(&ToEdge::Command { id, command });
+        loop {
+            match edge.next() {
+                FromEdge::Ack { command_id } if command_id == id => return true,
+                FromEdge::Refused { command_id, .. } if command_id == id => return false,
+                _ => {}
+            }
+        }
+    };
+    let start = |call_id: &CallId| Asked::StartCapture {
+        call_id: call_id.clone(),
+        file_name: "capture-1.pcap".into(),
+    };
+    assert!(!ask(&mut edge, 2, start(&"nobody".into())), "an unknown call");
+    assert!(ask(&mut edge, 3, start(&call_id)) && ask(&mut edge, 4, start(&call_id)));
+    let mut heard = [0; 2_000];
+    for number in 0..20 {
+        agent.speak(number, agent_media);
+        customer.speak(number, customer_media);
+    }
+    assert_eq!(customer.rtp.recv(&mut heard).unwrap(), 172);
+    assert!(ask(&mut edge, 5, Asked::HangUp { call_id: call_id.clone() }));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(ask(&mut edge, 6, Asked::StopCapture { call_id }));
+    let path = folder.path().join("recordings/capture-1.pcap");
+    let until = Instant::now() + PATIENCE;
+    let captured = loop {
+        let file = std::fs::read(&path).unwrap_or_default();
+        let captured = if file.len() < 24 { Vec::new() } else { packets(&file) };
+        if captured.iter().any(|(.., payload, _)| payload.starts_with(b"BYE")) {
+            break captured;
+        }
+        assert!(Instant::now() < until, "{} packets and no BYE", captured.len());
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    // What was said before the capture began is in it, too.
+    let sip = edge.sip();
+    let invite = (sip, agent.sip.local_addr().unwrap());
+    assert_eq!((captured[0].0, captured[0].1), invite);
+    assert!(captured[0].2.starts_with(b"INVITE sip:"));
+    let rtp = |from: SocketAddr, to: SocketAddr| {
+        let of = captured.iter().filter(|it| (it.0, it.1) == (from, to) && it.2[0] == 0x80);
+        of.map(|it| (it.2.len(), it.3)).collect::<Vec<_>>()
+    };
+    let (agent_rtp, customer_rtp) =
+        (agent.rtp.local_addr().unwrap(), customer.rtp.local_addr().unwrap());
+    for (from, to) in [
+        (agent_rtp, agent_media),
+        (customer_rtp, customer_media),
+        (agent_media, agent_rtp),
+        (customer_media, customer_rtp),
+    ] {
+        let packets = rtp(from, to);
+        assert!(packets.len() > 10, "{from} to {to}: {}", packets.len());
+        assert!(packets.iter().all(|lens| *lens == (12, 172)), "{packets:?}");
+    }
+    edge.stop();
+}
+
 /// Exit status, and the lines of standard output and error.
 fn check_config(folder: &Path, config: &str) -> (Option<i32>, String, String) {
     let output = edge(folder, config).arg("--check-config").output().unwrap();

@@ -89,7 +89,7 @@ pub struct Hello {
     /// Whether it takes [`Command::KeepTrunks`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keeps_trunks: bool,
-    /// Whether it takes [`Command::TellLadder`].
+    /// Whether it takes [`Command::TellLadder`] and the commands of captures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_ladders: bool,
     /// Whether a `HelloMore` follows.
@@ -175,6 +175,18 @@ pub enum Command {
     /// Tells the SIP messages of a call so far, before it is acknowledged. Refused when the shard
     /// has none. Only for a shard that says [`Hello::tells_ladders`].
     TellLadder {
+        call_id: CallId,
+    },
+    /// Captures a call from now on, until it is over: SIP without secrets, what of it was kept
+    /// before included, and RTP without payload, in this file (no folder) of the recordings'.
+    /// Refused beyond the few that a shard captures at a time. Like `TellLadder`, only for a shard
+    /// that says [`Hello::tells_ladders`].
+    StartCapture {
+        call_id: CallId,
+        file_name: String,
+    },
+    /// Ends the capture of a call; without one nothing happens.
+    StopCapture {
         call_id: CallId,
     },
 }

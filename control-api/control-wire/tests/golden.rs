@@ -442,6 +442,20 @@ fn ladders() {
         r#"{"command":{"id":7,"command":{"tell_ladder":{"call_id":"c1"}}}}"#,
         ToEdge::Command { id: 7, command: Command::TellLadder { call_id: "c1".into() } },
     );
+    check(
+        r#"{"command":{"id":8,"command":{"start_capture":{"call_id":"c1","file_name":"capture-c1.pcap"}}}}"#,
+        ToEdge::Command {
+            id: 8,
+            command: Command::StartCapture {
+                call_id: "c1".into(),
+                file_name: "capture-c1.pcap".into(),
+            },
+        },
+    );
+    check(
+        r#"{"command":{"id":9,"command":{"stop_capture":{"call_id":"c1"}}}}"#,
+        ToEdge::Command { id: 9, command: Command::StopCapture { call_id: "c1".into() } },
+    );
     let rung = |party: Option<&str>| Rung {
         at_ms: 1_782_900_000_123,
         leg: LegKind::Participant,

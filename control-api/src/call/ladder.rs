@@ -1,7 +1,9 @@
-//! The SIP messages of calls: kept as shards tell them, and asked for while a call is not over.
+//! What operators see of calls: their SIP messages, kept as shards tell them, and what is asked of
+//! a shard while a call is not over.
 
 use crate::app::App;
-use control_wire::{Ladder, Rung};
+use crate::link::ControlFailure;
+use control_wire::{Command, Ladder, Rung};
 use storage::Call;
 
 /// Keeps what shards told.
@@ -15,16 +17,18 @@ pub async fn keep(app: &App, ladders: Vec<Ladder>) -> Result<(), storage::Error>
 /// What is known of a call's messages. Its shard is asked as long as something may follow.
 pub async fn read(app: &App, call: &Call) -> Result<Option<storage::Ladder>, storage::Error> {
     let kept = app.records.ladder(&call.call_id).await?;
-    let Some(owner) = call.owner.as_ref().filter(|_| !kept.as_ref().is_some_and(|it| it.whole))
-    else {
+    if kept.as_ref().is_some_and(|it| it.whole) {
         return Ok(kept);
-    };
-    let told = match app.link.ask_ladder(owner, &call.call_id) {
-        Ok(answer) => answer.wait().await,
-        Err(failure) => Err(failure),
-    };
+    }
+    let told = ask(app, call, Command::TellLadder { call_id: call.call_id.clone() }).await;
     // A shard that cannot be asked, or has forgotten the call, leaves what was told before.
     if told.is_ok() { app.records.ladder(&call.call_id).await } else { Ok(kept) }
+}
+
+/// Asks the shard that has or had a call for something that operators see of it.
+pub async fn ask(app: &App, call: &Call, command: Command) -> Result<(), ControlFailure> {
+    let owner = call.owner.as_ref().ok_or(ControlFailure::NoEdge)?;
+    app.link.ask(owner, command)?.wait().await
 }
 
 fn record(told: Ladder) -> storage::Ladder {

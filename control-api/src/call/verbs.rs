@@ -92,7 +92,8 @@ pub(super) fn ended() -> Problem {
     Problem::conflict("ended", "the call has ended")
 }
 
-pub(super) fn problem(failure: ControlFailure) -> Problem {
+/// Why what was asked of a shard was not done, for who asked.
+pub fn problem(failure: ControlFailure) -> Problem {
     match failure {
         ControlFailure::NoEdge => {
             Problem::unavailable("no_edge", "the media server of the call is not connected", RETRY)

@@ -123,6 +123,16 @@ impl Client {
         self.answer(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// Puts at a path what needs no body and has no answer.
+    pub async fn put_nothing(&self, path: &[&str]) -> Result<(), CliError> {
+        self.bytes(self.request(Method::PUT, path)).await.map(drop)
+    }
+
+    /// Reads the file that is at a path.
+    pub async fn file(&self, path: &[&str]) -> Result<bytes::Bytes, CliError> {
+        Ok(self.bytes(self.request(Method::GET, path)).await?.1)
+    }
+
     /// Posts JSON to a path.
     pub async fn post<T: DeserializeOwned>(
         &self,

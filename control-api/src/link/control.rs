@@ -104,12 +104,8 @@ impl Link {
         Ok(ControlAnswer { link: self.clone(), shard: id, command_id, answer })
     }
 
-    /// Asks the shard that has or had a call for its SIP messages.
-    pub fn ask_ladder(
-        &self,
-        owner: &Owner,
-        call_id: &CallId,
-    ) -> Result<ControlAnswer, ControlFailure> {
+    /// Asks the shard that has or had a call for something that operators see of it.
+    pub fn ask(&self, owner: &Owner, command: Command) -> Result<ControlAnswer, ControlFailure> {
         let id = ShardId { edge: owner.edge.clone(), shard: owner.shard };
         let mut registry = self.lock();
         let is_able = |shard: &&mut Shard| {
@@ -120,7 +116,6 @@ impl Link {
             return Err(ControlFailure::Busy);
         }
         let (waiter, answer) = oneshot::channel();
-        let command = Command::TellLadder { call_id: call_id.to_owned() };
         let command_id = shard.send_for(command, Some(Waiter(waiter)));
         Ok(ControlAnswer { link: self.clone(), shard: id, command_id, answer })
     }
@@ -157,8 +152,14 @@ impl Shard {
     /// The connection dropped: verbs that it never carried are not kept for the next one.
     pub(super) fn fail_unsent_verbs(&mut self) {
         let is_unsent = |pending: &Pending| {
-            matches!(pending.command, Command::Control(_) | Command::TellLadder { .. })
-                && !pending.was_sent
+            let is_about_now = matches!(
+                pending.command,
+                Command::Control(_)
+                    | Command::TellLadder { .. }
+                    | Command::StartCapture { .. }
+                    | Command::StopCapture { .. }
+            );
+            is_about_now && !pending.was_sent
         };
         let ids: Vec<u64> = self
             .pending

@@ -274,7 +274,9 @@ impl Shard {
             | Command::HangUp { .. }
             | Command::Control(_)
             | Command::KeepTrunks(_)
-            | Command::TellLadder { .. } => true,
+            | Command::TellLadder { .. }
+            | Command::StartCapture { .. }
+            | Command::StopCapture { .. } => true,
         });
         self.send(command);
     }

@@ -48,7 +48,9 @@ fn sent(queue: &mut mpsc::Receiver<ToEdge>) -> Vec<String> {
             Command::GrantSoftphone(grant) => format!("grant {}", grant.agent),
             Command::RevokeSoftphone { agent } => format!("revoke {agent}"),
             Command::KeepTrunks(trunks) => format!("keep {}", trunks.len()),
-            Command::TellLadder { call_id } => format!("tell ladder of {call_id}"),
+            Command::TellLadder { call_id }
+            | Command::StartCapture { call_id, .. }
+            | Command::StopCapture { call_id } => format!("watch {call_id}"),
         });
     }
     texts

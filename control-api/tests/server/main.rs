@@ -2,6 +2,7 @@
 //! storage in a temporary folder.
 
 mod calls;
+mod captures;
 mod contract;
 mod control;
 mod delivery;

@@ -58,7 +58,7 @@ impl Rig {
     }
 
     fn pump(&mut self) {
-        carry_out(&mut self.relay, &mut self.engine, &mut self.recorder);
+        carry_out(&mut self.relay, &mut self.engine, &mut self.recorder, |_, _, _| {});
     }
 
     /// Takes the datagrams that were just sent.

@@ -69,6 +69,14 @@ impl Heard {
 }
 
 impl Relay {
+    /// The place of the leg that a packet of this socket and peer is of, for who watches.
+    pub fn leg_place(&self, socket: SocketId, remote: SocketAddr) -> Option<u32> {
+        match socket {
+            SocketId::WEBRTC => Some(self.softphones.as_ref()?.leg_at(remote)?.index),
+            SocketId(number) => Some(number / 2),
+        }
+    }
+
     /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has
     /// `TAIL_ROOM` bytes beyond `len`.
     pub fn forward(

@@ -31,7 +31,7 @@ pub struct EdgeConfig {
     pub transaction_capacity: usize,
     /// Whether calls are offered G.722 first.
     pub wideband: bool,
-    /// Whether each SIP message of a call is told as `Output::Copied`.
+    /// Whether each SIP message of every call is told as `Output::Copied`.
     pub copies_sip: bool,
     /// Softphones that may register over WebSocket; `None` if there are none.
     pub softphones: Option<RegistrarConfig>,

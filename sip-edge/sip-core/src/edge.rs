@@ -15,7 +15,7 @@ use crate::command::{AgentTarget, EdgeConfig, PlaceCall, Refusal};
 use crate::control::Verb;
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
-use crate::event::{Output, RecordedFile};
+use crate::event::{Output, RecordedFile, Rung};
 use crate::flow::{Flow, FlowFault};
 use crate::outcome::{Cause, Failure};
 use crate::registrar::Registrar;
@@ -149,6 +149,22 @@ impl Edge {
     pub fn tell_ladder(&mut self, call_id: &CallId) -> Result<(), RefusalCode> {
         let told = self.calls.tell_ladder(&mut self.shard, call_id);
         if told { Ok(()) } else { Err(RefusalCode::UnknownCall) }
+    }
+
+    /// Has each SIP message of a call told as `Output::Copied` from now on, or no more. Returns
+    /// those that it kept so far.
+    pub fn watch(&mut self, call_id: &CallId, is_watched: bool) -> Result<Vec<Rung>, RefusalCode> {
+        let key = self.calls.find_any(call_id).ok_or(RefusalCode::UnknownCall)?;
+        let kept = self.shard.ladders.told(&key, |_| None);
+        self.shard.ladders.watch(key, call_id, is_watched);
+        Ok(kept.map(|(rungs, _)| rungs).unwrap_or_default())
+    }
+
+    /// The places of a call's legs in the relay; `None` once the call is gone.
+    pub fn media_legs(&self, call_id: &CallId) -> Option<impl Iterator<Item = u32>> {
+        let key = self.calls.find_any(call_id)?;
+        let legs = self.shard.media_legs.iter().filter(move |(_, owner)| owner.0 == key);
+        Some(legs.map(|((index, _), _)| *index))
     }
 
     /// Keeps what calls with this `PlaceCall::hold_audio` play to parties on hold from their next

@@ -93,6 +93,9 @@ impl Shard {
             ("recording_damaged", recorder.damaged.get()),
             ("sip_handed_over", handed_over),
             ("sip_handover_full", handover_full),
+            ("captures_started", self.captures.counts().started.get()),
+            ("capture_dropped", self.captures.counts().dropped.get()),
+            ("capture_failed", self.captures.counts().failed.get()),
             ("leg_notes_failed", self.journal.failed_count()),
             ("hold_audio_failed", self.hold_audio.failed_count()),
             // The process has one log.

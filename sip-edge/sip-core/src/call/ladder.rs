@@ -34,6 +34,8 @@ struct Ladder {
     call_id: CallId,
     /// Whether they are kept.
     is_kept: bool,
+    /// Whether somebody watches this call from outside.
+    is_watched: bool,
     messages: VecDeque<Message>,
     len: usize,
     /// So many from the front stay.
@@ -53,13 +55,25 @@ impl<K: Ord> Default for Ladders<K> {
     }
 }
 
-impl<K: Ord> Ladders<K> {
+impl<K: Ord + Copy> Ladders<K> {
     /// Knows a call from now on, and keeps what is said in it if that is asked for.
     pub fn begin(&mut self, call: K, call_id: &CallId, is_kept: bool) {
         let (messages, len, first_count, left_out_count) = Default::default();
         let call_id = call_id.to_owned();
-        let ladder = Ladder { call_id, is_kept, messages, len, first_count, left_out_count };
+        let is_watched = false;
+        let ladder =
+            Ladder { call_id, is_kept, is_watched, messages, len, first_count, left_out_count };
         self.by_call.insert(call, ladder);
+    }
+
+    /// Has a call watched from now on, or no more.
+    pub fn watch(&mut self, call: K, call_id: &CallId, is_watched: bool) {
+        if is_watched && !self.by_call.contains_key(&call) {
+            self.begin(call, call_id, false);
+        }
+        if let Some(ladder) = self.by_call.get_mut(&call) {
+            ladder.is_watched = is_watched;
+        }
     }
 
     /// Bytes that are kept.
@@ -100,9 +114,18 @@ impl<K: Ord> Ladders<K> {
         Some((ladder.messages.iter().map(rung).collect(), ladder.left_out_count))
     }
 
-    /// A message for who watches from outside, if its call is known.
-    pub fn copied(&self, call: &K, is_sent: bool, flow: Flow, bytes: &[u8]) -> Option<Copied> {
-        let call_id = self.by_call.get(call)?.call_id.clone();
+    /// A message for who watches from outside, if somebody does: this call, or all.
+    pub fn copied(
+        &self,
+        call: &K,
+        is_sent: bool,
+        flow: Flow,
+        bytes: &[u8],
+        are_all_watched: bool,
+    ) -> Option<Copied> {
+        let ladder =
+            self.by_call.get(call).filter(|ladder| ladder.is_watched || are_all_watched)?;
+        let call_id = ladder.call_id.clone();
         Some(Copied { call_id, is_sent, flow, bytes: masked(bytes) })
     }
 

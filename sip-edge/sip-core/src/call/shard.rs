@@ -139,9 +139,8 @@ impl Resources {
 
     fn note(&mut self, at: Instant, owner: Owner, is_sent: bool, flow: Flow, bytes: Arc<[u8]>) {
         let Owner { call, leg, .. } = owner;
-        if self.config.copies_sip
-            && let Some(copied) = self.ladders.copied(&call, is_sent, flow, &bytes)
-        {
+        let are_all_watched = self.config.copies_sip;
+        if let Some(copied) = self.ladders.copied(&call, is_sent, flow, &bytes, are_all_watched) {
             self.output.push_back(Output::Copied(Box::new(copied)));
         }
         self.ladders.add(&call, Message { at, leg, is_sent, flow, bytes });

@@ -107,19 +107,23 @@ impl Calls {
         }
     }
 
-    /// Tells the messages of a call that is not over, if it keeps them; else `false`. Of two of
-    /// this name, the one that has not been told as ended.
-    pub fn tell_ladder(&self, shard: &mut Resources, call_id: &CallId) -> bool {
+    /// A call that is not over; of two of this name, the one that has not been told as ended.
+    pub fn find_any(&self, call_id: &CallId) -> Option<CallKey> {
+        let named = || self.entries.iter().filter(|(_, entry)| entry.log.call_id == *call_id);
         let key = |(index, entry): (usize, &Entry)| CallKey {
             index: index as u32,
             generation: entry.generation,
         };
-        let named = || self.entries.iter().filter(|(_, entry)| entry.log.call_id == *call_id);
-        let Some(key) = self.find(call_id).or_else(|| named().last().map(key)) else {
-            return false;
-        };
-        let Some(entry) = self.entries.get(key.index as usize) else { return false };
-        tell_ladder(shard, key, &entry.log, false)
+        self.find(call_id).or_else(|| named().last().map(key))
+    }
+
+    /// Tells the messages of a call that is not over, if it keeps them; else `false`.
+    pub fn tell_ladder(&self, shard: &mut Resources, call_id: &CallId) -> bool {
+        let entry = self.find_any(call_id).and_then(|key| {
+            let entry = self.entries.get(key.index as usize)?;
+            Some((key, entry))
+        });
+        entry.is_some_and(|(key, entry)| tell_ladder(shard, key, &entry.log, false))
     }
 
     /// Looks at a call.
