@@ -293,6 +293,7 @@ impl Shard {
             match handed {
                 Handed::Arrived(flow, bytes) => hear(&mut self.edge, None, now, flow, &bytes),
                 Handed::ToSend(flow, bytes) => self.transmit(flow, &bytes),
+                Handed::ToCut(flow) => self.cut(flow),
                 Handed::Failed(flow, fault) => self.edge.handle_flow_error(now, flow, fault),
             }
             self.pump(now);
@@ -309,6 +310,18 @@ impl Shard {
         };
         if handover.hand(server, Handed::ToSend(flow, bytes), false) != Way::Taken {
             self.edge.handle_flow_error(now, flow, FlowFault::Broken);
+        }
+    }
+
+    /// Closes a stream, over which nothing is said.
+    fn cut(&self, flow: Flow) {
+        let handover = self.handover.as_ref();
+        match handover.and_then(|handover| Some((handover, handover.server(flow)?))) {
+            Some((handover, server)) => {
+                handover.hand(server, Handed::ToCut(flow), true);
+            }
+            None if flow.transport == Transport::Tls => self.tls_streams.cut(flow),
+            None => self.streams.cut(flow),
         }
     }
 
@@ -339,6 +352,7 @@ impl Shard {
                             hep.export(&copied);
                         }
                     }
+                    Output::CutFlow { flow } => self.cut(flow),
                     Output::CloseFlow { flow, reason } => {
                         self.with_websockets(|sockets| {
                             sockets.close(flow, reason.code(), reason.text())

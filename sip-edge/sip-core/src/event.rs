@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 pub enum Output {
     /// Send one whole message; a failure comes back through `Edge::handle_flow_error`.
     Sip { flow: Flow, bytes: Arc<[u8]> },
+    /// Close a stranger's stream, to which nothing is said.
+    CutFlow { flow: Flow },
     /// The relay begins to write this recording: its writes go to `file_name`. The shell answers
     /// `Edge::recording_finished` when the file is final, or `Edge::recording_lost`; and before, if
     /// something cannot be written, `Edge::recording_damaged`.

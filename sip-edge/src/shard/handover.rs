@@ -30,6 +30,8 @@ pub enum Handed {
     Arrived(Flow, Arc<[u8]>),
     /// Bytes for a connection that the reader serves.
     ToSend(Flow, Arc<[u8]>),
+    /// A stranger's connection that the reader serves is to be closed.
+    ToCut(Flow),
     /// A connection is gone over which messages may have been handed.
     Failed(Flow, FlowFault),
 }
@@ -38,7 +40,7 @@ impl Handed {
     fn len(&self) -> usize {
         match self {
             Self::Arrived(_, bytes) | Self::ToSend(_, bytes) => bytes.len(),
-            Self::Failed(..) => 0,
+            Self::ToCut(_) | Self::Failed(..) => 0,
         }
     }
 }

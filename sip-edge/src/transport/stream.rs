@@ -292,6 +292,16 @@ impl Streams {
         connection.filled.set();
     }
 
+    /// Closes the connection that the flow names, whatever waits to be written on it.
+    pub fn cut(&self, flow: Flow) {
+        let id = flow.connection;
+        let connection = id.and_then(|id| self.0.connections.borrow().get(&id).cloned());
+        if let Some(connection) = connection {
+            self.forget(&connection);
+            connection.cut();
+        }
+    }
+
     /// Connections that are open.
     pub fn connection_count(&self) -> usize {
         self.0.connections.borrow().len()

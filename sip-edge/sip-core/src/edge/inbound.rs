@@ -2,8 +2,8 @@
 //! one gets (RFC 3261 §8.2, §9.2, §12.2.2, §18.2). Nobody calls us: an INVITE outside any dialog is
 //! refused.
 //!
-//! Deviates: over UDP only trunks are answered (§8.2), because an answer tells a scanner that there
-//! is something to try. Who speaks in a dialog under ids of our making is told that there is none
+//! Deviates: but for softphones only trunks are answered (§8.2), because an answer tells a scanner
+//! that there is something to try; a stranger's stream is closed. Who speaks in a dialog under ids of our making is told that there is none
 //! (§12.2.2), so that what a crash of ours or an unnamed host of a carrier left ends.
 
 use super::Edge;
@@ -113,16 +113,19 @@ impl Edge {
         !is_heard
     }
 
-    /// Whether a stray of this flow gets an answer: over UDP a trunk does, and, at a rate, who
-    /// knows ids of ours.
+    /// Whether a stray of this flow gets an answer: over WebSockets each does, else a trunk, and, at
+    /// a rate, who knows ids of ours.
     fn may_answer(&mut self, now: Instant, flow: Flow, request: Option<&Request>) -> bool {
         let source = flow.remote.ip();
-        let may = flow.transport != Transport::Udp
+        let may = flow.transport == Transport::Wss
             || self.shard.is_trunk(source)
             || request.is_some_and(|request| self.names_dialog(request))
                 && self.strangers.admits(now, source);
         if !may {
             self.shard.counters.count(Counter::Unanswered);
+            if flow.transport.is_reliable() {
+                self.shard.output.push_back(Output::CutFlow { flow });
+            }
         }
         may
     }

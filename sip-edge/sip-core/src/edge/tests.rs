@@ -111,7 +111,11 @@ fn answer(
     let remote = SocketAddr::from((from, 5999));
     let flow = Flow { transport, local: edge.shard.config.local, remote, connection: None };
     edge.handle_sip(now, flow, bytes);
-    let Output::Sip { bytes, .. } = edge.poll_output()? else { panic!("no SIP") };
+    let bytes = match edge.poll_output()? {
+        Output::Sip { bytes, .. } => bytes,
+        Output::CutFlow { flow: cut } if cut == flow => return None,
+        _ => panic!("no SIP"),
+    };
     assert!(edge.poll_output().is_none(), "one answer");
     let code = bytes.strip_prefix(b"SIP/2.0 ").and_then(|rest| rest.get(..3)).expect("a response");
     std::str::from_utf8(code).expect("digits").parse().ok()
@@ -134,8 +138,10 @@ fn each_torture_message_is_answered() {
         if given != ours {
             wrong.push((name, given, ours));
         }
-        assert_eq!(given, answer(&mut edge, now, Transport::Tcp, STRANGER, &bytes), "{name}");
-        assert_eq!(answer(&mut edge, now, Transport::Udp, STRANGER, &bytes), None, "{name}");
+        assert_eq!(given, answer(&mut edge, now, Transport::Tcp, TRUNK, &bytes), "{name}");
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+            assert_eq!(answer(&mut edge, now, transport, STRANGER, &bytes), None, "{name}");
+        }
         let is_as_wanted = ours.map_or(wanted.is_empty(), |code| wanted.contains(&code));
         assert_eq!(is_as_wanted, why.is_empty(), "{name}: {why}");
         assert_eq!(edge.held(), Held::default(), "{name}");

@@ -50,6 +50,8 @@ pub struct Rig {
     pub requested_transfers: Vec<(String, String)>,
     pub speaking: Vec<Vec<String>>,
     pub closed: Vec<(Flow, CloseReason)>,
+    /// Streams that were closed without a word.
+    pub cut: Vec<Flow>,
     /// What is noted for the next process.
     pub journal: Vec<u8>,
     pub refused: Vec<(String, IpAddr, SourceKind)>,
@@ -114,6 +116,7 @@ impl Rig {
             requested_transfers: Vec::new(),
             speaking: Vec::new(),
             closed: Vec::new(),
+            cut: Vec::new(),
             journal: Vec::new(),
             refused: Vec::new(),
             trunks: Vec::new(),
@@ -216,6 +219,7 @@ impl Rig {
                 Output::Event(Event::Trunk(state)) => self.trunks.push(state),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::Copied(copied) => self.copied.push(*copied),
+                Output::CutFlow { flow } => self.cut.push(flow),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
                 Output::SourceRefused { trunk, source, kind } => {

@@ -361,7 +361,7 @@ pub fn stray(from: &str, method: Method, number: u32, call_id: &str, tag: &str) 
 
 // An answer tells a scanner that there is something to try.
 #[test]
-fn a_scanner_over_udp_hears_nothing() {
+fn a_scanner_hears_nothing() {
     let (mut rig, ..) = Rig::bridged();
     let methods = [
         Method::Options,
@@ -383,9 +383,17 @@ fn a_scanner_over_udp_hears_nothing() {
     rig.deliver(address(STRANGER), b"OPTIONS sip:x@10.0.0.1 SIP/2.0\r\nTo: nobody\r\n\r\n");
     rig.expect_silence();
     assert_eq!(counted(&rig, "sip_unanswered_strays"), count + 1);
-    // It has opened a connection, and can be told over it alone.
-    rig.deliver_over(over_tcp(STRANGER), &stray(STRANGER, Method::Options, 1, "c", ""));
+    // Over a stream neither; it is closed.
+    for transport in [Transport::Tcp, Transport::Tls] {
+        let flow = Flow { transport, ..over_tcp(STRANGER) };
+        rig.deliver_over(flow, &stray(STRANGER, Method::Options, 1, "c", ""));
+        rig.expect_silence();
+        assert_eq!(std::mem::take(&mut rig.cut), [flow]);
+    }
+    assert_eq!(counted(&rig, "sip_unanswered_strays"), count + 3);
+    rig.deliver_over(over_tcp(CUSTOMER), &stray(CUSTOMER, Method::Options, 1, "c", ""));
     rig.expect_response(200);
+    assert_eq!(rig.cut, []);
     // A trunk's host is no stranger, nor are the networks that are named with it.
     rig.deliver(address(CUSTOMER), &stray(CUSTOMER, Method::Options, 1, "c", ""));
     rig.expect_response(200);

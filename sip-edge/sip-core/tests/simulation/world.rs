@@ -483,7 +483,8 @@ impl World {
                     panic!("{source} was refused on {trunk}: {kind:?}")
                 }
                 Output::Event(Event::Presence { .. } | Event::Trunk(_))
-                | Output::CloseFlow { .. } => {
+                | Output::CloseFlow { .. }
+                | Output::CutFlow { .. } => {
                     panic!("nobody registers here")
                 }
                 Output::Event(Event::Speaking { call_id, .. }) => {
