@@ -47,9 +47,13 @@ pub enum Counter {
     SessionIntervalRaised,
     /// An INVITE of ours that came back to us.
     LoopedRequest,
+    /// A request to a trunk over UDP that went over TCP because it is large.
+    MovedToTcp,
+    /// One of them that went over UDP after all, for no connection came about.
+    FellBackToUdp,
 }
 
-const NAMES: [(Counter, &str); 23] = [
+const NAMES: [(Counter, &str); 25] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -73,6 +77,8 @@ const NAMES: [(Counter, &str); 23] = [
     (Counter::Farewell, "sip_farewells"),
     (Counter::SessionIntervalRaised, "sip_session_intervals_raised"),
     (Counter::LoopedRequest, "sip_looped_requests"),
+    (Counter::MovedToTcp, "sip_requests_moved_to_tcp"),
+    (Counter::FellBackToUdp, "sip_requests_fell_back_to_udp"),
 ];
 
 /// Monotonic counts.

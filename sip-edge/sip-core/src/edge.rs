@@ -67,6 +67,7 @@ impl Edge {
             hold_audio: BTreeMap::new(),
             trunk_networks: BTreeSet::new(),
             refused_sources: BTreeSet::new(),
+            datagrams_only: BTreeMap::new(),
             trunks: Trunks::default(),
             ladders: Ladders::default(),
             config,
@@ -223,7 +224,9 @@ impl Edge {
             .map(|(id, _)| id)
             .collect();
         for id in failed {
-            self.shard.transactions.handle_transport_error(now, id);
+            if self.shard.transactions.handle_transport_error(now, id) {
+                self.shard.note_fallback(now, flow.remote);
+            }
         }
         self.settle_after(now, fault);
     }

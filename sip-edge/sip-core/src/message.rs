@@ -18,7 +18,7 @@ mod view;
 
 pub use body::{SDP, session_description};
 pub use build::{
-    Body, RequestParts, ack_for, cancel_for, refusal, request, respond, same_hop, set_body,
+    Body, RequestParts, ack_for, cancel_for, over, refusal, request, respond, same_hop, set_body,
     stamp_source, via_value,
 };
 pub use framer::{Frame, FrameError, Framer};

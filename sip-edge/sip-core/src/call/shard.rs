@@ -7,7 +7,7 @@ use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
 use crate::event::{Event, Output, SourceKind};
 use crate::flow::{Flow, Transport};
-use crate::message::{self, Request, Response};
+use crate::message::{self, Method, Request, Response};
 use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
@@ -18,10 +18,14 @@ use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Trunks that are remembered by what they do.
 const MAX_TRUNK_COUNT: usize = 1024;
+/// Longest request over UDP: no path's MTU, which is not known, is below it (RFC 3261 §18.1.1).
+const MAX_DATAGRAM_LEN: usize = 1_300;
+/// How long a trunk that took no connection gets large requests over UDP.
+const DATAGRAMS_ONLY: Duration = Duration::from_secs(300);
 
 /// A call of the shard; the generation makes a stale key harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +90,8 @@ pub struct Resources {
     pub trunk_networks: BTreeSet<IpNet>,
     /// Trunks of which it was told that something came from elsewhere.
     pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
+    /// Trunks over UDP that took no connection, and until when they are not asked for one.
+    pub datagrams_only: BTreeMap<SocketAddr, Instant>,
     /// Whether trunks are there to take calls.
     pub trunks: Trunks,
     /// What is kept of the calls' messages.
@@ -103,14 +109,57 @@ impl Resources {
         flow: Flow,
         owner: Owner,
     ) -> Option<TransactionId> {
-        let peer = Peer { flow, owner: Some(owner) };
-        match self.transactions.start_client(now, request, reliability(flow), peer) {
+        match self.start_request(now, request, flow, Some(owner)) {
             Ok(transaction) => Some(transaction),
             Err(Full::AtCapacity | Full::Taken | Full::NoKey) => {
                 self.counters.count(Counter::TransactionCapacity);
                 None
             }
         }
+    }
+
+    /// The same without counting. A large request to a trunk over UDP goes over TCP, and over UDP
+    /// only if no connection comes about (RFC 3261 §18.1.1).
+    pub fn start_request(
+        &mut self,
+        now: Instant,
+        request: Request,
+        flow: Flow,
+        owner: Option<Owner>,
+    ) -> Result<TransactionId, Full> {
+        let peer = Peer { flow, owner };
+        if !self.is_moved(now, &request, flow) {
+            return self.transactions.start_client(now, request, reliability(flow), peer);
+        }
+        let flow = Flow { transport: Transport::Tcp, ..flow };
+        let moved = message::over(&request, "TCP");
+        let (reliability, user) = (reliability(flow), Peer { flow, owner });
+        let transaction = self.transactions.start_client(now, moved, reliability, user)?;
+        self.transactions.give_fallback(transaction, request, peer);
+        self.counters.count(Counter::MovedToTcp);
+        Ok(transaction)
+    }
+
+    fn is_moved(&self, now: Instant, request: &Request, flow: Flow) -> bool {
+        let refuses = || self.datagrams_only.get(&flow.remote).is_some_and(|until| now < *until);
+        flow.transport == Transport::Udp
+            && match request.method {
+                // It goes the way of its INVITE (§9.1).
+                Method::Cancel => {
+                    let invite = self.transactions.user_of_invite(request);
+                    invite.is_some_and(|peer| peer.flow.transport == Transport::Tcp)
+                }
+                _ => message::print_request(request).len() > MAX_DATAGRAM_LEN && !refuses(),
+            }
+    }
+
+    /// A large request went over UDP after all: for a while the next ones do at once.
+    pub fn note_fallback(&mut self, now: Instant, remote: SocketAddr) {
+        self.counters.count(Counter::FellBackToUdp);
+        if self.datagrams_only.len() >= MAX_TRUNK_COUNT {
+            self.datagrams_only.clear();
+        }
+        self.datagrams_only.insert(remote, now + DATAGRAMS_ONLY);
     }
 
     /// Sends a request that has no transaction: the ACK of a 2xx (RFC 3261 §13.2.2.4).

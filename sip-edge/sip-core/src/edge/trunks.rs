@@ -6,7 +6,7 @@ mod register;
 
 use super::Edge;
 use crate::call::invitation::request;
-use crate::call::shard::{Peer, Resources, reliability};
+use crate::call::shard::Resources;
 use crate::command::KeptTrunk;
 use crate::event::{Event, Output};
 use crate::flow::{Flow, FlowFault};
@@ -358,8 +358,7 @@ fn send(
     let local = shard.config.local(transport);
     let flow = Flow { transport, local, remote, connection: None };
     shard.remember_trunk(remote.ip(), &trunk.signal_from);
-    let peer = Peer { flow, owner: None };
-    shard.transactions.start_client(now, request, reliability(flow), peer).ok()
+    shard.start_request(now, request, flow, None).ok()
 }
 
 fn send_options(

@@ -48,6 +48,18 @@ pub fn via_value(transport: &str, sent_by: &str, branch: &str) -> String {
     format!("SIP/2.0/{transport} {sent_by};branch={branch};rport")
 }
 
+/// The same request with this transport in its Via (RFC 3261 §18.1.1).
+pub fn over(request: &Request, transport: &str) -> Request {
+    let mut request = request.clone();
+    for each in request.headers.iter_mut() {
+        if let Header::Via(via) = each {
+            let sent_by = via.value().split_once(' ').map_or("", |(_, sent_by)| sent_by);
+            *each = header("Via", format!("SIP/2.0/{transport} {sent_by}"));
+        }
+    }
+    request
+}
+
 /// Builds a request; Max-Forwards is 70. A first route without `lr` becomes the request URI, and
 /// the target the last route (§12.2.1.1).
 pub fn request(parts: &RequestParts<'_>) -> Request {

@@ -21,11 +21,14 @@ enum Side {
 impl Key {
     /// The key of a client transaction from the request it sends.
     pub fn client(request: &Request) -> Option<Self> {
-        Some(Self {
-            side: Side::Client,
-            method: name(request.method),
-            text: request.top_via()?.branch()?.to_owned(),
-        })
+        Self::client_as(request, request.method)
+    }
+
+    /// The key of a client transaction with this branch and another method: the INVITE's that a
+    /// CANCEL is for (§9.1).
+    pub fn client_as(request: &Request, method: Method) -> Option<Self> {
+        let text = request.top_via()?.branch()?.to_owned();
+        Some(Self { side: Side::Client, method: name(method), text })
     }
 
     /// The keys of which the client transaction that a response is for has one: where CSeq names no

@@ -52,6 +52,14 @@ enum Machine {
 }
 
 impl Machine {
+    fn client(now: Instant, request: Request, reliability: Reliability, timers: Timers) -> Self {
+        if request.method == Method::Invite {
+            Self::ClientInvite(ClientInvite::new(now, request, reliability, timers))
+        } else {
+            Self::ClientNonInvite(ClientNonInvite::new(now, &request, reliability, timers))
+        }
+    }
+
     fn poll_output(&mut self) -> Option<Output> {
         match self {
             Self::ClientInvite(machine) => machine.poll_output(),
@@ -110,6 +118,7 @@ struct Entry<U> {
     user: U,
     machine: Machine,
     armed: Option<Instant>,
+    fallback: Option<Box<(Request, U)>>,
 }
 
 /// The transactions of one shard, each with a `U` of its user.
@@ -155,12 +164,16 @@ impl<U: Attachment> Table<U> {
         }
         let key = Key::client(&request).ok_or(Full::NoKey)?;
         self.admit(&key)?;
-        let machine = if request.method == Method::Invite {
-            Machine::ClientInvite(ClientInvite::new(now, request, reliability, self.timers))
-        } else {
-            Machine::ClientNonInvite(ClientNonInvite::new(now, &request, reliability, self.timers))
-        };
+        let machine = Machine::client(now, request, reliability, self.timers);
         Ok(self.insert(key, user, machine))
+    }
+
+    /// Gives a client transaction over a stream the same request for datagrams, should the stream
+    /// fail before any response (§18.1.1).
+    pub fn give_fallback(&mut self, id: TransactionId, request: Request, user: U) {
+        if self.is_running(id) {
+            self.entries[id.index].fallback = Some(Box::new((request, user)));
+        }
     }
 
     /// Goes on with an INVITE that an earlier process sent.
@@ -215,8 +228,9 @@ impl<U: Attachment> Table<U> {
         self.next_generation += 1;
         self.counters.started_count += 1;
         let stream = user.stream();
-        let index =
-            self.entries.insert(Entry { generation, key: key.clone(), user, machine, armed: None });
+        let entry =
+            Entry { generation, key: key.clone(), user, machine, armed: None, fallback: None };
+        let index = self.entries.insert(entry);
         self.by_stream.extend(stream.map(|stream| (stream, index)));
         self.by_key.insert(key, index);
         self.settle(index);
@@ -238,6 +252,11 @@ impl<U: Attachment> Table<U> {
     /// besides.
     pub fn cancelled(&self, cancel: &Request) -> Option<TransactionId> {
         self.find(&Key::cancelled(cancel)?)
+    }
+
+    /// The user of the INVITE client transaction that a CANCEL of ours is for (§9.1).
+    pub fn user_of_invite(&self, cancel: &Request) -> Option<&U> {
+        self.user(self.find(&Key::client_as(cancel, Method::Invite)?)?)
     }
 
     fn find(&self, key: &Key) -> Option<TransactionId> {
@@ -277,14 +296,28 @@ impl<U: Attachment> Table<U> {
         }
     }
 
-    /// Tells the transaction that its bytes could not be sent.
-    pub fn handle_transport_error(&mut self, now: Instant, id: TransactionId) {
-        if self.is_running(id) {
-            let machine = &mut self.entries[id.index].machine;
-            machine.handle_client(now, ClientInput::TransportError);
-            machine.handle_server(now, ServerInput::TransportError);
-            self.settle(id.index);
+    /// Tells the transaction that its bytes could not be sent; whether it falls back.
+    pub fn handle_transport_error(&mut self, now: Instant, id: TransactionId) -> bool {
+        if !self.is_running(id) {
+            return false;
         }
+        let entry = &mut self.entries[id.index];
+        let fallback = entry.fallback.take();
+        let falls_back = fallback.is_some();
+        if let Some((request, user)) = fallback.map(|fallback| *fallback) {
+            let former = std::mem::replace(&mut entry.user, user).stream();
+            let stream = entry.user.stream();
+            entry.machine = Machine::client(now, request, Reliability::Unreliable, self.timers);
+            if let Some(stream) = former {
+                self.by_stream.remove(&(stream, id.index));
+            }
+            self.by_stream.extend(stream.map(|stream| (stream, id.index)));
+        } else {
+            entry.machine.handle_client(now, ClientInput::TransportError);
+            entry.machine.handle_server(now, ServerInput::TransportError);
+        }
+        self.settle(id.index);
+        falls_back
     }
 
     /// Ends a transaction without a word, such as an INVITE whose CANCEL brought no answer within
@@ -357,6 +390,9 @@ impl<U: Attachment> Table<U> {
         let mut is_over = false;
         while let Some(output) = entry.machine.poll_output() {
             is_over |= matches!(output, Output::Terminated);
+            if matches!(output, Output::Response(_)) {
+                entry.fallback = None;
+            }
             self.outputs.push_back((id, entry.user.clone(), output));
         }
         let due = entry.machine.poll_timeout();

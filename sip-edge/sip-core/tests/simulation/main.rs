@@ -14,6 +14,7 @@ mod identities;
 mod interleavings;
 mod keys;
 mod ladders;
+mod large;
 mod liberal;
 mod limits;
 mod model;
