@@ -23,7 +23,9 @@ use crate::transport::{
 use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
 use capture::{Captures, Sockets};
-use control_wire::{AgentTarget, Command, ControlRefusal, Destination, SoftphoneService, Verb};
+use control_wire::{
+    AgentTarget, Command, ControlRefusal, Destination, KeptTrunk, SoftphoneService, Verb,
+};
 use handover::{Handed, Way};
 use hep::Hep;
 use hold_audio::{HoldAudio, Reading};
@@ -40,6 +42,7 @@ use sip_core::message::View;
 use sip_core::registrar::{CloseReason, RegistrarConfig};
 use sip_core::remains::Remains;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
@@ -415,6 +418,10 @@ impl Shard {
                 self.tls.know(address, host_of(domain));
             }
         }
+        if let Command::KeepTrunks(trunks) = &command {
+            self.streams.keep_alive(kept_over(trunks, TransportKind::Tcp));
+            self.tls_streams.keep_alive(kept_over(trunks, TransportKind::Tls));
+        }
         let mut answer = Ok(());
         match command {
             Command::PlaceCall(call) if self.mailbox.outbox().holds_end_of(&call.call_id) => {}
@@ -609,6 +616,15 @@ fn trunks(command: &Command) -> impl Iterator<Item = (SocketAddr, TransportKind,
     };
     let routes = destinations.into_iter().flatten().flat_map(|destination| &destination.routes);
     routes.map(|route| (route.address, route.transport, route.domain.as_str())).chain(kept)
+}
+
+/// Addresses of trunks over a transport that are registered with or probed.
+fn kept_over(trunks: &[KeptTrunk], transport: TransportKind) -> BTreeSet<SocketAddr> {
+    let kept = trunks.iter().filter(|trunk| {
+        let is_kept = trunk.register_s.is_some() || trunk.probe_interval_s.is_some();
+        is_kept && trunk.transport == transport
+    });
+    kept.flat_map(|trunk| &trunk.addresses).copied().collect()
 }
 
 /// The name or address in a URI's host part.

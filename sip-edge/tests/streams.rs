@@ -281,6 +281,51 @@ fn keep_alives_that_come_at_once_get_one_answer() {
     });
 }
 
+// RFC 5626 §4.4.1
+#[test]
+fn a_kept_trunk_is_pinged_and_gone_once_it_answers_no_more() {
+    run(async {
+        let [ping, pong] = [100, 400].map(Duration::from_millis);
+        let rig = Rig::with_limits(4, StreamLimits { ping, pong, ..limits() });
+        let mut peers = Vec::new();
+        for _ in 0..3 {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            rig.streams.send(rig.to(address, None), b"REGISTER");
+            listener.set_nonblocking(true).unwrap();
+            let mut accepted = None;
+            until(|| {
+                accepted = listener.accept().ok();
+                accepted.is_some()
+            })
+            .await;
+            peers.push((accepted.expect("accepted").0, address));
+        }
+        rig.streams.keep_alive([peers[0].1, peers[1].1].into());
+        for (peer, _) in &mut peers {
+            assert_eq!(read(peer, 8).await, b"REGISTER");
+        }
+        // One answers a few times, and messages come between.
+        for round in 0..3 {
+            assert_eq!(read(&mut peers[0].0, 4).await, b"\r\n\r\n", "{round}");
+            peers[0].0.write_all(b"\r\n").unwrap();
+            peers[0].0.write_all(MESSAGE).unwrap();
+        }
+        let seen = rig.seen(3).await;
+        assert!(
+            seen.iter().all(|seen| matches!(seen, Seen::Message(_, bytes) if bytes == MESSAGE))
+        );
+        // Whoever does not know pings is left alone.
+        assert!(read(&mut peers[1].0, 8).await.starts_with(b"\r\n\r\n\r\n\r\n"));
+        let flow = rig.to(peers[0].1, None);
+        until(|| rig.seen.borrow().contains(&Seen::Failed(flow))).await;
+        assert_eq!(rig.streams.counters().pongs_missed.get(), 1);
+        assert_eq!(rig.streams.connection_count(), 2);
+        peers[2].0.set_nonblocking(true).unwrap();
+        assert!(peers[2].0.read(&mut [0; 8]).is_err(), "nobody asked to keep it");
+    });
+}
+
 /// Writes these bytes again and again until the connection ends.
 fn keep_writing(local: SocketAddr, bytes: &'static [u8], pause: Duration) {
     std::thread::spawn(move || {

@@ -229,6 +229,10 @@ impl Edge {
             }
         }
         self.settle_after(now, fault);
+        // Told for each that breaks, besides the one that is named.
+        if flow.connection.is_none() && flow.transport.is_reliable() {
+            self.lose_trunk_flow(now, flow);
+        }
     }
 
     /// Whether a host is known as a trunk's.

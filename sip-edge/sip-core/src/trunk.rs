@@ -97,6 +97,11 @@ impl Trunks {
         self.kept.get_mut(id)
     }
 
+    /// All that are kept.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Kept> {
+        self.kept.values_mut()
+    }
+
     /// The trunks that are kept.
     pub fn ids(&self) -> impl Iterator<Item = &TrunkId> {
         self.kept.keys()

@@ -15,7 +15,7 @@ use media_shard::signal::Signal;
 use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{Frame, Framer, Limits};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -45,6 +45,10 @@ pub struct StreamLimits {
     pub stranger: Duration,
     /// The same for a trunk, of either side's messages.
     pub idle: Duration,
+    /// Longest time from one ping to the next on a connection of ours to a kept trunk.
+    pub ping: Duration,
+    /// From a ping to its answer.
+    pub pong: Duration,
 }
 
 /// The shard whose connection has this id.
@@ -55,8 +59,9 @@ pub fn shard_of_connection(id: u64) -> u16 {
 impl StreamLimits {
     /// With what is configured of them.
     pub fn new(idle: Duration) -> Self {
-        let [message, stranger] = [10, 30].map(Duration::from_secs);
-        Self { message, stranger: stranger.min(idle), idle }
+        // RFC 5626 §4.4.1.
+        let [message, stranger, ping, pong] = [10, 30, 120, 10].map(Duration::from_secs);
+        Self { message, stranger: stranger.min(idle), idle, ping: ping.min(idle), pong }
     }
 }
 
@@ -91,6 +96,10 @@ pub struct StreamCounters {
     /// Connections closed because a message took too long to be whole.
     pub late: Cell<u64>,
     pub idle_closed: Cell<u64>,
+    /// Pings that were sent to kept trunks.
+    pub pings: Cell<u64>,
+    /// Connections closed because a ping got no answer.
+    pub pongs_missed: Cell<u64>,
     /// Connections on which TLS did not come about.
     pub handshake_failed: Cell<u64>,
     /// Certificates that changed and cannot be used.
@@ -113,6 +122,8 @@ impl StreamCounters {
             ("late", &self.late),
             ("idle_closed", &self.idle_closed),
             ("paused", &self.paused),
+            ("pings", &self.pings),
+            ("pongs_missed", &self.pongs_missed),
             ("handshake_failed", &self.handshake_failed),
             ("reload_failed", &self.reload_failed),
         ]
@@ -134,6 +145,12 @@ struct Connection {
     is_cut: Cell<bool>,
     /// No more messages come: it ends once its queue is empty.
     is_ending: Cell<bool>,
+    /// A ping of ours is not answered.
+    awaits_pong: Cell<bool>,
+    /// One was.
+    answers_pings: Cell<bool>,
+    /// When anything came.
+    last_read: Cell<Instant>,
     /// The last whole message, of either side.
     last_active: Cell<Instant>,
     has_message: Cell<bool>,
@@ -193,6 +210,8 @@ struct State {
     strangers: RefCell<Slots>,
     /// Addresses of trunks, the latest last.
     trunks: RefCell<VecDeque<IpAddr>>,
+    /// Addresses of trunks to which a connection is kept alive.
+    kept: RefCell<BTreeSet<SocketAddr>>,
     next_id: Cell<u64>,
     counters: StreamCounters,
     failures: Rc<Failures>,
@@ -217,6 +236,7 @@ impl Streams {
             by_remote: RefCell::default(),
             strangers: RefCell::new(Slots::new(config.max_per_address)),
             trunks: RefCell::default(),
+            kept: RefCell::default(),
             next_id: Cell::new((u64::from(config.shard) << SHARD_SHIFT) + 1),
             counters: StreamCounters::default(),
             failures,
@@ -262,6 +282,11 @@ impl Streams {
             trunks.pop_front();
         }
         trunks.push_back(address);
+    }
+
+    /// Connections of ours to these addresses are kept alive from now on, and to no others.
+    pub fn keep_alive(&self, addresses: BTreeSet<SocketAddr>) {
+        self.0.kept.replace(addresses);
     }
 
     fn is_trunk(&self, address: IpAddr) -> bool {
@@ -391,6 +416,9 @@ impl Streams {
             cut: Signal::default(),
             is_cut: Cell::new(false),
             is_ending: Cell::new(false),
+            awaits_pong: Cell::new(false),
+            answers_pings: Cell::new(false),
+            last_read: Cell::new(Instant::now()),
             last_active: Cell::new(Instant::now()),
             has_message: Cell::new(false),
         });
@@ -416,7 +444,9 @@ impl Streams {
         };
         let tcp = connection.source.meter(tcp);
         let flowing = async {
-            let Some(tls) = &self.0.tls else { return self.exchange(&connection, tcp).await };
+            let Some(tls) = &self.0.tls else {
+                return self.exchange(&connection, tcp, opener).await;
+            };
             let handshake = async {
                 match opener {
                     Opener::Peer => tls.accept(tcp).await,
@@ -424,7 +454,7 @@ impl Streams {
                 }
             };
             match within(self.0.config.limits.message, handshake).await {
-                Some(Ok(stream)) => self.exchange(&connection, stream).await,
+                Some(Ok(stream)) => self.exchange(&connection, stream, opener).await,
                 Some(Err(_)) => {
                     count(&self.0.counters.handshake_failed);
                     End::Tls
@@ -444,9 +474,40 @@ impl Streams {
         &self,
         connection: &Connection,
         stream: impl AsyncRead + AsyncWrite + Unpin,
+        opener: Opener,
     ) -> End {
         let (mut reader, mut writer) = futures_lite::io::split(stream);
-        future::or(self.read(connection, &mut reader), self.write(connection, &mut writer)).await
+        let exchange =
+            future::or(self.read(connection, &mut reader), self.write(connection, &mut writer));
+        match opener {
+            Opener::Us => future::or(exchange, self.ping(connection)).await,
+            Opener::Peer => exchange.await,
+        }
+    }
+
+    /// Pings a kept trunk (RFC 5626 §4.4.1) until it does not answer. Deviates: a peer that never
+    /// answered one, and has not said that it does, is not taken for gone (RFC 6223 §4.3).
+    async fn ping(&self, connection: &Connection) -> End {
+        let limits = self.0.config.limits;
+        // From four fifths of the longest time on, so that not all come at once.
+        let spread = 80 + (connection.id % 21) as u32;
+        loop {
+            Timer::new(limits.ping * spread / 100).await;
+            if !self.0.kept.borrow().contains(&connection.remote) {
+                continue;
+            }
+            let pinged = Instant::now();
+            connection.awaits_pong.set(true);
+            count(&self.0.counters.pings);
+            self.send(self.flow(connection.remote, Some(connection.id)), b"\r\n\r\n");
+            Timer::new(limits.pong).await;
+            let is_silent =
+                connection.awaits_pong.replace(false) && connection.last_read.get() < pinged;
+            if is_silent && connection.answers_pings.get() {
+                count(&self.0.counters.pongs_missed);
+                return End::Broken;
+            }
+        }
     }
 
     fn closed(&self, connection: &Connection, end: End) {
@@ -502,6 +563,11 @@ impl Streams {
                 Some(Ok(0)) => return connection.flushed().await,
                 Some(Err(error)) => return End::of(&error),
                 Some(Ok(len)) => framer.push(&bytes[..len]),
+            }
+            connection.last_read.set(Instant::now());
+            if connection.awaits_pong.get() && framer.take_pong() {
+                connection.awaits_pong.set(false);
+                connection.answers_pings.set(true);
             }
             let is_whole = match self.take_frames(connection, &mut framer).await {
                 Ok(count) => count > 0,

@@ -143,6 +143,18 @@ impl Edge {
         }
     }
 
+    /// The stream to a trunk is gone: what was registered over it is registered again.
+    pub(super) fn lose_trunk_flow(&mut self, now: Instant, flow: Flow) {
+        let is_over_it = |kept: &&mut Kept| {
+            kept.trunk.transport == flow.transport && kept.trunk.addresses.contains(&flow.remote)
+        };
+        let kept = self.shard.trunks.iter_mut().filter(is_over_it);
+        for registration in kept.filter_map(|kept| kept.registration.as_mut()) {
+            registration.lose_flow(now);
+        }
+        self.trunks.due = self.shard.trunks.poll_timeout();
+    }
+
     /// Sends what is due and ends what is overdue.
     pub(super) fn handle_trunk_timeout(&mut self, now: Instant) {
         if self.trunks.due.is_none_or(|due| now < due) {

@@ -56,6 +56,14 @@ impl Framer {
         self.buffer[self.used_len..].iter().any(|byte| !b"\r\n".contains(byte))
     }
 
+    /// Takes the single CRLF that answers a ping of ours (RFC 5626 §4.4.1), if it comes next.
+    pub fn take_pong(&mut self) -> bool {
+        let pending = &self.buffer[self.used_len..];
+        let is_pong = pending.starts_with(b"\r\n") && !pending.starts_with(b"\r\n\r\n");
+        self.used_len += if is_pong { 2 } else { 0 };
+        is_pong
+    }
+
     /// The next frame, `None` when more bytes are needed. After an error it only repeats the error.
     pub fn poll(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         if let Some(error) = self.failed {

@@ -36,6 +36,8 @@ pub struct Registration {
     stage: Stage,
     /// Until when the carrier takes our calls.
     until: Option<Instant>,
+    /// When it last took one.
+    accepted: Option<Instant>,
     fault: Option<Fault>,
     /// Failures in a row.
     failure_count: u32,
@@ -48,6 +50,7 @@ impl Registration {
             asked,
             stage: Stage::Waiting { until: now },
             until: None,
+            accepted: None,
             fault: None,
             failure_count: 0,
         }
@@ -75,6 +78,7 @@ impl Registration {
     pub fn accept(&mut self, now: Instant, granted: Duration, chance: u64) {
         let granted = granted.min(MAX_ASKED);
         self.until = Some(now + granted);
+        self.accepted = Some(now);
         self.fault = None;
         self.failure_count = 0;
         self.stage = Stage::Waiting { until: now + part(granted, 0.5, 0.75, chance) };
@@ -109,6 +113,17 @@ impl Registration {
             asked => part(longest, 0.5, 1.0, chance).max(asked.unwrap_or_default().min(MAX_WAIT)),
         };
         self.stage = Stage::Waiting { until: now + wait };
+    }
+
+    /// The stream that it was made over is gone: it is due at once, but some time after the last
+    /// one was taken (RFC 5626 §4.5).
+    pub fn lose_flow(&mut self, now: Instant) {
+        if let (Stage::Waiting { until }, Some(accepted), None) =
+            (self.stage, self.accepted, self.fault)
+        {
+            let due = now.max(accepted + BASE_WAIT);
+            self.stage = Stage::Waiting { until: until.min(due) };
+        }
     }
 
     /// Whether the carrier takes our calls.
@@ -217,6 +232,26 @@ mod tests {
             one.fail(now, TIMEOUT, Some(SECOND * asked), true, 0);
             assert_eq!(one.poll_timeout(), Some(now + SECOND * waits));
         }
+    }
+
+    // RFC 5626 §4.5
+    #[test]
+    fn a_lost_stream_makes_it_due_but_not_at_each_loss() {
+        let now = Instant::now();
+        let mut one = asking(now);
+        one.lose_flow(now);
+        assert_eq!(one.poll_timeout(), None, "its own REGISTER fails with it");
+        one.accept(now, HOUR, 0);
+        one.lose_flow(now + SECOND);
+        assert_eq!(one.poll_timeout(), Some(now + BASE_WAIT));
+        let later = now + 10 * BASE_WAIT;
+        one.accept(now, HOUR, 0);
+        one.lose_flow(later);
+        assert_eq!(one.poll_timeout(), Some(later));
+        assert!(one.take_due(later).is_some() && one.is_registered());
+        one.fail(later, TIMEOUT, None, false, u64::MAX);
+        one.lose_flow(later);
+        assert_eq!(one.poll_timeout(), Some(later + 2 * BASE_WAIT), "its back-off holds");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::strangers::stray;
 use call_words::{CallStatus, Reason};
 use sip_core::command::{Credentials, KeptTrunk, PlaceCall};
 use sip_core::event::TrunkState;
-use sip_core::flow::Transport;
+use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{self, Method, Request, View, header};
 use sip_core::trunk::registration::Fault;
 use std::time::Duration;
@@ -156,6 +156,74 @@ fn it_registers_answers_challenges_and_refreshes() {
     rig.reply_with(&again, 200, "r", "Expires", "40");
     assert_eq!(registration(&mut rig), (true, None));
     rig.expect_silence();
+}
+
+/// A rig that is registered over a stream.
+fn bound_over(transport: Transport) -> (Rig, Request) {
+    let mut rig = Rig::new();
+    keep(&mut rig, &[KeptTrunk { transport, ..registered() }]);
+    let register = rig.expect_request(Method::Register, CUSTOMER);
+    rig.reply_with(&register, 200, "r", "Expires", "300");
+    assert_eq!(registration(&mut rig), (true, None));
+    (rig, register)
+}
+
+fn lose_flow(rig: &mut Rig, transport: Transport, at: &str, connection: Option<u64>) {
+    let flow = Flow { transport, connection, ..Rig::flow(address(at)) };
+    rig.edge.handle_flow_error(rig.now, flow, FlowFault::Broken);
+    rig.drain();
+}
+
+#[test]
+fn it_registers_over_streams_and_ends_that_when_it_is_kept_no_more() {
+    for (transport, via, contact) in [
+        (
+            Transport::Tcp,
+            "SIP/2.0/TCP 10.0.0.1:5060;",
+            "<sip:s0-carrier@10.0.0.1:5060;transport=tcp>",
+        ),
+        (
+            Transport::Tls,
+            "SIP/2.0/TLS 10.0.0.1:5061;",
+            "<sip:s0-carrier@10.0.0.1:5061;transport=tls>",
+        ),
+    ] {
+        let (mut rig, register) = bound_over(transport);
+        assert!(register.value("Via").unwrap().starts_with(via));
+        assert_eq!(register.value("Contact"), Some(contact));
+        rig.advance(SECOND);
+        rig.expect_silence();
+        keep(&mut rig, &[]);
+        let end = rig.expect_request(Method::Register, CUSTOMER);
+        assert_eq!((end.value("Contact"), end.value("Expires")), (Some(contact), Some("0")));
+        assert_eq!(rig.edge.held().registration_count, 1, "its answer is waited for");
+        rig.reply(&end, 200, "r");
+        assert_eq!(rig.edge.held(), Default::default());
+    }
+}
+
+// RFC 5626 §4.5
+#[test]
+fn a_stream_that_is_lost_is_registered_over_again() {
+    let (mut rig, first) = bound_over(Transport::Tcp);
+    rig.advance(SECOND * 60);
+    // Another trunk's, another transport's, and one that the carrier opened.
+    lose_flow(&mut rig, Transport::Tcp, BACKUP, None);
+    lose_flow(&mut rig, Transport::Tls, CUSTOMER, None);
+    lose_flow(&mut rig, Transport::Tcp, CUSTOMER, Some(9));
+    rig.advance(SECOND);
+    rig.expect_silence();
+    lose_flow(&mut rig, Transport::Tcp, CUSTOMER, None);
+    rig.advance(SECOND);
+    let again = rig.expect_request(Method::Register, CUSTOMER);
+    assert_eq!(again.call_id(), first.call_id());
+    rig.reply_with(&again, 200, "r", "Expires", "300");
+    // A carrier that hangs up each time is not asked each time.
+    lose_flow(&mut rig, Transport::Tcp, CUSTOMER, None);
+    rig.advance(SECOND * 25);
+    rig.expect_silence();
+    rig.advance(SECOND * 10);
+    rig.expect_request(Method::Register, CUSTOMER);
 }
 
 #[test]

@@ -61,6 +61,26 @@ fn a_message_without_length_and_without_a_type_has_no_body() {
     check(&stream, &[Seen::Message(bye.clone()), Seen::Message(ok), Seen::Message(bye)]);
 }
 
+// RFC 5626 §4.4.1: a ping of the peer's, and a message behind an empty line, are none.
+#[test]
+fn a_single_line_end_answers_a_ping() {
+    for (bytes, is_pong) in [
+        (&b"\r\n"[..], true),
+        (b"\r\nBYE", true),
+        (b"\r\n\r\n", false),
+        (b"\r", false),
+        (b"BYE\r\n", false),
+        (b"", false),
+    ] {
+        let mut framer = Framer::new(Limits::default());
+        framer.push(bytes);
+        assert_eq!(framer.take_pong(), is_pong, "{}", bytes.escape_ascii());
+        // Two answers in a row are no ping.
+        framer.push(b"\r\n");
+        assert_eq!(framer.poll() == Ok(Some(Frame::Ping)), bytes == b"\r\n\r\n");
+    }
+}
+
 #[track_caller]
 fn check_error(stream: &str, expected: FrameError) {
     let mut framer = Framer::new(Limits { head_len: 200, header_count: 10, body_len: 100 });
