@@ -1,228 +1,40 @@
-//! Two shards of the real process behind one SIP port, and a carrier that speaks from many ports,
-//! so that the kernel brings what it says to either shard: calls work as if each shard had its own.
+//! Two shards behind one SIP port, and a carrier that speaks from many ports, so that the kernel
+//! brings what it says to either shard: calls work as if each shard had its own.
 
+use crate::edge::{Counters, Edge, PATIENCE, value};
 use call_words::{CallId, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind};
-use control_wire::{
-    AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
-    ToEdge, VERSION, encode,
-};
-use rustix::process::Pid;
+use control_wire::{AgentTarget, Command as Asked, Destination, PlaceCall, Route};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const SHARD_COUNT: usize = 2;
 /// Sockets that the carrier speaks from.
 const MOUTH_COUNT: usize = 16;
 
-type Counters = BTreeMap<String, u64>;
-
-/// control-api's end of one shard's link.
-struct Link {
-    writer: UnixStream,
-    events: Receiver<Event>,
-    counters: Arc<Mutex<(u64, Counters)>>,
-}
-
-impl Link {
-    /// Takes a shard's connection; its number.
-    fn accept(listener: &UnixListener) -> (u16, Link) {
-        let (mut reader, _) = listener.accept().unwrap();
-        let mut writer = reader.try_clone().unwrap();
-        let mut decoder = FrameDecoder::default();
-        let hello = loop {
-            if let Some(message) = next(&mut reader, &mut decoder) {
-                break message;
-            }
-        };
-        let FromEdge::Hello(hello) = hello else { panic!("no Hello") };
-        send(&mut writer, &ToEdge::Welcome { version: VERSION });
-        let (tell, events) = channel();
-        let counters = Arc::<Mutex<(u64, Counters)>>::default();
-        let (noted, acknowledged) = (counters.clone(), writer.try_clone().unwrap());
-        std::thread::spawn(move || note(reader, decoder, acknowledged, &tell, &noted));
-        (hello.shard, Link { writer, events, counters })
-    }
-
-    fn command(&mut self, id: u64, command: Asked) {
-        send(&mut self.writer, &ToEdge::Command { id, command });
-    }
-
-    fn until_ended(&self, call_id: &CallId) {
-        loop {
-            match self.events.recv_timeout(PATIENCE).expect("the call ends") {
-                Event::Ended(ended) if ended.call_id == *call_id => return,
-                _ => {}
-            }
-        }
-    }
-
-    /// What the shard counts from now on includes all that it did before.
-    fn counters(&self) -> Counters {
-        let seen = self.counters.lock().unwrap().0;
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let (count, counters) = self.counters.lock().unwrap().clone();
-            if count > seen + 1 {
-                return counters;
-            }
-            assert!(Instant::now() < until, "no status comes");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-fn note(
-    mut reader: UnixStream,
-    mut decoder: FrameDecoder,
-    mut writer: UnixStream,
-    tell: &Sender<Event>,
-    noted: &Mutex<(u64, Counters)>,
-) {
-    while let Some(message) = next(&mut reader, &mut decoder) {
-        match message {
-            FromEdge::Event { id, event } => {
-                send(&mut writer, &ToEdge::Ack { event_id: id });
-                let _ = tell.send(event);
-            }
-            FromEdge::Status(status) => {
-                let mut noted = noted.lock().unwrap();
-                *noted = (noted.0 + 1, status.counters);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn send(link: &mut UnixStream, message: &ToEdge) {
-    let mut bytes = Vec::new();
-    encode(message, &mut bytes).unwrap();
-    // The shard may have ended.
-    let _ = link.write_all(&bytes);
-}
-
-/// The next message; `None` when the shard has ended.
-fn next(link: &mut UnixStream, decoder: &mut FrameDecoder) -> Option<FromEdge> {
-    let mut bytes = [0; 4096];
-    loop {
-        if let Some(message) = decoder.poll().unwrap() {
-            return Some(message);
-        }
-        let len = link.read(&mut bytes).ok().filter(|len| *len > 0)?;
-        decoder.push(&bytes[..len]);
-    }
-}
-
-struct Edge {
-    child: Child,
-    links: Vec<Link>,
-    sip: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Edge {
-    fn start() -> Edge {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
-        let sip = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let file = folder.path().join("sip-edge.toml");
-        std::fs::write(&file, config(folder.path(), sip)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_sip-edge"))
-            .arg("--config")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut links: Vec<_> = (0..SHARD_COUNT).map(|_| Link::accept(&listener)).collect();
-        links.sort_by_key(|(shard, _)| *shard);
-        let links = links.into_iter().map(|(_, link)| link).collect();
-        Edge { child, links, sip, _folder: folder }
-    }
-
-    /// Places a call on one shard between two phones of the carrier.
-    fn place(&mut self, shard: usize, carrier: SocketAddr) -> CallId {
-        thread_local!(static NEXT: Cell<u64> = const { Cell::new(1) });
-        let id = NEXT.replace(NEXT.get() + 1);
-        let call_id = CallId::from(format!("call-{id}"));
-        let call = PlaceCall {
-            call_id: call_id.clone(),
-            account_id: "account".into(),
-            agent: AgentTarget::Phone(destination(carrier)),
-            customer: destination(carrier),
-            max_duration_ms: 3_600_000,
-            no_media_ms: 3_600_000,
-            recording: None,
-            recording_layout: RecordingLayout::Stereo,
-            hold_audio: None,
-            accepts_refer: false,
-            agent_confirm: false,
-            keep_ladder: false,
-        };
-        self.links[shard].command(id, Asked::PlaceCall(Box::new(call)));
-        call_id
-    }
-
-    fn counters(&self) -> Vec<Counters> {
-        self.links.iter().map(Link::counters).collect()
-    }
-
-    /// CPU time of all threads.
-    fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds = tasks.map(|task| {
-            let text = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-            text.split(' ').next().unwrap().parse::<u64>().unwrap()
-        });
-        Duration::from_nanos(nanoseconds.sum())
-    }
-
-    fn stop(mut self) {
-        let process = Pid::from_child(&self.child);
-        for _ in 0..2 {
-            rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let until = Instant::now() + PATIENCE;
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < until, "SIGTERM has no effect");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn config(folder: &Path, sip: SocketAddr) -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(42_000);
-    let mut firsts = std::iter::repeat_with(|| NEXT.fetch_add(64, Ordering::Relaxed));
-    let is_free = |first: &u16| {
-        (*first..*first + 64).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
+/// Places a call on one shard between two phones of the carrier.
+fn place(edge: &mut Edge, shard: usize, carrier: SocketAddr) -> CallId {
+    thread_local!(static NEXT: Cell<u64> = const { Cell::new(1) });
+    let id = NEXT.replace(NEXT.get() + 1);
+    let call_id = CallId::from(format!("call-{id}"));
+    let call = PlaceCall {
+        call_id: call_id.clone(),
+        account_id: "account".into(),
+        agent: AgentTarget::Phone(destination(carrier)),
+        customer: destination(carrier),
+        max_duration_ms: 3_600_000,
+        no_media_ms: 3_600_000,
+        recording: None,
+        recording_layout: RecordingLayout::Stereo,
+        hold_audio: None,
+        accepts_refer: false,
+        agent_confirm: false,
+        keep_ladder: false,
     };
-    let (folder, media) = (folder.display(), firsts.find(is_free).expect("free ports"));
-    format!(
-        "shards = {SHARD_COUNT}\ndrain_limit_s = 0\n[sip]\nport = {}\none_port = true\n\
-         [media]\nfirst_port = {media}\nlast_port = {}\n[recordings]\nfolder = \
-         \"{folder}/recordings\"\n[hold_audio]\nfolder = \"{folder}\"\n[link]\nsocket = \
-         \"{folder}/control.sock\"\n",
-        sip.port(),
-        media + 63
-    )
+    edge.links[shard].command(id, Asked::PlaceCall(Box::new(call)));
+    call_id
 }
 
 fn destination(address: SocketAddr) -> Destination {
@@ -336,11 +148,6 @@ fn take(socket: &UdpSocket) -> (String, SocketAddr) {
     (String::from_utf8(bytes[..len].to_vec()).unwrap(), source)
 }
 
-fn value<'a>(message: &'a str, name: &str) -> &'a str {
-    let mut lines = message.lines().filter_map(|line| line.split_once(": "));
-    lines.find(|(each, _)| *each == name).map_or("", |(_, value)| value)
-}
-
 fn response(request: &str, status: &str, contact: SocketAddr, sdp: &str) -> String {
     let to = value(request, "To");
     let tag = if to.contains(";tag=") { "" } else { ";tag=phone" };
@@ -376,12 +183,12 @@ fn sum(counters: &[Counters], name: &str) -> u64 {
 
 #[test]
 fn whichever_shard_a_message_reaches_its_call_gets_it() {
-    let mut edge = Edge::start();
+    let mut edge = Edge::start(SHARD_COUNT, true);
     let carrier = Carrier::new();
     let mut vias = BTreeSet::new();
     for round in 0..8 {
         let shard = round % SHARD_COUNT;
-        let call_id = edge.place(shard, carrier.address());
+        let call_id = place(&mut edge, shard, carrier.address());
         let (_agent, customer) = (carrier.answer(), carrier.answer());
         let (via, branch) = value(&customer.invite, "Via").split_once(";").unwrap();
         vias.insert(via.to_owned());
@@ -410,11 +217,11 @@ fn whichever_shard_a_message_reaches_its_call_gets_it() {
 /// What is nobody's is served where it lands, and so is what names a shard that there is not.
 #[test]
 fn requests_outside_of_dialogs_are_answered_by_any_shard() {
-    let mut edge = Edge::start();
+    let mut edge = Edge::start(SHARD_COUNT, true);
     let carrier = Carrier::new();
     // Each shard knows the carrier from then on.
     for shard in 0..SHARD_COUNT {
-        edge.place(shard, carrier.address());
+        place(&mut edge, shard, carrier.address());
         (carrier.answer(), carrier.answer());
     }
     let ids = ["plain@carrier".to_owned(), token(0), token(1), token(65_535), "s70000-0".into()];
@@ -437,11 +244,11 @@ fn requests_outside_of_dialogs_are_answered_by_any_shard() {
 /// shard reads it.
 #[test]
 fn what_comes_by_another_shards_connection_is_answered_over_it() {
-    let mut edge = Edge::start();
+    let mut edge = Edge::start(SHARD_COUNT, true);
     let carrier = Carrier::new();
     for round in 0..8 {
         let shard = round % SHARD_COUNT;
-        let call_id = edge.place(shard, carrier.address());
+        let call_id = place(&mut edge, shard, carrier.address());
         let (_agent, customer) = (carrier.answer(), carrier.answer());
         let mut stream = TcpStream::connect(edge.sip).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -469,11 +276,11 @@ fn what_comes_by_another_shards_connection_is_answered_over_it() {
 fn what_a_hop_costs() {
     const ROUNDS: usize = 5;
     const COUNT: usize = 6_000;
-    let mut edge = Edge::start();
+    let mut edge = Edge::start(SHARD_COUNT, true);
     let carrier = Carrier::new();
     let mut calls = Vec::new();
     for shard in 0..SHARD_COUNT {
-        calls.push(edge.place(shard, carrier.address()));
+        calls.push(place(&mut edge, shard, carrier.address()));
         (carrier.answer(), carrier.answer());
     }
     let mouth = carrier.mouth();

@@ -1,0 +1,9 @@
+//! The real process and its trunks, played by scripts: one SIP port for all shards, registrations
+//! over TCP, and what strangers get over it.
+
+#[path = "trunks/edge.rs"]
+mod edge;
+#[path = "trunks/one_port.rs"]
+mod one_port;
+#[path = "trunks/registration.rs"]
+mod registration;
