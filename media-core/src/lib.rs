@@ -27,6 +27,6 @@ mod sender;
 mod slots;
 pub mod srtp;
 mod stream_lock;
-mod stun;
+pub mod stun;
 pub mod tone;
 pub mod wav;

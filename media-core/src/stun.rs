@@ -1,5 +1,6 @@
 //! STUN messages as bytes (RFC 8489): what an ICE-lite agent reads of a check and prints in answer
-//! to it (RFC 8445 §7.3). Who may check, and what a check means, is decided in `ice`.
+//! to it (RFC 8445 §7.3), and the requests that keep a translator's binding (RFC 5626 §4.4.2). Who
+//! may check, and what a check means, is decided in `ice`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,6 +9,8 @@ use sha1::Sha1;
 
 const HEADER_LEN: usize = 20;
 const COOKIE: [u8; 4] = 0x2112_a442u32.to_be_bytes();
+/// What a mapped port is combined with (RFC 8489 §14.2).
+const PORT_MASK: u16 = 0x2112;
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
@@ -76,6 +79,48 @@ impl Unknown {
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+}
+
+/// A Binding request without attributes.
+pub fn binding_request(transaction: [u8; 12]) -> [u8; HEADER_LEN] {
+    let mut request = [0; HEADER_LEN];
+    request[..2].copy_from_slice(&BINDING_REQUEST.to_be_bytes());
+    request[4..8].copy_from_slice(&COOKIE);
+    request[8..].copy_from_slice(&transaction);
+    request
+}
+
+/// The transaction of a message that is the successful answer to a Binding request.
+pub fn answered(message: &[u8]) -> Option<[u8; 12]> {
+    let (header, rest) = message.split_first_chunk::<HEADER_LEN>()?;
+    let len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let is_answer =
+        header[..2] == BINDING_SUCCESS.to_be_bytes() && header[4..8] == COOKIE && len == rest.len();
+    is_answer.then(|| *header.last_chunk().expect("a header is longer"))
+}
+
+/// As whom the successful answer's sender saw us: its XOR-MAPPED-ADDRESS.
+pub fn mapped_address(message: &[u8]) -> Option<SocketAddr> {
+    let transaction = answered(message)?;
+    let mut rest = &message[HEADER_LEN..];
+    loop {
+        let (head, after) = rest.split_first_chunk::<ATTRIBUTE_HEAD_LEN>()?;
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let value = after.get(..len)?;
+        if u16::from_be_bytes([head[0], head[1]]) == XOR_MAPPED_ADDRESS {
+            let mut value = value.to_vec();
+            let (family, port) =
+                (*value.get(1)?, u16::from_be_bytes([*value.get(2)?, *value.get(3)?]));
+            mask(&mut value[4..], transaction);
+            let ip = match family {
+                1 => IpAddr::from(<[u8; 4]>::try_from(&value[4..]).ok()?),
+                2 => IpAddr::from(<[u8; 16]>::try_from(&value[4..]).ok()?),
+                _ => return None,
+            };
+            return Some(SocketAddr::new(ip, port ^ PORT_MASK));
+        }
+        rest = after.get(len.next_multiple_of(4)..)?;
     }
 }
 
@@ -214,11 +259,8 @@ impl Writer<'_> {
 
     /// XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
     fn address(&mut self, address: SocketAddr, transaction: TransactionId) -> Option<()> {
-        let mut mask = [0; 16];
-        mask[..4].copy_from_slice(&COOKIE);
-        mask[4..].copy_from_slice(&transaction);
         let mut value = [0; 20];
-        let port = address.port() ^ u16::from_be_bytes([COOKIE[0], COOKIE[1]]);
+        let port = address.port() ^ PORT_MASK;
         value[2..4].copy_from_slice(&port.to_be_bytes());
         let len = match address.ip() {
             IpAddr::V4(v4) => {
@@ -232,9 +274,15 @@ impl Writer<'_> {
                 20
             }
         };
-        value[4..len].iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        mask(&mut value[4..len], transaction);
         self.attribute(XOR_MAPPED_ADDRESS, &value[..len])
     }
+}
+
+/// What an address is combined with (RFC 8489 §14.2).
+fn mask(address: &mut [u8], transaction: TransactionId) {
+    let mask = COOKIE.into_iter().chain(transaction);
+    address.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
 }
 
 /// HMAC-SHA1 of a message up to its integrity, whose attribute the header's length already counts

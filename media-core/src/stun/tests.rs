@@ -229,3 +229,34 @@ fn of_equal_attributes_the_first_counts() {
     let message = message(BINDING_REQUEST, [1; 12], &names, Some(PASSWORD));
     assert_eq!(parse(&message).unwrap().username, b"a:b");
 }
+
+// RFC 5769 §2.2, §2.3
+#[test]
+fn answers_say_as_whom_we_are_seen() {
+    let addresses = ["192.0.2.1:32853", "[2001:db8:1234:5678:11:2233:4455:6677]:32853"];
+    let transaction = *b"\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae";
+    for (response, address) in RESPONSES.iter().zip(addresses) {
+        let response = bytes(response);
+        assert_eq!(answered(&response), Some(transaction));
+        assert_eq!(mapped_address(&response), Some(address.parse().unwrap()));
+        // Cut short, it says nothing; nor does a check.
+        for len in 0..response.len() {
+            assert_eq!(mapped_address(&response[..len]), None, "{len}");
+        }
+    }
+    assert_eq!(answered(&bytes(REQUEST)), None);
+    let request = binding_request(transaction);
+    assert_eq!(request[..], bytes("000100002112a442b7e7a701bc34d686fa87dfae"));
+    let odd = |value: &[u8]| {
+        mapped_address(&message(BINDING_SUCCESS, transaction, &[(XOR_MAPPED_ADDRESS, value)], None))
+    };
+    for value in [
+        &[][..],
+        &[0, 1, 0],
+        &[0, 1, 0, 0, 1, 2, 3],
+        &[0, 3, 0, 0, 1, 2, 3, 4],
+        &[0, 2, 0, 0, 1, 2, 3, 4],
+    ] {
+        assert_eq!(odd(value), None, "{value:?}");
+    }
+}

@@ -42,6 +42,14 @@ impl Entropy {
         shard_of_token(text.as_bytes()) == Some(self.shard)
     }
 
+    /// A transaction of STUN (RFC 8489 §5) that begins with the shard's number.
+    pub fn stun_transaction(&mut self) -> [u8; 12] {
+        let mut transaction = [0; 12];
+        self.rng.fill_bytes(&mut transaction);
+        transaction[..2].copy_from_slice(&self.shard.to_be_bytes());
+        transaction
+    }
+
     /// A branch of RFC 3261 §8.1.1.7.
     pub fn branch(&mut self) -> String {
         format!("z9hG4bK{}", self.token())

@@ -1,13 +1,18 @@
 //! Whose a message is, where shards share a SIP port: told at a glance, before it is read, from the
 //! ids of our making in it. Each names its shard: the branch that a response brings back (RFC 3261
-//! §8.1.3.3), and the Call-ID of every dialog and registration, for nobody but us begins one.
+//! §8.1.3.3), the Call-ID of every dialog and registration, for nobody but us begins one, and the
+//! transaction of STUN's answers.
 
 use crate::entropy::shard_of_token;
 use crate::message::MAGIC_COOKIE;
+use media_core::stun;
 
 /// The number of the shard that a message names, if it names any. It comes from the network: there
 /// may be no such shard, and whoever wrote it may have made it up.
 pub fn shard_of(bytes: &[u8]) -> Option<u16> {
+    if let Some([high, low, ..]) = stun::answered(bytes) {
+        return Some(u16::from_be_bytes([high, low]));
+    }
     let mut rest = bytes.trim_ascii_start();
     let start = take_line(&mut rest)?;
     let mut is_response = start.get(..4).is_some_and(|it| it.eq_ignore_ascii_case(b"SIP/"));
@@ -78,6 +83,9 @@ mod tests {
                 Some(shard),
             );
             check(&format!("BYE sip:a@b SIP/2.0\r\nCall-ID: {call_id}\r\n\r\n"), Some(shard));
+            let request = stun::binding_request(entropy.stun_transaction());
+            let answer = [&[1, 1], &request[2..]].concat();
+            assert_eq!((shard_of(&answer), shard_of(&request)), (Some(shard), None));
         }
     }
 

@@ -1,8 +1,9 @@
-//! What a shard knows of its trunks: whether they take its registration, answer its OPTIONS, and
-//! carry its calls. Each is a machine of its own that counts and waits; what is sent is
+//! What a shard knows of its trunks: whether they take its registration, keep the way to it open,
+//! answer its OPTIONS, and carry its calls. Each is a machine of its own that counts and waits; what is sent is
 //! `edge/trunks.rs`'s, which trunk a call is offered to first is control-api's.
 
 pub mod breaker;
+pub mod keep_alive;
 pub mod probe;
 pub mod registration;
 
@@ -10,6 +11,7 @@ use crate::command::KeptTrunk;
 use crate::event::{RegistrationState, TrunkState};
 use breaker::Breaker;
 use call_words::{Reason, TrunkId};
+use keep_alive::KeepAlive;
 use probe::Probe;
 use registration::Registration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,13 +24,17 @@ const MAX_BREAKERS: usize = 1024;
 pub struct Kept {
     pub trunk: KeptTrunk,
     pub registration: Option<Registration>,
+    /// If the registrar asked for it.
+    pub keep_alive: Option<KeepAlive>,
     pub probe: Option<Probe>,
 }
 
 impl Kept {
     fn poll_timeout(&self) -> Option<Instant> {
         let registration = self.registration.as_ref().and_then(Registration::poll_timeout);
-        registration.into_iter().chain(self.probe.as_ref().map(Probe::poll_timeout)).min()
+        let keep_alive = self.keep_alive.as_ref().map(KeepAlive::poll_timeout);
+        let probe = self.probe.as_ref().map(Probe::poll_timeout);
+        registration.into_iter().chain(keep_alive).chain(probe).min()
     }
 }
 

@@ -21,6 +21,9 @@ use std::time::Instant;
 
 impl Edge {
     pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        if self.take_keep_alive(now, flow, bytes) {
+            return;
+        }
         let message = match message::read(bytes, &Limits::default()) {
             Ok(Read { refusal: Some(error), message, .. }) if !self.is_ours(&message) => {
                 return self.refuse_malformed(now, flow, bytes, error);

@@ -2,6 +2,7 @@
 //! their answers mean for the machines that count them (`trunk`). Each shard has registrations of
 //! its own, under a Contact of its own.
 
+mod keep_alive;
 mod register;
 
 use super::Edge;
@@ -90,7 +91,7 @@ impl Edge {
             self.release_trunk(now, &id);
         }
         let (former, known) = match self.shard.trunks.release(&id) {
-            Some(Kept { trunk, registration, probe }) => (Some(trunk), (registration, probe)),
+            Some(Kept { trunk, registration, probe, .. }) => (Some(trunk), (registration, probe)),
             None => (None, (None, None)),
         };
         let registration = trunk.register.map(|asked| {
@@ -114,7 +115,9 @@ impl Edge {
                 trunk.probe_interval.map(|interval| Probe::new(now, interval))
             }
         };
-        self.shard.trunks.keep(Kept { trunk, registration, probe });
+        // The next registration agrees to it anew.
+        let keep_alive = None;
+        self.shard.trunks.keep(Kept { trunk, registration, keep_alive, probe });
     }
 
     /// Keeps a trunk no more, and takes our binding back if it may have one.
@@ -166,6 +169,7 @@ impl Edge {
     }
 
     fn pursue_trunk(&mut self, now: Instant, id: &TrunkId) {
+        self.pursue_keep_alive(now, id);
         self.pursue_registration(now, id);
         self.pursue_probe(now, id);
         self.trunks.due = self.shard.trunks.poll_timeout();
@@ -275,6 +279,7 @@ impl Edge {
                 if let Some(registration) = self.registration_mut(id) {
                     registration.accept(now, time, chance);
                 }
+                self.agree_to_keep_alive(now, id, response);
             }
             Answer::Challenge => match register.answer_challenge(now, &mut self.shard, response) {
                 Some(again) => {

@@ -17,6 +17,7 @@ use sip_core::registrar::CloseReason;
 use sip_core::remains;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub const AGENT: &str = "10.0.1.1:5060";
@@ -50,6 +51,8 @@ pub struct Rig {
     pub requested_transfers: Vec<(String, String)>,
     pub speaking: Vec<Vec<String>>,
     pub closed: Vec<(Flow, CloseReason)>,
+    /// Binding requests of STUN.
+    pub pings: Vec<(Flow, Arc<[u8]>)>,
     /// Streams that were closed without a word.
     pub cut: Vec<Flow>,
     /// What is noted for the next process.
@@ -116,6 +119,7 @@ impl Rig {
             requested_transfers: Vec::new(),
             speaking: Vec::new(),
             closed: Vec::new(),
+            pings: Vec::new(),
             cut: Vec::new(),
             journal: Vec::new(),
             refused: Vec::new(),
@@ -191,6 +195,7 @@ impl Rig {
     pub fn drain(&mut self) {
         while let Some(output) = self.edge.poll_output() {
             match output {
+                Output::Sip { flow, bytes } if bytes[0] == 0 => self.pings.push((flow, bytes)),
                 Output::Sip { flow, bytes } => match message::parse(&bytes, &Limits::default()) {
                     Ok(message) => self.sent.push_back((flow, message)),
                     Err(_) if self.is_odd => {

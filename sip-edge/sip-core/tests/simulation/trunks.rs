@@ -7,7 +7,7 @@ use call_words::{CallStatus, Reason};
 use sip_core::command::{Credentials, KeptTrunk, PlaceCall};
 use sip_core::event::TrunkState;
 use sip_core::flow::{Flow, FlowFault, Transport};
-use sip_core::message::{self, Method, Request, View, header};
+use sip_core::message::{self, Header, Method, Request, View, header};
 use sip_core::trunk::registration::Fault;
 use std::time::Duration;
 
@@ -224,6 +224,76 @@ fn a_stream_that_is_lost_is_registered_over_again() {
     rig.expect_silence();
     rig.advance(SECOND * 10);
     rig.expect_request(Method::Register, CUSTOMER);
+}
+
+/// A rig whose registrar has agreed to keep the way open, each so many seconds.
+fn kept_open(keep: &str) -> Rig {
+    let (mut rig, register) = registering();
+    assert!(register.value("Via").unwrap().ends_with(";keep"), "it is offered");
+    let mut response = message::respond(&register, 200, "r");
+    response.headers.push(header("Expires", "300"));
+    let via = register.value("Via").unwrap().replace(";keep", keep);
+    let kept = response.headers.iter_mut().find(|each| matches!(each, Header::Via(_)));
+    *kept.unwrap() = header("Via", via);
+    rig.deliver(address(CUSTOMER), &message::print_response(&response));
+    assert_eq!(registration(&mut rig), (true, None));
+    rig
+}
+
+/// Answers the last Binding request: we are seen at this port.
+fn answer_ping(rig: &mut Rig, from: &str, port: u8) {
+    let (_, ping) = rig.pings.last().expect("a request").clone();
+    let value = [0, 32, 0, 8, 0, 1, 0x21, 0x12 ^ port, 0x21, 0x12, 0xa4, 0x43];
+    let answer = [&[1, 1, 0, 12], &ping[4..20], &value[..]].concat();
+    rig.deliver(address(from), &answer);
+}
+
+// RFC 6223 §4, RFC 5626 §4.4.2
+#[test]
+fn the_way_over_udp_is_kept_open_if_both_agree() {
+    let mut rig = kept_open(";keep=20");
+    for count in 1..5 {
+        let begin = rig.now;
+        while rig.pings.len() < count {
+            rig.advance(SECOND / 10);
+        }
+        assert!((16..=20).contains(&(rig.now - begin).as_secs()), "{:?}", rig.now - begin);
+        answer_ping(&mut rig, CUSTOMER, 1);
+    }
+    let (flow, ping) = rig.pings.last().unwrap();
+    assert_eq!((flow.remote, ping.len()), (address(CUSTOMER), 20));
+    rig.expect_silence();
+    // The translator has another way for us: the registrar is to know. A stranger's word is none.
+    rig.advance(SECOND * 20);
+    answer_ping(&mut rig, BACKUP, 7);
+    rig.advance(SECOND / 10);
+    rig.expect_silence();
+    answer_ping(&mut rig, CUSTOMER, 7);
+    rig.advance(SECOND / 10);
+    rig.expect_request(Method::Register, CUSTOMER);
+}
+
+#[test]
+fn a_way_that_nothing_comes_back_by_is_registered_over_again() {
+    let mut rig = kept_open(";keep=0");
+    let (register, after) = next_request(&mut rig, Method::Register);
+    assert_eq!(rig.pings.len(), 7);
+    assert!(rig.pings.iter().all(|(_, ping)| *ping == rig.pings[0].1), "one request, repeated");
+    // 24 to 29 s, and 39.5 s of repetitions.
+    assert!((62..70).contains(&after.as_secs()), "{after:?}");
+    // One that agrees to nothing any more is left alone.
+    rig.reply_with(&register, 200, "r", "Expires", "300");
+    rig.advance(SECOND * 100);
+    assert_eq!(rig.pings.len(), 7);
+}
+
+#[test]
+fn without_an_agreement_nothing_is_sent() {
+    for keep in ["", ";keep", ";keep=", ";keep=soon"] {
+        let mut rig = kept_open(keep);
+        rig.advance(SECOND * 100);
+        assert_eq!(rig.pings, []);
+    }
 }
 
 #[test]

@@ -6,9 +6,11 @@ use crate::call::invitation::credentials::Authority;
 use crate::call::invitation::{identity, request};
 use crate::call::shard::Resources;
 use crate::command::{EdgeConfig, KeptTrunk};
+use crate::flow::Transport;
 use crate::message::{self, Method, NameAddr, Request, RequestParts, Response, View, header};
 use crate::transaction::TransactionId;
 use call_words::TrunkId;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a final response means.
@@ -68,7 +70,7 @@ impl Register {
         let record = format!("sip:{}@{}", identity::escape(username), self.trunk.domain);
         let parameter = request::transport_parameter(self.trunk.transport);
         self.cseq += 1;
-        let via = request::hop(shard, self.trunk.transport);
+        let via = self.hop(shard);
         let contact = format!(
             "<sip:{}@{}{parameter}>",
             contact_user(&shard.config, &self.trunk.trunk),
@@ -110,11 +112,29 @@ impl Register {
             return None;
         }
         self.challenge_count += 1;
-        let via = request::hop(shard, self.trunk.transport);
+        let via = self.hop(shard);
         let mut register = request::again(self.request.as_ref()?, &via);
         self.cseq += 1;
         self.authority.sign(shard, &mut register);
         self.start(now, shard, register)
+    }
+
+    /// A Via with a fresh branch. Over UDP it offers to keep the way open (RFC 6223 §4.3).
+    fn hop(&self, shard: &mut Resources) -> String {
+        let via = request::hop(shard, self.trunk.transport);
+        if self.trunk.transport == Transport::Udp { via + ";keep" } else { via }
+    }
+
+    /// How often the registrar wants the way kept open, zero if it does not say; `None` if it has
+    /// not agreed to it (RFC 6223 §4.4).
+    pub fn keep_interval(&self, response: &Response) -> Option<Duration> {
+        let via = response.top_via().filter(|_| self.trunk.transport == Transport::Udp)?;
+        via.params.value("keep").and_then(seconds)
+    }
+
+    /// The address that is asked.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.trunk.addresses.get(self.at % self.trunk.addresses.len().max(1)).copied()
     }
 
     fn start(
