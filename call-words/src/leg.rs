@@ -66,6 +66,28 @@ words! {
         /// RTP/AVP with keys in SDP; who answers without them gets plain RTP (RFC 8643).
         Osrtp = "osrtp",
     }
+
+    /// How a trunk is told of pressed keys, and tells them.
+    #[derive(Default)]
+    DtmfMode {
+        /// Telephone-events (RFC 4733) if they are agreed to, else INFO where it is served, else
+        /// tones.
+        #[default]
+        Auto = "auto",
+        /// Telephone-events if they are agreed to, else tones.
+        Rfc4733 = "rfc4733",
+        /// INFO (application/dtmf-relay); tones once it is refused.
+        Info = "info",
+        /// Tones in the audio, which are heard during the talk, too.
+        Inband = "inband",
+    }
+}
+
+impl DtmfMode {
+    /// Whether nothing is set.
+    pub fn is_auto(&self) -> bool {
+        *self == DtmfMode::Auto
+    }
 }
 
 impl Default for ForwardingHeader {

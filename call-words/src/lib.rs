@@ -14,7 +14,8 @@ mod word;
 pub use call::{CallPhase, CallState, CallStatus, CallType, Direction, EventWord, JobState};
 pub use id::{AccountId, AgentName, CallId, EdgeName, EndpointId, KeyId, RecordingName, TrunkId};
 pub use leg::{
-    ForwardingHeader, HangupBy, LegKind, MediaProfile, MessageWay, SignalTransport, TransportKind,
+    DtmfMode, ForwardingHeader, HangupBy, LegKind, MediaProfile, MessageWay, SignalTransport,
+    TransportKind,
 };
 pub use milestone::MilestoneKind;
 pub use party::{Joining, PartyRole, PartyState, SupervisorRole};

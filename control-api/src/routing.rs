@@ -178,6 +178,7 @@ pub fn destination(
             trusted: trunk.trusted,
             forwarding: trunk.forwarding,
             diverted_by: diverted_by.filter(|_| !trunk.forwarding.is_none()).map(shown),
+            dtmf: trunk.dtmf,
         })
     });
     Destination { ring_ms, routes: routes.collect(), skipped: way.skipped.clone() }
@@ -205,7 +206,7 @@ fn shown_format(format: &NumberFormat) -> &NumberFormat {
 mod tests {
     use super::*;
     use crate::config;
-    use call_words::{ForwardingHeader, MediaProfile};
+    use call_words::{DtmfMode, ForwardingHeader, MediaProfile};
 
     pub fn trunk(id: &str, host: &str, number_format: NumberFormat) -> Trunk {
         Trunk {
@@ -232,6 +233,7 @@ mod tests {
             trusted: false,
             forwarding: ForwardingHeader::None,
             srv: false,
+            dtmf: DtmfMode::Auto,
         }
     }
 
@@ -305,6 +307,7 @@ mod tests {
         named.signal_from = vec!["198.51.100.0/24".into()];
         named.media_from = vec!["203.0.113.0/24".into()];
         named.follows_redirects = true;
+        named.dtmf = DtmfMode::Info;
         let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"]
             .map(|address| address.parse().unwrap());
         let ready =
@@ -347,7 +350,7 @@ mod tests {
             ]
         );
         assert!(routes.iter().all(|route| route.media_from == ["203.0.113.0/24"]));
-        assert!(routes.iter().all(|route| route.follows_redirects));
+        assert!(routes.iter().all(|route| route.follows_redirects && route.dtmf == DtmfMode::Info));
     }
 
     #[tokio::test]

@@ -94,6 +94,8 @@ pub struct AnswerSpec<'a> {
     pub srtp: &'a [srtp::Keys],
     /// RTP/AVP is taken with keys and without, whatever holds until now (RFC 8643).
     pub is_opportunistic: bool,
+    /// Telephone-events are agreed to where they are offered.
+    pub takes_events: bool,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names

@@ -87,8 +87,16 @@ fn agreed_securely(suite: Suite) -> Negotiated {
 
 fn answer_spec<'a>(previous: &'a str, agreed: &'a Negotiated) -> AnswerSpec<'a> {
     let (direction, srtp) = (Direction::SendRecv, &[][..]);
-    let (local, is_opportunistic) = (local(), false);
-    AnswerSpec { local, previous, agreed, srtp, is_opportunistic, direction, peer: None }
+    AnswerSpec {
+        local: local(),
+        previous,
+        agreed,
+        srtp,
+        is_opportunistic: false,
+        takes_events: true,
+        direction,
+        peer: None,
+    }
 }
 
 /// Lines as a body: each of them ended by CR LF.

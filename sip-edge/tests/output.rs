@@ -1,7 +1,9 @@
 //! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
 //! `--check-config` finds, a call beside a flood (B01), and one whose recording finds no room.
 
-use call_words::{CallId, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind};
+use call_words::{
+    CallId, DtmfMode, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind,
+};
 use control_wire::{
     AgentTarget, Command as Asked, Destination, Event, FrameDecoder, FromEdge, PlaceCall, Route,
     ToEdge, VERSION, encode,
@@ -211,6 +213,7 @@ fn route(address: SocketAddr) -> Route {
         trusted: false,
         forwarding: ForwardingHeader::None,
         diverted_by: None,
+        dtmf: DtmfMode::Auto,
     }
 }
 

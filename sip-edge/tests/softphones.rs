@@ -8,7 +8,8 @@ mod softphones {
 }
 
 use call_words::{
-    CallStatus, ForwardingHeader, LegKind, MediaProfile, Reason, RecordingLayout, TransportKind,
+    CallStatus, DtmfMode, ForwardingHeader, LegKind, MediaProfile, Reason, RecordingLayout,
+    TransportKind,
 };
 use control_wire::{AgentTarget, Command, Destination, Ended, Event, PlaceCall, Route};
 use sip_core::message::{self, Method, View};
@@ -72,6 +73,7 @@ fn call(agent: &str) -> Command {
         trusted: false,
         forwarding: ForwardingHeader::None,
         diverted_by: None,
+        dtmf: DtmfMode::Auto,
     };
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),

@@ -67,9 +67,9 @@ pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
 mod tests {
     use super::*;
     use call_words::{
-        CallState, CallStatus, CallType, Direction, ForwardingHeader, HangupBy, JobState, Joining,
-        LegKind, MediaProfile, MessageWay, PartyRole, PartyState, RecordingLayout, RecordingState,
-        SignalTransport, SupervisorRole, TransportKind,
+        CallState, CallStatus, CallType, Direction, DtmfMode, ForwardingHeader, HangupBy, JobState,
+        Joining, LegKind, MediaProfile, MessageWay, PartyRole, PartyState, RecordingLayout,
+        RecordingState, SignalTransport, SupervisorRole, TransportKind,
     };
     use std::path::Path;
 
@@ -276,6 +276,7 @@ mod tests {
                 trusted: false,
                 forwarding: ForwardingHeader::None,
                 srv: false,
+                dtmf: DtmfMode::Auto,
             }
         }
 

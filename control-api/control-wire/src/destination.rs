@@ -1,6 +1,8 @@
 //! Where a leg is to be dialled: routes over trunks, or a registered softphone.
 
-use call_words::{AgentName, ForwardingHeader, MediaProfile, Reason, TransportKind, TrunkId, Word};
+use call_words::{
+    AgentName, DtmfMode, ForwardingHeader, MediaProfile, Reason, TransportKind, TrunkId, Word,
+};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -70,6 +72,8 @@ pub struct Route {
     /// User part of who sent the call on to the destination, if somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverted_by: Option<String>,
+    #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
+    pub dtmf: DtmfMode,
 }
 
 /// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.

@@ -34,6 +34,7 @@ fn route() -> Route {
         trusted: false,
         forwarding: ForwardingHeader::None,
         diverted_by: None,
+        dtmf: DtmfMode::Auto,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::view::time::timestamp;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use call_words::{ForwardingHeader, MediaProfile, TransportKind, TrunkId};
+use call_words::{DtmfMode, ForwardingHeader, MediaProfile, TransportKind, TrunkId};
 use control_wire::TrunkState;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -49,6 +49,7 @@ pub struct TrunkView {
     pub hides_caller: bool,
     pub trusted: bool,
     pub forwarding: ForwardingHeader,
+    pub dtmf: DtmfMode,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
     /// How it stands with each connected shard that registers with it, probes it, or avoids it.
@@ -171,6 +172,7 @@ impl From<&Trunk> for TrunkView {
             hides_caller: trunk.hides_caller,
             trusted: trunk.trusted,
             forwarding: trunk.forwarding,
+            dtmf: trunk.dtmf,
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
         }
@@ -315,6 +317,12 @@ pub struct TrunkSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_parser = field::word::<ForwardingHeader>)]
     pub forwarding: Option<ForwardingHeader>,
+    /// How the carrier is told of pressed keys: `rfc4733` by telephone-events if it agrees to them,
+    /// else by tones; `info` by INFO; `inband` by tones alone, which are then heard from it during
+    /// the talk, too. `auto` (default): telephone-events, else INFO where it is served, else tones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long, value_parser = field::word::<DtmfMode>)]
+    pub dtmf: Option<DtmfMode>,
 }
 
 impl TrunkSettings {
@@ -439,6 +447,7 @@ impl TrunkSettings {
                 .forwarding
                 .or_else(|| known.map(|known| known.forwarding))
                 .unwrap_or_default(),
+            dtmf: self.dtmf.or_else(|| known.map(|known| known.dtmf)).unwrap_or_default(),
         };
         if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
             refusals.add("register_s", "allowed only with username and password, or as 0");

@@ -144,7 +144,7 @@ async fn a_customer_is_onboarded_command_by_command() {
     let kept = ["--register-s", "300", "--probe-interval-s", "30", "--priority", "2"];
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
     let follows = ["--follows-redirects", "true", "--hides-caller", "true"];
-    let told = ["--trusted", "true", "--forwarding", "history-info"];
+    let told = ["--trusted", "true", "--forwarding", "history-info", "--dtmf", "info"];
     let output = shell
         .run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows, &told].concat())
         .await;
@@ -161,6 +161,7 @@ async fn a_customer_is_onboarded_command_by_command() {
             "hides_caller       yes",
             "trusted            yes",
             "forwarding         history_info",
+            "dtmf               info",
         ],
     );
     let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];

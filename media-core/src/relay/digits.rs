@@ -1,12 +1,14 @@
-//! Digits that are sent to legs: telephone events where they were negotiated (RFC 4733), else dual
+//! Digits that are sent to legs, and whose are heard: telephone events where they were negotiated (RFC 4733), else dual
 //! tones in the audio (ITU-T Q.23). They come between the packets of what the leg hears, which is
 //! suppressed meanwhile.
 
 use std::time::Instant;
 
 use super::leg::{Kind, Leg};
+use super::queues::Queues;
 use super::tick::TICK_SAMPLES;
-use super::{LegId, Relay};
+use super::{Event, LegId, Relay};
+use crate::codec::Law;
 use crate::drops::DropReason;
 use crate::dtmf::{COLUMNS, KEYS, ROWS};
 use crate::g711;
@@ -136,6 +138,24 @@ impl Digits {
     }
 }
 
+impl Leg {
+    /// Tells a key of a party without telephone-events that is heard in its audio.
+    #[cold]
+    pub(super) fn hear_key(
+        &mut self,
+        queues: &mut Queues,
+        law: Law,
+        audio: &[u8],
+    ) -> Result<(), DropReason> {
+        let Some(keypad) = &mut self.keypad else { return Ok(()) };
+        let table = g711::decode_table(law);
+        match keypad.hear(audio.iter().map(|byte| table[usize::from(*byte)])) {
+            Some(code) => queues.pressed(Event::KeyTone(self.id, code)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Relay {
     /// Sends digits to the leg after those that still wait: telephone events if negotiated, else
     /// dual tones. Codes are 0 to 15 (RFC 4733 §3.2: 10 is '*', 11 '#', 12 to 15 A to D), or
@@ -162,6 +182,14 @@ impl Relay {
             self.dialing.push(leg);
         }
         Ok(())
+    }
+
+    /// Says whether keys are heard in the leg's audio even while others hear it; they are only of a
+    /// party without telephone-events.
+    pub fn hear_tones(&mut self, leg: LegId, hears_tones: bool) {
+        if let Some(leg) = self.legs.get_mut(leg.index, leg.generation) {
+            leg.hears_tones = hears_tones;
+        }
     }
 
     /// Sends a party's key press on to all that hear the party in a mix. Allocates nothing.

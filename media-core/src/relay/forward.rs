@@ -223,7 +223,8 @@ impl Relay {
                     payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
                 beside = leg.event_beside(stream, packet.header.timestamp);
                 if leg.ends_event(&packet.header, event[1]) {
-                    self.drops.note(self.queues.telephone_event(leg.id, event[0]));
+                    let press = Event::TelephoneEvent(leg.id, event[0]);
+                    self.drops.note(self.queues.pressed(press));
                     pressed = Some(event[0]);
                 }
             }
@@ -233,6 +234,9 @@ impl Relay {
                 {
                     let heard = Heard { stream, timestamp: packet.header.timestamp, law };
                     heard.keep(now, leg, &mut self.recordings, &mut self.drops, payload);
+                    if leg.hears_tones {
+                        self.drops.note(leg.hear_key(&mut self.queues, law, payload));
+                    }
                 }
             }
         }
@@ -277,6 +281,9 @@ impl Relay {
         }
         let heard = Heard { stream: accepted.stream, timestamp: header.timestamp, law: Law::Pcmu };
         heard.keep(now, leg, &mut self.recordings, &mut self.drops, narrowed);
+        if leg.hears_tones {
+            self.drops.note(leg.hear_key(&mut self.queues, Law::Pcmu, narrowed));
+        }
         if passes {
             return accepted;
         }
@@ -359,16 +366,13 @@ impl Relay {
     }
 
     /// Hears keys in the audio of a party that nobody hears: who is asked for one and has no
-    /// telephone-events presses it so. In a talk tones are for those who hear them.
+    /// telephone-events presses it so. In a talk tones are for those who hear them, unless the
+    /// party has no other way.
     fn listen(&mut self, accepted: &Accepted, audio: &[u8]) {
         let Format::Audio(codec) = accepted.format else { return };
-        let Some(leg) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation) else {
-            return;
-        };
-        let (Some(law), Some(keypad)) = (codec.law(), &mut leg.keypad) else { return };
-        let table = g711::decode_table(law);
-        if let Some(code) = keypad.hear(audio.iter().map(|byte| table[usize::from(*byte)])) {
-            self.drops.note(self.queues.telephone_event(leg.id, code));
+        let leg = self.legs.get_mut(accepted.leg.index, accepted.leg.generation);
+        if let (Some(leg), Some(law)) = (leg.filter(|leg| !leg.hears_tones), codec.law()) {
+            self.drops.note(leg.hear_key(&mut self.queues, law, audio));
         }
     }
 

@@ -135,6 +135,8 @@ pub(super) struct Leg {
     pub id: LegId,
     /// Who of `heard_by` gets this leg's packets in place.
     pub hearer: Option<LegId>,
+    /// Whether keys are heard in its audio during a talk, too.
+    pub hears_tones: bool,
     pub softphone: Option<Box<Softphone>>,
     pub inbound: Option<Box<Inbound>>,
     pub outbound: Option<Box<Outbound>>,
@@ -194,6 +196,7 @@ impl Leg {
             hears: Parties::default(),
             heard_by: Parties::default(),
             hearer: None,
+            hears_tones: false,
             feed: None,
             mix: None,
             digits: None,
@@ -239,9 +242,9 @@ impl Leg {
         self.remote.as_ref().map_or(Codec::Pcmu, |remote| remote.codec)
     }
 
-    /// Whether audio that comes is kept: for a recording or a mix.
+    /// Whether audio that comes is kept, for a recording or a mix, or keys are heard in it.
     pub fn is_kept(&self) -> bool {
-        self.tap.is_some() || self.feed.is_some()
+        self.tap.is_some() || self.feed.is_some() || self.hears_tones
     }
 
     /// The law in which audio for the leg is made here.

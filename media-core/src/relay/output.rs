@@ -47,9 +47,11 @@ pub enum Event {
     /// a leg that holds or is on hold, nor of one that sends no silence (RFC 3389, RFC 3550 §6.4);
     /// told once per `watch_media`.
     OneWayAudio(LegId),
-    /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release. Of a
-    /// party without telephone-events that nobody hears: when its tones have sounded for 50 ms.
+    /// The leg's party pressed a key (RFC 4733 event code), told once, at the key's release.
     TelephoneEvent(LegId, u8),
+    /// A key of a party without telephone-events has sounded for 50 ms: one that nobody hears, or
+    /// whose tones are heard always (`hear_tones`).
+    KeyTone(LegId, u8),
     /// The softphone's checks chose an address. Told again when they do so after `ConsentLost`.
     IceConnected(LegId),
     /// The softphone's certificate is the signalled one and media can flow.
@@ -73,6 +75,7 @@ impl Event {
             | Event::NoMedia(leg)
             | Event::OneWayAudio(leg)
             | Event::TelephoneEvent(leg, _)
+            | Event::KeyTone(leg, _)
             | Event::IceConnected(leg)
             | Event::DtlsConnected(leg)
             | Event::DtlsFailed(leg)

@@ -56,8 +56,8 @@ impl Queues {
     }
 
     /// Queues a key press; a flood of these leaves room for the other events. Never allocates.
-    pub fn telephone_event(&mut self, leg: LegId, code: u8) -> Result<(), DropReason> {
-        self.push_event(Event::TelephoneEvent(leg, code), self.event_limit / 2)
+    pub fn pressed(&mut self, event: Event) -> Result<(), DropReason> {
+        self.push_event(event, self.event_limit / 2)
     }
 
     /// Queues a change of who speaks; as many as there may be leave room for the other events.

@@ -17,13 +17,14 @@ use crate::srtp::{self, SrtpKeys};
 /// then has no media.
 pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpError> {
     let session = description::parse(answer);
-    let protection = Protection::of(!spec.srtp.is_empty(), spec.is_opportunistic);
+    let offers_keys = !spec.srtp.is_empty();
+    let protection = Protection::of(offers_keys, spec.is_opportunistic && offers_keys);
     let stream = session.stream(usable_stream(&session, protection)?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     let srtp = match protection {
-        _ if spec.srtp.is_empty() => None,
+        Protection::None => None,
         Protection::Opportunistic if is_plain(stream) => None,
         _ => Some(Box::new(answered_keys(stream, &spec.srtp)?)),
     };
@@ -73,7 +74,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         .or_else(|| first_audio(&formats, &spec.agreed.codec.laws()))
         .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
-    let telephone_event = first_event(&formats);
+    let telephone_event = first_event(&formats).filter(|_| spec.takes_events);
     let in_use = spec.agreed.srtp.as_ref().map(|keys| &keys.outbound);
     let crypto = match (protection, offered_keys(stream, in_use, spec.srtp)) {
         (Protection::None, _) => None,

@@ -1,7 +1,7 @@
 //! SDES keys in offers and answers (RFC 4568).
 
 use base64::Engine;
-use media_core::sdp::{AnswerSpec, SdpError, accept_answer, answer, offer};
+use media_core::sdp::{AnswerSpec, OfferSpec, SdpError, accept_answer, answer, offer};
 use media_core::srtp::{Keys, Mki, SrtpKeys, Suite};
 
 use super::{agreed_securely, answer_spec, description, keys, plain_offer, secure_offer};
@@ -174,6 +174,30 @@ fn security_is_never_lost_by_an_answer() {
     }
     let plain = description(&["m=audio 4000 RTP/AVP 8", &crypto]);
     assert_eq!(accept_answer(&plain_offer(), &plain).unwrap().srtp, None);
+}
+
+// RFC 8643: an answer to keys under RTP/AVP may have one or none; one that cannot be used is none
+// of ours to send to.
+#[test]
+fn keys_that_may_be_left() {
+    let spec = OfferSpec { is_opportunistic: true, ..secure_offer() };
+    let text = offer(&spec);
+    assert!(text.contains(" RTP/AVP ") && text.contains("a=crypto:4 "), "{text}");
+    let crypto = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:{RFC_KEY}");
+    let accept = |lines: &[&str]| accept_answer(&spec, &description(lines));
+    for profile in ["RTP/AVP", "RTP/SAVP"] {
+        let keys = accept(&[&format!("m=audio 4000 {profile} 8"), &crypto]).unwrap().srtp.unwrap();
+        assert_eq!(keys.inbound, rfc_keys(), "{profile}");
+    }
+    assert_eq!(accept(&["m=audio 4000 RTP/AVP 8"]).unwrap().srtp, None);
+    assert_eq!(accept(&["m=audio 4000 RTP/SAVP 8"]), Err(SdpError::Crypto));
+    let unknown = "a=crypto:1 F8_128_HMAC_SHA1_80 inline:AAAA";
+    assert_eq!(accept(&["m=audio 4000 RTP/AVP 8", unknown]), Err(SdpError::Crypto));
+    // What was agreed without keys is offered again without.
+    let plain = OfferSpec { is_opportunistic: true, ..plain_offer() };
+    assert!(!offer(&plain).contains("a=crypto"));
+    let secured = description(&["m=audio 4000 RTP/SAVP 8", &crypto]);
+    assert_eq!(accept_answer(&plain, &secured), Err(SdpError::Profile));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "an example is a shell, not a part of the package")]
 
-use call_words::{ForwardingHeader, MediaProfile};
+use call_words::{DtmfMode, ForwardingHeader, MediaProfile};
 use media_core::relay::{Layout, RelayConfig};
 use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
 use sip_core::edge::Edge;
@@ -135,6 +135,7 @@ fn call() -> PlaceCall {
             is_trusted: false,
             forwarding: ForwardingHeader::None,
             diverted_by: None,
+            dtmf: DtmfMode::Auto,
         }],
         skipped: vec![],
     };

@@ -4,7 +4,7 @@
 use crate::flow::Transport;
 use crate::registrar::RegistrarConfig;
 use call_words::{
-    AgentName, CallId, ForwardingHeader, MediaProfile, Reason, RecordingName, TrunkId,
+    AgentName, CallId, DtmfMode, ForwardingHeader, MediaProfile, Reason, RecordingName, TrunkId,
 };
 use ipnet::IpNet;
 use media_core::relay::Layout;
@@ -134,6 +134,8 @@ pub struct Route {
     pub forwarding: ForwardingHeader,
     /// User part of who sent the call on to the destination, if somebody did.
     pub diverted_by: Option<String>,
+    /// How the peer is told of pressed keys.
+    pub dtmf: DtmfMode,
 }
 
 /// A trunk that the shard knows for no stranger; it may register with it, probe it, or both.

@@ -51,9 +51,11 @@ pub enum Counter {
     MovedToTcp,
     /// One of them that went over UDP after all, for no connection came about.
     FellBackToUdp,
+    /// A key that was told by INFO faster than keys are pressed.
+    KeyRefused,
 }
 
-const NAMES: [(Counter, &str); 25] = [
+const NAMES: [(Counter, &str); 26] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -79,6 +81,7 @@ const NAMES: [(Counter, &str); 25] = [
     (Counter::LoopedRequest, "sip_looped_requests"),
     (Counter::MovedToTcp, "sip_requests_moved_to_tcp"),
     (Counter::FellBackToUdp, "sip_requests_fell_back_to_udp"),
+    (Counter::KeyRefused, "sip_keys_refused"),
 ];
 
 /// Monotonic counts.

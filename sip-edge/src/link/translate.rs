@@ -196,6 +196,7 @@ fn route(route: wire::Route) -> command::Route {
         is_trusted: route.trusted,
         forwarding: route.forwarding,
         diverted_by: route.diverted_by,
+        dtmf: route.dtmf,
     }
 }
 

@@ -2,7 +2,9 @@
 //! brings what it says to either shard: calls work as if each shard had its own.
 
 use crate::edge::{Counters, Edge, PATIENCE, value};
-use call_words::{CallId, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind};
+use call_words::{
+    CallId, DtmfMode, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind,
+};
 use control_wire::{AgentTarget, Command as Asked, Destination, PlaceCall, Route};
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -54,6 +56,7 @@ fn destination(address: SocketAddr) -> Destination {
         trusted: false,
         forwarding: ForwardingHeader::None,
         diverted_by: None,
+        dtmf: DtmfMode::Auto,
     };
     Destination { ring_ms: 30_000, routes: vec![route], skipped: vec![] }
 }

@@ -4,7 +4,8 @@
 use super::region::Region;
 use super::{Sealed, from_hex, to_hex};
 use call_words::{
-    AccountId, ForwardingHeader, KeyId, MediaProfile, RecordingLayout, TransportKind, TrunkId,
+    AccountId, DtmfMode, ForwardingHeader, KeyId, MediaProfile, RecordingLayout, TransportKind,
+    TrunkId,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -316,6 +317,9 @@ pub struct Trunk {
     /// How it is told that a call was sent on.
     #[serde(default, skip_serializing_if = "ForwardingHeader::is_none")]
     pub forwarding: ForwardingHeader,
+    /// How it is told of pressed keys.
+    #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
+    pub dtmf: DtmfMode,
 }
 
 impl Trunk {

@@ -1,7 +1,7 @@
 //! Accounts, numbers, agents, keys, trunks.
 
 use crate::*;
-use call_words::{ForwardingHeader, MediaProfile, TransportKind};
+use call_words::{DtmfMode, ForwardingHeader, MediaProfile, TransportKind};
 
 #[track_caller]
 pub fn check_conflict<T: std::fmt::Debug>(result: Result<T>, what: &str) {
@@ -146,6 +146,7 @@ fn a_used_trunk_stays() {
         trusted: false,
         forwarding: ForwardingHeader::None,
         srv: false,
+        dtmf: DtmfMode::Auto,
     };
     storage.put_trunk(&trunk).unwrap();
     storage

@@ -178,6 +178,22 @@ async fn wrong_requests_get_their_answer() {
         ),
         (
             "PUT",
+            "/admin/trunks/t",
+            Some(json!({ "host": "a", "transport": "tls", "media": "srtp" })),
+            400,
+            "malformed_json",
+            "media",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/t",
+            Some(json!({ "host": "a", "transport": "tls", "dtmf": "rfc2833" })),
+            400,
+            "malformed_json",
+            "dtmf",
+        ),
+        (
+            "PUT",
             "/admin/trunks/carrier-a",
             Some(json!({ "forwarding": "divert" })),
             400,

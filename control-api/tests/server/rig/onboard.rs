@@ -1,7 +1,7 @@
 //! The account under test: its trunk, numbers, agents and keys.
 
 use super::Rig;
-use call_words::{ForwardingHeader, MediaProfile, TransportKind};
+use call_words::{DtmfMode, ForwardingHeader, MediaProfile, TransportKind};
 use control_api::app::App;
 use control_api::clock::now_ms;
 use control_api::secret;
@@ -49,6 +49,7 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         trusted: false,
         forwarding: ForwardingHeader::None,
         srv: false,
+        dtmf: DtmfMode::Auto,
     };
     app.records.blocking().put_trunk(&trunk).unwrap();
     let mut account = Account::new(ACCOUNT, "Acme");

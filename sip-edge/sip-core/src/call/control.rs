@@ -5,7 +5,6 @@ use super::Call;
 use super::context::Context;
 use super::conversation::guest::Guest;
 use super::conversation::rooms::Voice;
-use super::leg::description::Agreement;
 use super::leg::refer::Referred;
 use super::leg::{Leg, digits};
 use crate::control::{Digits, Verb};
@@ -136,10 +135,16 @@ impl Call {
     /// A digit that came as a telephone-event goes to those who hear the leg and take none: the
     /// relay has sent it to the others.
     pub(super) fn pass_event(&mut self, cx: &mut Context<'_>, from: LegName, code: u8) {
-        let takes_none = |leg: &Leg| !leg.agreed.as_ref().is_some_and(Agreement::takes_events);
+        let takes_none = |leg: &Leg| !leg.takes_events();
         if code <= digits::MAX_CODE {
             self.press_for_listeners(cx, from, code, takes_none);
         }
+    }
+
+    /// A digit that was heard in a leg's audio goes to those who hear the leg and need another form
+    /// of it; the tones are in what the others hear.
+    pub(super) fn pass_tone(&mut self, cx: &mut Context<'_>, from: LegName, code: u8) {
+        self.press_for_listeners(cx, from, code, |leg| !leg.takes_tones());
     }
 
     fn press_for_listeners(

@@ -20,7 +20,7 @@ use crate::message::{Method, Response};
 use crate::outcome::{self, Failover, Failure, LegName, Outcome, Rang};
 use crate::transaction::TransactionId;
 use answering::AwaitedAck;
-use call_words::{AgentName, AttemptResult, MilestoneKind, Reason, TrunkId};
+use call_words::{AgentName, AttemptResult, DtmfMode, MilestoneKind, Reason, TrunkId};
 use callee::Callee;
 use description::{Agreement, Offer, Previous};
 use exchange::Exchange;
@@ -189,6 +189,7 @@ impl Leg {
             cx.shard.remember_trunk(target.flow.remote.ip(), &target.signal_from);
         }
         let (media, carriage) = (self.described_media(), self.callee.carriage(self.route));
+        cx.shard.relay.hear_tones(media, carriage.dtmf() == DtmfMode::Inband);
         let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
         self.local_sdp = offer.print();
         self.offer = Some(offer);

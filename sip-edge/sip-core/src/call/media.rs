@@ -63,6 +63,10 @@ impl Call {
                 self.take_confirmation(cx, code);
                 self.pass_event(cx, name, code);
             }
+            relay::Event::KeyTone(_, code) => {
+                self.take_confirmation(cx, code);
+                self.pass_tone(cx, name, code);
+            }
             // This leg is no softphone, or a supervisor's.
             relay::Event::IceConnected(_)
             | relay::Event::DtlsConnected(_)

@@ -3,7 +3,9 @@
 use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
 use crate::talk::{State, Talk, digits};
-use call_words::MilestoneKind;
+use call_words::{DtmfMode, MilestoneKind};
+use media_core::codec::Law;
+use media_core::g711;
 use media_core::tone::level;
 use sip_core::command::PlaceCall;
 use sip_core::control::Verb;
@@ -63,10 +65,19 @@ fn digits_by_info_go_to_those_who_hear_the_leg() {
 /// A call whose parties take no telephone-events; the customer's 200 says that it serves these
 /// methods.
 fn without_events(methods: &str) -> Talk {
+    talk(Rig::plain_call(), [false, false], methods)
+}
+
+/// A call whose agent and customer take telephone-events or not; the customer's 200 says that it
+/// serves these methods.
+fn talk(call: PlaceCall, takes_events: [bool; 2], methods: &str) -> Talk {
     let mut rig = Rig::new();
-    rig.place(PlaceCall { no_media: Duration::from_secs(3600), ..Rig::plain_call() });
+    rig.place(PlaceCall { no_media: Duration::from_secs(3600), ..call });
     let description = |media: &str| {
         let sdp = session::sdp(address(media), 0, "sendrecv");
+        if takes_events[usize::from(media == CUSTOMER_MEDIA)] {
+            return sdp;
+        }
         sdp.replace(" 101\r\n", "\r\n").replace("a=rtpmap:101 telephone-event/8000\r\n", "")
     };
     let invite = rig.expect_request(Method::Invite, AGENT);
@@ -149,6 +160,117 @@ fn keys_that_info_does_not_bring_are_tones() {
     talk.rig.advance(Duration::from_secs(1));
     assert!(next_info(&mut talk).is_none());
     assert_eq!(tones(&mut talk, 852.0, 1477.0), 5);
+}
+
+// A trunk's setting says how keys are told on it; telephone-events are offered where they may be.
+#[test]
+fn a_trunk_is_told_keys_as_it_is_set() {
+    #[derive(Debug, PartialEq)]
+    enum Way {
+        Event,
+        Info,
+        Tone,
+    }
+    for (dtmf, takes_events, methods, way) in [
+        (DtmfMode::Auto, true, "INFO", Way::Event),
+        (DtmfMode::Auto, false, "INFO", Way::Info),
+        (DtmfMode::Auto, false, "BYE", Way::Tone),
+        (DtmfMode::Rfc4733, true, "INFO", Way::Event),
+        (DtmfMode::Rfc4733, false, "INFO", Way::Tone),
+        (DtmfMode::Info, true, "INFO", Way::Info),
+        (DtmfMode::Info, false, "BYE", Way::Info),
+        (DtmfMode::Inband, true, "INFO", Way::Tone),
+        (DtmfMode::Inband, false, "BYE", Way::Tone),
+    ] {
+        let mut call = Rig::plain_call();
+        call.customer.routes[0].dtmf = dtmf;
+        let mut talk = talk(call, [true, takes_events], methods);
+        let offers_events = matches!(dtmf, DtmfMode::Auto | DtmfMode::Rfc4733);
+        let formats = session::formats_of(&talk.customer.invite.body);
+        assert_eq!(formats.contains(&101), offers_events, "{dtmf}");
+        talk.done(digits("customer", "9"));
+        let info = next_info(&mut talk);
+        assert_eq!(info.is_some(), way == Way::Info, "{dtmf} {takes_events} {methods}");
+        if let Some((info, _)) = info {
+            talk.rig.reply(&info, 415, "");
+        }
+        talk.rig.advance(Duration::from_secs(1));
+        let sent = talk.rig.datagrams.clone();
+        let count = tones(&mut talk, 852.0, 1477.0);
+        assert_eq!(count > 0, way != Way::Event, "{dtmf} {methods}: refused INFO is a tone");
+        talk.rig.datagrams = sent;
+        let events: &[u8] = if way == Way::Event { &[9] } else { &[] };
+        assert_eq!(events_at(&mut talk, CUSTOMER_MEDIA), events, "{dtmf} {methods}");
+        // The same holds for what the customer offers, and for what it is offered later.
+        let sdp = session::sdp(address(CUSTOMER_MEDIA), 0, "sendrecv");
+        let mut customer = talk.customer.clone();
+        talk.rig.request(&mut customer, Method::Update, Some(&sdp));
+        let answer = talk.rig.expect_response(200);
+        assert_eq!(session::formats_of(&answer.body).contains(&101), offers_events, "{dtmf}");
+        talk.done(Verb::Hold);
+        let invite = talk.rig.expect_request(Method::Invite, CUSTOMER);
+        assert_eq!(session::formats_of(&invite.body).contains(&101), offers_events, "{dtmf}");
+    }
+}
+
+/// The agent presses 7 by the tones of its phone.
+fn press_by_tones(talk: &mut Talk) {
+    let agent = talk.agent.invite.clone();
+    for sequence in 1..=12u16 {
+        let clock = u32::from(sequence) * 160;
+        let mut packet = session::rtp(0, sequence, 7);
+        packet[4..8].copy_from_slice(&clock.to_be_bytes());
+        for (at, byte) in packet[12..].iter_mut().enumerate() {
+            let time = (f64::from(clock) + at as f64) / 8_000.0 * std::f64::consts::TAU;
+            let sample = ((time * 852.0).sin() + (time * 1209.0).sin()) * 5_000.0;
+            let is_on = (3..9).contains(&sequence);
+            *byte = g711::encode(Law::Pcmu, if is_on { sample as i16 } else { 0 });
+        }
+        talk.rig.packet(AGENT_MEDIA, &agent, packet);
+        talk.rig.advance(Duration::from_millis(20));
+    }
+    talk.rig.advance(Duration::from_secs(1));
+}
+
+// Tones of a trunk that has no other way reach who takes telephone-events, or INFO, as such.
+#[test]
+fn tones_of_a_trunk_that_has_no_other_way_are_keys() {
+    for (dtmf, customer, is_event, is_told) in [
+        (DtmfMode::Inband, DtmfMode::Auto, true, false),
+        (DtmfMode::Inband, DtmfMode::Info, false, true),
+        (DtmfMode::Inband, DtmfMode::Inband, false, false),
+        (DtmfMode::Auto, DtmfMode::Auto, false, false),
+    ] {
+        let mut call = Rig::plain_call();
+        session::agent_route(&mut call).dtmf = dtmf;
+        call.customer.routes[0].dtmf = customer;
+        let mut talk = talk(call, [false, true], "INFO");
+        talk.rig.datagrams.clear();
+        press_by_tones(&mut talk);
+        let told = next_info(&mut talk);
+        assert_eq!(told.is_some(), is_told, "{dtmf} {customer}");
+        assert!(told.is_none_or(|(_, body)| body.starts_with("Signal=7\r\n")));
+        let sent = talk.rig.datagrams.clone();
+        let events: &[u8] = if is_event { &[7] } else { &[] };
+        assert_eq!(events_at(&mut talk, CUSTOMER_MEDIA), events, "{dtmf} {customer}");
+        talk.rig.datagrams = sent;
+        assert_eq!(events_at(&mut talk, AGENT_MEDIA), [0; 0], "not to who pressed it");
+    }
+}
+
+// Nobody presses more than twenty keys a second.
+#[test]
+fn keys_by_info_come_no_faster_than_they_are_pressed() {
+    let mut talk = Talk::bridged();
+    for cseq in 0..60 {
+        talk.rig.info(&talk.agent, 200 + cseq, "application/dtmf", "5");
+        talk.rig.expect_response(if cseq < 20 { 200 } else { 503 });
+    }
+    let refused = talk.rig.edge.counters().find(|(name, _)| *name == "sip_keys_refused");
+    assert_eq!(refused, Some(("sip_keys_refused", 40)));
+    talk.rig.advance(Duration::from_secs(1));
+    talk.rig.info(&talk.agent, 300, "application/dtmf", "5");
+    talk.rig.expect_response(200);
 }
 
 /// The customer changes the direction of its audio by its own phone.

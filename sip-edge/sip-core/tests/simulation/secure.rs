@@ -50,6 +50,7 @@ fn answered(invite: &Request, key: &Keys) -> String {
         agreed: &agreed,
         srtp: &[],
         is_opportunistic: true,
+        takes_events: true,
         direction: Direction::SendRecv,
         peer: None,
     };

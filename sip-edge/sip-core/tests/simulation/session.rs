@@ -1,6 +1,6 @@
 //! What every test speaks: addresses, calls to place, session descriptions and RTP packets.
 
-use call_words::{ForwardingHeader, MediaProfile};
+use call_words::{DtmfMode, ForwardingHeader, MediaProfile};
 use media_core::codec::Law;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
@@ -82,6 +82,7 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         is_trusted: false,
         forwarding: ForwardingHeader::None,
         diverted_by: None,
+        dtmf: DtmfMode::Auto,
     }
 }
 

@@ -147,6 +147,7 @@ impl Agent {
             | relay::Event::NoMedia(_)
             | relay::Event::OneWayAudio(_)
             | relay::Event::TelephoneEvent(..)
+            | relay::Event::KeyTone(..)
             | relay::Event::Speaking(..) => AgentEvent::Nothing,
         }
     }

@@ -107,7 +107,10 @@ impl Callee {
     /// How media are carried on this way.
     pub fn carriage(&self, route: usize) -> Carriage {
         match self {
-            Callee::Trunks(destination) => Carriage::Trunk(destination.routes[route].media),
+            Callee::Trunks(destination) => {
+                let route = &destination.routes[route];
+                Carriage::Trunk { media: route.media, dtmf: route.dtmf }
+            }
             Callee::Softphone { .. } => Carriage::Softphone,
         }
     }

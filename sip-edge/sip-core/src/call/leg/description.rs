@@ -4,7 +4,7 @@
 
 use super::exchange::Wish;
 use crate::call::context::Context;
-use call_words::MediaProfile;
+use call_words::{DtmfMode, MediaProfile};
 use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::LegId;
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneNegotiated, SoftphoneOffer};
@@ -18,14 +18,27 @@ const TELEPHONE_EVENT: PayloadType = PayloadType::new(101).expect("below 128");
 /// How a party carries media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carriage {
-    Trunk(MediaProfile),
+    Trunk { media: MediaProfile, dtmf: DtmfMode },
     Softphone,
 }
 
 impl Carriage {
     /// Whether a party may be sent SRTP and may be sent none (RFC 8643).
     pub fn is_opportunistic(self) -> bool {
-        self == Carriage::Trunk(MediaProfile::Osrtp)
+        matches!(self, Carriage::Trunk { media: MediaProfile::Osrtp, .. })
+    }
+
+    /// How the party is told of pressed keys.
+    pub fn dtmf(self) -> DtmfMode {
+        match self {
+            Carriage::Trunk { dtmf, .. } => dtmf,
+            Carriage::Softphone => DtmfMode::Auto,
+        }
+    }
+
+    /// Whether telephone-events are offered and agreed to.
+    fn takes_events(self) -> bool {
+        matches!(self.dtmf(), DtmfMode::Auto | DtmfMode::Rfc4733)
     }
 }
 
@@ -63,7 +76,7 @@ impl Offer {
         // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
         let origin = Origin { id: cx.shard.entropy.number() >> 1, version: 1 };
         let codecs = preferred.and_others();
-        let telephone_event = Some(TELEPHONE_EVENT);
+        let telephone_event = carriage.takes_events().then_some(TELEPHONE_EVENT);
         let (direction, known) = (Direction::SendRecv, FormatMap::default());
         let srtp = match carriage {
             Carriage::Softphone => {
@@ -77,8 +90,8 @@ impl Offer {
                     known,
                 }));
             }
-            Carriage::Trunk(MediaProfile::Rtp) => Vec::new(),
-            Carriage::Trunk(MediaProfile::SdesSrtp | MediaProfile::Osrtp) => fresh_keys(cx),
+            Carriage::Trunk { media: MediaProfile::Rtp, .. } => Vec::new(),
+            Carriage::Trunk { .. } => fresh_keys(cx),
         };
         let local = cx.shard.relay.local_media(media);
         let peer = Some(peer);
@@ -108,8 +121,8 @@ impl Offer {
         let direction = wish.direction();
         let codecs = agreed.codec().and_others();
         let known = agreed.received();
-        let telephone_event =
-            Some(known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
+        let telephone_event = (previous.carriage.takes_events())
+            .then(|| known.payload_type(Format::TelephoneEvent).unwrap_or(TELEPHONE_EVENT));
         Some(match agreed {
             Agreement::Trunk(negotiated) => Offer::Trunk(OfferSpec {
                 local: cx.shard.relay.local_media(media),
@@ -253,6 +266,7 @@ impl Agreement {
                     agreed: negotiated,
                     srtp: &srtp,
                     is_opportunistic,
+                    takes_events: previous.carriage.takes_events(),
                     direction: wish.direction(),
                     peer: previous.peer,
                 };

@@ -4,6 +4,7 @@
 use super::{Leg, LegEvent};
 use crate::call::context::Context;
 use crate::call::invitation::request;
+use crate::counters::Counter;
 use crate::message::{Request, View, header};
 use crate::transaction::TransactionId;
 use media_core::relay::PAUSE;
@@ -82,6 +83,10 @@ impl Leg {
             return LegEvent::Nothing;
         };
         let Some(code) = code else { return self.refuse(cx, id, request, 400) };
+        if !self.keys.may_tell(cx.now) {
+            cx.shard.counters.count(Counter::KeyRefused);
+            return self.refuse(cx, id, request, 503);
+        }
         self.accept(cx, id, request);
         self.keys.note_info();
         if is_confirmed { LegEvent::Digit(code) } else { LegEvent::Nothing }

@@ -1,12 +1,13 @@
 //! Keys that are pressed for a party, in the way that it has: telephone-events (RFC 4733), else
-//! INFO with application/dtmf-relay (RFC 6086 §4's legacy usage), else tones in the audio. A key
-//! whose INFO is refused goes as a tone, and so do all after it.
+//! INFO with application/dtmf-relay (RFC 6086 §4's legacy usage), else tones in the audio; or in
+//! the one that its trunk is set to. A key whose INFO is refused goes as a tone, and so do all
+//! after it. Also how fast a party may tell its own keys by INFO.
 
 use super::description::Agreement;
 use super::{Leg, digits};
 use crate::call::context::Context;
 use crate::message::{Body, HasHeaders, View};
-use call_words::MilestoneKind;
+use call_words::{DtmfMode, MilestoneKind};
 use media_core::relay::{DigitsRefused, PAUSE};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 /// From one key to the next: its tone of 100 ms and a gap, as the relay sends them.
 const KEY_PERIOD: Duration = Duration::from_millis(160);
 const PAUSE_PERIOD: Duration = Duration::from_secs(1);
+/// Most keys that a party may tell by INFO within this time; a key with its gap lasts 80 ms (ITU-T
+/// Q.24).
+const MAX_TOLD: u8 = 20;
+const TOLD_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whether a party serves INFO, as far as it said so.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct Keys {
     info: Info,
     state: State,
     waiting: VecDeque<u8>,
+    /// Keys that the party told, and since when.
+    told: Option<(Instant, u8)>,
 }
 
 impl Keys {
@@ -59,6 +66,16 @@ impl Keys {
         if self.info == Info::Unknown {
             self.info = Info::Served;
         }
+    }
+
+    /// Whether the party may tell another key by INFO now.
+    pub fn may_tell(&mut self, now: Instant) -> bool {
+        let told = match &mut self.told {
+            Some(told) if now.saturating_duration_since(told.0) < TOLD_PERIOD => told,
+            told => told.insert((now, 0)),
+        };
+        told.1 = told.1.saturating_add(1);
+        told.1 <= MAX_TOLD
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -78,8 +95,7 @@ impl Leg {
     /// Presses keys for the party: RFC 4733 codes and `PAUSE`, after those that still wait; all of
     /// them or none.
     pub fn press(&mut self, cx: &mut Context<'_>, codes: &[u8]) -> Result<(), DigitsRefused> {
-        let takes_events = self.agreed.as_ref().is_some_and(Agreement::takes_events);
-        if takes_events || self.keys.info != Info::Served || !self.is_answered() {
+        if !self.is_told_by_info() {
             return cx.shard.relay.send_digits(cx.now, self.media, codes);
         }
         if self.keys.waiting.len() + codes.len() > digits::MAX_COUNT {
@@ -88,6 +104,28 @@ impl Leg {
         self.keys.waiting.extend(codes);
         self.press_next(cx);
         Ok(())
+    }
+
+    /// Whether keys go to the party by INFO.
+    fn is_told_by_info(&self) -> bool {
+        if !self.is_answered() {
+            return false;
+        }
+        match self.callee.carriage(self.route).dtmf() {
+            DtmfMode::Auto => !self.takes_events() && self.keys.info == Info::Served,
+            DtmfMode::Info => self.keys.info != Info::Refused,
+            DtmfMode::Rfc4733 | DtmfMode::Inband => false,
+        }
+    }
+
+    /// Whether the party takes key presses as telephone-events.
+    pub fn takes_events(&self) -> bool {
+        self.agreed.as_ref().is_some_and(Agreement::takes_events)
+    }
+
+    /// Whether the party hears keys that another one presses as tones, as all audio.
+    pub fn takes_tones(&self) -> bool {
+        !self.takes_events() && !self.is_told_by_info()
     }
 
     fn press_next(&mut self, cx: &mut Context<'_>) {
