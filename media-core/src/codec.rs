@@ -89,7 +89,7 @@ pub enum Format {
     Audio(Codec),
     /// Key presses (RFC 4733).
     TelephoneEvent,
-    /// What silence sounds like (RFC 3389): a sign of life that nobody hears.
+    /// What silence sounds like (RFC 3389).
     ComfortNoise,
 }
 

@@ -9,6 +9,7 @@ mod hearing;
 mod leg;
 mod media;
 mod mix;
+mod noise;
 mod output;
 mod playback;
 mod queues;
@@ -78,6 +79,8 @@ pub struct Relay {
     mix_tick: u32,
     /// Legs to which digits are sent.
     dialing: Vec<LegId>,
+    /// Legs whose silence is noise.
+    noises: Vec<LegId>,
     streams: StreamIds,
     queues: Queues,
     drops: DropCounters,
@@ -112,6 +115,7 @@ impl Relay {
             mixes: Default::default(),
             group: 0,
             dialing: Vec::with_capacity(leg_count),
+            noises: Vec::with_capacity(leg_count),
             audios: Slots::new(playback::MAX_AUDIO_COUNT),
             streams: StreamIds::default(),
             queues: Queues::new(leg_count),
@@ -228,6 +232,7 @@ impl Relay {
             self.group = 0;
             self.playing.clear();
             self.dialing.clear();
+            self.noises.clear();
         }
     }
 

@@ -40,15 +40,15 @@ struct Accepted {
 }
 
 /// What is kept of audio that came: for the recording, and for the mixes.
-struct Heard {
-    stream: StreamId,
-    timestamp: u32,
-    law: Law,
+pub(super) struct Heard {
+    pub(super) stream: StreamId,
+    pub(super) timestamp: u32,
+    pub(super) law: Law,
 }
 
 impl Heard {
     #[inline]
-    fn keep(
+    pub(super) fn keep(
         &self,
         now: Instant,
         leg: &mut Leg,
@@ -305,7 +305,11 @@ impl Relay {
         let kind = match accepted.format {
             Format::Audio(_) => Kind::Audio,
             Format::TelephoneEvent => Kind::TelephoneEvent,
-            Format::ComfortNoise => return Ok(Forward::Local),
+            Format::ComfortNoise => {
+                let payload = &buffer[payload_start..payload_start + payload_len];
+                self.begin_noise(accepted.leg, payload);
+                return Ok(Forward::Local);
+            }
         };
         let hearer = match accepted.hearer {
             None if accepted.is_mixed => return Ok(Forward::Local),

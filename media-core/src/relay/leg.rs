@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::digits::Digits;
 use super::hearing::Parties;
 use super::mix::{Feed, Mix};
+use super::noise::Noise;
 use super::softphone::Softphone;
 use super::{FarReport, LegId, LegReport, RecordingId, RemoteMedia, SocketId, Tone};
 use crate::codec::{Codec, Format, Law, PayloadType};
@@ -172,8 +173,9 @@ pub(super) struct Leg {
     pub dropped_count: u64,
     /// Loss of the streams before `incoming`.
     pub lost_before: u64,
-    /// When comfort noise came last.
+    /// When comfort noise came last, and what is heard of it.
     pub noise_at: Option<Instant>,
+    pub noise: Option<Noise>,
     /// Of a leg whose peer may send G.722, or is sent it.
     pub wideband: Option<Box<Wideband>>,
     /// Of a leg whose peer has no telephone-events.
@@ -222,6 +224,7 @@ impl Leg {
             dropped_count: 0,
             lost_before: 0,
             noise_at: None,
+            noise: None,
             wideband: None,
             keypad: None,
         }

@@ -233,7 +233,7 @@ impl Relay {
     }
 
     /// Sends audio that was made here, right after the last of its stream.
-    fn send_audio(&mut self, now: Instant, id: LegId, stream: StreamId, payload: &[u8]) {
+    pub(super) fn send_audio(&mut self, now: Instant, id: LegId, stream: StreamId, payload: &[u8]) {
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
         if !leg.is_sendable() || leg.is_dialing() {
             return;

@@ -5,6 +5,7 @@ mod dialing;
 mod hostile;
 mod lifetime;
 mod mixing;
+mod noise;
 #[path = "../../tests/relay/pair.rs"]
 mod pair;
 mod playing;

@@ -67,6 +67,7 @@ impl Relay {
         self.tick_handshakes(now);
         self.tick_digits(now);
         self.tick_playback(now);
+        self.tick_noise(now);
         self.slice = (self.slice + 1) % SLICE_COUNT;
         let mut index = self.slice;
         while index < self.legs.place_count() {

@@ -204,15 +204,6 @@ fn a_peer_may_change_its_law_in_mid_stream() {
     }
 }
 
-#[test]
-fn comfort_noise_is_heard_by_nobody() {
-    let (mut rig, agent, _, mut a, _) = Rig::talking();
-    let before = rig.relay.leg_report(agent).received;
-    assert_eq!(rig.forward(agent, AGENT, &packet(a.header(NOISE), &[0x40])), Forward::Local);
-    assert_eq!(rig.relay.leg_report(agent).received, before + 1);
-    rig.hear(agent, AGENT, &a.audio());
-}
-
 /// One key under an SSRC of its own, beside audio that goes on or pauses: one event with one
 /// timestamp in one stream without gaps, in which the audio keeps its clock.
 #[test]

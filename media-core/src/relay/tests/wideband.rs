@@ -113,6 +113,42 @@ fn others_hear_its_lower_band_and_are_heard_in_it() {
     assert!(level(&decode(&played), tone::RINGBACK.frequency) > 1_000.0);
 }
 
+/// A peer sends what it likes of all that was offered, changing in mid-stream; who hears it gets
+/// one stream of what it takes.
+#[test]
+fn a_format_may_change_in_mid_stream() {
+    for (hearer, law) in [(remote(CUSTOMER), Law::Pcmu), (alaw(CUSTOMER), Law::Pcma)] {
+        let (mut rig, [agent, _]) = talking(wide(AGENT), hearer);
+        let mut wideband = Encoder::default();
+        let (mut talker, mut heard) = (Talker::new(7), Vec::new());
+        for at in 0..90u64 {
+            let mut samples = [0; 160];
+            tone::Tone::steady(OWN, 8_000.0).fill(at * 160, &mut samples);
+            let (number, payload) = match at / 10 % 3 {
+                0 => (0, samples.map(|sample| g711::encode(Law::Pcmu, sample))),
+                1 => (8, samples.map(|sample| g711::encode(Law::Pcma, sample))),
+                _ => (G722, samples.map(|sample| wideband.encode(sample))),
+            };
+            heard.push(rig.hear(agent, AGENT, &packet(talker.header(number), &payload)));
+        }
+        let sequence = |heard: &Heard| heard.packet.header.sequence;
+        assert!(
+            heard.windows(2).all(|pair| sequence(&pair[0]).wrapping_add(1) == sequence(&pair[1]))
+        );
+        let number = match law {
+            Law::Pcmu => 0,
+            Law::Pcma => 8,
+        };
+        assert!(heard.iter().all(|heard| heard.packet.header.payload_type.number() == number));
+        let table = g711::decode_table(law);
+        for (at, heard) in heard.iter().enumerate().filter(|(at, _)| at % 10 > 2) {
+            let samples: Vec<i16> =
+                heard.payload.iter().map(|byte| table[usize::from(*byte)]).collect();
+            assert!(level(&samples, OWN) > 6_500.0, "packet {at}");
+        }
+    }
+}
+
 #[test]
 fn it_is_mixed_and_recorded_with_others() {
     let (mut rig, [agent, customer]) = talking(wide(AGENT), alaw(CUSTOMER));

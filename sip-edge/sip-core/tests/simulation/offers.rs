@@ -79,6 +79,35 @@ fn hold_and_resume_on_the_wire() {
     assert!(bye.cseq().unwrap().number > invite.cseq().unwrap().number);
 }
 
+// RFC 3264 §6.1: an answer may list several formats; the first is sent, and each is understood,
+// whenever the peer changes.
+#[test]
+fn each_format_of_an_answer_is_heard() {
+    let mut rig = Rig::placed();
+    let agent = rig.answer_invite(AGENT, "agent", crate::rig::AGENT_MEDIA);
+    rig.expect_request(Method::Ack, AGENT);
+    let invite = rig.expect_request(Method::Invite, CUSTOMER);
+    let sdp = customer_sdp("sendrecv")
+        .replace("RTP/AVP 0 101", "RTP/AVP 8 0 101")
+        .replace("a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000");
+    rig.reply_with_body(&invite, 200, "customer", &sdp);
+    rig.expect_request(Method::Ack, CUSTOMER);
+    for sequence in 0..8 {
+        rig.rtp(crate::rig::AGENT_MEDIA, &agent.invite, sequence);
+    }
+    for sequence in 0..40u16 {
+        let number = if sequence / 10 % 2 == 0 { 8 } else { 0 };
+        let forward = rig.packet(CUSTOMER_MEDIA, &invite, session::rtp(number, sequence, 0x77));
+        if sequence > 6 {
+            let agent_media = address(crate::rig::AGENT_MEDIA);
+            assert!(
+                matches!(forward, Forward::To { remote, .. } if remote == agent_media),
+                "{number}: {forward:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_reinvite_is_challenged() {
     let mut call = Rig::plain_call();
