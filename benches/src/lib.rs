@@ -11,7 +11,7 @@ use media_core::codec::PayloadType;
 use media_core::relay::{Forward, LegId, Relay, RelayConfig, SocketId, TAIL_ROOM};
 use media_core::rtp::{Header, Ssrc};
 use media_core::srtp::SrtpKeys;
-use remote::remote;
+pub use remote::remote;
 
 const PACKET_LEN: usize = 172;
 const HEADER_LEN: usize = 12;
@@ -38,6 +38,7 @@ impl Talk {
             pair_count: party_count,
             quarantine: Duration::ZERO,
             own_sockets: Vec::new(),
+            opus_legs: 8,
             webrtc: None,
         };
         Talk {

@@ -107,6 +107,7 @@ fn config() -> RelayConfig {
         pair_count: 3,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 1,
         webrtc: None,
     }
 }

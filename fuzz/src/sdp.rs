@@ -1,6 +1,6 @@
 //! SDP: any bytes as an answer and as an offer, of trunks with and without keys and of softphones.
 
-use media_core::codec::{Codec, FormatMap, PayloadType};
+use media_core::codec::{Codec, Format, FormatMap, PayloadType};
 use media_core::relay::{Relay, RelayConfig, WebRtcConfig};
 use media_core::sdp::webrtc::{self, SoftphoneAnswer, SoftphoneOffer};
 use media_core::sdp::{self, AnswerSpec, Direction, LocalMedia, OfferSpec, Origin, SoftphoneLocal};
@@ -36,6 +36,7 @@ pub fn exercise(bytes: &[u8]) {
             agreed: &agreed,
             srtp: &keys(&SUITES),
             is_opportunistic: spec.is_opportunistic,
+            takes_events: true,
             direction: Direction::SendRecv,
             peer: spec.peer,
         };
@@ -52,8 +53,9 @@ fn softphone(bytes: &[u8]) {
     let spec = SoftphoneOffer {
         local: local.clone(),
         origin: Origin { id: 7, version: 1 },
-        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
         telephone_event: PayloadType::new(101),
+        opus_event: PayloadType::new(110),
         direction: Direction::SendRecv,
         known: FormatMap::default(),
     };
@@ -62,7 +64,7 @@ fn softphone(bytes: &[u8]) {
         local,
         previous: &webrtc::offer(&spec),
         codec: Codec::Pcmu,
-        known: FormatMap::default(),
+        known: [(Codec::Opus.payload_type(), Format::Audio(Codec::Opus))].into_iter().collect(),
         direction: Direction::SendRecv,
     };
     if let Ok((answer, _)) = webrtc::answer(bytes, &spec) {
@@ -90,6 +92,7 @@ fn softphone_local() -> SoftphoneLocal {
         pair_count: 1,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 1,
         webrtc: Some(WebRtcConfig { port: 30_000, capacity: 1, secret: [7; 32] }),
     };
     let mut relay = Relay::new(config, 1, now);

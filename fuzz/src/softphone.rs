@@ -66,6 +66,7 @@ impl Shard {
             pair_count: 1,
             quarantine: Duration::ZERO,
             own_sockets: Vec::new(),
+            opus_legs: 1,
             webrtc: Some(WebRtcConfig { port: 30_000, capacity: 1, secret: [7; 32] }),
         };
         Shard { now, relay: Relay::new(config, 1, now) }

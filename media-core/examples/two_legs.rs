@@ -32,6 +32,7 @@ fn talk(mut now: Instant, packet_count: u16) -> Vec<i16> {
         pair_count: 2,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: None,
     };
     // Where packets meet a network the seed must be unpredictable.

@@ -1,6 +1,8 @@
 //! The audio codecs that this system relays and the RTP payload type numbers that stand for them
 //! (RFC 3551 §6). Sample conversion is not here.
 
+use crate::rtp::{CLOCK_RATE, OPUS_CLOCK_RATE};
+
 /// A 7-bit RTP payload type number (RFC 3550 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PayloadType(u8);
@@ -29,7 +31,7 @@ pub enum Law {
     Pcma,
 }
 
-/// An audio codec with a clock of 8 kHz and 8 bytes a millisecond, one channel.
+/// An audio codec, one channel; all but Opus have 8 bytes a millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// G.711 µ-law.
@@ -38,21 +40,23 @@ pub enum Codec {
     Pcma,
     /// G.722 at 64 kbit/s: 16,000 samples a second (RFC 3551 §4.5.2: its clock says 8000).
     G722,
+    /// Opus (RFC 6716, RFC 7587), which softphones alone are offered.
+    Opus,
 }
 
 impl Codec {
     /// The laws, this one first; without one of them, µ-law first.
     pub const fn laws(self) -> [Codec; 2] {
         match self {
-            Self::Pcmu | Self::G722 => [Self::Pcmu, Self::Pcma],
+            Self::Pcmu | Self::G722 | Self::Opus => [Self::Pcmu, Self::Pcma],
             Self::Pcma => [Self::Pcma, Self::Pcmu],
         }
     }
 
     /// What is offered with this one in use: it, and what else is taken.
     pub fn and_others(self) -> Vec<Codec> {
-        let wideband = (self == Self::G722).then_some(self);
-        wideband.into_iter().chain(self.laws()).collect()
+        let beyond = self.law().is_none().then_some(self);
+        beyond.into_iter().chain(self.laws()).collect()
     }
 
     /// The law of G.711 that it is, if it is one.
@@ -60,7 +64,15 @@ impl Codec {
         match self {
             Self::Pcmu => Some(Law::Pcmu),
             Self::Pcma => Some(Law::Pcma),
-            Self::G722 => None,
+            Self::G722 | Self::Opus => None,
+        }
+    }
+
+    /// Ticks a second of its timestamps (RFC 3551 §4.5.2, RFC 7587 §4.1).
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => CLOCK_RATE,
+            Self::Opus => OPUS_CLOCK_RATE,
         }
     }
 
@@ -70,15 +82,17 @@ impl Codec {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
+            Self::Opus => "opus",
         }
     }
 
-    /// The static payload type of RFC 3551 §6.
+    /// The static payload type of RFC 3551 §6; of Opus the one under which it is offered.
     pub const fn payload_type(self) -> PayloadType {
         match self {
             Self::Pcmu => PayloadType(0),
             Self::Pcma => PayloadType(8),
             Self::G722 => PayloadType(9),
+            Self::Opus => PayloadType(111),
         }
     }
 }
@@ -87,13 +101,20 @@ impl Codec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     Audio(Codec),
-    /// Key presses (RFC 4733).
+    /// Key presses (RFC 4733), their durations at 8 kHz.
     TelephoneEvent,
+    /// Key presses whose durations are told at the clock of Opus.
+    OpusEvent,
     /// What silence sounds like (RFC 3389).
     ComfortNoise,
 }
 
 impl Format {
+    /// Whether it is Opus or goes with it.
+    pub const fn is_of_opus(self) -> bool {
+        matches!(self, Self::Audio(Codec::Opus) | Self::OpusEvent)
+    }
+
     /// The format that a static payload type stands for when no `a=rtpmap` says otherwise.
     pub const fn of_static(payload_type: PayloadType) -> Option<Self> {
         match payload_type.number() {
@@ -106,9 +127,9 @@ impl Format {
     }
 }
 
-/// Most payload types of a session that mean something here: four of an offer, four of an answer,
-/// and comfort noise.
-const MAX_FORMAT_COUNT: usize = 9;
+/// Most payload types of a session that mean something here: six of an offer, six of an answer, and
+/// comfort noise.
+const MAX_FORMAT_COUNT: usize = 13;
 
 /// What the payload types of one direction stand for; small, because each packet asks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

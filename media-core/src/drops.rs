@@ -27,6 +27,10 @@ drop_reasons! {
     NotRtp => "not_rtp",
     /// RTP whose header, extension or padding does not fit its length.
     MalformedRtp => "malformed_rtp",
+    /// Opus that breaks RFC 6716 §3.4, or is longer than 120 ms.
+    MalformedOpus => "malformed_opus",
+    /// Opus for a leg beyond the most that may speak it: it is offered the others.
+    OpusFull => "opus_full",
     /// The leg's peer is not known yet.
     NotNegotiated => "not_negotiated",
     /// RTP on the RTCP port, or RTCP on the RTP port without rtcp-mux.

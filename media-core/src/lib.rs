@@ -13,6 +13,7 @@ mod g722;
 pub mod ice;
 mod jitter;
 mod latch;
+mod opus;
 mod ports;
 mod prefetch;
 mod quality;

@@ -4,11 +4,16 @@
 
 use std::time::Duration;
 
+use crate::codec::Codec;
+
 /// Ro − Is of a connection with all defaults (G.107 §7.7: R = 93.2).
 const DEFAULT_RATING: f64 = 93.2;
 /// Equipment impairment and robustness of G.711 with packet loss concealment (G.113 appendix I).
 const G711_IMPAIRMENT: f64 = 0.0;
 const G711_ROBUSTNESS: f64 = 25.1;
+/// Of Opus at telephone bandwidth, for which G.113 has no value: that of the codec of GSM EFR at 12
+/// kbit/s, of like make and rate; against loss it is taken to be no better than G.711.
+const OPUS_IMPAIRMENT: f64 = 5.0;
 /// Time of a packet, which is spoken before it is sent.
 const PACKET_TIME: Duration = Duration::from_millis(20);
 /// More jitter than any buffer makes up for.
@@ -28,6 +33,8 @@ pub struct Mos {
 pub(crate) struct Interval {
     /// Packets that were to come.
     pub packet_count: u32,
+    /// What they hold.
+    pub codec: Codec,
     /// Share of them that did not, in 1/256 (RFC 3550 §6.4.1).
     pub fraction_lost: u8,
     pub jitter: Duration,
@@ -70,7 +77,7 @@ fn rating(interval: &Interval) -> f64 {
     let buffered = interval.jitter.min(MAX_JITTER) * 2;
     let delay = interval.round_trip.unwrap_or_default() / 2 + buffered + PACKET_TIME;
     let loss = f64::from(interval.fraction_lost) * 100.0 / 256.0;
-    DEFAULT_RATING - delay_impairment(delay) - loss_impairment(loss)
+    DEFAULT_RATING - delay_impairment(delay) - loss_impairment(interval.codec, loss)
 }
 
 /// Idd of G.107 §7.4; echo, which is all else in Id, is taken for cancelled.
@@ -85,8 +92,9 @@ fn delay_impairment(delay: Duration) -> f64 {
 }
 
 /// Ie,eff of G.107 §7.5 for losses at random, in percent.
-fn loss_impairment(loss: f64) -> f64 {
-    G711_IMPAIRMENT + (95.0 - G711_IMPAIRMENT) * loss / (loss + G711_ROBUSTNESS)
+fn loss_impairment(codec: Codec, loss: f64) -> f64 {
+    let impairment = if codec == Codec::Opus { OPUS_IMPAIRMENT } else { G711_IMPAIRMENT };
+    impairment + (95.0 - impairment) * loss / (loss + G711_ROBUSTNESS)
 }
 
 /// The score of a rating (G.107 annex B).
@@ -125,7 +133,10 @@ mod tests {
             near(delay_impairment(Duration::from_millis(ms)), impairment, 0.02);
         }
         for (percent, impairment) in [(0.0, 0.0), (1.0, 3.64), (5.0, 15.78), (10.0, 27.07)] {
-            near(loss_impairment(percent), impairment, 0.01);
+            near(loss_impairment(Codec::Pcma, percent), impairment, 0.01);
+        }
+        for (percent, impairment) in [(0.0, 5.0), (5.0, 19.95)] {
+            near(loss_impairment(Codec::Opus, percent), impairment, 0.01);
         }
     }
 
@@ -133,6 +144,7 @@ mod tests {
     fn a_bad_interval_shows_beside_the_mean() {
         let good = Interval {
             packet_count: 750,
+            codec: Codec::Pcmu,
             fraction_lost: 0,
             jitter: Duration::from_millis(2),
             round_trip: Some(Duration::from_millis(60)),

@@ -1,6 +1,8 @@
 //! What is known of one received stream: sequence validity, duplicates, loss and jitter (RFC 3550
 //! §6.4.1, appendices A.1, A.3, A.8). A stream is one SSRC until it restarts its sequence.
 
+use std::time::Duration;
+
 use crate::drops::DropReason;
 use crate::rtp::{Header, Ssrc};
 
@@ -14,6 +16,8 @@ pub(crate) const MAX_MISORDER: u16 = 100;
 #[derive(Debug, Clone)]
 pub(crate) struct Reception {
     ssrc: Ssrc,
+    /// Ticks a second of its timestamps.
+    clock_rate: u32,
     /// Extended sequence numbers (RFC 3550 A.1).
     base: u32,
     highest: u32,
@@ -50,14 +54,29 @@ pub(crate) struct ReceptionReport {
     pub highest_sequence: u32,
     /// In timestamp units.
     pub jitter: u32,
+    /// Of which a second has so many; it is not sent.
+    pub clock_rate: u32,
+}
+
+impl ReceptionReport {
+    /// Jitter as time.
+    pub fn jitter_time(&self) -> Duration {
+        time(self.jitter, self.clock_rate)
+    }
+}
+
+/// So many timestamp units as time.
+pub(crate) fn time(ticks: u32, clock_rate: u32) -> Duration {
+    Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(clock_rate))
 }
 
 impl Reception {
     /// Begins with a stream's first packet, which counts as received.
-    pub fn new(header: &Header) -> Reception {
+    pub fn new(header: &Header, clock_rate: u32) -> Reception {
         let first = u32::from(header.sequence);
         Reception {
             ssrc: header.ssrc,
+            clock_rate,
             base: first,
             highest: first,
             received: 1,
@@ -73,6 +92,17 @@ impl Reception {
     /// The source that it counts (RFC 3550 §6.4.1).
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
+    }
+
+    /// Ticks a second of its timestamps.
+    pub fn clock_rate(&self) -> u32 {
+        self.clock_rate
+    }
+
+    /// Goes on with timestamps of another clock.
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        let jitter = u64::from(self.jitter) * u64::from(clock_rate) / u64::from(self.clock_rate);
+        (self.clock_rate, self.jitter, self.transit) = (clock_rate, jitter as u32, None);
     }
 
     /// Takes a further packet of the same SSRC.
@@ -92,7 +122,7 @@ impl Reception {
             }
             self.window |= bit;
         } else if self.restart == Some(header.sequence) {
-            *self = Reception::new(header);
+            *self = Reception::new(header, self.clock_rate);
             return Ok(Arrival::Restarted);
         } else {
             self.restart = Some(header.sequence.wrapping_add(1));
@@ -111,14 +141,19 @@ impl Reception {
             // A jump of the stream's clock is not jitter: more than a second says nothing of the
             // network.
             let difference =
-                (transit.wrapping_sub(previous) as i32).unsigned_abs().min(crate::rtp::CLOCK_RATE);
+                (transit.wrapping_sub(previous) as i32).unsigned_abs().min(self.clock_rate);
             self.jitter = (self.jitter + difference).saturating_sub((self.jitter + 8) >> 4);
         }
     }
 
     /// Jitter in timestamp units.
-    pub fn jitter(&self) -> u32 {
+    fn jitter(&self) -> u32 {
         self.jitter >> 4
+    }
+
+    /// Jitter as time.
+    pub fn jitter_time(&self) -> Duration {
+        time(self.jitter(), self.clock_rate)
     }
 
     /// Packets that never came; negative when duplicates came.
@@ -152,6 +187,7 @@ impl Reception {
             cumulative_lost: self.lost().clamp(-0x80_0000, 0x7f_ffff),
             highest_sequence: self.highest,
             jitter: self.jitter(),
+            clock_rate: self.clock_rate,
         }
     }
 }
@@ -160,6 +196,7 @@ impl Reception {
 mod tests {
     use super::*;
     use crate::codec::PayloadType;
+    use crate::rtp::CLOCK_RATE;
 
     fn header(sequence: u16) -> Header {
         Header {
@@ -176,7 +213,7 @@ mod tests {
         use Arrival::*;
         #[track_caller]
         fn check(first: u16, rest: &[(u16, Result<Arrival, DropReason>)]) {
-            let mut reception = Reception::new(&header(first));
+            let mut reception = Reception::new(&header(first), CLOCK_RATE);
             for (step, (sequence, expected)) in rest.iter().enumerate() {
                 assert_eq!(reception.accept(&header(*sequence)), *expected, "step {step}");
             }
@@ -212,7 +249,7 @@ mod tests {
 
     #[test]
     fn loss_follows_rfc_3550_a_3() {
-        let mut reception = Reception::new(&header(65_530));
+        let mut reception = Reception::new(&header(65_530), CLOCK_RATE);
         for sequence in [65_531, 65_532, 65_535, 0, 1] {
             reception.accept(&header(sequence)).unwrap();
         }
@@ -228,13 +265,13 @@ mod tests {
 
     #[test]
     fn jitter_follows_rfc_3550_a_8() {
-        let mut reception = Reception::new(&header(0));
+        let mut reception = Reception::new(&header(0), CLOCK_RATE);
         // Transit alternates by 16 units: J converges to 16 (each step adds (16 - J) / 16).
         for step in 0..400u32 {
             reception.measure_jitter(step * 160, step * 160 + (step % 2) * 16);
         }
         assert!((15..=16).contains(&reception.jitter()), "{}", reception.jitter());
-        let mut steady = Reception::new(&header(0));
+        let mut steady = Reception::new(&header(0), CLOCK_RATE);
         for step in 0..100u32 {
             steady.measure_jitter(step.wrapping_mul(160), step.wrapping_mul(160).wrapping_add(77));
         }

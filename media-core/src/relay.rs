@@ -16,14 +16,17 @@ mod queues;
 mod softphone;
 mod taping;
 mod tick;
+mod transcode;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::drops::DropCounters;
+use crate::opus::MAX_SAMPLES;
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::rtcp::CNAME_LEN;
+use crate::rtp::HEADER_LEN;
 use crate::sdp::LocalMedia;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::slots::Slots;
@@ -49,6 +52,9 @@ pub use output::{Event, Forward, Output};
 
 /// Bytes that a datagram's buffer must have beyond the datagram, for the SRTP trailer.
 pub const TAIL_ROOM: usize = 32;
+
+/// Bytes that a packet of Opus may come to before its tail room, which its buffer must have.
+pub const UNFOLDED_LEN: usize = HEADER_LEN + MAX_SAMPLES;
 
 /// All port pairs, or all places of softphones, are in use or resting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +94,8 @@ pub struct Relay {
     slice: u32,
     /// The legs of `expect`, kept for its room.
     expected: Vec<u32>,
+    /// Legs that may speak Opus.
+    opus_count: u16,
 }
 
 impl Relay {
@@ -123,6 +131,7 @@ impl Relay {
             next_tick: None,
             slice: 0,
             expected: Vec::with_capacity(BURST_LEN),
+            opus_count: 0,
             random,
             config,
         }
@@ -219,6 +228,7 @@ impl Relay {
             self.send_report(now, leg.index, true);
         }
         let Some(closed) = self.legs.remove(leg.index, leg.generation) else { return };
+        self.opus_count -= u16::from(closed.opus.is_some());
         match (&mut self.softphones, leg.index.checked_sub(self.config.pair_count.into())) {
             (Some(softphones), Some(place)) => softphones.close(now, &closed, place as u16),
             _ => {

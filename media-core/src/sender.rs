@@ -25,8 +25,8 @@ impl StreamIds {
     }
 }
 
-/// Smallest timestamp step at a switch of source: one 20 ms packet.
-const SWITCH_STEP: u32 = CLOCK_RATE / 50;
+/// Smallest timestamp step at a switch of source: one 20 ms packet, of which a second has so many.
+const STEPS_PER_SECOND: u32 = 50;
 /// How far back packets of the same source may come late.
 const MAX_MISORDER: u16 = 100;
 
@@ -46,7 +46,7 @@ pub(crate) enum Moment {
     Now,
     /// That of the packet before (RFC 4733 §2.5.1.2: all packets of an event have one timestamp).
     Same,
-    /// So many samples after the packet before.
+    /// So many samples at 8 kHz after the packet before.
     After(u32),
     /// Now, beside the source's packets, whose clock goes on.
     Beside,
@@ -58,6 +58,8 @@ pub(crate) enum Moment {
 #[derive(Debug, Clone)]
 pub(crate) struct Sender {
     ssrc: Ssrc,
+    /// Ticks a second of its timestamps.
+    clock_rate: u32,
     source: Option<StreamId>,
     sequence_offset: u16,
     timestamp_offset: u32,
@@ -67,7 +69,7 @@ pub(crate) struct Sender {
     last_sequence: u16,
     last_timestamp: u32,
     last_sent: Option<Instant>,
-    /// Samples of the last packet, as far as they are known.
+    /// Ticks of the last packet, as far as they are known.
     last_step: u32,
     /// Packets of our own came between.
     interrupted: bool,
@@ -88,6 +90,7 @@ impl Sender {
     pub fn new(random: &mut Random) -> Sender {
         Sender {
             ssrc: Ssrc(random.next_u32()),
+            clock_rate: CLOCK_RATE,
             source: None,
             sequence_offset: 0,
             timestamp_offset: 0,
@@ -97,7 +100,7 @@ impl Sender {
             last_sequence: random.next_u16() & 0x7fff,
             last_timestamp: random.next_u32(),
             last_sent: None,
-            last_step: SWITCH_STEP,
+            last_step: CLOCK_RATE / STEPS_PER_SECOND,
             interrupted: false,
             packet_count: 0,
             octet_count: 0,
@@ -107,6 +110,25 @@ impl Sender {
     /// The source that the peer sees, whoever is passed on.
     pub fn ssrc(&self) -> Ssrc {
         self.ssrc
+    }
+
+    /// Another clock from the next packet on, which begins a source: the sequence and the order of
+    /// timestamps go on (RFC 7160 §4.1).
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        if self.clock_rate != clock_rate {
+            self.clock_rate = clock_rate;
+            self.source = None;
+            self.last_step = self.switch_step();
+        }
+    }
+
+    fn switch_step(&self) -> u32 {
+        self.clock_rate / STEPS_PER_SECOND
+    }
+
+    /// Samples at 8 kHz as ticks.
+    fn ticks(&self, sample_count: u32) -> u32 {
+        sample_count * (self.clock_rate / CLOCK_RATE)
     }
 
     /// Whether nothing was sent for so long.
@@ -174,14 +196,14 @@ impl Sender {
         self.last_sequence = self.last_sequence.wrapping_add(1);
         self.last_timestamp = following;
         self.last_sent = Some(now);
-        self.last_step = SWITCH_STEP;
+        self.last_step = self.switch_step();
         self.interrupted = false;
         self.sequence_offset = self.last_sequence.wrapping_sub(sequence);
         self.timestamp_offset = self.last_timestamp.wrapping_sub(timestamp);
     }
 
-    /// The place of the next packet of a source that is made here, with so many samples: right
-    /// after its last one.
+    /// The place of the next packet of a source that is made here, with so many samples at 8
+    /// kHz: right after its last one.
     pub fn follow(&mut self, now: Instant, source: StreamId, sample_count: u32) -> Placed {
         let switched = self.source != Some(source);
         self.source = Some(source);
@@ -191,7 +213,7 @@ impl Sender {
         };
         self.last_sequence = self.last_sequence.wrapping_add(1);
         self.last_sent = Some(now);
-        self.last_step = sample_count;
+        self.last_step = self.ticks(sample_count);
         self.interrupted = false;
         Placed { sequence: self.last_sequence, timestamp: self.last_timestamp, switched }
     }
@@ -202,7 +224,7 @@ impl Sender {
         let timestamp = match moment {
             Moment::Now => self.timestamp_at(now, self.last_step),
             Moment::Same => self.last_timestamp,
-            Moment::After(samples) => self.last_timestamp.wrapping_add(samples),
+            Moment::After(samples) => self.last_timestamp.wrapping_add(self.ticks(samples)),
             Moment::Beside => self.timestamp_at(now, 0),
             Moment::At(timestamp) => timestamp,
         };
@@ -210,14 +232,14 @@ impl Sender {
             self.last_timestamp = timestamp;
             self.last_sent = Some(now);
         }
-        self.last_step = SWITCH_STEP;
+        self.last_step = self.switch_step();
         self.last_sequence = self.last_sequence.wrapping_add(1);
         self.interrupted = true;
         Placed { sequence: self.last_sequence, timestamp, switched: false }
     }
 
     fn timestamp_at(&self, now: Instant, least_step: u32) -> u32 {
-        let elapsed = self.last_sent.map_or(0, |last| samples_between(last, now));
+        let elapsed = self.last_sent.map_or(0, |last| ticks_between(last, now, self.clock_rate));
         self.last_timestamp.wrapping_add(elapsed.max(least_step))
     }
 
@@ -237,9 +259,14 @@ impl Sender {
     }
 }
 
-/// Time in samples, modulo 2^32.
+/// Time in samples at 8 kHz, modulo 2^32.
 pub(crate) fn samples_between(from: Instant, to: Instant) -> u32 {
-    (to.saturating_duration_since(from).as_micros() as u64 * u64::from(CLOCK_RATE) / 1_000_000)
+    ticks_between(from, to, CLOCK_RATE)
+}
+
+/// Time in ticks of a clock of so many a second, modulo 2^32.
+pub(crate) fn ticks_between(from: Instant, to: Instant, clock_rate: u32) -> u32 {
+    (to.saturating_duration_since(from).as_micros() as u64 * u64::from(clock_rate) / 1_000_000)
         as u32
 }
 

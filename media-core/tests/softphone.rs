@@ -77,6 +77,7 @@ impl Rig {
             pair_count: 4,
             quarantine: Duration::ZERO,
             own_sockets: Vec::new(),
+            opus_legs: 8,
             webrtc: Some(WebRtcConfig { port: 30_000, capacity, secret: [7; 32] }),
         };
         let mut relay = Relay::new(config, 42, now);
@@ -119,6 +120,7 @@ impl Rig {
             origin: Origin { id: 1, version: 1 },
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             telephone_event: Some(number(101)),
+            opus_event: None,
             direction: Direction::SendRecv,
             known: FormatMap::default(),
         }
@@ -612,6 +614,7 @@ fn a_shard_without_a_socket_takes_no_softphone() {
         pair_count: 1,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: None,
     };
     let mut relay = Relay::new(config, 1, now);

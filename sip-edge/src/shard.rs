@@ -147,6 +147,7 @@ impl Shard {
             pair_count: plan.pair_count,
             quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
             own_sockets: own_sockets(config),
+            opus_legs: config.softphone.max_opus,
             webrtc: plan.softphone.map(|softphone| WebRtcConfig {
                 port: softphone.media.port(),
                 capacity: 2 * plan.call_capacity,

@@ -117,7 +117,7 @@ impl Running {
     fn call(&mut self, id: usize) {
         let call_id = self.place(
             id,
-            AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000 },
+            AgentTarget::Softphone { agent: "nobody".into(), ring_ms: 30_000, opus: true },
             route("127.0.0.1:9".parse().unwrap()),
             None,
         );

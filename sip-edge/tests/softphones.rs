@@ -78,7 +78,7 @@ fn call(agent: &str) -> Command {
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),
         account_id: "account".into(),
-        agent: AgentTarget::Softphone { agent: agent.into(), ring_ms: 30_000 },
+        agent: AgentTarget::Softphone { agent: agent.into(), ring_ms: 30_000, opus: true },
         customer: Destination { ring_ms: 45_000, routes: vec![route], skipped: vec![] },
         max_duration_ms: 3_600_000,
         no_media_ms: 30_000,

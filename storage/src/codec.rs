@@ -115,7 +115,9 @@ mod tests {
         let countries = ["IN", "AE"].map(|country| country.parse().unwrap()).to_vec();
         let six = Account { countries, minutes_per_day: 600, ..sample::account_of_five() };
         check_old("account.v6", &six);
-        check("account.v7", &Account { dispositions: vec!["SOLD".into()], ..six });
+        let seven = Account { dispositions: vec!["SOLD".into()], ..six };
+        check_old("account.v7", &seven);
+        check("account.v8", &Account { opus: false, ..seven });
         check("number.v1", &Number { e164: "+918000000001".into(), account_id: "demo".into() });
         check(
             "agent.v1",

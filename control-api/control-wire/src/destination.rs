@@ -16,7 +16,15 @@ pub enum AgentTarget {
     Softphone {
         agent: AgentName,
         ring_ms: u64,
+        /// Whether it is offered Opus.
+        #[serde(default = "is_offered", skip_serializing_if = "Clone::clone")]
+        opus: bool,
     },
+}
+
+/// What is left out of a target.
+fn is_offered() -> bool {
+    true
 }
 
 /// Where one leg is to be dialled: the routes are tried in order.

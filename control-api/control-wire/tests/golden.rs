@@ -253,7 +253,7 @@ fn verbs() {
         r#"{"remove":{"party":"participant-1"}}"#,
         Verb::Remove { party: "participant-1".into() },
     );
-    let target = AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 };
+    let target = AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000, opus: true };
     check(
         r#"{"supervise":{"party":"supervisor-2","target":{"softphone":{"agent":"a1","ring_ms":15000}},"role":"listen"}}"#,
         Verb::Supervise(Box::new(NewSupervisor {
@@ -399,7 +399,7 @@ fn short_messages() {
     );
     check(
         r#"{"softphone":{"agent":"a1","ring_ms":15000}}"#,
-        AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000 },
+        AgentTarget::Softphone { agent: "a1".into(), ring_ms: 15_000, opus: true },
     );
 }
 

@@ -68,6 +68,9 @@ pub struct AccountView {
     /// What the softphone's picker offers as the outcome of a call, in this order.
     #[serde(default)]
     pub dispositions: Vec<String>,
+    /// Whether softphones are offered Opus, which makes up for lost packets.
+    #[serde(default)]
+    pub opus: bool,
     /// File that parties on hold hear; null for the bundled tone.
     #[serde(default)]
     pub hold_audio: Option<String>,
@@ -148,6 +151,7 @@ impl From<&Account> for AccountView {
             refer: account.refer.into(),
             progress_events: account.progress_events.clone(),
             dispositions: account.dispositions.clone(),
+            opus: account.opus,
             hold_audio: account.hold_audio.clone(),
             callback: account.callback.as_ref().map(CallbackView::from),
         }
@@ -233,6 +237,11 @@ pub struct AccountSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long = "disposition", value_name = "DISPOSITION")]
     pub dispositions: Option<Vec<String>>,
+    /// Whether softphones are offered Opus, which makes up for packets that browsers' networks
+    /// lose, and is transcoded for everybody else. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
+    pub opus: Option<bool>,
 }
 
 /// How much an account may do at once; what is left out stays.
@@ -295,6 +304,7 @@ impl AccountSettings {
         }
         account.record_by_default = self.record.unwrap_or(account.record_by_default);
         account.agent_confirm = self.agent_confirm.unwrap_or(account.agent_confirm);
+        account.opus = self.opus.unwrap_or(account.opus);
         refusals.seconds("agent_ring_s", self.agent_ring_s, 1..=300, &mut account.agent_ring_ms);
         refusals.seconds(
             "customer_ring_s",

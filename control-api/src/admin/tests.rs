@@ -152,7 +152,7 @@ async fn every_setting_is_readable_after_it_was_set() {
         "retention": { "record_days": 17, "recording_days": 18 }, "trunks": ["carrier-a"],
         "recording_layout": "three_channel", "refer": "transfer",
         "progress_events": ["participant", "bridged"],
-        "agent_confirm": true
+        "agent_confirm": true, "opus": false
     });
     bench.done(Method::PUT, "/admin/accounts/demo", settings.clone()).await;
     let read = bench.get("/admin/accounts/demo").await;

@@ -110,6 +110,7 @@ impl Order {
             AgentLeg::Softphone { crm_username } => AgentTarget::Softphone {
                 agent: app.secrets.master_key.agent_name(&self.account.id, crm_username),
                 ring_ms: self.account.agent_ring_ms,
+                opus: self.account.opus,
             },
         };
         PlaceCall {

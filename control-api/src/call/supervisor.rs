@@ -71,7 +71,11 @@ async fn call_in(app: Arc<App>, call: Call, new: NewSupervisor) -> Result<Asked,
                     return Err(Problem::conflict("supervisor_elsewhere", detail));
                 }
             }
-            let target = AgentTarget::Softphone { agent, ring_ms: account.agent_ring_ms };
+            let target = AgentTarget::Softphone {
+                agent,
+                ring_ms: account.agent_ring_ms,
+                opus: account.opus,
+            };
             let new = NewParty {
                 party: None,
                 leg,

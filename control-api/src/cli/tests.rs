@@ -207,6 +207,10 @@ async fn a_customer_is_onboarded_command_by_command() {
         &["agent_confirm                yes"],
     );
     Shell::check(
+        shell.run(&["account", "set", "demo", "--opus", "false"]).await,
+        &["opus                         no"],
+    );
+    Shell::check(
         shell.run(&["number", "add", "demo", "098765-43210", "+91 22 2778 2183"]).await,
         &["+919876543210, +912227782183"],
     );

@@ -616,7 +616,10 @@ async fn a_supervising_softphone_is_with_the_shard_of_the_call() {
     let party = answer.expect(201).json()["conversation"]["parties"][2].clone();
     assert_eq!((&party["crm_username"], &party["number"]), (&json!("agent.018"), &Value::Null));
     let Verb::Supervise(new) = control.verb else { panic!() };
-    assert_eq!(new.target, AgentTarget::Softphone { agent: supervisor, ring_ms: 30_000 });
+    assert_eq!(
+        new.target,
+        AgentTarget::Softphone { agent: supervisor, ring_ms: 30_000, opus: true }
+    );
     assert!(free_lines(&rig), "a softphone needs no line");
     rig.stop().await;
 }

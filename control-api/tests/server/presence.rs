@@ -206,7 +206,11 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
     );
     assert_eq!(
         test.agent,
-        control_wire::AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 8_000 }
+        control_wire::AgentTarget::Softphone {
+            agent: name(&rig, AGENT),
+            ring_ms: 8_000,
+            opus: true
+        }
     );
     // It leaves no trace but what the page found.
     shard.end(test.call_id.as_str(), call_words::CallStatus::Canceled).await;

@@ -102,7 +102,7 @@ async fn a_launch_becomes_a_call() {
     }
     let place = shard.expect_call().await;
     assert_eq!(call["call_id"], place.call_id.as_str());
-    assert_eq!(place.agent, AgentTarget::Softphone { agent, ring_ms: 30_000 });
+    assert_eq!(place.agent, AgentTarget::Softphone { agent, ring_ms: 30_000, opus: true });
     assert_eq!(place.customer.routes[0].request_user, "+919876543210");
     // Once more is the same call.
     assert_eq!(
@@ -750,7 +750,10 @@ async fn a_backend_rings_the_softphone() {
         assert_eq!(call[key], value, "{key}");
     }
     let place = shard.expect_call().await;
-    assert_eq!(place.agent, AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 30_000 });
+    assert_eq!(
+        place.agent,
+        AgentTarget::Softphone { agent: name(&rig, AGENT), ring_ms: 30_000, opus: true }
+    );
     // The page that did not ask for it learns of it both ways.
     assert_eq!(events.next().await.unwrap()["call_id"], place.call_id.as_str());
     assert_eq!(page.call(&rig).await.expect(200).json()["call_id"], place.call_id.as_str());

@@ -44,6 +44,7 @@ impl Rig {
                     pair_count: 2,
                     quarantine: Duration::ZERO,
                     own_sockets: Vec::new(),
+                    opus_legs: 0,
                     webrtc: None,
                 };
                 return Self {

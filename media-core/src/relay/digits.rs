@@ -12,7 +12,6 @@ use crate::codec::Law;
 use crate::drops::DropReason;
 use crate::dtmf::{COLUMNS, KEYS, ROWS};
 use crate::g711;
-use crate::rtp::CLOCK_RATE;
 use crate::sender::Moment;
 use crate::tone::Tone;
 
@@ -22,6 +21,7 @@ pub const PAUSE: u8 = 255;
 const MAX_CODE: u8 = 15;
 /// Most codes that wait for a leg.
 const MAX_WAITING: usize = 64;
+const TICKS_PER_SECOND: u32 = 50;
 /// Ticks of a key's tone, 100 ms, and of the key with the gap after it, 160 ms.
 const TONE_TICKS: u8 = 5;
 const KEY_TICKS: u8 = 8;
@@ -256,7 +256,8 @@ fn packet(leg: &Leg, code: u8, step: u8) -> Option<Packet> {
         if step >= TONE_TICKS + END_COUNT - 1 {
             return None;
         }
-        let duration = u16::from(TONE_TICKS.min(step + 1)) * TICK_SAMPLES as u16;
+        let tick = (leg.event_rate() / TICKS_PER_SECOND) as u16;
+        let duration = u16::from(TONE_TICKS.min(step + 1)) * tick;
         let end = if step + 1 >= TONE_TICKS { 0x80 } else { 0 };
         let [high, low] = duration.to_be_bytes();
         payload[..4].copy_from_slice(&[code, end | VOLUME, high, low]);
@@ -279,6 +280,6 @@ fn packet(leg: &Leg, code: u8, step: u8) -> Option<Packet> {
         }
     }
     g711::encode_all(leg.law(), &samples, &mut payload);
-    let moment = if step == 0 { Moment::Now } else { Moment::After(CLOCK_RATE / 50) };
+    let moment = if step == 0 { Moment::Now } else { Moment::After(TICK_SAMPLES as u32) };
     Some(Packet { kind: Kind::Audio, moment, marker: false, payload, len: TICK_SAMPLES })
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::leg::{Kind, Leg, RtcpPort};
 use super::taping::Tape;
+use super::transcode;
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
 use crate::codec::{Codec, Format, Law};
 use crate::demultiplex::{self, Protocol};
 use crate::drops::{DropCounters, DropReason};
 use crate::latch::Verdict;
 use crate::rtp::{self, CLOCK_RATE, Class, HEADER_LEN, Header, Packet};
-use crate::sender::{Moment, StreamId, samples_between};
+use crate::sender::{Moment, StreamId};
 use crate::slots::Slots;
 use crate::srtp::SrtpError;
 use crate::stream_lock::StreamLock;
@@ -21,22 +22,28 @@ use crate::{g711, rtcp};
 
 /// The longest datagram that is taken; a voice packet that is longer would be fragmented on its
 /// way.
-const MAX_DATAGRAM_LEN: usize = 1500;
+pub(super) const MAX_DATAGRAM_LEN: usize = 1500;
 /// A telephone-event payload (RFC 4733 §2.3).
 const EVENT_LEN: usize = 4;
 
 /// A packet of a leg that passed all checks; it is plain now.
-struct Accepted {
-    packet: Packet,
-    format: Format,
-    stream: StreamId,
-    leg: LegId,
+pub(super) struct Accepted {
+    pub packet: Packet,
+    pub format: Format,
+    pub stream: StreamId,
+    pub leg: LegId,
     /// Of an event beside the audio: the timestamp under which it was passed on before.
     beside: Option<Option<u32>>,
+    /// Its timestamp as it came.
+    event_timestamp: u32,
     /// The key whose press ended.
     pressed: Option<u8>,
-    is_mixed: bool,
-    hearer: Option<LegId>,
+    pub is_mixed: bool,
+    pub hearer: Option<LegId>,
+    /// Ticks a second of its timestamp.
+    pub clock_rate: u32,
+    /// Whether others of its stream wait to be sent before it.
+    pub is_queued: bool,
 }
 
 /// What is kept of audio that came: for the recording, and for the mixes.
@@ -78,7 +85,7 @@ impl Relay {
     }
 
     /// Handles one datagram, `buffer[..len]`, in place and without allocation. `buffer` has
-    /// `TAIL_ROOM` bytes beyond `len`.
+    /// `TAIL_ROOM` bytes beyond `len`, and beyond `UNFOLDED_LEN` where Opus may come.
     pub fn forward(
         &mut self,
         now: Instant,
@@ -209,8 +216,7 @@ impl Relay {
                 return Err(DropReason::AlienStream);
             }
         }
-        let arrival = samples_between(self.started, now);
-        let stream = leg.receive(now, &packet.header, format, arrival, &mut self.streams)?;
+        let stream = leg.receive(now, &packet.header, format, self.started, &mut self.streams)?;
         if leg.received_count == 1 {
             self.drops.note(self.queues.event(Event::FirstMedia(leg.id)));
         }
@@ -218,7 +224,7 @@ impl Relay {
         let (mut pressed, mut beside) = (None, None);
         match format {
             Format::ComfortNoise => leg.noise_at = Some(now),
-            Format::TelephoneEvent => {
+            Format::TelephoneEvent | Format::OpusEvent => {
                 let event: &[u8; EVENT_LEN] =
                     payload.first_chunk().ok_or(DropReason::MalformedRtp)?;
                 beside = leg.event_beside(stream, packet.header.timestamp);
@@ -246,49 +252,20 @@ impl Relay {
             stream,
             leg: leg.id,
             beside,
+            event_timestamp: packet.header.timestamp,
             pressed,
             is_mixed: leg.feed.is_some(),
             hearer: leg.hearer,
+            clock_rate: leg.clock_rate_of(stream),
+            is_queued: false,
         };
         if format == Format::Audio(Codec::G722) {
             return Ok(self.narrow(now, accepted, buffer));
         }
+        if accepted.clock_rate != CLOCK_RATE {
+            return self.leave_opus(now, accepted, buffer);
+        }
         Ok(accepted)
-    }
-
-    /// Makes µ-law of G.722, in place, unless who hears it speaks it, too.
-    #[cold]
-    #[inline(never)]
-    fn narrow(&mut self, now: Instant, accepted: Accepted, buffer: &mut [u8]) -> Accepted {
-        let Packet { header, payload_start, payload_len } = accepted.packet;
-        let passes = accepted.hearer.is_some_and(|hearer| {
-            self.legs
-                .get(hearer.index, hearer.generation)
-                .is_some_and(|hearer| hearer.codec() == Codec::G722)
-        });
-        let Some(leg) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation) else {
-            return accepted;
-        };
-        if passes && !leg.is_kept() {
-            return accepted;
-        }
-        let mut narrowed = [0; MAX_DATAGRAM_LEN];
-        let narrowed = &mut narrowed[..payload_len];
-        let payload = &mut buffer[payload_start..payload_start + payload_len];
-        narrowed.copy_from_slice(payload);
-        if let Some(wideband) = &mut leg.wideband {
-            wideband.decode(narrowed);
-        }
-        let heard = Heard { stream: accepted.stream, timestamp: header.timestamp, law: Law::Pcmu };
-        heard.keep(now, leg, &mut self.recordings, &mut self.drops, narrowed);
-        if leg.hears_tones {
-            self.drops.note(leg.hear_key(&mut self.queues, Law::Pcmu, narrowed));
-        }
-        if passes {
-            return accepted;
-        }
-        payload.copy_from_slice(narrowed);
-        Accepted { format: Format::Audio(Codec::Pcmu), ..accepted }
     }
 
     /// Rewrites an accepted packet for the leg that hears it in place.
@@ -304,7 +281,7 @@ impl Relay {
         }
         let kind = match accepted.format {
             Format::Audio(_) => Kind::Audio,
-            Format::TelephoneEvent => Kind::TelephoneEvent,
+            Format::TelephoneEvent | Format::OpusEvent => Kind::TelephoneEvent,
             Format::ComfortNoise => {
                 let payload = &buffer[payload_start..payload_start + payload_len];
                 self.begin_noise(accepted.leg, payload);
@@ -326,12 +303,27 @@ impl Relay {
         if leg.is_dialing() {
             return Err(DropReason::Dialing);
         }
+        if kind == Kind::TelephoneEvent {
+            let payload = &mut buffer[payload_start..payload_start + payload_len];
+            transcode::tell_duration(accepted.format, leg.event_rate(), payload);
+        }
+        let (mut payload_len, mut sequence, mut timestamp) =
+            (payload_len, header.sequence, header.timestamp);
+        if accepted.clock_rate != leg.clock_rate() && accepted.beside.is_none() {
+            let room = buffer.len() - TAIL_ROOM;
+            let buffer = &mut buffer[payload_start..room];
+            let Some((len, numbers)) = leg.enter_opus(accepted, buffer)? else {
+                return Ok(Forward::Local);
+            };
+            (payload_len, sequence, timestamp) = (len, numbers.sequence, numbers.timestamp);
+        }
         let placed = match accepted.beside {
-            None => leg.sender.place(now, accepted.stream, header.sequence, header.timestamp)?,
+            None => leg.sender.place(now, accepted.stream, sequence, timestamp)?,
             Some(before) => leg.sender.interject(now, before.map_or(Moment::Beside, Moment::At)),
         };
         if let Format::Audio(codec) = accepted.format
             && codec != leg.codec()
+            && leg.codec() != Codec::Opus
         {
             let payload = &mut buffer[payload_start..payload_start + payload_len];
             match (codec.law(), leg.codec().law(), &mut leg.wideband) {
@@ -340,7 +332,6 @@ impl Relay {
                 _ => return Err(DropReason::PayloadType),
             }
         }
-        let event_timestamp = header.timestamp;
         // CSRCs, extension and padding were for us: the new header lies right before the payload.
         let start = payload_start - HEADER_LEN;
         let header = Header {
@@ -360,13 +351,17 @@ impl Relay {
         leg.sender.count(payload_len);
         // Real media ends a tone.
         leg.playing = None;
-        let forward = Forward::To { socket: leg.rtp_socket(), remote, start, len };
+        let socket = leg.rtp_socket();
         if accepted.beside.is_some()
             && let Some(source) = self.legs.get_mut(accepted.leg.index, accepted.leg.generation)
         {
-            source.place_event(event_timestamp, placed.timestamp);
+            source.place_event(accepted.event_timestamp, placed.timestamp);
         }
-        Ok(forward)
+        if accepted.is_queued {
+            self.queues.transmit(socket, remote, &buffer[start..start + len])?;
+            return Ok(Forward::Local);
+        }
+        Ok(Forward::To { socket, remote, start, len })
     }
 
     /// Hears keys in the audio of a party that nobody hears: who is asked for one and has no

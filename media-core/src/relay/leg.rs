@@ -14,13 +14,14 @@ use super::{FarReport, LegId, LegReport, RecordingId, RemoteMedia, SocketId, Ton
 use crate::codec::{Codec, Format, Law, PayloadType};
 use crate::drops::DropReason;
 use crate::latch::{self, Latch, MediaSources};
+use crate::opus::Opus;
 use crate::quality::{Interval, Scores};
-use crate::reception::{Arrival, MAX_MISORDER, Reception, ReceptionReport};
+use crate::reception::{self, Arrival, MAX_MISORDER, Reception, ReceptionReport};
 use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
-use crate::rtp::{CLOCK_RATE, Header, Ssrc};
+use crate::rtp::{CLOCK_RATE, Header, OPUS_CLOCK_RATE, Ssrc};
 use crate::sdp::Direction;
-use crate::sender::{Sender, StreamId, StreamIds};
+use crate::sender::{Sender, StreamId, StreamIds, ticks_between};
 use crate::srtp::{Inbound, Outbound, SrtpKeys};
 use crate::stream_lock::StreamLock;
 use crate::{dtmf, g711, g722};
@@ -178,6 +179,8 @@ pub(super) struct Leg {
     pub noise: Option<Noise>,
     /// Of a leg whose peer may send G.722, or is sent it.
     pub wideband: Option<Box<Wideband>>,
+    /// Of a leg that may be offered Opus.
+    pub opus: Option<Box<Opus>>,
     /// Of a leg whose peer has no telephone-events.
     pub keypad: Option<Box<dtmf::Detector>>,
 }
@@ -226,6 +229,7 @@ impl Leg {
             noise_at: None,
             noise: None,
             wideband: None,
+            opus: None,
             keypad: None,
         }
     }
@@ -255,6 +259,20 @@ impl Leg {
         self.codec().law().unwrap_or(Law::Pcmu)
     }
 
+    /// Ticks a second of the timestamps that it is sent.
+    pub fn clock_rate(&self) -> u32 {
+        self.codec().clock_rate()
+    }
+
+    /// Ticks a second of the durations of key presses that it is sent.
+    pub fn event_rate(&self) -> u32 {
+        let number = self.remote.as_ref().and_then(|remote| remote.telephone_event);
+        match number.and_then(|number| self.format_of(number)) {
+            Some(Format::OpusEvent) => OPUS_CLOCK_RATE,
+            _ => CLOCK_RATE,
+        }
+    }
+
     /// Whether audio can be sent to the peer.
     pub fn is_sendable(&self) -> bool {
         self.payload_type(Kind::Audio).is_ok() && self.destination().is_some()
@@ -281,6 +299,7 @@ impl Leg {
             None => drop(self.keypad.get_or_insert_default()),
             Some(_) => self.keypad = None,
         }
+        self.sender.set_clock_rate(remote.codec.clock_rate());
         // A softphone's keys come by DTLS.
         if self.softphone.is_some() {
             self.remote = Some(remote);
@@ -380,22 +399,32 @@ impl Leg {
         Some((self.rtcp_socket(), destination))
     }
 
-    /// Takes a valid packet into the statistics; `streams` names a new stream. What is no audio
-    /// makes none of its own instead of the audio's: it goes beside it.
+    /// Takes a valid packet into the statistics, at a time since `started`; `streams` names a new
+    /// stream, and audio of another clock is one. What is no audio makes none of its own instead of
+    /// the audio's: it goes beside it.
     pub fn receive(
         &mut self,
         now: Instant,
         header: &Header,
         format: Format,
-        arrival: u32,
+        started: Instant,
         streams: &mut StreamIds,
     ) -> Result<StreamId, DropReason> {
         let is_audio = matches!(format, Format::Audio(_));
+        let clock_rate = match format {
+            Format::Audio(codec) => codec.clock_rate(),
+            Format::OpusEvent => OPUS_CLOCK_RATE,
+            Format::TelephoneEvent | Format::ComfortNoise => CLOCK_RATE,
+        };
         let incoming = match &mut self.incoming {
             Some(incoming) if incoming.reception.ssrc() == header.ssrc => {
                 let lost = incoming.reception.lost();
                 if incoming.reception.accept(header)? == Arrival::Restarted {
                     self.lost_before += lost.max(0) as u64;
+                    incoming.id = streams.next();
+                }
+                if is_audio && incoming.reception.clock_rate() != clock_rate {
+                    incoming.reception.set_clock_rate(clock_rate);
                     incoming.id = streams.next();
                 }
                 incoming
@@ -425,15 +454,23 @@ impl Leg {
             other => {
                 let before = other.as_ref().map_or(0, |incoming| incoming.reception.lost());
                 self.lost_before += before.max(0) as u64;
-                other.insert(Incoming { id: streams.next(), reception: Reception::new(header) })
+                let reception = Reception::new(header, clock_rate);
+                other.insert(Incoming { id: streams.next(), reception })
             }
         };
         if is_audio {
+            let arrival = ticks_between(started, now, clock_rate);
             incoming.reception.measure_jitter(header.timestamp, arrival);
         }
         self.received_count += 1;
         self.last_received = Some(now);
         Ok(incoming.id)
+    }
+
+    /// Ticks a second of a stream's timestamps.
+    pub fn clock_rate_of(&self, stream: StreamId) -> u32 {
+        let incoming = self.incoming.as_ref().filter(|incoming| incoming.id == stream);
+        incoming.map_or(CLOCK_RATE, |incoming| incoming.reception.clock_rate())
     }
 
     /// Whether this telephone-event packet ends a key press that was not told yet (RFC 4733
@@ -512,13 +549,15 @@ impl Leg {
             self.reports.round_trip = Some(round_trip);
         }
         if let Some(ours) = heard.ours {
+            let codec = self.codec();
             let sent_count = self.sender.packet_count();
             let quality = &mut self.reports.quality;
             let before = quality.far.map_or(0, |(_, count)| count);
             quality.sent.add(&Interval {
                 packet_count: sent_count.wrapping_sub(before) as u32,
+                codec,
                 fraction_lost: ours.fraction_lost,
-                jitter: samples(ours.jitter),
+                jitter: reception::time(ours.jitter, codec.clock_rate()),
                 round_trip: self.reports.round_trip,
             });
             quality.far = Some((ours, sent_count));
@@ -588,9 +627,9 @@ impl Leg {
     pub fn totals(&self) -> LegReport {
         let (lost, jitter) = match &self.incoming {
             Some(incoming) => {
-                (incoming.reception.lost().max(0) as u64, incoming.reception.jitter())
+                (incoming.reception.lost().max(0) as u64, incoming.reception.jitter_time())
             }
-            None => (0, 0),
+            None => (0, Duration::ZERO),
         };
         let quality = &self.reports.quality;
         let mut scores = quality.received;
@@ -601,7 +640,7 @@ impl Leg {
         let far = quality.far.and_then(|(last, _)| {
             Some(FarReport {
                 lost: last.cumulative_lost.max(0) as u64,
-                jitter: samples(last.jitter),
+                jitter: reception::time(last.jitter, self.clock_rate()),
                 mos: quality.sent.mos()?,
             })
         });
@@ -609,7 +648,7 @@ impl Leg {
             received: self.received_count,
             sent: self.sender.packet_count(),
             lost: self.lost_before + lost,
-            jitter: samples(jitter),
+            jitter,
             mos: scores.mos(),
             round_trip: self.reports.round_trip,
             far,
@@ -618,17 +657,13 @@ impl Leg {
     }
 }
 
-/// So many timestamp units as time.
-fn samples(count: u32) -> Duration {
-    Duration::from_micros(u64::from(count) * 1_000_000 / u64::from(CLOCK_RATE))
-}
-
 /// What one of our reports tells of the stream that comes in.
 fn interval(report: &ReceptionReport, round_trip: Option<Duration>) -> Interval {
     Interval {
         packet_count: report.expected,
+        codec: if report.clock_rate == OPUS_CLOCK_RATE { Codec::Opus } else { Codec::Pcmu },
         fraction_lost: report.fraction_lost,
-        jitter: samples(report.jitter),
+        jitter: report.jitter_time(),
         round_trip,
     }
 }

@@ -23,6 +23,8 @@ pub struct RelayConfig {
     /// Media sockets of the whole process, each an address with a range of ports: no peer may name
     /// one, or packets would circle.
     pub own_sockets: Vec<(IpAddr, RangeInclusive<u16>)>,
+    /// Most legs at a time that may speak Opus, about 62 KB each.
+    pub opus_legs: u16,
     /// The shard's softphone socket; `None` if the shard takes no softphones.
     pub webrtc: Option<WebRtcConfig>,
 }

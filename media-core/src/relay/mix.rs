@@ -10,11 +10,12 @@ use crate::codec::Codec;
 use crate::drops::DropReason;
 use crate::g711;
 use crate::jitter::{FRAME, Frame, Jitter, MAX_DEPTH, is_after};
+use crate::opus::MAX_LOST;
 use crate::rtp::{HEADER_LEN, Header};
 use crate::sender::{Placed, StreamId};
 
-/// Longest payload of a packet that is made here: a frame, and what is left of one.
-const MAX_PAYLOAD_LEN: usize = 2 * FRAME;
+/// Longest payload of a packet that is made here: what a loss of Opus may come to.
+const MAX_PAYLOAD_LEN: usize = MAX_LOST;
 /// Frames of speech before a party is said to speak, 100 ms, and of none before it is said to have
 /// stopped, 500 ms.
 const SPEAKING_FRAMES: u8 = 5;
@@ -263,12 +264,21 @@ impl Relay {
         else {
             return;
         };
-        if kind == Kind::Audio && leg.codec() == Codec::G722 {
+        if kind == Kind::Audio && leg.codec().law().is_none() {
             let law = leg.law();
-            if let Some(wideband) = &mut leg.wideband {
-                wideband.encode(law, &mut datagram[HEADER_LEN..len]);
+            match (leg.codec(), &mut leg.wideband, &mut leg.opus) {
+                (Codec::G722, Some(wideband), _) => {
+                    wideband.encode(law, &mut datagram[HEADER_LEN..len]);
+                }
+                (Codec::Opus, _, Some(opus)) => {
+                    let room = &mut datagram[HEADER_LEN..HEADER_LEN + MAX_PAYLOAD_LEN];
+                    let Some(encoded) = opus.encode_own((law, payload), room) else { return };
+                    len = HEADER_LEN + encoded;
+                }
+                _ => return self.drops.count(DropReason::PayloadType),
             }
         }
+        let payload_len = len - HEADER_LEN;
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtp(&mut datagram, len) {
                 Ok(protected) => len = protected,
@@ -276,7 +286,7 @@ impl Relay {
             }
         }
         match self.queues.transmit(leg.rtp_socket(), remote, &datagram[..len]) {
-            Ok(()) => leg.sender.count(payload.len()),
+            Ok(()) => leg.sender.count(payload_len),
             Err(reason) => self.drops.count(reason),
         }
     }

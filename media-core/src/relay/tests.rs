@@ -6,6 +6,7 @@ mod hostile;
 mod lifetime;
 mod mixing;
 mod noise;
+mod opus;
 #[path = "../../tests/relay/pair.rs"]
 mod pair;
 mod playing;
@@ -142,6 +143,7 @@ impl Rig {
             pair_count,
             quarantine: Duration::from_secs(5),
             own_sockets: vec![("198.51.100.250".parse().unwrap(), 20_000..=29_999)],
+            opus_legs: 8,
             webrtc: None,
         };
         let now = clock::start();
@@ -195,7 +197,7 @@ impl Rig {
         source: &str,
         datagram: &[u8],
     ) -> (Forward, Vec<u8>) {
-        let mut buffer = vec![0xee; datagram.len() + TAIL_ROOM];
+        let mut buffer = vec![0xee; datagram.len().max(UNFOLDED_LEN) + TAIL_ROOM];
         buffer[..datagram.len()].copy_from_slice(datagram);
         let forward =
             self.relay.forward(self.now, socket, address(source), &mut buffer, datagram.len());

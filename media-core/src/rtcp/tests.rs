@@ -89,6 +89,7 @@ fn malformed_compounds() {
 #[test]
 fn written_reports_have_the_bytes_of_rfc_3550() {
     let reception = ReceptionReport {
+        clock_rate: 8_000,
         ssrc: Ssrc(9),
         expected: 4,
         fraction_lost: 0x40,

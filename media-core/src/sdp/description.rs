@@ -9,8 +9,10 @@ use super::{
     Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError,
 };
 use crate::codec::{Codec, Format, FormatMap, PayloadType};
-use crate::rtp::CLOCK_RATE;
+use crate::rtp::{CLOCK_RATE, OPUS_CLOCK_RATE};
 
+/// The encoding name of key presses (RFC 4733 §7.1.1).
+const TELEPHONE_EVENT: &str = "telephone-event";
 /// The types of lines (RFC 8866 §5).
 const LINE_TYPES: &str = "vosiuepcbtrzkam";
 
@@ -220,8 +222,8 @@ impl<'a> Stream<'a> {
 
     /// The formats of the media line, in order, as far as they mean something here; `known` is what
     /// the session's payload types stood for before, which a mapping that is left out does not
-    /// change (RFC 3264 §8.3.2).
-    pub(super) fn formats(self, known: &FormatMap) -> Vec<(PayloadType, Format)> {
+    /// change (RFC 3264 §8.3.2). Opus and its key presses mean something if it was offered.
+    pub(super) fn formats(self, known: &FormatMap, has_opus: bool) -> Vec<(PayloadType, Format)> {
         let numbers = self
             .media
             .formats
@@ -238,6 +240,7 @@ impl<'a> Stream<'a> {
         numbers
             .take(MAX_FORMAT_COUNT)
             .filter_map(|number| Some((number, format_of(number)?)))
+            .filter(|(_, format)| has_opus || !format.is_of_opus())
             .collect()
     }
 
@@ -288,8 +291,16 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// The format at 8 kHz with one channel, if it is one of ours.
+    /// The format at 8 kHz with one channel, or at the clock of Opus, if it is one of ours.
     fn format(&self) -> Option<Format> {
+        if self.clock_rate == OPUS_CLOCK_RATE {
+            // RFC 7587 §7: two channels, whatever is sent.
+            let is_opus =
+                self.name.eq_ignore_ascii_case(Codec::Opus.name()) && self.channels == "2";
+            let is_event = self.name.eq_ignore_ascii_case(TELEPHONE_EVENT) && self.channels == "1";
+            let event = is_event.then_some(Format::OpusEvent);
+            return is_opus.then_some(Format::Audio(Codec::Opus)).or(event);
+        }
         if self.clock_rate != CLOCK_RATE || self.channels != "1" {
             return None;
         }
@@ -297,7 +308,7 @@ impl<'a> Mapping<'a> {
             (Codec::Pcmu.name(), Format::Audio(Codec::Pcmu)),
             (Codec::Pcma.name(), Format::Audio(Codec::Pcma)),
             (Codec::G722.name(), Format::Audio(Codec::G722)),
-            ("telephone-event", Format::TelephoneEvent),
+            (TELEPHONE_EVENT, Format::TelephoneEvent),
             ("CN", Format::ComfortNoise),
         ];
         ours.into_iter()

@@ -21,7 +21,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
     let protection = Protection::of(offers_keys, spec.is_opportunistic && offers_keys);
     let stream = session.stream(usable_stream(&session, protection)?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
-    let formats = stream.formats(&ours);
+    let formats = stream.formats(&ours, false);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     let srtp = match protection {
         Protection::None => None,
@@ -69,7 +69,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         Err(error) => return Err(error),
     };
     let stream = session.stream(index);
-    let formats = stream.formats(&spec.agreed.received);
+    let formats = stream.formats(&spec.agreed.received, false);
     let (audio, codec) = first_audio(&formats, &[spec.agreed.codec])
         .or_else(|| first_audio(&formats, &spec.agreed.codec.laws()))
         .or_else(|| first_audio(&formats, &[Codec::G722]))

@@ -5,7 +5,13 @@ use std::fmt::Write;
 
 use super::{Direction, LocalMedia, OfferSpec, Origin, sdes};
 use crate::codec::{Codec, PayloadType};
+use crate::rtp::CLOCK_RATE;
 use crate::srtp;
+
+/// How Opus is wanted (RFC 7587 §6.1): with copies of lost packets, and no more than the telephone
+/// bandwidth that lines, recordings and mixes have, at a rate with room for the copies.
+const OPUS_PARAMETERS: &str = "minptime=10;useinbandfec=1;maxplaybackrate=8000;\
+    sprop-maxcapturerate=8000;maxaveragebitrate=20000";
 
 /// Prints an offer of one audio stream.
 pub fn offer(spec: &OfferSpec) -> String {
@@ -82,15 +88,25 @@ pub(super) fn put_formats(
     telephone_event: Option<PayloadType>,
 ) {
     for (number, codec) in formats {
-        put(text, format_args!("a=rtpmap:{} {}/8000\r\n", number.number(), codec.name()));
+        let (number, name, clock_rate) = (number.number(), codec.name(), codec.clock_rate());
+        let channels = if *codec == Codec::Opus { "/2" } else { "" };
+        put(text, format_args!("a=rtpmap:{number} {name}/{clock_rate}{channels}\r\n"));
+        if *codec == Codec::Opus {
+            put(text, format_args!("a=fmtp:{number} {OPUS_PARAMETERS}\r\n"));
+        }
     }
     if let Some(number) = telephone_event {
-        let number = number.number();
-        put(
-            text,
-            format_args!("a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-15\r\n"),
-        );
+        put_event(text, number, CLOCK_RATE);
     }
+}
+
+/// A payload type of key presses, digits 0 to 15.
+pub(super) fn put_event(text: &mut String, number: PayloadType, clock_rate: u32) {
+    let number = number.number();
+    put(
+        text,
+        format_args!("a=rtpmap:{number} telephone-event/{clock_rate}\r\na=fmtp:{number} 0-15\r\n"),
+    );
 }
 
 pub(super) fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {

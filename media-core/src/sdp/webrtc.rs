@@ -4,11 +4,12 @@
 
 use super::description::{self, Session, Stream};
 use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
-use super::print::{put, put_formats};
+use super::print::{put, put_event, put_formats};
 use super::{Direction, Origin, SdpError, SoftphoneLocal};
-use crate::codec::{Codec, FormatMap, PayloadType};
+use crate::codec::{Codec, Format, FormatMap, PayloadType};
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
+use crate::rtp::OPUS_CLOCK_RATE;
 
 /// What is offered to a softphone.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct SoftphoneOffer {
     pub codecs: Vec<Codec>,
     /// Offers telephone-event (RFC 4733, digits 0–15) under this number.
     pub telephone_event: Option<PayloadType>,
+    /// Offers telephone-event at the clock of Opus under this number, too.
+    pub opus_event: Option<PayloadType>,
     pub direction: Direction,
     /// What the session's payload types stood for before this offer.
     pub known: FormatMap,
@@ -32,7 +35,7 @@ pub struct SoftphoneAnswer<'a> {
     pub previous: &'a str,
     /// The codec in use, which stays if it is offered.
     pub codec: Codec,
-    /// What the session's payload types stood for before this offer.
+    /// What the session's payload types stood for before this offer; Opus is taken if it was one.
     pub known: FormatMap,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
@@ -69,6 +72,7 @@ pub fn offer(spec: &SoftphoneOffer) -> String {
         mid: "0",
         formats: &formats,
         telephone_event: spec.telephone_event,
+        opus_event: spec.opus_event,
         direction: spec.direction,
         setup: "actpass",
     };
@@ -91,15 +95,17 @@ pub fn accept_answer(
     if !attribute(stream, "setup").is_some_and(|setup| setup.eq_ignore_ascii_case("active")) {
         return Err(SdpError::Setup);
     }
-    let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
-    let formats = stream.formats(&ours);
+    let mut offered = offered_formats(&spec.codecs, spec.telephone_event);
+    offered.extend(spec.opus_event.map(|number| (number, Format::OpusEvent)));
+    let ours = received(&offered, &spec.known, &[]);
+    let formats = stream.formats(&ours, spec.codecs.contains(&Codec::Opus));
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     Ok(SoftphoneNegotiated {
         ufrag: ufrag(stream)?,
         fingerprint: fingerprint(stream)?,
         codec,
         audio,
-        telephone_event: spec.telephone_event.and(first_event(&formats)),
+        telephone_event: spec.telephone_event.and(event_beside(codec, &formats)),
         received: received(&[], &ours, &formats),
         direction: spec.direction.intersect_with_remote(stream.direction()),
     })
@@ -123,20 +129,24 @@ pub fn answer(
     if !attribute(stream, "setup").is_some_and(begins) {
         return Err(SdpError::Setup);
     }
-    let formats = stream.formats(&spec.known);
+    let has_opus = spec.known.payload_type(Format::Audio(Codec::Opus)).is_some();
+    let formats = stream.formats(&spec.known, has_opus);
     let (number, codec) = first_audio(&formats, &[spec.codec])
         .or_else(|| first_audio(&formats, &spec.codec.laws()))
-        .or_else(|| first_audio(&formats, &[Codec::G722]))
+        .or_else(|| first_audio(&formats, &[Codec::G722, Codec::Opus]))
         .ok_or(SdpError::Codec)?;
     let negotiated = SoftphoneNegotiated {
         ufrag: ufrag(stream)?,
         fingerprint: fingerprint(stream)?,
         codec,
         audio: number,
-        telephone_event: first_event(&formats),
+        telephone_event: event_beside(codec, &formats),
         received: received(&formats, &spec.known, &[]),
         direction: spec.direction.intersect_with_remote(stream.direction()),
     };
+    let opus_event = negotiated
+        .telephone_event
+        .filter(|event| formats.iter().any(|format| *format == (*event, Format::OpusEvent)));
     let restarts = spec.local.peer_ufrag.as_ref().is_some_and(|before| *before != negotiated.ufrag);
     let audio = Audio {
         local: &spec.local,
@@ -144,7 +154,8 @@ pub fn answer(
         profile: &stream.media.proto,
         mid: mid(stream),
         formats: &[(number, codec)],
-        telephone_event: negotiated.telephone_event,
+        telephone_event: negotiated.telephone_event.filter(|event| Some(*event) != opus_event),
+        opus_event,
         direction: negotiated.direction,
         setup: "passive",
     };
@@ -175,6 +186,13 @@ fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origi
         put(&mut text, format_args!("a=inactive\r\n"));
     }
     text
+}
+
+/// The first format of key presses, one at the codec's own clock before others.
+fn event_beside(codec: Codec, formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
+    let of_opus = formats.iter().find(|(_, format)| *format == Format::OpusEvent);
+    let of_opus = of_opus.filter(|_| codec == Codec::Opus).map(|(number, _)| *number);
+    of_opus.or_else(|| first_event(formats))
 }
 
 /// The first audio stream that a softphone leg can carry, or why there is none.
@@ -278,6 +296,7 @@ struct Audio<'a> {
     mid: &'a str,
     formats: &'a [(PayloadType, Codec)],
     telephone_event: Option<PayloadType>,
+    opus_event: Option<PayloadType>,
     direction: Direction,
     setup: &'a str,
 }
@@ -286,13 +305,17 @@ impl Audio<'_> {
     fn print(&self, text: &mut String) {
         let (address, port) = (self.local.address.ip(), self.local.address.port());
         put(text, format_args!("m=audio {port} {}", self.profile));
-        let numbers = self.formats.iter().map(|(number, _)| *number).chain(self.telephone_event);
+        let events = self.opus_event.into_iter().chain(self.telephone_event);
+        let numbers = self.formats.iter().map(|(number, _)| *number).chain(events);
         numbers.for_each(|number| put(text, format_args!(" {}", number.number())));
         put(text, format_args!("\r\nc=IN {} {address}\r\n", family(self.local)));
         if !self.mid.is_empty() {
             put(text, format_args!("a=mid:{}\r\n", self.mid));
         }
         put_formats(text, self.formats, self.telephone_event);
+        if let Some(number) = self.opus_event {
+            put_event(text, number, OPUS_CLOCK_RATE);
+        }
         put(
             text,
             format_args!(

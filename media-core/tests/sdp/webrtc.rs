@@ -83,6 +83,7 @@ fn made() -> SoftphoneLocal {
         pair_count: 1,
         quarantine: std::time::Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: Some(WebRtcConfig { port: 30_000, capacity: 1, secret: [1; 32] }),
     };
     let mut relay = Relay::new(config, 1, now);
@@ -101,6 +102,7 @@ fn spec() -> SoftphoneOffer {
         origin: Origin { id: 4711, version: 1 },
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         telephone_event: Some(number(101)),
+        opus_event: None,
         direction: Direction::SendRecv,
         known: FormatMap::default(),
     }
@@ -307,8 +309,93 @@ fn other_streams_of_an_offer_are_rejected() {
     check("a=ice-pwd:8UoQbmlOpZ8Cb1xTYkPvXJ0d\r\n", "", SdpError::Ice);
 }
 
+/// With Opus first, as softphones get it.
+fn opus_spec() -> SoftphoneOffer {
+    let codecs = vec![Codec::Opus, Codec::Pcmu, Codec::Pcma];
+    SoftphoneOffer { codecs, opus_event: Some(number(110)), ..spec() }
+}
+
+#[test]
+fn opus_is_offered_with_what_goes_with_it() {
+    let text = offer(&opus_spec());
+    let stream = "m=audio 30000 UDP/TLS/RTP/SAVPF 111 0 8 110 101\r\nc=IN IP4 192.0.2.10\r\n\
+        a=mid:0\r\na=rtpmap:111 opus/48000/2\r\n\
+        a=fmtp:111 minptime=10;useinbandfec=1;maxplaybackrate=8000;sprop-maxcapturerate=8000;\
+        maxaveragebitrate=20000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
+        a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+        a=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\na=ptime:20\r\n";
+    assert!(text.contains(stream), "{text}");
+}
+
+#[test]
+fn opus_is_taken_if_it_was_offered_and_with_it_the_keys_at_its_clock() {
+    #[track_caller]
+    fn check(answer: &str, codec: Codec, audio: u8, event: u8) {
+        let spec = opus_spec();
+        let negotiated = accept_answer(&spec, answer.as_bytes()).unwrap();
+        assert_eq!((negotiated.codec, negotiated.audio), (codec, number(audio)));
+        assert_eq!(negotiated.telephone_event, Some(number(event)));
+        for (payload_type, format) in [
+            (111, Format::Audio(Codec::Opus)),
+            (110, Format::OpusEvent),
+            (0, Format::Audio(Codec::Pcmu)),
+            (101, Format::TelephoneEvent),
+        ] {
+            assert_eq!(negotiated.received.format(number(payload_type)), Some(format));
+        }
+    }
+    let chromium = CHROMIUM_ANSWER.replace("SAVPF 0 8 101", "SAVPF 111 0 8 110 101").replace(
+        "a=rtpmap:0 PCMU",
+        "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+        a=rtpmap:110 telephone-event/48000\r\na=rtpmap:0 PCMU",
+    );
+    check(&chromium, Codec::Opus, 111, 110);
+    // Firefox has no keys at the clock of Opus, and may number it itself.
+    let firefox = FIREFOX_ANSWER.replace("SAVPF 8 101", "SAVPF 109 8 101").replace(
+        "a=rtpmap:8",
+        "a=fmtp:109 maxplaybackrate=48000;stereo=1;useinbandfec=1\r\n\
+        a=rtpmap:109 OPUS/48000/2\r\na=rtpmap:8",
+    );
+    check(&firefox, Codec::Opus, 109, 101);
+    check(&chromium.replace("SAVPF 111 0", "SAVPF 0"), Codec::Pcmu, 0, 101);
+    // One channel is none of RFC 7587.
+    check(&chromium.replace("opus/48000/2", "opus/48000"), Codec::Pcmu, 0, 101);
+    // To whom it was not offered it means nothing.
+    let negotiated = accept_answer(&spec(), chromium.as_bytes()).unwrap();
+    assert_eq!((negotiated.codec, negotiated.telephone_event), (Codec::Pcmu, Some(number(101))));
+    assert_eq!(negotiated.received.format(number(111)), None);
+}
+
+#[test]
+fn a_browsers_offer_keeps_opus_in_use() {
+    let previous = offer(&opus_spec());
+    let known: FormatMap =
+        [(number(111), Format::Audio(Codec::Opus)), (number(0), Format::Audio(Codec::Pcmu))]
+            .into_iter()
+            .collect();
+    let in_use = SoftphoneAnswer { codec: Codec::Opus, known, ..answer_spec(&previous) };
+    let (text, negotiated) = answer(CHROMIUM_OFFER.as_bytes(), &in_use).unwrap();
+    assert_eq!((negotiated.codec, negotiated.telephone_event), (Codec::Opus, Some(number(110))));
+    assert!(text.contains("SAVPF 111 110\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"), "{text}");
+    assert!(!text.contains("telephone-event/8000"), "{text}");
+    // Another one in use stays, too, and without Opus there is one of the others.
+    let spec = SoftphoneAnswer { codec: Codec::Pcma, ..in_use.clone() };
+    let (_, negotiated) = answer(CHROMIUM_OFFER.as_bytes(), &spec).unwrap();
+    assert_eq!((negotiated.codec, negotiated.telephone_event), (Codec::Pcma, Some(number(126))));
+    let narrow = CHROMIUM_OFFER.replace(" 111 63 9 0", " 0");
+    let (_, negotiated) = answer(narrow.as_bytes(), &in_use).unwrap();
+    assert_eq!(negotiated.codec, Codec::Pcmu);
+    // Whoever was never offered it gets none.
+    let (text, _) = answer(CHROMIUM_OFFER.as_bytes(), &answer_spec(&previous)).unwrap();
+    assert!(!text.contains("opus"), "{text}");
+}
+
 /// Reads one body every way; the fuzz target.
 fn read(body: &[u8]) {
+    if let Ok(negotiated) = accept_answer(&opus_spec(), body) {
+        assert!(opus_spec().codecs.contains(&negotiated.codec));
+    }
     let spec = spec();
     if let Ok(negotiated) = accept_answer(&spec, body) {
         assert!(spec.codecs.contains(&negotiated.codec) && negotiated.ufrag.len() >= 4);

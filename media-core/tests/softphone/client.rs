@@ -54,6 +54,8 @@ pub struct Client {
     pub rtcp_count: u32,
     /// SRTP that did not open.
     pub refused_count: u32,
+    /// It was offered Opus, and takes it.
+    pub speaks_opus: bool,
 }
 
 /// A key and a certificate of its own.
@@ -98,6 +100,7 @@ impl Client {
             heard: Vec::new(),
             rtcp_count: 0,
             refused_count: 0,
+            speaks_opus: false,
         }
     }
 
@@ -114,6 +117,7 @@ impl Client {
             line.unwrap_or_else(|| panic!("no {name} in {description}")).to_owned()
         };
         assert!(description.contains("a=ice-lite"));
+        assert!(!self.speaks_opus || description.contains("a=rtpmap:111 opus/48000/2\r\n"));
         let fingerprint = value("fingerprint").strip_prefix("sha-256 ").unwrap().to_owned();
         self.remote = Remote { ufrag: value("ice-ufrag"), password: value("ice-pwd"), fingerprint };
         self.next_check = Some(now);
@@ -122,16 +126,24 @@ impl Client {
     /// A description like Chromium's, with this role and direction.
     pub fn description(&self, setup: &str, direction: &str) -> String {
         let (ufrag, password, fingerprint) = (&self.ufrag, &self.password, self.fingerprint());
+        let (numbers, opus) = match self.speaks_opus {
+            true => (
+                "111 0 8 110 101",
+                "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+                    a=rtpmap:110 telephone-event/48000\r\n",
+            ),
+            false => ("0 8 101", ""),
+        };
         format!(
             "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
                 a=group:BUNDLE 0\r\na=extmap-allow-mixed\r\n\
              a=msid-semantic: WMS 6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF 0 8 101\r\nc=IN IP4 0.0.0.0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF {numbers}\r\nc=IN IP4 0.0.0.0\r\n\
              a=rtcp:9 IN IP4 0.0.0.0\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n\
              a=ice-options:trickle\r\n\
              a=fingerprint:sha-256 {fingerprint}\r\na=setup:{setup}\r\na=mid:0\r\na={direction}\r\n\
              a=msid:6b1f6a2c-1f0f-4c0e-9f43-5f3f2f4e5f10 e2c5d3ad-0b39-4a0c-a2ff-61d0a8a1f5b2\r\n\
-             a=rtcp-mux\r\n\
+             a=rtcp-mux\r\n{opus}\
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
              a=ssrc:3735928559 cname:vGq8bSOmmhCHKcVO\r\n"
         )
@@ -247,7 +259,7 @@ impl Client {
         }
     }
 
-    /// Sends 20 ms of audio, or nothing before there are keys.
+    /// Sends 20 ms of audio, of Opus if it speaks that, or nothing before there are keys.
     pub fn speak(&mut self, payload: &[u8]) {
         let Some(packet) = self.voice(payload) else { return };
         self.sent.push_back(packet);
@@ -257,8 +269,9 @@ impl Client {
     pub fn voice(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         let (_, outbound) = self.keys.as_mut()?;
         self.sequence = self.sequence.wrapping_add(1);
-        let timestamp = u32::from(self.sequence).wrapping_mul(160);
-        let payload_type = PayloadType::new(0).unwrap();
+        let (number, step) = if self.speaks_opus { (111, 960) } else { (0, 160) };
+        let timestamp = u32::from(self.sequence).wrapping_mul(step);
+        let payload_type = PayloadType::new(number).unwrap();
         let header = Header {
             payload_type,
             marker: false,

@@ -176,6 +176,7 @@ fn relay_config() -> RelayConfig {
         pair_count: 2,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: None,
     }
 }

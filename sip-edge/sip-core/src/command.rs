@@ -91,6 +91,8 @@ pub enum AgentTarget {
     Softphone {
         agent: AgentName,
         ring: Duration,
+        /// Whether it is offered Opus, as far as the shard has room for it.
+        opus: bool,
     },
 }
 

@@ -70,8 +70,9 @@ pub fn place_call(call: wire::PlaceCall) -> command::PlaceCall {
 fn agent_target(target: wire::AgentTarget) -> command::AgentTarget {
     match target {
         wire::AgentTarget::Phone(phone) => command::AgentTarget::Phone(destination(phone)),
-        wire::AgentTarget::Softphone { agent, ring_ms } => {
-            command::AgentTarget::Softphone { agent, ring: Duration::from_millis(ring_ms) }
+        wire::AgentTarget::Softphone { agent, ring_ms, opus } => {
+            let ring = Duration::from_millis(ring_ms);
+            command::AgentTarget::Softphone { agent, ring, opus }
         }
     }
 }

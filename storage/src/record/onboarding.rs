@@ -63,6 +63,14 @@ pub struct Account {
     /// What the softphone's picker offers as the outcome of a call, in this order. Since version 7.
     #[serde(default = "default_dispositions")]
     pub dispositions: Vec<String>,
+    /// Whether softphones are offered Opus. Since version 8.
+    #[serde(default = "default_opus")]
+    pub opus: bool,
+}
+
+/// Networks of browsers lose packets, which Opus makes up for.
+fn default_opus() -> bool {
+    true
 }
 
 /// What a hundred agents talk at most in five hours.
@@ -89,7 +97,7 @@ pub enum ReferPolicy {
 
 impl Account {
     /// Version of the record, raised with each field that is added.
-    pub(crate) const VERSION: u8 = 7;
+    pub(crate) const VERSION: u8 = 8;
 
     /// An account with the product's defaults: India, recorded, 30 s and 45 s of ringing, 4 h, no
     /// callback, no trunk.
@@ -116,6 +124,7 @@ impl Account {
             countries: Vec::new(),
             minutes_per_day: default_minutes_per_day(),
             dispositions: default_dispositions(),
+            opus: default_opus(),
         }
     }
 }

@@ -20,6 +20,11 @@ const SECURED: &str = "(async () => { for (const one of (await \
     window.__heard.connections.at(-1).getStats()).values()) \
      if (one.type === 'transport') return { srtpCipher: one.srtpCipher, tlsVersion: \
      one.tlsVersion }; })()";
+/// What the page's newest connection speaks and hears, by its statistics.
+const CODECS: &str = "(async () => { const stats = await \
+     window.__heard.connections.at(-1).getStats(); const codecs = []; stats.forEach(one => { \
+     if (['outbound-rtp', 'inbound-rtp'].includes(one.type)) \
+     codecs.push(stats.get(one.codecId).mimeType); }); return codecs; })()";
 /// Sizes of a CRM's popup, of a narrow one and of a tab.
 const SIZES: [(u32, u32); 3] = [(420, 640), (320, 560), (1100, 700)];
 
@@ -112,6 +117,8 @@ async fn one_link_and_two_people_talk() {
         secured["srtpCipher"].as_str().is_some_and(|suite| suite.contains("AEAD_AES_")),
         "{secured}"
     );
+    let codecs = page.evaluate(CODECS).await;
+    assert_eq!(codecs, json!(["audio/opus", "audio/opus"]), "the customer speaks G.711");
     pictures(&page, "talking").await;
     let url = page.url().await;
     assert!(!url.contains(&rig.stack.browser_key) && !url.contains("api_key"), "{url}");
@@ -146,6 +153,25 @@ async fn one_link_and_two_people_talk() {
         let log = std::fs::read_to_string(rig.stack.folder.join(log)).expect("a log");
         assert!(!log.contains(&rig.stack.browser_key), "a key in a log");
     }
+    browser.stop().await;
+    rig.stop().await;
+}
+
+// An account may do without Opus.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_without_opus_talks_in_g711() {
+    let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| {
+        spec.softphones = loadtest::children::Softphones::SelfSigned;
+        spec.account_settings = "opus = false\n";
+    })
+    .await;
+    let browser = Browser::start(Microphone::Granted, AGENT_HZ).await;
+    let (page, call) = launch(&rig, &browser, AGENT, Talks).await;
+    both_talk(&rig, &page, &call).await;
+    let codecs = page.evaluate(CODECS).await;
+    assert_eq!(codecs, json!(["audio/PCMU", "audio/PCMU"]));
+    page.click("button", "Hang up").await;
+    rig.callback(&call).await;
     browser.stop().await;
     rig.stop().await;
 }

@@ -57,7 +57,7 @@ pub async fn begin(
     let test = PlaceCall {
         call_id: call_id.clone(),
         account_id: agent.account_id,
-        agent: AgentTarget::Softphone { agent: name, ring_ms: RING_MS },
+        agent: AgentTarget::Softphone { agent: name, ring_ms: RING_MS, opus: false },
         customer: Destination { ring_ms: 0, routes: Vec::new(), skipped: Vec::new() },
         max_duration_ms: LONGEST_MS,
         no_media_ms: LONGEST_MS,

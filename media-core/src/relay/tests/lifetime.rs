@@ -28,6 +28,7 @@ fn pairs_beyond_the_last_port_are_left_out() {
         pair_count: 100,
         quarantine: Duration::ZERO,
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: None,
     };
     let now = clock::start();

@@ -24,6 +24,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 fn sender_report(ssrc: u32, ntp: u64, about: Option<(Ssrc, u32, u32)>) -> Vec<u8> {
     let block = about.map(|(ssrc, last_report, delay)| rtcp::Block {
         reception: crate::reception::ReceptionReport {
+            clock_rate: 8_000,
             ssrc,
             expected: 0,
             fraction_lost: 0,

@@ -11,6 +11,7 @@ use super::softphones::Admitted;
 use crate::call::invitation::request;
 use crate::call::shard::{Peer, reliability};
 use crate::counters::Counter;
+use crate::event::Output;
 use crate::flow::{Flow, Transport};
 use crate::message::{
     self, Limits, Method, ParseError, Read, Request, Response, Scheme, SipMessage, Uri, Via, View,

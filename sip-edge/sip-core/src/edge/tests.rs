@@ -92,6 +92,7 @@ fn edge(now: Instant) -> Edge {
         pair_count: 1,
         quarantine: std::time::Duration::from_secs(1),
         own_sockets: Vec::new(),
+        opus_legs: 0,
         webrtc: None,
     };
     let mut edge = Edge::new(config, relay, [1; 32], now);

@@ -61,6 +61,7 @@ pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
         pair_count,
         quarantine: Duration::from_secs(1),
         own_sockets: Vec::new(),
+        opus_legs: 8,
         webrtc: Some(WebRtcConfig { port: 30_000, capacity: 8, secret: [5; 32] }),
     }
 }

@@ -6,7 +6,7 @@ use crate::client::{Client, Version};
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Callee, Rig};
 use crate::session::{self, DOMAIN, EDGE, address};
 use call_words::MilestoneKind;
-use media_core::relay::{Forward, SocketId, TAIL_ROOM};
+use media_core::relay::{Forward, SocketId, TAIL_ROOM, UNFOLDED_LEN};
 use sip_core::command::{AgentTarget, PlaceCall, Refusal};
 use sip_core::digest::{Challenge, Credentials};
 use sip_core::flow::{Flow, FlowFault, Transport};
@@ -32,6 +32,8 @@ pub struct Page {
     pub is_alive: bool,
     /// It has a microphone.
     pub speaks: bool,
+    /// It takes Opus.
+    pub has_opus: bool,
     client: Option<Client>,
     address: SocketAddr,
     number: usize,
@@ -68,7 +70,11 @@ impl Office {
 
     pub fn call() -> PlaceCall {
         let customer = vec![session::route("carrier", address(CUSTOMER), "9876543210")];
-        let agent = AgentTarget::Softphone { agent: ANN.into(), ring: Duration::from_secs(30) };
+        let agent = AgentTarget::Softphone {
+            agent: ANN.into(),
+            ring: Duration::from_secs(30),
+            opus: false,
+        };
         PlaceCall {
             agent,
             recording: Some("crm_1.wav".into()),
@@ -93,6 +99,7 @@ impl Office {
             is_connected,
             is_alive,
             speaks,
+            has_opus: false,
             client: None,
             address,
             number,
@@ -245,6 +252,7 @@ impl Office {
     pub fn answer_taken(&mut self, page: usize) {
         let invite = self.pages[page].invite.clone().unwrap();
         let mut client = Client::new(self.rig.now, Version::Either);
+        client.speaks_opus = self.pages[page].has_opus;
         client.set_remote(self.rig.now, std::str::from_utf8(&invite.body).unwrap());
         let sdp = client.description("active", "sendrecv");
         self.pages[page].client = Some(client);
@@ -315,13 +323,14 @@ impl Office {
     fn carry(&mut self) {
         let now = self.rig.now;
         for page in 0..self.pages.len() {
-            let Page { is_alive, speaks, .. } = self.pages[page];
+            let Page { is_alive, speaks, has_opus, .. } = self.pages[page];
             let Some(client) = self.pages[page].client.as_mut().filter(|_| is_alive) else {
                 continue;
             };
             client.handle_timeout(now);
             if speaks {
-                client.speak(&[0xd5; 160]);
+                // Of Opus 20 ms without content (RFC 6716 §3.2.1).
+                client.speak(if has_opus { &[0x08] } else { &[0xd5; 160] });
             }
             while let Some(datagram) =
                 self.pages[page].client.as_mut().and_then(Client::poll_transmit)
@@ -341,7 +350,7 @@ impl Office {
     fn forward(&mut self, socket: SocketId, from: SocketAddr, datagram: Vec<u8>) {
         let len = datagram.len();
         let mut buffer = datagram;
-        buffer.resize(len + TAIL_ROOM, 0);
+        buffer.resize(len.max(UNFOLDED_LEN) + TAIL_ROOM, 0);
         let now = self.rig.now;
         let forward = self.rig.edge.relay_mut().forward(now, socket, from, &mut buffer, len);
         if let Forward::To { socket: SocketId::WEBRTC, remote, start, len } = forward {
@@ -351,6 +360,12 @@ impl Office {
         }
         self.rig.edge.handle_media(now);
         self.rig.drain();
+    }
+
+    /// The lengths of the audio packets that a page has heard.
+    pub fn heard_lens(&self, page: usize) -> Vec<usize> {
+        let client = self.pages[page].client.as_ref();
+        client.map_or_else(Vec::new, |client| client.heard.iter().map(Vec::len).collect())
     }
 
     /// How many audio packets a page has heard.

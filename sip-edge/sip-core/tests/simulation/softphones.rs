@@ -3,7 +3,7 @@
 
 use crate::network::Dice;
 use crate::rig::{CUSTOMER, CUSTOMER_MEDIA, Rig, THIRD, THIRD_MEDIA};
-use crate::session::{address, recorded};
+use crate::session::{self, address, recorded};
 use crate::softphone::{ANN, BOB, Office};
 use crate::talk::add;
 use call_words::{
@@ -49,6 +49,49 @@ fn the_customer_is_called_when_the_agents_audio_flows() {
     use MilestoneKind::{AgentMedia, Answered, DtlsConnected, IceConnected, InviteSent};
     assert_eq!(kinds, [InviteSent, Answered, IceConnected, DtlsConnected, AgentMedia, InviteSent]);
     assert!(office.heard(page) > 0, "the agent hears the ringback");
+}
+
+// Opus is between the softphone and the shard: the customer is offered what it would be without.
+#[test]
+fn opus_is_offered_to_softphones_that_may_have_it_and_to_nobody_else() {
+    for (opus, formats) in [(true, vec![111, 0, 8, 110, 101]), (false, vec![0, 8, 101])] {
+        let mut office = Office::new();
+        let page = office.open(ANN);
+        office.pages[page].has_opus = opus;
+        let ring = 30 * SECOND;
+        let agent = AgentTarget::Softphone { agent: ANN.into(), ring, opus };
+        office.place(PlaceCall { agent, ..Office::call() }).unwrap();
+        office.take_invite(page);
+        let invite = office.pages[page].invite.clone().unwrap();
+        assert_eq!(session::formats_of(&invite.body), formats);
+        assert_eq!(office.rig.edge.relay().opus_count(), usize::from(opus));
+        office.answer_taken(page);
+        office.request(page, Method::Ack);
+        office.run(SECOND);
+        let invite = office.customer_request(Method::Invite);
+        assert_eq!(session::formats_of(&invite.body), [0, 8, 101]);
+        let sdp = session::sdp(address(CUSTOMER_MEDIA), 8, "sendrecv");
+        office.rig.reply_with_body(&invite, 200, "customer", &sdp);
+        office.customer_request(Method::Ack);
+        // The ringing tone was of the codec.
+        let is_right = |len: &usize| if opus { (1..160).contains(len) } else { *len == 160 };
+        let lens = office.heard_lens(page);
+        assert!(lens.len() > 10 && lens.iter().all(is_right), "{lens:?}");
+        for _ in 0..50 {
+            office.customer_speaks(&invite);
+            office.run(Duration::from_millis(20));
+        }
+        assert!(office.take_customer_media() > 40);
+        let heard = office.heard_lens(page);
+        assert!(heard.len() > lens.len() + 40 && heard.iter().all(is_right), "{heard:?}");
+        // A re-INVITE of the page keeps it.
+        let reinvite = office.restart_ice(page);
+        office.send(page, &reinvite);
+        let answer = office.response(page);
+        let numbers = if opus { vec![111, 110] } else { vec![0, 101] };
+        assert_eq!(session::formats_of(&answer.body), numbers);
+        office.rig.edge.hang_up(office.rig.now, &"call-1".into());
+    }
 }
 
 #[test]
@@ -312,7 +355,7 @@ fn a_transferred_call_outlives_the_page() {
 fn a_supervisor_listens_by_softphone() {
     let (mut office, ..) = Office::bridged();
     let supervise = |agent: &str, id: &str| {
-        let target = AgentTarget::Softphone { agent: agent.into(), ring: 30 * SECOND };
+        let target = AgentTarget::Softphone { agent: agent.into(), ring: 30 * SECOND, opus: false };
         Verb::Supervise(Box::new(NewSupervisor {
             party: id.into(),
             target,

@@ -19,14 +19,14 @@ const SOFTPHONE: &str = "softphone";
 /// Whom a leg calls.
 pub enum Callee {
     Trunks(Destination),
-    Softphone { agent: AgentName, ring: Duration },
+    Softphone { agent: AgentName, ring: Duration, opus: bool },
 }
 
 impl From<AgentTarget> for Callee {
     fn from(target: AgentTarget) -> Callee {
         match target {
             AgentTarget::Phone(destination) => Callee::Trunks(destination),
-            AgentTarget::Softphone { agent, ring } => Callee::Softphone { agent, ring },
+            AgentTarget::Softphone { agent, ring, opus } => Callee::Softphone { agent, ring, opus },
         }
     }
 }
@@ -111,7 +111,7 @@ impl Callee {
                 let route = &destination.routes[route];
                 Carriage::Trunk { media: route.media, dtmf: route.dtmf }
             }
-            Callee::Softphone { .. } => Carriage::Softphone,
+            Callee::Softphone { opus, .. } => Carriage::Softphone { opus: *opus },
         }
     }
 

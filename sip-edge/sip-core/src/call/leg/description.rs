@@ -14,12 +14,20 @@ use std::net::IpAddr;
 
 /// Dynamic payload type under which telephone-event is offered.
 const TELEPHONE_EVENT: PayloadType = PayloadType::new(101).expect("below 128");
+/// And that at the clock of Opus.
+const OPUS_EVENT: PayloadType = PayloadType::new(110).expect("below 128");
 
 /// How a party carries media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carriage {
-    Trunk { media: MediaProfile, dtmf: DtmfMode },
-    Softphone,
+    Trunk {
+        media: MediaProfile,
+        dtmf: DtmfMode,
+    },
+    /// Whether it may be offered Opus.
+    Softphone {
+        opus: bool,
+    },
 }
 
 impl Carriage {
@@ -32,7 +40,7 @@ impl Carriage {
     pub fn dtmf(self) -> DtmfMode {
         match self {
             Carriage::Trunk { dtmf, .. } => dtmf,
-            Carriage::Softphone => DtmfMode::Auto,
+            Carriage::Softphone { .. } => DtmfMode::Auto,
         }
     }
 
@@ -75,17 +83,24 @@ impl Offer {
     ) -> Option<Offer> {
         // RFC 8866 §5.2: numeric; below 2^63 so that every peer can hold it.
         let origin = Origin { id: cx.shard.entropy.number() >> 1, version: 1 };
-        let codecs = preferred.and_others();
+        // What a softphone speaks is no trunk's matter.
+        let preferred = if preferred == Codec::Opus { Codec::Pcmu } else { preferred };
+        let mut codecs = preferred.and_others();
         let telephone_event = carriage.takes_events().then_some(TELEPHONE_EVENT);
         let (direction, known) = (Direction::SendRecv, FormatMap::default());
         let srtp = match carriage {
-            Carriage::Softphone => {
+            Carriage::Softphone { opus } => {
+                let has_opus = opus && cx.shard.relay.admit_opus(media);
+                if has_opus {
+                    codecs.insert(0, Codec::Opus);
+                }
                 let local = cx.shard.relay.softphone_local(media)?;
                 return Some(Offer::Softphone(SoftphoneOffer {
                     local,
                     origin,
                     codecs,
                     telephone_event,
+                    opus_event: has_opus.then_some(OPUS_EVENT),
                     direction,
                     known,
                 }));
@@ -138,6 +153,9 @@ impl Offer {
             Agreement::Softphone(_) => Offer::Softphone(SoftphoneOffer {
                 local: cx.shard.relay.softphone_local(media)?,
                 origin,
+                opus_event: codecs
+                    .contains(&Codec::Opus)
+                    .then(|| known.payload_type(Format::OpusEvent).unwrap_or(OPUS_EVENT)),
                 codecs,
                 telephone_event,
                 direction,

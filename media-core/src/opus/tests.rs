@@ -1,0 +1,185 @@
+use super::*;
+use crate::tone::{Tone, level};
+
+const STREAM: StreamId = StreamId(1);
+const LOW: f64 = 500.0;
+const HIGH: f64 = 1_500.0;
+const AMPLITUDE: f64 = 8_000.0;
+
+/// µ-law of a steady tone from this sample on.
+fn tone(frequency: f64, position: usize, len: usize) -> Vec<u8> {
+    let mut samples = vec![0; len];
+    Tone::steady(frequency, AMPLITUDE).fill(position as u64, &mut samples);
+    samples.into_iter().map(|sample| g711::encode(Law::Pcmu, sample)).collect()
+}
+
+fn samples(audio: &[u8]) -> Vec<i16> {
+    audio.iter().map(|byte| g711::decode_table(Law::Pcmu)[usize::from(*byte)]).collect()
+}
+
+/// The packets of audio that comes in pieces of this length, with their numbers.
+fn packets(opus: &mut Opus, audio: &[u8], piece: usize) -> Vec<(Numbers, Vec<u8>)> {
+    let mut packets = Vec::new();
+    for (at, audio) in audio.chunks(piece).enumerate() {
+        let mut packet = [0; 1_500];
+        let (sequence, timestamp) = (at as u16, (at * piece) as u32);
+        let made = opus.encode(STREAM, sequence, timestamp, (Law::Pcmu, audio), &mut packet);
+        packets.extend(made.unwrap().map(|(len, numbers)| (numbers, packet[..len].to_vec())));
+    }
+    packets
+}
+
+/// What comes of the packets, each with what was lost before it.
+fn hear(opus: &mut Opus, packets: &[(Numbers, Vec<u8>)]) -> Vec<(Heard, Vec<u8>)> {
+    let mut audio = [0; MAX_HEARD];
+    let mut hear = |(numbers, packet): &(Numbers, Vec<u8>)| {
+        let Numbers { sequence, timestamp } = *numbers;
+        let heard = opus.decode(STREAM, sequence, timestamp, packet, Law::Pcmu, &mut audio);
+        let heard = heard.unwrap();
+        (heard, audio[..heard.lost_len + heard.len].to_vec())
+    };
+    packets.iter().map(&mut hear).collect()
+}
+
+#[test]
+fn a_tone_comes_out_as_it_went_in_whatever_its_packets_are() {
+    for piece in [80, 160, 240, 320, 400, 480, 960] {
+        let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+        let audio = tone(LOW, 0, 9_600);
+        let packets = packets(&mut near, &audio, piece);
+        let heard = hear(&mut far, &packets);
+        // Each sample once, and in its place.
+        let places: Vec<u32> = heard.iter().map(|(heard, _)| heard.timestamp).collect();
+        let mut expected = places[0];
+        for ((heard, _), (numbers, _)) in heard.iter().zip(&packets) {
+            assert_eq!((heard.timestamp, heard.lost_len), (expected, 0), "pieces of {piece}");
+            assert_eq!(numbers.timestamp % TICKS, 0);
+            expected = expected.wrapping_add(heard.len as u32);
+        }
+        assert!(packets.windows(2).all(|pair| pair[1].0.sequence == pair[0].0.sequence + 1));
+        let all: Vec<i16> = heard.iter().flat_map(|(_, audio)| samples(audio)).collect();
+        assert!(all.len() + FRAME > audio.len(), "pieces of {piece}: {}", all.len());
+        let end = &all[all.len() - 1_600..];
+        let (own, other) = (level(end, LOW), level(end, HIGH));
+        assert!((7_000.0..9_000.0).contains(&own) && other < 200.0, "{own} and {other}");
+    }
+}
+
+/// Frames of a low tone, then of a high one, of which the first is lost.
+fn lose(expected_loss: i32) -> (Heard, Vec<i16>) {
+    let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+    near.encoder = Encoder::new(Effort { expected_loss, ..EFFORT }).unwrap();
+    let mut audio = tone(LOW, 0, 3_200);
+    audio.extend(tone(HIGH, 0, 1_600));
+    let mut packets = packets(&mut near, &audio, FRAME);
+    packets.remove(21);
+    let (heard, audio) = hear(&mut far, &packets).remove(21);
+    (heard, samples(&audio[..heard.lost_len]))
+}
+
+#[test]
+fn what_is_lost_comes_from_the_next_packet() {
+    let (heard, lost) = lose(EFFORT.expected_loss);
+    assert_eq!((heard.lost_len, heard.lost_count, heard.len), (FRAME, 1, FRAME));
+    assert!(level(&lost, HIGH) > 4_000.0, "{}", level(&lost, HIGH));
+    assert!(level(&lost, LOW) < 1_500.0, "{}", level(&lost, LOW));
+}
+
+#[test]
+fn without_a_copy_it_is_made_of_what_came_before() {
+    let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+    near.encoder = Encoder::new(Effort { expected_loss: 0, ..EFFORT }).unwrap();
+    let mut packets = packets(&mut near, &tone(LOW, 0, 8_000), FRAME);
+    packets.drain(20..22);
+    let (heard, audio) = hear(&mut far, &packets).remove(20);
+    assert_eq!((heard.lost_len, heard.lost_count, heard.len), (2 * FRAME, 2, FRAME));
+    assert!(level(&samples(&audio[..heard.lost_len]), LOW) > 4_000.0);
+}
+
+#[test]
+fn pauses_and_long_losses_are_left_as_they_are() {
+    for (skipped, numbers) in [(10, 0), (10, 10), (4, 4)] {
+        let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+        let mut packets = packets(&mut near, &tone(LOW, 0, 8_000), FRAME);
+        packets.drain(20..20 + skipped);
+        for (number, _) in &mut packets[20..] {
+            number.sequence -= (skipped - numbers) as u16;
+        }
+        let heard = hear(&mut far, &packets);
+        let (before, (after, _)) = (&heard[19].0, &heard[20]);
+        assert_eq!((after.lost_len, after.lost_count, after.len), (0, 0, FRAME));
+        let step = after.timestamp.wrapping_sub(before.timestamp) as usize;
+        assert_eq!(step, (1 + skipped) * FRAME);
+    }
+}
+
+#[test]
+fn what_comes_late_or_twice_is_refused() {
+    let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+    let packets = packets(&mut near, &tone(LOW, 0, 1_600), FRAME);
+    hear(&mut far, &packets[..3]);
+    let mut audio = [0; MAX_HEARD];
+    for (numbers, packet) in &packets[1..3] {
+        let Numbers { sequence, timestamp } = *numbers;
+        let again = far.decode(STREAM, sequence, timestamp, packet, Law::Pcmu, &mut audio);
+        assert_eq!(again, Err(DropReason::Late));
+    }
+    let again = near.encode(STREAM, 9, 9 * 160, (Law::Pcmu, &[0; 160]), &mut [0; 500]);
+    assert_eq!(again, Err(DropReason::Late));
+    // Another stream begins anew, right after what was heard.
+    let heard = far.decode(StreamId(2), 7, 77, &packets[3].1, Law::Pcmu, &mut audio).unwrap();
+    assert_eq!((heard.timestamp, heard.lost_len), (3 * FRAME as u32, 0));
+}
+
+/// Any bytes come to what their first ones say, or are malformed; what comes then is heard.
+#[test]
+fn any_bytes_have_a_defined_answer() {
+    let mut state = 1u64;
+    let mut random = move || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+    let sound = packets(&mut near, &tone(LOW, 0, 1_600), FRAME);
+    let (mut audio, mut refused) = ([0; MAX_HEARD], 0);
+    let (mut sequence, mut timestamp) = (0u16, 0u32);
+    for round in 0..20_000 {
+        let mut packet = sound[random() % sound.len()].1.clone();
+        match round % 3 {
+            0 => {
+                let len = random() % [3, 50, 1_500][random() % 3];
+                packet = (0..len).map(|_| random() as u8).collect();
+            }
+            1 => {
+                let at = random() % packet.len();
+                packet[at] ^= 1 << (random() % 8);
+            }
+            _ => packet.truncate(random() % packet.len()),
+        }
+        // Losses, too, pauses, and clocks that jump.
+        sequence = sequence.wrapping_add(1 + (random() % 4) as u16);
+        timestamp = timestamp.wrapping_add([960, 1_920, 2_880, random() as u32][random() % 4]);
+        match far.decode(STREAM, sequence, timestamp, &packet, Law::Pcmu, &mut audio) {
+            Ok(heard) => {
+                assert_eq!(Some(heard.len), duration(&packet));
+                assert!(heard.lost_len <= MAX_LOST);
+            }
+            Err(reason) => {
+                assert_eq!(reason, DropReason::MalformedOpus);
+                refused += 1;
+            }
+        }
+    }
+    assert!((2_000..18_000).contains(&refused), "{refused}");
+    let packets = packets(&mut Opus::new().unwrap(), &tone(HIGH, 0, 8_000), FRAME);
+    let mut all = Vec::new();
+    for (at, (_, packet)) in packets.iter().enumerate() {
+        let (sequence, timestamp) =
+            (sequence.wrapping_add(1 + at as u16), timestamp.wrapping_add(960 * at as u32));
+        let heard = far.decode(STREAM, sequence, timestamp, packet, Law::Pcmu, &mut audio);
+        all.extend(samples(&audio[..heard.unwrap().len]));
+    }
+    let heard = level(&all[all.len() - 1_600..], HIGH);
+    assert!(heard > 5_000.0, "{heard}");
+}
