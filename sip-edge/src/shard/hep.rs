@@ -15,22 +15,23 @@ const MAGIC: &[u8; 4] = b"HEP3";
 const SIP: u8 = 1;
 
 /// Types of the chunks of vendor 0.
-mod chunk {
-    pub const IP_FAMILY: u16 = 0x01;
-    pub const IP_PROTOCOL: u16 = 0x02;
-    pub const SOURCE_V4: u16 = 0x03;
-    pub const DESTINATION_V4: u16 = 0x04;
-    pub const SOURCE_V6: u16 = 0x05;
-    pub const DESTINATION_V6: u16 = 0x06;
-    pub const SOURCE_PORT: u16 = 0x07;
-    pub const DESTINATION_PORT: u16 = 0x08;
-    pub const SECONDS: u16 = 0x09;
-    pub const MICROSECONDS: u16 = 0x0a;
-    pub const PROTOCOL_TYPE: u16 = 0x0b;
-    pub const CAPTURE_ID: u16 = 0x0c;
-    pub const KEY: u16 = 0x0e;
-    pub const PAYLOAD: u16 = 0x0f;
-    pub const CORRELATION_ID: u16 = 0x11;
+#[derive(Debug, Clone, Copy)]
+enum Chunk {
+    IpFamily = 0x01,
+    IpProtocol = 0x02,
+    SourceV4 = 0x03,
+    DestinationV4 = 0x04,
+    SourceV6 = 0x05,
+    DestinationV6 = 0x06,
+    SourcePort = 0x07,
+    DestinationPort = 0x08,
+    Seconds = 0x09,
+    Microseconds = 0x0a,
+    ProtocolType = 0x0b,
+    CaptureId = 0x0c,
+    Key = 0x0e,
+    Payload = 0x0f,
+    CorrelationId = 0x11,
 }
 
 /// One shard's socket to the collector.
@@ -80,36 +81,36 @@ fn encode(copied: &Copied, now: Duration, capture_id: u32, key: &str) -> Option<
     let mut datagram = Vec::with_capacity(copied.bytes.len() + 256);
     datagram.extend_from_slice(MAGIC);
     datagram.extend_from_slice(&[0; 2]);
-    let mut add = |kind: u16, value: &[u8]| {
+    let mut add = |kind: Chunk, value: &[u8]| {
         let len = u16::try_from(6 + value.len()).ok()?;
         datagram.extend_from_slice(&[0; 2]);
-        datagram.extend_from_slice(&kind.to_be_bytes());
+        datagram.extend_from_slice(&(kind as u16).to_be_bytes());
         datagram.extend_from_slice(&len.to_be_bytes());
         datagram.extend_from_slice(value);
         Some(())
     };
-    add(chunk::IP_FAMILY, &[family])?;
-    add(chunk::IP_PROTOCOL, &[protocol])?;
+    add(Chunk::IpFamily, &[family])?;
+    add(Chunk::IpProtocol, &[protocol])?;
     for (address, v4, v6) in [
-        (source, chunk::SOURCE_V4, chunk::SOURCE_V6),
-        (destination, chunk::DESTINATION_V4, chunk::DESTINATION_V6),
+        (source, Chunk::SourceV4, Chunk::SourceV6),
+        (destination, Chunk::DestinationV4, Chunk::DestinationV6),
     ] {
         match address.ip() {
             IpAddr::V4(address) => add(v4, &address.octets())?,
             IpAddr::V6(address) => add(v6, &address.octets())?,
         }
     }
-    add(chunk::SOURCE_PORT, &source.port().to_be_bytes())?;
-    add(chunk::DESTINATION_PORT, &destination.port().to_be_bytes())?;
-    add(chunk::SECONDS, &(now.as_secs() as u32).to_be_bytes())?;
-    add(chunk::MICROSECONDS, &now.subsec_micros().to_be_bytes())?;
-    add(chunk::PROTOCOL_TYPE, &[SIP])?;
-    add(chunk::CAPTURE_ID, &capture_id.to_be_bytes())?;
+    add(Chunk::SourcePort, &source.port().to_be_bytes())?;
+    add(Chunk::DestinationPort, &destination.port().to_be_bytes())?;
+    add(Chunk::Seconds, &(now.as_secs() as u32).to_be_bytes())?;
+    add(Chunk::Microseconds, &now.subsec_micros().to_be_bytes())?;
+    add(Chunk::ProtocolType, &[SIP])?;
+    add(Chunk::CaptureId, &capture_id.to_be_bytes())?;
     if !key.is_empty() {
-        add(chunk::KEY, key.as_bytes())?;
+        add(Chunk::Key, key.as_bytes())?;
     }
-    add(chunk::CORRELATION_ID, copied.call_id.as_str().as_bytes())?;
-    add(chunk::PAYLOAD, &copied.bytes)?;
+    add(Chunk::CorrelationId, copied.call_id.as_str().as_bytes())?;
+    add(Chunk::Payload, &copied.bytes)?;
     let len = u16::try_from(datagram.len()).ok()?;
     datagram[4..6].copy_from_slice(&len.to_be_bytes());
     Some(datagram)
