@@ -1,6 +1,6 @@
 //! What a shard knows of its trunks: whether they take its registration, keep the way to it open,
-//! answer its OPTIONS, and carry its calls. Each is a machine of its own that counts and waits; what is sent is
-//! `edge/trunks.rs`'s, which trunk a call is offered to first is control-api's.
+//! answer its OPTIONS, and carry its calls. Each is a machine of its own that counts and waits;
+//! what is sent is `edge/trunks.rs`'s, which trunk a call is offered to first is control-api's.
 
 pub mod breaker;
 pub mod keep_alive;

@@ -3,8 +3,9 @@
 //! refused.
 //!
 //! Deviates: but for softphones only trunks are answered (§8.2), because an answer tells a scanner
-//! that there is something to try; a stranger's stream is closed. Who speaks in a dialog under ids of our making is told that there is none
-//! (§12.2.2), so that what a crash of ours or an unnamed host of a carrier left ends.
+//! that there is something to try; a stranger's stream is closed. Who speaks in a dialog under ids
+//! of our making is told that there is none (§12.2.2), so that what a crash of ours or an unnamed
+//! host of a carrier left ends.
 
 use super::Edge;
 use super::softphones::Admitted;
@@ -117,8 +118,8 @@ impl Edge {
         !is_heard
     }
 
-    /// Whether a stray of this flow gets an answer: over WebSockets each does, else a trunk, and, at
-    /// a rate, who knows ids of ours.
+    /// Whether a stray of this flow gets an answer: over WebSockets each does, else a trunk, and,
+    /// at a rate, who knows ids of ours.
     fn may_answer(&mut self, now: Instant, flow: Flow, request: Option<&Request>) -> bool {
         let source = flow.remote.ip();
         let may = flow.transport == Transport::Wss
