@@ -48,6 +48,9 @@ fn speech() -> Vec<u8> {
     (0..SPEECH_PACKETS * FRAME).map(sample).collect()
 }
 
+/// Which of encoding and decoding counts.
+type Choice = fn([Duration; 2]) -> Duration;
+
 /// A softphone of Opus and a carrier of µ-law that talk.
 struct Call {
     relay: Relay,
@@ -130,7 +133,7 @@ impl Call {
 fn transcode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("opus_per_packet");
     group.sample_size(20).throughput(Throughput::Elements(1));
-    let ways: [(&str, fn([Duration; 2]) -> Duration); 3] = [
+    let ways: [(&str, Choice); 3] = [
         ("g711_to_opus", |[encoding, _]| encoding),
         ("opus_to_g711", |[_, decoding]| decoding),
         ("both", |[encoding, decoding]| encoding + decoding),

@@ -49,7 +49,9 @@ words! {
     }
 
     /// How a trunk is told that a call was sent on to it.
+    #[derive(Default)]
     ForwardingHeader {
+        #[default]
         None = "none",
         /// RFC 5806.
         Diversion = "diversion",
@@ -87,12 +89,6 @@ impl DtmfMode {
     /// Whether nothing is set.
     pub fn is_auto(&self) -> bool {
         *self == DtmfMode::Auto
-    }
-}
-
-impl Default for ForwardingHeader {
-    fn default() -> Self {
-        Self::None
     }
 }
 

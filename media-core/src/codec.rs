@@ -1,7 +1,10 @@
 //! The audio codecs that this system relays and the RTP payload type numbers that stand for them
 //! (RFC 3551 §6). Sample conversion is not here.
 
-use crate::rtp::{CLOCK_RATE, OPUS_CLOCK_RATE};
+/// RTP clock of every codec relayed here but Opus, in ticks per second.
+pub const CLOCK_RATE: u32 = 8000;
+/// RTP clock of Opus, whatever is sampled (RFC 7587 §4.1).
+pub const OPUS_CLOCK_RATE: u32 = 48_000;
 
 /// A 7-bit RTP payload type number (RFC 3550 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 
 use std::f32::consts::TAU;
 
-use crate::rtp::CLOCK_RATE;
+use crate::codec::CLOCK_RATE;
 
 /// Frequencies of the keypad's rows and columns, in Hz.
 pub(crate) const ROWS: [f64; 4] = [697.0, 770.0, 852.0, 941.0];

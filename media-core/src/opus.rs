@@ -6,10 +6,9 @@ mod foreign;
 
 use std::fmt;
 
-use crate::codec::Law;
+use crate::codec::{CLOCK_RATE, Law, OPUS_CLOCK_RATE};
 use crate::drops::DropReason;
 use crate::g711;
-use crate::rtp::{CLOCK_RATE, OPUS_CLOCK_RATE};
 use crate::sender::StreamId;
 use foreign::{Decoder, Effort, Encoder};
 

@@ -195,8 +195,7 @@ impl Reception {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::PayloadType;
-    use crate::rtp::CLOCK_RATE;
+    use crate::codec::{CLOCK_RATE, PayloadType};
 
     fn header(sequence: u16) -> Header {
         Header {

@@ -8,10 +8,9 @@ mod track;
 
 use std::time::{Duration, Instant};
 
-use crate::codec::Law;
+use crate::codec::{CLOCK_RATE, Law};
 use crate::drops::DropReason;
 use crate::prefetch::prefetch;
-use crate::rtp::CLOCK_RATE;
 use crate::sender::{StreamId, samples_between};
 
 pub use gaps::Gaps;

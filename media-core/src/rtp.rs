@@ -7,10 +7,6 @@ use crate::codec::PayloadType;
 
 /// Length of the fixed header.
 pub const HEADER_LEN: usize = 12;
-/// RTP clock of every codec relayed here but Opus, in ticks per second.
-pub const CLOCK_RATE: u32 = 8000;
-/// RTP clock of Opus, whatever is sampled (RFC 7587 §4.1).
-pub const OPUS_CLOCK_RATE: u32 = 48_000;
 
 /// Identifies the source of a stream (RFC 3550 §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

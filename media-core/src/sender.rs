@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::codec::CLOCK_RATE;
 use crate::drops::DropReason;
 use crate::random::Random;
-use crate::rtp::{CLOCK_RATE, Ssrc};
+use crate::rtp::Ssrc;
 
 /// Names one incoming stream (or one playback) within a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! Tones with a cadence, and their detection: ringback and hold for callers, test signals for loads
 //! and tests.
 
-use crate::codec::Law;
+use crate::codec::{CLOCK_RATE, Law};
 use crate::g711;
-use crate::rtp::CLOCK_RATE;
 
 /// A sine with a repeated pattern of on and off.
 #[derive(Debug, Clone, Copy, PartialEq)]

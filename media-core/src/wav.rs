@@ -1,9 +1,8 @@
 //! Reads WAV files as audio to be played: one channel of 16-bit PCM, A-law or µ-law, at 8 kHz or,
 //! decimated, at 16 kHz. What recordings write is in `recording`.
 
-use crate::codec::Law;
+use crate::codec::{CLOCK_RATE, Law};
 use crate::g711;
-use crate::rtp::CLOCK_RATE;
 
 /// The longest audio, in seconds.
 pub const MAX_SECONDS: u32 = 120;

@@ -209,7 +209,7 @@ async fn an_agent_tests_the_way_of_a_calls_sound_and_operators_see_what_was_foun
         control_wire::AgentTarget::Softphone {
             agent: name(&rig, AGENT),
             ring_ms: 8_000,
-            opus: true
+            opus: false
         }
     );
     // It leaves no trace but what the page found.

@@ -12,7 +12,7 @@ use opusic_sys::{
     opus_decoder_destroy, opus_encode, opus_encoder_create, opus_encoder_ctl, opus_encoder_destroy,
 };
 
-use crate::rtp::CLOCK_RATE;
+use crate::codec::CLOCK_RATE;
 
 /// Samples a second on the linear side.
 const SAMPLE_RATE: i32 = CLOCK_RATE as i32;
@@ -68,8 +68,8 @@ impl Encoder {
 
     /// The length of the packet of these samples: 2.5, 5, 10, or 20 to 120 ms in steps of 20.
     pub fn encode(&mut self, samples: &[i16], packet: &mut [u8]) -> Option<usize> {
-        // SAFETY: the encoder lives; libopus reads `samples.len()` samples, of one channel each, and
-        // writes at most `packet.len()` bytes.
+        // SAFETY: the encoder lives; libopus reads `samples.len()` samples, of one channel each,
+        // and writes at most `packet.len()` bytes.
         let len = unsafe {
             opus_encode(
                 self.0.as_ptr(),

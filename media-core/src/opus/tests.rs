@@ -1,3 +1,5 @@
+//! Tones through both directions, what is lost and made up for, and bytes that are no Opus.
+
 use super::*;
 use crate::tone::{Tone, level};
 

@@ -3,11 +3,10 @@
 //! ones by their timestamps, so that jitter makes no gaps.
 
 use super::WINDOW_FRAMES;
-use crate::codec::Law;
+use crate::codec::{CLOCK_RATE, Law};
 use crate::drops::DropReason;
 use crate::g711;
 use crate::prefetch::prefetch_bytes;
-use crate::rtp::CLOCK_RATE;
 use crate::sender::StreamId;
 
 /// Frames of a packet of 20 ms.

@@ -1,6 +1,6 @@
-//! Digits that are sent to legs, and whose are heard: telephone events where they were negotiated (RFC 4733), else dual
-//! tones in the audio (ITU-T Q.23). They come between the packets of what the leg hears, which is
-//! suppressed meanwhile.
+//! Digits that are sent to legs, and whose are heard: telephone events where they were negotiated
+//! (RFC 4733), else dual tones in the audio (ITU-T Q.23). They come between the packets of what the
+//! leg hears, which is suppressed meanwhile.
 
 use std::time::Instant;
 

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::leg::{Kind, Leg, RtcpPort};
 use super::taping::Tape;
-use super::transcode;
-use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM};
-use crate::codec::{Codec, Format, Law};
+use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM, transcode};
+use crate::codec::{CLOCK_RATE, Codec, Format, Law};
 use crate::demultiplex::{self, Protocol};
 use crate::drops::{DropCounters, DropReason};
 use crate::latch::Verdict;
-use crate::rtp::{self, CLOCK_RATE, Class, HEADER_LEN, Header, Packet};
+use crate::rtp::{self, Class, HEADER_LEN, Header, Packet};
 use crate::sender::{Moment, StreamId};
 use crate::slots::Slots;
 use crate::srtp::SrtpError;

@@ -6,10 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::{Event, LegId, Relay};
+use crate::codec::CLOCK_RATE;
 use crate::drops::DropReason;
 use crate::latch::RELATCH_SILENCE;
 use crate::rtcp::{self, MAX_REPORT_LEN};
-use crate::rtp::CLOCK_RATE;
 use crate::srtp::RTCP_TAIL_LEN;
 
 /// One packet of playback.

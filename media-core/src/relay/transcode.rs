@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::forward::{Accepted, Heard, MAX_DATAGRAM_LEN};
 use super::leg::{Kind, Leg};
 use super::{LegId, Relay, TAIL_ROOM};
-use crate::codec::{Codec, Format, Law};
+use crate::codec::{CLOCK_RATE, Codec, Format, Law, OPUS_CLOCK_RATE};
 use crate::drops::DropReason;
 use crate::g711;
 use crate::opus::{MAX_HEARD, MAX_LOST, Numbers, Opus};
-use crate::rtp::{CLOCK_RATE, HEADER_LEN, Header, OPUS_CLOCK_RATE, Packet};
+use crate::rtp::{HEADER_LEN, Header, Packet};
 
 /// Most packets in a row that a loss is made up for in.
 const MAX_LOST_COUNT: u16 = 24;

@@ -8,8 +8,7 @@ use super::repair::{Repair, Repairs};
 use super::{
     Direction, MAX_DESCRIPTION_LEN, MAX_FORMAT_COUNT, MAX_LINE_COUNT, MAX_MEDIA_COUNT, SdpError,
 };
-use crate::codec::{Codec, Format, FormatMap, PayloadType};
-use crate::rtp::{CLOCK_RATE, OPUS_CLOCK_RATE};
+use crate::codec::{CLOCK_RATE, Codec, Format, FormatMap, OPUS_CLOCK_RATE, PayloadType};
 
 /// The encoding name of key presses (RFC 4733 §7.1.1).
 const TELEPHONE_EVENT: &str = "telephone-event";

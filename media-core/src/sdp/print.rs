@@ -4,8 +4,7 @@
 use std::fmt::Write;
 
 use super::{Direction, LocalMedia, OfferSpec, Origin, sdes};
-use crate::codec::{Codec, PayloadType};
-use crate::rtp::CLOCK_RATE;
+use crate::codec::{CLOCK_RATE, Codec, PayloadType};
 use crate::srtp;
 
 /// How Opus is wanted (RFC 7587 §6.1): with copies of lost packets, and no more than the telephone

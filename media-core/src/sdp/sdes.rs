@@ -12,9 +12,9 @@ use crate::srtp::{Keys, Mki, Suite};
 /// up.
 const MIN_LIFETIME: u64 = 1 << 20;
 /// Session parameters that change no packet: the window that a receiver keeps, and what would hold
-/// for forward error correction, which is not agreed to (RFC 4568 §6.3.4 to §6.3.6). What is refused
-/// asks for packets without protection, derives keys anew as it goes, or is unknown and does not
-/// begin with `-` (§6.3.7).
+/// for forward error correction, which is not agreed to (RFC 4568 §6.3.4 to §6.3.6). What is
+/// refused asks for packets without protection, derives keys anew as it goes, or is unknown and
+/// does not begin with `-` (§6.3.7).
 const PASSED_OVER: [&str; 3] = ["WSH", "FEC_ORDER", "FEC_KEY"];
 
 /// Pads what it prints and reads with or without padding, since peers disagree on it.

@@ -6,10 +6,9 @@ use super::description::{self, Session, Stream};
 use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
 use super::print::{put, put_event, put_formats};
 use super::{Direction, Origin, SdpError, SoftphoneLocal};
-use crate::codec::{Codec, Format, FormatMap, PayloadType};
+use crate::codec::{Codec, Format, FormatMap, OPUS_CLOCK_RATE, PayloadType};
 use crate::dtls::Fingerprint;
 use crate::ice::Credentials;
-use crate::rtp::OPUS_CLOCK_RATE;
 
 /// What is offered to a softphone.
 #[derive(Debug, Clone)]
@@ -144,9 +143,8 @@ pub fn answer(
         received: received(&formats, &spec.known, &[]),
         direction: spec.direction.intersect_with_remote(stream.direction()),
     };
-    let opus_event = negotiated
-        .telephone_event
-        .filter(|event| formats.iter().any(|format| *format == (*event, Format::OpusEvent)));
+    let opus_event =
+        negotiated.telephone_event.filter(|event| formats.contains(&(*event, Format::OpusEvent)));
     let restarts = spec.local.peer_ufrag.as_ref().is_some_and(|before| *before != negotiated.ufrag);
     let audio = Audio {
         local: &spec.local,

@@ -11,8 +11,8 @@ use super::{RTCP_TAIL_LEN, RTP_TAIL_LEN, SrtpError};
 use crate::prefetch::prefetch;
 
 /// Protects what a leg sends. One context for the whole life of a leg: a second one with the same
-/// key would use its key stream again. An RTP stream should start below sequence number 32768, or a receiver that
-/// misses the first packets may take it to be in the wrong rollover period.
+/// key would use its key stream again. An RTP stream should start below sequence number 32768, or a
+/// receiver that misses the first packets may take it to be in the wrong rollover period.
 pub struct Outbound(Context);
 
 /// Checks and decrypts what a leg receives. An SSRC is known after its first authentic packet;

@@ -205,7 +205,7 @@ fn payload_types_follow_the_mapping_or_the_static_table() {
         ["m=audio 4000 RTP/AVP 15 18 0", "a=rtpmap:15 G728/8000", "a=rtpmap:18 G729/8000"];
     check(&description(&unknown_first), PLAIN);
     let opus = ["m=audio 4000 RTP/AVP 111 0 101", "a=rtpmap:111 opus/48000/2"];
-    check(&description(&opus), PLAIN);
+    check(&description(&opus), Expected { telephone_event: Some(101), ..PLAIN });
     let wideband_event = ["m=audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/48000"];
     check(&description(&wideband_event), PLAIN);
     let renumbered = ["m=audio 4000 RTP/AVP 0 127", "a=rtpmap:127 Telephone-Event/8000"];

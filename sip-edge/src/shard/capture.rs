@@ -93,6 +93,7 @@ impl Captures {
         self.running.iter().any(|capture| capture.call_id == *call_id)
     }
 
+    /// What was captured, and what could not be.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }

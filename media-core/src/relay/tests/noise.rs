@@ -1,5 +1,5 @@
-//! A party that sends none of its silence (RFC 3389): those who hear it, a mix and the recording get
-//! noise as loud as it told, and their time goes on.
+//! A party that sends none of its silence (RFC 3389): those who hear it, a mix and the recording
+//! get noise as loud as it told, and their time goes on.
 
 use super::*;
 use crate::g711;

@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use crate::flow::Transport;
 
+    #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
     fn message(text: &[u8]) -> Message {
         let flow = Flow {
             transport: Transport::Udp,

@@ -114,7 +114,7 @@ impl Calls {
             index: index as u32,
             generation: entry.generation,
         };
-        self.find(call_id).or_else(|| named().last().map(key))
+        self.find(call_id).or_else(|| named().next_back().map(key))
     }
 
     /// Tells the messages of a call that is not over, if it keeps them; else `false`.

@@ -162,6 +162,7 @@ fn messages_are_copied_as_they_go() {
 #[test]
 #[ignore = "a measurement"]
 fn what_a_ladder_costs() {
+    #[expect(clippy::disallowed_methods, reason = "real time is measured")]
     let round = |keeps_ladder| {
         let began = std::time::Instant::now();
         for _ in 0..100 {
