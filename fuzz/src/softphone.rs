@@ -1,20 +1,19 @@
 //! STUN and DTLS: datagrams at the socket of the softphones, of one whose description is known.
 
-use hmac::{Hmac, KeyInit, Mac};
+#[path = "../../media-core/tests/softphone/stun.rs"]
+mod signing;
+
 use media_core::codec::{Codec, FormatMap, PayloadType};
 use media_core::dtls::Fingerprint;
 use media_core::relay::{Forward, LegId, Relay, RelayConfig, SocketId, TAIL_ROOM, WebRtcConfig};
 use media_core::sdp::Direction;
 use media_core::sdp::webrtc::SoftphoneNegotiated;
-use sha1::Sha1;
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// Length of a STUN header, and of the attributes that `sealed` adds (RFC 8489 §5, §14).
+/// Length of a STUN header (RFC 8489 §5).
 const HEADER_LEN: usize = 20;
-const INTEGRITY_LEN: usize = 24;
-const FINGERPRINT_LEN: usize = 8;
 /// Bits of a datagram's settings.
 const IS_FINGERPRINTED: u8 = 1;
 const IS_SIGNED: u8 = 2;
@@ -97,8 +96,8 @@ impl Shard {
         let local = self.relay.softphone_local(leg).expect("a softphone's leg");
         let username = format!("{}:peer", local.ice.ufrag());
         let mut message = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[5; 12]].concat();
-        push(&mut message, 0x0006, username.as_bytes());
-        push(&mut message, 0x0025, &[]);
+        signing::attribute(&mut message, 0x0006, username.as_bytes());
+        signing::attribute(&mut message, 0x0025, &[]);
         sealed(&message, Some(local.ice.password()))
     }
 
@@ -135,36 +134,8 @@ impl Shard {
 fn sealed(message: &[u8], password: Option<&str>) -> Vec<u8> {
     let mut message = message.to_vec();
     message.resize(message.len().next_multiple_of(4).max(HEADER_LEN), 0);
-    if let Some(password) = password {
-        set_len(&mut message, INTEGRITY_LEN);
-        let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(password.as_bytes())
-            .expect("HMAC takes keys of every length");
-        mac.update(&message);
-        push(&mut message, 0x0008, &mac.finalize().into_bytes());
+    match password {
+        Some(password) => signing::sign(message, password),
+        None => signing::fingerprint(message),
     }
-    set_len(&mut message, FINGERPRINT_LEN);
-    let checksum = crc_32(&message) ^ 0x5354_554e;
-    push(&mut message, 0x8028, &checksum.to_be_bytes());
-    message
-}
-
-fn push(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    message.extend(kind.to_be_bytes());
-    message.extend((value.len() as u16).to_be_bytes());
-    message.extend(value);
-    message.resize(message.len().next_multiple_of(4), 0);
-    set_len(message, 0);
-}
-
-/// The header's length: what there is, and what will follow.
-fn set_len(message: &mut [u8], following_len: usize) {
-    let len = (message.len() - HEADER_LEN + following_len) as u16;
-    message[2..4].copy_from_slice(&len.to_be_bytes());
-}
-
-/// The CRC of ITU-T V.42, bit by bit.
-fn crc_32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ (0xedb8_8320 * (crc & 1)))
-    })
 }

@@ -113,6 +113,15 @@ pub enum Format {
 }
 
 impl Format {
+    /// Ticks a second of its timestamps and durations.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Audio(codec) => codec.clock_rate(),
+            Self::OpusEvent => OPUS_CLOCK_RATE,
+            Self::TelephoneEvent | Self::ComfortNoise => CLOCK_RATE,
+        }
+    }
+
     /// Whether it is Opus or goes with it.
     pub const fn is_of_opus(self) -> bool {
         matches!(self, Self::Audio(Codec::Opus) | Self::OpusEvent)

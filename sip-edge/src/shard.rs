@@ -3,6 +3,7 @@
 //! (see `run`).
 
 mod capture;
+mod ends;
 mod handover;
 mod hep;
 mod hold_audio;
@@ -351,9 +352,10 @@ impl Shard {
                 match output {
                     Output::Sip { flow, bytes } => self.send(now, flow, bytes),
                     Output::Copied(copied) => {
-                        self.captures.add_sip(capture::unix_now(), &copied);
+                        let at = capture::unix_now();
+                        self.captures.add_sip(at, &copied);
                         if let Some(hep) = &self.hep {
-                            hep.export(&copied);
+                            hep.export(at, &copied);
                         }
                     }
                     Output::CutFlow { flow } => self.cut(flow),

@@ -1,8 +1,8 @@
 //! The SIP messages of calls, kept for a while beside their records and never longer than those.
 
 use crate::calls::call_lock;
-use crate::error::{Error, Result};
-use crate::key::{Key, KeyReader};
+use crate::error::Result;
+use crate::key::Key;
 use crate::record::Ladder;
 use crate::store::{Batch, Durability, Family, Storage};
 use call_words::CallId;
@@ -30,22 +30,8 @@ impl Storage {
 
     /// Forgets the messages of calls that started before then, at most `limit`; returns how many.
     pub fn expire_ladders(&self, before_ms: u64, limit: usize) -> Result<usize> {
-        let mut count = 0;
-        let mut batch = self.batch();
-        let mut scan = self.scan(Family::LadderExpiry, b"");
-        while let Some((key, _)) = scan.current()? {
-            let mut reader = KeyReader(key);
-            let start_ms = reader.number().ok_or_else(malformed)?;
-            if count >= limit || start_ms >= before_ms {
-                break;
-            }
-            batch.delete(Family::LadderExpiry, key);
-            batch.delete(Family::Ladders, reader.0);
-            count += 1;
-            scan.advance();
-        }
-        batch.commit(Durability::Logged)?;
-        Ok(count)
+        let is_over = |start_ms| start_ms < before_ms;
+        self.expire_indexed(Family::LadderExpiry, Family::Ladders, is_over, limit)
     }
 
     /// Forgets the messages of a call with its record.
@@ -57,8 +43,4 @@ impl Storage {
 
 fn expiry_key(start_ms: u64, call_id: &CallId) -> Vec<u8> {
     Key::default().number(start_ms).rest(call_id).bytes()
-}
-
-fn malformed() -> Error {
-    Error::Corrupt { kind: "ladder", reason: "malformed key".to_owned() }
 }

@@ -211,17 +211,31 @@ impl Storage {
     }
 
     fn expire_sessions(&self, now_ms: u64, limit: usize) -> Result<usize> {
+        let is_over = |expires_ms| now_ms >= expires_ms;
+        let (index, sessions) = (Family::WebphoneSessionExpiry, Family::WebphoneSessions);
+        self.expire_indexed(index, sessions, is_over, limit)
+    }
+
+    /// Forgets what is over by an index of times, each followed by an entry's key, with its line in
+    /// the index, at most `limit`; returns how many.
+    pub(crate) fn expire_indexed(
+        &self,
+        index: Family,
+        entries: Family,
+        is_over: impl Fn(u64) -> bool,
+        limit: usize,
+    ) -> Result<usize> {
         let mut count = 0;
         let mut batch = self.batch();
-        let mut scan = self.scan(Family::WebphoneSessionExpiry, b"");
+        let mut scan = self.scan(index, b"");
         while let Some((key, _)) = scan.current()? {
             let mut reader = KeyReader(key);
-            let expires_ms = reader.number().ok_or_else(malformed)?;
-            if count >= limit || now_ms < expires_ms {
+            let at_ms = reader.number().ok_or_else(malformed)?;
+            if count >= limit || !is_over(at_ms) {
                 break;
             }
-            batch.delete(Family::WebphoneSessionExpiry, key);
-            batch.delete(Family::WebphoneSessions, reader.0);
+            batch.delete(index, key);
+            batch.delete(entries, reader.0);
             count += 1;
             scan.advance();
         }

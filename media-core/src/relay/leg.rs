@@ -267,10 +267,8 @@ impl Leg {
     /// Ticks a second of the durations of key presses that it is sent.
     pub fn event_rate(&self) -> u32 {
         let number = self.remote.as_ref().and_then(|remote| remote.telephone_event);
-        match number.and_then(|number| self.format_of(number)) {
-            Some(Format::OpusEvent) => OPUS_CLOCK_RATE,
-            _ => CLOCK_RATE,
-        }
+        let format = number.and_then(|number| self.format_of(number));
+        format.map_or(CLOCK_RATE, Format::clock_rate)
     }
 
     /// Whether audio can be sent to the peer.
@@ -411,11 +409,7 @@ impl Leg {
         streams: &mut StreamIds,
     ) -> Result<StreamId, DropReason> {
         let is_audio = matches!(format, Format::Audio(_));
-        let clock_rate = match format {
-            Format::Audio(codec) => codec.clock_rate(),
-            Format::OpusEvent => OPUS_CLOCK_RATE,
-            Format::TelephoneEvent | Format::ComfortNoise => CLOCK_RATE,
-        };
+        let clock_rate = format.clock_rate();
         let incoming = match &mut self.incoming {
             Some(incoming) if incoming.reception.ssrc() == header.ssrc => {
                 let lost = incoming.reception.lost();

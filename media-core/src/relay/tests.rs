@@ -14,6 +14,7 @@ mod protection;
 mod reports;
 mod strangers;
 mod taping;
+mod voices;
 mod wideband;
 
 use std::net::SocketAddr;

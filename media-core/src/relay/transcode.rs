@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::forward::{Accepted, Heard, MAX_DATAGRAM_LEN};
 use super::leg::{Kind, Leg};
 use super::{LegId, Relay, TAIL_ROOM};
-use crate::codec::{CLOCK_RATE, Codec, Format, Law, OPUS_CLOCK_RATE};
+use crate::codec::{CLOCK_RATE, Codec, Format, Law};
 use crate::drops::DropReason;
 use crate::g711;
 use crate::opus::{MAX_HEARD, MAX_LOST, Numbers, Opus};
@@ -214,7 +214,7 @@ impl Leg {
 /// Tells the duration of a key press at the clock of who hears it; what does not fit is the most
 /// that does (RFC 4733 §2.5.1.3).
 pub(super) fn tell_duration(format: Format, event_rate: u32, payload: &mut [u8]) {
-    let own_rate = if format == Format::OpusEvent { OPUS_CLOCK_RATE } else { CLOCK_RATE };
+    let own_rate = format.clock_rate();
     if own_rate == event_rate {
         return;
     }

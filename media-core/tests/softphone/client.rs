@@ -1,6 +1,9 @@
 //! A softphone without a browser: controlling ICE checks, a DTLS client, SRTP, and Chromium's way
 //! to write SDP. Without I/O and clock: the test carries its datagrams.
 
+#[path = "stun.rs"]
+pub mod stun;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +15,7 @@ use media_core::dtls::Fingerprint;
 use media_core::rtp::{self, Class, Header, Ssrc};
 use media_core::srtp::{Inbound, Keys, Outbound, Suite};
 use sha1::Sha1;
+use stun::{attribute, sign};
 
 /// Time between two checks of the nominated pair, about that of browsers.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -322,31 +326,4 @@ fn contexts(material: &[u8], profile: SrtpProfile) -> (Inbound, Outbound) {
         Keys::new(suite, &[key, salt].concat()).unwrap()
     };
     (Inbound::new(&part(1)), Outbound::new(&part(0)))
-}
-
-fn attribute(message: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    message.extend_from_slice(&kind.to_be_bytes());
-    message.extend_from_slice(&(value.len() as u16).to_be_bytes());
-    message.extend_from_slice(value);
-    message.resize(message.len().next_multiple_of(4), 0);
-    let len = (message.len() - 20) as u16;
-    message[2..4].copy_from_slice(&len.to_be_bytes());
-}
-
-/// Adds MESSAGE-INTEGRITY and FINGERPRINT.
-pub fn sign(mut message: Vec<u8>, password: &str) -> Vec<u8> {
-    let len = (message.len() - 20 + 24) as u16;
-    message[2..4].copy_from_slice(&len.to_be_bytes());
-    let mut mac = <Hmac<Sha1> as KeyInit>::new_from_slice(password.as_bytes()).unwrap();
-    mac.update(&message);
-    attribute(&mut message, 0x0008, &mac.finalize().into_bytes());
-    let len = (message.len() - 20 + 8) as u16;
-    message[2..4].copy_from_slice(&len.to_be_bytes());
-    let mut crc = u32::MAX;
-    for byte in &message {
-        crc ^= u32::from(*byte);
-        (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
-    }
-    attribute(&mut message, 0x8028, &(!crc ^ 0x5354_554e).to_be_bytes());
-    message
 }

@@ -2,7 +2,7 @@
 //! from, each refusal has its reason.
 
 use super::*;
-use crate::client::sign;
+use crate::client::stun::sign;
 
 const FOREIGN: &str = "192.0.2.66:666";
 

@@ -12,7 +12,7 @@ use call_words::{
     RecordingName, TrunkId,
 };
 use media_core::relay::{FarReport, Mos, RecordingId};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,14 @@ pub struct Copied {
     pub is_sent: bool,
     pub flow: Flow,
     pub bytes: Vec<u8>,
+}
+
+impl Copied {
+    /// Whence it came and where it went.
+    pub fn ends(&self) -> (SocketAddr, SocketAddr) {
+        let Flow { local, remote, .. } = self.flow;
+        if self.is_sent { (local, remote) } else { (remote, local) }
+    }
 }
 
 /// What comes from a trunk's networks.

@@ -161,9 +161,7 @@ impl Captures {
     pub fn add_sip(&mut self, at: Duration, copied: &Copied) {
         let place = self.running.iter().position(|capture| capture.call_id == copied.call_id);
         let Some(place) = place else { return };
-        let (local, remote) = (copied.flow.local, copied.flow.remote);
-        let ends = if copied.is_sent { (local, remote) } else { (remote, local) };
-        self.add(place, at, ends, &copied.bytes, copied.bytes.len());
+        self.add(place, at, copied.ends(), &copied.bytes, copied.bytes.len());
     }
 
     /// Adds a packet that came to a leg's socket.

@@ -2,12 +2,13 @@
 //! message, with the call's id as correlation id. Never waits: what the socket does not take at
 //! once is dropped and counted.
 
+use super::ends::same_family;
 use crate::config::HepConfig;
 use sip_core::event::Copied;
-use sip_core::flow::{Flow, Transport};
+use sip_core::flow::Transport;
 use std::cell::Cell;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
 
 /// First bytes of each datagram; its length follows.
 const MAGIC: &[u8; 4] = b"HEP3";
@@ -60,10 +61,9 @@ impl Hep {
         Ok(Some(Self { socket, capture_id, key: key.clone(), sent_count, dropped_count }))
     }
 
-    /// Sends one message on, if the socket takes it now.
-    pub fn export(&self, copied: &Copied) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let is_out = encode(copied, now, self.capture_id, &self.key)
+    /// Sends on a message of this Unix time, if the socket takes it now.
+    pub fn export(&self, at: Duration, copied: &Copied) {
+        let is_out = encode(copied, at, self.capture_id, &self.key)
             .is_some_and(|datagram| self.socket.send(&datagram).is_ok());
         let count = if is_out { &self.sent_count } else { &self.dropped_count };
         count.set(count.get() + 1);
@@ -71,13 +71,12 @@ impl Hep {
 }
 
 /// `None` if the message is too long for a datagram.
-fn encode(copied: &Copied, now: Duration, capture_id: u32, key: &str) -> Option<Vec<u8>> {
-    let Flow { transport, local, remote, .. } = copied.flow;
-    let (local, remote) = same_family(local, remote);
-    let (source, destination) = if copied.is_sent { (local, remote) } else { (remote, local) };
+fn encode(copied: &Copied, at: Duration, capture_id: u32, key: &str) -> Option<Vec<u8>> {
+    let (source, destination) = copied.ends();
+    let (source, destination) = same_family(source, destination);
     // 2 and 10 are Linux's AF_INET and AF_INET6, 17 and 6 IANA's UDP and TCP.
     let family = if source.is_ipv4() { 2 } else { 10 };
-    let protocol = if transport == Transport::Udp { 17 } else { 6 };
+    let protocol = if copied.flow.transport == Transport::Udp { 17 } else { 6 };
     let mut datagram = Vec::with_capacity(copied.bytes.len() + 256);
     datagram.extend_from_slice(MAGIC);
     datagram.extend_from_slice(&[0; 2]);
@@ -102,8 +101,8 @@ fn encode(copied: &Copied, now: Duration, capture_id: u32, key: &str) -> Option<
     }
     add(Chunk::SourcePort, &source.port().to_be_bytes())?;
     add(Chunk::DestinationPort, &destination.port().to_be_bytes())?;
-    add(Chunk::Seconds, &(now.as_secs() as u32).to_be_bytes())?;
-    add(Chunk::Microseconds, &now.subsec_micros().to_be_bytes())?;
+    add(Chunk::Seconds, &(at.as_secs() as u32).to_be_bytes())?;
+    add(Chunk::Microseconds, &at.subsec_micros().to_be_bytes())?;
     add(Chunk::ProtocolType, &[SIP])?;
     add(Chunk::CaptureId, &capture_id.to_be_bytes())?;
     if !key.is_empty() {
@@ -116,23 +115,10 @@ fn encode(copied: &Copied, now: Duration, capture_id: u32, key: &str) -> Option<
     Some(datagram)
 }
 
-/// Both ends as IPv4, or both as IPv6.
-fn same_family(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
-    let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-    let (one, other) = (plain(one), plain(other));
-    if one.is_ipv4() == other.is_ipv4() {
-        return (one, other);
-    }
-    let mapped = |end: SocketAddr| match end.ip() {
-        IpAddr::V4(address) => SocketAddr::new(address.to_ipv6_mapped().into(), end.port()),
-        IpAddr::V6(_) => end,
-    };
-    (mapped(one), mapped(other))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sip_core::flow::Flow;
     use std::collections::BTreeMap;
 
     /// Reads a datagram as a collector does (the HEP3 specification's "Network packet layout").
@@ -210,7 +196,7 @@ mod tests {
         let config = HepConfig { address: gone.to_string(), ..HepConfig::default() };
         let hep = Hep::open(&config).unwrap().unwrap();
         let message = copied(true, Transport::Udp, "192.0.2.1:5060", "198.51.100.7:5070");
-        (0..10).for_each(|_| hep.export(&message));
+        (0..10).for_each(|_| hep.export(Duration::ZERO, &message));
         assert_eq!(hep.sent_count.get() + hep.dropped_count.get(), 10);
         assert!(hep.dropped_count.get() > 0, "a refused datagram is told at the next one");
         assert!(Hep::open(&HepConfig::default()).unwrap().is_none());

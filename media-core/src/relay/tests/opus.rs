@@ -1,16 +1,15 @@
 //! Legs of Opus: untouched between two that speak it, G.711 for all others.
 
+use super::voices::{OPUS, OTHER, OWN, Speaker, THIRD, meet, open, talking};
 use super::*;
 use crate::g711;
 use crate::opus::{MAX_HEARD, Opus};
 use crate::sender::StreamId;
 use crate::tone::{self, level};
 
-const OPUS: u8 = 111;
 const OPUS_EVENT: u8 = 110;
-const THIRD: &str = "192.0.2.3:7000";
-const OWN: f64 = 600.0;
-const OTHER: f64 = 1_100.0;
+/// Most of another's tone.
+const MOST: f64 = 300.0;
 
 /// A peer that speaks Opus and may send either law.
 fn softphone(rtp: &str) -> RemoteMedia {
@@ -24,51 +23,6 @@ fn softphone(rtp: &str) -> RemoteMedia {
         telephone_event,
         received,
         ..remote(rtp)
-    }
-}
-
-fn open(rig: &mut Rig, remote: RemoteMedia) -> LegId {
-    let leg = rig.relay.open_leg(rig.now).unwrap();
-    assert!(remote.codec != Codec::Opus || rig.relay.admit_opus(leg));
-    rig.relay.set_remote(rig.now, leg, remote);
-    leg
-}
-
-fn talking(agent: RemoteMedia, customer: RemoteMedia) -> (Rig, [LegId; 2]) {
-    let mut rig = Rig::new();
-    let legs = [open(&mut rig, agent), open(&mut rig, customer)];
-    bridge(&mut rig.relay, rig.now, legs[0], legs[1]);
-    rig.outputs();
-    (rig, legs)
-}
-
-/// Speaks a tone, 20 ms a time, in Opus or A-law.
-struct Speaker {
-    talker: Talker,
-    opus: Option<Opus>,
-    frequency: f64,
-    position: u64,
-}
-
-impl Speaker {
-    fn new(ssrc: u32, codec: Codec, frequency: f64) -> Speaker {
-        let opus = (codec == Codec::Opus).then(|| Opus::new().unwrap());
-        Speaker { talker: Talker::new(ssrc), opus, frequency, position: 0 }
-    }
-
-    fn say(&mut self) -> Vec<u8> {
-        let mut samples = [0; 160];
-        tone::Tone::steady(self.frequency, 8_000.0).fill(self.position, &mut samples);
-        self.position += 160;
-        let audio = samples.map(|sample| g711::encode(Law::Pcma, sample));
-        let Some(opus) = &mut self.opus else {
-            return packet(self.talker.header(8), &audio);
-        };
-        let mut header = self.talker.header(OPUS);
-        header.timestamp = (self.position as u32).wrapping_mul(6).wrapping_sub(9_600);
-        let mut payload = [0; 480];
-        let len = opus.encode_own((Law::Pcma, &audio), &mut payload).unwrap();
-        packet(header, &payload[..len])
     }
 }
 
@@ -98,9 +52,7 @@ fn alaw_samples(audio: &[u8]) -> Vec<i16> {
 
 #[track_caller]
 fn check(samples: &[i16], own: f64, other: f64) {
-    let end = &samples[samples.len() - 800..];
-    let levels = [own, other].map(|frequency| level(end, frequency));
-    assert!(levels[0] > 7_000.0 && levels[1] < 300.0, "{levels:?}");
+    super::voices::check(samples, own, other, MOST);
 }
 
 /// Each packet's number and timestamp follow the one before.
@@ -222,35 +174,12 @@ fn packets_of_any_length_become_whole_frames() {
 fn it_is_mixed_and_recorded_with_others() {
     let (mut rig, [agent, customer]) = talking(softphone(AGENT), alaw(CUSTOMER));
     let third = open(&mut rig, softphone(THIRD));
-    let legs = [agent, customer, third];
-    for leg in legs {
-        let others: Vec<LegId> = legs.into_iter().filter(|other| *other != leg).collect();
-        rig.relay.set_hearing(rig.now, leg, &others);
-    }
-    let id = record(&mut rig.relay, rig.now, agent, customer).unwrap();
-    rig.outputs();
-    let mut a = Speaker::new(7, Codec::Opus, OWN);
-    let mut c = Speaker::new(9, Codec::Pcma, OTHER);
-    let (mut to_third, mut recorded) = (Vec::new(), Vec::new());
-    for _ in 0..150 {
-        rig.forward(agent, AGENT, &a.say());
-        rig.forward(customer, CUSTOMER, &c.say());
-        let outputs = rig.pass_ms(20);
-        recorded.extend(outputs.iter().filter_map(|done| match done {
-            Done::Record(recording, _, bytes) if *recording == id => Some(bytes.clone()),
-            _ => None,
-        }));
-        let heard = rtp_among(&outputs).into_iter();
-        to_third.extend(heard.filter(|heard| heard.remote == address(THIRD)));
-    }
+    let (to_third, left) = meet(&mut rig, [agent, customer, third], Codec::Opus);
     check_steps(&to_third, 960);
     let mut listener = Listener::new();
     let samples: Vec<i16> = to_third.iter().flat_map(|heard| listener.hear(heard)).collect();
     let end = &samples[samples.len() - 800..];
     assert!([OWN, OTHER].iter().all(|frequency| level(end, *frequency) > 4_000.0));
-    let last = recorded.last().unwrap();
-    let left: Vec<i16> =
-        last.chunks_exact(4).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect();
     check(&left[..1_600.min(left.len())], OWN, OTHER);
 }
 

@@ -1,57 +1,19 @@
 //! Legs of G.722: untouched between two that speak it, the lower band for all others.
 
+use super::voices::{G722, OTHER, OWN, Speaker, THIRD, meet, open, talking};
 use super::*;
 use crate::g711;
 use crate::g722::{Decoder, Encoder};
 use crate::tone::{self, level};
 
-const G722: u8 = 9;
-const THIRD: &str = "192.0.2.3:7000";
-const OWN: f64 = 600.0;
-const OTHER: f64 = 1100.0;
+/// Most of another's tone.
+const MOST: f64 = 200.0;
 
 /// A peer that speaks G.722 and may send either law.
 fn wide(rtp: &str) -> RemoteMedia {
     let mut received = received(EVENT);
     received.add(number(G722), Format::Audio(Codec::G722));
     RemoteMedia { codec: Codec::G722, audio: number(G722), received, ..remote(rtp) }
-}
-
-/// A rig in which this peer took the place of the agent's.
-fn talking(agent_remote: RemoteMedia, customer_remote: RemoteMedia) -> (Rig, [LegId; 2]) {
-    let mut rig = Rig::new();
-    let (agent, customer) = (rig.open(AGENT), rig.open(CUSTOMER));
-    rig.relay.set_remote(rig.now, agent, agent_remote);
-    rig.relay.set_remote(rig.now, customer, customer_remote);
-    bridge(&mut rig.relay, rig.now, agent, customer);
-    rig.outputs();
-    (rig, [agent, customer])
-}
-
-/// Speaks a tone, 20 ms a time, in G.722 or A-law.
-struct Speaker {
-    talker: Talker,
-    encoder: Option<Encoder>,
-    frequency: f64,
-    position: u64,
-}
-
-impl Speaker {
-    fn new(ssrc: u32, codec: Codec, frequency: f64) -> Speaker {
-        let encoder = (codec == Codec::G722).then(Encoder::default);
-        Speaker { talker: Talker::new(ssrc), encoder, frequency, position: 0 }
-    }
-
-    fn say(&mut self) -> Vec<u8> {
-        let mut samples = [0; 160];
-        tone::Tone::steady(self.frequency, 8_000.0).fill(self.position, &mut samples);
-        self.position += 160;
-        let (payload_type, payload) = match &mut self.encoder {
-            Some(encoder) => (G722, samples.map(|sample| encoder.encode(sample))),
-            None => (8, samples.map(|sample| g711::encode(Law::Pcma, sample))),
-        };
-        packet(self.talker.header(payload_type), &payload)
-    }
 }
 
 fn decode(payloads: &[Vec<u8>]) -> Vec<i16> {
@@ -61,9 +23,7 @@ fn decode(payloads: &[Vec<u8>]) -> Vec<i16> {
 
 #[track_caller]
 fn check(samples: &[i16], own: f64, other: f64) {
-    let end = &samples[samples.len() - 800..];
-    let levels = [own, other].map(|frequency| level(end, frequency));
-    assert!(levels[0] > 7_000.0 && levels[1] < 200.0, "{levels:?}");
+    super::voices::check(samples, own, other, MOST);
 }
 
 #[test]
@@ -152,37 +112,15 @@ fn a_format_may_change_in_mid_stream() {
 #[test]
 fn it_is_mixed_and_recorded_with_others() {
     let (mut rig, [agent, customer]) = talking(wide(AGENT), alaw(CUSTOMER));
-    let third = rig.relay.open_leg(rig.now).unwrap();
-    rig.relay.set_remote(rig.now, third, wide(THIRD));
-    let legs = [agent, customer, third];
-    for leg in legs {
-        let others: Vec<LegId> = legs.into_iter().filter(|other| *other != leg).collect();
-        rig.relay.set_hearing(rig.now, leg, &others);
-    }
-    let id = record(&mut rig.relay, rig.now, agent, customer).unwrap();
-    rig.outputs();
-    let mut a = Speaker::new(7, Codec::G722, OWN);
-    let mut c = Speaker::new(9, Codec::Pcma, OTHER);
-    let (mut to_third, mut recorded) = (Vec::new(), Vec::new());
-    for _ in 0..150 {
-        rig.forward(agent, AGENT, &a.say());
-        rig.forward(customer, CUSTOMER, &c.say());
-        let outputs = rig.pass_ms(20);
-        recorded.extend(outputs.iter().filter_map(|done| match done {
-            Done::Record(recording, _, bytes) if *recording == id => Some(bytes.clone()),
-            _ => None,
-        }));
-        let heard = rtp_among(&outputs).into_iter();
-        to_third.extend(heard.filter(|heard| heard.remote == address(THIRD)).map(|heard| {
-            assert_eq!(heard.packet.header.payload_type.number(), G722);
-            heard.payload
-        }));
-    }
+    let third = open(&mut rig, wide(THIRD));
+    let (to_third, left) = meet(&mut rig, [agent, customer, third], Codec::G722);
+    let to_third = to_third.into_iter().map(|heard| {
+        assert_eq!(heard.packet.header.payload_type.number(), G722);
+        heard.payload
+    });
+    let to_third: Vec<Vec<u8>> = to_third.collect();
     let samples = decode(&to_third);
     let end = &samples[samples.len() - 800..];
     assert!([OWN, OTHER].iter().all(|frequency| level(end, *frequency) > 7_000.0));
-    let last = recorded.last().unwrap();
-    let left: Vec<i16> =
-        last.chunks_exact(4).map(|frame| i16::from_le_bytes([frame[0], frame[1]])).collect();
     check(&left[..1_600.min(left.len())], OWN, OTHER);
 }

@@ -2,7 +2,8 @@
 //! (LINKTYPE_RAW) with UDP in it. What a stream carried stands in UDP as well, so that SIP is found
 //! by who reads it; addresses and ports are the real ones.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use super::super::ends::{same_family, v6};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// LINKTYPE_RAW: the packet begins with its IP header.
@@ -77,24 +78,6 @@ pub fn add(
     file.extend_from_slice(kept);
 }
 
-/// Both plain, so that both are IPv4 if they can be.
-fn same_family(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
-    let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-    let (one, other) = (plain(one), plain(other));
-    if one.is_ipv4() == other.is_ipv4() {
-        return (one, other);
-    }
-    let long = |end: SocketAddr| SocketAddr::new(v6(end.ip()).into(), end.port());
-    (long(one), long(other))
-}
-
-fn v6(address: IpAddr) -> Ipv6Addr {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    }
-}
-
 /// RFC 1071.
 fn checksum(head: &[u8; IPV4_LEN]) -> u16 {
     let words = head.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
@@ -108,6 +91,7 @@ fn checksum(head: &[u8; IPV4_LEN]) -> u16 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::net::Ipv6Addr;
 
     /// A packet as a reader finds it.
     #[derive(Debug, PartialEq)]
