@@ -247,7 +247,9 @@ mod tests {
                 .count()
         };
         assert_eq!(hand(true), STRANGER_CAPACITY);
-        assert_eq!(hand(false), WAY_CAPACITY - STRANGER_CAPACITY);
+        let left = hand(false);
+        assert_eq!(left, WAY_CAPACITY - STRANGER_CAPACITY);
+        assert!(left > 100, "{left}");
         assert_eq!(ends[0].counters().full.get(), 2);
         ends[1].begin_batch(true);
         ends[1].poll().unwrap();

@@ -282,3 +282,20 @@ fn no_call_is_made_of_an_account_that_is_gone() {
         assert_eq!(outcome, CreateOutcome::UnknownAccount);
     }
 }
+
+#[test]
+fn messages_of_calls_are_forgotten_by_their_start_and_a_few_at_a_time() {
+    let Opened { storage, .. } = Opened::fresh();
+    let ids = ["c1", "c2", "c3"];
+    for (id, day) in ids.into_iter().zip(0..) {
+        create(&storage, new_call(id, NOW + day * DAY));
+        let call_id = id.into();
+        let ladder = Ladder { call_id, rungs: Vec::new(), left_out_count: 0, whole: true };
+        storage.put_ladder(&ladder).unwrap();
+    }
+    let kept = || ids.map(|id| storage.ladder(&id.into()).unwrap().is_some());
+    assert_eq!((storage.expire_ladders(NOW, 100).unwrap(), kept()), (0, [true; 3]));
+    let before = NOW + DAY + 1;
+    assert_eq!((storage.expire_ladders(before, 1).unwrap(), kept()), (1, [false, true, true]));
+    assert_eq!((storage.expire_ladders(before, 100).unwrap(), kept()), (1, [false, false, true]));
+}
