@@ -164,7 +164,8 @@ impl FormatMap {
 
     /// What a payload type stands for.
     pub fn format(&self, payload_type: PayloadType) -> Option<Format> {
-        self.iter().find(|(known, _)| *known == payload_type).map(|(_, format)| format)
+        let mut places = self.0.iter().flatten();
+        places.find(|(known, _)| *known == payload_type).map(|(_, format)| *format)
     }
 
     /// The first payload type of a format.

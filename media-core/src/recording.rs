@@ -310,15 +310,18 @@ impl Recording {
         let mut rest = out;
         while !rest.is_empty() {
             let count = (rest.len() + skip).div_ceil(frame_len).min(CHUNK_FRAMES);
-            let mut sums = [[0i32; CHUNK_FRAMES]; MAX_CHANNEL_COUNT];
+            let mut channels = [[0; CHUNK_FRAMES]; MAX_CHANNEL_COUNT];
             let until = (frame + count as u64).min(limit);
             if until > frame {
-                for track in self.tracks.iter().filter(|track| track.reaches(frame)) {
-                    track.add(frame, until, &mut sums[track.channel()]);
+                for (channel, samples) in channels.iter_mut().enumerate() {
+                    self.decode_channel(channel, frame, until, samples);
                 }
             }
             let mut bytes = [0; CHUNK_FRAMES * MAX_CHANNEL_COUNT * SAMPLE_LEN];
-            interleave(&sums[..self.layout.channel_count()], &mut bytes[..count * frame_len]);
+            match self.layout {
+                Layout::Stereo => interleave::<2>(&channels, &mut bytes),
+                Layout::ThreeChannel => interleave::<3>(&channels, &mut bytes),
+            }
             let len = (count * frame_len - skip).min(rest.len());
             let (head, tail) = std::mem::take(&mut rest).split_at_mut(len);
             head.copy_from_slice(&bytes[skip..skip + len]);
@@ -327,15 +330,36 @@ impl Recording {
             skip = 0;
         }
     }
+
+    /// Writes one channel's samples from `from` to `to`: its track's, or the sum of several,
+    /// limited to 16 bits.
+    fn decode_channel(&self, channel: usize, from: u64, to: u64, out: &mut [i16; CHUNK_FRAMES]) {
+        let is_heard = |track: &&Track| track.channel() == channel && track.reaches(from);
+        let mut tracks = self.tracks.iter().filter(is_heard);
+        let Some(first) = tracks.next() else { return };
+        first.decode(from, to, out);
+        let mut others = tracks.peekable();
+        if others.peek().is_none() {
+            return;
+        }
+        let mut sums = out.map(i32::from);
+        for track in others {
+            track.decode(from, to, out);
+            sums.iter_mut().zip(&*out).for_each(|(sum, sample)| *sum += i32::from(*sample));
+        }
+        *out = sums.map(|sum| sum.clamp(i16::MIN.into(), i16::MAX.into()) as i16);
+    }
 }
 
-/// Writes the channels' sums as frames, limited to 16 bits.
-fn interleave(sums: &[[i32; CHUNK_FRAMES]], bytes: &mut [u8]) {
-    for (at, frame) in bytes.chunks_exact_mut(sums.len() * SAMPLE_LEN).enumerate() {
-        for (sample, sums) in frame.chunks_exact_mut(SAMPLE_LEN).zip(sums) {
-            let limited = sums[at].clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-            sample.copy_from_slice(&limited.to_le_bytes());
-        }
+/// Writes so many channels as frames.
+fn interleave<const COUNT: usize>(
+    channels: &[[i16; CHUNK_FRAMES]; MAX_CHANNEL_COUNT],
+    bytes: &mut [u8; CHUNK_FRAMES * MAX_CHANNEL_COUNT * SAMPLE_LEN],
+) {
+    let (samples, _) = bytes.as_chunks_mut::<SAMPLE_LEN>();
+    let (frames, _) = samples.as_chunks_mut::<COUNT>();
+    for (at, frame) in frames.iter_mut().take(CHUNK_FRAMES).enumerate() {
+        *frame = std::array::from_fn(|channel| channels[channel][at].to_le_bytes());
     }
 }
 

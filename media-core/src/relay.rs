@@ -65,6 +65,8 @@ pub struct NoPort;
 pub struct Relay {
     config: RelayConfig,
     started: Instant,
+    /// The time that was told last, and in microseconds since `started`.
+    told: (Instant, u64),
     cname: [u8; CNAME_LEN],
     random: Random,
     ports: Ports,
@@ -109,6 +111,7 @@ impl Relay {
         let leg_count = usize::from(config.pair_count) + usize::from(softphone_count);
         Relay {
             started: now,
+            told: (now, 0),
             cname: cname(random.next_u64()),
             ports: Ports::new(config.pair_count, config.quarantine),
             legs: Slots::new(leg_count),

@@ -266,7 +266,7 @@ pub(crate) fn samples_between(from: Instant, to: Instant) -> u32 {
 }
 
 /// Time in ticks of a clock of so many a second, modulo 2^32.
-pub(crate) fn ticks_between(from: Instant, to: Instant, clock_rate: u32) -> u32 {
+fn ticks_between(from: Instant, to: Instant, clock_rate: u32) -> u32 {
     (to.saturating_duration_since(from).as_micros() as u64 * u64::from(clock_rate) / 1_000_000)
         as u32
 }

@@ -10,22 +10,24 @@ use crate::rtp::Ssrc;
 /// Packets in a row that another stream has to show.
 const RIVAL_COUNT: u8 = 3;
 /// Packets of the known stream that must be missing before another one is heard, and the bounds of
-/// that time.
+/// that time in milliseconds.
 const MISSING_COUNT: u32 = 3;
-const SHORTEST_GAP: Duration = Duration::from_millis(60);
-const LONGEST_GAP: Duration = Duration::from_millis(300);
+const SHORTEST_GAP: u32 = 60;
+const LONGEST_GAP: u32 = 300;
 
 #[derive(Debug, Clone, Copy)]
 struct Stream {
     ssrc: Ssrc,
     last: Instant,
-    /// Without a packet for this long it has stopped.
-    gap: Duration,
+    /// Milliseconds of audio of its last packet.
+    audio_ms: u32,
 }
 
 impl Stream {
+    /// Whether so little time has passed without a packet that it has not stopped.
     fn flows(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) < self.gap
+        let gap = self.audio_ms.saturating_mul(MISSING_COUNT).clamp(SHORTEST_GAP, LONGEST_GAP);
+        now.saturating_duration_since(self.last) < Duration::from_millis(gap.into())
     }
 }
 
@@ -37,15 +39,11 @@ pub(crate) struct StreamLock {
 }
 
 impl StreamLock {
-    /// Whether a packet with this much audio may be heard. The known stream is heard again whenever
-    /// it comes back, so that no forgery takes its place; another one replaces it after a long
-    /// silence.
-    pub fn admits(&mut self, now: Instant, ssrc: Ssrc, audio: Duration) -> bool {
-        let stream = Stream {
-            ssrc,
-            last: now,
-            gap: (audio * MISSING_COUNT).clamp(SHORTEST_GAP, LONGEST_GAP),
-        };
+    /// Whether a packet with so many milliseconds of audio may be heard. The known stream is heard
+    /// again whenever it comes back, so that no forgery takes its place; another one replaces it
+    /// after a long silence.
+    pub fn admits(&mut self, now: Instant, ssrc: Ssrc, audio_ms: u32) -> bool {
+        let stream = Stream { ssrc, last: now, audio_ms };
         let Some(known) = self.known.filter(|known| known.ssrc != ssrc) else {
             *self = StreamLock { known: Some(stream), rival: None };
             return true;
@@ -78,15 +76,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_of(packet_ms: u64, packets: &[(u64, u32, bool)]) {
+    fn check_of(packet_ms: u32, packets: &[(u64, u32, bool)]) {
         let mut lock = StreamLock::default();
         for (step, (ms, ssrc, is_heard)) in packets.iter().enumerate() {
             let now = clock::start() + Duration::from_millis(*ms);
-            assert_eq!(
-                lock.admits(now, Ssrc(*ssrc), Duration::from_millis(packet_ms)),
-                *is_heard,
-                "step {step}"
-            );
+            assert_eq!(lock.admits(now, Ssrc(*ssrc), packet_ms), *is_heard, "step {step}");
         }
     }
 

@@ -82,11 +82,14 @@ impl Track {
         self.written > frame
     }
 
-    /// Adds the samples from `from` to `to`, at most a window, to sums.
-    pub fn add(&self, from: u64, to: u64, sums: &mut [i32]) {
+    /// Writes the samples from `from` to `to`, at most a window.
+    pub fn decode(&self, from: u64, to: u64, samples: &mut [i16]) {
         let table = g711::decode_table(self.law);
-        for (sum, byte) in sums.iter_mut().zip(self.pieces(from, to).into_iter().flatten()) {
-            *sum += i32::from(table[usize::from(*byte)]);
+        let mut samples = samples.iter_mut();
+        for piece in self.pieces(from, to) {
+            for (byte, sample) in piece.iter().zip(&mut samples) {
+                *sample = table[usize::from(*byte)];
+            }
         }
     }
 

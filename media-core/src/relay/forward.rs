@@ -3,7 +3,7 @@
 //! to the mixes, rewrite the header, protect.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::leg::{Kind, Leg, RtcpPort};
 use super::taping::Tape;
@@ -173,6 +173,7 @@ impl Relay {
         buffer: &mut [u8],
         len: usize,
     ) -> Result<Accepted, DropReason> {
+        let micros = self.micros(now);
         let (_, leg) = self.legs.at_mut(index).ok_or(DropReason::NoLeg)?;
         let header = Header::peek(&buffer[..len]).ok_or(DropReason::NotRtp)?;
         leg.is_negotiated()?;
@@ -208,14 +209,12 @@ impl Relay {
             self.drops.note(self.queues.event(Event::Latched(leg.id)));
         }
         if matches!(format, Format::Audio(_)) && leg.inbound.is_none() {
-            let audio = Duration::from_micros(
-                packet.payload_len as u64 * 1_000_000 / u64::from(CLOCK_RATE),
-            );
-            if !leg.lock.admits(now, header.ssrc, audio) {
+            let audio_ms = packet.payload_len as u32 / (CLOCK_RATE / 1_000);
+            if !leg.lock.admits(now, header.ssrc, audio_ms) {
                 return Err(DropReason::AlienStream);
             }
         }
-        let stream = leg.receive(now, &packet.header, format, self.started, &mut self.streams)?;
+        let stream = leg.receive(now, &packet.header, format, micros, &mut self.streams)?;
         if leg.received_count == 1 {
             self.drops.note(self.queues.event(Event::FirstMedia(leg.id)));
         }

@@ -21,7 +21,7 @@ use crate::recording::TrackId;
 use crate::rtcp::{self, Block, Heard};
 use crate::rtp::{Header, Ssrc};
 use crate::sdp::Direction;
-use crate::sender::{Sender, StreamId, StreamIds, ticks_between};
+use crate::sender::{Sender, StreamId, StreamIds};
 use crate::srtp::{Inbound, Outbound, SrtpKeys};
 use crate::stream_lock::StreamLock;
 use crate::{dtmf, g711, g722};
@@ -397,15 +397,15 @@ impl Leg {
         Some((self.rtcp_socket(), destination))
     }
 
-    /// Takes a valid packet into the statistics, at a time since `started`; `streams` names a new
-    /// stream, and audio of another clock is one. What is no audio makes none of its own instead of
-    /// the audio's: it goes beside it.
+    /// Takes a valid packet into the statistics, which came `micros` after the relay's beginning;
+    /// `streams` names a new stream, and audio of another clock is one. What is no audio makes none
+    /// of its own instead of the audio's: it goes beside it.
     pub fn receive(
         &mut self,
         now: Instant,
         header: &Header,
         format: Format,
-        started: Instant,
+        micros: u64,
         streams: &mut StreamIds,
     ) -> Result<StreamId, DropReason> {
         let is_audio = matches!(format, Format::Audio(_));
@@ -453,8 +453,8 @@ impl Leg {
             }
         };
         if is_audio {
-            let arrival = ticks_between(started, now, clock_rate);
-            incoming.reception.measure_jitter(header.timestamp, arrival);
+            let arrival = micros * u64::from(clock_rate / 1_000) / 1_000;
+            incoming.reception.measure_jitter(header.timestamp, arrival as u32);
         }
         self.received_count += 1;
         self.last_received = Some(now);

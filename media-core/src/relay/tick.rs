@@ -163,6 +163,14 @@ impl Relay {
         }
     }
 
+    /// Microseconds since the beginning: reckoned once for all packets of a moment.
+    pub(super) fn micros(&mut self, now: Instant) -> u64 {
+        if self.told.0 != now {
+            self.told = (now, now.saturating_duration_since(self.started).as_micros() as u64);
+        }
+        self.told.1
+    }
+
     /// Time in NTP's format; its zero is arbitrary (RFC 3550 §6.4.1: elapsed time will do).
     pub(super) fn ntp(&self, now: Instant) -> u64 {
         // One second ahead, because a last report of 0 means that there was none.

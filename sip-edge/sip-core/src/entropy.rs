@@ -5,7 +5,6 @@
 use media_core::srtp::{Keys, Suite};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
-use std::fmt::Write;
 
 /// Bytes of a tag, branch or Call-ID.
 const TOKEN_LEN: usize = 12;
@@ -28,13 +27,10 @@ impl Entropy {
 
     /// A tag or Call-ID that begins with the shard's number.
     pub fn token(&mut self) -> String {
-        let mut bytes = [0; TOKEN_LEN];
-        self.rng.fill_bytes(&mut bytes);
-        let mut token = format!("s{}-", self.shard);
-        for byte in bytes {
-            write!(token, "{byte:02x}").expect("a String takes every write");
-        }
-        token
+        let mut bytes = [0; size_of::<u128>()];
+        self.rng.fill_bytes(&mut bytes[..TOKEN_LEN]);
+        let digits = u128::from_be_bytes(bytes) >> (8 * (bytes.len() - TOKEN_LEN));
+        format!("s{}-{digits:0width$x}", self.shard, width = 2 * TOKEN_LEN)
     }
 
     /// Whether a text has the form of this shard's tags and Call-IDs, whoever made it.

@@ -24,7 +24,7 @@ pub use build::{
 pub use framer::{Frame, FrameError, Framer};
 pub use header::header;
 pub use parse::{Read, is_single, parse, read};
-pub use print::{print, print_request, print_response};
+pub use print::{print, print_request, print_response, request_len};
 pub use repair::{Repair, Repairs};
 pub use rsip::message::HasHeaders;
 pub use rsip::{Header, Headers, Method, Request, Response, SipMessage, StatusCode};

@@ -149,7 +149,7 @@ impl Resources {
                     let invite = self.transactions.user_of_invite(request);
                     invite.is_some_and(|peer| peer.flow.transport == Transport::Tcp)
                 }
-                _ => message::print_request(request).len() > MAX_DATAGRAM_LEN && !refuses(),
+                _ => message::request_len(request) > MAX_DATAGRAM_LEN && !refuses(),
             }
     }
 

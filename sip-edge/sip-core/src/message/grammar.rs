@@ -28,7 +28,26 @@ pub(crate) fn is_word(text: &str) -> bool {
 }
 
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let Some(start) = text.as_bytes().iter().position(is_text) else { return "" };
+    let end = text.as_bytes().iter().rposition(is_text).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
+/// Position of the first byte of this value; in texts as short as the values of headers this is
+/// faster than looking for a character.
+pub(crate) fn position(text: &str, wanted: u8) -> Option<usize> {
+    text.bytes().position(|byte| byte == wanted)
+}
+
+/// What stands before and behind the first byte of this value.
+pub(crate) fn cut(text: &str, wanted: u8) -> Option<(&str, &str)> {
+    position(text, wanted).map(|at| (&text[..at], &text[at + 1..]))
+}
+
+/// What stands before the first byte of this value, and the rest with it.
+pub(crate) fn split_before(text: &str, wanted: u8) -> (&str, &str) {
+    text.split_at(position(text, wanted).unwrap_or(text.len()))
 }
 
 /// Position of the first `wanted` outside quoted strings and angle brackets.
@@ -58,6 +77,11 @@ pub(crate) fn find_outside(text: &str, wanted: u8) -> Option<usize> {
 
 /// The same where quotes and brackets may be left open: then they protect nothing.
 pub(crate) fn find_loose(text: &str, wanted: u8) -> Option<usize> {
+    // Most texts have neither: one look at each byte is enough.
+    let first = text.bytes().position(|byte| byte == wanted || matches!(byte, b'"' | b'<'))?;
+    if text.as_bytes()[first] == wanted {
+        return Some(first);
+    }
     find_outside(text, wanted).or_else(|| {
         let is_open = text.matches('"').count() % 2 == 1
             || text.matches('<').count() > text.matches('>').count();
@@ -131,10 +155,13 @@ pub(crate) fn unescape(inner: &str) -> String {
 /// Whether each `%` is followed by two hexadecimal digits (§25.1 `escaped`).
 pub(crate) fn escapes_are_whole(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().enumerate().all(|(at, byte)| {
-        *byte != b'%'
-            || bytes.get(at + 1..at + 3).is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
-    })
+    !bytes.contains(&b'%')
+        || bytes.iter().enumerate().all(|(at, byte)| {
+            *byte != b'%'
+                || bytes
+                    .get(at + 1..at + 3)
+                    .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit))
+        })
 }
 
 /// Splits `host [":" port]`; an IPv6 reference keeps its brackets. `None` when either part is
@@ -145,7 +172,7 @@ pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
         text[1..end].parse::<std::net::Ipv6Addr>().ok()?;
         (&text[..=end], trim(&text[end + 1..]))
     } else {
-        let (host, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+        let (host, rest) = split_before(text, b':');
         let host = trim(host);
         // Underscores are no hostname characters, but they are met in the field and harmless.
         if host.is_empty()

@@ -145,12 +145,13 @@ fn read_noting(bytes: &[u8], limits: &Limits, notes: &mut Notes) -> Result<SipMe
 /// downstream.
 fn mend_line_ends(bytes: &[u8], notes: &mut Notes) -> Option<Vec<u8>> {
     let strict = head(bytes);
-    let is_bare = |(at, byte): (usize, &u8)| match byte {
-        b'\n' => at == 0 || strict[at - 1] != b'\r',
-        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-        _ => false,
-    };
-    if strict.len() < bytes.len() && !strict.iter().enumerate().any(is_bare) {
+    // Each CR stands right before an LF, each LF right behind a CR: looked at without branches.
+    let is_bare = |found, (one, next): (&u8, &u8)| found | ((*one == b'\r') != (*next == b'\n'));
+    let is_bare_in = |pairs: &[u8]| pairs.iter().zip(&pairs[1..]).fold(false, is_bare);
+    if let Some(pairs) = bytes.get(..strict.len() + 1)
+        && pairs[0] != b'\n'
+        && !is_bare_in(pairs)
+    {
         return None;
     }
     let is_text = strict.windows(2).any(|pair| pair == b"\r\n");
@@ -231,13 +232,15 @@ pub(super) fn head_text(head: &[u8]) -> Cow<'_, str> {
 
 /// Of the last private plane; none of its characters has a meaning.
 const PRIVATE: u32 = 0x10_ff00;
+/// With which UTF-8 begins them.
+const PRIVATE_BYTE: u8 = 0xf4;
 
 /// The bytes of text that came through `head_text`.
 pub(super) fn bytes_of(text: &str) -> Cow<'_, [u8]> {
-    let byte_of = |c: char| u32::from(c).checked_sub(PRIVATE + 0x80).map(|byte| byte as u8 + 0x80);
-    if !text.chars().any(|c| byte_of(c).is_some()) {
+    if !text.as_bytes().contains(&PRIVATE_BYTE) {
         return Cow::Borrowed(text.as_bytes());
     }
+    let byte_of = |c: char| u32::from(c).checked_sub(PRIVATE + 0x80).map(|byte| byte as u8 + 0x80);
     let mut out = Vec::with_capacity(text.len());
     for c in text.chars() {
         match byte_of(c) {
@@ -290,7 +293,7 @@ fn line_end(text: &str) -> Option<usize> {
 }
 
 fn header_line(line: &str, folded: bool) -> Result<(&str, Cow<'_, str>), ParseError> {
-    let (name, value) = line.split_once(':').ok_or(ParseError::HeaderLine)?;
+    let (name, value) = grammar::cut(line, b':').ok_or(ParseError::HeaderLine)?;
     let name = name.trim_end_matches([' ', '\t']);
     if !grammar::is_token(name) {
         return Err(ParseError::HeaderLine);

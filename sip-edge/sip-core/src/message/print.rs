@@ -1,6 +1,8 @@
 //! Printing `rsip`'s messages to bytes: body unchanged, Content-Length always right, reason phrases
 //! in words (RFC 3261 §7.2).
 
+use std::borrow::Cow;
+
 use rsip::{Headers, Request, Response, SipMessage, StatusCode};
 
 use super::{header, parse};
@@ -15,11 +17,30 @@ pub fn print(message: &SipMessage) -> Vec<u8> {
 
 /// The bytes of a request, with the Content-Length of its body.
 pub fn print_request(request: &Request) -> Vec<u8> {
-    with_head(
-        format!("{} {} SIP/2.0\r\n", request.method, request.uri),
-        &request.headers,
-        &request.body,
-    )
+    with_head(request_line(request), &request.headers, &request.body)
+}
+
+/// How many bytes `print_request` makes.
+pub fn request_len(request: &Request) -> usize {
+    let headers = lines(&request.headers).map(|(name, value)| name.len() + value.len() + 4);
+    let last = content_length(&request.body).len();
+    request_line(request).len() + headers.sum::<usize>() + last + request.body.len()
+}
+
+fn request_line(request: &Request) -> String {
+    format!("{} {} SIP/2.0\r\n", request.method, request.uri)
+}
+
+/// The last header, and the empty line.
+fn content_length(body: &[u8]) -> String {
+    format!("Content-Length: {}\r\n\r\n", body.len())
+}
+
+/// Names and values of the headers before Content-Length.
+fn lines(headers: &Headers) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
+    let parts = headers.iter().map(header::parts);
+    let others = parts.filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"));
+    others.map(|(name, value)| (name, parse::bytes_of(value)))
 }
 
 /// The bytes of a response, with the Content-Length of its body.
@@ -54,16 +75,13 @@ pub(super) fn reason_phrase(status: &StatusCode) -> String {
 fn with_head(start: String, headers: &Headers, body: &[u8]) -> Vec<u8> {
     let mut out = parse::bytes_of(&start).into_owned();
     out.reserve(512 + body.len());
-    for each in headers.iter() {
-        let (name, value) = header::parts(each);
-        if !name.eq_ignore_ascii_case("Content-Length") {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(&parse::bytes_of(value));
-            out.extend_from_slice(b"\r\n");
-        }
+    for (name, value) in lines(headers) {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(&value);
+        out.extend_from_slice(b"\r\n");
     }
-    out.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(content_length(body).as_bytes());
     out.extend_from_slice(body);
     out
 }

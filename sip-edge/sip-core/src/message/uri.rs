@@ -37,7 +37,7 @@ impl<'a> Uri<'a> {
         if text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"')) {
             return None;
         }
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = grammar::cut(text, b':')?;
         let mut first = scheme.bytes();
         if !first.next()?.is_ascii_alphabetic()
             || !first.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
@@ -59,7 +59,7 @@ impl<'a> Uri<'a> {
         } else if scheme.eq_ignore_ascii_case("sips") {
             Self::parse_sip(blank(Scheme::Sips), rest)
         } else if scheme.eq_ignore_ascii_case("tel") {
-            let (number, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            let (number, params) = grammar::split_before(rest, b';');
             let number_is_whole =
                 number.bytes().any(|byte| byte.is_ascii_hexdigit() || b"*#".contains(&byte));
             let params = Params::parse(params)?;
@@ -74,25 +74,25 @@ impl<'a> Uri<'a> {
             return None;
         }
         // `@` cannot stand unescaped in the user part, nor after it.
-        let (userinfo, rest) = match rest.split_once('@') {
+        let (userinfo, rest) = match grammar::cut(rest, b'@') {
             Some((userinfo, rest)) => (Some(userinfo), rest),
             None => (None, rest),
         };
         let (user, password) = match userinfo {
-            Some(userinfo) => match userinfo.split_once(':') {
+            Some(userinfo) => match grammar::cut(userinfo, b':') {
                 Some((user, password)) => (Some(user), Some(password)),
                 None => (Some(userinfo), None),
             },
             None => (None, None),
         };
-        if user.is_some_and(str::is_empty) || rest.contains('@') {
+        if user.is_some_and(str::is_empty) || rest.as_bytes().contains(&b'@') {
             return None;
         }
-        let (rest, headers) = match rest.split_once('?') {
+        let (rest, headers) = match grammar::cut(rest, b'?') {
             Some((rest, headers)) => (rest, Some(headers)),
             None => (rest, None),
         };
-        let (host, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (host, params) = grammar::split_before(rest, b';');
         let (host, port) = grammar::host_and_port(host)?;
         Some(Self { user, password, host, port, params: Params::parse(params)?, headers, ..blank })
     }
@@ -104,7 +104,7 @@ impl<'a> Uri<'a> {
     }
 
     fn mended(text: &'a str) -> Self {
-        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        let (scheme, rest) = grammar::cut(text, b':').unwrap_or(("", text));
         let known = [("sip", Scheme::Sip), ("sips", Scheme::Sips), ("tel", Scheme::Tel)];
         let scheme = known
             .into_iter()
@@ -132,7 +132,7 @@ impl<'a> Uri<'a> {
                     .rsplit_once('@')
                     .map_or((None, &rest[..end]), |(user, host)| (Some(user), host));
                 uri.user = user
-                    .map(|user| user.split_once(':').map_or(user, |(user, _)| user))
+                    .map(|user| grammar::cut(user, b':').map_or(user, |(user, _)| user))
                     .filter(|user| !user.is_empty());
                 let port_at =
                     if host.starts_with('[') { host.find(']').map_or(0, |at| at + 1) } else { 0 };
@@ -155,7 +155,7 @@ impl<'a> Uri<'a> {
             Some(headers) => &self.text[..self.text.len() - headers.len() - 1],
             None => self.text,
         };
-        let (scheme, rest) = text.split_once(':')?;
+        let (scheme, rest) = grammar::cut(text, b':')?;
         let has_host = !matches!(self.scheme, Scheme::Sip | Scheme::Sips) || !self.host.is_empty();
         let is_word =
             !text.bytes().any(|byte| matches!(byte, 0..=b' ' | 0x7f | b'<' | b'>' | b'"'));
@@ -223,7 +223,7 @@ impl<'a> Params<'a> {
 
     /// Reads parameters whatever they look like: from the first `;` on.
     pub fn read(text: &'a str) -> Self {
-        Self(text.find(';').map_or("", |at| &text[at..]))
+        Self(grammar::position(text, b';').map_or("", |at| &text[at..]))
     }
 
     fn is_name(name: &str) -> bool {
@@ -262,7 +262,7 @@ impl<'a> Params<'a> {
                     current
                 }
             };
-            Some(match one.split_once('=') {
+            Some(match grammar::cut(one, b'=') {
                 Some((name, value)) => (grammar::trim(name), Some(grammar::trim(value))),
                 None => (grammar::trim(one), None),
             })
@@ -305,7 +305,7 @@ impl<'a> NameAddr<'a> {
             let rest = grammar::trim(rest);
             (display, if rest.starts_with('<') { rest } else { return None })
         } else {
-            match text.find('<') {
+            match grammar::position(text, b'<') {
                 Some(at) => (grammar::trim(&text[..at]), &text[at..]),
                 None => return Self::parse_bare(text),
             }
@@ -317,7 +317,7 @@ impl<'a> NameAddr<'a> {
         if !text.starts_with('"') && !display.bytes().all(is_plain) {
             return None;
         }
-        let (uri, params) = rest.strip_prefix('<')?.split_once('>')?;
+        let (uri, params) = grammar::cut(rest.strip_prefix('<')?, b'>')?;
         Some(Self { display, uri: Uri::parse(uri)?, params: Params::parse(params)? })
     }
 
@@ -331,19 +331,19 @@ impl<'a> NameAddr<'a> {
         let (display, rest) = grammar::quoted(text).unwrap_or(("", text));
         let begins_uri = |(at, _): &(usize, &str)| {
             let uri = rest[at + 1..].trim_start();
-            uri.split_once(':').is_some_and(|(scheme, _)| grammar::is_token(scheme))
+            grammar::cut(uri, b':').is_some_and(|(scheme, _)| grammar::is_token(scheme))
         };
         let Some((at, _)) =
             rest.match_indices('<').find(begins_uri).or_else(|| rest.match_indices('<').next())
         else {
             // Without brackets each parameter is the header's, and the URI is the last word before
             // them.
-            let (front, _) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+            let (front, _) = grammar::split_before(rest, b';');
             let uri = front.split_ascii_whitespace().next_back().unwrap_or_default();
             return Self { display, uri: Uri::read(uri), params: Params::read(rest) };
         };
         let inside = &rest[at + 1..];
-        match inside.split_once('>') {
+        match grammar::cut(inside, b'>') {
             Some((uri, params)) => {
                 Self { display, uri: Uri::read(uri), params: Params::read(params) }
             }
@@ -355,7 +355,7 @@ impl<'a> NameAddr<'a> {
     /// Without angle brackets each parameter is the header's, and the URI must hold no comma and no
     /// question mark (§20.10).
     fn parse_bare(text: &'a str) -> Option<Self> {
-        let (uri, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+        let (uri, params) = grammar::split_before(text, b';');
         let uri = grammar::trim(uri);
         if uri.contains([',', '?']) {
             return None;

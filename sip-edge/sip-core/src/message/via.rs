@@ -22,15 +22,15 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value; `None` when it is malformed.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (name, rest) = text.split_once('/')?;
-        let (version, rest) = rest.split_once('/')?;
+        let (name, rest) = grammar::cut(text, b'/')?;
+        let (version, rest) = grammar::cut(rest, b'/')?;
         if !grammar::trim(name).eq_ignore_ascii_case("SIP") || grammar::trim(version) != "2.0" {
             return None;
         }
         let rest = grammar::trim(rest);
         let (transport, rest) = rest.split_at(rest.find([' ', '\t'])?);
         let rest = grammar::trim(rest);
-        let (sent_by, params) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
+        let (sent_by, params) = grammar::split_before(rest, b';');
         let (host, port) = grammar::host_and_port(grammar::trim(sent_by))?;
         grammar::is_token(transport).then_some(Self {
             transport,
@@ -44,7 +44,7 @@ impl<'a> Via<'a> {
     /// can be told.
     pub fn read(text: &'a str) -> Self {
         Self::parse(text).unwrap_or_else(|| {
-            let (front, params) = text.split_at(text.find(';').unwrap_or(text.len()));
+            let (front, params) = grammar::split_before(text, b';');
             let sent_by = front.split([' ', '\t', '/']).next_back().unwrap_or_default();
             let (host, port) = grammar::host_and_port(sent_by).unwrap_or((sent_by, None));
             Self { transport: "", host, port, params: Params::read(params) }

@@ -165,7 +165,7 @@ pub trait View: HasHeaders {
     /// Each Reason value (RFC 3326).
     fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
         self.values("Reason").flat_map(grammar::split_loosely).map(|each| {
-            let (protocol, params) = each.split_at(each.find(';').unwrap_or(each.len()));
+            let (protocol, params) = grammar::split_before(each, b';');
             let cause = Params::read(params)
                 .value("cause")
                 .map(|cause| cause.trim_matches(['"', ' ', '\t']));

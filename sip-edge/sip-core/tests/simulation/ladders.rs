@@ -156,36 +156,3 @@ fn messages_are_copied_as_they_go() {
         rig.expect_nothing_held();
     }
 }
-
-/// Prints what a whole call costs, the work of both peers included, with and without a ladder that
-/// is told at its end: the best of some rounds of each in turn.
-#[test]
-#[ignore = "a measurement"]
-fn what_a_ladder_costs() {
-    #[expect(clippy::disallowed_methods, reason = "real time is measured")]
-    let round = |keeps_ladder| {
-        let began = std::time::Instant::now();
-        for _ in 0..100 {
-            let mut rig = Rig::new();
-            rig.place(PlaceCall { keeps_ladder, ..Rig::plain_call() });
-            rig.answer_invite(AGENT, "agent", AGENT_MEDIA);
-            rig.expect_request(Method::Ack, AGENT);
-            rig.answer_invite(CUSTOMER, "customer", CUSTOMER_MEDIA);
-            rig.expect_request(Method::Ack, CUSTOMER);
-            rig.hang_up();
-            for at in [CUSTOMER, AGENT] {
-                let bye = rig.expect_request(Method::Bye, at);
-                rig.reply(&bye, 200, "");
-            }
-            rig.advance(Duration::from_secs(64));
-            assert_eq!(rig.ladders.len(), usize::from(keeps_ladder));
-        }
-        began.elapsed() / 100
-    };
-    let (mut without, mut with) = (Duration::MAX, Duration::MAX);
-    for _ in 0..20 {
-        without = without.min(round(false));
-        with = with.min(round(true));
-    }
-    println!("a call without a ladder {without:?}, with one {with:?}");
-}

@@ -1,6 +1,8 @@
 //! The real edge with the real relay on a virtual clock: scripts that read as the RFC, and seeded
 //! random peers on a bad network (ARCHITECTURE §3.6).
 
+#[path = "../../../../media-core/tests/instructions/callgrind.rs"]
+mod callgrind;
 #[path = "../../../../media-core/tests/softphone/client.rs"]
 #[expect(dead_code, reason = "media-core's own tests need more of it")]
 mod client;
@@ -11,6 +13,7 @@ mod dialogs;
 mod holds;
 mod hostile;
 mod identities;
+mod instructions;
 mod interleavings;
 mod keys;
 mod ladders;
