@@ -167,6 +167,9 @@ pub struct Calls {
     /// Days for which a call's capture stays in the recordings' folder, 1–365. Default 7. At most
     /// 64 MB each.
     pub capture_days: u64,
+    /// Whether operators may capture calls with their audio, what is said while a recording is
+    /// paused included. Default false.
+    pub capture_audio: bool,
 }
 
 /// The launch link and the pages that it opens.
@@ -260,6 +263,7 @@ impl Default for Calls {
             dns_servers: vec![],
             ladder_days: 7,
             capture_days: 7,
+            capture_audio: false,
         }
     }
 }

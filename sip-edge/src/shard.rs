@@ -23,7 +23,7 @@ use crate::transport::{
 };
 use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
-use capture::{Captures, Sockets};
+use capture::{Audio, Captures, Sockets};
 use control_wire::{
     AgentTarget, Command, ControlRefusal, Destination, KeptTrunk, SoftphoneService, Verb,
 };
@@ -447,8 +447,9 @@ impl Shard {
             Command::TellLadder { call_id } => {
                 answer = self.edge.tell_ladder(&call_id).map_err(refusal)
             }
-            Command::StartCapture { call_id, file_name } => {
-                answer = self.start_capture(&call_id, &file_name).map_err(refusal)
+            Command::StartCapture { call_id, file_name, with_audio } => {
+                let audio = if with_audio { Audio::Kept } else { Audio::LeftOut };
+                answer = self.start_capture(&call_id, &file_name, audio).map_err(refusal)
             }
             Command::StopCapture { call_id } => self.stop_capture(&call_id),
             Command::GrantSoftphone(granted) => {

@@ -524,7 +524,7 @@ fn packets(file: &[u8]) -> Vec<(SocketAddr, SocketAddr, Vec<u8>, usize)> {
 }
 
 #[test]
-fn a_call_is_captured_without_its_audio() {
+fn a_call_is_captured_without_its_audio_unless_that_is_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let mut edge = Running::start(folder.path(), Stdio::null());
     let (agent, customer) = (Phone::new(), Phone::new());
@@ -543,18 +543,26 @@ fn a_call_is_captured_without_its_audio() {
             }
         }
     };
-    let start = |call_id: &CallId| Asked::StartCapture {
+    let start = |call_id: &CallId, with_audio| Asked::StartCapture {
         call_id: call_id.clone(),
         file_name: "capture-1.pcap".into(),
+        with_audio,
     };
-    assert!(!ask(&mut edge, 2, start(&"nobody".into())), "an unknown call");
-    assert!(ask(&mut edge, 3, start(&call_id)) && ask(&mut edge, 4, start(&call_id)));
+    assert!(!ask(&mut edge, 2, start(&"nobody".into(), false)), "an unknown call");
     let mut heard = [0; 2_000];
-    for number in 0..20 {
-        agent.speak(number, agent_media);
-        customer.speak(number, customer_media);
+    // Without audio, then with it; who asks for less does not take it away.
+    for (id, asked) in [(3, [false, false]), (13, [true, false])] {
+        for (id, with_audio) in (id..).zip(asked) {
+            assert!(ask(&mut edge, id, start(&call_id, with_audio)));
+        }
+        for number in 0..20 {
+            agent.speak(u16::from(asked[0]) * 20 + number, agent_media);
+            customer.speak(u16::from(asked[0]) * 20 + number, customer_media);
+        }
+        for _ in 0..20 {
+            assert_eq!(customer.rtp.recv(&mut heard).unwrap(), 172);
+        }
     }
-    assert_eq!(customer.rtp.recv(&mut heard).unwrap(), 172);
     assert!(ask(&mut edge, 5, Asked::HangUp { call_id: call_id.clone() }));
     std::thread::sleep(Duration::from_millis(300));
     assert!(ask(&mut edge, 6, Asked::StopCapture { call_id }));
@@ -587,8 +595,10 @@ fn a_call_is_captured_without_its_audio() {
         (customer_media, customer_rtp),
     ] {
         let packets = rtp(from, to);
-        assert!(packets.len() > 10, "{from} to {to}: {}", packets.len());
-        assert!(packets.iter().all(|lens| *lens == (12, 172)), "{packets:?}");
+        let (heads, whole): (Vec<_>, Vec<_>) = packets.into_iter().partition(|lens| lens.0 == 12);
+        assert!(heads.len() > 10 && whole.len() > 10, "{from} to {to}: {heads:?} {whole:?}");
+        assert!(heads.iter().all(|lens| *lens == (12, 172)), "{heads:?}");
+        assert!(whole.iter().all(|lens| *lens == (172, 172)), "{whole:?}");
     }
     edge.stop();
 }

@@ -178,12 +178,15 @@ pub enum Command {
         call_id: CallId,
     },
     /// Captures a call from now on, until it is over: SIP without secrets, what of it was kept
-    /// before included, and RTP without payload, in this file (no folder) of the recordings'.
-    /// Refused beyond the few that a shard captures at a time. Like `TellLadder`, only for a shard
-    /// that says [`Hello::tells_ladders`].
+    /// before included, and RTP, in this file (no folder) of the recordings'. Refused beyond the
+    /// few that a shard captures at a time. Like `TellLadder`, only for a shard that says
+    /// [`Hello::tells_ladders`].
     StartCapture {
         call_id: CallId,
         file_name: String,
+        /// Whether RTP is kept with its payload.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        with_audio: bool,
     },
     /// Ends the capture of a call; without one nothing happens.
     StopCapture {

@@ -450,6 +450,7 @@ fn ladders() {
             command: Command::StartCapture {
                 call_id: "c1".into(),
                 file_name: "capture-c1.pcap".into(),
+                with_audio: false,
             },
         },
     );

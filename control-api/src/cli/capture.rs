@@ -8,7 +8,12 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum CaptureCommand {
     /// Capture a running call from now on: SIP without secrets, RTP without audio
-    Start { call_id: String },
+    Start {
+        call_id: String,
+        /// RTP with its audio, where calls.capture_audio allows it
+        #[arg(long)]
+        audio: bool,
+    },
     /// End the capture of a call
     Stop { call_id: String },
     /// Write what was captured of a call to a pcap file
@@ -23,8 +28,9 @@ pub enum CaptureCommand {
 impl CaptureCommand {
     pub(super) async fn run(self, session: &mut Session<'_>) -> Result<(), CliError> {
         match self {
-            CaptureCommand::Start { call_id } => {
-                session.client.put_nothing(&["calls", &call_id, "capture"]).await?;
+            CaptureCommand::Start { call_id, audio } => {
+                let query = [("audio", audio.then(|| "true".into()))];
+                session.client.put_nothing(&["calls", &call_id, "capture"], &query).await?;
                 session.done(format!("the call {call_id} is captured"))
             }
             CaptureCommand::Stop { call_id } => {

@@ -124,8 +124,12 @@ impl Client {
     }
 
     /// Puts at a path what needs no body and has no answer.
-    pub async fn put_nothing(&self, path: &[&str]) -> Result<(), CliError> {
-        self.bytes(self.request(Method::PUT, path)).await.map(drop)
+    pub async fn put_nothing(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<(), CliError> {
+        self.bytes(self.with_query(Method::PUT, path, query)).await.map(drop)
     }
 
     /// Reads the file that is at a path.

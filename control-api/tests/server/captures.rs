@@ -20,8 +20,15 @@ async fn a_call_is_captured_by_its_shard_and_fetched_by_operators() {
     });
     answer.expect(204);
     let file_name = format!("capture-{call_id}.pcap");
-    let start = Command::StartCapture { call_id: call_id.as_str().into(), file_name };
-    assert_eq!(command, start);
+    let start = |with_audio| {
+        let (call_id, file_name) = (call_id.as_str().into(), file_name.clone());
+        Command::StartCapture { call_id, file_name, with_audio }
+    };
+    assert_eq!(command, start(false));
+    // Audio is asked for, and has to be allowed.
+    let with_audio = format!("{path}?audio=true");
+    rig.admin(Method::PUT, &with_audio).await.expect_problem(403, "capture_audio");
+    rig.admin(Method::PUT, &format!("{path}?sound=true")).await.expect(400);
     let file = rig.recording_path(&format!("capture-{call_id}.pcap"));
     std::fs::write(&file, b"pcap").unwrap();
     let fetched = rig.admin(Method::GET, &path).await;
@@ -56,6 +63,22 @@ async fn a_call_is_captured_by_its_shard_and_fetched_by_operators() {
     control_api::retention::expire_once(&rig.app, now_ms).await.unwrap();
     rig.admin(Method::GET, &path).await.expect(404);
     assert!(other.exists(), "a recording has its own retention");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn audio_is_captured_where_that_is_allowed() {
+    let rig = Rig::start_with(|config| config.calls.capture_audio = true).await;
+    let mut shard = rig.greet(Hello { tells_ladders: true, ..hello(1, &[]) }).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let path = format!("/admin/calls/{call_id}/capture?audio=true");
+    let (answer, command) = tokio::join!(rig.admin(Method::PUT, &path), async {
+        let (command_id, command) = shard.command().await;
+        shard.write(&FromEdge::Ack { command_id }).await;
+        command
+    });
+    answer.expect(204);
+    assert!(matches!(command, Command::StartCapture { with_audio: true, .. }), "{command:?}");
     rig.stop().await;
 }
 

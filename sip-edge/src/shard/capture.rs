@@ -1,7 +1,7 @@
-//! Captures of single calls, asked for by operators: SIP without secrets, and the RTP of all legs
-//! without its payload, in a pcap file in the recordings' folder. A few at a time, each up to a
-//! size; a shard without one does nothing for them. Files are written by tasks of their own; what
-//! the disk does not take in time is dropped and counted.
+//! Captures of single calls, asked for by operators: SIP without secrets, and the RTP of all legs,
+//! without its payload unless that is asked for, in a pcap file in the recordings' folder. A few at
+//! a time, each up to a size; a shard without one does nothing for them. Files are written by tasks
+//! of their own; what the disk does not take in time is dropped and counted.
 
 mod pcap;
 
@@ -63,8 +63,16 @@ pub struct Counts {
     pub failed: Cell<u64>,
 }
 
+/// Whether RTP is kept with its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audio {
+    LeftOut,
+    Kept,
+}
+
 struct Capture {
     call_id: CallId,
+    audio: Audio,
     len: usize,
     writing: Rc<Writing>,
 }
@@ -98,9 +106,19 @@ impl Captures {
         &self.counts
     }
 
-    /// Begins a file, unless the call is captured already.
-    pub fn start(&mut self, call_id: &CallId, file_name: &str) -> Result<(), RefusalCode> {
-        if self.has(call_id) {
+    /// Begins a file; one of the call that is being written gets its audio from now on, if that is
+    /// asked for.
+    pub fn start(
+        &mut self,
+        call_id: &CallId,
+        file_name: &str,
+        audio: Audio,
+    ) -> Result<(), RefusalCode> {
+        let mut running = self.running.iter_mut();
+        if let Some(capture) = running.find(|capture| capture.call_id == *call_id) {
+            if audio == Audio::Kept {
+                capture.audio = audio;
+            }
             return Ok(());
         }
         if self.running.len() >= MAX_COUNT {
@@ -120,7 +138,7 @@ impl Captures {
         .detach();
         self.counts.started.set(self.counts.started.get() + 1);
         let len = pcap::file_head().len();
-        self.running.push(Capture { call_id: call_id.clone(), len, writing });
+        self.running.push(Capture { call_id: call_id.clone(), audio, len, writing });
         self.next_look = None;
         Ok(())
     }
@@ -168,7 +186,7 @@ impl Captures {
     pub fn add_received(&mut self, leg: u32, socket: SocketId, remote: SocketAddr, packet: &[u8]) {
         if let Some(&place) = self.legs.get(&leg) {
             let ends = (remote, self.sockets.address(socket));
-            self.add(place, unix_now(), ends, head(packet), packet.len());
+            self.add(place, unix_now(), ends, self.kept(place, packet), packet.len());
         }
     }
 
@@ -176,7 +194,15 @@ impl Captures {
     pub fn add_sent(&mut self, leg: u32, socket: SocketId, remote: SocketAddr, packet: &[u8]) {
         if let Some(&place) = self.legs.get(&leg) {
             let ends = (self.sockets.address(socket), remote);
-            self.add(place, unix_now(), ends, head(packet), packet.len());
+            self.add(place, unix_now(), ends, self.kept(place, packet), packet.len());
+        }
+    }
+
+    /// What a capture keeps of a media packet.
+    fn kept<'a>(&self, place: usize, packet: &'a [u8]) -> &'a [u8] {
+        match self.running[place].audio {
+            Audio::LeftOut => head(packet),
+            Audio::Kept => packet,
         }
     }
 
@@ -270,15 +296,16 @@ impl Shard {
         &mut self,
         call_id: &CallId,
         file_name: &str,
+        audio: Audio,
     ) -> Result<(), RefusalCode> {
         let kept = self.edge.watch(call_id, true)?;
         let is_new = !self.captures.has(call_id);
-        if let Err(refusal) = self.captures.start(call_id, file_name) {
+        if let Err(refusal) = self.captures.start(call_id, file_name, audio) {
             self.edge.watch(call_id, false)?;
             return Err(refusal);
         }
         if is_new {
-            tracing::info!(%call_id, file_name, "capture begins");
+            tracing::info!(%call_id, file_name, ?audio, "capture begins");
             let clocks = ClockPair::now();
             for rung in kept {
                 let at = Duration::from_millis(clocks.unix_ms(rung.at));
@@ -316,7 +343,7 @@ impl Shard {
     }
 }
 
-/// What is kept of a media packet: RTP without its payload, RTCP as it is.
+/// What is kept of a media packet without its audio: RTP without its payload, RTCP as it is.
 fn head(packet: &[u8]) -> &[u8] {
     let len = match rtp::classify(packet) {
         Class::Rtp => rtp_head_len(packet),
