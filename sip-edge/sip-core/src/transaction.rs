@@ -9,6 +9,7 @@ mod server_invite;
 mod server_non_invite;
 mod table;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +101,15 @@ pub enum Output {
     TransportError,
     /// The last output: the transaction is over.
     Terminated,
+}
+
+/// The next output of a machine; an empty queue keeps no room, since most machines only wait.
+fn take_first(outputs: &mut VecDeque<Output>) -> Option<Output> {
+    let first = outputs.pop_front();
+    if first.is_none() {
+        *outputs = VecDeque::new();
+    }
+    first
 }
 
 #[cfg(test)]

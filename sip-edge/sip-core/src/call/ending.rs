@@ -3,6 +3,7 @@
 
 use super::Call;
 use super::context::Context;
+use super::leg::Leg;
 use super::phase::{End, Phase};
 use super::release::Release;
 use crate::counters::Counter;
@@ -83,6 +84,7 @@ impl Call {
             customer_media,
             others: self.conversation.outcomes(ended_at),
         };
+        self.legs.iter_mut().for_each(Leg::shed);
         cx.shard.counters.count(Counter::CallEnded);
         cx.shard.output.push_back(Output::Event(Event::Ended(Box::new(ended))));
     }

@@ -26,6 +26,7 @@ use inside::{Errand, Reinvite};
 use ipnet::IpNet;
 use session_timer::{SessionTimer, Watch};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most forks of one INVITE; early dialogs beyond it are not followed, a 2xx always is.
@@ -94,7 +95,7 @@ pub struct Fork {
     pub dialog: Dialog,
     pub state: ForkState,
     /// Kept for retransmissions of the 2xx (RFC 3261 §13.2.2.4).
-    ack: Option<Request>,
+    ack: Option<Arc<[u8]>>,
     /// RSeq of the last provisional response that PRACK has acknowledged (RFC 3262 §4).
     rseq: Option<u32>,
     /// The last description of a provisional response.
@@ -212,6 +213,11 @@ impl Invitation {
         self.transaction.is_none() && !reinvites && self.forks.iter().all(is_left)
     }
 
+    /// Keeps no more than what answers its late responses.
+    pub fn shed(&mut self) {
+        self.invite.body = Vec::new();
+    }
+
     /// Call-ID under which its requests are found.
     pub fn call_id(&self) -> &str {
         self.invite.call_id().unwrap_or_default()
@@ -290,7 +296,9 @@ impl Invitation {
         if self.forks.len() < MAX_FORK_COUNT
             && !self.forks.iter().any(|fork| fork.dialog.remote_tag() == tag)
         {
-            self.forks.extend(Dialog::of_response(&self.invite, response).map(Fork::new));
+            let fork = Dialog::of_response(&self.invite, response).map(Fork::new);
+            self.forks.reserve_exact(fork.iter().len());
+            self.forks.extend(fork);
         }
         let at = self.forks.iter().position(|fork| fork.dialog.remote_tag() == tag);
         let rseq = response.rseq().filter(|_| response.requires("100rel"));
@@ -316,6 +324,7 @@ impl Invitation {
                 .filter(|_| self.forks.len() < 2 * MAX_FORK_COUNT)
             {
                 Some(dialog) => {
+                    self.forks.reserve_exact(1);
                     self.forks.push(Fork::new(dialog));
                     self.forks.len() - 1
                 }
@@ -328,17 +337,16 @@ impl Invitation {
         let fork = &mut self.forks[index];
         if let Some(ack) = fork.ack.clone() {
             // A retransmission of the 2xx gets the ACK again, whatever became of the dialog.
-            let flow = self.flow_in(index);
-            cx.shard.send_alone(cx.now, &ack, flow, self.owner);
+            cx.shard.send(cx.now, self.flow_in(index), ack, Some(self.owner));
             return Progress::Nothing;
         }
         fork.dialog.confirm(response);
         fork.state = ForkState::Confirmed;
         let via = request::via(cx, self.flow.transport);
         let ack = fork.dialog.ack(&via, request::credentials_of(&self.invite));
+        let ack: Arc<[u8]> = message::print_request(&ack).into();
         fork.ack = Some(ack.clone());
-        let flow = self.flow_in(index);
-        cx.shard.send_alone(cx.now, &ack, flow, self.owner);
+        cx.shard.send(cx.now, self.flow_in(index), ack, Some(self.owner));
         let first = self.stage != Stage::Answered;
         self.stage = Stage::Answered;
         self.cancel_deadline = None;
@@ -441,7 +449,7 @@ impl Invitation {
         for fork in &mut self.forks {
             if let ForkState::Leaving(transaction) = fork.state {
                 cx.shard.transactions.terminate(transaction);
-                fork.state = ForkState::Over;
+                fork.end();
             }
         }
         if matches!(self.stage, Stage::Calling | Stage::Proceeding) {
@@ -513,5 +521,11 @@ impl Fork {
             bye_challenged: false,
             noted: None,
         }
+    }
+
+    /// Its dialog is over: only its ACK may be asked for again.
+    pub fn end(&mut self) {
+        self.state = ForkState::Over;
+        (self.bye, self.early_sdp) = (None, None);
     }
 }

@@ -448,6 +448,13 @@ impl Leg {
         self.abandon_current(cx, release);
     }
 
+    /// Gives up what only a running call needs.
+    pub fn shed(&mut self) {
+        (self.offer, self.reoffer, self.agreed) = (None, None, None);
+        (self.agreed_early, self.routes, self.local_sdp) = Default::default();
+        self.invitations.iter_mut().for_each(Invitation::shed);
+    }
+
     /// No message of this leg is awaited any more.
     pub fn is_over(&self) -> bool {
         self.invitations.iter().all(Invitation::is_over)

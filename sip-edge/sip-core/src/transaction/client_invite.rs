@@ -124,7 +124,7 @@ impl ClientInvite {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        super::take_first(&mut self.outputs)
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

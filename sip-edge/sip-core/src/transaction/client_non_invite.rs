@@ -64,6 +64,7 @@ impl ClientNonInvite {
                     _ if !is_final => self.state = State::Proceeding { timer_e, timer_f },
                     Reliability::Reliable => self.terminate(),
                     Reliability::Unreliable => {
+                        self.bytes = Arc::default();
                         self.state = State::Completed { timer_k: now + self.timers.t4 }
                     }
                 }
@@ -81,7 +82,7 @@ impl ClientNonInvite {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        super::take_first(&mut self.outputs)
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

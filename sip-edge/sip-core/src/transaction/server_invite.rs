@@ -136,7 +136,7 @@ impl ServerInvite {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        super::take_first(&mut self.outputs)
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -20,6 +20,7 @@ mod ladders;
 mod large;
 mod liberal;
 mod limits;
+mod memory;
 mod model;
 mod network;
 mod offers;

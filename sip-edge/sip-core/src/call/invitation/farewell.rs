@@ -86,7 +86,7 @@ impl Invitation {
         if matches!(code, 401 | 407) && self.answer_bye_challenge(cx, index, response) {
             return;
         }
-        self.forks[index].state = ForkState::Over;
+        self.forks[index].end();
     }
 
     fn answer_bye_challenge(
@@ -116,7 +116,7 @@ impl Invitation {
         if let Some(fork) =
             self.forks.iter_mut().find(|fork| fork.state == ForkState::Leaving(transaction))
         {
-            fork.state = ForkState::Over;
+            fork.end();
         }
     }
 

@@ -172,7 +172,7 @@ impl Leg {
         request: &Request,
     ) -> LegEvent {
         if let Some(fork) = self.invitations[invitation].fork_of(request) {
-            fork.state = ForkState::Over;
+            fork.end();
         }
         self.awaited_ack = None;
         let why = release::said(request);
