@@ -39,7 +39,8 @@ static COUNTING: Counting = Counting;
 const CALL_COUNT: usize = 4;
 
 /// Places calls that both answer, and hangs them up. Returns the bytes that each holds while it
-/// runs, once its end is told and its BYEs are answered, and when nothing of it is awaited any more.
+/// runs, once its end is told and its BYEs are answered, and when nothing of it is awaited any
+/// more.
 fn talk(rig: &mut Rig) -> [isize; 3] {
     let held = || HELD.with(Cell::get);
     let before = held();
