@@ -1,6 +1,6 @@
-//! What is done with any bytes, parser by parser: the targets of the fuzzer (`main`) and of the
-//! replay of its corpora (`tests/replay`). Nothing panics, and what each target says of accepted
-//! input holds.
+//! What is done with any bytes, parser by parser: the targets of the fuzzer (`main`), and of the
+//! replay of its corpora and of random changes to them (`tests/replay`). Nothing panics, and what
+//! each target says of accepted input holds.
 
 mod link;
 mod media;

@@ -24,6 +24,11 @@ pub fn exercise(bytes: &[u8]) {
     let Ok(Read { message, repairs, refusal }) = read(bytes, &limits) else { return };
     assert_eq!(repairs.is_empty(), refusal.is_none());
     look_at(&message);
+    if refusal.is_none() {
+        assert!(message.top_via().is_some() && message.call_id().is_some());
+        assert!(message.from_addr().is_some() && message.to_addr().is_some());
+        assert!(message.cseq().is_some() || matches!(message, SipMessage::Response(_)));
+    }
     let printed = print(&message);
     let again = read(&printed, &limits).expect("what was read is read again").message;
     assert_eq!(print(&again), printed, "printing is stable");
@@ -65,6 +70,7 @@ fn look_at(message: &SipMessage) {
         let _ = (uri.ip(), uri.user_text(), uri.target());
         let _ = Uri::parse(uri.as_str());
     }
+    let _ = message.content_type();
     for name in ["P-Asserted-Identity", "Refer-To", "Diversion"] {
         let _ = message.value(name).map(|value| NameAddr::read(value).tag().map(str::len));
     }

@@ -1,12 +1,11 @@
-//! Messages from the wire and back: RFC 4475's torture, streams, builders, views, round trips and
-//! mutations.
+//! Messages from the wire and back: RFC 4475's torture, streams, builders, views and round trips.
 
 mod body;
 mod build;
 mod framer;
 mod liberal;
-mod mutation;
 pub(crate) mod rfc4475;
+mod round_trip;
 mod view;
 
 use super::*;
