@@ -36,10 +36,16 @@ impl Authority {
 
     /// A certificate for a host name or an address.
     pub fn issue(&self, host: &str) -> Identity {
+        self.issue_for(&[host])
+    }
+
+    /// One for several of them.
+    pub fn issue_for(&self, hosts: &[&str]) -> Identity {
         let key = KeyPair::generate().expect("a key");
-        let leaf = CertificateParams::new(vec![host.to_owned()]).expect("a name or an address");
+        let names = hosts.iter().map(|host| host.to_string()).collect::<Vec<_>>();
+        let leaf = CertificateParams::new(names).expect("names or addresses");
         let leaf = leaf.signed_by(&key, &self.issuer).expect("a certificate");
-        let file = |end: &str| self.folder.path().join(format!("{host}.{end}"));
+        let file = |end: &str| self.folder.path().join(format!("{}.{end}", hosts[0]));
         let identity = Identity { certificate: file("crt"), private_key: file("key") };
         let write = |path: &Path, pem| std::fs::write(path, pem).expect("a file");
         write(&identity.certificate, leaf.pem());

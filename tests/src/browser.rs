@@ -14,6 +14,12 @@ use tokio::sync::Mutex;
 /// Longest time of one command.
 const COMMAND_LIMIT: Duration = Duration::from_secs(40);
 
+/// What the page's newest connection speaks and hears, by its statistics.
+pub const CODECS: &str = "(async () => { const stats = await \
+     window.__heard.connections.at(-1).getStats(); const codecs = []; stats.forEach(one => { \
+     if (['outbound-rtp', 'inbound-rtp'].includes(one.type)) \
+     codecs.push(stats.get(one.codecId).mimeType); }); return codecs; })()";
+
 /// What the agent's microphone is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Microphone {

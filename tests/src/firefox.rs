@@ -173,7 +173,7 @@ impl Firefox {
     }
 
     /// The value of an expression in the page.
-    async fn evaluate(&mut self, script: &str) -> Value {
+    pub async fn evaluate(&mut self, script: &str) -> Value {
         let expression =
             format!("Promise.resolve({script}).then(value => JSON.stringify(value ?? null))");
         let target = json!({ "context": self.context });

@@ -31,6 +31,15 @@ pub enum Takes {
     Everybody,
 }
 
+/// Where calls go on to.
+#[derive(Debug, Clone, Copy)]
+pub enum Next {
+    /// The phones or the proxy at this address.
+    Host(SocketAddr),
+    /// The phone that is registered as [`USERNAME`], over the connection that it came by.
+    Phone,
+}
+
 /// A running proxy; ended when dropped.
 pub struct Kamailio {
     child: Child,
@@ -39,14 +48,8 @@ pub struct Kamailio {
 }
 
 impl Kamailio {
-    /// Starts it at a free address, and waits until it listens; calls go on to the phones or the
-    /// proxy at `next`.
-    pub async fn start(
-        address: SocketAddr,
-        over: Over<'_>,
-        takes: Takes,
-        next: SocketAddr,
-    ) -> Kamailio {
+    /// Starts it at a free address, and waits until it listens.
+    pub async fn start(address: SocketAddr, over: Over<'_>, takes: Takes, next: Next) -> Kamailio {
         let folder = tempfile::tempdir().expect("a folder for the proxy");
         let config = folder.path().join("kamailio.cfg");
         std::fs::write(&config, configuration(address, over, takes, next))
@@ -82,7 +85,7 @@ impl Drop for Kamailio {
     }
 }
 
-fn configuration(address: SocketAddr, over: Over<'_>, takes: Takes, next: SocketAddr) -> String {
+fn configuration(address: SocketAddr, over: Over<'_>, takes: Takes, next: Next) -> String {
     let transport = match over {
         Over::Udp => "disable_tcp=yes".to_owned(),
         Over::Tcp => format!("tcp_children=1\nlisten=tcp:{address}"),
@@ -110,6 +113,16 @@ modparam("tls", "private_key", "{}")"#,
         exit;
     }}
     consume_credentials();"#
+        ),
+    };
+    let onward = match next {
+        Next::Host(address) => format!(r#"$du = "sip:{address}";"#),
+        Next::Phone => format!(
+            r#"$ru = "sip:{USERNAME}@carrier";
+    if (!lookup("location")) {{
+        sl_send_reply("480", "Not registered");
+        exit;
+    }}"#
         ),
     };
     format!(
@@ -152,7 +165,7 @@ request_route {{
     }}
     {admission}
     record_route();
-    $du = "sip:{next}";
+    {onward}
     t_relay();
 }}
 "#

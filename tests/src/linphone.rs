@@ -2,9 +2,11 @@
 //! a tone from a file and writes down what it hears. Steered by the words of its console.
 
 use crate::audio::{AMPLITUDE, tone_file};
+use crate::kamailio::{MAX_EXPIRES_S, PASSWORD, USERNAME};
 use std::fs::File;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -17,6 +19,7 @@ const MEDIA_PORTS: &str = "58000-60000";
 
 /// A running phone, which answers at once by SDES-SRTP with G.722; ended when dropped.
 pub struct Linphone {
+    /// Where it is called.
     pub address: SocketAddr,
     child: Child,
     folder: TempDir,
@@ -25,11 +28,40 @@ pub struct Linphone {
 impl Linphone {
     /// Starts the phone on loopback; it speaks with a tone of this frequency in Hz.
     pub async fn start(frequency: f64) -> Linphone {
-        let folder = tempfile::tempdir().expect("a folder for the phone");
         let address =
             loadtest::children::free_address((Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let signalling = format!(
+            "auto_net_state_mon=0\nsip_port={}\nsip_tcp_port=0\nsip_tls_port=0\nbind_address={}\nguess_hostname=0\n\
+             contact=sip:phone@{address}\n",
+            address.port(),
+            address.ip()
+        );
+        Linphone::run(address, frequency, &signalling, "").await
+    }
+
+    /// The same, called over the TLS connection by which it registers with a carrier, for it takes
+    /// no TLS connections. The carrier's certificate must be of this root, and for `localhost`: it
+    /// compares no addresses.
+    pub async fn registered(frequency: f64, carrier: SocketAddr, root: &Path) -> Linphone {
+        let signalling = format!(
+            "sip_port=0\nsip_tcp_port=0\nsip_tls_port=-2\nroot_ca={}\nverify_server_certs=1\n\
+             verify_server_cn=1\ndefault_proxy=0\n",
+            root.display()
+        );
+        let account = format!(
+            "[proxy_0]\nreg_proxy=<sip:localhost:{};transport=tls>\n\
+             reg_identity=sip:{USERNAME}@carrier\nreg_expires={MAX_EXPIRES_S}\n\
+             reg_sendregister=1\npublish=0\n\n\
+             [auth_info_0]\nusername={USERNAME}\npasswd={PASSWORD}\nrealm=carrier\n\n",
+            carrier.port()
+        );
+        Linphone::run(carrier, frequency, &signalling, &account).await
+    }
+
+    async fn run(address: SocketAddr, frequency: f64, signalling: &str, account: &str) -> Linphone {
+        let folder = tempfile::tempdir().expect("a folder for the phone");
         let path = folder.path();
-        let config = config(address);
+        let config = config(signalling, account);
         for (name, bytes) in [
             ("linphonerc", config.as_bytes()),
             ("speech.wav", &tone_file(frequency, 2.0 * AMPLITUDE, SPEECH_S)),
@@ -97,15 +129,12 @@ impl Drop for Linphone {
     }
 }
 
-fn config(address: SocketAddr) -> String {
+fn config(signalling: &str, account: &str) -> String {
     format!(
-        "[sip]\nauto_net_state_mon=0\nsip_port={}\nsip_tcp_port=0\nsip_tls_port=0\nbind_address={}\nguess_hostname=0\n\
-         contact=sip:phone@{address}\nmedia_encryption=srtp\nmedia_encryption_mandatory=1\n\
-         use_info=0\nuse_rfc2833=1\n\n\
-         [rtp]\naudio_rtp_port={MEDIA_PORTS}\n\n[sound]\nechocancellation=0\n\n\
+        "[sip]\n{signalling}media_encryption=srtp\n\
+         media_encryption_mandatory=1\nuse_info=0\nuse_rfc2833=1\n\n\
+         {account}[rtp]\naudio_rtp_port={MEDIA_PORTS}\n\n[sound]\nechocancellation=0\n\n\
          [audio_codec_0]\nmime=G722\nrate=8000\nenabled=1\n\n\
-         [audio_codec_1]\nmime=PCMU\nrate=8000\nenabled=1\n\n[net]\nfirewall_policy=0\n",
-        address.port(),
-        address.ip()
+         [audio_codec_1]\nmime=PCMU\nrate=8000\nenabled=1\n\n[net]\nfirewall_policy=0\n"
     )
 }

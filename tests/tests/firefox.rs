@@ -3,8 +3,10 @@
 
 use media_core::tone;
 use reqwest::Url;
+use serde_json::json;
 use std::time::{Duration, Instant};
 use tests::audio::{Wav, assert_absent};
+use tests::browser::CODECS;
 use tests::eventually;
 use tests::firefox::Firefox;
 use tests::network::{ADDRESS, in_a_namespace, lend};
@@ -22,6 +24,8 @@ const LOUD: f64 = 2000.0;
 fn two_people_talk_through_firefox() {
     in_a_namespace("two_people_talk_through_firefox", async {
         let (rig, mut firefox, call) = talk().await;
+        let codecs = firefox.evaluate(CODECS).await;
+        assert_eq!(codecs, json!(["audio/opus", "audio/opus"]), "the customer speaks G.711");
         firefox.click("Hold").await;
         customer_hears(&rig, AGENT_HZ, |level| level < 100.0).await;
         firefox.click("Resume").await;

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tests::audio::{Wav, assert_absent, heard_ms};
-use tests::browser::{Browser, Microphone, Page};
+use tests::browser::{Browser, CODECS, Microphone, Page};
 use tests::eventually;
 use tests::party::{AGENT_HZ, CUSTOMER_HZ};
 use tests::rig::{Placed, Rig};
@@ -20,11 +20,6 @@ const SECURED: &str = "(async () => { for (const one of (await \
     window.__heard.connections.at(-1).getStats()).values()) \
      if (one.type === 'transport') return { srtpCipher: one.srtpCipher, tlsVersion: \
      one.tlsVersion }; })()";
-/// What the page's newest connection speaks and hears, by its statistics.
-const CODECS: &str = "(async () => { const stats = await \
-     window.__heard.connections.at(-1).getStats(); const codecs = []; stats.forEach(one => { \
-     if (['outbound-rtp', 'inbound-rtp'].includes(one.type)) \
-     codecs.push(stats.get(one.codecId).mimeType); }); return codecs; })()";
 /// Sizes of a CRM's popup, of a narrow one and of a tab.
 const SIZES: [(u32, u32); 3] = [(420, 640), (320, 560), (1100, 700)];
 

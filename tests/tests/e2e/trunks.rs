@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tests::authority::{Authority, Identity};
 use tests::dnsmasq::{Dnsmasq, Server};
 use tests::eventually;
-use tests::kamailio::{Kamailio, Over, PASSWORD, Takes, USERNAME};
+use tests::kamailio::{Kamailio, Next, Over, PASSWORD, Takes, USERNAME};
 use tests::rig::Rig;
 use tests::sink::Sink;
 use tests::sipp::Phone::{Fails, HangsUp, Talks};
@@ -62,7 +62,8 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 async fn a_registered_trunk_carries_calls_and_the_next_one_when_its_registrar_dies() {
     let address = free();
     let rig = with_carrier(Some(address)).await;
-    let kamailio = Kamailio::start(address, Over::Udp, Takes::Registered, rig.sipp.address).await;
+    let kamailio =
+        Kamailio::start(address, Over::Udp, Takes::Registered, Next::Host(rig.sipp.address)).await;
     // A wrong password is told with the carrier's own code.
     let wrong = json!({ "register_s": 60, "username": USERNAME, "password": "wrong" });
     admin(&rig, Some(wrong)).await;
@@ -143,8 +144,10 @@ async fn by_tls_and_two_proxies_a_call_is_carried_and_ended_from_both_sides() {
     })
     .await;
     let identity = authority.issue("127.0.0.1");
-    let _outer = Kamailio::start(outer, Over::Tls(&identity), Takes::Everybody, inner).await;
-    let _inner = Kamailio::start(inner, Over::Udp, Takes::Everybody, rig.sipp.address).await;
+    let _outer =
+        Kamailio::start(outer, Over::Tls(&identity), Takes::Everybody, Next::Host(inner)).await;
+    let _inner =
+        Kamailio::start(inner, Over::Udp, Takes::Everybody, Next::Host(rig.sipp.address)).await;
     let by_tls = json!({ "transport": "tls", "port": outer.port(), "allow_plaintext": true });
     admin(&rig, Some(by_tls)).await;
 
@@ -182,7 +185,8 @@ async fn a_service_whose_first_server_is_gone_is_served_by_the_next() {
     let dns = Dnsmasq::start("_sip._tcp.carrier.test", &servers);
     let rig = Rig::with(Sink::ok().await, Law::Mu, |spec| spec.dns_servers = vec![dns.address]);
     let rig = rig.await;
-    let kamailio = Kamailio::start(alive, Over::Tcp, Takes::Everybody, rig.sipp.address).await;
+    let kamailio =
+        Kamailio::start(alive, Over::Tcp, Takes::Everybody, Next::Host(rig.sipp.address)).await;
     let by_name = json!({ "host": "carrier.test", "srv": true, "transport": "tcp" });
     admin(&rig, Some(by_name)).await;
 
