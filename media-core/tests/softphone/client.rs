@@ -19,6 +19,7 @@ use stun::{attribute, sign};
 
 /// Time between two checks of the nominated pair, about that of browsers.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+const GIVEN_UP: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -170,8 +171,15 @@ impl Client {
             self.sent.push_back(check);
         }
         if self.success_count > 0 && self.dtls_due <= now {
-            self.dtls.handle_timeout(now).unwrap();
-            self.drain();
+            self.time_out(now);
+        }
+    }
+
+    /// A handshake that is given up has nothing due any more.
+    fn time_out(&mut self, now: Instant) {
+        match self.dtls.handle_timeout(now) {
+            Ok(()) => self.drain(),
+            Err(_) => self.dtls_due = now + GIVEN_UP,
         }
     }
 
@@ -196,9 +204,10 @@ impl Client {
         match (datagram[0], rtp::classify(datagram)) {
             (0..=3, _) => self.handle_answer(datagram),
             (20..=63, _) => {
-                self.dtls.handle_timeout(now).unwrap();
-                self.dtls.handle_packet(datagram).unwrap();
-                self.drain();
+                self.time_out(now);
+                if self.dtls.handle_packet(datagram).is_ok() {
+                    self.drain();
+                }
             }
             (_, class) => self.handle_media(datagram, class),
         }
@@ -226,7 +235,8 @@ impl Client {
     }
 
     fn handle_media(&mut self, datagram: &[u8], class: Class) {
-        let Some((inbound, _)) = &mut self.keys else { panic!("media before keys") };
+        // Media may overtake the end of the handshake.
+        let Some((inbound, _)) = &mut self.keys else { return self.refused_count += 1 };
         let mut packet = datagram.to_vec();
         let opened = match class {
             Class::Rtp => inbound.unprotect_rtp(&mut packet, datagram.len()),

@@ -24,6 +24,7 @@ mod memory;
 mod model;
 mod network;
 mod offers;
+mod page;
 mod peer;
 mod plan;
 mod random;

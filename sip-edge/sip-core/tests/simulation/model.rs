@@ -6,7 +6,7 @@ use sip_core::control::{Conversation, Party, PartyRole};
 use sip_core::event::Ended;
 use sip_core::message::{Method, Response, View};
 use sip_core::outcome::{self, Failure, LegName, Rang};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the model knows of one INVITE.
 #[derive(Default)]
@@ -48,11 +48,22 @@ pub struct Model {
     pub conversations: Vec<(Instant, Conversation)>,
     /// Verbs were asked of it.
     pub is_controlled: bool,
+    /// The edge did not take it.
+    pub is_refused: bool,
+    /// Its agent has a softphone; when that was lost, taken over or moved, and whether its media
+    /// may come too late.
+    pub has_softphone: bool,
+    pub losses: Vec<Instant>,
+    pub may_be_unheard: bool,
     /// How many third parties and supervisors were asked for.
     pub guest_count: u32,
 }
 
 impl Model {
+    pub fn is_over(&self) -> bool {
+        self.is_refused || self.ended.is_some()
+    }
+
     /// How the parties stand. At the instant of a change also how they stood until then: what was
     /// said by that time may go out with it.
     pub fn standings(&self, now: Instant) -> &[(Instant, Conversation)] {
@@ -142,6 +153,10 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
                 "{context}"
             );
         }
+        // A page says by it that its browser has no network for media.
+        Some(Input::Final { leg: LegName::Agent, code: 606, .. }) if call.has_softphone => {
+            assert_eq!(ended.reason, Some(Reason::AgentMedia), "{context}");
+        }
         Some(Input::Final { leg, code, q850, rang }) => {
             let rang = if *rang { Rang::Yes } else { Rang::No };
             let expected =
@@ -160,11 +175,19 @@ pub fn check_outcome(seed: u64, number: usize, call: &Model, ended: &Ended) {
         Some(Input::FlowError) => assert_eq!(ended.reason, Some(Reason::TrunkFailed), "{context}"),
         None => {
             use Reason::{
-                AgentMedia, AgentNoAnswer, AgentNotConfirmed, AgentUnreachable, DialogLost,
-                MaxDuration, NoAnswer, NoMedia, TrunkTimeout,
+                AgentLost, AgentMedia, AgentNoAnswer, AgentNotConfirmed, AgentUnreachable,
+                DialogLost, MaxDuration, NoAnswer, NoMedia, TrunkTimeout,
             };
             let is_by_timer = match ended.reason {
                 Some(AgentNotConfirmed) => call.agent_confirm && !is_answered,
+                // A10: who was lost had ten seconds to come back.
+                Some(AgentLost) => {
+                    let waited = ended.ended_at - Duration::from_secs(10);
+                    call.losses.iter().any(|at| *at <= waited)
+                }
+                Some(AgentMedia) if call.has_softphone => {
+                    call.may_be_unheard || !call.losses.is_empty()
+                }
                 Some(
                     AgentMedia | AgentNoAnswer | AgentUnreachable | DialogLost | MaxDuration
                     | NoAnswer | NoMedia | TrunkTimeout,

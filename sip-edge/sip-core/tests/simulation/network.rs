@@ -75,8 +75,13 @@ impl Network {
         }
     }
 
+    /// Whether so much is lost that a handshake may take too long.
+    pub fn is_lossy(&self) -> bool {
+        self.loss_percent >= 10
+    }
+
     pub fn send(&mut self, now: Instant, packet: Packet) {
-        if packet.kind == Kind::Sip(Transport::Tcp) {
+        if matches!(packet.kind, Kind::Sip(transport) if transport.is_reliable()) {
             let at = now + Duration::from_millis(self.dice.between(1, self.delay + 1));
             let last = self.streams.entry((packet.from, packet.to)).or_insert(at);
             *last = at.max(*last);

@@ -31,6 +31,9 @@ enum Timer {
     Hold,
     Resume,
     Confirm,
+    Rebind,
+    Refresh,
+    Die,
 }
 
 /// Something sent again until it is answered.
@@ -66,6 +69,13 @@ pub struct Phone {
     /// Address in our SDP, and the one that our packets come from.
     pub media: SocketAddr,
     pub source: SocketAddr,
+    /// Where its SIP comes from and goes to.
+    pub outside: SocketAddr,
+    /// Since when it has another address, and whether the edge was told.
+    pub rebound_at: Option<Instant>,
+    is_refreshed: bool,
+    /// RTP packets that came to its other address.
+    pub heard_anew: u64,
     invite: Request,
     is_challenged: bool,
     is_ringing: bool,
@@ -102,6 +112,10 @@ impl Phone {
             home,
             media,
             source,
+            outside: home,
+            rebound_at: None,
+            is_refreshed: true,
+            heard_anew: 0,
             payload_type: session::formats_of(&invite.body)[0],
             invite,
             is_challenged: false,
@@ -137,7 +151,7 @@ impl Phone {
         }
         match message {
             SipMessage::Request(request) => self.handle_request(now, request),
-            SipMessage::Response(response) => self.handle_response(&response),
+            SipMessage::Response(response) => self.handle_response(now, &response),
         }
     }
 
@@ -199,6 +213,9 @@ impl Phone {
             return self.send_final(now, response, "proxy");
         }
         self.is_ringing = true;
+        if let Some(after) = self.plan.dies_after {
+            self.timers.push((now + after, Timer::Die));
+        }
         self.answer(&self.invite.clone(), 100, "", None);
         self.answered.pop();
         self.timers.push((now + Duration::from_millis(50), Timer::Progress));
@@ -259,7 +276,7 @@ impl Phone {
         let mut response = message::respond(request, code, tag);
         lines.iter().for_each(|(name, value)| response.headers.push(header(name, value.as_str())));
         if request.method == Method::Invite && (101..300).contains(&code) {
-            response.headers.push(header("Contact", format!("<sip:phone@{}>", self.home)));
+            response.headers.push(header("Contact", format!("<sip:phone@{}>", self.outside)));
         }
         if let Some(sdp) = sdp {
             set_body(&mut response, session_body(sdp));
@@ -340,7 +357,7 @@ impl Phone {
             response.headers.push(header("Reason", format!("Q.850;cause={cause}")));
         }
         self.send_final(now, response, "one");
-        self.timers.clear();
+        self.timers.retain(|(_, timer)| *timer == Timer::Die);
     }
 
     fn handle_ack(&mut self, now: Instant, ack: &Request) {
@@ -364,6 +381,9 @@ impl Phone {
             self.timers.push((now + after, Timer::Hold));
             self.timers.push((now + after + Duration::from_secs(2), Timer::Resume));
         }
+        if let Some(after) = self.plan.rebinds_after {
+            self.timers.push((now + after, Timer::Rebind));
+        }
     }
 
     fn handle_cancel(&mut self, now: Instant, cancel: &Request) {
@@ -378,16 +398,29 @@ impl Phone {
         }
     }
 
-    fn handle_response(&mut self, response: &Response) {
+    fn handle_response(&mut self, now: Instant, response: &Response) {
         let cseq = response.cseq().unwrap();
         if response.status_code.code() < 200 {
             return;
         }
         self.repeats.retain(|repeat| repeat.what != What::Own { cseq: cseq.number });
+        let code = response.status_code.code();
+        // RFC 3261 §12.2.1.2
+        if code == 481 {
+            self.dialogs
+                .iter_mut()
+                .filter(|dialog| dialog.tag == "one")
+                .for_each(|dialog| dialog.is_over = true);
+        }
         if cseq.method == Method::Invite
             && let Some(hold) = self.hold.clone().filter(|hold| hold.cseq().unwrap() == cseq)
         {
-            let ack = if response.status_code.code() >= 300 {
+            // The edge knows by the Contact where to send (RFC 3261 §12.2.1.2).
+            self.is_refreshed |= code < 300;
+            if !self.is_refreshed {
+                self.timers.push((now + Duration::from_secs(2), Timer::Refresh));
+            }
+            let ack = if code >= 300 {
                 message::ack_for(&hold, response)
             } else {
                 self.build(Method::Ack, cseq.number, None)
@@ -404,12 +437,12 @@ impl Phone {
             method,
             target: contact.uri.as_str(),
             routes: &[],
-            via: &via_value("UDP", &self.home.to_string(), &branch.replace(':', "-")),
+            via: &via_value("UDP", &self.outside.to_string(), &branch.replace(':', "-")),
             from: &format!("{};tag=one", self.invite.value("To").unwrap()),
             to: self.invite.value("From").unwrap(),
             call_id: self.invite.call_id().unwrap(),
             cseq,
-            contact: Some(&format!("<sip:phone@{}>", self.home)),
+            contact: Some(&format!("<sip:phone@{}>", self.outside)),
             extra: Vec::new(),
             body,
         })
@@ -460,6 +493,7 @@ impl Phone {
 
     fn fire(&mut self, now: Instant, timer: Timer) {
         match timer {
+            _ if self.plan.is_dead => {}
             Timer::Progress => match self.plan.progress {
                 Some(code) if self.is_ringing => {
                     self.progress(now, code);
@@ -511,7 +545,36 @@ impl Phone {
                 let body = Body { content_type: "application/dtmf-relay", bytes: CONFIRMATION };
                 self.send_own(now, Method::Info, Some(body));
             }
-            Timer::HangUp | Timer::Hold | Timer::Resume | Timer::Confirm => {}
+            Timer::Rebind if self.is_talking() => {
+                self.rebound_at = Some(now);
+                self.source.set_port(self.source.port() + 1_000);
+                if self.plan.rebinds_signalling {
+                    self.is_refreshed = false;
+                    self.outside.set_port(7_000 + self.number as u16);
+                    self.timers.push((now + Duration::from_millis(300), Timer::Refresh));
+                }
+            }
+            Timer::Refresh if self.is_talking() => {
+                if self.repeats.iter().any(|each| matches!(each.what, What::Own { .. })) {
+                    self.timers.push((now + Duration::from_secs(1), Timer::Refresh));
+                } else {
+                    let sdp = self.sdp("sendrecv");
+                    self.hold = Some(self.send_own(now, Method::Invite, Some(session_body(&sdp))));
+                }
+            }
+            Timer::Die => {
+                self.plan.is_dead = true;
+                (self.is_ringing, self.next_packet) = (false, None);
+                self.dialogs.clear();
+                self.repeats.clear();
+                self.timers.clear();
+            }
+            Timer::HangUp
+            | Timer::Hold
+            | Timer::Resume
+            | Timer::Confirm
+            | Timer::Rebind
+            | Timer::Refresh => {}
         }
     }
 

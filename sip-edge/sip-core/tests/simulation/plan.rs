@@ -39,6 +39,12 @@ pub struct Plan {
     pub session: Option<&'static str>,
     /// Its Allow lists UPDATE.
     pub serves_update: bool,
+    /// So long after the call was acknowledged its translator gives it another address: its media
+    /// come from there, and its signalling, too, if that is asked for.
+    pub rebinds_after: Option<Duration>,
+    pub rebinds_signalling: bool,
+    /// So long after its INVITE nothing comes from it any more.
+    pub dies_after: Option<Duration>,
 }
 
 impl Plan {
@@ -70,6 +76,9 @@ impl Plan {
             is_reliable: false,
             session: None,
             serves_update: false,
+            rebinds_after: None,
+            rebinds_signalling: false,
+            dies_after: None,
         }
     }
 }

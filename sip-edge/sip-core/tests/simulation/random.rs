@@ -10,6 +10,8 @@ const CALL_COUNT: usize = 5;
 const SESSION_SEED_COUNT: u64 = 60;
 const VERB_SEED_COUNT: u64 = 150;
 const CRASH_SEED_COUNT: u64 = 60;
+const MOVE_SEED_COUNT: u64 = 60;
+const SOFTPHONE_SEED_COUNT: u64 = 60;
 
 /// The seed that a failure told, to be run alone.
 pub fn wanted_seed() -> Option<u64> {
@@ -35,6 +37,14 @@ fn run_with_verbs(seed: u64) -> Reached {
 
 fn run_with_sessions(seed: u64) -> Reached {
     watch(seed, World::with_sessions(seed, CALL_COUNT), World::run)
+}
+
+fn run_with_moves(seed: u64) -> Reached {
+    watch(seed, World::that_moves(seed, CALL_COUNT), World::run)
+}
+
+fn run_with_softphones(seed: u64) -> Reached {
+    watch(seed, World::with_softphones(seed, CALL_COUNT), World::run)
 }
 
 fn run_crashed(seed: u64) -> Reached {
@@ -69,6 +79,35 @@ fn random_sessions() {
         ("sent", "PRACK, UPDATE"),
     ];
     reached::check(0..SESSION_SEED_COUNT, run_with_sessions, &ends);
+}
+
+// RFC 3581, 4961: a translator may give a phone another address in the middle of its call. A phone
+// that dies leaves nothing behind.
+#[test]
+fn random_moves() {
+    let ends = [
+        ("Answer", "as it should, NoMedia"),
+        ("NoAnswer", "NoAnswer"),
+        ("Canceled", "Canceled"),
+        ("ended by", "Agent, Customer, Api, System"),
+    ];
+    reached::check(0..MOVE_SEED_COUNT, run_with_moves, &ends);
+}
+
+// S11, A10, A11: softphones are lost, reloaded, taken over and moved in each state of their calls.
+#[test]
+fn random_softphones() {
+    let ends = [
+        ("Answer", "as it should, AgentLost, NoMedia"),
+        ("Busy", "Busy"),
+        ("NoAnswer", "NoAnswer"),
+        ("Canceled", "AgentLost, Canceled"),
+        ("Failed", "AgentBusy, AgentMedia, AgentNoAnswer, TrunkFailed"),
+        ("placed", "done, AgentUnreachable"),
+        ("lived", "Disconnect, Reload, Freeze, Rebind"),
+        ("ended by", "Agent, Customer, Api, System"),
+    ];
+    reached::check(0..SOFTPHONE_SEED_COUNT, run_with_softphones, &ends);
 }
 
 #[test]
@@ -121,6 +160,18 @@ fn one_seed_that_crashes() {
 #[test]
 fn one_seed_with_sessions() {
     wanted_seed().map(run_with_sessions);
+}
+
+/// Repeats the seed in the environment, if one is there.
+#[test]
+fn one_seed_with_moves() {
+    wanted_seed().map(run_with_moves);
+}
+
+/// Repeats the seed in the environment, if one is there.
+#[test]
+fn one_seed_with_softphones() {
+    wanted_seed().map(run_with_softphones);
 }
 
 /// Repeats the seed in the environment, if one is there.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 pub const ANN: &str = "ann";
 pub const BOB: &str = "bob";
+pub const PASSWORD: &str = "secret";
 const STEP: Duration = Duration::from_millis(20);
 
 /// One page of an agent.
@@ -62,7 +63,7 @@ impl Office {
             let expires_at = office.rig.now + Duration::from_secs(100_000);
             office.rig.edge.grant_softphone(
                 office.rig.now,
-                Grant { agent: agent.into(), password: "secret".into(), expires_at },
+                Grant { agent: agent.into(), password: PASSWORD.into(), expires_at },
             );
         }
         office
@@ -170,38 +171,8 @@ impl Office {
     fn build_register(&mut self, page: usize, challenged: Option<&Response>) -> Request {
         let page = &mut self.pages[page];
         page.cseq += 1;
-        let (number, uri, aor) =
-            (page.number, format!("sip:{DOMAIN}"), format!("<sip:{}@{DOMAIN}>", page.agent));
-        let credentials = Credentials { username: page.agent, password: "secret" };
-        let proof = challenged.map(|response| {
-            Challenge::from_response(response).unwrap().authorize(
-                Method::Register,
-                &uri,
-                credentials,
-                "cnonce",
-                1,
-            )
-        });
         self.branch += 1;
-        message::request(&RequestParts {
-            method: Method::Register,
-            target: &uri,
-            routes: &[],
-            via: &via_value("WSS", "page.invalid", &format!("z9hG4bKreg{}", self.branch)),
-            from: &format!("{aor};tag=r{number}"),
-            to: &aor,
-            call_id: &format!("register-{number}"),
-            cseq: page.cseq,
-            contact: Some(&format!(
-                "<sip:u{number}@page.invalid;transport=ws>;reg-id=1;\
-                 +sip.instance=\"<urn:uuid:{number}>\""
-            )),
-            extra: proof
-                .into_iter()
-                .chain([header("Supported", "path, outbound"), header("Expires", "3600")])
-                .collect(),
-            body: None,
-        })
+        register_request(page.agent, page.number, page.cseq, self.branch, challenged)
     }
 
     pub fn send(&mut self, page: usize, request: &Request) {
@@ -256,11 +227,7 @@ impl Office {
         client.set_remote(self.rig.now, std::str::from_utf8(&invite.body).unwrap());
         let sdp = client.description("active", "sendrecv");
         self.pages[page].client = Some(client);
-        let mut response = message::respond(&invite, 200, &format!("p{page}"));
-        response
-            .headers
-            .push(header("Contact", format!("<sip:u{page}@page.invalid;transport=ws;ob>")));
-        set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+        let response = answer_to(&invite, page, &sdp);
         self.respond(page, &response);
     }
 
@@ -272,22 +239,10 @@ impl Office {
     /// A request inside the page's dialog.
     pub fn inside(&mut self, page: usize, method: Method, body: Option<Body<'_>>) -> Request {
         let invite = self.pages[page].invite.clone().unwrap();
-        self.pages[page].cseq += 1;
+        let page = &mut self.pages[page];
+        page.cseq += 1;
         self.branch += 1;
-        let contact = invite.contact_uri().unwrap().as_str().to_owned();
-        message::request(&RequestParts {
-            method,
-            target: &contact,
-            routes: &[],
-            via: &via_value("WSS", "page.invalid", &format!("z9hG4bKpage{}", self.branch)),
-            from: &format!("{};tag=p{page}", invite.value("To").unwrap()),
-            to: invite.value("From").unwrap(),
-            call_id: invite.call_id().unwrap(),
-            cseq: self.pages[page].cseq,
-            contact: Some(&format!("<sip:u{page}@page.invalid;transport=ws;ob>")),
-            extra: Vec::new(),
-            body,
-        })
+        inside_request(&invite, page.number, page.cseq, self.branch, method, body)
     }
 
     /// An offer of the page with another name in ICE.
@@ -450,4 +405,75 @@ impl Office {
     pub fn expect_nothing_held(&mut self) {
         self.rig.expect_nothing_held();
     }
+}
+
+/// A REGISTER of the page with this number, with what a challenge wants.
+pub fn register_request(
+    agent: &str,
+    number: usize,
+    cseq: u32,
+    branch: u32,
+    challenged: Option<&Response>,
+) -> Request {
+    let (uri, aor) = (format!("sip:{DOMAIN}"), format!("<sip:{agent}@{DOMAIN}>"));
+    let credentials = Credentials { username: agent, password: PASSWORD };
+    let proof = challenged.map(|response| {
+        let challenge = Challenge::from_response(response).unwrap();
+        challenge.authorize(Method::Register, &uri, credentials, "cnonce", 1)
+    });
+    message::request(&RequestParts {
+        method: Method::Register,
+        target: &uri,
+        routes: &[],
+        via: &via_value("WSS", "page.invalid", &format!("z9hG4bKreg{branch}")),
+        from: &format!("{aor};tag=r{number}"),
+        to: &aor,
+        call_id: &format!("register-{number}"),
+        cseq,
+        contact: Some(&format!(
+            "<sip:u{number}@page.invalid;transport=ws>;reg-id=1;\
+             +sip.instance=\"<urn:uuid:{number}>\""
+        )),
+        extra: proof
+            .into_iter()
+            .chain([header("Supported", "path, outbound"), header("Expires", "3600")])
+            .collect(),
+        body: None,
+    })
+}
+
+/// A page's 200 to its INVITE.
+pub fn answer_to(invite: &Request, number: usize, sdp: &str) -> Response {
+    let mut response = message::respond(invite, 200, &format!("p{number}"));
+    response.headers.push(header("Contact", contact(number)));
+    set_body(&mut response, Body { content_type: "application/sdp", bytes: sdp.as_bytes() });
+    response
+}
+
+/// A request of a page inside the dialog of its INVITE.
+pub fn inside_request(
+    invite: &Request,
+    number: usize,
+    cseq: u32,
+    branch: u32,
+    method: Method,
+    body: Option<Body<'_>>,
+) -> Request {
+    message::request(&RequestParts {
+        method,
+        target: invite.contact_uri().unwrap().as_str(),
+        routes: &[],
+        via: &via_value("WSS", "page.invalid", &format!("z9hG4bKpage{number}-{branch}")),
+        from: &format!("{};tag=p{number}", invite.value("To").unwrap()),
+        to: invite.value("From").unwrap(),
+        call_id: invite.call_id().unwrap(),
+        cseq,
+        contact: Some(&contact(number)),
+        extra: Vec::new(),
+        body,
+    })
+}
+
+fn contact(number: usize) -> String {
+    format!("<sip:u{number}@page.invalid;transport=ws;ob>")
 }

@@ -1,17 +1,22 @@
 //! The edge, the network and the phones on one clock, and a reference model that watches the edge's
 //! boundary: what came in, what went out, and what the end of each call must therefore be.
 
+mod pages;
 mod verbs;
 mod watch;
 
 use crate::model::{Dialogs, Input, Model};
 use crate::network::{Dice, Kind, Network, Packet};
+use crate::page::{self, Page};
 use crate::peer::Phone;
 use crate::plan::{Finish, Plan};
-use crate::reached::Reached;
+use crate::reached::{self, Reached};
 use crate::session::{self, EDGE, FIRST_PORT, address, recorded};
-use media_core::relay::{self, Forward, RecordingId, RelayConfig, SocketId};
-use sip_core::command::{Credentials, PlaceCall, Route};
+use media_core::relay::{
+    self, Forward, RecordingId, RelayConfig, SocketId, UNFOLDED_LEN, WebRtcConfig,
+};
+use pages::Life;
+use sip_core::command::{AgentTarget, Credentials, PlaceCall, Route};
 use sip_core::edge::Edge;
 use sip_core::event::{Event, Output};
 use sip_core::flow::{Flow, FlowFault, Transport};
@@ -42,6 +47,10 @@ pub struct World {
     network: Network,
     phones: BTreeMap<(SocketAddr, String), Phone>,
     plans: BTreeMap<(SocketAddr, usize), Plan>,
+    pages: Vec<Page>,
+    /// WebSockets whose end the edge knows.
+    lost_sockets: BTreeSet<SocketAddr>,
+    socket_count: u16,
     calls: Vec<Model>,
     dialogs: BTreeMap<String, Dialogs>,
     connected: BTreeMap<SocketId, SocketAddr>,
@@ -70,10 +79,21 @@ enum Action {
     Control(usize),
     Crash,
     Restart,
+    /// Something in the life of an agent's newest page.
+    Live(usize, Life),
+    /// A page is connected again.
+    Reconnect(usize),
+    /// The edge notices that a WebSocket is gone.
+    LoseSocket(SocketAddr),
 }
 
 impl World {
+    /// Nobody registers here: a certificate less to make.
     pub fn new(seed: u64, call_count: usize) -> World {
+        World::of(seed, call_count, None)
+    }
+
+    fn of(seed: u64, call_count: usize, webrtc: Option<WebRtcConfig>) -> World {
         let mut dice = Dice::new(seed);
         let now = session::start();
         let mut bytes = [0; 32];
@@ -82,9 +102,7 @@ impl World {
         let udp = Transport::Udp;
         let transports =
             [(AGENTS, udp), (CARRIER, carrier), (BACKUP, udp), (THIRDS, udp), (SUPERVISORS, udp)];
-        // Nobody registers here: a certificate less to make.
-        let relay_config =
-            RelayConfig { webrtc: None, ..session::relay_config(4 * call_count as u16) };
+        let relay_config = RelayConfig { webrtc, ..session::relay_config(4 * call_count as u16) };
         let mut world = World {
             seed,
             now,
@@ -92,6 +110,9 @@ impl World {
             network: Network::new(Dice::new(dice.roll())),
             phones: BTreeMap::new(),
             plans: BTreeMap::new(),
+            pages: Vec::new(),
+            lost_sockets: BTreeSet::new(),
+            socket_count: 0,
             calls: Vec::new(),
             dialogs: BTreeMap::new(),
             connected: BTreeMap::new(),
@@ -132,6 +153,26 @@ impl World {
             plan.serves_update = dice.chance(50);
         }
         world
+    }
+
+    /// The same with phones whose addresses change in the middle of their calls, and that die.
+    pub fn that_moves(seed: u64, call_count: usize) -> World {
+        let mut world = World::new(seed, call_count);
+        world.roll_moves();
+        world
+    }
+
+    fn roll_moves(&mut self) {
+        let mut dice = Dice::new(!self.seed);
+        let transports = &self.transports;
+        for ((home, _), plan) in &mut self.plans {
+            let after = |dice: &mut Dice| Some(Duration::from_millis(dice.between(0, 20_000)));
+            plan.rebinds_after = if dice.chance(50) { after(&mut dice) } else { None };
+            plan.rebinds_signalling = dice.chance(60) && transports[home] == Transport::Udp;
+            // Of two phones that answer, only one tells of its new address.
+            plan.forks &= !plan.rebinds_signalling;
+            plan.dies_after = if dice.chance(20) { after(&mut dice) } else { None };
+        }
     }
 
     /// The same with verbs asked of the calls at any time.
@@ -234,7 +275,7 @@ impl World {
             self.route("carrier", CARRIER, format!("2{number}")),
             self.route("backup", BACKUP, format!("2{number}")),
         ];
-        let call = PlaceCall {
+        let mut call = PlaceCall {
             recording: number
                 .is_multiple_of(2)
                 .then(|| format!("crm_{number}.wav"))
@@ -245,7 +286,15 @@ impl World {
             keeps_ladder: true,
             ..session::call(&number.to_string(), agent, customer)
         };
-        self.edge.place_call(self.now, call).unwrap();
+        if self.calls[number].has_softphone {
+            let ring = Duration::from_secs(30);
+            call.agent =
+                AgentTarget::Softphone { agent: page::agent(number).into(), ring, opus: false };
+        }
+        let placed = self.edge.place_call(self.now, call);
+        assert!(placed.is_ok() || self.calls[number].has_softphone, "{placed:?}");
+        self.calls[number].is_refused = placed.is_err();
+        self.reached.insert(("placed".to_owned(), reached::answer(&placed)));
     }
 
     /// Runs until every call has ended and everything has run out.
@@ -253,26 +302,27 @@ impl World {
         let deadline = self.now + Duration::from_secs(600);
         let mut quiet_until = None;
         while let Some(at) = self.next_at() {
+            if quiet_until.is_some_and(|until| at > until) {
+                break;
+            }
             // Each input has an instant of its own, so that the end of a call names its cause.
             self.now = at.max(self.now + Duration::from_nanos(1));
             self.step();
             self.check_invariants();
             if quiet_until.is_none()
                 && self.actions.is_empty()
-                && self.calls.iter().all(|call| call.ended.is_some())
+                && self.calls.iter().all(Model::is_over)
             {
                 quiet_until = Some(self.now + Duration::from_secs(100));
             }
             assert!(self.now < deadline, "a call never ended");
-            if quiet_until.is_some_and(|until| self.now > until) {
-                break;
-            }
         }
         self.check_end();
     }
 
     fn next_at(&self) -> Option<Instant> {
         let phones = self.phones.values().filter_map(Phone::next_at);
+        let phones = phones.chain(self.pages.iter().filter_map(Page::next_at));
         let finals = self.finals.iter().map(|(at, ..)| *at);
         let actions = self.actions.iter().map(|(at, _)| *at);
         let machines = [self.edge.poll_timeout(), self.network.next_at()];
@@ -293,6 +343,7 @@ impl World {
             self.edge.handle_timeout(self.now);
         } else {
             self.run_phones();
+            self.run_pages();
         }
         self.drain();
     }
@@ -311,8 +362,10 @@ impl World {
                     .into_iter()
                     .map(|bytes| (Kind::Rtp, phone.source, to, bytes)),
             );
-            packets
-                .extend(phone.out.drain(..).map(|bytes| (kind, phone.home, address(EDGE), bytes)));
+            packets.extend(
+                phone.out.drain(..).map(|bytes| (kind, phone.outside, address(EDGE), bytes)),
+            );
+            self.sip_addresses.insert(phone.outside);
             self.media_addresses.insert(phone.source);
         }
         for (kind, from, to, bytes) in packets {
@@ -353,6 +406,12 @@ impl World {
                 self.reached.extend(left.iter().map(|leg| ("left at".to_owned(), method(leg))));
                 self.edge.bid_farewell(self.now, left);
             }
+            Action::Live(number, life) => self.live(number, life),
+            Action::Reconnect(page) => self.connect(page),
+            Action::LoseSocket(socket) => {
+                self.lost_sockets.insert(socket);
+                self.edge.handle_flow_error(self.now, pages::flow(socket), FlowFault::Broken);
+            }
             Action::BreakCarrier => {
                 self.is_broken = true;
                 let remote = address(CARRIER);
@@ -385,13 +444,19 @@ impl World {
         }
         match packet.kind {
             Kind::Rtp if packet.to.ip() == address(EDGE).ip() => self.deliver_rtp(packet),
+            Kind::Rtp if self.deliver_to_page(&packet) => {}
             Kind::Rtp => {
+                for phone in self.phones.values_mut() {
+                    let is_anew = phone.rebound_at.is_some() && phone.source == packet.to;
+                    phone.heard_anew += u64::from(is_anew);
+                }
                 let phones = self
                     .phones
                     .values_mut()
                     .filter(|phone| phone.source == packet.to || phone.media == packet.to);
                 phones.for_each(|phone| phone.heard += 1);
             }
+            Kind::Sip(Transport::Wss) => self.deliver_over_socket(packet),
             Kind::Sip(transport) if packet.to == address(EDGE) => {
                 let message = message::parse(&packet.bytes, &Limits::default()).unwrap();
                 self.note_input(&message);
@@ -404,17 +469,20 @@ impl World {
     }
 
     fn deliver_rtp(&mut self, packet: Packet) {
-        let socket = SocketId(u32::from(packet.to.port() - FIRST_PORT));
+        let socket = match packet.to.port() {
+            pages::MEDIA_PORT => SocketId::WEBRTC,
+            port => SocketId(u32::from(port - FIRST_PORT)),
+        };
         if self.connected.get(&socket).is_some_and(|peer| *peer != packet.from) {
             return;
         }
         let len = packet.bytes.len();
         let mut buffer = packet.bytes;
-        buffer.resize(len + relay::TAIL_ROOM, 0);
-        if let Forward::To { remote, start, len, .. } =
+        buffer.resize(len.max(UNFOLDED_LEN) + relay::TAIL_ROOM, 0);
+        if let Forward::To { socket, remote, start, len } =
             self.edge.relay_mut().forward(self.now, socket, packet.from, &mut buffer, len)
         {
-            self.send_rtp(packet.to, remote, buffer[start..start + len].to_vec());
+            self.send_rtp(media_address(socket), remote, buffer[start..start + len].to_vec());
         }
         self.edge.handle_media(self.now);
     }
@@ -445,9 +513,11 @@ impl World {
                 Phone::new(dialogs.call, dialogs.leg, plan, packet.to, request.clone()),
             );
         }
-        let Some(phone) = self.phones.get_mut(&key) else { return };
+        let reached = |phone: &&mut Phone| phone.outside == packet.to;
+        let of_call = self.phones.iter_mut().filter(|((_, id), _)| *id == key.1);
+        let Some(phone) = of_call.map(|(_, phone)| phone).find(reached) else { return };
         phone.handle(self.now, message);
-        let (kind, from) = (packet.kind, phone.home);
+        let (kind, from) = (packet.kind, phone.outside);
         for bytes in std::mem::take(&mut phone.out) {
             self.network.send(self.now, Packet { kind, from, to: address(EDGE), bytes });
         }
@@ -482,10 +552,10 @@ impl World {
                 Output::SourceRefused { trunk, source, kind } => {
                     panic!("{source} was refused on {trunk}: {kind:?}")
                 }
-                Output::Event(Event::Presence { .. } | Event::Trunk(_))
-                | Output::CloseFlow { .. }
-                | Output::CutFlow { .. } => {
-                    panic!("nobody registers here")
+                Output::Event(Event::Presence { .. }) => {}
+                Output::CloseFlow { flow, .. } => self.close_socket(flow.remote),
+                Output::Event(Event::Trunk(_)) | Output::CutFlow { .. } => {
+                    panic!("no trunk is kept here")
                 }
                 Output::Event(Event::Speaking { call_id, .. }) => {
                     assert!(self.calls[call_id.as_str().parse::<usize>().unwrap()].is_controlled);
@@ -520,8 +590,7 @@ impl World {
             }
         }
         for (socket, remote, bytes) in sent {
-            let from = SocketAddr::new(address(EDGE).ip(), FIRST_PORT + socket.0 as u16);
-            self.send_rtp(from, remote, bytes);
+            self.send_rtp(media_address(socket), remote, bytes);
         }
     }
 
@@ -542,6 +611,15 @@ impl World {
             Packet { kind, from: flow.local, to: flow.remote, bytes: bytes.to_vec() },
         );
     }
+}
+
+/// Where the edge's media socket is.
+fn media_address(socket: SocketId) -> SocketAddr {
+    let port = match socket {
+        SocketId::WEBRTC => pages::MEDIA_PORT,
+        socket => FIRST_PORT + socket.0 as u16,
+    };
+    SocketAddr::new(address(EDGE).ip(), port)
 }
 
 fn call_id(message: &SipMessage) -> &str {

@@ -2,6 +2,7 @@
 
 use super::{AGENTS, SUPERVISOR, THIRD, World, call_id};
 use crate::model::{Dialogs, Input, Invitation, check_outcome, may_hear, note_response};
+use crate::page::Page;
 use crate::peer::{CONFIRMATION, Phone};
 use crate::session::{self, address};
 use sip_core::event::Ended;
@@ -9,6 +10,10 @@ use sip_core::message::{Method, Request, SipMessage, View};
 use sip_core::outcome::LegName;
 use sip_core::remains;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long it takes at most until a phone is heard at another address.
+const REBOUND: Duration = Duration::from_secs(15);
 
 impl World {
     /// Nobody in a consultation or a whisper is heard elsewhere: what goes to the agent and the
@@ -79,6 +84,14 @@ impl World {
         match request.method {
             Method::Invite => {
                 if leg == LegName::Customer {
+                    self.check_no_other_rang(call, id);
+                    let is_of_agent = |page: &&Page| page.number == call && page.has_spoken;
+                    assert!(
+                        !self.calls[call].has_softphone
+                            || self.pages.iter().any(|page| is_of_agent(&page)),
+                        "seed {}: customer called before the agent's audio",
+                        self.seed
+                    );
                     let call = &self.calls[call];
                     assert!(
                         call.agent_acked,
@@ -103,6 +116,17 @@ impl World {
                 self.reached.insert(("sent".to_owned(), request.method.to_string()));
             }
             _ => {}
+        }
+    }
+
+    /// A11: whose phone rang by one trunk is not called by another.
+    fn check_no_other_rang(&self, call: usize, id: &str) {
+        let others = self.dialogs.iter().filter(|(other, dialogs)| {
+            *other != id && dialogs.call == call && dialogs.leg == LegName::Customer
+        });
+        for (other, dialogs) in others {
+            let is_rung = dialogs.invitation.rang || dialogs.invitation.answered_at.is_some();
+            assert!(!is_rung, "seed {}: {id} after {other} of call {call} rang", self.seed);
         }
     }
 
@@ -144,19 +168,34 @@ impl World {
                 phone.number
             );
         }
+        for page in &self.pages {
+            assert!(
+                page.is_idle(),
+                "seed {}: page {} of call {} is left",
+                self.seed,
+                page.tab,
+                page.number
+            );
+        }
     }
 
     pub(super) fn check_end(&self) {
         self.check_left();
         for (number, call) in self.calls.iter().enumerate() {
-            let ended = call.ended.as_ref().unwrap();
+            let Some(ended) = &call.ended else { continue };
+            let phones = || self.phones.values().filter(|each| each.number == number);
+            if phones().any(|phone| phone.plan.is_dead) {
+                continue;
+            }
+            let all_speak = phones().all(|phone| phone.plan.has_media);
+            phones().filter(|_| all_speak).for_each(|phone| self.check_heard_anew(phone, ended));
+            // Who moves at once is followed some time later.
+            if call.has_softphone || phones().any(|phone| phone.rebound_at.is_some()) {
+                continue;
+            }
             if ended.duration_s >= 3 && !call.is_controlled {
-                let heard = |leg| {
-                    self.phones
-                        .values()
-                        .filter(|each| each.number == number && each.leg == leg)
-                        .any(|each| each.heard > 0)
-                };
+                let heard =
+                    |leg| phones().filter(|each| each.leg == leg).any(|each| each.heard > 0);
                 assert!(
                     heard(LegName::Agent),
                     "seed {}: agent of call {number} heard nothing",
@@ -170,5 +209,18 @@ impl World {
                 );
             }
         }
+    }
+    /// A phone that talks on from another address hears there who talks to it.
+    fn check_heard_anew(&self, phone: &Phone, ended: &Ended) {
+        let Some(at) = phone.rebound_at else { return };
+        let time = ended.ended_at.saturating_duration_since(at);
+        assert!(
+            // Who holds wants to hear nothing.
+            time < REBOUND || phone.plan.holds_after.is_some() || phone.heard_anew > 0,
+            "seed {}: {:?} of call {} heard nothing at its new address for {time:?}: {ended:?}",
+            self.seed,
+            phone.leg,
+            phone.number
+        );
     }
 }
