@@ -33,7 +33,7 @@ impl Talk {
     pub fn new(party_count: u16) -> Talk {
         let now = Instant::now();
         let config = RelayConfig {
-            public_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            public_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             first_port: 10_000,
             pair_count: party_count,
             quarantine: Duration::ZERO,

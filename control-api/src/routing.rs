@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use std::net::SocketAddr;
 use storage::{NumberFormat, Region, Trunk};
 
-/// Addresses of one trunk that are tried.
+/// Addresses of one trunk that are tried; of each IP version where its interface may have either.
 const MAX_TRIED: usize = 2;
 /// A trunk that can be dialled now: it has an address.
 #[derive(Debug, Clone)]
@@ -44,13 +44,24 @@ impl ResolvedTrunk {
         KeptTrunk {
             trunk: self.trunk.id.clone(),
             transport: self.trunk.transport,
-            addresses: self.addresses.iter().take(MAX_TRIED).copied().collect(),
+            addresses: self.tried().copied().collect(),
             domain: uri_host(&self.trunk.host, self.trunk.fixed_port(), self.trunk.transport),
             credentials: self.trunk.register_s.and_then(|_| self.credentials.clone()),
             register_s: self.trunk.register_s,
             probe_interval_s: self.trunk.probe_interval_s,
             signal_from: signal_from(self, self.addresses[0]),
+            interface: self.trunk.interface.clone(),
         }
+    }
+
+    /// The addresses that are tried: which IP version a named interface has is for the edge to say.
+    fn tried(&self) -> impl Iterator<Item = &SocketAddr> {
+        let is_either = self.trunk.interface.is_some();
+        let of = move |is_ipv4: bool| {
+            let fits = move |address: &&SocketAddr| !is_either || address.is_ipv4() == is_ipv4;
+            self.addresses.iter().filter(fits).take(MAX_TRIED)
+        };
+        of(true).chain(of(false).filter(move |_| is_either))
     }
 }
 
@@ -162,7 +173,7 @@ pub fn destination(
         let trunk = &ready.trunk;
         let shown =
             move |number: &E164| number::wire(number, shown_format(&trunk.number_format), region);
-        ready.addresses.iter().take(MAX_TRIED).map(move |address| Route {
+        ready.tried().map(move |address| Route {
             trunk: trunk.id.clone(),
             transport: trunk.transport,
             address: *address,
@@ -179,6 +190,7 @@ pub fn destination(
             forwarding: trunk.forwarding,
             diverted_by: diverted_by.filter(|_| !trunk.forwarding.is_none()).map(shown),
             dtmf: trunk.dtmf,
+            interface: trunk.interface.clone(),
         })
     });
     Destination { ring_ms, routes: routes.collect(), skipped: way.skipped.clone() }
@@ -234,6 +246,7 @@ mod tests {
             forwarding: ForwardingHeader::None,
             srv: false,
             dtmf: DtmfMode::Auto,
+            interface: None,
         }
     }
 

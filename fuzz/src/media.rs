@@ -102,7 +102,7 @@ fn peer(leg: LegId) -> SocketAddr {
 
 fn config() -> RelayConfig {
     RelayConfig {
-        public_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        public_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
         first_port: 10_000,
         pair_count: 3,
         quarantine: Duration::ZERO,

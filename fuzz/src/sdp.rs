@@ -87,7 +87,7 @@ fn keys(suites: &[Suite]) -> Vec<Keys> {
 fn softphone_local() -> SoftphoneLocal {
     let now = Instant::now();
     let config = RelayConfig {
-        public_address: ADDRESS,
+        public_addresses: vec![ADDRESS],
         first_port: 20_000,
         pair_count: 1,
         quarantine: Duration::ZERO,

@@ -60,7 +60,7 @@ impl Shard {
     fn new() -> Shard {
         let now = Instant::now();
         let config = RelayConfig {
-            public_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            public_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             first_port: 10_000,
             pair_count: 1,
             quarantine: Duration::ZERO,

@@ -27,7 +27,7 @@ fn main() {
 /// Lets the first party send packets of the tone; returns what the second one hears.
 fn talk(mut now: Instant, packet_count: u16) -> Vec<i16> {
     let config = RelayConfig {
-        public_address: Ipv4Addr::LOCALHOST.into(),
+        public_addresses: vec![Ipv4Addr::LOCALHOST.into()],
         first_port: 10_000,
         pair_count: 2,
         quarantine: Duration::ZERO,

@@ -155,17 +155,32 @@ impl Relay {
         Ok(id)
     }
 
+    /// Lets the leg's media go by another interface, on the same ports there, before its next peer is
+    /// announced.
+    pub fn use_interface(&mut self, leg: LegId, interface: u16) {
+        let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
+        let is_there = usize::from(interface) < self.config.public_addresses.len();
+        if leg.softphone.is_some() || leg.interface == interface || !is_there {
+            return;
+        }
+        self.queues.release(leg.rtp_socket());
+        self.queues.release(leg.rtcp_socket());
+        leg.interface = interface;
+        self.queues.open(leg.rtp_socket());
+        self.queues.open(leg.rtcp_socket());
+    }
+
     /// What our SDP says of the leg; the ports of a stale leg and of a softphone are 0.
     pub fn local_media(&self, leg: LegId) -> LocalMedia {
-        let ports =
-            self.legs.get(leg.index, leg.generation).filter(|leg| leg.softphone.is_none()).map(
-                |leg| {
-                    let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
-                    (rtp_port, rtp_port + 1)
-                },
-            );
+        let leg = self.legs.get(leg.index, leg.generation).filter(|leg| leg.softphone.is_none());
+        let ports = leg.map(|leg| {
+            let rtp_port = self.config.first_port + 2 * leg.id.index as u16;
+            (rtp_port, rtp_port + 1)
+        });
         let (rtp_port, rtcp_port) = ports.unwrap_or_default();
-        LocalMedia { address: self.config.public_address, rtp_port, rtcp_port }
+        let interface = leg.map_or(0, |leg| leg.interface);
+        let address = self.config.public_addresses[usize::from(interface)];
+        LocalMedia { address, rtp_port, rtcp_port }
     }
 
     /// Announces a leg's next peer: from where its media may come besides the host that it will

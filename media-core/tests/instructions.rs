@@ -25,7 +25,7 @@ fn talk(is_recorded: bool) {
     #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
     let mut now = Instant::now();
     let config = RelayConfig {
-        public_address: "127.0.0.1".parse().unwrap(),
+        public_addresses: vec!["127.0.0.1".parse().unwrap()],
         first_port: 10_000,
         pair_count: CALL_COUNT * 2,
         quarantine: Duration::ZERO,

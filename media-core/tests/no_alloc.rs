@@ -88,7 +88,7 @@ impl Rig {
     fn new(suite: Option<Suite>) -> Rig {
         let now = start();
         let config = RelayConfig {
-            public_address: "127.0.0.1".parse().unwrap(),
+            public_addresses: vec!["127.0.0.1".parse().unwrap()],
             first_port: 10_000,
             pair_count: 4,
             quarantine: Duration::from_secs(1),
@@ -294,7 +294,7 @@ fn a_mix_allocates_nothing() {
 fn softphone_rig() -> (Rig, client::Client) {
     let mut rig = Rig::new(None);
     let config = RelayConfig {
-        public_address: "127.0.0.1".parse().unwrap(),
+        public_addresses: vec!["127.0.0.1".parse().unwrap()],
         first_port: 10_000,
         pair_count: 4,
         quarantine: Duration::from_secs(1),

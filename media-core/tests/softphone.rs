@@ -72,7 +72,7 @@ impl Rig {
     fn with_capacity(capacity: u16) -> Rig {
         let now = start();
         let config = RelayConfig {
-            public_address: "198.51.100.250".parse().unwrap(),
+            public_addresses: vec!["198.51.100.250".parse().unwrap()],
             first_port: 20_000,
             pair_count: 4,
             quarantine: Duration::ZERO,
@@ -609,7 +609,7 @@ fn a_shard_without_a_socket_takes_no_softphone() {
     let now = start();
     let address = "127.0.0.1".parse().unwrap();
     let config = RelayConfig {
-        public_address: address,
+        public_addresses: vec![address],
         first_port: 1,
         pair_count: 1,
         quarantine: Duration::ZERO,

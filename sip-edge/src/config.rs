@@ -3,9 +3,11 @@
 //! the machine offers is `preflight`'s to say.
 
 mod hep;
+mod interfaces;
 mod softphone;
 
 pub use hep::HepConfig;
+pub use interfaces::{Interface, InterfaceConfig};
 pub use softphone::{SoftphoneConfig, SoftphonePlan};
 
 use crate::transport::{CertificateSource, TlsSource};
@@ -29,6 +31,9 @@ pub struct Config {
     /// 0 to 86,400.
     pub drain_limit_s: u32,
     pub sip: SipConfig,
+    /// Beside the default one, which is `[sip]`'s; up to 7.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceConfig>,
     pub media: MediaConfig,
     pub softphone: SoftphoneConfig,
     pub limits: LimitsConfig,
@@ -43,7 +48,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SipConfig {
-    /// Address of this machine that SIP and media sockets are bound to. Not a wildcard: replies
+    /// Address of this machine that SIP and media sockets of the default interface are bound to,
+    /// which all trunks have that name none. Not a wildcard: replies
     /// must leave from where requests came.
     pub bind_address: IpAddr,
     /// Address that peers reach this machine at, written into Via, Contact and SDP; differs from
@@ -200,6 +206,7 @@ impl Default for Config {
             shards: 0,
             drain_limit_s: 300,
             sip: SipConfig::default(),
+            interfaces: Vec::new(),
             media: MediaConfig::default(),
             softphone: SoftphoneConfig::default(),
             limits: LimitsConfig::default(),
@@ -324,7 +331,7 @@ impl Config {
             Some((key, _, problem)) => {
                 Err(ConfigError::Key { key: key.into(), problem: problem.into() })
             }
-            None => Ok(()),
+            None => self.check_interfaces(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the machine must offer before the shards start, each lack told with what to do about it.
 
-use crate::config::{Config, ShardPlan};
+use crate::config::{Config, Interface, ShardPlan};
 use crate::transport::{Certificate, Tls, web_acceptor};
 use rustix::fs::Access;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -41,18 +41,27 @@ pub fn check(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
 /// The same without making anything and without touching a port, which an edge that runs has.
 pub fn look(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
     let softphone = Some(config.softphone.bind_address).filter(|_| config.softphone.enabled);
+    let interfaces = config.interfaces();
+    let bound = interfaces.iter().flat_map(|one| {
+        let signalling = address(&format!("{}.bind_address", one.key), one.bind);
+        let media = Some(one.media_bind).filter(|media| *media != one.bind);
+        let media =
+            media.and_then(|media| address(&format!("{}.media_bind_address", one.key), media));
+        [signalling, media]
+    });
     let lacks = [
         ring(media_shard::ring_is_available()),
         locked_memory(getrlimit(Resource::Memlock)),
         descriptors(config, plans),
-        address("sip.bind_address", config.sip.bind_address),
+    ];
+    let lacks = lacks.into_iter().chain(bound).chain([
         softphone.and_then(|softphone| address("softphone.bind_address", softphone)),
         folder(&config.recordings.folder),
         link(&config.link.socket),
         certificate(config),
         trunk_tls(config),
-    ];
-    lacks.into_iter().flatten().collect()
+    ]);
+    lacks.flatten().collect()
 }
 
 fn address(key: &str, address: IpAddr) -> Option<Lack> {
@@ -86,12 +95,13 @@ fn locked_memory(limit: Rlimit) -> Option<Lack> {
 }
 
 fn descriptors(config: &Config, plans: &[ShardPlan]) -> Option<Lack> {
+    let interface_count = 1 + config.interfaces.len() as u64;
     let needed = plans
         .iter()
         .map(|plan| {
-            u64::from(plan.pair_count) * 2
+            (u64::from(plan.pair_count) * 2 + u64::from(config.limits.max_tcp_connections))
+                * interface_count
                 + u64::from(plan.call_capacity)
-                + u64::from(config.limits.max_tcp_connections)
                 + plan.softphone.map_or(0, |softphone| 2 * u64::from(softphone.capacity))
         })
         .sum::<u64>()
@@ -186,22 +196,26 @@ fn trunk_tls(config: &Config) -> Option<Lack> {
 }
 
 fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
-    let mut taken = Vec::new();
+    let (mut taken, interfaces) = (Vec::new(), config.interfaces());
     for plan in plans {
-        let media =
-            (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
         let softphone = plan.softphone.map(|softphone| ("softphone.media_port", softphone.media));
-        let udp = media
-            .map(|port| ("media", SocketAddr::new(config.sip.bind_address, port)))
-            .chain([("sip.port", plan.sip)]);
-        let udp = udp.chain(softphone);
-        for (key, address) in udp {
+        let sip = |one: &Interface| ("sip.port", SocketAddr::new(one.bind, plan.sip.port()));
+        let udp = interfaces.iter().flat_map(|one| {
+            let media =
+                (0..u32::from(plan.pair_count) * 2).map(|offset| plan.first_port + offset as u16);
+            media.map(|port| ("media", SocketAddr::new(one.media_bind, port))).chain([sip(one)])
+        });
+        for (key, address) in udp.chain(softphone) {
             if let Err(error) = bind(address, Type::DGRAM, Protocol::UDP) {
                 taken.push((key, "UDP", address, error));
             }
         }
-        let sip_tls = config.sip.tls.source().certificate.map(|_| ("sip.tls.port", plan.sip_tls));
-        for (key, address) in [("sip.port", plan.sip)].into_iter().chain(sip_tls) {
+        let takes_tls = config.sip.tls.source().certificate.is_some();
+        let tcp = interfaces.iter().flat_map(|one| {
+            let sip_tls = ("sip.tls.port", SocketAddr::new(one.bind, plan.sip_tls.port()));
+            [sip(one)].into_iter().chain(takes_tls.then_some(sip_tls))
+        });
+        for (key, address) in tcp {
             if let Err(error) = bind(address, Type::STREAM, Protocol::TCP) {
                 taken.push((key, "TCP", address, error));
             }
@@ -220,7 +234,7 @@ fn ports(config: &Config, plans: &[ShardPlan]) -> Vec<Lack> {
     let others = if more > 0 { format!(", nor {more} others") } else { String::new() };
     vec![Lack {
         what: format!("{protocol} {address} cannot be bound ({error}){others}"),
-        remedy: format!("end the program that holds it, or change `{key}` or `sip.bind_address`"),
+        remedy: format!("end the program that holds it, or change `{key}` or the address"),
     }]
 }
 

@@ -10,16 +10,17 @@ mod hold_audio;
 mod leg_journal;
 mod run;
 mod status;
+mod streams;
 
 pub use handover::{Handover, handovers};
 pub use leg_journal::{Inherited, inherit};
 pub use run::{ShardInput, run};
 
-use crate::config::{Config, ShardPlan, SoftphonePlan};
+use crate::config::{self, Config, ShardPlan, SoftphonePlan};
 use crate::link::{ClockPair, Mailbox, Told, grant, kept_trunk, place_call, refusal, told, verb};
 use crate::transport::{
-    Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Streams, Tls,
-    WebSocketConfig, WebSocketLimits, WebSockets, web_acceptor,
+    Certificate, Pace, Security, StreamConfig, StreamEvent, StreamLimits, Tls, WebSocketConfig,
+    WebSocketLimits, WebSockets, web_acceptor,
 };
 use anyhow::Context;
 use call_words::{TransportKind, TrunkId};
@@ -35,7 +36,7 @@ use media_core::relay::{RelayConfig, WebRtcConfig};
 use media_shard::engine::{Engine, EngineConfig, Received};
 use media_shard::recorder::{FinalFile, Progress, Recorder};
 use media_shard::signal::Signal;
-use sip_core::command::EdgeConfig;
+use sip_core::command::{EdgeConfig, Interface};
 use sip_core::edge::Edge;
 use sip_core::event::{Ended, Event, Output, RecordedFile, RecordingWritten, SourceKind};
 use sip_core::flow::{Flow, FlowFault, Transport};
@@ -44,11 +45,12 @@ use sip_core::registrar::{CloseReason, RegistrarConfig};
 use sip_core::remains::Remains;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use streams::InterfaceStreams;
 
 /// Longest wait for datagrams while media flows, after which the shard's other tasks run.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
@@ -93,9 +95,8 @@ pub(crate) struct Shard {
     captures: Captures,
     /// Where calls' SIP is copied to.
     hep: Option<Hep>,
-    streams: Streams,
-    tls_streams: Streams,
-    tls: Rc<Tls>,
+    /// Of each interface.
+    streams: Vec<InterfaceStreams>,
     websockets: Option<WebSockets>,
     /// The turns of the streams and of the control link.
     pace: Pace,
@@ -104,7 +105,8 @@ pub(crate) struct Shard {
     mailbox: Rc<Mailbox>,
     /// Wakes the shard's task after a mutation by another task.
     wake: Rc<Signal>,
-    sip_address: SocketAddr,
+    /// Of each interface.
+    sip_addresses: Vec<SocketAddr>,
     plan: ShardPlan,
     name: String,
     epoch: u64,
@@ -116,21 +118,26 @@ impl Shard {
         let mut handover = input.handover.take();
         let ShardInput { config, plan, epoch, secrets, inherited, .. } = input;
         let (plan, epoch, Secrets { seed, media: media_secret }) = (*plan, *epoch, *secrets);
+        let interfaces = config.interfaces();
         let mut engine = Engine::open(&EngineConfig {
-            sip: plan.sip,
+            sip: interfaces.iter().map(|one| SocketAddr::new(one.bind, plan.sip.port())).collect(),
             sip_is_shared: handover.is_some(),
-            media_address: config.sip.bind_address,
+            media_addresses: interfaces.iter().map(|one| one.media_bind).collect(),
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             webrtc: plan.softphone.map(|softphone| softphone.media),
         })?;
         handover.as_mut().map_or(Ok(()), |handover| handover.listen(&mut engine))?;
-        let local = engine.sip_address()?;
+        let sip_addresses = engine.sip_addresses()?;
+        let own = interfaces.iter().zip(&sip_addresses).map(|(one, local)| Interface {
+            name: one.name.clone(),
+            local: *local,
+            public: SocketAddr::new(one.public, local.port()),
+        });
         let capacity = usize::from(plan.call_capacity);
         let edge_config = EdgeConfig {
             shard: plan.index,
-            local,
-            public: SocketAddr::new(config.sip.public_address, local.port()),
+            interfaces: own.collect(),
             tls_port: plan.sip_tls.port(),
             user_agent: concat!("sip-edge/", env!("CARGO_PKG_VERSION")).into(),
             wideband: config.media.wideband,
@@ -143,11 +150,11 @@ impl Shard {
             }),
         };
         let relay_config = RelayConfig {
-            public_address: config.sip.public_address,
+            public_addresses: interfaces.iter().map(|one| one.media_public).collect(),
             first_port: plan.first_port,
             pair_count: plan.pair_count,
             quarantine: Duration::from_millis(config.media.quarantine_ms.into()),
-            own_sockets: own_sockets(config),
+            own_sockets: own_sockets(config, &interfaces),
             opus_legs: config.softphone.max_opus,
             webrtc: plan.softphone.map(|softphone| WebRtcConfig {
                 port: softphone.media.port(),
@@ -157,36 +164,37 @@ impl Shard {
         };
         let websocket_config =
             plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
-        let stream_config = StreamConfig {
-            local,
-            shard: plan.index,
-            max_connections: config.limits.max_tcp_connections.into(),
-            max_per_address: config.limits.max_tcp_per_address.into(),
-            limits: StreamLimits::new(config.tcp_idle()),
+        let stream_config = |(interface, local): (u8, &SocketAddr)| {
+            let tls = Tls::open(&config.sip.tls.source()).context("sip.tls")?;
+            let stream = StreamConfig {
+                local: *local,
+                interface,
+                shard: plan.index,
+                max_connections: config.limits.max_tcp_connections.into(),
+                max_per_address: config.limits.max_tcp_per_address.into(),
+                limits: StreamLimits::new(config.tcp_idle()),
+            };
+            anyhow::Ok((stream, tls))
         };
-        let tls = Rc::new(Tls::open(&config.sip.tls.source()).context("sip.tls")?);
-        let tls_config = StreamConfig { local: plan.sip_tls, ..stream_config };
+        let stream_configs: Vec<_> =
+            (0..).zip(&sip_addresses).map(stream_config).collect::<anyhow::Result<_>>()?;
         let hep = Hep::open(&config.hep).context("hep.address")?;
         let sockets = Sockets {
-            ip: config.sip.bind_address,
+            ips: interfaces.iter().map(|one| one.media_bind).collect(),
             first_port: plan.first_port,
             webrtc_port: plan.softphone.map_or(0, |softphone| softphone.media.port()),
         };
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
-            let (for_recorder, for_streams, for_tls, for_websockets) =
-                (shard.clone(), shard.clone(), shard.clone(), shard.clone());
+            let (for_recorder, for_websockets) = (shard.clone(), shard.clone());
             let recorder = Recorder::new(config.recordings.folder.clone(), move |progress| {
                 on(&for_recorder, |shard| shard.recording_progress(progress));
             });
-            let streams = Streams::new(stream_config, None, pace.clone(), move |event| {
-                on(&for_streams, |shard| shard.stream_event(event))
+            let streams = stream_configs.into_iter().map(|(config, tls)| {
+                InterfaceStreams::new(config, plan.sip_tls.port(), tls, &pace, shard)
             });
-            let tls_streams =
-                Streams::new(tls_config, Some(tls.clone()), pace.clone(), move |event| {
-                    on(&for_tls, |shard| shard.stream_event(event))
-                });
+            let streams = streams.collect();
             let websockets = websocket_config.map(|config| {
                 WebSockets::new(config, pace.clone(), move |event| {
                     on(&for_websockets, |shard| shard.stream_event(event))
@@ -202,24 +210,18 @@ impl Shard {
                 captures: Captures::new(&config.recordings.folder, sockets),
                 hep,
                 streams,
-                tls_streams,
-                tls: tls.clone(),
                 websockets,
                 pace,
                 softphone_service: None,
                 mailbox: Rc::new(Mailbox::new((capacity * MILESTONES_PER_CALL).max(1024))),
                 wake,
-                sip_address: local,
+                sip_addresses,
                 plan,
                 name: config.name.clone(),
                 epoch,
             })
         });
-        shard.borrow().streams.listen().with_context(|| format!("TCP {local} cannot be bound"))?;
-        if tls.is_certified() {
-            let listening = shard.borrow().tls_streams.listen();
-            listening.with_context(|| format!("TCP {} cannot be bound", plan.sip_tls))?;
-        }
+        shard.borrow().streams.iter().try_for_each(InterfaceStreams::listen)?;
         let websockets = shard.borrow().websockets.clone();
         if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
             let listener = websockets
@@ -271,10 +273,10 @@ impl Shard {
                         relay.forward(now, socket, source, buffer, len)
                     });
                 }
-                Received::Sip { remote, len } => {
+                Received::Sip { interface, remote, len } => {
                     let flow = Flow {
                         transport: Transport::Udp,
-                        local: self.sip_address,
+                        local: self.sip_addresses[interface],
                         remote,
                         connection: None,
                     };
@@ -325,18 +327,25 @@ impl Shard {
             Some((handover, server)) => {
                 handover.hand(server, Handed::ToCut(flow), true);
             }
-            None if flow.transport == Transport::Tls => self.tls_streams.cut(flow),
-            None => self.streams.cut(flow),
+            None => self.streams(flow).of(flow.transport).cut(flow),
         }
     }
 
     fn transmit(&mut self, flow: Flow, bytes: &Arc<[u8]>) {
         match flow.transport {
-            Transport::Udp => self.engine.send_sip(flow.remote, bytes),
-            Transport::Tcp => self.streams.send(flow, bytes),
-            Transport::Tls => self.tls_streams.send(flow, bytes),
+            Transport::Udp => {
+                self.engine.send_sip(self.edge.interface_of(flow), flow.remote, bytes)
+            }
+            Transport::Tcp | Transport::Tls => {
+                self.streams(flow).of(flow.transport).send(flow, bytes)
+            }
             Transport::Wss => self.with_websockets(|sockets| sockets.send(flow, bytes)),
         }
+    }
+
+    /// Those of the interface that the flow goes by.
+    fn streams(&self, flow: Flow) -> &InterfaceStreams {
+        &self.streams[self.edge.interface_of(flow)]
     }
 
     /// Carries out all that the edge and its relay ask, in order, until nothing is left.
@@ -380,6 +389,13 @@ impl Shard {
                         },
                         kind.setting()
                     ),
+                    Output::InterfaceLacking { trunk, interface, fault } => tracing::warn!(
+                        %trunk,
+                        interface = interface.as_deref().unwrap_or("default"),
+                        %fault,
+                        "calls pass the trunk by: name one of `[[interfaces]]` of this edge, of the \
+                            IP version of the trunk's host, in the trunk's `interface`"
+                    ),
                     Output::Event(event) => tell(&self.mailbox, event),
                 }
             }
@@ -415,15 +431,13 @@ impl Shard {
     pub(crate) fn command(&mut self, command: Command) -> Result<(), ControlRefusal> {
         let now = Instant::now();
         for (address, transport, domain) in trunks(&command) {
-            self.streams.know_trunk(address.ip());
-            if transport == TransportKind::Tls {
-                self.tls_streams.know_trunk(address.ip());
-                self.tls.know(address, host_of(domain));
-            }
+            self.streams.iter().for_each(|one| one.know(address, transport, host_of(domain)));
         }
         if let Command::KeepTrunks(trunks) = &command {
-            self.streams.keep_alive(kept_over(trunks, TransportKind::Tcp));
-            self.tls_streams.keep_alive(kept_over(trunks, TransportKind::Tls));
+            for streams in &self.streams {
+                streams.of(Transport::Tcp).keep_alive(kept_over(trunks, TransportKind::Tcp));
+                streams.of(Transport::Tls).keep_alive(kept_over(trunks, TransportKind::Tls));
+            }
         }
         let mut answer = Ok(());
         match command {
@@ -469,7 +483,7 @@ impl Shard {
         let now = Instant::now();
         for left in remains.iter().filter(|left| left.transport == Transport::Tls) {
             if let Some(to) = left.request.to_addr() {
-                self.tls.know(left.remote, to.uri.host);
+                self.streams.iter().for_each(|one| one.know_name(left.remote, to.uri.host));
             }
         }
         self.edge.bid_farewell(now, remains);
@@ -570,14 +584,13 @@ impl Shard {
 }
 
 /// The media sockets of all shards, as a peer would name them.
-fn own_sockets(config: &Config) -> Vec<(IpAddr, RangeInclusive<u16>)> {
-    let bound = match config.sip.bind_address {
-        any if any.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        bound => bound,
-    };
-    [bound, config.sip.public_address]
-        .map(|address| (address, config.media.first_port..=config.media.last_port))
-        .into()
+fn own_sockets(
+    config: &Config,
+    interfaces: &[config::Interface],
+) -> Vec<(IpAddr, RangeInclusive<u16>)> {
+    let ports = config.media.first_port..=config.media.last_port;
+    let addresses = interfaces.iter().flat_map(|one| [one.media_bind, one.media_public]);
+    addresses.map(|address| (address, ports.clone())).collect()
 }
 
 /// The softphones' listener. Pages are closed and opened again, so that there are more connections

@@ -212,6 +212,7 @@ fn route(address: SocketAddr) -> Route {
         hides_caller: false,
         trusted: false,
         forwarding: ForwardingHeader::None,
+        interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
     }

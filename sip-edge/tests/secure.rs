@@ -136,6 +136,7 @@ impl Rig {
         let told = seen.clone();
         let config = StreamConfig {
             local,
+            interface: 0,
             shard: 0,
             max_connections: 8,
             max_per_address: 4,

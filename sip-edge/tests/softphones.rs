@@ -72,6 +72,7 @@ fn call(agent: &str) -> Command {
         hides_caller: false,
         trusted: false,
         forwarding: ForwardingHeader::None,
+        interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
     };

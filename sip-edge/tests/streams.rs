@@ -70,7 +70,14 @@ impl Rig {
         let local = free_address();
         let seen = Rc::<RefCell<Vec<Seen>>>::default();
         let told = seen.clone();
-        let config = StreamConfig { local, shard: 0, max_connections, max_per_address: 2, limits };
+        let config = StreamConfig {
+            local,
+            interface: 0,
+            shard: 0,
+            max_connections,
+            max_per_address: 2,
+            limits,
+        };
         let streams = Streams::new(config, None, pace().0, move |event| {
             told.borrow_mut().push(match event {
                 StreamEvent::Message { flow, bytes } => Seen::Message(flow, bytes.to_vec()),
@@ -415,6 +422,7 @@ fn nothing_more_is_taken_of_a_connection_that_is_cut_off() {
             let local = free_address();
             let config = StreamConfig {
                 local,
+                interface: 0,
                 shard: 0,
                 max_connections: 4,
                 max_per_address: 4,
@@ -460,6 +468,7 @@ async fn most_in_a_turn(count: usize, is_trunk: bool, unit: &'static [u8]) -> (u
     let local = free_address();
     let config = StreamConfig {
         local,
+        interface: 0,
         shard: 0,
         max_connections: 400,
         max_per_address: 400,
@@ -550,6 +559,7 @@ fn what_was_caused_to_be_sent_goes_out_before_the_end() {
             let local = free_address();
             let config = StreamConfig {
                 local,
+                interface: 0,
                 shard: 0,
                 max_connections: 4,
                 max_per_address: 2,

@@ -1,8 +1,10 @@
-//! The real process and its trunks, played by scripts: one SIP port for all shards, registrations
-//! over TCP, and what strangers get over it.
+//! The real process and its trunks, played by scripts: one SIP port for all shards, several
+//! interfaces, registrations over TCP, and what strangers get over it.
 
 #[path = "trunks/edge.rs"]
 mod edge;
+#[path = "trunks/interfaces.rs"]
+mod interfaces;
 #[path = "trunks/one_port.rs"]
 mod one_port;
 #[path = "trunks/registration.rs"]

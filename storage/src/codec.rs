@@ -279,6 +279,7 @@ mod tests {
                 forwarding: ForwardingHeader::None,
                 srv: false,
                 dtmf: DtmfMode::Auto,
+                interface: None,
             }
         }
 

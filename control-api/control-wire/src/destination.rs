@@ -82,6 +82,9 @@ pub struct Route {
     pub diverted_by: Option<String>,
     #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
     pub dtmf: DtmfMode,
+    /// The interface of the edge that the call goes by; `None` for its default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// Credentials for RFC 8760 / RFC 3261 §22 digest challenges.

@@ -21,6 +21,9 @@ pub struct KeptTrunk {
     pub probe_interval_s: Option<u32>,
     /// Networks (CIDR) that its answers come from besides `addresses`.
     pub signal_from: Vec<String>,
+    /// The interface of the edge that it is reached by; `None` for its default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 /// How a trunk stands with the shard that tells it.
@@ -33,6 +36,9 @@ pub struct TrunkState {
     pub reachable: Option<bool>,
     /// Whether its last calls came to nothing, so that others are tried before it.
     pub breaker_open: bool,
+    /// Whether the edge has no such interface, or one that reaches none of its addresses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_interface: bool,
 }
 
 /// How a registration stands.

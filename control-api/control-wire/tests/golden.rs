@@ -33,6 +33,7 @@ fn route() -> Route {
         hides_caller: false,
         trusted: false,
         forwarding: ForwardingHeader::None,
+        interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
     }
@@ -414,10 +415,11 @@ fn trunks() {
         register_s: Some(300),
         probe_interval_s: None,
         signal_from: vec!["203.0.113.0/24".into()],
+        interface: None,
     };
     check(
         r#"{"command":{"id":6,"command":{"keep_trunks":[{"trunk":"carrier","transport":"tcp","addresses":["192.0.2.7:5060"],"domain":"sip.example.net","credentials":{"username":"dialer","password":"s3cret"},"register_s":300,"probe_interval_s":null,"signal_from":["203.0.113.0/24"]}]}}}"#,
-        ToEdge::Command { id: 6, command: Command::KeepTrunks(vec![kept]) },
+        ToEdge::Command { id: 6, command: Command::KeepTrunks(vec![kept.clone()]) },
     );
     let fault = RegistrationFault { sip_code: Some(403), detail: "forbidden".into() };
     let state = TrunkState {
@@ -425,10 +427,20 @@ fn trunks() {
         registration: Some(Registration { until_ms: None, fault: Some(fault) }),
         reachable: Some(true),
         breaker_open: false,
+        lacks_interface: false,
     };
     check(
         r#"{"trunk":{"trunk":"carrier","registration":{"until_ms":null,"fault":{"sip_code":403,"detail":"forbidden"}},"reachable":true,"breaker_open":false}}"#,
-        FromEdge::Trunk(state),
+        FromEdge::Trunk(state.clone()),
+    );
+    check(
+        r#"{"trunk":{"trunk":"carrier","registration":null,"reachable":true,"breaker_open":false,"lacks_interface":true}}"#,
+        FromEdge::Trunk(TrunkState { registration: None, lacks_interface: true, ..state }),
+    );
+    let by = KeptTrunk { credentials: None, interface: Some("v6".into()), ..kept };
+    check(
+        r#"{"trunk":"carrier","transport":"tcp","addresses":["192.0.2.7:5060"],"domain":"sip.example.net","credentials":null,"register_s":300,"probe_interval_s":null,"signal_from":["203.0.113.0/24"],"interface":"v6"}"#,
+        by,
     );
     let skipped = SkippedTrunk { trunk: "carrier".into(), reason: "trunk_unresolved".into() };
     check(

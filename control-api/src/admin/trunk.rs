@@ -50,6 +50,7 @@ pub struct TrunkView {
     pub trusted: bool,
     pub forwarding: ForwardingHeader,
     pub dtmf: DtmfMode,
+    pub interface: Option<String>,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
     /// How it stands with each connected shard that registers with it, probes it, or avoids it.
@@ -74,11 +75,15 @@ pub struct TrunkStateView {
     pub reachable: Option<bool>,
     /// Whether its last calls came to nothing, so that others are tried before it.
     pub breaker_open: bool,
+    /// Whether the edge has no such `interface`, or one of another IP version than its addresses.
+    #[serde(default)]
+    pub lacks_interface: bool,
 }
 
 impl From<TrunkStanding> for TrunkStateView {
     fn from(standing: TrunkStanding) -> Self {
-        let TrunkState { registration, reachable, breaker_open, .. } = standing.state;
+        let TrunkState { registration, reachable, breaker_open, lacks_interface, .. } =
+            standing.state;
         let fault = registration.as_ref().and_then(|one| one.fault.clone());
         Self {
             edge: standing.edge.to_string(),
@@ -89,6 +94,7 @@ impl From<TrunkStanding> for TrunkStateView {
             detail: fault.map(|fault| fault.detail),
             reachable,
             breaker_open,
+            lacks_interface,
         }
     }
 }
@@ -173,6 +179,7 @@ impl From<&Trunk> for TrunkView {
             trusted: trunk.trusted,
             forwarding: trunk.forwarding,
             dtmf: trunk.dtmf,
+            interface: trunk.interface.clone(),
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
         }
@@ -323,6 +330,12 @@ pub struct TrunkSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_parser = field::word::<DtmfMode>)]
     pub dtmf: Option<DtmfMode>,
+    /// One of the edge's `[[interfaces]]`, by whose addresses it is reached; an empty text removes
+    /// it. A call passes it by where the edge has none of this name, or one of another IP version
+    /// than the host's. Default none: the addresses of `[sip]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
+    pub interface: Option<String>,
 }
 
 impl TrunkSettings {
@@ -396,6 +409,13 @@ impl TrunkSettings {
         if let Some(username) = self.username.as_deref().filter(|username| !username.is_empty()) {
             refusals.take("username", field::text(username));
         }
+        if let Some(name) = self.interface.as_deref().filter(|name| !name.is_empty()) {
+            refusals.take("interface", field::id(name));
+        }
+        let interface = self
+            .interface
+            .or_else(|| known.and_then(|known| known.interface.clone()))
+            .filter(|name| !name.is_empty());
         let follows_redirects = self
             .follows_redirects
             .unwrap_or_else(|| known.is_some_and(|known| known.follows_redirects));
@@ -448,6 +468,7 @@ impl TrunkSettings {
                 .or_else(|| known.map(|known| known.forwarding))
                 .unwrap_or_default(),
             dtmf: self.dtmf.or_else(|| known.map(|known| known.dtmf)).unwrap_or_default(),
+            interface,
         };
         if trunk.register_s.is_some() && (trunk.username.is_none() || trunk.password.is_none()) {
             refusals.add("register_s", "allowed only with username and password, or as 0");

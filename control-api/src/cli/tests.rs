@@ -145,6 +145,7 @@ async fn a_customer_is_onboarded_command_by_command() {
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
     let follows = ["--follows-redirects", "true", "--hides-caller", "true"];
     let told = ["--trusted", "true", "--forwarding", "history-info", "--dtmf", "info"];
+    let told = [&told[..], &["--interface", "carrier-v6"]].concat();
     let output = shell
         .run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows, &told].concat())
         .await;
@@ -162,12 +163,18 @@ async fn a_customer_is_onboarded_command_by_command() {
             "trusted            yes",
             "forwarding         history_info",
             "dtmf               info",
+            "interface          carrier-v6",
         ],
     );
-    let none = ["--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];
+    let none = ["--interface", "", "--register-s", "0", "--probe-interval-s", "0", "--prefix", ""];
     Shell::check(
         shell.run(&[&["trunk", "set", "carrier-a"][..], &none].concat()).await,
-        &["register_s         0", "probe_interval_s   0", "prefixes           -"],
+        &[
+            "register_s         0",
+            "probe_interval_s   0",
+            "prefixes           -",
+            "interface          -",
+        ],
     );
     let secure = ["--transport", "tls", "--media", "sdes-srtp", "--srv", "true"];
     Shell::check(

@@ -126,8 +126,10 @@ fn state_text(state: &TrunkStateView) -> String {
         if is_reachable { "answers OPTIONS".into() } else { "does not answer OPTIONS".to_owned() }
     });
     let avoided = state.breaker_open.then(|| "avoided: its last calls came to nothing".to_owned());
+    let lacks_interface =
+        state.lacks_interface.then(|| "no interface of the edge reaches it".to_owned());
     let parts: Vec<String> =
-        [registered, fault, reachable, avoided].into_iter().flatten().collect();
+        [lacks_interface, registered, fault, reachable, avoided].into_iter().flatten().collect();
     format!("{}/{}: {}", state.edge, state.shard, parts.join("; "))
 }
 

@@ -39,7 +39,13 @@ async fn add(rig: &Rig, trunk: &str, host: &str, settings: Value) {
 }
 
 fn state(registration: Option<Registration>) -> TrunkState {
-    TrunkState { trunk: "carrier".into(), registration, reachable: Some(true), breaker_open: false }
+    TrunkState {
+        trunk: "carrier".into(),
+        registration,
+        reachable: Some(true),
+        breaker_open: false,
+        lacks_interface: false,
+    }
 }
 
 /// Waits until the only shard's state of the trunk is of this kind.

@@ -1,5 +1,5 @@
-//! The datagram engine of one shard: a SIP socket and a pool of pre-bound RTP/RTCP port pairs
-//! behind one epoll set, all non-blocking and owned by one task. Media come in bursts (`burst`),
+//! The datagram engine of one shard: on each interface a SIP socket and a pool of pre-bound RTP/RTCP
+//! port pairs, behind one epoll set, all non-blocking and owned by one task. Media come in bursts (`burst`),
 //! which are received, relayed in place and sent in three steps. The caller decides what happens to
 //! each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds one packet
 //! at a time, so receiving once is cheaper than reading until it would block.
@@ -47,23 +47,24 @@ const GATHER: Duration = Duration::from_millis(1);
 /// The shortest sleep that is worth it: the kernel adds some 50 µs, which a shard that is nearly
 /// busy lacks.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
-/// The epoll key of the SIP socket; media sockets and the softphones' use their number.
-const SIP_KEY: u64 = u64::MAX;
+/// The epoll key of the first interface's SIP socket, the others' follow; media sockets and the
+/// softphones' use their number, which is less.
+const SIP_KEY: u64 = 1 << 32;
 const WEBRTC_KEY: u64 = SocketId::WEBRTC.0 as u64;
 /// The epoll key of the bell.
-const BELL_KEY: u64 = u64::MAX - 1;
+const BELL_KEY: u64 = u64::MAX;
 
 /// Addresses and size of one shard's sockets.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// SIP over UDP; port 0 lets the system choose.
-    pub sip: SocketAddr,
-    /// Whether engines of this process share the SIP address: each datagram reaches one of them,
+    /// SIP over UDP, of each interface, the default one first; port 0 lets the system choose.
+    pub sip: Vec<SocketAddr>,
+    /// Whether engines of this process share the SIP addresses: each datagram reaches one of them,
     /// by a hash of where it comes from.
     pub sip_is_shared: bool,
-    /// Address that the media sockets are bound to.
-    pub media_address: IpAddr,
-    /// First port of the pool: pair `n` is `first_port + 2n` and `+ 1`.
+    /// Addresses that the media sockets are bound to, of each interface.
+    pub media_addresses: Vec<IpAddr>,
+    /// First port of the pool: pair `n` is `first_port + 2n` and `+ 1`, on each interface.
     pub first_port: u16,
     pub pair_count: u16,
     /// The softphones' socket, if there are any; port 0 lets the system choose.
@@ -74,7 +75,7 @@ pub struct EngineConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// A SIP message of this length, for `sip_message`.
-    Sip { remote: SocketAddr, len: usize },
+    Sip { interface: usize, remote: SocketAddr, len: usize },
     /// Media, for `relay_burst`.
     Burst,
     /// The bell of `hear` was rung.
@@ -103,6 +104,29 @@ struct MediaSocket {
     peer: Peer,
 }
 
+/// The port pairs of each interface, one interface after the other.
+struct Pool {
+    sockets: Vec<MediaSocket>,
+    /// Sockets of one interface.
+    len: usize,
+}
+
+impl Pool {
+    /// The softphones' socket stands nowhere.
+    fn place(&self, socket: SocketId) -> usize {
+        socket.interface() * self.len + socket.port_offset() as usize
+    }
+
+    fn get(&self, socket: SocketId) -> Option<&MediaSocket> {
+        self.sockets.get(self.place(socket))
+    }
+
+    fn get_mut(&mut self, socket: SocketId) -> Option<&mut MediaSocket> {
+        let place = self.place(socket);
+        self.sockets.get_mut(place)
+    }
+}
+
 /// Whom a media socket hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Peer {
@@ -116,14 +140,15 @@ enum Peer {
 /// All UDP sockets of one shard.
 pub struct Engine {
     epoll: OwnedFd,
-    sip: UdpSocket,
+    /// One of each interface.
+    sip: Vec<UdpSocket>,
     /// Wakes the engine as a datagram does.
     bell: Option<OwnedFd>,
     webrtc: Option<UdpSocket>,
-    media: Vec<MediaSocket>,
+    media: Pool,
     events: Vec<epoll::Event>,
     next_event: usize,
-    /// SIP messages that this batch may still bring.
+    /// SIP messages that this batch may still bring of this interface.
     sip_budget: u32,
     /// Bytes of SIP that it may still bring; the last message may be longer.
     sip_byte_budget: usize,
@@ -175,26 +200,33 @@ impl Engine {
     pub fn open(config: &EngineConfig) -> Result<Self, EngineError> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|error| EngineError::Epoll(error.into()))?;
-        let sip = bind(config.sip, SIP_BUFFER_LEN, config.sip_is_shared)?;
-        watch(&epoll, sip.as_fd(), SIP_KEY)?;
+        let mut sip = Vec::with_capacity(config.sip.len());
+        for (key, address) in (SIP_KEY..).zip(&config.sip) {
+            let socket = bind(*address, SIP_BUFFER_LEN, config.sip_is_shared)?;
+            watch(&epoll, socket.as_fd(), key)?;
+            sip.push(socket);
+        }
         let webrtc =
             config.webrtc.map(|address| bind_media(address, WEBRTC_BUFFER_LEN)).transpose()?;
         if let Some(webrtc) = &webrtc {
             watch(&epoll, webrtc.as_fd(), WEBRTC_KEY)?;
         }
-        let mut media = Vec::with_capacity(usize::from(config.pair_count) * 2);
-        for offset in 0..u32::from(config.pair_count) * 2 {
-            let port = u16::try_from(u32::from(config.first_port) + offset)
-                .map_err(|_| EngineError::PortRange)?;
-            let socket = bind_media(SocketAddr::new(config.media_address, port), MEDIA_BUFFER_LEN)?;
-            media.push(MediaSocket { socket, peer: Peer::Any });
+        let pool_len = usize::from(config.pair_count) * 2;
+        let mut media = Vec::with_capacity(pool_len * config.media_addresses.len());
+        for address in &config.media_addresses {
+            for offset in 0..u32::from(config.pair_count) * 2 {
+                let port = u16::try_from(u32::from(config.first_port) + offset)
+                    .map_err(|_| EngineError::PortRange)?;
+                let socket = bind_media(SocketAddr::new(*address, port), MEDIA_BUFFER_LEN)?;
+                media.push(MediaSocket { socket, peer: Peer::Any });
+            }
         }
         Ok(Self {
             epoll,
             sip,
             bell: None,
             webrtc,
-            media,
+            media: Pool { sockets: media, len: pool_len },
             events: Vec::with_capacity(BATCH_LEN),
             next_event: 0,
             sip_budget: 0,
@@ -251,17 +283,16 @@ impl Engine {
         self.ask_webrtc();
         while let Some(event) = self.events.get(self.next_event) {
             match event.data.u64() {
-                SIP_KEY if !self.burst.is_empty() => break,
-                SIP_KEY => {
-                    if let Some(message) = self.receive_sip() {
-                        return Some(message);
-                    }
-                }
-                BELL_KEY if !self.burst.is_empty() => break,
+                SIP_KEY.. if !self.burst.is_empty() => break,
                 BELL_KEY => {
                     self.next_event += 1;
                     self.silence_bell();
                     return Some(Received::Rung);
+                }
+                key @ SIP_KEY.. => {
+                    if let Some(message) = self.receive_sip((key - SIP_KEY) as usize) {
+                        return Some(message);
+                    }
                 }
                 _ if self.burst.room() == 0 => break,
                 WEBRTC_KEY => {
@@ -306,22 +337,23 @@ impl Engine {
         }
     }
 
-    fn receive_sip(&mut self) -> Option<Received> {
-        let result = self.sip.recv_from(&mut self.sip_buffer);
+    fn receive_sip(&mut self, interface: usize) -> Option<Received> {
+        let result = self.sip[interface].recv_from(&mut self.sip_buffer);
         self.sip_budget -= 1;
         self.sip_byte_budget =
             self.sip_byte_budget.saturating_sub(result.as_ref().map_or(0, |(len, _)| *len));
         if self.sip_budget == 0 || self.sip_byte_budget == 0 || result.is_err() {
             self.next_event += 1;
+            (self.sip_budget, self.sip_byte_budget) = (SIP_BATCH_LEN, SIP_BATCH_BYTES);
         }
         self.counters.count_received(&result);
-        result.ok().map(|(len, remote)| Received::Sip { remote, len })
+        result.ok().map(|(len, remote)| Received::Sip { interface, remote, len })
     }
 
     /// Takes one datagram of a media socket into the burst, and ends the socket's event when it has
     /// had its turn.
     fn receive_media(&mut self, socket: SocketId) {
-        let Some(media) = self.media.get_mut(socket.0 as usize) else {
+        let Some(media) = self.media.get_mut(socket) else {
             return self.next_event += 1;
         };
         if let Peer::Only(peer) = media.peer {
@@ -368,7 +400,7 @@ impl Engine {
                 continue;
             };
             let range = start..start + len;
-            match (self.media.get(socket.0 as usize), &self.webrtc) {
+            match (self.media.get(socket), &self.webrtc) {
                 (Some(media), _) if media.is_connected_to(remote) => {
                     self.burst.queue_send(place, range, &media.socket, None)
                 }
@@ -389,7 +421,7 @@ impl Engine {
     /// Begins to read a media socket, without what came to it while nobody used it.
     pub fn open_socket(&mut self, socket: SocketId) {
         self.discard(socket);
-        if let Some(media) = self.media.get(socket.0 as usize) {
+        if let Some(media) = self.media.get(socket) {
             // A failure is a dead descriptor or a socket that is watched already.
             let _ = watch(&self.epoll, media.socket.as_fd(), u64::from(socket.0));
         }
@@ -412,7 +444,7 @@ impl Engine {
         if socket == SocketId::WEBRTC {
             return Some(self.webrtc.as_ref()?.send_to(bytes, remote));
         }
-        let media = self.media.get(socket.0 as usize)?;
+        let media = self.media.get(socket)?;
         Some(if media.is_connected_to(remote) {
             media.socket.send(bytes)
         } else {
@@ -420,15 +452,15 @@ impl Engine {
         })
     }
 
-    /// Sends one SIP message.
-    pub fn send_sip(&mut self, remote: SocketAddr, bytes: &[u8]) {
-        let result = self.sip.send_to(bytes, remote);
+    /// Sends one SIP message by an interface.
+    pub fn send_sip(&mut self, interface: usize, remote: SocketAddr, bytes: &[u8]) {
+        let result = self.sip[interface].send_to(bytes, remote);
         self.counters.count_sent(&result);
     }
 
     /// Binds a media socket to one peer: cheaper, and the kernel then refuses every other source.
     pub fn connect(&mut self, socket: SocketId, remote: SocketAddr) {
-        if let Some(media) = self.media.get_mut(socket.0 as usize) {
+        if let Some(media) = self.media.get_mut(socket) {
             media.peer = if media.socket.connect(remote).is_ok() {
                 Peer::Settling(remote)
             } else {
@@ -439,7 +471,7 @@ impl Engine {
 
     /// Frees a media socket of its peer.
     pub fn disconnect(&mut self, socket: SocketId) {
-        if let Some(media) = self.media.get_mut(socket.0 as usize)
+        if let Some(media) = self.media.get_mut(socket)
             && media.peer != Peer::Any
         {
             media.peer = Peer::Any;
@@ -451,7 +483,7 @@ impl Engine {
     /// Frees a media socket of its peer and stops reading it.
     pub fn release(&mut self, socket: SocketId) {
         self.disconnect(socket);
-        if let Some(media) = self.media.get(socket.0 as usize) {
+        if let Some(media) = self.media.get(socket) {
             // The only failure is a socket that is not watched.
             let _ = epoll::delete(&self.epoll, &media.socket);
         }
@@ -459,7 +491,7 @@ impl Engine {
     }
 
     fn discard(&mut self, socket: SocketId) {
-        let Some(media) = self.media.get(socket.0 as usize) else { return };
+        let Some(media) = self.media.get(socket) else { return };
         loop {
             match media.socket.recv(&mut self.sip_buffer[..1]) {
                 Ok(_) => self.counters.discarded += 1,
@@ -469,9 +501,9 @@ impl Engine {
         }
     }
 
-    /// The address of the SIP socket.
-    pub fn sip_address(&self) -> std::io::Result<SocketAddr> {
-        self.sip.local_addr()
+    /// The addresses of the SIP sockets, of each interface.
+    pub fn sip_addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.sip.iter().map(UdpSocket::local_addr).collect()
     }
 
     /// The address of the softphones' socket, if there is one.

@@ -3,6 +3,7 @@
 //! readable" into an eventfd that glommio can read.
 
 use glommio::io::BufferedFile;
+use glommio::net::TcpStream;
 use io_uring::{IoUring, opcode, types};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -13,6 +14,14 @@ pub fn glommio_file(descriptor: OwnedFd) -> BufferedFile {
     // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the file becomes
     // the only owner.
     unsafe { BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
+}
+
+/// Gives a connected or connecting socket to glommio, whose stream then owns and closes it. Must run
+/// inside a glommio executor.
+pub fn glommio_stream(socket: OwnedFd) -> TcpStream {
+    // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the stream
+    // becomes the only owner.
+    unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) }
 }
 
 /// Locks one of glommio's files until nothing refers to it any more, the kernel's writes for a

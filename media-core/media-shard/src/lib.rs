@@ -1,6 +1,6 @@
 //! The shell under `media-core`: the UDP sockets of one shard and their epoll set (`engine`), what
 //! lets a glommio executor park until a datagram or another thread calls (`doorbell`), the
-//! recording files (`recorder`, `recovery`), and the way between them and the relay (`carry`).
+//! recording files (`recorder`, `recovery`), sockets of ours as glommio's streams, and the way between them and the relay (`carry`).
 //! Decides nothing about packets; knows no SIP.
 
 pub mod carry;
@@ -10,6 +10,8 @@ mod foreign;
 pub mod recorder;
 pub mod recovery;
 pub mod signal;
+
+pub use foreign::glommio_stream;
 
 use std::net::SocketAddr;
 

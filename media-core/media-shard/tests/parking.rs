@@ -14,9 +14,9 @@ fn run<F: Future<Output = ()> + 'static>(test: F) {
 fn a_datagram_rings_each_time_that_is_waited_for() {
     run(async {
         let config = EngineConfig {
-            sip: (Ipv4Addr::LOCALHOST, 0).into(),
+            sip: vec![(Ipv4Addr::LOCALHOST, 0).into()],
             sip_is_shared: false,
-            media_address: Ipv4Addr::LOCALHOST.into(),
+            media_addresses: vec![Ipv4Addr::LOCALHOST.into()],
             first_port: 0,
             pair_count: 0,
             webrtc: None,
@@ -24,7 +24,7 @@ fn a_datagram_rings_each_time_that_is_waited_for() {
         let mut engine = Engine::open(&config).unwrap();
         let mut bell = EngineBell::new(&engine).unwrap();
         let phone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let sip = engine.sip_address().unwrap();
+        let sip = engine.sip_addresses().unwrap()[0];
         for round in 0..3u8 {
             let phone = phone.try_clone().unwrap();
             let sender = glommio::spawn_local(async move {

@@ -30,16 +30,16 @@ impl Rig {
     fn new(recorder: Recorder) -> Self {
         for first_port in (42_000..60_000).step_by(64) {
             let config = EngineConfig {
-                sip: (LOCALHOST, 0).into(),
+                sip: vec![(LOCALHOST, 0).into()],
                 sip_is_shared: false,
-                media_address: LOCALHOST,
+                media_addresses: vec![LOCALHOST],
                 first_port,
                 pair_count: 2,
                 webrtc: None,
             };
             if let Ok(engine) = Engine::open(&config) {
                 let config = RelayConfig {
-                    public_address: LOCALHOST,
+                    public_addresses: vec![LOCALHOST],
                     first_port,
                     pair_count: 2,
                     quarantine: Duration::ZERO,

@@ -59,7 +59,7 @@ impl Relay {
     fn leg_index(&self, socket: SocketId, source: SocketAddr) -> Option<u32> {
         match socket {
             SocketId::WEBRTC => Some(self.softphones.as_ref()?.leg_at(source)?.index),
-            SocketId(number) => Some(number / 2),
+            socket => Some(socket.pair()),
         }
     }
 }

@@ -79,7 +79,7 @@ impl Relay {
     pub fn leg_place(&self, socket: SocketId, remote: SocketAddr) -> Option<u32> {
         match socket {
             SocketId::WEBRTC => Some(self.softphones.as_ref()?.leg_at(remote)?.index),
-            SocketId(number) => Some(number / 2),
+            socket => Some(socket.pair()),
         }
     }
 
@@ -96,7 +96,7 @@ impl Relay {
         let softphone =
             (socket == SocketId::WEBRTC).then(|| self.softphones.as_ref()?.leg_at(remote));
         let index = match softphone {
-            None => socket.0 / 2,
+            None => socket.pair(),
             Some(leg) => leg.map_or(u32::MAX, |leg| leg.index),
         };
         let handled = match softphone {
@@ -124,7 +124,7 @@ impl Relay {
         buffer: &mut [u8],
         len: usize,
     ) -> Result<Forward, DropReason> {
-        let index = socket.0 / 2;
+        let index = socket.pair();
         match (rtp::classify(&buffer[..len]), socket.0 % 2) {
             (Class::Other, _) => Err(DropReason::NotRtp),
             (Class::Rtp, 0) => {

@@ -139,6 +139,8 @@ pub(super) struct Leg {
     pub hearer: Option<LegId>,
     /// Whether keys are heard in its audio during a talk, too.
     pub hears_tones: bool,
+    /// Whose address its sockets have.
+    pub interface: u16,
     pub softphone: Option<Box<Softphone>>,
     pub inbound: Option<Box<Inbound>>,
     pub outbound: Option<Box<Outbound>>,
@@ -193,6 +195,7 @@ impl Leg {
             lock: StreamLock::default(),
             latch: None,
             sources: Box::default(),
+            interface: 0,
             softphone: None,
             inbound: None,
             outbound: None,
@@ -236,12 +239,19 @@ impl Leg {
 
     /// The socket that its RTP comes to and leaves from.
     pub fn rtp_socket(&self) -> SocketId {
-        if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2) }
+        self.socket(0)
     }
 
     /// The socket of its own RTCP; a softphone's is multiplexed (RFC 5761).
     pub fn rtcp_socket(&self) -> SocketId {
-        if self.softphone.is_some() { SocketId::WEBRTC } else { SocketId(self.id.index * 2 + 1) }
+        self.socket(1)
+    }
+
+    fn socket(&self, place: u32) -> SocketId {
+        match self.softphone {
+            Some(_) => SocketId::WEBRTC,
+            None => SocketId::new(self.interface, self.id.index * 2 + place),
+        }
     }
 
     /// The codec that was agreed; G.711 µ-law before.

@@ -10,8 +10,8 @@ use crate::quality::Mos;
 /// Limits and addresses of one shard's media.
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
-    /// Address written into SDP.
-    pub public_address: IpAddr,
+    /// Address written into SDP, of each interface, the default one first; at least that one.
+    pub public_addresses: Vec<IpAddr>,
     /// First (even) RTP port of the shard's range; pair `n` is `first_port + 2n` (RTP) and `+ 1`
     /// (RTCP).
     pub first_port: u16,
@@ -47,8 +47,8 @@ impl fmt::Debug for WebRtcConfig {
     }
 }
 
-/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP. The shell keeps a table
-/// of sockets by this number.
+/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP, above 16 bits the number of
+/// the interface. The shell keeps a table of sockets by this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 
@@ -56,6 +56,27 @@ impl SocketId {
     /// The one socket that all softphones of the shard share. It is always open, never connected
     /// and carries RTP and RTCP.
     pub const WEBRTC: SocketId = SocketId(u32::MAX);
+    const INTERFACE_SHIFT: u32 = 16;
+
+    /// The socket of a port on an interface.
+    pub(super) fn new(interface: u16, port_offset: u32) -> SocketId {
+        SocketId(u32::from(interface) << Self::INTERFACE_SHIFT | port_offset)
+    }
+
+    /// The interface, 0 being the default one.
+    pub fn interface(self) -> usize {
+        (self.0 >> Self::INTERFACE_SHIFT) as usize
+    }
+
+    /// How far its port lies behind the first of the range.
+    pub fn port_offset(self) -> u32 {
+        self.0 & ((1 << Self::INTERFACE_SHIFT) - 1)
+    }
+
+    /// The port pair that it is of.
+    pub(super) fn pair(self) -> u32 {
+        self.port_offset() / 2
+    }
 }
 
 /// One party's media; `index` is its port pair, or lies beyond the pairs for a softphone, and the

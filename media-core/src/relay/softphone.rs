@@ -158,7 +158,7 @@ impl Relay {
         let softphones = self.softphones.as_ref()?;
         let agent = &self.legs.get(leg.index, leg.generation)?.softphone.as_ref()?.agent;
         Some(SoftphoneLocal {
-            address: SocketAddr::new(self.config.public_address, softphones.port),
+            address: SocketAddr::new(self.config.public_addresses[0], softphones.port),
             ice: agent.credentials(),
             next_ice: agent.next_credentials(),
             peer_ufrag: agent.peer_ufrag().map(Box::from),

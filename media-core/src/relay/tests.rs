@@ -139,7 +139,7 @@ impl Rig {
 
     fn with_pairs(pair_count: u16) -> Rig {
         let config = RelayConfig {
-            public_address: "198.51.100.250".parse().unwrap(),
+            public_addresses: vec!["198.51.100.250".parse().unwrap()],
             first_port: 20_000,
             pair_count,
             quarantine: Duration::from_secs(5),

@@ -78,7 +78,7 @@ const FIREFOX_ANSWER: &str = "v=0\r\no=mozilla...THIS_IS_SDPARTA-99.0 3186201231
 fn made() -> SoftphoneLocal {
     let now = std::time::Instant::now();
     let config = RelayConfig {
-        public_address: "192.0.2.10".parse().unwrap(),
+        public_addresses: vec!["192.0.2.10".parse().unwrap()],
         first_port: 20_000,
         pair_count: 1,
         quarantine: std::time::Duration::ZERO,

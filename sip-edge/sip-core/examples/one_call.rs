@@ -7,7 +7,7 @@
 
 use call_words::{DtmfMode, ForwardingHeader, MediaProfile};
 use media_core::relay::{Layout, RelayConfig};
-use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, Interface, PlaceCall, Route};
 use sip_core::edge::Edge;
 use sip_core::event::{Event, Output};
 use sip_core::flow::{Flow, Transport};
@@ -134,6 +134,7 @@ fn call() -> PlaceCall {
             hides_caller: false,
             is_trusted: false,
             forwarding: ForwardingHeader::None,
+            interface: None,
             diverted_by: None,
             dtmf: DtmfMode::Auto,
         }],
@@ -157,9 +158,8 @@ fn call() -> PlaceCall {
 fn edge_config() -> EdgeConfig {
     EdgeConfig {
         shard: 0,
-        local: EDGE,
+        interfaces: vec![Interface { name: String::new(), local: EDGE, public: EDGE }],
         tls_port: 5061,
-        public: EDGE,
         user_agent: "one_call".into(),
         wideband: false,
         copies_sip: false,
@@ -171,7 +171,7 @@ fn edge_config() -> EdgeConfig {
 
 fn relay_config() -> RelayConfig {
     RelayConfig {
-        public_address: EDGE.ip(),
+        public_addresses: vec![EDGE.ip()],
         first_port: 10_000,
         pair_count: 2,
         quarantine: Duration::ZERO,

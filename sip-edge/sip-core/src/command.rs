@@ -1,14 +1,14 @@
 //! What the shell asks of the edge: the control link's commands with `Duration`s instead of
 //! milliseconds.
 
-use crate::flow::Transport;
+use crate::flow::{Flow, Transport};
 use crate::registrar::RegistrarConfig;
 use call_words::{
     AgentName, CallId, DtmfMode, ForwardingHeader, MediaProfile, Reason, RecordingName, TrunkId,
 };
 use ipnet::IpNet;
 use media_core::relay::Layout;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Limits and names of one shard's signalling.
@@ -17,11 +17,9 @@ pub struct EdgeConfig {
     /// Number of the shard, coded in the Contact's user so that a message that lands elsewhere can
     /// be sent on.
     pub shard: u16,
-    /// Address that the shard's SIP sockets are bound to: `local` of the flows that the edge opens.
-    pub local: SocketAddr,
-    /// Address that peers reach the shard at, written into Via and Contact.
-    pub public: SocketAddr,
-    /// The port of TLS, in place of those of `local` and `public`.
+    /// Those by which it speaks, the default one first; at least that one.
+    pub interfaces: Vec<Interface>,
+    /// The port of TLS, in place of those of the interfaces.
     pub tls_port: u16,
     /// `User-Agent` and `Server` header.
     pub user_agent: String,
@@ -37,15 +35,73 @@ pub struct EdgeConfig {
     pub softphones: Option<RegistrarConfig>,
 }
 
+/// Addresses of a shard's signalling; each two differ in the IP address of `local`.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    /// By which trunks name it; the default one is named by none.
+    pub name: String,
+    /// What the SIP sockets are bound to: `local` of the flows that the edge opens.
+    pub local: SocketAddr,
+    /// What peers reach the shard at, written into Via and Contact.
+    pub public: SocketAddr,
+}
+
+/// Why a trunk has no way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InterfaceFault {
+    #[error("this edge has no such interface")]
+    Unknown,
+    #[error("the trunk's address is of another IP version than the interface")]
+    Family,
+}
+
 impl EdgeConfig {
-    /// `local` of the flows that the edge opens over a transport.
-    pub fn local(&self, transport: Transport) -> SocketAddr {
-        self.at(self.local, transport)
+    /// The interface of a trunk that names this one, or none, by which its address is reached.
+    pub fn interface(
+        &self,
+        name: Option<&str>,
+        transport: Transport,
+        remote: IpAddr,
+    ) -> Result<usize, InterfaceFault> {
+        let Some(name) = name else {
+            // The system chooses where streams of the default one leave from.
+            let fits = transport != Transport::Udp || self.reaches(0, remote);
+            return if fits { Ok(0) } else { Err(InterfaceFault::Family) };
+        };
+        let mut further = self.interfaces.iter().skip(1);
+        let place = further.position(|one| one.name == name).ok_or(InterfaceFault::Unknown)? + 1;
+        if self.reaches(place, remote) { Ok(place) } else { Err(InterfaceFault::Family) }
     }
 
-    /// Address that peers reach the shard at over a transport.
-    pub fn public(&self, transport: Transport) -> SocketAddr {
-        self.at(self.public, transport)
+    /// The same of a route.
+    pub fn interface_for(&self, route: &Route) -> Result<usize, InterfaceFault> {
+        self.interface(route.interface.as_deref(), route.transport, route.address.ip())
+    }
+
+    fn reaches(&self, interface: usize, remote: IpAddr) -> bool {
+        self.interfaces[interface].local.is_ipv4() == remote.is_ipv4()
+    }
+
+    /// The interface that has this address.
+    pub fn interface_at(&self, local: IpAddr) -> Option<usize> {
+        self.interfaces.iter().position(|one| one.local.ip() == local)
+    }
+
+    /// The interface that a flow goes by.
+    pub fn interface_of(&self, flow: Flow) -> usize {
+        let place = self.interface_at(flow.local.ip());
+        place.filter(|_| flow.transport != Transport::Wss).unwrap_or_default()
+    }
+
+    /// A flow that the edge opens by an interface.
+    pub fn flow(&self, interface: usize, transport: Transport, remote: SocketAddr) -> Flow {
+        let local = self.at(self.interfaces[interface].local, transport);
+        Flow { transport, local, remote, connection: None }
+    }
+
+    /// Address that peers reach the shard at on a flow.
+    pub fn public(&self, flow: Flow) -> SocketAddr {
+        self.at(self.interfaces[self.interface_of(flow)].public, flow.transport)
     }
 
     fn at(&self, address: SocketAddr, transport: Transport) -> SocketAddr {
@@ -112,6 +168,8 @@ pub struct Route {
     pub trunk: TrunkId,
     pub transport: Transport,
     pub address: SocketAddr,
+    /// Name of the interface that the call goes by; `None` for the default one.
+    pub interface: Option<String>,
     /// Host part of the request-URI, To and From, with the port where it is not the transport's
     /// own.
     pub domain: String,
@@ -147,6 +205,8 @@ pub struct KeptTrunk {
     pub transport: Transport,
     /// Those that are asked: the next one when one does not answer.
     pub addresses: Vec<SocketAddr>,
+    /// Name of the interface that it is reached by; `None` for the default one.
+    pub interface: Option<String>,
     /// Host part of its URIs, with the port where it is not the transport's own.
     pub domain: String,
     pub credentials: Option<Credentials>,

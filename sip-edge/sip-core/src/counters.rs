@@ -53,9 +53,11 @@ pub enum Counter {
     FellBackToUdp,
     /// A key that was told by INFO faster than keys are pressed.
     KeyRefused,
+    /// An attempt, or a trunk that was to be kept, without an interface that reaches it.
+    InterfaceLacking,
 }
 
-const NAMES: [(Counter, &str); 26] = [
+const NAMES: [(Counter, &str); 27] = [
     (Counter::CallPlaced, "sip_calls_placed"),
     (Counter::CallEnded, "sip_calls_ended"),
     (Counter::CallRefused, "sip_calls_refused"),
@@ -82,6 +84,7 @@ const NAMES: [(Counter, &str); 26] = [
     (Counter::MovedToTcp, "sip_requests_moved_to_tcp"),
     (Counter::FellBackToUdp, "sip_requests_fell_back_to_udp"),
     (Counter::KeyRefused, "sip_keys_refused"),
+    (Counter::InterfaceLacking, "sip_trunk_interfaces_lacking"),
 ];
 
 /// Monotonic counts.

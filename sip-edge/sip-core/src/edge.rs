@@ -67,6 +67,7 @@ impl Edge {
             hold_audio: BTreeMap::new(),
             trunk_networks: BTreeSet::new(),
             refused_sources: BTreeSet::new(),
+            lacking_interfaces: BTreeSet::new(),
             datagrams_only: BTreeMap::new(),
             trunks: Trunks::default(),
             ladders: Ladders::default(),
@@ -214,7 +215,9 @@ impl Edge {
         self.shard.counters.count(Counter::FlowError);
         self.lose_softphone(now, flow);
         let broken = |peer: &Peer| {
-            peer.flow.transport == flow.transport && peer.flow.connection == flow.connection
+            peer.flow.transport == flow.transport
+                && peer.flow.connection == flow.connection
+                && peer.flow.local.ip() == flow.local.ip()
         };
         let failed: Vec<TransactionId> = self
             .shard
@@ -233,6 +236,11 @@ impl Edge {
         if flow.connection.is_none() && flow.transport.is_reliable() {
             self.lose_trunk_flow(now, flow);
         }
+    }
+
+    /// The interface that a flow goes by.
+    pub fn interface_of(&self, flow: Flow) -> usize {
+        self.shard.config.interface_of(flow)
     }
 
     /// Whether a host is known as a trunk's.

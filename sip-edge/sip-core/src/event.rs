@@ -1,6 +1,6 @@
 //! What the edge tells the shell: messages to send, recordings to open, and the events of calls.
 
-use crate::command::Refusal;
+use crate::command::{InterfaceFault, Refusal};
 use crate::control::Conversation;
 use crate::flow::Flow;
 use crate::outcome::LegName;
@@ -33,6 +33,9 @@ pub enum Output {
     /// taken. It may be the carrier itself, so the operator is to know: told once for each trunk
     /// and kind.
     SourceRefused { trunk: TrunkId, source: IpAddr, kind: SourceKind },
+    /// A trunk has no way by the interface that it names, or by the default one if it names none:
+    /// told once for each trunk and interface.
+    InterfaceLacking { trunk: TrunkId, interface: Option<String>, fault: InterfaceFault },
     /// A SIP message of a call was sent or came.
     Copied(Box<Copied>),
     /// Close this flow once what was sent on it is out.
@@ -140,6 +143,8 @@ pub struct TrunkState {
     pub is_reachable: Option<bool>,
     /// Whether its calls came to nothing, so that others are tried before it.
     pub is_avoided: bool,
+    /// Whether there is no such interface as it names, or none of its addresses is reached by it.
+    pub lacks_interface: bool,
 }
 
 /// How the shard's registration with a trunk stands.

@@ -7,7 +7,7 @@ use crate::flow::Transport;
 use crate::message::{self, Limits, Method, Request, SipMessage};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A leg that stands at a carrier.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Remains {
     pub key: String,
     pub transport: Transport,
     pub remote: SocketAddr,
+    /// Address of the interface that it goes by; `None` for the default one.
+    pub local: Option<IpAddr>,
     /// Networks that its messages may come from, besides the address of `remote`.
     pub signal_from: Vec<IpNet>,
     /// An INVITE without body, as it was sent on its way, or the BYE that is due; its Via is then
@@ -52,14 +54,16 @@ impl Note {
     pub fn print(&self) -> Vec<u8> {
         match self {
             Note::Gone { key } => format!("{GONE} {key}\n").into_bytes(),
-            Note::Standing(Remains { key, transport, remote, signal_from, request }) => {
+            Note::Standing(Remains { key, transport, remote, local, signal_from, request }) => {
                 let message = message::print_request(request);
                 let word = word(*transport);
                 let len = message.len();
                 let networks: Vec<String> = signal_from.iter().map(IpNet::to_string).collect();
                 let networks = networks.join(",");
+                let local = local.map(|local| format!(" {local}")).unwrap_or_default();
                 let mut note =
-                    format!("{STANDING} {key} {word} {remote} {len} {networks}\n").into_bytes();
+                    format!("{STANDING} {key} {word} {remote} {len} {networks}{local}\n")
+                        .into_bytes();
                 note.extend_from_slice(&message);
                 note
             }
@@ -88,15 +92,16 @@ pub fn read(journal: &[u8]) -> Vec<Remains> {
             };
             let networks = words.next().unwrap_or_default().split(',');
             let networks = networks.filter_map(|network| network.parse().ok()).collect();
+            let local = words.next().and_then(|local| local.parse().ok());
             let Some((message, after)) = rest.split_at_checked(len) else { break };
             rest = after;
             if let Some((transport, remote)) = way {
-                standing.insert(key, (transport, remote, networks, message));
+                standing.insert(key, (transport, remote, local, networks, message));
             }
         }
     }
     let remains =
-        standing.into_iter().filter_map(|(key, (transport, remote, networks, message))| {
+        standing.into_iter().filter_map(|(key, (transport, remote, local, networks, message))| {
             let Ok(SipMessage::Request(request)) = message::parse(message, &Limits::default())
             else {
                 return None;
@@ -106,6 +111,7 @@ pub fn read(journal: &[u8]) -> Vec<Remains> {
                 key: key.to_owned(),
                 transport,
                 remote,
+                local,
                 signal_from: networks,
                 request,
             })
@@ -166,6 +172,7 @@ mod tests {
             key: key.to_owned(),
             transport,
             remote: remote.parse().unwrap(),
+            local: None,
             signal_from: Vec::new(),
             request,
         }
@@ -192,6 +199,8 @@ mod tests {
         let networks = ["203.0.113.0/24", "2001:db8::/64"];
         let signal_from = networks.iter().map(|network| network.parse().unwrap()).collect();
         let clustered = Remains { signal_from, ..other.clone() };
+        let elsewhere = Remains { local: Some("192.0.2.8".parse().unwrap()), ..other.clone() };
+        let elsewhere_too = Remains { local: elsewhere.local, ..clustered.clone() };
         let moved = Remains { remote: "10.9.9.9:5062".parse().unwrap(), ..answered.clone() };
         let note = |remains: &Remains| Note::Standing(remains.clone()).print();
         let gone = |key: &str| Note::Gone { key: key.to_owned() }.print();
@@ -201,6 +210,8 @@ mod tests {
         check(&[note(&ringing), note(&answered), gone("a")].concat(), &[&answered]);
         check(&[note(&answered), note(&moved)].concat(), &[&moved]);
         check(&[note(&clustered), note(&ringing)].concat(), &[&ringing, &clustered]);
+        check(&[note(&other), note(&elsewhere)].concat(), &[&elsewhere]);
+        check(&note(&elsewhere_too), &[&elsewhere_too]);
         check(&[note(&ringing), gone("a"), gone("a"), gone("never")].concat(), &[]);
         check(&[note(&ringing), gone("a"), note(&ringing)].concat(), &[&ringing]);
     }

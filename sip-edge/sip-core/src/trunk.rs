@@ -22,6 +22,7 @@ const MAX_BREAKERS: usize = 1024;
 
 /// A trunk that is known; it may be registered with, probed, or both.
 pub struct Kept {
+    /// With those of its addresses that its interface reaches.
     pub trunk: KeptTrunk,
     pub registration: Option<Registration>,
     /// If the registrar asked for it.
@@ -157,11 +158,18 @@ impl Trunks {
                 .map(|one| RegistrationState { until: one.until(), fault: one.fault() }),
             is_reachable: kept.and_then(|kept| kept.probe.as_ref()).and_then(Probe::is_reachable),
             is_avoided: self.breakers.get(id).is_some_and(Breaker::has_opened),
+            lacks_interface: kept.is_some_and(|kept| kept.trunk.addresses.is_empty()),
         }
     }
 }
 
 /// A trunk of which nothing is to be told.
 fn idle(id: &TrunkId) -> TrunkState {
-    TrunkState { trunk: id.clone(), registration: None, is_reachable: None, is_avoided: false }
+    TrunkState {
+        trunk: id.clone(),
+        registration: None,
+        is_reachable: None,
+        is_avoided: false,
+        lacks_interface: false,
+    }
 }

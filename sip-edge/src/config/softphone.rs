@@ -165,8 +165,8 @@ impl SoftphoneConfig {
             }
         }
         let wss = u32::from(self.port)..u32::from(self.port) + u32::from(shard_count);
-        let is_one_address =
-            self.bind_address == config.sip.bind_address || self.bind_address.is_unspecified();
+        let is_one_address = self.bind_address.is_unspecified()
+            || config.interfaces().iter().any(|one| one.bind == self.bind_address);
         if is_one_address && self.port != 0 && wss.start < sip.end && sip.start < wss.end {
             return fail(
                 "softphone.port",

@@ -76,6 +76,87 @@ fn bad_keys_are_named_in_one_line() {
     check("name = \"x\"\nname = \"y\"", "line 2");
 }
 
+#[test]
+fn wrong_interfaces_are_named_in_one_line() {
+    let one =
+        |more: &str| format!("[[interfaces]]\nname = \"a\"\nbind_address = \"10.0.0.1\"\n{more}");
+    let two = |second: &str| one("") + &format!("[[interfaces]]\n{second}");
+    check("[[interfaces]]\nbind_address = \"10.0.0.1\"", "`interfaces[0]`: missing field `name`");
+    check("[[interfaces]]\nname = \"a\"", "`interfaces[0]`: missing field `bind_address`");
+    check(&one("port = 5060"), "unknown field `port`");
+    check(
+        "[[interfaces]]\nname = \"a\"\nbind_address = \"host\"",
+        "`interfaces[0].bind_address`: invalid IP address syntax",
+    );
+    check(
+        "[[interfaces]]\nname = \"a b\"\nbind_address = \"10.0.0.1\"",
+        "`interfaces[0].name`: 1 to 64 of",
+    );
+    check(
+        "[[interfaces]]\nname = \"a\"\nbind_address = \"0.0.0.0\"",
+        "`interfaces[0].bind_address`: an address of this machine is needed, not a wildcard",
+    );
+    check(
+        "[[interfaces]]\nname = \"a\"\nbind_address = \"127.0.0.1\"",
+        "`interfaces[0].bind_address`: another interface, or `sip.bind_address`",
+    );
+    check(
+        &one("public_address = \"::\""),
+        "`interfaces[0].public_address`: the address that peers",
+    );
+    check(&one("public_address = \"::1\""), "`interfaces[0].public_address`: the same IP version");
+    check(&one("media_bind_address = \"::\""), "`interfaces[0].media_bind_address`: an address of");
+    check(
+        &one("media_bind_address = \"127.0.0.1\""),
+        "`interfaces[0].media_bind_address`: the media of another interface",
+    );
+    check(
+        &one("media_bind_address = \"::1\"\nmedia_public_address = \"10.0.0.2\""),
+        "`interfaces[0].media_public_address`: the same IP version",
+    );
+    check(
+        &one("media_public_address = \"0.0.0.0\""),
+        "`interfaces[0].media_public_address`: the address that peers",
+    );
+    check(
+        &two("name = \"a\"\nbind_address = \"10.0.0.2\""),
+        "`interfaces[1].name`: another interface has this name",
+    );
+    check(
+        &two("name = \"b\"\nbind_address = \"10.0.0.1\""),
+        "`interfaces[1].bind_address`: another interface",
+    );
+    let many =
+        (0..8).map(|n| format!("[[interfaces]]\nname = \"n{n}\"\nbind_address = \"10.0.1.{n}\"\n"));
+    check(&many.collect::<String>(), "`interfaces`: at most 7 are allowed");
+}
+
+/// What the example shows of them is taken once its marks are.
+#[test]
+fn interfaces_have_what_is_not_set_from_their_signalling() {
+    let text = include_str!("../../sip-edge.example.toml");
+    let shown = text.split("# [[interfaces]]\n").nth(1).expect("they are shown");
+    let lines = shown.lines().take_while(|line| !line.is_empty());
+    let lines = lines.map(|line| line.strip_prefix("# ").expect("a mark").to_owned() + "\n");
+    let text = lines.collect::<String>();
+    let config = Config::parse(&format!("[[interfaces]]\n{text}")).unwrap();
+    let given = &config.interfaces[0];
+    assert!(given.media_public_address.is_some() && given.media_bind_address.is_some());
+    let all = |text: &str| {
+        let all = Config::parse(text).unwrap().interfaces();
+        all.into_iter().map(|one| [one.bind, one.public, one.media_bind, one.media_public]).last()
+    };
+    let [a, b, c, d] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
+        .map(|address| address.parse::<IpAddr>().unwrap());
+    let head = "[[interfaces]]\nname = \"a\"\nbind_address = \"10.0.0.1\"\n";
+    let public = format!("{head}public_address = \"10.0.0.2\"\n");
+    let media = format!("{public}media_bind_address = \"10.0.0.3\"\n");
+    assert_eq!(all(head), Some([a, a, a, a]));
+    assert_eq!(all(&public), Some([a, b, a, b]));
+    assert_eq!(all(&media), Some([a, b, c, c]));
+    assert_eq!(all(&(media + "media_public_address = \"10.0.0.4\"\n")), Some([a, b, c, d]));
+}
+
 /// S42
 #[test]
 fn plaintext_is_for_loopback_only() {

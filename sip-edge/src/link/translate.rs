@@ -164,6 +164,7 @@ pub fn kept_trunk(trunk: wire::KeptTrunk) -> command::KeptTrunk {
         credentials: trunk.credentials.map(credentials),
         register: seconds(trunk.register_s),
         probe_interval: seconds(trunk.probe_interval_s),
+        interface: trunk.interface,
         signal_from: networks(&trunk.signal_from),
     }
 }
@@ -196,6 +197,7 @@ fn route(route: wire::Route) -> command::Route {
         hides_caller: route.hides_caller,
         is_trusted: route.trusted,
         forwarding: route.forwarding,
+        interface: route.interface,
         diverted_by: route.diverted_by,
         dtmf: route.dtmf,
     }
@@ -265,6 +267,7 @@ fn trunk_state(clocks: ClockPair, state: event::TrunkState) -> wire::TrunkState 
         registration: state.registration.map(registration),
         reachable: state.is_reachable,
         breaker_open: state.is_avoided,
+        lacks_interface: state.lacks_interface,
     }
 }
 

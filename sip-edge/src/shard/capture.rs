@@ -46,9 +46,10 @@ pub struct Captures {
 }
 
 /// Where the shard's media sockets are bound.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sockets {
-    pub ip: IpAddr,
+    /// Of each interface.
+    pub ips: Vec<IpAddr>,
     pub first_port: u16,
     pub webrtc_port: u16,
 }
@@ -228,12 +229,15 @@ impl Captures {
 }
 
 impl Sockets {
-    fn address(self, socket: SocketId) -> SocketAddr {
-        let port = match socket {
-            SocketId::WEBRTC => self.webrtc_port,
-            SocketId(number) => self.first_port.wrapping_add(number as u16),
+    fn address(&self, socket: SocketId) -> SocketAddr {
+        let (interface, port) = match socket {
+            SocketId::WEBRTC => (0, self.webrtc_port),
+            _ => {
+                let port = self.first_port.wrapping_add(socket.port_offset() as u16);
+                (socket.interface(), port)
+            }
         };
-        SocketAddr::new(self.ip, port)
+        SocketAddr::new(self.ips[interface], port)
     }
 }
 

@@ -46,7 +46,7 @@ pub async fn run(mut input: ShardInput) -> anyhow::Result<()> {
     let shard = Shard::open(&mut input).with_context(|| format!("shard {}", input.plan.index))?;
     let ShardInput { config, plan, inherited, stop, .. } = input;
     let bell = EngineBell::new(&shard.borrow().engine)?;
-    tracing::info!(shard = plan.index, sip = %shard.borrow().sip_address,
+    tracing::info!(shard = plan.index, sip = %shard.borrow().sip_addresses[0],
         calls = plan.call_capacity, "shard is up");
     let mailbox = shard.borrow().mailbox.clone();
     let linked = Rc::new(LinkedShard {

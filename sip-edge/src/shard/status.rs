@@ -3,6 +3,7 @@
 use super::Shard;
 use crate::link::LinkPeer;
 use control_wire::{Command, ControlRefusal, Folder, Folders, Hello, ShardStatus, VERSION};
+use sip_core::flow::Transport;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -108,12 +109,16 @@ impl Shard {
         let hep = self.hep.iter().flat_map(|hep| {
             [("hep_sent", hep.sent_count.get()), ("hep_dropped", hep.dropped_count.get())]
         });
-        let streams = [("tcp", &self.streams), ("tls", &self.tls_streams)];
-        let streams = streams.into_iter().flat_map(|(transport, streams)| {
-            let counters = streams.counters().iter();
-            counters.map(move |(name, count)| (format!("{transport}_{name}"), count))
-        });
-        let streams = streams.chain(websockets.map(|(name, count)| (name.to_string(), count)));
+        let mut streams = BTreeMap::new();
+        for interface in &self.streams {
+            for (name, transport) in [("tcp", Transport::Tcp), ("tls", Transport::Tls)] {
+                for (counter, count) in interface.of(transport).counters().iter() {
+                    *streams.entry(format!("{name}_{counter}")).or_default() += count;
+                }
+            }
+        }
+        let websockets = websockets.map(|(name, count)| (name.to_string(), count));
+        let streams = streams.into_iter().chain(websockets);
         let media =
             self.edge.relay().counters().map(|(name, count)| (format!("media_drop_{name}"), count));
         let sip = self.edge.counters().map(|(name, count)| (name.to_string(), count));

@@ -11,9 +11,12 @@ use super::{StreamEvent, count, within};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::Timer;
+use media_shard::glommio_stream;
 use media_shard::signal::Signal;
+use rustix::io::Errno;
 use sip_core::flow::{Flow, FlowFault, Transport};
 use sip_core::message::{Frame, Framer, Limits};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -31,8 +34,9 @@ const READ_LEN: usize = 16 * 1024;
 const TRUNK_CAPACITY: usize = 1024;
 /// Longest wait until what is queued has gone out on a connection that brings no more messages.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
-/// Bits of a connection's id below the number of its shard.
+/// Bits of a connection's id below the number of its shard, and below that of its interface.
 const SHARD_SHIFT: u32 = 48;
+const INTERFACE_SHIFT: u32 = 40;
 /// Wait after a failed accept, which is nearly always a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,6 +73,9 @@ impl StreamLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct StreamConfig {
     pub local: SocketAddr,
+    /// Number of the interface; connections that are opened by another than the default one, 0,
+    /// leave from `local`'s address.
+    pub interface: u8,
     /// Number of the shard, by which its connections' ids are told from other shards'.
     pub shard: u16,
     /// Strangers have at most half of them.
@@ -237,7 +244,11 @@ impl Streams {
             strangers: RefCell::new(Slots::new(config.max_per_address)),
             trunks: RefCell::default(),
             kept: RefCell::default(),
-            next_id: Cell::new((u64::from(config.shard) << SHARD_SHIFT) + 1),
+            next_id: Cell::new(
+                (u64::from(config.shard) << SHARD_SHIFT)
+                    + (u64::from(config.interface) << INTERFACE_SHIFT)
+                    + 1,
+            ),
             counters: StreamCounters::default(),
             failures,
             events,
@@ -395,9 +406,16 @@ impl Streams {
         let (streams, opened, source) =
             (self.clone(), connection.clone(), connection.source.clone());
         let opening = async move {
-            match TcpStream::connect_timeout(remote, CONNECT_LIMIT).await {
-                Ok(stream) => streams.serve(opened, stream, Opener::Us).await,
-                Err(_) => streams.closed(&opened, End::Broken),
+            let StreamConfig { interface, local, .. } = streams.0.config;
+            let connected = match interface {
+                0 => TcpStream::connect_timeout(remote, CONNECT_LIMIT).await.ok(),
+                _ => within(CONNECT_LIMIT, connect_from(local.ip(), remote))
+                    .await
+                    .and_then(Result::ok),
+            };
+            match connected {
+                Some(stream) => streams.serve(opened, stream, Opener::Us).await,
+                None => streams.closed(&opened, End::Broken),
             }
         };
         glommio::spawn_local(source.run(opening)).detach();
@@ -663,4 +681,21 @@ impl Connection {
         Timer::new(FLUSH_LIMIT).await;
         End::Broken
     }
+}
+
+/// Connects from an address of this machine, at any port.
+async fn connect_from(local: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(remote), kind, Some(Protocol::TCP))?;
+    socket.bind(&SocketAddr::new(local, 0).into())?;
+    match socket.connect(&remote.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    let mut stream = glommio_stream(socket.into());
+    // Sending nothing waits for the connection, and tells why there is none.
+    stream.write(&[]).await?;
+    Ok(stream)
 }

@@ -2,7 +2,7 @@
 
 use call_words::CallId;
 use control_wire::{
-    Command as Asked, Event, FrameDecoder, FromEdge, ToEdge, TrunkState, VERSION, encode,
+    Command as Asked, Ended, Event, FrameDecoder, FromEdge, ToEdge, TrunkState, VERSION, encode,
 };
 use rustix::process::Pid;
 use std::collections::BTreeMap;
@@ -54,10 +54,10 @@ impl Link {
         send(&mut self.writer, &ToEdge::Command { id, command });
     }
 
-    pub fn until_ended(&self, call_id: &CallId) {
+    pub fn until_ended(&self, call_id: &CallId) -> Box<Ended> {
         loop {
             match self.events.recv_timeout(PATIENCE).expect("the call ends") {
-                Event::Ended(ended) if ended.call_id == *call_id => return,
+                Event::Ended(ended) if ended.call_id == *call_id => return ended,
                 _ => {}
             }
         }
@@ -130,11 +130,17 @@ pub struct Edge {
 impl Edge {
     /// With so many shards, which share one SIP port or do not.
     pub fn start(shard_count: usize, one_port: bool) -> Edge {
+        Self::start_with(shard_count, one_port, "")
+    }
+
+    /// The same, with more in its file.
+    pub fn start_with(shard_count: usize, one_port: bool, more: &str) -> Edge {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("control.sock")).unwrap();
         let sip = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let file = folder.path().join("sip-edge.toml");
-        std::fs::write(&file, config(folder.path(), sip, shard_count, one_port)).unwrap();
+        let text = config(folder.path(), sip, shard_count, one_port) + more;
+        std::fs::write(&file, text).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_sip-edge"))
             .arg("--config")
             .arg(file)

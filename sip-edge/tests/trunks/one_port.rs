@@ -55,6 +55,7 @@ fn destination(address: SocketAddr) -> Destination {
         hides_caller: false,
         trusted: false,
         forwarding: ForwardingHeader::None,
+        interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
     };

@@ -41,6 +41,7 @@ fn a_trunk_over_tcp_is_registered_with_until_the_drain() {
         credentials: Some(DigestCredentials { username: "us".into(), password: "secret".into() }),
         register_s: Some(300),
         probe_interval_s: None,
+        interface: None,
         signal_from: vec![],
     };
     edge.links[0].command(1, Asked::KeepTrunks(vec![trunk]));

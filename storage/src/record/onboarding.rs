@@ -329,6 +329,9 @@ pub struct Trunk {
     /// How it is told of pressed keys.
     #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
     pub dtmf: DtmfMode,
+    /// The interface of an edge that it is reached by; `None` for the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
 }
 
 impl Trunk {

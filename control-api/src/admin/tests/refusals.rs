@@ -195,6 +195,22 @@ async fn wrong_requests_get_their_answer() {
         (
             "PUT",
             "/admin/trunks/carrier-a",
+            Some(json!({ "interface": "carrier v6" })),
+            422,
+            "invalid_settings",
+            "interface",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/carrier-a",
+            Some(json!({ "interface": 6 })),
+            400,
+            "malformed_json",
+            "interface",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/carrier-a",
             Some(json!({ "forwarding": "divert" })),
             400,
             "malformed_json",

@@ -43,6 +43,7 @@ const LEFT: Partial<Record<Reason, string>> = {
   trunk_unregistered: 'the telephone network is not connected',
   trunk_unreachable: 'the telephone network is not reached',
   trunk_unresolved: 'the telephone network is not found',
+  trunk_interface: 'the telephone network is set up wrongly',
   system: 'could not be connected',
   dialog_lost: 'connection lost',
   agent_busy: 'busy',
@@ -78,6 +79,7 @@ const LEFT_SENTENCES: Partial<Record<Reason, string>> = {
   trunk_unregistered: 'could not be called: the telephone network is not connected.',
   trunk_unreachable: 'could not be called: the telephone network is not reached.',
   trunk_unresolved: 'could not be called: the telephone network is not found.',
+  trunk_interface: 'could not be called: the telephone network is set up wrongly.',
   system: 'could not be connected.',
   dialog_lost: 'was lost: the connection broke.',
 };

@@ -51,6 +51,7 @@ export const REASONS = [
   'trunk_unreachable',
   'trunk_unresolved',
   'trunk_tls',
+  'trunk_interface',
   'media',
   'canceled',
   'no_media',

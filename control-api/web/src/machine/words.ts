@@ -88,6 +88,7 @@ const REASON_TEXTS: Partial<Record<Reason, string>> = {
   trunk_unregistered: 'The telephone network is not connected. Tell your administrator.',
   trunk_unreachable: 'The telephone network is not reached. Call again in a minute.',
   trunk_unresolved: 'The telephone network is not found. Tell your administrator.',
+  trunk_interface: 'The telephone network is set up wrongly. Tell your administrator.',
   system: 'The service had to end the call. Call again in a minute.',
   no_media: 'No sound arrived for too long.',
 };

@@ -15,9 +15,9 @@ fn engine(pair_count: u16) -> (Engine, u16) {
 fn engine_with(pair_count: u16, webrtc: Option<SocketAddr>) -> (Engine, u16) {
     for first_port in (41_000..60_000).step_by(128) {
         let config = EngineConfig {
-            sip: SocketAddr::new(LOCALHOST, 0),
+            sip: vec![SocketAddr::new(LOCALHOST, 0)],
             sip_is_shared: false,
-            media_address: LOCALHOST,
+            media_addresses: vec![LOCALHOST],
             first_port,
             pair_count,
             webrtc,
@@ -43,7 +43,7 @@ fn take(engine: &mut Engine) -> Batch {
     let mut batch = Batch::new();
     while let Some(received) = engine.receive() {
         match received {
-            Received::Sip { remote, len } => {
+            Received::Sip { remote, len, .. } => {
                 batch.push((None, remote, engine.sip_message(len).to_vec()))
             }
             Received::Rung => panic!("there is no bell"),
@@ -72,7 +72,7 @@ fn connect(engine: &mut Engine, socket: SocketId, peer: &UdpSocket) {
 }
 
 fn media_port(engine: &Engine, socket: SocketId) -> u16 {
-    engine.media[socket.0 as usize].socket.local_addr().unwrap().port()
+    engine.media.get(socket).unwrap().socket.local_addr().unwrap().port()
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn hears_sip_and_only_the_sockets_in_use() {
     let phone = phone();
     let address = phone.local_addr().unwrap();
     phone.send_to(b"stray", (LOCALHOST, first_port)).unwrap();
-    phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
+    phone.send_to(b"OPTIONS", engine.sip_addresses().unwrap()[0]).unwrap();
     assert_eq!(receive(&mut engine), [(None, address, b"OPTIONS".to_vec())]);
     assert!(!engine.wait(Duration::ZERO), "a socket that is not in use is not read");
 
@@ -90,11 +90,12 @@ fn hears_sip_and_only_the_sockets_in_use() {
     assert_eq!(receive(&mut engine), [(Some(SocketId(0)), address, b"voice".to_vec())]);
     assert_eq!(engine.counters().discarded, 1);
     engine.send(SocketId(1), address, b"report");
-    engine.send_sip(address, b"SIP/2.0");
+    engine.send_sip(0, address, b"SIP/2.0");
     let mut bytes = [0; 16];
-    for expected in
-        [(b"report".as_slice(), first_port + 1), (b"SIP/2.0", engine.sip_address().unwrap().port())]
-    {
+    for expected in [
+        (b"report".as_slice(), first_port + 1),
+        (b"SIP/2.0", engine.sip_addresses().unwrap()[0].port()),
+    ] {
         let (len, from) = phone.recv_from(&mut bytes).unwrap();
         assert_eq!((&bytes[..len], from.port()), expected);
     }
@@ -138,9 +139,9 @@ fn a_taken_port_is_named() {
     let holder = phone();
     let address = holder.local_addr().unwrap();
     let config = EngineConfig {
-        sip: address,
+        sip: vec![address],
         sip_is_shared: false,
-        media_address: LOCALHOST,
+        media_addresses: vec![LOCALHOST],
         first_port: 1024,
         pair_count: 0,
         webrtc: None,
@@ -154,7 +155,7 @@ fn a_batch_brings_many_sip_messages_but_not_all_of_a_flood() {
     let (mut engine, _) = engine(1);
     let phone = phone();
     for _ in 0..SIP_BATCH_LEN + 8 {
-        phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
+        phone.send_to(b"OPTIONS", engine.sip_addresses().unwrap()[0]).unwrap();
     }
     for expected in [SIP_BATCH_LEN, 8] {
         assert!(engine.wait(PATIENCE), "nothing came");
@@ -170,7 +171,7 @@ fn the_softphones_socket_is_read_in_batches_that_leave_the_others_their_turn() {
     let address = phone.local_addr().unwrap();
     let count = WEBRTC_BATCH_LEN + 20;
     (0..count).for_each(|_| assert_eq!(phone.send_to(b"check", webrtc).unwrap(), 5));
-    phone.send_to(b"OPTIONS", engine.sip_address().unwrap()).unwrap();
+    phone.send_to(b"OPTIONS", engine.sip_addresses().unwrap()[0]).unwrap();
     let mut batches = Vec::new();
     while engine.wait(Duration::ZERO) {
         let batch = take(&mut engine);

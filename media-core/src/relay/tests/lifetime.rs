@@ -21,9 +21,32 @@ fn ports_are_pairs_that_rest_after_use() {
 }
 
 #[test]
+fn a_leg_moves_to_the_same_ports_of_another_interface() {
+    let mut rig = Rig::with_pairs(2);
+    rig.relay.config.public_addresses.push("2001:db8::1".parse().unwrap());
+    rig.relay.open_leg(rig.now).unwrap();
+    let leg = rig.relay.open_leg(rig.now).unwrap();
+    rig.outputs();
+    let other = |socket: u32| SocketId(1 << 16 | socket);
+    rig.relay.use_interface(leg, 1);
+    let moved = [2, 3].map(|socket| Done::Release(SocketId(socket)));
+    let opened = [2, 3].map(|socket| Done::Open(other(socket)));
+    assert_eq!(rig.outputs(), [moved, opened].concat());
+    let local = rig.relay.local_media(leg);
+    assert_eq!((local.address, local.rtp_port), ("2001:db8::1".parse().unwrap(), 20_002));
+    assert_eq!(rig.relay.leg_place(other(3), "192.0.2.1:9".parse().unwrap()), Some(leg.index));
+    // Neither the same one nor one that there is not changes anything.
+    rig.relay.use_interface(leg, 1);
+    rig.relay.use_interface(leg, 2);
+    assert_eq!(rig.outputs(), []);
+    rig.relay.close_leg(rig.now, leg);
+    assert_eq!(rig.outputs(), [2, 3].map(|socket| Done::Release(other(socket))));
+}
+
+#[test]
 fn pairs_beyond_the_last_port_are_left_out() {
     let config = RelayConfig {
-        public_address: "127.0.0.1".parse().unwrap(),
+        public_addresses: vec!["127.0.0.1".parse().unwrap()],
         first_port: 65_532,
         pair_count: 100,
         quarantine: Duration::ZERO,

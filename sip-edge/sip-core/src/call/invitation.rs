@@ -148,10 +148,10 @@ impl Invitation {
         sdp: &str,
     ) -> Option<Invitation> {
         let request::Target { flow, uri, from, to, headers, credentials, signal_from } = target;
-        let contact = request::contact(cx, owner.call, flow.transport);
+        let contact = request::contact(cx, owner.call, flow);
         let call_id = cx.shard.entropy.token();
         let tag = cx.shard.entropy.token();
-        let via = request::via(cx, flow.transport);
+        let via = request::via(cx, flow);
         let invite = message::request(&RequestParts {
             method: Method::Invite,
             target: &uri,
@@ -342,7 +342,7 @@ impl Invitation {
         }
         fork.dialog.confirm(response);
         fork.state = ForkState::Confirmed;
-        let via = request::via(cx, self.flow.transport);
+        let via = request::via(cx, self.flow);
         let ack = fork.dialog.ack(&via, request::credentials_of(&self.invite));
         let ack: Arc<[u8]> = message::print_request(&ack).into();
         fork.ack = Some(ack.clone());

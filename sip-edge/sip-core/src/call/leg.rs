@@ -148,9 +148,10 @@ impl Leg {
 
     /// Invites over the present route, or over the next whose trunk is there.
     pub(super) fn try_route(&mut self, cx: &mut Context<'_>) -> LegEvent {
-        while let Some(trunk) = self.callee.trunk(self.route).cloned()
-            && let Some(reason) = cx.shard.trunks.bar(&trunk)
+        while let Some(route) = self.callee.route(self.route)
+            && let Some(reason) = cx.shard.bar(route)
         {
+            let trunk = route.trunk.clone();
             self.pass_by(cx, trunk, reason);
             if !self.advance_route() {
                 return LegEvent::Failed(outcome::of_bar(self.name, reason));
@@ -189,6 +190,8 @@ impl Leg {
             cx.shard.remember_trunk(target.flow.remote.ip(), &target.signal_from);
         }
         let (media, carriage) = (self.described_media(), self.callee.carriage(self.route));
+        let interface = cx.shard.config.interface_of(target.flow);
+        cx.shard.relay.use_interface(media, interface as u16);
         cx.shard.relay.hear_tones(media, carriage.dtmf() == DtmfMode::Inband);
         let offer = Offer::first(cx, media, self.preferred, carriage, target.flow.remote.ip())?;
         self.local_sdp = offer.print();

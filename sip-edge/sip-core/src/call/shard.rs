@@ -2,7 +2,7 @@
 //! Owns the indexes by which messages, media events and recordings find their call.
 
 use super::ladder::{Ladders, Message};
-use crate::command::{EdgeConfig, Refusal};
+use crate::command::{EdgeConfig, InterfaceFault, Refusal, Route};
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
 use crate::event::{Event, Output, SourceKind};
@@ -12,7 +12,7 @@ use crate::outcome::LegName;
 use crate::registrar::Registrar;
 use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
 use crate::trunk::Trunks;
-use call_words::{AgentName, TrunkId};
+use call_words::{AgentName, Reason, TrunkId};
 use ipnet::IpNet;
 use media_core::relay::{AudioId, LegId, RecordingId, Relay};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -90,6 +90,8 @@ pub struct Resources {
     pub trunk_networks: BTreeSet<IpNet>,
     /// Trunks of which it was told that something came from elsewhere.
     pub refused_sources: BTreeSet<(TrunkId, SourceKind)>,
+    /// Trunks of which it was told that they have no way, and by which interface.
+    pub lacking_interfaces: BTreeSet<(TrunkId, Option<String>)>,
     /// Trunks over UDP that took no connection, and until when they are not asked for one.
     pub datagrams_only: BTreeMap<SocketAddr, Instant>,
     /// Whether trunks are there to take calls.
@@ -217,6 +219,30 @@ impl Resources {
         let host = host.to_canonical();
         self.trunk_networks.contains(&IpNet::from(host))
             || self.trunk_networks.iter().any(|network| network.contains(&host))
+    }
+
+    /// Why no INVITE goes over the route now.
+    pub fn bar(&mut self, route: &Route) -> Option<Reason> {
+        match self.config.interface_for(route) {
+            Ok(_) => self.trunks.bar(&route.trunk),
+            Err(fault) => {
+                self.lack_interface(&route.trunk, route.interface.as_deref(), fault);
+                Some(Reason::TrunkInterface)
+            }
+        }
+    }
+
+    /// Counts that a trunk has no way, and tells it once for each interface.
+    pub fn lack_interface(&mut self, trunk: &TrunkId, name: Option<&str>, fault: InterfaceFault) {
+        self.counters.count(Counter::InterfaceLacking);
+        let interface = name.map(str::to_owned);
+        let lacking = (trunk.clone(), interface.clone());
+        if self.lacking_interfaces.len() < MAX_TRUNK_COUNT
+            && self.lacking_interfaces.insert(lacking)
+        {
+            let trunk = trunk.clone();
+            self.output.push_back(Output::InterfaceLacking { trunk, interface, fault });
+        }
     }
 
     /// Counts what came of an INVITE over a trunk: whether the trunk did its part.

@@ -8,7 +8,7 @@ use crate::call::release::Release;
 use crate::call::shard::{CallKey, Owner, Peer, Resources, reliability};
 use crate::counters::Counter;
 use crate::event::Output;
-use crate::flow::{Flow, FlowFault};
+use crate::flow::FlowFault;
 use crate::message::Method;
 use crate::outcome::{Failure, LegName};
 use crate::remains::{Note, Remains};
@@ -41,9 +41,9 @@ enum Farewell {
 impl Farewells {
     /// Cancels or hangs up a leg that an earlier process left.
     pub fn begin(&mut self, now: Instant, shard: &mut Resources, remains: Remains) {
-        let Remains { key, transport, remote, signal_from, request } = remains;
-        let flow =
-            Flow { transport, local: shard.config.local(transport), remote, connection: None };
+        let Remains { key, transport, remote, local, signal_from, request } = remains;
+        let interface = local.and_then(|local| shard.config.interface_at(local));
+        let flow = shard.config.flow(interface.unwrap_or_default(), transport, remote);
         let slot = self.entries.vacant_entry();
         let call = CallKey::of_farewell(slot.key() as u32);
         let owner = Owner { call, leg: LegName::Customer, invitation: 0 };
@@ -63,7 +63,7 @@ impl Farewells {
             slot.insert(Farewell::Invite(Box::new(invitation)));
             self.until = Some(now + WAIT);
         } else {
-            let via = request::via(&mut cx, transport);
+            let via = request::via(&mut cx, flow);
             let mut bye = request::again(&request, &via);
             bye.headers.extend(request::credentials_of(&request));
             bye.headers.extend(request::plain_headers(&cx));

@@ -2,6 +2,7 @@
 //! agent server.
 
 use super::*;
+use crate::command::Interface;
 use crate::flow::Transport;
 use crate::message::tests::rfc4475;
 use std::collections::BTreeMap;
@@ -76,8 +77,7 @@ fn edge(now: Instant) -> Edge {
     let local = SocketAddr::from(([10, 0, 0, 1], 5060));
     let config = EdgeConfig {
         shard: 0,
-        local,
-        public: local,
+        interfaces: vec![Interface { name: String::new(), local, public: local }],
         tls_port: 5061,
         user_agent: "test".into(),
         wideband: false,
@@ -87,7 +87,7 @@ fn edge(now: Instant) -> Edge {
         softphones: None,
     };
     let relay = RelayConfig {
-        public_address: local.ip(),
+        public_addresses: vec![local.ip()],
         first_port: 20_000,
         pair_count: 1,
         quarantine: std::time::Duration::from_secs(1),
@@ -110,7 +110,7 @@ fn answer(
     bytes: &[u8],
 ) -> Option<u16> {
     let remote = SocketAddr::from((from, 5999));
-    let flow = Flow { transport, local: edge.shard.config.local, remote, connection: None };
+    let flow = edge.shard.config.flow(0, transport, remote);
     edge.handle_sip(now, flow, bytes);
     let bytes = match edge.poll_output()? {
         Output::Sip { bytes, .. } => bytes,

@@ -8,7 +8,7 @@ mod register;
 use super::Edge;
 use crate::call::invitation::request;
 use crate::call::shard::Resources;
-use crate::command::KeptTrunk;
+use crate::command::{EdgeConfig, KeptTrunk};
 use crate::event::{Event, Output};
 use crate::flow::{Flow, FlowFault};
 use crate::message::{self, Method, RequestParts, Response, View};
@@ -19,7 +19,7 @@ use crate::trunk::registration::{Fault, Registration};
 use call_words::TrunkId;
 use register::{Answer, Register};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Trunks that are kept.
@@ -79,10 +79,20 @@ impl Edge {
         self.settle(now);
     }
 
-    fn keep_trunk(&mut self, now: Instant, trunk: KeptTrunk) {
+    fn keep_trunk(&mut self, now: Instant, mut trunk: KeptTrunk) {
         let id = trunk.trunk.clone();
         for address in &trunk.addresses {
             self.shard.remember_trunk(address.ip(), &trunk.signal_from);
+        }
+        let (config, name) = (&self.shard.config, trunk.interface.clone());
+        let mut fault = None;
+        trunk.addresses.retain(|address| {
+            let interface = config.interface(name.as_deref(), trunk.transport, address.ip());
+            fault = interface.err().or(fault);
+            interface.is_ok()
+        });
+        if let Some(fault) = fault.filter(|_| trunk.addresses.is_empty()) {
+            self.shard.lack_interface(&id, name.as_deref(), fault);
         }
         if self.shard.trunks.get(&id).is_some_and(|kept| kept.trunk == trunk) {
             return;
@@ -105,7 +115,9 @@ impl Edge {
             self.trunks.registers.insert(id.clone(), register);
         }
         let is_same_target = former.is_some_and(|former| {
-            former.addresses == trunk.addresses && former.probe_interval == trunk.probe_interval
+            former.addresses == trunk.addresses
+                && former.interface == trunk.interface
+                && former.probe_interval == trunk.probe_interval
         });
         let probe = match known.1.filter(|_| is_same_target) {
             Some(known) => Some(known),
@@ -148,8 +160,12 @@ impl Edge {
 
     /// The stream to a trunk is gone: what was registered over it is registered again.
     pub(super) fn lose_trunk_flow(&mut self, now: Instant, flow: Flow) {
+        let config = &self.shard.config;
         let is_over_it = |kept: &&mut Kept| {
-            kept.trunk.transport == flow.transport && kept.trunk.addresses.contains(&flow.remote)
+            kept.trunk.addresses.contains(&flow.remote)
+                && flow_to(config, &kept.trunk, flow.remote).is_some_and(|own| {
+                    own.transport == flow.transport && own.local.ip() == flow.local.ip()
+                })
         };
         let kept = self.shard.trunks.iter_mut().filter(is_over_it);
         for registration in kept.filter_map(|kept| kept.registration.as_mut()) {
@@ -191,7 +207,13 @@ impl Edge {
                 self.trunks.running.insert(transaction, Errand::Register(id.clone()));
             }
             None => {
-                let fault = Fault { code: None, why: "the shard has its most transactions" };
+                let lacks_interface =
+                    self.shard.trunks.get(id).is_some_and(|kept| kept.trunk.addresses.is_empty());
+                let why = match lacks_interface {
+                    true => "the edge has no interface that reaches it",
+                    false => "the shard has its most transactions",
+                };
+                let fault = Fault { code: None, why };
                 self.fail_registration(now, id, fault, None, false);
             }
         }
@@ -358,6 +380,7 @@ fn is_same_binding(one: &KeptTrunk, other: &KeptTrunk) -> bool {
     };
     one.register.is_some() == other.register.is_some()
         && one.transport == other.transport
+        && one.interface == other.interface
         && one.domain == other.domain
         && user(one) == user(other)
 }
@@ -370,12 +393,19 @@ fn send(
     at: usize,
     request: message::Request,
 ) -> Option<TransactionId> {
-    let remote = *trunk.addresses.get(at % trunk.addresses.len().max(1))?;
-    let transport = trunk.transport;
-    let local = shard.config.local(transport);
-    let flow = Flow { transport, local, remote, connection: None };
-    shard.remember_trunk(remote.ip(), &trunk.signal_from);
+    let flow = flow_at(&shard.config, trunk, at)?;
+    shard.remember_trunk(flow.remote.ip(), &trunk.signal_from);
     shard.start_request(now, request, flow, None).ok()
+}
+
+/// The way to one of a trunk's addresses.
+fn flow_at(config: &EdgeConfig, trunk: &KeptTrunk, at: usize) -> Option<Flow> {
+    flow_to(config, trunk, *trunk.addresses.get(at % trunk.addresses.len().max(1))?)
+}
+
+fn flow_to(config: &EdgeConfig, trunk: &KeptTrunk, remote: SocketAddr) -> Option<Flow> {
+    let interface = config.interface(trunk.interface.as_deref(), trunk.transport, remote.ip());
+    Some(config.flow(interface.ok()?, trunk.transport, remote))
 }
 
 fn send_options(
@@ -385,9 +415,10 @@ fn send_options(
     at: usize,
 ) -> Option<TransactionId> {
     let parameter = request::transport_parameter(trunk.transport);
-    let public = shard.config.public(trunk.transport);
+    let flow = flow_at(&shard.config, trunk, at)?;
+    let public = shard.config.public(flow);
     let (call_id, tag) = (shard.entropy.token(), shard.entropy.token());
-    let via = request::hop(shard, trunk.transport);
+    let via = request::hop(shard, flow);
     let options = message::request(&RequestParts {
         method: Method::Options,
         target: &format!("sip:{}{parameter}", trunk.domain),

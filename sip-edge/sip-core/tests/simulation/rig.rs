@@ -227,6 +227,7 @@ impl Rig {
                 Output::CutFlow { flow } => self.cut.push(flow),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),
+                Output::InterfaceLacking { trunk, fault, .. } => panic!("{trunk}: {fault}"),
                 Output::SourceRefused { trunk, source, kind } => {
                     self.refused.push((trunk.to_string(), source, kind))
                 }

@@ -5,7 +5,7 @@ use media_core::codec::Law;
 use media_core::g711;
 use media_core::relay::{Layout, WebRtcConfig};
 use media_core::tone::level;
-use sip_core::command::{AgentTarget, Destination, EdgeConfig, PlaceCall, Route};
+use sip_core::command::{AgentTarget, Destination, EdgeConfig, Interface, PlaceCall, Route};
 use sip_core::event::{RecordedFile, RecordingWritten};
 use sip_core::flow::Transport;
 use sip_core::registrar::RegistrarConfig;
@@ -42,9 +42,12 @@ pub fn recorded(duration: Duration) -> RecordedFile {
 pub fn edge_config(call_capacity: usize) -> EdgeConfig {
     EdgeConfig {
         shard: 0,
-        local: address(EDGE),
+        interfaces: vec![Interface {
+            name: String::new(),
+            local: address(EDGE),
+            public: address(EDGE),
+        }],
         tls_port: 5061,
-        public: address(EDGE),
         user_agent: "test".into(),
         wideband: false,
         copies_sip: false,
@@ -56,7 +59,7 @@ pub fn edge_config(call_capacity: usize) -> EdgeConfig {
 
 pub fn relay_config(pair_count: u16) -> media_core::relay::RelayConfig {
     media_core::relay::RelayConfig {
-        public_address: address(EDGE).ip(),
+        public_addresses: vec![address(EDGE).ip()],
         first_port: FIRST_PORT,
         pair_count,
         quarantine: Duration::from_secs(1),
@@ -82,6 +85,7 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         hides_caller: false,
         is_trusted: false,
         forwarding: ForwardingHeader::None,
+        interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
     }

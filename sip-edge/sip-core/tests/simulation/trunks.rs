@@ -28,6 +28,7 @@ fn trunk() -> KeptTrunk {
         credentials: credentials("secret"),
         register: None,
         probe_interval: None,
+        interface: None,
         signal_from: vec![],
     }
 }

@@ -549,6 +549,7 @@ impl World {
                     }
                 }
                 Output::Event(Event::Ended(ended)) => self.note_end(*ended),
+                Output::InterfaceLacking { trunk, fault, .. } => panic!("{trunk}: {fault}"),
                 Output::SourceRefused { trunk, source, kind } => {
                     panic!("{source} was refused on {trunk}: {kind:?}")
                 }

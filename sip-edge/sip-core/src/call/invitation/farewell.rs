@@ -46,7 +46,7 @@ impl Invitation {
     /// Sends BYE in a fork's dialog.
     pub(super) fn leave(&mut self, cx: &mut Context<'_>, index: usize, release: Release) {
         let flow = self.flow_in(index);
-        let via = request::via(cx, flow.transport);
+        let via = request::via(cx, flow);
         let mut extra = request::plain_headers(cx);
         extra.push(release.header());
         let fork = &mut self.forks[index];
@@ -101,7 +101,7 @@ impl Invitation {
         if self.authority.take(response).is_none() {
             return false;
         }
-        let via = request::via(cx, flow.transport);
+        let via = request::via(cx, flow);
         let mut bye = request::again(bye, &via);
         self.authority.sign(cx.shard, &mut bye);
         fork.bye_challenged = true;

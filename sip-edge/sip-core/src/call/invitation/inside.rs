@@ -80,7 +80,7 @@ impl Invitation {
     }
 
     fn build_reinvite(&mut self, cx: &mut Context<'_>, fork: usize, sdp: &[u8]) -> Request {
-        let via = request::via(cx, self.flow.transport);
+        let via = request::via(cx, self.flow);
         let mut extra = request::invite_headers(cx, request::SUPPORTED);
         extra.extend(self.timer.headers());
         let body = Some(Body { content_type: request::SDP, bytes: sdp });
@@ -130,7 +130,7 @@ impl Invitation {
         self.timer.take_answer(cx.now, response);
         let dialog = &mut self.forks[fork].dialog;
         dialog.refresh_target_by(response);
-        let via = request::via(cx, self.flow.transport);
+        let via = request::via(cx, self.flow);
         let ack = dialog.ack_of(cseq, &via, request::credentials_of(&reinvite.request));
         reinvite.ack = Some(ack.clone());
         let flow = self.flow_in(fork);
@@ -271,7 +271,7 @@ impl Invitation {
         extra: &[Header],
         body: Option<&(String, Vec<u8>)>,
     ) -> Option<TransactionId> {
-        let via = request::via(cx, self.flow.transport);
+        let via = request::via(cx, self.flow);
         let contact = self.contact.clone();
         let is_target_told = matches!(method, Method::Notify | Method::Update);
         let contact = is_target_told.then_some(contact.as_str());

@@ -10,6 +10,7 @@ use crate::message::{self, Method, Request};
 use crate::remains::{Note, Remains};
 use crate::transaction::TransactionId;
 use ipnet::IpNet;
+use std::net::IpAddr;
 
 impl Invitation {
     /// An INVITE that an earlier process sent and that got no final response as far as that one
@@ -45,9 +46,10 @@ impl Invitation {
             if stands {
                 let mut request = fork.dialog.next_bye(self.invite_via());
                 self.authority.sign_ahead(shard, &mut request);
-                let Flow { transport, remote, .. } = self.flow_in(index);
-                let signal_from = self.signal_from.clone();
-                let remains = Remains { key: key(), transport, remote, signal_from, request };
+                let flow @ Flow { transport, remote, .. } = self.flow_in(index);
+                let (local, signal_from) = (local(shard, flow), self.signal_from.clone());
+                let remains =
+                    Remains { key: key(), transport, remote, local, signal_from, request };
                 shard.output.push_back(Output::Note(Note::Standing(remains)));
                 let noted = (course.0, course.1.to_owned());
                 self.forks[index].noted = Some(noted);
@@ -66,6 +68,7 @@ impl Invitation {
                     key,
                     transport: self.flow.transport,
                     remote: self.flow.remote,
+                    local: local(shard, self.flow),
                     signal_from: self.signal_from.clone(),
                     request,
                 })
@@ -75,4 +78,9 @@ impl Invitation {
             shard.output.push_back(Output::Note(note));
         }
     }
+}
+
+/// Address of the interface of a flow, unless that is the default one.
+fn local(shard: &Resources, flow: Flow) -> Option<IpAddr> {
+    (shard.config.interface_of(flow) != 0).then_some(flow.local.ip())
 }

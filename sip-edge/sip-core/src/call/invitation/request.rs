@@ -47,13 +47,11 @@ pub fn trunk_target(cx: &Context<'_>, route: &Route) -> Target {
     let mut headers = identity::headers(route);
     headers.extend(invite_headers(cx, TRUNK_SUPPORTED));
     let address = identity::uri(route, &route.request_user);
+    let config = &cx.shard.config;
+    // One that has none is not tried.
+    let interface = config.interface_for(route).unwrap_or_default();
     Target {
-        flow: Flow {
-            transport: route.transport,
-            local: cx.shard.config.local(route.transport),
-            remote: route.address,
-            connection: None,
-        },
+        flow: config.flow(interface, route.transport, route.address),
         uri: format!("{address}{}", transport_parameter(route.transport)),
         from: identity::from(route),
         to: format!("<{address}>"),
@@ -96,33 +94,33 @@ pub fn transport_parameter(transport: Transport) -> &'static str {
 
 /// A Contact whose user codes shard and call, so that a message that lands elsewhere can be sent
 /// on.
-pub fn contact(cx: &Context<'_>, call: CallKey, transport: Transport) -> String {
+pub fn contact(cx: &Context<'_>, call: CallKey, flow: Flow) -> String {
     let config = &cx.shard.config;
-    let parameter = transport_parameter(transport);
+    let parameter = transport_parameter(flow.transport);
     format!(
         "<sip:s{}c{}g{}@{}{parameter}>",
         config.shard,
         call.index,
         call.generation,
-        config.public(transport)
+        config.public(flow)
     )
 }
 
 /// A Via with a fresh branch.
-pub fn via(cx: &mut Context<'_>, transport: Transport) -> String {
-    hop(cx.shard, transport)
+pub fn via(cx: &mut Context<'_>, flow: Flow) -> String {
+    hop(cx.shard, flow)
 }
 
 /// The same of a request outside any call.
-pub fn hop(shard: &mut Resources, transport: Transport) -> String {
-    let name = match transport {
+pub fn hop(shard: &mut Resources, flow: Flow) -> String {
+    let name = match flow.transport {
         Transport::Udp => "UDP",
         Transport::Tcp => "TCP",
         Transport::Tls => "TLS",
         Transport::Wss => "WSS",
     };
     let branch = shard.entropy.branch();
-    message::via_value(name, &shard.config.public(transport).to_string(), &branch)
+    message::via_value(name, &shard.config.public(flow).to_string(), &branch)
 }
 
 /// Headers of every INVITE and UPDATE.

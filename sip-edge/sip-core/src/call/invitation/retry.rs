@@ -75,7 +75,7 @@ impl Invitation {
 
     /// `false` without room for its transaction.
     fn send_again(&mut self, cx: &mut Context<'_>, invite: Request) -> bool {
-        let via = request::via(cx, self.flow.transport);
+        let via = request::via(cx, self.flow);
         let mut invite = request::again(&invite, &via);
         self.authority.sign(cx.shard, &mut invite);
         let Some(transaction) =

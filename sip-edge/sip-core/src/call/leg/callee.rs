@@ -86,9 +86,21 @@ impl Callee {
         Some(&self.route(route)?.trunk)
     }
 
-    /// Puts the routes last over which the last calls came to nothing; the first is tried.
+    /// Leaves out addresses that are of another IP version than their trunk's interface where it has
+    /// others, and puts the routes last over which the last calls came to nothing; the first is
+    /// tried.
     pub fn order(&mut self, cx: &mut Context<'_>) {
         let Callee::Trunks(destination) = self else { return };
+        let is_reached = |route: &Route| cx.shard.config.interface_for(route).is_ok();
+        if !destination.routes.iter().all(is_reached) {
+            let reached: Vec<TrunkId> = destination
+                .routes
+                .iter()
+                .filter(|it| is_reached(it))
+                .map(|it| it.trunk.clone())
+                .collect();
+            destination.routes.retain(|route| is_reached(route) || !reached.contains(&route.trunk));
+        }
         let trunks = &mut cx.shard.trunks;
         destination.routes.sort_by_key(|route| trunks.is_avoided(cx.now, &route.trunk));
         if let Some(first) = destination.routes.first() {

@@ -38,9 +38,8 @@ impl Edge {
         match keep_alive.take_due(now, chance, fresh) {
             Some(Due::Send(transaction)) => {
                 let register = self.trunks.registers.get(id);
-                if let Some(remote) = register.and_then(|register| register.address()) {
-                    let (transport, local) = (Transport::Udp, self.shard.config.local);
-                    let flow = Flow { transport, local, remote, connection: None };
+                let config = &self.shard.config;
+                if let Some(flow) = register.and_then(|register| register.flow(config)) {
                     let bytes = stun::binding_request(transaction);
                     self.shard.output.push_back(Output::Sip { flow, bytes: bytes[..].into() });
                 }

@@ -1,16 +1,15 @@
 //! The REGISTERs of one address-of-record (RFC 3261 §10.2): one Call-ID, CSeq numbers that count
 //! up, the credentials that answered last, and what an answer says of our Contact.
 
-use super::send;
+use super::{flow_at, send};
 use crate::call::invitation::credentials::Authority;
 use crate::call::invitation::{identity, request};
 use crate::call::shard::Resources;
 use crate::command::{EdgeConfig, KeptTrunk};
-use crate::flow::Transport;
+use crate::flow::{Flow, Transport};
 use crate::message::{self, Method, NameAddr, Request, RequestParts, Response, View, header};
 use crate::transaction::TransactionId;
 use call_words::TrunkId;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a final response means.
@@ -70,11 +69,12 @@ impl Register {
         let record = format!("sip:{}@{}", identity::escape(username), self.trunk.domain);
         let parameter = request::transport_parameter(self.trunk.transport);
         self.cseq += 1;
-        let via = self.hop(shard);
+        let flow = self.flow(&shard.config)?;
+        let via = self.hop(shard, flow);
         let contact = format!(
             "<sip:{}@{}{parameter}>",
             contact_user(&shard.config, &self.trunk.trunk),
-            shard.config.public(self.trunk.transport)
+            shard.config.public(flow)
         );
         let mut register = message::request(&RequestParts {
             method: Method::Register,
@@ -112,7 +112,8 @@ impl Register {
             return None;
         }
         self.challenge_count += 1;
-        let via = self.hop(shard);
+        let flow = self.flow(&shard.config)?;
+        let via = self.hop(shard, flow);
         let mut register = request::again(self.request.as_ref()?, &via);
         self.cseq += 1;
         self.authority.sign(shard, &mut register);
@@ -120,9 +121,9 @@ impl Register {
     }
 
     /// A Via with a fresh branch. Over UDP it offers to keep the way open (RFC 6223 §4.3).
-    fn hop(&self, shard: &mut Resources) -> String {
-        let via = request::hop(shard, self.trunk.transport);
-        if self.trunk.transport == Transport::Udp { via + ";keep" } else { via }
+    fn hop(&self, shard: &mut Resources, flow: Flow) -> String {
+        let via = request::hop(shard, flow);
+        if flow.transport == Transport::Udp { via + ";keep" } else { via }
     }
 
     /// How often the registrar wants the way kept open, zero if it does not say; `None` if it has
@@ -132,9 +133,9 @@ impl Register {
         via.params.value("keep").and_then(seconds)
     }
 
-    /// The address that is asked.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.trunk.addresses.get(self.at % self.trunk.addresses.len().max(1)).copied()
+    /// The way to the address that is asked.
+    pub fn flow(&self, config: &EdgeConfig) -> Option<Flow> {
+        flow_at(config, &self.trunk, self.at)
     }
 
     fn start(
@@ -170,7 +171,7 @@ impl Register {
     /// that ends first, for some rewrite ours; else what was asked for (§10.2.4).
     fn granted(&self, config: &EdgeConfig, response: &Response) -> Duration {
         let ours = contact_user(config, &self.trunk.trunk);
-        let public = config.public(self.trunk.transport);
+        let public = self.flow(config).map(|flow| config.public(flow));
         let contacts: Vec<NameAddr<'_>> = response
             .values("Contact")
             .flat_map(message::grammar::split_list)
@@ -179,8 +180,8 @@ impl Register {
         let time = |contact: &NameAddr<'_>| contact.params.value("expires").and_then(seconds);
         let is_ours = |contact: &&NameAddr<'_>| {
             contact.uri.user_text().as_ref() == Some(&ours)
-                && contact.uri.ip() == Some(public.ip())
-                && contact.uri.port.unwrap_or(5060) == public.port()
+                && contact.uri.ip() == public.map(|public| public.ip())
+                && public.is_some_and(|public| contact.uri.port.unwrap_or(5060) == public.port())
         };
         let asked = || self.request.as_ref().and_then(|request| request.value("Expires"));
         contacts
