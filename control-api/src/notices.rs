@@ -6,8 +6,8 @@ use crate::limits::TrunkUse;
 use crate::speaking::Speakers;
 use crate::streams::Streams;
 use crate::watch::Watchers;
-use call_words::{CallId, EndpointId};
-use storage::Call;
+use call_words::CallId;
+use storage::{Call, Queued};
 
 /// Everyone who is told.
 pub struct Notices {
@@ -21,10 +21,10 @@ pub struct Notices {
 impl Notices {
     /// A call is another than it was, and so it is on disk: wakes who shows it, who reads its
     /// account's events and the queues of its callbacks, and gives back the lines of who left it.
-    pub fn changed<'a>(&self, call: &Call, endpoints: impl IntoIterator<Item = &'a EndpointId>) {
+    pub fn changed<'a>(&self, call: &Call, queued: impl IntoIterator<Item = &'a Queued>) {
         self.softphones.call_changed(call);
         self.streams.wake(&call.account_id);
-        endpoints.into_iter().for_each(|endpoint| self.callbacks.notify(endpoint));
+        queued.into_iter().for_each(|queued| self.callbacks.notify(queued));
         if call.is_live() {
             for other in call.others.iter().filter(|other| other.end_ms.is_some()) {
                 self.trunk_lines.give_back_of(&call.call_id, &other.party);

@@ -3,6 +3,7 @@
 
 mod written;
 
+use phonenumber::{PhoneNumber, Type};
 use std::fmt;
 use storage::{NumberFormat, Region};
 
@@ -59,18 +60,21 @@ pub enum NumberRefusal {
 }
 
 /// A number that exists in its numbering plan: `+` and 7 to 15 digits.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct E164(String);
+#[derive(Clone, PartialEq, Eq)]
+pub struct E164 {
+    text: String,
+    country: Option<Region>,
+}
 
 impl E164 {
     /// With the leading `+`.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// Without the leading `+`.
     pub fn digits(&self) -> &str {
-        &self.0[1..]
+        &self.text[1..]
     }
 }
 
@@ -78,20 +82,20 @@ impl E164 {
     /// The country whose numbering plan the number belongs to; `None` for one that is nobody's,
     /// such as an international freephone number.
     pub fn country(&self) -> Option<Region> {
-        phonenumber::parse(None, &self.0).ok()?.country().id()?.try_into().ok()
+        self.country
     }
 }
 
 impl fmt::Display for E164 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for E164 {
     /// Dialled numbers are kept out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "E164(…{})", &self.0[self.0.len().saturating_sub(2)..])
+        write!(f, "E164(…{})", &self.text[self.text.len().saturating_sub(2)..])
     }
 }
 
@@ -230,9 +234,9 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     if digits.len() < 3 {
         return Err(NumberRefusal::Short);
     }
-    let Some(number) = parse(digits, plus, region) else { return Err(refusal_of(digits)) };
-    let number =
-        behind_trunk_zero(digits, plus, region).filter(|_| !number.is_valid()).unwrap_or(number);
+    let read = parse(digits, plus, region).ok_or_else(|| refusal_of(digits))?;
+    let behind_zero = if read.is_valid { None } else { behind_trunk_zero(digits, plus, region) };
+    let Reading { number, is_valid } = behind_zero.unwrap_or(read);
     let national = number.national().to_string();
     if EMERGENCY.contains(&national.as_str()) {
         return Err(NumberRefusal::Emergency);
@@ -240,20 +244,22 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     if PREMIUM_COUNTRY_CODES.contains(&number.country().code()) {
         return Err(NumberRefusal::Premium);
     }
-    if !number.is_valid() {
+    if !is_valid {
         return Err(refusal_of(&national));
     }
     match number.number_type(&phonenumber::metadata::DATABASE) {
         // Personal numbers (+44 70, +1 500) are billed as premium, too.
-        phonenumber::Type::PremiumRate | phonenumber::Type::PersonalNumber => {
-            return Err(NumberRefusal::Premium);
-        }
-        phonenumber::Type::Emergency => return Err(NumberRefusal::Emergency),
-        phonenumber::Type::ShortCode => return Err(NumberRefusal::Short),
+        Type::PremiumRate | Type::PersonalNumber => return Err(NumberRefusal::Premium),
+        Type::Emergency => return Err(NumberRefusal::Emergency),
+        Type::ShortCode => return Err(NumberRefusal::Short),
         _ => {}
     }
-    let e164 = format!("+{}{national}", number.country().code());
-    if e164.len() > MAX_E164_DIGITS + 1 { Err(NumberRefusal::TooLong) } else { Ok(E164(e164)) }
+    let text = format!("+{}{national}", number.country().code());
+    if text.len() > MAX_E164_DIGITS + 1 {
+        return Err(NumberRefusal::TooLong);
+    }
+    let country = number.country().id().and_then(|id| id.try_into().ok());
+    Ok(E164 { text, country })
 }
 
 /// The code of a country's international numbers.
@@ -262,25 +268,35 @@ fn country_code(region: Region) -> u16 {
     metadata.expect("a region is only made of countries with a numbering plan").country_code()
 }
 
+/// A reading of digits.
+struct Reading {
+    number: PhoneNumber,
+    /// Whether it exists in its numbering plan. That takes a pattern for each kind of number, so it
+    /// is looked for once.
+    is_valid: bool,
+}
+
+fn reading(country: Option<phonenumber::country::Id>, text: &str) -> Option<Reading> {
+    let number = phonenumber::parse(country, text).ok()?;
+    Some(Reading { is_valid: number.is_valid(), number })
+}
+
 /// The reading that exists in its numbering plan if there is one. A national reading goes first:
 /// `9198765432` is a mobile of India, not `+91` and eight digits.
-fn parse(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
+fn parse(digits: &str, plus: bool, region: Region) -> Option<Reading> {
     if plus {
-        return phonenumber::parse(None, format!("+{digits}")).ok();
+        return reading(None, &format!("+{digits}"));
     }
-    let home = phonenumber::parse(None, format!("+{}{digits}", country_code(region))).ok();
-    home.filter(|number| number.is_valid())
-        .or_else(|| phonenumber::parse(Some(region.id()), digits).ok())
+    let home = reading(None, &format!("+{}{digits}", country_code(region)));
+    home.filter(|home| home.is_valid).or_else(|| reading(Some(region.id()), digits))
 }
 
 /// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits
 /// are no other number.
-fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<phonenumber::PhoneNumber> {
+fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<Reading> {
     let international = digits.strip_prefix('0').filter(|_| !plus)?;
     international.strip_prefix(&country_code(region).to_string())?;
-    phonenumber::parse(None, format!("+{international}"))
-        .ok()
-        .filter(phonenumber::PhoneNumber::is_valid)
+    reading(None, &format!("+{international}")).filter(|read| read.is_valid)
 }
 
 /// The most telling reason for digits that are no number of their plan.
@@ -297,7 +313,7 @@ fn refusal_of(digits: &str) -> NumberRefusal {
 /// The number as a trunk wants it in request-URI, To and From (S07); `region` is the account's.
 pub fn wire(number: &E164, format: &NumberFormat, region: Region) -> String {
     match format {
-        NumberFormat::E164Plus => number.0.clone(),
+        NumberFormat::E164Plus => number.text.clone(),
         NumberFormat::E164 => number.digits().to_owned(),
         NumberFormat::National0 => {
             match number.digits().strip_prefix(&country_code(region).to_string()) {

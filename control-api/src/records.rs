@@ -1,15 +1,22 @@
-//! The records for asynchronous tasks: operations of the store, each run where it may block.
-//! Nothing else leaves the asynchronous world for the store.
+//! The records for asynchronous tasks: operations of the store, each run where it may block, or
+//! where it cannot; writes of calls in groups. Nothing else leaves the asynchronous world for the
+//! store.
 
 use crate::watch::AgentId;
 use call_words::{AccountId, CallId, EndpointId, RecordingName};
 use std::path::Path;
+use std::time::Duration;
 use storage::{
     Account, AddOutcome, Announcer, ApiKey, Assignment, Call, CallbackJob, CreateOutcome,
-    DeliveryAttempt, Due, FinalCall, FinishOutcome, KeyHash, Ladder, MilestoneOutcome, NewCall,
-    NewParty, NextStep, OutboxDepth, Progress, RecordingEntry, RequeueOutcome, Result, Softphone,
-    Storage, TimelineEntry,
+    DeliveryAttempt, Due, FinalCall, FinishOutcome, Group, KeyHash, Ladder, MilestoneOutcome,
+    NewCall, NewParty, NextStep, OutboxDepth, Progress, RecordingEntry, RequeueOutcome, Result,
+    Softphone, Storage, TimelineEntry,
 };
+use tokio::sync::oneshot;
+
+/// Least time between two groups of writes: those that come meanwhile share one wait for the disk.
+/// What comes after a longer pause is written at once.
+const GROUP_PACE: Duration = Duration::from_millis(4);
 
 /// The store, shared by clones.
 #[derive(Clone)]
@@ -40,10 +47,36 @@ impl Records {
             .expect("storage operations do not panic")
     }
 
+    /// The same, done at once if all that it reads is in memory. Only for what reads a few records.
+    pub async fn look<T, F>(&self, operation: F) -> T
+    where
+        T: Send + 'static,
+        F: Fn(&Storage) -> T + Send + 'static,
+    {
+        let memory = self.store.in_memory();
+        let found = operation(&memory);
+        if memory.has_missed() { self.visit(operation).await } else { found }
+    }
+
+    /// Writes with others that wait, in the order in which they were asked for; that is now,
+    /// whether or not the outcome is waited for.
+    fn write<T, F>(&self, operation: F) -> impl Future<Output = Result<T>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Group<'_>) -> Result<T> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        if self.store.submit(operation, move |outcome| drop(tell.send(outcome))) {
+            let store = self.store.clone();
+            tokio::task::spawn_blocking(move || store.lead(GROUP_PACE));
+        }
+        async { told.await.expect("storage operations do not panic") }
+    }
+
     /// An account by its id.
     pub async fn account(&self, account_id: &AccountId) -> Result<Option<Account>> {
         let account_id = account_id.to_owned();
-        self.visit(move |store| store.account(&account_id)).await
+        self.look(move |store| store.account(&account_id)).await
     }
 
     /// All accounts.
@@ -53,7 +86,7 @@ impl Records {
 
     /// The key of this hash that has not expired.
     pub async fn authenticate(&self, hash: KeyHash, now_ms: u64) -> Result<Option<ApiKey>> {
-        self.visit(move |store| store.authenticate(&hash, now_ms)).await
+        self.look(move |store| store.authenticate(&hash, now_ms)).await
     }
 
     /// A call by its id, live or ended.
@@ -79,28 +112,36 @@ impl Records {
         new: NewCall,
         assignment: Option<Assignment>,
     ) -> Result<CreateOutcome> {
-        self.visit(move |store| store.create_call(new, assignment)).await
+        self.write(move |group| group.create_call(new, assignment)).await
     }
 
-    /// Applies steps of calls in their order, and says of each call what came of it.
-    pub async fn apply_steps(
+    /// Applies steps of calls in their order, and says of each call what came of it. It is asked
+    /// for at once, as is all that returns its future.
+    pub fn apply_steps(
         &self,
         steps: Vec<(CallId, TimelineEntry, Progress)>,
-    ) -> Result<Vec<(CallId, MilestoneOutcome)>> {
-        self.visit(move |store| {
-            let apply = |(call_id, entry, progress): (CallId, _, _)| {
-                let outcome = store.apply_milestone(&call_id, &entry, &progress)?;
-                Ok((call_id, outcome))
+    ) -> impl Future<Output = Result<Vec<(CallId, Result<MilestoneOutcome>)>>> {
+        self.write(move |group| {
+            let mut apply = |(call_id, entry, progress): (CallId, _, _)| {
+                let outcome = group.apply_milestone(&call_id, &entry, &progress);
+                (call_id, outcome)
             };
-            steps.into_iter().map(apply).collect()
+            Ok(steps.into_iter().map(&mut apply).collect())
         })
-        .await
     }
 
-    /// Ends a call once, with its callbacks in the same write.
-    pub async fn finish_call(&self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
-        let call_id = call_id.to_owned();
-        self.visit(move |store| store.finish_call(&call_id, end)).await
+    /// Ends calls once, each with its callbacks in the same write.
+    pub fn finish_calls(
+        &self,
+        ends: Vec<(CallId, FinalCall)>,
+    ) -> impl Future<Output = Result<Vec<(CallId, Result<FinishOutcome>)>>> {
+        self.write(move |group| {
+            let mut finish = |(call_id, end)| {
+                let outcome = group.finish_call(&call_id, end);
+                (call_id, outcome)
+            };
+            Ok(ends.into_iter().map(&mut finish).collect())
+        })
     }
 
     /// Notes that the call's end was asked for; `None` if it has ended.
@@ -144,9 +185,8 @@ impl Records {
     }
 
     /// Keeps the SIP messages of calls.
-    pub async fn put_ladders(&self, ladders: Vec<Ladder>) -> Result<()> {
-        self.visit(move |store| ladders.iter().try_for_each(|ladder| store.put_ladder(ladder)))
-            .await
+    pub fn put_ladders(&self, ladders: Vec<Ladder>) -> impl Future<Output = Result<()>> {
+        self.write(move |group| ladders.iter().try_for_each(|ladder| group.put_ladder(ladder)))
     }
 
     /// The SIP messages of a call, if they are kept.
@@ -184,17 +224,19 @@ impl Records {
         self.visit(Storage::pending_endpoints).await
     }
 
-    /// Jobs of an endpoint that are due, without those that are being tried.
+    /// Jobs of an endpoint that are due from `from_ms` on, without those that are being tried.
     pub async fn due_callbacks(
         &self,
         endpoint: &EndpointId,
+        from_ms: u64,
         now_ms: u64,
         limit: usize,
         trying: Vec<String>,
     ) -> Result<Due> {
         let endpoint = endpoint.clone();
-        self.visit(move |store| {
-            store.due_callbacks(&endpoint, now_ms, limit, |id| trying.iter().any(|job| job == id))
+        self.look(move |store| {
+            let is_tried = |id: &str| trying.iter().any(|job| job == id);
+            store.due_callbacks(&endpoint, from_ms, now_ms, limit, is_tried)
         })
         .await
     }
@@ -206,7 +248,7 @@ impl Records {
         attempt: DeliveryAttempt,
         next: NextStep,
     ) -> Result<Option<CallbackJob>> {
-        self.visit(move |store| store.record_delivery(&job_id, &attempt, next)).await
+        self.write(move |group| group.record_delivery(&job_id, &attempt, next)).await
     }
 
     /// How many callbacks wait, and how many results were given up.

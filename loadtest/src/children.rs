@@ -250,6 +250,11 @@ impl Stack {
         usage(self.edge.child.id())
     }
 
+    /// What control-api has used so far.
+    pub fn api_usage(&self) -> anyhow::Result<Usage> {
+        usage(self.control_api.child.id())
+    }
+
     /// Ends both by SIGTERM, the edge first, and removes a temporary folder.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         for process in [&mut self.edge, &mut self.control_api] {

@@ -122,6 +122,8 @@ pub struct LoadReport {
     pub rtpengine: Option<Floor>,
     /// Edge CPU of the whole run, in milliseconds per call.
     pub cpu_per_call_ms: f64,
+    /// The same of control-api, from its first request on.
+    pub api_cpu_per_call_ms: f64,
     /// Growth of the edge's resident memory from before the first call to the peak, per call.
     pub memory_per_call_kib: f64,
     pub fd_count_before: usize,
@@ -174,7 +176,7 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     }
     let stack = Stack::start(stack_spec).await.context("starting the processes")?;
     let asked = if spec.three_way { Some(conference::follow(&stack).await?) } else { None };
-    let before = stack.edge_usage()?;
+    let (before, api_before) = (stack.edge_usage()?, stack.api_usage()?);
     let (fleet, agents) =
         spec.softphones.then(|| Fleet::start(&stack, carrier.totals.clone())).transpose()?.unzip();
     let (samples, started) = (Vec::new(), Instant::now());
@@ -183,7 +185,7 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     run.place_all(progress).await?;
     run.wait_for_the_end(progress).await?;
     let samples = run.samples;
-    let after = stack.edge_usage()?;
+    let (after, api_after) = (stack.edge_usage()?, stack.api_usage()?);
     let datagrams_dropped = stack.edge.datagrams_dropped()?;
     let legs: Vec<LegReport> = carrier
         .reports
@@ -215,7 +217,9 @@ pub async fn run(spec: LoadSpec, progress: &mut dyn FnMut(String)) -> anyhow::Re
     if let Some(asked) = asked {
         report.tell_conferences(&legs, &asked.lock().expect("asked"));
     }
-    Ok(LoadReport { floor, rtpengine, datagrams_dropped, ..report })
+    let api_cpu_per_call_ms =
+        (api_after.cpu_s - api_before.cpu_s) * 1e3 / report.answered.max(1) as f64;
+    Ok(LoadReport { floor, rtpengine, datagrams_dropped, api_cpu_per_call_ms, ..report })
 }
 
 struct Run<'a> {
@@ -503,6 +507,7 @@ fn report(
         floor: None,
         rtpengine: None,
         cpu_per_call_ms: (after.cpu_s - before.cpu_s) * 1e3 / answered.max(1) as f64,
+        api_cpu_per_call_ms: 0.0,
         memory_per_call_kib: peak_rss.saturating_sub(before.rss_kib) as f64
             / (peak_legs / 2).max(1) as f64,
         fd_count_before: before.fd_count,
@@ -566,6 +571,8 @@ impl LoadReport {
             row(&format!("{name}, CPU per packet"), value);
         }
         row("edge CPU per call, whole run", format!("{:.2} ms", self.cpu_per_call_ms));
+        let api = format!("{:.2} ms", self.api_cpu_per_call_ms);
+        row("control-api CPU per call, whole run", api);
         row("edge memory per call", format!("{:.1} KiB", self.memory_per_call_kib));
         row(
             "edge descriptors before / after",

@@ -1,13 +1,11 @@
 //! A call from its placement to its end.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
-use crate::store::{Durability, Family, Storage};
-use call_words::{
-    CallId, CallState, CallStatus, EndpointId, EventWord, PartyRole, Reason, RecordingState,
-};
+use crate::store::{Durability, Family, Group, Reading, Storage};
+use call_words::{CallId, CallState, CallStatus, EventWord, PartyRole, Reason, RecordingState};
 use std::sync::MutexGuard;
 
 /// Most steps kept of one call, besides the last.
@@ -31,8 +29,8 @@ pub enum MilestoneOutcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
     pub call: Call,
-    /// Queue of the progress callback that was stored with it.
-    pub endpoint: Option<EndpointId>,
+    /// The progress callback that was stored with it.
+    pub queued: Option<Queued>,
 }
 
 /// What a step changes of a live call, and how it is told.
@@ -123,10 +121,10 @@ fn converse(call: &mut Call, mut conversation: Conversation, entry: &TimelineEnt
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finish {
     pub call: Call,
-    /// Queue of the callback job that was stored with it.
-    pub endpoint: Option<EndpointId>,
-    /// Queue of the progress callback that was stored with it.
-    pub progress_endpoint: Option<EndpointId>,
+    /// The callback job that was stored with it.
+    pub queued: Option<Queued>,
+    /// The progress callback that was stored with it.
+    pub progress: Option<Queued>,
 }
 
 /// What became of the end of a call that was told.
@@ -138,69 +136,66 @@ pub enum FinishOutcome {
     UnknownCall,
 }
 
-impl Storage {
-    /// The record of a call.
-    pub fn call(&self, call_id: &CallId) -> Result<Option<Call>> {
-        self.load(Family::Calls, call_id.as_bytes())
-    }
-
-    /// Notes that the API asked for the call's end. `None` if the call is unknown or has ended.
-    pub fn request_hang_up(&self, call_id: &CallId) -> Result<Option<Call>> {
-        self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
-    }
-
+impl Group<'_> {
     /// Adds one step to a call's timeline, once per sequence number, changes the call as it says,
     /// and notes it as an event. Beyond `TIMELINE_CAP` steps are applied and told, but not kept.
     pub fn apply_milestone(
-        &self,
+        &mut self,
         call_id: &CallId,
         entry: &TimelineEntry,
         progress: &Progress,
     ) -> Result<MilestoneOutcome> {
-        let _held = self.lock_call(call_id);
+        self.hold(&[call_lock(call_id)]);
         let Some(mut call) = self.call(call_id)? else { return Ok(MilestoneOutcome::UnknownCall) };
         let is_kept = entry.sequence <= TIMELINE_CAP;
         let key = Key::of(call_id).number(u64::from(entry.sequence.min(TIMELINE_CAP + 1))).bytes();
-        let last_unkept = || {
-            Ok::<_, Error>(
-                self.load::<TimelineEntry>(Family::Timeline, &key)?.map(|last| last.sequence),
-            )
+        let is_known = match is_kept {
+            true => self.read(Family::Timeline, &key)?.is_some(),
+            false => self
+                .load::<TimelineEntry>(Family::Timeline, &key)?
+                .is_some_and(|last| entry.sequence <= last.sequence),
         };
-        if last_unkept()?.is_some_and(|last| is_kept || entry.sequence <= last) {
+        if is_known {
             return Ok(MilestoneOutcome::Duplicate);
         }
         if !is_kept && (!call.is_live() || *progress == Progress::default()) {
             return Ok(MilestoneOutcome::Full);
         }
-        let mut batch = self.batch();
-        batch.put(Family::Timeline, &key, entry);
-        let mut noted = None;
+        let mut queued = None;
         if call.is_live() {
             let effect = progress.apply(&mut call, entry);
             let word = progress.word(effect);
             if let Some(word) = word {
                 let note = step_note(word, entry, progress, &call);
-                noted = Some(self.note(&mut batch, &mut call, note)?);
+                queued = self.note(&mut call, note)?;
             }
             if effect.changed || word.is_some() {
-                batch.put(Family::Calls, call_id.as_bytes(), &call);
+                self.batch.put_call(&call);
             }
         }
-        batch.commit(Durability::Logged)?;
-        let endpoint = noted.and_then(|noted| noted.endpoint);
-        Ok(MilestoneOutcome::Applied(Applied { call, endpoint }))
+        self.batch.put(Family::Timeline, &key, entry);
+        Ok(MilestoneOutcome::Applied(Applied { call, queued }))
     }
 
     /// Ends a call: its record, its recording, its last event and its callback jobs are on disk
-    /// together when it returns, once.
-    pub fn finish_call(&self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
-        let _held = self.lock_call(call_id);
+    /// together when the group is written, once.
+    pub fn finish_call(&mut self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
+        self.hold(&[call_lock(call_id)]);
         let Some(mut call) = self.call(call_id)? else { return Ok(FinishOutcome::UnknownCall) };
         if !call.is_live() {
             return Ok(FinishOutcome::AlreadyFinished(call));
         }
+        self.promise(Durability::Synced);
         close(&mut call, end);
-        let mut batch = self.batch();
+        let announced = self.storage.announce_result(&call)?;
+        let note = Note {
+            leg: call.failed_leg,
+            sip_code: call.sip_code,
+            reason: call.reason.as_ref().map(ToString::to_string),
+            ..Note::of(EventWord::Ended, call.end_ms.unwrap_or_default())
+        };
+        let progress = self.note(&mut call, note)?;
+        let batch = &mut self.batch;
         if let Some(recording) = &call.recording {
             let entry = RecordingEntry {
                 file_name: recording.file_name.clone(),
@@ -214,23 +209,42 @@ impl Storage {
                 Key::of(&entry.account_id).number(entry.start_ms).rest(&entry.file_name).bytes();
             batch.index(Family::AccountRecordings, &key, b"");
         }
-        let note = Note {
-            leg: call.failed_leg,
-            sip_code: call.sip_code,
-            reason: call.reason.as_ref().map(ToString::to_string),
-            ..Note::of(EventWord::Ended, call.end_ms.unwrap_or_default())
-        };
-        let noted = self.note(&mut batch, &mut call, note)?;
-        let endpoint = self.announce_result(&call)?.map(|new| {
-            let endpoint = new.target.endpoint.clone();
-            self.queue_callback(&mut batch, &call, new, None);
-            endpoint
-        });
-        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        let queued = announced.map(|new| batch.queue_callback(&call, new, None));
+        batch.put_call(&call);
         batch.delete(Family::LiveCalls, call_id.as_bytes());
-        batch.commit(Durability::Synced)?;
-        let progress_endpoint = noted.endpoint.clone();
-        Ok(FinishOutcome::Finished(Finish { call, endpoint, progress_endpoint }))
+        Ok(FinishOutcome::Finished(Finish { call, queued, progress }))
+    }
+}
+
+impl Storage {
+    /// The record of a call.
+    pub fn call(&self, call_id: &CallId) -> Result<Option<Call>> {
+        match self.known().call(call_id) {
+            Some(call) => Ok(Some(Call::clone(&call))),
+            None => self.load(Family::Calls, call_id.as_bytes()),
+        }
+    }
+
+    /// Notes that the API asked for the call's end. `None` if the call is unknown or has ended.
+    pub fn request_hang_up(&self, call_id: &CallId) -> Result<Option<Call>> {
+        self.change_live_call(call_id, Durability::Synced, |call| call.hang_up_requested = true)
+    }
+
+    /// [`Group::apply_milestone`] in the next group.
+    pub fn apply_milestone(
+        &self,
+        call_id: &CallId,
+        entry: &TimelineEntry,
+        progress: &Progress,
+    ) -> Result<MilestoneOutcome> {
+        let (call_id, entry, progress) = (call_id.clone(), entry.clone(), progress.clone());
+        self.write(move |group| group.apply_milestone(&call_id, &entry, &progress))
+    }
+
+    /// [`Group::finish_call`] in the next group.
+    pub fn finish_call(&self, call_id: &CallId, end: FinalCall) -> Result<FinishOutcome> {
+        let call_id = call_id.clone();
+        self.write(move |group| group.finish_call(&call_id, end))
     }
 
     /// Every call that has not ended.
@@ -255,7 +269,7 @@ impl Storage {
         let Some(mut call) = self.call(call_id)? else { return Ok(None) };
         disposition.clone_into(&mut call.disposition);
         let mut batch = self.batch();
-        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        batch.put_call(&call);
         batch.commit(Durability::Synced)?;
         Ok(Some(call))
     }
@@ -275,7 +289,7 @@ impl Storage {
         let Some(mut call) = self.call(call_id)?.filter(Call::is_live) else { return Ok(None) };
         change(&mut call);
         let mut batch = self.batch();
-        batch.put(Family::Calls, call_id.as_bytes(), &call);
+        batch.put_call(&call);
         batch.commit(durability)?;
         Ok(Some(call))
     }

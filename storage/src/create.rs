@@ -5,10 +5,9 @@ use crate::error::Result;
 use crate::events::Note;
 use crate::key::Key;
 use crate::record::*;
-use crate::store::{Durability, Family, Storage};
+use crate::store::{Durability, Family, Group, Reading, Storage};
 use call_words::{
-    AccountId, CallId, CallState, CallType, Direction, EndpointId, EventWord, RecordingName,
-    TrunkId,
+    AccountId, CallId, CallState, CallType, Direction, EventWord, RecordingName, TrunkId,
 };
 
 /// How long after its start a call answers for its uuid, even if it has ended (A3).
@@ -69,8 +68,8 @@ pub enum CreateOutcome {
     /// Durable, and to be placed.
     Created {
         call: Call,
-        /// Queue of the progress callback that was stored with it.
-        endpoint: Option<EndpointId>,
+        /// The progress callback that was stored with it.
+        queued: Option<Queued>,
     },
     /// The same request came before: this is its call, and nothing new is to be placed.
     Existing(Call),
@@ -102,18 +101,14 @@ impl InTheWay {
     }
 }
 
-impl Storage {
-    /// Stores a call with the shard that it is placed on, on disk when it returns, unless the uuid
-    /// or Idempotency-Key rule says otherwise. Without a shard it is only accepted.
+impl Group<'_> {
+    /// Stores a call with the shard that it is placed on, on disk when the group is written, unless
+    /// the uuid or Idempotency-Key rule says otherwise. Without a shard it is only accepted.
     pub fn create_call(
-        &self,
+        &mut self,
         new: NewCall,
         assignment: Option<Assignment>,
     ) -> Result<CreateOutcome> {
-        let _kept = self.keep_accounts();
-        if self.account(&new.account_id)?.is_none() {
-            return Ok(CreateOutcome::UnknownAccount);
-        }
         let uuid_key = new.unique_uuid().map(|uuid| uuid_key(&new.account_id, uuid));
         let idempotency_key =
             new.idempotency_key.as_deref().map(|key| Key::of(&new.account_id).rest(key).bytes());
@@ -128,12 +123,17 @@ impl Storage {
                 key.as_ref().map(|key| [kind.as_bytes(), key.as_slice()].concat())
             })
             .collect();
-        let _held = self.lock(&lock_names);
-        if let Some(outcome) = self.earlier_call(&new)? {
+        self.hold(&lock_names);
+        self.keep_accounts();
+        if self.storage.known_account(&new.account_id)?.is_none() {
+            return Ok(CreateOutcome::UnknownAccount);
+        }
+        if let Some(outcome) = earlier_call(self, &new)? {
             return Ok(outcome);
         }
         if let Some(crm_username) = &new.crm_username
-            && let Some(in_the_way) = self.in_the_way(
+            && let Some(in_the_way) = in_the_way(
+                self,
                 &new.account_id,
                 crm_username,
                 new.call_type,
@@ -143,26 +143,15 @@ impl Storage {
         {
             return Ok(CreateOutcome::InTheWay(in_the_way));
         }
-        let mut batch = self.batch();
-        if let Some(key) = &agent_key {
-            batch.index(Family::AgentCalls, key, new.call_id.as_bytes());
-        }
-        if let Some(key) = &uuid_key {
-            batch.index(Family::Uuids, key, new.call_id.as_bytes());
-        }
-        if let Some(key) = &idempotency_key {
+        self.promise(Durability::Synced);
+        let idempotency_entry = idempotency_key.map(|key| {
             let entry = IdempotencyEntry {
                 call_id: new.call_id.clone(),
                 fingerprint: new.fingerprint.clone(),
                 created_ms: new.start_ms,
             };
-            batch.put(Family::Idempotency, key, &entry);
-            batch.index(
-                Family::IdempotencyExpiry,
-                &Key::default().number(new.start_ms).raw(key).bytes(),
-                b"",
-            );
-        }
+            (key, entry)
+        });
         let mut call = accepted(new);
         if let Some(Assignment { owner, trunk }) = assignment {
             call.owner = Some(owner);
@@ -170,62 +159,49 @@ impl Storage {
             call.state = CallState::Placed;
         }
         let note = Note::of(EventWord::Initiated, call.start_ms);
-        let noted = self.note(&mut batch, &mut call, note)?;
-        batch.put(Family::Calls, call.call_id.as_bytes(), &call);
+        let queued = self.note(&mut call, note)?;
+        let batch = &mut self.batch;
+        if let Some(key) = &agent_key {
+            batch.index(Family::AgentCalls, key, call.call_id.as_bytes());
+        }
+        if let Some(key) = &uuid_key {
+            batch.index(Family::Uuids, key, call.call_id.as_bytes());
+        }
+        if let Some((key, entry)) = &idempotency_entry {
+            batch.put(Family::Idempotency, key, entry);
+            let expiry = Key::default().number(entry.created_ms).raw(key).bytes();
+            batch.index(Family::IdempotencyExpiry, &expiry, b"");
+        }
+        batch.put_call(&call);
         batch.index(Family::AccountCalls, &account_call_key(&call), b"");
         batch.index(Family::LiveCalls, call.call_id.as_bytes(), b"");
-        batch.commit(Durability::Synced)?;
-        Ok(CreateOutcome::Created { call, endpoint: noted.endpoint.clone() })
+        Ok(CreateOutcome::Created { call, queued })
+    }
+}
+
+impl Storage {
+    /// [`Group::create_call`] in the next group.
+    pub fn create_call(
+        &self,
+        new: NewCall,
+        assignment: Option<Assignment>,
+    ) -> Result<CreateOutcome> {
+        self.write(move |group| group.create_call(new, assignment))
     }
 
     /// What `create_call` would answer because of an earlier request, or `None` if it would create
     /// the call. Lets a repeated request be answered before limits are applied to it.
     pub fn earlier_call(&self, new: &NewCall) -> Result<Option<CreateOutcome>> {
-        if let Some(key) = &new.idempotency_key {
-            let entry: Option<IdempotencyEntry> =
-                self.load(Family::Idempotency, &Key::of(&new.account_id).rest(key).bytes())?;
-            let fresh = entry.filter(|entry| {
-                new.start_ms < entry.created_ms.saturating_add(IDEMPOTENCY_WINDOW_MS)
-            });
-            if let Some(entry) = fresh
-                && let Some(call) = self.call(&entry.call_id)?
-            {
-                let same = entry.fingerprint == new.fingerprint;
-                return Ok(Some(if same {
-                    CreateOutcome::Existing(call)
-                } else {
-                    CreateOutcome::IdempotencyClash { call_id: entry.call_id }
-                }));
-            }
-        }
-        if let Some(uuid) = new.unique_uuid()
-            && let Some(call_id) = self.read(Family::Uuids, &uuid_key(&new.account_id, uuid))?
-            && let Some(call) = self.call(&String::from_utf8_lossy(&call_id).into())?
-            && (call.is_live() || new.start_ms < call.start_ms.saturating_add(UUID_WINDOW_MS))
-        {
-            let same = call.fingerprint == new.fingerprint;
-            return Ok(Some(if same {
-                CreateOutcome::Existing(call)
-            } else {
-                CreateOutcome::UuidClash { call_id: call.call_id }
-            }));
-        }
-        Ok(None)
+        earlier_call(self, new)
     }
-}
 
-impl Storage {
     /// The last call with an agent's softphone, live or ended.
     pub fn softphone_call(
         &self,
         account_id: &AccountId,
         crm_username: &str,
     ) -> Result<Option<Call>> {
-        let Some(call_id) = self.read(Family::AgentCalls, &agent_key(account_id, crm_username))?
-        else {
-            return Ok(None);
-        };
-        self.call(&String::from_utf8_lossy(&call_id).into())
+        softphone_call(self, account_id, crm_username)
     }
 
     /// The call that an agent's softphone is in.
@@ -247,15 +223,68 @@ impl Storage {
         customer_number_e164: &str,
         now_ms: u64,
     ) -> Result<Option<InTheWay>> {
-        // Who dials once more after the end means it, however soon.
-        let Some(call) = self.live_softphone_call(account_id, crm_username)? else {
-            return Ok(None);
-        };
-        let is_second_click = call_type == CallType::Browser
-            && call.customer_number_e164 == customer_number_e164
-            && now_ms < call.start_ms.saturating_add(DOUBLE_CLICK_MS);
-        Ok(Some(if is_second_click { InTheWay::DoubleClick(call) } else { InTheWay::InCall(call) }))
+        in_the_way(self, account_id, crm_username, call_type, customer_number_e164, now_ms)
     }
+}
+
+fn softphone_call(
+    records: &impl Reading,
+    account_id: &AccountId,
+    crm_username: &str,
+) -> Result<Option<Call>> {
+    match records.read(Family::AgentCalls, &agent_key(account_id, crm_username))? {
+        Some(call_id) => records.call(&String::from_utf8_lossy(&call_id).into()),
+        None => Ok(None),
+    }
+}
+
+fn in_the_way(
+    records: &impl Reading,
+    account_id: &AccountId,
+    crm_username: &str,
+    call_type: CallType,
+    customer_number_e164: &str,
+    now_ms: u64,
+) -> Result<Option<InTheWay>> {
+    // Who dials once more after the end means it, however soon.
+    let last = softphone_call(records, account_id, crm_username)?;
+    let Some(call) = last.filter(Call::is_live) else { return Ok(None) };
+    let is_second_click = call_type == CallType::Browser
+        && call.customer_number_e164 == customer_number_e164
+        && now_ms < call.start_ms.saturating_add(DOUBLE_CLICK_MS);
+    Ok(Some(if is_second_click { InTheWay::DoubleClick(call) } else { InTheWay::InCall(call) }))
+}
+
+fn earlier_call(records: &impl Reading, new: &NewCall) -> Result<Option<CreateOutcome>> {
+    if let Some(key) = &new.idempotency_key {
+        let entry: Option<IdempotencyEntry> =
+            records.load(Family::Idempotency, &Key::of(&new.account_id).rest(key).bytes())?;
+        let fresh = entry
+            .filter(|entry| new.start_ms < entry.created_ms.saturating_add(IDEMPOTENCY_WINDOW_MS));
+        if let Some(entry) = fresh
+            && let Some(call) = records.call(&entry.call_id)?
+        {
+            let same = entry.fingerprint == new.fingerprint;
+            return Ok(Some(if same {
+                CreateOutcome::Existing(call)
+            } else {
+                CreateOutcome::IdempotencyClash { call_id: entry.call_id }
+            }));
+        }
+    }
+    if let Some(uuid) = new.unique_uuid()
+        && let Some(call_id) = records.read(Family::Uuids, &uuid_key(&new.account_id, uuid))?
+        && let Some(call) = records.call(&String::from_utf8_lossy(&call_id).into())?
+        && (call.is_live() || new.start_ms < call.start_ms.saturating_add(UUID_WINDOW_MS))
+    {
+        let same = call.fingerprint == new.fingerprint;
+        return Ok(Some(if same {
+            CreateOutcome::Existing(call)
+        } else {
+            CreateOutcome::UuidClash { call_id: call.call_id }
+        }));
+    }
+    Ok(None)
 }
 
 /// Key under which something of an agent is kept.

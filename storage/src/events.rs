@@ -3,11 +3,11 @@
 //! number that is not yet settled. Bounded: the newest of the last day.
 
 use crate::error::{Error, Result};
-use crate::event_numbers::Unsettled;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
-use crate::store::{Batch, Durability, Family, Storage};
-use call_words::{AccountId, CallId, EndpointId, EventWord, LegKind};
+use crate::store::{Batch, Durability, Family, Group, Storage};
+use call_words::{AccountId, CallId, EventWord, LegKind};
+
 /// Events kept of one account; older ones make room.
 pub const EVENT_CAP: u64 = 10_000;
 /// How long an event is kept.
@@ -54,25 +54,14 @@ pub struct EventRange {
     pub cut_until: u64,
 }
 
-/// An event that a batch carries. Dropped after the batch was committed.
-pub(crate) struct Noted {
-    /// Queue of the progress callback that the batch carries, too.
-    pub endpoint: Option<EndpointId>,
-    _unsettled: Unsettled,
-}
-
-impl Storage {
+impl Group<'_> {
     /// Adds an event of a call, and its progress callback if it is announced, to the batch that
     /// makes it true. The caller writes the call.
-    pub(crate) fn note(
-        &self,
-        batch: &mut Batch<'_>,
-        call: &mut Call,
-        note: Note<'_>,
-    ) -> Result<Noted> {
-        let account_id = &call.account_id;
-        let unsettled = self.event_numbers().take(account_id, || {
-            Ok(self.last_stored(account_id)?.max(self.event_mark(account_id)?.last_forgotten))
+    pub(crate) fn note(&mut self, call: &mut Call, note: Note<'_>) -> Result<Option<Queued>> {
+        let (storage, account_id) = (self.storage, &call.account_id);
+        let account = storage.known_account(account_id)?;
+        let unsettled = storage.event_numbers().take(account_id, || {
+            Ok(storage.last_stored(account_id)?.max(storage.event_mark(account_id)?.last_forgotten))
         })?;
         call.event_count += 1;
         let event = EventRecord {
@@ -88,6 +77,8 @@ impl Storage {
             reason: note.reason,
             conversation: note.conversation,
         };
+        self.settle(unsettled);
+        let batch = &mut self.batch;
         batch.put(Family::Events, &event_key(&call.account_id, event.number), &event);
         if !note.is_epilogue {
             batch.index(
@@ -97,15 +88,13 @@ impl Storage {
             );
         }
         let is_pushed = !note.is_epilogue && event.sequence <= PROGRESS_CAP;
-        let new = if is_pushed { self.announce_step(call, &event)? } else { None };
-        let endpoint = new.map(|new| {
-            let endpoint = new.target.endpoint.clone();
-            self.queue_callback(batch, call, new, Some(event.sequence));
-            endpoint
-        });
-        Ok(Noted { endpoint, _unsettled: unsettled })
+        let account = account.filter(|_| is_pushed);
+        let new = account.and_then(|account| storage.announcer().step(&account, &event));
+        Ok(new.map(|new| batch.queue_callback(call, new, Some(event.sequence))))
     }
+}
 
+impl Storage {
     fn last_stored(&self, account_id: &AccountId) -> Result<u64> {
         let mut scan = self.scan(Family::Events, &Key::of(account_id).bytes());
         scan.seek_to_last();

@@ -4,23 +4,31 @@ use crate::calls::call_lock;
 use crate::error::Result;
 use crate::key::Key;
 use crate::record::Ladder;
-use crate::store::{Batch, Durability, Family, Storage};
+use crate::store::{Batch, Family, Group, Reading, Storage};
 use call_words::CallId;
 
-impl Storage {
+impl Group<'_> {
     /// Keeps what was told of a call's messages, in place of what was told before. Nothing is kept
     /// of a call that is not known, and what is whole stays.
-    pub fn put_ladder(&self, ladder: &Ladder) -> Result<()> {
+    pub fn put_ladder(&mut self, ladder: &Ladder) -> Result<()> {
         let call_id = &ladder.call_id;
-        let _held = self.lock(&[call_lock(call_id)]);
+        self.hold(&[call_lock(call_id)]);
         let Some(call) = self.call(call_id)? else { return Ok(()) };
-        if !ladder.whole && self.ladder(call_id)?.is_some_and(|present| present.whole) {
+        let present = || self.load::<Ladder>(Family::Ladders, call_id.as_bytes());
+        if !ladder.whole && present()?.is_some_and(|present| present.whole) {
             return Ok(());
         }
-        let mut batch = self.batch();
-        batch.put(Family::Ladders, call_id.as_bytes(), ladder);
-        batch.index(Family::LadderExpiry, &expiry_key(call.start_ms, call_id), b"");
-        batch.commit(Durability::Logged)
+        self.batch.put(Family::Ladders, call_id.as_bytes(), ladder);
+        self.batch.index(Family::LadderExpiry, &expiry_key(call.start_ms, call_id), b"");
+        Ok(())
+    }
+}
+
+impl Storage {
+    /// [`Group::put_ladder`] in the next group.
+    pub fn put_ladder(&self, ladder: &Ladder) -> Result<()> {
+        let ladder = ladder.clone();
+        self.write(move |group| group.put_ladder(&ladder))
     }
 
     /// The SIP messages of a call, if they are kept.

@@ -1,7 +1,8 @@
 //! What the product remembers, on disk: accounts and all that onboarding sets, calls, their
 //! timelines, the callback outbox, recordings' retention, webphone sessions, events. Functions are
 //! operations of the product, each atomic; they block, so async callers use `spawn_blocking`. Knows
-//! no SIP and no HTTP, reads no clock: times are passed in as Unix milliseconds.
+//! no SIP and no HTTP, reads no clock but to pace its writes: times are passed in as Unix
+//! milliseconds.
 
 pub mod record;
 
@@ -35,4 +36,4 @@ pub use outbox::{DELIVERY_LOG_CAP, Due, NextStep, OutboxDepth, RequeueOutcome, R
 pub use parties::{AddOutcome, NewParty, OTHERS_CAP};
 pub use record::*;
 pub use retention::Expired;
-pub use store::Storage;
+pub use store::{Group, Storage};

@@ -8,6 +8,7 @@ use crate::outbox::results_prefix;
 use crate::record::*;
 use crate::store::{Durability, Family, Storage};
 use call_words::{AccountId, JobState, KeyId, TrunkId};
+use std::sync::Arc;
 
 /// What an account has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,7 +54,11 @@ impl Storage {
 
     /// An account by its id.
     pub fn account(&self, account_id: &AccountId) -> Result<Option<Account>> {
-        self.load(Family::Accounts, account_id.as_bytes())
+        Ok(self.known_account(account_id)?.map(Arc::unwrap_or_clone))
+    }
+
+    pub(crate) fn known_account(&self, account_id: &AccountId) -> Result<Option<Arc<Account>>> {
+        self.setting(Family::Accounts, account_id.as_bytes())
     }
 
     /// All accounts by id.
@@ -136,7 +141,7 @@ impl Storage {
 
     /// A number by its E.164 form.
     pub fn number(&self, e164: &str) -> Result<Option<Number>> {
-        self.load(Family::Numbers, e164.as_bytes())
+        Ok(self.setting(Family::Numbers, e164.as_bytes())?.map(Arc::unwrap_or_clone))
     }
 
     /// The numbers of an account, ascending.
@@ -176,7 +181,8 @@ impl Storage {
 
     /// An agent of an account by the CRM's name.
     pub fn agent(&self, account_id: &AccountId, crm_username: &str) -> Result<Option<Agent>> {
-        self.load(Family::Agents, &agent_key(account_id, crm_username))
+        let agent = self.setting(Family::Agents, &agent_key(account_id, crm_username))?;
+        Ok(agent.map(Arc::unwrap_or_clone))
     }
 
     /// The agents of an account by name.
@@ -219,7 +225,7 @@ impl Storage {
 
     /// A key by its id.
     pub fn api_key(&self, key_id: &KeyId) -> Result<Option<ApiKey>> {
-        self.load(Family::ApiKeys, key_id.as_bytes())
+        Ok(self.setting(Family::ApiKeys, key_id.as_bytes())?.map(Arc::unwrap_or_clone))
     }
 
     /// The keys of an account, or the administrators' keys, expired ones included.
@@ -243,7 +249,7 @@ impl Storage {
     /// The key with this hash, unless it has expired.
     pub fn authenticate(&self, hash: &KeyHash, now_ms: u64) -> Result<Option<ApiKey>> {
         let Some(key_id) = self.read(Family::ApiKeyHashes, &hash.0)? else { return Ok(None) };
-        let key: Option<ApiKey> = self.load(Family::ApiKeys, &key_id)?;
+        let key = self.setting(Family::ApiKeys, &key_id)?.map(Arc::<ApiKey>::unwrap_or_clone);
         Ok(key.filter(|key| key.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)))
     }
 
@@ -257,7 +263,7 @@ impl Storage {
 
     /// A trunk by its id.
     pub fn trunk(&self, trunk_id: &TrunkId) -> Result<Option<Trunk>> {
-        self.load(Family::Trunks, trunk_id.as_bytes())
+        Ok(self.setting(Family::Trunks, trunk_id.as_bytes())?.map(Arc::unwrap_or_clone))
     }
 
     /// All trunks by id.

@@ -4,11 +4,12 @@
 //! that are not delivered are listed by account and state.
 
 use crate::callback::NewCallback;
+use crate::calls::call_lock;
 use crate::error::{Error, Result};
 use crate::events::Note;
 use crate::key::{Key, KeyReader};
 use crate::record::*;
-use crate::store::{Batch, Durability, Family, Storage, behind};
+use crate::store::{Batch, Durability, Family, Group, Reading, Storage, behind};
 use call_words::{AccountId, CallId, EndpointId, EventWord, JobState};
 
 /// Most attempts kept in the log of one job; older ones make room.
@@ -66,6 +67,73 @@ pub enum RequeueOutcome {
     UnknownCall,
 }
 
+impl Group<'_> {
+    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was
+    /// recorded before. Of a progress callback that was delivered only the log stays.
+    pub fn record_delivery(
+        &mut self,
+        job_id: &str,
+        attempt: &DeliveryAttempt,
+        next: NextStep,
+    ) -> Result<Option<CallbackJob>> {
+        let call_id = CallId::from(job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id));
+        self.hold(&[call_lock(&call_id)]);
+        let known: Option<CallbackJob> = self.load(Family::CallbackJobs, job_id.as_bytes())?;
+        let Some(mut job) = known else { return Ok(None) };
+        if job.state != JobState::Pending
+            || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1)
+        {
+            return Ok(None);
+        }
+        let last_error = if attempt.delivered {
+            None
+        } else {
+            attempt.error.clone().or_else(|| attempt.http_status.map(|status| status.to_string()))
+        };
+        if job.sequence.is_none()
+            && next == NextStep::Exhausted
+            && let Some(mut call) = self.call(&call_id)?
+        {
+            let (at_ms, reason) =
+                (attempt.at_ms.saturating_add(attempt.duration_ms), last_error.clone());
+            let note =
+                Note { reason, is_epilogue: true, ..Note::of(EventWord::CallbackExhausted, at_ms) };
+            self.note(&mut call, note)?;
+            self.batch.put_call(&call);
+        }
+        // A progress callback may be sent twice after a power failure; its receiver knows it by its
+        // id.
+        if job.sequence.is_none() {
+            self.promise(Durability::Synced);
+        }
+        let batch = &mut self.batch;
+        batch.delete(Family::CallbacksDue, &due_key(&job));
+        unlist(batch, &job);
+        job.last_error = last_error;
+        job.attempt_count += 1;
+        job.delivery_count += 1;
+        match next {
+            NextStep::Delivered => job.state = JobState::Delivered,
+            NextStep::Exhausted => job.state = JobState::Exhausted,
+            NextStep::Retry { at_ms } => {
+                job.next_ms = at_ms;
+                batch.index(Family::CallbacksDue, &due_key(&job), b"");
+            }
+        }
+        if job.sequence.is_some() && job.state == JobState::Delivered {
+            batch.delete(Family::CallbackJobs, job_id.as_bytes());
+        } else {
+            batch.put(Family::CallbackJobs, job_id.as_bytes(), &job);
+        }
+        list(batch, &job);
+        batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
+        if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
+            batch.delete(Family::Deliveries, &delivery_key(&job, oldest));
+        }
+        Ok(Some(job))
+    }
+}
+
 impl Storage {
     /// Endpoints that have jobs to do, now or later.
     pub fn pending_endpoints(&self) -> Result<Vec<EndpointId>> {
@@ -80,16 +148,19 @@ impl Storage {
     }
 
     /// Jobs of an endpoint that are due, at most `limit`, without those that `skip` names (they are
-    /// being tried).
+    /// being tried). Looks from `from_ms` on: what was due before is done, and the trace that it
+    /// left is not walked over.
     pub fn due_callbacks(
         &self,
         endpoint: &EndpointId,
+        from_ms: u64,
         now_ms: u64,
         limit: usize,
         skip: impl Fn(&str) -> bool,
     ) -> Result<Due> {
         let mut due = Due { jobs: Vec::new(), next_ms: None };
-        let mut scan = self.scan(Family::CallbacksDue, &Key::of(endpoint).bytes());
+        let start = Key::of(endpoint).number(from_ms).bytes();
+        let mut scan = self.scan_from(Family::CallbacksDue, &Key::of(endpoint).bytes(), &start);
         while let Some((key, _)) = scan.current()? {
             let mut reader = KeyReader(key);
             let (at_ms, job_id) = reader
@@ -109,71 +180,15 @@ impl Storage {
         Ok(due)
     }
 
-    /// Logs an attempt together with what follows. `None` if the job is unknown or that attempt was
-    /// recorded before. Of a progress callback that was delivered only the log stays.
+    /// [`Group::record_delivery`] in the next group.
     pub fn record_delivery(
         &self,
         job_id: &str,
         attempt: &DeliveryAttempt,
         next: NextStep,
     ) -> Result<Option<CallbackJob>> {
-        let call_id = CallId::from(job_id.split_once('.').map_or(job_id, |(call_id, _)| call_id));
-        let _held = self.lock_call(&call_id);
-        let Some(mut job) = self.callback_job(job_id)? else { return Ok(None) };
-        if job.state != JobState::Pending
-            || (attempt.cycle, attempt.attempt) != (job.cycle, job.attempt_count + 1)
-        {
-            return Ok(None);
-        }
-        let mut batch = self.batch();
-        batch.delete(Family::CallbacksDue, &due_key(&job));
-        unlist(&mut batch, &job);
-        job.last_error = if attempt.delivered {
-            None
-        } else {
-            attempt.error.clone().or_else(|| attempt.http_status.map(|status| status.to_string()))
-        };
-        job.attempt_count += 1;
-        job.delivery_count += 1;
-        match next {
-            NextStep::Delivered => job.state = JobState::Delivered,
-            NextStep::Exhausted => job.state = JobState::Exhausted,
-            NextStep::Retry { at_ms } => {
-                job.next_ms = at_ms;
-                batch.index(Family::CallbacksDue, &due_key(&job), b"");
-            }
-        }
-        if job.sequence.is_some() && job.state == JobState::Delivered {
-            batch.delete(Family::CallbackJobs, job_id.as_bytes());
-        } else {
-            batch.put(Family::CallbackJobs, job_id.as_bytes(), &job);
-        }
-        list(&mut batch, &job);
-        let mut noted = None;
-        if job.sequence.is_none()
-            && job.state == JobState::Exhausted
-            && let Some(mut call) = self.call(&call_id)?
-        {
-            let (at_ms, reason) =
-                (attempt.at_ms.saturating_add(attempt.duration_ms), job.last_error.clone());
-            let note =
-                Note { reason, is_epilogue: true, ..Note::of(EventWord::CallbackExhausted, at_ms) };
-            noted = Some(self.note(&mut batch, &mut call, note)?);
-            batch.put(Family::Calls, call_id.as_bytes(), &call);
-        }
-        batch.put(Family::Deliveries, &delivery_key(&job, job.delivery_count), attempt);
-        if let Some(oldest) = job.delivery_count.checked_sub(DELIVERY_LOG_CAP) {
-            batch.delete(Family::Deliveries, &delivery_key(&job, oldest));
-        }
-        // A progress callback may be sent twice after a power failure; its receiver knows it by its
-        // id.
-        batch.commit(if job.sequence.is_some() {
-            Durability::Logged
-        } else {
-            Durability::Synced
-        })?;
-        drop(noted);
-        Ok(Some(job))
+        let (job_id, attempt) = (job_id.to_owned(), attempt.clone());
+        self.write(move |group| group.record_delivery(&job_id, &attempt, next))
     }
 
     /// Queues the result of an ended call again by hand: the same body, to where the account wants
@@ -213,18 +228,8 @@ impl Storage {
 
     /// The callback of an ended call. `None` also of an account that was removed.
     pub(crate) fn announce_result(&self, call: &Call) -> Result<Option<NewCallback>> {
-        let account = self.account(&call.account_id)?;
+        let account = self.known_account(&call.account_id)?;
         Ok(account.and_then(|account| self.announcer().result(&account, call)))
-    }
-
-    /// The progress callback of an event of a call.
-    pub(crate) fn announce_step(
-        &self,
-        call: &Call,
-        event: &EventRecord,
-    ) -> Result<Option<NewCallback>> {
-        let account = self.account(&call.account_id)?;
-        Ok(account.and_then(|account| self.announcer().step(&account, event)))
     }
 
     /// A job by its id, which is the call's for its result.
@@ -307,18 +312,6 @@ impl Storage {
         self.load_all(Family::Deliveries, &Key::of(call_id).bytes())
     }
 
-    /// Adds a job of a call to the batch that makes it true: of its result, or of the progress that
-    /// `sequence` names.
-    pub(crate) fn queue_callback(
-        &self,
-        batch: &mut Batch<'_>,
-        call: &Call,
-        new: NewCallback,
-        sequence: Option<u32>,
-    ) {
-        put_job(batch, &first_job(call, new, sequence));
-    }
-
     /// Adds the removal of all that a call left in the outbox.
     pub(crate) fn forget_callbacks(&self, batch: &mut Batch<'_>, call_id: &CallId) -> Result<()> {
         let mut jobs: Vec<CallbackJob> = self.callback_job(call_id.as_str())?.into_iter().collect();
@@ -336,6 +329,21 @@ impl Storage {
             scan.advance();
         }
         Ok(())
+    }
+}
+
+impl Batch<'_> {
+    /// Adds a job of a call to the batch that makes it true: of its result, or of the progress that
+    /// `sequence` names.
+    pub(crate) fn queue_callback(
+        &mut self,
+        call: &Call,
+        new: NewCallback,
+        sequence: Option<u32>,
+    ) -> Queued {
+        let job = first_job(call, new, sequence);
+        put_job(self, &job);
+        job.queued()
     }
 }
 

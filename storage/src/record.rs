@@ -16,7 +16,7 @@ pub use call::{
     Attempt, Call, FarMedia, FinalCall, IdempotencyEntry, LegMedia, Mos, Owner, Pause,
     RecordingEntry, RecordingResult, RecordingWritten, TimelineEntry,
 };
-pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt};
+pub use callback::{CallbackJob, CallbackTarget, DeliveryAttempt, Queued};
 pub use conversation::{Conversation, EarlierParty, OtherEnd, OtherParty, Party, PartyRequest};
 pub use event::{EventMark, EventRecord};
 pub use ladder::{Ladder, Rung};

@@ -1,17 +1,30 @@
-//! The database itself: column families, locks, batches, scans. Nothing here knows what a call is.
+//! The database itself: column families, locks, batches, scans. Of records it knows which are kept
+//! in memory, too.
+
+mod group;
+mod known;
+
+pub use group::Group;
 
 use crate::callback::Announcer;
 use crate::codec::{Record, decode, encode};
 use crate::error::{Error, Result};
 use crate::event_numbers::EventNumbers;
+use crate::record::Call;
+use call_words::CallId;
+use group::Queue;
+use known::Known;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRawIterator, Options, ReadOptions, WriteBatch, WriteOptions,
+    DBRawIterator, ErrorKind, Options, ReadOptions, ReadTier, WriteBatch, WriteOptions,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 
 /// Locks that read-modify-write operations share by the hash of what they change.
 const STRIPE_COUNT: usize = 1024;
@@ -19,6 +32,7 @@ const BLOCK_CACHE_LEN: usize = 64 << 20;
 /// Most unflushed data, over all families, and so most log that a start has to replay.
 const WRITE_BUFFER_LEN: usize = 64 << 20;
 const OPEN_FILE_COUNT: i32 = 256;
+const FAMILY_COUNT: usize = 33;
 
 /// One column family per kind of record or index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +107,7 @@ pub(crate) enum Family {
 }
 
 impl Family {
-    const ALL: [(Family, &'static str); 33] = [
+    const ALL: [(Family, &'static str); FAMILY_COUNT] = [
         (Family::Accounts, "accounts"),
         (Family::Numbers, "numbers"),
         (Family::AccountNumbers, "account_numbers"),
@@ -135,18 +149,20 @@ impl Family {
 }
 
 /// When a write counts as done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Durability {
-    /// On the disk: survives a power failure. Whatever an acknowledgement promises.
-    Synced,
     /// With the kernel: survives the end of this process.
     Logged,
+    /// On the disk: survives a power failure. Whatever an acknowledgement promises.
+    Synced,
 }
 
 /// The database, shared by clones.
 #[derive(Clone)]
 pub struct Storage {
     inner: Arc<Inner>,
+    /// Of one that reads memory alone: set when something was not there.
+    missed: Option<Arc<AtomicBool>>,
 }
 
 struct Inner {
@@ -157,6 +173,8 @@ struct Inner {
     /// Held for writing while an account is removed, and by whoever makes something that would keep
     /// it.
     removals: RwLock<()>,
+    known: Known,
+    queue: Queue,
 }
 
 impl Storage {
@@ -187,8 +205,10 @@ impl Storage {
             announcer: Box::new(announcer),
             event_numbers: EventNumbers::default(),
             removals: RwLock::default(),
+            known: Known::default(),
+            queue: Queue::default(),
         };
-        let storage = Self { inner: Arc::new(inner) };
+        let storage = Self { inner: Arc::new(inner), missed: None };
         storage.list_results()?;
         Ok(storage)
     }
@@ -198,6 +218,42 @@ impl Storage {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         Ok(self.inner.db.put_opt(b"probe", b"", &options)?)
+    }
+
+    /// The same records for reading without a wait for the disk. What needs it fails, and then
+    /// [`has_missed`](Self::has_missed) says so.
+    pub fn in_memory(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), missed: Some(Arc::default()) }
+    }
+
+    /// Whether something that was read was not in memory.
+    pub fn has_missed(&self) -> bool {
+        self.missed.as_ref().is_some_and(|missed| missed.load(Ordering::Relaxed))
+    }
+
+    fn read_options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if self.missed.is_some() {
+            options.set_read_tier(ReadTier::BlockCache);
+        }
+        options
+    }
+
+    /// Notes that memory was not enough.
+    fn failed(&self, error: rocksdb::Error) -> Error {
+        if let Some(missed) = self.missed.as_ref().filter(|_| error.kind() == ErrorKind::Incomplete)
+        {
+            missed.store(true, Ordering::Relaxed);
+        }
+        error.into()
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.inner.queue
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.inner.known
     }
 
     pub(crate) fn announcer(&self) -> &dyn Announcer {
@@ -224,30 +280,41 @@ impl Storage {
 
     /// Holds everything named still, in an order that no two callers take differently.
     pub(crate) fn lock(&self, names: &[Vec<u8>]) -> Vec<MutexGuard<'_, ()>> {
-        let stripes: BTreeSet<usize> = names
-            .iter()
-            .map(|name| {
-                let mut hasher = DefaultHasher::new();
-                name.hash(&mut hasher);
-                hasher.finish() as usize % STRIPE_COUNT
-            })
-            .collect();
-        stripes
+        stripes(names)
             .into_iter()
             .map(|stripe| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner))
             .collect()
     }
 
+    /// Holds one of the [`stripes`] still if nobody else does.
+    pub(crate) fn try_lock(&self, stripe: usize) -> Option<MutexGuard<'_, ()>> {
+        match self.inner.stripes[stripe].try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     pub(crate) fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.inner.db.get_cf(self.family(family), key)?)
+        let found = self.inner.db.get_cf_opt(self.family(family), key, &self.read_options());
+        found.map_err(|error| self.failed(error))
     }
 
     pub(crate) fn load<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
         self.inner
             .db
-            .get_pinned_cf(self.family(family), key)?
+            .get_pinned_cf_opt(self.family(family), key, &self.read_options())
+            .map_err(|error| self.failed(error))?
             .map(|bytes| decode(&bytes))
             .transpose()
+    }
+
+    /// The same of what onboarding sets, which is kept in memory once it was read.
+    pub(crate) fn setting<R>(&self, family: Family, key: &[u8]) -> Result<Option<Arc<R>>>
+    where
+        R: Record + Send + Sync + 'static,
+    {
+        self.inner.known.setting(family, key, || self.load(family, key))
     }
 
     /// All records whose key has the prefix, in key order.
@@ -274,20 +341,59 @@ impl Storage {
 
     /// A walk over the keys that have the prefix, standing at the first.
     pub(crate) fn scan(&self, family: Family, prefix: &[u8]) -> Scan<'_> {
-        let mut options = ReadOptions::default();
+        self.scan_from(family, prefix, prefix)
+    }
+
+    /// The same, standing at the first that is `start` or behind it: what was deleted before is not
+    /// walked over.
+    pub(crate) fn scan_from(&self, family: Family, prefix: &[u8], start: &[u8]) -> Scan<'_> {
+        let mut options = self.read_options();
         options.set_iterate_range(rocksdb::PrefixRange(prefix));
         let mut iterator = self.inner.db.raw_iterator_cf_opt(self.family(family), options);
-        iterator.seek_to_first();
-        Scan { iterator }
+        iterator.seek(start);
+        Scan { storage: self, iterator }
     }
 
     pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch { storage: self, writes: WriteBatch::default() }
+        let writes = std::array::from_fn(|_| BTreeMap::new());
+        Batch { storage: self, writes, calls: BTreeMap::new() }
     }
+}
+
+/// What can be read: the records as they are, or as a group makes them.
+pub(crate) trait Reading {
+    fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>>;
+    fn load<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>>;
+    fn call(&self, call_id: &CallId) -> Result<Option<Call>>;
+}
+
+impl Reading for Storage {
+    fn read(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.read(family, key)
+    }
+
+    fn load<R: Record>(&self, family: Family, key: &[u8]) -> Result<Option<R>> {
+        self.load(family, key)
+    }
+
+    fn call(&self, call_id: &CallId) -> Result<Option<Call>> {
+        self.call(call_id)
+    }
+}
+
+/// The locks of names.
+pub(crate) fn stripes(names: &[Vec<u8>]) -> BTreeSet<usize> {
+    let stripe = |name: &Vec<u8>| {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        hasher.finish() as usize % STRIPE_COUNT
+    };
+    names.iter().map(stripe).collect()
 }
 
 /// A bounded walk over part of a family.
 pub(crate) struct Scan<'a> {
+    storage: &'a Storage,
     iterator: DBRawIterator<'a>,
 }
 
@@ -295,7 +401,9 @@ impl Scan<'_> {
     pub(crate) fn current(&self) -> Result<Option<(&[u8], &[u8])>> {
         match self.iterator.item() {
             Some(item) => Ok(Some(item)),
-            None => self.iterator.status().map(|()| None).map_err(Error::from),
+            None => {
+                self.iterator.status().map(|()| None).map_err(|error| self.storage.failed(error))
+            }
         }
     }
 
@@ -327,30 +435,70 @@ pub(crate) fn behind(prefix: &[u8]) -> Vec<u8> {
     key
 }
 
-/// Writes that become visible and durable together.
+/// Writes that become visible and durable together: of each key the last.
 pub(crate) struct Batch<'a> {
     storage: &'a Storage,
-    writes: WriteBatch,
+    /// By family and key; `None` deletes.
+    writes: [BTreeMap<Vec<u8>, Option<Vec<u8>>>; FAMILY_COUNT],
+    calls: BTreeMap<CallId, Call>,
 }
 
 impl Batch<'_> {
     pub(crate) fn put<R: Record>(&mut self, family: Family, key: &[u8], record: &R) {
-        self.writes.put_cf(self.storage.family(family), key, encode(record));
+        self.writes[family as usize].insert(key.to_vec(), Some(encode(record)));
+    }
+
+    /// Writes a call, which is kept in memory as long as it is live.
+    pub(crate) fn put_call(&mut self, call: &Call) {
+        self.calls.insert(call.call_id.clone(), call.clone());
     }
 
     /// Writes a bare value, empty for an index that is all key.
     pub(crate) fn index(&mut self, family: Family, key: &[u8], value: &[u8]) {
-        self.writes.put_cf(self.storage.family(family), key, value);
+        self.writes[family as usize].insert(key.to_vec(), Some(value.to_vec()));
     }
 
     pub(crate) fn delete(&mut self, family: Family, key: &[u8]) {
-        self.writes.delete_cf(self.storage.family(family), key);
+        self.writes[family as usize].insert(key.to_vec(), None);
+    }
+
+    /// What the batch makes of a key: `None` if it leaves it, `Some(None)` if it deletes it.
+    pub(crate) fn written(&self, family: Family, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.writes[family as usize].get(key).map(Option::as_deref)
+    }
+
+    /// A call as the batch makes it.
+    pub(crate) fn written_call(&self, call_id: &CallId) -> Option<&Call> {
+        self.calls.get(call_id)
     }
 
     pub(crate) fn commit(self, durability: Durability) -> Result<()> {
+        self.write(durability).map_err(Error::from)
+    }
+
+    pub(crate) fn write(self, durability: Durability) -> std::result::Result<(), rocksdb::Error> {
+        let Inner { db, known, .. } = &*self.storage.inner;
+        let mut writes = WriteBatch::default();
+        for (family, _) in Family::ALL {
+            let (keys, family) = (&self.writes[family as usize], self.storage.family(family));
+            for (key, value) in keys {
+                match value {
+                    Some(value) => writes.put_cf(family, key, value),
+                    None => writes.delete_cf(family, key),
+                }
+            }
+        }
+        for (call_id, call) in &self.calls {
+            writes.put_cf(self.storage.family(Family::Calls), call_id.as_bytes(), encode(call));
+        }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        Ok(self.storage.inner.db.write_opt(self.writes, &options)?)
+        let written = db.write_opt(writes, &options);
+        known.written(self.calls.into_values(), written.is_ok());
+        if Known::SETTINGS.iter().any(|family| !self.writes[*family as usize].is_empty()) {
+            known.settings_changed();
+        }
+        written
     }
 }
 

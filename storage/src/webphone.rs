@@ -48,7 +48,7 @@ impl Storage {
         batch.put(Family::WebphoneSessions, session_id.as_bytes(), &session);
         if let Some(mut call) = self.call(call_id)? {
             call.session_id = Some(session_id.to_owned());
-            batch.put(Family::Calls, call_id.as_bytes(), &call);
+            batch.put_call(&call);
         }
         batch.commit(Durability::Logged)?;
         Ok(Some(session))

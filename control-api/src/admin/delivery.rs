@@ -128,7 +128,7 @@ pub async fn redeliver(
 ) -> Result<(StatusCode, Json<UndeliveredResult>), Problem> {
     match admin.app.records.requeue_callback(&call_id).await? {
         RequeueOutcome::Queued(job) => {
-            admin.app.notices.callbacks.notify(&job.target.endpoint);
+            admin.app.notices.callbacks.notify(&job.queued());
             Ok((StatusCode::ACCEPTED, Json(UndeliveredResult::of(&job))))
         }
         RequeueOutcome::StillPending => Err(Problem::conflict(
@@ -197,7 +197,7 @@ pub async fn redeliver_all(
         if let RequeueOutcome::Queued(job) =
             admin.app.records.requeue_callback(&call.call_id).await?
         {
-            admin.app.notices.callbacks.notify(&job.target.endpoint);
+            admin.app.notices.callbacks.notify(&job.queued());
             queued += 1;
         }
     }

@@ -10,10 +10,10 @@ use control_wire::Ended;
 use std::sync::Arc;
 use storage::{Call, FinalCall, FinishOutcome, Pause, RecordingWritten, TimelineEntry};
 
-/// Ends a call as the edge tells it.
-pub async fn apply(app: &Arc<App>, ended: Ended) -> Result<(), storage::Error> {
-    let call_id = ended.call_id.clone();
-    end_call(app, &call_id, final_call(ended)).await
+/// Ends calls as the edge tells it, which is asked for at once.
+pub fn apply(app: &App, ended: Vec<Ended>) -> impl Future<Output = Result<(), storage::Error>> {
+    let ends = ended.into_iter().map(|ended| (ended.call_id.clone(), final_call(ended)));
+    end_calls(app, ends.collect())
 }
 
 /// Ends a call once: record, last event and callback job in one write, then everything that waits
@@ -23,7 +23,27 @@ pub async fn end_call(
     call_id: &CallId,
     end: FinalCall,
 ) -> Result<(), storage::Error> {
-    let outcome = app.records.finish_call(call_id, end).await?;
+    end_calls(app, vec![(call_id.clone(), end)]).await
+}
+
+fn end_calls(
+    app: &App,
+    ends: Vec<(CallId, FinalCall)>,
+) -> impl Future<Output = Result<(), storage::Error>> {
+    let finished = app.records.finish_calls(ends);
+    async move {
+        let mut result = Ok(());
+        for (call_id, outcome) in finished.await? {
+            match outcome {
+                Ok(outcome) => tell(app, &call_id, outcome),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+}
+
+fn tell(app: &App, call_id: &CallId, outcome: FinishOutcome) {
     app.link.release(call_id);
     match outcome {
         FinishOutcome::Finished(finish) => {
@@ -35,7 +55,7 @@ pub async fn end_call(
             app.metrics.call_ended(call);
             tracing::info!(%call_id, account_id = %call.account_id, status, reason,
                 duration_s = call.duration_s, "call ended");
-            app.notices.changed(call, finish.endpoint.iter().chain(&finish.progress_endpoint));
+            app.notices.changed(call, finish.queued.iter().chain(&finish.progress));
         }
         FinishOutcome::AlreadyFinished(_) => app.notices.release(call_id),
         FinishOutcome::UnknownCall => {
@@ -43,7 +63,6 @@ pub async fn end_call(
             tracing::debug!(%call_id, "end of an unknown call");
         }
     }
-    Ok(())
 }
 
 /// Ends a call whose shard is gone with what is known of it: it was answered, or it was to be

@@ -4,14 +4,14 @@
 use crate::app::App;
 use crate::link::ControlFailure;
 use control_wire::{Command, Ladder, Rung};
+use futures_util::future::OptionFuture;
 use storage::Call;
 
-/// Keeps what shards told.
-pub async fn keep(app: &App, ladders: Vec<Ladder>) -> Result<(), storage::Error> {
-    if app.config.calls.ladder_days == 0 || ladders.is_empty() {
-        return Ok(());
-    }
-    app.records.put_ladders(ladders.into_iter().map(record).collect()).await
+/// Keeps what shards told, which is asked for at once.
+pub fn keep(app: &App, ladders: Vec<Ladder>) -> impl Future<Output = Result<(), storage::Error>> {
+    let is_kept = app.config.calls.ladder_days > 0 && !ladders.is_empty();
+    let kept = is_kept.then(|| app.records.put_ladders(ladders.into_iter().map(record).collect()));
+    async { OptionFuture::from(kept).await.unwrap_or(Ok(())) }
 }
 
 /// What is known of a call's messages. Its shard is asked as long as something may follow.

@@ -48,13 +48,13 @@ async fn send(
     let trunk = ways.first().map(Way::first).unwrap_or_default();
     let assignment = Assignment { owner: placement.owner().clone(), trunk };
     let outcome = app.records.create_call(order.new, Some(assignment)).await?;
-    if let CreateOutcome::Created { call, endpoint } = &outcome {
+    if let CreateOutcome::Created { call, queued } = &outcome {
         line.keep();
         for line in trunk_lines {
             app.notices.trunk_lines.hold(&call.call_id, CALL_LINE, line);
         }
         tracing::info!(call_id = %call.call_id, account_id = %call.account_id, "call accepted");
-        app.notices.changed(call, endpoint);
+        app.notices.changed(call, queued);
         if placement.send(place_call).is_err() {
             ending::end_call(app, &call.call_id, FinalCall::failed(Reason::System, now_ms()))
                 .await?;
@@ -78,9 +78,9 @@ pub async fn fail_for_media(
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
         let outcome = app.records.create_call(order.new, None).await?;
-        let CreateOutcome::Created { call, endpoint } = &outcome else { return Ok(outcome) };
+        let CreateOutcome::Created { call, queued } = &outcome else { return Ok(outcome) };
         line.keep();
-        app.notices.changed(call, endpoint);
+        app.notices.changed(call, queued);
         let step = TimelineEntry {
             sequence: 1,
             at_ms: call.start_ms,

@@ -8,31 +8,41 @@ use call_words::{CallId, CallState, EventWord, LegKind, MilestoneKind};
 use control_wire::Milestone;
 use storage::{Applied, MilestoneOutcome, Progress, StepEvent, TimelineEntry};
 
-/// Applies steps in their order; all are durable when it returns. Steps that were news are told to
-/// who waits for them.
-pub async fn apply(app: &App, milestones: Vec<Milestone>) -> Result<(), storage::Error> {
-    if milestones.is_empty() {
-        return Ok(());
-    }
-    let steps = milestones.into_iter().map(step).collect();
-    for (call_id, outcome) in app.records.apply_steps(steps).await? {
-        match outcome {
-            MilestoneOutcome::Applied(Applied { call, endpoint }) => {
-                if call.is_live() {
-                    app.limits.minutes.note(&call, now_ms());
-                }
-                app.notices.changed(&call, &endpoint);
-            }
-            MilestoneOutcome::Duplicate => {}
-            MilestoneOutcome::UnknownCall => {
-                tracing::debug!(%call_id, "milestone of an unknown call")
-            }
-            MilestoneOutcome::Full => {
-                tracing::debug!(%call_id, "milestone beyond the timeline's cap")
+/// Applies steps in their order, which is asked for at once; all are durable when it returns. Steps
+/// that were news are told to who waits for them.
+pub fn apply(
+    app: &App,
+    milestones: Vec<Milestone>,
+) -> impl Future<Output = Result<(), storage::Error>> {
+    let applied = app.records.apply_steps(milestones.into_iter().map(step).collect());
+    async move {
+        let mut result = Ok(());
+        for (call_id, outcome) in applied.await? {
+            match outcome {
+                Ok(outcome) => tell(app, &call_id, outcome),
+                Err(error) => result = Err(error),
             }
         }
+        result
     }
-    Ok(())
+}
+
+fn tell(app: &App, call_id: &CallId, outcome: MilestoneOutcome) {
+    match outcome {
+        MilestoneOutcome::Applied(Applied { call, queued }) => {
+            if call.is_live() {
+                app.limits.minutes.note(&call, now_ms());
+            }
+            app.notices.changed(&call, &queued);
+        }
+        MilestoneOutcome::Duplicate => {}
+        MilestoneOutcome::UnknownCall => {
+            tracing::debug!(%call_id, "milestone of an unknown call")
+        }
+        MilestoneOutcome::Full => {
+            tracing::debug!(%call_id, "milestone beyond the timeline's cap")
+        }
+    }
 }
 
 /// A step as the record keeps it, and what it changes.

@@ -11,17 +11,22 @@ use crate::records::Records;
 use crate::secret::MasterKey;
 use crate::streams::Streams;
 use call_words::EndpointId;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Sealed};
+use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Queued, Sealed};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 /// Pause after storage failed, before it is asked again.
 const STORAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Jobs that are taken from a queue before there is room to try them.
+const READY_CAP: usize = 32;
+/// A time that does not come.
+const NEVER_MS: u64 = u64::MAX;
 
 /// How old a progress callback may be when it is tried: news of yesterday helps nobody, and a slow
 /// endpoint's backlog is bounded.
@@ -91,16 +96,22 @@ struct Workers {
 }
 
 /// Tells a worker that its queue changed.
-#[derive(Default)]
 struct Bell {
     notify: Notify,
-    rung: AtomicBool,
+    /// The earliest time at which a job is due that the worker does not know of; [`NEVER_MS`] if
+    /// there is none.
+    earliest_ms: AtomicU64,
     stopping: AtomicBool,
 }
 
 impl Bell {
-    fn ring(&self) {
-        self.rung.store(true, Ordering::SeqCst);
+    fn new() -> Self {
+        let earliest_ms = AtomicU64::new(NEVER_MS);
+        Self { notify: Notify::new(), earliest_ms, stopping: AtomicBool::new(false) }
+    }
+
+    fn ring(&self, due_ms: u64) {
+        self.earliest_ms.fetch_min(due_ms, Ordering::SeqCst);
         self.notify.notify_one();
     }
 }
@@ -149,19 +160,19 @@ impl Callbacks {
     /// Takes up what an earlier run left.
     pub async fn start(&self) -> Result<(), StartError> {
         for endpoint in self.shared.records.pending_endpoints().await? {
-            self.notify(&endpoint);
+            self.notify(&Queued { endpoint, due_ms: 0 });
         }
         Ok(())
     }
 
-    /// Tells that a job for the endpoint was stored: it is tried at once. Called within the
-    /// runtime.
-    pub fn notify(&self, endpoint: &EndpointId) {
+    /// Tells that a job was stored: it is tried when it is due. Called within the runtime.
+    pub fn notify(&self, Queued { endpoint, due_ms }: &Queued) {
         let mut workers = self.shared.lock();
         if let Some(bell) = workers.bells.get(endpoint) {
-            bell.ring();
+            bell.ring(*due_ms);
         } else if let Some(alive) = workers.alive.clone() {
-            let bell = Arc::new(Bell::default());
+            let bell = Arc::new(Bell::new());
+            bell.ring(*due_ms);
             workers.bells.insert(endpoint.to_owned(), Arc::clone(&bell));
             let worker =
                 Worker { shared: Arc::clone(&self.shared), endpoint: endpoint.to_owned(), bell };
@@ -179,7 +190,7 @@ impl Callbacks {
             workers.alive = None;
             for bell in workers.bells.values() {
                 bell.stopping.store(true, Ordering::SeqCst);
-                bell.ring();
+                bell.notify.notify_one();
             }
             workers.gone.take()
         };
@@ -207,7 +218,7 @@ impl Callbacks {
         &self,
         job: CallbackJob,
         now_ms: u64,
-    ) -> Result<(), storage::Error> {
+    ) -> Result<Option<u64>, storage::Error> {
         self.shared.attempt(job, now_ms).await
     }
 }
@@ -217,7 +228,8 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<(), storage::Error> {
+    /// Makes an attempt and stores what came of it: when the next one is due.
+    async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<Option<u64>, storage::Error> {
         let started = Instant::now();
         let is_stale =
             job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
@@ -250,7 +262,10 @@ impl Shared {
         if let Ok(response) = sent {
             discard_body(response).await;
         }
-        Ok(())
+        Ok(match next {
+            NextStep::Retry { at_ms } => Some(at_ms),
+            NextStep::Delivered | NextStep::Exhausted => None,
+        })
     }
 
     /// The account's present secret, and those that it renewed a while ago: what was queued before
@@ -302,46 +317,74 @@ struct Worker {
     bell: Arc<Bell>,
 }
 
+/// Jobs that a worker has taken from the queue.
+#[derive(Default)]
+struct Taken {
+    ready: VecDeque<CallbackJob>,
+    /// Those under way: their ids, and when they were due.
+    trying: HashMap<task::Id, (String, u64)>,
+}
+
+impl Taken {
+    /// Ids of those that were due at or after a time.
+    fn ids_from(&self, from_ms: u64) -> Vec<String> {
+        let ready = self.ready.iter().filter(|job| job.next_ms >= from_ms);
+        let trying = self.trying.values().filter(|(_, due_ms)| *due_ms >= from_ms);
+        ready.map(CallbackJob::job_id).chain(trying.map(|(id, _)| id.clone())).collect()
+    }
+}
+
 impl Worker {
     async fn run(self) {
         let mut tasks = JoinSet::new();
-        let mut trying: HashMap<tokio::task::Id, String> = HashMap::new();
+        let mut taken = Taken::default();
+        // Of what is due before, all is taken.
+        let mut from_ms = NEVER_MS;
         loop {
-            self.bell.rung.store(false, Ordering::SeqCst);
+            from_ms = from_ms.min(self.bell.earliest_ms.swap(NEVER_MS, Ordering::SeqCst));
             let stopping = self.bell.stopping.load(Ordering::SeqCst);
-            let free_count = if stopping {
-                0
-            } else {
-                self.shared.connections_per_endpoint.saturating_sub(trying.len())
-            };
-            let mut next_ms = None;
-            if free_count > 0 {
-                match self.due(free_count, trying.values().cloned().collect()).await {
+            if stopping {
+                taken.ready.clear();
+                from_ms = NEVER_MS;
+            }
+            let mut pause = None;
+            let free_count = self.shared.connections_per_endpoint - taken.trying.len();
+            if free_count > taken.ready.len() && from_ms <= now_ms() {
+                match self.due(from_ms, free_count, &taken).await {
                     Ok(due) => {
-                        next_ms = due.next_ms;
-                        for job in due.jobs {
-                            let job_id = job.job_id();
-                            let task = tasks.spawn(attempt(Arc::clone(&self.shared), job));
-                            trying.insert(task.id(), job_id);
-                        }
+                        from_ms = due.next_ms.unwrap_or(NEVER_MS);
+                        taken.ready.extend(due.jobs);
                     }
                     Err(error) => {
                         tracing::error!(%error, "callback queue cannot be read");
-                        next_ms = Some(now_ms() + STORAGE_PAUSE.as_millis() as u64);
+                        pause = Some(STORAGE_PAUSE);
                     }
                 }
             }
-            if trying.is_empty() && next_ms.is_none() && self.retire() {
+            for job in taken.ready.drain(..free_count.min(taken.ready.len())) {
+                let named = (job.job_id(), job.next_ms);
+                let task = tasks.spawn(attempt(Arc::clone(&self.shared), job));
+                taken.trying.insert(task.id(), named);
+            }
+            if taken.trying.is_empty() && from_ms == NEVER_MS && self.retire() {
                 return;
             }
             // With every connection in use, only an attempt's end can change anything.
-            let is_full = trying.len() >= self.shared.connections_per_endpoint;
-            let wait = next_ms
-                .filter(|_| !is_full)
-                .map(|next_ms| Duration::from_millis(next_ms.saturating_sub(now_ms())));
+            let has_room = taken.trying.len() < self.shared.connections_per_endpoint;
+            let wait = (has_room && from_ms != NEVER_MS).then(|| {
+                pause.unwrap_or_else(|| Duration::from_millis(from_ms.saturating_sub(now_ms())))
+            });
             tokio::select! {
                 Some(ended) = tasks.join_next_with_id() => {
-                    trying.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                    let (id, again_ms) = match ended {
+                        Ok((id, again_ms)) => (id, again_ms),
+                        Err(error) => {
+                            let named = taken.trying.get(&error.id());
+                            (error.id(), named.map(|(_, due_ms)| *due_ms))
+                        }
+                    };
+                    taken.trying.remove(&id);
+                    from_ms = from_ms.min(again_ms.unwrap_or(NEVER_MS));
                 }
                 () = self.bell.notify.notified() => {}
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
@@ -349,15 +392,24 @@ impl Worker {
         }
     }
 
-    async fn due(&self, limit: usize, trying: Vec<String>) -> Result<Due, storage::Error> {
-        self.shared.records.due_callbacks(&self.endpoint, now_ms(), limit, trying).await
+    /// As many jobs as there is room for, and some more, so that a full queue is not looked into
+    /// for each.
+    async fn due(
+        &self,
+        from_ms: u64,
+        free_count: usize,
+        taken: &Taken,
+    ) -> Result<Due, storage::Error> {
+        let limit = free_count + READY_CAP;
+        let (records, is_taken) = (&self.shared.records, taken.ids_from(from_ms));
+        records.due_callbacks(&self.endpoint, from_ms, now_ms(), limit, is_taken).await
     }
 
     /// Leaves unless the queue changed since it was read.
     fn retire(&self) -> bool {
         let mut workers = self.shared.lock();
         let stopping = self.bell.stopping.load(Ordering::SeqCst);
-        let leaves = stopping || !self.bell.rung.load(Ordering::SeqCst);
+        let leaves = stopping || self.bell.earliest_ms.load(Ordering::SeqCst) == NEVER_MS;
         if leaves {
             workers.bells.remove(&self.endpoint);
         }
@@ -365,11 +417,16 @@ impl Worker {
     }
 }
 
-async fn attempt(shared: Arc<Shared>, job: CallbackJob) {
-    let call_id = job.call_id.clone();
-    if let Err(error) = shared.attempt(job, now_ms()).await {
-        // The job is still due; the worker takes it up again after the pause.
-        tracing::error!(%call_id, %error, "callback attempt cannot be stored");
-        tokio::time::sleep(STORAGE_PAUSE).await;
+/// Makes an attempt; returns when the job is due again.
+async fn attempt(shared: Arc<Shared>, job: CallbackJob) -> Option<u64> {
+    let (call_id, due_ms) = (job.call_id.clone(), job.next_ms);
+    match shared.attempt(job, now_ms()).await {
+        Ok(again_ms) => again_ms,
+        Err(error) => {
+            // The job is still due; the worker takes it up again after the pause.
+            tracing::error!(%call_id, %error, "callback attempt cannot be stored");
+            tokio::time::sleep(STORAGE_PAUSE).await;
+            Some(due_ms)
+        }
     }
 }

@@ -209,10 +209,11 @@ async fn take_messages(
         }
     }
     presence::presence_changed(app, presence).await;
+    let kept = ladder::keep(app, ladders);
     if !events.is_empty() {
         events::apply(app, events).await.map_err(io::Error::other)?;
     }
-    ladder::keep(app, ladders).await.map_err(io::Error::other)?;
+    kept.await.map_err(io::Error::other)?;
     // After the events, so that who is answered finds the effect in the record.
     for (command_id, answer) in answers {
         app.link.answer(id, command_id, answer);

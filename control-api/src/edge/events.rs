@@ -3,11 +3,10 @@
 use crate::app::App;
 use crate::call::{ending, progress, transfer_request};
 use control_wire::Event;
+use futures_util::future::OptionFuture;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
-/// Applies events in their order within each call; all are durable when it returns. Ends of
-/// different calls share disk writes.
+/// Applies events in their order within each call; all are durable when it returns.
 pub(super) async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Error> {
     let mut milestones = Vec::new();
     let mut ends = Vec::new();
@@ -21,17 +20,12 @@ pub(super) async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), stor
             }
         }
     }
-    progress::apply(app, milestones).await?;
+    // Asked for one behind the other, so that they share a group.
+    let applied = (!milestones.is_empty()).then(|| progress::apply(app, milestones));
+    let ended = (!ends.is_empty()).then(|| ending::apply(app, ends));
+    let applied = OptionFuture::from(applied).await.unwrap_or(Ok(()));
     for (call_id, party, target) in requests {
         tokio::spawn(transfer_request::answer(Arc::clone(app), call_id, party, target));
     }
-    let mut tasks = JoinSet::new();
-    for ended in ends {
-        let app = Arc::clone(app);
-        tasks.spawn(async move { ending::apply(&app, ended).await });
-    }
-    while let Some(task) = tasks.join_next().await {
-        task.expect("ending a call does not panic")?;
-    }
-    Ok(())
+    applied.and(OptionFuture::from(ended).await.unwrap_or(Ok(())))
 }

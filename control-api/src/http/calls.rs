@@ -149,7 +149,7 @@ pub async fn redeliver(
     let outcome = app.records.requeue_callback(&call.call_id).await?;
     match outcome {
         RequeueOutcome::Queued(job) => {
-            app.notices.callbacks.notify(&job.target.endpoint);
+            app.notices.callbacks.notify(&job.queued());
             Ok((StatusCode::ACCEPTED, shown_with_result(&app, &call).await?))
         }
         RequeueOutcome::StillPending => Err(Problem::conflict(

@@ -55,6 +55,20 @@ impl CallbackJob {
     pub fn job_id(&self) -> String {
         job_id(&self.call_id, self.sequence)
     }
+
+    /// Where and when it waits.
+    pub fn queued(&self) -> Queued {
+        Queued { endpoint: self.target.endpoint.clone(), due_ms: self.next_ms }
+    }
+}
+
+/// A job that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Its queue.
+    pub endpoint: EndpointId,
+    /// When it is due first.
+    pub due_ms: u64,
 }
 
 pub(crate) fn job_id(call_id: &CallId, sequence: Option<u32>) -> String {

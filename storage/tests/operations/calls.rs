@@ -191,7 +191,7 @@ fn a_call_ends_once() {
     create(storage, new_call("c1", NOW));
     create(storage, new_call("c2", NOW));
     let first = finish(storage, "c1", NOW + 60_000, Some("demo https://crm.example"));
-    assert_eq!(first.endpoint, Some("demo https://crm.example".into()));
+    assert_eq!(endpoint(first.queued), Some("demo https://crm.example".into()));
     assert_eq!((first.call.state, first.call.status), (CallState::Ended, Some(CallStatus::Answer)));
     let again = storage.finish_call(&"c1".into(), FinalCall::failed("system", NOW)).unwrap();
     assert_eq!(again, FinishOutcome::AlreadyFinished(first.call.clone()));

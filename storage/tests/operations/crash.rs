@@ -7,26 +7,37 @@ use std::process::{Command, Stdio};
 /// Set for the process that writes until it is killed.
 const FOLDER: &str = "STORAGE_CRASH_TEST_FOLDER";
 
+const WRITER_COUNT: u64 = 5;
+
 /// Acknowledges each creation and each end on its standard output as soon as storage returns.
 #[test]
 #[ignore = "runs only as the child of the next test"]
 fn writer() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let storage = open(folder.as_ref());
-    storage.put_account(&Account::new(ACCOUNT, "Demo Realty")).unwrap();
+    push_to(&storage, ACCOUNT, Some("demo https://a.example"));
     let acknowledge = |line: String| {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).expect("the parent reads");
     };
-    for n in 0u64.. {
-        let call_id = format!("c{n}");
-        create(&storage, new_call(&call_id, NOW + n));
-        acknowledge(format!("ack created {call_id}"));
-        if n % 2 == 0 {
-            finish(&storage, &call_id, NOW + n + 10_000, Some("demo https://a.example"));
-            acknowledge(format!("ack finished {call_id}"));
+    // Several at once, so that they share groups.
+    std::thread::scope(|scope| {
+        for first in 0..WRITER_COUNT {
+            let (storage, acknowledge) = (&storage, &acknowledge);
+            scope.spawn(move || {
+                for n in (first..).step_by(WRITER_COUNT as usize) {
+                    let call_id = format!("c{n}");
+                    create(storage, new_call(&call_id, NOW + n));
+                    acknowledge(format!("ack created {call_id}"));
+                    if n % 2 == 0 {
+                        let end = answered(&call_id, NOW + n + 10_000);
+                        storage.finish_call(&call_id.as_str().into(), end).unwrap();
+                        acknowledge(format!("ack finished {call_id}"));
+                    }
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]

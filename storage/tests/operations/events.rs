@@ -168,26 +168,26 @@ fn progress_goes_through_the_outbox_beside_the_result() {
     let account = storage.account(&ACCOUNT.into()).unwrap().unwrap();
     storage.put_account(&Account { progress_events: vec!["muted".into()], ..account }).unwrap();
     let outcome = storage.create_call(new_call("c1", NOW), None).unwrap();
-    let CreateOutcome::Created { endpoint, .. } = outcome else { panic!("{outcome:?}") };
-    assert_eq!(endpoint, Some(E1_PROGRESS.into()));
+    let CreateOutcome::Created { queued, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(endpoint(queued), Some(E1_PROGRESS.into()));
     let step = entry(1, "muted");
     let MilestoneOutcome::Applied(applied) =
         storage.apply_milestone(&"c1".into(), &step, &told(EventWord::Muted)).unwrap()
     else {
         panic!()
     };
-    assert_eq!(applied.endpoint, Some(E1_PROGRESS.into()));
+    assert_eq!(endpoint(applied.queued), Some(E1_PROGRESS.into()));
     let end = answered("c1", NOW + 5_000);
     let FinishOutcome::Finished(finish) = storage.finish_call(&"c1".into(), end).unwrap() else {
         panic!()
     };
     assert_eq!(
-        (finish.endpoint, finish.progress_endpoint),
+        (endpoint(finish.queued), endpoint(finish.progress)),
         (Some(E1.into()), Some(E1_PROGRESS.into()))
     );
     // Each has its own queue and its own name; the result keeps the call's.
     let ids = |endpoint: &str| -> Vec<String> {
-        let due = storage.due_callbacks(&endpoint.into(), NOW + 5_000, 100, |_| false).unwrap();
+        let due = storage.due_callbacks(&endpoint.into(), 0, NOW + 5_000, 100, |_| false).unwrap();
         due.jobs.iter().map(CallbackJob::job_id).collect()
     };
     assert_eq!(ids(E1), ["c1"]);

@@ -4,13 +4,14 @@
 mod calls;
 mod crash;
 mod events;
+mod groups;
 mod onboarding;
 mod outbox;
 mod parties;
 mod retention;
 mod webphone;
 
-use call_words::{CallStatus, CallType, HangupBy};
+use call_words::{CallStatus, CallType, EndpointId, HangupBy};
 use std::path::Path;
 use storage::*;
 use tempfile::TempDir;
@@ -91,6 +92,11 @@ pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
         idempotency_key: None,
         start_ms,
     }
+}
+
+/// Where a job that was stored waits.
+pub fn endpoint(queued: Option<Queued>) -> Option<EndpointId> {
+    queued.map(|queued| queued.endpoint)
 }
 
 #[track_caller]

@@ -26,7 +26,7 @@ fn attempt(job: &CallbackJob, delivered: bool) -> DeliveryAttempt {
 }
 
 fn due_ids(storage: &Storage, endpoint: &str, now_ms: u64) -> (Vec<CallId>, Option<u64>) {
-    let due = storage.due_callbacks(&endpoint.into(), now_ms, 100, |_| false).unwrap();
+    let due = storage.due_callbacks(&endpoint.into(), 0, now_ms, 100, |_| false).unwrap();
     (due.jobs.into_iter().map(|job| job.call_id).collect(), due.next_ms)
 }
 
@@ -46,10 +46,18 @@ fn endpoints_have_their_own_queues_in_order_of_time() {
     assert_eq!(due_ids(storage, E1, NOW + 10_000), (vec!["c2".into()], Some(NOW + 20_000)));
     assert_eq!(due_ids(storage, E1, NOW + 20_000), (vec!["c2".into(), "c1".into()], None));
     let due =
-        storage.due_callbacks(&E1.into(), NOW + 20_000, 1, |call_id| call_id == "c2").unwrap();
+        storage.due_callbacks(&E1.into(), 0, NOW + 20_000, 1, |call_id| call_id == "c2").unwrap();
     assert_eq!((due.jobs[0].call_id.as_str(), due.next_ms), ("c1", None));
-    let due = storage.due_callbacks(&E1.into(), NOW + 20_000, 1, |_| false).unwrap();
+    let due = storage.due_callbacks(&E1.into(), 0, NOW + 20_000, 1, |_| false).unwrap();
     assert_eq!((due.jobs.len(), due.next_ms), (1, Some(NOW + 20_000)));
+    // What was due before is not looked at again.
+    let from = |from_ms| {
+        let due = storage.due_callbacks(&E1.into(), from_ms, NOW + 30_000, 9, |_| false).unwrap();
+        due.jobs.into_iter().map(|job| job.call_id).collect::<Vec<_>>()
+    };
+    assert_eq!(from(NOW + 10_000), ["c2", "c1"]);
+    assert_eq!(from(NOW + 10_001), ["c1"]);
+    assert_eq!(from(NOW + 20_001), [""; 0]);
 }
 
 // S26

@@ -110,7 +110,9 @@ pub async fn create(
         app.turns.take(&caller.account_id, body.uuid.as_deref(), idempotency_key.as_deref()).await;
     let order = {
         let account_id = caller.account_id;
-        app.records.visit(move |store| check(store, &account_id, body, idempotency_key)).await?
+        let checked =
+            move |store: &_| check(store, &account_id, body.clone(), idempotency_key.clone());
+        app.records.look(checked).await?
     };
     let order = match order {
         Checked::New(order) => *order,

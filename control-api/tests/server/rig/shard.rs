@@ -45,10 +45,19 @@ impl Rig {
     /// Connects and says Hello; expects to be welcome.
     pub async fn greet(&self, hello: Hello) -> Shard {
         let mut shard = self.connect().await;
+        let (edge, number) = (hello.edge.clone(), hello.shard);
         for message in hello.split() {
             shard.write(&message).await;
         }
         assert_eq!(shard.read().await, Some(ToEdge::Welcome { version: VERSION }));
+        // It gets calls once what went on before is reconciled.
+        let is_open = || {
+            let shards = self.app.link.shards();
+            shards.iter().any(|it| it.edge == edge && it.shard == number && it.is_connected)
+        };
+        while !is_open() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         shard
     }
 
