@@ -144,7 +144,9 @@ fn interfaces_have_what_is_not_set_from_their_signalling() {
     assert!(given.media_public_address.is_some() && given.media_bind_address.is_some());
     let all = |text: &str| {
         let all = Config::parse(text).unwrap().interfaces();
-        all.into_iter().map(|one| [one.bind, one.public, one.media_bind, one.media_public]).last()
+        all.into_iter()
+            .map(|one| [one.bind, one.public, one.media_bind, one.media_public])
+            .next_back()
     };
     let [a, b, c, d] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
         .map(|address| address.parse::<IpAddr>().unwrap());
