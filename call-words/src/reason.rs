@@ -33,8 +33,8 @@ words! {
         /// TLS with the trunk did not come about: its certificate does not prove its name, or it
         /// does not take ours.
         TrunkTls = "trunk_tls",
-        /// The edge has no such interface as the trunk names, or the trunk's address is of another IP
-        /// version.
+        /// The edge has no such interface as the trunk names, or the trunk's address is of another
+        /// IP version.
         TrunkInterface = "trunk_interface",
         Media = "media",
         Canceled = "canceled",

@@ -155,8 +155,8 @@ impl Relay {
         Ok(id)
     }
 
-    /// Lets the leg's media go by another interface, on the same ports there, before its next peer is
-    /// announced.
+    /// Lets the leg's media go by another interface, on the same ports there, before its next peer
+    /// is announced.
     pub fn use_interface(&mut self, leg: LegId, interface: u16) {
         let Some(leg) = self.legs.get_mut(leg.index, leg.generation) else { return };
         let is_there = usize::from(interface) < self.config.public_addresses.len();

@@ -393,8 +393,8 @@ impl Shard {
                         %trunk,
                         interface = interface.as_deref().unwrap_or("default"),
                         %fault,
-                        "calls pass the trunk by: name one of `[[interfaces]]` of this edge, of the \
-                            IP version of the trunk's host, in the trunk's `interface`"
+                        "calls pass the trunk by: name one of `[[interfaces]]` of this edge, of \
+                            the IP version of the trunk's host, in the trunk's `interface`"
                     ),
                     Output::Event(event) => tell(&self.mailbox, event),
                 }

@@ -1,8 +1,9 @@
-//! The datagram engine of one shard: on each interface a SIP socket and a pool of pre-bound RTP/RTCP
-//! port pairs, behind one epoll set, all non-blocking and owned by one task. Media come in bursts (`burst`),
-//! which are received, relayed in place and sent in three steps. The caller decides what happens to
-//! each datagram. Only sockets in use are watched. Level-triggered: a voice socket holds one packet
-//! at a time, so receiving once is cheaper than reading until it would block.
+//! The datagram engine of one shard: on each interface a SIP socket and a pool of pre-bound
+//! RTP/RTCP port pairs, behind one epoll set, all non-blocking and owned by one task. Media come in
+//! bursts (`burst`), which are received, relayed in place and sent in three steps. The caller
+//! decides what happens to each datagram. Only sockets in use are watched. Level-triggered: a voice
+//! socket holds one packet at a time, so receiving once is cheaper than reading until it would
+//! block.
 
 mod burst;
 

@@ -16,8 +16,8 @@ pub fn glommio_file(descriptor: OwnedFd) -> BufferedFile {
     unsafe { BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
 }
 
-/// Gives a connected or connecting socket to glommio, whose stream then owns and closes it. Must run
-/// inside a glommio executor.
+/// Gives a connected or connecting socket to glommio, whose stream then owns and closes it. Must
+/// run inside a glommio executor.
 pub fn glommio_stream(socket: OwnedFd) -> TcpStream {
     // SAFETY: the descriptor is open, and `into_raw_fd` gives up its ownership, so the stream
     // becomes the only owner.

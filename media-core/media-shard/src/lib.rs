@@ -1,7 +1,7 @@
 //! The shell under `media-core`: the UDP sockets of one shard and their epoll set (`engine`), what
 //! lets a glommio executor park until a datagram or another thread calls (`doorbell`), the
-//! recording files (`recorder`, `recovery`), sockets of ours as glommio's streams, and the way between them and the relay (`carry`).
-//! Decides nothing about packets; knows no SIP.
+//! recording files (`recorder`, `recovery`), sockets of ours as glommio's streams, and the way
+//! between them and the relay (`carry`). Decides nothing about packets; knows no SIP.
 
 pub mod carry;
 pub mod doorbell;

@@ -47,8 +47,8 @@ impl fmt::Debug for WebRtcConfig {
     }
 }
 
-/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP, above 16 bits the number of
-/// the interface. The shell keeps a table of sockets by this number.
+/// A pre-bound socket of the pool: `pair * 2` is RTP, `pair * 2 + 1` RTCP, above 16 bits the number
+/// of the interface. The shell keeps a table of sockets by this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u32);
 

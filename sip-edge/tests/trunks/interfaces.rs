@@ -1,5 +1,5 @@
-//! An edge with three interfaces, of IPv4 and IPv6, one of them behind a NAT, and a carrier on each:
-//! all of a trunk's messages and media go by the interface that it names.
+//! An edge with three interfaces, of IPv4 and IPv6, one of them behind a NAT, and a carrier on
+//! each: all of a trunk's messages and media go by the interface that it names.
 
 use crate::edge::{Edge, PATIENCE, value};
 use call_words::{

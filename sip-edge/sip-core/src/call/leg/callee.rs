@@ -86,8 +86,8 @@ impl Callee {
         Some(&self.route(route)?.trunk)
     }
 
-    /// Leaves out addresses that are of another IP version than their trunk's interface where it has
-    /// others, and puts the routes last over which the last calls came to nothing; the first is
+    /// Leaves out addresses that are of another IP version than their trunk's interface where it
+    /// has others, and puts the routes last over which the last calls came to nothing; the first is
     /// tried.
     pub fn order(&mut self, cx: &mut Context<'_>) {
         let Callee::Trunks(destination) = self else { return };
