@@ -32,7 +32,8 @@ fn free_port() -> u16 {
 
 /// A configuration with free ports in this folder.
 fn config(folder: &Path) -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(40_000);
+    // Below those that the system gives to any socket.
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
     let mut firsts = std::iter::repeat_with(|| NEXT.fetch_add(16, Ordering::Relaxed));
     let is_free = |first: &u16| {
         (*first..*first + 16).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
@@ -79,8 +80,16 @@ impl Running {
     fn start_with(folder: &Path, output: Stdio, more: &str) -> Running {
         let listener = UnixListener::bind(folder.join("control.sock")).unwrap();
         let config = config(folder) + more;
-        let child = edge(folder, &config).stdout(Stdio::null()).stderr(output).spawn().unwrap();
-        let (link, _) = listener.accept().unwrap();
+        let mut child = edge(folder, &config).stdout(Stdio::null()).stderr(output).spawn().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let link = loop {
+            if let Ok((link, _)) = listener.accept() {
+                break link;
+            }
+            assert_eq!(child.try_wait().unwrap(), None, "the edge has ended");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        link.set_nonblocking(false).unwrap();
         link.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut running = Running { config, child, link, decoder: FrameDecoder::default() };
         let FromEdge::Hello(hello) = running.next() else { panic!("no Hello") };

@@ -110,7 +110,7 @@ async fn how_a_trunk_stands_is_shown_for_each_shard() {
     let told = state_of(&rig, |state| state[0]["registered"] == false).await;
     let expected = json!([{ "edge": "edge-1", "shard": 0, "registered": false,
         "registered_until": null, "sip_code": 403, "detail": "forbidden", "reachable": true,
-        "breaker_open": false }]);
+        "breaker_open": false, "lacks_interface": false }]);
     assert_eq!(told, expected);
     let labels = r#"{edge="edge-1",shard="0",trunk="carrier"}"#;
     for (name, value) in [("registered", 0), ("reachable", 1), ("breaker_open", 0)] {

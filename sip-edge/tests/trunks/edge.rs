@@ -206,7 +206,8 @@ impl Drop for Edge {
 }
 
 fn config(folder: &Path, sip: SocketAddr, shard_count: usize, one_port: bool) -> String {
-    static NEXT: AtomicU16 = AtomicU16::new(42_000);
+    // Below those that the system gives to any socket.
+    static NEXT: AtomicU16 = AtomicU16::new(24_000);
     let mut firsts = std::iter::repeat_with(|| NEXT.fetch_add(64, Ordering::Relaxed));
     let is_free = |first: &u16| {
         (*first..*first + 64).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
