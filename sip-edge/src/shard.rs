@@ -97,6 +97,8 @@ pub(crate) struct Shard {
     hep: Option<Hep>,
     /// Of each interface.
     streams: Vec<InterfaceStreams>,
+    /// Their certificate, and whom those that are called must prove to be.
+    tls: Rc<Tls>,
     websockets: Option<WebSockets>,
     /// The turns of the streams and of the control link.
     pace: Pace,
@@ -164,20 +166,15 @@ impl Shard {
         };
         let websocket_config =
             plan.softphone.map(|softphone| websocket_config(config, softphone)).transpose()?;
-        let stream_config = |(interface, local): (u8, &SocketAddr)| {
-            let tls = Tls::open(&config.sip.tls.source()).context("sip.tls")?;
-            let stream = StreamConfig {
-                local: *local,
-                interface,
-                shard: plan.index,
-                max_connections: config.limits.max_tcp_connections.into(),
-                max_per_address: config.limits.max_tcp_per_address.into(),
-                limits: StreamLimits::new(config.tcp_idle()),
-            };
-            anyhow::Ok((stream, tls))
+        let stream_config = |(interface, local): (u8, &SocketAddr)| StreamConfig {
+            local: *local,
+            interface,
+            shard: plan.index,
+            max_connections: config.limits.max_tcp_connections.into(),
+            max_per_address: config.limits.max_tcp_per_address.into(),
+            limits: StreamLimits::new(config.tcp_idle()),
         };
-        let stream_configs: Vec<_> =
-            (0..).zip(&sip_addresses).map(stream_config).collect::<anyhow::Result<_>>()?;
+        let tls = Rc::new(Tls::open(&config.sip.tls.source()).context("sip.tls")?);
         let hep = Hep::open(&config.hep).context("hep.address")?;
         let sockets = Sockets {
             ips: interfaces.iter().map(|one| one.media_bind).collect(),
@@ -191,8 +188,8 @@ impl Shard {
             let recorder = Recorder::new(config.recordings.folder.clone(), move |progress| {
                 on(&for_recorder, |shard| shard.recording_progress(progress));
             });
-            let streams = stream_configs.into_iter().map(|(config, tls)| {
-                InterfaceStreams::new(config, plan.sip_tls.port(), tls, &pace, shard)
+            let streams = (0..).zip(&sip_addresses).map(stream_config).map(|config| {
+                InterfaceStreams::new(config, plan.sip_tls.port(), tls.clone(), &pace, shard)
             });
             let streams = streams.collect();
             let websockets = websocket_config.map(|config| {
@@ -210,6 +207,7 @@ impl Shard {
                 captures: Captures::new(&config.recordings.folder, sockets),
                 hep,
                 streams,
+                tls: tls.clone(),
                 websockets,
                 pace,
                 softphone_service: None,
@@ -221,7 +219,8 @@ impl Shard {
                 epoch,
             })
         });
-        shard.borrow().streams.iter().try_for_each(InterfaceStreams::listen)?;
+        let is_certified = tls.is_certified();
+        shard.borrow().streams.iter().try_for_each(|streams| streams.listen(is_certified))?;
         let websockets = shard.borrow().websockets.clone();
         if let (Some(websockets), Some(softphone)) = (websockets, plan.softphone) {
             let listener = websockets
@@ -431,7 +430,10 @@ impl Shard {
     pub(crate) fn command(&mut self, command: Command) -> Result<(), ControlRefusal> {
         let now = Instant::now();
         for (address, transport, domain) in trunks(&command) {
-            self.streams.iter().for_each(|one| one.know(address, transport, host_of(domain)));
+            self.streams.iter().for_each(|one| one.know(address.ip(), transport));
+            if transport == TransportKind::Tls {
+                self.tls.know(address, host_of(domain));
+            }
         }
         if let Command::KeepTrunks(trunks) = &command {
             for streams in &self.streams {
@@ -483,7 +485,7 @@ impl Shard {
         let now = Instant::now();
         for left in remains.iter().filter(|left| left.transport == Transport::Tls) {
             if let Some(to) = left.request.to_addr() {
-                self.streams.iter().for_each(|one| one.know_name(left.remote, to.uri.host));
+                self.tls.know(left.remote, to.uri.host);
             }
         }
         self.edge.bid_farewell(now, remains);

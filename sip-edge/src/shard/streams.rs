@@ -6,15 +6,13 @@ use anyhow::Context;
 use call_words::TransportKind;
 use sip_core::flow::Transport;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 
 /// The streams of one interface.
 pub struct InterfaceStreams {
     tcp: Streams,
     tls: Streams,
-    /// Whom those that are called must prove to be.
-    names: Rc<Tls>,
     local: SocketAddr,
     local_tls: SocketAddr,
 }
@@ -23,11 +21,11 @@ impl InterfaceStreams {
     pub fn new(
         config: StreamConfig,
         tls_port: u16,
-        tls: Tls,
+        tls: Rc<Tls>,
         pace: &Pace,
         shard: &Weak<RefCell<Shard>>,
     ) -> Self {
-        let (names, local) = (Rc::new(tls), config.local);
+        let local = config.local;
         let local_tls = SocketAddr::new(local.ip(), tls_port);
         let open = |config, tls: Option<Rc<Tls>>| {
             let shard = shard.clone();
@@ -37,18 +35,17 @@ impl InterfaceStreams {
         };
         Self {
             tcp: open(config, None),
-            tls: open(StreamConfig { local: local_tls, ..config }, Some(names.clone())),
-            names,
+            tls: open(StreamConfig { local: local_tls, ..config }, Some(tls)),
             local,
             local_tls,
         }
     }
 
     /// Takes connections from now on; over TLS only with a certificate.
-    pub fn listen(&self) -> anyhow::Result<()> {
+    pub fn listen(&self, is_certified: bool) -> anyhow::Result<()> {
         let bound = |address| format!("TCP {address} cannot be bound");
         self.tcp.listen().with_context(|| bound(self.local))?;
-        if self.names.is_certified() {
+        if is_certified {
             self.tls.listen().with_context(|| bound(self.local_tls))?;
         }
         Ok(())
@@ -59,17 +56,11 @@ impl InterfaceStreams {
         if transport == Transport::Tls { &self.tls } else { &self.tcp }
     }
 
-    /// A trunk of this host is called at this address.
-    pub fn know(&self, address: SocketAddr, transport: TransportKind, host: &str) {
-        self.tcp.know_trunk(address.ip());
+    /// A trunk is called at this address.
+    pub fn know(&self, address: IpAddr, transport: TransportKind) {
+        self.tcp.know_trunk(address);
         if transport == TransportKind::Tls {
-            self.tls.know_trunk(address.ip());
-            self.know_name(address, host);
+            self.tls.know_trunk(address);
         }
-    }
-
-    /// What the certificate must name of whom we connect to there.
-    pub fn know_name(&self, address: SocketAddr, host: &str) {
-        self.names.know(address, host);
     }
 }
