@@ -1,6 +1,7 @@
 //! The end of a call: the final record, the callback job and the accounting, exactly once. Statuses
 //! are the edge's (decision A11) except for calls whose edge is gone.
 
+use super::progress::tell_each;
 use super::translate::final_call;
 use crate::app::App;
 use crate::clock::now_ms;
@@ -30,17 +31,7 @@ fn end_calls(
     app: &App,
     ends: Vec<(CallId, FinalCall)>,
 ) -> impl Future<Output = Result<(), storage::Error>> {
-    let finished = app.records.finish_calls(ends);
-    async move {
-        let mut result = Ok(());
-        for (call_id, outcome) in finished.await? {
-            match outcome {
-                Ok(outcome) => tell(app, &call_id, outcome),
-                Err(error) => result = Err(error),
-            }
-        }
-        result
-    }
+    tell_each(app.records.finish_calls(ends), |call_id, outcome| tell(app, call_id, outcome))
 }
 
 fn tell(app: &App, call_id: &CallId, outcome: FinishOutcome) {

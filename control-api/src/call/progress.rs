@@ -15,16 +15,22 @@ pub fn apply(
     milestones: Vec<Milestone>,
 ) -> impl Future<Output = Result<(), storage::Error>> {
     let applied = app.records.apply_steps(milestones.into_iter().map(step).collect());
-    async move {
-        let mut result = Ok(());
-        for (call_id, outcome) in applied.await? {
-            match outcome {
-                Ok(outcome) => tell(app, &call_id, outcome),
-                Err(error) => result = Err(error),
-            }
+    tell_each(applied, |call_id, outcome| tell(app, call_id, outcome))
+}
+
+/// Tells what came of each call once it is written; an error of one keeps no other from being told.
+pub(super) async fn tell_each<T>(
+    written: impl Future<Output = Result<Vec<(CallId, Result<T, storage::Error>)>, storage::Error>>,
+    tell: impl Fn(&CallId, T),
+) -> Result<(), storage::Error> {
+    let mut result = Ok(());
+    for (call_id, outcome) in written.await? {
+        match outcome {
+            Ok(outcome) => tell(&call_id, outcome),
+            Err(error) => result = Err(error),
         }
-        result
     }
+    result
 }
 
 fn tell(app: &App, call_id: &CallId, outcome: MilestoneOutcome) {
