@@ -1,5 +1,6 @@
-//! What Opus on one leg costs a packet of 20 ms beyond a plain relay: to G.711, from it, and both.
-//! Times are CPU time of the thread.
+//! What Opus on one leg costs a packet of 20 ms beyond a plain relay: to G.711, from it, and both;
+//! to a softphone that loses nothing, and to one that tells of loss and is sent copies. What comes
+//! from a softphone is such as browsers make of speech. Times are CPU time of the thread.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -59,6 +60,10 @@ struct Call {
     peers: [SocketAddr; 2],
     headers: [Header; 2],
     speech: Vec<u8>,
+    /// The same in Opus, by prediction and with copies.
+    said: Vec<Vec<u8>>,
+    /// Of what the softphone hears.
+    ssrc: [u8; 4],
     buffer: [u8; 2_048],
 }
 
@@ -91,7 +96,43 @@ impl Call {
             ssrc: Ssrc(7),
         };
         let headers = [header(Codec::Opus), header(Codec::Pcmu)];
-        Call { relay, now, legs, peers, headers, speech: speech(), buffer: [0; 2_048] }
+        let (speech, said) = (speech(), Vec::new());
+        Call { relay, now, legs, peers, headers, speech, said, ssrc: [0; 4], buffer: [0; 2_048] }
+    }
+
+    /// A call in which the softphone has told of so much loss, in 1/256.
+    fn with_loss(fraction_lost: u8) -> Call {
+        let mut copied = Call::new();
+        copied.tell_loss(26);
+        let said = (0..SPEECH_PACKETS).map(|at| copied.hear(at).0).collect();
+        let mut call = Call { said, ..Call::new() };
+        call.tell_loss(fraction_lost);
+        call
+    }
+
+    /// A receiver report of the softphone's (RFC 3550 §6.4.2).
+    fn tell_loss(&mut self, fraction_lost: u8) {
+        self.hear(0);
+        let ours = self.ssrc;
+        let mut report = [0; 32];
+        report[..4].copy_from_slice(&[0x81, 201, 0, 7]);
+        report[8..12].copy_from_slice(&ours);
+        report[12] = fraction_lost;
+        self.buffer[..32].copy_from_slice(&report);
+        let socket = SocketId(self.legs[0].index * 2);
+        let buffer = &mut self.buffer[..1_568 + TAIL_ROOM];
+        let forward = self.relay.forward(self.now, socket, self.peers[0], buffer, 32);
+        assert_eq!(forward, Forward::Local);
+    }
+
+    /// What the softphone hears of a packet of the carrier's speech, and how long that took.
+    fn hear(&mut self, at: usize) -> (Vec<u8>, Duration) {
+        let start = at * FRAME;
+        let mut payload = [0; FRAME];
+        payload.copy_from_slice(&self.speech[start..start + FRAME]);
+        let (range, encoding) = self.say(1, &payload);
+        self.ssrc.copy_from_slice(&self.buffer[range.start - 4..range.start]);
+        (self.buffer[range].to_vec(), encoding)
     }
 
     /// Forwards a packet of this party; where what goes out lies, and how long that took.
@@ -111,18 +152,14 @@ impl Call {
         (start + 12..start + len, elapsed)
     }
 
-    /// The time of so many packets: what the carrier says in Opus, and that again in µ-law.
+    /// The time of so many packets: what the carrier says, and the same of the softphone.
     fn time(&mut self, count: u64) -> [Duration; 2] {
         let mut elapsed = [Duration::ZERO; 2];
         for at in 0..count {
-            let start = at as usize % SPEECH_PACKETS * FRAME;
-            let mut payload = [0; FRAME];
-            payload.copy_from_slice(&self.speech[start..start + FRAME]);
-            let (range, encoding) = self.say(1, &payload);
-            let mut packet = [0; 480];
-            let len = range.len();
-            packet[..len].copy_from_slice(&self.buffer[range]);
-            let (_, decoding) = self.say(0, &packet[..len]);
+            let at = at as usize % SPEECH_PACKETS;
+            let (_, encoding) = self.hear(at);
+            let packet = self.said[at].clone();
+            let (_, decoding) = self.say(0, &packet);
             elapsed = [elapsed[0] + encoding, elapsed[1] + decoding];
             self.now += Duration::from_millis(20);
         }
@@ -133,13 +170,16 @@ impl Call {
 fn transcode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("opus_per_packet");
     group.sample_size(20).throughput(Throughput::Elements(1));
-    let ways: [(&str, Choice); 3] = [
-        ("g711_to_opus", |[encoding, _]| encoding),
-        ("opus_to_g711", |[_, decoding]| decoding),
-        ("both", |[encoding, decoding]| encoding + decoding),
+    let both: Choice = |[encoding, decoding]| encoding + decoding;
+    let ways: [(&str, u8, Choice); 5] = [
+        ("g711_to_opus", 0, |[encoding, _]| encoding),
+        ("g711_to_opus_with_copies", 26, |[encoding, _]| encoding),
+        ("opus_to_g711", 0, |[_, decoding]| decoding),
+        ("both", 0, both),
+        ("both_with_copies", 26, both),
     ];
-    for (name, way) in ways {
-        let mut call = Call::new();
+    for (name, fraction_lost, way) in ways {
+        let mut call = Call::with_loss(fraction_lost);
         group.bench_function(name, |bencher| bencher.iter_custom(|count| way(call.time(count))));
     }
     group.finish();

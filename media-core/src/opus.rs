@@ -26,9 +26,15 @@ const MIN_FRAME: usize = 20;
 const FRAME: usize = 160;
 /// Bytes of the longest outgoing packet.
 const MAX_PACKET_LEN: usize = 480;
-/// What libopus finds for speech within the time that there is (benches/RESULTS.md). At this
-/// complexity and loss it makes copies from 24 kbit/s on alone.
-const EFFORT: Effort = Effort { complexity: 1, bitrate: 26_000, expected_loss: 10 };
+/// While the peer loses nothing: at this rate a transform sounds no worse than prediction, for a
+/// third of its time (benches/RESULTS.md).
+const CLEAN: Effort = Effort { complexity: 0, bitrate: 32_000, expected_loss: 0 };
+/// While it tells of loss: prediction with copies, which libopus makes from 24 kbit/s on alone.
+const LOSSY: Effort = Effort { complexity: 0, bitrate: 26_000, expected_loss: 10 };
+/// Share of lost packets, in 1/256, that makes copies worth their time: 1 %.
+const WORTH_COPIES: u8 = 3;
+/// Reports in a row of less than that after which none are made: some 15 s.
+const CLEAN_REPORTS: u8 = 3;
 
 /// Both directions of a leg.
 pub(crate) struct Opus {
@@ -36,6 +42,8 @@ pub(crate) struct Opus {
     hearing: Hearing,
     encoder: Encoder,
     speaking: Speaking,
+    /// Reports of no loss after which no copies are made; 0 while none are.
+    copies_left: u8,
 }
 
 /// The stream that comes in: where it is, in its own clock and in that of G.711.
@@ -97,7 +105,7 @@ impl Opus {
         Some(Opus {
             decoder: Decoder::new()?,
             hearing: Hearing::default(),
-            encoder: Encoder::new(EFFORT)?,
+            encoder: Encoder::new(CLEAN)?,
             speaking: Speaking {
                 stream: None,
                 source_sequence: 0,
@@ -108,7 +116,21 @@ impl Opus {
                 waiting_count: 0,
                 next_place: 0,
             },
+            copies_left: 0,
         })
+    }
+
+    /// Takes what the peer's report tells of what went out: the share that was lost, in 1/256 (RFC
+    /// 3550 §6.4.1). Copies are made from a report of loss on until some in a row tell of none.
+    pub fn hear_loss(&mut self, fraction_lost: u8) {
+        let before = self.copies_left;
+        self.copies_left =
+            if fraction_lost >= WORTH_COPIES { CLEAN_REPORTS } else { before.saturating_sub(1) };
+        match (before, self.copies_left) {
+            (0, 1..) => self.encoder.set(LOSSY),
+            (1.., 0) => self.encoder.set(CLEAN),
+            _ => {}
+        }
     }
 
     /// The timestamp at 8 kHz of a packet that came in between those of audio: a key press.

@@ -8,8 +8,9 @@ use std::ptr::{self, NonNull};
 use opusic_sys::{
     OPUS_APPLICATION_VOIP, OPUS_OK, OPUS_SET_BITRATE_REQUEST, OPUS_SET_COMPLEXITY_REQUEST,
     OPUS_SET_INBAND_FEC_REQUEST, OPUS_SET_PACKET_LOSS_PERC_REQUEST, OPUS_SET_SIGNAL_REQUEST,
-    OPUS_SIGNAL_VOICE, OpusDecoder, OpusEncoder, opus_decode, opus_decoder_create,
-    opus_decoder_destroy, opus_encode, opus_encoder_create, opus_encoder_ctl, opus_encoder_destroy,
+    OPUS_SIGNAL_MUSIC, OPUS_SIGNAL_VOICE, OpusDecoder, OpusEncoder, opus_decode,
+    opus_decoder_create, opus_decoder_destroy, opus_encode, opus_encoder_create, opus_encoder_ctl,
+    opus_encoder_destroy,
 };
 
 use crate::codec::CLOCK_RATE;
@@ -24,7 +25,8 @@ pub struct Effort {
     pub complexity: i32,
     /// Bits a second.
     pub bitrate: i32,
-    /// Loss in percent that each packet's copy of the one before is made for; 0 makes none.
+    /// Loss in percent that each packet's copy of the one before is made for. 0 makes none, and has
+    /// libopus told of music, so that it transforms (MDCT) instead of predicting (RFC 6716 §2.1).
     pub expected_loss: i32,
 }
 
@@ -50,20 +52,27 @@ impl Encoder {
         // writes. What comes back is null or an encoder of ours alone.
         let state =
             unsafe { opus_encoder_create(SAMPLE_RATE, 1, OPUS_APPLICATION_VOIP, &mut error) };
-        let encoder = Encoder(NonNull::new(state)?);
+        let mut encoder = Encoder(NonNull::new(state)?);
+        encoder.set(effort);
+        Some(encoder)
+    }
+
+    /// Works so from the next packet on.
+    pub fn set(&mut self, effort: Effort) {
+        let makes_copies = effort.expected_loss > 0;
+        let signal = if makes_copies { OPUS_SIGNAL_VOICE } else { OPUS_SIGNAL_MUSIC };
         let settings = [
-            (OPUS_SET_SIGNAL_REQUEST, OPUS_SIGNAL_VOICE),
+            (OPUS_SET_SIGNAL_REQUEST, signal),
             (OPUS_SET_COMPLEXITY_REQUEST, effort.complexity),
             (OPUS_SET_BITRATE_REQUEST, effort.bitrate),
-            (OPUS_SET_INBAND_FEC_REQUEST, i32::from(effort.expected_loss > 0)),
+            (OPUS_SET_INBAND_FEC_REQUEST, i32::from(makes_copies)),
             (OPUS_SET_PACKET_LOSS_PERC_REQUEST, effort.expected_loss),
         ];
         for (request, value) in settings {
             // SAFETY: the encoder lives, and each of these requests takes one 32-bit integer.
-            let result = unsafe { opus_encoder_ctl(encoder.0.as_ptr(), request as c_int, value) };
+            let result = unsafe { opus_encoder_ctl(self.0.as_ptr(), request as c_int, value) };
             debug_assert_eq!(result, OPUS_OK, "request {request}");
         }
-        Some(encoder)
     }
 
     /// The length of the packet of these samples: 2.5, 5, 10, or 20 to 120 ms in steps of 20.

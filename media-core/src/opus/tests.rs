@@ -70,10 +70,10 @@ fn a_tone_comes_out_as_it_went_in_whatever_its_packets_are() {
 /// Syllables of a low tone and then a high one, with pauses between them: what libopus takes for
 /// speech, of which alone it makes copies. The frame in which the pitch changes is lost, and
 /// nothing before it tells of that; how loud both tones are in what comes of it.
-fn lose(expected_loss: i32) -> (f64, f64) {
+fn lose(fraction_lost: u8) -> (f64, f64) {
     const COUNT: usize = 40;
     let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
-    near.encoder = Encoder::new(Effort { expected_loss, ..EFFORT }).unwrap();
+    near.hear_loss(fraction_lost);
     let pause = vec![g711::encode(Law::Pcmu, 0); 5 * FRAME];
     let syllable = [pause, tone(LOW, 0, 2 * FRAME), tone(HIGH, 0, 3 * FRAME)].concat();
     let mut packets = packets(&mut near, &syllable.repeat(COUNT), FRAME);
@@ -94,21 +94,57 @@ fn lose(expected_loss: i32) -> (f64, f64) {
 // RFC 6716 §2.1.7
 #[test]
 fn what_is_lost_comes_from_the_next_packet() {
-    let (low, high) = lose(EFFORT.expected_loss);
+    let (low, high) = lose(WORTH_COPIES);
     assert!(high > 2_500.0 && low < 3_500.0, "{low} and {high}");
-    let (low, high) = lose(0);
+    let (low, high) = lose(WORTH_COPIES - 1);
     assert!(high < 400.0 && low > 5_000.0, "without copies: {low} and {high}");
 }
 
 #[test]
 fn without_a_copy_it_is_made_of_what_came_before() {
     let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
-    near.encoder = Encoder::new(Effort { expected_loss: 0, ..EFFORT }).unwrap();
     let mut packets = packets(&mut near, &tone(LOW, 0, 8_000), FRAME);
     packets.drain(20..22);
     let (heard, audio) = hear(&mut far, &packets).remove(20);
     assert_eq!((heard.lost_len, heard.lost_count, heard.len), (2 * FRAME, 2, FRAME));
     assert!(level(&samples(&audio[..heard.lost_len]), LOW) > 4_000.0);
+}
+
+/// Copies begin with a report of loss and end after some of none; the change is not heard.
+#[test]
+fn what_is_sent_follows_the_peers_reports() {
+    let (mut near, mut far) = (Opus::new().unwrap(), Opus::new().unwrap());
+    // Copies are those of SILK alone (RFC 6716 §4.2.3): behind one frame's voice flag.
+    let is_copied = |packet: &[u8]| packet[0] >> 3 < 12 && packet[1] & 0x40 != 0;
+    let reports = [0, 26, 0, 0, 26, 2, 0, 0, 0];
+    let copied = [false, true, true, true, true, true, true, false, false];
+    let rhythm: Vec<u8> =
+        (0..10).flat_map(|_| [tone(LOW, 0, 480), vec![0xff; 320]].concat()).collect();
+    let (mut sequence, mut all) = (0u16, Vec::new());
+    for (report, is_expected) in reports.into_iter().zip(copied) {
+        near.hear_loss(report);
+        let mut copy_count = 0;
+        for audio in rhythm.chunks(FRAME) {
+            let (mut packet, mut heard) = ([0; MAX_PACKET_LEN], [0; MAX_HEARD]);
+            let timestamp = u32::from(sequence) * FRAME as u32;
+            let made = near.encode(STREAM, sequence, timestamp, (Law::Pcmu, audio), &mut packet);
+            let (len, Numbers { sequence: number, timestamp }) = made.unwrap().unwrap();
+            let packet = &packet[..len];
+            copy_count += usize::from(is_copied(packet));
+            far.decode(STREAM, number, timestamp, packet, Law::Pcmu, &mut heard).unwrap();
+            all.extend(samples(&heard[..FRAME]));
+            sequence += 1;
+        }
+        assert_eq!(copy_count > 10, is_expected, "{copy_count} copies after {report}");
+    }
+    // Each syllable's middle, wherever the delay puts it, is as loud as ever.
+    let loudest = |syllable: &[i16]| {
+        syllable.windows(240).step_by(40).map(|part| level(part, LOW)).fold(0.0, f64::max)
+    };
+    for (at, syllable) in all.chunks(800).enumerate() {
+        let loudest = loudest(syllable);
+        assert!((6_500.0..9_500.0).contains(&loudest), "{at}: {loudest}");
+    }
 }
 
 #[test]

@@ -553,6 +553,9 @@ impl Leg {
             self.reports.round_trip = Some(round_trip);
         }
         if let Some(ours) = heard.ours {
+            if let Some(opus) = &mut self.opus {
+                opus.hear_loss(ours.fraction_lost);
+            }
             let codec = self.codec();
             let sent_count = self.sender.packet_count();
             let quality = &mut self.reports.quality;

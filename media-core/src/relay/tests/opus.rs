@@ -116,6 +116,36 @@ fn others_hear_it_in_g711_and_are_heard_in_opus() {
     assert!(level(&samples, tone::RINGBACK.frequency) > 1_000.0);
 }
 
+/// Its RTCP tells what it loses; what it is sent then brings copies.
+#[test]
+fn copies_go_to_who_tells_of_loss() {
+    let (mut rig, [agent, customer]) = talking(softphone(AGENT), alaw(CUSTOMER));
+    let mut b = Speaker::new(9, Codec::Pcma, OTHER);
+    let mut say = |rig: &mut Rig| {
+        let heard = rig.hear(customer, CUSTOMER, &b.say());
+        rig.pass_ms(20);
+        heard
+    };
+    // Configurations below 12 are SILK's, of which alone there are copies (RFC 6716 §3.1).
+    let is_silk = |heard: &Heard| heard.payload[0] >> 3 < 12;
+    let first = say(&mut rig);
+    assert!(!is_silk(&first));
+    let ours = first.packet.header.ssrc.0.to_be_bytes();
+    let mut report = [0; 32];
+    report[..4].copy_from_slice(&[0x81, 201, 0, 7]);
+    report[8..12].copy_from_slice(&ours);
+    for (fraction_lost, is_expected) in
+        [(0, false), (25, true), (0, true), (0, true), (0, false), (1, false)]
+    {
+        report[12] = fraction_lost;
+        let socket = SocketId(agent.index * 2 + 1);
+        assert_eq!(rig.forward_on(socket, "198.51.100.1:4001", &report).0, Forward::Local);
+        // Changes take a packet or two.
+        let heard: Vec<Heard> = (0..10).map(|_| say(&mut rig)).collect();
+        assert_eq!(is_silk(&heard[9]), is_expected, "after a report of {fraction_lost}");
+    }
+}
+
 #[test]
 fn what_it_loses_is_made_up_for_in_order() {
     let (mut rig, [agent, _]) = talking(softphone(AGENT), alaw(CUSTOMER));
