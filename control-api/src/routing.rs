@@ -160,11 +160,19 @@ fn uri_host(host: &str, port: Option<u16>, transport: TransportKind) -> String {
     }
 }
 
+/// Who is shown to the party that is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    pub number: &'a E164,
+    /// Whether the call hides it, whatever the trunk does.
+    pub is_hidden: bool,
+}
+
 /// One leg's destination on its way; `diverted_by` sent the call on to it, if somebody did.
 pub fn destination(
     way: &Way,
     number: &E164,
-    caller_id: &E164,
+    caller: Caller<'_>,
     region: Region,
     ring_ms: u64,
     diverted_by: Option<&E164>,
@@ -179,13 +187,13 @@ pub fn destination(
             address: *address,
             domain: uri_host(&trunk.host, trunk.fixed_port(), trunk.transport),
             request_user: number::wire(number, &trunk.number_format, region),
-            caller_id: shown(caller_id),
+            caller_id: shown(caller.number),
             credentials: ready.credentials.clone(),
             media: trunk.media,
             signal_from: signal_from(ready, *address),
             media_from: trunk.media_from.clone(),
             follows_redirects: trunk.follows_redirects,
-            hides_caller: trunk.hides_caller,
+            hides_caller: trunk.hides_caller || caller.is_hidden,
             trusted: trunk.trusted,
             forwarding: trunk.forwarding,
             diverted_by: diverted_by.filter(|_| !trunk.forwarding.is_none()).map(shown),
@@ -250,6 +258,10 @@ mod tests {
         }
     }
 
+    fn shown(number: &E164) -> Caller<'_> {
+        Caller { number, is_hidden: false }
+    }
+
     // S07, S08, S43
     #[tokio::test]
     async fn routes_follow_the_trunks_order_and_forms() {
@@ -268,7 +280,8 @@ mod tests {
         let skipped = unresolved(&trunks, &ready, &number, &master_key);
         let caller_id = number::normalise("+918047000000", Region::INDIA).unwrap();
         let way = Way { trunks: ready, skipped };
-        let destination = destination(&way, &number, &caller_id, Region::INDIA, 30_000, None);
+        let destination =
+            destination(&way, &number, shown(&caller_id), Region::INDIA, 30_000, None);
         let unresolved =
             SkippedTrunk { trunk: "nowhere".into(), reason: Reason::TrunkUnresolved.into() };
         assert_eq!(destination.skipped, [unresolved]);
@@ -328,23 +341,35 @@ mod tests {
         let way = Way { trunks: vec![ready], skipped: vec![] };
         let number = number::normalise("9876543210", Region::INDIA).unwrap();
         let agent = number::normalise("9876543219", Region::INDIA).unwrap();
-        let by = |trunk: Trunk| {
+        let by = |trunk: Trunk, is_hidden| {
             let ready = ResolvedTrunk {
                 trunk,
                 addresses: vec!["192.0.2.1:5060".parse().unwrap()],
                 credentials: None,
             };
             let way = Way { trunks: vec![ready], skipped: vec![] };
-            let to = destination(&way, &number, &number, Region::INDIA, 1, Some(&agent));
+            let to = destination(
+                &way,
+                &number,
+                Caller { number: &number, is_hidden },
+                Region::INDIA,
+                1,
+                Some(&agent),
+            );
             let Route { hides_caller, trusted, diverted_by, .. } = to.routes[0].clone();
             (hides_caller, trusted, diverted_by)
         };
         let plain = trunk("plain", "192.0.2.1", NumberFormat::E164);
-        assert_eq!(by(plain.clone()), (false, false, None), "nobody is told unless that is set");
+        assert_eq!(
+            by(plain.clone(), false),
+            (false, false, None),
+            "nobody is told unless that is set"
+        );
         let forwarding = ForwardingHeader::Diversion;
+        assert_eq!(by(plain.clone(), true), (true, false, None), "by the call alone");
         let told = Trunk { hides_caller: true, trusted: true, forwarding, ..plain };
-        assert_eq!(by(told), (true, true, Some("919876543219".into())));
-        let routes = destination(&way, &number, &number, Region::INDIA, 30_000, None).routes;
+        assert_eq!(by(told, false), (true, true, Some("919876543219".into())));
+        let routes = destination(&way, &number, shown(&number), Region::INDIA, 30_000, None).routes;
         let taken: Vec<_> = routes
             .iter()
             .map(|route| (route.address.to_string(), route.signal_from.join(" ")))

@@ -28,7 +28,7 @@ records! {
     Agent => "agent",
     ApiKey => "api key" version 2,
     Trunk => "trunk" version 4,
-    Call => "call" version 5,
+    Call => "call" version 6,
     TimelineEntry => "timeline" version 2,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
@@ -158,7 +158,9 @@ mod tests {
             far: Some(FarMedia { lost_count: 2, jitter_ms: 1.5, mos }),
             ..media
         });
-        check("call.v5", &Call { agent_media, ..four });
+        let five = Call { agent_media, ..four };
+        check_old("call.v5", &five);
+        check("call.v6", &Call { hide_caller: true, ..five });
         check_old("timeline.v1", &sample::timeline_entry());
         check(
             "timeline.v2",
@@ -343,6 +345,7 @@ mod tests {
                 party_count: 0,
                 event_count: 0,
                 recording_written: None,
+                hide_caller: false,
             }
         }
 

@@ -36,6 +36,8 @@ pub struct NewCall {
     pub crm_username: Option<String>,
     /// Caller ID, E.164.
     pub from_number: String,
+    /// Whether it is withheld from who is called.
+    pub hide_caller: bool,
     pub disposition: String,
     /// File name reserved for the recording; `None` if the call is not to be recorded.
     pub recording_file: Option<RecordingName>,
@@ -315,6 +317,7 @@ fn accepted(new: NewCall) -> Call {
         agent_number_e164: new.agent_number_e164,
         crm_username: new.crm_username,
         from_number: new.from_number,
+        hide_caller: new.hide_caller,
         disposition: new.disposition,
         record: new.recording_file.is_some(),
         recording_file: new.recording_file,

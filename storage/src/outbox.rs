@@ -454,6 +454,7 @@ mod tests {
             agent_number_e164: None,
             crm_username: None,
             from_number: "+912".into(),
+            hide_caller: false,
             disposition: "CRM_CALL".into(),
             recording_file: None,
             fingerprint: "f".into(),

@@ -68,6 +68,7 @@ fn job(account: &Account, number: String, public_url: &str) -> Option<CallbackJo
         agent_number_e164: None,
         crm_username: None,
         from_number: number,
+        hide_caller: false,
         disposition: "CALLBACK_TEST".into(),
         record: false,
         recording_file: None,

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::number::E164;
 use crate::problem::Problem;
 use crate::recording;
-use crate::routing::{self, Way};
+use crate::routing::{self, Caller, Way};
 use crate::watch::AgentId;
 use call_words::CallType;
 use control_wire::{AgentTarget, PlaceCall};
@@ -39,6 +39,7 @@ pub struct Terms {
     pub uuid: Option<String>,
     pub record: Option<bool>,
     pub agent_confirm: Option<bool>,
+    pub hide_caller: bool,
     pub disposition: Option<String>,
     /// Hash of what makes two requests the same.
     pub fingerprint: String,
@@ -71,6 +72,7 @@ impl Order {
             agent_number_e164: phone.map(|number| number.e164.as_str().to_owned()),
             crm_username,
             from_number: caller_id.as_str().to_owned(),
+            hide_caller: terms.hide_caller,
             disposition: terms.disposition.unwrap_or_else(|| DEFAULT_DISPOSITION.to_owned()),
             recording_file: record.then(recording::fresh_name),
             idempotency_key: terms.idempotency_key,
@@ -99,13 +101,14 @@ impl Order {
 
     /// The call on the ways of its [numbers](Self::numbers).
     pub(super) fn place_call(&self, app: &App, ways: &[Way]) -> PlaceCall {
-        let leg = |way, number, ring_ms| {
+        let leg = |way, number, is_hidden, ring_ms| {
             let Self { caller_id, account, .. } = self;
-            routing::destination(way, number, caller_id, account.region, ring_ms, None)
+            let caller = Caller { number: caller_id, is_hidden };
+            routing::destination(way, number, caller, account.region, ring_ms, None)
         };
         let agent = match &self.agent {
             AgentLeg::Phone(number) => {
-                AgentTarget::Phone(leg(&ways[1], &number.e164, self.account.agent_ring_ms))
+                AgentTarget::Phone(leg(&ways[1], &number.e164, false, self.account.agent_ring_ms))
             }
             AgentLeg::Softphone { crm_username } => AgentTarget::Softphone {
                 agent: app.secrets.master_key.agent_name(&self.account.id, crm_username),
@@ -117,7 +120,12 @@ impl Order {
             call_id: self.new.call_id.clone(),
             account_id: self.account.id.clone(),
             agent,
-            customer: leg(&ways[0], &self.customer, self.account.customer_ring_ms),
+            customer: leg(
+                &ways[0],
+                &self.customer,
+                self.new.hide_caller,
+                self.account.customer_ring_ms,
+            ),
             max_duration_ms: self.account.max_duration_ms,
             no_media_ms: self.account.no_media_ms,
             recording: self.new.recording_file.clone(),

@@ -9,7 +9,8 @@ use crate::app::App;
 use crate::link::ControlFailure;
 use crate::number::E164;
 use crate::problem::Problem;
-use crate::{idempotency, number, routing};
+use crate::routing::{self, Caller};
+use crate::{idempotency, number};
 use call_words::{AccountId, Joining, LegKind, TrunkId};
 use control_wire::{Destination, NewParticipant, Verb};
 use std::sync::Arc;
@@ -53,6 +54,7 @@ async fn dial(app: Arc<App>, call: Call, new: NewThird) -> Result<Asked, Problem
             })
             .await?
     };
+    let dialling = Dialling { hides_caller: call.hide_caller, ..dialling };
     let dialling = match joining {
         Joining::Transfer => dialling.transferred_from(&call),
         Joining::Consult | Joining::Join => dialling,
@@ -70,6 +72,7 @@ pub(super) struct Dialling {
     account: Account,
     number: E164,
     caller_id: E164,
+    hides_caller: bool,
     /// Who sends the call on to it.
     diverted_by: Option<E164>,
     trunks: Vec<Trunk>,
@@ -91,7 +94,7 @@ impl Dialling {
         let trunks: Result<Vec<_>, _> =
             account.trunks.iter().map(|trunk_id| store.trunk(trunk_id)).collect();
         let (trunks, diverted_by) = (trunks?.into_iter().flatten().collect(), None);
-        Ok(Self { number, caller_id, diverted_by, trunks, account })
+        Ok(Self { number, caller_id, hides_caller: false, diverted_by, trunks, account })
     }
 
     /// The call's agent sends its customer on to the number: by its phone, or in the account's
@@ -108,7 +111,7 @@ impl Dialling {
         app: &App,
         ring_ms: impl FnOnce(&Account) -> u64,
     ) -> Result<Admitted, Problem> {
-        let Self { account, number, caller_id, diverted_by, trunks } = self;
+        let Self { account, number, caller_id, hides_caller, diverted_by, trunks } = self;
         admission::check_minutes(app, &account)?;
         app.limits
             .lines
@@ -118,8 +121,9 @@ impl Dialling {
         let way = &ways[0];
         let ring_ms = ring_ms(&account);
         let region = account.region;
+        let caller = Caller { number: &caller_id, is_hidden: hides_caller };
         let destination =
-            routing::destination(way, &number, &caller_id, region, ring_ms, diverted_by.as_ref());
+            routing::destination(way, &number, caller, region, ring_ms, diverted_by.as_ref());
         Ok(Admitted { destination, trunk: way.first(), lines, number })
     }
 }

@@ -52,6 +52,9 @@ pub struct Payload<'a> {
     recording_complete: Option<bool>,
     recording_written_ms: Option<u64>,
     quality: Option<QualityView>,
+    /// Of a call whose `from_number` was withheld from who was called; else left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hide_caller: bool,
     /// Of a call that never took place; else left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     test: bool,
@@ -103,6 +106,7 @@ impl<'a> Payload<'a> {
             recording_complete: call.recording_written.map(|written| written.complete),
             recording_written_ms: call.recording_written.and_then(|written| written.written_ms),
             quality: QualityView::of(call),
+            hide_caller: call.hide_caller,
             test: false,
         }
     }

@@ -41,6 +41,7 @@ fn new_call(call_id: &str) -> NewCall {
         agent_number_e164: Some("+919876543211".into()),
         crm_username: None,
         from_number: "+918047000000".into(),
+        hide_caller: false,
         disposition: "CRM_CALL".into(),
         recording_file: Some(format!("crm_{call_id}.wav").into()),
         fingerprint: call_id.into(),

@@ -41,6 +41,8 @@ pub struct CallView {
     /// Caller ID shown to the customer.
     #[schema(example = "+918047000000")]
     pub from_number: String,
+    /// Whether the customer and third parties were to see no number (RFC 3323).
+    pub hide_caller: bool,
     pub call_type: CallType,
     #[schema(example = "CRM_CALL")]
     pub disposition: String,
@@ -150,6 +152,7 @@ impl CallView {
             agent_number_e164: call.agent_number_e164.clone(),
             crm_username: call.crm_username.clone(),
             from_number: call.from_number.clone(),
+            hide_caller: call.hide_caller,
             call_type: call.call_type,
             disposition: call.disposition.clone(),
             direction: call.direction,

@@ -3,7 +3,7 @@
 use crate::rig::{ACCOUNT, CALLER_ID, Rig, ended, guide_call, told, two_talk, without_delivery};
 use call_words::{CallStatus, TransportKind};
 use control_api::clock::now_ms;
-use control_wire::{AgentTarget, Event, FromEdge, Milestone};
+use control_wire::{AgentTarget, Destination, Event, FromEdge, Milestone};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,6 +112,30 @@ async fn confirmation_of_the_agents_phone_can_be_chosen() {
     rig.stop().await;
 }
 
+// RFC 3323: of the call that asks for it, toward all but the agent's phone.
+#[tokio::test]
+async fn one_call_can_withhold_its_callers_number() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    for (asked, expected) in [(Value::Null, false), (json!(false), false), (json!(true), true)] {
+        let view = rig.post_call(with(json!({ "hide_caller": asked }))).await.expect(201).json();
+        assert_eq!(view["hide_caller"], expected, "{asked}");
+        let placed = shard.expect_call().await;
+        let AgentTarget::Phone(agent) = &placed.agent else { panic!("a phone") };
+        let hides = |to: &Destination| to.routes.iter().map(|route| route.hides_caller).collect();
+        let (customer, agent): (Vec<bool>, Vec<bool>) = (hides(&placed.customer), hides(agent));
+        assert_eq!((customer, agent), (vec![expected], vec![false]), "{asked}");
+        let path = format!("/calls/{}", placed.call_id);
+        assert_eq!(rig.get(&path).await.expect(200).json()["hide_caller"], expected);
+    }
+    // What a trunk hides no call shows.
+    let settings = json!({ "hides_caller": true });
+    rig.admin_json(Method::PUT, "/admin/trunks/carrier", settings).await.expect(200);
+    rig.post_call(with(json!({ "hide_caller": false }))).await.expect(201);
+    assert!(shard.expect_call().await.customer.routes[0].hides_caller);
+    rig.stop().await;
+}
+
 // A7: the answers that depend on the body alone.
 #[tokio::test]
 async fn refused_requests_create_no_call() {
@@ -170,6 +194,7 @@ async fn refused_requests_create_no_call() {
         (with(json!({ "disposition": "a\nb" })), 422, "invalid_disposition", "disposition"),
         (with(json!({ "record": "yes" })), 400, "malformed_json", "record"),
         (with(json!({ "agent_confirm": 1 })), 400, "malformed_json", "agent_confirm"),
+        (with(json!({ "hide_caller": "id" })), 400, "malformed_json", "hide_caller"),
         // B09: only the account's own country, unless it names others.
         (with(json!({ "to_number": "+44 20 7946 0018" })), 422, "country_not_allowed", "to_number"),
         (with(json!({ "to_number": "+1 876 317 5862" })), 422, "country_not_allowed", "to_number"),
@@ -312,9 +337,9 @@ async fn a_repeated_request_names_the_first_call() {
     let keyed = with_key("k1", guide_call()).await.expect(201).json();
     assert_eq!(with_key("k1", guide_call()).await.expect(200).json()["call_id"], keyed["call_id"]);
     with_key("k1", with(json!({ "record": false }))).await.expect_problem(409, "idempotency_clash");
-    with_key("k1", with(json!({ "agent_confirm": false })))
-        .await
-        .expect_problem(409, "idempotency_clash");
+    for other in [json!({ "agent_confirm": false }), json!({ "hide_caller": false })] {
+        with_key("k1", with(other)).await.expect_problem(409, "idempotency_clash");
+    }
     with_key("", guide_call()).await.expect_problem(400, "malformed_header");
     with_key(&"k".repeat(256), guide_call()).await.expect_problem(400, "malformed_header");
 

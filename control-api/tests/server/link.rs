@@ -416,6 +416,7 @@ async fn calls_that_no_shard_got_end_at_start() {
         agent_number_e164: Some("+919876543211".into()),
         crm_username: None,
         from_number: crate::rig::CALLER_ID.into(),
+        hide_caller: false,
         disposition: "CRM_CALL".into(),
         recording_file: None,
         fingerprint: String::new(),

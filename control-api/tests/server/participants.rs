@@ -1,7 +1,7 @@
 //! Third parties, transfers and supervisors: who may be dialled, what the shard is asked, which
 //! lines they hold, and what stays of them.
 
-use crate::rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, hello, two_talk};
+use crate::rig::{Answer, CALLER_ID, Rig, Shard, conversation, ended, guide_call, hello, two_talk};
 use crate::softphone::{name, wait_presence};
 use call_words::{CallStatus, HangupBy, Joining, LegKind, PartyState, SupervisorRole};
 use control_api::call::asked::Asked;
@@ -677,6 +677,25 @@ async fn a_requested_transfer_is_admitted_or_cancelled() {
     rig.send(Method::DELETE, &format!("/calls/{call_id}"), None).await.expect(204);
     assert_eq!(shard.expect_hang_up().await, call_id.as_str());
     assert_eq!(rig.call(&call_id).await["participants"][0]["number"], THIRD_E164);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_number_that_a_call_withholds_third_parties_do_not_see_either() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    for is_hidden in [false, true] {
+        let mut body = guide_call();
+        body["hide_caller"] = json!(is_hidden);
+        rig.post_call(body).await.expect(201);
+        let call_id = shard.expect_call().await.call_id;
+        shard.bridge(call_id.as_str()).await;
+        let path = format!("/calls/{call_id}/participants");
+        let body = json!({ "to_number": THIRD, "flow": "consult" });
+        let (_, control) = join!(rig.post(&path, Some(body)), shard.refuse("transfer_running"));
+        let Verb::AddParticipant(new) = control.verb else { panic!("another verb") };
+        assert_eq!(new.destination.routes[0].hides_caller, is_hidden);
+    }
     rig.stop().await;
 }
 

@@ -92,6 +92,9 @@ pub struct Call {
     /// the call's end. Since version 4.
     #[serde(default)]
     pub recording_written: Option<RecordingWritten>,
+    /// Whether `from_number` is withheld from who is called. Since version 6.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hide_caller: bool,
 }
 
 impl Call {

@@ -86,6 +86,7 @@ pub fn new_call(call_id: &str, start_ms: u64) -> NewCall {
         agent_number_e164: Some("+919876543211".into()),
         crm_username: None,
         from_number: "+918047000000".into(),
+        hide_caller: false,
         disposition: "CRM_CALL".into(),
         recording_file: Some(format!("crm_{call_id}.wav").into()),
         fingerprint: "body".into(),

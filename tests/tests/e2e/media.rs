@@ -3,6 +3,7 @@
 
 use media_core::tone;
 use reqwest::Method;
+use serde_json::json;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Instant;
@@ -11,8 +12,8 @@ use tests::eventually;
 use tests::party::{AGENT_HZ, CUSTOMER_HZ};
 use tests::rig::{Placed, Rig};
 use tests::sink::{Received, Sink};
-use tests::sipp::Law;
 use tests::sipp::Phone::*;
+use tests::sipp::{Law, agent_number, customer_number};
 
 // S12, S15, S17, S34, S41
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,6 +137,29 @@ fn check_order(rig: &Rig, call: &Placed) {
         let value = messages[dialled].header(header);
         assert!(value.contains(rig.stack.from_number.trim_start_matches('+')), "{header}: {value}");
     }
+}
+
+// S08, RFC 3323
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_can_withhold_its_callers_number() {
+    let rig = Rig::start().await;
+    let (agent, customer) = (agent_number(Talks), customer_number(Rings));
+    let body = json!({ "from_number": rig.stack.from_number, "to_number": customer,
+        "agent_number": agent, "hide_caller": true });
+    let view: serde_json::Value =
+        rig.request(Method::POST, "/calls", Some(body)).await.json().await.expect("JSON");
+    rig.message(&customer, "180 INVITE").await;
+    for (called, is_hidden) in [(&agent, false), (&customer, true)] {
+        let messages = rig.sipp.messages_of(called);
+        let invite = messages.iter().find(|message| message.is_invite_of(called)).expect("it");
+        assert_eq!(invite.header("Privacy") == "id", is_hidden, "{invite:?}");
+        assert_eq!(invite.header("From").contains("anonymous.invalid"), is_hidden);
+        assert_eq!(invite.header("P-Asserted-Identity").is_empty(), is_hidden);
+    }
+    let path = format!("/calls/{}", view["call_id"].as_str().expect("call_id"));
+    assert_eq!(rig.request(Method::DELETE, &path, None).await.status(), 204);
+    rig.message(&customer, "CANCEL").await;
+    rig.stop().await;
 }
 
 // S17

@@ -64,6 +64,12 @@ pub struct CreateCall {
     // Left out, it makes no difference between requests of before and after it came to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_confirm: Option<bool>,
+    /// Whether the customer, and whoever is brought into the call, sees no number: From says
+    /// `anonymous` then, and `Privacy: id` (RFC 3323); only trunks that are `trusted` are told
+    /// `from_number`. The agent's phone sees it. `false` unless given; a trunk that hides all its
+    /// callers hides this one, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hide_caller: Option<bool>,
     /// 1 to 64 characters; `CRM_CALL` unless given.
     #[schema(example = "CRM_CALL", min_length = 1, max_length = 64)]
     pub disposition: Option<String>,
@@ -202,6 +208,7 @@ fn check(
         uuid: body.uuid,
         record: body.record,
         agent_confirm: body.agent_confirm,
+        hide_caller: body.hide_caller.unwrap_or(false),
         disposition: body.disposition,
         idempotency_key,
     };

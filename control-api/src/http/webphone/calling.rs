@@ -147,6 +147,7 @@ fn prepare(store: &Storage, session: WebphoneSession, start: &Start) -> Result<P
         uuid: session.uuid.clone(),
         record: None,
         agent_confirm: None,
+        hide_caller: false,
         disposition: None,
         fingerprint: session.id.clone(),
         idempotency_key: None,
