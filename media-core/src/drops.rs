@@ -70,6 +70,8 @@ drop_reasons! {
     EventQueueFull => "event_queue_full",
     /// A datagram of our own could not be queued.
     TransmitQueueFull => "transmit_queue_full",
+    /// A copy of RTCP could not be kept for who watches.
+    RtcpCopiesFull => "rtcp_copies_full",
     /// On the softphones' socket, and no protocol of it (RFC 7983).
     NotWebRtc => "not_webrtc",
     /// STUN that is malformed or without a valid fingerprint.

@@ -3,6 +3,7 @@
 //! even where they need none yet, so that callers need not know.
 
 mod ahead;
+mod copies;
 mod digits;
 mod forward;
 mod hearing;
@@ -30,6 +31,7 @@ use crate::rtp::HEADER_LEN;
 use crate::sdp::LocalMedia;
 use crate::sender::{Sender, StreamId, StreamIds};
 use crate::slots::Slots;
+use copies::Copies;
 use leg::{Leg, Watch};
 use playback::Audio;
 use queues::Queues;
@@ -43,6 +45,7 @@ pub use crate::recording::{Channel, Layout};
 pub use crate::sdp::Negotiated as RemoteMedia;
 pub use crate::sdp::webrtc::SoftphoneNegotiated as SoftphoneRemote;
 pub use ahead::BURST_LEN;
+pub use copies::RtcpCopy;
 pub use digits::{DigitsRefused, PAUSE};
 pub use hearing::MAX_PARTIES;
 pub use media::{
@@ -98,6 +101,8 @@ pub struct Relay {
     expected: Vec<u32>,
     /// Legs that may speak Opus.
     opus_count: u16,
+    /// RTCP for who watches from outside, if somebody does.
+    copies: Option<Box<Copies>>,
 }
 
 impl Relay {
@@ -135,6 +140,7 @@ impl Relay {
             slice: 0,
             expected: Vec::with_capacity(BURST_LEN),
             opus_count: 0,
+            copies: None,
             random,
             config,
         }

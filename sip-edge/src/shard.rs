@@ -29,7 +29,7 @@ use control_wire::{
     AgentTarget, Command, ControlRefusal, Destination, KeptTrunk, SoftphoneService, Verb,
 };
 use handover::{Handed, Way};
-use hep::Hep;
+use hep::{Hep, Packet};
 use hold_audio::{HoldAudio, Reading};
 use leg_journal::LegJournal;
 use media_core::relay::{RelayConfig, WebRtcConfig};
@@ -181,6 +181,10 @@ impl Shard {
             first_port: plan.first_port,
             webrtc_port: plan.softphone.map_or(0, |softphone| softphone.media.port()),
         };
+        let mut edge = Edge::new(edge_config, relay_config, seed, Instant::now());
+        if config.hep.rtcp {
+            edge.relay_mut().copy_rtcp();
+        }
         let wake = Rc::<Signal>::default();
         let pace = Pace::new(wake.clone());
         let shard = Rc::new_cyclic(|shard: &Weak<RefCell<Self>>| {
@@ -198,7 +202,7 @@ impl Shard {
                 })
             });
             RefCell::new(Self {
-                edge: Edge::new(edge_config, relay_config, seed, Instant::now()),
+                edge,
                 engine,
                 handover,
                 recorder,
@@ -363,7 +367,13 @@ impl Shard {
                         let at = capture::unix_now();
                         self.captures.add_sip(at, &copied);
                         if let Some(hep) = &self.hep {
-                            hep.export(at, &copied);
+                            hep.export(at, &Packet::sip(&copied));
+                        }
+                    }
+                    Output::CopiedRtcp(copied) => {
+                        let local = self.captures.local(copied.socket);
+                        if let Some(hep) = &self.hep {
+                            hep.export(capture::unix_now(), &Packet::rtcp(&copied, local));
                         }
                     }
                     Output::CutFlow { flow } => self.cut(flow),

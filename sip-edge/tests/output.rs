@@ -1,6 +1,9 @@
 //! The process itself: what it says and how it ends, whatever becomes of its output (B12), what
 //! `--check-config` finds, a call beside a flood (B01), and one whose recording finds no room.
 
+#[path = "output/collector.rs"]
+mod collector;
+
 use call_words::{
     CallId, DtmfMode, ForwardingHeader, MediaProfile, RecordingLayout, TransportKind,
 };
@@ -618,72 +621,6 @@ fn check_config(folder: &Path, config: &str) -> (Option<i32>, String, String) {
     let output = edge(folder, config).arg("--check-config").output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
     (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-/// The correlation id, the first line, and whether the edge at this port sent it: of a HEP3
-/// datagram, by its specification.
-fn watched(datagram: &[u8], edge: u16) -> (String, String, bool) {
-    assert_eq!(
-        (&datagram[..4], datagram[4..6].to_vec()),
-        (&b"HEP3"[..], (datagram.len() as u16).to_be_bytes().into())
-    );
-    let (mut rest, mut chunks) = (&datagram[6..], std::collections::BTreeMap::new());
-    while !rest.is_empty() {
-        let len = usize::from(u16::from_be_bytes([rest[4], rest[5]]));
-        chunks.insert(u16::from_be_bytes([rest[2], rest[3]]), &rest[6..len]);
-        rest = &rest[len..];
-    }
-    let text = |kind: u16| String::from_utf8(chunks[&kind].to_vec()).unwrap();
-    assert_eq!(
-        (chunks[&0x0c], chunks[&0x0e], chunks[&0x0b]),
-        (&7_u32.to_be_bytes()[..], &b"k"[..], &[1][..])
-    );
-    assert_eq!((chunks[&1], chunks[&2], chunks[&3]), (&[2][..], &[17][..], &[127, 0, 0, 1][..]));
-    (text(0x11), text(0x0f).lines().next().unwrap().to_owned(), chunks[&7] == edge.to_be_bytes())
-}
-
-#[test]
-fn what_is_said_by_sip_is_seen_from_outside_and_told_when_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
-    collector.set_read_timeout(Some(PATIENCE)).unwrap();
-    let address = collector.local_addr().unwrap();
-    let hep = format!("[hep]\naddress = \"{address}\"\ncapture_id = 7\nkey = \"k\"\n");
-    let mut edge = Running::start_with(folder.path(), Stdio::null(), &hep);
-    let (agent, customer) = (Phone::new(), Phone::new());
-    let target = customer.sip.local_addr().unwrap();
-    let call_id = edge.place(1, agent.target(), route(target), None);
-    agent.answer();
-    let port = edge.sip().port();
-    let mut bytes = [0; 65_536];
-    let mut seen = Vec::new();
-    while seen.len() < 4 {
-        let len = collector.recv(&mut bytes).expect("a copy");
-        let (correlation, line, is_sent) = watched(&bytes[..len], port);
-        assert_eq!(correlation, call_id.as_str());
-        seen.push((line.split(' ').take(2).collect::<Vec<_>>().join(" "), is_sent));
-    }
-    let of =
-        |word: &str, is_sent: bool| seen.iter().any(|it| it.0.starts_with(word) && it.1 == is_sent);
-    assert!(of("INVITE", true) && of("SIP/2.0 200", false) && of("ACK", true), "{seen:?}");
-
-    edge.send(&ToEdge::Command { id: 2, command: Asked::TellLadder { call_id: call_id.clone() } });
-    let ladder = loop {
-        match edge.next() {
-            FromEdge::Ladder(ladder) => break ladder,
-            FromEdge::Ack { command_id: 2 } => panic!("it is told before"),
-            _ => {}
-        }
-    };
-    assert_eq!((&ladder.call_id, ladder.whole), (&call_id, false));
-    assert!(ladder.rungs[0].message.starts_with("INVITE sip:"), "{ladder:?}");
-    assert_eq!(ladder.rungs[0].remote, agent.sip.local_addr().unwrap());
-    assert_eq!(ladder.rungs[1].message.lines().next(), Some("SIP/2.0 200 OK"));
-    while !matches!(edge.next(), FromEdge::Ack { command_id: 2 }) {}
-    let unknown = Asked::TellLadder { call_id: "nobody".into() };
-    edge.send(&ToEdge::Command { id: 3, command: unknown });
-    while !matches!(edge.next(), FromEdge::Refused { command_id: 3, .. }) {}
-    edge.stop();
 }
 
 #[test]

@@ -395,6 +395,13 @@ impl Relay {
         let heard = rtcp::parse(&buffer[..len], leg.sender.ssrc())
             .map_err(|_| DropReason::MalformedRtcp)?;
         leg.hear(now, ntp_middle, source, port, &heard);
+        if let Some(copies) = &mut self.copies {
+            let socket = match port {
+                RtcpPort::OfRtp => leg.rtp_socket(),
+                RtcpPort::Own => leg.rtcp_socket(),
+            };
+            self.drops.note(copies.add(leg.id, false, (socket, source), &buffer[..len]));
+        }
         Ok(Forward::Local)
     }
 }

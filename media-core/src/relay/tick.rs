@@ -142,6 +142,9 @@ impl Relay {
         let mut datagram = [0; MAX_REPORT_LEN + RTCP_TAIL_LEN];
         let Some(room) = datagram.first_chunk_mut() else { return };
         let mut len = rtcp::write(&leg.report(now, ntp, reception, &self.cname, goodbye), room);
+        if let Some(copies) = &mut self.copies {
+            self.drops.note(copies.add(leg.id, true, (socket, remote), &datagram[..len]));
+        }
         if let Some(outbound) = &mut leg.outbound {
             match outbound.protect_rtcp(&mut datagram, len) {
                 Ok(protected) => len = protected,

@@ -258,8 +258,9 @@ impl Edge {
         &mut self.shard.relay
     }
 
-    /// Takes the relay's events to their calls.
+    /// Takes the relay's events to their calls, and tells its copies of RTCP.
     pub fn handle_media(&mut self, now: Instant) {
+        self.shard.tell_rtcp();
         while let Some(event) = self.shard.relay.poll_event() {
             let Some(&(key, name)) = self.shard.media_legs.get(&Resources::leg_key(event.leg()))
             else {

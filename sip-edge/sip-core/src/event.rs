@@ -11,7 +11,7 @@ use call_words::{
     AgentName, AttemptResult, CallId, CallStatus, HangupBy, MediaFault, MilestoneKind, Reason,
     RecordingName, TrunkId,
 };
-use media_core::relay::{FarReport, Mos, RecordingId};
+use media_core::relay::{FarReport, Mos, RecordingId, SocketId};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ pub enum Output {
     InterfaceLacking { trunk: TrunkId, interface: Option<String>, fault: InterfaceFault },
     /// A SIP message of a call was sent or came.
     Copied(Box<Copied>),
+    /// RTCP of a call was sent or came; told while calls are copied and the relay copies it.
+    CopiedRtcp(Box<CopiedRtcp>),
     /// Close this flow once what was sent on it is out.
     CloseFlow { flow: Flow, reason: CloseReason },
     /// Something that happened.
@@ -60,6 +62,18 @@ impl Copied {
         let Flow { local, remote, .. } = self.flow;
         if self.is_sent { (local, remote) } else { (remote, local) }
     }
+}
+
+/// RTCP of a call as it stands in the clear, for who watches from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedRtcp {
+    pub call_id: CallId,
+    /// Whether the edge sent it.
+    pub is_sent: bool,
+    /// The edge's.
+    pub socket: SocketId,
+    pub remote: SocketAddr,
+    pub bytes: Vec<u8>,
 }
 
 /// What comes from a trunk's networks.

@@ -1,4 +1,4 @@
-//! `[hep]`: where calls' SIP messages are copied to.
+//! `[hep]`: where calls' SIP messages, and their RTCP, are copied to.
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -18,16 +18,18 @@ pub struct HepConfig {
     pub capture_id: u32,
     /// What the collector knows its senders by, at most 255 bytes. It is sent in clear.
     pub key: String,
+    /// Whether the calls' RTCP is copied, too, as it stands in the clear (protocol type 5).
+    pub rtcp: bool,
 }
 
 impl Default for HepConfig {
     fn default() -> Self {
-        Self { address: String::new(), capture_id: 2001, key: String::new() }
+        Self { address: String::new(), capture_id: 2001, key: String::new(), rtcp: false }
     }
 }
 
 impl HepConfig {
-    pub(super) fn rules(&self) -> [(&'static str, bool, &'static str); 3] {
+    pub(super) fn rules(&self) -> [(&'static str, bool, &'static str); 4] {
         let is_sound = |address: SocketAddr| address.port() != 0 && !address.ip().is_unspecified();
         [
             (
@@ -37,6 +39,11 @@ impl HepConfig {
             ),
             // The number's type holds its range.
             ("hep.capture_id", true, "0 to 4294967295 are allowed"),
+            (
+                "hep.rtcp",
+                !self.rtcp || !self.address.is_empty(),
+                "true needs a collector in hep.address",
+            ),
             ("hep.key", self.key.len() <= MAX_KEY_LEN, "at most 255 bytes are allowed"),
         ]
     }

@@ -49,6 +49,7 @@ fn bad_keys_are_named_in_one_line() {
     check("[hep]\naddress = \"192.0.2.5:0\"", "`hep.address`: an IP address and a UDP port");
     check("[hep]\ncapture_id = -1", "`hep.capture_id`: 0 to 4294967295 are allowed");
     check(&format!("[hep]\nkey = \"{}\"", "x".repeat(256)), "`hep.key`: at most 255 bytes");
+    check("[hep]\nrtcp = true", "`hep.rtcp`: true needs a collector in hep.address");
     check("[softphone]\nmax_opus = 20000", "`softphone.max_opus`: 0 to 10000 are allowed");
     check("[softphone]\nport = 0", "`softphone.port`: 1 to 65535 are allowed");
     check("[softphone]\ndomain = \"a b\"", "`softphone.domain`");

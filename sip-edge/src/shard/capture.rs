@@ -176,6 +176,11 @@ impl Captures {
         }
     }
 
+    /// The address of a media socket.
+    pub fn local(&self, socket: SocketId) -> SocketAddr {
+        self.sockets.address(socket)
+    }
+
     /// Adds a SIP message, if its call is captured.
     pub fn add_sip(&mut self, at: Duration, copied: &Copied) {
         let place = self.running.iter().position(|capture| capture.call_id == copied.call_id);

@@ -1,19 +1,24 @@
-//! The way of calls' SIP messages to a collector: HEP version 3 (EEP) over UDP, one datagram a
-//! message, with the call's id as correlation id. Never waits: what the socket does not take at
+//! The way of calls' SIP messages and RTCP to a collector: HEP version 3 (EEP) over UDP, a datagram
+//! for each, with the call's id as correlation id. Never waits: what the socket does not take at
 //! once is dropped and counted.
 
 use super::ends::same_family;
 use crate::config::HepConfig;
-use sip_core::event::Copied;
+use call_words::CallId;
+use sip_core::event::{Copied, CopiedRtcp};
 use sip_core::flow::Transport;
 use std::cell::Cell;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 /// First bytes of each datagram; its length follows.
 const MAGIC: &[u8; 4] = b"HEP3";
-/// Protocol type of SIP.
+/// Protocol types.
 const SIP: u8 = 1;
+const RTCP: u8 = 5;
+/// IANA's numbers of what carries them.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// Types of the chunks of vendor 0.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,33 @@ enum Chunk {
     Key = 0x0e,
     Payload = 0x0f,
     CorrelationId = 0x11,
+}
+
+/// What is sent on of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    kind: u8,
+    carrier: u8,
+    /// Whence it came and where it went.
+    ends: (SocketAddr, SocketAddr),
+    call_id: &'a CallId,
+    bytes: &'a [u8],
+}
+
+impl<'a> Packet<'a> {
+    /// A SIP message.
+    pub fn sip(copied: &'a Copied) -> Self {
+        let Copied { call_id, bytes, flow, .. } = copied;
+        let carrier = if flow.transport == Transport::Udp { UDP } else { TCP };
+        Self { kind: SIP, carrier, ends: copied.ends(), call_id, bytes }
+    }
+
+    /// RTCP that came to or left from this address of ours.
+    pub fn rtcp(copied: &'a CopiedRtcp, local: SocketAddr) -> Self {
+        let CopiedRtcp { call_id, bytes, remote, is_sent, .. } = copied;
+        let ends = if *is_sent { (local, *remote) } else { (*remote, local) };
+        Self { kind: RTCP, carrier: UDP, ends, call_id, bytes }
+    }
 }
 
 /// One shard's socket to the collector.
@@ -61,23 +93,21 @@ impl Hep {
         Ok(Some(Self { socket, capture_id, key: key.clone(), sent_count, dropped_count }))
     }
 
-    /// Sends on a message of this Unix time, if the socket takes it now.
-    pub fn export(&self, at: Duration, copied: &Copied) {
-        let is_out = encode(copied, at, self.capture_id, &self.key)
+    /// Sends on what was seen at this Unix time, if the socket takes it now.
+    pub fn export(&self, at: Duration, packet: &Packet<'_>) {
+        let is_out = encode(packet, at, self.capture_id, &self.key)
             .is_some_and(|datagram| self.socket.send(&datagram).is_ok());
         let count = if is_out { &self.sent_count } else { &self.dropped_count };
         count.set(count.get() + 1);
     }
 }
 
-/// `None` if the message is too long for a datagram.
-fn encode(copied: &Copied, at: Duration, capture_id: u32, key: &str) -> Option<Vec<u8>> {
-    let (source, destination) = copied.ends();
-    let (source, destination) = same_family(source, destination);
-    // 2 and 10 are Linux's AF_INET and AF_INET6, 17 and 6 IANA's UDP and TCP.
+/// `None` if it is too long for a datagram.
+fn encode(packet: &Packet<'_>, at: Duration, capture_id: u32, key: &str) -> Option<Vec<u8>> {
+    let (source, destination) = same_family(packet.ends.0, packet.ends.1);
+    // Linux's AF_INET and AF_INET6.
     let family = if source.is_ipv4() { 2 } else { 10 };
-    let protocol = if copied.flow.transport == Transport::Udp { 17 } else { 6 };
-    let mut datagram = Vec::with_capacity(copied.bytes.len() + 256);
+    let mut datagram = Vec::with_capacity(packet.bytes.len() + 256);
     datagram.extend_from_slice(MAGIC);
     datagram.extend_from_slice(&[0; 2]);
     let mut add = |kind: Chunk, value: &[u8]| {
@@ -89,7 +119,7 @@ fn encode(copied: &Copied, at: Duration, capture_id: u32, key: &str) -> Option<V
         Some(())
     };
     add(Chunk::IpFamily, &[family])?;
-    add(Chunk::IpProtocol, &[protocol])?;
+    add(Chunk::IpProtocol, &[packet.carrier])?;
     for (address, v4, v6) in [
         (source, Chunk::SourceV4, Chunk::SourceV6),
         (destination, Chunk::DestinationV4, Chunk::DestinationV6),
@@ -103,13 +133,13 @@ fn encode(copied: &Copied, at: Duration, capture_id: u32, key: &str) -> Option<V
     add(Chunk::DestinationPort, &destination.port().to_be_bytes())?;
     add(Chunk::Seconds, &(at.as_secs() as u32).to_be_bytes())?;
     add(Chunk::Microseconds, &at.subsec_micros().to_be_bytes())?;
-    add(Chunk::ProtocolType, &[SIP])?;
+    add(Chunk::ProtocolType, &[packet.kind])?;
     add(Chunk::CaptureId, &capture_id.to_be_bytes())?;
     if !key.is_empty() {
         add(Chunk::Key, key.as_bytes())?;
     }
-    add(Chunk::CorrelationId, copied.call_id.as_str().as_bytes())?;
-    add(Chunk::Payload, &copied.bytes)?;
+    add(Chunk::CorrelationId, packet.call_id.as_str().as_bytes())?;
+    add(Chunk::Payload, packet.bytes)?;
     let len = u16::try_from(datagram.len()).ok()?;
     datagram[4..6].copy_from_slice(&len.to_be_bytes());
     Some(datagram)
@@ -145,7 +175,7 @@ mod tests {
 
     fn told(copied: &Copied) -> BTreeMap<u16, Vec<u8>> {
         let now = Duration::new(1_782_900_000, 123_456_789);
-        chunks(&encode(copied, now, 2001, "secret").unwrap())
+        chunks(&encode(&Packet::sip(copied), now, 2001, "secret").unwrap())
     }
 
     #[test]
@@ -187,7 +217,7 @@ mod tests {
     fn what_fits_no_datagram_is_not_sent() {
         let mut long = copied(true, Transport::Tcp, "192.0.2.1:5060", "198.51.100.7:5070");
         long.bytes = vec![b'x'; 65_500];
-        assert_eq!(encode(&long, Duration::ZERO, 1, ""), None);
+        assert_eq!(encode(&Packet::sip(&long), Duration::ZERO, 1, ""), None);
     }
 
     #[test]
@@ -196,7 +226,7 @@ mod tests {
         let config = HepConfig { address: gone.to_string(), ..HepConfig::default() };
         let hep = Hep::open(&config).unwrap().unwrap();
         let message = copied(true, Transport::Udp, "192.0.2.1:5060", "198.51.100.7:5070");
-        (0..10).for_each(|_| hep.export(Duration::ZERO, &message));
+        (0..10).for_each(|_| hep.export(Duration::ZERO, &Packet::sip(&message)));
         assert_eq!(hep.sent_count.get() + hep.dropped_count.get(), 10);
         assert!(hep.dropped_count.get() > 0, "a refused datagram is told at the next one");
         assert!(Hep::open(&HepConfig::default()).unwrap().is_none());

@@ -261,3 +261,39 @@ fn each_direction_has_its_quality() {
     rig.forward_on(socket, "203.0.113.2:5001", &block(255, 250));
     assert_eq!(rig.relay.leg_report(customer).far.unwrap().mos, far.mos);
 }
+
+/// What comes and goes is copied in the clear, as long as somebody takes it.
+#[test]
+fn reports_are_copied_for_who_watches() {
+    let (mut rig, agent, customer, mut a, _) = Rig::talking();
+    let socket = SocketId(customer.index * 2 + 1);
+    let report = sender_report(9, 1 << 32, None);
+    rig.forward_on(socket, "203.0.113.2:5001", &report);
+    assert_eq!(rig.relay.poll_rtcp(), None, "nobody watches");
+    rig.relay.copy_rtcp();
+    rig.forward_on(socket, "203.0.113.2:5001", &report);
+    rig.forward_on(socket, "203.0.113.66:5001", &report);
+    let copy = rig.relay.poll_rtcp().expect("a copy");
+    let remote = address("203.0.113.2:5001");
+    assert_eq!(copy, RtcpCopy { leg: customer, is_sent: false, socket, remote, bytes: &report });
+    assert_eq!(rig.relay.poll_rtcp(), None, "a stranger's is none");
+
+    rig.hear(agent, AGENT, &a.audio());
+    rig.relay.send_report(rig.now, customer.index, false);
+    let sent = rtcp_among(&rig.outputs()).remove(0);
+    let copy = rig.relay.poll_rtcp().expect("a copy");
+    assert_eq!((copy.leg, copy.is_sent), (customer, true));
+    assert_eq!((copy.socket, copy.remote, copy.bytes.to_vec()), sent);
+    // Nobody takes them: so many are kept, and the rest is counted.
+    for _ in 0..2_000 {
+        rig.forward_on(socket, "203.0.113.2:5001", &report);
+    }
+    let mut count = 0;
+    while rig.relay.poll_rtcp().is_some() {
+        count += 1;
+    }
+    assert!((100..=512).contains(&count), "{count}");
+    assert_eq!(rig.count(DropReason::RtcpCopiesFull), 2_000 - count);
+    rig.relay.close_leg(rig.now, customer);
+    assert!(rig.relay.poll_rtcp().is_some_and(|copy| copy.is_sent), "its goodbye");
+}

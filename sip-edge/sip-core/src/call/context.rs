@@ -105,6 +105,7 @@ impl Context<'_> {
     /// Closes a leg's media.
     pub fn close_media(&mut self, leg: LegId) {
         self.shard.relay.close_leg(self.now, leg);
+        self.shard.tell_rtcp();
         self.shard.media_legs.remove(&Resources::leg_key(leg));
     }
 

@@ -114,6 +114,11 @@ impl<K: Ord + Copy> Ladders<K> {
         Some((ladder.messages.iter().map(rung).collect(), ladder.left_out_count))
     }
 
+    /// The id of a call that is known.
+    pub fn call_id(&self, call: &K) -> Option<&CallId> {
+        self.by_call.get(call).map(|ladder| &ladder.call_id)
+    }
+
     /// A message for who watches from outside, if somebody does: this call, or all.
     pub fn copied(
         &self,

@@ -5,7 +5,7 @@ use super::ladder::{Ladders, Message};
 use crate::command::{EdgeConfig, InterfaceFault, Refusal, Route};
 use crate::counters::{Counter, Counters};
 use crate::entropy::Entropy;
-use crate::event::{Event, Output, SourceKind};
+use crate::event::{CopiedRtcp, Event, Output, SourceKind};
 use crate::flow::{Flow, Transport};
 use crate::message::{self, Method, Request, Response};
 use crate::outcome::LegName;
@@ -14,7 +14,7 @@ use crate::transaction::{Attachment, Full, Reliability, Table, TransactionId};
 use crate::trunk::Trunks;
 use call_words::{AgentName, Reason, TrunkId};
 use ipnet::IpNet;
-use media_core::relay::{AudioId, LegId, RecordingId, Relay};
+use media_core::relay::{AudioId, LegId, RecordingId, Relay, RtcpCopy};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -195,6 +195,18 @@ impl Resources {
             self.output.push_back(Output::Copied(Box::new(copied)));
         }
         self.ladders.add(&call, Message { at, leg, is_sent, flow, bytes });
+    }
+
+    /// Tells the copies of RTCP that the relay made.
+    pub fn tell_rtcp(&mut self) {
+        while let Some(RtcpCopy { leg, is_sent, socket, remote, bytes }) = self.relay.poll_rtcp() {
+            let owner = self.media_legs.get(&Self::leg_key(leg));
+            let call_id = owner.and_then(|(call, _)| self.ladders.call_id(call));
+            let Some(call_id) = call_id.cloned() else { continue };
+            let bytes = bytes.to_vec();
+            let copied = CopiedRtcp { call_id, is_sent, socket, remote, bytes };
+            self.output.push_back(Output::CopiedRtcp(Box::new(copied)));
+        }
     }
 
     /// Answers a request of a peer.

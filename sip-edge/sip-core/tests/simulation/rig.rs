@@ -224,6 +224,7 @@ impl Rig {
                 Output::Event(Event::Trunk(state)) => self.trunks.push(state),
                 Output::Event(Event::Speaking { parties, .. }) => self.speaking.push(parties),
                 Output::Copied(copied) => self.copied.push(*copied),
+                Output::CopiedRtcp(_) => panic!("the relay copies none"),
                 Output::CutFlow { flow } => self.cut.push(flow),
                 Output::CloseFlow { flow, reason } => self.closed.push((flow, reason)),
                 Output::Note(note) => self.journal.extend(note.print()),

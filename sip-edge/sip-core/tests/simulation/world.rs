@@ -562,7 +562,7 @@ impl World {
                     assert!(self.calls[call_id.as_str().parse::<usize>().unwrap()].is_controlled);
                 }
                 Output::Event(Event::TransferRequested { .. }) => panic!("nobody refers here"),
-                Output::Copied(_) => panic!("nobody watches"),
+                Output::Copied(_) | Output::CopiedRtcp(_) => panic!("nobody watches"),
                 Output::Event(Event::Ladder(ladder)) => {
                     assert!(ladder.is_whole && !ladder.rungs.is_empty(), "{ladder:?}");
                 }
