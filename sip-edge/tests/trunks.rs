@@ -1,5 +1,5 @@
 //! The real process and its trunks, played by scripts: one SIP port for all shards, several
-//! interfaces, registrations over TCP, and what strangers get over it.
+//! interfaces, over TLS too, registrations over TCP, and what strangers get over it.
 
 #[path = "trunks/edge.rs"]
 mod edge;
@@ -9,3 +9,5 @@ mod interfaces;
 mod one_port;
 #[path = "trunks/registration.rs"]
 mod registration;
+#[path = "trunks/secured.rs"]
+mod secured;

@@ -213,7 +213,7 @@ impl<'a> Phone<'a> {
     }
 }
 
-fn response(request: &str, status: &str, contact: SocketAddr, sdp: &str) -> String {
+pub fn response(request: &str, status: &str, contact: SocketAddr, sdp: &str) -> String {
     let to = value(request, "To");
     let tag = if to.contains(";tag=") { "" } else { ";tag=phone" };
     let kind = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
