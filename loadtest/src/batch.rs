@@ -8,16 +8,16 @@ use std::os::fd::AsRawFd;
 const BATCH_LEN: usize = 64;
 /// Longest datagram that is received whole: a flight of a DTLS handshake.
 const DATAGRAM_LEN: usize = 1500;
-/// Room for one control message with an `in_pktinfo`.
-const CONTROL_LEN: usize = 32;
+/// Room for control messages with an `in_pktinfo` and with a `timespec`.
+const CONTROL_LEN: usize = 64;
 
 /// Buffers for [`BATCH_LEN`] datagrams, sent or received.
 pub struct Batch {
     bytes: Box<[[u8; DATAGRAM_LEN]; BATCH_LEN]>,
     lens: [usize; BATCH_LEN],
     addresses: [libc::sockaddr_in; BATCH_LEN],
-    /// Our own addresses; zeros where the system chooses or does not tell.
-    locals: [[u64; CONTROL_LEN / 8]; BATCH_LEN],
+    /// What the system is told or tells beside a datagram; zeros for nothing.
+    controls: [[u64; CONTROL_LEN / 8]; BATCH_LEN],
     len: usize,
 }
 
@@ -28,19 +28,56 @@ struct PacketInfo {
     info: libc::in_pktinfo,
 }
 
-/// Makes a socket of all of loopback tell which of its addresses a datagram came to.
-pub fn tell_local_addresses(socket: &UdpSocket) {
+/// A datagram that was received.
+pub struct Received<'a> {
+    pub remote: SocketAddr,
+    /// The address of ours that it came to.
+    pub local: Ipv4Addr,
+    /// When it came to the socket, in nanoseconds of the system's clock.
+    pub at: u64,
+    pub bytes: &'a [u8],
+}
+
+/// Makes a socket tell when each datagram came, and to which address of ours.
+pub fn tell_arrivals(socket: &UdpSocket) {
     let on: libc::c_int = 1;
-    // SAFETY: the descriptor is open, and the value is a c_int that lives through the call.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_PKTINFO,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as u32,
-        );
+    for (level, option) in
+        [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)]
+    {
+        // SAFETY: the descriptor is open, and the value is a c_int that lives through the call.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as u32,
+            );
+        }
     }
+}
+
+/// Local address and time of arrival, from control messages (cmsg(3)): each has its length, level
+/// and type, then its data, and the next begins at a whole word.
+fn arrival(control: &[u64; CONTROL_LEN / 8]) -> (Ipv4Addr, u64) {
+    let (mut local, mut at, mut word) = (Ipv4Addr::UNSPECIFIED, 0, 0);
+    while let [len, kind, data @ ..] = &control[word..]
+        && *len > 0
+    {
+        let (level, option) = (*kind as u32 as libc::c_int, (kind >> 32) as libc::c_int);
+        match (level, option, data) {
+            // Interface, local address, destination: 32 bits each.
+            (libc::IPPROTO_IP, libc::IP_PKTINFO, [_, destination, ..]) => {
+                local = Ipv4Addr::from((*destination as u32).to_le_bytes());
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS, [seconds, nanos, ..]) => {
+                at = seconds * 1_000_000_000 + nanos;
+            }
+            _ => {}
+        }
+        word += (*len as usize).div_ceil(8);
+    }
+    (local, at)
 }
 
 impl Default for Batch {
@@ -51,7 +88,7 @@ impl Default for Batch {
             bytes: Box::new([[0; DATAGRAM_LEN]; BATCH_LEN]),
             lens: [0; BATCH_LEN],
             addresses: [address; BATCH_LEN],
-            locals: [[0; CONTROL_LEN / 8]; BATCH_LEN],
+            controls: [[0; CONTROL_LEN / 8]; BATCH_LEN],
             len: 0,
         }
     }
@@ -67,7 +104,7 @@ impl Batch {
         address.sin_family = libc::AF_INET as libc::sa_family_t;
         address.sin_port = remote.port().to_be();
         address.sin_addr.s_addr = u32::from(*remote.ip()).to_be();
-        self.locals[self.len] = [0; CONTROL_LEN / 8];
+        self.controls[self.len] = [0; CONTROL_LEN / 8];
         self.len += 1;
     }
 
@@ -89,7 +126,7 @@ impl Batch {
         };
         // SAFETY: the control message is plain numbers, and its place is as long and at least as
         // aligned.
-        unsafe { std::ptr::write(self.locals[at].as_mut_ptr().cast(), message) };
+        unsafe { std::ptr::write(self.controls[at].as_mut_ptr().cast(), message) };
     }
 
     /// Whether it must be sent before more is pushed.
@@ -102,10 +139,9 @@ impl Batch {
     pub fn send(&mut self, socket: &UdpSocket) -> usize {
         let mut vectors = self.vectors();
         let mut headers = self.headers(&mut vectors);
-        for (header, local) in headers.iter_mut().zip(&self.locals) {
-            if *local == [0; CONTROL_LEN / 8] {
-                header.msg_hdr.msg_controllen = 0;
-            }
+        for (header, control) in headers.iter_mut().zip(&self.controls) {
+            let is_told = control[0] != 0;
+            header.msg_hdr.msg_controllen = if is_told { size_of::<PacketInfo>() } else { 0 };
         }
         // SAFETY: the first `len` headers point to buffers and addresses that outlive the call.
         let sent =
@@ -117,7 +153,7 @@ impl Batch {
     /// Receives what waits, at most a batch; 0 if nothing does.
     pub fn receive(&mut self, socket: &UdpSocket) -> usize {
         self.lens = [DATAGRAM_LEN; BATCH_LEN];
-        self.locals = [[0; CONTROL_LEN / 8]; BATCH_LEN];
+        self.controls = [[0; CONTROL_LEN / 8]; BATCH_LEN];
         let mut vectors = self.vectors();
         let mut headers = self.headers(&mut vectors);
         // SAFETY: the headers point to buffers and addresses that outlive the call.
@@ -137,28 +173,14 @@ impl Batch {
         self.len
     }
 
-    /// What was received, with its source.
-    pub fn received(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// What was received.
+    pub fn received(&self) -> impl Iterator<Item = Received<'_>> {
         (0..self.len).map(|n| {
             let address = &self.addresses[n];
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
-            (
-                SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into(),
-                &self.bytes[n][..self.lens[n]],
-            )
-        })
-    }
-
-    /// What was received, with the address of ours that it came to; for a socket that tells it.
-    pub fn received_at(&self) -> impl Iterator<Item = (Ipv4Addr, &[u8])> {
-        (0..self.len).map(|n| {
-            // SAFETY: the place is as long as a control message and aligned for it, and any bytes
-            // are valid numbers.
-            let message: &PacketInfo = unsafe { &*self.locals[n].as_ptr().cast() };
-            (
-                Ipv4Addr::from(u32::from_be(message.info.ipi_addr.s_addr)),
-                &self.bytes[n][..self.lens[n]],
-            )
+            let remote = SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into();
+            let (local, at) = arrival(&self.controls[n]);
+            Received { remote, local, at, bytes: &self.bytes[n][..self.lens[n]] }
         })
     }
 
@@ -178,7 +200,7 @@ impl Batch {
             header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as u32;
             header.msg_hdr.msg_iov = &raw mut vectors[n];
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = self.locals[n].as_mut_ptr().cast();
+            header.msg_hdr.msg_control = self.controls[n].as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = CONTROL_LEN;
             header
         })
@@ -200,17 +222,20 @@ mod tests {
         assert_eq!(batch.send(&a), BATCH_LEN);
         let mut received = Batch::default();
         assert_eq!(received.receive(&b), BATCH_LEN);
-        for (n, (source, bytes)) in received.received().enumerate() {
-            assert_eq!((source, bytes), (a.local_addr().unwrap(), vec![n as u8; n + 1].as_slice()));
+        for (n, datagram) in received.received().enumerate() {
+            assert_eq!(datagram.remote, a.local_addr().unwrap());
+            assert_eq!(datagram.bytes, vec![n as u8; n + 1].as_slice());
         }
         assert_eq!(received.receive(&b), 0);
     }
 
     #[test]
-    fn one_socket_has_many_addresses() {
+    fn one_socket_has_many_addresses_and_tells_when_a_datagram_came() {
         let [shared, peer] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::LOCALHOST]
             .map(|ip| UdpSocket::bind((ip, 0)).unwrap());
-        tell_local_addresses(&shared);
+        tell_arrivals(&shared);
+        // The kernel begins a moment after it is asked.
+        std::thread::sleep(std::time::Duration::from_millis(200));
         let own = [Ipv4Addr::new(127, 1, 0, 1), Ipv4Addr::new(127, 1, 0, 2)];
         let mut batch = Batch::default();
         own.iter().for_each(|local| batch.push_from(*local, peer.local_addr().unwrap(), b"hello"));
@@ -218,12 +243,18 @@ mod tests {
         let port = shared.local_addr().unwrap().port();
         let mut received = Batch::default();
         assert_eq!(received.receive(&peer), 2);
-        for ((source, _), local) in received.received().zip(own) {
-            assert_eq!(source, SocketAddr::from((local, port)));
-            batch.push(source, local.to_string().as_bytes());
+        for (datagram, local) in received.received().zip(own) {
+            assert_eq!(datagram.remote, SocketAddr::from((local, port)));
+            batch.push(datagram.remote, local.to_string().as_bytes());
         }
+        let before = crate::probe::nanos();
         batch.send(&peer);
+        let after = crate::probe::nanos();
+        std::thread::sleep(std::time::Duration::from_millis(20));
         assert_eq!(received.receive(&shared), 2);
-        assert!(received.received_at().all(|(local, bytes)| bytes == local.to_string().as_bytes()));
+        for datagram in received.received() {
+            assert_eq!(datagram.bytes, datagram.local.to_string().as_bytes());
+            assert!((before..=after).contains(&datagram.at), "when it came, not when it is read");
+        }
     }
 }

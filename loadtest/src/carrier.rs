@@ -6,15 +6,15 @@ mod leg;
 pub mod script;
 pub(crate) mod text;
 
-use crate::batch::Batch;
-use crate::probe;
+use crate::batch::{Batch, tell_arrivals};
+use crate::spread::Times;
 use leg::{Leg, Phase};
 use script::{Behaviour, Outcome};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use text::Message;
 
@@ -44,6 +44,8 @@ pub struct Totals {
     pub answered_count: AtomicU64,
     pub sent_count: AtomicU64,
     pub received_count: AtomicU64,
+    /// One-way delays of the probes that came.
+    pub delays: Mutex<Times>,
 }
 
 /// A running carrier; dropping it ends its thread.
@@ -65,6 +67,7 @@ impl Carrier {
             socket.set_nonblocking(true)?;
             enlarge_buffers(socket);
         }
+        tell_arrivals(&media);
         let address = sip.local_addr()?;
         let totals = Arc::new(Totals::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -188,12 +191,12 @@ impl Peer {
     fn receive_media(&mut self) {
         let mut count = 0;
         while self.incoming.receive(&self.media) > 0 {
-            let nanos = probe::nanos();
-            for (from, packet) in self.incoming.received() {
-                if let Some(leg) =
-                    self.by_edge_port.get(&from.port()).and_then(|id| self.legs.get_mut(id))
-                {
-                    count += u64::from(leg.on_media(packet, nanos, self.probe));
+            let mut delays = self.totals.delays.lock().expect("delays");
+            for packet in self.incoming.received() {
+                let id = self.by_edge_port.get(&packet.remote.port());
+                if let Some(leg) = id.and_then(|id| self.legs.get_mut(id)) {
+                    let delays = self.probe.then_some(&mut *delays);
+                    count += u64::from(leg.on_media(packet.bytes, packet.at, delays));
                 }
             }
         }

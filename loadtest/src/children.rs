@@ -49,6 +49,9 @@ pub struct StackSpec {
     pub softphones: Softphones,
     /// How many agents there are besides the demo account's own, see `more_agent`.
     pub more_agents: u32,
+    /// How many accounts there are besides the demo account, see `Account::more`; the callback URL
+    /// of each ends with its number.
+    pub more_accounts: u32,
     /// Further settings of the demo account, as lines of TOML.
     pub account_settings: &'static str,
     /// Whether trunks are offered G.722.
@@ -78,6 +81,7 @@ impl StackSpec {
             customer_ring_s: 5,
             softphones: Softphones::None,
             more_agents: 0,
+            more_accounts: 0,
             account_settings: "",
             wideband: false,
             edge_log: "info",
@@ -143,7 +147,7 @@ pub enum Softphones {
 }
 
 /// CPU, memory and descriptors of one process, from `/proc`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Usage {
     pub cpu_s: f64,
     pub rss_kib: u64,
@@ -420,6 +424,34 @@ pub fn more_agent(n: u32) -> String {
     format!("agent.{}", 1000 + n)
 }
 
+/// What an account besides the demo account is reached by.
+pub struct Account {
+    /// Its only caller ID.
+    pub number: String,
+    pub key: String,
+}
+
+impl Account {
+    /// One of `StackSpec::more_accounts`, counted from 0.
+    pub fn more(n: u32) -> Account {
+        Account {
+            number: format!("+9180456{:05}", 70_002 + n),
+            key: format!("cds_sandbox{n:04}_0123456789abcdefghijklmnopqrstuvwxyz"),
+        }
+    }
+
+    fn settings(&self, n: u32, spec: &StackSpec) -> String {
+        let Account { number, key } = self;
+        let (calls, rate, url) = (spec.max_calls, spec.calls_per_second, &spec.callback_url);
+        format!(
+            "\n[accounts.more-{n}]\ntrunks = [\"carrier\"]\nnumbers = [\"{number}\"]\n\
+             limits = {{ max_concurrent_calls = {calls}, calls_per_second = {rate} }}\n\
+             [accounts.more-{n}.keys.backend]\nclass = \"server\"\nvalue = \"{key}\"\n\
+             [accounts.more-{n}.callback]\nurl = \"{url}/{n}\"\n"
+        )
+    }
+}
+
 fn account(spec: &StackSpec) -> String {
     let carrier = Trunk { address: spec.carrier, transport: "udp", media: "rtp" };
     let trunks: Vec<_> = [("carrier", carrier)]
@@ -430,6 +462,8 @@ fn account(spec: &StackSpec) -> String {
     let trunks: String = trunks.iter().map(|(name, one)| trunk(name, *one)).collect();
     let more: String =
         (0..spec.more_agents).map(|n| format!(", \"{}\" = \"Agent {n}\"", more_agent(n))).collect();
+    let accounts: String =
+        (0..spec.more_accounts).map(|n| Account::more(n).settings(n, spec)).collect();
     let (calls, rate, ring, url) =
         (spec.max_calls, spec.calls_per_second, spec.customer_ring_s, &spec.callback_url);
     format!(
@@ -440,7 +474,7 @@ fn account(spec: &StackSpec) -> String {
          [accounts.demo.keys.backend]\nclass = \"server\"\nsupervise = true\nvalue = \
          \"{SERVER_KEY}\"\n\n\
          [accounts.demo.keys.crm]\nclass = \"browser\"\nvalue = \
-         \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n",
+         \"{BROWSER_KEY}\"\n\n[accounts.demo.callback]\nurl = \"{url}\"\n{accounts}",
         spec.account_settings
     )
 }
@@ -492,6 +526,11 @@ impl Process {
     ) -> anyhow::Result<Process> {
         let log = folder.join(format!("{program}.log"));
         Ok(Process { child: spawn(program, &arguments, &log)?, program, arguments, log })
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until `url` answers 200.
@@ -586,6 +625,22 @@ impl Process {
         });
         Ok(drops.sum())
     }
+}
+
+/// Binds all threads of a process, and those that they start, to these cores.
+pub fn pin(process_id: u32, cores: &[usize]) -> anyhow::Result<()> {
+    // SAFETY: a set of cores is plain bits, for which zeros are valid.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in cores {
+        // SAFETY: the set lives through the call, which checks the core's number.
+        unsafe { libc::CPU_SET(*core, &mut set) };
+    }
+    for thread in std::fs::read_dir(format!("/proc/{process_id}/task"))? {
+        let id = thread?.file_name().to_string_lossy().parse()?;
+        // SAFETY: the set is as long as told and lives through the call. A thread may have ended.
+        unsafe { libc::sched_setaffinity(id, size_of::<libc::cpu_set_t>(), &raw const set) };
+    }
+    Ok(())
 }
 
 /// What the process has used.

@@ -6,7 +6,7 @@ mod source;
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
 use crate::children::{Softphones, Stack, StackSpec};
-use crate::load::Percentiles;
+use crate::spread::Spread;
 use anyhow::Context;
 use source::{Source, Unit};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub struct FloodReport {
     pub kind: &'static str,
     /// What the edge took of it a second: datagrams, messages, frames or connections.
     pub sent_per_s: f64,
-    /// Of the calls' packets, one way, both peers' polling included.
-    pub delay: Percentiles,
+    /// Of the calls' packets, one way.
+    pub delay: Spread,
     pub received_count: u64,
     pub lost_count: u64,
 }
@@ -100,9 +100,7 @@ pub async fn run(
         let report = FloodReport {
             kind,
             sent_per_s: sent as f64 / spec.span.as_secs_f64(),
-            delay: Percentiles::of(
-                legs.iter().flat_map(|leg| &leg.delays).map(|nanos| *nanos as f64 / 1e6).collect(),
-            ),
+            delay: std::mem::take(&mut *carrier.totals.delays.lock().expect("delays")).spread(),
             received_count: legs.iter().map(|leg| leg.received_count).sum(),
             lost_count: legs.iter().map(|leg| leg.lost_count).sum(),
         };

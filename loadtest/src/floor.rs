@@ -2,7 +2,9 @@
 //! that receives on connected sockets by epoll and sends on their partners, without reading a byte.
 //! Run beside a load run, it makes that run's figure comparable.
 
-use crate::batch::Batch;
+use crate::batch::{Batch, tell_arrivals};
+use crate::probe;
+use crate::spread::{Spread, Times};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -16,11 +18,20 @@ const EVENT_CAP: usize = 256;
 const SLOT_COUNT: usize = 20;
 
 /// What the bare loop used.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Floor {
     pub cpu_per_packet_us: f64,
     pub relayed_count: u64,
     pub lost_count: u64,
+    /// One way through it.
+    pub delay: Spread,
+}
+
+/// What the peers of a relay saw.
+pub struct Seen {
+    pub sent_count: u64,
+    pub received_count: u64,
+    pub delay: Spread,
 }
 
 /// Relays the packets of `calls` two-way calls for `span` at 50 packets a second each way.
@@ -33,11 +44,12 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     let stop = Arc::new(AtomicBool::new(false));
     let relay_stop = stop.clone();
     let relay = std::thread::spawn(move || relay(&sockets, &relay_stop));
-    let (sent_count, received_count) = generate(&generator, &ports, span);
+    let seen = generate(&generator, &ports, span);
     stop.store(true, Ordering::Relaxed);
     let (relayed_count, cpu) = relay.join().expect("the relay's thread does not panic")?;
     let cpu_per_packet_us = cpu.as_secs_f64() * 1e6 / relayed_count.max(1) as f64;
-    Ok(Floor { cpu_per_packet_us, relayed_count, lost_count: sent_count - received_count })
+    let lost_count = seen.sent_count - seen.received_count;
+    Ok(Floor { cpu_per_packet_us, relayed_count, lost_count, delay: seen.delay })
 }
 
 fn leg_socket(generator: SocketAddr) -> anyhow::Result<UdpSocket> {
@@ -52,15 +64,16 @@ pub fn generator() -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.set_nonblocking(true)?;
     crate::carrier::enlarge_buffers(&socket);
+    tell_arrivals(&socket);
     Ok(socket)
 }
 
-/// Sends to each port 50 times a second for `span`. Returns how many datagrams were sent, and how
-/// many came back.
-pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u64, u64) {
+/// Sends to each port 50 times a second for `span`.
+pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> Seen {
     let (started, mut slot, mut sent_count, mut received_count) =
         (Instant::now(), 0usize, 0u64, 0u64);
-    let (mut outgoing, mut incoming) = (Batch::default(), Batch::default());
+    let (mut outgoing, mut incoming, mut delays) =
+        (Batch::default(), Batch::default(), Times::default());
     let grace = Duration::from_millis(200);
     while started.elapsed() < span + grace {
         if started.elapsed() < span && started.elapsed() >= Duration::from_millis(slot as u64) {
@@ -73,10 +86,14 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u6
             sent_count += outgoing.send(socket) as u64;
             slot += 1;
         }
-        loop {
-            match incoming.receive(socket) {
-                0 => break,
-                count => received_count += count as u64,
+        while incoming.receive(socket) > 0 {
+            for packet in incoming.received() {
+                received_count += 1;
+                if let Some((_, delay)) =
+                    packet.bytes.get(12..).and_then(|audio| probe::read(audio, packet.at))
+                {
+                    delays.add(delay);
+                }
             }
         }
         let due = started + Duration::from_millis(slot as u64);
@@ -84,16 +101,17 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> (u6
             due.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)),
         );
     }
-    (sent_count, received_count)
+    Seen { sent_count, received_count, delay: delays.spread() }
 }
 
-/// A packet of silence in G.711 A-law (RFC 3550 §5.1).
+/// A packet of G.711 A-law (RFC 3550 §5.1) with a probe.
 fn packet(stream: u32, sequence: u16) -> [u8; PACKET_LEN] {
-    let mut packet = [0xD5; PACKET_LEN];
+    let mut packet = [0; PACKET_LEN];
     packet[..2].copy_from_slice(&[0x80, 8]);
     packet[2..4].copy_from_slice(&sequence.to_be_bytes());
     packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
     packet[8..12].copy_from_slice(&stream.to_be_bytes());
+    probe::write(&mut packet[12..], sequence.into(), probe::nanos());
     packet
 }
 

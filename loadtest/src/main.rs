@@ -1,10 +1,16 @@
-//! The `loadtest` command: a load run with live progress, then its figures as a table and, if
-//! asked, as JSON.
+//! The `loadtest` command: load runs, comparisons, the search for the knee and floods, each against
+//! a fresh pair of processes, with live progress, a table, and if asked JSON and a page.
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use loadtest::api::ApiSpec;
+use loadtest::capacity::{self, Raised};
+use loadtest::compare::{self, With};
 use loadtest::floods::FloodSpec;
-use loadtest::load::{LoadSpec, run};
+use loadtest::load::{self, Load};
+use loadtest::profile::Flags;
+use loadtest::report::{self, Machine};
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,120 +18,126 @@ use std::time::Duration;
 /// own, and measures them.
 #[derive(Parser)]
 struct Arguments {
-    /// Most calls at a time
-    #[arg(long, default_value_t = 100)]
-    calls: u32,
-    /// Calls placed a second
-    #[arg(long, default_value_t = 20.0)]
-    rate: f64,
-    /// Calls placed in all [default: as many as --calls]
-    #[arg(long)]
-    total: Option<u32>,
-    /// Seconds from a customer's answer to its hang-up
-    #[arg(long, default_value_t = 30.0)]
-    hold: f64,
-    /// Record the calls
-    #[arg(long)]
-    record: bool,
-    /// Signalling only: the peers send no RTP
-    #[arg(long)]
-    no_media: bool,
-    /// The agents are softphones: launch link, WSS, DTLS-SRTP. A run with phones comes first, to
-    /// compare with
-    #[arg(long, conflicts_with = "no_media")]
-    softphones: bool,
-    /// A third party joins each call, so that it is mixed. A run of as many legs without comes
-    /// first, to compare with
-    #[arg(long, conflicts_with_all = ["no_media", "softphones"])]
-    three_way: bool,
-    /// Let rtpengine, if it is installed, relay the same packets afterwards, to compare with
-    #[arg(long, conflicts_with = "no_media")]
-    rtpengine: bool,
-    /// A stranger floods the edge beside the calls, with one kind after another, instead of a load
-    /// run
-    #[arg(long, conflicts_with_all = ["record", "no_media", "softphones", "three_way",
-        "rtpengine"])]
-    floods: bool,
-    /// Shards of the edge
-    #[arg(long, default_value_t = 1)]
-    shards: u16,
-    /// Write the figures and samples to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// Each flood as long as `--hold` says.
-async fn floods(calls: u32, span: Duration) -> anyhow::Result<()> {
-    let reports = loadtest::floods::run(FloodSpec { calls, span }, &mut |report| {
-        eprintln!("{}", report.kind)
-    })
-    .await?;
-    print!("{}", loadtest::floods::table(&reports));
-    let lost_count: u64 = reports.iter().map(|report| report.lost_count).sum();
-    anyhow::ensure!(lost_count == 0, "{lost_count} packets of calls were lost");
-    Ok(())
+#[derive(Subcommand)]
+enum Command {
+    /// One load run, and a bare loop that relays the same packets after it
+    Run {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Rounds of a load run beside something else, told by their medians
+    Compare {
+        with: With,
+        /// Rounds in turn
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Raises a load until loss, delay, errors or late results break a limit, and prints the knee
+    FindCapacity {
+        raised: Raised,
+        /// Then runs so many times the knee, to show what comes of overload
+        #[arg(long, value_name = "FACTOR")]
+        beyond: Option<f64>,
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Durable `POST /calls` and callbacks with one core for control-api
+    Api {
+        #[command(flatten)]
+        spec: ApiSpec,
+        /// Write all figures to this file
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+    /// A stranger floods the edge beside calls, with one kind after another
+    Floods {
+        /// Calls that run beside each flood
+        #[arg(long, default_value_t = 50)]
+        calls: u32,
+        /// Seconds of each flood
+        #[arg(long, default_value_t = 6.0)]
+        span: f64,
+    },
+}
+
+/// What is written besides the table.
+#[derive(clap::Args)]
+struct Files {
+    /// Write all figures and samples to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write a self-contained page with plots to this file
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+impl Files {
+    fn write(&self, figures: &impl Serialize, page: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let write = |path: &PathBuf, bytes: Vec<u8>| {
+            std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+        };
+        if let Some(path) = &self.json {
+            write(path, serde_json::to_vec_pretty(figures)?)?;
+        }
+        self.html.as_ref().map_or(Ok(()), |path| write(path, page().into_bytes()))
+    }
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    if arguments.floods {
-        return floods(arguments.calls, Duration::from_secs_f64(arguments.hold)).await;
-    }
-    anyhow::ensure!(
-        arguments.rate > 0.0 && arguments.hold >= 0.0,
-        "--rate must be above 0, --hold at least 0"
-    );
-    let spec = LoadSpec {
-        calls: arguments.calls,
-        rate: arguments.rate,
-        total: arguments.total.unwrap_or(arguments.calls),
-        hold: Duration::from_secs_f64(arguments.hold),
-        record: arguments.record,
-        media: !arguments.no_media,
-        softphones: false,
-        three_way: false,
-        rtpengine: arguments.rtpengine,
-        shards: arguments.shards,
-    };
-    // Half as many calls again of two have as many legs.
-    let (calls, total) = if arguments.three_way {
-        (spec.calls * 3 / 2, spec.total * 3 / 2)
-    } else {
-        (spec.calls, spec.total)
-    };
-    let mut report =
-        run(LoadSpec { calls, total, ..spec }, &mut |line| eprintln!("{line}")).await?;
-    print!("{}", report.table());
-    if arguments.softphones {
-        let phones = report;
-        report =
-            run(LoadSpec { softphones: true, ..spec }, &mut |line| eprintln!("{line}")).await?;
-        print!("\nwith softphones\n{}", report.table());
-        if let (Some(with), Some(without)) = (report.cpu_per_packet_us, phones.cpu_per_packet_us) {
-            println!("DTLS-SRTP to RTP is {:.2} times RTP to RTP, per packet", with / without);
+    let (arguments, machine) = (Arguments::parse(), Machine::read());
+    let progress = &mut |line: String| eprintln!("{line}");
+    match arguments.command {
+        Command::Run { flags, files } => {
+            let load =
+                Load { profile: flags.profile()?, limit: None, floor: true, rtpengine: false };
+            let report = load::run(&load, progress).await?;
+            print!("{}", report.table());
+            files.write(&report, || report::of_run(&machine, &report))?;
+            let missing = report.callbacks_missing;
+            anyhow::ensure!(missing == 0, "{missing} calls have no callback");
         }
-    }
-    if arguments.three_way {
-        let two = report;
-        report = run(LoadSpec { three_way: true, ..spec }, &mut |line| eprintln!("{line}")).await?;
-        print!("\nwith a third party\n{}", report.table());
-        if let (Some(with), Some(without)) = (report.cpu_per_packet_us, two.cpu_per_packet_us) {
-            // Each of the three sends and gets one packet a tick.
-            println!(
-                "mixing costs {:.2} µs of edge CPU per call and tick of 20 ms",
-                (with - without) * 3.0
+        Command::Compare { with, rounds, flags, files } => {
+            anyhow::ensure!(rounds > 0, "--rounds must be above 0");
+            let comparison = compare::compare(with, flags.profile()?, rounds, progress).await?;
+            print!("{}", comparison.table());
+            files.write(&comparison, || report::of_comparison(&machine, &comparison))?;
+        }
+        Command::FindCapacity { raised, beyond, flags, files } => {
+            anyhow::ensure!(
+                beyond.is_none_or(|factor| (1.0..=3.0).contains(&factor)),
+                "--beyond must be from 1 to 3"
             );
+            let capacity = capacity::find(raised, &flags.profile()?, beyond, progress).await?;
+            print!("{}", capacity.table());
+            files.write(&capacity, || report::of_capacity(&machine, &capacity))?;
+        }
+        Command::Api { spec, json } => {
+            let rounds = loadtest::api::run(spec, progress).await?;
+            print!("{}", loadtest::api::table(&rounds));
+            Files { json, html: None }.write(&rounds, String::new)?;
+        }
+        Command::Floods { calls, span } => {
+            let span = Duration::try_from_secs_f64(span).context("--span")?;
+            let spec = FloodSpec { calls, span };
+            let reports =
+                loadtest::floods::run(spec, &mut |report| eprintln!("{}", report.kind)).await?;
+            print!("{}", loadtest::floods::table(&reports));
+            let lost_count: u64 = reports.iter().map(|report| report.lost_count).sum();
+            anyhow::ensure!(lost_count == 0, "{lost_count} packets of calls were lost");
         }
     }
-    if let Some(path) = arguments.json {
-        std::fs::write(&path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("writing {}", path.display()))?;
-    }
-    anyhow::ensure!(
-        report.callbacks_missing == 0,
-        "{} calls have no callback",
-        report.callbacks_missing
-    );
     Ok(())
 }

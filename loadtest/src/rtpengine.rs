@@ -74,13 +74,14 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
         ports.extend([to_caller, to_callee].map(|port| SocketAddr::new(loopback, port)));
     }
     let before = usage(server.0.id())?.cpu_s;
-    let (sent_count, received_count) = generate(&socket, &ports, span);
+    let seen = generate(&socket, &ports, span);
     let cpu_s = usage(server.0.id())?.cpu_s - before;
-    let cpu_per_packet_us = cpu_s * 1e6 / received_count.max(1) as f64;
+    let cpu_per_packet_us = cpu_s * 1e6 / seen.received_count.max(1) as f64;
     Ok(Floor {
         cpu_per_packet_us,
-        relayed_count: received_count,
-        lost_count: sent_count - received_count,
+        relayed_count: seen.received_count,
+        lost_count: seen.sent_count - seen.received_count,
+        delay: seen.delay,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::script::{Behaviour, Outcome};
 use super::text::{Message, uri};
 use crate::probe;
+use crate::spread::Times;
 use media_core::codec::Law;
 use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
@@ -51,8 +52,6 @@ pub struct LegReport {
     /// Probe packets that the other party sent and this one did not receive; without probes, gaps
     /// in the sequence of what came.
     pub lost_count: u64,
-    /// One-way delays of some probe packets, in nanoseconds.
-    pub delays: Vec<u64>,
 }
 
 impl LegReport {
@@ -68,7 +67,6 @@ impl LegReport {
             sent_count: 0,
             received_count: 0,
             lost_count: 0,
-            delays: Vec::new(),
         }
     }
 }
@@ -270,15 +268,17 @@ impl Leg {
         Some(self.remote_media)
     }
 
-    /// Counts a received packet; false if it is not RTP audio of this leg.
-    pub fn on_media(&mut self, packet: &[u8], nanos: u64, probe: bool) -> bool {
+    /// Counts a received packet that came at `nanos`, and its delay if it is to hold a probe; false
+    /// if it is not RTP audio of this leg.
+    pub fn on_media(&mut self, packet: &[u8], nanos: u64, delays: Option<&mut Times>) -> bool {
         if packet.len() < 12 || packet[0] >> 6 != 2 || packet[1] & 0x7F != self.payload_type {
             return false;
         }
-        if probe && !self.probes.take(&packet[12..], nanos) {
-            return false;
-        }
-        if !probe {
+        if let Some(delays) = delays {
+            if !self.probes.take(&packet[12..], nanos, delays) {
+                return false;
+            }
+        } else {
             let sequence = u16::from_be_bytes([packet[2], packet[3]]);
             let (_, highest) =
                 self.sequences.get_or_insert((u64::from(sequence), u64::from(sequence)));
@@ -300,7 +300,6 @@ impl Leg {
             (highest - first + 1).saturating_sub(self.report.received_count)
         };
         self.report.lost_count = self.sequences.map_or_else(|| self.probes.lost_count(), missing);
-        self.report.delays = self.probes.delays;
         self.report.ended_by = ended_by;
         self.report
     }

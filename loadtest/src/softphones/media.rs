@@ -6,7 +6,7 @@
 #[path = "../../../media-core/tests/softphone/client.rs"]
 mod client;
 
-use crate::batch::{Batch, tell_local_addresses};
+use crate::batch::{Batch, tell_arrivals};
 use crate::carrier::{LegReport, Totals, enlarge_buffers};
 use crate::children::more_agent;
 use crate::probe;
@@ -62,7 +62,7 @@ impl Talker {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_nonblocking(true)?;
         enlarge_buffers(&socket);
-        tell_local_addresses(&socket);
+        tell_arrivals(&socket);
         std::thread::Builder::new()
             .name("softphones".into())
             .spawn(move || run(&socket, &asked, &report_sender, &totals))?;
@@ -135,9 +135,9 @@ fn run(
         }
         let began = Instant::now();
         while incoming.receive(socket) > 0 {
-            for (local, datagram) in incoming.received_at() {
-                if let Some(talk) = talks.get_mut(&local) {
-                    talk.receive(datagram, totals);
+            for datagram in incoming.received() {
+                if let Some(talk) = talks.get_mut(&datagram.local) {
+                    talk.receive(datagram.bytes, datagram.at, totals);
                 }
             }
         }
@@ -156,11 +156,11 @@ fn run(
 }
 
 impl Talk {
-    fn receive(&mut self, datagram: &[u8], totals: &Totals) {
+    fn receive(&mut self, datagram: &[u8], nanos: u64, totals: &Totals) {
         self.client.handle_datagram(Instant::now(), datagram);
-        let nanos = probe::nanos();
+        let mut delays = totals.delays.lock().expect("delays");
         for payload in self.client.heard.drain(..) {
-            if self.probes.take(&payload, nanos) {
+            if self.probes.take(&payload, nanos, &mut delays) {
                 self.report.first_media_at.get_or_insert_with(Instant::now);
                 totals.received_count.fetch_add(1, Ordering::Relaxed);
             }
@@ -188,6 +188,6 @@ impl Talk {
 
     fn into_report(self) -> LegReport {
         let (received_count, lost_count) = (self.probes.count, self.probes.lost_count());
-        LegReport { received_count, lost_count, delays: self.probes.delays, ..self.report }
+        LegReport { received_count, lost_count, ..self.report }
     }
 }
