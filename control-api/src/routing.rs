@@ -198,6 +198,7 @@ pub fn destination(
             forwarding: trunk.forwarding,
             diverted_by: diverted_by.filter(|_| !trunk.forwarding.is_none()).map(shown),
             dtmf: trunk.dtmf,
+            comfort_noise: trunk.comfort_noise,
             interface: trunk.interface.clone(),
         })
     });
@@ -254,6 +255,7 @@ mod tests {
             forwarding: ForwardingHeader::None,
             srv: false,
             dtmf: DtmfMode::Auto,
+            comfort_noise: false,
             interface: None,
         }
     }
@@ -334,6 +336,7 @@ mod tests {
         named.media_from = vec!["203.0.113.0/24".into()];
         named.follows_redirects = true;
         named.dtmf = DtmfMode::Info;
+        named.comfort_noise = true;
         let addresses = ["192.0.2.1:5060", "192.0.2.2:5060", "[2001:db8::1]:5060"]
             .map(|address| address.parse().unwrap());
         let ready =
@@ -388,7 +391,9 @@ mod tests {
             ]
         );
         assert!(routes.iter().all(|route| route.media_from == ["203.0.113.0/24"]));
-        assert!(routes.iter().all(|route| route.follows_redirects && route.dtmf == DtmfMode::Info));
+        assert!(routes.iter().all(|route| route.follows_redirects
+            && route.comfort_noise
+            && route.dtmf == DtmfMode::Info));
     }
 
     #[tokio::test]

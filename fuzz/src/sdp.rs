@@ -23,6 +23,7 @@ pub fn exercise(bytes: &[u8]) {
             origin: Origin { id: 7, version: 1 },
             codecs: vec![Codec::Pcma, Codec::Pcmu, Codec::G722],
             telephone_event: PayloadType::new(101),
+            comfort_noise: false,
             direction: Direction::SendRecv,
             is_opportunistic: srtp.len() == 1,
             srtp,
@@ -37,6 +38,7 @@ pub fn exercise(bytes: &[u8]) {
             srtp: &keys(&SUITES),
             is_opportunistic: spec.is_opportunistic,
             takes_events: true,
+            comfort_noise: false,
             direction: Direction::SendRecv,
             peer: spec.peer,
         };

@@ -89,6 +89,7 @@ fn remote(peer: SocketAddr) -> RemoteMedia {
         codec: Codec::Pcmu,
         audio,
         telephone_event: None,
+        comfort_noise: None,
         received: [(audio, Format::Audio(Codec::Pcmu))].into_iter().collect(),
         direction: Direction::SendRecv,
         srtp: None,

@@ -7,6 +7,7 @@ mod copies;
 mod digits;
 mod forward;
 mod hearing;
+mod hush;
 mod leg;
 mod media;
 mod mix;

@@ -67,6 +67,8 @@ pub struct OfferSpec {
     pub codecs: Vec<Codec>,
     /// Offers telephone-event (RFC 4733, digits 0–15) under this number.
     pub telephone_event: Option<PayloadType>,
+    /// Offers comfort noise (RFC 3389) under its number.
+    pub comfort_noise: bool,
     pub direction: Direction,
     /// One local key per offered crypto suite, in order of preference; RTP/SAVP. Empty offers plain
     /// RTP/AVP.
@@ -96,6 +98,8 @@ pub struct AnswerSpec<'a> {
     pub is_opportunistic: bool,
     /// Telephone-events are agreed to where they are offered.
     pub takes_events: bool,
+    /// Comfort noise is agreed to where it is offered.
+    pub comfort_noise: bool,
     /// The direction that we would have without the peer's wish, normally `SendRecv`.
     pub direction: Direction,
     /// Where the peer's signalling comes from: its media are taken to be there, too, if it names
@@ -117,6 +121,8 @@ pub struct Negotiated {
     pub audio: PayloadType,
     /// Under which number we send telephone-events, if the peer takes them.
     pub telephone_event: Option<PayloadType>,
+    /// Under which number we tell of silence instead of sending it, if both agreed to.
+    pub comfort_noise: Option<PayloadType>,
     /// What the peer may send: each format that was offered, whatever it chose, and under the
     /// numbers of either side.
     pub received: FormatMap,

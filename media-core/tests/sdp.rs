@@ -33,6 +33,7 @@ fn plain_offer() -> OfferSpec {
         origin: Origin { id: 4711, version: 1 },
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         telephone_event: Some(number(101)),
+        comfort_noise: false,
         direction: Direction::SendRecv,
         srtp: Vec::new(),
         is_opportunistic: false,
@@ -71,6 +72,7 @@ fn agreed() -> Negotiated {
         codec: Codec::Pcma,
         audio: number(8),
         telephone_event: Some(number(101)),
+        comfort_noise: None,
         received: received(&[]),
         direction: Direction::SendRecv,
         srtp: None,
@@ -94,6 +96,7 @@ fn answer_spec<'a>(previous: &'a str, agreed: &'a Negotiated) -> AnswerSpec<'a> 
         srtp,
         is_opportunistic: false,
         takes_events: true,
+        comfort_noise: false,
         direction,
         peer: None,
     }

@@ -89,6 +89,7 @@ impl Rig {
             codec: Codec::Pcma,
             audio: number(8),
             telephone_event: Some(number(101)),
+            comfort_noise: None,
             received: [
                 (number(8), Format::Audio(Codec::Pcma)),
                 (number(101), Format::TelephoneEvent),

@@ -227,6 +227,7 @@ fn route(address: SocketAddr) -> Route {
         interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
     }
 }
 

@@ -75,6 +75,7 @@ fn call(agent: &str) -> Command {
         interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
     };
     Command::PlaceCall(Box::new(PlaceCall {
         call_id: "call-1".into(),

@@ -281,6 +281,7 @@ mod tests {
                 forwarding: ForwardingHeader::None,
                 srv: false,
                 dtmf: DtmfMode::Auto,
+                comfort_noise: false,
                 interface: None,
             }
         }

@@ -82,6 +82,9 @@ pub struct Route {
     pub diverted_by: Option<String>,
     #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
     pub dtmf: DtmfMode,
+    /// Whether the peer is told of silence that the edge makes instead of being sent it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub comfort_noise: bool,
     /// The interface of the edge that the call goes by; `None` for its default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,

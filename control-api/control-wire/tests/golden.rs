@@ -36,6 +36,7 @@ fn route() -> Route {
         interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
     }
 }
 

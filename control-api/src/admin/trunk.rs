@@ -50,6 +50,7 @@ pub struct TrunkView {
     pub trusted: bool,
     pub forwarding: ForwardingHeader,
     pub dtmf: DtmfMode,
+    pub comfort_noise: bool,
     pub interface: Option<String>,
     /// What an operator should know of this trunk.
     pub warnings: Vec<String>,
@@ -179,6 +180,7 @@ impl From<&Trunk> for TrunkView {
             trusted: trunk.trusted,
             forwarding: trunk.forwarding,
             dtmf: trunk.dtmf,
+            comfort_noise: trunk.comfort_noise,
             interface: trunk.interface.clone(),
             warnings: plaintext_warnings(trunk),
             state: Vec::new(),
@@ -330,6 +332,12 @@ pub struct TrunkSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[arg(long, value_parser = field::word::<DtmfMode>)]
     pub dtmf: Option<DtmfMode>,
+    /// Whether comfort noise (RFC 3389) is offered and agreed to: of silence that is made here for
+    /// the carrier (mixed, transcoded, played) it is told once then, and sent nothing until
+    /// something sounds. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[arg(long)]
+    pub comfort_noise: Option<bool>,
     /// One of the edge's `[[interfaces]]`, by whose addresses it is reached; an empty text removes
     /// it. A call passes it by where the edge has none of this name, or one of another IP version
     /// than the host's. Default none: the addresses of `[sip]`.
@@ -467,6 +475,9 @@ impl TrunkSettings {
                 .forwarding
                 .or_else(|| known.map(|known| known.forwarding))
                 .unwrap_or_default(),
+            comfort_noise: self
+                .comfort_noise
+                .unwrap_or_else(|| known.is_some_and(|known| known.comfort_noise)),
             dtmf: self.dtmf.or_else(|| known.map(|known| known.dtmf)).unwrap_or_default(),
             interface,
         };

@@ -145,7 +145,7 @@ async fn a_customer_is_onboarded_command_by_command() {
     let chosen = ["--weight", "7", "--prefix", "+91", "--prefix", "971", "--max-calls-per-s", "5"];
     let follows = ["--follows-redirects", "true", "--hides-caller", "true"];
     let told = ["--trusted", "true", "--forwarding", "history-info", "--dtmf", "info"];
-    let told = [&told[..], &["--interface", "carrier-v6"]].concat();
+    let told = [&told[..], &["--comfort-noise", "true", "--interface", "carrier-v6"]].concat();
     let output = shell
         .run(&[&["trunk", "set", "carrier-a"][..], &kept, &chosen, &follows, &told].concat())
         .await;
@@ -163,6 +163,7 @@ async fn a_customer_is_onboarded_command_by_command() {
             "trusted            yes",
             "forwarding         history_info",
             "dtmf               info",
+            "comfort_noise      yes",
             "interface          carrier-v6",
         ],
     );

@@ -92,6 +92,7 @@ fn remote(phone: &UdpSocket) -> RemoteMedia {
         codec: Codec::Pcmu,
         audio: pcmu,
         telephone_event: None,
+        comfort_noise: None,
         received: [(pcmu, Format::Audio(Codec::Pcmu))].into_iter().collect(),
         direction: Direction::SendRecv,
         srtp: None,

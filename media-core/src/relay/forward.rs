@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::hush::Sound;
 use super::leg::{Kind, Leg, RtcpPort};
 use super::taping::Tape;
 use super::{Event, Forward, LegId, Relay, SocketId, TAIL_ROOM, transcode};
@@ -41,6 +42,8 @@ pub(super) struct Accepted {
     pub hearer: Option<LegId>,
     /// Ticks a second of its timestamp.
     pub clock_rate: u32,
+    /// Whether it was transcoded.
+    pub is_made: bool,
     /// Whether others of its stream wait to be sent before it.
     pub is_queued: bool,
 }
@@ -255,6 +258,7 @@ impl Relay {
             is_mixed: leg.feed.is_some(),
             hearer: leg.hearer,
             clock_rate: leg.clock_rate_of(stream),
+            is_made: false,
             is_queued: false,
         };
         if format == Format::Audio(Codec::G722) {
@@ -282,7 +286,7 @@ impl Relay {
             Format::TelephoneEvent | Format::OpusEvent => Kind::TelephoneEvent,
             Format::ComfortNoise => {
                 let payload = &buffer[payload_start..payload_start + payload_len];
-                self.begin_noise(accepted.leg, payload);
+                self.begin_noise(now, accepted.leg, payload);
                 return Ok(Forward::Local);
             }
         };
@@ -304,6 +308,28 @@ impl Relay {
         if kind == Kind::TelephoneEvent {
             let payload = &mut buffer[payload_start..payload_start + payload_len];
             transcode::tell_duration(accepted.format, leg.event_rate(), payload);
+        }
+        let mut is_first = false;
+        if kind == Kind::Audio
+            && let Some(hush) = &mut leg.hush
+        {
+            let audio = &buffer[payload_start..payload_start + payload_len];
+            let sound = match accepted.is_made {
+                true => hush.hear(now, Law::Pcmu, audio),
+                false => Sound::Sent { is_first: hush.wake() },
+            };
+            match sound {
+                Sound::Sent { is_first: first } => is_first = first,
+                Sound::Falls(level) => {
+                    leg.playing = None;
+                    self.tell_silence(now, hearer, level);
+                    return Ok(Forward::Local);
+                }
+                Sound::Unsent => {
+                    leg.playing = None;
+                    return Ok(Forward::Local);
+                }
+            }
         }
         let (mut payload_len, mut sequence, mut timestamp) =
             (payload_len, header.sequence, header.timestamp);
@@ -334,7 +360,7 @@ impl Relay {
         let start = payload_start - HEADER_LEN;
         let header = Header {
             payload_type,
-            marker: header.marker || placed.switched,
+            marker: header.marker || placed.switched || is_first,
             sequence: placed.sequence,
             timestamp: placed.timestamp,
             ssrc: leg.sender.ssrc(),

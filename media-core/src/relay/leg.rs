@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::digits::Digits;
 use super::hearing::Parties;
+use super::hush::Hush;
 use super::mix::{Feed, Mix};
 use super::noise::Noise;
 use super::softphone::Softphone;
@@ -31,6 +32,7 @@ use crate::{dtmf, g711, g722};
 pub(super) enum Kind {
     Audio,
     TelephoneEvent,
+    ComfortNoise,
 }
 
 /// The stream that comes in now.
@@ -146,6 +148,8 @@ pub(super) struct Leg {
     pub outbound: Option<Box<Outbound>>,
     /// What waits for the mixes that this leg is heard in.
     pub feed: Option<Box<Feed>>,
+    /// Of a leg that is told of silence.
+    pub hush: Option<Box<Hush>>,
     /// Digits that are sent to the leg, or may have to be while it hears a mix.
     pub digits: Option<Box<Digits>>,
     pub tap: Option<(RecordingId, TrackId)>,
@@ -206,6 +210,7 @@ impl Leg {
             hearer: None,
             hears_tones: false,
             feed: None,
+            hush: None,
             mix: None,
             digits: None,
             tap: None,
@@ -303,6 +308,11 @@ impl Leg {
         if is_wideband {
             self.wideband.get_or_insert_default();
         }
+        // Its timestamps are those of G.711 (RFC 3389 §4).
+        match remote.comfort_noise.and(remote.codec.law()) {
+            Some(_) => drop(self.hush.get_or_insert_default()),
+            None => self.hush = None,
+        }
         match remote.telephone_event {
             None => drop(self.keypad.get_or_insert_default()),
             Some(_) => self.keypad = None,
@@ -376,6 +386,7 @@ impl Leg {
         match kind {
             Kind::Audio => Ok(remote.audio),
             Kind::TelephoneEvent => remote.telephone_event.ok_or(DropReason::NoTelephoneEvent),
+            Kind::ComfortNoise => remote.comfort_noise.ok_or(DropReason::PayloadType),
         }
     }
 

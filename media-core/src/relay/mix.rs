@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::hush::Sound;
 use super::leg::Kind;
 use super::tick::GROUP_COUNT;
 use super::{LegId, Relay, TAIL_ROOM};
@@ -240,8 +241,22 @@ impl Relay {
             return;
         }
         leg.playing = None;
+        self.send_made(now, id, stream, payload);
+    }
+
+    /// Sends a leg what was made for it in its law, unless that is silence of which it is told.
+    pub(super) fn send_made(&mut self, now: Instant, id: LegId, stream: StreamId, payload: &[u8]) {
+        let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
+        let law = leg.law();
+        let sound = leg.hush.as_mut().map(|hush| hush.hear(now, law, payload));
+        let is_first = match sound {
+            None => false,
+            Some(Sound::Sent { is_first }) => is_first,
+            Some(Sound::Falls(level)) => return self.tell_silence(now, id, level),
+            Some(Sound::Unsent) => return,
+        };
         let placed = leg.sender.follow(now, stream, payload.len() as u32);
-        self.transmit(id, Kind::Audio, placed, placed.switched, payload);
+        self.transmit(id, Kind::Audio, placed, placed.switched || is_first, payload);
     }
 
     /// Sends a packet that was made here, its audio in the leg's law.

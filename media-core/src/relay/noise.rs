@@ -1,6 +1,6 @@
 //! Comfort noise (RFC 3389): a party that sends none of its silence is heard with noise as loud as
-//! it told, by all who hear it and in the recording, from then until its next packet. Nobody is
-//! offered the format, so that none of it is sent: noise goes out as audio.
+//! it told, by all who hear it and in the recording, from then until its next packet. Who hears it
+//! in place and takes comfort noise is told what it told, all others are sent noise as audio.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ impl Relay {
     /// A party tells that it sends no audio from now on, and how its silence sounds. Allocates
     /// nothing.
     #[cold]
-    pub(super) fn begin_noise(&mut self, id: LegId, payload: &[u8]) {
+    pub(super) fn begin_noise(&mut self, now: Instant, id: LegId, payload: &[u8]) {
         let level = payload.first().map_or(QUIETEST, |level| (level & 0x7f).max(LOUDEST));
         let Some(leg) = self.legs.get_mut(id.index, id.generation) else { return };
         if let Some(noise) = &mut leg.noise {
@@ -37,6 +37,14 @@ impl Relay {
         } else if self.noises.len() < self.noises.capacity() {
             leg.noise = Some(Noise { stream: self.streams.next(), level, position: 0 });
             self.noises.push(id);
+        }
+        let Some(hearer) = leg.hearer else { return };
+        if let Some(hearing) = self.legs.get_mut(hearer.index, hearer.generation)
+            && hearing.playing.is_none()
+            && let Some(hush) = &mut hearing.hush
+        {
+            hush.fall(now);
+            self.tell_silence(now, hearer, level);
         }
     }
 
@@ -72,8 +80,9 @@ impl Relay {
         heard.keep(now, leg, &mut self.recordings, &mut self.drops, &audio);
         let Some(hearer) = leg.hearer else { return true };
         // What plays to it goes on.
-        if let Some(hearing) = self.legs.get(hearer.index, hearer.generation)
+        if let Some(hearing) = self.legs.get_mut(hearer.index, hearer.generation)
             && hearing.playing.is_none()
+            && !hearing.hush.as_mut().is_some_and(|hush| hush.stay(now))
         {
             g711::encode_all(hearing.law(), &samples, &mut audio);
             self.send_audio(now, hearer, stream, &audio);

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use super::leg::{Kind, Playing};
+use super::leg::Playing;
 use super::tick::TICK_SAMPLES;
 use super::{AudioId, LegId, Relay, Tone};
 use crate::codec::Law;
@@ -170,8 +170,7 @@ impl Relay {
         };
         let mut payload = [0; TICK_SAMPLES];
         payload.copy_from_slice(audio.packet(leg.law(), position));
-        let placed = leg.sender.follow(now, stream, TICK_SAMPLES as u32);
-        self.transmit(id, Kind::Audio, placed, placed.switched, &payload);
+        self.send_made(now, id, stream, &payload);
         true
     }
 }

@@ -199,6 +199,7 @@ impl Relay {
                 codec: remote.codec,
                 audio: remote.audio,
                 telephone_event: remote.telephone_event,
+                comfort_noise: None,
                 received: remote.received,
                 direction: remote.direction,
                 srtp: None,

@@ -3,6 +3,7 @@
 mod bridging;
 mod dialing;
 mod hostile;
+mod hush;
 mod lifetime;
 mod mixing;
 mod noise;
@@ -100,6 +101,7 @@ fn remote(rtp: &str) -> RemoteMedia {
         codec: Codec::Pcmu,
         audio: number(AUDIO),
         telephone_event: Some(number(EVENT)),
+        comfort_noise: None,
         received: received(EVENT),
         direction: Direction::SendRecv,
         srtp: None,

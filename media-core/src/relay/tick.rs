@@ -98,8 +98,9 @@ impl Relay {
                 self.drops.note(self.queues.event(Event::NoMedia(leg.id)));
             }
         }
-        let lull =
-            leg.background.filter(|_| leg.playing.is_none() && leg.sender.is_idle(now, LULL));
+        let is_hushed = leg.hush.as_ref().is_some_and(|hush| hush.is_within(now, LULL));
+        let is_idle = leg.playing.is_none() && !is_hushed && leg.sender.is_idle(now, LULL);
+        let lull = leg.background.filter(|_| is_idle);
         let id = leg.id;
         if leg.remote.is_some() && leg.reports.next <= now {
             // RFC 3550 §6.3.1: between a half and one and a half of the interval.

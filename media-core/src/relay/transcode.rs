@@ -82,7 +82,7 @@ impl Relay {
             return accepted;
         }
         payload.copy_from_slice(narrowed);
-        accepted.format = Format::Audio(Codec::Pcmu);
+        (accepted.format, accepted.is_made) = (Format::Audio(Codec::Pcmu), true);
         accepted
     }
 
@@ -147,6 +147,7 @@ impl Relay {
         let header = Header { timestamp: decoded.timestamp, ..header };
         accepted.packet = Packet { header, payload_start: HEADER_LEN, payload_len: own.len() };
         (accepted.format, accepted.clock_rate) = (Format::Audio(Codec::Pcmu), CLOCK_RATE);
+        accepted.is_made = true;
         if let Some(hearer) = accepted.hearer.filter(|_| !lost.is_empty()) {
             let packet_count = decoded.lost_count;
             let lost = Lost { audio: lost, packet_count, sequence, timestamp: decoded.timestamp };
@@ -165,7 +166,8 @@ impl Relay {
         let mut is_sent = false;
         for (at, audio) in (0..count).zip(lost.audio.chunks(len / usize::from(count))) {
             let Some(leg) = self.legs.get_mut(hearer.index, hearer.generation) else { break };
-            if !leg.is_sendable() || leg.is_dialing() {
+            let is_hushed = leg.hush.as_mut().is_some_and(|hush| hush.stay(now));
+            if !leg.is_sendable() || leg.is_dialing() || is_hushed {
                 break;
             }
             let before = (len - usize::from(at) * audio.len()) as u32;

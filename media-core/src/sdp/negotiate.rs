@@ -22,6 +22,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
     let stream = session.stream(usable_stream(&session, protection)?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours, false);
+    let comfort_noise = first_noise(&formats).filter(|_| spec.comfort_noise);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     let srtp = match protection {
         Protection::None => None,
@@ -36,6 +37,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
         codec,
         audio,
         telephone_event: spec.telephone_event.and(first_event(&formats)),
+        comfort_noise,
         received: received(&[], &ours, &formats),
         direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction())),
         srtp,
@@ -75,6 +77,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
     let telephone_event = first_event(&formats).filter(|_| spec.takes_events);
+    let comfort_noise = first_noise(&formats).filter(|_| spec.comfort_noise);
     let in_use = spec.agreed.srtp.as_ref().map(|keys| &keys.outbound);
     let crypto = match (protection, offered_keys(stream, in_use, spec.srtp)) {
         (Protection::None, _) => None,
@@ -90,6 +93,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         codec,
         audio,
         telephone_event,
+        comfort_noise,
         received: received(&formats, &spec.agreed.received, &[]),
         direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction())),
         srtp: crypto.as_ref().map(|(_, keys)| Box::new(keys.clone())),
@@ -99,6 +103,7 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         profile: &stream.media.proto,
         formats: &[(audio, codec)],
         telephone_event,
+        comfort_noise,
         direction: negotiated.direction,
         rtcp_mux: negotiated.rtcp_mux,
     };
@@ -183,6 +188,11 @@ pub(super) fn first_audio(
 /// The first format that is telephone-event.
 pub(super) fn first_event(formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
     formats.iter().find(|(_, format)| *format == Format::TelephoneEvent).map(|(number, _)| *number)
+}
+
+/// The first format that is comfort noise.
+fn first_noise(formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
+    formats.iter().find(|(_, format)| *format == Format::ComfortNoise).map(|(number, _)| *number)
 }
 
 /// What is asked of a stream.

@@ -23,6 +23,7 @@ pub fn offer(spec: &OfferSpec) -> String {
         profile,
         formats: &formats,
         telephone_event: spec.telephone_event,
+        comfort_noise: spec.comfort_noise.then_some(PayloadType::COMFORT_NOISE),
         direction: spec.direction,
         rtcp_mux: false,
     }
@@ -52,6 +53,7 @@ pub(super) struct Audio<'a> {
     pub(super) profile: &'a str,
     pub(super) formats: &'a [(PayloadType, Codec)],
     pub(super) telephone_event: Option<PayloadType>,
+    pub(super) comfort_noise: Option<PayloadType>,
     pub(super) direction: Direction,
     pub(super) rtcp_mux: bool,
 }
@@ -60,9 +62,13 @@ impl Audio<'_> {
     pub(super) fn print(&self, text: &mut String) {
         put(text, format_args!("m=audio {} {}", self.local.rtp_port, self.profile));
         let numbers = self.formats.iter().map(|(number, _)| *number).chain(self.telephone_event);
+        let numbers = numbers.chain(self.comfort_noise);
         numbers.for_each(|number| put(text, format_args!(" {}", number.number())));
         put(text, format_args!("\r\n"));
         put_formats(text, self.formats, self.telephone_event);
+        if let Some(number) = self.comfort_noise {
+            put(text, format_args!("a=rtpmap:{} CN/{CLOCK_RATE}\r\n", number.number()));
+        }
         put(
             text,
             format_args!(

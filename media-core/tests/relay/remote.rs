@@ -17,6 +17,7 @@ pub fn remote(rtp: SocketAddr, srtp: Option<SrtpKeys>) -> RemoteMedia {
         codec: Codec::Pcmu,
         audio: number(0),
         telephone_event: Some(number(101)),
+        comfort_noise: None,
         received: [
             (number(0), Format::Audio(Codec::Pcmu)),
             (number(8), Format::Audio(Codec::Pcma)),

@@ -43,6 +43,7 @@ fn check(answer: &[u8], expected: Expected) {
         codec: expected.codec,
         audio: number(expected.audio),
         telephone_event: expected.telephone_event.map(number),
+        comfort_noise: None,
         received: received(&named),
         direction: expected.direction,
         srtp: None,

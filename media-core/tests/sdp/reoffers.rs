@@ -1,7 +1,9 @@
 //! Our answers to new offers of the peer inside a dialog.
 
 use media_core::codec::{Codec, Format};
-use media_core::sdp::{Direction, Negotiated, Origin, SdpError, answer, offer};
+use media_core::sdp::{
+    AnswerSpec, Direction, Negotiated, OfferSpec, Origin, SdpError, accept_answer, answer, offer,
+};
 
 use super::{agreed, answer_spec, body, description, number, plain_offer};
 
@@ -200,4 +202,30 @@ fn offers_that_cannot_be_met_are_refused() {
     };
     assert_eq!(alone("c=IN IP4 224.0.0.1"), Err(SdpError::Address));
     assert_eq!(alone("c=IN IP6 2001:db8::1"), Err(SdpError::AddressFamily));
+}
+
+// RFC 3389 §4
+#[test]
+fn comfort_noise_is_agreed_to_where_both_want_it() {
+    let wanting = OfferSpec { comfort_noise: true, ..plain_offer() };
+    let text = offer(&wanting);
+    assert!(text.contains(" 101 13\r\n") && text.contains("a=rtpmap:13 CN/8000\r\n"), "{text}");
+    assert!(!offer(&plain_offer()).contains("CN/8000"));
+    let named = ["m=audio 4000 RTP/AVP 8 101 13", "a=rtpmap:101 telephone-event/8000"];
+    for (spec, stream, expected) in [
+        (&wanting, &named, Some(number(13))),
+        (&plain_offer(), &named, None),
+        (&wanting, &["m=audio 4000 RTP/AVP 8 101", "a=rtpmap:101 telephone-event/8000"], None),
+    ] {
+        let negotiated = accept_answer(spec, &description(stream)).unwrap();
+        assert_eq!(negotiated.comfort_noise, expected);
+    }
+    // A later offer of the peer's.
+    let agreed = agreed();
+    for (comfort_noise, expected) in [(true, Some(number(13))), (false, None)] {
+        let spec = AnswerSpec { comfort_noise, ..answer_spec(&text, &agreed) };
+        let (text, negotiated) = answer(&description(&named), &spec).unwrap();
+        assert_eq!(negotiated.comfort_noise, expected);
+        assert_eq!(text.contains("a=rtpmap:13 CN/8000"), comfort_noise, "{text}");
+    }
 }

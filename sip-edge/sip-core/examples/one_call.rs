@@ -137,6 +137,7 @@ fn call() -> PlaceCall {
             interface: None,
             diverted_by: None,
             dtmf: DtmfMode::Auto,
+            comfort_noise: false,
         }],
         skipped: vec![],
     };

@@ -196,6 +196,8 @@ pub struct Route {
     pub diverted_by: Option<String>,
     /// How the peer is told of pressed keys.
     pub dtmf: DtmfMode,
+    /// Whether the peer is told of silence that is made here instead of being sent it (RFC 3389).
+    pub comfort_noise: bool,
 }
 
 /// A trunk that the shard knows for no stranger; it may register with it, probe it, or both.

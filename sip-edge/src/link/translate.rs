@@ -200,6 +200,7 @@ fn route(route: wire::Route) -> command::Route {
         interface: route.interface,
         diverted_by: route.diverted_by,
         dtmf: route.dtmf,
+        comfort_noise: route.comfort_noise,
     }
 }
 

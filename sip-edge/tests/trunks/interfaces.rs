@@ -111,6 +111,7 @@ impl<'a> Phone<'a> {
             interface: self.seen.name.map(str::to_owned),
             diverted_by: None,
             dtmf: DtmfMode::Auto,
+            comfort_noise: false,
         }
     }
 

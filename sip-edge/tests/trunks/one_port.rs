@@ -58,6 +58,7 @@ fn destination(address: SocketAddr) -> Destination {
         interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
     };
     Destination { ring_ms: 30_000, routes: vec![route], skipped: vec![] }
 }

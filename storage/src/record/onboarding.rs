@@ -329,6 +329,9 @@ pub struct Trunk {
     /// How it is told of pressed keys.
     #[serde(default, skip_serializing_if = "DtmfMode::is_auto")]
     pub dtmf: DtmfMode,
+    /// It is told of silence that the edge makes instead of being sent it (RFC 3389).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub comfort_noise: bool,
     /// The interface of an edge that it is reached by; `None` for the default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,

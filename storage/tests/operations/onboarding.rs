@@ -147,6 +147,7 @@ fn a_used_trunk_stays() {
         forwarding: ForwardingHeader::None,
         srv: false,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
         interface: None,
     };
     storage.put_trunk(&trunk).unwrap();

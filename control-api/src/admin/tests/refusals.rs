@@ -187,6 +187,14 @@ async fn wrong_requests_get_their_answer() {
         (
             "PUT",
             "/admin/trunks/t",
+            Some(json!({ "host": "a", "transport": "tls", "comfort_noise": "13" })),
+            400,
+            "malformed_json",
+            "comfort_noise",
+        ),
+        (
+            "PUT",
+            "/admin/trunks/t",
             Some(json!({ "host": "a", "transport": "tls", "dtmf": "rfc2833" })),
             400,
             "malformed_json",

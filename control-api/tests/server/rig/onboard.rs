@@ -50,6 +50,7 @@ pub(super) fn onboard(app: &App) -> [String; 2] {
         forwarding: ForwardingHeader::None,
         srv: false,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
         interface: None,
     };
     app.records.blocking().put_trunk(&trunk).unwrap();

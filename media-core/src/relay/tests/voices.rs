@@ -34,7 +34,8 @@ pub(super) fn talking(agent: RemoteMedia, customer: RemoteMedia) -> (Rig, [LegId
 pub(super) struct Speaker {
     pub talker: Talker,
     encoder: Encoder,
-    frequency: f64,
+    /// In Hz; 0 is silence.
+    pub frequency: f64,
     position: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Hold and resume towards trunks by re-INVITE: directions, ACK, digest, glare in both directions,
 //! and failures (RFC 3264 §8.4, RFC 3261 §14, §22.2; RFC 3311).
 
-use crate::rig::{AGENT, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, THIRD_MEDIA};
+use crate::rig::{AGENT, AGENT_MEDIA, CUSTOMER, CUSTOMER_MEDIA, Callee, Rig, THIRD_MEDIA};
 use crate::session::{self, address};
 use crate::talk::{State, Talk};
 use call_words::Reason;
@@ -338,4 +338,21 @@ fn both_hold() {
     talk.rig.expect_request(Method::Ack, CUSTOMER);
     let response = peer_invite(&mut talk, Some(&customer_sdp("sendonly")), 200);
     assert!(text(&response.body).contains("a=inactive"));
+}
+
+// RFC 3389 §4
+#[test]
+fn comfort_noise_is_offered_to_a_trunk_that_wants_it() {
+    for wants in [false, true] {
+        let mut call = Rig::plain_call();
+        call.customer.routes[0].comfort_noise = wants;
+        let mut rig = Rig::new();
+        rig.place(call);
+        let agent = rig.expect_request(Method::Invite, AGENT);
+        assert!(!text(&agent.body).contains("CN/8000"));
+        rig.reply_with_sdp(&agent, 200, "agent", AGENT_MEDIA);
+        rig.expect_request(Method::Ack, AGENT);
+        let invite = rig.expect_request(Method::Invite, CUSTOMER);
+        assert_eq!(text(&invite.body).contains("a=rtpmap:13 CN/8000\r\n"), wants);
+    }
 }

@@ -40,6 +40,7 @@ fn answered(invite: &Request, key: &Keys) -> String {
         codec: Codec::Pcmu,
         audio: Codec::Pcmu.payload_type(),
         telephone_event: None,
+        comfort_noise: None,
         received: FormatMap::default(),
         direction: Direction::SendRecv,
         srtp: Some(Box::new(both)),
@@ -51,6 +52,7 @@ fn answered(invite: &Request, key: &Keys) -> String {
         srtp: &[],
         is_opportunistic: true,
         takes_events: true,
+        comfort_noise: false,
         direction: Direction::SendRecv,
         peer: None,
     };
@@ -151,6 +153,7 @@ fn a_peer_changes_its_key_within_a_call() {
             origin: Origin { id: 1, version: version.into() },
             codecs: vec![Codec::Pcmu],
             telephone_event: PayloadType::new(101),
+            comfort_noise: false,
             direction: Direction::SendRecv,
             srtp: vec![next.clone()],
             is_opportunistic: false,

@@ -88,6 +88,7 @@ pub fn route(trunk: &str, address: SocketAddr, user: &str) -> Route {
         interface: None,
         diverted_by: None,
         dtmf: DtmfMode::Auto,
+        comfort_noise: false,
     }
 }
 

@@ -121,7 +121,8 @@ impl Callee {
         match self {
             Callee::Trunks(destination) => {
                 let route = &destination.routes[route];
-                Carriage::Trunk { media: route.media, dtmf: route.dtmf }
+                let Route { media, dtmf, comfort_noise, .. } = *route;
+                Carriage::Trunk { media, dtmf, comfort_noise }
             }
             Callee::Softphone { opus, .. } => Carriage::Softphone { opus: *opus },
         }

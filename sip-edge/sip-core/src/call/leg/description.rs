@@ -23,11 +23,11 @@ pub enum Carriage {
     Trunk {
         media: MediaProfile,
         dtmf: DtmfMode,
+        /// Whether comfort noise is offered and agreed to.
+        comfort_noise: bool,
     },
     /// Whether it may be offered Opus.
-    Softphone {
-        opus: bool,
-    },
+    Softphone { opus: bool },
 }
 
 impl Carriage {
@@ -42,6 +42,11 @@ impl Carriage {
             Carriage::Trunk { dtmf, .. } => dtmf,
             Carriage::Softphone { .. } => DtmfMode::Auto,
         }
+    }
+
+    /// Whether the party is told of silence instead of being sent it.
+    fn takes_noise(self) -> bool {
+        matches!(self, Carriage::Trunk { comfort_noise: true, .. })
     }
 
     /// Whether telephone-events are offered and agreed to.
@@ -115,6 +120,7 @@ impl Offer {
             origin,
             codecs,
             telephone_event,
+            comfort_noise: carriage.takes_noise(),
             direction,
             srtp,
             is_opportunistic: carriage.is_opportunistic(),
@@ -144,6 +150,7 @@ impl Offer {
                 origin,
                 codecs,
                 telephone_event,
+                comfort_noise: previous.carriage.takes_noise(),
                 direction,
                 srtp: negotiated.srtp.iter().map(|keys| keys.outbound.clone()).collect(),
                 is_opportunistic: previous.carriage.is_opportunistic(),
@@ -285,6 +292,7 @@ impl Agreement {
                     srtp: &srtp,
                     is_opportunistic,
                     takes_events: previous.carriage.takes_events(),
+                    comfort_noise: previous.carriage.takes_noise(),
                     direction: wish.direction(),
                     peer: previous.peer,
                 };
