@@ -31,6 +31,7 @@ use context::Context;
 use control::Answers;
 use conversation::Conversation;
 use hearing::Hearing;
+use invitation::Invitation;
 use leg::description::Agreement;
 use leg::{Leg, LegEvent};
 use legs::Legs;
@@ -85,7 +86,12 @@ impl Call {
         matches!(self.phase, Phase::Told)
     }
 
-    /// Nothing of the call is left to do.
+    /// All INVITEs that it sent.
+    pub fn invitations(&mut self) -> impl Iterator<Item = &mut Invitation> {
+        self.legs.invitations()
+    }
+
+    /// Nothing of the call is left to do, but to acknowledge late answers.
     pub fn is_over(&self) -> bool {
         self.is_told() && self.legs.are_over()
     }

@@ -53,6 +53,17 @@ pub struct Dialog {
 impl Dialog {
     /// The dialog that a 101–299 response to `invite` makes (§12.1.2); `None` if it makes none.
     pub fn of_response(invite: &Request, response: &Response) -> Option<Dialog> {
+        Dialog::begin(invite, response, invite.uri.to_string())
+    }
+
+    /// The dialog of a 2xx whose INVITE is not kept: it says all, but to whom if it has no Contact.
+    pub fn of_late_response(response: &Response) -> Option<Dialog> {
+        let target = response.contact_uri()?.target()?.to_owned();
+        Dialog::begin(response, response, target)
+    }
+
+    /// With what of the INVITE each response repeats.
+    fn begin(invite: &impl View, response: &Response, target: String) -> Option<Dialog> {
         let code = u16::from(response.status_code.clone());
         let remote_tag = response.to_tag().map(str::to_owned);
         let state = match code {
@@ -68,7 +79,7 @@ impl Dialog {
             remote: response.value("To").or_else(|| invite.value("To"))?.to_owned(),
             local_tag: invite.from_tag()?.to_owned(),
             remote_tag: remote_tag.unwrap_or_default(),
-            target: invite.uri.to_string(),
+            target,
             is_target_named: false,
             routes: Vec::new(),
             local_cseq: cseq,

@@ -361,6 +361,9 @@ impl Edge {
                 (output, Some(owner)) if owner.call.is_of_farewell() => {
                     self.farewells.handle_output(now, &mut self.shard, owner, id, &output);
                 }
+                (output, Some(owner)) if owner.call.is_of_ended() => {
+                    self.calls.ended.handle_output(now, &mut self.shard, owner, id, &output);
+                }
                 (From::Response(response), Some(owner)) => {
                     self.calls.with(now, &mut self.shard, owner.call, |call, cx| {
                         call.handle_response(cx, owner, id, &response)
@@ -413,6 +416,7 @@ impl Edge {
     pub fn held(&self) -> Held {
         Held {
             call_count: self.calls.count(),
+            ended_leg_count: self.calls.ended.len(),
             dialog_count: self.shard.dialogs.len(),
             transaction_count: self.shard.transactions.len(),
             leg_count: self.shard.relay.leg_count(),
@@ -441,8 +445,10 @@ fn has_routes(call: &PlaceCall) -> bool {
 /// Sizes of a shard's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Held {
-    /// Calls, those included that are told but still answer stray messages.
+    /// Calls, those included that are told but not yet left by every phone.
     pub call_count: usize,
+    /// Legs of calls that are over whose INVITE may be answered once more.
+    pub ended_leg_count: usize,
     /// Call-IDs that are listened to.
     pub dialog_count: usize,
     pub transaction_count: usize,

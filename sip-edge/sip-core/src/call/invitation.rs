@@ -4,9 +4,11 @@
 //! still arises. Knows no media and no other leg.
 
 pub mod credentials;
+pub mod echo;
 mod farewell;
 pub mod identity;
 mod inside;
+mod reach;
 mod remains;
 pub mod request;
 mod retry;
@@ -482,24 +484,12 @@ impl Invitation {
 
     /// Whether its messages may come from here.
     pub fn is_signalled_from(&self, source: IpAddr) -> bool {
-        let source = source.to_canonical();
-        source == self.flow.remote.ip().to_canonical()
-            || self.signal_from.iter().any(|network| network.contains(&source))
+        reach::is_signalled_from(self.flow, &self.signal_from, source)
     }
 
-    /// Where requests inside a fork's dialog go: the softphone's flow, whatever its `.invalid`
-    /// Contact says; the trunk's address if only DNS could tell, or if the peer names a host that
-    /// is none of the trunk's: nobody has us knock at inner doors.
+    /// Where requests inside a fork's dialog go.
     fn flow_in(&self, index: usize) -> Flow {
-        if self.flow.transport == Transport::Wss {
-            return self.flow;
-        }
-        let hop = self.forks[index]
-            .dialog
-            .next_hop()
-            .filter(|hop| hop.is_ipv4() == self.flow.remote.is_ipv4());
-        let remote = hop.filter(|hop| self.is_signalled_from(hop.ip())).unwrap_or(self.flow.remote);
-        Flow { remote, ..self.flow }
+        reach::toward(&self.forks[index].dialog, self.flow, &self.signal_from)
     }
 
     /// Our Contact in its dialogs.

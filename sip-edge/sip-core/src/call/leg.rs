@@ -458,9 +458,9 @@ impl Leg {
         self.invitations.iter_mut().for_each(Invitation::shed);
     }
 
-    /// No message of this leg is awaited any more.
+    /// No message of this leg is awaited any more, but for late answers.
     pub fn is_over(&self) -> bool {
-        self.invitations.iter().all(Invitation::is_over)
+        self.invitations.iter().all(Invitation::is_left)
     }
 
     /// Notes what the next process would have to say to the leg's peers.

@@ -4,6 +4,7 @@
 
 use super::agent::Agent;
 use super::context::Context;
+use super::invitation::Invitation;
 use super::leg::Leg;
 use super::leg::callee::Callee;
 use super::release::Release;
@@ -99,7 +100,7 @@ impl Legs {
         cx.close_media(leg.media);
     }
 
-    /// No message of any leg is awaited any more.
+    /// No message of any leg is awaited any more, but for late answers.
     pub fn are_over(&self) -> bool {
         self.iter().all(Leg::is_over)
     }
@@ -107,6 +108,11 @@ impl Legs {
     /// Notes what the next process would have to say to their peers.
     pub fn note_remains(&mut self, shard: &mut Resources) {
         self.iter_mut().for_each(|leg| leg.note_remains(shard));
+    }
+
+    /// All INVITEs of all legs.
+    pub fn invitations(&mut self) -> impl Iterator<Item = &mut Invitation> {
+        self.iter_mut().flat_map(|leg| &mut leg.invitations)
     }
 
     /// Takes their entries out of the shard's indexes.

@@ -35,9 +35,21 @@ pub struct CallKey {
 }
 
 impl CallKey {
+    const ENDED: u64 = 1 << 63;
+
     /// The key of what is still to be said to a leg of an earlier process; no call has it.
     pub fn of_farewell(index: u32) -> CallKey {
         CallKey { index, generation: u64::MAX }
+    }
+
+    /// The key of a leg of a call that is over; no call has it.
+    pub fn of_ended(index: u32, generation: u64) -> CallKey {
+        CallKey { index, generation: Self::ENDED | generation }
+    }
+
+    /// Whether it is a leg of a call that is over.
+    pub fn is_of_ended(self) -> bool {
+        !self.is_of_farewell() && self.generation & Self::ENDED != 0
     }
 
     /// Whether it is no call of this process but one that an earlier process left.

@@ -1,5 +1,7 @@
 //! The table of calls: found by key or by id, each with its log and its armed deadline. Calls that
-//! are over leave it.
+//! are over leave it; for what may still come of their INVITEs there is `ended`.
+
+mod ended;
 
 use crate::call::Call;
 use crate::call::context::{Context, Log};
@@ -7,6 +9,7 @@ use crate::call::shard::{CallKey, Resources};
 use crate::command::{PlaceCall, Refusal};
 use crate::event::{Event, Ladder, Output};
 use call_words::CallId;
+use ended::Ended;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -26,6 +29,7 @@ pub struct Calls {
     live: BTreeMap<CallId, CallKey>,
     deadlines: BTreeSet<(Instant, CallKey)>,
     next_generation: u64,
+    pub ended: Ended,
 }
 
 impl Calls {
@@ -100,6 +104,9 @@ impl Calls {
             tell_ladder(shard, key, &entry.log, true);
             shard.ladders.forget(&key);
             entry.call.forget(shard);
+            for invitation in entry.call.invitations() {
+                self.ended.take_over(shard, invitation);
+            }
             if let Some(old) = entry.armed {
                 self.deadlines.remove(&(old, key));
             }

@@ -148,7 +148,7 @@ impl Farewells {
     /// Whether messages of a leg that is being left may come from here.
     pub fn is_signalled_from(&self, call: CallKey, source: IpAddr) -> bool {
         let source = source.to_canonical();
-        match self.entries.get(call.index as usize) {
+        match self.entries.get(call.index as usize).filter(|_| call.is_of_farewell()) {
             Some(Farewell::Bye { signal_from, .. }) => {
                 signal_from.iter().any(|network| network.contains(&source))
             }

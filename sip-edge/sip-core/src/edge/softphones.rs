@@ -133,8 +133,8 @@ impl Edge {
                 return true;
             }
             self.shard.refuse_source(&leg.trunk(owner.invitation), source, SourceKind::Signalling);
-        } else if owner.call.is_of_farewell()
-            && self.farewells.is_signalled_from(owner.call, flow.remote.ip())
+        } else if self.farewells.is_signalled_from(owner.call, flow.remote.ip())
+            || self.calls.ended.is_signalled_from(owner.call, flow.remote.ip())
         {
             return true;
         }

@@ -176,6 +176,13 @@ impl<U: Attachment> Table<U> {
         }
     }
 
+    /// Gives a running transaction another user over the same stream.
+    pub fn hand_over(&mut self, id: TransactionId, user: U) {
+        if self.is_running(id) {
+            self.entries[id.index].user = user;
+        }
+    }
+
     /// Goes on with an INVITE that an earlier process sent.
     pub fn inherit_invite(
         &mut self,

@@ -10,6 +10,7 @@ mod confirmation;
 mod control;
 mod crash;
 mod dialogs;
+mod ended;
 mod holds;
 mod hostile;
 mod identities;

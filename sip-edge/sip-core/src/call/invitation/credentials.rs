@@ -19,6 +19,12 @@ impl Authority {
         Authority { credentials, challenge: None }
     }
 
+    /// The same if it was asked for; else nothing is needed.
+    pub fn take_challenged(&mut self) -> Option<Authority> {
+        let challenge = self.challenge.take()?;
+        Some(Authority { credentials: self.credentials.take(), challenge: Some(challenge) })
+    }
+
     /// Takes the challenge of a 401 or 407 and says whether only a nonce was too old; `None` if it
     /// cannot be answered.
     pub fn take(&mut self, response: &Response) -> Option<bool> {
