@@ -5,10 +5,16 @@ use clap::{Parser, Subcommand};
 use control_api::app::App;
 use control_api::config::{self, Config};
 use control_api::{cli, preflight, server};
+use mimalloc::MiMalloc;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A call passes many hands, in small pieces that one thread makes and another drops: glibc's
+/// allocator takes a fifth of the CPU for that. It serves RocksDB, too.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Places calls between agents and customers through a SIP edge.
 #[derive(Debug, Parser)]

@@ -54,11 +54,9 @@ impl<'de> Deserialize<'de> for Sealed {
 
 /// Prints bytes as lower-case hexadecimal.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| DIGITS[digit as usize] as char);
+    bytes.iter().flat_map(digits).collect()
 }
 
 /// Parses hexadecimal of an even number of ASCII digits.
