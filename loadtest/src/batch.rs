@@ -35,7 +35,7 @@ pub struct Received<'a> {
     pub local: Ipv4Addr,
     /// When it came to the socket, in nanoseconds of the system's clock.
     pub at: u64,
-    pub bytes: &'a [u8],
+    pub bytes: &'a mut [u8],
 }
 
 /// Makes a socket tell when each datagram came, and to which address of ours.
@@ -174,13 +174,15 @@ impl Batch {
     }
 
     /// What was received.
-    pub fn received(&self) -> impl Iterator<Item = Received<'_>> {
-        (0..self.len).map(|n| {
-            let address = &self.addresses[n];
+    pub fn received(&mut self) -> impl Iterator<Item = Received<'_>> {
+        let Batch { bytes, lens, addresses, controls, len } = self;
+        let whence = addresses.iter().zip(controls.iter());
+        let datagrams = bytes.iter_mut().zip(&*lens).zip(whence).take(*len);
+        datagrams.map(|((bytes, len), (address, control))| {
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
             let remote = SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into();
-            let (local, at) = arrival(&self.controls[n]);
-            Received { remote, local, at, bytes: &self.bytes[n][..self.lens[n]] }
+            let (local, at) = arrival(control);
+            Received { remote, local, at, bytes: &mut bytes[..*len] }
         })
     }
 
@@ -224,7 +226,7 @@ mod tests {
         assert_eq!(received.receive(&b), BATCH_LEN);
         for (n, datagram) in received.received().enumerate() {
             assert_eq!(datagram.remote, a.local_addr().unwrap());
-            assert_eq!(datagram.bytes, vec![n as u8; n + 1].as_slice());
+            assert_eq!(*datagram.bytes, vec![n as u8; n + 1]);
         }
         assert_eq!(received.receive(&b), 0);
     }
@@ -253,7 +255,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(20));
         assert_eq!(received.receive(&shared), 2);
         for datagram in received.received() {
-            assert_eq!(datagram.bytes, datagram.local.to_string().as_bytes());
+            assert_eq!(*datagram.bytes, *datagram.local.to_string().as_bytes());
             assert!((before..=after).contains(&datagram.at), "when it came, not when it is read");
         }
     }

@@ -4,12 +4,14 @@
 
 mod leg;
 pub mod script;
+pub(crate) mod srtp;
 pub(crate) mod text;
 
 use crate::batch::{Batch, tell_arrivals};
 use crate::spread::Times;
 use leg::{Leg, Phase};
 use script::{Behaviour, Outcome};
+use srtp::PROTECTED_LEN;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -204,14 +206,14 @@ impl Peer {
     }
 
     fn send_slot(&mut self, slot: usize) {
-        let mut packet = [0u8; 172];
+        let mut packet = [0u8; PROTECTED_LEN];
         let mut count = 0;
         for id in &self.wheel[slot] {
             let Some(leg) = self.legs.get_mut(id) else { continue };
-            let Some(remote) = leg.next_packet(&mut packet, self.probe) else {
+            let Some((remote, len)) = leg.next_packet(&mut packet, self.probe) else {
                 continue;
             };
-            self.outgoing.push(remote, &packet);
+            self.outgoing.push(remote, &packet[..len]);
             if self.outgoing.is_full() {
                 count += self.outgoing.send(&self.media) as u64;
             }

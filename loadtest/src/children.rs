@@ -22,6 +22,8 @@ pub struct StackSpec {
     pub edge_address: IpAddr,
     /// The trunk's address.
     pub carrier: SocketAddr,
+    /// What it speaks: "rtp", "sdes_srtp" or "osrtp".
+    pub carrier_media: &'static str,
     /// A second trunk, for calls that the first one fails.
     pub backup: Option<Trunk>,
     /// What the edge shows and believes in SIP over TLS; `None` if it takes none.
@@ -66,6 +68,7 @@ impl StackSpec {
             folder: None,
             edge_address: Ipv4Addr::LOCALHOST.into(),
             carrier,
+            carrier_media: "rtp",
             backup: None,
             tls: None,
             callback_url,
@@ -125,7 +128,7 @@ pub struct Trunk {
     pub address: SocketAddr,
     /// "udp", "tcp" or "tls".
     pub transport: &'static str,
-    /// "rtp" or "sdes_srtp".
+    /// "rtp", "sdes_srtp" or "osrtp".
     pub media: &'static str,
 }
 
@@ -453,7 +456,7 @@ impl Account {
 }
 
 fn account(spec: &StackSpec) -> String {
-    let carrier = Trunk { address: spec.carrier, transport: "udp", media: "rtp" };
+    let carrier = Trunk { address: spec.carrier, transport: "udp", media: spec.carrier_media };
     let trunks: Vec<_> = [("carrier", carrier)]
         .into_iter()
         .chain(spec.backup.map(|backup| ("backup", backup)))

@@ -12,6 +12,8 @@ pub enum With {
     Floor,
     /// rtpengine, which must be installed, and the bare loop
     Rtpengine,
+    /// Customers with SRTP by SDES after customers without
+    Sdes,
     /// Softphones (DTLS-SRTP) after phones (RTP)
     Softphones,
     /// Calls of three, which are mixed, after as many legs in calls of two
@@ -64,6 +66,10 @@ fn loads(with: With, plain: &Load) -> anyhow::Result<Vec<(&'static str, Load)>> 
     };
     Ok(match with {
         With::Floor | With::Rtpengine => vec![("edge", plain.clone())],
+        With::Sdes => vec![
+            ("RTP", changed(&|profile| profile.srtp = 0.0)?),
+            ("RTP to SDES", changed(&|profile| profile.srtp = 1.0)?),
+        ],
         With::Softphones => vec![
             ("phones", changed(&|profile| profile.softphones = 0.0)?),
             ("softphones", changed(&|profile| profile.softphones = 1.0)?),

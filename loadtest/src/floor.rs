@@ -3,8 +3,10 @@
 //! Run beside a load run, it makes that run's figure comparable.
 
 use crate::batch::{Batch, tell_arrivals};
+use crate::carrier::srtp::{PROTECTED_LEN, Srtp};
 use crate::probe;
 use crate::spread::{Spread, Times};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -34,17 +36,24 @@ pub struct Seen {
     pub delay: Spread,
 }
 
+/// A relay's port, and the keys of who speaks to it, if it is spoken to in SRTP.
+pub struct Peer {
+    pub port: SocketAddr,
+    pub srtp: Option<Srtp>,
+}
+
 /// Relays the packets of `calls` two-way calls for `span` at 50 packets a second each way.
 pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     let generator = generator()?;
     let sockets = (0..calls * 2)
         .map(|_| leg_socket(generator.local_addr()?))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let ports = sockets.iter().map(UdpSocket::local_addr).collect::<std::io::Result<Vec<_>>>()?;
+    let peer = |socket: &UdpSocket| Ok(Peer { port: socket.local_addr()?, srtp: None });
+    let mut peers = sockets.iter().map(peer).collect::<std::io::Result<Vec<_>>>()?;
     let stop = Arc::new(AtomicBool::new(false));
     let relay_stop = stop.clone();
     let relay = std::thread::spawn(move || relay(&sockets, &relay_stop));
-    let seen = generate(&generator, &ports, span);
+    let seen = generate(&generator, &mut peers, span);
     stop.store(true, Ordering::Relaxed);
     let (relayed_count, cpu) = relay.join().expect("the relay's thread does not panic")?;
     let cpu_per_packet_us = cpu.as_secs_f64() * 1e6 / relayed_count.max(1) as f64;
@@ -69,7 +78,9 @@ pub fn generator() -> anyhow::Result<UdpSocket> {
 }
 
 /// Sends to each port 50 times a second for `span`.
-pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> Seen {
+pub fn generate(socket: &UdpSocket, peers: &mut [Peer], span: Duration) -> Seen {
+    let by_port: HashMap<u16, usize> =
+        peers.iter().enumerate().map(|(n, peer)| (peer.port.port(), n)).collect();
     let (started, mut slot, mut sent_count, mut received_count) =
         (Instant::now(), 0usize, 0u64, 0u64);
     let (mut outgoing, mut incoming, mut delays) =
@@ -77,8 +88,12 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> See
     let grace = Duration::from_millis(200);
     while started.elapsed() < span + grace {
         if started.elapsed() < span && started.elapsed() >= Duration::from_millis(slot as u64) {
-            for stream in (slot % SLOT_COUNT..ports.len()).step_by(SLOT_COUNT) {
-                outgoing.push(ports[stream], &packet(stream as u32, (slot / SLOT_COUNT) as u16));
+            for stream in (slot % SLOT_COUNT..peers.len()).step_by(SLOT_COUNT) {
+                let mut packet = packet(stream as u32, (slot / SLOT_COUNT) as u16);
+                let Peer { port, srtp } = &mut peers[stream];
+                let protect = |srtp: &mut Srtp| srtp.protect(&mut packet, PACKET_LEN);
+                let len = srtp.as_mut().map_or(PACKET_LEN, protect);
+                outgoing.push(*port, &packet[..len]);
                 if outgoing.is_full() {
                     sent_count += outgoing.send(socket) as u64;
                 }
@@ -89,6 +104,10 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> See
         while incoming.receive(socket) > 0 {
             for packet in incoming.received() {
                 received_count += 1;
+                let from = by_port.get(&packet.remote.port());
+                if let Some(srtp) = from.and_then(|n| peers[*n].srtp.as_mut()) {
+                    srtp.open(packet.bytes);
+                }
                 if let Some((_, delay)) =
                     packet.bytes.get(12..).and_then(|audio| probe::read(audio, packet.at))
                 {
@@ -104,14 +123,14 @@ pub fn generate(socket: &UdpSocket, ports: &[SocketAddr], span: Duration) -> See
     Seen { sent_count, received_count, delay: delays.spread() }
 }
 
-/// A packet of G.711 A-law (RFC 3550 §5.1) with a probe.
-fn packet(stream: u32, sequence: u16) -> [u8; PACKET_LEN] {
-    let mut packet = [0; PACKET_LEN];
+/// A packet of G.711 A-law (RFC 3550 §5.1) with a probe, and room to protect it.
+fn packet(stream: u32, sequence: u16) -> [u8; PROTECTED_LEN] {
+    let mut packet = [0; PROTECTED_LEN];
     packet[..2].copy_from_slice(&[0x80, 8]);
     packet[2..4].copy_from_slice(&sequence.to_be_bytes());
     packet[4..8].copy_from_slice(&(u32::from(sequence) * 160).to_be_bytes());
     packet[8..12].copy_from_slice(&stream.to_be_bytes());
-    probe::write(&mut packet[12..], sequence.into(), probe::nanos());
+    probe::write(&mut packet[12..PACKET_LEN], sequence.into(), probe::nanos());
     packet
 }
 

@@ -44,23 +44,28 @@ impl Load {
         let Some(n) = of_customer(user) else {
             return Behaviour::answer(Duration::ZERO, tone, None);
         };
-        let outcome = match profile.plan(n).fate {
+        let plan = profile.plan(n);
+        let outcome = match plan.fate {
             Fate::Talks => Outcome::Answer { tone, talk: Some(profile.hold()) },
             Fate::IsBusy => Outcome::Refuse { status: 486, phrase: "Busy Here" },
             Fate::NeverAnswers => Outcome::RingForEver,
             Fate::IsUnavailable => Outcome::Refuse { status: 503, phrase: "Service Unavailable" },
         };
-        Behaviour { outcome, ..Behaviour::answer(Duration::ZERO, None, None) }
+        Behaviour { outcome, srtp: plan.srtp, ..Behaviour::answer(Duration::ZERO, None, None) }
     }
 
     fn stack_spec(&self, carrier: &Carrier, callback_url: String) -> StackSpec {
-        let Profile { calls, shards, recorded, softphones, failures, .. } = self.profile;
+        let Profile { calls, shards, recorded, srtp, softphones, failures, .. } = self.profile;
         let mut spec = StackSpec::load(carrier.address, callback_url, calls, shards);
         spec.max_calls = self.limit.unwrap_or(spec.max_calls);
         // Third parties, too, need ports.
         spec.legs_per_call = self.legs_per_call() as u16;
         // A launch link cannot say whether its call is recorded.
         spec.account_settings = if recorded > 0.0 { "" } else { "record = false\n" };
+        if srtp > 0.0 {
+            // Each party takes a key or none.
+            spec.carrier_media = "osrtp";
+        }
         if failures.no_answer > 0.0 {
             spec.customer_ring_s = 5;
         }
@@ -127,8 +132,9 @@ pub async fn run(load: &Load, progress: &mut dyn FnMut(String)) -> anyhow::Resul
     }
     if load.rtpengine {
         progress("measuring rtpengine with the same packets".into());
-        let measured =
-            tokio::task::spawn_blocking(move || crate::rtpengine::measure(calls, span)).await??;
+        let srtp = profile.srtp == 1.0;
+        let measure = move || crate::rtpengine::measure(calls, span, srtp);
+        let measured = tokio::task::spawn_blocking(measure).await??;
         report.rtpengine = Some(measured);
     }
     Ok(report)

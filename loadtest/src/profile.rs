@@ -27,6 +27,9 @@ pub struct Profile {
     pub softphones: f64,
     /// Share of calls that are recorded; of softphones all or none.
     pub recorded: f64,
+    /// Share of calls whose customer takes SRTP with keys in SDP (RFC 4568); the trunk offers it
+    /// to all parties then.
+    pub srtp: f64,
     /// A third party joins each call once it is bridged, so that it is mixed.
     pub three_way: bool,
     /// Shards of the edge.
@@ -57,6 +60,7 @@ impl Default for Profile {
             media: true,
             softphones: 0.0,
             recorded: 0.0,
+            srtp: 0.0,
             three_way: false,
             shards: 1,
             failures: Failures::default(),
@@ -95,6 +99,10 @@ pub struct Flags {
     #[arg(long, value_name = "SHARE", num_args = 0..=1, require_equals = true,
         default_missing_value = "1")]
     record: Option<f64>,
+    /// Share of calls whose customer takes SRTP with keys in SDP
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, require_equals = true,
+        default_missing_value = "1")]
+    srtp: Option<f64>,
     /// A third party joins each call, so that it is mixed
     #[arg(long)]
     three_way: bool,
@@ -113,6 +121,7 @@ impl Flags {
         given(&mut profile.hold_s, self.hold);
         given(&mut profile.softphones, self.softphones);
         given(&mut profile.recorded, self.record);
+        given(&mut profile.srtp, self.srtp);
         profile.calls = self.calls.unwrap_or(profile.calls);
         profile.total = self.total.or(profile.total);
         profile.shards = self.shards.unwrap_or(profile.shards);
@@ -134,6 +143,7 @@ fn read(path: &Path) -> anyhow::Result<Profile> {
 pub struct Plan {
     pub softphone: bool,
     pub recorded: bool,
+    pub srtp: bool,
     pub fate: Fate,
 }
 
@@ -160,6 +170,7 @@ impl Profile {
         for (key, share) in [
             ("softphones", self.softphones),
             ("recorded", self.recorded),
+            ("srtp", self.srtp),
             ("failures.busy", busy),
             ("failures.no_answer", no_answer),
             ("failures.unavailable", unavailable),
@@ -238,7 +249,12 @@ impl Profile {
             draw if draw < busy + no_answer + unavailable => Fate::IsUnavailable,
             _ => Fate::Talks,
         };
-        Plan { softphone: draw(2.0) < self.softphones, recorded: draw(3.0) < self.recorded, fate }
+        Plan {
+            softphone: draw(2.0) < self.softphones,
+            recorded: draw(3.0) < self.recorded,
+            srtp: draw(7.0) < self.srtp,
+            fate,
+        }
     }
 }
 
@@ -269,6 +285,7 @@ mod tests {
         refused("[failures]\nbusy = 1.5", "failures.busy: 1.5 is refused; allowed is a share");
         refused("[failures]\nbusy = 0.7\nno_answer = 0.7", "failures: together they are above 1");
         refused("rate = 0.0", "rate: 0 is refused; allowed is 0.1 to 10000");
+        refused("srtp = -0.1", "srtp: -0.1 is refused; allowed is a share");
         refused("calls = 9000", "calls: 9000 is refused; allowed is 1 to 5000");
         refused("rate = nan", "rate: NaN is refused");
         refused("softphones = 0.5\nrecorded = 0.5", "recorded: 0.5 is refused; a launch link");
@@ -279,13 +296,14 @@ mod tests {
     #[test]
     fn shares_are_spread_evenly_and_apart() {
         let profile = Profile::parse(
-            "softphones = 0.3\nrecorded = 1.0\n[failures]\nbusy = 0.1\nno_answer = 0.2",
+            "softphones = 0.3\nrecorded = 1.0\nsrtp = 0.4\n[failures]\nbusy = 0.1\nno_answer = 0.2",
         )
         .unwrap();
         let plans: Vec<Plan> = (0..1_000).map(|n| profile.plan(n)).collect();
         let count = |of: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| of(plan)).count();
         assert!(count(&|plan| plan.softphone).abs_diff(300) < 10);
         assert_eq!(count(&|plan| plan.recorded), 1_000);
+        assert!(count(&|plan| plan.srtp).abs_diff(400) < 10);
         assert!(count(&|plan| plan.fate == Fate::IsBusy).abs_diff(100) < 10);
         assert!(count(&|plan| plan.fate == Fate::NeverAnswers).abs_diff(200) < 10);
         assert_eq!(count(&|plan| plan.fate == Fate::IsUnavailable), 0);

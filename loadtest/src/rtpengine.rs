@@ -2,8 +2,9 @@
 //! thread, without its kernel module. Set up through its "ng" control protocol: bencoded
 //! dictionaries over UDP, each behind a cookie that the answer repeats.
 
+use crate::carrier::srtp::Srtp;
 use crate::children::{free_address, free_ports, usage};
-use crate::floor::{Floor, generate, generator};
+use crate::floor::{Floor, Peer, generate, generator};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -24,8 +25,9 @@ impl Drop for Server {
     }
 }
 
-/// Relays the packets of `calls` two-way calls for `span`, as [`crate::floor::measure`] does.
-pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
+/// Relays the packets of `calls` two-way calls for `span`, as [`crate::floor::measure`] does; with
+/// SRTP by SDES at one party of each if that is asked for.
+pub fn measure(calls: u32, span: Duration, srtp: bool) -> anyhow::Result<Floor> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let control = free_address(SocketAddr::new(loopback, 0))?;
     // RTP and RTCP of either leg.
@@ -54,27 +56,45 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     ng.connect(control)?;
     ng.set_read_timeout(Some(TRY))?;
     let socket = generator()?;
-    let sdp = format!(
-        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-            m=audio {} RTP/AVP 8\r\na=sendrecv\r\n",
-        socket.local_addr()?.port()
-    );
-    let mut ports = Vec::new();
+    let port = socket.local_addr()?.port();
+    let sdp = |profile: &str, key: &str| {
+        format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+                m=audio {port} {profile} 8\r\n{key}a=sendrecv\r\n"
+        )
+    };
+    let callee = if srtp { "RTP/SAVP" } else { "RTP/AVP" };
+    let mut peers = Vec::new();
     for call in 0..calls {
         let call_id = format!("call-{call}");
-        let mut request = BTreeMap::from([
+        let offer = sdp("RTP/AVP", "");
+        let request = BTreeMap::from([
             ("command", "offer"),
             ("call-id", &call_id),
             ("from-tag", "a"),
-            ("sdp", &sdp),
+            ("transport-protocol", callee),
+            ("sdp", &offer),
         ]);
-        let to_callee = ask(&ng, &request).with_context(|| format!("offer of {call_id}"))?;
-        request.extend([("command", "answer"), ("to-tag", "b")]);
-        let to_caller = ask(&ng, &request).with_context(|| format!("answer of {call_id}"))?;
-        ports.extend([to_caller, to_callee].map(|port| SocketAddr::new(loopback, port)));
+        let (to_callee, offered) =
+            ask(&ng, &request).with_context(|| format!("offer of {call_id}"))?;
+        let keys = if srtp { Srtp::of_offer(&offered) } else { None };
+        anyhow::ensure!(keys.is_some() == srtp, "rtpengine offered no key: {offered}");
+        let answer = sdp(callee, keys.as_ref().map_or("", |keys| &keys.line));
+        let request = BTreeMap::from([
+            ("command", "answer"),
+            ("call-id", &call_id),
+            ("from-tag", "a"),
+            ("to-tag", "b"),
+            ("sdp", &answer),
+        ]);
+        let (to_caller, _) = ask(&ng, &request).with_context(|| format!("answer of {call_id}"))?;
+        peers.extend([(to_caller, None), (to_callee, keys)].map(|(port, srtp)| {
+            let port = SocketAddr::new(loopback, port);
+            Peer { port, srtp }
+        }));
     }
     let before = usage(server.0.id())?.cpu_s;
-    let seen = generate(&socket, &ports, span);
+    let seen = generate(&socket, &mut peers, span);
     let cpu_s = usage(server.0.id())?.cpu_s - before;
     let cpu_per_packet_us = cpu_s * 1e6 / seen.received_count.max(1) as f64;
     Ok(Floor {
@@ -85,8 +105,8 @@ pub fn measure(calls: u32, span: Duration) -> anyhow::Result<Floor> {
     })
 }
 
-/// Asks until there is an answer. Returns the port of its SDP's first media line.
-fn ask(ng: &UdpSocket, request: &BTreeMap<&str, &str>) -> anyhow::Result<u16> {
+/// Asks until there is an answer. Returns the port of its SDP's first media line, and the answer.
+fn ask(ng: &UdpSocket, request: &BTreeMap<&str, &str>) -> anyhow::Result<(u16, String)> {
     let fields: String = request
         .iter()
         .map(|(key, value)| format!("{}:{key}{}:{value}", key.len(), value.len()))
@@ -107,7 +127,8 @@ fn ask(ng: &UdpSocket, request: &BTreeMap<&str, &str>) -> anyhow::Result<u16> {
                 .split("m=audio ")
                 .nth(1)
                 .and_then(|media| media.split(' ').next()?.parse().ok());
-            return port.with_context(|| format!("rtpengine answered {answer}"));
+            let port = port.with_context(|| format!("rtpengine answered {answer}"))?;
+            return Ok((port, answer.into_owned()));
         }
     }
     anyhow::bail!("rtpengine did not answer in {PATIENCE:?}")
@@ -136,7 +157,7 @@ mod tests {
             (server, String::from_utf8(buffer[..len].to_vec()).unwrap())
         });
         let request = BTreeMap::from([("command", "offer"), ("call-id", "c"), ("sdp", "v=0")]);
-        assert_eq!(ask(&ng, &request).unwrap(), 20004);
+        assert_eq!(ask(&ng, &request).unwrap().0, 20004);
         assert_eq!(answering.join().unwrap().1, "c-offer d7:call-id1:c7:command5:offer3:sdp3:v=0e");
     }
 

@@ -1,6 +1,7 @@
 //! One leg at the carrier: its dialog as text, its outgoing tone and what it receives.
 
 use super::script::{Behaviour, Outcome};
+use super::srtp::{PROTECTED_LEN, Srtp};
 use super::text::{Message, uri};
 use crate::probe;
 use crate::spread::Times;
@@ -8,6 +9,9 @@ use media_core::codec::Law;
 use media_core::tone::Tone;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+
+/// RTP of 20 ms of G.711.
+const PLAIN_LEN: usize = 172;
 
 /// How far a leg has come; requests and responses that do not fit are passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub struct Leg {
     contact: String,
     sdp: String,
     payload_type: u8,
+    /// Boxed: most legs have none.
+    srtp: Option<Box<Srtp>>,
     user: String,
     sequence: u16,
     tone_position: u32,
@@ -99,7 +105,7 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// Reads the INVITE; `None` if its offer has no G.711.
+    /// Reads the INVITE; `None` if its offer has no G.711, or no key where one is wanted.
     pub fn new(
         id: u64,
         now: Instant,
@@ -109,7 +115,12 @@ impl Leg {
         sip_port: u16,
         media_port: u16,
     ) -> Option<Leg> {
-        let (remote_media, payload_type, event) = read_offer(invite.body)?;
+        let Offer { remote_media, profile, payload_type, event } = Offer::read(invite.body)?;
+        let srtp = match behaviour.srtp {
+            true => Some(Box::new(Srtp::of_offer(invite.body)?)),
+            false => None,
+        };
+        let crypto = srtp.as_ref().map_or("", |srtp| &srtp.line);
         let user = invite.request_user().to_owned();
         let telephone_event = event.map_or(String::new(), |pt| {
             format!("a=rtpmap:{pt} telephone-event/8000\r\na=fmtp:{pt} 0-16\r\n")
@@ -118,9 +129,9 @@ impl Leg {
         let codec = if payload_type == 0 { "PCMU" } else { "PCMA" };
         let sdp = format!(
             "v=0\r\no=carrier {id} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-                m=audio {media_port} RTP/AVP {formats}\r\n\
-             a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}a=ptime:20\r\na=sendrecv\r\n\
-             a=rtcp-mux\r\n"
+                m=audio {media_port} {profile} {formats}\r\n\
+             a=rtpmap:{payload_type} {codec}/8000\r\n{telephone_event}{crypto}a=ptime:20\r\n\
+             a=sendrecv\r\na=rtcp-mux\r\n"
         );
         let report = LegReport::new(user.clone(), now);
         Some(Leg {
@@ -138,6 +149,7 @@ impl Leg {
             contact: uri(invite.header("Contact")).to_owned(),
             sdp,
             payload_type,
+            srtp,
             sequence: id as u16,
             tone_position: 0,
             tone: None,
@@ -235,8 +247,13 @@ impl Leg {
         self.last_sent.clone()
     }
 
-    /// Writes the next RTP packet of the tone, or `None` while this leg is silent.
-    pub fn next_packet(&mut self, packet: &mut [u8; 172], probe: bool) -> Option<SocketAddr> {
+    /// Writes the next RTP packet of the tone: where it goes, and its length; `None` while this leg
+    /// is silent.
+    pub fn next_packet(
+        &mut self,
+        packet: &mut [u8; PROTECTED_LEN],
+        probe: bool,
+    ) -> Option<(SocketAddr, usize)> {
         let Outcome::Answer { tone: Some(frequency), .. } = self.behaviour.outcome else {
             return None;
         };
@@ -254,23 +271,34 @@ impl Leg {
         packet[4..8].copy_from_slice(&self.tone_position.to_be_bytes());
         packet[8..12].copy_from_slice(&(0xC0DE_0000u32.wrapping_add(self.id as u32)).to_be_bytes());
         if probe {
-            probe::write(&mut packet[12..], self.probe_sent_count, probe::nanos());
+            probe::write(&mut packet[12..PLAIN_LEN], self.probe_sent_count, probe::nanos());
             self.probe_sent_count += 1;
         } else {
             let payload_type = self.payload_type;
             let tone = self.tone.get_or_insert_with(|| tone(payload_type, frequency));
             let start = self.tone_position as usize % tone.len();
-            packet[12..].copy_from_slice(&tone[start..start + 160]);
+            packet[12..PLAIN_LEN].copy_from_slice(&tone[start..start + 160]);
         }
         self.sequence = self.sequence.wrapping_add(1);
         self.tone_position = self.tone_position.wrapping_add(160);
         self.report.sent_count += 1;
-        Some(self.remote_media)
+        let len = match &mut self.srtp {
+            Some(srtp) => srtp.protect(packet, PLAIN_LEN),
+            None => PLAIN_LEN,
+        };
+        Some((self.remote_media, len))
     }
 
     /// Counts a received packet that came at `nanos`, and its delay if it is to hold a probe; false
     /// if it is not RTP audio of this leg.
-    pub fn on_media(&mut self, packet: &[u8], nanos: u64, delays: Option<&mut Times>) -> bool {
+    pub fn on_media(&mut self, packet: &mut [u8], nanos: u64, delays: Option<&mut Times>) -> bool {
+        let packet = match &mut self.srtp {
+            None => &*packet,
+            Some(srtp) => match srtp.open(packet) {
+                Some(len) => &packet[..len],
+                None => return false,
+            },
+        };
         if packet.len() < 12 || packet[0] >> 6 != 2 || packet[1] & 0x7F != self.payload_type {
             return false;
         }
@@ -313,17 +341,30 @@ fn tone(payload_type: u8, frequency: f32) -> Box<[u8]> {
     second
 }
 
-/// Address, first G.711 payload type and telephone-event payload type of an SDP offer.
-fn read_offer(sdp: &str) -> Option<(SocketAddr, u8, Option<u8>)> {
-    let line = |prefix: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
-    let address: IpAddr = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.parse().ok()?;
-    let mut media = line("m=audio ")?.split(' ');
-    let port = media.next()?.parse().ok()?;
-    let formats: Vec<u8> = media.skip(1).filter_map(|format| format.parse().ok()).collect();
-    let codec = formats.iter().copied().find(|format| matches!(format, 0 | 8))?;
-    let event = sdp
-        .lines()
-        .find(|line| line.contains("telephone-event"))
-        .and_then(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next()?.parse().ok());
-    Some((SocketAddr::new(address, port), codec, event))
+/// What is taken of an SDP offer.
+struct Offer<'a> {
+    remote_media: SocketAddr,
+    /// Such as `RTP/AVP`.
+    profile: &'a str,
+    /// The first of G.711.
+    payload_type: u8,
+    /// Of telephone-events.
+    event: Option<u8>,
+}
+
+impl Offer<'_> {
+    fn read(sdp: &str) -> Option<Offer<'_>> {
+        let line = |prefix: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(prefix));
+        let address: IpAddr = line("c=IN IP4 ").or_else(|| line("c=IN IP6 "))?.parse().ok()?;
+        let mut media = line("m=audio ")?.split(' ');
+        let remote_media = SocketAddr::new(address, media.next()?.parse().ok()?);
+        let profile = media.next()?;
+        let mut formats = media.filter_map(|format| format.parse().ok());
+        let payload_type = formats.find(|format| matches!(format, 0 | 8))?;
+        let event = sdp
+            .lines()
+            .find(|line| line.contains("telephone-event"))
+            .and_then(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next()?.parse().ok());
+        Some(Offer { remote_media, profile, payload_type, event })
+    }
 }

@@ -11,6 +11,8 @@ pub struct Behaviour {
     pub answer_after: Duration,
     /// Rings with `183 Session Progress` and sends RTP at once.
     pub early_media: bool,
+    /// Takes a key of the offer, without which it refuses; else none is taken.
+    pub srtp: bool,
     pub outcome: Outcome,
 }
 
@@ -37,6 +39,7 @@ impl Behaviour {
             ring_after: Duration::ZERO,
             answer_after,
             early_media: false,
+            srtp: false,
             outcome: Outcome::Answer { tone, talk },
         }
     }
