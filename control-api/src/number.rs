@@ -235,8 +235,8 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
         return Err(NumberRefusal::Short);
     }
     let read = parse(digits, plus, region).ok_or_else(|| refusal_of(digits))?;
-    let behind_zero = if read.exists() { None } else { behind_trunk_zero(digits, plus, region) };
-    let Reading { number, kind } = behind_zero.unwrap_or(read);
+    let behind_zero = if read.is_valid { None } else { behind_trunk_zero(digits, plus, region) };
+    let Reading { number, is_valid } = behind_zero.unwrap_or(read);
     let national = number.national().to_string();
     if EMERGENCY.contains(&national.as_str()) {
         return Err(NumberRefusal::Emergency);
@@ -244,8 +244,10 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     if PREMIUM_COUNTRY_CODES.contains(&number.country().code()) {
         return Err(NumberRefusal::Premium);
     }
-    match kind {
-        Type::Unknown => return Err(refusal_of(&national)),
+    if !is_valid {
+        return Err(refusal_of(&national));
+    }
+    match number.number_type(&phonenumber::metadata::DATABASE) {
         // Personal numbers (+44 70, +1 500) are billed as premium, too.
         Type::PremiumRate | Type::PersonalNumber => return Err(NumberRefusal::Premium),
         Type::Emergency => return Err(NumberRefusal::Emergency),
@@ -269,21 +271,14 @@ fn country_code(region: Region) -> u16 {
 /// A reading of digits.
 struct Reading {
     number: PhoneNumber,
-    /// What its numbering plan says that it is. That takes a pattern for each kind of number, so it
+    /// Whether it exists in its numbering plan. That takes a pattern for each kind of number, so it
     /// is looked for once.
-    kind: Type,
-}
-
-impl Reading {
-    /// Whether its numbering plan knows it.
-    fn exists(&self) -> bool {
-        self.kind != Type::Unknown
-    }
+    is_valid: bool,
 }
 
 fn reading(country: Option<phonenumber::country::Id>, text: &str) -> Option<Reading> {
     let number = phonenumber::parse(country, text).ok()?;
-    Some(Reading { kind: number.number_type(&phonenumber::metadata::DATABASE), number })
+    Some(Reading { is_valid: number.is_valid(), number })
 }
 
 /// The reading that exists in its numbering plan if there is one. A national reading goes first:
@@ -293,7 +288,7 @@ fn parse(digits: &str, plus: bool, region: Region) -> Option<Reading> {
         return reading(None, &format!("+{digits}"));
     }
     let home = reading(None, &format!("+{}{digits}", country_code(region)));
-    home.filter(Reading::exists).or_else(|| reading(Some(region.id()), digits))
+    home.filter(|home| home.is_valid).or_else(|| reading(Some(region.id()), digits))
 }
 
 /// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits
@@ -301,7 +296,7 @@ fn parse(digits: &str, plus: bool, region: Region) -> Option<Reading> {
 fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<Reading> {
     let international = digits.strip_prefix('0').filter(|_| !plus)?;
     international.strip_prefix(&country_code(region).to_string())?;
-    reading(None, &format!("+{international}")).filter(Reading::exists)
+    reading(None, &format!("+{international}")).filter(|read| read.is_valid)
 }
 
 /// The most telling reason for digits that are no number of their plan.
