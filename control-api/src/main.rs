@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A call passes many hands, in small pieces that one thread makes and another drops: glibc's
-/// allocator takes a fifth of the CPU for that. It serves RocksDB, too.
+/// allocator takes a sixth of the CPU for that. It serves RocksDB, too.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -5,6 +5,7 @@
 use crate::carrier::script::{Behaviour, Outcome};
 use crate::carrier::{Carrier, CarrierConfig};
 use crate::children::{Account, Stack, StackSpec, pin};
+use crate::numbers::{agent, customer, of_customer};
 use crate::spread::{Spread, Times};
 use anyhow::Context;
 use axum::extract::{Path, State};
@@ -126,8 +127,8 @@ async fn round(
                 let request =
                     client.post(&url).bearer_auth(&account.key).json(&serde_json::json!({
                         "from_number": account.number,
-                        "to_number": format!("98761{:05}", first + n),
-                        "agent_number": format!("98760{:05}", first + n),
+                        "to_number": customer(first + n),
+                        "agent_number": agent(first + n),
                         "record": false,
                     }));
                 let at = Instant::now();
@@ -197,8 +198,7 @@ async fn listen(sink: Arc<Sink>) -> anyhow::Result<String> {
         while endpoint == 0 && sink.one_hangs.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let number = body["customer_number"].as_str().and_then(|text| text.split_once("98761"));
-        if let Some(n) = number.and_then(|(_, digits)| digits.parse().ok()) {
+        if let Some(n) = body["customer_number"].as_str().and_then(of_customer) {
             sink.came.lock().expect("callbacks").entry(n).or_insert_with(Instant::now);
         }
     }
@@ -214,20 +214,14 @@ pub fn table(rounds: &[Round]) -> String {
     let mut text = String::new();
     for round in rounds {
         text += if round.one_hangs { "\none endpoint hangs\n" } else { "all endpoints answer\n" };
-        let times = |of: &Spread| {
-            let Spread { p50_ms, p95_ms, p99_ms, max_ms, count, .. } = of;
-            format!(
-                "p50 {p50_ms:.1}  p95 {p95_ms:.1}  p99 {p99_ms:.1}  max {max_ms:.1} ms  ({count})"
-            )
-        };
         for (name, value) in [
             ("accepted, refused", format!("{}, {:?}", round.accepted, round.refused)),
             ("posts a second", format!("{:.0}", round.posts_per_s)),
-            ("POST /calls", times(&round.post)),
+            ("POST /calls", round.post.to_string()),
             ("control-api CPU a call", format!("{:.2} ms", round.cpu_per_call_ms)),
             ("callbacks a second", format!("{:.0}", round.callbacks_per_s)),
-            ("POST to callback", times(&round.callback)),
-            ("each endpoint's p99 of it", times(&round.endpoints)),
+            ("POST to callback", round.callback.to_string()),
+            ("each endpoint's p99 of it", round.endpoints.to_string()),
             ("results that did not come", round.missing.to_string()),
         ] {
             text += &format!("{name:<28} {value}\n");

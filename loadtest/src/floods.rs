@@ -6,6 +6,7 @@ mod source;
 use crate::carrier::script::Behaviour;
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
 use crate::children::{Softphones, Stack, StackSpec};
+use crate::numbers::{agent, customer, of_customer};
 use crate::spread::Spread;
 use anyhow::Context;
 use source::{Source, Unit};
@@ -53,8 +54,6 @@ const KINDS: [(&str, usize, Source); 15] = [
     ("WSS empty fragments", 1, Source::Wss(Unit::EmptyFragment)),
 ];
 
-const AGENT_PREFIX: &str = "98760";
-const CUSTOMER_PREFIX: &str = "98761";
 /// From a call's answer to the flood, and from the flood to its end.
 const MARGIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,11 +65,7 @@ pub async fn run(
 ) -> anyhow::Result<Vec<FloodReport>> {
     let talk = spec.span + 3 * MARGIN;
     let script = move |user: &str| {
-        Behaviour::answer(
-            Duration::ZERO,
-            Some(440.0),
-            user.contains(CUSTOMER_PREFIX).then_some(talk),
-        )
+        Behaviour::answer(Duration::ZERO, Some(440.0), of_customer(user).map(|_| talk))
     };
     let carrier = Carrier::start(
         CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: true },
@@ -127,8 +122,8 @@ async fn place(stack: &Stack, calls: u32) -> anyhow::Result<()> {
     for n in 0..calls {
         let body = serde_json::json!({
             "from_number": stack.from_number,
-            "to_number": format!("{CUSTOMER_PREFIX}{n:05}"),
-            "agent_number": format!("{AGENT_PREFIX}{n:05}"),
+            "to_number": customer(n),
+            "agent_number": agent(n),
             "record": false,
         });
         let request = client

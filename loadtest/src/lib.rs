@@ -11,6 +11,7 @@ mod conference;
 pub mod floods;
 pub mod floor;
 pub mod load;
+mod numbers;
 mod probe;
 pub mod profile;
 pub mod report;

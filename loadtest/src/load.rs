@@ -9,11 +9,12 @@ use crate::carrier::script::{Behaviour, Outcome};
 use crate::carrier::{Carrier, CarrierConfig, LegReport};
 use crate::children::{Softphones, Stack, StackSpec, more_agent, usage};
 use crate::conference;
+use crate::numbers::{agent, customer, of_customer};
 use crate::profile::{Fate, Profile};
 use crate::softphones::Fleet;
 use anyhow::Context;
 use figures::Raw;
-use ledger::{AGENT_PREFIX, Ledger, callback_sink, customer, of_customer};
+use ledger::{Ledger, callback_sink};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -187,7 +188,7 @@ impl Run<'_> {
                 .json(&serde_json::json!({
                     "from_number": self.stack.from_number,
                     "to_number": customer(n),
-                    "agent_number": format!("{AGENT_PREFIX}{n:05}"),
+                    "agent_number": agent(n),
                     "record": plan.recorded,
                     "uuid": format!("{n:05}"),
                 }));

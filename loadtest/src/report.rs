@@ -187,6 +187,7 @@ fn in_words(report: &LoadReport) -> String {
     for (share, of) in [
         (profile.softphones, "with softphones"),
         (profile.recorded, "recorded"),
+        (profile.srtp, "in SRTP to the customer"),
         (failures.busy, "to a busy customer"),
         (failures.no_answer, "without an answer"),
         (failures.unavailable, "answered 503 by the carrier"),

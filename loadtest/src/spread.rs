@@ -3,6 +3,7 @@
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
+use std::fmt;
 use std::time::Duration;
 
 /// Longer times count as this.
@@ -63,6 +64,16 @@ pub struct Spread {
     pub max_ms: f64,
     /// A time, and the share of those up to it.
     pub curve: Vec<(f64, f64)>,
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Spread { p50_ms, p95_ms, p99_ms, max_ms, count, .. } = self;
+        write!(
+            f,
+            "p50 {p50_ms:.2}  p95 {p95_ms:.2}  p99 {p99_ms:.2}  max {max_ms:.2} ms  ({count})"
+        )
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The figures of one load run, made of what both sides saw, and their table.
 
-use super::ledger::{Ledger, Placed, of_customer};
+use super::ledger::{Ledger, Placed};
 use crate::carrier::LegReport;
 use crate::children::Usage;
 use crate::conference::{Asked, THIRD_PREFIX};
 use crate::floor::Floor;
+use crate::numbers::of_customer;
 use crate::profile::Profile;
 use crate::spread::{Spread, Times};
 use serde::Serialize;
@@ -214,7 +215,7 @@ impl LoadReport {
             format!("{:?}, {}", self.callback_statuses, self.callbacks_missing),
         );
         for (name, p) in self.times() {
-            row(name, percentiles(p));
+            row(name, p.to_string());
         }
         row(
             "packets sent / received / lost",
@@ -232,7 +233,7 @@ impl LoadReport {
             let value =
                 format!("{:.2} µs{ratio} ({} lost)", relay.cpu_per_packet_us, relay.lost_count);
             row(&format!("{name}, CPU per packet"), value);
-            row(&format!("{name}, packet delay"), percentiles(&relay.delay));
+            row(&format!("{name}, packet delay"), relay.delay.to_string());
             let more = self.packet_delay.p99_ms - relay.delay.p99_ms;
             row(&format!("edge's delay p99 over {name}'s"), format!("{more:+.2} ms"));
         }
@@ -249,13 +250,6 @@ impl LoadReport {
 
 fn spread(times: impl Iterator<Item = Duration>) -> Spread {
     times.collect::<Times>().spread()
-}
-
-fn percentiles(p: &Spread) -> String {
-    format!(
-        "p50 {:.2}  p95 {:.2}  p99 {:.2}  max {:.2} ms  ({})",
-        p.p50_ms, p.p95_ms, p.p99_ms, p.max_ms, p.count
-    )
 }
 
 fn cpu_per_packet_us(samples: &[Sample], peak_calls: u64) -> Option<f64> {

@@ -1,6 +1,7 @@
 //! What the placing side of a load run knows of its calls: when each was asked for, what was
 //! answered, and when its callback came.
 
+use crate::numbers::of_customer;
 use crate::softphones::{Fleet, Times};
 use axum::extract::State;
 use axum::routing::post;
@@ -8,11 +9,6 @@ use axum::{Json, Router};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// Agents' numbers begin so; the call's number follows.
-pub const AGENT_PREFIX: &str = "98760";
-/// The same of customers.
-pub const CUSTOMER_PREFIX: &str = "98761";
 
 /// One call as the load generator saw it.
 #[derive(Default, Clone, Copy)]
@@ -44,16 +40,6 @@ pub struct Ledger {
     pub http_errors: BTreeMap<String, usize>,
     pub statuses: BTreeMap<String, usize>,
     pub softphones: Vec<Times>,
-}
-
-/// The customer of a call.
-pub fn customer(n: u32) -> String {
-    format!("{CUSTOMER_PREFIX}{n:05}")
-}
-
-/// Which call's customer a number is, in any of the forms that it is written in.
-pub fn of_customer(number: &str) -> Option<u32> {
-    number.split_once(CUSTOMER_PREFIX)?.1.parse().ok()
 }
 
 /// Places a call by the API.

@@ -22,7 +22,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
     let stream = session.stream(usable_stream(&session, protection)?);
     let ours = received(&offered_formats(&spec.codecs, spec.telephone_event), &spec.known, &[]);
     let formats = stream.formats(&ours, false);
-    let comfort_noise = first_noise(&formats).filter(|_| spec.comfort_noise);
+    let comfort_noise = first(&formats, Format::ComfortNoise).filter(|_| spec.comfort_noise);
     let (audio, codec) = first_audio(&formats, &spec.codecs).ok_or(SdpError::Codec)?;
     let srtp = match protection {
         Protection::None => None,
@@ -36,7 +36,7 @@ pub fn accept_answer(spec: &OfferSpec, answer: &[u8]) -> Result<Negotiated, SdpE
         rtcp_mux: stream.has_rtcp_mux(),
         codec,
         audio,
-        telephone_event: spec.telephone_event.and(first_event(&formats)),
+        telephone_event: spec.telephone_event.and(first(&formats, Format::TelephoneEvent)),
         comfort_noise,
         received: received(&[], &ours, &formats),
         direction: addresses.limit(spec.direction.intersect_with_remote(stream.direction())),
@@ -76,8 +76,8 @@ pub fn answer(offer: &[u8], spec: &AnswerSpec<'_>) -> Result<(String, Negotiated
         .or_else(|| first_audio(&formats, &spec.agreed.codec.laws()))
         .or_else(|| first_audio(&formats, &[Codec::G722]))
         .ok_or(SdpError::Codec)?;
-    let telephone_event = first_event(&formats).filter(|_| spec.takes_events);
-    let comfort_noise = first_noise(&formats).filter(|_| spec.comfort_noise);
+    let telephone_event = first(&formats, Format::TelephoneEvent).filter(|_| spec.takes_events);
+    let comfort_noise = first(&formats, Format::ComfortNoise).filter(|_| spec.comfort_noise);
     let in_use = spec.agreed.srtp.as_ref().map(|keys| &keys.outbound);
     let crypto = match (protection, offered_keys(stream, in_use, spec.srtp)) {
         (Protection::None, _) => None,
@@ -185,14 +185,9 @@ pub(super) fn first_audio(
     })
 }
 
-/// The first format that is telephone-event.
-pub(super) fn first_event(formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
-    formats.iter().find(|(_, format)| *format == Format::TelephoneEvent).map(|(number, _)| *number)
-}
-
-/// The first format that is comfort noise.
-fn first_noise(formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
-    formats.iter().find(|(_, format)| *format == Format::ComfortNoise).map(|(number, _)| *number)
+/// The first number of a format.
+pub(super) fn first(formats: &[(PayloadType, Format)], wanted: Format) -> Option<PayloadType> {
+    formats.iter().find(|(_, format)| *format == wanted).map(|(number, _)| *number)
 }
 
 /// What is asked of a stream.

@@ -3,7 +3,7 @@
 //! candidates mean nothing here; the peer begins the handshake.
 
 use super::description::{self, Session, Stream};
-use super::negotiate::{first_audio, first_event, offered_formats, received, versioned};
+use super::negotiate::{first, first_audio, offered_formats, received, versioned};
 use super::print::{put, put_event, put_formats};
 use super::{Direction, Origin, SdpError, SoftphoneLocal};
 use crate::codec::{Codec, Format, FormatMap, OPUS_CLOCK_RATE, PayloadType};
@@ -190,7 +190,7 @@ fn answer_body(session: &Session, index: usize, audio: &Audio<'_>, origin: Origi
 fn event_beside(codec: Codec, formats: &[(PayloadType, Format)]) -> Option<PayloadType> {
     let of_opus = formats.iter().find(|(_, format)| *format == Format::OpusEvent);
     let of_opus = of_opus.filter(|_| codec == Codec::Opus).map(|(number, _)| *number);
-    of_opus.or_else(|| first_event(formats))
+    of_opus.or_else(|| first(formats, Format::TelephoneEvent))
 }
 
 /// The first audio stream that a softphone leg can carry, or why there is none.

@@ -275,7 +275,7 @@ fn a_call_goes_by_the_interfaces_of_its_trunks() {
     edge.stop();
 }
 
-fn kept(trunk: &str, address: SocketAddr, interface: &str) -> KeptTrunk {
+pub fn kept(trunk: &str, address: SocketAddr, interface: &str) -> KeptTrunk {
     KeptTrunk {
         trunk: trunk.into(),
         transport: TransportKind::Udp,

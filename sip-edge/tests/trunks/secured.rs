@@ -2,7 +2,7 @@
 //! there, under the certificate that all interfaces show.
 
 use crate::edge::{Edge, PATIENCE, value};
-use crate::interfaces::response;
+use crate::interfaces::{kept, response};
 use call_words::TransportKind;
 use control_wire::{Command as Asked, KeptTrunk};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -82,17 +82,7 @@ fn a_trunk_over_tls_goes_by_the_interface_that_it_names() {
     let mut edge = Edge::start_with(1, false, &more);
     let carrier = TcpListener::bind((CARRIER, 0)).unwrap();
     let address = carrier.local_addr().unwrap();
-    let trunk = KeptTrunk {
-        trunk: "carrier".into(),
-        transport: TransportKind::Tls,
-        addresses: vec![address],
-        domain: "carrier.example".into(),
-        credentials: None,
-        register_s: None,
-        probe_interval_s: Some(5),
-        signal_from: vec![],
-        interface: Some("carriers".into()),
-    };
+    let trunk = KeptTrunk { transport: TransportKind::Tls, ..kept("carrier", address, "carriers") };
     edge.links[0].command(1, Asked::KeepTrunks(vec![trunk]));
     let (tcp, source) = carrier.accept().unwrap();
     assert_eq!(source.ip().to_string(), BIND);

@@ -210,9 +210,7 @@ impl Invitation {
 
     /// Nothing more can come of it.
     pub fn is_over(&self) -> bool {
-        let is_left = |fork: &Fork| matches!(fork.state, ForkState::Early | ForkState::Over);
-        let reinvites = self.reinvite.as_ref().is_some_and(Reinvite::is_open);
-        self.transaction.is_none() && !reinvites && self.forks.iter().all(is_left)
+        self.transaction.is_none() && self.is_left()
     }
 
     /// Keeps no more than what answers its late responses.

@@ -66,7 +66,7 @@ impl Farewells {
             let via = request::via(&mut cx, flow);
             let mut bye = request::again(&request, &via);
             bye.headers.extend(request::credentials_of(&request));
-            bye.headers.extend(request::plain_headers(&cx));
+            bye.headers.extend(request::plain_headers(&cx.shard.config));
             bye.headers.push(Release::Unavailable.header());
             if cx.shard.send_request(now, bye.clone(), flow, owner).is_none() {
                 cx.shard.send_alone(now, &bye, flow, owner);

@@ -26,7 +26,7 @@ impl Agent {
         let state = if code < 200 { "active;expires=60" } else { "terminated;reason=noresource" };
         let event = format!("refer;id={cseq}");
         let mut headers = vec![header("Event", event), header("Subscription-State", state)];
-        headers.extend(request::plain_headers(cx));
+        headers.extend(request::plain_headers(&cx.shard.config));
         let line = format!("SIP/2.0 {code} {}\r\n", phrase(code));
         let body = Body { content_type: SIPFRAG, bytes: line.as_bytes() };
         let Some(invitation) = self.leg.invitations.last_mut() else { return };

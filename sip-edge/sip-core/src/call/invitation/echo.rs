@@ -3,7 +3,8 @@
 //! acknowledged and hung up. Keeps nothing else of the call.
 
 use super::credentials::Authority;
-use super::{ForkState, Invitation, MAX_FORK_COUNT, Stage, reach, request};
+use super::inside::Reinvite;
+use super::{Fork, ForkState, Invitation, MAX_FORK_COUNT, Stage, reach, request};
 use crate::call::release::Release;
 use crate::call::shard::{CallKey, Owner, Peer, Resources};
 use crate::dialog::{Dialog, Inside};
@@ -36,8 +37,8 @@ struct Ack {
 impl Invitation {
     /// Nothing but late responses to the INVITE can come of it.
     pub fn is_left(&self) -> bool {
-        let is_left = |fork: &super::Fork| matches!(fork.state, ForkState::Early | ForkState::Over);
-        let reinvites = self.reinvite.as_ref().is_some_and(super::Reinvite::is_open);
+        let is_left = |fork: &Fork| matches!(fork.state, ForkState::Early | ForkState::Over);
+        let reinvites = self.reinvite.as_ref().is_some_and(Reinvite::is_open);
         let is_answered = self.transaction.is_none() || self.stage == Stage::Answered;
         is_answered && !reinvites && self.forks.iter().all(is_left)
     }
@@ -96,8 +97,8 @@ impl Echo {
         self.acks.push(Ack { tag: dialog.remote_tag().into(), flow, bytes: bytes.clone() });
         shard.send(now, flow, bytes, None);
         let via = request::hop(shard, flow);
-        let user_agent = message::header("User-Agent", shard.config.user_agent.as_str());
-        let extra = vec![user_agent, Release::Elsewhere.header()];
+        let mut extra = request::plain_headers(&shard.config);
+        extra.push(Release::Elsewhere.header());
         let (method, contact) = (Method::Bye, None);
         let mut bye = dialog.request(Inside { method, via: &via, contact, extra, body: None });
         if let Some(authority) = &mut self.authority {

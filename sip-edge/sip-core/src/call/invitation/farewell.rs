@@ -47,7 +47,7 @@ impl Invitation {
     pub(super) fn leave(&mut self, cx: &mut Context<'_>, index: usize, release: Release) {
         let flow = self.flow_in(index);
         let via = request::via(cx, flow);
-        let mut extra = request::plain_headers(cx);
+        let mut extra = request::plain_headers(&cx.shard.config);
         extra.push(release.header());
         let fork = &mut self.forks[index];
         let mut bye = fork.dialog.request(Inside {

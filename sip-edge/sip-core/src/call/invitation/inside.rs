@@ -196,7 +196,7 @@ impl Invitation {
     /// Sends an INFO; one at a time, for its outcome is told without its name.
     pub fn inform(&mut self, cx: &mut Context<'_>, body: Body<'_>) -> Result<(), NotSent> {
         let fork = self.standing().filter(|_| !self.abandoned).ok_or(NotSent)?;
-        let extra = request::plain_headers(cx);
+        let extra = request::plain_headers(&cx.shard.config);
         self.run_errand(cx, fork, Method::Info, extra, Some(body))
     }
 
@@ -236,7 +236,7 @@ impl Invitation {
     ) -> bool {
         let is_next = self.forks[fork].rseq.is_none_or(|last| last.checked_add(1) == Some(rseq));
         let Some(cseq) = self.invite.cseq_number().filter(|_| is_next) else { return false };
-        let mut extra = request::plain_headers(cx);
+        let mut extra = request::plain_headers(&cx.shard.config);
         extra.push(header("RAck", format!("{rseq} {cseq} INVITE")));
         // Without room for it the response is not acknowledged: its repetition is.
         if self.run_errand(cx, fork, Method::PRack, extra, None).is_ok() {

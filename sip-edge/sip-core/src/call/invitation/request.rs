@@ -127,13 +127,13 @@ pub fn hop(shard: &mut Resources, flow: Flow) -> String {
 pub fn invite_headers(cx: &Context<'_>, supported: &str) -> Vec<Header> {
     let mut headers =
         vec![header("Allow", ALLOW), header("Accept", SDP), header("Supported", supported)];
-    headers.extend(plain_headers(cx));
+    headers.extend(plain_headers(&cx.shard.config));
     headers
 }
 
 /// Headers of any other request.
-pub fn plain_headers(cx: &Context<'_>) -> Vec<Header> {
-    vec![header("User-Agent", cx.shard.config.user_agent.as_str())]
+pub fn plain_headers(config: &EdgeConfig) -> Vec<Header> {
+    vec![header("User-Agent", config.user_agent.as_str())]
 }
 
 /// A response of ours with what each of them carries; `tag` is ours if the request's To has none.
