@@ -3,7 +3,7 @@
 
 mod written;
 
-use phonenumber::{PhoneNumber, Type};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberType, get_national_significant_number_owned};
 use std::fmt;
 use storage::{NumberFormat, Region};
 
@@ -23,7 +23,7 @@ const EMERGENCY: &[&str] = &[
 
 /// Country codes of satellite and international networks, priced as premium everywhere (ITU-T E.164
 /// annex).
-const PREMIUM_COUNTRY_CODES: &[u16] = &[870, 878, 881, 882, 883, 979];
+const PREMIUM_COUNTRY_CODES: &[i32] = &[870, 878, 881, 882, 883, 979];
 
 /// First code points of the decimal digits of the scripts in use (Unicode category Nd).
 const DIGIT_ZEROS: &[u32] = &[
@@ -220,7 +220,8 @@ fn is_punctuation(character: char) -> bool {
 
 fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
     let digits = typed.digits.as_str();
-    if !typed.plus && EMERGENCY.contains(&digits) {
+    let behind_code = digits.strip_prefix(&country_code(region).to_string()).unwrap_or(digits);
+    if !typed.plus && [digits, behind_code].iter().any(|each| EMERGENCY.contains(each)) {
         return Err(NumberRefusal::Emergency);
     }
     let (plus, digits) = match digits.strip_prefix("00") {
@@ -235,60 +236,73 @@ fn resolve(typed: &Typed, region: Region) -> Result<E164, NumberRefusal> {
         return Err(NumberRefusal::Short);
     }
     let read = parse(digits, plus, region).ok_or_else(|| refusal_of(digits))?;
-    let behind_zero = if read.is_valid { None } else { behind_trunk_zero(digits, plus, region) };
-    let Reading { number, is_valid } = behind_zero.unwrap_or(read);
-    let national = number.national().to_string();
+    let behind_zero = match read.kind {
+        PhoneNumberType::Unknown => behind_trunk_zero(digits, plus, region),
+        _ => None,
+    };
+    let Reading { country_code, national, kind, country } = behind_zero.unwrap_or(read);
     if EMERGENCY.contains(&national.as_str()) {
         return Err(NumberRefusal::Emergency);
     }
-    if PREMIUM_COUNTRY_CODES.contains(&number.country().code()) {
+    if PREMIUM_COUNTRY_CODES.contains(&country_code) {
         return Err(NumberRefusal::Premium);
     }
-    if !is_valid {
-        return Err(refusal_of(&national));
-    }
-    match number.number_type(&phonenumber::metadata::DATABASE) {
+    match kind {
+        PhoneNumberType::Unknown => return Err(refusal_of(&national)),
         // Personal numbers (+44 70, +1 500) are billed as premium, too.
-        Type::PremiumRate | Type::PersonalNumber => return Err(NumberRefusal::Premium),
-        Type::Emergency => return Err(NumberRefusal::Emergency),
-        Type::ShortCode => return Err(NumberRefusal::Short),
+        PhoneNumberType::PremiumRate | PhoneNumberType::PersonalNumber => {
+            return Err(NumberRefusal::Premium);
+        }
         _ => {}
     }
-    let text = format!("+{}{national}", number.country().code());
+    let text = format!("+{country_code}{national}");
     if text.len() > MAX_E164_DIGITS + 1 {
         return Err(NumberRefusal::TooLong);
     }
-    let country = number.country().id().and_then(|id| id.try_into().ok());
     Ok(E164 { text, country })
 }
 
 /// The code of a country's international numbers.
-fn country_code(region: Region) -> u16 {
-    let metadata = phonenumber::metadata::DATABASE.by_id(region.id().as_ref());
-    metadata.expect("a region is only made of countries with a numbering plan").country_code()
+fn country_code(region: Region) -> i32 {
+    let code = PHONE_NUMBER_UTIL.get_country_code_for_region(region.id());
+    code.expect("a region is only made of countries with a numbering plan")
 }
 
 /// A reading of digits.
 struct Reading {
-    number: PhoneNumber,
-    /// Whether it exists in its numbering plan. That takes a pattern for each kind of number, so it
-    /// is looked for once.
-    is_valid: bool,
+    country_code: i32,
+    national: String,
+    /// `Unknown` if the number does not exist in its numbering plan.
+    kind: PhoneNumberType,
+    country: Option<Region>,
 }
 
-fn reading(country: Option<phonenumber::country::Id>, text: &str) -> Option<Reading> {
-    let number = phonenumber::parse(country, text).ok()?;
-    Some(Reading { is_valid: number.is_valid(), number })
+impl Reading {
+    /// International with a leading `+`; else national, of the country.
+    fn of(text: &str, country: Option<Region>) -> Option<Self> {
+        let number = PHONE_NUMBER_UTIL.parse(text, country.map(Region::id)).ok()?;
+        let country = PHONE_NUMBER_UTIL.get_region_for_number(&number);
+        Some(Self {
+            country_code: number.country_code,
+            national: get_national_significant_number_owned(&number),
+            kind: PHONE_NUMBER_UTIL.get_number_type(&number),
+            country: country.and_then(|country| country.try_into().ok()),
+        })
+    }
+
+    fn exists(&self) -> bool {
+        self.kind != PhoneNumberType::Unknown
+    }
 }
 
 /// The reading that exists in its numbering plan if there is one. A national reading goes first:
 /// `9198765432` is a mobile of India, not `+91` and eight digits.
 fn parse(digits: &str, plus: bool, region: Region) -> Option<Reading> {
     if plus {
-        return reading(None, &format!("+{digits}"));
+        return Reading::of(&format!("+{digits}"), None);
     }
-    let home = reading(None, &format!("+{}{digits}", country_code(region)));
-    home.filter(|home| home.is_valid).or_else(|| reading(Some(region.id()), digits))
+    let home = Reading::of(&format!("+{}{digits}", country_code(region)), None);
+    home.filter(Reading::exists).or_else(|| Reading::of(digits, Some(region)))
 }
 
 /// `0 91 98765 43210`: the trunk zero before the country's own code, which is read if the digits
@@ -296,7 +310,7 @@ fn parse(digits: &str, plus: bool, region: Region) -> Option<Reading> {
 fn behind_trunk_zero(digits: &str, plus: bool, region: Region) -> Option<Reading> {
     let international = digits.strip_prefix('0').filter(|_| !plus)?;
     international.strip_prefix(&country_code(region).to_string())?;
-    reading(None, &format!("+{international}")).filter(|read| read.is_valid)
+    Reading::of(&format!("+{international}"), None).filter(Reading::exists)
 }
 
 /// The most telling reason for digits that are no number of their plan.

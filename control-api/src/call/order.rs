@@ -61,7 +61,7 @@ impl Order {
             AgentLeg::Softphone { crm_username } => (None, Some(crm_username.clone())),
         };
         let new = NewCall {
-            call_id: uuid::Uuid::new_v4().to_string().into(),
+            call_id: uuid::Uuid::now_v7().to_string().into(),
             account_id: account.id.clone(),
             fingerprint: terms.fingerprint,
             uuid: terms.uuid,

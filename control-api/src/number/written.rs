@@ -2,7 +2,7 @@
 //! numbers in a field, an extension or a decimal place would become digits that nobody wrote: what
 //! may be more than one number is refused, never guessed.
 
-use super::{NumberRefusal, country_code, decimal};
+use super::{NumberRefusal, Reading, country_code, decimal};
 use storage::Region;
 
 /// Digits that are a number of their own rather than a part of one.
@@ -101,8 +101,9 @@ fn divides_one_number(text: &str) -> bool {
 fn are_two_numbers(text: &str, region: Region) -> bool {
     let digits_of = |text: &str| text.chars().filter_map(decimal).collect::<String>();
     let is_whole = |digits: &str| {
-        let parsed = phonenumber::parse(None, format!("+{}{digits}", country_code(region)));
-        digits.len() >= LEAST_DIGITS && parsed.is_ok_and(|number| number.is_valid())
+        digits.len() >= LEAST_DIGITS
+            && Reading::of(&format!("+{}{digits}", country_code(region)), None)
+                .is_some_and(|number| number.exists())
     };
     if count(text) < 2 * LEAST_DIGITS || text.trim_start().starts_with(['+', '\u{ff0b}']) {
         return false;

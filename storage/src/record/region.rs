@@ -1,6 +1,6 @@
 //! A country as accounts name it: of their own numbers, and of those that they may dial.
 
-use phonenumber::{country, metadata};
+use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,25 @@ use std::str::FromStr;
 /// A country as ISO 3166-1 alpha-2, whose numbering plan reads national numbers (A8).
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Region(country::Id);
+pub struct Region(rlibphonenumber::Region);
 
 impl Region {
     /// Where accounts are unless they say otherwise.
-    pub const INDIA: Region = Region(country::Id::IN);
+    pub const INDIA: Region = Region(rlibphonenumber::Region::IN);
 
     /// As numbering plans name it.
-    pub fn id(self) -> country::Id {
+    pub fn id(self) -> rlibphonenumber::Region {
         self.0
     }
 }
 
-impl TryFrom<country::Id> for Region {
+impl TryFrom<rlibphonenumber::Region> for Region {
     type Error = UnknownRegion;
 
-    fn try_from(id: country::Id) -> Result<Self, UnknownRegion> {
-        // Uninhabited places have a code but no numbering plan.
-        metadata::DATABASE.by_id(id.as_ref()).map(|_| Region(id)).ok_or(UnknownRegion)
+    fn try_from(id: rlibphonenumber::Region) -> Result<Self, UnknownRegion> {
+        // Uninhabited places have a code but no numbering plan; the world has neither.
+        let plan = PHONE_NUMBER_UTIL.get_country_code_for_region(id);
+        plan.map(|_| Region(id)).ok_or(UnknownRegion)
     }
 }
 
@@ -33,7 +34,10 @@ impl FromStr for Region {
     type Err = UnknownRegion;
 
     fn from_str(text: &str) -> Result<Self, UnknownRegion> {
-        text.parse::<country::Id>().map_err(|_| UnknownRegion)?.try_into()
+        if !text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(UnknownRegion);
+        }
+        text.parse::<rlibphonenumber::Region>().map_err(|_| UnknownRegion)?.try_into()
     }
 }
 
@@ -53,7 +57,7 @@ impl From<Region> for String {
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_ref())
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -82,6 +86,7 @@ mod tests {
             ("XX", false),
             ("India", false),
             ("AQ", false),
+            ("001", false),
         ] {
             assert_eq!(text.parse::<Region>().is_ok(), known, "{text}");
             let stored = serde_json::from_value::<Region>(text.into());
