@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use storage::{CallbackJob, DeliveryAttempt, Due, NextStep, Queued, Sealed};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{self, JoinSet};
 
 /// Pause after storage failed, before it is asked again.
@@ -25,6 +25,9 @@ const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Jobs that are taken from a queue before there is room to try them.
 const READY_CAP: usize = 32;
+/// Attempts of one endpoint that are under way or whose outcome is being written: beyond that the
+/// disk is waited for.
+const TRYING_CAP: usize = 1_024;
 /// A time that does not come.
 const NEVER_MS: u64 = u64::MAX;
 
@@ -219,7 +222,8 @@ impl Callbacks {
         job: CallbackJob,
         now_ms: u64,
     ) -> Result<Option<u64>, storage::Error> {
-        self.shared.attempt(job, now_ms).await
+        let outcome = self.shared.attempt(&job, now_ms).await?;
+        self.shared.record(&job, outcome).await
     }
 }
 
@@ -228,14 +232,14 @@ impl Shared {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an attempt and stores what came of it: when the next one is due.
-    async fn attempt(&self, job: CallbackJob, at_ms: u64) -> Result<Option<u64>, storage::Error> {
+    /// Makes an attempt. Its connection is free for another when this returns.
+    async fn attempt(&self, job: &CallbackJob, at_ms: u64) -> Result<Outcome, storage::Error> {
         let started = Instant::now();
         let is_stale =
             job.sequence.is_some() && at_ms.saturating_sub(job.queued_ms) > PROGRESS_LIFETIME_MS;
         let sent = match is_stale {
             true => Err(Failure("stale")),
-            false => self.sender.send(&job, &self.signing_secrets(&job, at_ms).await?, at_ms).await,
+            false => self.sender.send(job, &self.signing_secrets(job, at_ms).await?, at_ms).await,
         };
         let duration_ms = started.elapsed().as_millis() as u64;
         let delivered = sent.as_ref().is_ok_and(|response| response.status().is_success());
@@ -252,15 +256,24 @@ impl Shared {
         };
         let next = match is_stale {
             true => NextStep::Exhausted,
-            false => schedule::after(&job, delivered, at_ms.saturating_add(duration_ms)),
+            false => schedule::after(job, delivered, at_ms.saturating_add(duration_ms)),
         };
-        self.tell(&job, &attempt, next);
+        self.tell(job, &attempt, next);
+        if let Ok(response) = sent {
+            discard_body(response).await;
+        }
+        Ok((attempt, next))
+    }
+
+    /// Stores what came of an attempt: when the next one is due.
+    async fn record(
+        &self,
+        job: &CallbackJob,
+        (attempt, next): Outcome,
+    ) -> Result<Option<u64>, storage::Error> {
         self.records.record_delivery(job.job_id(), attempt, next).await?;
         if next == NextStep::Exhausted {
             self.streams.wake(&job.account_id);
-        }
-        if let Ok(response) = sent {
-            discard_body(response).await;
         }
         Ok(match next {
             NextStep::Retry { at_ms } => Some(at_ms),
@@ -311,6 +324,9 @@ impl Shared {
     }
 }
 
+/// What came of an attempt, and what follows it.
+type Outcome = (DeliveryAttempt, NextStep);
+
 struct Worker {
     shared: Arc<Shared>,
     endpoint: EndpointId,
@@ -321,7 +337,7 @@ struct Worker {
 #[derive(Default)]
 struct Taken {
     ready: VecDeque<CallbackJob>,
-    /// Those under way: their ids, and when they were due.
+    /// Those under way or being written: their ids, and when they were due.
     trying: HashMap<task::Id, (String, u64)>,
 }
 
@@ -338,6 +354,7 @@ impl Worker {
     async fn run(self) {
         let mut tasks = JoinSet::new();
         let mut taken = Taken::default();
+        let connections = Arc::new(Semaphore::new(self.shared.connections_per_endpoint));
         // Of what is due before, all is taken.
         let mut from_ms = NEVER_MS;
         loop {
@@ -348,7 +365,7 @@ impl Worker {
                 from_ms = NEVER_MS;
             }
             let mut pause = None;
-            let free_count = self.shared.connections_per_endpoint - taken.trying.len();
+            let free_count = connections.available_permits().min(TRYING_CAP - taken.trying.len());
             if free_count > taken.ready.len() && from_ms <= now_ms() {
                 match self.due(from_ms, free_count, &taken).await {
                     Ok(due) => {
@@ -362,19 +379,24 @@ impl Worker {
                 }
             }
             for job in taken.ready.drain(..free_count.min(taken.ready.len())) {
+                let Ok(connection) = Arc::clone(&connections).try_acquire_owned() else {
+                    unreachable!("only this worker takes them")
+                };
                 let named = (job.job_id(), job.next_ms);
-                let task = tasks.spawn(attempt(Arc::clone(&self.shared), job));
+                let task = tasks.spawn(attempt(Arc::clone(&self.shared), job, connection));
                 taken.trying.insert(task.id(), named);
             }
             if taken.trying.is_empty() && from_ms == NEVER_MS && self.retire() {
                 return;
             }
-            // With every connection in use, only an attempt's end can change anything.
-            let has_room = taken.trying.len() < self.shared.connections_per_endpoint;
+            let has_connection = connections.available_permits() > 0;
+            let has_room = has_connection && taken.trying.len() < TRYING_CAP;
             let wait = (has_room && from_ms != NEVER_MS).then(|| {
                 pause.unwrap_or_else(|| Duration::from_millis(from_ms.saturating_sub(now_ms())))
             });
+            let has_more = from_ms != NEVER_MS || !taken.ready.is_empty();
             tokio::select! {
+                Ok(_) = connections.acquire(), if has_more && !has_connection => {}
                 Some(ended) = tasks.join_next_with_id() => {
                     let (id, again_ms) = match ended {
                         Ok((id, again_ms)) => (id, again_ms),
@@ -417,16 +439,26 @@ impl Worker {
     }
 }
 
-/// Makes an attempt; returns when the job is due again.
-async fn attempt(shared: Arc<Shared>, job: CallbackJob) -> Option<u64> {
-    let (call_id, due_ms) = (job.call_id.clone(), job.next_ms);
-    match shared.attempt(job, now_ms()).await {
+/// Makes an attempt over a connection, which it gives back as soon as it is answered; returns when
+/// the job is due again.
+async fn attempt(
+    shared: Arc<Shared>,
+    job: CallbackJob,
+    connection: OwnedSemaphorePermit,
+) -> Option<u64> {
+    let outcome = shared.attempt(&job, now_ms()).await;
+    drop(connection);
+    let written = match outcome {
+        Ok(outcome) => shared.record(&job, outcome).await,
+        Err(error) => Err(error),
+    };
+    match written {
         Ok(again_ms) => again_ms,
         Err(error) => {
             // The job is still due; the worker takes it up again after the pause.
-            tracing::error!(%call_id, %error, "callback attempt cannot be stored");
+            tracing::error!(call_id = %job.call_id, %error, "callback attempt cannot be stored");
             tokio::time::sleep(STORAGE_PAUSE).await;
-            Some(due_ms)
+            Some(job.next_ms)
         }
     }
 }

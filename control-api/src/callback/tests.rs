@@ -563,6 +563,35 @@ async fn a_dead_endpoint_delays_no_other_and_gets_few_connections() {
     assert_eq!((dead.seen().len(), dead.connection_count()), (2, 2));
 }
 
+/// What is answered leaves its connection to the next, however long the disk takes to note it.
+#[tokio::test]
+async fn an_outcome_that_is_being_written_keeps_no_connection() {
+    let sink = Sink::good(|_| Answer::Status(200)).await;
+    let rig = Rig::new();
+    let callbacks = rig.callbacks(&sink, PATIENCE, 1);
+    for n in 0..10 {
+        rig.end_call(&format!("c{n}"), ACCOUNT, &sink.url, now_ms());
+    }
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let store = rig.store().clone();
+    let slow = std::thread::spawn(move || {
+        store.write(move |_| {
+            drop(begin);
+            let _ = wait.recv();
+            Ok(())
+        })
+    });
+    assert!(begun.recv_timeout(PATIENCE).is_err(), "the slow write has begun");
+    callbacks.start().await.unwrap();
+    in_time("all attempts", sink.wait_for(10)).await;
+    assert_eq!(sink.connection_count(), 1);
+    drop(go_on);
+    slow.join().unwrap().unwrap();
+    in_time("the stop", callbacks.stop()).await;
+    assert_eq!(rig.store().pending_endpoints().unwrap(), [""; 0]);
+}
+
 /// The clock was set back, or two writes settled in another order than their times.
 #[tokio::test]
 async fn a_job_that_is_due_before_what_was_tried_is_tried_too() {
