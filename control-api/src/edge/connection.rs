@@ -8,9 +8,12 @@ use crate::call::ladder;
 use crate::clock::now_ms;
 use crate::link::{ControlFailure, OUTGOING_CAP, ShardId};
 use control_wire::{Event, FrameDecoder, FromEdge, Hello, ToEdge, VERSION, encode};
+use futures_util::future::OptionFuture;
+use std::collections::VecDeque;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +34,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest name of an edge in bytes.
 const MAX_NAME_LEN: usize = 64;
 const READ_LEN: usize = 64 * 1024;
+/// Reads whose events are being written; with as many the next waits.
+const BEING_WRITTEN_CAP: usize = 16;
 /// Most names, of calls and softphones, that a Hello may have: several times what a shard may hold.
 const MAX_HELLO_NAMES: usize = 200_000;
 
@@ -157,33 +162,62 @@ fn refusal(hello: &Hello) -> Option<String> {
 async fn serve_shard(
     app: &Arc<App>,
     reader: &mut Reader,
-    mut messages: Vec<FromEdge>,
+    messages: Vec<FromEdge>,
     outgoing: mpsc::Sender<ToEdge>,
     id: &ShardId,
 ) -> io::Result<()> {
-    loop {
-        take_messages(app, messages, &outgoing, id).await?;
-        let read = tokio::select! {
-            read = timeout(SILENCE_TIMEOUT, reader.read()) => read,
-            () = outgoing.closed() => return Err(io::ErrorKind::BrokenPipe.into()),
-            () = app.link_shutdown.cancelled() => return Ok(()),
-        };
-        messages =
-            read.map_err(|_| invalid(&format!("silent for {} s", SILENCE_TIMEOUT.as_secs())))??;
-        if messages.is_empty() {
-            return Ok(());
+    let mut being_written = VecDeque::from([take_messages(app, messages, id).await?]);
+    let served = loop {
+        let has_room = being_written.len() < BEING_WRITTEN_CAP;
+        let first = being_written.front_mut().map(|taken| &mut taken.written);
+        tokio::select! {
+            Some(written) = OptionFuture::from(first) => {
+                let taken = being_written.pop_front().expect("the first was written");
+                let answered = match written {
+                    Ok(()) => answer(app, taken, &outgoing, id).await,
+                    Err(error) => Err(io::Error::other(error)),
+                };
+                if answered.is_err() {
+                    break answered;
+                }
+            }
+            read = timeout(SILENCE_TIMEOUT, reader.read()), if has_room => match read {
+                Err(_) => {
+                    let silence = format!("silent for {} s", SILENCE_TIMEOUT.as_secs());
+                    break Err(invalid(&silence));
+                }
+                Ok(Ok(messages)) if messages.is_empty() => break Ok(()),
+                Ok(Ok(messages)) => match take_messages(app, messages, id).await {
+                    Ok(taken) => being_written.push_back(taken),
+                    Err(error) => break Err(error),
+                },
+                Ok(Err(error)) => break Err(error),
+            },
+            () = outgoing.closed() => break Err(io::ErrorKind::BrokenPipe.into()),
+            () = app.link_shutdown.cancelled() => break Ok(()),
         }
+    };
+    // What was asked for is written anyway: who waits for it is told, though the shard is not.
+    for taken in being_written {
+        let _ = taken.written.await;
     }
+    served
 }
 
-/// Applies what one read brought: events together, so that they share a disk write, each
-/// acknowledged when all are durable.
-async fn take_messages(
-    app: &Arc<App>,
+/// What one read brought, while its events are being written.
+struct Taken<'a> {
+    written: Pin<Box<dyn Future<Output = Result<(), storage::Error>> + Send + 'a>>,
+    answers: Vec<(u64, Result<(), ControlFailure>)>,
+    event_ids: Vec<u64>,
+}
+
+/// Takes what one read brought. Its events are asked for at once, together, and behind those of the
+/// read before, so that they share a disk write.
+async fn take_messages<'a>(
+    app: &'a Arc<App>,
     messages: Vec<FromEdge>,
-    outgoing: &mpsc::Sender<ToEdge>,
     id: &ShardId,
-) -> io::Result<()> {
+) -> io::Result<Taken<'a>> {
     app.link.touch(id, now_ms());
     let mut events: Vec<Event> = Vec::new();
     let mut event_ids = Vec::new();
@@ -210,15 +244,23 @@ async fn take_messages(
     }
     presence::presence_changed(app, presence).await;
     let kept = ladder::keep(app, ladders);
-    if !events.is_empty() {
-        events::apply(app, events).await.map_err(io::Error::other)?;
-    }
-    kept.await.map_err(io::Error::other)?;
+    let applied = events::apply(app, events);
+    let written = Box::pin(async move { applied.await.and(kept.await) });
+    Ok(Taken { written, answers, event_ids })
+}
+
+/// Acknowledges events, which are durable by now.
+async fn answer(
+    app: &App,
+    taken: Taken<'_>,
+    outgoing: &mpsc::Sender<ToEdge>,
+    id: &ShardId,
+) -> io::Result<()> {
     // After the events, so that who is answered finds the effect in the record.
-    for (command_id, answer) in answers {
+    for (command_id, answer) in taken.answers {
         app.link.answer(id, command_id, answer);
     }
-    for event_id in event_ids {
+    for event_id in taken.event_ids {
         send(outgoing, ToEdge::Ack { event_id }).await?;
     }
     Ok(())

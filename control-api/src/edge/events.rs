@@ -6,8 +6,12 @@ use control_wire::Event;
 use futures_util::future::OptionFuture;
 use std::sync::Arc;
 
-/// Applies events in their order within each call; all are durable when it returns.
-pub(super) async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), storage::Error> {
+/// Applies events in their order within each call, which is asked for at once; all are durable when
+/// it returns.
+pub(super) fn apply(
+    app: &Arc<App>,
+    events: Vec<Event>,
+) -> impl Future<Output = Result<(), storage::Error>> + Send {
     let mut milestones = Vec::new();
     let mut ends = Vec::new();
     let mut requests = Vec::new();
@@ -23,9 +27,11 @@ pub(super) async fn apply(app: &Arc<App>, events: Vec<Event>) -> Result<(), stor
     // Asked for one behind the other, so that they share a group.
     let applied = (!milestones.is_empty()).then(|| progress::apply(app, milestones));
     let ended = (!ends.is_empty()).then(|| ending::apply(app, ends));
-    let applied = OptionFuture::from(applied).await.unwrap_or(Ok(()));
-    for (call_id, party, target) in requests {
-        tokio::spawn(transfer_request::answer(Arc::clone(app), call_id, party, target));
+    async move {
+        let applied = OptionFuture::from(applied).await.unwrap_or(Ok(()));
+        for (call_id, party, target) in requests {
+            tokio::spawn(transfer_request::answer(Arc::clone(app), call_id, party, target));
+        }
+        applied.and(OptionFuture::from(ended).await.unwrap_or(Ok(())))
     }
-    applied.and(OptionFuture::from(ended).await.unwrap_or(Ok(())))
 }

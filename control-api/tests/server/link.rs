@@ -64,6 +64,38 @@ async fn milestones_move_a_call_forward_and_its_end_is_final() {
     rig.stop().await;
 }
 
+/// Reads go on while events are being written; what was read is told on, whatever comes next.
+#[tokio::test]
+async fn an_end_that_is_being_written_when_the_link_breaks_counts() {
+    let rig = Rig::start().await;
+    let mut shard = rig.shard(1, &[]).await;
+    let (call_id, _) = rig.place(&mut shard).await;
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let store = rig.app.records.blocking().clone();
+    let slow = std::thread::spawn(move || {
+        store.write(move |_| {
+            drop(begin);
+            let _ = wait.recv();
+            Ok(())
+        })
+    });
+    assert!(begun.recv_timeout(DEADLINE).is_err(), "the slow write has begun");
+    let end = Event::Ended(Box::new(ended(&call_id, CallStatus::Failed)));
+    shard.write(&FromEdge::Event { id: 1, event: end }).await;
+    drop(shard);
+    drop(go_on);
+    slow.join().unwrap().unwrap();
+    let given_back = async {
+        while rig.app.limits.lines.live_count() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, given_back).await.expect("its line was never given back");
+    assert_eq!(rig.call(&call_id).await["state"], "ended");
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn many_events_at_once_are_all_acknowledged_in_order() {
     let rig = Rig::start().await;
