@@ -64,7 +64,7 @@ struct Shard {
     /// How trunks stand with it, as it told last.
     trunks: BTreeMap<TrunkId, TrunkState>,
     /// Live calls: reserved for it, or given to it.
-    calls: HashMap<CallId, CallLink>,
+    calls: HashMap<CallId, HeldCall>,
     connection: Option<Connection>,
     /// Why what it does with the shared folders is not seen here.
     complaints: Vec<String>,
@@ -75,6 +75,15 @@ struct Shard {
     last_command_id: u64,
     /// Commands that were not acknowledged, by id.
     pending: BTreeMap<u64, Pending>,
+    /// All of them before this one were sent over the present connection.
+    unsent_from: u64,
+}
+
+#[derive(Debug)]
+struct HeldCall {
+    link: CallLink,
+    /// Ids of the commands about it, those that were acknowledged since among them.
+    commands: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +139,12 @@ pub enum NoShard {
     AgentOffline,
 }
 
+impl From<CallLink> for HeldCall {
+    fn from(link: CallLink) -> Self {
+        Self { link, commands: Vec::new() }
+    }
+}
+
 impl Link {
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -157,7 +172,7 @@ impl Link {
     /// Room for a call on a shard that is known under the same lock.
     fn hold_room(&self, registry: &mut Registry, id: ShardId, call_id: &CallId) -> Placement {
         let shard = registry.shards.get_mut(&id).expect("the shard was found under the same lock");
-        shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false });
+        shard.calls.insert(call_id.to_owned(), CallLink::Reserved { hang_up: false }.into());
         let owner = Owner { edge: id.edge.clone(), shard: id.shard, epoch: shard.epoch };
         registry.calls.insert(call_id.to_owned(), id);
         Placement::new(self.clone(), call_id, owner)
@@ -169,7 +184,9 @@ impl Link {
         let mut registry = self.lock();
         let Some(id) = registry.calls.get(call_id).cloned() else { return false };
         let Some(shard) = registry.shards.get_mut(&id) else { return false };
-        if let Some(CallLink::Reserved { hang_up }) = shard.calls.get_mut(call_id) {
+        if let Some(HeldCall { link: CallLink::Reserved { hang_up }, .. }) =
+            shard.calls.get_mut(call_id)
+        {
             *hang_up = true;
             return true;
         }
@@ -188,24 +205,20 @@ impl Link {
         let mut registry = self.lock();
         let Some(id) = registry.calls.remove(call_id) else { return };
         if let Some(shard) = registry.shards.get_mut(&id) {
-            shard.calls.remove(call_id);
+            let Some(held) = shard.calls.remove(call_id) else { return };
             let connected = shard.connection.is_some();
-            // A hang-up that was sent stays until it is acknowledged: the edge may still hold the
-            // call.
-            shard.pending.retain(|_, pending| match &pending.command {
-                Command::PlaceCall(place) => place.call_id != *call_id,
-                Command::HangUp { call_id: other } => {
-                    other != call_id || (connected && pending.is_sent)
+            for id in held.commands {
+                // A hang-up that was sent stays until it is acknowledged: the edge may still hold
+                // the call. Who waits for the answer to a verb learns of the end.
+                let is_left = shard.pending.get(&id).is_some_and(|pending| match pending.command {
+                    Command::HangUp { .. } => connected && pending.is_sent,
+                    Command::PlaceCall(_) | Command::Control(_) => false,
+                    _ => true,
+                });
+                if !is_left {
+                    shard.pending.remove(&id);
                 }
-                // Who waits for its answer learns of the end.
-                Command::Control(control) => control.call_id != *call_id,
-                Command::GrantSoftphone(_)
-                | Command::RevokeSoftphone { .. }
-                | Command::KeepTrunks(_)
-                | Command::TellLadder { .. }
-                | Command::StartCapture { .. }
-                | Command::StopCapture { .. } => true,
-            });
+            }
         }
     }
 
@@ -241,7 +254,7 @@ impl Link {
         // A shard of several epochs keeps the newest; calls of the older end when it says Hello or
         // stays away.
         shard.epoch = shard.epoch.max(owner.epoch);
-        shard.calls.insert(call_id.to_owned(), CallLink::Placed);
+        shard.calls.insert(call_id.to_owned(), CallLink::Placed.into());
         if hang_up {
             shard.send(Command::HangUp { call_id: call_id.to_owned() });
         }
@@ -284,8 +297,8 @@ impl Link {
             matches!(&pending.command,
             Command::PlaceCall(place) if place.call_id == *call_id)
         };
-        matches!(shard.calls.get(call_id), Some(CallLink::Reserved { .. }))
-            || shard.pending.values().any(waits)
+        let link = shard.calls.get(call_id).map(|held| held.link);
+        matches!(link, Some(CallLink::Reserved { .. })) || shard.pending.values().any(waits)
     }
 
     /// Opens a reconciled connection for commands and sends what was not acknowledged;
@@ -303,6 +316,7 @@ impl Link {
         for pending in shard.pending.values_mut() {
             pending.is_sent = false;
         }
+        shard.unsent_from = 0;
         if let Some(trunks) = kept_trunks {
             shard.keep(trunks);
         }
@@ -403,6 +417,7 @@ impl Shard {
             last_seen_ms: None,
             last_command_id: 0,
             pending: BTreeMap::new(),
+            unsent_from: 0,
         }
     }
 
@@ -436,6 +451,15 @@ impl Shard {
 
     fn send_for(&mut self, command: Command, waiter: Option<control::Waiter>) -> u64 {
         self.last_command_id += 1;
+        let call_id = match &command {
+            Command::PlaceCall(place) => Some(&place.call_id),
+            Command::HangUp { call_id } => Some(call_id),
+            Command::Control(control) => Some(&control.call_id),
+            _ => None,
+        };
+        if let Some(held) = call_id.and_then(|call_id| self.calls.get_mut(call_id)) {
+            held.commands.push(self.last_command_id);
+        }
         self.pending.insert(
             self.last_command_id,
             Pending { command, is_sent: false, was_sent: false, waiter },
@@ -450,16 +474,12 @@ impl Shard {
         else {
             return;
         };
-        for (id, pending) in self.pending.iter_mut().filter(|(_, pending)| !pending.is_sent) {
-            if connection
-                .outgoing
-                .try_send(ToEdge::Command { id: *id, command: pending.command.clone() })
-                .is_err()
-            {
-                return;
-            }
+        for (id, pending) in self.pending.range_mut(self.unsent_from..) {
+            let Ok(place) = connection.outgoing.try_reserve() else { return };
+            place.send(ToEdge::Command { id: *id, command: pending.command.clone() });
             pending.is_sent = true;
             pending.was_sent = true;
+            self.unsent_from = id + 1;
         }
     }
 }

@@ -38,8 +38,8 @@ impl Placement {
             .get_mut(&id)
             .filter(|shard| shard.epoch == self.owner.epoch)
             .ok_or(ShardGone)?;
-        let call = shard.calls.get_mut(&self.call_id).ok_or(ShardGone)?;
-        let reserved = std::mem::replace(call, CallLink::Placed);
+        let held = shard.calls.get_mut(&self.call_id).ok_or(ShardGone)?;
+        let reserved = std::mem::replace(&mut held.link, CallLink::Placed);
         shard.send(Command::PlaceCall(Box::new(place)));
         if reserved == (CallLink::Reserved { hang_up: true }) {
             shard.send(Command::HangUp { call_id: self.call_id.clone() });
