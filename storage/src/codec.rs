@@ -1,6 +1,6 @@
-//! Records as bytes: one version byte, then JSON. A reader knows every version that was ever
-//! released; fields that a later version adds have serde defaults. `tests/golden` keeps bytes of
-//! each version.
+//! Records as bytes: one version byte, then JSON, without what is not there: a call is written at
+//! each of its steps. A reader knows every version that was ever released; fields that a later
+//! version adds have serde defaults. `tests/golden` keeps bytes of each version.
 
 use crate::error::{Error, Result};
 use crate::record::*;
@@ -28,15 +28,15 @@ records! {
     Agent => "agent",
     ApiKey => "api key" version 2,
     Trunk => "trunk" version 4,
-    Call => "call" version 6,
-    TimelineEntry => "timeline" version 2,
+    Call => "call" version 7,
+    TimelineEntry => "timeline" version 3,
     IdempotencyEntry => "idempotency",
     RecordingEntry => "recording",
-    CallbackJob => "callback job" version 3,
-    DeliveryAttempt => "delivery" version 2,
+    CallbackJob => "callback job" version 4,
+    DeliveryAttempt => "delivery" version 3,
     WebphoneSession => "webphone session" version 2,
     Softphone => "softphone" version 2,
-    EventRecord => "event",
+    EventRecord => "event" version 2,
     EventMark => "event mark",
     Ladder => "ladder",
 }
@@ -160,12 +160,13 @@ mod tests {
         });
         let five = Call { agent_media, ..four };
         check_old("call.v5", &five);
-        check("call.v6", &Call { hide_caller: true, ..five });
+        let six = Call { hide_caller: true, ..five };
+        check_old("call.v6", &six);
+        check("call.v7", &six);
         check_old("timeline.v1", &sample::timeline_entry());
-        check(
-            "timeline.v2",
-            &TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() },
-        );
+        let two = TimelineEntry { party: Some("participant-1".into()), ..sample::timeline_entry() };
+        check_old("timeline.v2", &two);
+        check("timeline.v3", &two);
         check(
             "idempotency.v1",
             &IdempotencyEntry { call_id: "c1".into(), fingerprint: "f1".into(), created_ms: 1_000 },
@@ -182,10 +183,14 @@ mod tests {
             last_error: Some("timeout".into()),
             ..sample::job()
         };
-        check("callback_job.v3", &job);
+        check_old("callback_job.v3", &job);
+        check("callback_job.v4", &job);
         check_old("delivery.v1", &sample::delivery());
-        check("delivery.v2", &DeliveryAttempt { sequence: Some(3), ..sample::delivery() });
-        check("event.v1", &sample::event());
+        let two = DeliveryAttempt { sequence: Some(3), ..sample::delivery() };
+        check_old("delivery.v2", &two);
+        check("delivery.v3", &two);
+        check_old("event.v1", &sample::event());
+        check("event.v2", &sample::event());
         check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
         check("ladder.v1", &sample::ladder());
         check_old("webphone_session.v1", &sample::session());

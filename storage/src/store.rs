@@ -33,6 +33,8 @@ const BLOCK_CACHE_LEN: usize = 64 << 20;
 const WRITE_BUFFER_LEN: usize = 64 << 20;
 const OPEN_FILE_COUNT: i32 = 256;
 const FAMILY_COUNT: usize = 33;
+/// Bytes of a write besides its key and value, at most: tag, family and two lengths.
+const WRITE_OVERHEAD: usize = 16;
 
 /// One column family per kind of record or index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -478,9 +480,18 @@ impl Batch<'_> {
 
     pub(crate) fn write(self, durability: Durability) -> std::result::Result<(), rocksdb::Error> {
         let Inner { db, known, .. } = &*self.storage.inner;
-        let mut writes = WriteBatch::default();
-        for (family, _) in Family::ALL {
-            let (keys, family) = (&self.writes[family as usize], self.storage.family(family));
+        let calls: Vec<_> =
+            self.calls.iter().map(|(call_id, call)| (call_id, encode(call))).collect();
+        let keys = self.writes.iter().flatten();
+        let len = keys.map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let calls_len = calls.iter().map(|(call_id, call)| call_id.as_bytes().len() + call.len());
+        let counts = self.writes.iter().map(BTreeMap::len).sum::<usize>() + calls.len();
+        let len = len.chain(calls_len).sum::<usize>() + counts * WRITE_OVERHEAD;
+        // Grown as it fills it would be copied again and again.
+        let mut writes = WriteBatch::with_capacity_bytes(len + WRITE_OVERHEAD);
+        let of_family = Family::ALL.into_iter().zip(&self.writes);
+        for ((family, _), keys) in of_family.filter(|(_, keys)| !keys.is_empty()) {
+            let family = self.storage.family(family);
             for (key, value) in keys {
                 match value {
                     Some(value) => writes.put_cf(family, key, value),
@@ -488,8 +499,8 @@ impl Batch<'_> {
                 }
             }
         }
-        for (call_id, call) in &self.calls {
-            writes.put_cf(self.storage.family(Family::Calls), call_id.as_bytes(), encode(call));
+        for (call_id, call) in calls {
+            writes.put_cf(self.storage.family(Family::Calls), call_id.as_bytes(), call);
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);

@@ -8,6 +8,7 @@ use call_words::{
     SupervisorRole, Word,
 };
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// A verb on a running call. The edge answers with `Ack` once it is done or had been, else with
 /// `Refused`.
@@ -95,6 +96,7 @@ pub struct Conversation {
 }
 
 /// One party of a call and how it stands.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Party {
     pub party: String,

@@ -4,6 +4,7 @@ use call_words::{
     AgentName, DtmfMode, ForwardingHeader, MediaProfile, Reason, TransportKind, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 use std::net::SocketAddr;
 
 /// How the agent is reached.
@@ -45,6 +46,7 @@ pub struct SkippedTrunk {
 }
 
 /// One attempt's target: a trunk with addresses resolved and numbers in its form.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     pub trunk: TrunkId,

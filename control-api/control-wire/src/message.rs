@@ -10,6 +10,7 @@ use call_words::{
     MediaFault, MilestoneKind, Reason, RecordingLayout, RecordingName, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// From a shard of the edge to control-api.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -211,6 +212,7 @@ impl std::fmt::Debug for SoftphoneGrant {
 }
 
 /// A call to place: agent first, then the customer. All that the edge needs is in here.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaceCall {
     pub call_id: CallId,
@@ -258,6 +260,7 @@ pub enum Event {
 }
 
 /// One step of a call for its timeline.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Milestone {
     pub call_id: CallId,
@@ -277,6 +280,7 @@ pub struct Milestone {
 }
 
 /// The call is over; sent once, after its recording is final.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     pub call_id: CallId,
@@ -307,6 +311,7 @@ pub struct Ended {
 }
 
 /// What came of a third party or a supervisor.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OtherParty {
     pub party: String,
@@ -319,6 +324,7 @@ pub struct OtherParty {
 }
 
 /// One INVITE that was sent, and what came of it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub leg: LegKind,
@@ -359,6 +365,7 @@ pub struct Pause {
 }
 
 /// What one leg received from its peer, and how (RFC 3550 §6.4.1, Appendix A).
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegMedia {
     pub received_count: u64,

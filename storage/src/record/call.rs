@@ -7,6 +7,7 @@ use call_words::{
     HangupBy, LegKind, MediaFault, MilestoneKind, Reason, RecordingName, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// The shard that holds a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +19,7 @@ pub struct Owner {
 }
 
 /// One conversation.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     pub call_id: CallId,
@@ -140,6 +142,7 @@ impl Call {
 }
 
 /// One INVITE that was sent, and what came of it.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub leg: LegKind,
@@ -180,6 +183,7 @@ pub struct Pause {
 }
 
 /// What one leg received from and sent to its peer.
+#[skip_serializing_none]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LegMedia {
     pub received_count: u64,
@@ -258,6 +262,7 @@ impl FinalCall {
 }
 
 /// One step of a call.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimelineEntry {
     /// Counts from 1 within the call.

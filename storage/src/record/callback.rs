@@ -4,9 +4,11 @@
 use super::{AuthHeader, Sealed};
 use call_words::{AccountId, CallId, EndpointId, JobState};
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Where a job goes: a copy of the account's settings when the job was queued, so that all attempts
 /// of one cycle are alike.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackTarget {
     /// Queue of the job: one per account and origin, so that a dead one delays no other (A23).
@@ -18,6 +20,7 @@ pub struct CallbackTarget {
 }
 
 /// One call result to push, or one step of a call's progress.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackJob {
     pub call_id: CallId,
@@ -76,6 +79,7 @@ pub(crate) fn job_id(call_id: &CallId, sequence: Option<u32>) -> String {
 }
 
 /// One attempt to push a job.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryAttempt {
     pub at_ms: u64,

@@ -5,6 +5,7 @@ use call_words::{
     Joining, LegKind, PartyRole, PartyState, Reason, RecordingState, SupervisorRole, TrunkId, Word,
 };
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Who is in a call, and how its recording stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,7 @@ impl Conversation {
 }
 
 /// One party of a running call.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// `agent`, `customer`, or the name that it was added with.
@@ -43,6 +45,7 @@ pub struct Party {
 
 /// A third party or a supervisor of a call: noted before it is dialled, and kept with the call's
 /// record.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OtherParty {
     /// Unique in the call.

@@ -3,8 +3,10 @@
 use super::conversation::Conversation;
 use call_words::{CallId, EventWord, LegKind, Word};
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 /// Something that happened to a call, in its account's log of events.
+#[skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     /// Rises within the account.
