@@ -1,12 +1,12 @@
 //! How much control-api takes on a core of its own: durable `POST /calls` over many connections,
-//! for calls whose agent refuses at once, and their callbacks to a sink of many endpoints, of which
-//! one hangs in the second of two rounds.
+//! for calls whose agent is busy, and their callbacks to a sink of many endpoints, of which one
+//! hangs in the second of two rounds. The edge, which would need the other core for itself, has an
+//! understudy.
 
-use crate::carrier::script::{Behaviour, Outcome};
-use crate::carrier::{Carrier, CarrierConfig};
 use crate::children::{Account, Stack, StackSpec, pin};
 use crate::numbers::{agent, customer, of_customer};
 use crate::spread::{Spread, Times};
+use crate::understudy;
 use anyhow::Context;
 use axum::extract::{Path, State};
 use axum::routing::post;
@@ -67,26 +67,23 @@ const ROUND_NUMBERS: u32 = 50_000;
 
 /// Runs two rounds: all endpoints answer; then all but one.
 pub async fn run(spec: ApiSpec, progress: &mut dyn FnMut(String)) -> anyhow::Result<Vec<Round>> {
-    let refuse = |_: &str| Behaviour {
-        outcome: Outcome::Refuse { status: 486, phrase: "Busy Here" },
-        ..Behaviour::answer(Duration::ZERO, None, None)
-    };
-    let config = CarrierConfig { sip: ([127, 0, 0, 1], 0).into(), probe: false };
-    let carrier = Carrier::start(config, Box::new(refuse))?;
     let sink = Arc::new(Sink::default());
     let url = listen(sink.clone()).await?;
-    let stack = Stack::start(StackSpec {
+    // Nobody is called there.
+    let carrier = ([127, 0, 0, 1], 9).into();
+    let mut stack = Stack::start(StackSpec {
         more_accounts: spec.endpoints,
-        ..StackSpec::load(carrier.address, url, 1_000, 1)
+        ..StackSpec::load(carrier, url, 1_000, 1)
     })
     .await
     .context("starting the processes")?;
+    stack.edge.terminate().await?;
+    let understudy = understudy::start(&stack.folder.join("control.sock")).await?;
     // All others have the other cores.
     let core_count = std::thread::available_parallelism()?.get();
     let own = core_count - 1;
     let others: Vec<usize> = (0..own.max(1)).collect();
     pin(stack.control_api.id(), &[own])?;
-    pin(stack.edge.id(), &others)?;
     pin(std::process::id(), &others)?;
     let mut rounds = Vec::new();
     for (n, one_hangs) in (0..).zip([false, true]) {
@@ -99,6 +96,7 @@ pub async fn run(spec: ApiSpec, progress: &mut dyn FnMut(String)) -> anyhow::Res
         rounds.push(round(spec, n * ROUND_NUMBERS, one_hangs, &stack, &sink).await?);
     }
     sink.one_hangs.store(false, Ordering::Relaxed);
+    anyhow::ensure!(!understudy.is_finished(), "the link broke: {:?}", understudy.await);
     stack.stop().await?;
     Ok(rounds)
 }

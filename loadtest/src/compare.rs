@@ -46,6 +46,11 @@ pub async fn compare(
 ) -> anyhow::Result<Comparison> {
     let plain = Load { profile, limit: None, floor: true, rtpengine: with == With::Rtpengine };
     anyhow::ensure!(plain.profile.media, "media: false is refused; a comparison is of packets");
+    let srtp = plain.profile.srtp;
+    anyhow::ensure!(
+        !plain.rtpengine || srtp == 0.0 || srtp == 1.0,
+        "srtp: {srtp} is refused beside rtpengine; all of its calls have SRTP (1), or none (0)"
+    );
     let mut rounds = Vec::new();
     for round in 1..=round_count {
         let mut runs = Vec::new();

@@ -19,3 +19,4 @@ mod rtpengine;
 pub mod sandbox;
 mod softphones;
 pub mod spread;
+mod understudy;
