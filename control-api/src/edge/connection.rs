@@ -171,6 +171,7 @@ async fn serve_shard(
         let has_room = being_written.len() < BEING_WRITTEN_CAP;
         let first = being_written.front_mut().map(|taken| &mut taken.written);
         tokio::select! {
+            biased;
             Some(written) = OptionFuture::from(first) => {
                 let taken = being_written.pop_front().expect("the first was written");
                 let answered = match written {
@@ -181,6 +182,7 @@ async fn serve_shard(
                     break answered;
                 }
             }
+            () = app.link_shutdown.cancelled() => break Ok(()),
             read = timeout(SILENCE_TIMEOUT, reader.read()), if has_room => match read {
                 Err(_) => {
                     let silence = format!("silent for {} s", SILENCE_TIMEOUT.as_secs());
@@ -194,12 +196,15 @@ async fn serve_shard(
                 Ok(Err(error)) => break Err(error),
             },
             () = outgoing.closed() => break Err(io::ErrorKind::BrokenPipe.into()),
-            () = app.link_shutdown.cancelled() => break Ok(()),
         }
     };
     // What was asked for is written anyway: who waits for it is told, though the shard is not.
     for taken in being_written {
-        let _ = taken.written.await;
+        if taken.written.await.is_ok() {
+            for (command_id, answer) in taken.answers {
+                app.link.answer(id, command_id, answer);
+            }
+        }
     }
     served
 }
