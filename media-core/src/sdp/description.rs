@@ -13,7 +13,7 @@ use crate::codec::{CLOCK_RATE, Codec, Format, FormatMap, OPUS_CLOCK_RATE, Payloa
 /// The encoding name of key presses (RFC 4733 §7.1.1).
 const TELEPHONE_EVENT: &str = "telephone-event";
 /// The types of lines (RFC 8866 §5).
-const LINE_TYPES: &str = "vosiuepcbtrzkam";
+const LINE_TYPES: &[u8] = b"vosiuepcbtrzkam";
 
 /// A description, as far as it is read.
 #[derive(Default)]
@@ -117,7 +117,7 @@ pub(super) fn parse(body: &[u8]) -> Session {
             session.repairs.note_if(true, Repair::Line);
             continue;
         };
-        let is_known = key.len() == 1 && LINE_TYPES.contains(key);
+        let is_known = matches!(key.as_bytes(), [key] if LINE_TYPES.contains(key));
         session.repairs.note_if(!is_known, Repair::Line);
         let (key, value) = (key.trim_end(), value.trim_start());
         if session.medias.is_empty() {
@@ -158,8 +158,11 @@ pub(super) fn parse(body: &[u8]) -> Session {
     session
 }
 
+/// Whether a line ends in something else than CR LF, or the last one not at all.
 fn has_odd_line_ends(text: &str) -> bool {
-    !text.ends_with("\r\n") || text.replace("\r\n", "").contains(['\r', '\n', '\0'])
+    let bytes = text.as_bytes();
+    let is_odd = |(one, next): (&u8, &u8)| (*one == b'\r') != (*next == b'\n') || *one == 0;
+    !text.ends_with("\r\n") || bytes[0] == b'\n' || bytes.iter().zip(&bytes[1..]).any(is_odd)
 }
 
 /// User name, session id and version, net and address (RFC 8866 §5.2).

@@ -17,6 +17,7 @@ use crate::flow::{Flow, Transport};
 use crate::message::{
     self, Limits, Method, ParseError, Read, Request, Response, Scheme, SipMessage, Uri, Via, View,
 };
+use crate::transaction::TransactionId;
 use media_core::sdp;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
@@ -26,25 +27,28 @@ impl Edge {
         if self.take_keep_alive(now, flow, bytes) {
             return;
         }
-        let message = match message::read(bytes, &Limits::default()) {
-            Ok(Read { refusal: Some(error), message, .. }) if !self.is_ours(&message) => {
-                return self.refuse_malformed(now, flow, bytes, error);
-            }
-            Ok(read) => {
-                self.shard.counters.count_repairs(read.repairs);
-                read.message
-            }
+        let read = match message::read(bytes, &Limits::default()) {
+            Ok(read) => read,
             Err(error) => return self.refuse_malformed(now, flow, bytes, error),
         };
+        let Read { message, repairs, refusal } = read;
+        let transaction = self.shard.transactions.route(&message);
+        // A transaction or a dialog of ours takes a message with all its oddities.
+        let is_known = |call_id| self.shard.dialogs.contains_key(call_id);
+        let is_ours = transaction.is_some() || message.call_id().is_some_and(is_known);
+        if let Some(error) = refusal.filter(|_| !is_ours) {
+            return self.refuse_malformed(now, flow, bytes, error);
+        }
+        self.shard.counters.count_repairs(repairs);
         self.shard.note_received(now, flow, bytes, message.call_id());
-        let is_foreign = self.is_foreign(flow, &message);
-        if !is_foreign && self.is_ours(&message) {
+        let is_foreign = self.is_foreign(flow, transaction, &message);
+        if !is_foreign && is_ours {
             self.count_sdp_repairs(&message);
         }
         let taken = if is_foreign {
             Err(message)
         } else {
-            self.shard.transactions.handle_message(now, message)
+            self.shard.transactions.handle_message(now, transaction, message)
         };
         match taken {
             Ok(_) => {}
@@ -52,13 +56,6 @@ impl Edge {
             Err(SipMessage::Response(response)) => self.handle_stray_response(now, flow, &response),
             Err(SipMessage::Request(request)) => self.handle_request(now, flow, request),
         }
-    }
-
-    /// Whether a message belongs to a transaction or a dialog of ours, which take it with all its
-    /// oddities.
-    fn is_ours(&self, message: &SipMessage) -> bool {
-        let is_known = |call_id| self.shard.dialogs.contains_key(call_id);
-        self.shard.transactions.route(message).is_some() || message.call_id().is_some_and(is_known)
     }
 
     fn count_sdp_repairs(&mut self, message: &SipMessage) {
@@ -95,8 +92,12 @@ impl Edge {
 
     /// Whether a message names a transaction of a call and does not come from where that one's
     /// messages may (B02): then it is a stray.
-    fn is_foreign(&mut self, flow: Flow, message: &SipMessage) -> bool {
-        let transaction = self.shard.transactions.route(message);
+    fn is_foreign(
+        &mut self,
+        flow: Flow,
+        transaction: Option<TransactionId>,
+        message: &SipMessage,
+    ) -> bool {
         let Some(peer) = transaction.and_then(|id| self.shard.transactions.user(id)).copied()
         else {
             return false;

@@ -53,7 +53,7 @@ impl<'a> Via<'a> {
 
     /// Names the transaction (RFC 3261 §8.1.1.7).
     pub fn branch(&self) -> Option<&'a str> {
-        self.params.value("branch").map(|branch| branch.trim_matches('"'))
+        branch(self.params)
     }
 
     /// The address that the request really came from (RFC 3261 §18.2.1).
@@ -76,4 +76,9 @@ impl<'a> Via<'a> {
         };
         Some(SocketAddr::new(ip, self.rport().or(self.port).unwrap_or(5060)))
     }
+}
+
+/// The branch among the parameters of a Via.
+pub(super) fn branch(params: Params<'_>) -> Option<&str> {
+    params.value("branch").map(|branch| branch.trim_matches('"'))
 }

@@ -4,7 +4,7 @@
 
 use rsip::headers::UntypedHeader;
 use rsip::message::HasHeaders;
-use rsip::{Header, Method};
+use rsip::{Header, Headers, Method};
 
 use super::grammar;
 use super::uri::{NameAddr, Params, Uri};
@@ -49,10 +49,12 @@ pub trait View: HasHeaders {
 
     /// The top Via.
     fn top_via(&self) -> Option<Via<'_>> {
-        self.headers().iter().find_map(|header| match header {
-            Header::Via(via) => Some(Via::read(grammar::split_list(via.value()).next()?)),
-            _ => None,
-        })
+        top_via(self.headers()).map(Via::read)
+    }
+
+    /// The branch of the top Via, without a look at the rest of it.
+    fn top_branch(&self) -> Option<&str> {
+        super::via::branch(Params::read(top_via(self.headers())?))
     }
 
     fn call_id(&self) -> Option<&str> {
@@ -220,3 +222,10 @@ pub trait View: HasHeaders {
 }
 
 impl<T: HasHeaders> View for T {}
+
+fn top_via(headers: &Headers) -> Option<&str> {
+    headers.iter().find_map(|header| match header {
+        Header::Via(via) => grammar::split_list(via.value()).next(),
+        _ => None,
+    })
+}

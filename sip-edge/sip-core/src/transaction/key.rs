@@ -27,7 +27,7 @@ impl Key {
     /// The key of a client transaction with this branch and another method: the INVITE's that a
     /// CANCEL is for (§9.1).
     pub fn client_as(request: &Request, method: Method) -> Option<Self> {
-        let text = request.top_via()?.branch()?.to_owned();
+        let text = request.top_branch()?.to_owned();
         Some(Self { side: Side::Client, method: name(method), text })
     }
 
@@ -43,7 +43,7 @@ impl Key {
             Method::Info,
             Method::Update,
         ];
-        let branch = response.top_via().and_then(|via| via.branch()).map(str::to_owned);
+        let branch = response.top_branch().map(str::to_owned);
         let named = response.cseq_method();
         let methods = named.into_iter().chain(SENT.into_iter().filter(move |_| named.is_none()));
         methods.filter_map(move |method| {

@@ -271,14 +271,16 @@ impl<U: Attachment> Table<U> {
         Some(TransactionId { index, generation: self.entries[index].generation })
     }
 
-    /// Gives the message to its transaction, or gives it back: then it is the user's own.
+    /// Gives the message to the transaction that it was [routed](Self::route) to, or gives it back:
+    /// then it is the user's own.
     #[expect(clippy::result_large_err, reason = "the message itself is given back")]
     pub fn handle_message(
         &mut self,
         now: Instant,
+        transaction: Option<TransactionId>,
         message: SipMessage,
     ) -> Result<TransactionId, SipMessage> {
-        let Some(id) = self.route(&message) else {
+        let Some(id) = transaction else {
             self.counters.unmatched_count += 1;
             return Err(message);
         };

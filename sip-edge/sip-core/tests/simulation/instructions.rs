@@ -43,10 +43,10 @@ fn calls_with_ladders() {
 
 #[test]
 fn a_call_takes_no_more_than_before() {
-    callgrind::check("instructions::plain_calls", 1, 1_046_350);
+    callgrind::check("instructions::plain_calls", 1, 974_765);
 }
 
 #[test]
 fn a_call_with_a_ladder_takes_no_more_than_before() {
-    callgrind::check("instructions::calls_with_ladders", 1, 1_141_280);
+    callgrind::check("instructions::calls_with_ladders", 1, 1_056_876);
 }

@@ -23,6 +23,16 @@ fn seen(user: &'static str, told: &str) -> (&'static str, String) {
     (user, told.to_owned())
 }
 
+#[expect(clippy::result_large_err, reason = "the message itself is given back")]
+fn give(
+    table: &mut Table<&'static str>,
+    now: Instant,
+    message: SipMessage,
+) -> Result<TransactionId, SipMessage> {
+    let transaction = table.route(&message);
+    table.handle_message(now, transaction, message)
+}
+
 fn response_to(request: &Request, code: u16) -> SipMessage {
     respond(request, code, "b").into()
 }
@@ -36,14 +46,14 @@ fn a_response_finds_its_request_by_branch_and_method() {
     let cancel = crate::message::cancel_for(&invite);
     table.start_client(now, cancel.clone(), UDP, "cancel").unwrap();
     assert_eq!(outputs(&mut table), [seen("invite", "send INVITE"), seen("cancel", "send CANCEL")]);
-    table.handle_message(now, response_to(&cancel, 200)).unwrap();
-    table.handle_message(now, response_to(&invite, 487)).unwrap();
+    give(&mut table, now, response_to(&cancel, 200)).unwrap();
+    give(&mut table, now, response_to(&invite, 487)).unwrap();
     assert_eq!(
         outputs(&mut table),
         [seen("cancel", "user 200"), seen("invite", "send ACK"), seen("invite", "user 487")]
     );
     let stray = response_to(&made(Method::Invite, "z9hG4bKother"), 200);
-    assert_eq!(table.handle_message(now, stray.clone()), Err(stray));
+    assert_eq!(give(&mut table, now, stray.clone()), Err(stray));
     assert_eq!(table.counters().unmatched_count, 1);
 }
 
@@ -114,7 +124,7 @@ fn a_cancel_names_its_invite_and_has_a_transaction_of_its_own() {
     table.respond(now, id, respond(&invite, 487, "t"));
     assert_eq!(outputs(&mut table), [seen("cancel", "send 200"), seen("invite", "send 487")]);
     // The ACK belongs to the INVITE's transaction.
-    assert_eq!(table.handle_message(now, made(Method::Ack, "z9hG4bK1").into()), Ok(id));
+    assert_eq!(give(&mut table, now, made(Method::Ack, "z9hG4bK1").into()), Ok(id));
     assert_eq!(outputs(&mut table), []);
 }
 
