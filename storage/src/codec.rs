@@ -193,6 +193,7 @@ mod tests {
         check("event.v2", &sample::event());
         check("event_mark.v1", &EventMark { last_forgotten: 12, cut_until: 10 });
         check("ladder.v1", &sample::ladder());
+        assert_eq!(sample::ladder().read().unwrap().len(), 1);
         check_old("webphone_session.v1", &sample::session());
         check(
             "webphone_session.v2",
@@ -478,7 +479,8 @@ mod tests {
                 remote: "[2001:db8::7]:5061".parse().expect("an address"),
                 message: "SIP/2.0 200 OK\r\n\r\n\u{fc}".into(),
             };
-            Ladder { call_id: "c1".into(), rungs: vec![rung], left_out_count: 2, whole: true }
+            let rungs = serde_json::value::to_raw_value(&[rung]).expect("it prints");
+            Ladder { call_id: "c1".into(), rungs, left_out_count: 2, whole: true }
         }
 
         pub fn session() -> WebphoneSession {

@@ -496,12 +496,9 @@ fn ladders() {
         remote: "[2001:db8::7]:50000".parse().expect("an address"),
         message: "BYE a\r\n\u{fc}".into(),
     };
-    let ladder = Ladder {
-        call_id: "c1".into(),
-        rungs: vec![rung(None), rung(Some("participant-1"))],
-        left_out_count: 3,
-        whole: true,
-    };
+    let rungs = [rung(None), rung(Some("participant-1"))];
+    let ladder = Ladder::new("c1".into(), &rungs, 3, true);
+    assert_eq!(ladder.read().expect("rungs"), rungs);
     check(
         r#"{"ladder":{"call_id":"c1","rungs":[{"at_ms":1782900000123,"leg":"participant","way":"received","transport":"wss","local":"192.0.2.1:8443","remote":"[2001:db8::7]:50000","message":"BYE a\r\nü"},{"at_ms":1782900000123,"leg":"participant","party":"participant-1","way":"received","transport":"wss","local":"192.0.2.1:8443","remote":"[2001:db8::7]:50000","message":"BYE a\r\nü"}],"left_out_count":3,"whole":true}}"#,
         FromEdge::Ladder(Box::new(ladder)),
@@ -539,12 +536,8 @@ fn the_longest_ladder_fits_a_frame() {
         remote: "[2001:db8:1111:2222:3333:4444:5555:6666]:65535".parse().expect("an address"),
         message: "\u{1}".repeat(32 * 1024 / 200),
     };
-    let ladder = Ladder {
-        call_id: "0123456789abcdef0123456789abcdef0123".into(),
-        rungs: vec![rung; 200],
-        left_out_count: u32::MAX,
-        whole: false,
-    };
+    let call_id = "0123456789abcdef0123456789abcdef0123".into();
+    let ladder = Ladder::new(call_id, &vec![rung; 200], u32::MAX, false);
     encode(&FromEdge::Ladder(Box::new(ladder)), &mut Vec::new()).expect("it fits");
 }
 

@@ -52,14 +52,16 @@ pub struct MessageView {
     pub message_base64: Option<String>,
 }
 
-impl From<storage::Ladder> for LadderView {
-    fn from(ladder: storage::Ladder) -> Self {
-        Self {
+impl TryFrom<storage::Ladder> for LadderView {
+    type Error = storage::Error;
+
+    fn try_from(ladder: storage::Ladder) -> Result<Self, storage::Error> {
+        Ok(Self {
+            messages: ladder.read()?.into_iter().map(MessageView::from).collect(),
             call_id: ladder.call_id.into(),
             whole: ladder.whole,
             left_out: ladder.left_out_count,
-            messages: ladder.rungs.into_iter().map(MessageView::from).collect(),
-        }
+        })
     }
 }
 
@@ -98,7 +100,7 @@ pub async fn read(
     let call =
         app.records.call(&call_id).await?.ok_or_else(|| unknown("call", call_id.as_str()))?;
     match ladder::read(app, &call).await? {
-        Some(ladder) => Ok(Json(ladder.into())),
+        Some(ladder) => Ok(Json(ladder.try_into()?)),
         None => Err(Problem::not_found(format!(
             "no SIP messages of the call {call_id:?} are kept: it sent none, calls.ladder_days is \
                 over or 0, or its edge was lost"

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::link::ControlFailure;
-use control_wire::{Command, Ladder, Rung};
+use control_wire::{Command, Ladder};
 use futures_util::future::OptionFuture;
 use storage::Call;
 
@@ -32,20 +32,6 @@ pub async fn ask(app: &App, call: &Call, command: Command) -> Result<(), Control
 }
 
 fn record(told: Ladder) -> storage::Ladder {
-    let rung = |rung: Rung| storage::Rung {
-        at_ms: rung.at_ms,
-        leg: rung.leg,
-        party: rung.party,
-        way: rung.way,
-        transport: rung.transport,
-        local: rung.local,
-        remote: rung.remote,
-        message: rung.message,
-    };
-    storage::Ladder {
-        call_id: told.call_id,
-        rungs: told.rungs.into_iter().map(rung).collect(),
-        left_out_count: told.left_out_count,
-        whole: told.whole,
-    }
+    let Ladder { call_id, rungs, left_out_count, whole } = told;
+    storage::Ladder { call_id, rungs, left_out_count, whole }
 }

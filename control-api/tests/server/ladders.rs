@@ -20,8 +20,8 @@ fn ladder(call_id: &str, messages: &[&str], whole: bool) -> FromEdge {
         remote: "198.51.100.7:5060".parse().unwrap(),
         message: (*message).to_owned(),
     };
-    let rungs = messages.iter().map(rung).collect();
-    FromEdge::Ladder(Box::new(Ladder { call_id: call_id.into(), rungs, left_out_count: 0, whole }))
+    let rungs: Vec<Rung> = messages.iter().map(rung).collect();
+    FromEdge::Ladder(Box::new(Ladder::new(call_id.into(), &rungs, 0, whole)))
 }
 
 /// Answers the next command, which asks for a call's messages, with these.
@@ -88,7 +88,7 @@ async fn a_running_call_s_messages_are_asked_for_and_an_ended_one_s_are_kept() {
         }
         tokio::task::yield_now().await;
     };
-    assert_eq!(all.rungs.len(), 2);
+    assert_eq!(all.read().unwrap().len(), 2);
     // Whole, so that nobody is asked.
     let whole = rig.admin(Method::GET, &path).await.expect(200).json();
     assert_eq!((messages(&whole), &whole["whole"]), (vec!["INVITE a", "BYE a"], &json!(true)));
@@ -127,7 +127,7 @@ async fn messages_go_with_their_call_s_record() {
     let id = call_id.as_str().into();
     let told = storage::Ladder {
         call_id: call_id.as_str().into(),
-        rungs: Vec::new(),
+        rungs: Default::default(),
         left_out_count: 0,
         whole: true,
     };

@@ -286,13 +286,17 @@ fn ladder(clocks: ClockPair, ladder: event::Ladder) -> wire::Ladder {
         },
         local: rung.flow.local,
         remote: rung.flow.remote,
-        message: rung.bytes.into_iter().map(char::from).collect(),
+        message: latin1(rung.bytes),
     };
-    wire::Ladder {
-        call_id: ladder.call_id,
-        rungs: ladder.rungs.into_iter().map(rung).collect(),
-        left_out_count: ladder.left_out_count,
-        whole: ladder.is_whole,
+    let rungs: Vec<_> = ladder.rungs.into_iter().map(rung).collect();
+    wire::Ladder::new(ladder.call_id, &rungs, ladder.left_out_count, ladder.is_whole)
+}
+
+/// Each byte as one character; most messages are ASCII, which is that already.
+fn latin1(bytes: Vec<u8>) -> String {
+    match bytes.is_ascii() {
+        true => String::from_utf8(bytes).expect("ASCII is UTF-8"),
+        false => bytes.into_iter().map(char::from).collect(),
     }
 }
 

@@ -290,7 +290,7 @@ fn messages_of_calls_are_forgotten_by_their_start_and_a_few_at_a_time() {
     for (id, day) in ids.into_iter().zip(0..) {
         create(&storage, new_call(id, NOW + day * DAY));
         let call_id = id.into();
-        let ladder = Ladder { call_id, rungs: Vec::new(), left_out_count: 0, whole: true };
+        let ladder = Ladder { call_id, rungs: Default::default(), left_out_count: 0, whole: true };
         storage.put_ladder(&ladder).unwrap();
     }
     let kept = || ids.map(|id| storage.ladder(&id.into()).unwrap().is_some());
