@@ -174,12 +174,12 @@ async fn serve_shard(
             biased;
             Some(written) = OptionFuture::from(first) => {
                 let taken = being_written.pop_front().expect("the first was written");
-                let answered = match written {
-                    Ok(()) => answer(app, taken, &outgoing, id).await,
+                let acknowledged = match written {
+                    Ok(()) => acknowledge(taken.event_ids, &outgoing).await,
                     Err(error) => Err(io::Error::other(error)),
                 };
-                if answered.is_err() {
-                    break answered;
+                if acknowledged.is_err() {
+                    break acknowledged;
                 }
             }
             () = app.link_shutdown.cancelled() => break Ok(()),
@@ -200,11 +200,7 @@ async fn serve_shard(
     };
     // What was asked for is written anyway: who waits for it is told, though the shard is not.
     for taken in being_written {
-        if taken.written.await.is_ok() {
-            for (command_id, answer) in taken.answers {
-                app.link.answer(id, command_id, answer);
-            }
-        }
+        let _ = taken.written.await;
     }
     served
 }
@@ -212,7 +208,6 @@ async fn serve_shard(
 /// What one read brought, while its events are being written.
 struct Taken<'a> {
     written: Pin<Box<dyn Future<Output = Result<(), storage::Error>> + Send + 'a>>,
-    answers: Vec<(u64, Result<(), ControlFailure>)>,
     event_ids: Vec<u64>,
 }
 
@@ -221,7 +216,7 @@ struct Taken<'a> {
 async fn take_messages<'a>(
     app: &'a Arc<App>,
     messages: Vec<FromEdge>,
-    id: &ShardId,
+    id: &'a ShardId,
 ) -> io::Result<Taken<'a>> {
     app.link.touch(id, now_ms());
     let mut events: Vec<Event> = Vec::new();
@@ -250,22 +245,20 @@ async fn take_messages<'a>(
     presence::presence_changed(app, presence).await;
     let kept = ladder::keep(app, ladders);
     let applied = events::apply(app, events);
-    let written = Box::pin(async move { applied.await.and(kept.await) });
-    Ok(Taken { written, answers, event_ids })
+    let written = Box::pin(async move {
+        applied.await.and(kept.await)?;
+        // After the events, so that who is answered finds the effect in the record.
+        for (command_id, answer) in answers {
+            app.link.answer(id, command_id, answer);
+        }
+        Ok(())
+    });
+    Ok(Taken { written, event_ids })
 }
 
 /// Acknowledges events, which are durable by now.
-async fn answer(
-    app: &App,
-    taken: Taken<'_>,
-    outgoing: &mpsc::Sender<ToEdge>,
-    id: &ShardId,
-) -> io::Result<()> {
-    // After the events, so that who is answered finds the effect in the record.
-    for (command_id, answer) in taken.answers {
-        app.link.answer(id, command_id, answer);
-    }
-    for event_id in taken.event_ids {
+async fn acknowledge(event_ids: Vec<u64>, outgoing: &mpsc::Sender<ToEdge>) -> io::Result<()> {
+    for event_id in event_ids {
         send(outgoing, ToEdge::Ack { event_id }).await?;
     }
     Ok(())
